@@ -1,0 +1,286 @@
+"""Scenarios in which everybody is there: relay between pairs, and one speaking to a group.
+
+Both are closed loops: a sender has at most `window` messages under way and gets leave for the next
+when one has been *delivered*. The loops read no line: they count marks in whole chunks. What keeps
+that honest is that every text is numbered, and that after each chunk the last number in it must
+equal the count, so a message lost, doubled or out of order shows at once.
+
+Times from send to push are taken for every chunk: the message in its middle stands for all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from benchmarks.crowd import Accounts, Texts, names
+from benchmarks.engine import Connection, Latencies, LoadError, Loop, Reading, Report
+
+WARM_UP = 1.0
+#: How long after the last delivery the rest is waited for before it counts as lost.
+GRACE = 3.0
+#: How long after the end something too many may still come.
+AFTERMATH = 0.2
+
+
+@dataclass
+class Tally:
+    """What all clients of a scenario have in common."""
+
+    latencies: Latencies = field(default_factory=Latencies)
+    sending: bool = True
+    errors: int = 0
+    sample: str = ""
+
+    def error(self, sample: bytes) -> None:
+        self.errors += 1
+        if not self.sample:
+            self.sample = sample[:300].decode(errors="replace").strip()
+
+
+class Sender:
+    """The side that speaks: counts what it has sent and what was acknowledged."""
+
+    __slots__ = ("ack", "acked", "connection", "end", "refusal", "sent", "tally", "texts")
+
+    def __init__(self, connection: Connection, texts: Texts, tally: Tally) -> None:
+        dialect = connection.loop.dialect
+        self.ack, self.refusal, self.end = dialect.ack, dialect.refusal, dialect.end
+        self.connection = connection
+        self.texts = texts
+        self.tally = tally
+        self.sent = 0
+        self.acked = 0
+        connection.listen(self.on_readable)
+
+    def on_readable(self) -> None:
+        data = self.connection.receive_through(self.end)
+        count = data.count(self.ack)
+        self.acked += count
+        if count != data.count(self.end):
+            self.look(data)
+
+    def look(self, data: bytes) -> None:
+        """There is something else than acknowledgements: find out what."""
+        without_pushes = self.connection.loop.dialect.without_pushes
+        for reply in data.split(self.end)[:-1]:
+            rest = without_pushes(reply + self.end)
+            if rest and self.ack not in rest:
+                self.tally.error(rest)
+
+    def say(self, count: int) -> None:
+        first = self.sent
+        self.sent = first + count
+        self.connection.send(self.texts.batch(first, count))
+
+
+class Listener:
+    """The side that is spoken to: counts what is pushed to it."""
+
+    __slots__ = ("connection", "delivered", "push", "sender", "tally")
+
+    def __init__(self, connection: Connection, sender: Sender, tally: Tally) -> None:
+        self.connection = connection
+        self.sender = sender
+        self.push = connection.loop.dialect.push
+        self.tally = tally
+        self.delivered = 0
+
+    def count(self) -> int:
+        """Take in what has arrived; how many messages that was."""
+        data = self.connection.receive_through(b"\n")
+        count = data.count(Texts.MARK)
+        if count != data.count(b"\n"):
+            self.look(data)
+        if count:
+            self.delivered += count
+            number = Texts.number(data, data.rfind(Texts.MARK))
+            if number != self.delivered - 1:
+                said = f" (the server said: {self.tally.sample})" if self.tally.sample else ""
+                raise LoadError(
+                    f"{self.connection.name}: message {number} came as number {self.delivered - 1}:"
+                    f" something before it was refused, lost, doubled or put out of order{said}"
+                )
+        return count
+
+    def look(self, data: bytes) -> None:
+        """There is something else than messages: pushes about other things are let pass."""
+        for line in data.splitlines(keepends=True):
+            if Texts.MARK not in line and not line.startswith(self.push):
+                self.tally.error(line)
+
+
+class Pair(Listener):
+    """Two people, one of whom speaks to the other."""
+
+    __slots__ = ("times", "window")
+
+    def __init__(self, connection: Connection, sender: Sender, window: int, tally: Tally) -> None:
+        super().__init__(connection, sender, tally)
+        self.window = window
+        #: When a message was sent, by its number; no more than a window is ever under way.
+        self.times = [0] * window
+        connection.listen(self.on_readable)
+
+    def start(self) -> None:
+        self.times = [time.monotonic_ns()] * self.window
+        self.sender.say(self.window)
+
+    def on_readable(self) -> None:
+        first = self.delivered
+        count = self.count()
+        if not count:
+            return
+        now = time.monotonic_ns()
+        tally, times, window = self.tally, self.times, self.window
+        latencies = tally.latencies
+        latencies.counts[now - times[(first + count // 2) % window] >> latencies.SHIFT] += count
+        if (oldest := now - times[first % window]) > latencies.largest:
+            latencies.largest = oldest
+        if tally.sending:
+            sender = self.sender
+            free = window - sender.sent + self.delivered
+            for number in range(sender.sent, sender.sent + free):
+                times[number % window] = now
+            sender.say(free)
+
+
+def relay(
+    loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, seconds: float
+) -> Report:
+    """So many pairs, each with a window of its own."""
+    people = names(1, 2 * count)
+    accounts.ensure(loop, people)
+    entered = accounts.enter(loop, people, listening=True)
+    tally = Tally()
+    pairs = []
+    for index, (speaker, listener) in enumerate(zip(entered[:count], entered[count:], strict=True)):
+        texts = Texts(index, partial(loop.dialect.send, listener.name))
+        pairs.append(Pair(listener, Sender(speaker, texts, tally), window, tally))
+    for pair in pairs:
+        pair.start()
+    report = _measured(loop, tally, pid, [pair.sender for pair in pairs], pairs, seconds)
+    return {"scenario": "relay", "window": window, "pairs": count, **report}
+
+
+class Speaker(Sender):
+    """Posts to a group, and has leave for the next when all members together got their share."""
+
+    __slots__ = ("reached", "share", "times", "window")
+
+    def __init__(
+        self, connection: Connection, texts: Texts, tally: Tally, share: int, window: int
+    ) -> None:
+        super().__init__(connection, texts, tally)
+        self.share = share
+        self.window = window
+        #: Deliveries to all members together.
+        self.reached = 0
+        #: When each message was sent. One member may lag far behind, so all are kept: they are few.
+        self.times: list[int] = []
+
+    def post(self, count: int) -> None:
+        self.times.extend([time.monotonic_ns()] * count)
+        self.say(count)
+
+
+class Member(Listener):
+    """One of those who listen to the speaker."""
+
+    __slots__ = ("speaker",)
+
+    def __init__(self, connection: Connection, speaker: Speaker, tally: Tally) -> None:
+        super().__init__(connection, speaker, tally)
+        self.speaker = speaker
+        connection.listen(self.on_readable)
+
+    def on_readable(self) -> None:
+        first = self.delivered
+        count = self.count()
+        if not count:
+            return
+        now = time.monotonic_ns()
+        speaker, latencies = self.speaker, self.tally.latencies
+        latencies.counts[now - speaker.times[first + count // 2] >> latencies.SHIFT] += count
+        if (oldest := now - speaker.times[first]) > latencies.largest:
+            latencies.largest = oldest
+        speaker.reached += count
+        free = speaker.reached // speaker.share + speaker.window - speaker.sent
+        if free > 0 and self.tally.sending:
+            speaker.post(free)
+
+
+def fanout(
+    loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, seconds: float
+) -> Report:
+    """A group of listening members, one of whom speaks."""
+    people = names(1, count)
+    accounts.ensure(loop, people)
+    dialect = loop.dialect
+    # A name of its own, so that the members of an earlier run don't listen in.
+    group = f"g-{Texts.RUN.decode()}"
+    [founder] = accounts.enter(loop, people[:1], listening=True, also=[dialect.add_group(group)])
+    others = accounts.enter(loop, people[1:], listening=True, also=[dialect.join_group(group)])
+    tally = Tally()
+    texts = Texts(0, partial(dialect.post, group))
+    speaker = Speaker(founder, texts, tally, len(others), window)
+    members = [Member(connection, speaker, tally) for connection in others]
+    speaker.post(window)
+    report = _measured(loop, tally, pid, [speaker], members, seconds)
+    return {"scenario": "fanout", "window": window, "members": count, **report}
+
+
+def _measured(
+    loop: Loop,
+    tally: Tally,
+    pid: int,
+    senders: Sequence[Sender],
+    listeners: Sequence[Listener],
+    seconds: float,
+) -> Report:
+    """Warm up, measure, stop sending, drain, compare the books."""
+
+    def acked() -> int:
+        return sum(sender.acked for sender in senders)
+
+    def delivered() -> int:
+        return sum(listener.delivered for listener in listeners)
+
+    def settled() -> bool:
+        return all(sender.acked >= sender.sent for sender in senders) and all(
+            listener.delivered >= listener.sender.sent for listener in listeners
+        )
+
+    loop.run(WARM_UP)
+    tally.latencies.clear()
+    acked_before, delivered_before = acked(), delivered()
+    before = Reading.take(pid)
+    loop.run(seconds)
+    after = Reading.take(pid)
+    acked_in_time, delivered_in_time = acked() - acked_before, delivered() - delivered_before
+    latencies = tally.latencies
+    report: Report = {
+        "acked_per_s": round(acked_in_time / (after.wall - before.wall), 1),
+        "delivered_per_s": round(delivered_in_time / (after.wall - before.wall), 1),
+        "p50_ms": round(latencies.milliseconds(0.5), 3),
+        "p99_ms": round(latencies.milliseconds(0.99), 3),
+        "max_ms": round(latencies.largest / 1e6, 3),
+        **before.until(after, delivered_in_time),
+    }
+    tally.sending = False
+    loop.run_until(settled, lambda: acked() + delivered(), GRACE)
+    loop.run(AFTERMATH)
+    sent = sum(sender.sent for sender in senders)
+    report |= {
+        "sent": sent,
+        "acked": acked(),
+        "delivered": delivered(),
+        "lost": sum(max(0, listener.sender.sent - listener.delivered) for listener in listeners),
+        "doubled": sum(max(0, listener.delivered - listener.sender.sent) for listener in listeners),
+        "unacked": sum(abs(sender.sent - sender.acked) for sender in senders),
+        "errors": tally.errors,
+        "error_sample": tally.sample,
+    }
+    return report

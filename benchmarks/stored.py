@@ -1,0 +1,222 @@
+"""Scenarios about what lasts: messages for people who are away, silent sessions, a big database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks.crowd import Accounts, Texts, marks, names
+from benchmarks.engine import (
+    Connection,
+    LoadError,
+    Loop,
+    Reading,
+    Report,
+    Script,
+    play,
+    server_rss,
+)
+from benchmarks.live import GRACE, Sender, Tally
+
+#: Those who get mail here are others than those of the live scenarios, whose inboxes are full.
+FIRST_AWAY = 1001
+#: How long memory may settle once all are logged in.
+SETTLE = 2.0
+
+
+class Mailer(Sender):
+    """Sends so many messages to one who is away, with leave for the next when one is kept."""
+
+    __slots__ = ("each", "window")
+
+    def __init__(
+        self, connection: Connection, texts: Texts, tally: Tally, window: int, each: int
+    ) -> None:
+        super().__init__(connection, texts, tally)
+        self.window = window
+        self.each = each
+        self.refill()
+
+    def refill(self) -> None:
+        free = min(self.window + self.acked, self.each) - self.sent
+        if free > 0:
+            self.say(free)
+
+    def on_readable(self) -> None:
+        super().on_readable()
+        self.refill()
+
+
+def offline(
+    loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, each: int
+) -> Report:
+    """Mail for the absent, until so much is kept; then they come and fetch it."""
+    people = names(FIRST_AWAY, 2 * count)
+    senders, receivers = people[:count], people[count:]
+    accounts.ensure(loop, people)
+    report: Report = {"scenario": "offline", "window": window, "pairs": count, "each": each}
+    report |= _store(loop, accounts, pid, senders, receivers, window, each)
+    report |= _fetch(loop, accounts, pid, receivers, each)
+    return report
+
+
+def _store(
+    loop: Loop,
+    accounts: Accounts,
+    pid: int,
+    senders: list[str],
+    receivers: list[str],
+    window: int,
+    each: int,
+) -> Report:
+    entered = accounts.enter(loop, senders, listening=False)
+    tally = Tally()
+    before = Reading.take(pid)
+    mailers = [
+        Mailer(connection, Texts(index, partial(loop.dialect.send, to)), tally, window, each)
+        for index, (connection, to) in enumerate(zip(entered, receivers, strict=True))
+    ]
+    target = each * len(mailers)
+
+    def acked() -> int:
+        return sum(mailer.acked for mailer in mailers)
+
+    loop.run_until(lambda: acked() >= target, acked)
+    after = Reading.take(pid)
+    for mailer in mailers:
+        mailer.connection.close()
+    costs = before.until(after, acked())
+    return {
+        "acked_per_s": round(acked() / (after.wall - before.wall), 1),
+        "sent": sum(mailer.sent for mailer in mailers),
+        "acked": acked(),
+        "unacked": target - acked(),
+        "errors": tally.errors,
+        "error_sample": tally.sample,
+        **costs,
+    }
+
+
+def _fetch(loop: Loop, accounts: Accounts, pid: int, receivers: list[str], each: int) -> Report:
+    """Everybody logs in and asks until nothing remains, all under the clock.
+
+    Then, off the clock, everybody asks once more: what comes now is doubled.
+    """
+    dialect = loop.dialect
+    seen: dict[str, set[bytes]] = {name: set() for name in receivers}
+    doubled = 0
+
+    def take(name: str, reply: bytes) -> int:
+        nonlocal doubled
+        found = list(marks(dialect.checked(reply)))
+        fresh = set(found) - seen[name]
+        doubled += len(found) - len(fresh)
+        seen[name] |= fresh
+        return len(found)
+
+    def fetching(connection: Connection) -> Script:
+        token = accounts.tokens[connection.name]
+        dialect.checked((yield dialect.login(connection.name, token)))
+        while True:
+            reply = yield dialect.inbox()
+            if not take(connection.name, reply) or dialect.remaining(reply) == 0:
+                break
+        fetched.append(connection)
+
+    fetched: list[Connection] = []
+    before = Reading.take(pid)
+    loop.run_scripts((name, fetching) for name in receivers)
+    after = Reading.take(pid)
+    total = sum(len(found) for found in seen.values())
+    finished = 0
+
+    def asking_again(connection: Connection) -> Script:
+        nonlocal finished
+        take(connection.name, (yield dialect.inbox()))
+        finished += 1
+
+    for connection in fetched:
+        play(connection, asking_again(connection), lambda: None)
+    if not loop.run_until(lambda: finished == len(fetched), lambda: finished, GRACE):
+        raise LoadError("no reply to an inbox that ought to be empty")
+    for connection in fetched:
+        connection.close()
+    costs = before.until(after, total)
+    return {
+        "fetched_per_s": round(total / (after.wall - before.wall), 1),
+        "fetch_server_cpu_s_per_1000": costs["server_cpu_s_per_1000"],
+        "fetch_server_cpu_pct": costs["server_cpu_pct"],
+        "fetch_generator_cpu_pct": costs["generator_cpu_pct"],
+        "delivered": total,
+        "lost": each * len(receivers) - total,
+        "doubled": doubled,
+    }
+
+
+def idle(loop: Loop, accounts: Accounts, pid: int, *, count: int) -> Report:
+    """So many people log in and say nothing."""
+    people = names(1, count)
+    accounts.ensure(loop, people)
+    memory = server_rss(pid)
+    before = Reading.take(pid)
+    accounts.enter(loop, people, listening=False)
+    after = Reading.take(pid)
+    loop.run(SETTLE)
+    quiet = Reading.take(pid)
+    grown = server_rss(pid) - memory
+    return {
+        "scenario": "idle",
+        "connections": count,
+        "logins_per_s": round(count / (after.wall - before.wall), 1),
+        "kib_per_connection": round(grown / count, 2),
+        "rss_kib": memory + grown,
+        **before.until(after, count),
+        "idle_server_cpu_pct": after.until(quiet, 1)["server_cpu_pct"],
+    }
+
+
+def big(loop: Loop, accounts: Accounts, pid: int, *, user: str, to: str, calls: int) -> Report:
+    """How long single requests take, one after another on one connection.
+
+    For a state folder that already holds much, with the asking user's token in the token file.
+    """
+    dialect = loop.dialect
+    accounts.ensure(loop, [user])
+    [connection] = accounts.enter(loop, [user], listening=False)
+    texts = Texts(0, partial(dialect.send, to))
+    # The first inbox is emptied off the clock: what is measured is "nothing new".
+    requests: dict[str, Callable[[int], bytes]] = {
+        "inbox": lambda _: dialect.inbox(),
+        "history": lambda _: dialect.history(to, 50),
+        "send": lambda number: texts.batch(number, 1),
+    }
+    microseconds: dict[str, list[float]] = {name: [] for name in requests}
+    finished = False
+    replies = 0
+
+    def script() -> Script:
+        nonlocal finished, replies
+        while b"\n- " in (reply := (yield dialect.inbox())) or dialect.remaining(reply):
+            pass
+        for name, request in requests.items():
+            for number in range(calls):
+                line = request(number)
+                start = time.perf_counter_ns()
+                reply = yield line
+                microseconds[name].append((time.perf_counter_ns() - start) / 1000)
+                dialect.checked(reply)
+                replies += 1
+        finished = True
+
+    before = Reading.take(pid)
+    play(connection, script(), lambda: None)
+    if not loop.run_until(lambda: finished, lambda: replies):
+        raise LoadError(f"no reply after {replies} calls")
+    after = Reading.take(pid)
+    report: Report = {"scenario": "big", "calls": calls, **before.until(after, replies)}
+    for name, times in microseconds.items():
+        times.sort()
+        report[f"{name}_median_us"] = round(times[len(times) // 2], 1)
+        report[f"{name}_p99_us"] = round(times[int(len(times) * 0.99)], 1)
+    return report

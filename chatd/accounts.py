@@ -1,0 +1,249 @@
+"""Accounts, the logins into them, and their contacts, over the store."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from twisted.internet.task import deferLater
+
+from chatd.cache import Cache
+from chatd.config import Config
+from chatd.errors import (
+    BadToken,
+    RegistrationClosed,
+    ReservedName,
+    UnknownRealm,
+    UnknownUser,
+    WeakPassword,
+    WrongPassword,
+)
+from chatd.model import Account, Contact, UserInfo
+from chatd.names import SYSTEM, Address, key_of
+from chatd.passwords import Passwords
+from chatd.presence import Presence
+from chatd.store import accounts as store
+from chatd.store.database import Database
+from chatd.throttle import FailureThrottle
+
+TOKEN_BYTES = 32
+CACHED_ACCOUNTS = 50_000
+FREE_FAILURES_PER_ACCOUNT = 5
+FREE_FAILURES_PER_ADDRESS = 50
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A session that was opened or resumed; the token is known only to who holds it."""
+
+    account: Account
+    token_hash: bytes
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Login of {self.account.name}>"
+
+
+def hash_token(token: str) -> bytes:
+    """Tokens are random and long: a plain hash is enough for them."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class Accounts:
+    """The realm's accounts. Times are the clock's; tokens come from `random_bytes`."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Any,
+        database: Database,
+        passwords: Passwords,
+        presence: Presence,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._database = database
+        self._passwords = passwords
+        self._presence = presence
+        self._random_bytes = random_bytes
+        self._realm_key = key_of(config.realm)
+        self._reserved = {SYSTEM, self._realm_key}
+        self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
+        self._account_failures = FailureThrottle(FREE_FAILURES_PER_ACCOUNT)
+        self._address_failures = FailureThrottle(FREE_FAILURES_PER_ADDRESS)
+
+    def now(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return int(self._clock.seconds() * 1000)
+
+    def check_name(self, name: str) -> None:
+        """Raises ReservedName for what nobody may be called, user or group."""
+        if key_of(name) in self._reserved:
+            raise ReservedName(name=name)
+
+    def local(self, address: Address) -> Address:
+        """The address as this realm sees it. Raises UnknownRealm if it is another realm's."""
+        if address.realm is None:
+            return address
+        if key_of(address.realm) != self._realm_key:
+            raise UnknownRealm(realm=address.realm)
+        return Address(address.name)
+
+    def remember(self, account: Account) -> None:
+        self._by_key[account.key] = account
+
+    def cached(self, key: str) -> Account | None:
+        return self._by_key.get(key)
+
+    async def find(self, name: str) -> Account:
+        """The account of that name. Raises UnknownUser."""
+        key = key_of(name)
+        account = self._by_key.get(key)
+        if account is None:
+            account = await self._database.read(store.find_account, key)
+            if account is None:
+                raise UnknownUser(name=name)
+            self.remember(account)
+        return account
+
+    # Registering and logging in
+
+    async def register(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> Login:
+        """Make an account and log it in. Raises RegistrationClosed, ReservedName, WeakPassword, UserExists."""
+        if self._config.accounts.registration != "open":
+            raise RegistrationClosed
+        self.check_name(name)
+        account = await self.add(name, password, display_name, country)
+        return await self._open_session(account)
+
+    async def add(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> Account:
+        """Make an account, whoever asks. Raises WeakPassword, UserExists."""
+        self._check_password(password)
+        hashed = await self._passwords.hash(password)
+        account = await self._database.run(
+            store.add_account, name, hashed, display_name or name, country or "", self.now()
+        )
+        self.remember(account)
+        return account
+
+    def _check_password(self, password: str) -> None:
+        minimum = self._config.accounts.min_password
+        if len(password) < minimum:
+            raise WeakPassword(minimum=minimum)
+
+    async def login(self, name: str, password: str, source: str) -> Login:
+        """Open a session; `source` is the network address that asks. Raises UnknownUser, WrongPassword.
+
+        An unknown user costs as long as a known one.
+        """
+        key = key_of(name)
+        account = self._by_key.get(key) or await self._database.read(store.find_account, key)
+        hashed = None
+        if account is not None:
+            self.remember(account)
+            hashed = await self._database.read(store.password_of, account.id)
+        if not await self._check(key, password, hashed, source):
+            raise UnknownUser(name=name) if account is None else WrongPassword(name=name)
+        assert account is not None and hashed is not None  # noqa: S101, PT018 - or it had failed
+        if self._passwords.is_outdated(hashed):
+            renewed = await self._passwords.hash(password)
+            await self._database.run(store.set_password, account.id, renewed)
+        return await self._open_session(account)
+
+    async def _check(self, key: str, password: str, hashed: str | None, source: str) -> bool:
+        """Whether the password is right, slowly for who fails often."""
+        now = self._clock.seconds()
+        wait = max(self._account_failures.wait(key, now), self._address_failures.wait(source, now))
+        self._account_failures.failed(key, now)
+        if wait > 0:
+            await deferLater(self._clock, wait)
+        good = await self._passwords.verify(password, hashed)
+        if good:
+            self._account_failures.succeeded(key)
+        else:
+            self._address_failures.failed(source, self._clock.seconds())
+        return good
+
+    async def _open_session(self, account: Account) -> Login:
+        token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        login = Login(account, hash_token(token), token)
+        now = self.now()
+        await self._database.run(
+            store.add_session, login.token_hash, account.id, now, now + self._lifetime
+        )
+        return login
+
+    @property
+    def _lifetime(self) -> int:
+        return self._config.accounts.session_expiry * 1000
+
+    async def resume(self, token: str) -> Login:
+        """The session of a token; one that is used lives on. Raises BadToken."""
+        token_hash = hash_token(token)
+        now = self.now()
+        found = await self._database.read(store.find_session, token_hash, now)
+        if found is None:
+            raise BadToken
+        account, expires_at = found
+        self.remember(account)
+        if expires_at - now < self._lifetime // 2:
+            await self._database.run(store.extend_session, token_hash, now + self._lifetime)
+        return Login(account, token_hash)
+
+    async def end_session(self, token_hash: bytes) -> None:
+        await self._database.run(store.end_session, token_hash)
+
+    async def change_password(
+        self, account: Account, old: str, new: str, keep: bytes, source: str
+    ) -> None:
+        """Raises WeakPassword, WrongPassword. Ends the account's other sessions, all but `keep`."""
+        self._check_password(new)
+        hashed = await self._database.read(store.password_of, account.id)
+        if not await self._check(account.key, old, hashed, source):
+            raise WrongPassword(name=account.name)
+        renewed = await self._passwords.hash(new)
+        await self._database.run(store.set_password, account.id, renewed, keep)
+
+    # Who there is
+
+    async def users(self) -> tuple[UserInfo, ...]:
+        """Everybody, by name."""
+        return self._infos(await self._database.read(store.all_accounts))
+
+    async def active(self) -> tuple[UserInfo, ...]:
+        """Those who are logged in on some connection, by name."""
+        online = self._presence.online()
+        found = await self._database.read(store.get_accounts, tuple(online))
+        return self._infos(found)
+
+    def _infos(self, accounts: Iterable[Account]) -> tuple[UserInfo, ...]:
+        is_online = self._presence.is_online
+        return tuple(
+            UserInfo(each.name, each.display_name, each.country, is_online(each.id))
+            for each in accounts
+        )
+
+    # Contacts
+
+    async def add_contact(self, account: Account, address: Address) -> Address:
+        """Raises UnknownUser, UnknownRealm, ContactExists."""
+        found = Address((await self.find(self.local(address).name)).name)
+        await self._database.run(store.add_contact, account.id, found)
+        return found
+
+    async def delete_contact(self, account: Account, address: Address) -> None:
+        """Raises UnknownContact, UnknownRealm."""
+        await self._database.run(store.delete_contact, account.id, self.local(address))
+
+    async def contacts(self, account: Account) -> tuple[Contact, ...]:
+        """The account's list, with who is online."""
+        addresses = await self._database.read(store.contacts_of, account.id)
+        people = [await self.find(address) for address in addresses]
+        return tuple(Contact(each.name, self._presence.is_online(each.id)) for each in people)

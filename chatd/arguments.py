@@ -1,0 +1,283 @@
+"""The types of commands' arguments: each reads a value from text (a word, or the rest of a line) and
+from JSON. They raise a BadRequest that says what was expected; nothing is looked up here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from chatd.errors import BadArgument, BadText, EmptyText
+from chatd.names import Address, Place, parse_address, parse_name, parse_room, printable
+
+MAX_SECRET = 1024
+MAX_DISPLAY_NAME = 128
+MAX_NUMBER = 2**62
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Secret(str):
+    """A password or a token: a string that does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+def check_text(text: str) -> str:
+    """`text` if it can stand on a terminal. Raises BadText, EmptyText."""
+    if not text:
+        raise EmptyText
+    # isprintable() is quick, and too strict: it refuses tabs and some spaces.
+    if not text.isprintable() and (found := _CONTROL.search(text)):
+        raise BadText(position=found.start() + 1)
+    return text
+
+
+class Type:
+    """`shape` is how usage shows a value, `about` says it in words, `json` names its JSON types.
+    A `greedy` one takes the rest of the line."""
+
+    shape: ClassVar[str] = "text"
+    about: ClassVar[str] = "text"
+    json: ClassVar[str] = "string"
+    greedy: ClassVar[bool] = False
+
+    def from_text(self, name: str, text: str) -> Any:
+        """The value that `text` stands for; `name` is the argument's, for errors."""
+        raise NotImplementedError
+
+    def from_json(self, name: str, value: Any) -> Any:
+        return self.from_text(name, self.string(name, value))
+
+    def string(self, name: str, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        raise BadArgument(argument=name, found=_kind(value), expected=f"{self.about}, as a string")
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+class NameType(Type):
+    shape = "name"
+    about = "1 to 64 letters, digits, dots, underscores and hyphens"
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_name(text)
+
+
+class RoomType(Type):
+    shape = "room"
+    about = "a name that may have spaces in it"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_room(text)
+
+
+class AddressType(Type):
+    shape = "address"
+    about = "a username, or username@realm"
+
+    def from_text(self, name: str, text: str) -> Address:
+        return parse_address(text)
+
+
+@lru_cache(maxsize=4096)
+def _addresses(text: str) -> tuple[Address, ...]:
+    return tuple(parse_address(each) for each in text.split(","))
+
+
+class AddressesType(Type):
+    """Several people, separated by commas."""
+
+    shape = "address[,address…]"
+    about = "usernames or username@realm, separated by commas"
+    json = "string or list of strings"
+
+    def from_text(self, name: str, text: str) -> tuple[Address, ...]:
+        return _addresses(text)
+
+    def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
+        if isinstance(value, str):
+            return _addresses(value)
+        if not isinstance(value, list) or not value:
+            expected = "a list of addresses, or one"
+            raise BadArgument(argument=name, found=_kind(value), expected=expected)
+        return tuple(parse_address(self.string(name, each)) for each in value)
+
+
+class WordsType(AddressesType):
+    """Several people, separated by spaces."""
+
+    shape = "user [user…]"
+    about = "usernames, separated by spaces"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> tuple[Address, ...]:
+        return tuple(parse_address(each) for each in text.split(" ") if each)
+
+
+class GroupOrPeopleType(AddressesType):
+    """A group's name; with a comma in it, a list of people."""
+
+    shape = "group|address,address[,…]"
+    about = "a group's name, or a list of addresses"
+
+    def from_text(self, name: str, text: str) -> str | tuple[Address, ...]:
+        return _addresses(text) if "," in text else parse_name(text)
+
+    def from_json(self, name: str, value: Any) -> str | tuple[Address, ...]:
+        if isinstance(value, str) and name == "group":
+            return self.from_text(name, value)
+        return super().from_json(name, value)
+
+
+class GroupType(Type):
+    """A group to be joined: by name, or by code."""
+
+    shape = "group|code"
+    about = "a group's name or code"
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_name(text)
+
+
+class PlaceType(Type):
+    """A conversation by its name: in text it may be a user's or a group's, in JSON the key tells which."""
+
+    shape = "user|group"
+    about = "a username, username@realm, or the name of a group"
+
+    def from_text(self, name: str, text: str) -> Place:
+        address = parse_address(text)
+        return Place(address, address.name if address.realm is None else None)
+
+    def from_json(self, name: str, value: Any) -> Place:
+        text = self.string(name, value)
+        if name == "group":
+            return Place(group=parse_name(text))
+        return Place(user=parse_address(text))
+
+
+class TextType(Type):
+    shape = "text"
+    about = "text without control characters"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return check_text(text)
+
+
+class DisplayNameType(Type):
+    """How someone is called, or where from. In text an underscore stands for a space."""
+
+    shape = "text"
+    about = f"up to {MAX_DISPLAY_NAME} characters (in a line, _ stands for a space)"
+
+    def from_text(self, name: str, text: str) -> str:
+        return self.from_json(name, text.replace("_", " "))
+
+    def from_json(self, name: str, value: Any) -> str:
+        text = check_text(self.string(name, value))
+        if len(text) > MAX_DISPLAY_NAME:
+            raise BadArgument(argument=name, found="that long", expected=self.about)
+        return text
+
+
+class SecretType(Type):
+    shape = "secret"
+    about = "text without spaces that is never shown"
+
+    def from_text(self, name: str, text: str) -> Secret:
+        if not text or len(text) > MAX_SECRET or _CONTROL.search(text):
+            expected = f"1 to {MAX_SECRET} characters, none of them a control character"
+            raise BadArgument(argument=name, found="that", expected=expected)
+        return Secret(text)
+
+
+class FileNameType(Type):
+    shape = "filename"
+    about = "a file's name; a path before it is dropped"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not text:
+            raise BadArgument(argument=name, found="empty", expected=self.about)
+        return text
+
+
+class CodeType(FileNameType):
+    shape = "code|filename"
+    about = "a file's code, or its name (then the newest of that name)"
+    greedy = True
+
+
+class NumberType(Type):
+    shape = "number"
+    json = "number"
+
+    def __init__(self, minimum: int) -> None:
+        self._minimum = minimum
+        self.about = f"a whole number, {minimum} or more"  # type: ignore[misc]
+
+    def from_text(self, name: str, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return self.from_json(name, int(text))
+
+    def from_json(self, name: str, value: Any) -> int:
+        if type(value) is not int or not self._minimum <= value <= MAX_NUMBER:
+            found = value if isinstance(value, int | float) else printable(str(value))
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return value
+
+
+class FlagType(Type):
+    shape = "on|off"
+    about = "on or off"
+    json = "boolean"
+
+    def from_text(self, name: str, text: str) -> bool:
+        if text.lower() not in ("on", "off"):
+            raise BadArgument(argument=name, found=printable(text), expected="on or off")
+        return text.lower() == "on"
+
+    def from_json(self, name: str, value: Any) -> bool:
+        if isinstance(value, str):
+            return self.from_text(name, value)
+        if not isinstance(value, bool):
+            raise BadArgument(argument=name, found=_kind(value), expected="true or false")
+        return value
+
+
+class VerbType(Type):
+    shape = "verb"
+    about = "the name of a command"
+
+    def from_text(self, name: str, text: str) -> str:
+        return text.lower()
+
+
+NAME = NameType()
+ROOM = RoomType()
+ADDRESS = AddressType()
+ADDRESSES = AddressesType()
+WORDS = WordsType()
+GROUP_OR_PEOPLE = GroupOrPeopleType()
+GROUP = GroupType()
+PLACE = PlaceType()
+TEXT = TextType()
+DISPLAY_NAME = DisplayNameType()
+SECRET = SecretType()
+FILENAME = FileNameType()
+CODE = CodeType()
+COUNT = NumberType(1)
+SIZE = NumberType(0)
+FLAG = FlagType()
+VERB = VerbType()

@@ -1,0 +1,305 @@
+"""chatd.ini -> a frozen Config. Every mistake ends in one sentence that names section, key, what was found
+and what is expected."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatd.errors import BadName
+from chatd.names import key_of, parse_name
+
+DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pychat")
+DOORS = (*DIALECTS, "web", "peers")
+DEFAULT_DOORS = {
+    "plain": "tcp:8889:interface=127.0.0.1",
+    "json": "tcp:8888:interface=127.0.0.1",
+}
+SYSTEM_CONFIG = Path("/etc/chatd.ini")
+LOCAL_CONFIG = Path("etc/chatd.ini")
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; `str()` is the sentence for the operator."""
+
+
+class Argon2(msgspec.Struct, frozen=True):
+    """What hashing a password costs: memory in KiB, passes over it, lanes."""
+
+    memory: int = 19456
+    passes: int = 2
+    lanes: int = 1
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    registration: str = "open"
+    session_expiry: int = 30 * 86400
+    min_password: int = 8
+    argon2: Argon2 = Argon2()
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A realm known from the start; `fingerprint` is the SHA-256 of its certificate."""
+
+    address: str | None = None
+    fingerprint: str | None = None
+
+
+class Peers(msgspec.Struct, frozen=True):
+    add: str = "operators"
+    trust: str = "pinned"
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    expire: int = 7 * 86400
+    known: dict[str, Peer] = {}
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Sizes in bytes, times in seconds; `commands_per_second` 0 is no limit, `idle` 0 is never."""
+
+    message: int = 8 << 10
+    line: int = 64 << 10
+    inline_line: int = 16 << 20
+    file: int = 100 << 20
+    account_files: int = 1 << 30
+    connections: int = 20000
+    connections_per_address: int = 1000
+    idle: int = 0
+    commands_per_second: int = 200
+
+
+class Log(msgspec.Struct, frozen=True):
+    format: str = "text"
+    level: str = "info"
+
+
+class Config(msgspec.Struct, frozen=True):
+    """All that an operator decides. `listen` maps a door's name to its Twisted endpoint string."""
+
+    realm: str = "localhost"
+    state: Path = Path("var")
+    listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
+    database_url: str = ""
+    accounts: Accounts = Accounts()
+    peers: Peers = Peers()
+    limits: Limits = Limits()
+    log: Log = Log()
+
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """`64K` -> 65536."""
+    match = re.fullmatch(r"(\d{1,15})\s*([KMG]?)", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError("a size: a whole number of bytes, with K, M or G if need be")
+    return int(match[1]) * _SIZES[match[2].upper()]
+
+
+def parse_time(text: str) -> int:
+    """`30d` -> 2592000, in seconds."""
+    match = re.fullmatch(r"(\d{1,9})\s*([smhd]?)", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError("a time: a whole number with s, m, h or d")
+    return int(match[1]) * _TIMES[match[2].lower()]
+
+
+def _name(text: str) -> str:
+    try:
+        return parse_name(text)
+    except BadName:
+        raise ValueError("a name of 1 to 64 letters, digits, dots, underscores and hyphens") from None
+
+
+def _count(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < minimum:
+            raise ValueError(f"a whole number, {minimum} or more")
+        return int(text)
+
+    return parse
+
+
+def _size(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        size = parse_size(text)
+        if size < minimum:
+            raise ValueError(f"a size of at least {minimum} bytes")
+        return size
+
+    return parse
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"one of {', '.join(values)}")
+        return text
+
+    return parse
+
+
+def _argon2(text: str) -> Argon2:
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        memory, passes, lanes = parse_size(parts[0]) >> 10, int(parts[1]), int(parts[2])
+        # RFC 9106, 3.1: at least 8 KiB of memory a lane.
+        if len(parts) != 3 or min(passes, lanes) < 1 or memory < 8 * lanes:
+            raise ValueError
+    except (ValueError, IndexError):
+        raise ValueError("memory,passes,lanes, such as 19M,2,1 (at least 8K a lane)") from None
+    return Argon2(memory, passes, lanes)
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("host:port, such as 172.16.16.102:8890")
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    digits = text.removeprefix("sha256:").replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("sha256: and 64 hexadecimal digits")
+    return f"sha256:{digits}"
+
+
+def _endpoint(text: str) -> str:
+    if not re.match(r"(tcp6?|ssl|unix|systemd|fd|haproxy):", text):
+        raise ValueError("a Twisted endpoint string, such as tcp:8889:interface=127.0.0.1")
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.match(r"[a-z0-9_+]+://", text):
+        raise ValueError("an SQLAlchemy URL, such as sqlite:////var/lib/chatd/chatd.db, or nothing")
+    return text
+
+
+_PATH = Path  # resolved against the file's own folder once it is known
+_Table = Mapping[str, Callable[[str], Any]]
+
+KEYS: Mapping[str, _Table] = {
+    "realm": {"name": _name, "state": _PATH},
+    "listen": dict.fromkeys(DOORS, _endpoint),
+    "database": {"url": _url},
+    "accounts": {
+        "registration": _one_of("open", "closed"),
+        "session_expiry": parse_time,
+        "min_password": _count(1),
+        "argon2": _argon2,
+    },
+    "peers": {
+        "add": _one_of("operators", "anyone"),
+        "trust": _one_of("pinned", "known", "ca"),
+        "ca_file": _PATH,
+        "certificate": _PATH,
+        "private_key": _PATH,
+        "expire": parse_time,
+    },
+    "limits": {
+        "message": _size(1),
+        "line": _size(256),
+        "inline_line": _size(256),
+        "file": parse_size,
+        "account_files": parse_size,
+        "connections": _count(1),
+        "connections_per_address": _count(1),
+        "idle": parse_time,
+        "commands_per_second": _count(0),
+    },
+    "log": {
+        "format": _one_of("text", "json"),
+        "level": _one_of("debug", "info", "warn", "error", "critical"),
+    },
+}
+PEER_KEYS: _Table = {"address": _address, "fingerprint": _fingerprint}
+
+
+def find_config(here: Path) -> Path | None:
+    """The file that holds where none was named: ./etc/chatd.ini, else /etc/chatd.ini, else none."""
+    for candidate in (here / LOCAL_CONFIG, SYSTEM_CONFIG):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def load_config(path: Path) -> Config:
+    """Read and check `path`. Raises ConfigError."""
+    parser = configparser.ConfigParser(
+        delimiters=("=",), inline_comment_prefixes=(";",), interpolation=None
+    )
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text") from None
+    except configparser.Error as error:
+        reason = " ".join(str(error).replace("<string>", path.name).split())
+        raise ConfigError(f"{path} is not an ini file: {reason}") from None
+    return _build(path, _read_values(path, parser))
+
+
+def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dict[str, Any]]:
+    """The values that are given, checked, by section; an empty one counts as not given."""
+    values: dict[str, dict[str, Any]] = {}
+    if parser.defaults():
+        raise ConfigError(f"{path}: there is no section [DEFAULT]; expected {_sections()}")
+    for section in parser.sections():
+        table = PEER_KEYS if section.startswith("peer ") else KEYS.get(section)
+        if table is None:
+            raise ConfigError(f"{path}: there is no section [{section}]; expected {_sections()}")
+        found = values[section] = {}
+        for key, text in parser.items(section):
+            if key not in table:
+                raise ConfigError(
+                    f"{path}: [{section}] has no key {key}; expected one of {', '.join(table)}"
+                )
+            if text == "":
+                continue
+            try:
+                value = table[key](text)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{path}: [{section}] {key} is {text!r}; expected {error}"
+                ) from None
+            found[key] = path.parent.resolve() / value if table[key] is _PATH else value
+    return values
+
+
+def _sections() -> str:
+    return ", ".join(f"[{name}]" for name in (*KEYS, "peer <name>"))
+
+
+def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
+    realm = values.get("realm", {})
+    known = {}
+    for section, found in values.items():
+        if section.startswith("peer "):
+            try:
+                known[key_of(_name(section.removeprefix("peer ").strip()))] = Peer(**found)
+            except ValueError as error:
+                raise ConfigError(f"{path}: [{section}] names no realm; expected {error}") from None
+    peers = Peers(**values.get("peers", {}), known=known)
+    if peers.trust == "ca" and peers.ca_file is None:
+        raise ConfigError(f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file")
+    return Config(
+        realm=realm.get("name", Config().realm),
+        state=realm.get("state", (path.parent / ".." / "var").resolve()).resolve(),
+        listen=values.get("listen", Config().listen),
+        database_url=values.get("database", {}).get("url", ""),
+        accounts=Accounts(**values.get("accounts", {})),
+        peers=peers,
+        limits=Limits(**values.get("limits", {})),
+        log=Log(**values.get("log", {})),
+    )

@@ -1,0 +1,237 @@
+"""Every refusal a user can cause: a stable code, and a sentence that says what is wrong and what to do.
+
+Codes are part of the protocol: dialects look their own texts up by them, and programs match on them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ChatError(Exception):
+    """A refusal. `code` is stable; `str(error)` is the sentence, filled from the keywords given."""
+
+    code: ClassVar[str] = "error"
+    sentence: ClassVar[str] = "That can't be done"
+
+    def __init__(self, **details: object) -> None:
+        super().__init__(self.sentence.format_map(details))
+        self.details = details
+
+
+class BadRequest(ChatError):
+    """What arrived is not a request: nothing was looked up and nothing changed."""
+
+
+class BadEncoding(BadRequest):
+    code = "bad-encoding"
+    sentence = "The line is not UTF-8; send text as UTF-8"
+
+
+class BadSyntax(BadRequest):
+    code = "bad-syntax"
+    sentence = "That line is not a request: {reason}"
+
+
+class LineTooLong(BadRequest):
+    code = "line-too-long"
+    sentence = "The line is longer than {limit} bytes and was dropped; send a shorter one"
+
+
+class UnknownCommand(BadRequest):
+    code = "unknown-command"
+    sentence = "There is no command {verb}; help lists them all"
+
+
+class Usage(BadRequest):
+    code = "usage"
+    sentence = "{reason}; usage: {usage}"
+
+
+class BadArgument(BadRequest):
+    code = "bad-argument"
+    sentence = "{argument} can't be {found}: {expected}"
+
+
+class BadName(BadRequest):
+    code = "bad-name"
+    sentence = (
+        "{name} can't be a name; use 1 to 64 letters, digits, dots, underscores and hyphens"
+    )
+
+
+class ReservedName(BadRequest):
+    code = "reserved-name"
+    sentence = "The name {name} is reserved; take another"
+
+
+class BadText(BadRequest):
+    code = "bad-text"
+    sentence = "A text can't hold control characters (one at position {position}); leave it out"
+
+
+class EmptyText(BadRequest):
+    code = "empty-text"
+    sentence = "There is no text; write one after the name"
+
+
+class MessageTooLong(BadRequest):
+    code = "message-too-long"
+    sentence = "The message has {size} bytes and {limit} are allowed; send it in parts or as a file"
+
+
+class NotLoggedIn(ChatError):
+    code = "not-logged-in"
+    sentence = "Log in first: auth <username> <password>, or register <username> <password>"
+
+
+class UnknownUser(ChatError):
+    code = "unknown-user"
+    sentence = "There is no user {name} in this realm"
+
+
+class UserExists(ChatError):
+    code = "user-exists"
+    sentence = "The username {name} is taken; choose another"
+
+
+class WrongPassword(ChatError):
+    code = "wrong-password"
+    sentence = "That is not the password of {name}; try again"
+
+
+class PasswordMismatch(ChatError):
+    code = "password-mismatch"
+    sentence = "The two passwords differ; start again"
+
+
+class WeakPassword(ChatError):
+    code = "weak-password"
+    sentence = "A password needs at least {minimum} characters; choose a longer one"
+
+
+class RegistrationClosed(ChatError):
+    code = "registration-closed"
+    sentence = "This realm takes no new accounts; ask its operator for one"
+
+
+class BadToken(ChatError):
+    code = "bad-token"
+    sentence = "There is no session with that token, or it has ended; log in again"
+
+
+class UnknownRealm(ChatError):
+    code = "unknown-realm"
+    sentence = "This realm has no peer called {realm}"
+
+
+class UnknownGroup(ChatError):
+    code = "unknown-group"
+    sentence = "There is no group {name} in this realm; groups lists them"
+
+
+class GroupExists(ChatError):
+    code = "group-exists"
+    sentence = "There is a group {name} already; join it or choose another name"
+
+
+class AlreadyMember(ChatError):
+    code = "already-member"
+    sentence = "{name} is a member of {group} already"
+
+
+class NotMember(ChatError):
+    code = "not-member"
+    sentence = "You are not a member of {group}; join it first"
+
+
+class NotTheirGroup(ChatError):
+    code = "user-not-member"
+    sentence = "{name} is not a member of {group}"
+
+
+class NotAdmin(ChatError):
+    code = "not-admin"
+    sentence = "Only the admins of {group} may do that; members {group} shows who they are"
+
+
+class UnknownContact(ChatError):
+    code = "unknown-contact"
+    sentence = "{name} is not on your list of contacts"
+
+
+class ContactExists(ChatError):
+    code = "contact-exists"
+    sentence = "{name} is on your list of contacts already"
+
+
+class UnknownConversation(ChatError):
+    code = "unknown-conversation"
+    sentence = "You have no conversation {name}"
+
+
+class NotInRoom(ChatError):
+    code = "not-in-room"
+    sentence = "You are in no room; join one first: roomjoin <room>"
+
+
+class UnknownFile(ChatError):
+    code = "unknown-file"
+    sentence = "There is no file {name} that you may fetch; files lists them"
+
+
+class BadFileName(BadRequest):
+    code = "bad-filename"
+    sentence = "{name} can't be a file's name; use one with letters or digits in it"
+
+
+class FileTooLarge(ChatError):
+    code = "file-too-large"
+    sentence = "The file has {size} bytes and {limit} are allowed; send a smaller one"
+
+
+class QuotaExceeded(ChatError):
+    code = "quota-exceeded"
+    sentence = "Your files may take {limit} bytes and {left} are left; send a smaller one"
+
+
+class StorageFailed(ChatError):
+    code = "storage-failed"
+    sentence = "The realm can't store anything just now, and nothing of this was kept; try again later"
+
+
+class TooManyConnections(ChatError):
+    code = "too-many-connections"
+    sentence = "There are too many connections {where}; try again later"
+
+
+class Idle(ChatError):
+    code = "idle"
+    sentence = "Nothing was heard for {seconds} s; connect again when you need to"
+
+
+class TooSlow(ChatError):
+    code = "too-slow"
+    sentence = "You did not read what was sent to you; connect again and ask for your inbox"
+
+
+class ShuttingDown(ChatError):
+    code = "shutting-down"
+    sentence = "The realm is shutting down; connect again in a while"
+
+
+class InternalError(ChatError):
+    code = "internal"
+    sentence = "internal error {reference}; tell the operator this reference, it is in the log"
+
+
+def every_error() -> list[type[ChatError]]:
+    """All refusals there are, in the order in which they stand here."""
+    found: list[type[ChatError]] = []
+    waiting = ChatError.__subclasses__()
+    while waiting:
+        error = waiting.pop(0)
+        if "code" in vars(error):
+            found.append(error)
+        waiting.extend(error.__subclasses__())
+    return found

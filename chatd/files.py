@@ -1,0 +1,197 @@
+"""Files between people: who may send how much, who may fetch what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+from twisted.logger import Logger
+
+from chatd.accounts import Accounts
+from chatd.config import Limits
+from chatd.errors import ChatError, FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
+from chatd.groups import new_code
+from chatd.messages import Messages, Sent, Target
+from chatd.model import Account, Attachment, FileInfo
+from chatd.names import Address, printable
+from chatd.presence import IListener
+from chatd.store import files as store
+from chatd.store.database import Database
+from chatd.uploads import Incoming, Outgoing, StoredFile, Uploads, safe_name
+
+MAX_LISTED = 1000
+CODE_TRIES = 10
+
+log = Logger()
+
+
+class Download(msgspec.Struct, frozen=True):
+    """A file that may be fetched, open for reading."""
+
+    attachment: Attachment
+    file: Outgoing
+
+
+class Files:
+    def __init__(
+        self,
+        limits: Limits,
+        database: Database,
+        accounts: Accounts,
+        messages: Messages,
+        uploads: Uploads,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._limits = limits
+        self._database = database
+        self._accounts = accounts
+        self._messages = messages
+        self._uploads = uploads
+        self._random_bytes = random_bytes
+        # Bytes by account that are arriving: they count before they are there.
+        self._arriving: Counter[int] = Counter()
+
+    async def begin(
+        self,
+        sender: Account,
+        to: Sequence[Address] | str,
+        name: str,
+        size: int,
+        drained: Callable[[], None],
+        origin: IListener | None,
+    ) -> Upload:
+        """Make ready for a file to people, or to the group named `to`.
+
+        Raises BadFileName, FileTooLarge, QuotaExceeded, UnknownUser, UnknownRealm, UnknownGroup,
+        NotMember. `drained` is called when a paused sender may go on.
+        """
+        safe = safe_name(name)
+        if size > self._limits.file:
+            raise FileTooLarge(size=size, limit=self._limits.file)
+        unknown: tuple[str, ...] = ()
+        if isinstance(to, str):
+            targets = [await self._messages.group(sender, to)]
+        else:
+            targets, unknown = await self._messages.people(sender, to)
+        used = await self._database.read(store.used_bytes, sender.id)
+        left = self._limits.account_files - used - self._arriving[sender.id]
+        if size > left:
+            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+        self._arriving[sender.id] += size
+        incoming = self._uploads.receive(safe, size, drained)
+        return Upload(self, sender, targets, unknown, incoming, size, origin)
+
+    def released(self, sender: Account, size: int) -> None:
+        self._arriving[sender.id] -= size
+        if not self._arriving[sender.id]:
+            del self._arriving[sender.id]
+
+    async def commit(
+        self,
+        sender: Account,
+        targets: Sequence[Target],
+        name: str,
+        arrived: StoredFile,
+        origin: IListener | None,
+    ) -> tuple[Attachment, Sent]:
+        """The bytes are on disk: now the messages that carry them."""
+        now = self._accounts.now()
+        for _ in range(CODE_TRIES):
+            code = new_code(self._random_bytes)
+
+            def add_file(connection: Connection, code: str = code) -> Attachment:
+                return store.add_attachment(
+                    connection,
+                    sender.id,
+                    code,
+                    name,
+                    arrived.size,
+                    arrived.sha256,
+                    arrived.mime,
+                    arrived.stored,
+                    now,
+                )
+
+            try:
+                file, receipts = await self._messages.send_file(sender, targets, add_file, origin)
+                return file, Sent(receipts)
+            except IntegrityError:
+                continue  # the code is taken
+            except ChatError:
+                break
+        await self._uploads.remove(arrived.stored)
+        raise StorageFailed
+
+    async def fetch(self, account: Account, name: str) -> Download:
+        """Open the file of that code or name that the account may fetch. Raises UnknownFile."""
+        attachment = await self._database.read(store.find_file, account.id, name)
+        if attachment is None:
+            raise UnknownFile(name=printable(name))
+        try:
+            file = await self._uploads.open(attachment.stored)
+        except OSError as error:
+            log.error(
+                "attachment {code} can't be opened: {error}", code=attachment.code, error=error
+            )
+            raise StorageFailed from None
+        if file.size != attachment.size:
+            await file.close()
+            log.error("attachment {code} has changed on disk", code=attachment.code)
+            raise StorageFailed
+        return Download(attachment, file)
+
+    async def list(self, account: Account) -> tuple[FileInfo, ...]:
+        return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
+
+
+class Upload:
+    """One file on its way in. Give it the bytes, then `finish`; or `abort`."""
+
+    def __init__(
+        self,
+        files: Files,
+        sender: Account,
+        targets: Sequence[Target],
+        unknown: tuple[str, ...],
+        incoming: Incoming,
+        size: int,
+        origin: IListener | None,
+    ) -> None:
+        self._files = files
+        self._sender = sender
+        self._targets = targets
+        self.unknown = unknown
+        self._incoming = incoming
+        self._size = size
+        self._origin = origin
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are still to come."""
+        return self._incoming.missing
+
+    def write(self, data: bytes) -> bool:
+        """Take the next bytes; False asks for a pause."""
+        return self._incoming.write(data)
+
+    async def finish(self) -> tuple[Attachment, Sent]:
+        """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""
+        try:
+            arrived = await self._incoming.finish()
+        except OSError as error:
+            log.error("an upload could not be stored: {error}", error=error)
+            raise StorageFailed from None
+        finally:
+            self._files.released(self._sender, self._size)
+        file, sent = await self._files.commit(
+            self._sender, self._targets, self._incoming.name, arrived, self._origin
+        )
+        return file, Sent(sent.receipts, self.unknown)
+
+    def abort(self) -> None:
+        """The sender is gone: forget what came."""
+        self._files.released(self._sender, self._size)
+        self._incoming.abort()

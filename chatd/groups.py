@@ -1,0 +1,205 @@
+"""Groups: who is in them, and who may do what there. Kept in memory once used; the store holds the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from chatd.accounts import Accounts
+from chatd.cache import Cache
+from chatd.errors import (
+    AlreadyMember,
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    UnknownGroup,
+    UnknownUser,
+)
+from chatd.model import Account, Group, GroupInfo, Member
+from chatd.names import Address, key_of
+from chatd.presence import Presence
+from chatd.store import conversations as store
+from chatd.store.database import Database
+
+CACHED_GROUPS = 10_000
+CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that are taken for one another
+CODE_LENGTH = 6
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """A group and its members: account id -> whether an admin, longest-standing first."""
+
+    group: Group
+    members: dict[int, bool]
+
+
+def new_code(random_bytes: Callable[[int], bytes]) -> str:
+    """Six characters at random, for a group or a file."""
+    return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
+
+
+class Groups:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._presence = presence
+        self._random_bytes = random_bytes
+        self._rosters: Cache[str, Roster] = Cache(CACHED_GROUPS)
+
+    def cached(self, name: str) -> Roster | None:
+        return self._rosters.get(key_of(name))
+
+    async def find(self, name: str) -> Roster:
+        """The group of that name. Raises UnknownGroup."""
+        key = key_of(name)
+        roster = self._rosters.get(key)
+        if roster is None:
+            roster = await self._database.run(_load, key, None)
+            if roster is None:
+                raise UnknownGroup(name=name)
+            self._rosters[key] = roster
+        return roster
+
+    async def find_mine(self, account: Account, name: str) -> Roster:
+        """The group, if `account` is a member. Raises UnknownGroup, NotMember."""
+        roster = await self.find(name)
+        if account.id not in roster.members:
+            raise NotMember(group=roster.group.name)
+        return roster
+
+    async def _find_ruled(self, account: Account, name: str) -> Roster:
+        roster = await self.find_mine(account, name)
+        if not roster.members[account.id]:
+            raise NotAdmin(group=roster.group.name)
+        return roster
+
+    async def _change(self, group: Group, job: Callable[..., None], *args: object) -> None:
+        """Run a job that changes a group, and remember the group as it then is.
+
+        Both in one transaction, so that the rosters arrive here in the order of the changes.
+        """
+        roster = await self._database.run(_load, group.key, (job, args))
+        if roster is None:
+            self._rosters.pop(group.key, None)
+        else:
+            self._rosters[group.key] = roster
+
+    # What people do with groups
+
+    async def create(self, account: Account, name: str) -> Group:
+        """Raises GroupExists, ReservedName."""
+        self._accounts.check_name(name)
+        while True:
+            try:
+                code = new_code(self._random_bytes)
+                return await self._database.run(
+                    store.add_group, name, code, account.id, self._accounts.now()
+                )
+            except IntegrityError:
+                continue  # the code is taken
+
+    async def join(self, account: Account, name: str) -> Group:
+        """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
+        try:
+            group = (await self.find(name)).group
+        except UnknownGroup:
+            found = await self._database.read(store.find_group_by_code, name.lower())
+            if found is None:
+                raise
+            group = found
+        await self._change(group, store.join_group, group, account, self._accounts.now())
+        return group
+
+    async def leave(self, account: Account, name: str) -> Group:
+        """Raises UnknownGroup, NotMember."""
+        roster = await self.find_mine(account, name)
+        await self._change(roster.group, store.leave_group, roster.group.id, account.id)
+        return roster.group
+
+    async def invite(
+        self, account: Account, name: str, users: Sequence[Address]
+    ) -> tuple[Group, list[str], list[str], list[str]]:
+        """Make `users` members: the group, and who joined, who was in it already, who is unknown.
+
+        Raises UnknownGroup, NotMember, NotAdmin; UnknownUser if none is known.
+        """
+        roster = await self._find_ruled(account, name)
+        joined, present, unknown = [], [], []
+        for address in users:
+            try:
+                user = await self._accounts.find(self._accounts.local(address).name)
+                await self._change(
+                    roster.group, store.join_group, roster.group, user, self._accounts.now()
+                )
+                joined.append(user.name)
+            except AlreadyMember:
+                present.append(str(address))
+            except UnknownUser:
+                unknown.append(str(address))
+        if not joined and not present:
+            raise UnknownUser(name=", ".join(unknown))
+        return roster.group, joined, present, unknown
+
+    async def kick(self, account: Account, name: str, user: Address) -> Group:
+        """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
+        roster, member = await self._find_member(account, name, user)
+        await self._change(roster.group, store.leave_group, roster.group.id, member.id)
+        return roster.group
+
+    async def promote(self, account: Account, name: str, user: Address) -> Group:
+        """Make a member an admin. Raises as `kick`."""
+        roster, member = await self._find_member(account, name, user)
+        await self._change(roster.group, store.set_admin, roster.group.id, member.id)
+        return roster.group
+
+    async def _find_member(
+        self, account: Account, name: str, user: Address
+    ) -> tuple[Roster, Account]:
+        roster = await self._find_ruled(account, name)
+        member = await self._accounts.find(self._accounts.local(user).name)
+        if member.id not in roster.members:
+            raise NotTheirGroup(name=member.name, group=roster.group.name)
+        return roster, member
+
+    async def set_closed(self, account: Account, name: str, closed: bool) -> Group:
+        """Raises UnknownGroup, NotMember, NotAdmin."""
+        roster = await self._find_ruled(account, name)
+        await self._change(roster.group, store.set_closed, roster.group.id, closed)
+        return roster.group
+
+    async def all(self, account: Account) -> tuple[GroupInfo, ...]:
+        return tuple(await self._database.read(store.all_groups, account.id))
+
+    async def mine(self, account: Account) -> tuple[GroupInfo, ...]:
+        return tuple(await self._database.read(store.groups_of, account.id))
+
+    async def members(self, account: Account, name: str) -> tuple[Group, tuple[Member, ...]]:
+        """For members only. Raises UnknownGroup, NotMember."""
+        group = (await self.find_mine(account, name)).group
+        names = await self._database.read(store.member_names, group.id)
+        is_online = self._presence.is_online
+        return group, tuple(
+            Member(shown, admin, is_online(ident)) for ident, (shown, admin) in names.items()
+        )
+
+
+def _load(
+    connection: Connection,
+    key: str,
+    change: tuple[Callable[..., None], tuple[object, ...]] | None,
+) -> Roster | None:
+    """The group of that key and its members, after `change` if there is one."""
+    if change is not None:
+        job, args = change
+        job(connection, *args)
+    group = store.find_group(connection, key)
+    return None if group is None else Roster(group, store.members_of(connection, group.id))

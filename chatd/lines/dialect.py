@@ -1,0 +1,91 @@
+"""What a wire language is made of. A dialect is data and two pure functions: bytes of one request -> what
+is asked, and what came of it -> bytes. The line protocol does the rest, the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from chatd.commands import Command, Row
+from chatd.errors import BadEncoding, ChatError
+from chatd.model import Event, Reply
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request that could be read. `tag` is the dialect's own, for its writer: what the answer must
+    carry (json: the id)."""
+
+    row: Row
+    command: Command
+    tag: Any = None
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """The dialect needs one more line before it knows what is asked: send `prompt`, give the next line to
+    `answer`, and send `after` once it came."""
+
+    prompt: bytes
+    after: bytes
+    answer: Callable[[bytes], Request | Ask]
+
+
+class Unreadable(Exception):
+    """The line is no request. `tag` as in Request, if it could be told."""
+
+    def __init__(self, error: ChatError, tag: Any = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.tag = tag
+
+
+class Dialect:
+    """One wire language. Subclasses say how; none of the methods may raise anything undeclared.
+
+    `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`.
+    """
+
+    name: str
+    inline: bool = False
+
+    def __init__(self) -> None:
+        self._last_events: Sequence[Event] = ()
+        self._last_bytes = b""
+
+    def greeting(self, realm: str, version: str) -> bytes:
+        """What a connection is met with."""
+        return b""
+
+    def read(self, line: bytes) -> Request | Ask:
+        """What `line`, without its end, asks for. Raises Unreadable."""
+        raise NotImplementedError
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        raise NotImplementedError
+
+    def ready(self, request: Request) -> bytes:
+        """Go on, send the bytes of the file."""
+        raise NotImplementedError
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        raise NotImplementedError
+
+    def events(self, events: Sequence[Event]) -> bytes:
+        """Events for a listener. Written once, however many hear the same."""
+        if events is not self._last_events:
+            self._last_bytes = b"".join(map(self.write_event, events))
+            self._last_events = events
+        return self._last_bytes
+
+    def write_event(self, event: Event) -> bytes:
+        raise NotImplementedError
+
+
+def decode(line: bytes) -> str:
+    """The line's text. Raises Unreadable."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable(BadEncoding()) from None

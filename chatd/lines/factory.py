@@ -1,0 +1,121 @@
+"""Connections of one door: how many there may be, and how they end when the realm does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+
+from chatd import __version__
+from chatd.errors import TooManyConnections
+from chatd.lines.dialect import Dialect
+from chatd.lines.protocol import ChatLineProtocol
+from chatd.service import ChatService
+from chatd.session import BURST_SECONDS, Sessions
+from chatd.throttle import TokenBucket
+
+log = Logger()
+
+
+class Connections(msgspec.Struct):
+    """How many connections there are, at all doors together."""
+
+    total: int = 0
+    opened: int = 0
+    by_source: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class ChatLineFactory(ServerFactory):
+    """Makes the protocols of one door, which all speak `dialect`."""
+
+    noisy = False
+    version = __version__
+
+    def __init__(
+        self,
+        service: ChatService,
+        sessions: Sessions,
+        connections: Connections,
+        dialect: Dialect,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        limits = service.config.limits
+        self.service = service
+        self.sessions = sessions
+        self.dialect = dialect
+        self.realm = service.config.realm
+        self.line_limit = limits.inline_line if dialect.inline else limits.line
+        self.idle_limit = float(limits.idle)
+        self.stopping = False
+        self._limits = limits
+        self._connections = connections
+        self._random_bytes = random_bytes
+        self._protocols: set[ChatLineProtocol] = set()
+        self._empty: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress) -> ChatLineProtocol:
+        connections = self._connections
+        source = str(getattr(addr, "host", "local"))
+        connections.opened += 1
+        connections.total += 1
+        connections.by_source[source] += 1
+        protocol = ChatLineProtocol(self, connections.opened, source)
+        self._protocols.add(protocol)
+        log.debug(
+            "connection {connection} from {source} speaks {dialect}",
+            connection=protocol.number,
+            source=source,
+            dialect=self.dialect.name,
+        )
+        return protocol
+
+    def too_many(self, source: str) -> TooManyConnections | None:
+        """Why one more connection from `source` is one too many."""
+        if self._connections.total > self._limits.connections:
+            return TooManyConnections(where="to this realm")
+        if self._connections.by_source[source] > self._limits.connections_per_address:
+            return TooManyConnections(where="from your address")
+        return None
+
+    def gone(self, protocol: ChatLineProtocol) -> None:
+        """A connection has ended."""
+        connections = self._connections
+        connections.total -= 1
+        connections.by_source[protocol.source] -= 1
+        if not connections.by_source[protocol.source]:
+            del connections.by_source[protocol.source]
+        self._protocols.discard(protocol)
+        log.debug("connection {connection} is gone", connection=protocol.number)
+        if self._empty is not None and not self._protocols:
+            self._empty.callback(None)
+            self._empty = None
+
+    def finish(self) -> Deferred[None]:
+        """Answer what was accepted and close all connections; fires when they are gone."""
+        self.stopping = True
+        if not self._protocols:
+            return succeed(None)
+        self._empty = Deferred()
+        emptied = self._empty
+        for protocol in list(self._protocols):
+            protocol.finish()
+        return emptied
+
+    def abort(self) -> None:
+        """Drop what is still there."""
+        for protocol in list(self._protocols):
+            protocol.transport.abortConnection()
+
+    def new_bucket(self) -> TokenBucket:
+        """The rate of a connection on which nobody is logged in."""
+        rate = self._limits.commands_per_second
+        return TokenBucket(rate, rate * BURST_SECONDS)
+
+    def new_reference(self) -> str:
+        """By which an internal error is found in the log."""
+        return self._random_bytes(4).hex()

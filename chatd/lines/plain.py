@@ -1,0 +1,202 @@
+"""The dialect for telnet: the whole of chatd, in lines that people type and read.
+
+A request is a line, `verb argument …`. A reply is a block of `key: value` lines that an empty line ends;
+its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, pushed lines with `* `.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+from twisted.conch.telnet import ECHO, IAC, WILL, WONT
+
+from chatd.commands import BY_VERB, Auth, Register, Row
+from chatd.errors import ChatError, PasswordMismatch, UnknownCommand
+from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, decode
+from chatd.lines.timestamps import timestamp
+from chatd.model import (
+    Closing,
+    CommandInfo,
+    Contact,
+    Event,
+    FileInfo,
+    GroupInfo,
+    Member,
+    Message,
+    Reply,
+    RoomInfo,
+    RoomTalk,
+    SessionEnded,
+    UnreadCount,
+    UserInfo,
+)
+from chatd.names import printable
+
+# RFC 857: while the server says that it will echo, a terminal shows nothing of what is typed.
+HIDE = IAC + WILL + ECHO
+SHOW = IAC + WONT + ECHO
+PROMPTS = {Auth: (b"Password: ",), Register: (b"Password: ", b"Password again: ")}
+
+
+class PlainDialect(Dialect):
+    name = "plain"
+
+    def greeting(self, realm: str, version: str) -> bytes:
+        return f"* chatd {version} at {realm}. Type help.\r\n".encode()
+
+    def read(self, line: bytes) -> Request | Ask:
+        verb, _, rest = decode(line).partition(" ")
+        row = BY_VERB.get(verb) or BY_VERB.get(verb.lower())
+        if row is None:
+            raise Unreadable(UnknownCommand(verb=printable(verb)))
+        if row.command in PROMPTS and rest and " " not in rest.rstrip(" "):
+            return _ask_password(row, rest.rstrip(" "), PROMPTS[row.command], ())
+        return _request(row, rest)
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        lines = ["status: OK", f"message: {reply.message}"]
+        for key, value in reply.fields.items():
+            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+            lines.append(f"{key}: {shown}")
+        lines.extend(f"- {item_line(item)}" for item in reply.items)
+        return _block(lines)
+
+    def ready(self, request: Request) -> bytes:
+        return _block(["status: READY", "message: Send the bytes of the file now"])
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
+
+    def write_event(self, event: Event) -> bytes:
+        return f"* {event_line(event)}\r\n".encode()
+
+
+def _block(lines: list[str]) -> bytes:
+    lines += ("", "")
+    return "\r\n".join(lines).encode()
+
+
+def _request(row: Row, rest: str) -> Request:
+    try:
+        return Request(row, row.from_words(rest))
+    except ChatError as error:
+        raise Unreadable(error) from None
+
+
+def _ask_password(
+    row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[str, ...]
+) -> Ask:
+    """Ask for the password once for each of `prompts`, unseen; what was typed must be the same."""
+
+    def answer(line: bytes) -> Request | Ask:
+        typed = (*given, decode(line))
+        if len(prompts) > 1:
+            return _ask_password(row, name, prompts[1:], typed)
+        if len(set(typed)) > 1:
+            raise Unreadable(PasswordMismatch())
+        return _request(row, f"{name} {typed[0]}")
+
+    return Ask(HIDE + prompts[0], SHOW + b"\r\n", answer)
+
+
+def content(message: Message) -> str:
+    """The text of a message, or the announcement of its file."""
+    file = message.file
+    if file is None:
+        return message.text or ""
+    return f"file {file.name} ({file.size} bytes) code {file.code}"
+
+
+def message_line(message: Message) -> str:
+    place = "" if message.group is None else f" in {message.group}"
+    return f"{timestamp(message.at)} {message.sender}{place}: {content(message)}"
+
+
+def _online(online: bool) -> str:
+    return "online" if online else "offline"
+
+
+@singledispatch
+def item_line(item: object) -> str:
+    """One item of a list, in a line."""
+    raise TypeError(f"plain has no line for {type(item).__name__}")
+
+
+item_line.register(Message, message_line)
+
+
+@item_line.register
+def _user(user: UserInfo) -> str:
+    country = f", {user.country}" if user.country else ""
+    return f"{user.username} ({user.name}{country}) {_online(user.online)}"
+
+
+@item_line.register
+def _contact(contact: Contact) -> str:
+    return f"{contact.username} {_online(contact.online)}"
+
+
+@item_line.register
+def _group(group: GroupInfo) -> str:
+    people = "1 member" if group.members == 1 else f"{group.members} members"
+    marks = [
+        *(["closed"] if group.closed else []),
+        *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
+    ]
+    return ", ".join([f"{group.group} code {group.code}, {people}", *marks])
+
+
+@item_line.register
+def _member(member: Member) -> str:
+    return f"{member.username}{' (admin)' if member.admin else ''} {_online(member.online)}"
+
+
+@item_line.register
+def _unread(count: UnreadCount) -> str:
+    place = f"in {count.group}" if count.group is not None else f"from {count.user}"
+    return f"{count.unread} {place}"
+
+
+@item_line.register
+def _room(room: RoomInfo) -> str:
+    return f"{room.room}: {', '.join(room.users)}"
+
+
+@item_line.register
+def _file(file: FileInfo) -> str:
+    return (
+        f"{timestamp(file.at)} {file.sender}: file {file.name} ({file.size} bytes) code {file.code}"
+    )
+
+
+@item_line.register
+def _command(command: CommandInfo) -> str:
+    also = f" (also {', '.join(command.aliases)})" if command.aliases else ""
+    return f"{command.usage}: {command.about}{also}"
+
+
+def event_line(event: Event) -> str:
+    """What is pushed, without its mark."""
+    return _EVENT_LINES[type(event)](event)
+
+
+def _room_talk(event: RoomTalk) -> str:
+    return f"{timestamp(event.at)} {event.sender} in room {event.room}: {event.text}"
+
+
+def _closing(event: Closing) -> str:
+    return str(event.error)
+
+
+def _session_ended(event: SessionEnded) -> str:
+    return event.reason
+
+
+_EVENT_LINES: dict[type, Callable[[Any], str]] = {
+    Message: message_line,
+    RoomTalk: _room_talk,
+    Closing: _closing,
+    SessionEnded: _session_ended,
+}

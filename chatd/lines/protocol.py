@@ -1,0 +1,456 @@
+"""The line protocol, one for every dialect: bytes -> requests -> the service -> replies in order.
+
+Sends may overlap: they begin as they arrive and their replies wait for one another. Any other command
+begins when what came before it is answered, and nothing is read from the connection until it is. So a
+client may pipeline as much as it likes, and what is not yet worked on stays in its own socket.
+
+A connection is not read from while (`Hold`) a command is under way, its replies are not being read, it is
+over its rate, or the disk is behind with its upload. One that lets pushed messages pile up is cut off.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import interfaces
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDown, TooSlow
+from chatd.files import Download
+from chatd.lines.dialect import Ask, Request, Unreadable
+from chatd.lines.framing import LineBuffer, TooLong
+from chatd.model import Closing, Event, Reply
+from chatd.presence import IListener
+from chatd.session import Client, Give, Leave, Receive
+from chatd.throttle import TokenBucket
+
+if TYPE_CHECKING:
+    from chatd.lines.factory import ChatLineFactory
+
+MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
+MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
+CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
+LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
+
+log = Logger()
+
+
+class Hold(IntFlag):
+    """Why nothing is read from a connection just now."""
+
+    COMMAND = 1
+    OUTPUT = 2
+    RATE = 4
+    DISK = 8
+    CLOSING = 16
+
+
+class Slot:
+    """The place of one reply in the order of replies."""
+
+    __slots__ = ("answer", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.answer: bytes | None = None
+
+
+@implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer, IListener)
+class ChatLineProtocol(LineReceiver):
+    """One client's connection."""
+
+    factory: ChatLineFactory
+    transport: Any
+
+    def __init__(self, factory: ChatLineFactory, number: int, source: str) -> None:
+        self.factory = factory
+        self.number = number
+        self.source = source
+        self.client = Client(
+            factory.service,
+            factory.sessions,
+            self,
+            source,
+            self._disk_caught_up,
+        )
+        self._dialect = factory.dialect
+        self._clock = factory.service.clock
+        self._lines = LineBuffer(factory.line_limit)
+        self._bucket: TokenBucket = factory.new_bucket()
+        self._holds = Hold(0)
+        self._slots: deque[Slot] = deque()
+        self._next: Request | None = None
+        self._answer: Ask | None = None
+        self._receiving: tuple[Slot, Receive] | None = None
+        self._giving: list[Sequence[Event]] | None = None
+        self._drained: Deferred[None] | None = None
+        self._unread = 0
+        self._working = False
+        self._ending = False
+        self._heard = self._clock.seconds()
+        self._timer: Any = None
+
+    # The connection's beginning and end
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
+        if error := self.factory.too_many(self.source):
+            self.refuse(error)
+            return
+        self._write(self._dialect.greeting(self.factory.realm, self.factory.version))
+        self._watch()
+
+    def refuse(self, error: ChatError) -> None:
+        """Close the connection at once, and say why."""
+        self.deliver((Closing(error),))
+        self._end()
+
+    def finish(self) -> None:
+        """The realm shuts down: answer what was accepted, take nothing more, and close."""
+        self._hold(Hold.CLOSING)
+        if self._receiving is not None:
+            self.transport.abortConnection()
+        elif not self._ending:
+            self._ending = True
+            self._end_if_idle()
+
+    def readConnectionLost(self) -> None:
+        """The client will send nothing more. What it asked for is answered first."""
+        if self._receiving is not None:
+            self.transport.loseConnection()
+            return
+        self._ending = True
+        self._end_if_idle()
+
+    def writeConnectionLost(self) -> None:
+        """Only half a connection is no use."""
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        clean = reason.check(ConnectionDone) is not None and not self._holds & Hold.OUTPUT
+        self._holds |= Hold.CLOSING
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._receiving is not None:
+            self._receiving[1].upload.abort()
+            self._receiving = None
+        if self._drained is not None:
+            self._drained.callback(None)
+        self.client.leave(clean)
+        self.factory.gone(self)
+
+    def _end(self) -> None:
+        """Close once everything that was written is sent."""
+        self._hold(Hold.CLOSING)
+        self._ending = True
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _end_if_idle(self) -> None:
+        if self._slots or self._next or self._giving is not None or self._receiving:
+            return
+        if self._lines and not self._holds & Hold.CLOSING:
+            return
+        if self.factory.stopping:
+            self.deliver((Closing(ShuttingDown()),))
+        self._end()
+
+    def _watch(self) -> None:
+        """Hang up on those who say nothing: before a login in any case, afterwards if so configured."""
+        limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
+        if not limit:
+            self._timer = self._clock.callLater(LOGIN_TIME, self._watch)
+            return
+        left = self._heard + limit - self._clock.seconds()
+        if left > 0 or self._slots or self._giving is not None:
+            self._timer = self._clock.callLater(max(left, 1.0), self._watch)
+        else:
+            self.refuse(Idle(seconds=int(limit)))
+
+    # Reading
+
+    def dataReceived(self, data: bytes) -> None:
+        self.client.moment += 1
+        self._lines.add(data)
+        self._work()
+
+    def _work(self) -> None:
+        """Take what can be taken from the buffer, until there is a reason to wait."""
+        if self._working:
+            return
+        self._working = True
+        lines = self._lines
+        try:
+            while lines and not self._holds:
+                if self._receiving is not None:
+                    self.rawDataReceived(lines.take_raw(self._receiving[1].upload.missing))
+                    continue
+                line = lines.take_line()
+                if line is None:
+                    break
+                if isinstance(line, TooLong):
+                    self.lineLengthExceeded(b"")
+                else:
+                    self.lineReceived(line)
+        finally:
+            self._working = False
+        if self._ending and not self._holds:
+            self._end_if_idle()
+
+    def lineLengthExceeded(self, _line: bytes) -> None:
+        self._refuse_line(LineTooLong(limit=self.factory.line_limit))
+
+    def lineReceived(self, line: bytes) -> None:
+        self._heard = now = self._clock.seconds()
+        if line == b"" and self._answer is None:
+            return
+        session = self.client.session
+        pause = (self._bucket if session is None else session.bucket).take(now)
+        if pause > 0:
+            self._hold(Hold.RATE)
+            self._clock.callLater(pause, self._release, Hold.RATE)
+        try:
+            request = self._read(line)
+        except Unreadable as problem:
+            self._refuse_line(problem.error, problem.tag)
+        except Exception:
+            self._refuse_line(self._unexpected(Failure()))
+        else:
+            if request is None:
+                return
+            if self._slots and not request.row.overlaps:
+                self._next = request
+                self._hold(Hold.COMMAND)
+            else:
+                self._begin(request)
+
+    def _read(self, line: bytes) -> Request | None:
+        """The request, or None if the dialect has asked for another line."""
+        asked, self._answer = self._answer, None
+        if asked is None:
+            found = self._dialect.read(line)
+        else:
+            self._write(asked.after)
+            found = asked.answer(line)
+        if isinstance(found, Ask):
+            self._answer = found
+            self._write(found.prompt)
+            return None
+        return found
+
+    def _refuse_line(self, error: ChatError, tag: Any = None) -> None:
+        answer = self._dialect.error(error, tag)
+        if self._slots:
+            slot = Slot(None)  # type: ignore[arg-type]
+            slot.answer = answer
+            self._slots.append(slot)
+        else:
+            self._write(answer)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        assert self._receiving is not None  # noqa: S101 - raw bytes come to an upload only
+        slot, receive = self._receiving
+        self._heard = self._clock.seconds()
+        if not receive.upload.write(data):
+            self._hold(Hold.DISK)
+        if receive.upload.missing == 0:
+            self._received(slot, receive)
+
+    # Carrying out
+
+    def _begin(self, request: Request) -> None:
+        slot = Slot(request)
+        self._slots.append(slot)
+        try:
+            result = self.client.execute(request.command)
+        except ChatError as error:
+            self._answered(slot, self._dialect.error(error, request.tag))
+            return
+        except Exception:
+            self._failed(Failure(), slot)
+            return
+        if isinstance(result, Deferred):
+            if not result.called and (
+                not request.row.overlaps or len(self._slots) >= MAX_OVERLAPPING
+            ):
+                self._hold(Hold.COMMAND)
+            result.addCallback(self._done, slot)
+            result.addErrback(self._failed, slot)
+        else:
+            try:
+                self._done(result, slot)
+            except Exception:
+                self._failed(Failure(), slot)
+
+    def _done(self, result: Any, slot: Slot) -> None:
+        if type(result) is Reply:
+            self._answered(slot, self._dialect.reply(slot.request, result))
+        elif isinstance(result, Receive):
+            self._receive(slot, result)
+        elif isinstance(result, Give):
+            giving = Deferred.fromCoroutine(self._give(slot, result.reply, result.download))
+            giving.addErrback(self._broken)
+        elif isinstance(result, Leave):
+            self._answered(slot, self._dialect.reply(slot.request, result.reply))
+            self._end()
+        else:
+            raise TypeError(f"{slot.request.command!r} came to {result!r}")
+
+    def _failed(self, failure: Failure, slot: Slot) -> None:
+        error = failure.value
+        if not isinstance(error, ChatError):
+            error = self._unexpected(failure)
+        self._answered(slot, self._dialect.error(error, slot.request.tag))
+
+    def _unexpected(self, failure: Failure) -> InternalError:
+        """Log what nobody foresaw, once, and make it known by a reference."""
+        error = InternalError(reference=self.factory.new_reference())
+        session = self.client.session
+        log.failure(
+            "internal error {reference} on connection {connection}, session {session}",
+            failure,
+            reference=error.details["reference"],
+            connection=self.number,
+            session=None if session is None else session.number,
+        )
+        return error
+
+    def _answered(self, slot: Slot, answer: bytes) -> None:
+        """Put the answer in its place, and send what is next in order."""
+        slots = self._slots
+        slot.answer = answer
+        while slots and (ready := slots[0].answer) is not None:
+            slots.popleft()
+            self._write(ready)
+        if self._next is not None:
+            if not slots:
+                request, self._next = self._next, None
+                self._begin(request)
+                if not self._slots:
+                    self._release(Hold.COMMAND)
+        elif self._holds & Hold.COMMAND and len(slots) < MAX_OVERLAPPING // 2:
+            self._release(Hold.COMMAND)
+        if self._ending and not slots and not self._working:
+            self._end_if_idle()
+
+    # Files
+
+    def _receive(self, slot: Slot, receive: Receive) -> None:
+        if self._holds & Hold.CLOSING:
+            receive.upload.abort()
+            self._slots.clear()
+            return
+        self._write(self._dialect.ready(slot.request))
+        if receive.upload.missing == 0:
+            self._received(slot, receive)
+        else:
+            self._receiving = (slot, receive)
+            self._release(Hold.COMMAND)
+
+    def _received(self, slot: Slot, receive: Receive) -> None:
+        """All bytes are there: the reply comes once they are kept."""
+        self._receiving = None
+        self._hold(Hold.COMMAND)
+        finished = Deferred.fromCoroutine(receive.finish())
+        finished.addCallback(self._done, slot)
+        finished.addErrback(self._failed, slot)
+
+    def _disk_caught_up(self) -> None:
+        self._release(Hold.DISK)
+
+    async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
+        """The reply, then the file's bytes as fast as they are read at the other end, in little memory."""
+        self._giving = []
+        self._hold(Hold.COMMAND)
+        try:
+            self._write(self._dialect.reply(slot.request, reply))
+            left = download.file.size
+            while left and not self._holds & Hold.CLOSING:
+                if self._holds & Hold.OUTPUT:
+                    self._drained = Deferred()
+                    await self._drained
+                    self._drained = None
+                    continue
+                data = await download.file.read(min(CHUNK, left))
+                if not data:
+                    raise OSError(f"the file of attachment {download.attachment.code} is too short")
+                left -= len(data)
+                self.transport.write(data)
+        finally:
+            await download.file.close()
+        held, self._giving = self._giving, None
+        self._unread = 0
+        for events in held:
+            self.deliver(events)
+        self._answered(slot, b"")
+
+    def _broken(self, failure: Failure) -> None:
+        """The promised bytes can't be delivered, and nothing else can be said in their place."""
+        log.failure("a download on connection {connection} broke", failure, connection=self.number)
+        self.transport.abortConnection()
+
+    # Writing
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """IListener: push events."""
+        data = self._dialect.events(events)
+        if self._giving is not None:
+            self._giving.append(events)
+            self._count_unread(len(data))
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._holds & Hold.OUTPUT:
+            self._count_unread(len(data))
+        self.transport.write(data)
+
+    def _count_unread(self, size: int) -> None:
+        self._unread += size
+        if self._unread > MAX_UNREAD and not self._holds & Hold.CLOSING:
+            log.info("connection {connection} does not read", connection=self.number)
+            self._hold(Hold.CLOSING)
+            # Not even this will be read now; it stands there for whoever looks into the matter.
+            self.transport.write(self._dialect.events((Closing(TooSlow()),)))
+            self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """IPushProducer: the transport has enough."""
+        self._hold(Hold.OUTPUT)
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: the transport has sent what it had."""
+        if self._giving is None:
+            self._unread = 0
+        drained = self._drained
+        self._release(Hold.OUTPUT)
+        if drained is not None:
+            drained.callback(None)
+
+    def stopProducing(self) -> None:
+        """IPushProducer: the connection is gone."""
+
+    def _hold(self, reason: Hold) -> None:
+        if not self._holds:
+            self.transport.pauseProducing()
+        self._holds |= reason
+
+    def _release(self, reason: Hold) -> None:
+        if not self._holds & reason:
+            return
+        self._holds &= ~reason
+        if not self._holds:
+            self.transport.resumeProducing()
+            self._work()

@@ -1,0 +1,370 @@
+"""Messages: into conversations, to those who listen, and out of them again.
+
+A send whose names are known in memory is one row in the next transaction and nothing else. One that has
+to look something up takes the slow way, one job in the writer's queue; while a sender has any of those
+under way, all of theirs take it, so that what was sent first arrives first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from chatd.accounts import Accounts
+from chatd.cache import Cache
+from chatd.errors import (
+    ChatError,
+    MessageTooLong,
+    NotMember,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.groups import Groups, Roster
+from chatd.model import Account, Attachment, Message, Receipt, UnreadCount
+from chatd.names import Address, Place, key_of
+from chatd.presence import IListener, Presence
+from chatd.store import accounts as account_store
+from chatd.store import conversations as conversation_store
+from chatd.store import messages as store
+from chatd.store.database import Database
+from chatd.store.messages import MessageWriter, NewMessage, Page
+
+MAX_PAGE = 500
+CACHED_CONVERSATIONS = 100_000
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What became of a message to one or several: where it stands, and whom nobody knows."""
+
+    receipts: tuple[Receipt, ...]
+    unknown: tuple[str, ...] = ()
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a message says: `text` or `file`."""
+
+    text: str | None = None
+    file: Attachment | None = None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A conversation to send to, and the accounts that take part in it; `to` or `group` names it."""
+
+    conversation: int
+    audience: Collection[int]
+    to: str | None = None
+    group: str | None = None
+
+
+class Messages:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        groups: Groups,
+        presence: Presence,
+        max_message: int,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._groups = groups
+        self._presence = presence
+        self._max_message = max_message
+        self._writer = MessageWriter()
+        database.on_rollback(self._writer.forget)
+        # (account id, the other's key) -> their conversation
+        self._direct: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
+        self._looking_up: Counter[int] = Counter()
+        # Accounts that are known to have nothing unread, and those of which it is being found out.
+        self._quiet: set[int] = set()
+        self._checking: set[int] = set()
+
+    # Sending
+
+    def check_text(self, text: str) -> None:
+        """Raises MessageTooLong."""
+        limit = self._max_message
+        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+            raise MessageTooLong(size=size, limit=limit)
+
+    def send(
+        self, sender: Account, to: Sequence[Address], content: Content, origin: IListener | None
+    ) -> Deferred[Sent]:
+        """A direct message to each of `to`; fires once all of them are stored.
+
+        Errs with UnknownUser or UnknownRealm if none of them is known.
+        """
+        if len(to) == 1 and sender.id not in self._looking_up and to[0].realm is None:
+            target = self._direct.get((sender.id, key_of(to[0].name)))
+            if target is not None:
+                return self._post(sender, target, content, origin).addCallback(_sent_to_one)
+        return Deferred.fromCoroutine(self._send_slowly(sender, to, content, origin))
+
+    async def _send_slowly(
+        self, sender: Account, to: Sequence[Address], content: Content, origin: IListener | None
+    ) -> Sent:
+        with self._slowly(sender):
+            targets, unknown = await self.people(sender, to)
+            posts = [self._post(sender, target, content, origin) for target in targets]
+        return Sent(tuple(await _all(posts)), unknown)
+
+    def post(
+        self, sender: Account, group: str, content: Content, origin: IListener | None
+    ) -> Deferred[Sent]:
+        """A message to a group of which the sender is a member. Errs with UnknownGroup, NotMember."""
+        roster = self._groups.cached(group) if sender.id not in self._looking_up else None
+        if roster is not None and sender.id in roster.members:
+            target = _group_target(roster)
+            return self._post(sender, target, content, origin).addCallback(_sent_to_one)
+        return Deferred.fromCoroutine(self._post_slowly(sender, group, content, origin))
+
+    async def _post_slowly(
+        self, sender: Account, group: str, content: Content, origin: IListener | None
+    ) -> Sent:
+        with self._slowly(sender):
+            target = await self.group(sender, group)
+            done = self._post(sender, target, content, origin)
+        return _sent_to_one(await done)
+
+    @contextmanager
+    def _slowly(self, sender: Account) -> Iterator[None]:
+        self._looking_up[sender.id] += 1
+        try:
+            yield
+        finally:
+            self._looking_up[sender.id] -= 1
+            if not self._looking_up[sender.id]:
+                del self._looking_up[sender.id]
+
+    async def people(
+        self, sender: Account, to: Sequence[Address]
+    ) -> tuple[list[Target], tuple[str, ...]]:
+        """The sender's direct conversations with `to`, each once, and the names that nobody has.
+
+        Raises UnknownUser or UnknownRealm if none of them is known.
+        """
+        names: dict[str, str] = {}
+        errors: dict[str, ChatError] = {}
+        for address in to:
+            try:
+                name = self._accounts.local(address).name
+                names[key_of(name)] = name
+            except UnknownRealm as error:
+                errors[str(address)] = error
+        found = await self._database.run(_open_all, sender, list(names), self._accounts.now())
+        targets = []
+        for key, name in names.items():
+            if key not in found:
+                errors[name] = UnknownUser(name=name)
+                continue
+            account, conversation = found[key]
+            self._accounts.remember(account)
+            target = Target(conversation, frozenset((account.id, sender.id)), to=account.name)
+            self._direct[sender.id, key] = target
+            targets.append(target)
+        if not targets:
+            raise errors.popitem()[1] if len(errors) == 1 else UnknownUser(name=", ".join(errors))
+        return targets, tuple(errors)
+
+    async def group(self, sender: Account, name: str) -> Target:
+        """A group of which the sender is a member. Raises UnknownGroup, NotMember."""
+        return _group_target(await self._groups.find_mine(sender, name))
+
+    def _post(
+        self, sender: Account, target: Target, content: Content, origin: IListener | None
+    ) -> Deferred[Receipt]:
+        new = NewMessage(
+            target.conversation, sender.id, sender.name, self._accounts.now(), content.text
+        )
+        stored: Deferred[tuple[int, int]] = self._database.batch(self._writer.store, new)
+        return stored.addCallback(self._arrived, new, target, content.file, origin)
+
+    async def send_file(
+        self,
+        sender: Account,
+        targets: Sequence[Target],
+        add_file: Callable[[Connection], Attachment],
+        origin: IListener | None,
+    ) -> tuple[Attachment, tuple[Receipt, ...]]:
+        """An attachment to each of `targets`, the note of the file and its messages in one transaction."""
+        now = self._accounts.now()
+        new = [NewMessage(each.conversation, sender.id, sender.name, now) for each in targets]
+        file, stored = await self._database.run(self._store_with_file, add_file, new)
+        return file, tuple(
+            self._arrived(where, each, target, file, origin)
+            for where, each, target in zip(stored, new, targets, strict=True)
+        )
+
+    def _store_with_file(
+        self,
+        connection: Connection,
+        add_file: Callable[[Connection], Attachment],
+        new: Sequence[NewMessage],
+    ) -> tuple[Attachment, list[tuple[int, int]]]:
+        file = add_file(connection)
+        items = [msgspec.structs.replace(each, attachment_id=file.id) for each in new]
+        return file, self._writer.store(connection, items)
+
+    def _arrived(
+        self,
+        stored: tuple[int, int],
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+    ) -> Receipt:
+        """The message is on disk: now it may be told."""
+        ident, seq = stored
+        audience: Collection[int] = target.audience
+        if target.group is not None:
+            # Who joined while the message was on its way to the disk has it unread, too.
+            roster = self._groups.cached(target.group)
+            audience = audience if roster is None else roster.members
+        elif len(audience) == 1:
+            origin = None  # who writes to oneself wants to see it arrive
+        self._quiet.difference_update(audience)
+        self._checking.difference_update(audience)
+        message = Message(
+            ident,
+            new.conversation,
+            seq,
+            new.at,
+            new.sender,
+            target.to,
+            target.group,
+            new.text,
+            file,
+        )
+        self._presence.tell(audience, message, origin)
+        return Receipt(new.conversation, seq, ident, target.to or target.group or "")
+
+    # Reading
+
+    async def inbox(
+        self, account: Account, place: Place | None, given: Mapping[int, int]
+    ) -> Page:
+        """The oldest unread messages, of one place or of all. Moves no mark.
+
+        `given` says what has been handed out already and is not yet in the marks. Raises what
+        `conversation_of` does.
+        """
+        if place is None and account.id in self._quiet:
+            return Page([])
+        conversation = None
+        if place is not None:
+            conversation = await self.conversation_of(account, place)
+            if conversation is None:
+                return Page([])
+        elif not given:
+            self._checking.add(account.id)
+        page = await self._database.read(
+            store.unread, account, conversation, dict(given), MAX_PAGE
+        )
+        if account.id in self._checking and conversation is None and not given:
+            self._checking.discard(account.id)
+            if not page.messages:
+                self._quiet.add(account.id)
+        return page
+
+    async def unread(
+        self, account: Account, given: Mapping[int, int]
+    ) -> tuple[UnreadCount, ...]:
+        """How many unread messages each conversation has."""
+        if account.id in self._quiet:
+            return ()
+        return tuple(await self._database.read(store.unread_counts, account, dict(given)))
+
+    async def history(self, account: Account, place: Place, count: int) -> Page:
+        """The last `count` messages of a conversation. Raises what `conversation_of` does."""
+        conversation = await self.conversation_of(account, place)
+        if conversation is None:
+            return Page([])
+        return await self._database.read(
+            store.history, account, conversation, min(count, MAX_PAGE)
+        )
+
+    async def search(self, account: Account, text: str) -> Page:
+        """The newest messages in the account's conversations that hold `text`."""
+        return await self._database.read(store.search, account, text, MAX_PAGE)
+
+    async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
+        await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+
+    async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
+        """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""
+        await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
+
+    async def conversation_of(self, account: Account, place: Place) -> int | None:
+        """The conversation that `place` names, None if nothing was said there yet.
+
+        A name that may be either is that of the user one has talked with, or else the group's. Raises
+        UnknownUser, UnknownRealm, UnknownGroup, NotMember.
+        """
+        unknown: UnknownUser | None = None
+        if place.user is not None:
+            try:
+                direct = await self._direct_with(account, self._accounts.local(place.user).name)
+                if direct is not None or place.group is None:
+                    return direct
+            except UnknownUser as error:
+                unknown = error
+        if place.group is not None:
+            try:
+                return (await self._groups.find_mine(account, place.group)).group.id
+            except (UnknownGroup, NotMember) as error:
+                if place.user is None or (unknown and isinstance(error, NotMember)):
+                    raise
+        if unknown is not None:
+            raise unknown
+        return None
+
+    async def _direct_with(self, account: Account, name: str) -> int | None:
+        key = key_of(name)
+        known = self._direct.get((account.id, key))
+        if known is not None:
+            return known.conversation
+        other = await self._accounts.find(name)
+        return await self._database.read(conversation_store.find_direct, account.id, other.key)
+
+
+def _group_target(roster: Roster) -> Target:
+    return Target(roster.group.id, roster.members, group=roster.group.name)
+
+
+def _sent_to_one(receipt: Receipt) -> Sent:
+    return Sent((receipt,))
+
+
+async def _all(posts: Sequence[Deferred[Receipt]]) -> list[Receipt]:
+    """All results; or the first error, but only once all are through."""
+    results = []
+    errors = []
+    for post in posts:
+        try:
+            results.append(await post)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _open_all(
+    connection: Connection, sender: Account, keys: Sequence[str], now: int
+) -> dict[str, tuple[Account, int]]:
+    """For each key that is an account's: the account, and the sender's conversation with it."""
+    opened = {}
+    for key in keys:
+        account = account_store.find_account(connection, key)
+        if account is not None:
+            opened[key] = (
+                account,
+                conversation_store.open_direct(connection, sender, account, now),
+            )
+    return opened

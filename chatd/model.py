@@ -1,0 +1,184 @@
+"""The values that the whole daemon speaks of. All frozen; none of them knows how it is stored or sent."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from chatd.errors import ChatError
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A registered user. The password's hash is not here: only the store reads it, at a login."""
+
+    id: int
+    name: str
+    key: str
+    display_name: str
+    country: str
+    operator: bool
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A file that a message carries; `stored` is its name in the uploads folder."""
+
+    id: int
+    code: str
+    name: str
+    size: int
+    sha256: str
+    mime: str
+    stored: str
+    at: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message in one conversation, and the event that tells a listener of it.
+
+    `at` is in milliseconds since 1970 UTC. `to` is the other party of a direct message, `group` the
+    name of the group; one of the two is set, and so is one of `text` and `file`.
+    """
+
+    id: int
+    conversation: int
+    seq: int
+    at: int
+    sender: str
+    to: str | None = None
+    group: str | None = None
+    text: str | None = None
+    file: Attachment | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """Where a message that was sent stands now."""
+
+    conversation: int
+    seq: int
+    id: int
+    to: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group; `id` is its conversation's. Only members may post to a closed one, from whatever realm."""
+
+    id: int
+    name: str
+    key: str
+    code: str
+    closed: bool
+
+
+class UserInfo(msgspec.Struct, frozen=True):
+    username: str
+    name: str
+    country: str
+    online: bool
+
+
+class Contact(msgspec.Struct, frozen=True):
+    username: str
+    online: bool
+
+
+class GroupInfo(msgspec.Struct, frozen=True):
+    """A group as a list shows it; `member` and `admin` are about the one who asks."""
+
+    group: str
+    code: str
+    members: int
+    closed: bool
+    member: bool
+    admin: bool
+
+
+class Member(msgspec.Struct, frozen=True):
+    username: str
+    admin: bool
+    online: bool
+
+
+class UnreadCount(msgspec.Struct, frozen=True):
+    """How many messages of a conversation one has not been given; `user` or `group` is set."""
+
+    conversation: int
+    unread: int
+    user: str | None = None
+    group: str | None = None
+
+
+class RoomInfo(msgspec.Struct, frozen=True):
+    room: str
+    users: tuple[str, ...]
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """A file that one may fetch, as a list shows it."""
+
+    code: str
+    name: str
+    size: int
+    sender: str
+    at: int
+
+
+class RoomTalk(msgspec.Struct, frozen=True):
+    """Event: somebody said something in the room that the listener is in. Nothing of it is kept."""
+
+    room: str
+    sender: str
+    display_name: str
+    text: str
+    at: int
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """Event: the connection is about to be closed, and why."""
+
+    error: ChatError
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """Event: the session was ended from elsewhere (logged out on another connection, password changed)."""
+
+    reason: str
+
+
+Event: TypeAlias = Message | RoomTalk | Closing | SessionEnded
+
+
+class ArgumentInfo(msgspec.Struct, frozen=True):
+    """An argument as help describes it; by name it may be given under any of `keys`."""
+
+    name: str
+    type: str
+    about: str
+    optional: bool
+    keys: tuple[str, ...]
+
+
+class CommandInfo(msgspec.Struct, frozen=True):
+    """A command as help describes it; `errors` are the codes of its own refusals."""
+
+    command: str
+    aliases: tuple[str, ...]
+    usage: str
+    about: str
+    login: bool
+    arguments: tuple[ArgumentInfo, ...]
+    errors: tuple[str, ...]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a command came to: a sentence, facts by name, and a list of one kind of items.
+
+    Dialects render it: `json` all of it, `plain` all but `data`, which is for programs; the older ones
+    the parts that they name.
+    """
+
+    message: str
+    fields: dict[str, str | int | bool] = {}
+    data: dict[str, Any] = {}
+    items: tuple[msgspec.Struct, ...] = ()
+    items_name: str = ""

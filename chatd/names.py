@@ -1,0 +1,78 @@
+"""What a name may be, and addresses made of them (product.md, "Edges, decided").
+
+A name is 1 to 64 letters, digits, `.`, `_`, `-`; it is kept as typed (NFC) and compared without
+case, by its *key*.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import msgspec
+
+from chatd.errors import BadName
+
+MAX_NAME = 64
+SYSTEM = "system"
+_NAME = re.compile(r"(?:[^\W_]|[._-]){1,%d}" % MAX_NAME)
+_ROOM = re.compile(r"(?:[^\W_]|[._-])(?:(?:[^\W_]|[._ -]){0,%d}(?:[^\W_]|[._-]))?" % (MAX_NAME - 2))
+
+
+class Address(msgspec.Struct, frozen=True):
+    """`messi`, or `messi@realm1`. `realm` is None for the realm that reads it."""
+
+    name: str
+    realm: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.realm is None else f"{self.name}@{self.realm}"
+
+
+def key_of(name: str) -> str:
+    """The form in which names are compared."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+@lru_cache(maxsize=16384)
+def parse_name(text: str) -> str:
+    """The name that `text` is, in NFC. Raises BadName."""
+    name = unicodedata.normalize("NFC", text)
+    if _NAME.fullmatch(name) is None:
+        raise BadName(name=printable(text))
+    return name
+
+
+@lru_cache(maxsize=16384)
+def parse_address(text: str) -> Address:
+    """`name` or `name@realm`. Raises BadName."""
+    name, at, realm = text.partition("@")
+    try:
+        return Address(parse_name(name), parse_name(realm) if at else None)
+    except BadName:
+        raise BadName(name=printable(text)) from None
+
+
+def parse_room(text: str) -> str:
+    """A room's name: as any other, and spaces within. Raises BadName."""
+    name = unicodedata.normalize("NFC", text)
+    if _ROOM.fullmatch(name) is None:
+        raise BadName(name=printable(text))
+    return name
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """`text` fit to stand in a sentence: nothing that controls a terminal, and no longer than that."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
+    return f"{shown}…" if len(text) > limit else shown or "the empty text"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A conversation as people name it: by the other party, by the group, or by a name that may be either."""
+
+    user: Address | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.user if self.user is not None else self.group)

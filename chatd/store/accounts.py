@@ -1,0 +1,155 @@
+"""Accounts, the sessions that their logins open, and their lists of contacts. Jobs and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from chatd.errors import ContactExists, UnknownContact, UserExists
+from chatd.model import Account
+from chatd.names import Address, key_of
+from chatd.store.schema import accounts, contacts, sessions
+
+MAX_PARAMETERS = 10_000  # in one statement; SQLite takes 32,766
+
+_COLUMNS = (
+    accounts.c.id,
+    accounts.c.name,
+    accounts.c.key,
+    accounts.c.display_name,
+    accounts.c.country,
+    accounts.c.operator,
+)
+
+
+def _account(row: Row[tuple[int, str, str, str, str, bool]]) -> Account:
+    return Account(*row)
+
+
+def add_account(
+    connection: Connection, name: str, password: str, display_name: str, country: str, now: int
+) -> Account:
+    """Register; the first account of an empty realm is an operator. Raises UserExists."""
+    first = not connection.scalar(select(exists().select_from(accounts)))
+    key = key_of(name)
+    values = {"name": name, "key": key, "display_name": display_name, "country": country}
+    try:
+        result = connection.execute(
+            insert(accounts).values(**values, operator=first, password=password, created_at=now)
+        )
+    except IntegrityError:
+        raise UserExists(name=name) from None
+    return Account(id=_inserted(result.inserted_primary_key), operator=first, **values)
+
+
+def _inserted(key: Sequence[int] | None) -> int:
+    assert key is not None  # noqa: S101 - an insert that did not fail has a key
+    return key[0]
+
+
+def find_account(connection: Connection, key: str) -> Account | None:
+    row = connection.execute(select(*_COLUMNS).where(accounts.c.key == key)).first()
+    return None if row is None else _account(row)
+
+
+def get_accounts(connection: Connection, ids: Sequence[int]) -> list[Account]:
+    """The accounts with these ids, by name."""
+    found: list[Account] = []
+    for start in range(0, len(ids), MAX_PARAMETERS):
+        chosen = accounts.c.id.in_(ids[start : start + MAX_PARAMETERS])
+        found.extend(map(_account, connection.execute(select(*_COLUMNS).where(chosen))))
+    return sorted(found, key=lambda account: account.key)
+
+
+def all_accounts(connection: Connection) -> list[Account]:
+    return [_account(row) for row in connection.execute(select(*_COLUMNS).order_by(accounts.c.key))]
+
+
+def password_of(connection: Connection, account_id: int) -> str:
+    """The Argon2id hash."""
+    return connection.execute(
+        select(accounts.c.password).where(accounts.c.id == account_id)
+    ).scalar_one()
+
+
+def set_password(
+    connection: Connection, account_id: int, password: str, keep: bytes | None = None
+) -> None:
+    """Store a new hash, and end all the account's sessions but the one whose token hashes to `keep`."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(password=password))
+    if keep is not None:
+        connection.execute(
+            delete(sessions).where(
+                sessions.c.account_id == account_id, sessions.c.token_hash != keep
+            )
+        )
+
+
+def add_session(
+    connection: Connection, token_hash: bytes, account_id: int, now: int, expires_at: int
+) -> None:
+    """Keep a new session, and sweep those that have expired."""
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    connection.execute(
+        insert(sessions).values(
+            token_hash=token_hash, account_id=account_id, created_at=now, expires_at=expires_at
+        )
+    )
+
+
+def find_session(
+    connection: Connection, token_hash: bytes, now: int
+) -> tuple[Account, int] | None:
+    """The account of a live session, and when the session expires."""
+    row = connection.execute(
+        select(*_COLUMNS, sessions.c.expires_at)
+        .join_from(sessions, accounts)
+        .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
+    ).first()
+    return None if row is None else (Account(*row[:-1]), row[-1])
+
+
+def extend_session(connection: Connection, token_hash: bytes, expires_at: int) -> None:
+    connection.execute(
+        update(sessions).where(sessions.c.token_hash == token_hash).values(expires_at=expires_at)
+    )
+
+
+def end_session(connection: Connection, token_hash: bytes) -> None:
+    connection.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def add_contact(connection: Connection, account_id: int, address: Address) -> None:
+    """Put `address` on the account's list. Raises ContactExists."""
+    shown = str(address)
+    try:
+        connection.execute(
+            insert(contacts).values(account_id=account_id, key=key_of(shown), address=shown)
+        )
+    except IntegrityError:
+        raise ContactExists(name=shown) from None
+
+
+def delete_contact(connection: Connection, account_id: int, address: Address) -> None:
+    """Take `address` off the account's list. Raises UnknownContact."""
+    shown = str(address)
+    gone = connection.execute(
+        delete(contacts).where(
+            contacts.c.account_id == account_id, contacts.c.key == key_of(shown)
+        )
+    )
+    if gone.rowcount == 0:
+        raise UnknownContact(name=shown)
+
+
+def contacts_of(connection: Connection, account_id: int) -> list[str]:
+    """The addresses on the account's list, as shown, by name."""
+    return list(
+        connection.scalars(
+            select(contacts.c.address)
+            .where(contacts.c.account_id == account_id)
+            .order_by(contacts.c.key)
+        )
+    )

@@ -1,0 +1,233 @@
+"""Conversations, who takes part in them, and groups. Jobs and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from chatd.errors import AlreadyMember, GroupExists, UnknownConversation
+from chatd.model import Account, Group, GroupInfo
+from chatd.names import key_of
+from chatd.store.schema import accounts, conversations, groups, messages, participants
+
+_GROUP = (
+    groups.c.conversation_id,
+    groups.c.name,
+    groups.c.key,
+    groups.c.code,
+    groups.c.closed,
+)
+
+
+def last_seq(connection: Connection, conversation: int) -> int:
+    """The number of the conversation's newest message; 0 where there is none."""
+    return connection.execute(
+        select(func.coalesce(func.max(messages.c.seq), 0)).where(
+            messages.c.conversation_id == conversation
+        )
+    ).scalar_one()
+
+
+def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
+    """The account's direct conversation with the address whose key that is."""
+    return connection.scalar(
+        select(participants.c.conversation_id).where(
+            participants.c.account_id == account_id, participants.c.peer_key == peer_key
+        )
+    )
+
+
+def open_direct(connection: Connection, one: Account, other: Account, now: int) -> int:
+    """The direct conversation of two accounts of this realm (or of one with itself), made if need be."""
+    found = find_direct(connection, one.id, other.key)
+    if found is not None:
+        return found
+    conversation = _add_conversation(connection, "direct", now)
+    sides = {one.id: other, other.id: one}
+    connection.execute(
+        insert(participants),
+        [
+            {
+                "account_id": account_id,
+                "conversation_id": conversation,
+                "peer": peer.name,
+                "peer_key": peer.key,
+                "joined_at": now,
+            }
+            for account_id, peer in sides.items()
+        ],
+    )
+    return conversation
+
+
+def _add_conversation(connection: Connection, kind: str, now: int) -> int:
+    key = connection.execute(
+        insert(conversations).values(kind=kind, created_at=now)
+    ).inserted_primary_key
+    assert key is not None  # noqa: S101 - an insert that did not fail has a key
+    return int(key[0])
+
+
+def add_group(connection: Connection, name: str, code: str, creator: int, now: int) -> Group:
+    """Make a group with its creator as admin. Raises GroupExists.
+
+    A code that is taken by chance ends in IntegrityError: try again with another.
+    """
+    key = key_of(name)
+    if find_group(connection, key) is not None:
+        raise GroupExists(name=name)
+    conversation = _add_conversation(connection, "group", now)
+    connection.execute(
+        insert(groups).values(conversation_id=conversation, name=name, key=key, code=code)
+    )
+    connection.execute(
+        insert(participants).values(
+            account_id=creator, conversation_id=conversation, admin=True, joined_at=now
+        )
+    )
+    return Group(conversation, name, key, code, closed=False)
+
+
+def _group(row: Row[tuple[int, str, str | None, str | None, bool]] | None) -> Group | None:
+    if row is None:
+        return None
+    conversation, name, key, code, closed = row
+    return Group(conversation, name, key or "", code or "", closed)
+
+
+def find_group(connection: Connection, key: str) -> Group | None:
+    return _group(connection.execute(select(*_GROUP).where(groups.c.key == key)).first())
+
+
+def find_group_by_code(connection: Connection, code: str) -> Group | None:
+    return _group(connection.execute(select(*_GROUP).where(groups.c.code == code)).first())
+
+
+def members_of(connection: Connection, group: int) -> dict[int, bool]:
+    """The members' account ids, longest-standing first, and whether each is an admin."""
+    rows = connection.execute(
+        select(participants.c.account_id, participants.c.admin)
+        .where(participants.c.conversation_id == group)
+        .order_by(participants.c.joined_at, participants.c.account_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def member_names(connection: Connection, group: int) -> dict[int, tuple[str, bool]]:
+    """As `members_of`, with their names."""
+    rows = connection.execute(
+        select(participants.c.account_id, accounts.c.name, participants.c.admin)
+        .join_from(participants, accounts)
+        .where(participants.c.conversation_id == group)
+        .order_by(participants.c.joined_at, participants.c.account_id)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def join_group(connection: Connection, group: Group, account: Account, now: int) -> None:
+    """Make `account` a member who has nothing unread yet. Raises AlreadyMember."""
+    try:
+        connection.execute(
+            insert(participants).values(
+                account_id=account.id,
+                conversation_id=group.id,
+                read_seq=last_seq(connection, group.id),
+                joined_at=now,
+            )
+        )
+    except IntegrityError:
+        raise AlreadyMember(name=account.name, group=group.name) from None
+
+
+def leave_group(connection: Connection, group: int, account_id: int) -> None:
+    """Take a member out. The last admin's role passes to the longest-standing member; with the last
+    member the group ends, and its name and code are free again."""
+    connection.execute(
+        delete(participants).where(
+            participants.c.conversation_id == group, participants.c.account_id == account_id
+        )
+    )
+    left = members_of(connection, group)
+    if not left:
+        connection.execute(
+            update(groups).where(groups.c.conversation_id == group).values(key=None, code=None)
+        )
+    elif not any(left.values()):
+        set_admin(connection, group, next(iter(left)))
+
+
+def set_admin(connection: Connection, group: int, account_id: int) -> None:
+    connection.execute(
+        update(participants)
+        .where(participants.c.conversation_id == group, participants.c.account_id == account_id)
+        .values(admin=True)
+    )
+
+
+def set_closed(connection: Connection, group: int, closed: bool) -> None:
+    connection.execute(
+        update(groups).where(groups.c.conversation_id == group).values(closed=closed)
+    )
+
+
+def all_groups(connection: Connection, account_id: int) -> list[GroupInfo]:
+    return _group_infos(connection, account_id, mine=False)
+
+
+def groups_of(connection: Connection, account_id: int) -> list[GroupInfo]:
+    return _group_infos(connection, account_id, mine=True)
+
+
+def _group_infos(connection: Connection, account_id: int, mine: bool) -> list[GroupInfo]:
+    size = (
+        select(func.count())
+        .where(participants.c.conversation_id == groups.c.conversation_id)
+        .scalar_subquery()
+    )
+    me = participants.alias("me")
+    query: Select[tuple[str, str | None, int, bool, int | None, bool | None]] = (
+        select(groups.c.name, groups.c.code, size, groups.c.closed, me.c.account_id, me.c.admin)
+        .select_from(groups)
+        .join(
+            me,
+            (me.c.conversation_id == groups.c.conversation_id) & (me.c.account_id == account_id),
+            isouter=not mine,
+        )
+        .where(groups.c.key.is_not(None) if not mine else true())
+        .order_by(groups.c.key)
+    )
+    return [
+        GroupInfo(name, code or "", members, closed, member is not None, bool(admin))
+        for name, code, members, closed, member, admin in connection.execute(query)
+    ]
+
+
+def move_marks(connection: Connection, account_id: int, marks: Mapping[int, int]) -> None:
+    """Move read marks forward, never back: conversation -> seq."""
+    for conversation, seq in marks.items():
+        connection.execute(
+            update(participants)
+            .where(
+                participants.c.account_id == account_id,
+                participants.c.conversation_id == conversation,
+                participants.c.read_seq < seq,
+            )
+            .values(read_seq=seq)
+        )
+
+
+def mark_read(connection: Connection, account_id: int, conversation: int, seq: int) -> None:
+    """Move one mark forward, at most to the newest message. Raises UnknownConversation."""
+    mine = connection.scalar(
+        select(participants.c.read_seq).where(
+            participants.c.account_id == account_id,
+            participants.c.conversation_id == conversation,
+        )
+    )
+    if mine is None:
+        raise UnknownConversation(name=conversation)
+    move_marks(
+        connection, account_id, {conversation: min(seq, last_seq(connection, conversation))}
+    )

@@ -1,0 +1,270 @@
+"""The database: one thread owns the writing connection and commits all waiting jobs together.
+
+A job runs in a savepoint of its own, so that one that fails takes no other with it; what all of them
+did reaches the disk in one commit, and only then are they told. Items for the same batch function that
+follow each other are given to it together: that is how messages are stored with one executemany.
+Reads run in threads of their own, each in a short transaction that sees all that was committed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from chatd.errors import StorageFailed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+
+READERS = 4
+MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
+
+log = Logger()
+
+
+class Job(msgspec.Struct):
+    """One thing to do in the writing transaction; `batch` jobs carry an item for a shared call."""
+
+    done: Deferred[Any]
+    run: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    batch: bool = False
+
+
+class Outcome(msgspec.Struct):
+    done: Deferred[Any]
+    value: Any
+
+
+def connect(url: str) -> Engine:
+    """An engine for `url`; on SQLite with what durability and concurrency need."""
+    engine = create_engine(url, pool_size=READERS + 2, pool_reset_on_return=None)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own idea of transactions is switched off: it would commit around savepoints.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "busy_timeout = 10000",
+        "cache_size = -65536",
+        "temp_store = MEMORY",
+        # A page that many commits touch is copied into the database once, not every 4 MB of log.
+        "wal_autocheckpoint = 8192",
+        "journal_size_limit = 67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+    # SQLite's own lower() knows ASCII only, and searching would miss what differs in other letters.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+class Writer:
+    """Runs jobs, many in one transaction. Knows no thread: the Database gives it one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.connect()
+        self._rolled_back: list[Callable[[], None]] = []
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Call `forget` whenever something that a job did was undone: for what jobs keep in memory."""
+        self._rolled_back.append(forget)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run all of `jobs`, commit, and say what became of each."""
+        outcomes: list[Outcome] = []
+        try:
+            with self._connection.begin():
+                start = 0
+                while start < len(jobs):
+                    job = jobs[start]
+                    end = start + 1
+                    if job.batch:
+                        while end < len(jobs) and jobs[end].batch and jobs[end].run is job.run:
+                            end += 1
+                        self._run_batch(jobs[start:end], outcomes)
+                    else:
+                        outcomes.append(Outcome(job.done, self._run_job(job.run, job.args)))
+                    start = end
+        except Exception as error:
+            self._forget()
+            if isinstance(error, SQLAlchemyError):
+                log.failure("the database refused a transaction of {jobs} jobs", jobs=len(jobs))
+                error = StorageFailed()
+            failure = Failure(error)
+            return [Outcome(job.done, failure) for job in jobs]
+        return outcomes
+
+    def _run_job(self, run: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What the job returned, or the Failure that undid it."""
+        try:
+            with self._connection.begin_nested():
+                return run(self._connection, *args)
+        except IntegrityError:
+            self._forget()
+            return Failure()
+        except DBAPIError:
+            # A full disk and the like end the whole transaction, whatever the savepoint says.
+            raise
+        except Exception:
+            self._forget()
+            return Failure()
+
+    def _run_batch(self, jobs: Sequence[Job], outcomes: list[Outcome]) -> None:
+        run = jobs[0].run
+        values = self._run_job(run, ([job.args[0] for job in jobs],))
+        if isinstance(values, Failure):
+            # One of them is bad: find out which, and keep the others.
+            for job in jobs:
+                value = self._run_job(run, ([job.args[0]],))
+                outcomes.append(
+                    Outcome(job.done, value if isinstance(value, Failure) else value[0])
+                )
+            return
+        outcomes.extend(
+            Outcome(job.done, value) for job, value in zip(jobs, values, strict=True)
+        )
+
+    def _forget(self) -> None:
+        for forget in self._rolled_back:
+            forget()
+
+
+class Database:
+    """The writer in its thread, and the readers in theirs. Everything is asked for, and answered, in
+    the reactor's thread."""
+
+    def __init__(self, engine: Engine, reactor: Any) -> None:
+        self._engine = engine
+        self._reactor = reactor
+        self._writer = Writer(engine)
+        self._waiting: list[Job] = []
+        self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="database", daemon=True)
+        self._readers = ThreadPool(0, READERS, name="readers")
+        self._closed: Deferred[None] = Deferred()
+        self._running = False
+        self._settled: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        self._running = True
+        self._readers.start()
+        self._thread.start()
+
+    def stop(self) -> Deferred[None]:
+        """Finish what was accepted, then close. Fires when the last transaction is on disk."""
+        if self._running:
+            self._running = False
+            self._hand_over()
+            self._queue.put(None)
+        return self._closed
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        self._writer.on_rollback(forget)
+
+    def on_settled(self, then: Callable[[], None]) -> None:
+        """Call `then` each time that a transaction's jobs have all been told what became of them."""
+        self._settled.append(then)
+
+    def run(
+        self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Have `job(connection, ...)` run in the next transaction; fires once it is committed."""
+        if kwargs:
+            raise TypeError("jobs take positional arguments")
+        return self._submit(Job(Deferred(), job, args))
+
+    def batch(self, job: Batch[Item, Result], item: Item) -> Deferred[Result]:
+        """Have `job(connection, items)` run for `item` and its neighbours; fires once committed."""
+        return self._submit(Job(Deferred(), job, (item,), True))
+
+    def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run `query(connection, ...)` in a reader's thread."""
+        return deferToThreadPool(
+            self._reactor, self._readers, self._read, query, *args, **kwargs
+        )
+
+    def _submit(self, job: Job) -> Deferred[Any]:
+        if not self._running:
+            job.done.errback(StorageFailed())
+            return job.done
+        waiting = self._waiting
+        if not waiting:
+            # Whatever else this turn of the reactor brings goes into the same transaction.
+            self._reactor.callLater(0, self._hand_over)
+        waiting.append(job)
+        return job.done
+
+    def _hand_over(self) -> None:
+        if self._waiting:
+            self._queue.put(self._waiting)
+            self._waiting = []
+
+    def _work(self) -> None:
+        """The writer's thread."""
+        more: list[Job] | None = []
+        while more is not None:
+            more = self._queue.get()
+            jobs = list(more or ())
+            while more is not None and len(jobs) < MAX_JOBS and not self._queue.empty():
+                more = self._queue.get()
+                jobs.extend(more or ())
+            if jobs:
+                self._reactor.callFromThread(self._settle, self._writer.commit(jobs))
+        self._writer.close()
+        self._reactor.callFromThread(self._close)
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            value = outcome.value
+            if isinstance(value, Failure):
+                outcome.done.errback(value)
+            else:
+                outcome.done.callback(value)
+        for then in self._settled:
+            then()
+
+    def _close(self) -> None:
+        self._readers.stop()
+        self._engine.dispose()
+        self._closed.callback(None)
+
+    def _read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                return query(connection, *args, **kwargs)
+        except DBAPIError:
+            log.failure("the database refused a query")
+            raise StorageFailed() from None

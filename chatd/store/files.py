@@ -1,0 +1,117 @@
+"""Attachments: what is known of the files in the uploads folder. Jobs and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Select, exists, func, insert, or_, select
+
+from chatd.model import Attachment, FileInfo
+from chatd.store.schema import attachments, messages, participants
+
+_COLUMNS = (
+    attachments.c.id,
+    attachments.c.code,
+    attachments.c.name,
+    attachments.c.size,
+    attachments.c.sha256,
+    attachments.c.mime,
+    attachments.c.stored,
+    attachments.c.created_at,
+)
+
+
+def used_bytes(connection: Connection, account_id: int) -> int:
+    """What the account's files take."""
+    return int(
+        connection.execute(
+            select(func.coalesce(func.sum(attachments.c.size), 0)).where(
+                attachments.c.owner_id == account_id
+            )
+        ).scalar_one()
+    )
+
+
+def add_attachment(
+    connection: Connection,
+    owner: int,
+    code: str,
+    name: str,
+    size: int,
+    sha256: str,
+    mime: str,
+    stored: str,
+    now: int,
+) -> Attachment:
+    """Note a file. A code that is taken by chance ends in IntegrityError: try again with another."""
+    key = connection.execute(
+        insert(attachments).values(
+            owner_id=owner,
+            code=code,
+            name=name,
+            size=size,
+            sha256=sha256,
+            mime=mime,
+            stored=stored,
+            created_at=now,
+        )
+    ).inserted_primary_key
+    assert key is not None  # noqa: S101 - an insert that did not fail has a key
+    return Attachment(key[0], code, name, size, sha256, mime, stored, now)
+
+
+def _may_fetch(account_id: int) -> Select[tuple[int]]:
+    """The attachments that stand in the account's conversations."""
+    return (
+        select(messages.c.attachment_id)
+        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+        .where(participants.c.account_id == account_id, messages.c.attachment_id.is_not(None))
+    )
+
+
+def find_file(connection: Connection, account_id: int, name: str) -> Attachment | None:
+    """The file that the account may fetch by that code; else the newest that goes by that name, or is
+    stored under it."""
+    mine = or_(
+        attachments.c.owner_id == account_id,
+        exists(_may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)),
+    )
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            or_(
+                attachments.c.code == name,
+                attachments.c.name == name,
+                attachments.c.stored == name,
+            ),
+            mine,
+        )
+        .order_by((attachments.c.code == name).desc(), attachments.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Attachment(*row)
+
+
+def files_of(connection: Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
+    """The files that stand in the account's conversations, the newest `limit`, oldest first."""
+    rows = connection.execute(
+        select(
+            attachments.c.code,
+            attachments.c.name,
+            attachments.c.size,
+            func.min(messages.c.sender),
+            attachments.c.created_at,
+        )
+        .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
+        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+        .where(participants.c.account_id == account_id)
+        .group_by(attachments.c.id)
+        .order_by(attachments.c.id.desc())
+        .limit(limit)
+    ).all()
+    return [FileInfo(*row) for row in reversed(rows)]
+
+
+def all_stored(connection: Connection) -> set[str]:
+    """The names of all files that belong to an attachment."""
+    return set(connection.scalars(select(attachments.c.stored)))

@@ -1,0 +1,113 @@
+"""Bringing a database to the schema that this version knows: made fresh, upgraded after a backup, or refused."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+from twisted.logger import Logger
+
+from chatd.store.schema import SCHEMA_VERSION, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+SCRIPTS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "alembic_version"
+
+log = Logger()
+
+
+class SchemaError(Exception):
+    """The database can't be used by this version; `str()` says why, for the operator."""
+
+
+def prepare(engine: Engine, scripts: Path = SCRIPTS, newest: str = SCHEMA_VERSION) -> None:
+    """Bring the database to revision `newest`. Raises SchemaError."""
+    with engine.connect() as connection:
+        found = current_version(connection)
+        if found == newest:
+            return
+        if found is None:
+            if inspect(connection).get_table_names():
+                raise SchemaError(
+                    "the database has tables but no version: it is not chatd's; "
+                    "expected an empty one or one that chatd has made"
+                )
+            _create(engine)
+            return
+    upgrade(engine, found, scripts, newest)
+
+
+def current_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+    return version
+
+
+def _create(engine: Engine) -> None:
+    """All tables at once, which is what running every migration comes to (a test sees to it)."""
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        connection.execute(
+            text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        )
+        connection.execute(
+            text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"),  # noqa: S608
+            {"version": SCHEMA_VERSION},
+        )
+
+
+def alembic_config(engine: Engine, scripts: Path) -> Config:
+    # Only an upgrade needs it, and importing it takes as long as all the rest of a start.
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["engine"] = engine
+    return config
+
+
+def upgrade(engine: Engine, found: str | None, scripts: Path, newest: str) -> None:
+    """Run the migrations from `found` to `newest`, after a backup. Raises SchemaError."""
+    from alembic import command  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = alembic_config(engine, scripts)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaError(
+            f"the database has schema {found}, which this version of chatd (schema {newest}) does "
+            "not know; install the chatd that made it, or a newer one"
+        )
+    if found is not None:
+        backup = back_up(engine, found)
+        log.info("database backed up to {backup}; upgrading", backup=backup)
+    command.upgrade(config, newest)
+
+
+def back_up(engine: Engine, version: str) -> Path | None:
+    """A copy of an SQLite database beside it. Other databases have an operator who makes backups."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    path = Path(engine.url.database)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    backup = path.with_name(f"{path.name}.{version}.{stamp}.bak")
+    free = shutil.disk_usage(path.parent).free
+    if free < path.stat().st_size:
+        raise SchemaError(
+            f"there is no room for a backup of {path} beside it: {free} bytes are free and "
+            f"{path.stat().st_size} are needed; make room and start again"
+        )
+    # VACUUM can't run in a transaction, and SQLAlchemy's connections begin one.
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("VACUUM INTO ?", (str(backup),))
+    finally:
+        raw.close()
+    backup.chmod(0o600)
+    return backup

@@ -1,0 +1,131 @@
+"""The tables. What is unread follows from read marks: a message is one row, whatever its group's size."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+)
+
+# The newest revision in migrations/versions; a test holds the two together.
+SCHEMA_VERSION = "0001"
+
+# SQLite numbers rows by itself only where the key's type is INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_by_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_once",
+        "fk": "%(table_name)s_%(column_0_name)s_exists",
+        "pk": "%(table_name)s_key",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, comment="as typed (NFC)"),
+    Column("key", Text, nullable=False, unique=True, comment="the name without case"),
+    Column("password", Text, nullable=False, comment="Argon2id hash, PHC string format"),
+    Column("display_name", Text, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("operator", Boolean, nullable=False, server_default=false(), comment="may add realms"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token"),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("expires_at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="whose list"),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False, comment="direct or group"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("name", Text, nullable=False, comment="as typed (NFC)"),
+    Column("key", Text, unique=True, comment="the name without case; NULL once the group has ended"),
+    Column("code", Text, unique=True, comment="six characters; NULL once the group has ended"),
+    Column("closed", Boolean, nullable=False, server_default=false(), comment="only members post"),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, index=True),
+    Column("peer", Text, comment="direct: the other party's address as shown; NULL in a group"),
+    Column("peer_key", Text, comment="direct: that address without case; NULL in a group"),
+    Column("read_seq", BigInteger, nullable=False, server_default="0", comment="the read mark"),
+    Column("admin", Boolean, nullable=False, server_default=false(), comment="of a group"),
+    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("participants_direct_once", "account_id", "peer_key", unique=True),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", Text, nullable=False, unique=True, comment="by which it is fetched"),
+    Column("name", Text, nullable=False, index=True, comment="the sender's, made safe"),
+    Column("size", BigInteger, nullable=False, comment="bytes"),
+    Column("sha256", Text, nullable=False, comment="hexadecimal"),
+    Column("mime", Text, nullable=False, comment="media type, by the first bytes"),
+    Column("stored", Text, nullable=False, unique=True, comment="its name in the uploads folder"),
+    Column("owner_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+)
+
+# No foreign keys on the two ids that every message carries: both come from rows that are never
+# deleted, and checking them costs a fifth of the insert.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True, comment="in the order in which the realm took them"),
+    Column("conversation_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="1, 2, 3 ... in its conversation"),
+    Column("sender_id", BigInteger, comment="the account, if the sender is of this realm"),
+    Column("sender", Text, nullable=False, comment="the sender's address as shown"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("text", Text, comment="NULL where it is an attachment"),
+    Column("attachment_id", ForeignKey("attachments.id")),
+    # sender_id stands in it so that counting what is unread never leaves the index.
+    Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
+)
+Index(
+    "messages_by_attachment",
+    messages.c.attachment_id,
+    sqlite_where=messages.c.attachment_id.is_not(None),
+    postgresql_where=messages.c.attachment_id.is_not(None),
+)

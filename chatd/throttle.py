@@ -1,0 +1,70 @@
+"""Slowing down those who are too fast: guesses at passwords, and floods of commands. No clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class TokenBucket:
+    """Lets `rate` things a second pass, and bursts of `burst`; a rate of 0 is no limit."""
+
+    __slots__ = ("_burst", "_rate", "_tokens", "_when")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._when = 0.0
+
+    def take(self, now: float) -> float:
+        """Take one; the seconds to wait before the next may be taken."""
+        rate = self._rate
+        if rate == 0:
+            return 0.0
+        tokens = min(self._burst, self._tokens + (now - self._when) * rate) - 1.0
+        self._when = now
+        self._tokens = tokens
+        return 0.0 if tokens >= 0 else -tokens / rate
+
+
+class FailureThrottle:
+    """Makes whoever keeps failing wait before the next try, twice as long each time.
+
+    The first `free` failures of a key cost nothing. A key's failures are forgotten after `memory`
+    seconds without one; at most `capacity` keys are remembered.
+    """
+
+    def __init__(
+        self,
+        free: int,
+        first: float = 0.25,
+        longest: float = 8.0,
+        memory: float = 600.0,
+        capacity: int = 100_000,
+    ) -> None:
+        self._free = free
+        self._first = first
+        self._longest = longest
+        self._memory = memory
+        self._capacity = capacity
+        # key -> (failures, when the next attempt may begin)
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def wait(self, key: str, now: float) -> float:
+        """How many seconds an attempt that comes now has to wait."""
+        return max(0.0, self._failures.get(key, (0, now))[1] - now)
+
+    def failed(self, key: str, now: float) -> None:
+        """Count a failure. Counted before the attempt is looked at, parallel guesses gain nothing."""
+        failures, free_at = self._failures.pop(key, (0, now))
+        if now - free_at > self._memory:
+            failures = 0
+        over = failures - self._free
+        pause = min(self._longest, self._first * 2.0 ** min(over, 16)) if over >= 0 else 0.0
+        if len(self._failures) >= self._capacity:
+            del self._failures[next(iter(self._failures))]
+        self._failures[key] = (failures + 1, max(now, free_at) + pause)
+
+    def succeeded(self, key: str) -> None:
+        """Forget the key's failures."""
+        self._failures.pop(key, None)
