@@ -77,6 +77,7 @@ class Messages:
         self._presence = presence
         self._max_message = max_message
         self._writer = MessageWriter()
+        self._store = self._writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(self._writer.forget)
         # (account id, the other's key) -> their conversation
         self._direct: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
@@ -182,7 +183,7 @@ class Messages:
         new = NewMessage(
             target.conversation, sender.id, sender.name, self._accounts.now(), content.text
         )
-        stored: Deferred[tuple[int, int]] = self._database.batch(self._writer.store, new)
+        stored: Deferred[tuple[int, int]] = self._database.batch(self._store, new)
         return stored.addCallback(self._arrived, new, target, content.file, origin)
 
     async def send_file(

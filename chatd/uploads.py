@@ -209,8 +209,13 @@ class Incoming:
         elif self._finished is not None:
             self._busy = True
             work = self._uploads.in_thread(self._complete)
-            work.addCallbacks(self._finished.callback, self._failed)
+            work.addCallbacks(self._completed, self._failed)
             work.addCallback(self._appended)
+
+    def _completed(self, stored: StoredFile) -> None:
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            finished.callback(stored)
 
     def _failed(self, failure: Any) -> None:
         self._error = failure.value

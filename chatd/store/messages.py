@@ -160,7 +160,13 @@ def unread(
 ) -> Page:
     """The oldest `limit` unread messages, of one conversation or of all."""
     condition = _unread(account, conversation, given)
-    wanted = select(messages.c.id).where(condition).order_by(messages.c.id).limit(limit)
+    wanted = (
+        select(messages.c.id)
+        .where(condition)
+        .order_by(messages.c.id)
+        .limit(limit)
+        .correlate(None)  # it brings its own tables, though they have the same names outside
+    )
     found = connection.execute(
         _select(account).where(messages.c.id.in_(wanted)).order_by(messages.c.id)
     ).all()

@@ -1,0 +1,244 @@
+"""What the tests share: a realm without sockets, one with real ones, and people who use it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from chatd.config import Accounts, Argon2, Config, Limits
+from chatd.lines.dialect import Dialect
+from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.lines.protocol import ChatLineProtocol
+from chatd.passwords import Passwords
+from chatd.service import ChatService
+from chatd.session import Sessions
+from chatd.state import StateFolder
+from chatd.store.database import Database
+from chatd.uploads import Uploads
+
+CHEAP = Argon2(memory=8, passes=1, lanes=1)
+START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
+
+
+class SteadyClock:
+    """The reactor's timers, but a time that moves only when told: so that what is written is the same
+    in each run."""
+
+    def __init__(self, reactor: Any, now: float = START) -> None:
+        self._reactor = reactor
+        self.now = now
+
+    def seconds(self) -> float:
+        return self.now
+
+    def callLater(self, delay: float, call: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        return self._reactor.callLater(delay, call, *args, **kw)
+
+
+def same_bytes() -> Callable[[int], bytes]:
+    """`random_bytes` that gives the same ones in each run, all different."""
+    count = itertools.count(1)
+    return lambda size: hashlib.shake_256(next(count).to_bytes(8, "big")).digest(size)
+
+
+def make_config(state: Path, **limits: Any) -> Config:
+    return Config(
+        realm="realm1",
+        state=state,
+        accounts=Accounts(argon2=CHEAP),
+        limits=Limits(**limits),
+    )
+
+
+class Realm:
+    """A whole realm on a folder of its own, real but for sockets (and the time, where `clock` is given).
+
+    Call `open`, and in the end `close`; or let `RealmTestCase` do it.
+    """
+
+    def __init__(self, config: Config, clock: Any = None, random_bytes: Any = None) -> None:
+        self.config = config
+        self.clock = clock or reactor
+        self.random_bytes = random_bytes or same_bytes()
+
+    def open(self) -> None:
+        self.state = StateFolder(self.config.state)
+        self.state.claim()
+        engine = self.state.open_database(self.config.database_url)
+        self.engine = engine
+        self.database = Database(engine, reactor)
+        self.passwords = Passwords(reactor, self.config.accounts.argon2)
+        self.uploads = Uploads(reactor, self.state.uploads)
+        self.uploads.start()
+        self.passwords.start()
+        self.service = ChatService(
+            self.config, self.clock, self.database, self.passwords, self.uploads, self.random_bytes
+        )
+        self.sessions = Sessions(self.service)
+        self.connections = Connections()
+        self.database.start()
+
+    async def close(self) -> None:
+        await self.database.stop()
+        self.passwords.stop()
+        self.uploads.stop()
+        self.state.release()
+
+    def door(self, dialect: Dialect) -> ChatLineFactory:
+        return ChatLineFactory(
+            self.service, self.sessions, self.connections, dialect, self.random_bytes
+        )
+
+
+class RealmTestCase(TestCase):
+    """`self.realm` is open; `limits` are those of its configuration."""
+
+    limits: dict[str, Any] = {}
+    clock: Any = None
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.realm = Realm(self.make_config(), self.clock)
+        self.realm.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.realm.close()))
+
+    def make_config(self) -> Config:
+        return make_config(self.folder / "state", **self.limits)
+
+    async def reopen(self) -> None:
+        """Stop the realm, and start it again on what it left."""
+        await self.realm.close()
+        self.realm = Realm(self.realm.config, self.realm.clock, self.realm.random_bytes)
+        self.realm.open()
+
+    def connect(self, dialect: Dialect, host: str = "127.0.0.1") -> Wire:
+        return Wire(self.realm.door(dialect), host)
+
+    def with_limits(self, **limits: Any) -> Config:
+        config = self.realm.config
+        return msgspec.structs.replace(
+            config, limits=msgspec.structs.replace(config.limits, **limits)
+        )
+
+
+class Peer:
+    """The address of a connection without a socket."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+
+class Wire:
+    """One connection without a socket: what is sent is received at once, what is answered is collected."""
+
+    def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
+        self.transport = FakeTransport()
+        self.protocol: ChatLineProtocol = factory.buildProtocol(Peer(host))  # type: ignore[arg-type]
+        self.transport.protocol = self.protocol
+        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+
+    def feed(self, data: bytes) -> None:
+        """Bytes arrive; while the protocol has paused its transport they wait, as in a socket."""
+        self.transport.arrive(data)
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        data = self.transport.value()
+        self.transport.clear()
+        return data
+
+    async def until(self, end: bytes | Callable[[bytes], bool], timeout: float = 10.0) -> bytes:
+        """Wait until what was written ends with `end` (or fulfils it), and take it."""
+        done = end if callable(end) else lambda data: data.endswith(end)
+        waited = 0.0
+        while not done(self.transport.value()):
+            if waited > timeout:
+                raise AssertionError(f"waited in vain; there is {self.transport.value()!r}")
+            waited += 0.002
+            await sleep(0.002)
+        return self.taken()
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """In the json dialect: send a request, and wait for its reply. Events before it go to `events`."""
+        self.feed(json.dumps(request).encode() + b"\r\n")
+        while True:
+            line = await self.line()
+            if "event" not in line:
+                return line
+            self.transport.events.append(line)
+
+    async def line(self) -> dict[str, Any]:
+        """In the json dialect: the next line that is written."""
+        waited = 0.0
+        while b"\r\n" not in self.transport.value():
+            if waited > 10:
+                raise AssertionError(f"waited in vain; there is {self.transport.value()!r}")
+            waited += 0.002
+            await sleep(0.002)
+        line, _, rest = self.transport.value().partition(b"\r\n")
+        self.transport.clear()
+        self.transport.write(rest)
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def lose(self, failure: Failure) -> None:
+        """The connection ends."""
+        self.transport.connected = False
+        self.protocol.connectionLost(failure)
+
+
+class FakeTransport(StringTransport):
+    """A StringTransport that holds back what arrives while it is paused, and knows what TCP knows."""
+
+    protocol: ChatLineProtocol
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = b""
+        self.events: list[dict[str, Any]] = []
+        self.aborted = False
+
+    def arrive(self, data: bytes) -> None:
+        if self.producerState == "producing":
+            self.protocol.dataReceived(data)
+        else:
+            self.waiting += data
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self.waiting:
+            reactor.callLater(0, self._go_on)  # type: ignore[attr-defined]
+
+    def _go_on(self) -> None:
+        if self.waiting and self.producerState == "producing":
+            data, self.waiting = self.waiting, b""
+            self.protocol.dataReceived(data)
+
+    def setTcpNoDelay(self, _on: bool) -> None: ...
+
+    def setTcpKeepAlive(self, _on: bool) -> None: ...
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnected = True
+
+
+def sleep(seconds: float) -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(seconds, done.callback, None)  # type: ignore[attr-defined]
+    return done
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+    return Deferred.fromCoroutine(coroutine)
