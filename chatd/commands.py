@@ -6,7 +6,8 @@ texts, the `json` dialect's description of itself, and docs/protocol.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -229,7 +230,7 @@ class Arg(msgspec.Struct, frozen=True):
         return f"[{shape}]" if self.optional else shape
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, dict=True):
     """All there is to say of a command.
 
     `login`: only for those logged in. `overlaps`: may begin while earlier ones that overlap, too, are
@@ -249,6 +250,10 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def usage(self) -> str:
         return " ".join((self.verb, *(arg.usage for arg in self.args if not arg.named)))
+
+    @cached_property
+    def _by_name(self) -> tuple[tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool], ...]:
+        return tuple((arg.name, arg.keys, arg.type.from_json, arg.optional) for arg in self.args)
 
     def wrong(self, reason: str) -> Usage:
         return Usage(reason=reason, usage=self.usage)
@@ -275,15 +280,15 @@ class Row(msgspec.Struct, frozen=True):
         """The command with the arguments `given` by name, as JSON values. Raises BadRequest."""
         values = {}
         used = 0
-        for arg in self.args:
-            for key in (arg.name, *arg.also) if arg.also else (arg.name,):
+        for name, keys, from_json, optional in self._by_name:
+            for key in keys:
                 if key in given:
-                    values[arg.name] = arg.type.from_json(key, given[key])
+                    values[name] = from_json(key, given[key])
                     used += 1
                     break
             else:
-                if not arg.optional:
-                    raise self.wrong(f"{arg.name} is missing")
+                if not optional:
+                    raise self.wrong(f"{name} is missing")
         if used != len(given):
             known = {key for arg in self.args for key in arg.keys}
             extra = ", ".join(sorted(set(given) - known)) or "the same argument twice"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -104,7 +105,7 @@ class Messages:
         if len(to) == 1 and sender.id not in self._looking_up and to[0].realm is None:
             target = self._direct.get((sender.id, key_of(to[0].name)))
             if target is not None:
-                return self._post(sender, target, content, origin).addCallback(_sent_to_one)
+                return self._post(sender, target, content, origin)
         return Deferred.fromCoroutine(self._send_slowly(sender, to, content, origin))
 
     async def _send_slowly(
@@ -113,7 +114,8 @@ class Messages:
         with self._slowly(sender):
             targets, unknown = await self.people(sender, to)
             posts = [self._post(sender, target, content, origin) for target in targets]
-        return Sent(tuple(await _all(posts)), unknown)
+        receipts = [receipt for sent in await _all(posts) for receipt in sent.receipts]
+        return Sent(tuple(receipts), unknown)
 
     def post(
         self, sender: Account, group: str, content: Content, origin: IListener | None
@@ -122,7 +124,7 @@ class Messages:
         roster = self._groups.cached(group) if sender.id not in self._looking_up else None
         if roster is not None and sender.id in roster.members:
             target = _group_target(roster)
-            return self._post(sender, target, content, origin).addCallback(_sent_to_one)
+            return self._post(sender, target, content, origin)
         return Deferred.fromCoroutine(self._post_slowly(sender, group, content, origin))
 
     async def _post_slowly(
@@ -131,7 +133,7 @@ class Messages:
         with self._slowly(sender):
             target = await self.group(sender, group)
             done = self._post(sender, target, content, origin)
-        return _sent_to_one(await done)
+        return await done
 
     @contextmanager
     def _slowly(self, sender: Account) -> Iterator[None]:
@@ -179,12 +181,15 @@ class Messages:
 
     def _post(
         self, sender: Account, target: Target, content: Content, origin: IListener | None
-    ) -> Deferred[Receipt]:
+    ) -> Deferred[Sent]:
         new = NewMessage(
             target.conversation, sender.id, sender.name, self._accounts.now(), content.text
         )
         stored: Deferred[tuple[int, int]] = self._database.batch(self._store, new)
-        return stored.addCallback(self._arrived, new, target, content.file, origin)
+        return stored.addCallback(self._post_arrived, new, target, content.file, origin)
+
+    def _post_arrived(self, *message: Any) -> Sent:
+        return Sent((self._arrived(*message),))
 
     async def send_file(
         self,
@@ -338,11 +343,7 @@ def _group_target(roster: Roster) -> Target:
     return Target(roster.group.id, roster.members, group=roster.group.name)
 
 
-def _sent_to_one(receipt: Receipt) -> Sent:
-    return Sent((receipt,))
-
-
-async def _all(posts: Sequence[Deferred[Receipt]]) -> list[Receipt]:
+async def _all(posts: Sequence[Deferred[Sent]]) -> list[Sent]:
     """All results; or the first error, but only once all are through."""
     results = []
     errors = []

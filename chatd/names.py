@@ -30,6 +30,7 @@ class Address(msgspec.Struct, frozen=True):
         return self.name if self.realm is None else f"{self.name}@{self.realm}"
 
 
+@lru_cache(maxsize=16384)
 def key_of(name: str) -> str:
     """The form in which names are compared."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -85,10 +85,12 @@ class Presence:
             if len(accounts) <= len(listening)
             else [account for account in listening if account in accounts]
         )
-        from_here = set(origins)
+        one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
         for account in present:
             for listener in listening.get(account, ()):
-                if listener not in from_here:
+                if listener is one_origin:
+                    continue
+                if one_origin is not self or listener not in origins:
                     listener.deliver(events)
                 elif others := [
                     event

@@ -35,6 +35,7 @@ class ChatService:
     ) -> None:
         self.config = config
         self.clock = clock
+        self.database = database
         self.presence = Presence()
         database.on_settled(self.presence.flush)
         self.rooms = Rooms()

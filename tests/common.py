@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.config import Accounts, Argon2, Config, Limits
 from chatd.lines.dialect import Dialect
+from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.passwords import Passwords
@@ -87,6 +88,8 @@ class Realm:
         )
         self.sessions = Sessions(self.service)
         self.connections = Connections()
+        self.outbox = Outbox(reactor)
+        self.database.on_settled(self.outbox.flush)
         self.database.start()
 
     async def close(self) -> None:
@@ -97,7 +100,7 @@ class Realm:
 
     def door(self, dialect: Dialect) -> ChatLineFactory:
         return ChatLineFactory(
-            self.service, self.sessions, self.connections, dialect, self.random_bytes
+            self.service, self.sessions, self.connections, self.outbox, dialect, self.random_bytes
         )
 
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from chatd import __version__
 from chatd.errors import TooManyConnections
 from chatd.lines.dialect import Dialect
+from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service import ChatService
 from chatd.session import BURST_SECONDS, Sessions
@@ -41,12 +42,14 @@ class ChatLineFactory(ServerFactory):
         service: ChatService,
         sessions: Sessions,
         connections: Connections,
+        outbox: Outbox,
         dialect: Dialect,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         limits = service.config.limits
         self.service = service
         self.sessions = sessions
+        self.outbox = outbox
         self.dialect = dialect
         self.realm = service.config.realm
         self.line_limit = limits.inline_line if dialect.inline else limits.line

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from enum import IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
@@ -43,14 +42,14 @@ LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
 log = Logger()
 
 
-class Hold(IntFlag):
-    """Why nothing is read from a connection just now."""
+class Hold:
+    """Why nothing is read from a connection just now. Plain integers: they are asked for at every line."""
 
-    COMMAND = 1
-    OUTPUT = 2
-    RATE = 4
-    DISK = 8
-    CLOSING = 16
+    COMMAND: Final = 1
+    OUTPUT: Final = 2
+    RATE: Final = 4
+    DISK: Final = 8
+    CLOSING: Final = 16
 
 
 class Slot:
@@ -85,13 +84,14 @@ class ChatLineProtocol(LineReceiver):
         self._clock = factory.service.clock
         self._lines = LineBuffer(factory.line_limit)
         self._bucket: TokenBucket = factory.new_bucket()
-        self._holds = Hold(0)
+        self._holds = 0
         self._slots: deque[Slot] = deque()
         self._next: Request | None = None
         self._answer: Ask | None = None
         self._receiving: tuple[Slot, Receive] | None = None
         self._giving: list[Sequence[Event]] | None = None
         self._drained: Deferred[None] | None = None
+        self._out: list[bytes] = []
         self._unread = 0
         self._working = False
         self._ending = False
@@ -153,6 +153,7 @@ class ChatLineProtocol(LineReceiver):
         """Close once everything that was written is sent."""
         self._hold(Hold.CLOSING)
         self._ending = True
+        self.flush()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -284,15 +285,17 @@ class ChatLineProtocol(LineReceiver):
                 not request.row.overlaps or len(self._slots) >= MAX_OVERLAPPING
             ):
                 self._hold(Hold.COMMAND)
-            result.addCallback(self._done, slot)
-            result.addErrback(self._failed, slot)
+            result.addCallbacks(self._done, self._failed, (slot,), None, (slot,))
         else:
-            try:
-                self._done(result, slot)
-            except Exception:
-                self._failed(Failure(), slot)
+            self._done(result, slot)
 
     def _done(self, result: Any, slot: Slot) -> None:
+        try:
+            self._carry_on(result, slot)
+        except Exception:
+            self._failed(Failure(), slot)
+
+    def _carry_on(self, result: Any, slot: Slot) -> None:
         if type(result) is Reply:
             self._answered(slot, self._dialect.reply(slot.request, result))
         elif isinstance(result, Receive):
@@ -362,8 +365,7 @@ class ChatLineProtocol(LineReceiver):
         self._receiving = None
         self._hold(Hold.COMMAND)
         finished = Deferred.fromCoroutine(receive.finish())
-        finished.addCallback(self._done, slot)
-        finished.addErrback(self._failed, slot)
+        finished.addCallbacks(self._done, self._failed, (slot,), None, (slot,))
 
     def _disk_caught_up(self) -> None:
         self._release(Hold.DISK)
@@ -374,6 +376,7 @@ class ChatLineProtocol(LineReceiver):
         self._hold(Hold.COMMAND)
         try:
             self._write(self._dialect.reply(slot.request, reply))
+            self.flush()
             left = download.file.size
             while left and not self._holds & Hold.CLOSING:
                 if self._holds & Hold.OUTPUT:
@@ -411,8 +414,19 @@ class ChatLineProtocol(LineReceiver):
             self._write(data)
 
     def _write(self, data: bytes) -> None:
-        if not data:
+        """Send at the end of this turn, together with whatever else there will be."""
+        out = self._out
+        if not out:
+            self.factory.outbox.add(self)
+        out.append(data)
+
+    def flush(self) -> None:
+        """Send now what was written."""
+        out = self._out
+        if not out:
             return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         if self._holds & Hold.OUTPUT:
             self._count_unread(len(data))
         self.transport.write(data)
@@ -442,12 +456,12 @@ class ChatLineProtocol(LineReceiver):
     def stopProducing(self) -> None:
         """IPushProducer: the connection is gone."""
 
-    def _hold(self, reason: Hold) -> None:
+    def _hold(self, reason: int) -> None:
         if not self._holds:
             self.transport.pauseProducing()
         self._holds |= reason
 
-    def _release(self, reason: Hold) -> None:
+    def _release(self, reason: int) -> None:
         if not self._holds & reason:
             return
         self._holds &= ~reason

@@ -1,6 +1,6 @@
 """The database: one thread owns the writing connection and commits all waiting jobs together.
 
-A job runs in a savepoint of its own, so that one that fails takes no other with it; what all of them
+A job that fails takes no other with it; what all of them
 did reaches the disk in one commit, and only then are they told. Items for the same batch function that
 follow each other are given to it together: that is how messages are stored with one executemany.
 Reads run in threads of their own, each in a short transaction that sees all that was committed.
@@ -28,6 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
@@ -101,21 +102,19 @@ class Writer:
         self._connection.close()
 
     def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run all of `jobs`, commit, and say what became of each."""
-        outcomes: list[Outcome] = []
+        """Run all of `jobs`, commit, and say what became of each.
+
+        They run without more ado at first. If one of them fails, all is undone and they run again, each
+        in a savepoint: that costs twice, but savepoints would cost every transaction a third.
+        """
         try:
             with self._connection.begin():
-                start = 0
-                while start < len(jobs):
-                    job = jobs[start]
-                    end = start + 1
-                    if job.batch:
-                        while end < len(jobs) and jobs[end].batch and jobs[end].run is job.run:
-                            end += 1
-                        self._run_batch(jobs[start:end], outcomes)
-                    else:
-                        outcomes.append(Outcome(job.done, self._run_job(job.run, job.args)))
-                    start = end
+                return self._run_all(jobs, self._run_bare)
+        except Exception:
+            self._forget()
+        try:
+            with self._connection.begin():
+                return self._run_all(jobs, self._run_guarded)
         except Exception as error:
             self._forget()
             if isinstance(error, SQLAlchemyError):
@@ -123,13 +122,30 @@ class Writer:
                 error = StorageFailed()
             failure = Failure(error)
             return [Outcome(job.done, failure) for job in jobs]
+
+    def _run_all(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        start = 0
+        while start < len(jobs):
+            job = jobs[start]
+            end = start + 1
+            if job.batch:
+                while end < len(jobs) and jobs[end].batch and jobs[end].run is job.run:
+                    end += 1
+                self._run_batch(jobs[start:end], run, outcomes)
+            else:
+                outcomes.append(Outcome(job.done, run(job.run, job.args)))
+            start = end
         return outcomes
 
-    def _run_job(self, run: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        return job(self._connection, *args)
+
+    def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """What the job returned, or the Failure that undid it."""
         try:
             with self._connection.begin_nested():
-                return run(self._connection, *args)
+                return job(self._connection, *args)
         except IntegrityError:
             self._forget()
             return Failure()
@@ -140,19 +156,18 @@ class Writer:
             self._forget()
             return Failure()
 
-    def _run_batch(self, jobs: Sequence[Job], outcomes: list[Outcome]) -> None:
-        run = jobs[0].run
-        values = self._run_job(run, ([job.args[0] for job in jobs],))
+    def _run_batch(self, jobs: Sequence[Job], run: Runner, outcomes: list[Outcome]) -> None:
+        job = jobs[0].run
+        values = run(job, ([each.args[0] for each in jobs],))
         if isinstance(values, Failure):
             # One of them is bad: find out which, and keep the others.
-            for job in jobs:
-                value = self._run_job(run, ([job.args[0]],))
-                outcomes.append(
-                    Outcome(job.done, value if isinstance(value, Failure) else value[0])
-                )
+            for each in jobs:
+                value = run(job, ([each.args[0]],))
+                value = value if isinstance(value, Failure) else value[0]
+                outcomes.append(Outcome(each.done, value))
             return
         outcomes.extend(
-            Outcome(job.done, value) for job, value in zip(jobs, values, strict=True)
+            Outcome(each.done, value) for each, value in zip(jobs, values, strict=True)
         )
 
     def _forget(self) -> None:

@@ -33,6 +33,19 @@ class MessageWriter:
     def __init__(self) -> None:
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
+        self._statement: str | None = None
+
+    def _insert(self, connection: Connection) -> str:
+        """The insert as SQLAlchemy writes it for this database, its columns in the table's order.
+
+        The driver is given it as it is: processing what needs none takes longer than storing it.
+        """
+        if self._statement is None:
+            dialect = type(connection.dialect)(paramstyle="format")
+            if connection.dialect.name == "sqlite":
+                dialect = type(connection.dialect)(paramstyle="qmark")
+            self._statement = str(insert(messages).compile(dialect=dialect))
+        return self._statement
 
     def forget(self) -> None:
         """Something was rolled back: what is kept here may be ahead of what is stored."""
@@ -62,18 +75,18 @@ class MessageWriter:
             seqs[conversation] = seq = seq + 1
             stored.append((ident, seq))
             rows.append(
-                {
-                    "id": ident,
-                    "conversation_id": conversation,
-                    "seq": seq,
-                    "sender_id": item.sender_id,
-                    "sender": item.sender,
-                    "at": item.at,
-                    "text": item.text,
-                    "attachment_id": item.attachment_id,
-                }
+                (
+                    ident,
+                    conversation,
+                    seq,
+                    item.sender_id,
+                    item.sender,
+                    item.at,
+                    item.text,
+                    item.attachment_id,
+                )
             )
-        connection.execute(insert(messages), rows)
+        connection.exec_driver_sql(self._insert(connection), rows)
         self._last_id = ident
         return stored
 
