@@ -114,7 +114,10 @@ class Accounts:
     async def register(
         self, name: str, password: str, display_name: str | None, country: str | None
     ) -> Login:
-        """Make an account and log it in. Raises RegistrationClosed, ReservedName, WeakPassword, UserExists."""
+        """Make an account and log it in.
+
+        Raises RegistrationClosed, ReservedName, WeakPassword, UserExists.
+        """
         if self._config.accounts.registration != "open":
             raise RegistrationClosed
         self.check_name(name)

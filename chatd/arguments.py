@@ -124,11 +124,12 @@ class WordsType(AddressesType):
         return tuple(parse_address(each) for each in text.split(" ") if each)
 
 
-class GroupOrPeopleType(AddressesType):
+class GroupOrPeopleType(Type):
     """A group's name; with a comma in it, a list of people."""
 
     shape = "group|address,address[,…]"
     about = "a group's name, or a list of addresses"
+    json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> str | tuple[Address, ...]:
         return _addresses(text) if "," in text else parse_name(text)
@@ -136,7 +137,7 @@ class GroupOrPeopleType(AddressesType):
     def from_json(self, name: str, value: Any) -> str | tuple[Address, ...]:
         if isinstance(value, str) and name == "group":
             return self.from_text(name, value)
-        return super().from_json(name, value)
+        return ADDRESSES.from_json(name, value)
 
 
 class GroupType(Type):

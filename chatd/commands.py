@@ -347,8 +347,12 @@ TABLE: tuple[Row, ...] = (
         login=False,
         errors=(errors.BadToken,),
     ),
-    Row("logout", Logout, "end the session; its token is worth nothing afterwards",
-        aliases=("auth_logout",)),
+    Row(
+        "logout",
+        Logout,
+        "end the session; its token is worth nothing afterwards",
+        aliases=("auth_logout",),
+    ),
     Row(
         "password",
         ChangePassword,
@@ -360,10 +364,20 @@ TABLE: tuple[Row, ...] = (
     Row("info", Info, "who is active"),
     Row("users", Users, "everybody in this realm", aliases=("ls",)),
     Row("contacts", Contacts, "one's contacts, and who of them is online"),
-    Row("addcontact", AddContact, "put someone on the list of contacts", (USER,),
-        errors=(*_PEOPLE, errors.ContactExists)),
-    Row("delcontact", DeleteContact, "take someone off the list of contacts", (USER,),
-        errors=(errors.UnknownContact, errors.UnknownRealm)),
+    Row(
+        "addcontact",
+        AddContact,
+        "put someone on the list of contacts",
+        (USER,),
+        errors=(*_PEOPLE, errors.ContactExists),
+    ),
+    Row(
+        "delcontact",
+        DeleteContact,
+        "take someone off the list of contacts",
+        (USER,),
+        errors=(errors.UnknownContact, errors.UnknownRealm),
+    ),
     Row(
         "send",
         Send,
@@ -414,12 +428,19 @@ TABLE: tuple[Row, ...] = (
         aliases=("join",),
         errors=(errors.UnknownGroup, errors.AlreadyMember),
     ),
-    Row("leavegroup", LeaveGroup, "leave a group", (GROUP_NAME,), aliases=("leave",),
-        errors=_GROUP),
+    Row(
+        "leavegroup", LeaveGroup, "leave a group", (GROUP_NAME,), aliases=("leave",), errors=_GROUP
+    ),
     Row("groups", Groups, "all groups of this realm", aliases=("ls_group",)),
     Row("mygroups", MyGroups, "the groups that one is a member of"),
-    Row("members", Members, "who is in a group; for its members", (GROUP_NAME,),
-        aliases=("ls_member",), errors=_GROUP),
+    Row(
+        "members",
+        Members,
+        "who is in a group; for its members",
+        (GROUP_NAME,),
+        aliases=("ls_member",),
+        errors=_GROUP,
+    ),
     Row(
         "invite",
         Invite,
@@ -427,14 +448,34 @@ TABLE: tuple[Row, ...] = (
         (GROUP_NAME, Arg("users", types.WORDS, also=("user", "to"))),
         errors=(*_RULED, errors.UnknownUser),
     ),
-    Row("kick", Kick, "take someone out of a group; for its admins", (GROUP_NAME, USER),
-        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup)),
-    Row("promote", Promote, "make a member an admin; for admins", (GROUP_NAME, USER),
-        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup)),
-    Row("closegroup", CloseGroup, "let only members post to a group; for its admins",
-        (GROUP_NAME,), errors=_RULED),
-    Row("opengroup", OpenGroup, "let people of other realms post to a group; for its admins",
-        (GROUP_NAME,), errors=_RULED),
+    Row(
+        "kick",
+        Kick,
+        "take someone out of a group; for its admins",
+        (GROUP_NAME, USER),
+        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "promote",
+        Promote,
+        "make a member an admin; for admins",
+        (GROUP_NAME, USER),
+        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "closegroup",
+        CloseGroup,
+        "let only members post to a group; for its admins",
+        (GROUP_NAME,),
+        errors=_RULED,
+    ),
+    Row(
+        "opengroup",
+        OpenGroup,
+        "let people of other realms post to a group; for its admins",
+        (GROUP_NAME,),
+        errors=_RULED,
+    ),
     Row(
         "sendgroup",
         SendGroup,
@@ -469,17 +510,30 @@ TABLE: tuple[Row, ...] = (
         aliases=("download_file", "downloadgroup_file"),
         errors=(errors.UnknownFile,),
     ),
-    Row("roomjoin", RoomJoin, "go into a room, and out of the one before",
-        (Arg("room", types.ROOM),)),
-    Row("roomchat", RoomChat, "say something to those in the room", (TEXT,),
-        errors=(errors.NotInRoom, errors.MessageTooLong)),
+    Row(
+        "roomjoin",
+        RoomJoin,
+        "go into a room, and out of the one before",
+        (Arg("room", types.ROOM),),
+    ),
+    Row(
+        "roomchat",
+        RoomChat,
+        "say something to those in the room",
+        (TEXT,),
+        errors=(errors.NotInRoom, errors.MessageTooLong),
+    ),
     Row("roomleave", RoomLeave, "leave the room", errors=(errors.NotInRoom,)),
     Row("rooms", Rooms, "the rooms, and who is in them"),
-    Row("listen", Listen, "be given messages as they arrive, or not",
-        (Arg("on", types.FLAG),)),
-    Row("help", Help, "what can be asked, or how one command is used",
-        (Arg("verb", types.VERB, optional=True),), login=False,
-        errors=(errors.UnknownCommand,)),
+    Row("listen", Listen, "be given messages as they arrive, or not", (Arg("on", types.FLAG),)),
+    Row(
+        "help",
+        Help,
+        "what can be asked, or how one command is used",
+        (Arg("verb", types.VERB, optional=True),),
+        login=False,
+        errors=(errors.UnknownCommand,),
+    ),
     Row("ping", Ping, "see whether the realm answers", login=False),
     Row("quit", Quit, "close the connection; the session stays", login=False),
 )
@@ -500,9 +554,7 @@ COMMON_ERRORS: tuple[type[ChatError], ...] = (
     errors.InternalError,
 )
 
-BY_VERB: Mapping[str, Row] = {
-    verb: row for row in TABLE for verb in (row.verb, *row.aliases)
-}
+BY_VERB: Mapping[str, Row] = {verb: row for row in TABLE for verb in (row.verb, *row.aliases)}
 BY_COMMAND: Mapping[type[Command], Row] = {row.command: row for row in TABLE}
 
 

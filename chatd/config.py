@@ -116,7 +116,9 @@ def _name(text: str) -> str:
     try:
         return parse_name(text)
     except BadName:
-        raise ValueError("a name of 1 to 64 letters, digits, dots, underscores and hyphens") from None
+        raise ValueError(
+            "a name of 1 to 64 letters, digits, dots, underscores and hyphens"
+        ) from None
 
 
 def _count(minimum: int) -> Callable[[str], int]:
@@ -292,7 +294,9 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
                 raise ConfigError(f"{path}: [{section}] names no realm; expected {error}") from None
     peers = Peers(**values.get("peers", {}), known=known)
     if peers.trust == "ca" and peers.ca_file is None:
-        raise ConfigError(f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file")
+        raise ConfigError(
+            f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file"
+        )
     return Config(
         realm=realm.get("name", Config().realm),
         state=realm.get("state", (path.parent / ".." / "var").resolve()).resolve(),

@@ -55,9 +55,7 @@ class BadArgument(BadRequest):
 
 class BadName(BadRequest):
     code = "bad-name"
-    sentence = (
-        "{name} can't be a name; use 1 to 64 letters, digits, dots, underscores and hyphens"
-    )
+    sentence = "{name} can't be a name; use 1 to 64 letters, digits, dots, underscores and hyphens"
 
 
 class ReservedName(BadRequest):
@@ -197,7 +195,9 @@ class QuotaExceeded(ChatError):
 
 class StorageFailed(ChatError):
     code = "storage-failed"
-    sentence = "The realm can't store anything just now, and nothing of this was kept; try again later"
+    sentence = (
+        "The realm can't store anything just now, and nothing of this was kept; try again later"
+    )
 
 
 class TooManyConnections(ChatError):

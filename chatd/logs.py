@@ -34,5 +34,6 @@ def make_observer(log: Log, twistd: Mapping[str, Any]) -> ILogObserver | None:
     )
     level = LogLevel.lookupByName(log.level)
     return cast(
-        ILogObserver, FilteringLogObserver(observer, [LogLevelFilterPredicate(defaultLogLevel=level)])
+        ILogObserver,
+        FilteringLogObserver(observer, [LogLevelFilterPredicate(defaultLogLevel=level)]),
     )

@@ -252,9 +252,7 @@ class Messages:
 
     # Reading
 
-    async def inbox(
-        self, account: Account, place: Place | None, given: Mapping[int, int]
-    ) -> Page:
+    async def inbox(self, account: Account, place: Place | None, given: Mapping[int, int]) -> Page:
         """The oldest unread messages, of one place or of all. Moves no mark.
 
         `given` says what has been handed out already and is not yet in the marks. Raises what
@@ -269,18 +267,14 @@ class Messages:
                 return Page([])
         elif not given:
             self._checking.add(account.id)
-        page = await self._database.read(
-            store.unread, account, conversation, dict(given), MAX_PAGE
-        )
+        page = await self._database.read(store.unread, account, conversation, dict(given), MAX_PAGE)
         if account.id in self._checking and conversation is None and not given:
             self._checking.discard(account.id)
             if not page.messages:
                 self._quiet.add(account.id)
         return page
 
-    async def unread(
-        self, account: Account, given: Mapping[int, int]
-    ) -> tuple[UnreadCount, ...]:
+    async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
         """How many unread messages each conversation has."""
         if account.id in self._quiet:
             return ()
@@ -291,9 +285,7 @@ class Messages:
         conversation = await self.conversation_of(account, place)
         if conversation is None:
             return Page([])
-        return await self._database.read(
-            store.history, account, conversation, min(count, MAX_PAGE)
-        )
+        return await self._database.read(store.history, account, conversation, min(count, MAX_PAGE))
 
     async def search(self, account: Account, text: str) -> Page:
         """The newest messages in the account's conversations that hold `text`."""
@@ -350,7 +342,7 @@ async def _all(posts: Sequence[Deferred[Sent]]) -> list[Sent]:
     for post in posts:
         try:
             results.append(await post)
-        except Exception as error:  # noqa: BLE001 - raised again below
+        except Exception as error:
             errors.append(error)
     if errors:
         raise errors[0]

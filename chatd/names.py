@@ -14,10 +14,9 @@ import msgspec
 
 from chatd.errors import BadName
 
-MAX_NAME = 64
 SYSTEM = "system"
-_NAME = re.compile(r"(?:[^\W_]|[._-]){1,%d}" % MAX_NAME)
-_ROOM = re.compile(r"(?:[^\W_]|[._-])(?:(?:[^\W_]|[._ -]){0,%d}(?:[^\W_]|[._-]))?" % (MAX_NAME - 2))
+_NAME = re.compile(r"[\w.-]{1,64}")
+_ROOM = re.compile(r"[\w.-](?:[\w. -]{0,62}[\w.-])?")
 
 
 class Address(msgspec.Struct, frozen=True):

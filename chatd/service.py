@@ -39,9 +39,7 @@ class ChatService:
         self.presence = Presence()
         database.on_settled(self.presence.flush)
         self.rooms = Rooms()
-        self.accounts = Accounts(
-            config, clock, database, passwords, self.presence, random_bytes
-        )
+        self.accounts = Accounts(config, clock, database, passwords, self.presence, random_bytes)
         self.groups = Groups(database, self.accounts, self.presence, random_bytes)
         self.messages = Messages(
             database, self.accounts, self.groups, self.presence, config.limits.message

@@ -234,9 +234,7 @@ class Client:
 
     @handles(ask.Auth)
     async def _auth(self, command: ask.Auth) -> Reply:
-        login = await self.service.accounts.login(
-            command.username, command.password, self._source
-        )
+        login = await self.service.accounts.login(command.username, command.password, self._source)
         return self._welcome(login, "Welcome")
 
     @handles(ask.Resume)
@@ -326,9 +324,7 @@ class Client:
             return self._send_to_people(command.group, command.text)
         messages = self.service.messages
         messages.check_text(command.text)
-        sent = messages.post(
-            self.account, command.group, Content(command.text), self._listener
-        )
+        sent = messages.post(self.account, command.group, Content(command.text), self._listener)
         return sent.addCallback(_message_sent)
 
     def _send_to_people(self, to: tuple[Address, ...], text: str) -> Deferred[Reply]:
@@ -508,9 +504,7 @@ class Client:
     @handles(ask.RoomChat)
     def _room_chat(self, command: ask.RoomChat) -> Reply:
         self.service.messages.check_text(command.text)
-        info = self.service.rooms.talk(
-            self._listener, command.text, self.service.accounts.now()
-        )
+        info = self.service.rooms.talk(self._listener, command.text, self.service.accounts.now())
         return Reply(f"Said in {info.room}", {"room": info.room})
 
     @handles(ask.RoomLeave)
@@ -567,9 +561,7 @@ def _page(page: Page) -> Reply:
     if page.remaining:
         sentence += f", {page.remaining} more remain"
         fields["remaining"] = page.remaining
-    return Reply(
-        sentence, fields, {"remaining": page.remaining}, tuple(page.messages), "messages"
-    )
+    return Reply(sentence, fields, {"remaining": page.remaining}, tuple(page.messages), "messages")
 
 
 def _but_unknown(sent: Sent) -> str:

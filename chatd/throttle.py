@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 
 class TokenBucket:
     """Lets `rate` things a second pass, and bursts of `burst`; a rate of 0 is no limit."""

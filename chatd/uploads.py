@@ -12,6 +12,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +28,9 @@ from chatd.errors import BadFileName
 from chatd.names import printable
 
 THREADS = 4
-MAX_PENDING = 256 << 10  # bytes of one upload that may wait for the disk before its sender is paused
+MAX_PENDING = (
+    256 << 10
+)  # bytes of one upload that may wait for the disk before its sender is paused
 HEAD = 4096  # bytes of a file's beginning by which its type is told
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
 
@@ -93,11 +96,7 @@ class Uploads:
         """
         leftovers = [
             *self._incoming.iterdir(),
-            *(
-                path
-                for path in self._folder.iterdir()
-                if path.is_file() and path.name not in known
-            ),
+            *(path for path in self._folder.iterdir() if path.is_file() and path.name not in known),
         ]
         for path in leftovers:
             path.unlink()
@@ -106,7 +105,9 @@ class Uploads:
     def receive(self, name: str, size: int, drained: Callable[[], None]) -> Incoming:
         """Make ready for `size` bytes of a file with this (safe) name."""
         self._counter += 1
-        return Incoming(self, self._incoming / f"{os.getpid()}-{self._counter}", name, size, drained)
+        return Incoming(
+            self, self._incoming / f"{os.getpid()}-{self._counter}", name, size, drained
+        )
 
     def open(self, stored: str) -> Deferred[Outgoing]:
         """Open a stored file for reading. Errs with OSError."""
@@ -257,10 +258,8 @@ class Incoming:
 
     def _discard(self) -> None:
         if self._file is not None:
-            try:
+            with suppress(OSError):  # a full disk: there is nothing left to save
                 self._file.close()
-            except OSError:
-                pass  # a full disk: there is nothing left to save
             self._path.unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
@@ -61,7 +62,8 @@ class ChatLineFactory(ServerFactory):
         self._protocols: set[ChatLineProtocol] = set()
         self._empty: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress) -> ChatLineProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The protocol of a new connection."""
         connections = self._connections
         source = str(getattr(addr, "host", "local"))
         connections.opened += 1

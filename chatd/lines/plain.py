@@ -85,9 +85,7 @@ def _request(row: Row, rest: str) -> Request:
         raise Unreadable(error) from None
 
 
-def _ask_password(
-    row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[str, ...]
-) -> Ask:
+def _ask_password(row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[str, ...]) -> Ask:
     """Ask for the password once for each of `prompts`, unseen; what was typed must be the same."""
 
     def answer(line: bytes) -> Request | Ask:

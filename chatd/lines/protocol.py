@@ -285,7 +285,7 @@ class ChatLineProtocol(LineReceiver):
                 not request.row.overlaps or len(self._slots) >= MAX_OVERLAPPING
             ):
                 self._hold(Hold.COMMAND)
-            result.addCallbacks(self._done, self._failed, (slot,), None, (slot,))
+            result.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
         else:
             self._done(result, slot)
 
@@ -365,7 +365,7 @@ class ChatLineProtocol(LineReceiver):
         self._receiving = None
         self._hold(Hold.COMMAND)
         finished = Deferred.fromCoroutine(receive.finish())
-        finished.addCallbacks(self._done, self._failed, (slot,), None, (slot,))
+        finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
 
     def _disk_caught_up(self) -> None:
         self._release(Hold.DISK)

@@ -1,10 +1,14 @@
-"""Accounts, the sessions that their logins open, and their lists of contacts. Jobs and queries for the Database."""
+"""Accounts, the sessions that their logins open, and their lists of contacts.
+
+Jobs and queries for the Database.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.errors import ContactExists, UnknownContact, UserExists
@@ -24,7 +28,7 @@ _COLUMNS = (
 )
 
 
-def _account(row: Row[tuple[int, str, str, str, str, bool]]) -> Account:
+def _account(row: Sequence[Any]) -> Account:
     return Account(*row)
 
 
@@ -69,16 +73,19 @@ def all_accounts(connection: Connection) -> list[Account]:
 
 def password_of(connection: Connection, account_id: int) -> str:
     """The Argon2id hash."""
-    return connection.execute(
+    hashed: str = connection.execute(
         select(accounts.c.password).where(accounts.c.id == account_id)
     ).scalar_one()
+    return hashed
 
 
 def set_password(
     connection: Connection, account_id: int, password: str, keep: bytes | None = None
 ) -> None:
     """Store a new hash, and end all the account's sessions but the one whose token hashes to `keep`."""
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(password=password))
+    connection.execute(
+        update(accounts).where(accounts.c.id == account_id).values(password=password)
+    )
     if keep is not None:
         connection.execute(
             delete(sessions).where(
@@ -99,9 +106,7 @@ def add_session(
     )
 
 
-def find_session(
-    connection: Connection, token_hash: bytes, now: int
-) -> tuple[Account, int] | None:
+def find_session(connection: Connection, token_hash: bytes, now: int) -> tuple[Account, int] | None:
     """The account of a live session, and when the session expires."""
     row = connection.execute(
         select(*_COLUMNS, sessions.c.expires_at)
@@ -136,9 +141,7 @@ def delete_contact(connection: Connection, account_id: int, address: Address) ->
     """Take `address` off the account's list. Raises UnknownContact."""
     shown = str(address)
     gone = connection.execute(
-        delete(contacts).where(
-            contacts.c.account_id == account_id, contacts.c.key == key_of(shown)
-        )
+        delete(contacts).where(contacts.c.account_id == account_id, contacts.c.key == key_of(shown))
     )
     if gone.rowcount == 0:
         raise UnknownContact(name=shown)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, true, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.errors import AlreadyMember, GroupExists, UnknownConversation
@@ -23,11 +24,12 @@ _GROUP = (
 
 def last_seq(connection: Connection, conversation: int) -> int:
     """The number of the conversation's newest message; 0 where there is none."""
-    return connection.execute(
+    newest: int = connection.execute(
         select(func.coalesce(func.max(messages.c.seq), 0)).where(
             messages.c.conversation_id == conversation
         )
     ).scalar_one()
+    return newest
 
 
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
@@ -90,7 +92,7 @@ def add_group(connection: Connection, name: str, code: str, creator: int, now: i
     return Group(conversation, name, key, code, closed=False)
 
 
-def _group(row: Row[tuple[int, str, str | None, str | None, bool]] | None) -> Group | None:
+def _group(row: Sequence[Any] | None) -> Group | None:
     if row is None:
         return None
     conversation, name, key, code, closed = row
@@ -187,7 +189,7 @@ def _group_infos(connection: Connection, account_id: int, mine: bool) -> list[Gr
         .scalar_subquery()
     )
     me = participants.alias("me")
-    query: Select[tuple[str, str | None, int, bool, int | None, bool | None]] = (
+    query = (
         select(groups.c.name, groups.c.code, size, groups.c.closed, me.c.account_id, me.c.admin)
         .select_from(groups)
         .join(
@@ -200,7 +202,7 @@ def _group_infos(connection: Connection, account_id: int, mine: bool) -> list[Gr
     )
     return [
         GroupInfo(name, code or "", members, closed, member is not None, bool(admin))
-        for name, code, members, closed, member, admin in connection.execute(query)
+        for name, code, members, closed, member, admin in connection.execute(query).tuples()
     ]
 
 
@@ -228,6 +230,4 @@ def mark_read(connection: Connection, account_id: int, conversation: int, seq: i
     )
     if mine is None:
         raise UnknownConversation(name=conversation)
-    move_marks(
-        connection, account_id, {conversation: min(seq, last_seq(connection, conversation))}
-    )
+    move_marks(connection, account_id, {conversation: min(seq, last_seq(connection, conversation))})

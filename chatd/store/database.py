@@ -166,9 +166,7 @@ class Writer:
                 value = value if isinstance(value, Failure) else value[0]
                 outcomes.append(Outcome(each.done, value))
             return
-        outcomes.extend(
-            Outcome(each.done, value) for each, value in zip(jobs, values, strict=True)
-        )
+        outcomes.extend(Outcome(each.done, value) for each, value in zip(jobs, values, strict=True))
 
     def _forget(self) -> None:
         for forget in self._rolled_back:
@@ -227,9 +225,8 @@ class Database:
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run `query(connection, ...)` in a reader's thread."""
-        return deferToThreadPool(
-            self._reactor, self._readers, self._read, query, *args, **kwargs
-        )
+        in_thread: Callable[..., T] = self._read
+        return deferToThreadPool(self._reactor, self._readers, in_thread, query, *args, **kwargs)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if not self._running:

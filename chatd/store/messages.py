@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select
 
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
@@ -41,10 +41,9 @@ class MessageWriter:
         The driver is given it as it is: processing what needs none takes longer than storing it.
         """
         if self._statement is None:
-            dialect = type(connection.dialect)(paramstyle="format")
-            if connection.dialect.name == "sqlite":
-                dialect = type(connection.dialect)(paramstyle="qmark")
-            self._statement = str(insert(messages).compile(dialect=dialect))
+            compiler: Any = type(connection.dialect)
+            style = "qmark" if connection.dialect.name == "sqlite" else "format"
+            self._statement = str(insert(messages).compile(dialect=compiler(paramstyle=style)))
         return self._statement
 
     def forget(self) -> None:
@@ -52,9 +51,7 @@ class MessageWriter:
         self._last_seq.clear()
         self._last_id = None
 
-    def store(
-        self, connection: Connection, items: Sequence[NewMessage]
-    ) -> list[tuple[int, int]]:
+    def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[tuple[int, int]]:
         """Store `items` in this order; the id and seq of each."""
         ident = self._last_id
         if ident is None:
@@ -136,7 +133,7 @@ def _select(account: Account) -> Select[Any]:
     )
 
 
-def _message(row: Row[Any], account: Account) -> Message:
+def _message(row: Sequence[Any], account: Account) -> Message:
     ident, conversation, seq, at, sender, sender_id, text, peer, group, file_id, *file = row
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file_id is None else Attachment(file_id, *file)

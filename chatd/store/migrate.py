@@ -1,4 +1,7 @@
-"""Bringing a database to the schema that this version knows: made fresh, upgraded after a backup, or refused."""
+"""Bringing a database to the schema that this version knows.
+
+An empty one is made, an older one upgraded after a backup, a newer or a strange one refused.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def _create(engine: Engine) -> None:
 
 def alembic_config(engine: Engine, scripts: Path) -> Config:
     # Only an upgrade needs it, and importing it takes as long as all the rest of a start.
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
@@ -74,8 +77,8 @@ def alembic_config(engine: Engine, scripts: Path) -> Config:
 
 def upgrade(engine: Engine, found: str | None, scripts: Path, newest: str) -> None:
     """Run the migrations from `found` to `newest`, after a backup. Raises SchemaError."""
-    from alembic import command  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic import command
+    from alembic.script import ScriptDirectory
 
     config = alembic_config(engine, scripts)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -75,7 +75,9 @@ groups = Table(
     metadata,
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("name", Text, nullable=False, comment="as typed (NFC)"),
-    Column("key", Text, unique=True, comment="the name without case; NULL once the group has ended"),
+    Column(
+        "key", Text, unique=True, comment="the name without case; NULL once the group has ended"
+    ),
     Column("code", Text, unique=True, comment="six characters; NULL once the group has ended"),
     Column("closed", Boolean, nullable=False, server_default=false(), comment="only members post"),
 )
