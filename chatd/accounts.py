@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from chatd.cache import Cache
 from chatd.config import Config
@@ -28,6 +29,8 @@ from chatd.presence import Presence
 from chatd.store import accounts as store
 from chatd.store.database import Database
 from chatd.throttle import FailureThrottle
+
+log = Logger()
 
 TOKEN_BYTES = 32
 CACHED_ACCOUNTS = 50_000
@@ -153,6 +156,7 @@ class Accounts:
             self.remember(account)
             hashed = await self._database.read(store.password_of, account.id)
         if not await self._check(key, password, hashed, source):
+            log.info("login of {account} from {source} failed", account=name, source=source)
             raise UnknownUser(name=name) if account is None else WrongPassword(name=name)
         assert account is not None and hashed is not None  # noqa: S101, PT018 - or it had failed
         if self._passwords.is_outdated(hashed):

@@ -210,11 +210,6 @@ class Idle(ChatError):
     sentence = "Nothing was heard for {seconds} s; connect again when you need to"
 
 
-class TooSlow(ChatError):
-    code = "too-slow"
-    sentence = "You did not read what was sent to you; connect again and ask for your inbox"
-
-
 class ShuttingDown(ChatError):
     code = "shutting-down"
     sentence = "The realm is shutting down; connect again in a while"

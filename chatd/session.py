@@ -128,8 +128,8 @@ def handles(
 
 
 class Client:
-    """One connection's side of the service. `source` is its network address; `drained` is called when a
-    paused upload may go on."""
+    """One connection's side of the service. `source` is its network address and `number` its own, for the
+    log; `drained` is called when a paused upload may go on."""
 
     def __init__(
         self,
@@ -137,6 +137,7 @@ class Client:
         sessions: Sessions,
         listener: IListener,
         source: str,
+        number: int,
         drained: Callable[[], None],
     ) -> None:
         self.service = service
@@ -146,6 +147,8 @@ class Client:
         self._sessions = sessions
         self._listener = listener
         self._source = source
+        self._number = number
+        self._gone = False
         self._drained = drained
 
     def execute(self, command: ask.Command) -> Any:
@@ -163,6 +166,10 @@ class Client:
 
     def leave(self, clean: bool) -> None:
         """The connection is gone. What was handed out on it counts as read only if it was closed cleanly."""
+        self._gone = True
+        self._let_go(clean)
+
+    def _let_go(self, clean: bool) -> None:
         session = self.session
         if session is None:
             return
@@ -188,8 +195,17 @@ class Client:
 
     def _attach(self, login: Login) -> None:
         if self.session is not None:
-            self.leave(clean=True)
-        self.session = self._sessions.attach(login, self)
+            self._let_go(clean=True)
+        if self._gone:
+            return  # it ended while the password was checked; the session waits to be resumed
+        session = self.session = self._sessions.attach(login, self)
+        log.info(
+            "session {session} of {account} on connection {connection} from {source}",
+            session=session.number,
+            account=login.account.name,
+            connection=self._number,
+            source=self._source,
+        )
         self.service.presence.arrive(login.account.id, self._listener)
 
     def _detach(self) -> None:

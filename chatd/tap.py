@@ -79,8 +79,10 @@ class Options(usage.Options):
 
 def stop(sentence: str) -> NoReturn:
     """End the start with one sentence, no traceback, and an exit code that is not 0."""
-    sys.stderr.write(f"chatd: {sentence}\n")
-    sys.stderr.flush()
+    # Not sys.stderr: once twistd logs, that leads into the log.
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"chatd: {sentence}\n")
+        sys.__stderr__.flush()
     raise SystemExit(1)
 
 
@@ -142,9 +144,9 @@ class ChatDaemon(Service):
             self._start()
         except StartError as error:
             self._state.release()
-            log.critical("chatd can't start: {error}", error=error)
             if self._foreground:
                 stop(str(error))
+            log.critical("chatd can't start: {error}", error=error)
             raise
         super().startService()
 

@@ -22,7 +22,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDown, TooSlow
+from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDown
 from chatd.files import Download
 from chatd.lines.dialect import Ask, Request, Unreadable
 from chatd.lines.framing import LineBuffer, TooLong
@@ -38,6 +38,7 @@ MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who do
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
 CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
+READ_TIME = 300.0  # seconds in which a reader has to make some progress
 
 log = Logger()
 
@@ -78,6 +79,7 @@ class ChatLineProtocol(LineReceiver):
             factory.sessions,
             self,
             source,
+            number,
             self._disk_caught_up,
         )
         self._dialect = factory.dialect
@@ -95,14 +97,15 @@ class ChatLineProtocol(LineReceiver):
         self._unread = 0
         self._working = False
         self._ending = False
-        self._heard = self._clock.seconds()
+        self._heard = self._full_since = self._clock.seconds()
         self._timer: Any = None
 
     # The connection's beginning and end
 
     def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)
-        self.transport.setTcpKeepAlive(True)
+        if interfaces.ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
         self.transport.registerProducer(self, True)
         if error := self.factory.too_many(self.source):
             self.refuse(error)
@@ -168,6 +171,9 @@ class ChatLineProtocol(LineReceiver):
 
     def _watch(self) -> None:
         """Hang up on those who say nothing: before a login in any case, afterwards if so configured."""
+        if self._holds & Hold.OUTPUT and self._clock.seconds() - self._full_since > READ_TIME:
+            self._cut_off()
+            return
         limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
         if not limit:
             self._timer = self._clock.callLater(LOGIN_TIME, self._watch)
@@ -434,14 +440,17 @@ class ChatLineProtocol(LineReceiver):
     def _count_unread(self, size: int) -> None:
         self._unread += size
         if self._unread > MAX_UNREAD and not self._holds & Hold.CLOSING:
-            log.info("connection {connection} does not read", connection=self.number)
-            self._hold(Hold.CLOSING)
-            # Not even this will be read now; it stands there for whoever looks into the matter.
-            self.transport.write(self._dialect.events((Closing(TooSlow()),)))
-            self.transport.abortConnection()
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Drop a connection whose other end does not read: nothing that is said would be heard."""
+        log.info("connection {connection} does not read and is cut off", connection=self.number)
+        self._hold(Hold.CLOSING)
+        self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
         """IPushProducer: the transport has enough."""
+        self._full_since = self._clock.seconds()
         self._hold(Hold.OUTPUT)
 
     def resumeProducing(self) -> None:

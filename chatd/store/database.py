@@ -53,7 +53,12 @@ class Outcome(msgspec.Struct):
 
 def connect(url: str) -> Engine:
     """An engine for `url`; on SQLite with what durability and concurrency need."""
-    engine = create_engine(url, pool_size=READERS + 2, pool_reset_on_return=None)
+    engine = create_engine(
+        url,
+        pool_size=READERS + 2,
+        pool_reset_on_return=None,
+        hide_parameters=True,  # errors end in the log, and what people write does not belong there
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    column,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    values,
+)
 
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
@@ -153,11 +166,17 @@ def _unread(
     ]
     if conversation is not None:
         conditions.append(participants.c.conversation_id == conversation)
-    conditions.extend(
-        or_(messages.c.conversation_id != passed, messages.c.seq > seq)
-        for passed, seq in given.items()
-        if conversation in (None, passed)
-    )
+    if given:
+        passed = values(
+            column("conversation", BigInteger), column("seq", BigInteger), name="passed"
+        )
+        marks = passed.data(list(given.items())).cte("given")
+        conditions.append(
+            ~exists().where(
+                marks.c.conversation == messages.c.conversation_id,
+                marks.c.seq >= messages.c.seq,
+            )
+        )
     return and_(*conditions)
 
 

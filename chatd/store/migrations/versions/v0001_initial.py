@@ -87,11 +87,11 @@ def _conversations() -> None:
             comment="only members post",
         ),
         sa.PrimaryKeyConstraint("conversation_id", name="groups_key"),
-        sa.UniqueConstraint("key", name="groups_key_once"),
-        sa.UniqueConstraint("code", name="groups_code_once"),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name="groups_conversation_id_exists"
         ),
+        sa.UniqueConstraint("key", name="groups_key_once"),
+        sa.UniqueConstraint("code", name="groups_code_once"),
     )
     op.create_table(
         "participants",
