@@ -34,6 +34,9 @@ log = Logger()
 
 TOKEN_BYTES = 32
 CACHED_ACCOUNTS = 50_000
+MAX_LISTED = (
+    2000  # of people or groups in one reply: writing more would keep everybody else waiting
+)
 FREE_FAILURES_PER_ACCOUNT = 5
 FREE_FAILURES_PER_ADDRESS = 50
 
@@ -220,15 +223,16 @@ class Accounts:
 
     # Who there is
 
-    async def users(self) -> tuple[UserInfo, ...]:
-        """Everybody, by name."""
-        return self._infos(await self._database.read(store.all_accounts))
+    async def users(self) -> tuple[tuple[UserInfo, ...], int]:
+        """Everybody, by name: the first of them, and how many more there are."""
+        found, more = await self._database.read(store.all_accounts, MAX_LISTED)
+        return self._infos(found), more
 
-    async def active(self) -> tuple[UserInfo, ...]:
-        """Those who are logged in on some connection, by name."""
-        online = self._presence.online()
-        found = await self._database.read(store.get_accounts, tuple(online))
-        return self._infos(found)
+    async def active(self) -> tuple[tuple[UserInfo, ...], int]:
+        """Those who are logged in on some connection, by name: some of them, and how many more."""
+        online = tuple(self._presence.online())
+        found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
+        return self._infos(found), max(0, len(online) - MAX_LISTED)
 
     def _infos(self, accounts: Iterable[Account]) -> tuple[UserInfo, ...]:
         is_online = self._presence.is_online

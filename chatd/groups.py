@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from chatd.accounts import Accounts
+from chatd.accounts import MAX_LISTED, Accounts
 from chatd.cache import Cache
 from chatd.errors import (
     AlreadyMember,
@@ -176,11 +176,10 @@ class Groups:
         await self._change(roster.group, store.set_closed, roster.group.id, closed)
         return roster.group
 
-    async def all(self, account: Account) -> tuple[GroupInfo, ...]:
-        return tuple(await self._database.read(store.all_groups, account.id))
-
-    async def mine(self, account: Account) -> tuple[GroupInfo, ...]:
-        return tuple(await self._database.read(store.groups_of, account.id))
+    async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
+        """All groups, or the account's own: the first of them, and how many more there are."""
+        found, more = await self._database.read(store.list_groups, account.id, mine, MAX_LISTED)
+        return tuple(found), more
 
     async def members(self, account: Account, name: str) -> tuple[Group, tuple[Member, ...]]:
         """For members only. Raises UnknownGroup, NotMember."""

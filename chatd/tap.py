@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from chatd.config import Config, ConfigError, Peers, find_config, load_config
 from chatd.demo import ACCOUNTS, PASSWORD, add_demo_accounts
+from chatd.handlers import HANDLERS
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox, make_eager
 from chatd.lines.factory import ChatLineFactory, Connections
@@ -176,7 +177,7 @@ class ChatDaemon(Service):
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
 
     def _open_doors(self, service: ChatService) -> None:
-        sessions = Sessions(service)
+        sessions = Sessions(service, HANDLERS)
         connections = Connections()
         outbox = Outbox(self._reactor)
         service.database.on_settled(outbox.flush)

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.config import Accounts, Argon2, Config, Limits
+from chatd.handlers import HANDLERS
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections
@@ -86,7 +87,7 @@ class Realm:
         self.service = ChatService(
             self.config, self.clock, self.database, self.passwords, self.uploads, self.random_bytes
         )
-        self.sessions = Sessions(self.service)
+        self.sessions = Sessions(self.service, HANDLERS)
         self.connections = Connections()
         self.outbox = Outbox(reactor)
         self.database.on_settled(self.outbox.flush)
@@ -147,9 +148,9 @@ class Wire:
 
     def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
         self.transport = FakeTransport()
-        self.protocol: ChatLineProtocol = factory.buildProtocol(Peer(host))  # type: ignore[arg-type]
+        self.protocol: ChatLineProtocol = factory.buildProtocol(Peer(host))
         self.transport.protocol = self.protocol
-        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+        self.protocol.makeConnection(self.transport)
 
     def feed(self, data: bytes) -> None:
         """Bytes arrive; while the protocol has paused its transport they wait, as in a socket."""
@@ -221,7 +222,7 @@ class FakeTransport(StringTransport):
     def resumeProducing(self) -> None:
         super().resumeProducing()
         if self.waiting:
-            reactor.callLater(0, self._go_on)  # type: ignore[attr-defined]
+            reactor.callLater(0, self._go_on)
 
     def _go_on(self) -> None:
         if self.waiting and self.producerState == "producing":
@@ -239,7 +240,7 @@ class FakeTransport(StringTransport):
 
 def sleep(seconds: float) -> Deferred[None]:
     done: Deferred[None] = Deferred()
-    reactor.callLater(seconds, done.callback, None)  # type: ignore[attr-defined]
+    reactor.callLater(seconds, done.callback, None)
     return done
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.errors import ContactExists, UnknownContact, UserExists
 from chatd.model import Account
 from chatd.names import Address, key_of
 from chatd.store.schema import accounts, contacts, sessions
-
-MAX_PARAMETERS = 10_000  # in one statement; SQLite takes 32,766
 
 _COLUMNS = (
     accounts.c.id,
@@ -60,15 +58,15 @@ def find_account(connection: Connection, key: str) -> Account | None:
 
 def get_accounts(connection: Connection, ids: Sequence[int]) -> list[Account]:
     """The accounts with these ids, by name."""
-    found: list[Account] = []
-    for start in range(0, len(ids), MAX_PARAMETERS):
-        chosen = accounts.c.id.in_(ids[start : start + MAX_PARAMETERS])
-        found.extend(map(_account, connection.execute(select(*_COLUMNS).where(chosen))))
-    return sorted(found, key=lambda account: account.key)
+    chosen = select(*_COLUMNS).where(accounts.c.id.in_(ids)).order_by(accounts.c.key)
+    return [_account(row) for row in connection.execute(chosen)]
 
 
-def all_accounts(connection: Connection) -> list[Account]:
-    return [_account(row) for row in connection.execute(select(*_COLUMNS).order_by(accounts.c.key))]
+def all_accounts(connection: Connection, limit: int) -> tuple[list[Account], int]:
+    """The first `limit` accounts by name, and how many more there are."""
+    rows = connection.execute(select(*_COLUMNS).order_by(accounts.c.key).limit(limit)).all()
+    total: int = connection.execute(select(func.count(accounts.c.id))).scalar_one()
+    return [_account(row) for row in rows], total - len(rows)
 
 
 def password_of(connection: Connection, account_id: int) -> str:

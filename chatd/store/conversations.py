@@ -174,15 +174,10 @@ def set_closed(connection: Connection, group: int, closed: bool) -> None:
     )
 
 
-def all_groups(connection: Connection, account_id: int) -> list[GroupInfo]:
-    return _group_infos(connection, account_id, mine=False)
-
-
-def groups_of(connection: Connection, account_id: int) -> list[GroupInfo]:
-    return _group_infos(connection, account_id, mine=True)
-
-
-def _group_infos(connection: Connection, account_id: int, mine: bool) -> list[GroupInfo]:
+def list_groups(
+    connection: Connection, account_id: int, mine: bool, limit: int
+) -> tuple[list[GroupInfo], int]:
+    """The first `limit` groups by name, all or the account's own, and how many more there are."""
     size = (
         select(func.count())
         .where(participants.c.conversation_id == groups.c.conversation_id)
@@ -200,10 +195,14 @@ def _group_infos(connection: Connection, account_id: int, mine: bool) -> list[Gr
         .where(groups.c.key.is_not(None) if not mine else true())
         .order_by(groups.c.key)
     )
-    return [
+    total: int = connection.execute(
+        select(func.count()).select_from(query.order_by(None).subquery())
+    ).scalar_one()
+    found = [
         GroupInfo(name, code or "", members, closed, member is not None, bool(admin))
-        for name, code, members, closed, member, admin in connection.execute(query).tuples()
+        for name, code, members, closed, member, admin in connection.execute(query.limit(limit))
     ]
+    return found, total - len(found)
 
 
 def move_marks(connection: Connection, account_id: int, marks: Mapping[int, int]) -> None:

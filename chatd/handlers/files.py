@@ -1,0 +1,59 @@
+"""Files: sending, listing and fetching them. One function a command."""
+
+from __future__ import annotations
+
+from chatd import commands as ask
+from chatd.handlers.replies import but_unknown, count, receipts
+from chatd.model import Reply
+from chatd.names import Address
+from chatd.session import Client, Give, Handler, Receive
+
+
+async def send_file(client: Client, command: ask.SendFile) -> Receive:
+    return await _receive(client, command.to, command.filename, command.size)
+
+
+async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive:
+    return await _receive(client, command.group, command.filename, command.size)
+
+
+async def _receive(client: Client, to: tuple[Address, ...] | str, name: str, size: int) -> Receive:
+    upload = await client.service.files.begin(
+        client.account, to, name, size, client.drained, client.listener
+    )
+    single = isinstance(to, str) or len(to) == 1
+
+    async def finish() -> Reply:
+        file, sent = await upload.finish()
+        where = receipts(sent, single)
+        return Reply(
+            f"File sent{but_unknown(sent)}",
+            {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
+            {**where, "mime": file.mime},
+        )
+
+    return Receive(upload, finish)
+
+
+async def files(client: Client, _command: ask.Files) -> Reply:
+    files = await client.service.files.list(client.account)
+    return Reply(count(files, "file"), items=files, items_name="files")
+
+
+async def get_file(client: Client, command: ask.GetFile) -> Give:
+    download = await client.service.files.fetch(client.account, command.code)
+    file = download.attachment
+    reply = Reply(
+        f"{file.size} bytes follow",
+        {"name": file.name, "size": file.size, "sha256": file.sha256},
+        {"code": file.code, "mime": file.mime},
+    )
+    return Give(reply, download)
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.SendFile: send_file,
+    ask.SendGroupFile: send_group_file,
+    ask.Files: files,
+    ask.GetFile: get_file,
+}

@@ -1,0 +1,47 @@
+"""What is about the connection itself. One function a command."""
+
+from __future__ import annotations
+
+from chatd import commands as ask
+from chatd.errors import UnknownCommand, every_error
+from chatd.handlers.replies import count
+from chatd.model import Reply
+from chatd.names import printable
+from chatd.session import Client, Handler, Leave
+
+
+def listen(client: Client, command: ask.Listen) -> Reply:
+    client.service.presence.listen(client.account.id, client.listener, command.on)
+    state = "Messages are shown" if command.on else "Messages are not shown"
+    return Reply(f"{state} as they arrive", {"listening": command.on})
+
+
+def show_help(client: Client, command: ask.Help) -> Reply:
+    if command.verb is None:
+        rows = ask.TABLE
+    elif command.verb in ask.BY_VERB:
+        rows = (ask.BY_VERB[command.verb],)
+    else:
+        raise UnknownCommand(verb=printable(command.verb))
+    return Reply(
+        count(rows, "command"),
+        data={"errors": {error.code: error.sentence for error in every_error()}},
+        items=tuple(map(ask.describe, rows)),
+        items_name="commands",
+    )
+
+
+def ping(client: Client, _command: ask.Ping) -> Reply:
+    return Reply("pong")
+
+
+def leave(client: Client, _command: ask.Quit) -> Leave:
+    return Leave(Reply("Goodbye"))
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Listen: listen,
+    ask.Help: show_help,
+    ask.Ping: ping,
+    ask.Quit: leave,
+}

@@ -1,0 +1,84 @@
+"""Messages: sending them and reading them. One function a command."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from chatd import commands as ask
+from chatd.handlers.replies import count, message_sent, messages_sent, page_of
+from chatd.messages import Content
+from chatd.model import Reply
+from chatd.names import Address, Place
+from chatd.session import Client, Handler
+
+
+def send(client: Client, command: ask.Send) -> Deferred[Reply]:
+    return _send_to_people(client, command.to, command.text)
+
+
+def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
+    if not isinstance(command.group, str):
+        return _send_to_people(client, command.group, command.text)
+    messages = client.service.messages
+    messages.check_text(command.text)
+    sent = messages.post(client.account, command.group, Content(command.text), client.listener)
+    return sent.addCallback(message_sent)
+
+
+def _send_to_people(client: Client, to: tuple[Address, ...], text: str) -> Deferred[Reply]:
+    messages = client.service.messages
+    messages.check_text(text)
+    sent = messages.send(client.account, to, Content(text), client.listener)
+    return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
+
+
+async def inbox(client: Client, command: ask.Inbox) -> Reply:
+    return await _read_inbox(client, command.place, command.peek)
+
+
+async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
+    return await _read_inbox(client, Place(group=command.group), peek=False)
+
+
+async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
+    session = client.logged_in
+    page = await client.service.messages.inbox(session.account, place, session.marks())
+    if not peek:
+        session.give(page.messages, client)
+    return page_of(page)
+
+
+async def unread(client: Client, _command: ask.Unread) -> Reply:
+    session = client.logged_in
+    counts = await client.service.messages.unread(session.account, session.marks())
+    total = sum(each.unread for each in counts)
+    return Reply(
+        f"{total} unread in {count(counts, 'conversation')}",
+        items=counts,
+        items_name="conversations",
+    )
+
+
+async def read(client: Client, command: ask.Read) -> Reply:
+    await client.service.messages.mark_read(client.account, command.conversation, command.seq)
+    return Reply("The conversation is marked as read")
+
+
+async def history(client: Client, command: ask.History) -> Reply:
+    return page_of(await client.service.messages.history(client.account, command.place, command.n))
+
+
+async def search(client: Client, command: ask.Search) -> Reply:
+    return page_of(await client.service.messages.search(client.account, command.text))
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Send: send,
+    ask.SendGroup: send_group,
+    ask.Inbox: inbox,
+    ask.InboxGroup: inbox_group,
+    ask.Unread: unread,
+    ask.Read: read,
+    ask.History: history,
+    ask.Search: search,
+}

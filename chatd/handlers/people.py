@@ -1,0 +1,108 @@
+"""Accounts, sessions and contacts. One function a command."""
+
+from __future__ import annotations
+
+from chatd import commands as ask
+from chatd.accounts import Login
+from chatd.handlers.replies import count, some_of
+from chatd.model import Reply
+from chatd.session import Client, Handler
+
+
+async def register(client: Client, command: ask.Register) -> Reply:
+    login = await client.service.accounts.register(
+        command.username, command.password, command.name, command.country
+    )
+    return _welcome(client, login, "Welcome")
+
+
+async def auth(client: Client, command: ask.Auth) -> Reply:
+    login = await client.service.accounts.login(command.username, command.password, client.source)
+    return _welcome(client, login, "Welcome")
+
+
+async def resume(client: Client, command: ask.Resume) -> Reply:
+    login = await client.service.accounts.resume(command.token)
+    return _welcome(client, login, "Welcome back")
+
+
+def _welcome(client: Client, login: Login, greeting: str) -> Reply:
+    client.attach(login)
+    account = login.account
+    return Reply(
+        f"{greeting}, {account.display_name}",
+        {} if login.token is None else {"tokenId": login.token},
+        {"username": account.name, "name": account.display_name},
+    )
+
+
+async def logout(client: Client, _command: ask.Logout) -> Reply:
+    session = client.logged_in
+    client.prove(session)
+    await client.service.accounts.end_session(session.token_hash)
+    client.end_others([session], "This session was logged out on another connection")
+    client.detach()
+    return Reply(f"Goodbye, {session.account.display_name}")
+
+
+async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
+    session = client.logged_in
+    await client.service.accounts.change_password(
+        session.account, command.old, command.new, session.token_hash, client.source
+    )
+    others = [each for each in client.sessions.of_account(session.account) if each is not session]
+    client.end_others(others, "The password was changed; log in again")
+    return Reply("The password is changed, and your other sessions have ended")
+
+
+def who_am_i(client: Client, _command: ask.WhoAmI) -> Reply:
+    account = client.account
+    return Reply(
+        f"You are {account.name}",
+        {
+            "username": account.name,
+            "name": account.display_name,
+            "country": account.country,
+            "operator": account.operator,
+        },
+    )
+
+
+async def info(client: Client, _command: ask.Info) -> Reply:
+    users, more = await client.service.accounts.active()
+    return some_of(f"{count(users, 'user')} active", users, "users", more)
+
+
+async def users(client: Client, _command: ask.Users) -> Reply:
+    users, more = await client.service.accounts.users()
+    return some_of(count(users, "user"), users, "users", more)
+
+
+async def contacts(client: Client, _command: ask.Contacts) -> Reply:
+    contacts = await client.service.accounts.contacts(client.account)
+    return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
+
+
+async def add_contact(client: Client, command: ask.AddContact) -> Reply:
+    address = await client.service.accounts.add_contact(client.account, command.user)
+    return Reply(f"{address} is on your list of contacts")
+
+
+async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
+    await client.service.accounts.delete_contact(client.account, command.user)
+    return Reply(f"{command.user} is off your list of contacts")
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Register: register,
+    ask.Auth: auth,
+    ask.Resume: resume,
+    ask.Logout: logout,
+    ask.ChangePassword: change_password,
+    ask.WhoAmI: who_am_i,
+    ask.Info: info,
+    ask.Users: users,
+    ask.Contacts: contacts,
+    ask.AddContact: add_contact,
+    ask.DeleteContact: delete_contact,
+}
