@@ -83,7 +83,8 @@ class Uploads:
         self._counter = 0
 
     def start(self) -> None:
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder, self._incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
         self._pool.start()
 
     def stop(self) -> None:

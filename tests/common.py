@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -136,19 +137,12 @@ class RealmTestCase(TestCase):
         )
 
 
-class Peer:
-    """The address of a connection without a socket."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-
-
 class Wire:
     """One connection without a socket: what is sent is received at once, what is answered is collected."""
 
     def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
         self.transport = FakeTransport()
-        self.protocol: ChatLineProtocol = factory.buildProtocol(Peer(host))
+        self.protocol: ChatLineProtocol = factory.buildProtocol(IPv4Address("TCP", host, 50000))
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
 
@@ -158,7 +152,7 @@ class Wire:
 
     def taken(self) -> bytes:
         """What was written since the last time."""
-        data = self.transport.value()
+        data: bytes = self.transport.value()
         self.transport.clear()
         return data
 

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -122,7 +122,11 @@ class Writer:
                 return self._run_all(jobs, self._run_guarded)
         except Exception as error:
             self._forget()
-            if isinstance(error, SQLAlchemyError):
+            if isinstance(error, OperationalError):
+                # A full disk, or one that is gone: not a mistake of ours, and it may come often.
+                log.error("nothing can be stored: {reason}", reason=error.orig)
+                error = StorageFailed()
+            elif isinstance(error, SQLAlchemyError):
                 log.failure("the database refused a transaction of {jobs} jobs", jobs=len(jobs))
                 error = StorageFailed()
             failure = Failure(error)
