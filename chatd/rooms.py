@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+import msgspec
+
 from chatd.errors import NotInRoom
 from chatd.model import Account, RoomInfo, RoomTalk
 from chatd.names import key_of
 from chatd.presence import IListener
 
 
+class Occupant(msgspec.Struct, frozen=True):
+    """Someone in a room, and the connection on which they hear it."""
+
+    account: Account
+    listener: IListener
+
+
+class Room(msgspec.Struct):
+    name: str
+    occupants: dict[Hashable, Occupant] = {}
+
+    def info(self) -> RoomInfo:
+        people = {each.account.key: each.account.name for each in self.occupants.values()}
+        return RoomInfo(self.name, tuple(people[key] for key in sorted(people)))
+
+
 class Rooms:
-    """All rooms with somebody in them. An occupant is a connection, and the account that speaks there."""
+    """All rooms with somebody in them. A session is in one room at a time, and hears it on the connection
+    on which it joined."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._occupants: dict[str, dict[IListener, Account]] = {}
-        self._whereabouts: dict[IListener, str] = {}
+        self._rooms: dict[str, Room] = {}
+        self._whereabouts: dict[Hashable, str] = {}
 
-    def join(self, listener: IListener, account: Account, room: str) -> RoomInfo:
-        """Go into `room`, made on demand, and out of the one before."""
-        key = key_of(room)
-        if self._whereabouts.get(listener) != key:
-            self.leave(listener)
-            self._names.setdefault(key, room)
-            self._whereabouts[listener] = key
-        self._occupants.setdefault(key, {})[listener] = account
-        return self._info(key)
+    def join(self, session: Hashable, account: Account, listener: IListener, name: str) -> RoomInfo:
+        """Go into a room, made on demand, and out of the one before."""
+        key = key_of(name)
+        if self._whereabouts.get(session) != key:
+            self.leave(session)
+        room = self._rooms.setdefault(key, Room(name))
+        room.occupants[session] = Occupant(account, listener)
+        self._whereabouts[session] = key
+        return room.info()
 
-    def leave(self, listener: IListener) -> str | None:
-        """Go out of the current room; its name, or None if there was none. An empty room is gone."""
-        key = self._whereabouts.pop(listener, None)
+    def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
+        """Go out of the current room: its name, or None if there was none. An empty room is gone.
+
+        With a `listener`, only if that is the one on which the session hears it.
+        """
+        key = self._whereabouts.get(session)
         if key is None:
             return None
-        occupants = self._occupants[key]
-        del occupants[listener]
-        if occupants:
-            return self._names[key]
-        del self._occupants[key]
-        return self._names.pop(key)
+        room = self._rooms[key]
+        if listener is not None and room.occupants[session].listener is not listener:
+            return None
+        del self._whereabouts[session], room.occupants[session]
+        if not room.occupants:
+            del self._rooms[key]
+        return room.name
 
-    def talk(self, listener: IListener, text: str, at: int) -> RoomInfo:
+    def talk(self, session: Hashable, text: str, at: int) -> RoomInfo:
         """Say `text` to the others in the current room. Raises NotInRoom."""
-        key = self._whereabouts.get(listener)
+        key = self._whereabouts.get(session)
         if key is None:
             raise NotInRoom
-        occupants = self._occupants[key]
-        account = occupants[listener]
-        events = (RoomTalk(self._names[key], account.name, account.display_name, text, at),)
-        for other in list(occupants):
-            if other is not listener:
-                other.deliver(events)
-        return self._info(key)
+        room = self._rooms[key]
+        speaker = room.occupants[session].account
+        events = (RoomTalk(room.name, speaker.name, speaker.display_name, text, at),)
+        for other, occupant in list(room.occupants.items()):
+            if other is not session:
+                occupant.listener.deliver(events)
+        return room.info()
 
     def all(self) -> tuple[RoomInfo, ...]:
-        return tuple(self._info(key) for key in sorted(self._names))
-
-    def _info(self, key: str) -> RoomInfo:
-        people = {account.key: account.name for account in self._occupants[key].values()}
-        return RoomInfo(self._names[key], tuple(people[name] for name in sorted(people)))
+        """The rooms, by name."""
+        return tuple(self._rooms[key].info() for key in sorted(self._rooms))

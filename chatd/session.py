@@ -193,7 +193,7 @@ class Client:
     def detach(self) -> None:
         session, self.session = self.session, None
         if session is not None:
-            self.service.rooms.leave(self.listener)
+            self.service.rooms.leave(session, self.listener)
             self.service.presence.leave(session.account.id, self.listener)
             self.sessions.detach(session, self)
 

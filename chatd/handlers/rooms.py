@@ -10,19 +10,21 @@ from chatd.session import Client, Handler
 
 
 def room_join(client: Client, command: ask.RoomJoin) -> Reply:
-    info = client.service.rooms.join(client.listener, client.account, command.room)
+    info = client.service.rooms.join(
+        client.logged_in, client.account, client.listener, command.room
+    )
     sentence = f"You are in {info.room} with {count(info.users, 'user')}"
     return Reply(sentence, {"room": info.room}, {"users": info.users})
 
 
 def room_chat(client: Client, command: ask.RoomChat) -> Reply:
     client.service.messages.check_text(command.text)
-    info = client.service.rooms.talk(client.listener, command.text, client.service.accounts.now())
+    info = client.service.rooms.talk(client.logged_in, command.text, client.service.accounts.now())
     return Reply(f"Said in {info.room}", {"room": info.room})
 
 
 def room_leave(client: Client, _command: ask.RoomLeave) -> Reply:
-    room = client.service.rooms.leave(client.listener)
+    room = client.service.rooms.leave(client.logged_in)
     if room is None:
         raise NotInRoom
     return Reply(f"You have left {room}", {"room": room})
