@@ -163,8 +163,8 @@ class ChatLineProtocol(LineReceiver):
     def _end_if_idle(self) -> None:
         if self._slots or self._next or self._giving is not None or self._receiving:
             return
-        if self._lines and not self._holds & Hold.CLOSING:
-            return
+        if self._lines and self._holds and not self._holds & Hold.CLOSING:
+            return  # there may be whole lines yet; without a hold, it can only be half a one
         if self.factory.stopping:
             self.deliver((Closing(ShuttingDown()),))
         self._end()
