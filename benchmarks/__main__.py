@@ -2,7 +2,8 @@
 
 Every run gets a freshly started server on one CPU and a fresh generator on another. The two
 servers take turns within a scenario (bare, chatd, bare, chatd …), and the medians of each are
-compared: on a machine whose speed drifts, only figures from the same minutes can be.
+compared: on a machine whose speed drifts, only figures from the same minutes can be. In `big` it is
+chatd itself that takes turns, on an empty state and on one with a long life behind it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import bigdb
+from benchmarks.bigdb import PEER, USER
 from benchmarks.engine import Report, raise_file_limit, server_rss
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +66,19 @@ class Case:
     title: str
     #: Which of the report's figures is the line's own.
     figure: str
-    arguments: dict[str, int | float] = field(default_factory=dict)
+    arguments: dict[str, int | float | str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """The two that are compared."""
+        return ("empty", "big") if self.scenario == "big" else ("bare", "chatd")
+
+    def servers(self, only: str | None) -> list[str]:
+        """Those that run, if but one of bare and chatd is to."""
+        if self.scenario == "big":
+            return [] if only == "bare" else list(self.kinds)
+        found = ["chatd"] if self.scenario == "offline" else list(self.kinds)
+        return [kind for kind in found if only in (None, kind)]
 
     def command_line(self) -> list[str]:
         return [part for key, value in self.arguments.items() for part in (f"--{key}", str(value))]
@@ -74,6 +89,7 @@ def cases(seconds: float, quick: bool) -> list[Case]:
     crowd = 500 if quick else 5000
     one_reply, more = (50, 120) if quick else (400, 1200)
     found: list[Case] = []
+    arguments: dict[str, int | float | str]
     for window in (1, 16):
         arguments = {"n": 100, "window": window, "seconds": seconds}
         found.append(Case("relay", f"relay, window {window}", "delivered_per_s", arguments))
@@ -88,6 +104,15 @@ def cases(seconds: float, quick: bool) -> list[Case]:
     for figure, title in (("logins_per_s", "logins"), ("kib_per_connection", "KiB each")):
         found.append(Case("idle", f"{crowd} silent: {title}", figure, {"n": crowd}))
     found.append(Case("start", "start to listening, ms", "start_ms"))
+    arguments = {"user": USER, "to": PEER, "calls": 100 if quick else 500}
+    found.append(Case("big", "start to listening, ms", "start_ms", arguments))
+    for figure, title in (
+        ("inbox", "inbox, nothing new"),
+        ("news", "inbox, one new"),
+        ("history", "history of 50"),
+        ("send", "send"),
+    ):
+        found.append(Case("big", f"{title}, µs", f"{figure}_median_us", arguments))
     return found
 
 
@@ -131,6 +156,8 @@ class Bench:
     profile: Path | None
     server_cpu: int
     generator_cpu: int
+    #: How many accounts and messages the big state has.
+    size: tuple[int, int] = (bigdb.ACCOUNTS, bigdb.MESSAGES)
     starts: int = 0
 
     @contextmanager
@@ -138,7 +165,8 @@ class Bench:
         """A freshly started server: the process, its port, how many ms it took to listen."""
         self.starts += 1
         ports = {"plain": free_port(), "json": free_port()}
-        state = self.folder / (case.scenario if case.scenario != "start" else f"s{self.starts}")
+        fresh = case.scenario == "start" or kind == "empty"
+        state = self.folder / (f"s{self.starts}" if fresh else case.scenario)
         state.mkdir(exist_ok=True)
         if kind == "bare":
             port = free_port()
@@ -181,6 +209,8 @@ class Bench:
     def run(self, kind: str, case: Case) -> Report:
         """One run of one case against one of the servers."""
         tokens = self.folder / f"{case.scenario}.tokens"
+        if kind == "big" and not tokens.exists():
+            self.fill(tokens)
         if case.scenario == "idle" and kind == "chatd" and not tokens.exists():
             # In a server of its own: one that has just registered thousands has memory to spare,
             # and would seem to need none for their connections.
@@ -192,14 +222,28 @@ class Bench:
             if case.scenario == "start":
                 memory = server_rss(process.pid)
                 return {"start_ms": round(start_ms), "rss_kib": memory}
-            return self.generate(kind, case.scenario, case, process.pid, port)
+            report = self.generate(kind, case.scenario, case, process.pid, port)
+            return {"start_ms": round(start_ms), **report} if case.scenario == "big" else report
+
+    def fill(self, tokens: Path) -> None:
+        """Make the big state, in a process of its own that takes its memory with it."""
+        accounts, messages = self.size
+        command = [sys.executable, "-m", "benchmarks.bigdb", str(self.folder / "big" / "state")]
+        command += ["--accounts", str(accounts), "--messages", str(messages)]
+        command += ["--tokens", str(tokens)]
+        try:
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=RUN_LIMIT)
+        except subprocess.CalledProcessError as error:
+            raise BenchError(f"no big state: {error.stderr.decode()[-2000:]}") from None
 
     def generate(self, kind: str, scenario: str, case: Case, pid: int, port: int) -> Report:
         """Run the generator against a server; what it reports, or why it doesn't."""
         dialect = "bare" if kind == "bare" else self.dialect
         command = [sys.executable, "-m", "benchmarks.load", scenario, "--dialect", dialect]
         command += ["--port", str(port), "--pid", str(pid), *case.command_line()]
-        if kind == "chatd":
+        if kind == "empty":
+            command += ["--tokens", str(self.folder / f"s{self.starts}" / "tokens")]
+        elif kind != "bare":
             command += ["--tokens", str(self.folder / f"{case.scenario}.tokens")]
         with bound_to(self.generator_cpu):
             generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
@@ -239,23 +283,18 @@ def shown(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-COLUMNS = [
-    "",
-    "bare",
-    "chatd",
-    "chatd/bare",
-    "p50 ms",
-    "p99 ms",
-    "CPU s/1000",
-    "server %",
-    "gen. %",
-]
+COLUMNS = ["p50 ms", "p99 ms", "CPU s/1000", "server %", "gen. %"]
+
+
+def heading(kinds: tuple[str, str]) -> list[str]:
+    first, second = kinds
+    return ["", first, second, f"{second}/{first}", *COLUMNS]
 
 
 def row(case: Case, reports: dict[str, list[Report]]) -> list[str]:
-    """One case's line; the columns after the ratio are chatd's own."""
-    bare, chatd = (median(reports.get(kind, []), case.figure) for kind in ("bare", "chatd"))
-    own = reports.get("chatd") or reports.get("bare") or []
+    """One case's line; the columns after the ratio are the second server's own."""
+    first, second = (median(reports.get(kind, []), case.figure) for kind in case.kinds)
+    own = reports.get(case.kinds[1]) or reports.get(case.kinds[0]) or []
     prefix = "fetch_" if case.figure == "fetched_per_s" else ""
     rest = [
         "p50_ms",
@@ -264,13 +303,13 @@ def row(case: Case, reports: dict[str, list[Report]]) -> list[str]:
         f"{prefix}server_cpu_pct",
         f"{prefix}generator_cpu_pct",
     ]
-    ratio = f"{chatd / bare:.3f}" if bare and chatd is not None else "-"
+    ratio = f"{second / first:.3f}" if first and second is not None else "-"
     figures = [shown(median(own, key)) for key in rest]
-    return [case.title, shown(bare), shown(chatd), ratio, *figures]
+    return [case.title, shown(first), shown(second), ratio, *figures]
 
 
 def table(rows: list[list[str]]) -> str:
-    widths = [max(len(line[column]) for line in rows) for column in range(len(COLUMNS))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if column else cell.ljust(width)
@@ -304,7 +343,7 @@ def selected(options: argparse.Namespace) -> list[Case]:
     return [case for case in known if case.scenario in wanted]
 
 
-def measured(bench: Bench, chosen: list[Case], kinds: list[str], rounds: int) -> list[Report]:
+def measured(bench: Bench, chosen: list[Case], only: str | None, rounds: int) -> list[Report]:
     """Run everything, with one line of progress a run; cases that share a run share its figures."""
     done: list[Report] = []
     runs: dict[tuple[str, ...], Case] = {}
@@ -312,9 +351,7 @@ def measured(bench: Bench, chosen: list[Case], kinds: list[str], rounds: int) ->
         runs.setdefault((case.scenario, *case.command_line()), case)
     for case in runs.values():
         for turn in range(rounds):
-            for kind in kinds:
-                if kind == "bare" and case.scenario == "offline":
-                    continue
+            for kind in case.servers(only):
                 report = bench.run(kind, case)
                 wrong = trouble(report)
                 figure = "FAILED" if wrong else shown(median([report], case.figure))
@@ -326,35 +363,37 @@ def measured(bench: Bench, chosen: list[Case], kinds: list[str], rounds: int) ->
     return done
 
 
+def of_case(case: Case, reports: list[Report]) -> dict[str, list[Report]]:
+    """The runs of a case that went well, by server."""
+    found: dict[str, list[Report]] = {kind: [] for kind in case.kinds}
+    for report in reports:
+        of_run = (report["scenario"], report["run"])
+        if of_run == (case.scenario, " ".join(case.command_line())) and not trouble(report):
+            found[str(report["server"])].append(report)
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     raise_file_limit()
     cpus = sorted(os.sched_getaffinity(0))
     options.state.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.state)).resolve()
-    bench = Bench(folder, options.dialect, options.profile, cpus[0], cpus[-1])
+    size = (2000, 20_000) if options.quick else (bigdb.ACCOUNTS, bigdb.MESSAGES)
+    bench = Bench(folder, options.dialect, options.profile, cpus[0], cpus[-1], size)
     try:
         chosen = selected(options)
-        kinds = [options.only] if options.only else ["bare", "chatd"]
         rounds = 1 if options.quick else options.rounds
-        reports = measured(bench, chosen, kinds, rounds)
+        reports = measured(bench, chosen, options.only, rounds)
     except BenchError as error:
         print(error, file=sys.stderr)
         return 2
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    lines = [COLUMNS]
-    for case in chosen:
-        mine = [
-            report
-            for report in reports
-            if report["scenario"] == case.scenario
-            and report["run"] == " ".join(case.command_line())
-            and not trouble(report)
-        ]
-        lines.append(row(case, {kind: [r for r in mine if r["server"] == kind] for kind in kinds}))
-    print(table(lines))
+    for kinds in dict.fromkeys(case.kinds for case in chosen):
+        mine = [case for case in chosen if case.kinds == kinds]
+        print(table([heading(kinds), *(row(case, of_case(case, reports)) for case in mine)]), "\n")
     if options.json is not None:
         options.json.write_text(json.dumps(reports, indent=1) + "\n")
     return 1 if any(trouble(report) for report in reports) else 0

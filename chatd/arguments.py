@@ -121,7 +121,10 @@ class WordsType(AddressesType):
     greedy = True
 
     def from_text(self, name: str, text: str) -> tuple[Address, ...]:
-        return tuple(parse_address(each) for each in text.split(" ") if each)
+        words = text.split()
+        if not words:
+            raise BadArgument(argument=name, found="empty", expected=self.about)
+        return tuple(map(parse_address, words))
 
 
 class GroupOrPeopleType(Type):

@@ -19,7 +19,8 @@ class TokenBucket:
         rate = self._rate
         if rate == 0:
             return 0.0
-        tokens = min(self._burst, self._tokens + (now - self._when) * rate) - 1.0
+        passed = max(0.0, now - self._when)  # a clock may be set back
+        tokens = min(self._burst, self._tokens + passed * rate) - 1.0
         self._when = now
         self._tokens = tokens
         return 0.0 if tokens >= 0 else -tokens / rate
