@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import interfaces
@@ -26,6 +27,7 @@ from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDo
 from chatd.files import Download
 from chatd.lines.dialect import Ask, Request, Unreadable
 from chatd.lines.framing import LineBuffer, TooLong
+from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.session import Client, Give, Leave, Receive
@@ -34,11 +36,9 @@ from chatd.throttle import TokenBucket
 if TYPE_CHECKING:
     from chatd.lines.factory import ChatLineFactory
 
-MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
-CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
-READ_TIME = 300.0  # seconds in which a reader has to make some progress
+UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 
 log = Logger()
 
@@ -63,7 +63,7 @@ class Slot:
         self.answer: bytes | None = None
 
 
-@implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer, IListener)
+@implementer(interfaces.IHalfCloseableProtocol, IListener)
 class ChatLineProtocol(LineReceiver):
     """One client's connection."""
 
@@ -80,7 +80,7 @@ class ChatLineProtocol(LineReceiver):
             self,
             source,
             number,
-            self._disk_caught_up,
+            partial(self._release, Hold.DISK),
         )
         self._dialect = factory.dialect
         self._clock = factory.service.clock
@@ -91,13 +91,9 @@ class ChatLineProtocol(LineReceiver):
         self._next: Request | None = None
         self._answer: Ask | None = None
         self._receiving: tuple[Slot, Receive] | None = None
-        self._giving: list[Sequence[Event]] | None = None
-        self._drained: Deferred[None] | None = None
-        self._out: list[bytes] = []
-        self._unread = 0
         self._working = False
         self._ending = False
-        self._heard = self._full_since = self._clock.seconds()
+        self._heard = self._clock.seconds()
         self._timer: Any = None
 
     # The connection's beginning and end
@@ -106,11 +102,18 @@ class ChatLineProtocol(LineReceiver):
         if interfaces.ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        self.transport.registerProducer(self, True)
+        self._output = Output(
+            self.transport,
+            self.factory.outbox,
+            self._clock,
+            partial(self._hold, Hold.OUTPUT),
+            partial(self._release, Hold.OUTPUT),
+            self._cut_off,
+        )
         if error := self.factory.too_many(self.source):
             self.refuse(error)
             return
-        self._write(self._dialect.greeting(self.factory.realm, self.factory.version))
+        self._output.write(self._dialect.greeting(self.factory.realm, self.factory.version))
         self._watch()
 
     def refuse(self, error: ChatError) -> None:
@@ -140,15 +143,14 @@ class ChatLineProtocol(LineReceiver):
         self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        clean = reason.check(ConnectionDone) is not None and not self._holds & Hold.OUTPUT
+        clean = reason.check(ConnectionDone) is not None and not self._output.is_full
         self._holds |= Hold.CLOSING
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._receiving is not None:
             self._receiving[1].upload.abort()
             self._receiving = None
-        if self._drained is not None:
-            self._drained.callback(None)
+        self._output.lost()
         self.client.leave(clean)
         self.factory.gone(self)
 
@@ -156,12 +158,10 @@ class ChatLineProtocol(LineReceiver):
         """Close once everything that was written is sent."""
         self._hold(Hold.CLOSING)
         self._ending = True
-        self.flush()
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self._output.close()
 
     def _end_if_idle(self) -> None:
-        if self._slots or self._next or self._giving is not None or self._receiving:
+        if self._slots or self._next or self._receiving:
             return
         if self._lines and self._holds and not self._holds & Hold.CLOSING:
             return  # there may be whole lines yet; without a hold, it can only be half a one
@@ -171,15 +171,17 @@ class ChatLineProtocol(LineReceiver):
 
     def _watch(self) -> None:
         """Hang up on those who say nothing: before a login in any case, afterwards if so configured."""
-        if self._holds & Hold.OUTPUT and self._clock.seconds() - self._full_since > READ_TIME:
+        now = self._clock.seconds()
+        stuck = self._receiving is not None and now - self._heard > UPLOAD_TIME
+        if stuck or self._output.is_stalled():
             self._cut_off()
             return
         limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
         if not limit:
             self._timer = self._clock.callLater(LOGIN_TIME, self._watch)
             return
-        left = self._heard + limit - self._clock.seconds()
-        if left > 0 or self._slots or self._giving is not None:
+        left = self._heard + limit - now
+        if left > 0 or self._slots:
             self._timer = self._clock.callLater(max(left, 1.0), self._watch)
         else:
             self.refuse(Idle(seconds=int(limit)))
@@ -247,11 +249,11 @@ class ChatLineProtocol(LineReceiver):
         if asked is None:
             found = self._dialect.read(line)
         else:
-            self._write(asked.after)
+            self._output.write(asked.after)
             found = asked.answer(line)
         if isinstance(found, Ask):
             self._answer = found
-            self._write(found.prompt)
+            self._output.write(found.prompt)
             return None
         return found
 
@@ -262,7 +264,7 @@ class ChatLineProtocol(LineReceiver):
             slot.answer = answer
             self._slots.append(slot)
         else:
-            self._write(answer)
+            self._output.write(answer)
 
     def rawDataReceived(self, data: bytes) -> None:
         assert self._receiving is not None  # noqa: S101 - raw bytes come to an upload only
@@ -340,7 +342,7 @@ class ChatLineProtocol(LineReceiver):
         slot.answer = answer
         while slots and (ready := slots[0].answer) is not None:
             slots.popleft()
-            self._write(ready)
+            self._output.write(ready)
         if self._next is not None:
             if not slots:
                 request, self._next = self._next, None
@@ -359,7 +361,7 @@ class ChatLineProtocol(LineReceiver):
             receive.upload.abort()
             self._slots.clear()
             return
-        self._write(self._dialect.ready(slot.request))
+        self._output.write(self._dialect.ready(slot.request))
         if receive.upload.missing == 0:
             self._received(slot, receive)
         else:
@@ -373,34 +375,14 @@ class ChatLineProtocol(LineReceiver):
         finished = Deferred.fromCoroutine(receive.finish())
         finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
 
-    def _disk_caught_up(self) -> None:
-        self._release(Hold.DISK)
-
     async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
-        """The reply, then the file's bytes as fast as they are read at the other end, in little memory."""
-        self._giving = []
+        """The reply, and then the file's bytes."""
         self._hold(Hold.COMMAND)
         try:
-            self._write(self._dialect.reply(slot.request, reply))
-            self.flush()
-            left = download.file.size
-            while left and not self._holds & Hold.CLOSING:
-                if self._holds & Hold.OUTPUT:
-                    self._drained = Deferred()
-                    await self._drained
-                    self._drained = None
-                    continue
-                data = await download.file.read(min(CHUNK, left))
-                if not data:
-                    raise OSError(f"the file of attachment {download.attachment.code} is too short")
-                left -= len(data)
-                self.transport.write(data)
+            head = self._dialect.reply(slot.request, reply)
+            await self._output.stream(head, download.file)
         finally:
             await download.file.close()
-        held, self._giving = self._giving, None
-        self._unread = 0
-        for events in held:
-            self.deliver(events)
         self._answered(slot, b"")
 
     def _broken(self, failure: Failure) -> None:
@@ -408,62 +390,17 @@ class ChatLineProtocol(LineReceiver):
         log.failure("a download on connection {connection} broke", failure, connection=self.number)
         self.transport.abortConnection()
 
-    # Writing
+    # Writing and waiting
 
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
-        data = self._dialect.events(events)
-        if self._giving is not None:
-            self._giving.append(events)
-            self._count_unread(len(data))
-        else:
-            self._write(data)
-
-    def _write(self, data: bytes) -> None:
-        """Send at the end of this turn, together with whatever else there will be."""
-        out = self._out
-        if not out:
-            self.factory.outbox.add(self)
-        out.append(data)
-
-    def flush(self) -> None:
-        """Send now what was written."""
-        out = self._out
-        if not out:
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        if self._holds & Hold.OUTPUT:
-            self._count_unread(len(data))
-        self.transport.write(data)
-
-    def _count_unread(self, size: int) -> None:
-        self._unread += size
-        if self._unread > MAX_UNREAD and not self._holds & Hold.CLOSING:
-            self._cut_off()
+        self._output.push(self._dialect.events(events))
 
     def _cut_off(self) -> None:
-        """Drop a connection whose other end does not read: nothing that is said would be heard."""
-        log.info("connection {connection} does not read and is cut off", connection=self.number)
+        """Drop a connection whose other end is stuck: nothing that is said would be heard."""
+        log.info("connection {connection} is stuck and is cut off", connection=self.number)
         self._hold(Hold.CLOSING)
         self.transport.abortConnection()
-
-    def pauseProducing(self) -> None:
-        """IPushProducer: the transport has enough."""
-        self._full_since = self._clock.seconds()
-        self._hold(Hold.OUTPUT)
-
-    def resumeProducing(self) -> None:
-        """IPushProducer: the transport has sent what it had."""
-        if self._giving is None:
-            self._unread = 0
-        drained = self._drained
-        self._release(Hold.OUTPUT)
-        if drained is not None:
-            drained.callback(None)
-
-    def stopProducing(self) -> None:
-        """IPushProducer: the connection is gone."""
 
     def _hold(self, reason: int) -> None:
         if not self._holds:

@@ -1,0 +1,150 @@
+"""What goes out on one connection: collected until the turn's end, streamed from files, and watched for a
+reader who does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from chatd.lines.eager import Outbox
+from chatd.uploads import Outgoing
+
+MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
+MAX_FULL = 300.0  # seconds in which a reader has to read something
+CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
+
+
+@implementer(IPushProducer)
+class Output:
+    """The writing side of a connection. `full` and `drained` are called when the transport has enough,
+    and when it has sent what it had; `cut_off` when too much is waiting."""
+
+    def __init__(
+        self,
+        transport: Any,
+        outbox: Outbox,
+        clock: Any,
+        full: Callable[[], None],
+        drained: Callable[[], None],
+        cut_off: Callable[[], None],
+    ) -> None:
+        self._transport = transport
+        self._outbox = outbox
+        self._clock = clock
+        self._full = full
+        self._drained = drained
+        self._cut_off = cut_off
+        self._out: list[bytes] = []
+        self._unread = 0
+        self._full_since: float | None = None
+        self._closed = False
+        # While a file is streamed: what is pushed waits for its end, and the stream for the reader.
+        self._pushed: list[bytes] | None = None
+        self._room: Deferred[None] | None = None
+        transport.registerProducer(self, True)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is behind."""
+        return self._full_since is not None
+
+    @property
+    def is_streaming(self) -> bool:
+        return self._pushed is not None
+
+    def is_stalled(self) -> bool:
+        """Whether the reader has read nothing for too long."""
+        since = self._full_since
+        return since is not None and bool(self._clock.seconds() - since > MAX_FULL)
+
+    def write(self, data: bytes) -> None:
+        """Send at the end of this turn, together with whatever else there will be."""
+        out = self._out
+        if not out:
+            self._outbox.add(self)
+        out.append(data)
+
+    def push(self, data: bytes) -> None:
+        """As `write`, for what nobody has asked for just now: never into the middle of a file."""
+        if self._pushed is None:
+            self.write(data)
+        else:
+            self._pushed.append(data)
+            self._count(len(data))
+
+    def flush(self) -> None:
+        """Send now what was written."""
+        out = self._out
+        if not out:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        if self._full_since is not None:
+            self._count(len(data))
+        self._transport.write(data)
+
+    async def stream(self, head: bytes, file: Outgoing) -> None:
+        """Send `head` and the bytes of `file` as fast as they are read at the other end, in little memory.
+
+        Raises OSError if the file turns out to be shorter than it was.
+        """
+        self._pushed = []
+        self.write(head)
+        self.flush()
+        left = file.size
+        while left and not self._closed:
+            if self._full_since is not None:
+                self._room = Deferred()
+                await self._room
+                continue
+            data = await file.read(min(CHUNK, left))
+            if not data:
+                raise OSError("the file is shorter than it was")
+            left -= len(data)
+            self._transport.write(data)
+        pushed, self._pushed = self._pushed, None
+        self._unread = 0
+        for data in pushed:
+            self.write(data)
+
+    def close(self) -> None:
+        """Send what was written, then close the connection."""
+        self.flush()
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._closed = True
+        self._make_room()
+
+    def _count(self, size: int) -> None:
+        self._unread += size
+        if self._unread > MAX_UNREAD and not self._closed:
+            self._closed = True
+            self._cut_off()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+
+    # IPushProducer: the transport's word on how the reader keeps up.
+
+    def pauseProducing(self) -> None:
+        self._full_since = self._clock.seconds()
+        self._full()
+
+    def resumeProducing(self) -> None:
+        self._full_since = None
+        if self._pushed is None:
+            self._unread = 0
+        self._drained()
+        self._make_room()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `lost` will be called, too."""
