@@ -14,8 +14,6 @@ SB: Final = 0xFA  # begins a subnegotiation, which may hold any bytes
 WILL, DONT = 0xFB, 0xFE  # these and the two between them are followed by one option
 END_OF_SB: Final = b"\xff\xf0"
 
-INCOMPLETE: Final = -1
-
 
 class TooLong:
     """Stands for a line that was dropped."""
@@ -27,13 +25,14 @@ TOO_LONG: Final = TooLong()
 class LineBuffer:
     """What has arrived and was not taken yet. Holds at most one line's limit, and one read more."""
 
-    __slots__ = ("_data", "_dropping", "_scanned", "limit")
+    __slots__ = ("_data", "_dropping", "_negotiating", "_scanned", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._data = bytearray()
         self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
-        self._dropping = False
+        self._dropping = False  # what has come of this line was too long
+        self._negotiating = False  # what comes next belongs to a subnegotiation
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -51,20 +50,20 @@ class LineBuffer:
     def take_line(self) -> bytes | TooLong | None:
         """The next line without its end; None if there is none yet."""
         data = self._data
-        position = self._scanned
         while True:
+            position = self._scanned
+            if self._negotiating and not self._end_negotiation():
+                return self._drop_if_long(position)
             end = data.find(b"\n", position)
             iac = data.find(IAC, position, end if end >= 0 else len(data))
-            if iac >= 0:
-                position = _swallow(data, iac)
-                if position != INCOMPLETE:
-                    continue
-                self._scanned = iac
-                return self._drop_if_long()
-            if end < 0:
+            if iac < 0:
+                if end >= 0:
+                    return self._cut(end)
                 self._scanned = len(data)
-                return self._drop_if_long()
-            return self._cut(end)
+                return self._drop_if_long(len(data))
+            self._scanned = iac
+            if not self._swallow(iac):
+                return self._drop_if_long(iac)
 
     def _cut(self, end: int) -> bytes | TooLong | None:
         data = self._data
@@ -78,34 +77,45 @@ class LineBuffer:
             return self.take_line()  # it was reported when it became too long
         return TOO_LONG if too_long else line
 
-    def _drop_if_long(self) -> TooLong | None:
-        if len(self._data) <= self.limit + 1:
+    def _drop_if_long(self, length: int) -> TooLong | None:
+        """Drop the first `length` bytes, which are all of an unfinished line, if they are too many."""
+        if length <= self.limit + 1:
             return None
-        self._data.clear()
+        del self._data[:length]
         self._scanned = 0
         if self._dropping:
             return None
         self._dropping = True
         return TOO_LONG
 
+    def _swallow(self, start: int) -> bool:
+        """Take the telnet sequence at `start` out of the line; False if it has not come whole yet.
 
-def _swallow(data: bytearray, start: int) -> int:
-    """Take the telnet sequence at `data[start]` out of `data`.
+        What is no telnet command stays, and no text can hold it.
+        """
+        data = self._data
+        if len(data) < start + 2:
+            return False
+        code = data[start + 1]
+        if code < FIRST_COMMAND:
+            self._scanned = start + 1
+            return True
+        length = 3 if WILL <= code <= DONT else 2
+        if len(data) < start + length:
+            return False
+        del data[start : start + length]
+        self._negotiating = code == SB
+        return True
 
-    Returns where to go on, or INCOMPLETE. What is no telnet command stays, and no text can hold it.
-    """
-    if len(data) < start + 2:
-        return INCOMPLETE
-    code = data[start + 1]
-    if code < FIRST_COMMAND:
-        return start + 1
-    length = 3 if WILL <= code <= DONT else 2
-    if code == SB:
-        end = data.find(END_OF_SB, start + 2)
-        if end < 0:
-            return INCOMPLETE
-        length = end + 2 - start
-    if len(data) < start + length:
-        return INCOMPLETE
-    del data[start : start + length]
-    return start
+    def _end_negotiation(self) -> bool:
+        """Take out what there is of a subnegotiation; whether that was all of it."""
+        data = self._data
+        end = data.find(END_OF_SB, self._scanned)
+        if end >= 0:
+            del data[self._scanned : end + 2]
+            self._negotiating = False
+            return True
+        # An IAC at the very end may be the first half of what ends it.
+        keep = 1 if data[self._scanned :].endswith(b"\xff") else 0
+        del data[self._scanned : len(data) - keep]
+        return False
