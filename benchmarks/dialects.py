@@ -119,7 +119,7 @@ class Json(Dialect):
         return None if remaining is None else int(remaining)
 
     def history(self, conversation: str, count: int) -> bytes:
-        return self._line("history", **{"from": conversation, "to": conversation, "n": count})
+        return self._line("history", to=conversation, n=count)
 
 
 class Plain(Dialect):

@@ -32,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=5.0)
     options.add_argument("--each", type=int, default=400, help="offline: messages per sender")
     options.add_argument("--tokens", type=Path, help="where tokens are kept from run to run")
-    options.add_argument("--user", default="u0100", help="big: who asks")
+    options.add_argument("--user", default="u0001", help="big: who asks")
     options.add_argument(
-        "--to", default="u0200", help="big: whose conversation, and who is sent to"
+        "--to", default="u0002", help="big: whose conversation, and who is sent to"
     )
     options.add_argument("--calls", type=int, default=500, help="big: how often each is asked")
     return options

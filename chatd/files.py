@@ -134,7 +134,7 @@ class Files:
             file = await self._uploads.open(attachment.stored)
         except OSError as error:
             log.error(
-                "attachment {code} can't be opened: {error}", code=attachment.code, error=error
+                "attachment {code} can't be opened: {error}", code=attachment.code, error=str(error)
             )
             raise StorageFailed from None
         if file.size != attachment.size:
@@ -182,7 +182,7 @@ class Upload:
         try:
             arrived = await self._incoming.finish()
         except OSError as error:
-            log.error("an upload could not be stored: {error}", error=error)
+            log.error("an upload could not be stored: {error}", error=str(error))
             raise StorageFailed from None
         finally:
             self._files.released(self._sender, self._size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -39,7 +40,7 @@ class StateFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             owner = os.read(self._lock, 32).decode(errors="replace").strip()
-            os.close(self._lock)
+            self.release()
             raise StartError(
                 f"[realm] state is {self.path}, and another chatd (process {owner}) is using it; "
                 "expected a folder of its own"
@@ -54,7 +55,7 @@ class StateFolder:
 
     def open_database(self, url: str) -> Engine:
         """The realm's database, at the schema of this version. Raises StartError."""
-        shown = url or f"sqlite in {self.path}"
+        shown = _without_password(url) or f"sqlite in {self.path}"
         old_umask = os.umask(0o077)
         try:
             engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
@@ -71,3 +72,7 @@ class StateFolder:
         finally:
             os.umask(old_umask)
         return engine
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", url)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TextIO, cast
 
 import msgspec
 from twisted.application.service import IService, Service
@@ -78,12 +78,17 @@ class Options(usage.Options):
         return load_config(path)
 
 
+def say(sentence: str, out: TextIO | None) -> None:
+    """One sentence for the operator."""
+    if out is not None:
+        out.write(f"chatd: {sentence}\n")
+        out.flush()
+
+
 def stop(sentence: str) -> NoReturn:
     """End the start with one sentence, no traceback, and an exit code that is not 0."""
     # Not sys.stderr: once twistd logs, that leads into the log.
-    if sys.__stderr__ is not None:
-        sys.__stderr__.write(f"chatd: {sentence}\n")
-        sys.__stderr__.flush()
+    say(sentence, sys.__stderr__)
     raise SystemExit(1)
 
 
@@ -125,6 +130,9 @@ class ChatDaemon(Service):
         self._demo = demo
         self._observer = observer
         self._foreground = foreground
+        # A daemon's own standard error leads nowhere, and of what went wrong twistd tells the first 100
+        # bytes: this leads to whoever started it.
+        self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
         self._factories: list[ChatLineFactory] = []
         self._state = StateFolder(config.state)
         self._database: Database | None = None
@@ -147,8 +155,12 @@ class ChatDaemon(Service):
             self._state.release()
             if self._foreground:
                 stop(str(error))
-            log.critical("chatd can't start: {error}", error=error)
+            log.critical("chatd can't start: {error}", error=str(error))
+            say(str(error), self._terminal)
             raise
+        finally:
+            if self._terminal is not None:
+                self._terminal.close()
         super().startService()
 
     def _start(self) -> None:
@@ -181,7 +193,9 @@ class ChatDaemon(Service):
         connections = Connections()
         outbox = Outbox(self._reactor)
         service.database.on_settled(outbox.flush)
-        log.info("realm {realm}, state in {state}", realm=self.config.realm, state=self._state.path)
+        log.info(
+            "realm {realm}, state in {state}", realm=self.config.realm, state=str(self._state.path)
+        )
         dialects = {dialect.name: dialect for dialect in DIALECTS}
         for door, endpoint in self.config.listen.items():
             if door not in dialects:

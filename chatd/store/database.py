@@ -124,7 +124,7 @@ class Writer:
             self._forget()
             if isinstance(error, OperationalError):
                 # A full disk, or one that is gone: not a mistake of ours, and it may come often.
-                log.error("nothing can be stored: {reason}", reason=error.orig)
+                log.error("nothing can be stored: {reason}", reason=str(error.orig))
                 error = StorageFailed()
             elif isinstance(error, SQLAlchemyError):
                 log.failure("the database refused a transaction of {jobs} jobs", jobs=len(jobs))

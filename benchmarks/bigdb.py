@@ -1,0 +1,268 @@
+"""A state folder with a long life behind it: many accounts, conversations and messages.
+
+`python -m benchmarks.bigdb FOLDER` makes one and prints who may ask there, as `benchmarks.load big`
+wants it. Nothing in it comes from a daemon, but all of it could: conversations are numbered
+without gaps, what is said in them is interleaved, some people and groups talk far more than others,
+and some read all, some not. The same arguments give the same database, but for its times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from argon2 import PasswordHasher
+from sqlalchemy import Table, insert
+
+from benchmarks.crowd import PASSWORD, names
+from chatd.accounts import hash_token
+from chatd.store.database import connect
+from chatd.store.migrate import prepare
+from chatd.store.schema import accounts as accounts_table
+from chatd.store.schema import conversations, groups, messages, participants, sessions
+
+ACCOUNTS = 100_000
+MESSAGES = 1_000_000
+# Of the default size; another one has as many for each account.
+DIRECTS = 20_000
+GROUPS = 500
+MEMBERS = 20
+#: One account in so many takes part in anything at all.
+ACTIVE = 5
+#: How unevenly people take part and conversations are used; 1 is evenly.
+SKEW = 1.5
+#: One message in so many is said in a group.
+IN_GROUPS = 3
+CHUNK = 50_000
+
+#: Who measures: neither the busiest nor among those who do nothing, with each other to talk to.
+USER, PEER = "u0100", "u0200"
+
+WORDS = (
+    "halo selamat malam apa kabar besok kita rapat jam sembilan di ruang tiga jangan lupa bawa "
+    "laporan dan foto pokijan terima kasih sampai jumpa lagi kalau hujan tunggu saja di kantin "
+)
+
+
+@dataclass
+class Conversation:
+    """What stands in `participants`: account numbers, counted from 0."""
+
+    members: Sequence[int]
+    group: bool
+    last: int = 0
+
+
+@dataclass
+class World:
+    """Everything that is decided by chance, in memory; then it is written."""
+
+    people: list[str]
+    conversations: list[Conversation]
+    messages: int
+    dice: random.Random
+    now: int
+    said: list[int] = field(default_factory=list)
+
+    def some_person(self, active: int) -> int:
+        return int(active * self.dice.random() ** SKEW)
+
+
+def fill(
+    state_folder: Path, password_hash: str, accounts: int = ACCOUNTS, messages: int = MESSAGES
+) -> dict[str, str]:
+    """Make the database in `state_folder`, which must not have one; all have the same password.
+
+    Gives the session tokens of `USER` and `PEER`.
+    """
+    if accounts < 1000:
+        raise ValueError("fewer than 1,000 accounts are no world")
+    state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = state_folder / "chatd.db"
+    if path.exists():
+        raise FileExistsError(path)
+    world = _imagine(accounts, messages)
+    tokens = {name: f"token-of-{name}" for name in (USER, PEER)}
+    engine = connect(f"sqlite:///{path}")
+    prepare(engine)
+    engine.dispose()  # whose connections hold what is about to be changed
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        # Nothing is lost if this breaks off, and nobody else is here.
+        for pragma in ("journal_mode = MEMORY", "synchronous = OFF", "foreign_keys = OFF"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("BEGIN")
+        for table, columns, rows in _tables(world, password_hash, tokens):
+            statement = insert(table).compile(dialect=engine.dialect, column_keys=columns)
+            assert statement.positiontup == columns
+            for chunk in _chunks(rows):
+                cursor.executemany(str(statement), chunk)
+        cursor.execute("COMMIT")
+        cursor.execute("PRAGMA journal_mode = WAL")
+    finally:
+        raw.close()
+        engine.dispose()
+    _sync(path)
+    return tokens
+
+
+def _imagine(accounts: int, messages: int) -> World:
+    dice = random.Random(accounts * 31 + messages)  # noqa: S311 - the same each time, not secret
+    world = World(names(1, accounts), [], messages, dice, int(time.time() * 1000))
+    active = accounts // ACTIVE
+    index = {name: number for number, name in enumerate(world.people[:active])}
+    pairs = {(index[USER], index[PEER])}
+    while len(pairs) < DIRECTS * accounts // ACCOUNTS:
+        one, other = sorted((world.some_person(active), world.some_person(active)))
+        if one != other:
+            pairs.add((one, other))
+    world.conversations = [Conversation(pair, group=False) for pair in pairs]
+    for _ in range(GROUPS * accounts // ACCOUNTS):
+        members: set[int] = set()
+        while len(members) < MEMBERS:
+            members.add(world.some_person(active))
+        world.conversations.append(Conversation(sorted(members), group=True))
+    # From here on a conversation's place in the list is its id, less one, and how much it is used.
+    dice.shuffle(world.conversations)
+    used = [number for number, each in enumerate(world.conversations) if each.group]
+    pool = {True: used, False: [n for n in range(len(world.conversations)) if n not in set(used)]}
+    for _ in range(messages):
+        some = pool[dice.random() * IN_GROUPS < 1]
+        place = some[int(len(some) * dice.random() ** SKEW)]
+        world.conversations[place].last += 1
+        world.said.append(place)
+    return world
+
+
+def _tables(
+    world: World, password_hash: str, tokens: dict[str, str]
+) -> Iterator[tuple[Table, list[str], Iterable[tuple[Any, ...]]]]:
+    """Each table with the columns that are given, and its rows."""
+    now, people = world.now, world.people
+    begin = now - 365 * 86_400_000
+    index = {name: number for number, name in enumerate(people)}
+    yield (
+        accounts_table,
+        ["id", "name", "key", "password", "display_name", "country", "operator", "created_at"],
+        (
+            (number, name, name, password_hash, name.title(), "Indonesia", number == 1, begin)
+            for number, name in enumerate(people, 1)
+        ),
+    )
+    yield (
+        sessions,
+        ["token_hash", "account_id", "created_at", "expires_at"],
+        (
+            (hash_token(token), index[name] + 1, now, now + 30 * 86_400_000)
+            for name, token in tokens.items()
+        ),
+    )
+    yield (
+        conversations,
+        ["id", "kind", "created_at"],
+        (
+            (number, "group" if each.group else "direct", begin)
+            for number, each in enumerate(world.conversations, 1)
+        ),
+    )
+    yield (
+        groups,
+        ["conversation_id", "name", "key", "code"],
+        (
+            (number, f"group-{number}", f"group-{number}", f"{number:06d}")
+            for number, each in enumerate(world.conversations, 1)
+            if each.group
+        ),
+    )
+    yield (
+        participants,
+        ["account_id", "conversation_id", "peer", "peer_key", "read_seq", "admin", "joined_at"],
+        _participants(world, begin),
+    )
+    yield (
+        messages,
+        ["id", "conversation_id", "seq", "sender_id", "sender", "at", "text"],
+        _messages(world, begin),
+    )
+
+
+def _participants(world: World, begin: int) -> Iterator[tuple[Any, ...]]:
+    """Half of all read everything, some stopped somewhere, the rest never began."""
+    dice = world.dice
+    for number, each in enumerate(world.conversations, 1):
+        for place, member in enumerate(each.members):
+            mood = dice.random()
+            read = each.last if mood < 0.5 else int(each.last * dice.random()) * (mood < 0.8)
+            peer = None if each.group else world.people[each.members[1 - place]]
+            admin = each.group and place == 0
+            yield member + 1, number, peer, peer, read, admin, begin
+
+
+def _messages(world: World, begin: int) -> Iterator[tuple[Any, ...]]:
+    """In the order in which they were said, over a year."""
+    dice = world.dice
+    step = (world.now - begin) // max(1, world.messages)
+    seqs = [0] * len(world.conversations)
+    for ident, place in enumerate(world.said, 1):
+        seqs[place] = seq = seqs[place] + 1
+        members = world.conversations[place].members
+        sender = members[int(len(members) * dice.random())]
+        start = int(100 * dice.random())
+        text = WORDS[start : start + 10 + int(80 * dice.random())]
+        yield ident, place + 1, seq, sender + 1, world.people[sender], begin + ident * step, text
+
+
+def _chunks(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    chunk: list[tuple[Any, ...]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    yield chunk
+
+
+def _sync(path: Path) -> None:
+    """So that the disk isn't still busy with it when something is measured."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.bigdb", description=__doc__)
+    options.add_argument("folder", type=Path, help="the state folder, without a database")
+    options.add_argument("--accounts", type=int, default=ACCOUNTS)
+    options.add_argument("--messages", type=int, default=MESSAGES)
+    options.add_argument("--tokens", type=Path, help="where the tokens of those who may ask go")
+    chosen = options.parse_args(arguments)
+    began = time.monotonic()
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    tokens = fill(chosen.folder, hasher.hash(PASSWORD), chosen.accounts, chosen.messages)
+    if chosen.tokens is not None:
+        chosen.tokens.write_text(json.dumps(tokens))
+    report = {
+        "user": USER,
+        "to": PEER,
+        "tokens": tokens,
+        "bytes": (chosen.folder / "chatd.db").stat().st_size,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    json.dump(report, sys.stdout)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""`python -m chatd.reference` prints docs/protocol.md, made from what the daemon itself uses: the table of
+commands, the errors' sentences, and the model's values as the dialects write them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from chatd import model as m
+from chatd.commands import BY_VERB, COMMON_ERRORS, TABLE, Ping, describe
+from chatd.config import Limits
+from chatd.errors import ShuttingDown, every_error
+from chatd.lines.dialect import Request
+from chatd.lines.jsonlines import JsonDialect
+from chatd.lines.plain import PlainDialect, item_line
+from chatd.messages import MAX_PAGE
+
+HEAD = """\
+<!-- Made by `make docs` from the daemon's own tables; do not edit. -->
+
+# The protocol
+
+A realm speaks two dialects, which offer the same: `plain` (telnet, port 8889), `json` (programs, port 8888).
+
+## Common to both
+
+- A request is one line of UTF-8, ended by LF or CRLF. Replies end in CRLF. Empty lines are ignored.
+- Each request has one reply, and they come in order. OK to a message or a file means that it is on disk.
+- Commands and names are compared without case. Times are RFC 3339, in UTC, and sizes are in bytes.
+- A login opens a *session*, which has a token. The session outlives its connection: `resume` goes on with
+  it and `logout` ends it. One that is not used expires.
+- `inbox` gives the oldest unread messages. They become read with the next command on the session, with
+  `logout`, or when the connection is closed cleanly. If the connection is lost, they are given again.
+- After `listen`, messages are pushed as they are stored, between replies. They stay unread.
+- **Sending a file**: say its size. READY means: send exactly that many raw bytes; then one more reply
+  comes. After an ERROR no bytes are expected, and what you send is read as requests.
+- **Fetching a file**: the reply says its size, and exactly that many raw bytes follow the reply.
+
+## plain
+
+The server begins: `* chatd <version> at <realm>. Type help.` Every line that is pushed begins with `* `,
+and no line of a reply does. A request is `command argument …`, with single spaces between. A last argument
+that is a text, a room, a list of users or a file's code takes the rest of the line. In the name and country
+of `register`, `_` stands for a space. Without a password, `auth` and `register` ask for it, unseen.
+
+A reply is a block of `key: value` lines, ended by an empty line: first `status: OK`, `status: ERROR` or
+`status: READY`, then `code:` if it is an error, then `message:`, a sentence, and what else there is to
+know. Each item of a list is a line that begins with `- `. A file's bytes come after the empty line.
+
+## json
+
+A request is one JSON object on a line, `{"id":1,"command":"send","to":"messi","text":"halo"}`, with the
+arguments by name. `id` may be anything, and the reply repeats it. A reply begins with `status` (`OK`,
+`ERROR` or `READY`) and `id`; then come `code` if it is an error, `message`, a sentence, and what else there
+is to know. An object that begins with `event` was pushed. A file's bytes come after the line's end.
+
+The reply to a message or file has `conversation`, `seq` and `message_id` (under `id` if the request had
+none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has.
+With `"peek": true`, `inbox` makes nothing read.
+"""
+AT = 1_795_169_703_000
+FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
+TEXT = m.Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
+POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
+ITEMS: tuple[tuple[str, str, msgspec.Struct], ...] = (
+    ("messages", "inbox, history, search: a direct message", TEXT),
+    ("messages", "the same: a file, in a group", POST),
+    ("users", "users, info", m.UserInfo("messi", "Lionel Messi", "Argentina", True)),
+    ("contacts", "contacts", m.Contact("lineker", False)),
+    ("conversations", "unread", m.UnreadCount(2, 4, user="henderson")),
+    ("groups", "groups, mygroups", m.GroupInfo("bagan", "k3x9qa", 3, False, True, True)),
+    ("members", "members", m.Member("messi", True, True)),
+    ("files", "files", m.FileInfo("v4jgxn", "plan.txt", 21, "lineker", AT)),
+    ("rooms", "rooms", m.RoomInfo("12345 67890", ("henderson", "messi"))),
+    ("commands", "help", describe(BY_VERB["ping"])),
+)
+EVENTS: tuple[tuple[str, m.Event], ...] = (
+    ("a message arrived (after `listen`)", TEXT),
+    ("a file arrived in a group (after `listen`)", POST),
+    ("talk in your room", m.RoomTalk("12345 67890", "messi", "Lionel Messi", "vamos", AT)),
+    ("the session has ended elsewhere", m.SessionEnded("The password was changed; log in again")),
+    ("the connection is being closed", m.Closing(ShuttingDown())),
+)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *cells))
+
+
+def code(*texts: object) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+def in_json(name: str, item: msgspec.Struct) -> str:
+    reply = m.Reply("", items=(item,), items_name=name)
+    line = JsonDialect().reply(Request(BY_VERB["ping"], Ping()), reply)
+    return msgspec.json.encode(msgspec.json.decode(line)[name][0]).decode()
+
+
+def reference() -> str:
+    """All of docs/protocol.md."""
+    dialects = (PlainDialect(), JsonDialect())
+    verbs = [
+        (
+            code(row.verb, *row.aliases),
+            code(row.usage),
+            "; ".join(" or ".join(map(code, arg.keys)) for arg in row.args),
+            row.help,
+            "yes" if row.login else "no",
+            code(*(error.code for error in row.errors)),
+        )
+        for row in TABLE
+    ]
+    types = dict.fromkeys(arg.type for row in TABLE for arg in row.args)
+    kinds = [(code(each.shape), each.about, each.json) for each in types]
+    items = [(code(n), of, code(f"- {item_line(it)}"), code(in_json(n, it))) for n, of, it in ITEMS]
+    events = [
+        (when, *(code(dialect.write_event(event).decode().rstrip()) for dialect in dialects))
+        for when, event in EVENTS
+    ]
+    codes = []
+    for error in every_error():
+        users = code(*(row.verb for row in TABLE if error in row.errors))
+        where = "any" if error in COMMON_ERRORS else users or "the connection's own"
+        codes.append((code(error.code), code(error.sentence), where))
+    parts = (
+        HEAD,
+        "## Commands\n\n*errors*: the command's own, besides those that any may meet.\n",
+        table(("command", "in plain", "in json", "what it does", "login", "errors"), verbs),
+        "## Arguments\n",
+        table(("as usage shows it", "what it is", "in json"), kinds),
+        f"## Lists\n\nAt most {MAX_PAGE} messages a reply; `remaining` says how many more there are.\n",
+        table(("name in json", "in the reply to", "in plain", "in json"), items),
+        f"A place in `sent`: {code(msgspec.json.encode(m.Receipt(2, 3, 7, 'messi')).decode())}.\n",
+        "## Events\n",
+        table(("when", "in plain", "in json"), events),
+        "## Errors\n\nCodes are stable; sentences may change. What stands in braces is filled in.\n",
+        table(("code", "sentence", "of commands"), codes),
+        "## Limits\n\nAs shipped, in bytes and seconds; etc/chatd.ini says what each means.\n",
+        table(("`[limits]`", "shipped"), msgspec.structs.asdict(Limits()).items()),
+    )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

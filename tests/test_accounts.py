@@ -1,0 +1,562 @@
+"""Registering, logging in, and what becomes of passwords and tokens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+import msgspec
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, globalLogPublisher
+from zope.interface import implementer, provider
+
+from chatd import accounts as module
+from chatd.accounts import FREE_FAILURES_PER_ACCOUNT, Login
+from chatd.commands import BY_VERB
+from chatd.config import Accounts as AccountsConfig
+from chatd.config import Argon2, Config
+from chatd.errors import (
+    BadToken,
+    ChatError,
+    ContactExists,
+    RegistrationClosed,
+    ReservedName,
+    UnknownContact,
+    UnknownRealm,
+    UnknownUser,
+    UserExists,
+    WeakPassword,
+    WrongPassword,
+)
+from chatd.lines.plain import PlainDialect
+from chatd.model import Account, Contact, Event
+from chatd.names import Address
+from chatd.passwords import Passwords
+from chatd.presence import IListener
+from chatd.store.accounts import password_of
+from tests.common import CHEAP, RealmTestCase, run, sleep
+
+PASSWORD = "surabaya"
+HERE = "192.0.2.1"
+
+
+@implementer(IListener)
+class Listener:
+    def deliver(self, events: Sequence[Event]) -> None: ...
+
+
+class AccountsTestCase(RealmTestCase):
+    def setUp(self) -> None:
+        # A clock that does not start where "never" is.
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        super().setUp()
+
+    @property
+    def accounts(self) -> module.Accounts:
+        return self.realm.service.accounts
+
+    async def register(self, name: str, password: str = PASSWORD) -> Login:
+        return await self.accounts.register(name, password, None, None)
+
+    async def refused(self, done: Any) -> type[ChatError] | None:
+        """With which refusal it ends."""
+        try:
+            await done
+        except ChatError as error:
+            return type(error)
+        return None
+
+
+class Registering(AccountsTestCase):
+    async def test_first_is_operator(self) -> None:
+        """The first account of an empty realm is an operator, and no other, over restarts too."""
+        self.assertTrue((await self.register("messi")).account.operator)
+        self.assertFalse((await self.register("lineker")).account.operator)
+        await self.reopen()
+        self.assertFalse((await self.register("henderson")).account.operator)
+        self.assertTrue((await self.accounts.find("messi")).operator)
+
+    async def test_first_of_many_at_once(self) -> None:
+        """Of those that register at the same moment one is an operator."""
+        results = await DeferredList([run(self.register(f"u{n}")) for n in range(10)])
+        logins: list[Any] = [value for _, value in results]
+        self.assertEqual(sum(login.account.operator for login in logins), 1)
+
+    async def test_what_is_kept(self) -> None:
+        login = await self.accounts.register("Messi", PASSWORD, "Lionel Messi", "Argentina")
+        expected = Account(login.account.id, "Messi", "messi", "Lionel Messi", "Argentina", True)
+        self.assertEqual(login.account, expected)
+        await self.reopen()
+        self.assertEqual(await self.accounts.find("MESSI"), expected)
+
+    async def test_name_for_who_gives_none(self) -> None:
+        account = (await self.register("messi")).account
+        self.assertEqual((account.display_name, account.country), ("messi", ""))
+
+    async def test_logged_in_at_once(self) -> None:
+        login = await self.register("messi")
+        assert login.token is not None
+        self.assertEqual((await self.accounts.resume(login.token)).account, login.account)
+
+    async def test_taken(self) -> None:
+        """A name is taken whatever its case and however its accents are typed."""
+        await self.register("José")
+        for name in ("josé", "JOSE\u0301", "José"):
+            self.assertIs(await self.refused(self.register(name)), UserExists)
+
+    async def test_taken_at_the_same_moment(self) -> None:
+        results = await DeferredList(
+            [run(self.register("messi")) for _ in range(5)], consumeErrors=True
+        )
+        self.assertEqual(sum(good for good, _ in results), 1)
+        for good, value in results:
+            if not good:
+                self.assertIsInstance(getattr(value, "value", None), UserExists)
+
+    async def test_reserved(self) -> None:
+        for name in ("system", "System", "realm1", "REALM1"):
+            self.assertIs(await self.refused(self.register(name)), ReservedName)
+
+    async def test_weak_password(self) -> None:
+        self.assertIs(await self.refused(self.register("messi", "1234567")), WeakPassword)
+        self.assertIs(await self.refused(self.accounts.find("messi")), UnknownUser)
+        await self.register("messi", "12345678")
+
+
+class ClosedRealm(AccountsTestCase):
+    def make_config(self) -> Config:
+        config = super().make_config()
+        closed = AccountsConfig(registration="closed", argon2=CHEAP)
+        return msgspec.structs.replace(config, accounts=closed)
+
+    async def test_closed(self) -> None:
+        """Where registration is closed nobody registers, and who has an account logs in."""
+        self.assertIs(await self.refused(self.register("messi")), RegistrationClosed)
+        await self.accounts.add("messi", PASSWORD, None, None)
+        await self.accounts.login("messi", PASSWORD, HERE)
+
+
+class LoggingIn(AccountsTestCase):
+    async def test_right(self) -> None:
+        account = (await self.register("Messi")).account
+        for name in ("Messi", "mESSI"):
+            login = await self.accounts.login(name, PASSWORD, HERE)
+            self.assertEqual(login.account, account)
+
+    async def test_wrong(self) -> None:
+        await self.register("messi")
+        for password in ("Surabaya", "", PASSWORD + " "):
+            done = self.accounts.login("messi", password, HERE)
+            self.assertIs(await self.refused(done), WrongPassword)
+
+    async def test_unknown(self) -> None:
+        done = self.accounts.login("nobody", PASSWORD, HERE)
+        self.assertIs(await self.refused(done), UnknownUser)
+
+    async def test_unknown_costs_as_much(self) -> None:
+        """For an unknown user just as many passwords are checked as for a wrong password."""
+        await self.register("messi")
+        real = Passwords.verify
+        calls: list[str | None] = []
+
+        def verify(passwords: Passwords, password: str, hashed: str | None) -> Deferred[bool]:
+            calls.append(hashed)
+            return real(passwords, password, hashed)
+
+        with mock.patch.object(Passwords, "verify", verify):
+            await self.refused(self.accounts.login("messi", "wrong-one", HERE))
+            known = len(calls)
+            await self.refused(self.accounts.login("nobody", "wrong-one", HERE))
+        self.assertEqual(known, 1)
+        self.assertEqual(len(calls), 2)
+        self.assertIsNone(calls[1])
+
+    async def test_after_a_restart(self) -> None:
+        await self.register("messi")
+        await self.reopen()
+        await self.accounts.login("messi", PASSWORD, HERE)
+        done = self.accounts.login("messi", "wrong-one", HERE)
+        self.assertIs(await self.refused(done), WrongPassword)
+
+    async def test_hash_is_renewed(self) -> None:
+        """When hashing is to cost more, a stored hash is renewed at its owner's next login."""
+        await self.register("messi")
+        config = self.realm.config
+        dearer = AccountsConfig(argon2=Argon2(memory=16, passes=2, lanes=1))
+        await self.realm.close()
+        self.realm.config = msgspec.structs.replace(config, accounts=dearer)
+        self.realm.open()
+        await self.accounts.login("messi", PASSWORD, HERE)
+        account = await self.accounts.find("messi")
+        hashed = await self.realm.database.read(password_of, account.id)
+        self.assertIn("m=16,t=2,p=1", hashed)
+        await self.accounts.login("messi", PASSWORD, HERE)
+
+
+class Throttling(AccountsTestCase):
+    async def _fail(self, times: int, name: str = "messi", source: str = HERE) -> None:
+        for _ in range(times):
+            self.assertIsNotNone(await self.refused(self.accounts.login(name, "wrong-one", source)))
+
+    async def test_slowed_down(self) -> None:
+        """After some failures a login waits, by the clock and not by the thread; then it is answered."""
+        await self.register("messi")
+        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        done = run(self.accounts.login("messi", PASSWORD, HERE))
+        await sleep(0.05)
+        self.assertFalse(done.called)
+        self.clock.advance(0.3)
+        self.assertEqual((await done).account.name, "messi")
+
+    async def test_each_time_longer(self) -> None:
+        await self.register("messi")
+        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        for pause in (0.25, 0.5, 1.0):
+            done = run(self.accounts.login("messi", "wrong-one", HERE))
+            await sleep(0.02)
+            self.clock.advance(pause * 0.9)
+            await sleep(0.02)
+            self.assertFalse(done.called, pause)
+            self.clock.advance(pause * 0.2)
+            self.assertIs(await self.refused(done), WrongPassword)
+
+    async def test_from_wherever(self) -> None:
+        """Guesses at one account are slowed down, from however many addresses they come."""
+        await self.register("messi")
+        for number in range(FREE_FAILURES_PER_ACCOUNT + 1):
+            await self._fail(1, source=f"192.0.2.{number}")
+        done = run(self.accounts.login("messi", "wrong-one", "198.51.100.1"))
+        await sleep(0.05)
+        self.assertFalse(done.called)
+        self.clock.advance(1)
+        await self.refused(done)
+
+    async def test_others_go_on(self) -> None:
+        """Who guesses at one account does not slow down the others."""
+        await self.register("messi")
+        await self.register("lineker")
+        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        await self.accounts.login("lineker", PASSWORD, "198.51.100.1")
+
+    async def test_one_address_many_accounts(self) -> None:
+        """One address that tries many names is slowed down, too."""
+        with mock.patch.object(module, "FREE_FAILURES_PER_ADDRESS", 3):
+            await self.reopen()
+        for number in range(4):
+            await self._fail(1, name=f"nobody{number}")
+        done = run(self.accounts.login("nobody9", "wrong-one", HERE))
+        await sleep(0.05)
+        self.assertFalse(done.called)
+        await self._fail(1, name="nobody8", source="198.51.100.1")
+        self.clock.advance(1)
+        await self.refused(done)
+
+    async def test_success_forgets(self) -> None:
+        await self.register("messi")
+        for _ in range(4):
+            await self._fail(FREE_FAILURES_PER_ACCOUNT - 1)
+            await self.accounts.login("messi", PASSWORD, HERE)
+
+    async def test_password_change_is_a_guess(self) -> None:
+        """Guessing at the old password of a session that was left open is slowed down as well."""
+        login = await self.register("messi")
+        for _ in range(FREE_FAILURES_PER_ACCOUNT + 1):
+            done = self.accounts.change_password(
+                login.account, "wrong-one", "new-password", login.token_hash, HERE
+            )
+            self.assertIs(await self.refused(done), WrongPassword)
+        waiting = run(self.accounts.login("messi", PASSWORD, HERE))
+        await sleep(0.05)
+        self.assertFalse(waiting.called)
+        self.clock.advance(1)
+        await waiting
+
+
+class Tokens(AccountsTestCase):
+    async def test_resume(self) -> None:
+        """A token opens its session again, over restarts."""
+        login = await self.register("messi")
+        assert login.token is not None
+        await self.reopen()
+        resumed = await self.accounts.resume(login.token)
+        self.assertEqual(resumed.account, login.account)
+        self.assertEqual(resumed.token_hash, login.token_hash)
+        self.assertIsNone(resumed.token)
+
+    async def test_unknown(self) -> None:
+        for token in ("", "x", "a" * 43, "\ud800"):
+            self.assertIs(await self.refused(self.accounts.resume(token)), BadToken)
+
+    async def test_all_different_and_long(self) -> None:
+        first = (await self.register("messi")).token
+        second = (await self.accounts.login("messi", PASSWORD, HERE)).token
+        assert first is not None and second is not None  # noqa: PT018
+        self.assertNotEqual(first, second)
+        for token in (first, second):
+            self.assertRegex(token, r"\A[\w-]{43}\Z")
+
+    async def test_ended(self) -> None:
+        """After a logout its token is worth nothing, and the account's others are."""
+        first = await self.register("messi")
+        second = await self.accounts.login("messi", PASSWORD, HERE)
+        assert first.token is not None and second.token is not None  # noqa: PT018
+        await self.accounts.end_session(first.token_hash)
+        self.assertIs(await self.refused(self.accounts.resume(first.token)), BadToken)
+        await self.accounts.resume(second.token)
+
+    async def test_expiry(self) -> None:
+        """A token that is not used is worth nothing after its time."""
+        login = await self.register("messi")
+        assert login.token is not None
+        self.clock.advance(30 * 86400 - 1)
+        await self.accounts.resume(login.token)
+        login = await self.accounts.login("messi", PASSWORD, HERE)
+        assert login.token is not None
+        self.clock.advance(30 * 86400)
+        self.assertIs(await self.refused(self.accounts.resume(login.token)), BadToken)
+
+    async def test_used_lives_on(self) -> None:
+        """One that is used now and then never expires."""
+        login = await self.register("messi")
+        assert login.token is not None
+        for _ in range(5):
+            self.clock.advance(20 * 86400)
+            await self.accounts.resume(login.token)
+
+    async def test_expired_are_swept(self) -> None:
+        """What has expired is removed at somebody's next login."""
+        await self.register("messi")
+        self.clock.advance(31 * 86400)
+        await self.register("lineker")
+        count = await self.realm.database.read(_count_sessions)
+        self.assertEqual(count, 1)
+
+
+def _count_sessions(connection: Any) -> int:
+    count: int = connection.exec_driver_sql("SELECT count(*) FROM sessions").scalar_one()
+    return count
+
+
+class ChangingPasswords(AccountsTestCase):
+    async def test_new_holds(self) -> None:
+        login = await self.register("messi")
+        await self.accounts.change_password(
+            login.account, PASSWORD, "jakarta-1", login.token_hash, HERE
+        )
+        done = self.accounts.login("messi", PASSWORD, HERE)
+        self.assertIs(await self.refused(done), WrongPassword)
+        await self.accounts.login("messi", "jakarta-1", HERE)
+
+    async def test_other_sessions_end(self) -> None:
+        """All other tokens of the account end with the old password; one's own, and others' do not."""
+        mine = await self.register("messi")
+        other = await self.accounts.login("messi", PASSWORD, HERE)
+        stranger = await self.register("lineker")
+        assert mine.token and other.token and stranger.token  # noqa: PT018
+        await self.accounts.change_password(
+            mine.account, PASSWORD, "jakarta-1", mine.token_hash, HERE
+        )
+        self.assertIs(await self.refused(self.accounts.resume(other.token)), BadToken)
+        await self.accounts.resume(mine.token)
+        await self.accounts.resume(stranger.token)
+
+    async def test_refused(self) -> None:
+        """With a wrong old or a weak new password nothing changes."""
+        login = await self.register("messi")
+        other = await self.accounts.login("messi", PASSWORD, HERE)
+        assert other.token is not None
+        for old, new, error in (
+            ("wrong-one", "jakarta-1", WrongPassword),
+            (PASSWORD, "short", WeakPassword),
+        ):
+            done = self.accounts.change_password(login.account, old, new, login.token_hash, HERE)
+            self.assertIs(await self.refused(done), error)
+        await self.accounts.resume(other.token)
+        await self.accounts.login("messi", PASSWORD, HERE)
+
+    async def test_renewing_a_hash_does_not_bring_the_old_one_back(self) -> None:
+        """A login with the old password that is about to renew its hash does not undo a change of the
+        password that came between."""
+        login = await self.register("messi")
+        gate: Deferred[None] = Deferred()
+        passwords = self.realm.passwords
+        real_hash = passwords.hash
+
+        async def slow_hash(password: str) -> str:
+            await gate
+            return await real_hash(password)
+
+        with (
+            mock.patch.object(passwords, "is_outdated", return_value=True),
+            mock.patch.object(passwords, "hash", slow_hash),
+        ):
+            logging_in = run(self.accounts.login("messi", PASSWORD, HERE))
+            await sleep(0.1)
+        await self.accounts.change_password(
+            login.account, PASSWORD, "jakarta-1", login.token_hash, HERE
+        )
+        gate.callback(None)
+        await self.refused(logging_in)
+        done = self.accounts.login("messi", PASSWORD, HERE)
+        self.assertIs(await self.refused(done), WrongPassword)
+        await self.accounts.login("messi", "jakarta-1", HERE)
+
+
+class Secrets(AccountsTestCase):
+    async def test_on_disk(self) -> None:
+        """In the state folder stands neither a password nor a token, but the token's hash."""
+        login = await self.register("messi", "rahasia-sekali")
+        assert login.token is not None
+        await self.realm.close()
+        data = b"".join(
+            path.read_bytes() for path in self.realm.config.state.rglob("*") if path.is_file()
+        )
+        self.realm.open()
+        self.assertNotIn(b"rahasia-sekali", data)
+        self.assertNotIn(login.token.encode(), data)
+        self.assertIn(hashlib.sha256(login.token.encode()).digest(), data)
+        self.assertIn(b"$argon2id$", data)
+
+    async def test_not_in_a_repr(self) -> None:
+        login = await self.register("messi", "rahasia-sekali")
+        assert login.token is not None
+        for shown in (repr(login), str(login), f"{login!r}", repr([login]), repr(login.account)):
+            self.assertNotIn(login.token, shown)
+            self.assertNotIn(repr(login.token_hash), shown)
+
+    async def test_not_in_the_log(self) -> None:
+        """Whatever happens with them, passwords and tokens do not get into the log."""
+        seen: list[str] = []
+
+        @provider(ILogObserver)
+        def observe(event: dict[str, Any]) -> None:
+            failure = event.get("log_failure")
+            seen.append(repr(event) + (failure.getTraceback() if failure else ""))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        wire = self.connect(PlainDialect())
+        await wire.until(b"help.\r\n")
+        tokens = []
+        for line in (
+            "register messi rahasia-sekali",
+            "auth messi salah-rahasia",
+            "auth messi rahasia-sekali",
+            "password salah-rahasia baru-rahasia",
+            "password rahasia-sekali baru-rahasia",
+            "resume token-rahasia",
+            "auth messi rahasia-sekali too many words",
+        ):
+            wire.feed(line.encode() + b"\r\n")
+            answer = (await wire.until(b"\r\n\r\n")).decode()
+            tokens += [part[9:] for part in answer.split("\r\n") if part.startswith("tokenId: ")]
+        with mock.patch.object(Passwords, "verify", side_effect=ZeroDivisionError):
+            wire.feed(b"auth messi rahasia-sekali\r\n")
+            self.assertIn(b"internal", await wire.until(b"\r\n\r\n"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(tokens), 2)
+        written = "".join(seen)
+        self.assertIn("messi", written)
+        for secret in ("rahasia", *tokens):
+            self.assertNotIn(secret, written)
+
+    async def test_not_in_a_refusal(self) -> None:
+        await self.register("messi")
+        try:
+            await self.accounts.login("messi", "rahasia-sekali", HERE)
+        except WrongPassword as error:
+            self.assertNotIn("rahasia", f"{error} {error.details!r}")
+        command = BY_VERB["auth"].from_words("messi rahasia-sekali")
+        self.assertNotIn("rahasia", repr(command))
+
+
+class People(AccountsTestCase):
+    async def test_find(self) -> None:
+        account = (await self.register("Messi")).account
+        await self.reopen()
+        self.assertEqual(await self.accounts.find("messi"), account)
+        self.assertEqual(await self.accounts.find("MESSI"), account)
+        self.assertIs(await self.refused(self.accounts.find("nobody")), UnknownUser)
+
+    async def test_users_by_name(self) -> None:
+        for name in ("messi", "Lineker", "henderson"):
+            await self.register(name)
+        users, more = await self.accounts.users()
+        self.assertEqual([each.username for each in users], ["henderson", "Lineker", "messi"])
+        self.assertEqual(more, 0)
+        self.assertFalse(any(each.online for each in users))
+
+    async def test_active(self) -> None:
+        """Active is who is logged in on some connection."""
+        for name in ("messi", "lineker"):
+            await self.register(name)
+        lineker = await self.accounts.find("lineker")
+        listener = Listener()
+        presence = self.realm.service.presence
+        presence.arrive(lineker.id, listener)
+        users, more = await self.accounts.active()
+        self.assertEqual([(each.username, each.online) for each in users], [("lineker", True)])
+        self.assertEqual(more, 0)
+        presence.leave(lineker.id, listener)
+        self.assertEqual((await self.accounts.active())[0], ())
+
+    async def test_long_lists_are_cut(self) -> None:
+        """A list is bounded, and says how many more there are."""
+        for number in range(5):
+            await self.register(f"u{number}")
+        presence = self.realm.service.presence
+        with mock.patch.object(module, "MAX_LISTED", 3):
+            users, more = await self.accounts.users()
+            self.assertEqual(([each.username for each in users], more), (["u0", "u1", "u2"], 2))
+            for number in range(5):
+                presence.arrive((await self.accounts.find(f"u{number}")).id, Listener())
+            users, more = await self.accounts.active()
+            self.assertEqual((len(users), more), (3, 2))
+
+    async def test_local(self) -> None:
+        """The realm's own name may stand behind an address; another realm's is unknown."""
+        self.assertEqual(self.accounts.local(Address("a")), Address("a"))
+        self.assertEqual(self.accounts.local(Address("a", "REALM1")), Address("a"))
+        with self.assertRaises(UnknownRealm):
+            self.accounts.local(Address("a", "realm2"))
+
+
+class Contacts(AccountsTestCase):
+    async def test_list(self) -> None:
+        """Contacts stand by name, as they are really called, with who is online, over restarts."""
+        messi = (await self.register("messi")).account
+        await self.register("Lineker")
+        henderson = (await self.register("henderson")).account
+        added = await self.accounts.add_contact(messi, Address("lineker"))
+        self.assertEqual(added, Address("Lineker"))
+        await self.accounts.add_contact(messi, Address("henderson", "realm1"))
+        await self.accounts.add_contact(messi, Address("messi"))
+        await self.reopen()
+        self.realm.service.presence.arrive(henderson.id, Listener())
+        expected = (Contact("henderson", True), Contact("Lineker", False), Contact("messi", False))
+        self.assertEqual(await self.accounts.contacts(messi), expected)
+        self.assertEqual(await self.accounts.contacts(henderson), ())
+
+    async def test_delete(self) -> None:
+        messi = (await self.register("messi")).account
+        await self.register("Lineker")
+        await self.accounts.add_contact(messi, Address("lineker"))
+        await self.accounts.delete_contact(messi, Address("LINEKER", "realm1"))
+        self.assertEqual(await self.accounts.contacts(messi), ())
+        done = self.accounts.delete_contact(messi, Address("lineker"))
+        self.assertIs(await self.refused(done), UnknownContact)
+
+    async def test_refused(self) -> None:
+        messi = (await self.register("messi")).account
+        await self.register("Lineker")
+        await self.accounts.add_contact(messi, Address("lineker"))
+        for address, error in (
+            (Address("LINEKER"), ContactExists),
+            (Address("nobody"), UnknownUser),
+            (Address("lineker", "realm2"), UnknownRealm),
+        ):
+            self.assertIs(await self.refused(self.accounts.add_contact(messi, address)), error)

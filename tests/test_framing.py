@@ -1,0 +1,214 @@
+"""Bytes -> lines: a table of cases, each fed whole, split anywhere and byte by byte; and any bytes at all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import TestCase
+
+from chatd.lines.framing import LineBuffer, TooLong
+
+LIMIT = 12
+LONG = "too long"  # stands for a line that was dropped
+IAC, LF, SB = 0xFF, 0x0A, 0xFA
+
+# name -> the bytes that arrive, the lines that they are
+CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
+    "nothing": (b"", []),
+    "half a line": (b"half", []),
+    "LF": (b"one\ntwo\n", [b"one", b"two"]),
+    "CRLF": (b"one\r\ntwo\r\n", [b"one", b"two"]),
+    "both": (b"one\r\ntwo\nthree\r\n", [b"one", b"two", b"three"]),
+    "empty lines": (b"\n\r\n\n", [b"", b"", b""]),
+    "a CR that ends nothing": (b"a\rb\r\r\nc\n", [b"a\rb\r", b"c"]),
+    "spaces are kept": (b"  a b  \n", [b"  a b  "]),
+    "bytes that are no text": (b"\x00\x80\xfe\n", [b"\x00\x80\xfe"]),
+    "as long as allowed": (b"x" * LIMIT + b"\n", [b"x" * LIMIT]),
+    "as long as allowed, CRLF": (b"x" * LIMIT + b"\r\n", [b"x" * LIMIT]),
+    "one too long": (b"x" * (LIMIT + 1) + b"\nnext\n", [LONG, b"next"]),
+    "one too long, CRLF": (b"x" * (LIMIT + 1) + b"\r\nnext\r\n", [LONG, b"next"]),
+    "much too long": (b"x" * 10 * LIMIT + b"\nnext\n", [LONG, b"next"]),
+    "too long, twice": (b"x" * 50 + b"\n" + b"y" * 50 + b"\nz\n", [LONG, LONG, b"z"]),
+    "too long, and no end": (b"x" * 50, [LONG]),
+    "a CR makes it no longer, if LF follows": (b"x" * LIMIT + b"\r", []),
+    "a CR makes it longer, if none follows": (b"x" * LIMIT + b"\ry\nz\n", [LONG, b"z"]),
+    "a telnet command": (b"a\xff\xf1b\n", [b"ab"]),
+    "negotiation": (b"\xff\xfb\x01\xff\xfc\x03\xff\xfd\x1f\xff\xfe\x22ab\r\n", [b"ab"]),
+    "negotiation between lines": (b"a\n\xff\xfb\x18\nb\n", [b"a", b"", b"b"]),
+    "an option that looks like LF": (b"a\xff\xfb\nb\nc\n", [b"ab", b"c"]),
+    "an option that looks like IAC": (b"a\xff\xfb\xffb\n", [b"ab"]),
+    "an escaped IAC": (b"a\xff\xffb\n", [b"ab"]),
+    "subnegotiation": (b"a\xff\xfa\x18\x00xterm\xff\xf0b\n", [b"ab"]),
+    "subnegotiation that holds LF": (b"a\xff\xfa\x18\n\r\n\xff\xf0b\nc\n", [b"ab", b"c"]),
+    "between CR and LF": (b"a\r\xff\xf1\n", [b"a"]),
+    "IAC before what is no command": (b"a\xffb\n", [b"a\xffb"]),
+    "IAC before LF": (b"a\xff\nb\n", [b"a\xff", b"b"]),
+    "unfinished telnet": (b"a\nb\xff\xfb", [b"a"]),
+    "unfinished subnegotiation": (b"a\nb\xff\xfa\n\n", [b"a"]),
+    "too long by telnet alone": (b"\xff\xf1" * LIMIT + b"ab\n", [b"ab"]),
+}
+
+
+def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
+    """The lines that a LineBuffer makes of `parts`."""
+    buffer = LineBuffer(limit)
+    found: list[bytes | str] = []
+    for part in parts:
+        buffer.add(part)
+        while buffer and (line := buffer.take_line()) is not None:
+            found.append(LONG if isinstance(line, TooLong) else line)
+    return found
+
+
+def lines_of(data: bytes, limit: int) -> list[bytes | str]:
+    """What the lines of `data` are, said in the plainest way: a byte after the other."""
+    found: list[bytes | str] = []
+    line = bytearray()
+    at = 0
+    while at < len(data):
+        if data[at] == IAC and (at + 1 == len(data) or data[at + 1] >= 0xF0):
+            at = _after_telnet(data, at)
+            continue
+        if data[at] != LF:
+            line.append(data[at])
+        else:
+            text = bytes(line).removesuffix(b"\r")
+            found.append(LONG if len(text) > limit else text)
+            line.clear()
+        at += 1
+    return [*found, LONG] if len(line) > limit + 1 else found
+
+
+def _after_telnet(data: bytes, at: int) -> int:
+    code = data[at + 1] if at + 1 < len(data) else SB
+    if code == SB:
+        end = data.find(b"\xff\xf0", at + 2)
+        return end + 2 if end >= 0 else len(data)
+    return at + (3 if 0xFB <= code <= 0xFE else 2)
+
+
+def split(data: bytes, places: Iterable[int]) -> list[bytes]:
+    cuts = sorted({0, len(data), *(place for place in places if place < len(data))})
+    return [data[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+PIECES = st.sampled_from(
+    [
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"ab",
+        b"x" * 9,
+        b"\xff",
+        b"\xff\xfa",
+        b"\xff\xf0",
+        b"\xff\xfb",
+        b"\x00",
+    ]
+)
+STREAMS = st.lists(st.one_of(PIECES, st.binary(max_size=4)), max_size=20).map(b"".join)
+CUTS = st.lists(st.integers(0, 200), max_size=8)
+
+
+class Table(TestCase):
+    """Each case is the same lines, however it arrives."""
+
+    def check(self, splits: dict[str, Sequence[list[bytes]]]) -> None:
+        for name, ways in splits.items():
+            expected = CASES[name][1]
+            for parts in ways:
+                self.assertEqual(fed(parts), expected, f"{name}: {parts}")
+
+    def test_the_table_is_right(self) -> None:
+        """The plain reading that hypothesis compares with agrees with the table."""
+        for name, (data, expected) in CASES.items():
+            self.assertEqual(lines_of(data, LIMIT), expected, name)
+
+    def test_whole(self) -> None:
+        self.check({name: [[data]] for name, (data, _) in CASES.items()})
+
+    def test_split_anywhere(self) -> None:
+        self.check(
+            {
+                name: [[data[:place], data[place:]] for place in range(len(data) + 1)]
+                for name, (data, _) in CASES.items()
+            }
+        )
+
+    def test_byte_by_byte(self) -> None:
+        self.check({name: [[bytes([byte]) for byte in data]] for name, (data, _) in CASES.items()})
+
+
+class AnyBytes(TestCase):
+    """Whatever arrives becomes lines, the same however it is split."""
+
+    @settings(deadline=None)
+    @given(STREAMS, CUTS)
+    def test_within_the_limit_any_split_gives_the_same_lines(
+        self, data: bytes, cuts: list[int]
+    ) -> None:
+        self.assertEqual(fed(split(data, cuts), 1000), lines_of(data, 1000))
+
+    @settings(deadline=None)
+    @given(STREAMS.map(lambda data: data.replace(b"\xff", b"\xfe")), CUTS)
+    def test_without_telnet_any_split_gives_the_same_lines(
+        self, data: bytes, cuts: list[int]
+    ) -> None:
+        self.assertEqual(fed(split(data, cuts)), lines_of(data, LIMIT))
+
+    @settings(deadline=None)
+    @given(STREAMS, CUTS)
+    @example(b"x" * LIMIT + b"\xff\xfb\x01\n", [LIMIT + 2])
+    @example(b"a\xff\xfa" + b"x" * 50 + b"\n\xff\xf0b\n", [20])
+    def test_any_split_gives_the_same_lines(self, data: bytes, cuts: list[int]) -> None:
+        """Telnet's bytes are no part of a line, nor of its length."""
+        self.assertEqual(fed(split(data, cuts)), lines_of(data, LIMIT))
+
+    @settings(deadline=None)
+    @given(st.lists(st.binary(min_size=1, max_size=40), max_size=60))
+    @example([b"x"] * 200)
+    @example([b"\xff\xfa"] + [b"x"] * 200)
+    @example([b"\xff"] * 200)
+    def test_memory_is_bounded(self, parts: list[bytes]) -> None:
+        """Never more than one line's limit and what came last."""
+        buffer = LineBuffer(LIMIT)
+        for part in parts:
+            buffer.add(part)
+            while buffer and buffer.take_line() is not None:
+                pass
+            self.assertLessEqual(len(buffer._data), LIMIT + 2)
+
+
+class Raw(TestCase):
+    """Bytes of files among the lines."""
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=60), CUTS)
+    @example(b"\xff\xfb\x01\r\n\n\xff", [3, 5])
+    def test_raw_bytes_are_untouched(self, data: bytes, cuts: list[int]) -> None:
+        """What was announced as raw comes out as it came, and the next line after it."""
+        stream = b"size\r\n" + data + b"ping\r\n"
+        buffer = LineBuffer(LIMIT)
+        size_line, taken, after = None, b"", None
+        for part in split(stream, cuts):
+            buffer.add(part)
+            if size_line is None:
+                size_line = buffer.take_line()
+            if size_line is not None and len(taken) < len(data):
+                taken += buffer.take_raw(len(data) - len(taken))
+            if size_line is not None and len(taken) == len(data) and after is None and buffer:
+                after = buffer.take_line()
+        self.assertEqual((size_line, taken, after), (b"size", data, b"ping"))
+
+    def test_no_more_is_taken_than_asked_for(self) -> None:
+        buffer = LineBuffer(LIMIT)
+        buffer.add(b"12345ping\n")
+        self.assertEqual(buffer.take_raw(3), b"123")
+        self.assertEqual(buffer.take_raw(2), b"45")
+        self.assertEqual(buffer.take_raw(0), b"")
+        self.assertEqual(buffer.take_line(), b"ping")
+        self.assertEqual(buffer.take_raw(7), b"")
+        self.assertFalse(buffer)

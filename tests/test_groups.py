@@ -1,0 +1,413 @@
+"""Groups: who is in them, who may do what there, and what happens at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import Connection, text
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd import groups as module
+from chatd.errors import (
+    AlreadyMember,
+    GroupExists,
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    ReservedName,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.messages import Content
+from chatd.model import Account, Group, GroupInfo
+from chatd.names import Address, Place
+from tests.common import same_bytes
+from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
+
+
+class GroupsTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir(parents=True)
+        self.random_bytes = same_bytes()
+        self.database: InlineDatabase
+        self.open()
+        self.addCleanup(lambda: self.database.stop())
+        self.ana, self.budi, self.citra, self.dewi = (
+            self.account(name) for name in ("ana", "Budi", "citra", "dewi")
+        )
+
+    def open(self) -> None:
+        self.service, self.database = open_inline(self.folder, self.clock, self.random_bytes)
+        self.groups = self.service.groups
+
+    def reopen(self) -> None:
+        self.database.stop()
+        self.open()
+
+    def account(self, name: str) -> Account:
+        login = result_of(self.service.accounts.register(name, "surabaya", None, None))
+        account: Account = login.account
+        return account
+
+    def create(self, who: Account, name: str = "bagan") -> Group:
+        group: Group = result_of(self.groups.create(who, name))
+        return group
+
+    def join(self, who: Account, name: str = "bagan") -> Any:
+        self.clock.advance(1)
+        return outcome_of(self.groups.join(who, name))
+
+    def members(self, who: Account, name: str = "bagan") -> list[tuple[str, bool]]:
+        """The names of the members, and who of them is an admin."""
+        _, members = result_of(self.groups.members(who, name))
+        return [(each.username, each.admin) for each in members]
+
+    def post(self, who: Account, words: str, name: str = "bagan") -> Any:
+        return outcome_of(self.service.messages.post(who, name, Content(words), None))
+
+    def inbox(self, who: Account) -> list[str | None]:
+        page = result_of(self.service.messages.inbox(who, None, {}))
+        return [message.text for message in page.messages]
+
+    def together(self, *calls: Callable[[], Any]) -> list[Any]:
+        """The outcomes of what is asked in one turn and stored in one transaction."""
+        self.database.held = True
+        waiting = []
+        for call in calls:
+            asked = call()
+            waiting.append(asked if isinstance(asked, Deferred) else Deferred.fromCoroutine(asked))
+        self.database.settle()
+        self.database.held = False
+        self.database.settle()
+        return [outcome_of(each) for each in waiting]
+
+
+class Creating(GroupsTestCase):
+    def test_creator_is_admin(self) -> None:
+        self.create(self.ana)
+        self.assertEqual(self.members(self.ana), [("ana", True)])
+
+    def test_code(self) -> None:
+        """A group has a code of six characters that are not taken for one another."""
+        codes = {self.create(self.ana, f"g{n}").code for n in range(50)}
+        self.assertEqual(len(codes), 50)
+        for code in codes:
+            self.assertRegex(code, r"\A[a-km-np-z2-9]{6}\Z")
+
+    def test_code_that_is_taken(self) -> None:
+        """If a code comes up that another group has, the next one is taken."""
+        codes = ["aaaaaa", "aaaaaa", "bbbbbb"]
+        with mock.patch.object(module, "new_code", side_effect=codes):
+            first, second = self.create(self.ana, "one"), self.create(self.ana, "two")
+        self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))
+
+    def test_name_is_taken(self) -> None:
+        self.create(self.ana, "Bagan")
+        for name in ("Bagan", "BAGAN"):
+            self.assertIs(outcome_of(self.groups.create(self.budi, name)), GroupExists)
+
+    def test_reserved(self) -> None:
+        for name in ("system", "SYSTEM", "Realm1"):
+            self.assertIs(outcome_of(self.groups.create(self.ana, name)), ReservedName)
+
+    def test_kept(self) -> None:
+        self.create(self.ana, "Bagan")
+        self.join(self.budi)
+        self.reopen()
+        self.assertEqual(self.members(self.budi, "BAGAN"), [("ana", True), ("Budi", False)])
+
+
+class Joining(GroupsTestCase):
+    def test_by_name_or_code(self) -> None:
+        """Whatever the case of either."""
+        group = self.create(self.ana, "Bagan")
+        for who, name in (
+            (self.budi, "bAGAN"),
+            (self.citra, group.code),
+            (self.dewi, group.code.upper()),
+        ):
+            self.assertEqual(self.join(who, name), group)
+        self.assertEqual(len(self.members(self.ana)), 4)
+
+    def test_refused(self) -> None:
+        self.create(self.ana)
+        self.assertIs(self.join(self.ana), AlreadyMember)
+        self.assertIs(self.join(self.budi, "zzzzzz"), UnknownGroup)
+
+    def test_twice_at_the_same_moment(self) -> None:
+        self.create(self.ana)
+        outcomes = self.together(
+            lambda: self.groups.join(self.budi, "bagan"),
+            lambda: self.groups.join(self.budi, "bagan"),
+        )
+        self.assertEqual(outcomes[1], AlreadyMember)
+        self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
+
+    def test_nothing_unread_yet(self) -> None:
+        """What was said before is in the history of who joins, and not unread."""
+        self.create(self.ana)
+        self.post(self.ana, "before")
+        self.join(self.budi)
+        self.post(self.ana, "after")
+        self.assertEqual(self.inbox(self.budi), ["after"])
+        page = result_of(self.service.messages.history(self.budi, Place(group="bagan"), 10))
+        self.assertEqual([message.text for message in page.messages], ["before", "after"])
+
+    def test_posted_while_joining(self) -> None:
+        """A message that is stored before the join is not unread for who joins, one after it is, though
+        all were asked for at the same moment."""
+        self.create(self.ana)
+        self.post(self.ana, "long before")
+        result_of(self.service.messages.inbox(self.budi, None, {}))
+        post = self.service.messages.post
+        outcomes = self.together(
+            lambda: post(self.ana, "bagan", Content("just before"), None),
+            lambda: self.groups.join(self.budi, "bagan"),
+            lambda: post(self.ana, "bagan", Content("just after"), None),
+        )
+        self.assertEqual([outcomes[0].receipts[0].seq, outcomes[2].receipts[0].seq], [2, 3])
+        self.assertEqual(self.inbox(self.budi), ["just after"])
+
+    def test_joined_while_it_is_stored(self) -> None:
+        """Whoever has joined by the time that a message is stored has it unread, even if they were known
+        to have nothing unread."""
+        self.create(self.ana)
+        result_of(self.groups.find("bagan"))
+        self.assertEqual(self.inbox(self.budi), [])
+        outcomes = self.together(
+            lambda: self.groups.join(self.budi, "bagan"),
+            lambda: self.service.messages.post(self.ana, "bagan", Content("halo"), None),
+        )
+        self.assertNotIn(NotMember, outcomes)
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_group_that_ends_meanwhile(self) -> None:
+        """Nobody becomes a member of a group whose last member is just leaving."""
+        self.create(self.ana)
+        result_of(self.groups.find("bagan"))
+        outcomes = self.together(
+            lambda: self.groups.leave(self.ana, "bagan"),
+            lambda: self.groups.join(self.budi, "bagan"),
+        )
+        self.assertIs(outcomes[1], UnknownGroup)
+        self.assertEqual(result_of(self.groups.list(self.budi, mine=True)), ((), 0))
+
+    def test_invited_to_a_group_that_ends_meanwhile(self) -> None:
+        self.create(self.ana)
+        result_of(self.groups.find("bagan"))
+        outcomes = self.together(
+            lambda: self.groups.leave(self.ana, "bagan"),
+            lambda: self.groups.invite(self.ana, "bagan", [Address("Budi")]),
+        )
+        self.assertIn(outcomes[1], (UnknownGroup, NotMember))
+        self.assertEqual(result_of(self.groups.list(self.budi, mine=True)), ((), 0))
+
+
+class Leaving(GroupsTestCase):
+    def test_left(self) -> None:
+        """Who has left neither posts nor reads there, and may come back."""
+        self.create(self.ana)
+        self.join(self.budi)
+        self.post(self.ana, "halo")
+        result_of(self.groups.leave(self.budi, "BAGAN"))
+        self.assertIs(self.post(self.budi, "x"), NotMember)
+        self.assertEqual(self.inbox(self.budi), [])
+        place = Place(group="bagan")
+        self.assertIs(outcome_of(self.service.messages.history(self.budi, place, 5)), NotMember)
+        self.assertEqual(result_of(self.service.messages.search(self.budi, "halo")).messages, [])
+        self.join(self.budi)
+        self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
+
+    def test_refused(self) -> None:
+        self.create(self.ana)
+        self.assertIs(outcome_of(self.groups.leave(self.budi, "bagan")), NotMember)
+        self.assertIs(outcome_of(self.groups.leave(self.budi, "nowhere")), UnknownGroup)
+
+    def test_last_admin(self) -> None:
+        """The last admin's role passes to the member of longest standing, whatever their name or age."""
+        self.create(self.citra)
+        for who in (self.dewi, self.ana, self.budi):
+            self.join(who)
+        result_of(self.groups.leave(self.citra, "bagan"))
+        expected = [("dewi", True), ("ana", False), ("Budi", False)]
+        self.assertEqual(self.members(self.ana), expected)
+        self.reopen()
+        self.assertEqual(self.members(self.ana), expected)
+
+    def test_longest_standing_of_one_moment(self) -> None:
+        """Of those who joined within the same millisecond, it is who joined first."""
+        self.create(self.citra)
+        for who in (self.dewi, self.ana):
+            result_of(self.groups.join(who, "bagan"))
+        result_of(self.groups.leave(self.citra, "bagan"))
+        self.assertEqual(self.members(self.ana), [("dewi", True), ("ana", False)])
+
+    def test_another_admin_stays(self) -> None:
+        """While an admin is left the role does not pass on."""
+        self.create(self.ana)
+        self.join(self.budi)
+        self.join(self.citra)
+        result_of(self.groups.promote(self.ana, "bagan", Address("citra")))
+        result_of(self.groups.leave(self.ana, "bagan"))
+        self.assertEqual(self.members(self.budi), [("Budi", False), ("citra", True)])
+
+    def test_both_admins_at_the_same_moment(self) -> None:
+        self.create(self.ana)
+        self.join(self.budi)
+        self.join(self.citra)
+        result_of(self.groups.promote(self.ana, "bagan", Address("Budi")))
+        self.together(
+            lambda: self.groups.leave(self.ana, "bagan"),
+            lambda: self.groups.leave(self.budi, "bagan"),
+        )
+        self.assertEqual(self.members(self.citra), [("citra", True)])
+
+    def test_last_member(self) -> None:
+        """With its last member the group ends, and its name and code are free for another group, which has
+        nothing of the old one."""
+        code = self.create(self.ana).code
+        self.post(self.ana, "old")
+        result_of(self.groups.leave(self.ana, "bagan"))
+        self.assertIs(self.join(self.budi), UnknownGroup)
+        self.assertIs(self.join(self.budi, code), UnknownGroup)
+        self.assertEqual(result_of(self.groups.list(self.ana, mine=False)), ((), 0))
+        with mock.patch.object(module, "new_code", return_value=code):
+            again = self.create(self.budi, "BAGAN")
+        self.assertEqual(again.code, code)
+        self.assertEqual(self.post(self.budi, "new").receipts[0].seq, 1)
+        page = result_of(self.service.messages.history(self.budi, Place(group="bagan"), 5))
+        self.assertEqual([message.text for message in page.messages], ["new"])
+        self.reopen()
+        self.assertEqual(self.members(self.budi), [("Budi", True)])
+
+
+class Ruling(GroupsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.create(self.ana)
+        self.join(self.budi)
+
+    def test_invite(self) -> None:
+        """Who joined, who was in it already and who is unknown are told apart."""
+        group, joined, present, unknown = result_of(
+            self.groups.invite(
+                self.ana,
+                "bagan",
+                [Address("CITRA"), Address("budi"), Address("nobody"), Address("dewi", "realm1")],
+            )
+        )
+        self.assertEqual(group.name, "bagan")
+        self.assertEqual((joined, present, unknown), (["citra", "dewi"], ["budi"], ["nobody"]))
+        self.assertEqual(len(self.members(self.dewi)), 4)
+
+    def test_invite_nobody_known(self) -> None:
+        done = self.groups.invite(self.ana, "bagan", [Address("x"), Address("y")])
+        self.assertIs(outcome_of(done), UnknownUser)
+
+    def test_invite_from_elsewhere(self) -> None:
+        """An address of another realm is refused, and those before it have been invited or not at all."""
+        done = self.groups.invite(self.ana, "bagan", [Address("citra", "realm2")])
+        self.assertIs(outcome_of(done), UnknownRealm)
+
+    def test_kick(self) -> None:
+        result_of(self.groups.kick(self.ana, "bagan", Address("BUDI")))
+        self.assertEqual(self.members(self.ana), [("ana", True)])
+        self.assertIs(self.post(self.budi, "x"), NotMember)
+
+    def test_promote(self) -> None:
+        result_of(self.groups.promote(self.ana, "bagan", Address("budi")))
+        self.assertEqual(self.members(self.budi), [("ana", True), ("Budi", True)])
+        result_of(self.groups.kick(self.budi, "bagan", Address("ana")))
+        self.assertEqual(self.members(self.budi), [("Budi", True)])
+
+    def test_close_and_open(self) -> None:
+        for change, closed in ((True, True), (True, True), (False, False)):
+            group = result_of(self.groups.set_closed(self.ana, "bagan", change))
+            self.assertEqual(group.key, "bagan")
+            (info,), _ = result_of(self.groups.list(self.budi, mine=True))
+            self.assertEqual(info.closed, closed)
+        self.reopen()
+        self.assertFalse(result_of(self.groups.find("bagan")).group.closed)
+
+    def test_admins_only(self) -> None:
+        citra = Address("citra")
+        for done in (
+            self.groups.invite(self.budi, "bagan", [citra]),
+            self.groups.kick(self.budi, "bagan", Address("ana")),
+            self.groups.promote(self.budi, "bagan", Address("budi")),
+            self.groups.set_closed(self.budi, "bagan", True),
+        ):
+            self.assertIs(outcome_of(done), NotAdmin)
+        self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
+
+    def test_members_only(self) -> None:
+        for done in (
+            self.groups.members(self.citra, "bagan"),
+            self.groups.invite(self.citra, "bagan", [Address("dewi")]),
+            self.groups.kick(self.citra, "bagan", Address("ana")),
+            self.groups.set_closed(self.citra, "bagan", True),
+        ):
+            self.assertIs(outcome_of(done), NotMember)
+        self.assertIs(self.post(self.citra, "x"), NotMember)
+
+    def test_whom_it_does_not_concern(self) -> None:
+        for change in (self.groups.kick, self.groups.promote):
+            self.assertIs(outcome_of(change(self.ana, "bagan", Address("citra"))), NotTheirGroup)
+            self.assertIs(outcome_of(change(self.ana, "bagan", Address("nobody"))), UnknownUser)
+            elsewhere = Address("budi", "realm2")
+            self.assertIs(outcome_of(change(self.ana, "bagan", elsewhere)), UnknownRealm)
+            self.assertIs(outcome_of(change(self.ana, "nowhere", Address("budi"))), UnknownGroup)
+
+
+class Listing(GroupsTestCase):
+    def test_mine_and_all(self) -> None:
+        """Groups stand by name, each with its size and one's own part in it."""
+        first, second = self.create(self.ana, "b"), self.create(self.budi, "A")
+        self.join(self.budi, "b")
+        mine = GroupInfo("b", first.code, 2, closed=False, member=True, admin=True)
+        other = GroupInfo("A", second.code, 1, closed=False, member=False, admin=False)
+        self.assertEqual(result_of(self.groups.list(self.ana, mine=False)), ((other, mine), 0))
+        self.assertEqual(result_of(self.groups.list(self.ana, mine=True)), ((mine,), 0))
+        self.assertEqual(result_of(self.groups.list(self.citra, mine=True)), ((), 0))
+
+    def test_long_lists_are_cut(self) -> None:
+        for number in range(5):
+            self.create(self.ana, f"g{number}")
+        with mock.patch.object(module, "MAX_LISTED", 3):
+            for mine in (True, False):
+                found, more = result_of(self.groups.list(self.ana, mine=mine))
+                self.assertEqual([each.group for each in found], ["g0", "g1", "g2"])
+                self.assertEqual(more, 2)
+
+
+class Remembering(GroupsTestCase):
+    def test_nothing_is_read_twice(self) -> None:
+        """Who is in a group is looked up once, and then known without the disk."""
+        self.create(self.ana)
+        result_of(self.groups.find("bagan"))
+        with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
+            result_of(self.groups.find_mine(self.ana, "BAGAN"))
+
+    def test_failed_change_is_not_remembered(self) -> None:
+        """What the database did not keep, memory does not hold either."""
+        self.create(self.ana)
+        result_of(self.groups.find("bagan"))
+
+        def broken(_connection: Connection, *_args: Any) -> None:
+            _connection.execute(text("UPDATE participants SET admin = 0"))
+            raise ZeroDivisionError
+
+        group = result_of(self.groups.find("bagan")).group
+        with self.assertRaises(ZeroDivisionError):
+            result_of(self.groups._change(group, broken))
+        self.assertEqual(self.members(self.ana), [("ana", True)])
+        self.assertTrue(result_of(self.groups.find("bagan")).members[self.ana.id])

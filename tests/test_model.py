@@ -1,0 +1,546 @@
+"""Accounts, messages, groups and read marks against a model of plain Python, in any order of things.
+
+The service runs on a real SQLite file, but without threads: `InlineDatabase` commits each job at once and
+`InlinePasswords` hash nothing, so that hypothesis can drive it step by step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.errors import (
+    AlreadyMember,
+    ChatError,
+    GroupExists,
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    UnknownGroup,
+    UnknownUser,
+    UserExists,
+)
+from chatd.messages import Content, Sent
+from chatd.model import Account, Message
+from chatd.names import Address, Place
+from chatd.passwords import Passwords
+from chatd.service import ChatService
+from chatd.store.database import Database, Job, Writer, connect
+from chatd.store.migrate import prepare
+from chatd.uploads import Uploads
+from tests.common import make_config, same_bytes
+
+NAMES = ("ana", "Budi", "citra", "dewi")
+GROUP_NAMES = ("bagan", "Kelompok")
+PASSWORD = "surabaya"
+
+
+class InlineDatabase:
+    """As chatd.store.database.Database, in this thread: each job is committed at once.
+
+    While `held`, jobs wait for `settle`, and reads for `answer`, so that a test decides what comes first.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = Writer(engine)
+        self._settled: list[Callable[[], None]] = []
+        self.held = False
+        self.held_reads = False
+        self._jobs: list[Job] = []
+        self._reads: list[tuple[Deferred[Any], Any]] = []
+
+    def run(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return self._submit(Job(Deferred(), job, args))
+
+    def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
+        return self._submit(Job(Deferred(), job, (item,), True))
+
+    def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        with self._engine.connect() as connection, connection.begin():
+            try:
+                value = query(connection, *args)
+            except ChatError:
+                return fail(Failure())
+        if not self.held_reads:
+            return succeed(value)
+        done: Deferred[Any] = Deferred()
+        self._reads.append((done, value))
+        return done
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        self._writer.on_rollback(forget)
+
+    def on_settled(self, then: Callable[[], None]) -> None:
+        self._settled.append(then)
+
+    def stop(self) -> Deferred[None]:
+        self._writer.close()
+        self._engine.dispose()
+        return succeed(None)
+
+    def _submit(self, job: Job) -> Deferred[Any]:
+        self._jobs.append(job)
+        if not self.held:
+            self.settle()
+        return job.done
+
+    def settle(self, count: int | None = None) -> None:
+        """Commit the first `count` waiting jobs (or all) together, and tell what became of them."""
+        jobs = self._jobs[:count]
+        self._jobs = self._jobs[len(jobs) :]
+        for outcome in self._writer.commit(jobs):
+            if isinstance(outcome.value, Failure):
+                outcome.done.errback(outcome.value)
+            else:
+                outcome.done.callback(outcome.value)
+        for then in self._settled:
+            then()
+
+    def answer(self) -> None:
+        """Give the reads that were held what they found when they were made."""
+        reads, self._reads = self._reads, []
+        for done, value in reads:
+            done.callback(value)
+
+
+class InlinePasswords:
+    """As chatd.passwords.Passwords, without the cost."""
+
+    def hash(self, password: str) -> Deferred[str]:
+        return succeed(f"hash of {password}")
+
+    def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
+        return succeed(hashed == f"hash of {password}")
+
+    def is_outdated(self, hashed: str) -> bool:
+        return False
+
+
+def open_inline(
+    folder: Path, clock: Clock, random_bytes: Any
+) -> tuple[ChatService, InlineDatabase]:
+    """A service on the database in `folder`, without threads; it takes no files."""
+    engine = connect(f"sqlite:///{folder / 'chatd.db'}")
+    prepare(engine)
+    database = InlineDatabase(engine)
+    service = ChatService(
+        make_config(folder),
+        clock,
+        cast(Database, database),
+        cast(Passwords, InlinePasswords()),
+        cast(Uploads, None),
+        random_bytes,
+    )
+    return service, database
+
+
+def result_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
+    """What it came to already; raises what it failed with."""
+    waiting = done if isinstance(done, Deferred) else Deferred.fromCoroutine(done)
+    found: list[Any] = []
+    waiting.addBoth(found.append)
+    assert found, "it is still waiting"
+    if isinstance(found[0], Failure):
+        found[0].raiseException()
+    return found[0]
+
+
+def outcome_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
+    """As `result_of`, but of a refusal its type."""
+    try:
+        return result_of(done)
+    except ChatError as error:
+        return type(error)
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message as the model keeps it."""
+
+    number: int
+    sender: str
+    text: str
+
+
+class Talk(msgspec.Struct):
+    """A conversation as the model keeps it: its messages, and how far each has read."""
+
+    letters: list[Letter] = []
+    marks: dict[str, int] = {}
+
+
+class Team(msgspec.Struct):
+    """A group as the model keeps it; members in the order in which they joined."""
+
+    name: str
+    code: str
+    talk: Talk
+    members: dict[str, bool]
+
+
+class ChatMachine(RuleBasedStateMachine):
+    """What people do, on the service and on the model alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holder = tempfile.TemporaryDirectory()
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        self.random_bytes = same_bytes()
+        self.service, self.database = self._open()
+        self.accounts: dict[str, Account] = {}
+        self.direct: dict[frozenset[str], Talk] = {}
+        self.teams: dict[str, Team] = {}
+        self.count = 0
+
+    def _open(self) -> tuple[ChatService, InlineDatabase]:
+        return open_inline(Path(self.holder.name), self.clock, self.random_bytes)
+
+    def teardown(self) -> None:
+        self.database.stop()
+        self.holder.cleanup()
+
+    @initialize()
+    def two_people(self) -> None:
+        self.register(NAMES[0])
+        self.register(NAMES[1])
+
+    # What the model says
+
+    def talks_of(self, name: str) -> list[tuple[str, Talk]]:
+        """The conversations of `name`, each with whom or what it is with."""
+        found = [
+            (next(iter(pair - {name}), name), talk)
+            for pair, talk in self.direct.items()
+            if name in pair
+        ]
+        found += [(each.name, each.talk) for each in self.teams.values() if name in each.members]
+        return found
+
+    def unread_in(self, name: str, talk: Talk) -> list[Letter]:
+        after = talk.letters[talk.marks.get(name, 0) :]
+        return [letter for letter in after if letter.sender != name]
+
+    def someone(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.accounts)), "who")
+
+    def write(self, talk: Talk, sender: str) -> Letter:
+        self.count += 1
+        letter = Letter(self.count, sender, f"letter {self.count}")
+        talk.letters.append(letter)
+        return letter
+
+    def next_text(self) -> Content:
+        return Content(f"letter {self.count + 1}")
+
+    def same(self, messages: Sequence[Message], letters: Sequence[Letter]) -> None:
+        found = [(each.sender, each.text) for each in messages]
+        assert found == [(each.sender, each.text) for each in letters], (found, letters)
+
+    # What people do
+
+    @rule(name=st.sampled_from(NAMES))
+    def register(self, name: str) -> None:
+        self.clock.advance(1)
+        found = outcome_of(self.service.accounts.register(name, PASSWORD, None, None))
+        if name in self.accounts:
+            assert found is UserExists
+        else:
+            assert found.account.operator == (not self.accounts)
+            self.accounts[name] = found.account
+
+    @rule(data=st.data())
+    def log_in(self, data: st.DataObject) -> None:
+        name = self.someone(data)
+        login = result_of(self.service.accounts.login(name.upper(), PASSWORD, "127.0.0.1"))
+        assert login.account == self.accounts[name]
+        assert result_of(self.service.accounts.resume(login.token)).account == login.account
+
+    @rule(data=st.data(), to=st.lists(st.sampled_from((*NAMES, "nobody")), min_size=1, max_size=4))
+    def send(self, data: st.DataObject, to: list[str]) -> None:
+        sender = self.someone(data)
+        self.clock.advance(1)
+        content = self.next_text()
+        addresses = [Address(name) for name in to]
+        found = outcome_of(
+            self.service.messages.send(self.accounts[sender], addresses, content, None)
+        )
+        known = [name for name in dict.fromkeys(to) if name in self.accounts]
+        if not known:
+            assert found is UnknownUser
+            return
+        assert isinstance(found, Sent)
+        assert set(found.unknown) == set(to) - set(known)
+        assert [each.to for each in found.receipts] == known
+        letter = Letter(self.count + 1, sender, content.text or "")
+        self.count += 1
+        for name, receipt in zip(known, found.receipts, strict=True):
+            talk = self.direct.setdefault(frozenset((sender, name)), Talk())
+            talk.letters.append(letter)
+            assert receipt.seq == len(talk.letters)
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def create(self, data: st.DataObject, group: str) -> None:
+        name = self.someone(data)
+        self.clock.advance(1)
+        found = outcome_of(self.service.groups.create(self.accounts[name], group))
+        if group in self.teams:
+            assert found is GroupExists
+        else:
+            assert found.code not in {team.code for team in self.teams.values()}
+            self.teams[group] = Team(group, found.code, Talk(), {name: True})
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES), by_code=st.booleans())
+    def join(self, data: st.DataObject, group: str, by_code: bool) -> None:
+        name = self.someone(data)
+        self.clock.advance(1)
+        team = self.teams.get(group)
+        wanted = team.code.upper() if team is not None and by_code else group.upper()
+        found = outcome_of(self.service.groups.join(self.accounts[name], wanted))
+        if team is None:
+            assert found is UnknownGroup
+        elif name in team.members:
+            assert found is AlreadyMember
+        else:
+            assert found.name == group
+            self._joined(team, name)
+
+    def _joined(self, team: Team, name: str) -> None:
+        team.members[name] = False
+        team.talk.marks[name] = len(team.talk.letters)
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def leave(self, data: st.DataObject, group: str) -> None:
+        name = self.someone(data)
+        found = outcome_of(self.service.groups.leave(self.accounts[name], group))
+        team = self.teams.get(group)
+        if team is None:
+            assert found is UnknownGroup
+        elif name not in team.members:
+            assert found is NotMember
+        else:
+            self._left(team, name)
+
+    def _left(self, team: Team, name: str) -> None:
+        del team.members[name]
+        if not team.members:
+            del self.teams[team.name]
+        elif not any(team.members.values()):
+            team.members[next(iter(team.members))] = True
+
+    def _ruling(self, team: Team | None, name: str) -> type[ChatError] | None:
+        if team is None:
+            return UnknownGroup
+        if name not in team.members:
+            return NotMember
+        return None if team.members[name] else NotAdmin
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def kick(self, data: st.DataObject, group: str) -> None:
+        name, other = self.someone(data), self.someone(data)
+        found = outcome_of(self.service.groups.kick(self.accounts[name], group, Address(other)))
+        team = self.teams.get(group)
+        refused = self._ruling(team, name)
+        if refused or team is None:
+            assert found is refused
+        elif other not in team.members:
+            assert found is NotTheirGroup
+        else:
+            self._left(team, other)
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def promote(self, data: st.DataObject, group: str) -> None:
+        name, other = self.someone(data), self.someone(data)
+        found = outcome_of(self.service.groups.promote(self.accounts[name], group, Address(other)))
+        team = self.teams.get(group)
+        refused = self._ruling(team, name)
+        if refused or team is None:
+            assert found is refused
+        elif other not in team.members:
+            assert found is NotTheirGroup
+        else:
+            team.members[other] = True
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def invite(self, data: st.DataObject, group: str) -> None:
+        name, other = self.someone(data), self.someone(data)
+        self.clock.advance(1)
+        team = self.teams.get(group)
+        found = outcome_of(self.service.groups.invite(self.accounts[name], group, [Address(other)]))
+        refused = self._ruling(team, name)
+        if refused or team is None:
+            assert found is refused
+            return
+        _, joined, present, unknown = found
+        assert unknown == []
+        assert (joined, present) == (([], [other]) if other in team.members else ([other], []))
+        if joined:
+            self._joined(team, other)
+
+    @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
+    def post(self, data: st.DataObject, group: str) -> None:
+        name = self.someone(data)
+        self.clock.advance(1)
+        found = outcome_of(
+            self.service.messages.post(self.accounts[name], group.lower(), self.next_text(), None)
+        )
+        team = self.teams.get(group)
+        if team is None:
+            assert found is UnknownGroup
+        elif name not in team.members:
+            assert found is NotMember
+        else:
+            self.write(team.talk, name)
+            assert found.receipts[0].seq == len(team.talk.letters)
+
+    @rule(data=st.data(), proof=st.booleans())
+    def read_inbox(self, data: st.DataObject, proof: bool) -> None:
+        """All that is unread, oldest first. Only with the proof that it arrived do the marks move."""
+        name = self.someone(data)
+        account = self.accounts[name]
+        page = result_of(self.service.messages.inbox(account, None, {}))
+        expected = [
+            letter for _, talk in self.talks_of(name) for letter in self.unread_in(name, talk)
+        ]
+        self.same(page.messages, sorted(expected, key=lambda letter: letter.number))
+        self._given(name, page.messages, proof)
+
+    @precondition(lambda self: len(self.direct) + len(self.teams) > 0)
+    @rule(data=st.data(), proof=st.booleans())
+    def read_one(self, data: st.DataObject, proof: bool) -> None:
+        """What is unread in one place."""
+        name = self.someone(data)
+        places = self.talks_of(name)
+        if not places:
+            return
+        where, talk = data.draw(st.sampled_from(places), "where")
+        place = Place(group=where) if where in self.teams else Place(user=Address(where))
+        page = result_of(self.service.messages.inbox(self.accounts[name], place, {}))
+        self.same(page.messages, self.unread_in(name, talk))
+        self._given(name, page.messages, proof)
+
+    def _given(self, name: str, messages: Sequence[Message], proof: bool) -> None:
+        account = self.accounts[name]
+        marks: dict[int, int] = {}
+        for each in messages:
+            marks[each.conversation] = max(each.seq, marks.get(each.conversation, 0))
+        # What was given and not yet proved is not given again to the same session.
+        again = result_of(self.service.messages.inbox(account, None, marks))
+        told = {each.id for each in messages}
+        assert not told & {each.id for each in again.messages}
+        if not proof:
+            return
+        result_of(self.service.messages.move_marks(account, marks))
+        seqs = {(each.group or self._other(name, each)): each.seq for each in messages}
+        for where, talk in self.talks_of(name):
+            if where in seqs:
+                talk.marks[name] = max(talk.marks.get(name, 0), seqs[where])
+
+    @staticmethod
+    def _other(name: str, message: Message) -> str:
+        return message.sender if message.sender != name else message.to or name
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def history(self, data: st.DataObject, count: int) -> None:
+        """The last of a conversation, read or not."""
+        name = self.someone(data)
+        places = self.talks_of(name)
+        if not places:
+            return
+        where, talk = data.draw(st.sampled_from(places), "where")
+        place = Place(group=where) if where in self.teams else Place(user=Address(where))
+        page = result_of(self.service.messages.history(self.accounts[name], place, count))
+        self.same(page.messages, talk.letters[-count:])
+
+    @rule(data=st.data())
+    def search(self, data: st.DataObject) -> None:
+        """What holds the words, in one's own conversations and no others."""
+        name = self.someone(data)
+        page = result_of(self.service.messages.search(self.accounts[name], "LETTER"))
+        expected = [
+            (letter.number, letter) for _, talk in self.talks_of(name) for letter in talk.letters
+        ]
+        self.same(page.messages, [letter for _, letter in sorted(expected, key=lambda x: x[0])])
+
+    @rule()
+    def reopen(self) -> None:
+        """The daemon ends, and starts again on what is on disk."""
+        self.database.stop()
+        self.service, self.database = self._open()
+
+    # What always holds
+
+    @invariant()
+    def seqs_have_no_gaps(self) -> None:
+        """Each conversation holds what was acknowledged, numbered 1, 2, 3 and so on."""
+        for pair, talk in self.direct.items():
+            one, other = sorted(pair) if len(pair) == 2 else (*pair, *pair)
+            place = Place(user=Address(other))
+            self._whole(one, place, talk)
+        for team in self.teams.values():
+            self._whole(next(iter(team.members)), Place(group=team.name), team.talk)
+
+    def _whole(self, name: str, place: Place, talk: Talk) -> None:
+        page = result_of(self.service.messages.history(self.accounts[name], place, 500))
+        assert [each.seq for each in page.messages] == list(range(1, len(talk.letters) + 1))
+        self.same(page.messages, talk.letters)
+
+    @invariant()
+    def counts_are_true(self) -> None:
+        """What is counted as unread is what the model has unread."""
+        for name, account in self.accounts.items():
+            counts = result_of(self.service.messages.unread(account, {}))
+            found = {each.group or each.user: each.unread for each in counts}
+            expected = {
+                where: len(letters)
+                for where, talk in self.talks_of(name)
+                if (letters := self.unread_in(name, talk))
+            }
+            assert found == expected, (name, found, expected)
+
+    @invariant()
+    def members_are_true(self) -> None:
+        """Who is in a group, and who is its admin, is what the model says, longest-standing first."""
+        for account in list(self.accounts.values())[:1]:
+            groups, more = result_of(self.service.groups.list(account, mine=False))
+            assert more == 0
+            assert {each.group: each.members for each in groups} == {
+                team.name: len(team.members) for team in self.teams.values()
+            }
+        for team in self.teams.values():
+            account = self.accounts[next(iter(team.members))]
+            _, members = result_of(self.service.groups.members(account, team.name))
+            assert [(each.username, each.admin) for each in members] == list(team.members.items())
+
+
+class ModelTest(SynchronousTestCase):
+    def test_as_the_model(self) -> None:
+        """Whatever people do in whatever order, over restarts, the service does as the model says."""
+        run_state_machine_as_test(
+            ChatMachine,
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

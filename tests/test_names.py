@@ -1,0 +1,220 @@
+"""Names, addresses and rooms: what may be one, how they compare, and how they are shown."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.errors import BadName
+from chatd.names import (
+    Address,
+    Place,
+    key_of,
+    parse_address,
+    parse_name,
+    parse_room,
+    printable,
+)
+
+MAX_NAME = 64
+
+any_text = st.text(st.characters(exclude_categories=()))
+# Close to a name, so that both sides of the rule are met often.
+near_names = st.text(
+    st.one_of(st.sampled_from("aZ09._-é e\u0301@,ßİΣς"), st.characters(categories=("L", "N"))),
+    max_size=70,
+)
+names = st.text(
+    st.one_of(st.sampled_from("aZ09._-ßİǰΐ"), st.characters(categories=("L", "Nl"))),
+    min_size=1,
+    max_size=20,
+).filter(lambda text: _is_name(text))
+
+
+def _is_name(text: str) -> bool:
+    try:
+        parse_name(text)
+    except BadName:
+        return False
+    return True
+
+
+def _may_stand_in_name(character: str) -> bool:
+    return character.isalnum() or character in "._-"
+
+
+class ParseName(SynchronousTestCase):
+    def test_kept_as_typed(self) -> None:
+        for name in ("messi", "Messi", "a", "x.y_z-9", "_", "-", "..", "Ünïcödé", "名前", "٣"):
+            self.assertEqual(parse_name(name), name)
+
+    def test_composed(self) -> None:
+        """What was typed in pieces is kept in NFC."""
+        self.assertEqual(parse_name("Jose\u0301"), "José")
+
+    def test_length(self) -> None:
+        """64 characters are allowed, none and 65 are not; what counts is the composed form."""
+        self.assertEqual(parse_name("a" * MAX_NAME), "a" * 64)
+        self.assertEqual(parse_name("e\u0301" * 64), "é" * 64)
+        for bad in ("", "a" * 65):
+            with self.assertRaises(BadName):
+                parse_name(bad)
+
+    def test_refused(self) -> None:
+        """No commas, at signs, spaces, control characters, nor anything else that is no letter or digit."""
+        bad_names = (
+            "a b",
+            " a",
+            "a ",
+            "a,b",
+            "a@b",
+            "a/b",
+            "a\n",
+            "\x00",
+            "a\x1b[2J",
+            "a!",
+            "\ud800",
+        )
+        for bad in (*bad_names, "\u202ea", "\u200b", "😀", "a\u00a0b"):
+            with self.assertRaises(BadName):
+                parse_name(bad)
+
+    @given(st.one_of(any_text, near_names))
+    def test_any_text(self, text: str) -> None:
+        """Every text is a name that keeps the rule, or BadName."""
+        try:
+            name = parse_name(text)
+        except BadName as error:
+            composed = unicodedata.normalize("NFC", text)
+            good = 1 <= len(composed) <= MAX_NAME and all(map(_may_stand_in_name, composed))
+            self.assertFalse(good, f"{text!r} was refused")
+            self.assertTrue(str(error).isprintable())
+        else:
+            self.assertEqual(name, unicodedata.normalize("NFC", text))
+            self.assertTrue(1 <= len(name) <= MAX_NAME)
+            self.assertTrue(all(map(_may_stand_in_name, name)), name)
+            self.assertEqual(parse_name(name), name)
+
+
+class KeyOf(SynchronousTestCase):
+    def test_case_does_not_count(self) -> None:
+        for one, other in (
+            ("Messi", "mESSI"),
+            ("STRASSE", "straße"),
+            ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+            ("José", "JOSE\u0301"),
+        ):
+            self.assertEqual(key_of(one), key_of(other))
+
+    def test_different_names_differ(self) -> None:
+        self.assertNotEqual(key_of("messi"), key_of("messi1"))
+        self.assertNotEqual(key_of("jose"), key_of("josé"))
+
+    @given(st.text(st.characters(max_codepoint=127)))
+    def test_ascii(self, text: str) -> None:
+        self.assertEqual(key_of(text.upper()), key_of(text.lower()))
+
+    @given(names)
+    @example("ǰ")
+    @example("ΐ")
+    @example("İ")
+    def test_idempotent(self, name: str) -> None:
+        """A key is its own key, and in NFC."""
+        key = key_of(name)
+        self.assertEqual(key_of(key), key)
+        self.assertEqual(unicodedata.normalize("NFC", key), key)
+
+    @given(names)
+    def test_composition_does_not_count(self, name: str) -> None:
+        self.assertEqual(key_of(unicodedata.normalize("NFD", name)), key_of(name))
+
+    @given(names)
+    def test_folded_names_have_the_same_key(self, name: str) -> None:
+        self.assertEqual(key_of(parse_name(name).casefold()), key_of(name))
+
+
+class ParseAddress(SynchronousTestCase):
+    def test_local_and_remote(self) -> None:
+        self.assertEqual(parse_address("messi"), Address("messi"))
+        self.assertEqual(parse_address("messi@realm1"), Address("messi", "realm1"))
+        self.assertEqual(parse_address("a@chat.example.org"), Address("a", "chat.example.org"))
+
+    def test_refused(self) -> None:
+        """An address has one name and at most one realm; the error shows all that was given."""
+        for bad in ("", "@", "messi@", "@realm1", "a@b@c", "a b@c", "a@b c", "a,b", "a@b,c"):
+            with self.assertRaises(BadName) as caught:
+                parse_address(bad)
+            self.assertEqual(caught.exception.details["name"], printable(bad))
+
+    @given(names, st.none() | names)
+    def test_shown_and_read(self, name: str, realm: str | None) -> None:
+        """An address reads as what it is shown as."""
+        address = Address(parse_name(name), None if realm is None else parse_name(realm))
+        self.assertEqual(parse_address(str(address)), address)
+
+    @given(st.one_of(any_text, near_names))
+    def test_any_text(self, text: str) -> None:
+        """Every text is an address made of names, or BadName."""
+        try:
+            address = parse_address(text)
+        except BadName:
+            return
+        self.assertEqual(parse_name(address.name), address.name)
+        if address.realm is not None:
+            self.assertEqual(parse_name(address.realm), address.realm)
+        self.assertEqual(str(address), unicodedata.normalize("NFC", text))
+
+
+class ParseRoom(SynchronousTestCase):
+    def test_spaces_within(self) -> None:
+        for room in ("12345 67890", "a", "ab", "a  b", "Ruang Tamu", "._-", "a" * 64):
+            self.assertEqual(parse_room(room), room)
+
+    def test_refused(self) -> None:
+        bad_rooms = ("", " ", " a", "a ", "a" * 65, "a\tb", "a\nb", "a,b", "a@b", "a\u00a0b", "a/b")
+        for bad in bad_rooms:
+            with self.assertRaises(BadName):
+                parse_room(bad)
+
+    @given(st.one_of(any_text, near_names))
+    def test_any_text(self, text: str) -> None:
+        """A room's name is a name once its spaces are gone; and every name is a room's."""
+        try:
+            room = parse_room(text)
+        except BadName:
+            self.assertFalse(_is_name(text))
+            return
+        self.assertEqual(room, room.strip())
+        self.assertLessEqual(len(room), MAX_NAME)
+        self.assertTrue(all(_may_stand_in_name(c) or c == " " for c in room))
+
+
+class Printable(SynchronousTestCase):
+    def test_control_characters_are_replaced(self) -> None:
+        self.assertEqual(printable("a\x1b[2Jb\n"), "a\ufffd[2Jb\ufffd")
+
+    def test_long_text_is_cut(self) -> None:
+        self.assertEqual(printable("abcdef", 3), "abc…")
+        self.assertEqual(printable("abc", 3), "abc")
+
+    def test_nothing_has_a_name(self) -> None:
+        self.assertEqual(printable(""), "the empty text")
+
+    @given(any_text, st.integers(1, 100))
+    def test_any_text(self, text: str, limit: int) -> None:
+        """Nothing that is shown controls a terminal, and it can be encoded."""
+        shown = printable(text, limit)
+        self.assertTrue(shown)
+        self.assertTrue(shown.isprintable())
+        self.assertLessEqual(len(shown), max(limit + 1, len("the empty text")))
+        shown.encode()
+
+
+class ShowPlace(SynchronousTestCase):
+    def test_shown_by_its_name(self) -> None:
+        self.assertEqual(str(Place(user=Address("a", "r"))), "a@r")
+        self.assertEqual(str(Place(group="g")), "g")
+        self.assertEqual(str(Place(user=Address("g"), group="g")), "g")

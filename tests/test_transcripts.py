@@ -1,0 +1,143 @@
+"""Every transcript is played twice, without sockets and over TCP; and together they leave nothing out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from chatd.commands import BY_VERB, TABLE
+from chatd.config import Config
+from chatd.errors import every_error
+from chatd.lines.dialect import Dialect
+from chatd.lines.eager import make_eager
+from chatd.lines.jsonlines import JsonDialect
+from chatd.lines.plain import PlainDialect
+from tests.common import RealmTestCase, SteadyClock
+from tests.transcripts import (
+    Play,
+    Transcript,
+    all_transcripts,
+    connect_socket,
+    connect_wire,
+)
+
+DIALECTS: dict[str, type[Dialect]] = {"plain": PlainDialect, "json": JsonDialect}
+TRANSCRIPTS = all_transcripts()
+
+# What no transcript can show, and the test that shows it.
+NOT_IN_TRANSCRIPTS = {
+    "storage-failed": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
+    "idle": "tests.test_protocol.IdleConnections.test_silence_before_a_login_is_cut_off_after_60_s",
+    "shutting-down": "tests.test_protocol.Shutdown.test_what_was_accepted_is_answered",
+    "internal": "tests.test_protocol.Failures.test_the_unexpected_is_answered_with_a_reference",
+}
+
+
+class TranscriptTests(RealmTestCase):
+    """Each method plays one file: test_<dialect>_<file>_on_wire, and …_on_socket."""
+
+    transcript: Transcript
+
+    def setUp(self) -> None:
+        self.clock = SteadyClock(reactor)
+        super().setUp()
+
+    def make_config(self) -> Config:
+        transcript = getattr(type(self), self._testMethodName).transcript
+        config = super().make_config()
+        for section, values in transcript.settings.items():
+            part = msgspec.structs.replace(getattr(config, section), **values)
+            config = msgspec.structs.replace(config, **{section: part})
+        return config
+
+    async def play(self, transcript: Transcript, over_socket: bool) -> None:
+        dialect = DIALECTS[transcript.dialect]()
+        factory = self.realm.door(dialect)
+        if over_socket:
+            network: Any = reactor
+            port = network.listenTCP(0, factory, interface="127.0.0.1")
+            make_eager(port)  # as the daemon does
+            self.addCleanup(port.stopListening)
+            connect = connect_socket(network, port.getHost().port)
+        else:
+            connect = connect_wire(factory)
+        await Play(transcript, self.realm, self.clock, dialect, connect).perform()
+
+
+def _performance(
+    transcript: Transcript, over_socket: bool
+) -> Callable[[TranscriptTests], Coroutine[Any, Any, None]]:
+    async def test(self: TranscriptTests) -> None:
+        await self.play(transcript, over_socket)
+
+    test.__doc__ = transcript.guards
+    test.transcript = transcript  # type: ignore[attr-defined]
+    return test
+
+
+for _transcript in TRANSCRIPTS:
+    _name = f"test_{_transcript.dialect}_{_transcript.path.stem.replace('-', '_')}"
+    setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
+    setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
+
+
+class Completeness(TestCase):
+    """What the transcripts leave out."""
+
+    def test_each_transcript_says_what_it_guards(self) -> None:
+        self.assertEqual([each.path.name for each in TRANSCRIPTS if not each.guards], [])
+
+    def test_plain_speaks_every_verb_and_alias(self) -> None:
+        asked = {
+            request.replace("\\", " ").split(" ")[0].lower()
+            for transcript in TRANSCRIPTS
+            if transcript.dialect == "plain"
+            for request in transcript.requests()
+        }
+        self.assertEqual(set(BY_VERB) - asked, set())
+
+    def test_json_asks_for_every_command(self) -> None:
+        asked = set()
+        for transcript in TRANSCRIPTS:
+            if transcript.dialect == "json":
+                for request in transcript.requests():
+                    try:
+                        found = json.loads(request)
+                    except ValueError:
+                        continue
+                    if isinstance(found, dict):
+                        asked.add(found.get("command"))
+        self.assertEqual({row.verb for row in TABLE} - asked, set())
+
+    def test_every_refusal_is_shown(self) -> None:
+        """In a transcript, or else in the test that is named here."""
+        shown = {
+            code
+            for transcript in TRANSCRIPTS
+            for answer in transcript.answers()
+            for code in _codes(answer)
+        }
+        codes = {error.code for error in every_error()}
+        self.assertEqual(codes - shown, set(NOT_IN_TRANSCRIPTS))
+
+    def test_the_exceptions_have_tests(self) -> None:
+        for path in NOT_IN_TRANSCRIPTS.values():
+            module, case, method = path.rsplit(".", 2)
+            self.assertTrue(hasattr(getattr(importlib.import_module(module), case), method), path)
+
+
+def _codes(answer: str) -> list[str]:
+    if answer.startswith("code: "):
+        return [answer.removeprefix("code: ")]
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return []
+    code = found.get("code") if isinstance(found, dict) else None
+    return [code] if isinstance(code, str) else []
