@@ -164,7 +164,7 @@ class Accounts:
         assert account is not None and hashed is not None  # noqa: S101, PT018 - or it had failed
         if self._passwords.is_outdated(hashed):
             renewed = await self._passwords.hash(password)
-            await self._database.run(store.set_password, account.id, renewed)
+            await self._database.run(store.renew_password, account.id, hashed, renewed)
         return await self._open_session(account)
 
     async def _check(self, key: str, password: str, hashed: str | None, source: str) -> bool:

@@ -35,6 +35,7 @@ HEAD = 4096  # bytes of a file's beginning by which its type is told
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LEADING = re.compile(r"^[\s.]+")
 
 log = Logger()
 
@@ -42,7 +43,7 @@ log = Logger()
 def safe_name(name: str) -> str:
     """`name` without path, control characters or leading dots. Raises BadFileName if nothing is left."""
     bare = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    safe = _UNSAFE.sub("", bare).strip().lstrip(".").strip()
+    safe = _LEADING.sub("", _UNSAFE.sub("", bare)).rstrip()
     if not safe:
         raise BadFileName(name=printable(name))
     stem, dot, ending = safe.rpartition(".")
@@ -134,13 +135,21 @@ class Uploads:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             except FileExistsError:
                 continue
-            temporary.replace(target)
-            folder = os.open(self._folder, os.O_RDONLY)
             try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+                temporary.replace(target)
+                self._sync_folder()
+            except OSError:
+                with suppress(OSError):
+                    target.unlink()
+                raise
             return target.name
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 class Incoming:

@@ -4,7 +4,7 @@ given to their readers until these have proved that they got them."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -96,7 +96,7 @@ class MessagesTestCase(SynchronousTestCase):
         sent: Sent = result_of(self.messages.post(who, group, Content(text), None))
         return sent
 
-    def page(self, who: Account, place: Place | None = None, **given_marks: int) -> Page:
+    def page(self, who: Account, place: Place | None = None) -> Page:
         page: Page = result_of(self.messages.inbox(who, place, {}))
         return page
 
@@ -225,7 +225,7 @@ class Direct(MessagesTestCase):
 
 class Order(MessagesTestCase):
     def test_what_was_sent_first_arrives_first(self) -> None:
-        """Though the first send has to look up whom it is to, and the second does not, they keep their order."""
+        """Though the first send has to look up whom it is to, and the next need not, their order is kept."""
         self.send(self.ana, "budi", "zero")
         self.reopen()
         self.database.held = True
@@ -398,7 +398,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.ana, Place(group="citra")), ["in the group"])
 
     def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
-        """Who has nothing unread, and is told so once, is told so again from memory; until something comes."""
+        """Who has nothing unread is told so again from memory, until something comes."""
         self.assertEqual(self.inbox(self.budi), [])
         with mock.patch.object(InlineDatabase, "read", side_effect=AssertionError):
             self.assertEqual(self.inbox(self.budi), [])
@@ -452,8 +452,7 @@ class Marks(MessagesTestCase):
     def _conversation(self) -> int:
         for number in range(4):
             self.send(self.ana, "budi", str(number))
-        conversation = self.send(self.ana, "budi", "4").receipts[0].conversation
-        return conversation
+        return self.send(self.ana, "budi", "4").receipts[0].conversation
 
     def test_forward_only(self) -> None:
         conversation = self._conversation()
@@ -535,35 +534,44 @@ class HistoryAndSearch(MessagesTestCase):
 
 
 class Live(MessagesTestCase):
+    def stored(self, asked: Callable[[], Deferred[Sent]]) -> None:
+        """Ask for something, let the database take its time, and wait for it."""
+        self.database.held = True
+        done = asked()
+        while not done.called:
+            self.database.settle()
+        self.database.held = False
+        result_of(done)
+
     def test_heard(self) -> None:
         """Who listens hears what was stored, as it stands in the inbox; listening reads nothing."""
         listener = self.listen(self.budi)
-        self.send(self.ana, "budi", "halo")
+        self.stored(lambda: self.sending(self.ana, "budi", "halo"))
         self.assertEqual(listener.heard, self.page(self.budi).messages)
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_not_before_it_is_stored(self) -> None:
-        listener = self.listen(self.budi)
         self.send(self.ana, "budi", "zero")
+        listener = self.listen(self.budi)
         self.database.held = True
         self.sending(self.ana, "budi", "halo")
-        self.assertEqual(listener.texts, ["zero"])
+        self.assertEqual(listener.texts, [])
         self.database.settle()
-        self.assertEqual(listener.texts, ["zero", "halo"])
+        self.assertEqual(listener.texts, ["halo"])
 
     def test_group(self) -> None:
         """All members hear it, on all their connections but the one it came from; nobody else."""
         self.group(self.ana, self.budi)
         here, elsewhere = self.listen(self.ana), self.listen(self.ana)
         budi, citra = self.listen(self.budi), self.listen(self.citra)
-        result_of(self.messages.post(self.ana, "bagan", Content("halo"), here))
+        self.stored(lambda: self.messages.post(self.ana, "bagan", Content("halo"), here))
         self.assertEqual((here.texts, elsewhere.texts), ([], ["halo"]))
         self.assertEqual((budi.texts, citra.texts), (["halo"], []))
 
     def test_to_oneself(self) -> None:
         """Who writes to oneself hears it, on the same connection too."""
         here = self.listen(self.ana)
-        result_of(self.sending(self.ana, "ana", "note", here))
+        self.stored(lambda: self.sending(self.ana, "ana", "note", here))
         self.assertEqual(here.texts, ["note"])
 
 
@@ -584,6 +592,7 @@ class Failing(MessagesTestCase):
         listener = self.listen(self.budi)
         self._full(True)
         refused = [outcome_of(self.sending(self.ana, "budi", "x" * 8000)) for _ in range(5)]
+        self.service.presence.flush()
         self.assertIn(StorageFailed, refused)
         self._full(False)
         self.flushLoggedErrors()
@@ -591,7 +600,7 @@ class Failing(MessagesTestCase):
         self.assertEqual(self.send(self.ana, "budi", "last").receipts[0].seq, kept + 1)
         page = result_of(self.messages.history(self.budi, ANA, 500))
         self.assertEqual([each.seq for each in page.messages], list(range(1, kept + 2)))
-        self.assertEqual(len(listener.heard), kept)
+        self.assertEqual(len(listener.heard), kept - 1)
 
     def test_neighbour_that_fails(self) -> None:
         """A failing job in the same transaction leaves the messages around it numbered without a gap."""
@@ -628,9 +637,9 @@ class Acknowledged(SynchronousTestCase):
     def test_is_there_after_reopening(self, steps: list[tuple[str, str, str, bool]]) -> None:
         """All that was acknowledged is on disk, in order, and nothing else is."""
         with tempfile.TemporaryDirectory() as name:
-            self._run(Path(name), steps)
+            self.go_through(Path(name), steps)
 
-    def _run(self, folder: Path, steps: list[tuple[str, str, str, bool]]) -> None:
+    def go_through(self, folder: Path, steps: list[tuple[str, str, str, bool]]) -> None:
         clock, random_bytes = Clock(), same_bytes()
         clock.advance(1_000_000.0)
         service, database = open_inline(folder, clock, random_bytes)

@@ -1,4 +1,4 @@
-"""The line protocol: order, patience and bounds; one client's trouble stays its own, and nothing secret gets out."""
+"""The line protocol: order, patience and bounds; one client's trouble stays its own, and secrets stay secret."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock, LoopingCall
-from twisted.logger import LogEvent, eventAsJSON, eventAsText, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, eventAsJSON, eventAsText, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatd import commands as ask
@@ -24,11 +24,13 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
 from chatd.lines.factory import ChatLineFactory
 from chatd.lines.jsonlines import JsonDialect
+from chatd.lines.output import CHUNK, MAX_FULL, MAX_UNREAD, Output
 from chatd.lines.plain import PlainDialect
-from chatd.lines.protocol import CHUNK, MAX_OVERLAPPING, MAX_UNREAD, READ_TIME
+from chatd.lines.protocol import MAX_OVERLAPPING, UPLOAD_TIME
 from chatd.model import SessionEnded
+from chatd.store.accounts import add_account
 from chatd.uploads import MAX_PENDING
-from tests.common import START, RealmTestCase, Wire, run, sleep
+from tests.common import START, RealmTestCase, Wire, sleep
 
 PASSWORD = "surabaya"
 READ = 64 << 10  # what Twisted reads from a socket at a time
@@ -88,16 +90,15 @@ class ProtocolTestCase(RealmTestCase):
 
     people: tuple[str, ...] = ("messi", "henderson")
 
-    def setUp(self) -> Deferred[None]:  # type: ignore[override]
+    def setUp(self) -> None:
         super().setUp()
         self.doors: dict[type[Dialect], ChatLineFactory] = {}
         self.wires: list[Wire] = []
         self.addCleanup(self.hang_up)
-        return run(self.register())
-
-    async def register(self) -> None:
-        for name in self.people:
-            await self.realm.service.accounts.add(name, PASSWORD, None, None)
+        hashed = self.realm.passwords.hash_now(PASSWORD)
+        with self.realm.engine.begin() as connection:
+            for name in self.people:
+                add_account(connection, name, hashed, name, "", 0)
 
     def door_of(self, dialect: type[Dialect]) -> ChatLineFactory:
         if dialect not in self.doors:
@@ -166,11 +167,11 @@ class ProtocolTestCase(RealmTestCase):
 
 
 async def until(
-    done: Callable[[], bool], shown: Callable[[], object] = lambda: "", timeout: float = 20.0
+    done: Callable[[], bool], shown: Callable[[], object] = lambda: "", longest: float = 20.0
 ) -> None:
     waited = 0.0
     while not done():
-        if waited > timeout:
+        if waited > longest:
             raise AssertionError(f"waited in vain; {shown()!r}")
         waited += 0.002
         await sleep(0.002)
@@ -327,9 +328,9 @@ class Floods(ProtocolTestCase):
 
     limits = {"commands_per_second": 10}
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.clock = ManualClock()
-        return super().setUp()
+        super().setUp()
 
     async def test_a_flood_is_slowed_down_and_not_cut(self) -> None:
         """A burst of five seconds' worth passes, then as many as the rate allows."""
@@ -395,9 +396,9 @@ class IdleConnections(ProtocolTestCase):
 
     limits = {"idle": 100}
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.clock = ManualClock()
-        return super().setUp()
+        super().setUp()
 
     async def test_silence_before_a_login_is_cut_off_after_60_s(self) -> None:
         wire = self.wire()
@@ -452,15 +453,15 @@ class IdleConnections(ProtocolTestCase):
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=10)
         wire.feed(b"01234")
-        for _ in range(5):
-            self.clock.advance(100)
+        for _ in range(int(UPLOAD_TIME // 50) + 3):
+            self.clock.advance(50)
         self.assertTrue(wire.transport.disconnecting or wire.transport.aborted)
 
 
 class SilentSessions(ProtocolTestCase):
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.clock = ManualClock()
-        return super().setUp()
+        super().setUp()
 
     async def test_by_default_a_session_may_be_silent_for_ever(self) -> None:
         wire = await self.logged_in()
@@ -474,16 +475,16 @@ class SlowReaders(ProtocolTestCase):
 
     limits = {"commands_per_second": 0}
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.clock = ManualClock()
-        return super().setUp()
+        super().setUp()
 
     async def test_pushes_wait_up_to_a_bound(self) -> None:
         """While the socket is full; after that the connection is dropped."""
         slow, other = await self.logged_in(), await self.logged_in("henderson")
         for wire in (slow, other):
             await wire.ask(command="roomjoin", room="bola")
-        slow.protocol.pauseProducing()
+        slow.protocol._output.pauseProducing()
         text = "x" * 8000
         said = 0
         while not slow.transport.aborted:
@@ -502,29 +503,29 @@ class SlowReaders(ProtocolTestCase):
         for wire in (slow, other):
             await wire.ask(command="roomjoin", room="bola")
         for _ in range(4):
-            slow.protocol.pauseProducing()
+            slow.protocol._output.pauseProducing()
             for _ in range(60):
                 await other.ask(command="roomchat", text="x" * 8000)
             await settle()
             slow.taken()
-            slow.protocol.resumeProducing()
+            slow.protocol._output.resumeProducing()
         self.assertFalse(slow.transport.aborted)
         self.assertEqual((await slow.ask(command="ping"))["message"], "pong")
 
     async def test_nothing_more_is_read_from_one_who_does_not_read(self) -> None:
         wire = await self.logged_in()
-        wire.protocol.pauseProducing()
+        wire.protocol._output.pauseProducing()
         wire.feed(b'{"command":"ping"}\n')
         await settle()
         self.assertEqual(wire.taken(), b"")
-        wire.protocol.resumeProducing()
+        wire.protocol._output.resumeProducing()
         self.assertEqual((await wire.line())["message"], "pong")
 
     async def test_who_reads_nothing_for_long_is_cut_off(self) -> None:
         """Even if there is little to read."""
         wire = await self.logged_in()
-        wire.protocol.pauseProducing()
-        for _ in range(int(READ_TIME // 60) + 3):
+        wire.protocol._output.pauseProducing()
+        for _ in range(int(MAX_FULL // 60) + 3):
             self.clock.advance(60)
         self.assertTrue(wire.transport.aborted)
 
@@ -534,7 +535,7 @@ class SlowReaders(ProtocolTestCase):
         await other.ask(command="send", to="messi", text="halo")
         slow.feed(b'{"command":"inbox"}\n')
         await slow.until(b"\r\n")
-        slow.protocol.pauseProducing()
+        slow.protocol._output.pauseProducing()
         self.lose(slow, CLOSED)
         again = await self.logged_in()
         inbox = await again.ask(command="inbox")
@@ -601,9 +602,7 @@ class Buffers:
         self.largest = 0
 
     def __enter__(self) -> Buffers:
-        self._writes = mock.patch.object(
-            type(next(iter(self._factory._protocols))), "flush", self._flush()
-        )
+        self._writes = mock.patch.object(Output, "flush", self._flush())
         self._writes.start()
         self._loop.start(0.001).addErrback(lambda failure: failure.raiseException())
         return self
@@ -612,13 +611,13 @@ class Buffers:
         self._writes.stop()
         self._loop.stop()
 
-    def _flush(self) -> Callable[[Any], None]:
+    def _flush(self) -> Callable[[Output], None]:
         """What was gathered in a turn is in memory, too: look before it is sent."""
-        flush = type(next(iter(self._factory._protocols))).flush
+        flush = Output.flush
 
-        def watched(protocol: Any) -> None:
+        def watched(output: Output) -> None:
             self._look()
-            flush(protocol)
+            flush(output)
 
         return watched
 
@@ -630,7 +629,7 @@ class Buffers:
             arrived = len(held._lines._data)
             if held._receiving is not None:
                 arrived += held._receiving[1].upload._incoming._pending
-            self.largest = max(self.largest, unsent, arrived, sum(map(len, held._out)))
+            self.largest = max(self.largest, unsent, arrived, sum(map(len, held._output._out)))
 
 
 class Files(ProtocolTestCase):
@@ -649,13 +648,13 @@ class Files(ProtocolTestCase):
         await henderson.ask(command="listen", on=True)
         henderson.feed(b'{"command":"getfile","code":"%s"}\n' % code.encode())
         await henderson.until(lambda data: b"sha256" in data and b"\r\n" in data)
-        henderson.protocol.pauseProducing()  # in the middle of it, the reader is slow
+        henderson.protocol._output.pauseProducing()  # in the middle of it, the reader is slow
         await settle()
         await messi.ask(command="send", to="henderson", text="one")
         await messi.ask(command="send", to="henderson", text="two")
         await settle()
         self.assertNotIn(b'"event"', henderson.transport.value())
-        henderson.protocol.resumeProducing()
+        henderson.protocol._output.resumeProducing()
         found = await henderson.until(lambda data: data.count(b'"event"') == 2)
         raw, _, pushed = found.partition(b'{"event"')
         self.assertTrue(data.endswith(raw))
@@ -670,7 +669,7 @@ class Files(ProtocolTestCase):
             await wire.ask(command="roomjoin", room="bola")
         henderson.feed(b'{"command":"getfile","code":"%s"}\n' % code.encode())
         await henderson.until(lambda data: b"sha256" in data)
-        henderson.protocol.pauseProducing()
+        henderson.protocol._output.pauseProducing()
         for _ in range(2 * MAX_UNREAD // 8000):
             if henderson.transport.aborted:
                 break
@@ -756,7 +755,7 @@ class LargeFiles(ProtocolTestCase):
         pings = 0
         while not done():
             other.ask(command="ping")
-            await until(lambda: b"\r\n" in other.received, timeout=2.0)
+            await until(lambda: b"\r\n" in other.received, longest=2.0)
             self.assertEqual((await other.line())["message"], "pong")
             pings += 1
         return pings
@@ -882,11 +881,12 @@ class Endings(ProtocolTestCase):
 class Failures(ProtocolTestCase):
     """What nobody foresaw is answered with a reference that is in the log, and the connection lives."""
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
-        return super().setUp()
+        observer = cast(ILogObserver, self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        super().setUp()
 
     def assert_logged(self, reply: dict[str, Any]) -> None:
         self.assertEqual((reply["status"], reply["code"]), ("ERROR", "internal"))
@@ -912,7 +912,7 @@ class Failures(ProtocolTestCase):
         service = self.realm.service
         wire = await self.logged_in()
         dialect = self.door_of(JsonDialect).dialect
-        for owner, name, fault, request in (
+        cases: tuple[tuple[Any, str, Callable[..., Any], dict[str, Any]], ...] = (
             (service.accounts, "users", boom_later, {"command": "users"}),
             (service.accounts, "users", boom, {"command": "users"}),
             (service.rooms, "all", boom, {"command": "rooms"}),
@@ -921,7 +921,8 @@ class Failures(ProtocolTestCase):
             (dialect, "reply", boom, {"command": "whoami"}),
             (dialect, "reply", boom, {"command": "files"}),
             (dialect, "read", boom, {"command": "ping"}),
-        ):
+        )
+        for owner, name, fault, request in cases:
             with mock.patch.object(owner, name, fault):
                 self.assert_logged(await wire.ask(**request))
             self.events.clear()
@@ -1038,7 +1039,8 @@ class Shutdown(ProtocolTestCase):
         finished = self.door_of(JsonDialect).finish()
         self.lose(wire)
         caller.transport.resumeProducing()
-        await gatherResults([finished, caller.ended])
+        await finished
+        await caller.ended
         self.assertEqual(caller.received[: len(data)], data[: len(caller.received)])
         self.assertGreaterEqual(len(caller.received), len(data))
 
@@ -1062,11 +1064,12 @@ class Secrets(ProtocolTestCase):
     people = ()
     WORDS = ("pa55word-one", "pa55word-two", "pa55word-three")
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> None:
         self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
-        return super().setUp()
+        observer = cast(ILogObserver, self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        super().setUp()
 
     def assert_clean(self, secrets: Iterable[str]) -> None:
         self.assertGreater(len(self.events), 0)
@@ -1189,7 +1192,7 @@ class Events(ProtocolTestCase):
     async def test_a_session_that_ends_elsewhere_is_told_in_order(self) -> None:
         """What is pushed comes after the replies that were written before it."""
         wire = await self.logged_in()
-        wire.protocol._write(b'{"first":1}\r\n')
+        wire.protocol._output.write(b'{"first":1}\r\n')
         wire.protocol.deliver((SessionEnded("over"),))
         first, second = objects(await wire.until(lambda data: data.count(b"\n") == 2))
         self.assertEqual(first, {"first": 1})

@@ -77,19 +77,23 @@ def password_of(connection: Connection, account_id: int) -> str:
     return hashed
 
 
-def set_password(
-    connection: Connection, account_id: int, password: str, keep: bytes | None = None
-) -> None:
+def set_password(connection: Connection, account_id: int, password: str, keep: bytes) -> None:
     """Store a new hash, and end all the account's sessions but the one whose token hashes to `keep`."""
     connection.execute(
         update(accounts).where(accounts.c.id == account_id).values(password=password)
     )
-    if keep is not None:
-        connection.execute(
-            delete(sessions).where(
-                sessions.c.account_id == account_id, sessions.c.token_hash != keep
-            )
-        )
+    connection.execute(
+        delete(sessions).where(sessions.c.account_id == account_id, sessions.c.token_hash != keep)
+    )
+
+
+def renew_password(connection: Connection, account_id: int, old: str, new: str) -> None:
+    """Store a new hash of the same password, if it still is the password."""
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id, accounts.c.password == old)
+        .values(password=new)
+    )
 
 
 def add_session(

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from chatd.errors import AlreadyMember, GroupExists, UnknownConversation
+from chatd.errors import AlreadyMember, GroupExists, UnknownConversation, UnknownGroup
 from chatd.model import Account, Group, GroupInfo
 from chatd.names import key_of
 from chatd.store.schema import accounts, conversations, groups, messages, participants
@@ -129,14 +129,20 @@ def member_names(connection: Connection, group: int) -> dict[int, tuple[str, boo
 
 
 def join_group(connection: Connection, group: Group, account: Account, now: int) -> None:
-    """Make `account` a member who has nothing unread yet. Raises AlreadyMember."""
+    """Make `account` a member who has nothing unread yet. Raises AlreadyMember, UnknownGroup."""
+    alive = find_group(connection, group.key)
+    if alive is None or alive.id != group.id:
+        raise UnknownGroup(name=group.name)  # it has ended meanwhile
+    newest = connection.scalar(
+        select(func.max(participants.c.joined_at)).where(participants.c.conversation_id == group.id)
+    )
     try:
         connection.execute(
             insert(participants).values(
                 account_id=account.id,
                 conversation_id=group.id,
                 read_seq=last_seq(connection, group.id),
-                joined_at=now,
+                joined_at=max(now, (newest or 0) + 1),  # the order holds within a moment, too
             )
         )
     except IntegrityError:

@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -234,6 +234,8 @@ class Database:
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run `query(connection, ...)` in a reader's thread."""
+        if not self._running:
+            return fail(StorageFailed())
         in_thread: Callable[..., T] = self._read
         return deferToThreadPool(self._reactor, self._readers, in_thread, query, *args, **kwargs)
 
