@@ -11,6 +11,7 @@ import msgspec
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from chatd.arguments import Secret
 from chatd.cache import Cache
 from chatd.config import Config
 from chatd.errors import (
@@ -46,10 +47,7 @@ class Login(msgspec.Struct, frozen=True):
 
     account: Account
     token_hash: bytes
-    token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"<Login of {self.account.name}>"
+    token: Secret | None = None
 
 
 def hash_token(token: str) -> bytes:
@@ -183,7 +181,7 @@ class Accounts:
 
     async def _open_session(self, account: Account) -> Login:
         token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-        login = Login(account, hash_token(token), token)
+        login = Login(account, hash_token(token), Secret(token))
         now = self.now()
         await self._database.run(
             store.add_session, login.token_hash, account.id, now, now + self._lifetime

@@ -28,8 +28,8 @@ class Secret(str):
 
 
 def check_text(text: str) -> str:
-    """`text` if it can stand on a terminal. Raises BadText, EmptyText."""
-    if not text:
+    """`text` if it says something and can stand on a terminal. Raises BadText, EmptyText."""
+    if not text or text.isspace():
         raise EmptyText
     # isprintable() is quick, and too strict: it refuses tabs and some spaces.
     if not text.isprintable() and (found := _CONTROL.search(text)):
@@ -167,6 +167,8 @@ class PlaceType(Type):
         text = self.string(name, value)
         if name == "group":
             return Place(group=parse_name(text))
+        if name == "place":
+            return self.from_text(name, text)
         return Place(user=parse_address(text))
 
 

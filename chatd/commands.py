@@ -453,14 +453,14 @@ TABLE: tuple[Row, ...] = (
         Kick,
         "take someone out of a group; for its admins",
         (GROUP_NAME, USER),
-        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
+        errors=(*_RULED, *_PEOPLE, errors.NotTheirGroup),
     ),
     Row(
         "promote",
         Promote,
         "make a member an admin; for admins",
         (GROUP_NAME, USER),
-        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
+        errors=(*_RULED, *_PEOPLE, errors.NotTheirGroup),
     ),
     Row(
         "closegroup",

@@ -275,8 +275,21 @@ def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dic
                 raise ConfigError(
                     f"{path}: [{section}] {key} is {text!r}; expected {error}"
                 ) from None
-            found[key] = path.parent.resolve() / value if table[key] is _PATH else value
+            found[key] = _resolve(path.parent.resolve(), section, value)
     return values
+
+
+def _resolve(folder: Path, section: str, value: Any) -> Any:
+    """A path is relative to the file it stands in, also one within an endpoint string."""
+    if isinstance(value, Path):
+        return folder / value
+    if section == "listen":
+        return re.sub(
+            r"(?<=:)((?:privateKey|certKey|extraCertChain)=)(?!/)",
+            lambda match: f"{match[1]}{folder}/",
+            value,
+        )
+    return value
 
 
 def _sections() -> str:

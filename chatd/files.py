@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from chatd.accounts import Accounts
 from chatd.config import Limits
-from chatd.errors import ChatError, FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
+from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
 from chatd.groups import new_code
 from chatd.messages import Messages, Sent, Target
 from chatd.model import Account, Attachment, FileInfo
@@ -120,8 +120,9 @@ class Files:
                 return file, Sent(receipts)
             except IntegrityError:
                 continue  # the code is taken
-            except ChatError:
-                break
+            except Exception:
+                await self._uploads.remove(arrived.stored)
+                raise
         await self._uploads.remove(arrived.stored)
         raise StorageFailed
 
@@ -181,14 +182,14 @@ class Upload:
         """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""
         try:
             arrived = await self._incoming.finish()
+            file, sent = await self._files.commit(
+                self._sender, self._targets, self._incoming.name, arrived, self._origin
+            )
         except OSError as error:
             log.error("an upload could not be stored: {error}", error=str(error))
             raise StorageFailed from None
         finally:
             self._files.released(self._sender, self._size)
-        file, sent = await self._files.commit(
-            self._sender, self._targets, self._incoming.name, arrived, self._origin
-        )
         return file, Sent(sent.receipts, self.unknown)
 
     def abort(self) -> None:

@@ -16,6 +16,7 @@ from chatd.errors import (
     NotMember,
     NotTheirGroup,
     UnknownGroup,
+    UnknownRealm,
     UnknownUser,
 )
 from chatd.model import Account, Group, GroupInfo, Member
@@ -60,18 +61,20 @@ class Groups:
 
     async def find(self, name: str) -> Roster:
         """The group of that name. Raises UnknownGroup."""
+        return self._rosters.get(key_of(name)) or await self.load(name)
+
+    async def load(self, name: str) -> Roster:
+        """As `find`, but takes its turn among all that waits for the database."""
         key = key_of(name)
-        roster = self._rosters.get(key)
+        roster = await self._database.run(_load, key, None)
         if roster is None:
-            roster = await self._database.run(_load, key, None)
-            if roster is None:
-                raise UnknownGroup(name=name)
-            self._rosters[key] = roster
+            raise UnknownGroup(name=name)
+        self._rosters[key] = roster
         return roster
 
-    async def find_mine(self, account: Account, name: str) -> Roster:
+    async def find_mine(self, account: Account, name: str, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember."""
-        roster = await self.find(name)
+        roster = await (self.load(name) if in_turn else self.find(name))
         if account.id not in roster.members:
             raise NotMember(group=roster.group.name)
         return roster
@@ -143,7 +146,7 @@ class Groups:
                 joined.append(user.name)
             except AlreadyMember:
                 present.append(str(address))
-            except UnknownUser:
+            except (UnknownUser, UnknownRealm):
                 unknown.append(str(address))
         if not joined and not present:
             raise UnknownUser(name=", ".join(unknown))

@@ -83,9 +83,11 @@ class Messages:
         # (account id, the other's key) -> their conversation
         self._direct: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
         self._looking_up: Counter[int] = Counter()
+        # account id -> conversation -> seq: read marks that are on their way to the disk.
+        self._moving: dict[int, dict[int, int]] = {}
         # Accounts that are known to have nothing unread, and those of which it is being found out.
         self._quiet: set[int] = set()
-        self._checking: set[int] = set()
+        self._checking: dict[int, object] = {}
 
     # Sending
 
@@ -177,7 +179,7 @@ class Messages:
 
     async def group(self, sender: Account, name: str) -> Target:
         """A group of which the sender is a member. Raises UnknownGroup, NotMember."""
-        return _group_target(await self._groups.find_mine(sender, name))
+        return _group_target(await self._groups.find_mine(sender, name, in_turn=True))
 
     def _post(
         self, sender: Account, target: Target, content: Content, origin: IListener | None
@@ -235,7 +237,9 @@ class Messages:
         elif len(audience) == 1:
             origin = None  # who writes to oneself wants to see it arrive
         self._quiet.difference_update(audience)
-        self._checking.difference_update(audience)
+        if self._checking:
+            for account in audience:
+                self._checking.pop(account, None)
         message = Message(
             ident,
             new.conversation,
@@ -260,25 +264,32 @@ class Messages:
         """
         if place is None and account.id in self._quiet:
             return Page([])
+        marks = self._marks(account, given)
         conversation = None
         if place is not None:
             conversation = await self.conversation_of(account, place)
             if conversation is None:
                 return Page([])
-        elif not given:
-            self._checking.add(account.id)
-        page = await self._database.read(store.unread, account, conversation, dict(given), MAX_PAGE)
-        if account.id in self._checking and conversation is None and not given:
-            self._checking.discard(account.id)
+        check = object()
+        if conversation is None and not marks:
+            self._checking[account.id] = check
+        page = await self._database.read(store.unread, account, conversation, marks, MAX_PAGE)
+        if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
+            del self._checking[account.id]
             if not page.messages:
                 self._quiet.add(account.id)
         return page
+
+    def _marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
+        """`given`, and the marks that are on their way to the disk."""
+        return {**self._moving.get(account.id, {}), **given}
 
     async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
         """How many unread messages each conversation has."""
         if account.id in self._quiet:
             return ()
-        return tuple(await self._database.read(store.unread_counts, account, dict(given)))
+        marks = self._marks(account, given)
+        return tuple(await self._database.read(store.unread_counts, account, marks))
 
     async def history(self, account: Account, place: Place, count: int) -> Page:
         """The last `count` messages of a conversation. Raises what `conversation_of` does."""
@@ -292,7 +303,18 @@ class Messages:
         return await self._database.read(store.search, account, text, MAX_PAGE)
 
     async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
-        await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+        """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""
+        moving = self._moving.setdefault(account.id, {})
+        for conversation, seq in marks.items():
+            moving[conversation] = max(seq, moving.get(conversation, 0))
+        try:
+            await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+        finally:
+            for conversation, seq in marks.items():
+                if moving.get(conversation) == seq:
+                    del moving[conversation]
+            if not moving:
+                self._moving.pop(account.id, None)
 
     async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
         """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""

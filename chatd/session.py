@@ -42,14 +42,9 @@ class Session:
         self.number = number
         self.bucket = TokenBucket(rate, rate * BURST_SECONDS)
         self.clients: list[Client] = []
-        # conversation -> seq: handed out, not yet proved to have arrived; and proved, not yet on disk.
+        # conversation -> seq: handed out, not yet proved to have arrived.
         self.given: dict[int, int] = {}
         self.given_by: tuple[Client, int] | None = None
-        self.proved: dict[int, int] = {}
-
-    def marks(self) -> dict[int, int]:
-        """How far this session has read beyond the marks that are on disk."""
-        return {**self.proved, **self.given}
 
     def give(self, messages: tuple[Message, ...] | list[Message], client: Client) -> None:
         for message in messages:
@@ -203,18 +198,10 @@ class Client:
         session.given_by = None
         if not marks:
             return
-        session.proved.update(marks)
-
-        def moved(_result: object) -> None:
-            for conversation, seq in marks.items():
-                if session.proved.get(conversation) == seq:
-                    del session.proved[conversation]
-
         moving = Deferred.fromCoroutine(self.service.messages.move_marks(session.account, marks))
         moving.addErrback(
             lambda failure: log.failure("read marks were not moved; they stay unread", failure)
         )
-        moving.addCallback(moved)
 
     def end_others(self, sessions: list[Session], reason: str) -> None:
         for session in sessions:

@@ -42,6 +42,7 @@ PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they ask
 
 DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
 HINTS = {"plain": "telnet {host} {port}", "json": "nc -C {host} {port}"}
+TLS_HINTS = dict.fromkeys(HINTS, "openssl s_client -quiet -crlf -connect {host}:{port}")
 
 log = Logger()
 
@@ -171,9 +172,9 @@ class ChatDaemon(Service):
         uploads = self._uploads = Uploads(self._reactor, self._state.uploads)
         uploads.start()
         with engine.connect() as connection:
-            removed = uploads.clean(all_stored(connection))
-        if removed:
-            log.info("removed {count} files that broken uploads had left", count=removed)
+            unclaimed = uploads.clean(all_stored(connection))
+        if unclaimed:
+            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
         if self._demo:
             add_demo_accounts(engine, passwords)
         passwords.start()
@@ -210,7 +211,8 @@ class ChatDaemon(Service):
             address: Any = self.ports[door].getHost()
             where = getattr(address, "host", "localhost")
             host = "localhost" if where in ("127.0.0.1", "0.0.0.0", "::", "::1") else where  # noqa: S104
-            hint = HINTS[door].format(host=host, port=getattr(address, "port", address))
+            hints = TLS_HINTS if endpoint.startswith("ssl:") else HINTS
+            hint = hints[door].format(host=host, port=getattr(address, "port", address))
             log.info("{door}: {hint}", door=door, hint=hint)
 
     def _listen(self, door: str, endpoint: str, factory: ChatLineFactory) -> IListeningPort:

@@ -1,7 +1,7 @@
 """Attachments' bytes: streamed to a temporary file, hashed, synced, renamed. Never in the reactor's thread.
 
 In the folder stand `<UTC timestamp>-<safe name>` for each attachment, and `incoming/` with what is still
-arriving; whatever is left there by a crash is cleaned at the next start.
+arriving; whatever a crash leaves there is cleaned at the next start.
 """
 
 from __future__ import annotations

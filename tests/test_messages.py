@@ -77,6 +77,8 @@ class MessagesTestCase(SynchronousTestCase):
         return account
 
     def listen(self, who: Account) -> Listener:
+        """A connection of `who` that hears what comes from now on."""
+        self.service.presence.flush()
         listener = Listener()
         self.service.presence.arrive(who.id, listener)
         self.service.presence.listen(who.id, listener, on=True)

@@ -22,8 +22,7 @@ its first line.
     . {stored} is the newest upload the name under which the last file lies in the uploads folder
 
 `{a*70000}` is that many letters a. `{token…}`, `{code…}`, `{reference…}`, `{version}` and `{stored…}` stand
-for what is not known beforehand; after the first time each stands for what was found then. `{errors}` is
-json's table of all errors, which tests/test_dialects.py looks at.
+for what is not known beforehand; after the first time each stands for what was found then.
 
 In the end everybody who is still there half-closes, and nothing may arrive that was not expected.
 """
@@ -66,7 +65,6 @@ _PATTERNS = {
     "code": r"[a-km-np-z2-9]{6}",
     "reference": r"[0-9a-f]{8}",
     "version": r"\d\S*",
-    "errors": r"\{.*\}",
     "stored": r"\d{8}T\d{6}\.\d{6}Z-\S+",
 }
 _PLACEHOLDER = re.compile(rf"\{{((?:{'|'.join(_PATTERNS)})[a-z0-9-]*)\}}")

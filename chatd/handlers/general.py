@@ -25,7 +25,9 @@ def show_help(client: Client, command: ask.Help) -> Reply:
         raise UnknownCommand(verb=printable(command.verb))
     return Reply(
         count(rows, "command"),
-        data={"errors": {error.code: error.sentence for error in every_error()}},
+        data={}
+        if command.verb
+        else {"errors": {each.code: each.sentence for each in every_error()}},
         items=tuple(map(ask.describe, rows)),
         items_name="commands",
     )

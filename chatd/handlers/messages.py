@@ -42,7 +42,7 @@ async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
 
 async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
     session = client.logged_in
-    page = await client.service.messages.inbox(session.account, place, session.marks())
+    page = await client.service.messages.inbox(session.account, place, session.given)
     if not peek:
         session.give(page.messages, client)
     return page_of(page)
@@ -50,7 +50,7 @@ async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
 
 async def unread(client: Client, _command: ask.Unread) -> Reply:
     session = client.logged_in
-    counts = await client.service.messages.unread(session.account, session.marks())
+    counts = await client.service.messages.unread(session.account, session.given)
     total = sum(each.unread for each in counts)
     return Reply(
         f"{total} unread in {count(counts, 'conversation')}",

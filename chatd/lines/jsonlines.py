@@ -30,7 +30,7 @@ from chatd.model import (
 from chatd.names import printable
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=str).encode  # a Secret is a str that msgspec does not know
 END = b"\r\n"
 
 
@@ -47,6 +47,8 @@ class JsonDialect(Dialect):
         if type(request) is not dict:
             raise Unreadable(BadSyntax(reason="send one JSON object a line"))
         tag = request.pop("id", None)
+        if isinstance(tag, dict | list) and not _can_be_written(tag):
+            raise Unreadable(BadSyntax(reason="its id is nested too deeply; take a simpler one"))
         verb = request.pop("command", None)
         if not isinstance(verb, str):
             raise Unreadable(BadSyntax(reason='"command" has to name a command'), tag)
@@ -82,6 +84,14 @@ class JsonDialect(Dialect):
 
     def write_event(self, event: Event) -> bytes:
         return _encode(_EVENTS[type(event)](event)) + END
+
+
+def _can_be_written(value: Any) -> bool:
+    try:
+        _encode(value)
+    except RecursionError:
+        return False
+    return True
 
 
 def _same(item: Any) -> Any:

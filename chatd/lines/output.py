@@ -39,6 +39,7 @@ class Output:
         self._drained = drained
         self._cut_off = cut_off
         self._out: list[bytes] = []
+        self._size = 0  # bytes in it
         self._unread = 0
         self._full_since: float | None = None
         self._closed = False
@@ -67,6 +68,9 @@ class Output:
         if not out:
             self._outbox.add(self)
         out.append(data)
+        self._size += len(data)
+        if self._size > CHUNK:
+            self.flush()
 
     def push(self, data: bytes) -> None:
         """As `write`, for what nobody has asked for just now: never into the middle of a file."""
@@ -83,6 +87,7 @@ class Output:
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        self._size = 0
         if self._full_since is not None:
             self._count(len(data))
         self._transport.write(data)

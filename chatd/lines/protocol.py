@@ -58,8 +58,8 @@ class Slot:
 
     __slots__ = ("answer", "request")
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, request: Any) -> None:
+        self.request = request  # None for what is said in between
         self.answer: bytes | None = None
 
 
@@ -177,12 +177,11 @@ class ChatLineProtocol(LineReceiver):
             self._cut_off()
             return
         limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
-        if not limit:
-            self._timer = self._clock.callLater(LOGIN_TIME, self._watch)
-            return
-        left = self._heard + limit - now
+        left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self._slots:
-            self._timer = self._clock.callLater(max(left, 1.0), self._watch)
+            # Somebody may log in meanwhile, and be subject to the other limit.
+            pause = min(max(left, 1.0), self.factory.idle_limit or LOGIN_TIME)
+            self._timer = self._clock.callLater(pause, self._watch)
         else:
             self.refuse(Idle(seconds=int(limit)))
 
@@ -217,6 +216,9 @@ class ChatLineProtocol(LineReceiver):
             self._end_if_idle()
 
     def lineLengthExceeded(self, _line: bytes) -> None:
+        asked, self._answer = self._answer, None
+        if asked is not None:
+            self._say(asked.after)
         self._refuse_line(LineTooLong(limit=self.factory.line_limit))
 
     def lineReceived(self, line: bytes) -> None:
@@ -249,22 +251,25 @@ class ChatLineProtocol(LineReceiver):
         if asked is None:
             found = self._dialect.read(line)
         else:
-            self._output.write(asked.after)
+            self._say(asked.after)
             found = asked.answer(line)
         if isinstance(found, Ask):
             self._answer = found
-            self._output.write(found.prompt)
+            self._say(found.prompt)
             return None
         return found
 
-    def _refuse_line(self, error: ChatError, tag: Any = None) -> None:
-        answer = self._dialect.error(error, tag)
+    def _say(self, data: bytes) -> None:
+        """Send `data` when its turn has come among the replies."""
         if self._slots:
-            slot = Slot(None)  # type: ignore[arg-type]
-            slot.answer = answer
+            slot = Slot(None)
+            slot.answer = data
             self._slots.append(slot)
         else:
-            self._output.write(answer)
+            self._output.write(data)
+
+    def _refuse_line(self, error: ChatError, tag: Any = None) -> None:
+        self._say(self._dialect.error(error, tag))
 
     def rawDataReceived(self, data: bytes) -> None:
         assert self._receiving is not None  # noqa: S101 - raw bytes come to an upload only
