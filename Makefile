@@ -1,6 +1,6 @@
 # Every target does its own set-up: a virtual environment in .venv, the dependencies, the package.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONFIG ?= etc/chatd.ini
@@ -30,7 +30,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(STAMP)
-	$(BIN)/python -m chatd.reference > docs/protocol.md
+	$(BIN)/python -m chatd.reference > docs/protocol.new
+	mv docs/protocol.new docs/protocol.md
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

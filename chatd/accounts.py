@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from chatd.errors import (
     BadToken,
     RegistrationClosed,
     ReservedName,
+    TooManyAttempts,
     UnknownRealm,
     UnknownUser,
     WeakPassword,
@@ -38,8 +40,10 @@ CACHED_ACCOUNTS = 50_000
 MAX_LISTED = (
     2000  # of people or groups in one reply: writing more would keep everybody else waiting
 )
-FREE_FAILURES_PER_ACCOUNT = 5
+FREE_FAILURES = 5
+FREE_FAILURES_PER_ACCOUNT = 20
 FREE_FAILURES_PER_ADDRESS = 50
+MAX_WAIT = 30.0  # seconds; whoever would have to wait longer is sent away
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -47,6 +51,7 @@ class Login(msgspec.Struct, frozen=True):
 
     account: Account
     token_hash: bytes
+    expires_at: int
     token: Secret | None = None
 
 
@@ -76,8 +81,11 @@ class Accounts:
         self._realm_key = key_of(config.realm)
         self._reserved = {SYSTEM, self._realm_key}
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
-        self._account_failures = FailureThrottle(FREE_FAILURES_PER_ACCOUNT)
-        self._address_failures = FailureThrottle(FREE_FAILURES_PER_ADDRESS)
+        # By account and address together; by account, so that many addresses gain little and its owner
+        # waits little; by address, so that many accounts gain little.
+        self._own_failures = FailureThrottle(FREE_FAILURES)
+        self._account_failures = FailureThrottle(FREE_FAILURES_PER_ACCOUNT, longest=2.0, queue=4.0)
+        self._address_failures = FailureThrottle(FREE_FAILURES_PER_ADDRESS, queue=30.0)
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC."""
@@ -125,20 +133,25 @@ class Accounts:
         if self._config.accounts.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
-        account = await self.add(name, password, display_name, country)
-        return await self._open_session(account)
+        account, hashed = await self._add(name, password, display_name, country)
+        return await self._open_session(account, hashed)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None
     ) -> Account:
-        """Make an account, whoever asks. Raises WeakPassword, UserExists."""
+        """Make an account, whoever asks, without a login. Raises WeakPassword, UserExists."""
+        return (await self._add(name, password, display_name, country))[0]
+
+    async def _add(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> tuple[Account, str]:
         self._check_password(password)
         hashed = await self._passwords.hash(password)
         account = await self._database.run(
             store.add_account, name, hashed, display_name or name, country or "", self.now()
         )
         self.remember(account)
-        return account
+        return account, hashed
 
     def _check_password(self, password: str) -> None:
         minimum = self._config.accounts.min_password
@@ -157,34 +170,49 @@ class Accounts:
             self.remember(account)
             hashed = await self._database.read(store.password_of, account.id)
         if not await self._check(key, password, hashed, source):
-            log.info("login of {account} from {source} failed", account=name, source=source)
+            # A name that nobody has may be a password that was typed into the wrong place.
+            shown = "an unknown user" if account is None else account.name
+            log.info("login of {account} from {source} failed", account=shown, source=source)
             raise UnknownUser(name=name) if account is None else WrongPassword(name=name)
         assert account is not None and hashed is not None  # noqa: S101, PT018 - or it had failed
+        login = await self._open_session(account, hashed)
         if self._passwords.is_outdated(hashed):
             renewed = await self._passwords.hash(password)
             await self._database.run(store.renew_password, account.id, hashed, renewed)
-        return await self._open_session(account)
+        return login
 
     async def _check(self, key: str, password: str, hashed: str | None, source: str) -> bool:
-        """Whether the password is right, slowly for who fails often."""
+        """Whether the password is right, slowly for who fails often. Raises TooManyAttempts."""
         now = self._clock.seconds()
-        wait = max(self._account_failures.wait(key, now), self._address_failures.wait(source, now))
-        self._account_failures.failed(key, now)
+        own = f"{key} {source}"
+        wait = max(
+            self._own_failures.wait(own, now),
+            self._account_failures.wait(key, now),
+            self._address_failures.wait(source, now),
+        )
+        if wait > MAX_WAIT:
+            raise TooManyAttempts(name=key, seconds=math.ceil(wait))
+        # Counted before it is looked at, so that trying in parallel gains nothing.
+        self._own_failures.failed(own, now)
         if wait > 0:
             await deferLater(self._clock, wait)
         good = await self._passwords.verify(password, hashed)
         if good:
+            self._own_failures.succeeded(own)
             self._account_failures.succeeded(key)
         else:
-            self._address_failures.failed(source, self._clock.seconds())
+            now = self._clock.seconds()
+            self._account_failures.failed(key, now)
+            self._address_failures.failed(source, now)
         return good
 
-    async def _open_session(self, account: Account) -> Login:
+    async def _open_session(self, account: Account, hashed: str) -> Login:
         token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-        login = Login(account, hash_token(token), Secret(token))
         now = self.now()
+        expires_at = now + self._lifetime
+        login = Login(account, hash_token(token), expires_at, Secret(token))
         await self._database.run(
-            store.add_session, login.token_hash, account.id, now, now + self._lifetime
+            store.add_session, login.token_hash, account, hashed, now, expires_at
         )
         return login
 
@@ -201,9 +229,15 @@ class Accounts:
             raise BadToken
         account, expires_at = found
         self.remember(account)
+        return Login(account, token_hash, await self.extend(token_hash, expires_at))
+
+    async def extend(self, token_hash: bytes, expires_at: int) -> int:
+        """Let a session that is used live on, once half its time is over; when it ends now (ms)."""
+        now = self.now()
         if expires_at - now < self._lifetime // 2:
-            await self._database.run(store.extend_session, token_hash, now + self._lifetime)
-        return Login(account, token_hash)
+            expires_at = now + self._lifetime
+            await self._database.run(store.extend_session, token_hash, expires_at)
+        return expires_at
 
     async def end_session(self, token_hash: bytes) -> None:
         await self._database.run(store.end_session, token_hash)
@@ -217,7 +251,7 @@ class Accounts:
         if not await self._check(account.key, old, hashed, source):
             raise WrongPassword(name=account.name)
         renewed = await self._passwords.hash(new)
-        await self._database.run(store.set_password, account.id, renewed, keep)
+        await self._database.run(store.set_password, account, hashed, renewed, keep)
 
     # Who there is
 

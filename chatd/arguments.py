@@ -5,12 +5,12 @@ from JSON. They raise a BadRequest that says what was expected; nothing is looke
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from chatd.errors import BadArgument, BadText, EmptyText
 from chatd.names import Address, Place, parse_address, parse_name, parse_room, printable
 
+MAX_PEOPLE = 100  # in one command: more would keep everybody else waiting
 MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
 MAX_NUMBER = 2**62
@@ -89,9 +89,15 @@ class AddressType(Type):
         return parse_address(text)
 
 
-@lru_cache(maxsize=4096)
-def _addresses(text: str) -> tuple[Address, ...]:
-    return tuple(parse_address(each) for each in text.split(","))
+def _addresses(name: str, text: str) -> tuple[Address, ...]:
+    return _people(name, text.split(","))
+
+
+def _people(name: str, words: list[str]) -> tuple[Address, ...]:
+    if len(words) > MAX_PEOPLE:
+        found = f"a list of {len(words)}"
+        raise BadArgument(argument=name, found=found, expected=f"{MAX_PEOPLE} people at most")
+    return tuple(map(parse_address, words))
 
 
 class AddressesType(Type):
@@ -102,15 +108,15 @@ class AddressesType(Type):
     json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> tuple[Address, ...]:
-        return _addresses(text)
+        return _addresses(name, text)
 
     def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
         if isinstance(value, str):
-            return _addresses(value)
+            return _addresses(name, value)
         if not isinstance(value, list) or not value:
             expected = "a list of addresses, or one"
             raise BadArgument(argument=name, found=_kind(value), expected=expected)
-        return tuple(parse_address(self.string(name, each)) for each in value)
+        return _people(name, [self.string(name, each) for each in value])
 
 
 class WordsType(AddressesType):
@@ -124,7 +130,7 @@ class WordsType(AddressesType):
         words = text.split()
         if not words:
             raise BadArgument(argument=name, found="empty", expected=self.about)
-        return tuple(map(parse_address, words))
+        return _people(name, words)
 
 
 class GroupOrPeopleType(Type):
@@ -135,7 +141,7 @@ class GroupOrPeopleType(Type):
     json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> str | tuple[Address, ...]:
-        return _addresses(text) if "," in text else parse_name(text)
+        return _addresses(name, text) if "," in text else parse_name(text)
 
     def from_json(self, name: str, value: Any) -> str | tuple[Address, ...]:
         if isinstance(value, str) and name == "group":
@@ -199,7 +205,7 @@ class DisplayNameType(Type):
 
 class SecretType(Type):
     shape = "secret"
-    about = "text without spaces that is never shown"
+    about = "text that is never shown; in a line, without spaces"
 
     def from_text(self, name: str, text: str) -> Secret:
         if not text or len(text) > MAX_SECRET or _CONTROL.search(text):

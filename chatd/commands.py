@@ -261,11 +261,19 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     def from_words(self, rest: str) -> Command:
         """The command that `rest`, the line after the verb, asks for. Raises BadRequest."""
         args = [arg for arg in self.args if not arg.named]
-        greedy = bool(args) and args[-1].type.greedy
-        if not greedy:
-            rest = rest.rstrip(" ")
-        words = rest.split(" ", len(args) - 1 if greedy else -1) if rest else []
-        if len(words) > len(args):
+        words = []
+        for arg in args:
+            if not arg.type.greedy:
+                rest = rest.lstrip(" ")
+            if not rest:
+                break
+            word, space, rest = (rest, "", "") if arg.type.greedy else rest.partition(" ")
+            words.append(word)
+        else:
+            space = ""
+        if space and args[len(words)].type.greedy:
+            words.append("")  # there is a place for it, and nothing in it
+        if rest.strip(" "):
             raise self.wrong("Too many arguments" if args else f"{self.verb} takes no argument")
         values = {
             arg.name: arg.type.from_text(arg.name, word)
@@ -337,7 +345,7 @@ TABLE: tuple[Row, ...] = (
         (Arg("username", types.NAME), Arg("password", types.SECRET)),
         aliases=("login", "auth_login"),
         login=False,
-        errors=(errors.UnknownUser, errors.WrongPassword),
+        errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts),
     ),
     Row(
         "resume",
@@ -358,7 +366,7 @@ TABLE: tuple[Row, ...] = (
         ChangePassword,
         "change one's password; one's other sessions end",
         (Arg("old", types.SECRET), Arg("new", types.SECRET)),
-        errors=(errors.WrongPassword, errors.WeakPassword),
+        errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts),
     ),
     Row("whoami", WhoAmI, "who one is"),
     Row("info", Info, "who is active"),
@@ -446,7 +454,7 @@ TABLE: tuple[Row, ...] = (
         Invite,
         "make people members of a group; for its admins",
         (GROUP_NAME, Arg("users", types.WORDS, also=("user", "to"))),
-        errors=(*_RULED, errors.UnknownUser),
+        errors=(*_RULED, *_PEOPLE),
     ),
     Row(
         "kick",

@@ -20,6 +20,8 @@ DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
 }
+MAX_ARGON2_MEMORY = 4 << 20  # KiB
+SYSTEM_STATE = Path("/var/lib/chatd")
 SYSTEM_CONFIG = Path("/etc/chatd.ini")
 LOCAL_CONFIG = Path("etc/chatd.ini")
 
@@ -152,9 +154,9 @@ def _one_of(*values: str) -> Callable[[str], str]:
 def _argon2(text: str) -> Argon2:
     parts = [part.strip() for part in text.split(",")]
     try:
-        memory, passes, lanes = parse_size(parts[0]) >> 10, int(parts[1]), int(parts[2])
-        # RFC 9106, 3.1: at least 8 KiB of memory a lane.
-        if len(parts) != 3 or min(passes, lanes) < 1 or memory < 8 * lanes:
+        memory, passes, lanes = parse_size(parts[0]) >> 10, _count(1)(parts[1]), _count(1)(parts[2])
+        # RFC 9106, 3.1: at least 8 KiB of memory a lane; and no more than a machine has.
+        if len(parts) != 3 or memory < 8 * lanes or memory > MAX_ARGON2_MEMORY or lanes > 255:
             raise ValueError
     except (ValueError, IndexError):
         raise ValueError("memory,passes,lanes, such as 19M,2,1 (at least 8K a lane)") from None
@@ -279,6 +281,11 @@ def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dic
     return values
 
 
+def _default_state(path: Path) -> Path:
+    """../var; but what is in /etc does not have /var itself for its own."""
+    return SYSTEM_STATE if path.resolve() == SYSTEM_CONFIG else path.resolve().parent / "../var"
+
+
 def _resolve(folder: Path, section: str, value: Any) -> Any:
     """A path is relative to the file it stands in, also one within an endpoint string."""
     if isinstance(value, Path):
@@ -312,7 +319,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         )
     return Config(
         realm=realm.get("name", Config().realm),
-        state=realm.get("state", (path.parent / ".." / "var").resolve()).resolve(),
+        state=realm.get("state", _default_state(path)).resolve(),
         listen=values.get("listen", Config().listen),
         database_url=values.get("database", {}).get("url", ""),
         accounts=Accounts(**values.get("accounts", {})),

@@ -5,6 +5,7 @@ Codes are part of the protocol: dialects look their own texts up by them, and pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -50,7 +51,7 @@ class Usage(BadRequest):
 
 class BadArgument(BadRequest):
     code = "bad-argument"
-    sentence = "{argument} can't be {found}: {expected}"
+    sentence = "{argument} can't be {found}; expected {expected}"
 
 
 class BadName(BadRequest):
@@ -96,6 +97,11 @@ class UserExists(ChatError):
 class WrongPassword(ChatError):
     code = "wrong-password"
     sentence = "That is not the password of {name}; try again"
+
+
+class TooManyAttempts(ChatError):
+    code = "too-many-attempts"
+    sentence = "There were too many failed logins to {name} from here; try again in {seconds} s"
 
 
 class PasswordMismatch(ChatError):
@@ -218,6 +224,17 @@ class ShuttingDown(ChatError):
 class InternalError(ChatError):
     code = "internal"
     sentence = "internal error {reference}; tell the operator this reference, it is in the log"
+
+
+def none_known(errors: Sequence[ChatError]) -> ChatError:
+    """One error for a list of people of whom none is known."""
+    if len(errors) == 1:
+        return errors[0]
+    if all(isinstance(error, UnknownRealm) for error in errors):
+        realms = dict.fromkeys(str(error.details["realm"]) for error in errors)
+        return UnknownRealm(realm=", ".join(realms))
+    names = [error.details.get("name") or error.details["realm"] for error in errors]
+    return UnknownUser(name=", ".join(map(str, names)))
 
 
 def every_error() -> list[type[ChatError]]:

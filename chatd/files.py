@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 from twisted.logger import Logger
 
 from chatd.accounts import Accounts
 from chatd.config import Limits
 from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
-from chatd.groups import new_code
+from chatd.groups import with_new_code
 from chatd.messages import Messages, Sent, Target
-from chatd.model import Account, Attachment, FileInfo
+from chatd.model import Account, Attachment, FileInfo, Receipt
 from chatd.names import Address, printable
 from chatd.presence import IListener
 from chatd.store import files as store
@@ -23,7 +22,6 @@ from chatd.store.database import Database
 from chatd.uploads import Incoming, Outgoing, StoredFile, Uploads, safe_name
 
 MAX_LISTED = 1000
-CODE_TRIES = 10
 
 log = Logger()
 
@@ -99,10 +97,9 @@ class Files:
     ) -> tuple[Attachment, Sent]:
         """The bytes are on disk: now the messages that carry them."""
         now = self._accounts.now()
-        for _ in range(CODE_TRIES):
-            code = new_code(self._random_bytes)
 
-            def add_file(connection: Connection, code: str = code) -> Attachment:
+        async def send(code: str) -> tuple[Attachment, tuple[Receipt, ...]]:
+            def add_file(connection: Connection) -> Attachment:
                 return store.add_attachment(
                     connection,
                     sender.id,
@@ -113,18 +110,17 @@ class Files:
                     arrived.mime,
                     arrived.stored,
                     now,
+                    self._limits.account_files,
                 )
 
-            try:
-                file, receipts = await self._messages.send_file(sender, targets, add_file, origin)
-                return file, Sent(receipts)
-            except IntegrityError:
-                continue  # the code is taken
-            except Exception:
-                await self._uploads.remove(arrived.stored)
-                raise
-        await self._uploads.remove(arrived.stored)
-        raise StorageFailed
+            return await self._messages.send_file(sender, targets, add_file, origin)
+
+        try:
+            file, receipts = await with_new_code(self._random_bytes, send)
+        except Exception:
+            await self._uploads.remove(arrived.stored)
+            raise
+        return file, Sent(receipts)
 
     async def fetch(self, account: Account, name: str) -> Download:
         """Open the file of that code or name that the account may fetch. Raises UnknownFile."""

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from chatd.accounts import MAX_LISTED, Accounts
 from chatd.cache import Cache
 from chatd.errors import (
     AlreadyMember,
+    ChatError,
     NotAdmin,
     NotMember,
     NotTheirGroup,
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
+    none_known,
 )
 from chatd.model import Account, Group, GroupInfo, Member
 from chatd.names import Address, key_of
 from chatd.presence import Presence
 from chatd.store import conversations as store
-from chatd.store.database import Database
+from chatd.store.database import CodeTaken, Database
 
 CACHED_GROUPS = 10_000
 CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that are taken for one another
 CODE_LENGTH = 6
+CODE_TRIES = 10
+
+T = TypeVar("T")
 
 
 class Roster(msgspec.Struct, frozen=True):
@@ -40,6 +45,18 @@ class Roster(msgspec.Struct, frozen=True):
 def new_code(random_bytes: Callable[[int], bytes]) -> str:
     """Six characters at random, for a group or a file."""
     return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
+
+
+async def with_new_code(
+    random_bytes: Callable[[int], bytes], use: Callable[[str], Awaitable[T]]
+) -> T:
+    """What `use` makes of a new code; it raises CodeTaken if chance has given one that exists."""
+    for _ in range(CODE_TRIES):
+        try:
+            return await use(new_code(random_bytes))
+        except CodeTaken:
+            continue
+    raise CodeTaken
 
 
 class Groups:
@@ -101,14 +118,12 @@ class Groups:
     async def create(self, account: Account, name: str) -> Group:
         """Raises GroupExists, ReservedName."""
         self._accounts.check_name(name)
-        while True:
-            try:
-                code = new_code(self._random_bytes)
-                return await self._database.run(
-                    store.add_group, name, code, account.id, self._accounts.now()
-                )
-            except IntegrityError:
-                continue  # the code is taken
+        return await with_new_code(
+            self._random_bytes,
+            lambda code: self._database.run(
+                store.add_group, name, code, account.id, self._accounts.now()
+            ),
+        )
 
     async def join(self, account: Account, name: str) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
@@ -133,10 +148,12 @@ class Groups:
     ) -> tuple[Group, list[str], list[str], list[str]]:
         """Make `users` members: the group, and who joined, who was in it already, who is unknown.
 
-        Raises UnknownGroup, NotMember, NotAdmin; UnknownUser if none is known.
+        Raises UnknownGroup, NotMember, NotAdmin; UnknownUser or UnknownRealm if none is known.
         """
         roster = await self._find_ruled(account, name)
-        joined, present, unknown = [], [], []
+        joined: list[str] = []
+        present: list[str] = []
+        unknown: dict[str, ChatError] = {}
         for address in users:
             try:
                 user = await self._accounts.find(self._accounts.local(address).name)
@@ -146,11 +163,11 @@ class Groups:
                 joined.append(user.name)
             except AlreadyMember:
                 present.append(str(address))
-            except (UnknownUser, UnknownRealm):
-                unknown.append(str(address))
+            except (UnknownUser, UnknownRealm) as error:
+                unknown[str(address)] = error
         if not joined and not present:
-            raise UnknownUser(name=", ".join(unknown))
-        return roster.group, joined, present, unknown
+            raise none_known(list(unknown.values()))
+        return roster.group, joined, present, list(unknown)
 
     async def kick(self, account: Account, name: str, user: Address) -> Group:
         """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""

@@ -25,6 +25,7 @@ from chatd.errors import (
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
+    none_known,
 )
 from chatd.groups import Groups, Roster
 from chatd.model import Account, Attachment, Message, Receipt, UnreadCount
@@ -155,18 +156,21 @@ class Messages:
         Raises UnknownUser or UnknownRealm if none of them is known.
         """
         names: dict[str, str] = {}
-        errors: dict[str, ChatError] = {}
+        elsewhere: dict[str, ChatError] = {}
         for address in to:
             try:
                 name = self._accounts.local(address).name
-                names[key_of(name)] = name
             except UnknownRealm as error:
-                errors[str(address)] = error
-        found = await self._database.run(_open_all, sender, list(names), self._accounts.now())
+                name = str(address)
+                elsewhere[key_of(name)] = error
+            names[key_of(name)] = name
+        keys = [key for key in names if key not in elsewhere]
+        found = await self._database.run(_open_all, sender, keys, self._accounts.now())
         targets = []
+        errors: dict[str, ChatError] = {}
         for key, name in names.items():
             if key not in found:
-                errors[name] = UnknownUser(name=name)
+                errors[name] = elsewhere.get(key) or UnknownUser(name=name)
                 continue
             account, conversation = found[key]
             self._accounts.remember(account)
@@ -174,7 +178,7 @@ class Messages:
             self._direct[sender.id, key] = target
             targets.append(target)
         if not targets:
-            raise errors.popitem()[1] if len(errors) == 1 else UnknownUser(name=", ".join(errors))
+            raise none_known(list(errors.values()))
         return targets, tuple(errors)
 
     async def group(self, sender: Account, name: str) -> Target:
@@ -203,7 +207,8 @@ class Messages:
         """An attachment to each of `targets`, the note of the file and its messages in one transaction."""
         now = self._accounts.now()
         new = [NewMessage(each.conversation, sender.id, sender.name, now) for each in targets]
-        file, stored = await self._database.run(self._store_with_file, add_file, new)
+        names = [target.group or target.to or "" for target in targets]
+        file, stored = await self._database.run(self._store_with_file, add_file, new, names)
         return file, tuple(
             self._arrived(where, each, target, file, origin)
             for where, each, target in zip(stored, new, targets, strict=True)
@@ -214,7 +219,12 @@ class Messages:
         connection: Connection,
         add_file: Callable[[Connection], Attachment],
         new: Sequence[NewMessage],
+        names: Sequence[str],
     ) -> tuple[Attachment, list[tuple[int, int]]]:
+        for each, name in zip(new, names, strict=True):
+            # Much may have happened while the bytes were on their way.
+            if not conversation_store.takes_part(connection, each.sender_id, each.conversation):
+                raise NotMember(group=name)
         file = add_file(connection)
         items = [msgspec.structs.replace(each, attachment_id=file.id) for each in new]
         return file, self._writer.store(connection, items)
@@ -233,7 +243,8 @@ class Messages:
         if target.group is not None:
             # Who joined while the message was on its way to the disk has it unread, too.
             roster = self._groups.cached(target.group)
-            audience = audience if roster is None else roster.members
+            if roster is not None and roster.group.id == target.conversation:
+                audience = roster.members
         elif len(audience) == 1:
             origin = None  # who writes to oneself wants to see it arrive
         self._quiet.difference_update(audience)

@@ -39,6 +39,7 @@ class Session:
         rate = service.config.limits.commands_per_second
         self.account: Account = login.account
         self.token_hash = login.token_hash
+        self.expires_at = login.expires_at
         self.number = number
         self.bucket = TokenBucket(rate, rate * BURST_SECONDS)
         self.clients: list[Client] = []
@@ -159,6 +160,14 @@ class Client:
                 session.given.clear()
                 session.given_by = None
         self.detach()
+
+    async def stay(self) -> None:
+        """The connection is in use: so is its session, and it lives on."""
+        session = self.session
+        if session is not None:
+            session.expires_at = await self.service.accounts.extend(
+                session.token_hash, session.expires_at
+            )
 
     @property
     def account(self) -> Account:

@@ -41,8 +41,7 @@ DEMO_FOLDER = Path("var/demo")
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
 
 DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
-HINTS = {"plain": "telnet {host} {port}", "json": "nc -C {host} {port}"}
-TLS_HINTS = dict.fromkeys(HINTS, "openssl s_client -quiet -crlf -connect {host}:{port}")
+TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
 
 log = Logger()
 
@@ -211,8 +210,8 @@ class ChatDaemon(Service):
             address: Any = self.ports[door].getHost()
             where = getattr(address, "host", "localhost")
             host = "localhost" if where in ("127.0.0.1", "0.0.0.0", "::", "::1") else where  # noqa: S104
-            hints = TLS_HINTS if endpoint.startswith("ssl:") else HINTS
-            hint = hints[door].format(host=host, port=getattr(address, "port", address))
+            form = TLS_HINT if endpoint.startswith("ssl:") else dialects[door].hint
+            hint = form.format(host=host, port=getattr(address, "port", address))
             log.info("{door}: {hint}", door=door, hint=hint)
 
     def _listen(self, door: str, endpoint: str, factory: ChatLineFactory) -> IListeningPort:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class TokenBucket:
     """Lets `rate` things a second pass, and bursts of `burst`; a rate of 0 is no limit."""
@@ -30,7 +32,8 @@ class FailureThrottle:
     """Makes whoever keeps failing wait before the next try, twice as long each time.
 
     The first `free` failures of a key cost nothing. A key's failures are forgotten after `memory`
-    seconds without one; at most `capacity` keys are remembered.
+    seconds without one; at most `capacity` keys are remembered. Nobody has to wait longer than `queue`
+    seconds.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class FailureThrottle:
         longest: float = 8.0,
         memory: float = 600.0,
         capacity: int = 100_000,
+        queue: float = math.inf,
     ) -> None:
         self._free = free
         self._first = first
         self._longest = longest
         self._memory = memory
         self._capacity = capacity
+        self._queue = queue
         # key -> (failures, when the next attempt may begin)
         self._failures: dict[str, tuple[int, float]] = {}
 
@@ -62,7 +67,10 @@ class FailureThrottle:
         pause = min(self._longest, self._first * 2.0 ** min(over, 16)) if over >= 0 else 0.0
         if len(self._failures) >= self._capacity:
             del self._failures[next(iter(self._failures))]
-        self._failures[key] = (failures + 1, max(now, free_at) + pause)
+        self._failures[key] = (
+            failures + 1,
+            min(max(now, free_at) + pause, now + self._queue),
+        )
 
     def succeeded(self, key: str) -> None:
         """Forget the key's failures."""

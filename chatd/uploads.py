@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,17 +93,23 @@ class Uploads:
         self._pool.stop()
 
     def clean(self, known: Collection[str]) -> int:
-        """Remove what no attachment owns: broken uploads, and files whose message never was committed.
+        """Remove broken uploads, and set aside in `unclaimed/` whatever no attachment owns.
 
-        Returns how many files were removed. For the start only: it must not meet a running upload.
+        That is what a crash between a file and its message leaves; but it may also be that an older
+        database was put back, so nothing that arrived whole is thrown away here. Returns how many files
+        were set aside. For the start only: it must not meet a running upload.
         """
-        leftovers = [
-            *self._incoming.iterdir(),
-            *(path for path in self._folder.iterdir() if path.is_file() and path.name not in known),
-        ]
-        for path in leftovers:
+        for path in self._incoming.iterdir():
             path.unlink()
-        return len(leftovers)
+        unclaimed = [
+            path for path in self._folder.iterdir() if path.is_file() and path.name not in known
+        ]
+        aside = self._folder / "unclaimed"
+        if unclaimed:
+            aside.mkdir(mode=0o700, exist_ok=True)
+        for path in unclaimed:
+            path.replace(aside / path.name)
+        return len(unclaimed)
 
     def receive(self, name: str, size: int, drained: Callable[[], None]) -> Incoming:
         """Make ready for `size` bytes of a file with this (safe) name."""
@@ -128,8 +135,9 @@ class Uploads:
 
     def keep(self, temporary: Path, name: str) -> str:
         """Give a finished file its lasting name; both the name and the bytes are on disk afterwards."""
-        while True:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        now = self._reactor.seconds()
+        for later in count():
+            stamp = datetime.fromtimestamp(now + later * 1e-6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
             target = self._folder / f"{stamp}-{name}"
             try:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -143,6 +151,7 @@ class Uploads:
                     target.unlink()
                 raise
             return target.name
+        raise AssertionError("there is always a later moment")
 
     def _sync_folder(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)

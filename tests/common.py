@@ -156,12 +156,12 @@ class Wire:
         self.transport.clear()
         return data
 
-    async def until(self, end: bytes | Callable[[bytes], bool], timeout: float = 10.0) -> bytes:
+    async def until(self, end: bytes | Callable[[bytes], bool], patience: float = 10.0) -> bytes:
         """Wait until what was written ends with `end` (or fulfils it), and take it."""
         done = end if callable(end) else lambda data: data.endswith(end)
         waited = 0.0
         while not done(self.transport.value()):
-            if waited > timeout:
+            if waited > patience:
                 raise AssertionError(f"waited in vain; there is {self.transport.value()!r}")
             waited += 0.002
             await sleep(0.002)
@@ -208,10 +208,8 @@ class FakeTransport(StringTransport):
         self.aborted = False
 
     def arrive(self, data: bytes) -> None:
-        if self.producerState == "producing":
-            self.protocol.dataReceived(data)
-        else:
-            self.waiting += data
+        self.waiting += data
+        self._go_on()
 
     def resumeProducing(self) -> None:
         super().resumeProducing()

@@ -52,7 +52,6 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.PLACE, "a", Place(A, "a")),
     (types.PLACE, "b@realm1", Place(B)),
     (types.TEXT, "  halo,\tselamat malam ", "  halo,\tselamat malam "),
-    (types.TEXT, "\u00a0", "\u00a0"),
     (types.DISPLAY_NAME, "Lionel_Messi", "Lionel Messi"),
     (types.DISPLAY_NAME, "é" * 128, "é" * 128),
     (types.SECRET, "p@ss,word", "p@ss,word"),
@@ -81,6 +80,8 @@ NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.GROUP, "", BadName),
     (types.PLACE, "a@", BadName),
     (types.TEXT, "", EmptyText),
+    (types.TEXT, " \t", EmptyText),
+    (types.TEXT, "\u00a0", EmptyText),
     (types.TEXT, "a\x1b[2J", BadText),
     (types.TEXT, "a\nb", BadText),
     (types.TEXT, "a\x85", BadText),
@@ -114,7 +115,8 @@ FROM_JSON: tuple[tuple[Type, str, Any, Any], ...] = (
     (types.GROUP_OR_PEOPLE, "group", "a,b@realm1", (A, B)),
     (types.GROUP_OR_PEOPLE, "users", ["a", "b@realm1"], (A, B)),
     (types.GROUP_OR_PEOPLE, "to", "a", (A,)),
-    (types.PLACE, "place", "a", Place(A)),
+    (types.PLACE, "place", "a", Place(A, "a")),
+    (types.PLACE, "to", "a", Place(A)),
     (types.PLACE, "user", "b@realm1", Place(B)),
     (types.PLACE, "group", "g", Place(group="g")),
     (types.DISPLAY_NAME, "name", "Lionel_Messi", "Lionel_Messi"),
@@ -207,7 +209,7 @@ class Reading(SynchronousTestCase):
     def test_wrong_number_is_explained(self) -> None:
         with self.assertRaises(BadArgument) as caught:
             types.COUNT.from_text("n", "0")
-        self.assertEqual(str(caught.exception), "n can't be 0: a whole number, 1 or more")
+        self.assertEqual(str(caught.exception), "n can't be 0; expected a whole number, 1 or more")
 
     @given(any_type, any_text)
     def test_any_text(self, kind: Type, text: str) -> None:
@@ -234,7 +236,7 @@ class Texts(SynchronousTestCase):
 
     @given(st.text())
     def test_control_characters_are_refused(self, text: str) -> None:
-        """A text that passes is what was given, without control characters but tabs."""
+        """A text that passes is what was given: it says something, and has no control characters but tabs."""
         try:
             passed = check_text(text)
         except BadText as error:
@@ -242,9 +244,10 @@ class Texts(SynchronousTestCase):
             assert isinstance(position, int)
             self.assertEqual(unicodedata.category(text[position - 1]), "Cc")
         except EmptyText:
-            self.assertEqual(text, "")
+            self.assertFalse(text.strip(), repr(text))
         else:
             self.assertEqual(passed, text)
+            self.assertTrue(text.strip())
             self.assertNotIn("Cc", {unicodedata.category(c) for c in text if c != "\t"})
 
 

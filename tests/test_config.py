@@ -91,9 +91,9 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
     (
         "listen",
         "pychat",
-        "ssl:8000:privateKey=k",
+        "ssl:8000:privateKey=/k",
         lambda c: c.listen,
-        {"pychat": "ssl:8000:privateKey=k"},
+        {"pychat": "ssl:8000:privateKey=/k"},
     ),
     ("database", "url", "sqlite:////x/y.db", lambda c: c.database_url, "sqlite:////x/y.db"),
     ("accounts", "registration", "closed", lambda c: c.accounts.registration, "closed"),
@@ -275,6 +275,17 @@ class Values(ConfigTestCase):
         self.assertEqual(config.peers.ca_file, path.parent.resolve() / "ca.pem")
         self.assertEqual(config.peers.certificate, Path("/abs/c.pem"))
 
+    def test_paths_in_endpoints_are_relative_to_the_file(self) -> None:
+        """Also those of a door's key and certificate; what else stands in an endpoint is left alone."""
+        path = self.write(
+            "[listen]\njson = ssl:1:privateKey=k.pem:certKey=/c.pem:extraCertChain=x/y.pem:interface=::1\n"
+        )
+        here = path.parent.resolve()
+        self.assertEqual(
+            load_config(path).listen["json"],
+            f"ssl:1:privateKey={here}/k.pem:certKey=/c.pem:extraCertChain={here}/x/y.pem:interface=::1",
+        )
+
     def test_state_by_default(self) -> None:
         path = self.write("")
         self.assertEqual(load_config(path).state, path.parent.parent.resolve() / "var")
@@ -302,7 +313,9 @@ class Files(ConfigTestCase):
     def test_missing(self) -> None:
         with self.assertRaises(ConfigError) as caught:
             load_config(Path("nowhere/chatd.ini"))
-        self.assertIn("nowhere/chatd.ini can't be read: No such file", str(caught.exception))
+        self.assertIn(
+            "nowhere/chatd.ini can't be read; expected No such file", str(caught.exception)
+        )
 
     def test_folder(self) -> None:
         with self.assertRaises(ConfigError) as caught:

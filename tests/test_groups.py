@@ -314,9 +314,12 @@ class Ruling(GroupsTestCase):
         self.assertIs(outcome_of(done), UnknownUser)
 
     def test_invite_from_elsewhere(self) -> None:
-        """An address of another realm is refused, and those before it have been invited or not at all."""
-        done = self.groups.invite(self.ana, "bagan", [Address("citra", "realm2")])
-        self.assertIs(outcome_of(done), UnknownRealm)
+        """Whom this realm does not know, since another one would, is named; the others join."""
+        elsewhere = Address("citra", "realm2")
+        done = self.groups.invite(self.ana, "bagan", [elsewhere, Address("dewi")])
+        _, joined, _, unknown = result_of(done)
+        self.assertEqual((joined, unknown), (["dewi"], ["citra@realm2"]))
+        self.assertIs(outcome_of(self.groups.invite(self.ana, "bagan", [elsewhere])), UnknownUser)
 
     def test_kick(self) -> None:
         result_of(self.groups.kick(self.ana, "bagan", Address("BUDI")))

@@ -48,6 +48,7 @@ class Dialect:
     """
 
     name: str
+    hint: str = "nc -C {host} {port}"  # what a person types to come in
     inline: bool = False
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from chatd.arguments import Secret
 from chatd.commands import BY_VERB
 from chatd.errors import BadEncoding, BadSyntax, ChatError, UnknownCommand
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
@@ -30,7 +31,6 @@ from chatd.model import (
 from chatd.names import printable
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder(enc_hook=str).encode  # a Secret is a str that msgspec does not know
 END = b"\r\n"
 
 
@@ -46,9 +46,7 @@ class JsonDialect(Dialect):
             raise Unreadable(BadSyntax(reason=f"{error}; send one JSON object a line")) from None
         if type(request) is not dict:
             raise Unreadable(BadSyntax(reason="send one JSON object a line"))
-        tag = request.pop("id", None)
-        if isinstance(tag, dict | list) and not _can_be_written(tag):
-            raise Unreadable(BadSyntax(reason="its id is nested too deeply; take a simpler one"))
+        tag = _as_written(request.pop("id", None))
         verb = request.pop("command", None)
         if not isinstance(verb, str):
             raise Unreadable(BadSyntax(reason='"command" has to name a command'), tag)
@@ -86,12 +84,25 @@ class JsonDialect(Dialect):
         return _encode(_EVENTS[type(event)](event)) + END
 
 
-def _can_be_written(value: Any) -> bool:
+def _write_secret(value: Any) -> str:
+    """A Secret is a str that msgspec does not know; anything else that it does not know is a mistake."""
+    if isinstance(value, Secret):
+        return str(value)
+    raise TypeError(f"json has no words for {type(value).__name__}")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_write_secret).encode
+
+
+def _as_written(tag: Any) -> Any:
+    """An id as it will be sent back. Raises Unreadable: what can be read may be too deep to write."""
+    if type(tag) not in (dict, list):
+        return tag
     try:
-        _encode(value)
+        return msgspec.Raw(_encode(tag))
     except RecursionError:
-        return False
-    return True
+        reason = "its id is nested too deeply; take a simpler one"
+        raise Unreadable(BadSyntax(reason=reason)) from None
 
 
 def _same(item: Any) -> Any:

@@ -42,12 +42,13 @@ PROMPTS = {Auth: (b"Password: ",), Register: (b"Password: ", b"Password again: "
 
 class PlainDialect(Dialect):
     name = "plain"
+    hint = "telnet {host} {port}"
 
     def greeting(self, realm: str, version: str) -> bytes:
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()
 
     def read(self, line: bytes) -> Request | Ask:
-        verb, _, rest = decode(line).partition(" ")
+        verb, _, rest = decode(line).lstrip(" ").partition(" ")
         row = BY_VERB.get(verb) or BY_VERB.get(verb.lower())
         if row is None:
             raise Unreadable(UnknownCommand(verb=printable(verb)))
@@ -94,7 +95,10 @@ def _ask_password(row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[
             return _ask_password(row, name, prompts[1:], typed)
         if len(set(typed)) > 1:
             raise Unreadable(PasswordMismatch())
-        return _request(row, f"{name} {typed[0]}")
+        try:
+            return Request(row, row.from_names({"username": name, "password": typed[0]}))
+        except ChatError as error:
+            raise Unreadable(error) from None
 
     return Ask(HIDE + prompts[0], SHOW + b"\r\n", answer)
 

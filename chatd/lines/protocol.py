@@ -176,6 +176,8 @@ class ChatLineProtocol(LineReceiver):
         if stuck or self._output.is_stalled():
             self._cut_off()
             return
+        staying = Deferred.fromCoroutine(self.client.stay())
+        staying.addErrback(lambda failure: log.failure("a session was not extended", failure))
         limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
         left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self._slots:
@@ -364,7 +366,7 @@ class ChatLineProtocol(LineReceiver):
     def _receive(self, slot: Slot, receive: Receive) -> None:
         if self._holds & Hold.CLOSING:
             receive.upload.abort()
-            self._slots.clear()
+            self._answered(slot, self._dialect.error(ShuttingDown(), slot.request.tag))
             return
         self._output.write(self._dialect.ready(slot.request))
         if receive.upload.missing == 0:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chatd.errors import ContactExists, UnknownContact, UserExists
+from chatd.errors import ContactExists, UnknownContact, UserExists, WrongPassword
 from chatd.model import Account
 from chatd.names import Address, key_of
 from chatd.store.schema import accounts, contacts, sessions
@@ -77,13 +77,18 @@ def password_of(connection: Connection, account_id: int) -> str:
     return hashed
 
 
-def set_password(connection: Connection, account_id: int, password: str, keep: bytes) -> None:
-    """Store a new hash, and end all the account's sessions but the one whose token hashes to `keep`."""
-    connection.execute(
-        update(accounts).where(accounts.c.id == account_id).values(password=password)
+def set_password(connection: Connection, account: Account, old: str, new: str, keep: bytes) -> None:
+    """Store a new hash in the old one's place, and end all the account's sessions but the one whose token
+    hashes to `keep`. Raises WrongPassword if the old one is not the account's any more."""
+    changed = connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account.id, accounts.c.password == old)
+        .values(password=new)
     )
+    if changed.rowcount == 0:
+        raise WrongPassword(name=account.name)
     connection.execute(
-        delete(sessions).where(sessions.c.account_id == account_id, sessions.c.token_hash != keep)
+        delete(sessions).where(sessions.c.account_id == account.id, sessions.c.token_hash != keep)
     )
 
 
@@ -97,13 +102,23 @@ def renew_password(connection: Connection, account_id: int, old: str, new: str) 
 
 
 def add_session(
-    connection: Connection, token_hash: bytes, account_id: int, now: int, expires_at: int
+    connection: Connection,
+    token_hash: bytes,
+    account: Account,
+    password: str,
+    now: int,
+    expires_at: int,
 ) -> None:
-    """Keep a new session, and sweep those that have expired."""
+    """Keep a new session, and sweep those that have expired.
+
+    Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
+    """
+    if password_of(connection, account.id) != password:
+        raise WrongPassword(name=account.name)
     connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
     connection.execute(
         insert(sessions).values(
-            token_hash=token_hash, account_id=account_id, created_at=now, expires_at=expires_at
+            token_hash=token_hash, account_id=account.id, created_at=now, expires_at=expires_at
         )
     )
 

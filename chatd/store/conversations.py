@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from chatd.errors import AlreadyMember, GroupExists, UnknownConversation, UnknownGroup
 from chatd.model import Account, Group, GroupInfo
 from chatd.names import key_of
+from chatd.store.database import CodeTaken
 from chatd.store.schema import accounts, conversations, groups, messages, participants
 
 _GROUP = (
@@ -30,6 +31,17 @@ def last_seq(connection: Connection, conversation: int) -> int:
         )
     ).scalar_one()
     return newest
+
+
+def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:
+    """Whether the conversation is one of the account's."""
+    found = connection.scalar(
+        select(participants.c.account_id).where(
+            participants.c.account_id == account_id,
+            participants.c.conversation_id == conversation,
+        )
+    )
+    return found is not None
 
 
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
@@ -73,13 +85,15 @@ def _add_conversation(connection: Connection, kind: str, now: int) -> int:
 
 
 def add_group(connection: Connection, name: str, code: str, creator: int, now: int) -> Group:
-    """Make a group with its creator as admin. Raises GroupExists.
+    """Make a group with its creator as admin. Raises GroupExists, CodeTaken.
 
-    A code that is taken by chance ends in IntegrityError: try again with another.
+    Nobody can take another group's code for a name, and so receive those who join by it.
     """
     key = key_of(name)
-    if find_group(connection, key) is not None:
+    if find_group(connection, key) or find_group_by_code(connection, key):
         raise GroupExists(name=name)
+    if find_group(connection, code) or find_group_by_code(connection, code):
+        raise CodeTaken
     conversation = _add_conversation(connection, "group", now)
     connection.execute(
         insert(groups).values(conversation_id=conversation, name=name, key=key, code=code)
@@ -227,12 +241,6 @@ def move_marks(connection: Connection, account_id: int, marks: Mapping[int, int]
 
 def mark_read(connection: Connection, account_id: int, conversation: int, seq: int) -> None:
     """Move one mark forward, at most to the newest message. Raises UnknownConversation."""
-    mine = connection.scalar(
-        select(participants.c.read_seq).where(
-            participants.c.account_id == account_id,
-            participants.c.conversation_id == conversation,
-        )
-    )
-    if mine is None:
+    if not takes_part(connection, account_id, conversation):
         raise UnknownConversation(name=conversation)
     move_marks(connection, account_id, {conversation: min(seq, last_seq(connection, conversation))})

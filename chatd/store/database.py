@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -35,6 +35,14 @@ READERS = 4
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
+
+
+class CodeTaken(Exception):
+    """A code that was made by chance stands for something else already: try again with another."""
+
+
+class JobFailed(Exception):
+    """A job raised something in a transaction that was not committed."""
 
 
 class Job(msgspec.Struct):
@@ -113,24 +121,40 @@ class Writer:
         in a savepoint: that costs twice, but savepoints would cost every transaction a third.
         """
         try:
-            with self._connection.begin():
-                return self._run_all(jobs, self._run_bare)
-        except Exception:
+            return self._transact(jobs, self._run_bare)
+        except JobFailed:
             self._forget()
-        try:
-            with self._connection.begin():
-                return self._run_all(jobs, self._run_guarded)
         except Exception as error:
-            self._forget()
-            if isinstance(error, OperationalError):
-                # A full disk, or one that is gone: not a mistake of ours, and it may come often.
-                log.error("nothing can be stored: {reason}", reason=str(error.orig))
-                error = StorageFailed()
-            elif isinstance(error, SQLAlchemyError):
-                log.failure("the database refused a transaction of {jobs} jobs", jobs=len(jobs))
-                error = StorageFailed()
-            failure = Failure(error)
-            return [Outcome(job.done, failure) for job in jobs]
+            return self._refuse(jobs, error)
+        try:
+            return self._transact(jobs, self._run_guarded)
+        except Exception as error:
+            return self._refuse(jobs, error)
+
+    def _transact(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
+        """Raises JobFailed if it was not the commit that failed: then nothing was stored for certain."""
+        with self._connection.begin():
+            try:
+                return self._run_all(jobs, run)
+            except Exception as error:
+                raise JobFailed from error
+
+    def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
+        """None of `jobs` was done."""
+        self._forget()
+        error = failed.__cause__ if isinstance(failed, JobFailed) else failed
+        assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
+        if isinstance(error, OperationalError):
+            # A full disk, or one that is gone: not a mistake of ours, and it may come often.
+            log.error("nothing can be stored: {reason}", reason=str(error.orig))
+            error = StorageFailed()
+        elif isinstance(error, SQLAlchemyError):
+            log.failure(
+                "the database refused a transaction of {jobs} jobs", Failure(error), jobs=len(jobs)
+            )
+            error = StorageFailed()
+        failure = Failure(error)
+        return [Outcome(job.done, failure) for job in jobs]
 
     def _run_all(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -155,10 +179,7 @@ class Writer:
         try:
             with self._connection.begin_nested():
                 return job(self._connection, *args)
-        except IntegrityError:
-            self._forget()
-            return Failure()
-        except DBAPIError:
+        except (OperationalError, InterfaceError):
             # A full disk and the like end the whole transaction, whatever the savepoint says.
             raise
         except Exception:

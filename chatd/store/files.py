@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Select, exists, func, insert, or_, select
 
+from chatd.errors import QuotaExceeded
 from chatd.model import Attachment, FileInfo
+from chatd.store.database import CodeTaken
 from chatd.store.schema import attachments, messages, participants
 
 _COLUMNS = (
@@ -42,8 +44,14 @@ def add_attachment(
     mime: str,
     stored: str,
     now: int,
+    quota: int,
 ) -> Attachment:
-    """Note a file. A code that is taken by chance ends in IntegrityError: try again with another."""
+    """Note a file, if all of the owner's stay within `quota` bytes. Raises QuotaExceeded, CodeTaken."""
+    left = quota - used_bytes(connection, owner)
+    if size > left:
+        raise QuotaExceeded(limit=quota, left=max(0, left))
+    if connection.scalar(select(attachments.c.id).where(attachments.c.code == code)) is not None:
+        raise CodeTaken
     key = connection.execute(
         insert(attachments).values(
             owner_id=owner,
