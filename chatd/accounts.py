@@ -80,6 +80,7 @@ class Accounts:
         self._random_bytes = random_bytes
         self._realm_key = key_of(config.realm)
         self._reserved = {SYSTEM, self._realm_key}
+        self._endings = 0  # how often sessions were ended
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # By account and address together; by account, so that many addresses gain little and its owner
         # waits little; by address, so that many accounts gain little.
@@ -223,8 +224,12 @@ class Accounts:
     async def resume(self, token: str) -> Login:
         """The session of a token; one that is used lives on. Raises BadToken."""
         token_hash = hash_token(token)
-        now = self.now()
-        found = await self._database.read(store.find_session, token_hash, now)
+        endings = -1
+        found = None
+        while endings != self._endings:
+            # Again, if sessions were ended meanwhile: this may have been one of them.
+            endings = self._endings
+            found = await self._database.read(store.find_session, token_hash, self.now())
         if found is None:
             raise BadToken
         account, expires_at = found
@@ -241,6 +246,7 @@ class Accounts:
 
     async def end_session(self, token_hash: bytes) -> None:
         await self._database.run(store.end_session, token_hash)
+        self._endings += 1
 
     async def change_password(
         self, account: Account, old: str, new: str, keep: bytes, source: str
@@ -252,6 +258,7 @@ class Accounts:
             raise WrongPassword(name=account.name)
         renewed = await self._passwords.hash(new)
         await self._database.run(store.set_password, account, hashed, renewed, keep)
+        self._endings += 1
 
     # Who there is
 

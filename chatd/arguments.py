@@ -5,6 +5,7 @@ from JSON. They raise a BadRequest that says what was expected; nothing is looke
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any, ClassVar
 
 from chatd.errors import BadArgument, BadText, EmptyText
@@ -221,7 +222,7 @@ class FileNameType(Type):
     def from_text(self, name: str, text: str) -> str:
         if not text:
             raise BadArgument(argument=name, found="empty", expected=self.about)
-        return text
+        return unicodedata.normalize("NFC", text)
 
 
 class CodeType(FileNameType):

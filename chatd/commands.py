@@ -261,7 +261,8 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     def from_words(self, rest: str) -> Command:
         """The command that `rest`, the line after the verb, asks for. Raises BadRequest."""
         args = [arg for arg in self.args if not arg.named]
-        words = []
+        words: list[str] = []
+        space = ""
         for arg in args:
             if not arg.type.greedy:
                 rest = rest.lstrip(" ")

@@ -5,7 +5,7 @@ Codes are part of the protocol: dialects look their own texts up by them, and pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -226,15 +226,14 @@ class InternalError(ChatError):
     sentence = "internal error {reference}; tell the operator this reference, it is in the log"
 
 
-def none_known(errors: Sequence[ChatError]) -> ChatError:
+def none_known(errors: Mapping[str, ChatError]) -> ChatError:
     """One error for a list of people of whom none is known."""
     if len(errors) == 1:
-        return errors[0]
-    if all(isinstance(error, UnknownRealm) for error in errors):
-        realms = dict.fromkeys(str(error.details["realm"]) for error in errors)
+        return next(iter(errors.values()))
+    if all(isinstance(error, UnknownRealm) for error in errors.values()):
+        realms = dict.fromkeys(str(error.details["realm"]) for error in errors.values())
         return UnknownRealm(realm=", ".join(realms))
-    names = [error.details.get("name") or error.details["realm"] for error in errors]
-    return UnknownUser(name=", ".join(map(str, names)))
+    return UnknownUser(name=", ".join(errors))
 
 
 def every_error() -> list[type[ChatError]]:

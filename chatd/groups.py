@@ -166,7 +166,7 @@ class Groups:
             except (UnknownUser, UnknownRealm) as error:
                 unknown[str(address)] = error
         if not joined and not present:
-            raise none_known(list(unknown.values()))
+            raise none_known(unknown)
         return roster.group, joined, present, list(unknown)
 
     async def kick(self, account: Account, name: str, user: Address) -> Group:

@@ -178,7 +178,7 @@ class Messages:
             self._direct[sender.id, key] = target
             targets.append(target)
         if not targets:
-            raise none_known(list(errors.values()))
+            raise none_known(errors)
         return targets, tuple(errors)
 
     async def group(self, sender: Account, name: str) -> Target:
@@ -311,7 +311,7 @@ class Messages:
 
     async def search(self, account: Account, text: str) -> Page:
         """The newest messages in the account's conversations that hold `text`."""
-        return await self._database.read(store.search, account, text, MAX_PAGE)
+        return await self._database.search(store.search, account, text, MAX_PAGE)
 
     async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
         """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""

@@ -3,14 +3,15 @@
 A `Session` is what a login opens; it outlives its connections, and several may use it at once. A `Client`
 is one connection's side of the service: it checks a command's preconditions, once, and calls the service.
 
-Read marks move when the client has proved that it got what it read: by its next command on the session,
-by logging out, or by closing its connection cleanly. A command that was sent along with the inbox itself
-proves nothing yet, but is not given the same messages again.
+Read marks move when the client has proved that it got what it read: by its next command on that connection,
+by logging out, or by closing the connection cleanly. A command that was sent along with the inbox itself
+proves nothing yet, but is not given the same messages again. Nor does one on another connection of the
+session: who comes back on a new one may have lost what was on its way on the old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -43,16 +44,6 @@ class Session:
         self.number = number
         self.bucket = TokenBucket(rate, rate * BURST_SECONDS)
         self.clients: list[Client] = []
-        # conversation -> seq: handed out, not yet proved to have arrived.
-        self.given: dict[int, int] = {}
-        self.given_by: tuple[Client, int] | None = None
-
-    def give(self, messages: tuple[Message, ...] | list[Message], client: Client) -> None:
-        for message in messages:
-            conversation = message.conversation
-            self.given[conversation] = max(message.seq, self.given.get(conversation, 0))
-        if messages:
-            self.given_by = (client, client.moment)
 
 
 class Sessions:
@@ -124,6 +115,9 @@ class Client:
         self.session: Session | None = None
         # Counts what arrives on the connection; the protocol moves it on.
         self.moment = 0
+        # conversation -> seq: handed out here and not yet proved to have arrived, and the moment of it.
+        self.given: dict[int, int] = {}
+        self._given_at = 0
         self.sessions = sessions
         self.listener = listener
         self.source = source
@@ -137,8 +131,8 @@ class Client:
         if session is None:
             if ask.BY_COMMAND[type(command)].login:
                 raise NotLoggedIn
-        elif session.given and session.given_by != (self, self.moment):
-            self.prove(session)
+        elif self.given and self._given_at != self.moment:
+            self.prove()
         result = self.sessions.handlers[type(command)](self, command)
         if type(result) is CoroutineType:
             return Deferred.fromCoroutine(result)
@@ -150,15 +144,8 @@ class Client:
         self._let_go(clean)
 
     def _let_go(self, clean: bool) -> None:
-        session = self.session
-        if session is None:
-            return
-        if session.given_by is not None and session.given_by[0] is self:
-            if clean:
-                self.prove(session)
-            else:
-                session.given.clear()
-                session.given_by = None
+        if clean:
+            self.prove()
         self.detach()
 
     async def stay(self) -> None:
@@ -196,16 +183,26 @@ class Client:
 
     def detach(self) -> None:
         session, self.session = self.session, None
+        self.given = {}
         if session is not None:
             self.service.rooms.leave(session, self.listener)
             self.service.presence.leave(session.account.id, self.listener)
             self.sessions.detach(session, self)
 
-    def prove(self, session: Session) -> None:
-        """What was handed out has arrived: move the marks."""
-        marks, session.given = session.given, {}
-        session.given_by = None
-        if not marks:
+    def give(self, messages: Sequence[Message]) -> None:
+        """These are being handed out."""
+        if self._gone:
+            return
+        for message in messages:
+            conversation = message.conversation
+            self.given[conversation] = max(message.seq, self.given.get(conversation, 0))
+        self._given_at = self.moment
+
+    def prove(self) -> None:
+        """What was handed out on this connection has arrived: move the marks."""
+        session = self.session
+        marks, self.given = self.given, {}
+        if session is None or not marks:
             return
         moving = Deferred.fromCoroutine(self.service.messages.move_marks(session.account, marks))
         moving.addErrback(

@@ -14,7 +14,7 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from zope.interface import implementer, provider
 
 from chatd import accounts as module
-from chatd.accounts import FREE_FAILURES_PER_ACCOUNT, Login
+from chatd.accounts import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT, Login
 from chatd.commands import BY_VERB
 from chatd.config import Accounts as AccountsConfig
 from chatd.config import Argon2, Config
@@ -24,6 +24,7 @@ from chatd.errors import (
     ContactExists,
     RegistrationClosed,
     ReservedName,
+    TooManyAttempts,
     UnknownContact,
     UnknownRealm,
     UnknownUser,
@@ -205,7 +206,7 @@ class Throttling(AccountsTestCase):
     async def test_slowed_down(self) -> None:
         """After some failures a login waits, by the clock and not by the thread; then it is answered."""
         await self.register("messi")
-        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        await self._fail(FREE_FAILURES + 1)
         done = run(self.accounts.login("messi", PASSWORD, HERE))
         await sleep(0.05)
         self.assertFalse(done.called)
@@ -214,7 +215,7 @@ class Throttling(AccountsTestCase):
 
     async def test_each_time_longer(self) -> None:
         await self.register("messi")
-        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        await self._fail(FREE_FAILURES + 1)
         for pause in (0.25, 0.5, 1.0):
             done = run(self.accounts.login("messi", "wrong-one", HERE))
             await sleep(0.02)
@@ -239,7 +240,7 @@ class Throttling(AccountsTestCase):
         """Who guesses at one account does not slow down the others."""
         await self.register("messi")
         await self.register("lineker")
-        await self._fail(FREE_FAILURES_PER_ACCOUNT + 1)
+        await self._fail(FREE_FAILURES + 1)
         await self.accounts.login("lineker", PASSWORD, "198.51.100.1")
 
     async def test_one_address_many_accounts(self) -> None:
@@ -258,13 +259,13 @@ class Throttling(AccountsTestCase):
     async def test_success_forgets(self) -> None:
         await self.register("messi")
         for _ in range(4):
-            await self._fail(FREE_FAILURES_PER_ACCOUNT - 1)
+            await self._fail(FREE_FAILURES - 1)
             await self.accounts.login("messi", PASSWORD, HERE)
 
     async def test_password_change_is_a_guess(self) -> None:
         """Guessing at the old password of a session that was left open is slowed down as well."""
         login = await self.register("messi")
-        for _ in range(FREE_FAILURES_PER_ACCOUNT + 1):
+        for _ in range(FREE_FAILURES + 1):
             done = self.accounts.change_password(
                 login.account, "wrong-one", "new-password", login.token_hash, HERE
             )
@@ -274,6 +275,25 @@ class Throttling(AccountsTestCase):
         self.assertFalse(waiting.called)
         self.clock.advance(1)
         await waiting
+
+    async def test_many_at_once_lock_nobody_out(self) -> None:
+        """Of a thousand guesses at once most are refused at once, and the owner waits seconds at most."""
+        await self.register("messi")
+        guesses = [run(self.accounts.login("messi", "wrong-one", HERE)) for _ in range(1000)]
+        for _ in range(500):
+            if sum(each.called for each in guesses) > 900:
+                break
+            await sleep(0.01)
+        waiting = [each for each in guesses if not each.called]
+        answers = [await self.refused(each) for each in guesses if each not in waiting]
+        self.assertGreater(answers.count(TooManyAttempts), 900)
+        owner = run(self.accounts.login("messi", PASSWORD, "198.51.100.1"))
+        await sleep(0.05)
+        self.clock.advance(4.0)
+        self.assertEqual((await owner).account.name, "messi")
+        self.clock.advance(60)
+        for each in waiting:
+            await self.refused(each)
 
 
 class Tokens(AccountsTestCase):

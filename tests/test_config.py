@@ -313,9 +313,7 @@ class Files(ConfigTestCase):
     def test_missing(self) -> None:
         with self.assertRaises(ConfigError) as caught:
             load_config(Path("nowhere/chatd.ini"))
-        self.assertIn(
-            "nowhere/chatd.ini can't be read; expected No such file", str(caught.exception)
-        )
+        self.assertIn("nowhere/chatd.ini can't be read: No such file", str(caught.exception))
 
     def test_folder(self) -> None:
         with self.assertRaises(ConfigError) as caught:

@@ -164,7 +164,7 @@ class Sending(FilesTestCase):
     async def test_code_that_is_taken(self) -> None:
         """If a code comes up that another file has, the next one is taken."""
         ana, _ = await self.people("ana", "budi")
-        with mock.patch.object(module, "new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]):
+        with mock.patch("chatd.groups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]):
             first, _ = await self.send(ana, "budi")
             second, _ = await self.send(ana, "budi")
         self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))

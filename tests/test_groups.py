@@ -319,7 +319,7 @@ class Ruling(GroupsTestCase):
         done = self.groups.invite(self.ana, "bagan", [elsewhere, Address("dewi")])
         _, joined, _, unknown = result_of(done)
         self.assertEqual((joined, unknown), (["dewi"], ["citra@realm2"]))
-        self.assertIs(outcome_of(self.groups.invite(self.ana, "bagan", [elsewhere])), UnknownUser)
+        self.assertIs(outcome_of(self.groups.invite(self.ana, "bagan", [elsewhere])), UnknownRealm)
 
     def test_kick(self) -> None:
         result_of(self.groups.kick(self.ana, "bagan", Address("BUDI")))

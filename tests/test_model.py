@@ -87,6 +87,8 @@ class InlineDatabase:
         self._reads.append((done, value))
         return done
 
+    search = read
+
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
 

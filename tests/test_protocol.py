@@ -25,7 +25,7 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
 from chatd.lines.factory import ChatLineFactory
 from chatd.lines.jsonlines import JsonDialect
-from chatd.lines.output import CHUNK, MAX_FULL, MAX_UNREAD, Output
+from chatd.lines.output import CHUNK, MAX_FULL, MAX_HELD, MAX_UNREAD, Output
 from chatd.lines.plain import PlainDialect
 from chatd.lines.protocol import MAX_OVERLAPPING, UPLOAD_TIME
 from chatd.model import SessionEnded
@@ -679,7 +679,7 @@ class Files(ProtocolTestCase):
         go_on = self.block_reading()
         henderson.feed(b'{"command":"getfile","code":"%s"}\n' % code.encode())
         await henderson.until(lambda data: b"sha256" in data)
-        for _ in range(2 * MAX_UNREAD // 8000):
+        for _ in range(2 * MAX_HELD // 8000):
             if henderson.transport.aborted:
                 break
             await messi.ask(command="roomchat", text="x" * 8000)

@@ -32,6 +32,7 @@ TRANSCRIPTS = all_transcripts()
 
 # What no transcript can show, and the test that shows it.
 NOT_IN_TRANSCRIPTS = {
+    "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
     "storage-failed": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
     "idle": "tests.test_protocol.IdleConnections.test_silence_before_a_login_is_cut_off_after_60_s",
     "shutting-down": "tests.test_protocol.Shutdown.test_what_was_accepted_is_answered",

@@ -388,13 +388,14 @@ class DiskErrors(UploadsTestCase):
 
 class Cleaning(UploadsTestCase):
     async def test_leftovers(self) -> None:
-        """At the start all that no attachment owns is removed, and what one owns stays."""
+        """At the start broken uploads go, and what no attachment owns is set aside, not thrown away."""
         kept = await self._store(b"kept")
         lost = await self._store(b"lost")
         (self.folder / "incoming" / "123-4").write_bytes(b"half")
-        self.assertEqual(self.uploads.clean({kept}), 2)
-        self.assertEqual(self.files(), [kept])
-        self.assertNotIn(lost, self.files())
+        self.assertEqual(self.uploads.clean({kept}), 1)
+        self.assertEqual(list((self.folder / "incoming").iterdir()), [])
+        self.assertEqual((self.folder / "unclaimed" / lost).read_bytes(), b"lost")
+        self.assertTrue((self.folder / kept).exists())
         self.assertEqual(self.uploads.clean({kept}), 0)
 
     async def _store(self, data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatd import commands as ask
+from chatd.errors import NotLoggedIn
 from chatd.handlers.replies import but_unknown, count, receipts
 from chatd.model import Reply
 from chatd.names import Address
@@ -23,7 +24,12 @@ async def _receive(client: Client, to: tuple[Address, ...] | str, name: str, siz
     )
     single = isinstance(to, str) or len(to) == 1
 
+    session = client.session
+
     async def finish() -> Reply:
+        if client.session is not session:
+            upload.abort()
+            raise NotLoggedIn  # the session was ended from elsewhere meanwhile
         file, sent = await upload.finish()
         where = receipts(sent, single)
         return Reply(

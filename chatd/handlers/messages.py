@@ -42,15 +42,15 @@ async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
 
 async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
     session = client.logged_in
-    page = await client.service.messages.inbox(session.account, place, session.given)
+    page = await client.service.messages.inbox(session.account, place, client.given)
     if not peek:
-        session.give(page.messages, client)
+        client.give(page.messages)
     return page_of(page)
 
 
 async def unread(client: Client, _command: ask.Unread) -> Reply:
     session = client.logged_in
-    counts = await client.service.messages.unread(session.account, session.given)
+    counts = await client.service.messages.unread(session.account, client.given)
     total = sum(each.unread for each in counts)
     return Reply(
         f"{total} unread in {count(counts, 'conversation')}",

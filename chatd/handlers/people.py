@@ -38,7 +38,7 @@ def _welcome(client: Client, login: Login, greeting: str) -> Reply:
 
 async def logout(client: Client, _command: ask.Logout) -> Reply:
     session = client.logged_in
-    client.prove(session)
+    client.prove()
     await client.service.accounts.end_session(session.token_hash)
     client.end_others([session], "This session was logged out on another connection")
     client.detach()

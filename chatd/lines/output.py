@@ -14,6 +14,7 @@ from chatd.lines.eager import Outbox
 from chatd.uploads import Outgoing
 
 MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
+MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
 MAX_FULL = 300.0  # seconds in which a reader has to read something
 CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
 
@@ -74,11 +75,13 @@ class Output:
 
     def push(self, data: bytes) -> None:
         """As `write`, for what nobody has asked for just now: never into the middle of a file."""
-        if self._pushed is None:
-            self.write(data)
-        else:
+        if self._pushed is not None:
             self._pushed.append(data)
-            self._count(len(data))
+            self._count(len(data), MAX_HELD)
+            return
+        self.write(data)
+        if self._full_since is not None:
+            self._count(len(data), MAX_UNREAD)
 
     def flush(self) -> None:
         """Send now what was written."""
@@ -88,8 +91,6 @@ class Output:
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._size = 0
-        if self._full_since is not None:
-            self._count(len(data))
         self._transport.write(data)
 
     async def stream(self, head: bytes, file: Outgoing) -> None:
@@ -127,9 +128,9 @@ class Output:
         self._closed = True
         self._make_room()
 
-    def _count(self, size: int) -> None:
+    def _count(self, size: int, limit: int) -> None:
         self._unread += size
-        if self._unread > MAX_UNREAD and not self._closed:
+        if self._unread > limit and not self._closed:
             self._closed = True
             self._cut_off()
 

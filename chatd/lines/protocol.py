@@ -93,6 +93,7 @@ class ChatLineProtocol(LineReceiver):
         self._receiving: tuple[Slot, Receive] | None = None
         self._working = False
         self._ending = False
+        self._closed_here = False  # by the realm, whatever the client wanted
         self._heard = self._clock.seconds()
         self._timer: Any = None
 
@@ -118,11 +119,13 @@ class ChatLineProtocol(LineReceiver):
 
     def refuse(self, error: ChatError) -> None:
         """Close the connection at once, and say why."""
+        self._closed_here = True
         self.deliver((Closing(error),))
         self._end()
 
     def finish(self) -> None:
         """The realm shuts down: answer what was accepted, take nothing more, and close."""
+        self._closed_here = True
         self._hold(Hold.CLOSING)
         if self._receiving is not None:
             self.transport.abortConnection()
@@ -143,7 +146,8 @@ class ChatLineProtocol(LineReceiver):
         self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        clean = reason.check(ConnectionDone) is not None and not self._output.is_full
+        done = reason.check(ConnectionDone) is not None
+        clean = done and not self._closed_here and not self._output.is_full
         self._holds |= Hold.CLOSING
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -225,13 +229,13 @@ class ChatLineProtocol(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         self._heard = now = self._clock.seconds()
-        if line == b"" and self._answer is None:
-            return
         session = self.client.session
         pause = (self._bucket if session is None else session.bucket).take(now)
         if pause > 0:
             self._hold(Hold.RATE)
             self._clock.callLater(pause, self._release, Hold.RATE)
+        if line == b"" and self._answer is None:
+            return
         try:
             request = self._read(line)
         except Unreadable as problem:

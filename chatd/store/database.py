@@ -63,7 +63,7 @@ def connect(url: str) -> Engine:
     """An engine for `url`; on SQLite with what durability and concurrency need."""
     engine = create_engine(
         url,
-        pool_size=READERS + 2,
+        pool_size=READERS + 3,
         pool_reset_on_return=None,
         hide_parameters=True,  # errors end in the log, and what people write does not belong there
     )
@@ -215,6 +215,7 @@ class Database:
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._readers = ThreadPool(0, READERS, name="readers")
+        self._searchers = ThreadPool(0, 1, name="searchers")
         self._closed: Deferred[None] = Deferred()
         self._running = False
         self._settled: list[Callable[[], None]] = []
@@ -222,6 +223,7 @@ class Database:
     def start(self) -> None:
         self._running = True
         self._readers.start()
+        self._searchers.start()
         self._thread.start()
 
     def stop(self) -> Deferred[None]:
@@ -255,10 +257,25 @@ class Database:
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run `query(connection, ...)` in a reader's thread."""
+        return self._read_in(self._readers, query, *args, **kwargs)
+
+    def search(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """As `read`, for what may take long: one at a time, and no other reader waits for it."""
+        return self._read_in(self._searchers, query, *args, **kwargs)
+
+    def _read_in(
+        self,
+        pool: ThreadPool,
+        query: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
         if not self._running:
             return fail(StorageFailed())
         in_thread: Callable[..., T] = self._read
-        return deferToThreadPool(self._reactor, self._readers, in_thread, query, *args, **kwargs)
+        return deferToThreadPool(self._reactor, pool, in_thread, query, *args, **kwargs)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if not self._running:
@@ -302,6 +319,7 @@ class Database:
 
     def _close(self) -> None:
         self._readers.stop()
+        self._searchers.stop()
         self._engine.dispose()
         self._closed.callback(None)
 
