@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
@@ -25,16 +25,15 @@ from zope.interface import implementer
 
 from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDown
 from chatd.files import Download
-from chatd.lines.dialect import Ask, Request, Unreadable
+from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.eager import Outbox
 from chatd.lines.framing import LineBuffer, TooLong
 from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
-from chatd.session import Client, Give, Leave, Receive
+from chatd.service import ChatService
+from chatd.session import Client, Give, Leave, Receive, Sessions
 from chatd.throttle import TokenBucket
-
-if TYPE_CHECKING:
-    from chatd.lines.factory import ChatLineFactory
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
@@ -53,6 +52,32 @@ class Hold:
     CLOSING: Final = 16
 
 
+class Door(Protocol):
+    """What a connection needs of the door that it came in by."""
+
+    service: ChatService
+    sessions: Sessions
+    dialect: Dialect
+    outbox: Outbox
+    realm: str
+    version: str
+    line_limit: int
+    idle_limit: float
+    stopping: bool
+
+    def too_many(self, source: str) -> ChatError | None:
+        """Why one more connection from `source` is one too many."""
+
+    def gone(self, protocol: ChatLineProtocol) -> None:
+        """A connection has ended."""
+
+    def new_bucket(self) -> TokenBucket:
+        """The rate of a connection on which nobody is logged in."""
+
+    def new_reference(self) -> str:
+        """By which an internal error is found in the log."""
+
+
 class Slot:
     """The place of one reply in the order of replies."""
 
@@ -67,10 +92,10 @@ class Slot:
 class ChatLineProtocol(LineReceiver):
     """One client's connection."""
 
-    factory: ChatLineFactory
+    factory: Door
     transport: Any
 
-    def __init__(self, factory: ChatLineFactory, number: int, source: str) -> None:
+    def __init__(self, factory: Door, number: int, source: str) -> None:
         self.factory = factory
         self.number = number
         self.source = source
