@@ -37,9 +37,8 @@ log = Logger()
 
 TOKEN_BYTES = 32
 CACHED_ACCOUNTS = 50_000
-MAX_LISTED = (
-    2000  # of people or groups in one reply: writing more would keep everybody else waiting
-)
+# People or groups in one reply: writing more would keep everybody else waiting.
+MAX_LISTED = 2000
 FREE_FAILURES = 5
 FREE_FAILURES_PER_ACCOUNT = 20
 FREE_FAILURES_PER_ADDRESS = 50
@@ -107,9 +106,6 @@ class Accounts:
 
     def remember(self, account: Account) -> None:
         self._by_key[account.key] = account
-
-    def cached(self, key: str) -> Account | None:
-        return self._by_key.get(key)
 
     async def find(self, name: str) -> Account:
         """The account of that name. Raises UnknownUser."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -46,13 +45,6 @@ class Sent(msgspec.Struct, frozen=True):
 
     receipts: tuple[Receipt, ...]
     unknown: tuple[str, ...] = ()
-
-
-class Content(msgspec.Struct, frozen=True):
-    """What a message says: `text` or `file`."""
-
-    text: str | None = None
-    file: Attachment | None = None
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -99,7 +91,7 @@ class Messages:
             raise MessageTooLong(size=size, limit=limit)
 
     def send(
-        self, sender: Account, to: Sequence[Address], content: Content, origin: IListener | None
+        self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
     ) -> Deferred[Sent]:
         """A direct message to each of `to`; fires once all of them are stored.
 
@@ -108,34 +100,34 @@ class Messages:
         if len(to) == 1 and sender.id not in self._looking_up and to[0].realm is None:
             target = self._direct.get((sender.id, key_of(to[0].name)))
             if target is not None:
-                return self._post(sender, target, content, origin)
-        return Deferred.fromCoroutine(self._send_slowly(sender, to, content, origin))
+                return self._post(sender, target, text, origin)
+        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin))
 
     async def _send_slowly(
-        self, sender: Account, to: Sequence[Address], content: Content, origin: IListener | None
+        self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
     ) -> Sent:
         with self._slowly(sender):
             targets, unknown = await self.people(sender, to)
-            posts = [self._post(sender, target, content, origin) for target in targets]
+            posts = [self._post(sender, target, text, origin) for target in targets]
         receipts = [receipt for sent in await _all(posts) for receipt in sent.receipts]
         return Sent(tuple(receipts), unknown)
 
     def post(
-        self, sender: Account, group: str, content: Content, origin: IListener | None
+        self, sender: Account, group: str, text: str, origin: IListener | None
     ) -> Deferred[Sent]:
         """A message to a group of which the sender is a member. Errs with UnknownGroup, NotMember."""
         roster = self._groups.cached(group) if sender.id not in self._looking_up else None
         if roster is not None and sender.id in roster.members:
             target = _group_target(roster)
-            return self._post(sender, target, content, origin)
-        return Deferred.fromCoroutine(self._post_slowly(sender, group, content, origin))
+            return self._post(sender, target, text, origin)
+        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin))
 
     async def _post_slowly(
-        self, sender: Account, group: str, content: Content, origin: IListener | None
+        self, sender: Account, group: str, text: str, origin: IListener | None
     ) -> Sent:
         with self._slowly(sender):
             target = await self.group(sender, group)
-            done = self._post(sender, target, content, origin)
+            done = self._post(sender, target, text, origin)
         return await done
 
     @contextmanager
@@ -186,16 +178,20 @@ class Messages:
         return _group_target(await self._groups.find_mine(sender, name, in_turn=True))
 
     def _post(
-        self, sender: Account, target: Target, content: Content, origin: IListener | None
+        self, sender: Account, target: Target, text: str, origin: IListener | None
     ) -> Deferred[Sent]:
-        new = NewMessage(
-            target.conversation, sender.id, sender.name, self._accounts.now(), content.text
-        )
+        new = NewMessage(target.conversation, sender.id, sender.name, self._accounts.now(), text)
         stored: Deferred[tuple[int, int]] = self._database.batch(self._store, new)
-        return stored.addCallback(self._post_arrived, new, target, content.file, origin)
+        return stored.addCallback(self._post_arrived, new, target, origin)
 
-    def _post_arrived(self, *message: Any) -> Sent:
-        return Sent((self._arrived(*message),))
+    def _post_arrived(
+        self,
+        stored: tuple[int, int],
+        new: NewMessage,
+        target: Target,
+        origin: IListener | None,
+    ) -> Sent:
+        return Sent((self._arrived(stored, new, target, None, origin),))
 
     async def send_file(
         self,

@@ -189,9 +189,9 @@ class Client:
             self.service.presence.leave(session.account.id, self.listener)
             self.sessions.detach(session, self)
 
-    def give(self, messages: Sequence[Message]) -> None:
-        """These are being handed out."""
-        if self._gone:
+    def give(self, session: Session, messages: Sequence[Message]) -> None:
+        """These are being handed out to `session`, if that is still the one here."""
+        if self.session is not session:
             return
         for message in messages:
             conversation = message.conversation

@@ -24,7 +24,6 @@ from chatd.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.messages import Content
 from chatd.model import Account, Group, GroupInfo
 from chatd.names import Address, Place
 from tests.common import same_bytes
@@ -72,7 +71,7 @@ class GroupsTestCase(SynchronousTestCase):
         return [(each.username, each.admin) for each in members]
 
     def post(self, who: Account, words: str, name: str = "bagan") -> Any:
-        return outcome_of(self.service.messages.post(who, name, Content(words), None))
+        return outcome_of(self.service.messages.post(who, name, words, None))
 
     def inbox(self, who: Account) -> list[str | None]:
         page = result_of(self.service.messages.inbox(who, None, {}))
@@ -170,9 +169,9 @@ class Joining(GroupsTestCase):
         result_of(self.service.messages.inbox(self.budi, None, {}))
         post = self.service.messages.post
         outcomes = self.together(
-            lambda: post(self.ana, "bagan", Content("just before"), None),
+            lambda: post(self.ana, "bagan", "just before", None),
             lambda: self.groups.join(self.budi, "bagan"),
-            lambda: post(self.ana, "bagan", Content("just after"), None),
+            lambda: post(self.ana, "bagan", "just after", None),
         )
         self.assertEqual([outcomes[0].receipts[0].seq, outcomes[2].receipts[0].seq], [2, 3])
         self.assertEqual(self.inbox(self.budi), ["just after"])
@@ -185,7 +184,7 @@ class Joining(GroupsTestCase):
         self.assertEqual(self.inbox(self.budi), [])
         outcomes = self.together(
             lambda: self.groups.join(self.budi, "bagan"),
-            lambda: self.service.messages.post(self.ana, "bagan", Content("halo"), None),
+            lambda: self.service.messages.post(self.ana, "bagan", "halo", None),
         )
         self.assertNotIn(NotMember, outcomes)
         self.assertEqual(self.inbox(self.budi), ["halo"])

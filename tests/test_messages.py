@@ -27,7 +27,7 @@ from chatd.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.messages import Content, Messages, Sent
+from chatd.messages import Messages, Sent
 from chatd.model import Account, Event, Message, Receipt, UnreadCount
 from chatd.names import Address, Place
 from chatd.presence import IListener
@@ -88,14 +88,14 @@ class MessagesTestCase(SynchronousTestCase):
         self, who: Account, to: str, text: str, origin: IListener | None = None
     ) -> Deferred[Sent]:
         addresses = [Address(*each.split("@")) for each in to.split(",")]
-        return self.messages.send(who, addresses, Content(text), origin)
+        return self.messages.send(who, addresses, text, origin)
 
     def send(self, who: Account, to: str, text: str) -> Sent:
         sent: Sent = result_of(self.sending(who, to, text))
         return sent
 
     def post(self, who: Account, group: str, text: str) -> Sent:
-        sent: Sent = result_of(self.messages.post(who, group, Content(text), None))
+        sent: Sent = result_of(self.messages.post(who, group, text, None))
         return sent
 
     def page(self, who: Account, place: Place | None = None) -> Page:
@@ -255,10 +255,10 @@ class Order(MessagesTestCase):
         self.reopen()
         self.database.held = True
         asked = Deferred.fromCoroutine(self.service.groups.find("bagan"))
-        first = self.messages.post(self.ana, "bagan", Content("first"), None)
+        first = self.messages.post(self.ana, "bagan", "first", None)
         self.database.settle(1)
         result_of(asked)
-        second = self.messages.post(self.ana, "bagan", Content("second"), None)
+        second = self.messages.post(self.ana, "bagan", "second", None)
         while not (first.called and second.called):
             self.database.settle()
         self.database.held = False
@@ -267,9 +267,7 @@ class Order(MessagesTestCase):
     def test_refused_ones_hold_up_nobody(self) -> None:
         """After a send that failed, the next one goes."""
         self.assertIs(outcome_of(self.sending(self.ana, "nobody", "x")), UnknownUser)
-        self.assertIs(
-            outcome_of(self.messages.post(self.ana, "nowhere", Content("x"), None)), UnknownGroup
-        )
+        self.assertIs(outcome_of(self.messages.post(self.ana, "nowhere", "x", None)), UnknownGroup)
         self.send(self.ana, "budi", "halo")
         self.assertEqual(self.inbox(self.budi), ["halo"])
         self.assertEqual(len(self.messages._looking_up), 0)
@@ -566,7 +564,7 @@ class Live(MessagesTestCase):
         self.group(self.ana, self.budi)
         here, elsewhere = self.listen(self.ana), self.listen(self.ana)
         budi, citra = self.listen(self.budi), self.listen(self.citra)
-        self.stored(lambda: self.messages.post(self.ana, "bagan", Content("halo"), here))
+        self.stored(lambda: self.messages.post(self.ana, "bagan", "halo", here))
         self.assertEqual((here.texts, elsewhere.texts), ([], ["halo"]))
         self.assertEqual((budi.texts, citra.texts), (["halo"], []))
 
@@ -653,15 +651,12 @@ class Acknowledged(SynchronousTestCase):
         result_of(service.groups.join(people["budi"], "bagan"))
         acknowledged: dict[int, list[tuple[str, str]]] = {}
         for sender, to, text, reopen in steps:
-            content = Content(text)
             try:
                 if to in ("bagan", "dapur"):
-                    sent = result_of(service.messages.post(people[sender], to, content, None))
+                    sent = result_of(service.messages.post(people[sender], to, text, None))
                 else:
                     addresses = [Address(each) for each in to.split(",")]
-                    sent = result_of(
-                        service.messages.send(people[sender], addresses, content, None)
-                    )
+                    sent = result_of(service.messages.send(people[sender], addresses, text, None))
             except ChatError:
                 continue
             for receipt in sent.receipts:
@@ -701,9 +696,7 @@ class Threads(RealmTestCase):
         waiting: list[Deferred[Any]] = []
         for number in range(40):
             for person in people:
-                waiting.append(
-                    messages.post(person, "bagan", Content(f"{person.name} {number}"), None)
-                )
+                waiting.append(messages.post(person, "bagan", f"{person.name} {number}", None))
         results = await DeferredList(waiting)
         receipts = [sent.receipts[0] for _, sent in results]
         self.assertEqual([each.seq for each in receipts], list(range(1, 201)))

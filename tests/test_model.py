@@ -39,7 +39,7 @@ from chatd.errors import (
     UnknownUser,
     UserExists,
 )
-from chatd.messages import Content, Sent
+from chatd.messages import Sent
 from chatd.model import Account, Message
 from chatd.names import Address, Place
 from chatd.passwords import Passwords
@@ -264,8 +264,8 @@ class ChatMachine(RuleBasedStateMachine):
         talk.letters.append(letter)
         return letter
 
-    def next_text(self) -> Content:
-        return Content(f"letter {self.count + 1}")
+    def next_text(self) -> str:
+        return f"letter {self.count + 1}"
 
     def same(self, messages: Sequence[Message], letters: Sequence[Letter]) -> None:
         found = [(each.sender, each.text) for each in messages]
@@ -294,11 +294,9 @@ class ChatMachine(RuleBasedStateMachine):
     def send(self, data: st.DataObject, to: list[str]) -> None:
         sender = self.someone(data)
         self.clock.advance(1)
-        content = self.next_text()
+        text = self.next_text()
         addresses = [Address(name) for name in to]
-        found = outcome_of(
-            self.service.messages.send(self.accounts[sender], addresses, content, None)
-        )
+        found = outcome_of(self.service.messages.send(self.accounts[sender], addresses, text, None))
         known = [name for name in dict.fromkeys(to) if name in self.accounts]
         if not known:
             assert found is UnknownUser
@@ -306,7 +304,7 @@ class ChatMachine(RuleBasedStateMachine):
         assert isinstance(found, Sent)
         assert set(found.unknown) == set(to) - set(known)
         assert [each.to for each in found.receipts] == known
-        letter = Letter(self.count + 1, sender, content.text or "")
+        letter = Letter(self.count + 1, sender, text)
         self.count += 1
         for name, receipt in zip(known, found.receipts, strict=True):
             talk = self.direct.setdefault(frozenset((sender, name)), Talk())
@@ -404,8 +402,8 @@ class ChatMachine(RuleBasedStateMachine):
         name = self.member(data, team)
         for _ in range(count):
             self.clock.advance(1)
-            content, account = self.next_text(), self.accounts[name]
-            sent = result_of(self.service.messages.post(account, team.name.upper(), content, None))
+            text, account = self.next_text(), self.accounts[name]
+            sent = result_of(self.service.messages.post(account, team.name.upper(), text, None))
             self.write(team.talk, name)
             assert sent.receipts[0].seq == len(team.talk.letters)
 
@@ -436,7 +434,7 @@ class ChatMachine(RuleBasedStateMachine):
             "kick": lambda: groups.kick(account, group, there),
             "promote": lambda: groups.promote(account, group, there),
             "invite": lambda: groups.invite(account, group, [there]),
-            "post": lambda: self.service.messages.post(account, group, Content("x"), None),
+            "post": lambda: self.service.messages.post(account, group, "x", None),
         }
         for what, error in refusals.items():
             assert outcome_of(calls[what]()) is error, (what, name, group)

@@ -6,7 +6,6 @@ from twisted.internet.defer import Deferred
 
 from chatd import commands as ask
 from chatd.handlers.replies import count, message_sent, messages_sent, page_of
-from chatd.messages import Content
 from chatd.model import Reply
 from chatd.names import Address, Place
 from chatd.session import Client, Handler
@@ -21,14 +20,14 @@ def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
         return _send_to_people(client, command.group, command.text)
     messages = client.service.messages
     messages.check_text(command.text)
-    sent = messages.post(client.account, command.group, Content(command.text), client.listener)
+    sent = messages.post(client.account, command.group, command.text, client.listener)
     return sent.addCallback(message_sent)
 
 
 def _send_to_people(client: Client, to: tuple[Address, ...], text: str) -> Deferred[Reply]:
     messages = client.service.messages
     messages.check_text(text)
-    sent = messages.send(client.account, to, Content(text), client.listener)
+    sent = messages.send(client.account, to, text, client.listener)
     return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
 
 
@@ -44,7 +43,7 @@ async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
     session = client.logged_in
     page = await client.service.messages.inbox(session.account, place, client.given)
     if not peek:
-        client.give(page.messages)
+        client.give(session, page.messages)
     return page_of(page)
 
 

@@ -54,10 +54,6 @@ class Output:
         """Whether the reader is behind."""
         return self._full_since is not None
 
-    @property
-    def is_streaming(self) -> bool:
-        return self._pushed is not None
-
     def is_stalled(self) -> bool:
         """Whether the reader has read nothing for too long."""
         since = self._full_since
