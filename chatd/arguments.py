@@ -16,6 +16,7 @@ MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
 MAX_NUMBER = 2**62
 
+_HOST = re.compile(r"[\w.-]{1,253}|\[?[0-9a-fA-F:.]{2,64}(%\w{1,32})?\]?")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -95,10 +96,14 @@ def _addresses(name: str, text: str) -> tuple[Address, ...]:
 
 
 def _people(name: str, words: list[str]) -> tuple[Address, ...]:
+    _check_number(name, words)
+    return tuple(map(parse_address, words))
+
+
+def _check_number(name: str, words: list[str]) -> None:
     if len(words) > MAX_PEOPLE:
         found = f"a list of {len(words)}"
         raise BadArgument(argument=name, found=found, expected=f"{MAX_PEOPLE} people at most")
-    return tuple(map(parse_address, words))
 
 
 class AddressesType(Type):
@@ -138,42 +143,67 @@ class GroupOrPeopleType(Type):
     """A group's name; with a comma in it, a list of people."""
 
     shape = "group|address,address[,…]"
-    about = "a group's name, or a list of addresses"
+    about = "a group's name, group@realm, or a list of addresses"
     json = "string or list of strings"
 
-    def from_text(self, name: str, text: str) -> str | tuple[Address, ...]:
-        return _addresses(name, text) if "," in text else parse_name(text)
+    def from_text(self, name: str, text: str) -> Address | tuple[Address, ...]:
+        return _addresses(name, text) if "," in text else parse_address(text)
 
-    def from_json(self, name: str, value: Any) -> str | tuple[Address, ...]:
+    def from_json(self, name: str, value: Any) -> Address | tuple[Address, ...]:
         if isinstance(value, str) and name == "group":
             return self.from_text(name, value)
         return ADDRESSES.from_json(name, value)
 
 
-class GroupType(Type):
+class GroupOrNamesType(Type):
+    """As GroupOrPeopleType, all of one realm, which is said elsewhere."""
+
+    shape = "group|user,user[,…]"
+    about = "a group's name, or a list of usernames"
+    json = "string or list of strings"
+
+    def from_text(self, name: str, text: str) -> str | tuple[str, ...]:
+        return self._names(name, text.split(",")) if "," in text else parse_name(text)
+
+    def from_json(self, name: str, value: Any) -> str | tuple[str, ...]:
+        if isinstance(value, str):
+            found = self.from_text(name, value)
+            return found if name == "group" or isinstance(found, tuple) else (found,)
+        if not isinstance(value, list) or not value:
+            raise BadArgument(argument=name, found=_kind(value), expected=self.about)
+        return self._names(name, [self.string(name, each) for each in value])
+
+    def _names(self, name: str, words: list[str]) -> tuple[str, ...]:
+        _check_number(name, words)
+        return tuple(map(parse_name, words))
+
+
+class GroupType(AddressType):
+    shape = "group"
+    about = "a group's name, or group@realm"
+
+
+class JoinableType(AddressType):
     """A group to be joined: by name, or by code."""
 
     shape = "group|code"
-    about = "a group's name or code"
-
-    def from_text(self, name: str, text: str) -> str:
-        return parse_name(text)
+    about = "a group's name or code, here or (group@realm) elsewhere"
 
 
 class PlaceType(Type):
     """A conversation by its name: in text it may be a user's or a group's, in JSON the key tells which."""
 
     shape = "user|group"
-    about = "a username, username@realm, or the name of a group"
+    about = "the name of a user or a group, here or (name@realm) elsewhere"
 
     def from_text(self, name: str, text: str) -> Place:
         address = parse_address(text)
-        return Place(address, address.name if address.realm is None else None)
+        return Place(address, address)
 
     def from_json(self, name: str, value: Any) -> Place:
         text = self.string(name, value)
         if name == "group":
-            return Place(group=parse_name(text))
+            return Place(group=parse_address(text))
         if name == "place":
             return self.from_text(name, text)
         return Place(user=parse_address(text))
@@ -251,6 +281,32 @@ class NumberType(Type):
         return value
 
 
+class HostType(Type):
+    """RFC 1123 host names and IP addresses; whether they lead anywhere is found out by asking."""
+
+    shape = "host"
+    about = "a host's name or IP address"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not _HOST.fullmatch(text):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+
+class PortType(NumberType):
+    shape = "port"
+    about = "a TCP port, 1 to 65535"
+
+    def __init__(self) -> None:
+        self._minimum = 1
+
+    def from_json(self, name: str, value: Any) -> int:
+        port = super().from_json(name, value)
+        if port > 0xFFFF:
+            raise BadArgument(argument=name, found=port, expected=self.about)
+        return port
+
+
 class FlagType(Type):
     shape = "on|off"
     about = "on or off"
@@ -283,7 +339,9 @@ ADDRESS = AddressType()
 ADDRESSES = AddressesType()
 WORDS = WordsType()
 GROUP_OR_PEOPLE = GroupOrPeopleType()
+GROUP_OR_NAMES = GroupOrNamesType()
 GROUP = GroupType()
+JOINABLE = JoinableType()
 PLACE = PlaceType()
 TEXT = TextType()
 DISPLAY_NAME = DisplayNameType()
@@ -293,4 +351,6 @@ CODE = CodeType()
 COUNT = NumberType(1)
 SIZE = NumberType(0)
 FLAG = FlagType()
+HOST = HostType()
+PORT = PortType()
 VERB = VerbType()

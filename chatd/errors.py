@@ -10,13 +10,15 @@ from typing import ClassVar
 
 
 class ChatError(Exception):
-    """A refusal. `code` is stable; `str(error)` is the sentence, filled from the keywords given."""
+    """A refusal. `code` is stable; `str(error)` is the sentence, filled from the keywords given, and from
+    `defaults` where one of those was not."""
 
     code: ClassVar[str] = "error"
     sentence: ClassVar[str] = "That can't be done"
+    defaults: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **details: object) -> None:
-        super().__init__(self.sentence.format_map(details))
+        super().__init__(self.sentence.format_map({**self.defaults, **details}))
         self.details = details
 
 
@@ -86,7 +88,8 @@ class NotLoggedIn(ChatError):
 
 class UnknownUser(ChatError):
     code = "unknown-user"
-    sentence = "There is no user {name} in this realm"
+    sentence = "There is no user {name} in {where}"
+    defaults = {"where": "this realm"}
 
 
 class UserExists(ChatError):
@@ -126,12 +129,89 @@ class BadToken(ChatError):
 
 class UnknownRealm(ChatError):
     code = "unknown-realm"
-    sentence = "This realm has no peer called {realm}"
+    sentence = "This realm has no peer called {realm}; realms lists those that it has"
+
+
+class RealmExists(ChatError):
+    code = "realm-exists"
+    sentence = "{realm} is a peer already; realms shows how it is, and delrealm {realm} forgets it"
+
+
+class OwnRealm(ChatError):
+    code = "own-realm"
+    sentence = "{realm} is this realm itself; add another"
+
+
+class NotOperator(ChatError):
+    code = "not-operator"
+    sentence = "Only operators of this realm may do that; ask one of them"
+
+
+class ForbiddenAddress(ChatError):
+    code = "forbidden-address"
+    sentence = (
+        "{address} can't be a realm's: link-local and multicast addresses are not connected to"
+    )
+
+
+class RealmUnreachable(ChatError):
+    code = "realm-unreachable"
+    sentence = "{realm} was not reached at {address}: {reason}"
+
+
+class WrongRealm(ChatError):
+    code = "wrong-realm"
+    sentence = "The realm at {address} is {found}, not {realm}; add it by the name that it has"
+
+
+class CertificateChanged(ChatError):
+    code = "certificate-changed"
+    sentence = (
+        "{realm} showed another certificate ({found}) than the one that is remembered ({remembered}): "
+        "someone may be posing as it. If its operator confirms the new one, delrealm {realm} and add it "
+        "again, or put its fingerprint into the configuration"
+    )
+
+
+class BadCertificate(ChatError):
+    code = "bad-certificate"
+    sentence = "The certificate of {realm} does not hold: {reason}; its operator has to renew it"
+
+
+class RealmNotAllowed(ChatError):
+    code = "realm-not-allowed"
+    sentence = "{realm} may not connect to {where}: {reason}"
+
+
+class RealmDown(ChatError):
+    code = "realm-down"
+    sentence = "{realm} can't be asked just now; try again when realms shows it up"
+
+
+class GroupClosed(ChatError):
+    code = "group-closed"
+    sentence = "Only members may post to {group}; join it first, or ask its admins to open it"
+
+
+class NotYourself(ChatError):
+    code = "not-yourself"
+    sentence = "One can read one's own inbox only, and you are {name}"
+
+
+class Expired(ChatError):
+    code = "expired"
+    sentence = "{realm} was not reached in all that time"
+
+
+class PeerFailed(ChatError):
+    code = "peer-failed"
+    sentence = "{realm} could not take it, and does not say why; tell its operator"
 
 
 class UnknownGroup(ChatError):
     code = "unknown-group"
-    sentence = "There is no group {name} in this realm; groups lists them"
+    sentence = "There is no group {name} in {where}"
+    defaults = {"where": "this realm; groups lists them"}
 
 
 class GroupExists(ChatError):

@@ -55,7 +55,7 @@ class Files:
     async def begin(
         self,
         sender: Account,
-        to: Sequence[Address] | str,
+        to: Sequence[Address] | Address,
         name: str,
         size: int,
         drained: Callable[[], None],
@@ -70,7 +70,7 @@ class Files:
         if size > self._limits.file:
             raise FileTooLarge(size=size, limit=self._limits.file)
         unknown: tuple[str, ...] = ()
-        if isinstance(to, str):
+        if isinstance(to, Address):
             targets = [await self._messages.group(sender, to)]
         else:
             targets, unknown = await self._messages.people(sender, to)

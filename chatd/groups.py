@@ -22,7 +22,7 @@ from chatd.errors import (
     none_known,
 )
 from chatd.model import Account, Group, GroupInfo, Member
-from chatd.names import Address, key_of
+from chatd.names import Address
 from chatd.presence import Presence
 from chatd.store import conversations as store
 from chatd.store.database import CodeTaken, Database
@@ -73,30 +73,30 @@ class Groups:
         self._random_bytes = random_bytes
         self._rosters: Cache[str, Roster] = Cache(CACHED_GROUPS)
 
-    def cached(self, name: str) -> Roster | None:
-        return self._rosters.get(key_of(name))
+    def cached(self, name: Address) -> Roster | None:
+        return self._rosters.get(name.key)
 
-    async def find(self, name: str) -> Roster:
-        """The group of that name. Raises UnknownGroup."""
-        return self._rosters.get(key_of(name)) or await self.load(name)
+    async def find(self, name: Address) -> Roster:
+        """The group of that name. Raises UnknownGroup, UnknownRealm."""
+        return self._rosters.get(name.key) or await self.load(name)
 
-    async def load(self, name: str) -> Roster:
+    async def load(self, name: Address) -> Roster:
         """As `find`, but takes its turn among all that waits for the database."""
-        key = key_of(name)
+        key = self._accounts.local(name).key
         roster = await self._database.run(_load, key, None)
         if roster is None:
             raise UnknownGroup(name=name)
         self._rosters[key] = roster
         return roster
 
-    async def find_mine(self, account: Account, name: str, in_turn: bool = False) -> Roster:
+    async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember."""
         roster = await (self.load(name) if in_turn else self.find(name))
         if account.id not in roster.members:
             raise NotMember(group=roster.group.name)
         return roster
 
-    async def _find_ruled(self, account: Account, name: str) -> Roster:
+    async def _find_ruled(self, account: Account, name: Address) -> Roster:
         roster = await self.find_mine(account, name)
         if not roster.members[account.id]:
             raise NotAdmin(group=roster.group.name)
@@ -125,26 +125,26 @@ class Groups:
             ),
         )
 
-    async def join(self, account: Account, name: str) -> Group:
+    async def join(self, account: Account, name: Address) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
         try:
             group = (await self.find(name)).group
         except UnknownGroup:
-            found = await self._database.read(store.find_group_by_code, name.lower())
+            found = await self._database.read(store.find_group_by_code, name.name.lower())
             if found is None:
                 raise
             group = found
         await self._change(group, store.join_group, group, account, self._accounts.now())
         return group
 
-    async def leave(self, account: Account, name: str) -> Group:
+    async def leave(self, account: Account, name: Address) -> Group:
         """Raises UnknownGroup, NotMember."""
         roster = await self.find_mine(account, name)
         await self._change(roster.group, store.leave_group, roster.group.id, account.id)
         return roster.group
 
     async def invite(
-        self, account: Account, name: str, users: Sequence[Address]
+        self, account: Account, name: Address, users: Sequence[Address]
     ) -> tuple[Group, list[str], list[str], list[str]]:
         """Make `users` members: the group, and who joined, who was in it already, who is unknown.
 
@@ -169,20 +169,20 @@ class Groups:
             raise none_known(unknown)
         return roster.group, joined, present, list(unknown)
 
-    async def kick(self, account: Account, name: str, user: Address) -> Group:
+    async def kick(self, account: Account, name: Address, user: Address) -> Group:
         """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
         roster, member = await self._find_member(account, name, user)
         await self._change(roster.group, store.leave_group, roster.group.id, member.id)
         return roster.group
 
-    async def promote(self, account: Account, name: str, user: Address) -> Group:
+    async def promote(self, account: Account, name: Address, user: Address) -> Group:
         """Make a member an admin. Raises as `kick`."""
         roster, member = await self._find_member(account, name, user)
         await self._change(roster.group, store.set_admin, roster.group.id, member.id)
         return roster.group
 
     async def _find_member(
-        self, account: Account, name: str, user: Address
+        self, account: Account, name: Address, user: Address
     ) -> tuple[Roster, Account]:
         roster = await self._find_ruled(account, name)
         member = await self._accounts.find(self._accounts.local(user).name)
@@ -190,7 +190,7 @@ class Groups:
             raise NotTheirGroup(name=member.name, group=roster.group.name)
         return roster, member
 
-    async def set_closed(self, account: Account, name: str, closed: bool) -> Group:
+    async def set_closed(self, account: Account, name: Address, closed: bool) -> Group:
         """Raises UnknownGroup, NotMember, NotAdmin."""
         roster = await self._find_ruled(account, name)
         await self._change(roster.group, store.set_closed, roster.group.id, closed)
@@ -201,7 +201,7 @@ class Groups:
         found, more = await self._database.read(store.list_groups, account.id, mine, MAX_LISTED)
         return tuple(found), more
 
-    async def members(self, account: Account, name: str) -> tuple[Group, tuple[Member, ...]]:
+    async def members(self, account: Account, name: Address) -> tuple[Group, tuple[Member, ...]]:
         """For members only. Raises UnknownGroup, NotMember."""
         group = (await self.find_mine(account, name)).group
         names = await self._database.read(store.member_names, group.id)

@@ -28,13 +28,13 @@ from chatd.errors import (
 )
 from chatd.groups import Groups, Roster
 from chatd.model import Account, Attachment, Message, Receipt, UnreadCount
-from chatd.names import Address, Place, key_of
+from chatd.names import ALL, Address, Place, Scope, key_of, parse_address
 from chatd.presence import IListener, Presence
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store import messages as store
 from chatd.store.database import Database
-from chatd.store.messages import MessageWriter, NewMessage, Page
+from chatd.store.messages import MessageWriter, NewMessage, Page, Part
 
 MAX_PAGE = 500
 CACHED_CONVERSATIONS = 100_000
@@ -113,7 +113,7 @@ class Messages:
         return Sent(tuple(receipts), unknown)
 
     def post(
-        self, sender: Account, group: str, text: str, origin: IListener | None
+        self, sender: Account, group: Address, text: str, origin: IListener | None
     ) -> Deferred[Sent]:
         """A message to a group of which the sender is a member. Errs with UnknownGroup, NotMember."""
         roster = self._groups.cached(group) if sender.id not in self._looking_up else None
@@ -123,7 +123,7 @@ class Messages:
         return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin))
 
     async def _post_slowly(
-        self, sender: Account, group: str, text: str, origin: IListener | None
+        self, sender: Account, group: Address, text: str, origin: IListener | None
     ) -> Sent:
         with self._slowly(sender):
             target = await self.group(sender, group)
@@ -173,7 +173,7 @@ class Messages:
             raise none_known(errors)
         return targets, tuple(errors)
 
-    async def group(self, sender: Account, name: str) -> Target:
+    async def group(self, sender: Account, name: Address) -> Target:
         """A group of which the sender is a member. Raises UnknownGroup, NotMember."""
         return _group_target(await self._groups.find_mine(sender, name, in_turn=True))
 
@@ -238,7 +238,7 @@ class Messages:
         audience: Collection[int] = target.audience
         if target.group is not None:
             # Who joined while the message was on its way to the disk has it unread, too.
-            roster = self._groups.cached(target.group)
+            roster = self._groups.cached(parse_address(target.group))
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
         elif len(audience) == 1:
@@ -263,24 +263,28 @@ class Messages:
 
     # Reading
 
-    async def inbox(self, account: Account, place: Place | None, given: Mapping[int, int]) -> Page:
-        """The oldest unread messages, of one place or of all. Moves no mark.
+    async def inbox(self, account: Account, scope: Scope, given: Mapping[int, int]) -> Page:
+        """The oldest unread messages, of one part or of all. Moves no mark.
 
         `given` says what has been handed out already and is not yet in the marks. Raises what
         `conversation_of` does.
         """
-        if place is None and account.id in self._quiet:
+        if account.id in self._quiet and scope.place is None:
             return Page([])
         marks = self._marks(account, given)
-        conversation = None
-        if place is not None:
-            conversation = await self.conversation_of(account, place)
+        part = store.WHOLE
+        if scope.place is not None:
+            conversation = await self.conversation_of(account, scope.place)
             if conversation is None:
                 return Page([])
+            part = Part(conversation)
+        elif scope is not ALL:
+            realm = "" if scope.here else scope.realm and key_of(scope.realm)
+            part = Part(realm=realm, direct=scope.direct)
         check = object()
-        if conversation is None and not marks:
+        if part is store.WHOLE and not marks:
             self._checking[account.id] = check
-        page = await self._database.read(store.unread, account, conversation, marks, MAX_PAGE)
+        page = await self._database.read(store.unread, account, part, marks, MAX_PAGE)
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
             if not page.messages:

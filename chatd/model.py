@@ -51,13 +51,18 @@ class Message(msgspec.Struct, frozen=True):
     file: Attachment | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """Where a message that was sent stands now."""
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a message that was sent stands now.
+
+    `queued`: it waits for its realm. Numbers are 0 as long as they are not known: a message to a group of
+    another realm gets them there.
+    """
 
     conversation: int
     seq: int
     id: int
     to: str
+    queued: bool = False
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -68,6 +73,24 @@ class Group(msgspec.Struct, frozen=True):
     key: str
     code: str
     closed: bool
+
+
+class RealmInfo(msgspec.Struct, frozen=True):
+    """A peer as `realms` shows it. Times are in ms since 1970 UTC, and None where there is none.
+
+    `state` is `up`, `down`, or `connecting`, `since` when it became so; `direction` says who dialled:
+    `out` or `in`.
+    """
+
+    realm: str
+    state: str
+    since: int
+    direction: str | None
+    address: str | None
+    queued: int
+    oldest: int | None
+    error: str | None
+    next_try: int | None
 
 
 class UserInfo(msgspec.Struct, frozen=True):

@@ -20,13 +20,18 @@ _ROOM = re.compile(r"[\w.-](?:[\w. -]{0,62}[\w.-])?")
 
 
 class Address(msgspec.Struct, frozen=True):
-    """`messi`, or `messi@realm1`. `realm` is None for the realm that reads it."""
+    """`messi`, or `messi@realm1`: a user's or a group's. `realm` is None for the realm that reads it."""
 
     name: str
     realm: str | None = None
 
     def __str__(self) -> str:
         return self.name if self.realm is None else f"{self.name}@{self.realm}"
+
+    @property
+    def key(self) -> str:
+        """The form in which addresses are compared."""
+        return key_of(self.name if self.realm is None else f"{self.name}@{self.realm}")
 
 
 @lru_cache(maxsize=16384)
@@ -72,7 +77,20 @@ class Place(msgspec.Struct, frozen=True):
     """A conversation as people name it: by the other party, by the group, or by a name that may be either."""
 
     user: Address | None = None
-    group: str | None = None
+    group: Address | None = None
 
     def __str__(self) -> str:
         return str(self.user if self.user is not None else self.group)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """A part of the inbox: one conversation, or what comes from one realm (`here`: from this one), or
+    direct messages only."""
+
+    place: Place | None = None
+    realm: str | None = None
+    here: bool = False
+    direct: bool = False
+
+
+ALL = Scope()

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from chatd import model as m
-from chatd.commands import BY_VERB, COMMON_ERRORS, TABLE, Ping, describe
+from chatd.commands import Ping
 from chatd.config import Limits
 from chatd.errors import ShuttingDown, every_error
 from chatd.lines.dialect import Request
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect, item_line
 from chatd.messages import MAX_PAGE
+from chatd.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 
 HEAD = """\
 <!-- Made by `make docs` from the daemon's own tables; do not edit. -->

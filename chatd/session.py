@@ -26,6 +26,7 @@ from chatd.files import Download, Upload
 from chatd.model import Account, Message, Reply, SessionEnded
 from chatd.presence import IListener
 from chatd.service import ChatService
+from chatd.table import BY_COMMAND
 from chatd.throttle import TokenBucket
 
 BURST_SECONDS = 5  # a session may save up that many seconds' worth of commands
@@ -129,7 +130,7 @@ class Client:
         """Carry out `command`: a Result, or a Deferred of one. Raises ChatError, or errs with it."""
         session = self.session
         if session is None:
-            if ask.BY_COMMAND[type(command)].login:
+            if BY_COMMAND[type(command)].login:
                 raise NotLoggedIn
         elif self.given and self._given_at != self.moment:
             self.prove()

@@ -15,7 +15,6 @@ from zope.interface import implementer, provider
 
 from chatd import accounts as module
 from chatd.accounts import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT, Login
-from chatd.commands import BY_VERB
 from chatd.config import Accounts as AccountsConfig
 from chatd.config import Argon2, Config
 from chatd.errors import (
@@ -38,6 +37,7 @@ from chatd.names import Address
 from chatd.passwords import Passwords
 from chatd.presence import IListener
 from chatd.store.accounts import password_of
+from chatd.table import BY_VERB
 from tests.common import CHEAP, RealmTestCase, run, sleep
 
 PASSWORD = "surabaya"

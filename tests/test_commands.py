@@ -11,9 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import commands as ask
 from chatd.arguments import Secret, Type
-from chatd.commands import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, Command, Row, describe
+from chatd.commands import Command
 from chatd.errors import BadRequest, EmptyText, Usage
 from chatd.names import Address, Place
+from chatd.rows import Row
+from chatd.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, describe
 
 A, B = Address("a"), Address("b", "realm1")
 TEN = Secret("0123456789")

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd import errors
 from chatd.arguments import FlagType, NumberType, Secret, check_text
-from chatd.commands import BY_VERB, TABLE, Arg, Auth, Ping, Register, Row, describe
+from chatd.commands import Auth, Ping, Register
 from chatd.errors import ChatError, every_error
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
 from chatd.lines.jsonlines import JsonDialect
@@ -37,6 +37,8 @@ from chatd.model import (
     UserInfo,
 )
 from chatd.names import printable
+from chatd.rows import Arg, Row
+from chatd.table import BY_VERB, TABLE, describe
 from chatd.uploads import safe_name
 
 ODD = [

@@ -30,6 +30,7 @@ from chatd.lines.plain import PlainDialect
 from chatd.lines.protocol import MAX_OVERLAPPING, UPLOAD_TIME
 from chatd.model import SessionEnded
 from chatd.store.accounts import add_account
+from chatd.table import TABLE
 from chatd.uploads import MAX_PENDING, Outgoing
 from tests.common import START, RealmTestCase, Wire, run, sleep
 
@@ -1200,9 +1201,7 @@ class Help(ProtocolTestCase):
     async def test_json_describes_itself(self) -> None:
         """`help` gives the whole table: verbs, arguments, types, and what every refusal means."""
         reply = await self.wire().ask(command="help")
-        self.assertEqual(
-            [each["command"] for each in reply["commands"]], [r.verb for r in ask.TABLE]
-        )
+        self.assertEqual([each["command"] for each in reply["commands"]], [r.verb for r in TABLE])
         self.assertEqual(reply["errors"], {each.code: each.sentence for each in every_error()})
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from chatd.commands import BY_VERB
 from chatd.errors import every_error
 from chatd.reference import reference
+from chatd.table import BY_VERB
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "protocol.md"
 

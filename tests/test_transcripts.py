@@ -11,13 +11,13 @@ import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from chatd.commands import BY_VERB, TABLE
 from chatd.config import Config
 from chatd.errors import every_error
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect
+from chatd.table import BY_VERB, TABLE
 from tests.common import RealmTestCase, SteadyClock
 from tests.transcripts import (
     Play,

@@ -18,11 +18,13 @@ async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive
     return await _receive(client, command.group, command.filename, command.size)
 
 
-async def _receive(client: Client, to: tuple[Address, ...] | str, name: str, size: int) -> Receive:
+async def _receive(
+    client: Client, to: tuple[Address, ...] | Address, name: str, size: int
+) -> Receive:
     upload = await client.service.files.begin(
         client.account, to, name, size, client.drained, client.listener
     )
-    single = isinstance(to, str) or len(to) == 1
+    single = isinstance(to, Address) or len(to) == 1
 
     session = client.session
 

@@ -8,6 +8,7 @@ from chatd.handlers.replies import count
 from chatd.model import Reply
 from chatd.names import printable
 from chatd.session import Client, Handler, Leave
+from chatd.table import BY_VERB, TABLE, describe
 
 
 def listen(client: Client, command: ask.Listen) -> Reply:
@@ -18,9 +19,9 @@ def listen(client: Client, command: ask.Listen) -> Reply:
 
 def show_help(client: Client, command: ask.Help) -> Reply:
     if command.verb is None:
-        rows = ask.TABLE
-    elif command.verb in ask.BY_VERB:
-        rows = (ask.BY_VERB[command.verb],)
+        rows = TABLE
+    elif command.verb in BY_VERB:
+        rows = (BY_VERB[command.verb],)
     else:
         raise UnknownCommand(verb=printable(command.verb))
     return Reply(
@@ -28,7 +29,7 @@ def show_help(client: Client, command: ask.Help) -> Reply:
         data={}
         if command.verb
         else {"errors": {each.code: each.sentence for each in every_error()}},
-        items=tuple(map(ask.describe, rows)),
+        items=tuple(map(describe, rows)),
         items_name="commands",
     )
 

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from chatd import commands as ask
 from chatd.handlers.replies import count, message_sent, messages_sent, page_of
 from chatd.model import Reply
-from chatd.names import Address, Place
+from chatd.names import ALL, Address, Place, Scope
 from chatd.session import Client, Handler
 
 
@@ -16,7 +16,7 @@ def send(client: Client, command: ask.Send) -> Deferred[Reply]:
 
 
 def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
-    if not isinstance(command.group, str):
+    if isinstance(command.group, tuple):
         return _send_to_people(client, command.group, command.text)
     messages = client.service.messages
     messages.check_text(command.text)
@@ -32,16 +32,17 @@ def _send_to_people(client: Client, to: tuple[Address, ...], text: str) -> Defer
 
 
 async def inbox(client: Client, command: ask.Inbox) -> Reply:
-    return await _read_inbox(client, command.place, command.peek)
+    scope = Scope(command.place, here=command.here, direct=command.direct)
+    return await read_inbox(client, ALL if scope == ALL else scope, command.peek)
 
 
 async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
-    return await _read_inbox(client, Place(group=command.group), peek=False)
+    return await read_inbox(client, Scope(Place(group=command.group)))
 
 
-async def _read_inbox(client: Client, place: Place | None, peek: bool) -> Reply:
+async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
     session = client.logged_in
-    page = await client.service.messages.inbox(session.account, place, client.given)
+    page = await client.service.messages.inbox(session.account, scope, client.given)
     if not peek:
         client.give(session, page.messages)
     return page_of(page)

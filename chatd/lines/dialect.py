@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from chatd.commands import Command, Row
+from chatd.commands import Command
 from chatd.errors import BadEncoding, ChatError
 from chatd.model import Event, Reply
+from chatd.rows import Row
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from chatd.arguments import Secret
-from chatd.commands import BY_VERB
 from chatd.errors import BadEncoding, BadSyntax, ChatError, UnknownCommand
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
 from chatd.lines.timestamps import timestamp
@@ -29,6 +28,7 @@ from chatd.model import (
     SessionEnded,
 )
 from chatd.names import printable
+from chatd.table import BY_VERB
 
 _decode = msgspec.json.Decoder().decode
 END = b"\r\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.conch.telnet import ECHO, IAC, WILL, WONT
 
-from chatd.commands import BY_VERB, Auth, Register, Row
+from chatd.commands import Auth, Register
 from chatd.errors import ChatError, PasswordMismatch, UnknownCommand
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, decode
 from chatd.lines.timestamps import timestamp
@@ -33,6 +33,8 @@ from chatd.model import (
     UserInfo,
 )
 from chatd.names import printable
+from chatd.rows import Row
+from chatd.table import BY_VERB
 
 # RFC 857: while the server says that it will echo, a terminal shows nothing of what is typed.
 HIDE = IAC + WILL + ECHO

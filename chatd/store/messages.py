@@ -153,9 +153,19 @@ def _message(row: Sequence[Any], account: Account) -> Message:
     return Message(ident, conversation, seq, at, sender, to, group, text, attachment)
 
 
-def _unread(
-    account: Account, conversation: int | None, given: Mapping[int, int]
-) -> ColumnElement[bool]:
+class Part(msgspec.Struct, frozen=True):
+    """A part of the inbox: a conversation, what comes from a realm (by its key; "" is this one), direct
+    messages only."""
+
+    conversation: int | None = None
+    realm: str | None = None
+    direct: bool = False
+
+
+WHOLE = Part()
+
+
+def _unread(account: Account, part: Part, given: Mapping[int, int]) -> ColumnElement[bool]:
     """What stands after the mark and was not sent by oneself; `given` are marks that are further on
     than the stored ones (conversation -> seq)."""
     conditions = [
@@ -164,8 +174,14 @@ def _unread(
         messages.c.seq > participants.c.read_seq,
         messages.c.sender_id.is_distinct_from(account.id),
     ]
-    if conversation is not None:
-        conditions.append(participants.c.conversation_id == conversation)
+    if part.conversation is not None:
+        conditions.append(participants.c.conversation_id == part.conversation)
+    if part.realm is not None:
+        conditions.append(
+            participants.c.realm == part.realm if part.realm else participants.c.realm.is_(None)
+        )
+    if part.direct:
+        conditions.append(participants.c.peer_key.is_not(None))
     if given:
         passed = values(
             column("conversation", BigInteger), column("seq", BigInteger), name="passed"
@@ -183,12 +199,12 @@ def _unread(
 def unread(
     connection: Connection,
     account: Account,
-    conversation: int | None,
+    part: Part,
     given: Mapping[int, int],
     limit: int,
 ) -> Page:
-    """The oldest `limit` unread messages, of one conversation or of all."""
-    condition = _unread(account, conversation, given)
+    """The oldest `limit` unread messages, of one part or of all."""
+    condition = _unread(account, part, given)
     wanted = (
         select(messages.c.id)
         .where(condition)
@@ -216,7 +232,7 @@ def unread_counts(
         .select_from(messages)
         .join(participants, participants.c.conversation_id == messages.c.conversation_id)
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
-        .where(_unread(account, None, given))
+        .where(_unread(account, WHOLE, given))
         .group_by(messages.c.conversation_id, participants.c.peer, groups.c.name)
         .order_by(func.min(messages.c.id))
     )

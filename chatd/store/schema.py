@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions; a test holds the two together.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -80,6 +80,9 @@ groups = Table(
     ),
     Column("code", Text, unique=True, comment="six characters; NULL once the group has ended"),
     Column("closed", Boolean, nullable=False, server_default=false(), comment="only members post"),
+    Column("realm", Text, comment="key of the realm it lives in, if that is another"),
+    Column("home_id", BigInteger, comment="the group's id there"),
+    Index("groups_by_home", "realm", "home_id", unique=True),
 )
 
 participants = Table(
@@ -92,7 +95,25 @@ participants = Table(
     Column("read_seq", BigInteger, nullable=False, server_default="0", comment="the read mark"),
     Column("admin", Boolean, nullable=False, server_default=false(), comment="of a group"),
     Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "realm",
+        Text,
+        comment="key of the realm that the other party or the group is of; NULL: ours",
+    ),
     Index("participants_direct_once", "account_id", "peer_key", unique=True),
+)
+
+remote_members = Table(
+    "remote_members",
+    metadata,
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the member's address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name@realm"),
+    Column("realm", Text, nullable=False, comment="key of the member's realm"),
+    Column("admin", Boolean, nullable=False, server_default=false()),
+    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
 )
 
 attachments = Table(
@@ -105,8 +126,10 @@ attachments = Table(
     Column("sha256", Text, nullable=False, comment="hexadecimal"),
     Column("mime", Text, nullable=False, comment="media type, by the first bytes"),
     Column("stored", Text, nullable=False, unique=True, comment="its name in the uploads folder"),
-    Column("owner_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("owner_id", ForeignKey("accounts.id"), index=True, comment="NULL: of another realm"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("sender_key", Text, comment="the sender's address without case, if of another realm"),
+    Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
 )
 
 # No foreign keys on the two ids that every message carries: both come from rows that are never
@@ -122,6 +145,8 @@ messages = Table(
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("text", Text, comment="NULL where it is an attachment"),
     Column("attachment_id", ForeignKey("attachments.id")),
+    Column("origin_realm", Text, comment="key of the realm that it came from; NULL: ours"),
+    Column("origin_id", BigInteger, comment="its parcel's number there"),
     # sender_id stands in it so that counting what is unread never leaves the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )
@@ -130,4 +155,44 @@ Index(
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
     postgresql_where=messages.c.attachment_id.is_not(None),
+)
+Index(
+    "messages_by_origin",
+    messages.c.origin_realm,
+    messages.c.origin_id,
+    unique=True,
+    sqlite_where=messages.c.origin_id.is_not(None),
+    postgresql_where=messages.c.origin_id.is_not(None),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("key", Text, primary_key=True, comment="the realm's name without case"),
+    Column("name", Text, nullable=False, comment="as the realm itself writes it"),
+    Column("host", Text, comment="where it is reached; NULL: it comes to us"),
+    Column("port", Integer),
+    Column("certificate", Text, comment="PEM: the one that it has to show; NULL: not seen yet"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+)
+
+# No foreign keys here either: what waits outlives whom it is about.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Id, primary_key=True, comment="1, 2, 3 ... and never again"),
+    Column("realm", Text, nullable=False, comment="key of the realm that it has to reach"),
+    Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
+    Column("attachment_id", BigInteger, comment="the file that has to go first"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("parcel", LargeBinary, nullable=False, comment="what crosses (chatd.parcels), encoded"),
+    Index("outbox_by_realm", "realm", "id"),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="what the realm remembers of itself",
 )
