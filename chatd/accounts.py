@@ -1,4 +1,4 @@
-"""Accounts, the logins into them, and their contacts, over the store."""
+"""Accounts and the logins into them, over the store."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from chatd.errors import (
     RegistrationClosed,
     ReservedName,
     TooManyAttempts,
-    UnknownRealm,
     UnknownUser,
     WeakPassword,
     WrongPassword,
 )
-from chatd.model import Account, Contact, UserInfo
+from chatd.model import Account, UserInfo
 from chatd.names import SYSTEM, Address, key_of
 from chatd.passwords import Passwords
 from chatd.presence import Presence
@@ -77,8 +76,9 @@ class Accounts:
         self._passwords = passwords
         self._presence = presence
         self._random_bytes = random_bytes
-        self._realm_key = key_of(config.realm)
-        self._reserved = {SYSTEM, self._realm_key}
+        self.realm = config.realm
+        self.realm_key = key_of(config.realm)
+        self._reserved = {SYSTEM, self.realm_key}
         self._endings = 0  # how often sessions were ended
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # By account and address together; by account, so that many addresses gain little and its owner
@@ -96,16 +96,17 @@ class Accounts:
         if key_of(name) in self._reserved:
             raise ReservedName(name=name)
 
-    def local(self, address: Address) -> Address:
-        """The address as this realm sees it. Raises UnknownRealm if it is another realm's."""
-        if address.realm is None:
+    def localize(self, address: Address) -> Address:
+        """The address as this realm sees it: without the realm, if that is this one."""
+        if address.realm is None or key_of(address.realm) != self.realm_key:
             return address
-        if key_of(address.realm) != self._realm_key:
-            raise UnknownRealm(realm=address.realm)
         return Address(address.name)
 
     def remember(self, account: Account) -> None:
         self._by_key[account.key] = account
+
+    def cached(self, key: str) -> Account | None:
+        return self._by_key.get(key)
 
     async def find(self, name: str) -> Account:
         """The account of that name. Raises UnknownUser."""
@@ -275,21 +276,3 @@ class Accounts:
             UserInfo(each.name, each.display_name, each.country, is_online(each.id))
             for each in accounts
         )
-
-    # Contacts
-
-    async def add_contact(self, account: Account, address: Address) -> Address:
-        """Raises UnknownUser, UnknownRealm, ContactExists."""
-        found = Address((await self.find(self.local(address).name)).name)
-        await self._database.run(store.add_contact, account.id, found)
-        return found
-
-    async def delete_contact(self, account: Account, address: Address) -> None:
-        """Raises UnknownContact, UnknownRealm."""
-        await self._database.run(store.delete_contact, account.id, self.local(address))
-
-    async def contacts(self, account: Account) -> tuple[Contact, ...]:
-        """The account's list, with who is online."""
-        addresses = await self._database.read(store.contacts_of, account.id)
-        people = [await self.find(address) for address in addresses]
-        return tuple(Contact(each.name, self._presence.is_online(each.id)) for each in people)

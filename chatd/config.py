@@ -20,6 +20,7 @@ DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
 }
+MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB
 SYSTEM_STATE = Path("/var/lib/chatd")
 SYSTEM_CONFIG = Path("/etc/chatd.ini")
@@ -53,12 +54,18 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Peers(msgspec.Struct, frozen=True):
+    """`block` holds keys of realms; `files` is what those of one realm may take here, in bytes, and
+    `messages_per_second` 0 is no limit."""
+
     add: str = "operators"
     trust: str = "pinned"
     ca_file: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
     expire: int = 7 * 86400
+    block: frozenset[str] = frozenset()
+    files: int = 10 << 30
+    messages_per_second: int = 50_000
     known: dict[str, Peer] = {}
 
 
@@ -142,6 +149,20 @@ def _size(minimum: int) -> Callable[[str], int]:
     return parse
 
 
+def _message_size(text: str) -> int:
+    size = _size(1)(text)
+    if size > MAX_MESSAGE:
+        raise ValueError(
+            f"a size of at most {MAX_MESSAGE} bytes: more does not cross between realms"
+        )
+    return size
+
+
+def _names(text: str) -> frozenset[str]:
+    """Realms' names, separated by commas or spaces; as keys."""
+    return frozenset(key_of(_name(each)) for each in re.split(r"[,\s]+", text) if each)
+
+
 def _one_of(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
@@ -209,9 +230,12 @@ KEYS: Mapping[str, _Table] = {
         "certificate": _PATH,
         "private_key": _PATH,
         "expire": parse_time,
+        "block": _names,
+        "files": parse_size,
+        "messages_per_second": _count(0),
     },
     "limits": {
-        "message": _size(1),
+        "message": _message_size,
         "line": _size(256),
         "inline_line": _size(256),
         "file": parse_size,

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.accounts import Accounts
 from chatd.config import Limits
-from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
-from chatd.groups import with_new_code
-from chatd.messages import Messages, Sent, Target
-from chatd.model import Account, Attachment, FileInfo, Receipt
+from chatd.directs import Directs, Target
+from chatd.errors import (
+    ChatError,
+    FileTooLarge,
+    QuotaExceeded,
+    StorageFailed,
+    UnknownFile,
+    none_known,
+)
+from chatd.homegroups import with_new_code
+from chatd.messages import Messages, Sent, collect
+from chatd.model import Account, Attachment, FileInfo, StoredFile
 from chatd.names import Address, printable
 from chatd.presence import IListener
 from chatd.store import files as store
 from chatd.store.database import Database
-from chatd.uploads import Incoming, Outgoing, StoredFile, Uploads, safe_name
+from chatd.store.files import Owner
+from chatd.uploads import Incoming, Outgoing, Uploads, safe_name
 
 MAX_LISTED = 1000
 
@@ -39,6 +50,7 @@ class Files:
         limits: Limits,
         database: Database,
         accounts: Accounts,
+        directs: Directs,
         messages: Messages,
         uploads: Uploads,
         random_bytes: Callable[[int], bytes],
@@ -46,6 +58,7 @@ class Files:
         self._limits = limits
         self._database = database
         self._accounts = accounts
+        self._directs = directs
         self._messages = messages
         self._uploads = uploads
         self._random_bytes = random_bytes
@@ -69,18 +82,20 @@ class Files:
         safe = safe_name(name)
         if size > self._limits.file:
             raise FileTooLarge(size=size, limit=self._limits.file)
-        unknown: tuple[str, ...] = ()
+        refused: dict[str, ChatError] = {}
         if isinstance(to, Address):
             targets = [await self._messages.group(sender, to)]
         else:
-            targets, unknown = await self._messages.people(sender, to)
-        used = await self._database.read(store.used_bytes, sender.id)
+            targets, refused = await self._directs.open(sender, to)
+            if not targets:
+                raise none_known(refused)
+        used = await self._database.read(store.used_bytes, Owner(sender.id))
         left = self._limits.account_files - used - self._arriving[sender.id]
         if size > left:
             raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
         self._arriving[sender.id] += size
         incoming = self._uploads.receive(safe, size, drained)
-        return Upload(self, sender, targets, unknown, incoming, size, origin)
+        return Upload(self, sender, targets, refused, incoming, size, origin)
 
     def released(self, sender: Account, size: int) -> None:
         self._arriving[sender.id] -= size
@@ -95,32 +110,37 @@ class Files:
         arrived: StoredFile,
         origin: IListener | None,
     ) -> tuple[Attachment, Sent]:
-        """The bytes are on disk: now the messages that carry them."""
+        """The bytes are on disk: now the messages that carry them, with the note of the file in one
+        transaction. Raises what went wrong if nobody got it; then the file is gone again."""
         now = self._accounts.now()
+        quota = self._limits.account_files
 
-        async def send(code: str) -> tuple[Attachment, tuple[Receipt, ...]]:
-            def add_file(connection: Connection) -> Attachment:
-                return store.add_attachment(
-                    connection,
-                    sender.id,
-                    code,
-                    name,
-                    arrived.size,
-                    arrived.sha256,
-                    arrived.mime,
-                    arrived.stored,
-                    now,
-                    self._limits.account_files,
+        def keep(code: str) -> Deferred[tuple[Attachment, list[Any]]]:
+            def job(connection: Connection) -> tuple[Attachment, list[Any]]:
+                file = store.add_attachment(
+                    connection, Owner(sender.id), code, name, arrived, now, quota
                 )
+                put = self._messages.store_file
+                return file, [put(connection, sender, each, file, now) for each in targets]
 
-            return await self._messages.send_file(sender, targets, add_file, origin)
+            return self._database.run(job)
 
         try:
-            file, receipts = await with_new_code(self._random_bytes, send)
+            file, stored = await with_new_code(self._random_bytes, keep)
         except Exception:
             await self._uploads.remove(arrived.stored)
             raise
-        return file, Sent(receipts)
+        refused: dict[str, ChatError] = {}
+        waits = {
+            target.name: self._messages.file_stored(target, what, file, origin)
+            for target, what in zip(targets, stored, strict=True)
+        }
+        receipts = await collect(waits, refused)
+        if not receipts:
+            await self._database.run(store.remove_attachment, file.id)
+            await self._uploads.remove(arrived.stored)
+            raise none_known(refused)
+        return file, Sent(tuple(receipts), refused)
 
     async def fetch(self, account: Account, name: str) -> Download:
         """Open the file of that code or name that the account may fetch. Raises UnknownFile."""
@@ -152,7 +172,7 @@ class Upload:
         files: Files,
         sender: Account,
         targets: Sequence[Target],
-        unknown: tuple[str, ...],
+        refused: Mapping[str, ChatError],
         incoming: Incoming,
         size: int,
         origin: IListener | None,
@@ -160,7 +180,7 @@ class Upload:
         self._files = files
         self._sender = sender
         self._targets = targets
-        self.unknown = unknown
+        self._refused = refused
         self._incoming = incoming
         self._size = size
         self._origin = origin
@@ -186,7 +206,7 @@ class Upload:
             raise StorageFailed from None
         finally:
             self._files.released(self._sender, self._size)
-        return file, Sent(sent.receipts, self.unknown)
+        return file, Sent(sent.receipts, {**self._refused, **sent.refused})
 
     def abort(self) -> None:
         """The sender is gone: forget what came."""

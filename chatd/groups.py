@@ -1,224 +1,199 @@
-"""Groups: who is in them, and who may do what there. Kept in memory once used; the store holds the truth."""
+"""What people of this realm do with groups, wherever these live.
+
+A group of another realm is asked about there. Known of it here is who of this realm is in it, and the
+messages that came since: its home tells of both, in the order in which they happened.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
 
+from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
-from chatd.cache import Cache
-from chatd.errors import (
-    AlreadyMember,
-    ChatError,
-    NotAdmin,
-    NotMember,
-    NotTheirGroup,
-    UnknownGroup,
-    UnknownRealm,
-    UnknownUser,
-    none_known,
-)
-from chatd.model import Account, Group, GroupInfo, Member
-from chatd.names import Address
-from chatd.presence import Presence
-from chatd.store import conversations as store
-from chatd.store.database import CodeTaken, Database
+from chatd.errors import NotMember, UnknownGroup, UnknownUser
+from chatd.homegroups import HomeGroups, Invited
+from chatd.model import Account, Group, GroupInfo, Member, party_of
+from chatd.names import Address, key_of
+from chatd.realms import IRealms
+from chatd.store import groups as store
+from chatd.store.database import Database
+from chatd.store.outbox import NewParcel
 
-CACHED_GROUPS = 10_000
-CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that are taken for one another
-CODE_LENGTH = 6
-CODE_TRIES = 10
-
-T = TypeVar("T")
-
-
-class Roster(msgspec.Struct, frozen=True):
-    """A group and its members: account id -> whether an admin, longest-standing first."""
-
-    group: Group
-    members: dict[int, bool]
-
-
-def new_code(random_bytes: Callable[[int], bytes]) -> str:
-    """Six characters at random, for a group or a file."""
-    return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
-
-
-async def with_new_code(
-    random_bytes: Callable[[int], bytes], use: Callable[[str], Awaitable[T]]
-) -> T:
-    """What `use` makes of a new code; it raises CodeTaken if chance has given one that exists."""
-    for _ in range(CODE_TRIES):
-        try:
-            return await use(new_code(random_bytes))
-        except CodeTaken:
-            continue
-    raise CodeTaken
+PATIENCE = 5.0  # seconds in which a home that has let someone in should say so in turn
 
 
 class Groups:
     def __init__(
-        self,
-        database: Database,
-        accounts: Accounts,
-        presence: Presence,
-        random_bytes: Callable[[int], bytes],
+        self, clock: Any, database: Database, accounts: Accounts, homes: HomeGroups, realms: IRealms
     ) -> None:
+        self._clock = clock
         self._database = database
         self._accounts = accounts
-        self._presence = presence
-        self._random_bytes = random_bytes
-        self._rosters: Cache[str, Roster] = Cache(CACHED_GROUPS)
+        self._homes = homes
+        self._realms = realms
+        # (group's key, account id) -> those who wait to be let in
+        self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
 
-    def cached(self, name: Address) -> Roster | None:
-        return self._rosters.get(name.key)
+    def _elsewhere(self, name: Address) -> str | None:
+        """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
+        realm = self._accounts.localize(name).realm
+        if realm is None:
+            return None
+        self._realms.name_of(key_of(realm))
+        return key_of(realm)
 
-    async def find(self, name: Address) -> Roster:
-        """The group of that name. Raises UnknownGroup, UnknownRealm."""
-        return self._rosters.get(name.key) or await self.load(name)
-
-    async def load(self, name: Address) -> Roster:
-        """As `find`, but takes its turn among all that waits for the database."""
-        key = self._accounts.local(name).key
-        roster = await self._database.run(_load, key, None)
-        if roster is None:
-            raise UnknownGroup(name=name)
-        self._rosters[key] = roster
-        return roster
-
-    async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
-        """The group, if `account` is a member. Raises UnknownGroup, NotMember."""
-        roster = await (self.load(name) if in_turn else self.find(name))
-        if account.id not in roster.members:
-            raise NotMember(group=roster.group.name)
-        return roster
-
-    async def _find_ruled(self, account: Account, name: Address) -> Roster:
-        roster = await self.find_mine(account, name)
-        if not roster.members[account.id]:
-            raise NotAdmin(group=roster.group.name)
-        return roster
-
-    async def _change(self, group: Group, job: Callable[..., None], *args: object) -> None:
-        """Run a job that changes a group, and remember the group as it then is.
-
-        Both in one transaction, so that the rosters arrive here in the order of the changes.
-        """
-        roster = await self._database.run(_load, group.key, (job, args))
-        if roster is None:
-            self._rosters.pop(group.key, None)
-        else:
-            self._rosters[group.key] = roster
-
-    # What people do with groups
+    # All of these raise what the group's home says, and of groups elsewhere UnknownRealm and RealmDown, too.
 
     async def create(self, account: Account, name: str) -> Group:
         """Raises GroupExists, ReservedName."""
-        self._accounts.check_name(name)
-        return await with_new_code(
-            self._random_bytes,
-            lambda code: self._database.run(
-                store.add_group, name, code, account.id, self._accounts.now()
-            ),
-        )
+        return await self._homes.create(account, name)
 
     async def join(self, account: Account, name: Address) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
-        try:
-            group = (await self.find(name)).group
-        except UnknownGroup:
-            found = await self._database.read(store.find_group_by_code, name.name.lower())
-            if found is None:
-                raise
-            group = found
-        await self._change(group, store.join_group, group, account, self._accounts.now())
-        return group
+        realm = self._elsewhere(name)
+        if realm is None:
+            return await self._homes.join(party_of(account), name)
+        membership = await self._realms.join(realm, account.name, name.name)
+        there = Address(membership.group, self._realms.name_of(realm))
+        await self._until_joined(account, there)
+        roster = self._homes.cached(there.key)
+        if roster is not None:
+            return roster.group
+        return Group(0, str(there), there.key, "", False, realm, membership.group_id)
 
-    async def leave(self, account: Account, name: Address) -> Group:
-        """Raises UnknownGroup, NotMember."""
-        roster = await self.find_mine(account, name)
-        await self._change(roster.group, store.leave_group, roster.group.id, account.id)
-        return roster.group
+    async def _until_joined(self, account: Account, group: Address) -> None:
+        """Wait until the home's word, which came with a parcel, is on disk here, too."""
+        roster = self._homes.cached(group.key)
+        if roster is not None and account.id in roster.members:
+            return
+        joined: Deferred[None] = Deferred()
+        self._joining.setdefault((group.key, account.id), []).append(joined)
+        impatient = self._clock.callLater(PATIENCE, self._let_in, group.key, account.id)
+        await joined
+        if impatient.active():
+            impatient.cancel()
+
+    def _let_in(self, key: str, account_id: int) -> None:
+        for waiting in self._joining.pop((key, account_id), ()):
+            waiting.callback(None)
+
+    async def leave(self, account: Account, name: Address) -> str:
+        """The group's name. Raises UnknownGroup, NotMember. A group elsewhere is told when it is reached."""
+        realm = self._elsewhere(name)
+        if realm is None:
+            return (await self._homes.leave(party_of(account), name)).name
+        group = (await self._homes.find_mine(account, name)).group
+        left = parcels.Left(account.name, group.name.partition("@")[0])
+        item = NewParcel(realm, parcels.encode(left), self._accounts.now())
+
+        def job(connection: Connection) -> Sequence[NewParcel]:
+            store.leave_mirror(connection, group, account.id)
+            return (item,)
+
+        await self._homes.change(group, job)
+        return group.name
 
     async def invite(
         self, account: Account, name: Address, users: Sequence[Address]
-    ) -> tuple[Group, list[str], list[str], list[str]]:
-        """Make `users` members: the group, and who joined, who was in it already, who is unknown.
+    ) -> tuple[str, Invited]:
+        """Make `users` members. Raises UnknownGroup, NotMember, NotAdmin; if none is known, UnknownUser or
+        UnknownRealm."""
+        if self._elsewhere(name) is None:
+            group, invited = await self._homes.invite(party_of(account), name, users)
+            return group.name, invited
+        shown, found = await self._ask(account, name, "invite", users)
+        return shown, Invited(
+            *(
+                tuple(self._from(name, each) for each in found.get(key, ()))
+                for key in ("joined", "present", "unknown")
+            )
+        )
 
-        Raises UnknownGroup, NotMember, NotAdmin; UnknownUser or UnknownRealm if none is known.
-        """
-        roster = await self._find_ruled(account, name)
-        joined: list[str] = []
-        present: list[str] = []
-        unknown: dict[str, ChatError] = {}
-        for address in users:
-            try:
-                user = await self._accounts.find(self._accounts.local(address).name)
-                await self._change(
-                    roster.group, store.join_group, roster.group, user, self._accounts.now()
-                )
-                joined.append(user.name)
-            except AlreadyMember:
-                present.append(str(address))
-            except (UnknownUser, UnknownRealm) as error:
-                unknown[str(address)] = error
-        if not joined and not present:
-            raise none_known(unknown)
-        return roster.group, joined, present, list(unknown)
+    async def kick(self, account: Account, name: Address, user: Address) -> str:
+        """The group's name. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
+        if self._elsewhere(name) is None:
+            return (await self._homes.kick(party_of(account), name, user)).name
+        return (await self._ask(account, name, "kick", (user,)))[0]
 
-    async def kick(self, account: Account, name: Address, user: Address) -> Group:
-        """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
-        roster, member = await self._find_member(account, name, user)
-        await self._change(roster.group, store.leave_group, roster.group.id, member.id)
-        return roster.group
-
-    async def promote(self, account: Account, name: Address, user: Address) -> Group:
+    async def promote(self, account: Account, name: Address, user: Address) -> str:
         """Make a member an admin. Raises as `kick`."""
-        roster, member = await self._find_member(account, name, user)
-        await self._change(roster.group, store.set_admin, roster.group.id, member.id)
-        return roster.group
+        if self._elsewhere(name) is None:
+            return (await self._homes.promote(party_of(account), name, user)).name
+        return (await self._ask(account, name, "promote", (user,)))[0]
 
-    async def _find_member(
-        self, account: Account, name: Address, user: Address
-    ) -> tuple[Roster, Account]:
-        roster = await self._find_ruled(account, name)
-        member = await self._accounts.find(self._accounts.local(user).name)
-        if member.id not in roster.members:
-            raise NotTheirGroup(name=member.name, group=roster.group.name)
-        return roster, member
+    async def set_closed(self, account: Account, name: Address, closed: bool) -> str:
+        """The group's name. Raises UnknownGroup, NotMember, NotAdmin."""
+        if self._elsewhere(name) is None:
+            return (await self._homes.set_closed(party_of(account), name, closed)).name
+        return (await self._ask(account, name, "close" if closed else "open", ()))[0]
 
-    async def set_closed(self, account: Account, name: Address, closed: bool) -> Group:
-        """Raises UnknownGroup, NotMember, NotAdmin."""
-        roster = await self._find_ruled(account, name)
-        await self._change(roster.group, store.set_closed, roster.group.id, closed)
-        return roster.group
+    async def _ask(
+        self, account: Account, name: Address, change: str, users: Sequence[Address]
+    ) -> tuple[str, dict[str, Any]]:
+        """Have the group's home do it: the group's name, and what the home says of it."""
+        realm = self._elsewhere(name)
+        assert realm is not None  # noqa: S101 - asked for by the caller
+        named = [self._for(realm, user) for user in users]
+        found = await self._realms.change(realm, account.name, name.name, change, named)
+        return f"{name.name}@{self._realms.name_of(realm)}", found
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
-        """All groups, or the account's own: the first of them, and how many more there are."""
+        """All groups of this realm, or the account's own, wherever they live: the first of them, and how
+        many more. Of a group elsewhere, the members of this realm are counted."""
         found, more = await self._database.read(store.list_groups, account.id, mine, MAX_LISTED)
         return tuple(found), more
 
-    async def members(self, account: Account, name: Address) -> tuple[Group, tuple[Member, ...]]:
+    async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
         """For members only. Raises UnknownGroup, NotMember."""
-        group = (await self.find_mine(account, name)).group
-        names = await self._database.read(store.member_names, group.id)
-        is_online = self._presence.is_online
-        return group, tuple(
-            Member(shown, admin, is_online(ident)) for ident, (shown, admin) in names.items()
+        realm = self._elsewhere(name)
+        if realm is None:
+            group, members = await self._homes.members(party_of(account), name)
+            return group.name, members
+        found = await self._realms.members(realm, account.name, name.name)
+        return f"{name.name}@{self._realms.name_of(realm)}", tuple(
+            Member(self._from(name, each.username), each.admin, each.online) for each in found
         )
 
+    def _for(self, realm: str, user: Address) -> str:
+        """An address as another realm has to read it."""
+        local = self._accounts.localize(user)
+        if local.realm is None:
+            return f"{local.name}@{self._accounts.realm}"
+        return local.name if key_of(local.realm) == realm else str(local)
 
-def _load(
-    connection: Connection,
-    key: str,
-    change: tuple[Callable[..., None], tuple[object, ...]] | None,
-) -> Roster | None:
-    """The group of that key and its members, after `change` if there is one."""
-    if change is not None:
-        job, args = change
-        job(connection, *args)
-    group = store.find_group(connection, key)
-    return None if group is None else Roster(group, store.members_of(connection, group.id))
+    def _from(self, group: Address, user: str) -> str:
+        """An address that the group's home has said, as this realm reads it."""
+        name, _, realm = user.partition("@")
+        return str(self._accounts.localize(Address(name, realm or group.realm)))
+
+    # What the home of a group says of its own accord
+
+    async def joined(self, realm: str, said: parcels.Joined) -> None:
+        """Raises UnknownUser."""
+        account = await self._accounts.find(said.user)
+        name = Address(said.group, self._realms.name_of(realm))
+        now = self._accounts.now()
+
+        def job(connection: Connection) -> store.Roster | None:
+            store.join_mirror(connection, name, realm, said.group_id, account.id, said.seq, now)
+            return store.find_roster(connection, name.key)
+
+        roster = await self._database.run(job)
+        if roster is not None:
+            self._homes.remember(roster)
+        self._let_in(name.key, account.id)
+
+    async def removed(self, realm: str, said: parcels.Removed) -> None:
+        """What is known already is no mistake."""
+        try:
+            account = await self._accounts.find(said.user)
+            name = Address(said.group, self._realms.name_of(realm))
+            group = (await self._homes.load(name)).group
+        except (UnknownUser, UnknownGroup, NotMember):
+            return
+        if group.home_id == said.group_id:
+            await self._homes.change(group, lambda db: store.leave_mirror(db, group, account.id))

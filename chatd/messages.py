@@ -1,86 +1,86 @@
-"""Messages: into conversations, to those who listen, and out of them again.
+"""Messages: into conversations, to those who listen, and on their way to other realms.
 
 A send whose names are known in memory is one row in the next transaction and nothing else. One that has
 to look something up takes the slow way, one job in the writer's queue; while a sender has any of those
 under way, all of theirs take it, so that what was sent first arrives first.
+
+What goes to another realm is on disk with the parcel that brings it there; then its sender waits a moment
+for what that realm says of it.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
+from chatd import parcels
 from chatd.accounts import Accounts
-from chatd.cache import Cache
-from chatd.errors import (
-    ChatError,
-    MessageTooLong,
-    NotMember,
-    UnknownGroup,
-    UnknownRealm,
-    UnknownUser,
-    none_known,
-)
-from chatd.groups import Groups, Roster
-from chatd.model import Account, Attachment, Message, Receipt, UnreadCount
-from chatd.names import ALL, Address, Place, Scope, key_of, parse_address
+from chatd.directs import Directs, Target
+from chatd.errors import ChatError, MessageTooLong, NotMember, none_known
+from chatd.homegroups import HomeGroups
+from chatd.model import Account, Attachment, Message, Receipt
+from chatd.names import Address, key_of
+from chatd.outbox import Outbox
+from chatd.parcels import FileNote, Verdict
 from chatd.presence import IListener, Presence
-from chatd.store import accounts as account_store
+from chatd.reading import Reading
+from chatd.realms import IRealms, refusal
 from chatd.store import conversations as conversation_store
 from chatd.store import messages as store
 from chatd.store.database import Database
-from chatd.store.messages import MessageWriter, NewMessage, Page, Part
+from chatd.store.groups import Roster
+from chatd.store.messages import Crossing, MessageWriter, NewMessage, Stored
+from chatd.store.outbox import NewParcel
 
-MAX_PAGE = 500
-CACHED_CONVERSATIONS = 100_000
+PATIENCE = 5.0  # seconds that a sender waits for a message to come back from its group's home
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of a message to one or several: where it stands, and whom nobody knows."""
+    """What became of a message to one or several: where it stands, and who did not get it, and why."""
 
     receipts: tuple[Receipt, ...]
-    unknown: tuple[str, ...] = ()
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A conversation to send to, and the accounts that take part in it; `to` or `group` names it."""
-
-    conversation: int
-    audience: Collection[int]
-    to: str | None = None
-    group: str | None = None
+    refused: Mapping[str, ChatError] = {}
 
 
 class Messages:
     def __init__(
         self,
+        clock: Any,
         database: Database,
         accounts: Accounts,
-        groups: Groups,
+        homes: HomeGroups,
+        directs: Directs,
+        reading: Reading,
         presence: Presence,
+        outbox: Outbox,
+        realms: IRealms,
         max_message: int,
+        secret: bytes,
     ) -> None:
+        self._clock = clock
         self._database = database
         self._accounts = accounts
-        self._groups = groups
+        self._homes = homes
+        self._directs = directs
+        self._reading = reading
         self._presence = presence
+        self._outbox = outbox
+        self._realms = realms
         self._max_message = max_message
-        self._writer = MessageWriter()
-        self._store = self._writer.store  # one object for all, by which the database tells a batch
-        database.on_rollback(self._writer.forget)
-        # (account id, the other's key) -> their conversation
-        self._direct: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
+        self.writer = MessageWriter(outbox.writer)
+        self._store = self.writer.store  # one object for all, by which the database tells a batch
+        database.on_rollback(self.writer.forget)
         self._looking_up: Counter[int] = Counter()
-        # account id -> conversation -> seq: read marks that are on their way to the disk.
-        self._moving: dict[int, dict[int, int]] = {}
-        # Accounts that are known to have nothing unread, and those of which it is being found out.
-        self._quiet: set[int] = set()
-        self._checking: dict[int, object] = {}
+        # Number of a parcel to a group elsewhere -> who waits for the message to come back from there.
+        self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
+        self._secret = secret  # by which what comes back is known for our own
 
     # Sending
 
@@ -93,12 +93,13 @@ class Messages:
     def send(
         self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
     ) -> Deferred[Sent]:
-        """A direct message to each of `to`; fires once all of them are stored.
+        """A direct message to each of `to`; fires once all of them are stored, and other realms have said
+        what they think of theirs or let it wait.
 
         Errs with UnknownUser or UnknownRealm if none of them is known.
         """
-        if len(to) == 1 and sender.id not in self._looking_up and to[0].realm is None:
-            target = self._direct.get((sender.id, key_of(to[0].name)))
+        if len(to) == 1 and sender.id not in self._looking_up:
+            target = self._directs.cached(sender, to[0])
             if target is not None:
                 return self._post(sender, target, text, origin)
         return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin))
@@ -107,19 +108,26 @@ class Messages:
         self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
     ) -> Sent:
         with self._slowly(sender):
-            targets, unknown = await self.people(sender, to)
+            targets, errors = await self._directs.open(sender, to)
             posts = [self._post(sender, target, text, origin) for target in targets]
-        receipts = [receipt for sent in await _all(posts) for receipt in sent.receipts]
-        return Sent(tuple(receipts), unknown)
+        receipts = await collect(
+            {target.name: post for target, post in zip(targets, posts, strict=True)}, errors
+        )
+        if not receipts:
+            raise none_known(errors)
+        return Sent(tuple(receipts), errors)
 
     def post(
         self, sender: Account, group: Address, text: str, origin: IListener | None
     ) -> Deferred[Sent]:
-        """A message to a group of which the sender is a member. Errs with UnknownGroup, NotMember."""
-        roster = self._groups.cached(group) if sender.id not in self._looking_up else None
-        if roster is not None and sender.id in roster.members:
-            target = _group_target(roster)
-            return self._post(sender, target, text, origin)
+        """A message to a group of which the sender is a member, or to an open one of another realm.
+
+        Errs with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
+        """
+        if sender.id not in self._looking_up:
+            roster = self._homes.cached(group.key)
+            if roster is not None and sender.id in roster.members:
+                return self._post(sender, group_target(roster), text, origin)
         return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin))
 
     async def _post_slowly(
@@ -140,117 +148,222 @@ class Messages:
             if not self._looking_up[sender.id]:
                 del self._looking_up[sender.id]
 
-    async def people(
-        self, sender: Account, to: Sequence[Address]
-    ) -> tuple[list[Target], tuple[str, ...]]:
-        """The sender's direct conversations with `to`, each once, and the names that nobody has.
-
-        Raises UnknownUser or UnknownRealm if none of them is known.
-        """
-        names: dict[str, str] = {}
-        elsewhere: dict[str, ChatError] = {}
-        for address in to:
-            try:
-                name = self._accounts.local(address).name
-            except UnknownRealm as error:
-                name = str(address)
-                elsewhere[key_of(name)] = error
-            names[key_of(name)] = name
-        keys = [key for key in names if key not in elsewhere]
-        found = await self._database.run(_open_all, sender, keys, self._accounts.now())
-        targets = []
-        errors: dict[str, ChatError] = {}
-        for key, name in names.items():
-            if key not in found:
-                errors[name] = elsewhere.get(key) or UnknownUser(name=name)
-                continue
-            account, conversation = found[key]
-            self._accounts.remember(account)
-            target = Target(conversation, frozenset((account.id, sender.id)), to=account.name)
-            self._direct[sender.id, key] = target
-            targets.append(target)
-        if not targets:
-            raise none_known(errors)
-        return targets, tuple(errors)
-
     async def group(self, sender: Account, name: Address) -> Target:
-        """A group of which the sender is a member. Raises UnknownGroup, NotMember."""
-        return _group_target(await self._groups.find_mine(sender, name, in_turn=True))
+        """A group that the sender may post to, as far as that is known here.
+
+        Raises UnknownGroup, NotMember, UnknownRealm.
+        """
+        try:
+            return group_target(await self._homes.find_mine(sender, name, in_turn=True))
+        except NotMember:
+            local = self._accounts.localize(name)
+            if local.realm is None:
+                raise
+        # It is for the group's home to say whether it is open.
+        home = key_of(local.realm)
+        shown = f"{local.name}@{self._realms.name_of(home)}"
+        return Target(0, (), group=shown, home=home)
 
     def _post(
         self, sender: Account, target: Target, text: str, origin: IListener | None
     ) -> Deferred[Sent]:
-        new = NewMessage(target.conversation, sender.id, sender.name, self._accounts.now(), text)
-        stored: Deferred[tuple[int, int]] = self._database.batch(self._store, new)
+        """A text into one conversation."""
+        now = self._accounts.now()
+        if target.home is not None:
+            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
+        new = NewMessage(target.conversation, sender.id, sender.name, now, text)
+        if target.realms:
+            crossing = self.crossing(sender, target, now, text, None)
+            new = msgspec.structs.replace(new, crossing=crossing)
+            stored: Deferred[Stored] = self._database.batch(self._store, new)
+            if target.group is None:
+                return stored.addCallback(self.crossed, new, target, None, origin)
+        else:
+            stored = self._database.batch(self._store, new)
         return stored.addCallback(self._post_arrived, new, target, origin)
 
     def _post_arrived(
+        self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
+    ) -> Sent:
+        return Sent((self.arrived(stored, new, target, None, origin),))
+
+    # To other realms
+
+    def crossing(
+        self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
+    ) -> Crossing | None:
+        """What brings a message to the realms of the target that are not this one."""
+        if not target.realms:
+            return None
+        if target.group is None:
+            to = (target.to or "").partition("@")[0]
+            direct = parcels.encode(parcels.Direct(sender.name, to, at, text, file))
+            return Crossing(target.realms, lambda _seq: direct, sender.id)
+        name, group = target.group, target.conversation
+
+        def relay(seq: int) -> bytes:
+            return parcels.encode(parcels.Relay(name, group, seq, sender.name, at, text, file))
+
+        return Crossing(target.realms, relay)
+
+    def crossed(
         self,
-        stored: tuple[int, int],
+        stored: Stored,
         new: NewMessage,
         target: Target,
+        file: Attachment | None,
         origin: IListener | None,
+    ) -> Deferred[Sent]:
+        """A direct message is on disk, with its parcel: let it go, and wait for what is said of it."""
+        number = None if file is None else file.id
+        verdict = self._realms.dispatch(target.realms[0], stored.first, stored.parcel, number)
+        return verdict.addCallback(self._judged, stored, new, target, file, origin)
+
+    def _judged(
+        self,
+        verdict: Verdict | None,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+    ) -> Any:
+        if verdict is None or not verdict.code:
+            receipt = self.arrived(stored, new, target, file, origin)
+            if verdict is None:
+                receipt = msgspec.structs.replace(receipt, queued=True)
+            return Sent((receipt,))
+        error = refusal(verdict, self._realms.name_of(target.realms[0]))
+        gone: Deferred[Any] = self._database.run(store.take_back, stored.id)
+        return gone.addCallback(_raise, error)
+
+    async def _post_elsewhere(
+        self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
     ) -> Sent:
-        return Sent((self._arrived(stored, new, target, None, origin),))
+        parcel = self.new_post(sender, target, at, text, None)
+        number = await self._outbox.put(NewParcel(target.home or "", parcel, at, sender.id))
+        return Sent((await self.posted(target, number, parcel, None, origin),))
 
-    async def send_file(
+    def new_post(
+        self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
+    ) -> bytes:
+        group = (target.group or "").partition("@")[0]
+        proof = self.proof(sender, target.home or "", at, text, file)
+        return parcels.encode(parcels.Post(sender.name, group, at, proof, text, file))
+
+    def proof(
+        self, sender: Account, home: str, at: int, text: str | None, file: FileNote | None
+    ) -> bytes:
+        """What shows that a message to a group of the realm `home` was sent from here, when it comes
+        back."""
+        what = (sender.key, home, at, text, None if file is None else file.sha256)
+        return hmac.digest(self._secret, parcels.encode(what), "sha256")[:16]
+
+    async def posted(
         self,
-        sender: Account,
-        targets: Sequence[Target],
-        add_file: Callable[[Connection], Attachment],
+        target: Target,
+        number: int,
+        parcel: bytes,
+        file: int | None,
         origin: IListener | None,
-    ) -> tuple[Attachment, tuple[Receipt, ...]]:
-        """An attachment to each of `targets`, the note of the file and its messages in one transaction."""
-        now = self._accounts.now()
-        new = [NewMessage(each.conversation, sender.id, sender.name, now) for each in targets]
-        names = [target.group or target.to or "" for target in targets]
-        file, stored = await self._database.run(self._store_with_file, add_file, new, names)
-        return file, tuple(
-            self._arrived(where, each, target, file, origin)
-            for where, each, target in zip(stored, new, targets, strict=True)
+    ) -> Receipt:
+        """A parcel for a group elsewhere is on disk: let it go, and wait for what its home says, and for
+        the message itself if the sender is a member."""
+        assert target.home is not None and target.group is not None  # noqa: S101, PT018
+        echo: Deferred[Receipt | None] = Deferred()
+        if target.conversation:
+            self._echoes[number] = echo, origin
+        verdict = await self._realms.dispatch(target.home, number, parcel, file)
+        receipt = Receipt(target.conversation, 0, 0, target.group, queued=verdict is None)
+        if verdict is None or verdict.code or not target.conversation:
+            self._echoes.pop(number, None)
+            if verdict is not None and verdict.code:
+                raise refusal(verdict, self._realms.name_of(target.home))
+            return msgspec.structs.replace(receipt, seq=0 if verdict is None else verdict.seq)
+        impatient = self._clock.callLater(PATIENCE, self.echoed, number, None)
+        found = await echo
+        if impatient.active():
+            impatient.cancel()
+        return found or msgspec.structs.replace(receipt, seq=verdict.seq)
+
+    def awaited(self, number: int) -> IListener | None:
+        """The connection that waits for the message of that parcel to come back."""
+        return self._echoes.get(number, (None, None))[1]
+
+    def echoed(self, number: int, receipt: Receipt | None) -> None:
+        """The message of that parcel has come back from its group's home."""
+        echo, _ = self._echoes.pop(number, (None, None))
+        if echo is not None:
+            echo.callback(receipt)
+
+    # Files
+
+    def store_file(
+        self, connection: Connection, sender: Account, target: Target, file: Attachment, now: int
+    ) -> Any:
+        """In the writer's thread: a message with its place, or a parcel with its number."""
+        note = FileNote(file.name, file.size, file.sha256, file.code)
+        if target.home is not None:
+            parcel = self.new_post(sender, target, now, None, note)
+            item = NewParcel(target.home, parcel, now, sender.id, file.id)
+            return item, self._outbox.writer.store(connection, [item])[0]
+        # Much may have happened while the bytes were on their way.
+        if not conversation_store.takes_part(connection, sender.id, target.conversation):
+            raise NotMember(group=target.name)
+        new = NewMessage(
+            target.conversation,
+            sender.id,
+            sender.name,
+            now,
+            attachment_id=file.id,
+            crossing=self.crossing(sender, target, now, None, note),
         )
+        return new, self.writer.store(connection, [new])[0]
 
-    def _store_with_file(
-        self,
-        connection: Connection,
-        add_file: Callable[[Connection], Attachment],
-        new: Sequence[NewMessage],
-        names: Sequence[str],
-    ) -> tuple[Attachment, list[tuple[int, int]]]:
-        for each, name in zip(new, names, strict=True):
-            # Much may have happened while the bytes were on their way.
-            if not conversation_store.takes_part(connection, each.sender_id, each.conversation):
-                raise NotMember(group=name)
-        file = add_file(connection)
-        items = [msgspec.structs.replace(each, attachment_id=file.id) for each in new]
-        return file, self._writer.store(connection, items)
+    def file_stored(
+        self, target: Target, stored: Any, file: Attachment, origin: IListener | None
+    ) -> Deferred[Sent]:
+        new, where = stored
+        if isinstance(new, NewParcel):
+            posted = self.posted(target, where, new.parcel, file.id, origin)
+            return Deferred.fromCoroutine(posted).addCallback(lambda receipt: Sent((receipt,)))
+        done: Deferred[Any] = Deferred()
+        if target.realms and target.group is None:
+            done.addCallback(self.crossed, new, target, file, origin)
+        else:
+            done.addCallback(lambda where: Sent((self.arrived(where, new, target, file, origin),)))
+        done.callback(where)
+        return done
 
-    def _arrived(
+    # Arriving
+
+    def arrived(
         self,
-        stored: tuple[int, int],
+        stored: Stored,
         new: NewMessage,
         target: Target,
         file: Attachment | None,
         origin: IListener | None,
     ) -> Receipt:
         """The message is on disk: now it may be told."""
-        ident, seq = stored
         audience: Collection[int] = target.audience
         if target.group is not None:
             # Who joined while the message was on its way to the disk has it unread, too.
-            roster = self._groups.cached(parse_address(target.group))
+            roster = self._homes.cached(key_of(target.group))
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
-        elif len(audience) == 1:
+            if new.crossing is not None:
+                for offset, realm in enumerate(new.crossing.realms):
+                    self._realms.post(
+                        realm, stored.first + offset, stored.parcel, new.attachment_id
+                    )
+        elif len(audience) == 1 and not target.realms:
             origin = None  # who writes to oneself wants to see it arrive
-        self._quiet.difference_update(audience)
-        if self._checking:
-            for account in audience:
-                self._checking.pop(account, None)
+        self._reading.arrived(audience)
         message = Message(
-            ident,
+            stored.id,
             new.conversation,
-            seq,
+            stored.seq,
             new.at,
             new.sender,
             target.to,
@@ -259,139 +372,31 @@ class Messages:
             file,
         )
         self._presence.tell(audience, message, origin)
-        return Receipt(new.conversation, seq, ident, target.to or target.group or "")
+        return Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
 
-    # Reading
 
-    async def inbox(self, account: Account, scope: Scope, given: Mapping[int, int]) -> Page:
-        """The oldest unread messages, of one part or of all. Moves no mark.
+def group_target(roster: Roster) -> Target:
+    group = roster.group
+    return Target(
+        group.id, roster.members, group=group.name, realms=roster.realms, home=group.realm
+    )
 
-        `given` says what has been handed out already and is not yet in the marks. Raises what
-        `conversation_of` does.
-        """
-        if account.id in self._quiet and scope.place is None:
-            return Page([])
-        marks = self._marks(account, given)
-        part = store.WHOLE
-        if scope.place is not None:
-            conversation = await self.conversation_of(account, scope.place)
-            if conversation is None:
-                return Page([])
-            part = Part(conversation)
-        elif scope is not ALL:
-            realm = "" if scope.here else scope.realm and key_of(scope.realm)
-            part = Part(realm=realm, direct=scope.direct)
-        check = object()
-        if part is store.WHOLE and not marks:
-            self._checking[account.id] = check
-        page = await self._database.read(store.unread, account, part, marks, MAX_PAGE)
-        if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
-            del self._checking[account.id]
-            if not page.messages:
-                self._quiet.add(account.id)
-        return page
 
-    def _marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
-        """`given`, and the marks that are on their way to the disk."""
-        return {**self._moving.get(account.id, {}), **given}
+def _raise(_result: object, error: ChatError) -> None:
+    raise error
 
-    async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
-        """How many unread messages each conversation has."""
-        if account.id in self._quiet:
-            return ()
-        marks = self._marks(account, given)
-        return tuple(await self._database.read(store.unread_counts, account, marks))
 
-    async def history(self, account: Account, place: Place, count: int) -> Page:
-        """The last `count` messages of a conversation. Raises what `conversation_of` does."""
-        conversation = await self.conversation_of(account, place)
-        if conversation is None:
-            return Page([])
-        return await self._database.read(store.history, account, conversation, min(count, MAX_PAGE))
-
-    async def search(self, account: Account, text: str) -> Page:
-        """The newest messages in the account's conversations that hold `text`."""
-        return await self._database.search(store.search, account, text, MAX_PAGE)
-
-    async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
-        """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""
-        moving = self._moving.setdefault(account.id, {})
-        for conversation, seq in marks.items():
-            moving[conversation] = max(seq, moving.get(conversation, 0))
+async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
+    """All receipts; refusals go to `errors`, and anything else is raised once all are through."""
+    receipts: list[Receipt] = []
+    failures = []
+    for name, post in posts.items():
         try:
-            await self._database.run(conversation_store.move_marks, account.id, dict(marks))
-        finally:
-            for conversation, seq in marks.items():
-                if moving.get(conversation) == seq:
-                    del moving[conversation]
-            if not moving:
-                self._moving.pop(account.id, None)
-
-    async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
-        """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""
-        await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
-
-    async def conversation_of(self, account: Account, place: Place) -> int | None:
-        """The conversation that `place` names, None if nothing was said there yet.
-
-        A name that may be either is that of the user one has talked with, or else the group's. Raises
-        UnknownUser, UnknownRealm, UnknownGroup, NotMember.
-        """
-        unknown: UnknownUser | None = None
-        if place.user is not None:
-            try:
-                direct = await self._direct_with(account, self._accounts.local(place.user).name)
-                if direct is not None or place.group is None:
-                    return direct
-            except UnknownUser as error:
-                unknown = error
-        if place.group is not None:
-            try:
-                return (await self._groups.find_mine(account, place.group)).group.id
-            except (UnknownGroup, NotMember) as error:
-                if place.user is None or (unknown and isinstance(error, NotMember)):
-                    raise
-        if unknown is not None:
-            raise unknown
-        return None
-
-    async def _direct_with(self, account: Account, name: str) -> int | None:
-        key = key_of(name)
-        known = self._direct.get((account.id, key))
-        if known is not None:
-            return known.conversation
-        other = await self._accounts.find(name)
-        return await self._database.read(conversation_store.find_direct, account.id, other.key)
-
-
-def _group_target(roster: Roster) -> Target:
-    return Target(roster.group.id, roster.members, group=roster.group.name)
-
-
-async def _all(posts: Sequence[Deferred[Sent]]) -> list[Sent]:
-    """All results; or the first error, but only once all are through."""
-    results = []
-    errors = []
-    for post in posts:
-        try:
-            results.append(await post)
+            receipts.extend((await post).receipts)
+        except ChatError as error:
+            errors[name] = error
         except Exception as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
-    return results
-
-
-def _open_all(
-    connection: Connection, sender: Account, keys: Sequence[str], now: int
-) -> dict[str, tuple[Account, int]]:
-    """For each key that is an account's: the account, and the sender's conversation with it."""
-    opened = {}
-    for key in keys:
-        account = account_store.find_account(connection, key)
-        if account is not None:
-            opened[key] = (
-                account,
-                conversation_store.open_direct(connection, sender, account, now),
-            )
-    return opened
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return receipts

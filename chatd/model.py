@@ -33,6 +33,15 @@ class Attachment(msgspec.Struct, frozen=True):
     at: int
 
 
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file that has arrived whole and is on disk, under the name `stored` in the uploads folder."""
+
+    stored: str
+    size: int
+    sha256: str
+    mime: str
+
+
 class Message(msgspec.Struct, frozen=True):
     """One message in one conversation, and the event that tells a listener of it.
 
@@ -66,13 +75,33 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group; `id` is its conversation's. Only members may post to a closed one, from whatever realm."""
+    """A group; `id` is its conversation's. Only members may post to a closed one, from whatever realm.
+
+    A group of another realm is called `group@realm` here; then `realm` is the key of that realm, and
+    `home_id` the group's id there.
+    """
 
     id: int
     name: str
     key: str
     code: str
     closed: bool
+    realm: str | None = None
+    home_id: int | None = None
+
+
+class Party(msgspec.Struct, frozen=True):
+    """Someone who takes part in a group of this realm: the account `id`, or somebody of the realm with
+    the key `realm`."""
+
+    key: str
+    name: str
+    id: int | None = None
+    realm: str | None = None
+
+
+def party_of(account: Account) -> Party:
+    return Party(account.key, account.name, account.id)
 
 
 class RealmInfo(msgspec.Struct, frozen=True):

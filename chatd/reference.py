@@ -15,7 +15,7 @@ from chatd.errors import ShuttingDown, every_error
 from chatd.lines.dialect import Request
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect, item_line
-from chatd.messages import MAX_PAGE
+from chatd.reading import MAX_PAGE
 from chatd.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 
 HEAD = """\

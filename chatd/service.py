@@ -1,7 +1,8 @@
 """ChatService, the shared object behind every protocol: accounts, groups, messages, rooms and files.
 
-It knows no socket, no clock and no wire: time, randomness and the threads' reactor are given to it, and
-connections reach it as `IListener`s (chatd.presence) through a `Client` (chatd.session).
+It knows no socket, no clock and no wire: time, randomness and the threads' reactor are given to it,
+connections reach it as `IListener`s (chatd.presence) through a `Client` (chatd.session), and it reaches other
+realms through `IRealms` (chatd.realms), which reach it through its `inbound`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 from chatd.accounts import Accounts
+from chatd.arrivals import Arrivals
 from chatd.config import Config
+from chatd.contacts import Contacts
+from chatd.directs import Directs
 from chatd.files import Files
 from chatd.groups import Groups
+from chatd.homegroups import HomeGroups
+from chatd.inbound import Inbound
 from chatd.messages import Messages
+from chatd.outbox import Outbox
 from chatd.passwords import Passwords
 from chatd.presence import Presence
+from chatd.reading import Reading
+from chatd.realms import IRealms, NoRealms
+from chatd.returns import Returns
 from chatd.rooms import Rooms
 from chatd.store.database import Database
 from chatd.uploads import Uploads
@@ -32,18 +42,52 @@ class ChatService:
         passwords: Passwords,
         uploads: Uploads,
         random_bytes: Callable[[int], bytes],
+        realms: IRealms | None = None,
+        secret: bytes = b"",
     ) -> None:
         self.config = config
         self.clock = clock
         self.database = database
-        self.presence = Presence()
-        database.on_settled(self.presence.flush)
+        self.realms = realms = realms or NoRealms()
+        self.presence = presence = Presence()
+        database.on_settled(presence.flush)
         self.rooms = Rooms()
-        self.accounts = Accounts(config, clock, database, passwords, self.presence, random_bytes)
-        self.groups = Groups(database, self.accounts, self.presence, random_bytes)
+        self.accounts = accounts = Accounts(
+            config, clock, database, passwords, presence, random_bytes
+        )
+        self.contacts = Contacts(database, accounts, presence, realms)
+        self.outbox = outbox = Outbox(clock, database, realms)
+        homes = HomeGroups(database, accounts, presence, outbox, realms, random_bytes)
+        directs = Directs(database, accounts, realms)
+        self.groups = Groups(clock, database, accounts, homes, realms)
+        self.reading = Reading(database, directs, homes)
         self.messages = Messages(
-            database, self.accounts, self.groups, self.presence, config.limits.message
+            clock,
+            database,
+            accounts,
+            homes,
+            directs,
+            self.reading,
+            presence,
+            outbox,
+            realms,
+            config.limits.message,
+            secret,
         )
         self.files = Files(
-            config.limits, database, self.accounts, self.messages, uploads, random_bytes
+            config.limits, database, accounts, directs, self.messages, uploads, random_bytes
         )
+        self.arrivals = Arrivals(config, database, uploads)
+        self.inbound = Inbound(
+            database,
+            accounts,
+            presence,
+            homes,
+            self.groups,
+            directs,
+            self.messages,
+            self.arrivals,
+            realms,
+            random_bytes,
+        )
+        self.returns = Returns(database, accounts, homes, self.messages, realms)

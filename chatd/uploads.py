@@ -1,15 +1,15 @@
 """Attachments' bytes: streamed to a temporary file, hashed, synced, renamed. Never in the reactor's thread.
 
 In the folder stand `<UTC timestamp>-<safe name>` for each attachment, and `incoming/` with what is still
-arriving; whatever a crash leaves there is cleaned at the next start.
+arriving: what a crash leaves there is cleaned at the next start, but for `<key>.part`, which comes from
+another realm and can be gone on with.
 """
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
 import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -18,27 +18,35 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
-import puremagic
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from chatd.errors import BadFileName
+from chatd.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
+from chatd.model import StoredFile
 from chatd.names import printable
 
+__all__ = [
+    "KEEP_PARTS",
+    "MAX_NAME_BYTES",
+    "MAX_PENDING",
+    "ChangedBytes",
+    "Incoming",
+    "Outgoing",
+    "StoredFile",
+    "Uploads",
+    "guess_type",
+    "safe_name",
+]
+
 THREADS = 4
-MAX_PENDING = (
-    256 << 10
-)  # bytes of one upload that may wait for the disk before its sender is paused
-HEAD = 4096  # bytes of a file's beginning by which its type is told
+KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a file that can be gone on with is kept
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LEADING = re.compile(r"^[\s.]+")
-
-log = Logger()
+_KEY = re.compile(r"[a-z0-9.-]+")
 
 
 def safe_name(name: str) -> str:
@@ -55,25 +63,6 @@ def safe_name(name: str) -> str:
     return f"{stem}.{ending}" if ending else stem
 
 
-def guess_type(head: bytes, name: str) -> str:
-    """The media type that the first bytes tell, else the name's ending."""
-    try:
-        found = puremagic.magic_string(head, name) if head else []
-    except (puremagic.PureError, ValueError):
-        found = []
-    best = next((match.mime_type for match in found if match.mime_type), "")
-    return best or mimetypes.guess_type(name)[0] or "application/octet-stream"
-
-
-class StoredFile(msgspec.Struct, frozen=True):
-    """A file that has arrived whole and is on disk."""
-
-    stored: str
-    size: int
-    sha256: str
-    mime: str
-
-
 class Uploads:
     """The uploads folder."""
 
@@ -83,6 +72,7 @@ class Uploads:
         self._incoming = folder / "incoming"
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = 0
+        self._parts: dict[Path, DeferredLock] = {}  # that are somebody's
 
     def start(self) -> None:
         for folder in (self._folder, self._incoming):
@@ -92,15 +82,18 @@ class Uploads:
     def stop(self) -> None:
         self._pool.stop()
 
-    def clean(self, known: Collection[str]) -> int:
+    def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
         """Remove broken uploads, and set aside in `unclaimed/` whatever no attachment owns.
 
-        That is what a crash between a file and its message leaves; but it may also be that an older
-        database was put back, so nothing that arrived whole is thrown away here. Returns how many files
-        were set aside. For the start only: it must not meet a running upload.
+        Spared are parts that were written to in the last `keep_parts` seconds: they may be resumed. What
+        is set aside is what a crash between a file and its message leaves; but it may also be that an
+        older database was put back, so nothing that arrived whole is thrown away here. Returns how many
+        files were set aside. For the start only: it must not meet a running upload.
         """
+        oldest = self._reactor.seconds() - keep_parts
         for path in self._incoming.iterdir():
-            path.unlink()
+            if path.suffix != ".part" or path.stat().st_mtime < oldest:
+                path.unlink()
         unclaimed = [
             path for path in self._folder.iterdir() if path.is_file() and path.name not in known
         ]
@@ -118,6 +111,53 @@ class Uploads:
             self, self._incoming / f"{os.getpid()}-{self._counter}", name, size, drained
         )
 
+    def resume(
+        self, key: str, name: str, size: int, drained: Callable[[], None]
+    ) -> Deferred[Incoming]:
+        """As `receive`, for a file that is kept under `key` when the sending breaks off, or this daemon.
+
+        What is there of it is read back first: see `Incoming.offset`. If that is more than `size`, it is
+        another file, and is thrown away. An earlier Incoming of the same key is waited for until it is
+        finished, aborted or suspended. Errs with OSError. May be cancelled.
+        """
+        return Deferred.fromCoroutine(self._resume(self._part(key), name, size, drained))
+
+    async def _resume(
+        self, part: Path, name: str, size: int, drained: Callable[[], None]
+    ) -> Incoming:
+        incoming = Incoming(self, part, name, size, drained, await self._claim(part))
+        try:
+            return await incoming.read_back()
+        except CancelledError:
+            incoming.suspend()
+            raise
+
+    def forget(self, key: str) -> Deferred[None]:
+        """Remove what was suspended under `key` and will not be gone on with. Waits as `resume` does;
+        never errs."""
+        return Deferred.fromCoroutine(self._forget(self._part(key)))
+
+    async def _forget(self, part: Path) -> None:
+        incoming = Incoming(self, part, part.name, 0, lambda: None, await self._claim(part))
+        incoming.abort()
+        await incoming.suspend()
+
+    def _part(self, key: str) -> Path:
+        assert _KEY.fullmatch(key), f"{key!r} can't be a key"  # noqa: S101
+        return self._incoming / f"{key}.part"
+
+    async def _claim(self, part: Path) -> Callable[[], None]:
+        """Wait until this part is nobody's. Returns what is to be called when it is so again."""
+        lock = self._parts.setdefault(part, DeferredLock())
+        await lock.acquire()
+
+        def release() -> None:
+            lock.release()
+            if not lock.locked:
+                del self._parts[part]
+
+        return release
+
     def open(self, stored: str) -> Deferred[Outgoing]:
         """Open a stored file for reading. Errs with OSError."""
         return self.in_thread(self._open, stored)
@@ -129,6 +169,10 @@ class Uploads:
     def remove(self, stored: str) -> Deferred[None]:
         """Take back a file whose attachment was not committed."""
         return self.in_thread((self._folder / stored).unlink, True)
+
+    def room(self) -> Deferred[int]:
+        """How many bytes the file system has left. Errs with OSError."""
+        return self.in_thread(lambda: shutil.disk_usage(self._folder).free)
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._pool, work, *args)
@@ -161,127 +205,6 @@ class Uploads:
             os.close(folder)
 
 
-class Incoming:
-    """A file that is arriving. `write` what comes, then `finish`; or `abort`.
-
-    After an error of the disk it goes on swallowing bytes, so that the sender stays in step, and
-    `finish` errs with what happened.
-    """
-
-    def __init__(
-        self, uploads: Uploads, path: Path, name: str, size: int, drained: Callable[[], None]
-    ) -> None:
-        self.name = name
-        self.missing = size
-        self._size = size
-        self._uploads = uploads
-        self._path = path
-        self._drained = drained
-        self._file: IO[bytes] | None = None
-        self._hash = hashlib.sha256()
-        self._head = b""
-        self._chunks: list[bytes] = []
-        self._pending = 0
-        self._busy = False
-        self._aborted = False
-        self._error: Exception | None = None
-        self._finished: Deferred[StoredFile] | None = None
-
-    def write(self, data: bytes) -> bool:
-        """Take the next bytes; False asks for a pause until `drained` is called."""
-        self.missing -= len(data)
-        if self._error is not None or self._aborted:
-            return True
-        self._chunks.append(data)
-        self._pending += len(data)
-        self._pump()
-        return self._pending < MAX_PENDING
-
-    def finish(self) -> Deferred[StoredFile]:
-        """All bytes are there: fires once the file is on disk under its lasting name."""
-        self._finished = Deferred()
-        self._pump()
-        return self._finished
-
-    def abort(self) -> None:
-        """Forget the file. Safe at any time before `finish`."""
-        self._aborted = True
-        self._chunks.clear()
-        self._pump()
-
-    def _pump(self) -> None:
-        """Give the next piece of work to a thread, one at a time and in order."""
-        if self._busy:
-            return
-        work: Deferred[Any]
-        if self._aborted or (self._error is not None and self._finished is not None):
-            self._busy = True
-            work = self._uploads.in_thread(self._discard)
-            work.addErrback(lambda failure: log.failure("cleaning an upload", failure))
-            work.addCallback(self._discarded)
-        elif self._chunks and self._error is None:
-            self._busy = True
-            chunks, self._chunks = self._chunks, []
-            self._pending = 0
-            work = self._uploads.in_thread(self._append, chunks)
-            work.addErrback(self._failed)
-            work.addCallback(self._appended)
-        elif self._finished is not None:
-            self._busy = True
-            work = self._uploads.in_thread(self._complete)
-            work.addCallbacks(self._completed, self._failed)
-            work.addCallback(self._appended)
-
-    def _completed(self, stored: StoredFile) -> None:
-        finished, self._finished = self._finished, None
-        if finished is not None:
-            finished.callback(stored)
-
-    def _failed(self, failure: Any) -> None:
-        self._error = failure.value
-        self._chunks.clear()
-        self._pending = 0
-
-    def _appended(self, _result: object) -> None:
-        self._busy = False
-        self._drained()
-        self._pump()
-
-    def _discarded(self, _result: object) -> None:
-        # Stays busy: there is nothing more to do for this file.
-        finished, self._finished = self._finished, None
-        if finished is not None:
-            finished.errback(self._error or OSError("the upload was given up"))
-
-    # What follows runs in a thread.
-
-    def _append(self, chunks: list[bytes]) -> None:
-        if self._file is None:
-            self._file = self._path.open("xb")
-            os.chmod(self._path, 0o600)  # noqa: PTH101
-        data = b"".join(chunks)
-        if len(self._head) < HEAD:
-            self._head += data[: HEAD - len(self._head)]
-        self._hash.update(data)
-        self._file.write(data)
-
-    def _complete(self) -> StoredFile:
-        self._append([])
-        assert self._file is not None  # noqa: S101 - opened by the line above
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        stored = self._uploads.keep(self._path, self.name)
-        mime = guess_type(self._head, self.name)
-        return StoredFile(stored, self._size, self._hash.hexdigest(), mime)
-
-    def _discard(self) -> None:
-        if self._file is not None:
-            with suppress(OSError):  # a full disk: there is nothing left to save
-                self._file.close()
-            self._path.unlink(missing_ok=True)
-
-
 class Outgoing:
     """A file that is being read. Close it."""
 
@@ -292,6 +215,13 @@ class Outgoing:
 
     def read(self, size: int) -> Deferred[bytes]:
         return self._uploads.in_thread(self._file.read, size)
+
+    def seek(self, offset: int) -> Deferred[None]:
+        """Read on from there. Wait for it before the next `read`."""
+        return self._uploads.in_thread(self._seek, offset)
+
+    def _seek(self, offset: int) -> None:
+        self._file.seek(offset)
 
     def close(self) -> Deferred[None]:
         if self._file.closed:

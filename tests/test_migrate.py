@@ -7,13 +7,16 @@ import io
 import re
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
 
+import msgspec
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_mock_engine, text
+from sqlalchemy import Connection, Engine, create_mock_engine, event, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store.accounts import add_account, find_account
@@ -43,6 +46,115 @@ def upgrade() -> None:
     op.add_column("accounts", sa.Column("mood", sa.Text, server_default="good"))
     {more}
 '''
+
+
+def _account(number: int, name: str, *, operator: bool) -> dict[str, object]:
+    return {
+        "id": number,
+        "name": name,
+        "key": name.casefold(),
+        "password": f"hash {number}",
+        "display_name": f"{name} the {number}th",
+        "country": "AR",
+        "operator": operator,
+        "created_at": 1_700_000_000_000 + number,
+    }
+
+
+def _group(
+    number: int, name: str, key: str | None, code: str | None, *, closed: bool
+) -> dict[str, object]:
+    return {"conversation_id": number, "name": name, "key": key, "code": code, "closed": closed}
+
+
+def _participant(
+    account: int, conversation: int, peer: str | None, *, read_seq: int, admin: bool = False
+) -> dict[str, object]:
+    return {
+        "account_id": account,
+        "conversation_id": conversation,
+        "peer": peer,
+        "peer_key": peer and peer.casefold(),
+        "read_seq": read_seq,
+        "admin": admin,
+        "joined_at": 1_700_000_000_000 + account,
+    }
+
+
+def _attachment(number: int, owner: int) -> dict[str, object]:
+    return {
+        "id": number,
+        "code": f"code {number}",
+        "name": f"Bild {number}.png",
+        "size": 2**40 + number,
+        "sha256": f"{number:064x}",
+        "mime": "image/png",
+        "stored": f"stored {number}",
+        "owner_id": owner,
+        "created_at": 1_700_000_000_000 + number,
+    }
+
+
+def _message(
+    number: int,
+    conversation: int,
+    seq: int,
+    sender: int | None,
+    content: str | None,
+    *,
+    attachment_id: int | None = None,
+) -> dict[str, object]:
+    return {
+        "id": number,
+        "conversation_id": conversation,
+        "seq": seq,
+        "sender_id": sender,
+        "sender": f"sender {sender}",
+        "at": 1_700_000_000_000 + number,
+        "text": content,
+        "attachment_id": attachment_id,
+    }
+
+
+# A realm as the first version kept it: every table, and every kind of row in it.
+ROWS_0001: dict[str, list[dict[str, object]]] = {
+    "accounts": [
+        _account(1, "Messi", operator=True),
+        _account(2, "Zoë", operator=False),
+        _account(5, "Pelé", operator=False),
+    ],
+    "sessions": [
+        {"id": 3, "token_hash": b"\x00\xff" * 16, "account_id": 2, "created_at": 7, "expires_at": 9}
+    ],
+    "contacts": [
+        {"account_id": 1, "key": "zoë", "address": "Zoë"},
+        {"account_id": 1, "key": "zoë@b.example", "address": "Zoë@B.example"},
+    ],
+    "conversations": [
+        {"id": 1, "kind": "direct", "created_at": 10},
+        {"id": 2, "kind": "group", "created_at": 11},
+        {"id": 4, "kind": "group", "created_at": 12},
+    ],
+    "groups": [
+        _group(2, "Füße", "füsse", "ABC234", closed=True),
+        _group(4, "ended", None, None, closed=False),
+    ],
+    "participants": [
+        _participant(1, 1, "Zoë", read_seq=3),
+        _participant(2, 1, "Messi", read_seq=0),
+        _participant(5, 2, None, read_seq=1, admin=True),
+        _participant(1, 2, None, read_seq=2),
+    ],
+    "attachments": [_attachment(1, 2), _attachment(8, 5)],
+    "messages": [
+        _message(1, 1, 1, 1, "hello"),
+        _message(2, 1, 2, 2, "line\none; two '\0'"),
+        _message(3, 2, 1, 5, "to all"),
+        _message(4, 1, 3, 2, None, attachment_id=1),
+        _message(6, 2, 2, 5, None, attachment_id=8),
+        _message(9, 2, 3, None, "from nowhere"),
+    ],
+}
 
 
 def dump(engine: Engine) -> dict[tuple[str, str], str | None]:
@@ -97,7 +209,7 @@ class Schema(MigrateTestCase):
         self.assertGreater(len(dump(fresh)), 10)
 
     def test_upgraded_equals_fresh_on_postgresql(self) -> None:
-        """The same statements for PostgreSQL, as far as that can be told without one."""
+        """The statements for PostgreSQL come to the same, as far as that can be told without one."""
         made: list[str] = []
 
         def note(statement: object, *_args: object, **_more: object) -> None:
@@ -113,8 +225,15 @@ class Schema(MigrateTestCase):
         with Operations.context(context):
             for script in sorted((SCRIPTS / "versions").glob("v*.py")):
                 importlib.import_module(f"chatd.store.migrations.versions.{script.stem}").upgrade()
-        migrated = [statement.strip() for statement in out.getvalue().split(";\n")]
-        self.assertEqual(_normal(migrated), _normal(made))
+        migrated = Catalogue(out.getvalue().split(";\n"))
+        fresh = Catalogue(made)
+        self.assertEqual(migrated.tables, fresh.tables)
+        for name, table in fresh.tables.items():
+            self.assertEqual(list(migrated.tables[name].columns), list(table.columns), name)
+        self.assertEqual(migrated.indexes, fresh.indexes)
+        self.assertEqual(migrated.comments, fresh.comments)
+        self.assertEqual(set(fresh.tables), set(metadata.tables))
+        self.assertEqual(fresh.tables["attachments"].columns["owner_id"], "BIGINT")
 
     def test_newest(self) -> None:
         """SCHEMA_VERSION is the newest migration, and they are one line."""
@@ -137,10 +256,56 @@ class Schema(MigrateTestCase):
                     self.assertEqual(column.comment, "ms since 1970 UTC", f"{table}.{column.name}")
 
 
-def _normal(statements: list[str]) -> set[str]:
-    """The statements in any order, without what only layout differs in."""
-    squeezed = (re.sub(r"\s+", " ", statement).strip() for statement in statements)
-    return {statement for statement in squeezed if statement}
+class TableMade(msgspec.Struct):
+    columns: dict[str, str]  # type, default and nullability, as declared
+    constraints: set[str]
+
+
+class Catalogue:
+    """What PostgreSQL would know after some statements: just enough of it for ours."""
+
+    def __init__(self, statements: Iterable[str]) -> None:
+        self.tables: dict[str, TableMade] = {}
+        self.indexes: dict[str, str] = {}
+        self.comments: dict[str, str] = {}
+        for statement in filter(None, map(str.strip, statements)):
+            self._run(statement)
+
+    def _run(self, statement: str) -> None:
+        for pattern, run in (
+            (r"CREATE TABLE (\w+) \((.*)\)", self._create_table),
+            (r"CREATE ((?:UNIQUE )?INDEX) (\w+) (ON .*)", self._create_index),
+            (r"COMMENT ON (.*?) IS ('.*')", self.comments.__setitem__),
+            (r"ALTER TABLE (\w+) ADD COLUMN (\w+) (.*)", self._add_column),
+            (r"ALTER TABLE (\w+) ALTER COLUMN (\w+) DROP NOT NULL", self._make_nullable),
+        ):
+            if found := re.fullmatch(pattern, statement, re.DOTALL):
+                run(*found.groups())
+                return
+        raise AssertionError(f"a statement that this test does not know: {statement}")
+
+    def _create_table(self, name: str, body: str) -> None:
+        assert name not in self.tables
+        table = self.tables[name] = TableMade({}, set())
+        for line in re.split(r",\s*\n", body.strip()):
+            first, rest = line.strip().split(maxsplit=1)
+            if first == "CONSTRAINT":
+                table.constraints.add(rest)
+            else:
+                table.columns[first] = rest
+
+    def _create_index(self, kind: str, name: str, what: str) -> None:
+        assert name not in self.indexes
+        self.indexes[name] = f"{kind} {what}"
+
+    def _add_column(self, table: str, name: str, rest: str) -> None:
+        assert name not in self.tables[table].columns
+        self.tables[table].columns[name] = rest
+
+    def _make_nullable(self, table: str, name: str) -> None:
+        before = self.tables[table].columns[name]
+        assert before.endswith(" NOT NULL")
+        self.tables[table].columns[name] = before.removesuffix(" NOT NULL")
 
 
 class Prepare(MigrateTestCase):
@@ -270,3 +435,119 @@ class Prepare(MigrateTestCase):
         self.assertEqual(dump(engine), {})
         prepare(engine)
         self.assertEqual(self.version(engine), SCHEMA_VERSION)
+
+
+class To0002(MigrateTestCase):
+    """From the first version to that which links realms, with a realm in it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.old = self.engine()
+        upgrade(self.old, None, SCRIPTS, "0001")
+        with self.old.begin() as connection:
+            for table, rows in ROWS_0001.items():
+                names = list(rows[0])
+                connection.execute(
+                    text(
+                        f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608
+                        f"VALUES ({', '.join(':' + name for name in names)})"
+                    ),
+                    rows,
+                )
+
+    def rows(self, engine: Engine) -> dict[str, list[dict[str, object]]]:
+        """All that is in the tables of the first version."""
+        with engine.connect() as connection:
+            return {
+                table: [
+                    dict(row)
+                    for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()  # noqa: S608
+                ]
+                for table in ROWS_0001
+            }
+
+    def refused(self, statement: str) -> None:
+        with self.assertRaises(IntegrityError), self.old.begin() as connection:
+            connection.execute(text(statement))
+
+    def test_every_table_has_rows(self) -> None:
+        """What the other tests see to is a whole database of the first version."""
+        tables = {name for kind, name in dump(self.old) if kind == "table"}
+        self.assertEqual(tables, set(ROWS_0001))
+
+    def test_rows(self) -> None:
+        """Every row is as it was, and what is new in it is NULL: it is of this realm."""
+        prepare(self.old, newest="0002")
+        added = {
+            "groups": ("realm", "home_id"),
+            "participants": ("realm",),
+            "attachments": ("sender_key", "realm"),
+            "messages": ("origin_realm", "origin_id"),
+        }
+        found = self.rows(self.old)
+        for table, rows in ROWS_0001.items():
+            new = dict.fromkeys(added.get(table, ()))
+            expected = [row | new for row in rows]
+            self.assertEqual(
+                sorted(found[table], key=repr), sorted(expected, key=repr), f"in {table}"
+            )
+
+    def test_foreign_keys(self) -> None:
+        """They hold for what is there, and are watched from then on."""
+        prepare(self.old, newest="0002")
+        with self.old.connect() as connection:
+            self.assertEqual(connection.execute(text("PRAGMA foreign_key_check")).all(), [])
+            self.assertEqual(connection.scalar(text("PRAGMA foreign_keys")), 1)
+            self.assertEqual(connection.scalar(text("PRAGMA integrity_check")), "ok")
+        self.refused("UPDATE messages SET attachment_id = 77 WHERE id = 1")
+        self.refused("UPDATE attachments SET owner_id = 77 WHERE id = 1")
+        self.refused("UPDATE participants SET account_id = 77 WHERE conversation_id = 1")
+        self.refused("DELETE FROM conversations WHERE id = 2")
+        self.refused("DELETE FROM attachments WHERE id = 8")
+
+    def test_equals_fresh(self) -> None:
+        """With rows too it comes to what is made at once; nothing of the way there is left."""
+        fresh = self.engine("fresh.db")
+        prepare(fresh)
+        prepare(self.old)
+        self.assertEqual(dump(self.old), dump(fresh))
+
+    def test_backup(self) -> None:
+        """The backup is the database of the first version."""
+        tables, rows = dump(self.old), self.rows(self.old)
+        prepare(self.old, newest="0002")
+        (backup,) = self.backups()
+        kept = self.engine(backup.name)
+        self.assertEqual(self.version(kept), "0001")
+        self.assertEqual(dump(kept), tables)
+        self.assertEqual(self.rows(kept), rows)
+
+    def test_failing_anywhere_changes_nothing(self) -> None:
+        """Whichever statement fails, the database is as it was; when none does, it is upgraded."""
+        tables, rows = dump(self.old), self.rows(self.old)
+        left = failures = 0
+
+        def count(*_args: object) -> None:
+            nonlocal left
+            if left == 0:
+                raise OperationalError("no statement", None, Exception("disk full"))
+            left -= 1
+
+        event.listen(self.old, "before_cursor_execute", count)
+        self.addCleanup(event.remove, self.old, "before_cursor_execute", count)
+        with mock.patch("chatd.store.migrate.back_up"):
+            while True:
+                left = failures
+                try:
+                    upgrade(self.old, "0001", SCRIPTS, "0002")
+                    break
+                except OperationalError:
+                    failures += 1
+                left = 1000
+                self.assertEqual(dump(self.old), tables)
+                self.assertEqual(self.rows(self.old), rows)
+                self.assertEqual(self.version(self.old), "0001")
+        left = 1000
+        self.assertGreater(failures, 25)
+        self.assertEqual(self.version(self.old), "0002")
+        self.assertEqual(len(self.rows(self.old)["messages"]), len(rows["messages"]))

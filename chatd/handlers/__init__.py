@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatd import commands as ask
-from chatd.handlers import files, general, groups, messages, people, rooms
+from chatd.handlers import files, general, groups, messages, people, realms, rooms
 from chatd.session import Handler
 
 HANDLERS: Mapping[type[ask.Command], Handler] = {
@@ -17,5 +17,6 @@ HANDLERS: Mapping[type[ask.Command], Handler] = {
     **groups.HANDLERS,
     **files.HANDLERS,
     **rooms.HANDLERS,
+    **realms.HANDLERS,
     **general.HANDLERS,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatd import commands as ask
 from chatd.errors import NotLoggedIn
-from chatd.handlers.replies import but_unknown, count, receipts
+from chatd.handlers.replies import but_queued, but_refused, count, receipts
 from chatd.model import Reply
 from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
@@ -35,7 +35,7 @@ async def _receive(
         file, sent = await upload.finish()
         where = receipts(sent, single)
         return Reply(
-            f"File sent{but_unknown(sent)}",
+            f"File sent{but_queued(sent)}{but_refused(sent)}",
             {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
             {**where, "mime": file.mime},
         )

@@ -28,7 +28,7 @@ async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
 
 async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
     group = await client.service.groups.leave(client.account, command.group)
-    return Reply(f"You have left {group.name}", {"group": group.name})
+    return Reply(f"You have left {group}", {"group": group})
 
 
 async def groups(client: Client, _command: ask.Groups) -> Reply:
@@ -44,44 +44,44 @@ async def my_groups(client: Client, _command: ask.MyGroups) -> Reply:
 async def members(client: Client, command: ask.Members) -> Reply:
     group, members = await client.service.groups.members(client.account, command.group)
     return Reply(
-        f"{count(members, 'member')} in {group.name}",
-        {"group": group.name},
+        f"{count(members, 'member')} in {group}",
+        {"group": group},
         items=members,
         items_name="members",
     )
 
 
 async def invite(client: Client, command: ask.Invite) -> Reply:
-    group, joined, present, unknown = await client.service.groups.invite(
+    group, invited = await client.service.groups.invite(
         client.account, command.group, command.users
     )
-    sentence = f"{len(joined)} invited to {group.name}"
-    if present:
-        sentence += f"; members already: {', '.join(present)}"
-    if unknown:
-        sentence += f"; unknown: {', '.join(unknown)}"
-    data = {"joined": joined, "members": present, "unknown": unknown}
-    return Reply(sentence, {"group": group.name}, data)
+    sentence = f"{len(invited.joined)} invited to {group}"
+    if invited.present:
+        sentence += f"; members already: {', '.join(invited.present)}"
+    if invited.unknown:
+        sentence += f"; unknown: {', '.join(invited.unknown)}"
+    data = {"joined": invited.joined, "members": invited.present, "unknown": invited.unknown}
+    return Reply(sentence, {"group": group}, data)
 
 
 async def kick(client: Client, command: ask.Kick) -> Reply:
     group = await client.service.groups.kick(client.account, command.group, command.user)
-    return Reply(f"{command.user} is no longer in {group.name}", {"group": group.name})
+    return Reply(f"{command.user} is no longer in {group}", {"group": group})
 
 
 async def promote(client: Client, command: ask.Promote) -> Reply:
     group = await client.service.groups.promote(client.account, command.group, command.user)
-    return Reply(f"{command.user} is an admin of {group.name}", {"group": group.name})
+    return Reply(f"{command.user} is an admin of {group}", {"group": group})
 
 
 async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
     group = await client.service.groups.set_closed(client.account, command.group, closed=True)
-    return Reply(f"Only members may post to {group.name} now", {"group": group.name})
+    return Reply(f"Only members may post to {group} now", {"group": group})
 
 
 async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
     group = await client.service.groups.set_closed(client.account, command.group, closed=False)
-    return Reply(f"People of other realms may post to {group.name}", {"group": group.name})
+    return Reply(f"People of other realms may post to {group}", {"group": group})
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {

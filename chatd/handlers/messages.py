@@ -42,7 +42,7 @@ async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
 
 async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
     session = client.logged_in
-    page = await client.service.messages.inbox(session.account, scope, client.given)
+    page = await client.service.reading.inbox(session.account, scope, client.given)
     if not peek:
         client.give(session, page.messages)
     return page_of(page)
@@ -50,7 +50,7 @@ async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
 
 async def unread(client: Client, _command: ask.Unread) -> Reply:
     session = client.logged_in
-    counts = await client.service.messages.unread(session.account, client.given)
+    counts = await client.service.reading.unread(session.account, client.given)
     total = sum(each.unread for each in counts)
     return Reply(
         f"{total} unread in {count(counts, 'conversation')}",
@@ -60,16 +60,16 @@ async def unread(client: Client, _command: ask.Unread) -> Reply:
 
 
 async def read(client: Client, command: ask.Read) -> Reply:
-    await client.service.messages.mark_read(client.account, command.conversation, command.seq)
+    await client.service.reading.mark_read(client.account, command.conversation, command.seq)
     return Reply("The conversation is marked as read")
 
 
 async def history(client: Client, command: ask.History) -> Reply:
-    return page_of(await client.service.messages.history(client.account, command.place, command.n))
+    return page_of(await client.service.reading.history(client.account, command.place, command.n))
 
 
 async def search(client: Client, command: ask.Search) -> Reply:
-    return page_of(await client.service.messages.search(client.account, command.text))
+    return page_of(await client.service.reading.search(client.account, command.text))
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {

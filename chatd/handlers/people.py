@@ -79,17 +79,17 @@ async def users(client: Client, _command: ask.Users) -> Reply:
 
 
 async def contacts(client: Client, _command: ask.Contacts) -> Reply:
-    contacts = await client.service.accounts.contacts(client.account)
+    contacts = await client.service.contacts.all(client.account)
     return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
 
 
 async def add_contact(client: Client, command: ask.AddContact) -> Reply:
-    address = await client.service.accounts.add_contact(client.account, command.user)
+    address = await client.service.contacts.add(client.account, command.user)
     return Reply(f"{address} is on your list of contacts")
 
 
 async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
-    await client.service.accounts.delete_contact(client.account, command.user)
+    await client.service.contacts.delete(client.account, command.user)
     return Reply(f"{command.user} is off your list of contacts")
 
 

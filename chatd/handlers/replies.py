@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from chatd.errors import UnknownRealm, UnknownUser
 from chatd.messages import Sent
 from chatd.model import Reply
 from chatd.store.messages import Page
@@ -31,25 +32,53 @@ def page_of(page: Page) -> Reply:
     return some_of(sentence, tuple(page.messages), "messages", page.remaining)
 
 
-def but_unknown(sent: Sent) -> str:
-    return f"; there is no user {', '.join(sent.unknown)}" if sent.unknown else ""
+def but_refused(sent: Sent) -> str:
+    """Who did not get it, and why."""
+    unknown = _unknown(sent)
+    reasons = [f"; there is no user {', '.join(unknown)}"] if unknown else []
+    for name, error in sent.refused.items():
+        if name not in unknown:
+            reasons.append(f"; not to {name}: {error}")
+    return "".join(reasons)
+
+
+def _unknown(sent: Sent) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, error in sent.refused.items()
+        if isinstance(error, UnknownUser | UnknownRealm)
+    )
+
+
+def but_queued(sent: Sent) -> str:
+    """What waits, and for whom."""
+    queued = [receipt.to for receipt in sent.receipts if receipt.queued]
+    return f"; queued until it can be delivered: {', '.join(queued)}" if queued else ""
 
 
 def receipts(sent: Sent, single: bool) -> dict[str, Any]:
     """Where what was sent stands: for one, its conversation, seq and id; for a list, a list of them."""
     if single:
         receipt = sent.receipts[0]
-        return {
-            "conversation": receipt.conversation,
-            "seq": receipt.seq,
-            "id": receipt.id,
+        found: dict[str, Any] = {
+            "conversation": receipt.conversation or None,
+            "seq": receipt.seq or None,
+            "id": receipt.id or None,
         }
-    return {"sent": sent.receipts, "unknown": sent.unknown}
+        return {**found, "queued": True} if receipt.queued else found
+    refused = {
+        name: {"code": error.code, "message": str(error)}
+        for name, error in sent.refused.items()
+        if name not in _unknown(sent)
+    }
+    found = {"sent": sent.receipts, "unknown": _unknown(sent)}
+    return {**found, "refused": refused} if refused else found
 
 
 def message_sent(sent: Sent) -> Reply:
-    return Reply("Message sent", data=receipts(sent, single=True))
+    return Reply(f"Message sent{but_queued(sent)}", data=receipts(sent, single=True))
 
 
 def messages_sent(sent: Sent) -> Reply:
-    return Reply(f"Message sent{but_unknown(sent)}", data=receipts(sent, single=False))
+    sentence = f"Message sent{but_queued(sent)}{but_refused(sent)}"
+    return Reply(sentence, data=receipts(sent, single=False))

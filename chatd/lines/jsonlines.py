@@ -23,6 +23,7 @@ from chatd.model import (
     Event,
     FileInfo,
     Message,
+    RealmInfo,
     Reply,
     RoomTalk,
     SessionEnded,
@@ -149,6 +150,14 @@ def _file_info(file: FileInfo) -> dict[str, Any]:
     }
 
 
+def _realm_info(realm: RealmInfo) -> dict[str, Any]:
+    found = msgspec.structs.asdict(realm)
+    for key in ("since", "oldest", "next_try"):
+        if found[key] is not None:
+            found[key] = timestamp(found[key])
+    return found
+
+
 def _message_event(message: Message) -> dict[str, Any]:
     return {"event": "message", **message_object(message)}
 
@@ -172,7 +181,11 @@ def _session_event(event: SessionEnded) -> dict[str, Any]:
     return {"event": "session-ended", "message": event.reason}
 
 
-_ITEMS: dict[type, Callable[[Any], Any]] = {Message: message_object, FileInfo: _file_info}
+_ITEMS: dict[type, Callable[[Any], Any]] = {
+    Message: message_object,
+    FileInfo: _file_info,
+    RealmInfo: _realm_info,
+}
 _EVENTS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Message: _message_event,
     RoomTalk: _room_event,

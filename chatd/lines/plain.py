@@ -25,6 +25,7 @@ from chatd.model import (
     GroupInfo,
     Member,
     Message,
+    RealmInfo,
     Reply,
     RoomInfo,
     RoomTalk,
@@ -166,6 +167,24 @@ def _unread(count: UnreadCount) -> str:
 @item_line.register
 def _room(room: RoomInfo) -> str:
     return f"{room.room}: {', '.join(room.users)}"
+
+
+@item_line.register
+def _realm(realm: RealmInfo) -> str:
+    facts = [f"{realm.realm} {realm.state} since {timestamp(realm.since)}"]
+    if realm.address is not None:
+        facts.append(f"at {realm.address}")
+    if realm.direction is not None:
+        facts.append({"out": "dialled from here", "in": "dialled from there"}[realm.direction])
+    if realm.oldest is not None:
+        facts.append(f"{realm.queued} queued, the oldest of {timestamp(realm.oldest)}")
+    else:
+        facts.append("nothing queued")
+    if realm.error is not None:
+        facts.append(f"last error: {realm.error}")
+    if realm.next_try is not None:
+        facts.append(f"next try {timestamp(realm.next_try)}")
+    return ", ".join(facts)
 
 
 @item_line.register

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
@@ -98,6 +98,16 @@ def _lower(value: object) -> object:
 
 def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def driver_insert(connection: Connection, table: Table) -> str:
+    """The insert of whole rows as SQLAlchemy writes it for this database, columns in the table's order.
+
+    For the driver as it is: processing what needs none takes longer than storing it.
+    """
+    compiler: Any = type(connection.dialect)
+    style = "qmark" if connection.dialect.name == "sqlite" else "format"
+    return str(insert(table).compile(dialect=compiler(paramstyle=style)))
 
 
 class Writer:

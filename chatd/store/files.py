@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, exists, func, insert, or_, select
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from chatd.errors import QuotaExceeded
-from chatd.model import Attachment, FileInfo
+from chatd.model import Attachment, FileInfo, StoredFile
 from chatd.store.database import CodeTaken
 from chatd.store.schema import attachments, messages, participants
 
@@ -23,49 +34,94 @@ _COLUMNS = (
 )
 
 
-def used_bytes(connection: Connection, account_id: int) -> int:
-    """What the account's files take."""
-    return int(
-        connection.execute(
-            select(func.coalesce(func.sum(attachments.c.size), 0)).where(
-                attachments.c.owner_id == account_id
-            )
-        ).scalar_one()
-    )
+class Owner(msgspec.Struct, frozen=True):
+    """Whose file: an account's, or somebody's (by the key of the address) of the realm with that key."""
+
+    account_id: int | None = None
+    sender_key: str | None = None
+    realm: str | None = None
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        if self.account_id is not None:
+            return attachments.c.owner_id == self.account_id
+        return (attachments.c.realm == self.realm) & (attachments.c.sender_key == self.sender_key)
+
+
+def used_bytes(connection: Connection, owner: Owner) -> int:
+    """What the owner's files take."""
+    return _sum(connection, owner.condition)
+
+
+def used_by_realm(connection: Connection, realm: str) -> int:
+    """What the files take that came from a realm."""
+    return _sum(connection, attachments.c.realm == realm)
+
+
+def _sum(connection: Connection, which: ColumnElement[bool]) -> int:
+    total = select(func.coalesce(func.sum(attachments.c.size), 0)).where(which)
+    return int(connection.execute(total).scalar_one())
 
 
 def add_attachment(
     connection: Connection,
-    owner: int,
+    owner: Owner,
     code: str,
     name: str,
-    size: int,
-    sha256: str,
-    mime: str,
-    stored: str,
+    file: StoredFile,
     now: int,
     quota: int,
 ) -> Attachment:
     """Note a file, if all of the owner's stay within `quota` bytes. Raises QuotaExceeded, CodeTaken."""
     left = quota - used_bytes(connection, owner)
-    if size > left:
+    if file.size > left:
         raise QuotaExceeded(limit=quota, left=max(0, left))
     if connection.scalar(select(attachments.c.id).where(attachments.c.code == code)) is not None:
         raise CodeTaken
     key = connection.execute(
         insert(attachments).values(
-            owner_id=owner,
+            owner_id=owner.account_id,
+            sender_key=owner.sender_key,
+            realm=owner.realm,
             code=code,
             name=name,
-            size=size,
-            sha256=sha256,
-            mime=mime,
-            stored=stored,
+            size=file.size,
+            sha256=file.sha256,
+            mime=file.mime,
+            stored=file.stored,
             created_at=now,
         )
     ).inserted_primary_key
     assert key is not None  # noqa: S101 - an insert that did not fail has a key
-    return Attachment(key[0], code, name, size, sha256, mime, stored, now)
+    return Attachment(key[0], code, name, file.size, file.sha256, file.mime, file.stored, now)
+
+
+def remove_attachment(connection: Connection, ident: int) -> None:
+    """Forget a file that no message carries after all."""
+    connection.execute(delete(attachments).where(attachments.c.id == ident))
+
+
+def get_attachment(connection: Connection, ident: int) -> Attachment | None:
+    row = connection.execute(select(*_COLUMNS).where(attachments.c.id == ident)).first()
+    return None if row is None else Attachment(*row)
+
+
+def same_file(connection: Connection, owner: Owner, sha256: str, size: int) -> Attachment | None:
+    """A file of these bytes that the same owner has sent before."""
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(owner.condition, attachments.c.sha256 == sha256, attachments.c.size == size)
+        .limit(1)
+    ).first()
+    return None if row is None else Attachment(*row)
+
+
+def own_file(connection: Connection, account_id: int, code: str) -> Attachment | None:
+    """The account's own file of that code."""
+    row = connection.execute(
+        select(*_COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
+    ).first()
+    return None if row is None else Attachment(*row)
 
 
 def _may_fetch(account_id: int) -> Select[tuple[int]]:

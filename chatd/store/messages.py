@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -13,9 +13,9 @@ from sqlalchemy import (
     Select,
     and_,
     column,
+    delete,
     exists,
     func,
-    insert,
     or_,
     select,
     values,
@@ -23,49 +23,109 @@ from sqlalchemy import (
 
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
+from chatd.store.database import driver_insert
+from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.schema import attachments, groups, messages, participants
 
 MAX_CACHED_SEQS = 100_000
 
 
+class Crossing(msgspec.Struct, frozen=True):
+    """To which realms (by their keys) a message goes besides, and the parcel that brings it there, made of
+    the message's seq. `sender_id` is the account to be told if it can't be delivered."""
+
+    realms: tuple[str, ...]
+    parcel: Callable[[int], bytes]
+    sender_id: int | None = None
+
+
 class NewMessage(msgspec.Struct, frozen=True):
-    """A message on its way into a conversation, which will number it. `at` is in ms since 1970 UTC."""
+    """A message on its way into a conversation. `at` is in ms since 1970 UTC.
+
+    The conversation numbers it, unless `seq` says how its home realm has numbered it. `origin` is the
+    realm that it comes from, and the number of its parcel there.
+    """
 
     conversation: int
-    sender_id: int
+    sender_id: int | None
     sender: str
     at: int
     text: str | None = None
     attachment_id: int | None = None
+    seq: int | None = None
+    origin: tuple[str, int] | None = None
+    crossing: Crossing | None = None
+
+
+class Stored(NamedTuple):
+    """Where a message stands. `first` is the number of its parcel to the first realm that it goes to, those
+    to the others follow; `parcel` is that parcel."""
+
+    id: int
+    seq: int
+    first: int = 0
+    parcel: bytes = b""
 
 
 class MessageWriter:
-    """Numbers messages and stores them. Lives in the writer's thread, and keeps there the last number
-    of each conversation it wrote to, so that a batch is one statement."""
+    """Numbers messages and stores them, with the parcels that bring them to other realms. Lives in the
+    writer's thread, and keeps there the last number of each conversation it wrote to, so that a batch is
+    one statement."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: OutboxWriter) -> None:
+        self._outbox = outbox
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
         self._statement: str | None = None
-
-    def _insert(self, connection: Connection) -> str:
-        """The insert as SQLAlchemy writes it for this database, its columns in the table's order.
-
-        The driver is given it as it is: processing what needs none takes longer than storing it.
-        """
-        if self._statement is None:
-            compiler: Any = type(connection.dialect)
-            style = "qmark" if connection.dialect.name == "sqlite" else "format"
-            self._statement = str(insert(messages).compile(dialect=compiler(paramstyle=style)))
-        return self._statement
+        # realm -> the newest number that came from there
+        self._newest: dict[str, int] = {}
 
     def forget(self) -> None:
         """Something was rolled back: what is kept here may be ahead of what is stored."""
         self._last_seq.clear()
         self._last_id = None
+        self._newest.clear()
 
-    def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[tuple[int, int]]:
-        """Store `items` in this order; the id and seq of each."""
+    def receive(
+        self, connection: Connection, realm: str, items: Sequence[NewMessage]
+    ) -> list[Stored | None]:
+        """Store those of `items`, all from `realm`, that have not come before; None for the others."""
+        numbers = [item.origin[1] for item in items if item.origin is not None]
+        newest = self.newest_from(connection, realm)
+        known: set[int] = set()
+        if min(numbers) <= newest:
+            known = set(
+                connection.scalars(
+                    select(messages.c.origin_id).where(
+                        messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
+                    )
+                )
+            )
+        fresh: dict[int, NewMessage] = {}
+        for number, item in zip(numbers, items, strict=True):
+            if number in known:
+                continue
+            known.add(number)
+            fresh[number] = item
+        stored = dict(zip(fresh, self.store(connection, list(fresh.values())), strict=True))
+        self._newest[realm] = max(newest, *numbers)
+        return [stored.pop(number, None) for number in numbers]
+
+    def newest_from(self, connection: Connection, realm: str) -> int:
+        """The newest number of a parcel from `realm` that brought a message."""
+        newest = self._newest.get(realm)
+        if newest is None:
+            newest = self._newest[realm] = connection.execute(
+                select(func.coalesce(func.max(messages.c.origin_id), 0)).where(
+                    messages.c.origin_realm == realm
+                )
+            ).scalar_one()
+        return newest
+
+    def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
+        """Store `items` in this order; where each of them stands."""
+        if not items:
+            return []
         ident = self._last_id
         if ident is None:
             ident = connection.execute(
@@ -75,15 +135,22 @@ class MessageWriter:
         if len(seqs) > MAX_CACHED_SEQS:
             seqs.clear()
         rows = []
-        stored = []
+        stored: list[Stored] = []
+        parcels: list[NewParcel] = []
+        crossing: list[tuple[int, int]] = []  # where in `stored`, and in `parcels`
         for item in items:
             ident += 1
             conversation = item.conversation
             seq = seqs.get(conversation)
             if seq is None:
                 seq = last_seq(connection, conversation)
-            seqs[conversation] = seq = seq + 1
-            stored.append((ident, seq))
+            # A home that was put back to an older state may give a number again: then ours goes on.
+            seqs[conversation] = seq = max(seq + 1, item.seq or 0)
+            if item.crossing is not None:
+                crossing.append((len(stored), len(parcels)))
+                parcels.extend(_parcels(item, seq))
+            stored.append(Stored(ident, seq))
+            origin_realm, origin_id = item.origin or (None, None)
             rows.append(
                 (
                     ident,
@@ -94,11 +161,47 @@ class MessageWriter:
                     item.at,
                     item.text,
                     item.attachment_id,
+                    origin_realm,
+                    origin_id,
                 )
             )
-        connection.exec_driver_sql(self._insert(connection), rows)
+        if self._statement is None:
+            self._statement = driver_insert(connection, messages)
+        connection.exec_driver_sql(self._statement, rows)
         self._last_id = ident
+        if parcels:
+            numbers = self._outbox.store(connection, parcels)
+            for place, first in crossing:
+                stored[place] = stored[place]._replace(
+                    first=numbers[first], parcel=parcels[first].parcel
+                )
         return stored
+
+
+def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
+    """What brings `item` to the realms that it goes to."""
+    crossing = item.crossing
+    assert crossing is not None  # noqa: S101 - asked for by the caller
+    parcel = crossing.parcel(seq)
+    return [
+        NewParcel(realm, parcel, item.at, crossing.sender_id, item.attachment_id)
+        for realm in crossing.realms
+    ]
+
+
+def has_come(connection: Connection, realm: str, number: int) -> bool:
+    """Whether that parcel of a realm has brought a message already."""
+    found = connection.scalar(
+        select(messages.c.id).where(
+            messages.c.origin_realm == realm, messages.c.origin_id == number
+        )
+    )
+    return found is not None
+
+
+def take_back(connection: Connection, ident: int) -> None:
+    """Remove a message that was refused before its sender read OK."""
+    connection.execute(delete(messages).where(messages.c.id == ident))
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -1,0 +1,157 @@
+"""Files that come from other realms, in chunks, before the messages that carry them.
+
+Each belongs to a parcel, which says what is to come; what has come of it is kept over breaks of the link and
+restarts of this realm, and gone on with where it ended.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from chatd.config import Config
+from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed
+from chatd.model import StoredFile
+from chatd.parcels import FileNote
+from chatd.store import files as store
+from chatd.store.database import Database
+from chatd.store.files import Owner
+from chatd.uploads import ChangedBytes, Incoming, Uploads, safe_name
+
+MAX_ARRIVING = 8  # files of one realm at a time
+RESERVE = 64 << 20  # bytes of the disk that other realms' files leave free
+
+
+class FileIncomplete(Exception):
+    """The message came before its file did, or the file has to come anew."""
+
+
+class Arrival(msgspec.Struct):
+    """A file of which something has come. `room` fires when the disk has caught up."""
+
+    note: FileNote
+    owner: Owner
+    incoming: Incoming
+    room: list[Deferred[None]]
+
+
+class Arrivals:
+    def __init__(self, config: Config, database: Database, uploads: Uploads) -> None:
+        self._limits = config.limits
+        self._realm_quota = config.peers.files
+        self.quota = config.limits.account_files  # bytes that one sender's files may take
+        self._database = database
+        self._uploads = uploads
+        self._arriving: dict[tuple[str, int], Arrival] = {}
+
+    async def offer(self, realm: str, number: int, note: FileNote, owner: Owner) -> int:
+        """Make ready for a file: the offset from which it is to be sent.
+
+        Raises BadFileName, FileTooLarge, QuotaExceeded, StorageFailed.
+        """
+        name = safe_name(note.name)
+        if note.size > self._limits.file:
+            raise FileTooLarge(size=note.size, limit=self._limits.file)
+        if await self.known(note, owner) is not None:
+            return note.size
+        await self.drop(realm, number)
+        await self._check_room(realm, note, owner)
+        room: list[Deferred[None]] = []
+
+        def drained() -> None:
+            waiting, room[:] = list(room), []
+            for each in waiting:
+                each.callback(None)
+
+        key = _key(realm, number)
+        try:
+            incoming = await self._uploads.resume(key, name, note.size, drained)
+        except OSError:
+            raise StorageFailed from None
+        self._arriving[realm, number] = Arrival(note, owner, incoming, room)
+        return incoming.offset
+
+    async def _check_room(self, realm: str, note: FileNote, owner: Owner) -> None:
+        """Raises QuotaExceeded, StorageFailed. What is still arriving counts as if it were there."""
+        if len([key for key in self._arriving if key[0] == realm]) >= MAX_ARRIVING:
+            raise StorageFailed
+        used, by_realm = await self._database.read(_used, owner, realm)
+        for (origin, _), arrival in self._arriving.items():
+            if origin == realm:
+                by_realm += arrival.note.size
+                used += arrival.note.size if arrival.owner == owner else 0
+        for limit, taken in ((self.quota, used), (self._realm_quota, by_realm)):
+            if note.size > limit - taken:
+                raise QuotaExceeded(limit=limit, left=max(0, limit - taken))
+        if note.size + RESERVE > await self._uploads.room():
+            raise StorageFailed
+
+    async def known(self, note: FileNote, owner: Owner) -> str | None:
+        """The code of a file of these bytes that came from the same sender before."""
+        found = await self._database.read(store.same_file, owner, note.sha256, note.size)
+        return None if found is None else found.code
+
+    async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
+        """The next bytes; fires when there is room for more. Raises FileIncomplete if they are not the
+        next."""
+        arrival = self._arriving.get((realm, number))
+        if arrival is None:
+            raise FileIncomplete
+        incoming = arrival.incoming
+        if incoming.error is not None:
+            raise StorageFailed
+        if offset != arrival.note.size - incoming.missing or len(data) > incoming.missing:
+            raise FileIncomplete
+        if not incoming.write(data):
+            room: Deferred[None] = Deferred()
+            arrival.room.append(room)
+            await room
+
+    async def finish(self, realm: str, number: int) -> StoredFile:
+        """The file, whole and on disk. Raises FileIncomplete, StorageFailed."""
+        arrival = self._arriving.get((realm, number))
+        if arrival is None or arrival.incoming.missing:
+            raise FileIncomplete
+        del self._arriving[realm, number]
+        try:
+            return await arrival.incoming.finish(arrival.note.sha256)
+        except ChangedBytes:
+            raise FileIncomplete from None
+        except OSError:
+            raise StorageFailed from None
+
+    async def discard(self, stored: StoredFile) -> None:
+        """The file is not needed after all."""
+        await self._uploads.remove(stored.stored)
+
+    async def drop(self, realm: str, number: int) -> None:
+        """The link is gone, or the sender begins again: keep what has come for later."""
+        arrival = self._arriving.pop((realm, number), None)
+        if arrival is not None:
+            waiting, arrival.room[:] = list(arrival.room), []
+            for each in waiting:
+                each.callback(None)
+            await arrival.incoming.suspend()
+
+    async def drop_all(self, realm: str | None = None) -> None:
+        """As `drop`, for all files of a realm, or of all realms."""
+        for origin, number in list(self._arriving):
+            if realm in (origin, None):
+                await self.drop(origin, number)
+
+    def safe_name(self, name: str) -> str:
+        """What a file of that name is called here. Raises BadFileName."""
+        return safe_name(name)
+
+
+def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:
+    return store.used_bytes(connection, owner), store.used_by_realm(connection, realm)
+
+
+def _key(realm: str, number: int) -> str:
+    """By which what has come of a file is found again."""
+    plain = re.sub(r"[^a-z0-9.-]", lambda match: f"-{ord(match[0]):x}-", realm)
+    return f"{plain}.{number}"

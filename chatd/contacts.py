@@ -1,0 +1,74 @@
+"""People's lists of contacts, and who of them is online, here and in other realms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from chatd.accounts import Accounts
+from chatd.errors import RealmDown, UnknownRealm, UnknownUser
+from chatd.model import Account, Contact
+from chatd.names import Address, key_of, parse_address
+from chatd.presence import Presence
+from chatd.realms import IRealms
+from chatd.store import accounts as store
+from chatd.store.database import Database
+
+
+class Contacts:
+    def __init__(
+        self, database: Database, accounts: Accounts, presence: Presence, realms: IRealms
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._presence = presence
+        self._realms = realms
+
+    async def add(self, account: Account, address: Address) -> Address:
+        """Raises UnknownUser, UnknownRealm, ContactExists. Somebody of a realm that can't be asked just now
+        is believed to exist."""
+        local = self._accounts.localize(address)
+        if local.realm is None:
+            found = Address((await self._accounts.find(local.name)).name)
+        else:
+            realm = key_of(local.realm)
+            name = self._realms.name_of(realm)
+            found = Address(local.name, name)
+            try:
+                known = await self._realms.presence(realm, [key_of(local.name)])
+            except RealmDown:
+                known = {key_of(local.name): False}
+            if key_of(local.name) not in known:
+                raise UnknownUser(name=local.name, where=name)
+        await self._database.run(store.add_contact, account.id, found)
+        return found
+
+    async def delete(self, account: Account, address: Address) -> None:
+        """Raises UnknownContact."""
+        local = self._accounts.localize(address)
+        await self._database.run(store.delete_contact, account.id, local)
+
+    async def all(self, account: Account) -> tuple[Contact, ...]:
+        """The account's list, with who is online; whose realm can't be asked is not."""
+        shown = await self._database.read(store.contacts_of, account.id)
+        addresses = [parse_address(each) for each in shown]
+        elsewhere: dict[str, list[str]] = defaultdict(list)
+        for address in addresses:
+            if address.realm is not None:
+                elsewhere[key_of(address.realm)].append(key_of(address.name))
+        # All are asked at once, and each answers, or not, in its own time.
+        asked = {realm: self._realms.presence(realm, names) for realm, names in elsewhere.items()}
+        online: dict[str, dict[str, bool]] = {}
+        for realm, answer in asked.items():
+            try:
+                online[realm] = await answer
+            except (RealmDown, UnknownRealm):
+                online[realm] = {}
+        found = []
+        for address in addresses:
+            if address.realm is None:
+                contact = await self._accounts.find(address.name)
+                found.append(Contact(contact.name, self._presence.is_online(contact.id)))
+            else:
+                there = online[key_of(address.realm)]
+                found.append(Contact(str(address), there.get(key_of(address.name), False)))
+        return tuple(found)

@@ -1,0 +1,442 @@
+"""What other realms may do here: bring parcels, and ask on behalf of their people.
+
+A realm speaks for its own people only: nowhere does it say of which realm a sender is. What it relays of
+others' messages stands in its own groups, and it alone answers for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
+
+from chatd import parcels
+from chatd.accounts import Accounts
+from chatd.arguments import check_text
+from chatd.arrivals import Arrivals, FileIncomplete
+from chatd.cache import Cache
+from chatd.directs import Directs, Target
+from chatd.errors import (
+    BadRequest,
+    ChatError,
+    GroupClosed,
+    NotMember,
+    StorageFailed,
+    UnknownGroup,
+    UnknownUser,
+)
+from chatd.groups import Groups
+from chatd.homegroups import HomeGroups, Invited, with_new_code
+from chatd.messages import Messages, group_target
+from chatd.model import Account, Attachment, Member, Party
+from chatd.names import Address, key_of, parse_address, parse_name
+from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
+from chatd.presence import IListener, Presence
+from chatd.realms import IRealms, Membership, verdict_of
+from chatd.store import files as file_store
+from chatd.store import messages as message_store
+from chatd.store.database import Database
+from chatd.store.files import Owner
+from chatd.store.groups import Roster
+from chatd.store.messages import Crossing, NewMessage, Stored
+
+CACHED_PAIRS = 100_000
+MAX_ASKED = 1000  # people in one question
+
+Numbered = tuple[int, Parcel]
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A message as it will be stored here, whom it concerns, and who of them has sent it and waits."""
+
+    new: NewMessage
+    target: Target
+    echo: int = 0
+    origin: IListener | None = None
+
+
+class Inbound:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        homes: HomeGroups,
+        groups: Groups,
+        directs: Directs,
+        messages: Messages,
+        arrivals: Arrivals,
+        realms: IRealms,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._presence = presence
+        self._homes = homes
+        self._groups = groups
+        self._directs = directs
+        self._messages = messages
+        self._arrivals = arrivals
+        self._realms = realms
+        self._random_bytes = random_bytes
+        # (realm, sender there, recipient here) -> their conversation, and the sender as shown
+        self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
+        self._turns: dict[str, DeferredLock] = {}
+
+    # Parcels
+
+    async def receive(self, realm: str, batch: Sequence[Numbered]) -> list[Verdict]:
+        """Take parcels of the realm with that key, in order: what became of each, once it is on disk.
+
+        What can't be kept just now (StorageFailed) raises: it may be sent again later.
+        """
+        turn = self._turns.setdefault(realm, DeferredLock())
+        await turn.acquire()
+        try:
+            # What is read here goes to the database in this order; the disk need not be waited for.
+            verdicts = await self._submit(realm, batch)
+        finally:
+            turn.release()
+        waits = [succeed(each) if isinstance(each, Verdict) else each for each in verdicts]
+        results: Any = await DeferredList(waits, consumeErrors=True)
+        for good, result in results:
+            if not good:
+                raise result.value
+        return [result for _, result in results]
+
+    async def _submit(
+        self, realm: str, batch: Sequence[Numbered]
+    ) -> list[Verdict | Deferred[Verdict]]:
+        await self._open_directs(realm, [each for _, each in batch if type(each) is Direct])
+        verdicts: list[Verdict | Deferred[Verdict]] = []
+        run: list[Arrived] = []
+        for number, parcel in batch:
+            try:
+                if type(parcel) is Direct and parcel.file is None:
+                    run.append(self._direct(realm, number, parcel))
+                elif isinstance(parcel, Direct | Post | Relay):
+                    arrived = await self._read(realm, number, parcel)
+                    if arrived is None:
+                        verdicts.extend(self._store(realm, run))
+                        verdicts.append(KEPT)
+                    elif parcel.file is None:
+                        run.append(arrived)
+                        continue
+                    else:
+                        verdicts.extend(self._store(realm, run))
+                        verdicts.append(await self._keep_file(realm, number, arrived, parcel))
+                    run = []
+                else:
+                    verdicts.extend(self._store(realm, run))
+                    run = []
+                    await self._happened(realm, parcel)
+                    verdicts.append(KEPT)
+            except StorageFailed:
+                raise
+            except (ChatError, FileIncomplete) as error:
+                verdicts.extend(self._store(realm, run))
+                run = []
+                verdicts.append(verdict_of(error))
+        verdicts.extend(self._store(realm, run))
+        return verdicts
+
+    def _store(self, realm: str, run: Sequence[Arrived]) -> list[Deferred[Verdict]]:
+        """Hand messages over to the database, as one job; a verdict for each."""
+        if not run:
+            return []
+        verdicts: list[Deferred[Verdict]] = [Deferred() for _ in run]
+        stored = self._database.run(
+            self._messages.writer.receive, realm, [each.new for each in run]
+        )
+
+        def kept(places: list[Stored | None]) -> None:
+            for verdict, arrived, place in zip(verdicts, run, places, strict=True):
+                verdict.callback(KEPT if place is None else self._tell(arrived, place, None))
+
+        def failed(failure: Any) -> None:
+            for verdict in verdicts:
+                verdict.errback(failure)
+
+        stored.addCallbacks(kept, failed)
+        return verdicts
+
+    def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
+        receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)
+        if arrived.echo:
+            self._messages.echoed(arrived.echo, receipt)
+        return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
+
+    def _at(self, at: int) -> int:
+        """When a message was sent, as far as that can be."""
+        return max(0, min(at, self._accounts.now()))
+
+    def _check(self, parcel: Direct | Post | Relay) -> None:
+        """Raises BadText, EmptyText, MessageTooLong."""
+        if parcel.text is not None:
+            check_text(parcel.text)
+            self._messages.check_text(parcel.text)
+        elif parcel.file is None:
+            check_text("")
+
+    async def _open_directs(self, realm: str, direct: Sequence[Direct]) -> None:
+        """Have the conversations of these parcels in memory, as far as their recipients exist."""
+        pairs = self._pairs
+        missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
+        if not missing:
+            return
+        name = self._realms.name_of(realm)
+        wanted: dict[tuple[str, str], tuple[str, Address]] = {}
+        for each in missing:
+            try:
+                sender = Address(parse_name(each.sender), name)
+                wanted[each.sender, each.to] = key_of(parse_name(each.to)), sender
+            except BadRequest:
+                continue  # its own verdict will say so
+        await self._directs.open_from(list(wanted.values()))
+        for (sender_name, to), (key, sender) in wanted.items():
+            account = self._accounts.cached(key)
+            target = None if account is None else self._directs.cached(account, sender)
+            if account is not None and target is not None:
+                mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
+                pairs[realm, sender_name, to] = mine, str(sender)
+
+    def _direct(self, realm: str, number: int, parcel: Direct) -> Arrived:
+        self._check(parcel)
+        found = self._pairs.get((realm, parcel.sender, parcel.to))
+        if found is None:
+            raise UnknownUser(name=parcel.to)
+        target, sender = found
+        return Arrived(
+            NewMessage(
+                target.conversation,
+                None,
+                sender,
+                self._at(parcel.at),
+                parcel.text,
+                origin=(realm, number),
+            ),
+            target,
+        )
+
+    async def _read(self, realm: str, number: int, parcel: Direct | Post | Relay) -> Arrived | None:
+        """The message that a parcel brings; None if it is none for anybody here."""
+        if isinstance(parcel, Direct):
+            return self._direct(realm, number, parcel)
+        self._check(parcel)
+        if isinstance(parcel, Post):
+            return await self._post(realm, number, parcel)
+        return await self._relay(realm, number, parcel)
+
+    async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
+        """Into a group of this realm, from there to all realms with members of it."""
+        roster = await self._homes.find(Address(parse_name(parcel.group)))
+        sender = self._guest(realm, parcel.sender)
+        group = roster.group
+        if group.closed and roster.role(sender) is None:
+            raise GroupClosed(group=group.name)
+
+        def relay(seq: int) -> bytes:
+            return parcels.encode(
+                Relay(
+                    group.name,
+                    group.id,
+                    seq,
+                    sender.name,
+                    parcel.at,
+                    parcel.text,
+                    parcel.file,
+                    number,
+                    parcel.proof,
+                )
+            )
+
+        crossing = Crossing(roster.realms, relay) if roster.realms else None
+        at = self._at(parcel.at)
+        origin = (realm, number)
+        new = NewMessage(
+            group.id, None, sender.name, at, parcel.text, origin=origin, crossing=crossing
+        )
+        return Arrived(new, group_target(roster))
+
+    async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
+        """Into what is known here of a group that lives there."""
+        roster = await self._mirror(realm, parcel)
+        address = parse_address(parcel.sender)
+        local = self._accounts.localize(address)
+        author: Account | None = None
+        if address.realm is None:
+            address = Address(address.name, self._realms.name_of(realm))
+        elif local.realm is None:
+            author = await self._author(realm, local, parcel)
+            if author is None:
+                return None
+        new = NewMessage(
+            roster.group.id,
+            None if author is None else author.id,
+            author.name if author else str(address),
+            self._at(parcel.at),
+            parcel.text,
+            seq=parcel.seq,
+            origin=(realm, number),
+        )
+        if author is None:
+            return Arrived(new, group_target(roster))
+        waiting = self._messages.awaited(parcel.origin)
+        return Arrived(new, group_target(roster), parcel.origin, waiting)
+
+    async def _mirror(self, realm: str, parcel: Relay | Removed) -> Roster:
+        name = Address(parse_name(parcel.group), self._realms.name_of(realm))
+        try:
+            roster = await self._homes.find(name)
+        except NotMember:
+            raise UnknownGroup(name=parcel.group) from None
+        if roster.group.home_id != parcel.group_id:
+            raise UnknownGroup(name=parcel.group)
+        return roster
+
+    async def _author(self, realm: str, sender: Address, parcel: Relay) -> Account | None:
+        """Who of this realm has sent what comes back; None if nobody has."""
+        try:
+            account = await self._accounts.find(sender.name)
+        except UnknownUser:
+            return None
+        sent = self._messages.proof(account, realm, parcel.at, parcel.text, parcel.file)
+        return account if sent == parcel.proof else None
+
+    async def _happened(self, realm: str, parcel: Parcel) -> None:
+        """What is no message: who is in which group."""
+        if isinstance(parcel, Joined):
+            parse_name(parcel.group)
+            await self._groups.joined(realm, parcel)
+        elif isinstance(parcel, Removed):
+            await self._groups.removed(realm, parcel)
+        elif isinstance(parcel, Left):
+            try:
+                await self.leave(realm, parcel.sender, parcel.group)
+            except (UnknownGroup, NotMember):
+                return  # so it is, whoever has seen to it
+
+    # Files
+
+    async def offer(self, realm: str, number: int, parcel: Parcel) -> int:
+        """The file of a parcel that will follow: the offset from which it is to be sent. Raises what
+        its message would be refused for, and what `Arrivals.offer` does."""
+        if not isinstance(parcel, Direct | Post | Relay) or parcel.file is None:
+            raise UnknownGroup(name="")
+        if isinstance(parcel, Direct):
+            await self._open_directs(realm, [parcel])
+        await self._read(realm, number, parcel)
+        return await self._arrivals.offer(realm, number, parcel.file, self._owner(realm, parcel))
+
+    def _owner(self, realm: str, parcel: Direct | Post | Relay) -> Owner:
+        """Whose quota the file is taken from: a relayed one its home's, whoever sent it."""
+        sender = "" if isinstance(parcel, Relay) else key_of(parcel.sender)
+        return Owner(sender_key=f"{sender}@{realm}", realm=realm)
+
+    async def _keep_file(
+        self, realm: str, number: int, arrived: Arrived, parcel: Direct | Post | Relay
+    ) -> Verdict:
+        """Store a message with its file, which has come before."""
+        note = parcel.file
+        assert note is not None  # noqa: S101 - asked for by the caller
+        if await self._database.read(message_store.has_come, realm, number):
+            return KEPT
+        if arrived.new.sender_id is not None:
+            own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)
+            if own is None or own.sha256 != note.sha256:
+                return KEPT
+            return await self._store_file(realm, arrived, lambda _connection: own)
+        owner = self._owner(realm, parcel)
+        same = await self._database.read(file_store.same_file, owner, note.sha256, note.size)
+        if same is not None:
+            return await self._store_file(realm, arrived, lambda _connection: same)
+        file = await self._arrivals.finish(realm, number)
+        name = self._arrivals.safe_name(note.name)
+        now = self._accounts.now()
+        quota = self._arrivals.quota
+
+        def keep(code: str) -> Deferred[Verdict]:
+            def add(connection: Connection) -> Attachment:
+                return file_store.add_attachment(connection, owner, code, name, file, now, quota)
+
+            return Deferred.fromCoroutine(self._store_file(realm, arrived, add))
+
+        try:
+            return await with_new_code(self._random_bytes, keep)
+        except Exception:
+            await self._arrivals.discard(file)
+            raise
+
+    async def _store_file(
+        self, realm: str, arrived: Arrived, add: Callable[[Connection], Attachment]
+    ) -> Verdict:
+        def job(connection: Connection) -> tuple[NewMessage, Stored | None, Attachment]:
+            file = add(connection)
+            new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
+            return new, self._messages.writer.receive(connection, realm, [new])[0], file
+
+        new, place, file = await self._database.run(job)
+        if place is None:
+            return KEPT
+        return self._tell(msgspec.structs.replace(arrived, new=new), place, file)
+
+    # Questions
+
+    def _guest(self, realm: str, user: str) -> Party:
+        address = Address(parse_name(user), self._realms.name_of(realm))
+        return Party(address.key, str(address), realm=realm)
+
+    async def join(self, realm: str, user: str, group: str) -> Membership:
+        """Raises UnknownGroup, AlreadyMember."""
+        joined = await self._homes.join(self._guest(realm, user), Address(parse_name(group)))
+        return Membership(joined.name, joined.id)
+
+    async def leave(self, realm: str, user: str, group: str) -> None:
+        """Raises UnknownGroup, NotMember."""
+        await self._homes.leave(self._guest(realm, user), Address(parse_name(group)))
+
+    async def members(self, realm: str, user: str, group: str) -> Sequence[Member]:
+        """Raises UnknownGroup, NotMember."""
+        return (await self._homes.members(self._guest(realm, user), Address(parse_name(group))))[1]
+
+    async def change(
+        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> dict[str, Any]:
+        """What an admin of a group wants. Raises what HomeGroups does."""
+        party, name = self._guest(realm, user), Address(parse_name(group))
+        people = [parse_address(each) for each in users[:MAX_ASKED]]
+        match change, people:
+            case "invite", _:
+                _, invited = await self._homes.invite(party, name, people)
+                return _invited(invited)
+            case "kick", [user_address]:
+                await self._homes.kick(party, name, user_address)
+            case "promote", [user_address]:
+                await self._homes.promote(party, name, user_address)
+            case (("close" | "open"), []):
+                await self._homes.set_closed(party, name, change == "close")
+            case _:
+                raise UnknownGroup(name=group)
+        return {}
+
+    async def presence(self, users: Sequence[str]) -> dict[str, bool]:
+        """Who of `users` is online; who is not in it does not exist."""
+        online = {}
+        for name in users[:MAX_ASKED]:
+            try:
+                account = await self._accounts.find(parse_name(name))
+            except (UnknownUser, BadRequest):
+                continue
+            online[name] = self._presence.is_online(account.id)
+        return online
+
+
+def _invited(invited: Invited) -> dict[str, Any]:
+    return {
+        "joined": invited.joined,
+        "present": invited.present,
+        "unknown": invited.unknown,
+    }

@@ -1,0 +1,83 @@
+"""What still has to reach other realms: kept in one transaction with what it belongs to, until they have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.realms import IRealms
+from chatd.store import outbox as store
+from chatd.store.database import Database
+from chatd.store.outbox import Depth, NewParcel, OutboxWriter, Waiting
+
+TIDY_AFTER = (
+    0.05  # seconds that what has arrived may stay: taking it out costs less in large numbers
+)
+MAX_UNTIDY = 2000
+
+log = Logger()
+
+
+class Outbox:
+    """Parcels on their way. `writer` numbers them, within the jobs of others, too."""
+
+    def __init__(self, clock: Any, database: Database, realms: IRealms) -> None:
+        self._clock = clock
+        self._database = database
+        self._realms = realms
+        self.writer = OutboxWriter()
+        database.on_rollback(self.writer.forget)
+        self._store = self.writer.store  # one object for all, by which the database tells a batch
+        self._arrived: list[int] = []
+        self._tidying: Any = None
+
+    def put(self, item: NewParcel) -> Deferred[int]:
+        """Keep a parcel; fires with its number once it is on disk."""
+        return self._database.batch(self._store, item)
+
+    def send(self, numbers: Sequence[int], items: Sequence[NewParcel]) -> None:
+        """These are on disk now: let them go, where nobody waits for what becomes of them."""
+        for number, item in zip(numbers, items, strict=True):
+            self._realms.post(item.realm, number, item.parcel, item.attachment_id)
+
+    # For who delivers
+
+    def waiting(self, realm: str, after: int, limit: int) -> Deferred[list[Waiting]]:
+        """What waits for a realm, numbered above `after`, in order."""
+        return self._database.read(store.waiting, realm, after, limit)
+
+    def depths(self) -> Deferred[dict[str, Depth]]:
+        """What waits, by realm."""
+        return self._database.read(store.depths)
+
+    def skip(self, seen: int) -> Deferred[None]:
+        """A realm has had this number from here: give no number up to it again."""
+        return self._database.run(self.writer.skip, seen)
+
+    def done(self, number: int) -> None:
+        """This has arrived. It is taken out soon; if that is lost, it is sent again and told apart."""
+        self._arrived.append(number)
+        if len(self._arrived) >= MAX_UNTIDY:
+            self.tidy()
+        elif self._tidying is None:
+            self._tidying = self._clock.callLater(TIDY_AFTER, self.tidy)
+
+    def tidy(self) -> None:
+        """Take out what has arrived."""
+        timer, self._tidying = self._tidying, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            gone = self._database.run(_done, arrived)
+            gone.addErrback(
+                lambda failure: log.failure("the outbox was not tidied; it is sent again", failure)
+            )
+
+
+def _done(connection: Connection, numbers: Sequence[int]) -> None:
+    store.done(connection, numbers)

@@ -1,0 +1,130 @@
+"""Messages out of conversations again: the inbox and its marks, the history, what is found by searching."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from chatd.directs import Directs
+from chatd.errors import NotMember, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.homegroups import HomeGroups
+from chatd.model import Account, UnreadCount
+from chatd.names import ALL, Place, Scope, key_of
+from chatd.store import conversations as conversation_store
+from chatd.store import messages as store
+from chatd.store.database import Database
+from chatd.store.messages import Page, Part
+
+MAX_PAGE = 500
+
+
+class Reading:
+    def __init__(self, database: Database, directs: Directs, homes: HomeGroups) -> None:
+        self._database = database
+        self._directs = directs
+        self._homes = homes
+        # account id -> conversation -> seq: read marks that are on their way to the disk.
+        self._moving: dict[int, dict[int, int]] = {}
+        # Accounts that are known to have nothing unread, and those of which it is being found out.
+        self._quiet: set[int] = set()
+        self._checking: dict[int, object] = {}
+
+    def arrived(self, audience: Collection[int]) -> None:
+        """A message for these accounts was stored."""
+        self._quiet.difference_update(audience)
+        if self._checking:
+            for account in audience:
+                self._checking.pop(account, None)
+
+    async def inbox(self, account: Account, scope: Scope, given: Mapping[int, int]) -> Page:
+        """The oldest unread messages, of one part or of all. Moves no mark.
+
+        `given` says what has been handed out already and is not yet in the marks. Raises what
+        `conversation_of` does.
+        """
+        if account.id in self._quiet and scope.place is None:
+            return Page([])
+        marks = self._marks(account, given)
+        part = store.WHOLE
+        if scope.place is not None:
+            conversation = await self.conversation_of(account, scope.place)
+            if conversation is None:
+                return Page([])
+            part = Part(conversation)
+        elif scope != ALL:
+            realm = "" if scope.here else scope.realm and key_of(scope.realm)
+            part = Part(realm=realm, direct=scope.direct)
+        check = object()
+        if part is store.WHOLE and not marks:
+            self._checking[account.id] = check
+        page = await self._database.read(store.unread, account, part, marks, MAX_PAGE)
+        if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
+            del self._checking[account.id]
+            if not page.messages:
+                self._quiet.add(account.id)
+        return page
+
+    def _marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
+        """`given`, and the marks that are on their way to the disk."""
+        return {**self._moving.get(account.id, {}), **given}
+
+    async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
+        """How many unread messages each conversation has."""
+        if account.id in self._quiet:
+            return ()
+        marks = self._marks(account, given)
+        return tuple(await self._database.read(store.unread_counts, account, marks))
+
+    async def history(self, account: Account, place: Place, count: int) -> Page:
+        """The last `count` messages of a conversation. Raises what `conversation_of` does."""
+        conversation = await self.conversation_of(account, place)
+        if conversation is None:
+            return Page([])
+        return await self._database.read(store.history, account, conversation, min(count, MAX_PAGE))
+
+    async def search(self, account: Account, text: str) -> Page:
+        """The newest messages in the account's conversations that hold `text`."""
+        return await self._database.search(store.search, account, text, MAX_PAGE)
+
+    async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
+        """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""
+        moving = self._moving.setdefault(account.id, {})
+        for conversation, seq in marks.items():
+            moving[conversation] = max(seq, moving.get(conversation, 0))
+        try:
+            await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+        finally:
+            for conversation, seq in marks.items():
+                if moving.get(conversation) == seq:
+                    del moving[conversation]
+            if not moving:
+                self._moving.pop(account.id, None)
+
+    async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
+        """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""
+        await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
+
+    async def conversation_of(self, account: Account, place: Place) -> int | None:
+        """The conversation that `place` names, None if nothing was said there yet.
+
+        A name that may be either is that of the user one has talked with, or else the group's. Raises
+        UnknownUser, UnknownRealm, UnknownGroup, NotMember.
+        """
+        unknown: UnknownUser | UnknownRealm | None = None
+        if place.user is not None:
+            try:
+                direct = await self._directs.find(account, place.user)
+                if direct is not None or place.group is None:
+                    return direct
+            except (UnknownUser, UnknownRealm) as error:
+                unknown = error
+        if place.group is not None:
+            try:
+                return (await self._homes.find_mine(account, place.group)).group.id
+            except (UnknownGroup, NotMember) as error:
+                if place.user is None or (
+                    isinstance(unknown, UnknownUser) and isinstance(error, NotMember)
+                ):
+                    raise
+        if unknown is not None:
+            raise unknown
+        return None

@@ -1,0 +1,131 @@
+"""What the service needs of the way to other realms; chatd.peers provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import Interface, implementer
+
+from chatd import errors
+from chatd.errors import ChatError, PeerFailed, UnknownRealm
+from chatd.model import Member, RealmInfo
+from chatd.names import printable
+from chatd.parcels import INCOMPLETE, Verdict
+
+# What a peer may answer, and the details that may come with it: nothing else of what it says is shown.
+_REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
+    error.code: (error, details)
+    for error, details in (
+        (errors.UnknownUser, ("name",)),
+        (errors.UnknownGroup, ("name",)),
+        (errors.GroupClosed, ("group",)),
+        (errors.NotMember, ("group",)),
+        (errors.NotTheirGroup, ("name", "group")),
+        (errors.NotAdmin, ("group",)),
+        (errors.AlreadyMember, ("name", "group")),
+        (errors.MessageTooLong, ("size", "limit")),
+        (errors.BadFileName, ("name",)),
+        (errors.FileTooLarge, ("size", "limit")),
+        (errors.QuotaExceeded, ("limit", "left")),
+    )
+}
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """What a realm says of one of its groups to someone who joins it."""
+
+    group: str
+    group_id: int
+
+
+class IRealms(Interface):
+    """The way to other realms. Realms are named by their keys; what waits for one outlives the daemon.
+
+    What has to be asked at once (all that gives a Deferred of an answer, save `dispatch`) errs with
+    UnknownRealm, RealmDown, or with what the other realm refused it for.
+    """
+
+    def name_of(realm: str) -> str:
+        """How the realm writes its name. Raises UnknownRealm."""
+
+    def dispatch(
+        realm: str, number: int, parcel: bytes, file: int | None
+    ) -> Deferred[Verdict | None]:
+        """A parcel is in the outbox: fires with what became of it, or with None if that takes too long."""
+
+    def post(realm: str, number: int, parcel: bytes, file: int | None) -> None:
+        """As `dispatch`, where nobody waits for what becomes of it."""
+
+    def join(realm: str, user: str, group: str) -> Deferred[Membership]:
+        """Make `user`, of this realm, a member of a group there, by its name or code."""
+
+    def members(realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
+        """The members of a group there that `user` is in, as that realm names them."""
+
+    def change(
+        realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> Deferred[dict[str, Any]]:
+        """Do what the admin `user` of a group there wants: `change` is a verb."""
+
+    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
+        """Who of `users` there is online; who is not in it does not exist."""
+
+    def add(realm: str, host: str, port: int) -> Deferred[None]:
+        """Make a peer. Errs with what went wrong."""
+
+    def forget(realm: str) -> Deferred[int]:
+        """Forget a peer; how many parcels still wait for it. Errs with UnknownRealm."""
+
+    def all() -> Deferred[Sequence[RealmInfo]]:
+        """The peers, and how the links are."""
+
+
+@implementer(IRealms)
+class NoRealms:
+    """For a realm that is alone."""
+
+    def name_of(self, realm: str) -> str:
+        raise UnknownRealm(realm=realm)
+
+    def dispatch(
+        self, realm: str, _number: int, _parcel: bytes, _file: int | None
+    ) -> Deferred[Verdict | None]:
+        return succeed(None)
+
+    def post(self, realm: str, _number: int, _parcel: bytes, _file: int | None) -> None:
+        """Nothing is sent."""
+
+    def join(self, realm: str, *_args: object) -> Deferred[Any]:
+        return fail(UnknownRealm(realm=realm))
+
+    members = change = presence = add = forget = join
+
+    def all(self) -> Deferred[Sequence[RealmInfo]]:
+        return succeed(())
+
+
+def refusal(verdict: Verdict, realm: str) -> ChatError:
+    """The error that a verdict says, in this realm's own words. `realm` is the one that said it."""
+    error, names = _REFUSALS.get(verdict.code, (None, ()))
+    if error is None or not all(name in verdict.details for name in names):
+        return PeerFailed(realm=realm)
+    details = {name: verdict.details[name] for name in names}
+    for name in ("name", "group"):
+        if name in details:
+            details[name] = printable(str(details[name]))
+    if "where" in error.defaults:
+        details["where"] = realm
+    return error(**details)
+
+
+def verdict_of(error: Exception) -> Verdict:
+    """What is told to another realm of an error that something of it met here."""
+    if not isinstance(error, ChatError):
+        return INCOMPLETE
+    _, names = _REFUSALS.get(error.code, (None, ()))
+    return Verdict(
+        error.code, {name: error.details[name] for name in names if name in error.details}
+    )

@@ -1,0 +1,135 @@
+"""What comes back: what another realm refused, or did not take in time. Its sender is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd import parcels
+from chatd.accounts import Accounts
+from chatd.directs import Target
+from chatd.errors import ChatError, Expired, UnknownRealm
+from chatd.homegroups import HomeGroups
+from chatd.messages import Messages
+from chatd.model import Account, Party
+from chatd.names import SYSTEM, Address
+from chatd.parcels import Parcel
+from chatd.realms import IRealms
+from chatd.store import accounts as account_store
+from chatd.store import conversations as conversation_store
+from chatd.store import groups as group_store
+from chatd.store import outbox as store
+from chatd.store.database import Database
+from chatd.store.messages import NewMessage, Stored
+from chatd.store.outbox import Waiting
+
+MAX_EXPIRED = 500  # at a time
+MAX_QUOTED = 60  # characters of a message that come back
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A message of the realm itself to one account, and where it was stored."""
+
+    account: Account
+    new: NewMessage
+    stored: Stored
+
+
+class Returns:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        homes: HomeGroups,
+        messages: Messages,
+        realms: IRealms,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._homes = homes
+        self._messages = messages
+        self._realms = realms
+
+    async def refuse(self, realm: str, waiting: Waiting, error: ChatError) -> None:
+        """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
+        parcel = parcels.decode(waiting.parcel)
+        await self._tell([(realm, waiting, parcel, error)])
+        await self._put_right(realm, parcel)
+
+    async def expire(self, before: int) -> int:
+        """As `refuse`, for what has waited since before then (ms since 1970 UTC); how many those were."""
+        old = await self._database.read(store.too_old, before, MAX_EXPIRED)
+        await self._tell(
+            [
+                (realm, each, parcels.decode(each.parcel), Expired(realm=self._name_of(realm)))
+                for realm, each in old
+            ]
+        )
+        return len(old)
+
+    async def _tell(self, undelivered: Sequence[tuple[str, Waiting, Parcel, ChatError]]) -> None:
+        now = self._accounts.now()
+        notices = [
+            (each.id, each.sender_id, self._sentence(realm, parcel, error))
+            for realm, each, parcel, error in undelivered
+        ]
+
+        def job(connection: Connection) -> list[Notice]:
+            told = []
+            for number, sender_id, sentence in notices:
+                if store.remove(connection, number) and sender_id is not None:
+                    told.append(self._note(connection, sender_id, sentence, now))
+            return told
+
+        for notice in await self._database.run(job):
+            target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
+            self._messages.arrived(notice.stored, notice.new, target, None, None)
+
+    def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
+        account = account_store.get_accounts(connection, [account_id])[0]
+        conversation = conversation_store.open_system(connection, account_id, now)
+        new = NewMessage(conversation, None, SYSTEM, now, sentence)
+        return Notice(account, new, self._messages.writer.store(connection, [new])[0])
+
+    def _sentence(self, realm: str, parcel: Parcel, error: ChatError) -> str:
+        name = self._name_of(realm)
+        match parcel:
+            case parcels.Direct(to=to):
+                whom = f"{to}@{name}"
+            case parcels.Post(group=group):
+                whom = f"the group {group}@{name}"
+            case _:
+                return f"{name} was not told: {error}"
+        if parcel.file is not None:
+            what = f"file {parcel.file.name}"
+        else:
+            text = parcel.text or ""
+            what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
+        sent = datetime.fromtimestamp(parcel.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"Your {what} of {sent} to {whom} was not delivered: {error}"
+
+    def _name_of(self, realm: str) -> str:
+        try:
+            return self._realms.name_of(realm)
+        except UnknownRealm:
+            return realm
+
+    async def _put_right(self, realm: str, parcel: Parcel) -> None:
+        """What a realm won't have of our groups does not go there any more."""
+        if not isinstance(parcel, parcels.Joined | parcels.Relay):
+            return
+        roster = self._homes.cached(Address(parcel.group).key)
+        if roster is None:
+            roster = await self._homes.load(Address(parcel.group))
+        group = roster.group
+        if group.id != parcel.group_id:
+            return
+        if isinstance(parcel, parcels.Joined):
+            guest = Address(parcel.user, realm)
+            party = Party(guest.key, str(guest), realm=realm)
+            await self._homes.change(group, lambda db: group_store.leave_group(db, group, party))
+        else:
+            await self._homes.change(group, lambda db: group_store.realm_leaves(db, group, realm))

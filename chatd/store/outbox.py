@@ -1,0 +1,166 @@
+"""The outbox: what still has to reach other realms, in order. Jobs and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from chatd.store.database import driver_insert
+from chatd.store.schema import outbox, settings
+
+_COUNTER = "last parcel"
+
+
+class NewParcel(msgspec.Struct, frozen=True):
+    """Something for another realm. `sender_id` is the account to be told if it can't be delivered,
+    `attachment_id` the file that goes with it; `created_at` is in ms since 1970 UTC."""
+
+    realm: str
+    parcel: bytes
+    created_at: int
+    sender_id: int | None = None
+    attachment_id: int | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A parcel that waits. `id` is its number among all that this realm ever sent."""
+
+    id: int
+    parcel: bytes
+    created_at: int
+    sender_id: int | None
+    attachment_id: int | None
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """What waits for a realm: how many parcels, and since when the oldest (ms since 1970 UTC)."""
+
+    queued: int = 0
+    oldest: int | None = None
+
+
+class OutboxWriter:
+    """Numbers parcels and stores them. Lives in the writer's thread.
+
+    A number is never given again, not even when nothing waits any more: the other realm tells by it what
+    it has had.
+    """
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._statement: str | None = None
+
+    def forget(self) -> None:
+        """Something was rolled back: what is kept here may be ahead of what is stored."""
+        self._last = None
+
+    def last(self, connection: Connection) -> int:
+        """The newest number."""
+        if self._last is None:
+            kept = connection.scalar(select(settings.c.value).where(settings.c.name == _COUNTER))
+            newest = connection.scalar(select(func.max(outbox.c.id)))
+            if kept is None:
+                connection.execute(insert(settings).values(name=_COUNTER, value="0"))
+            self._last = max(int(kept or 0), newest or 0)
+        return self._last
+
+    def _advance(self, connection: Connection, last: int) -> None:
+        self._last = last
+        connection.execute(
+            update(settings).where(settings.c.name == _COUNTER).values(value=str(last))
+        )
+
+    def skip(self, connection: Connection, seen: int) -> None:
+        """Number what comes after `seen`, which another realm has had from here: if it is more than is
+        known here, an older state was put back, and its numbers must not be given again."""
+        if seen > self.last(connection):
+            self._advance(connection, seen)
+
+    def store(self, connection: Connection, items: Sequence[NewParcel]) -> list[int]:
+        """Store `items` in this order; their numbers."""
+        number = self.last(connection)
+        rows = []
+        numbers = []
+        for item in items:
+            number += 1
+            numbers.append(number)
+            rows.append(
+                (
+                    number,
+                    item.realm,
+                    item.sender_id,
+                    item.attachment_id,
+                    item.created_at,
+                    item.parcel,
+                )
+            )
+        if self._statement is None:
+            self._statement = driver_insert(connection, outbox)
+        connection.exec_driver_sql(self._statement, rows)
+        self._advance(connection, number)
+        return numbers
+
+
+_WAITING = (
+    outbox.c.id,
+    outbox.c.parcel,
+    outbox.c.created_at,
+    outbox.c.sender_id,
+    outbox.c.attachment_id,
+)
+
+
+def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[Waiting]:
+    """What waits for a realm, numbered above `after`, in order."""
+    rows = connection.execute(
+        select(*_WAITING)
+        .where(outbox.c.realm == realm, outbox.c.id > after)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, Waiting]]:
+    """What has waited since before then (ms since 1970 UTC), and for which realm."""
+    rows = connection.execute(
+        select(outbox.c.realm, *_WAITING)
+        .where(outbox.c.created_at < before)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [(row[0], Waiting(*row[1:])) for row in rows]
+
+
+def done(connection: Connection, numbers: Iterable[int]) -> None:
+    """These need not wait any more."""
+    rows: list[Any] = [(number,) for number in numbers]
+    if rows:
+        style = "?" if connection.dialect.name == "sqlite" else "%s"
+        connection.exec_driver_sql(f"DELETE FROM outbox WHERE id = {style}", rows)  # noqa: S608
+
+
+def remove(connection: Connection, number: int) -> bool:
+    """Take a parcel out; whether it was still there."""
+    gone = connection.execute(delete(outbox).where(outbox.c.id == number))
+    return bool(gone.rowcount)
+
+
+def depths(connection: Connection) -> dict[str, Depth]:
+    """What waits for each realm that something waits for."""
+    rows = connection.execute(
+        select(outbox.c.realm, func.count(), func.min(outbox.c.created_at)).group_by(outbox.c.realm)
+    )
+    return {realm: Depth(queued, oldest) for realm, queued, oldest in rows}
+
+
+def setting(connection: Connection, name: str, default: str) -> str:
+    """What is remembered under `name`; `default` is, from now on, if nothing was."""
+    found: str | None = connection.scalar(select(settings.c.value).where(settings.c.name == name))
+    if found is None:
+        connection.execute(insert(settings).values(name=name, value=default))
+        return default
+    return found
