@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from ipaddress import IPv6Address
 from typing import Any, ClassVar
 
 from chatd.errors import BadArgument, BadText, EmptyText
@@ -16,7 +17,7 @@ MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
 MAX_NUMBER = 2**62
 
-_HOST = re.compile(r"[\w.-]{1,253}|\[?[0-9a-fA-F:.]{2,64}(%\w{1,32})?\]?")
+_HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -288,9 +289,18 @@ class HostType(Type):
     about = "a host's name or IP address"
 
     def from_text(self, name: str, text: str) -> str:
-        if not _HOST.fullmatch(text):
+        match = _HOST.fullmatch(text)
+        if match is None or (match[1] and not _is_ipv6(match[1])):
             raise BadArgument(argument=name, found=printable(text), expected=self.about)
         return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class PortType(NumberType):

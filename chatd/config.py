@@ -19,6 +19,7 @@ DOORS = (*DIALECTS, "web", "peers")
 DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
+    "peers": "tcp:8890:interface=127.0.0.1",
 }
 MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB

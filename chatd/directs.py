@@ -66,7 +66,8 @@ class Directs:
         whom, by name. It takes its turn among all that waits for the database."""
         wanted: dict[str, Address] = {}
         errors: dict[str, ChatError] = {}
-        for address in map(self._accounts.localize, to):
+        asked = [self._accounts.localize(address) for address in to]
+        for address in asked:
             try:
                 wanted[address.key] = self._as_written(address)
             except UnknownRealm as error:
@@ -81,7 +82,8 @@ class Directs:
                 continue
             target = self._remember(sender, address, *found[key])
             targets.append(target)
-        return targets, errors
+        in_order = dict.fromkeys(map(str, asked))
+        return targets, {name: errors[name] for name in in_order if name in errors}
 
     def _as_written(self, address: Address) -> Address:
         """With the realm's name as the realm writes it. Raises UnknownRealm."""

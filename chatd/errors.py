@@ -307,9 +307,12 @@ class InternalError(ChatError):
 
 
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:
-    """One error for a list of people of whom none is known."""
+    """One error for a list of people of whom none could be reached."""
     if len(errors) == 1:
         return next(iter(errors.values()))
+    for error in errors.values():
+        if not isinstance(error, UnknownUser | UnknownRealm):
+            return error
     if all(isinstance(error, UnknownRealm) for error in errors.values()):
         realms = dict.fromkeys(str(error.details["realm"]) for error in errors.values())
         return UnknownRealm(realm=", ".join(realms))

@@ -6,6 +6,7 @@ messages that came since: its home tells of both, in the order in which they hap
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from twisted.internet.defer import Deferred
 
 from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
-from chatd.errors import NotMember, UnknownGroup, UnknownUser
+from chatd.errors import NotMember, RealmDown, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.homegroups import HomeGroups, Invited
 from chatd.model import Account, Group, GroupInfo, Member, party_of
 from chatd.names import Address, key_of
+from chatd.presence import Presence
 from chatd.realms import IRealms
 from chatd.store import groups as store
 from chatd.store.database import Database
@@ -28,11 +30,18 @@ PATIENCE = 5.0  # seconds in which a home that has let someone in should say so 
 
 class Groups:
     def __init__(
-        self, clock: Any, database: Database, accounts: Accounts, homes: HomeGroups, realms: IRealms
+        self,
+        clock: Any,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        homes: HomeGroups,
+        realms: IRealms,
     ) -> None:
         self._clock = clock
         self._database = database
         self._accounts = accounts
+        self._presence = presence
         self._homes = homes
         self._realms = realms
         # (group's key, account id) -> those who wait to be let in
@@ -150,13 +159,51 @@ class Groups:
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
         """For members only. Raises UnknownGroup, NotMember."""
         realm = self._elsewhere(name)
+        found: Sequence[Member]
         if realm is None:
-            group, members = await self._homes.members(party_of(account), name)
-            return group.name, members
-        found = await self._realms.members(realm, account.name, name.name)
-        return f"{name.name}@{self._realms.name_of(realm)}", tuple(
-            Member(self._from(name, each.username), each.admin, each.online) for each in found
-        )
+            group, found = await self._homes.members(party_of(account), name)
+            shown = group.name
+        else:
+            there = await self._realms.members(realm, account.name, name.name)
+            shown = f"{name.name}@{self._realms.name_of(realm)}"
+            found = [
+                Member(self._from(name, each.username), each.admin, each.online) for each in there
+            ]
+        return shown, await self._with_presence(found, realm)
+
+    async def _with_presence(
+        self, members: Sequence[Member], home: str | None
+    ) -> tuple[Member, ...]:
+        """With who is online of those of whom the home could not say it: they are of other realms."""
+        elsewhere: dict[str, list[str]] = defaultdict(list)
+        for member in members:
+            name, _, realm = key_of(member.username).partition("@")
+            if realm != (home or ""):
+                elsewhere[realm].append(name)
+        asked = {
+            realm: self._realms.presence(realm, names)
+            for realm, names in elsewhere.items()
+            if realm
+        }
+        online = {"": await self._online_here(elsewhere.get("", ()))}
+        for realm, answer in asked.items():
+            try:
+                online[realm] = await answer
+            except (RealmDown, UnknownRealm):
+                online[realm] = {}
+        shown = []
+        for member in members:
+            name, _, realm = key_of(member.username).partition("@")
+            there = online.get(realm, {}).get(name, member.online)
+            shown.append(Member(member.username, member.admin, there))
+        return tuple(shown)
+
+    async def _online_here(self, names: Sequence[str]) -> dict[str, bool]:
+        online = {}
+        for name in names:
+            account = await self._accounts.find(name)
+            online[name] = self._presence.is_online(account.id)
+        return online
 
     def _for(self, realm: str, user: Address) -> str:
         """An address as another realm has to read it."""

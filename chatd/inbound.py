@@ -46,7 +46,7 @@ from chatd.store.messages import Crossing, NewMessage, Stored
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
 
-Numbered = tuple[int, Parcel]
+Numbered = tuple[int, Parcel | None]
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -117,6 +117,10 @@ class Inbound:
             try:
                 if type(parcel) is Direct and parcel.file is None:
                     run.append(self._direct(realm, number, parcel))
+                elif parcel is None:
+                    verdicts.extend(self._store(realm, run))
+                    run = []
+                    verdicts.append(parcels.UNREADABLE)
                 elif isinstance(parcel, Direct | Post | Relay):
                     arrived = await self._read(realm, number, parcel)
                     if arrived is None:
@@ -320,6 +324,14 @@ class Inbound:
                 return  # so it is, whoever has seen to it
 
     # Files
+
+    async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
+        """See `Arrivals.take`."""
+        await self._arrivals.take(realm, number, offset, data)
+
+    async def lost(self, realm: str) -> None:
+        """The link is gone: what has come of files is kept for later."""
+        await self._arrivals.drop_all(realm)
 
     async def offer(self, realm: str, number: int, parcel: Parcel) -> int:
         """The file of a parcel that will follow: the offset from which it is to be sent. Raises what

@@ -1,4 +1,4 @@
-"""What still has to reach other realms: kept in one transaction with what it belongs to, until they have it."""
+"""What still has to reach other realms: kept with what it belongs to, in one transaction."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class Outbox:
     def waiting(self, realm: str, after: int, limit: int) -> Deferred[list[Waiting]]:
         """What waits for a realm, numbered above `after`, in order."""
         return self._database.read(store.waiting, realm, after, limit)
+
+    def get(self, number: int) -> Deferred[Waiting | None]:
+        return self._database.read(store.get, number)
 
     def depths(self) -> Deferred[dict[str, Depth]]:
         """What waits, by realm."""

@@ -102,6 +102,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 
 KEPT = Verdict()
+UNREADABLE = Verdict("bad-parcel")
 INCOMPLETE = Verdict("file-incomplete")  # its file has to be sent first, or again
 
 encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from chatd import parcels
 from chatd.accounts import Accounts
 from chatd.directs import Target
-from chatd.errors import ChatError, Expired, UnknownRealm
+from chatd.errors import ChatError, Expired, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.homegroups import HomeGroups
 from chatd.messages import Messages
 from chatd.model import Account, Party
@@ -53,11 +53,14 @@ class Returns:
         self._messages = messages
         self._realms = realms
 
-    async def refuse(self, realm: str, waiting: Waiting, error: ChatError) -> None:
+    async def refuse(self, realm: str, number: int, error: ChatError) -> None:
         """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
+        waiting = await self._database.read(store.get, number)
+        if waiting is None:
+            return
         parcel = parcels.decode(waiting.parcel)
         await self._tell([(realm, waiting, parcel, error)])
-        await self._put_right(realm, parcel)
+        await self._put_right(realm, parcel, error)
 
     async def expire(self, before: int) -> int:
         """As `refuse`, for what has waited since before then (ms since 1970 UTC); how many those were."""
@@ -117,14 +120,16 @@ class Returns:
         except UnknownRealm:
             return realm
 
-    async def _put_right(self, realm: str, parcel: Parcel) -> None:
-        """What a realm won't have of our groups does not go there any more."""
+    async def _put_right(self, realm: str, parcel: Parcel, error: ChatError) -> None:
+        """What a realm knows nothing of, in our groups, does not go there any more."""
         if not isinstance(parcel, parcels.Joined | parcels.Relay):
             return
-        roster = self._homes.cached(Address(parcel.group).key)
-        if roster is None:
-            roster = await self._homes.load(Address(parcel.group))
-        group = roster.group
+        if not isinstance(error, UnknownUser | UnknownGroup):
+            return
+        try:
+            group = (await self._homes.find(Address(parcel.group))).group
+        except UnknownGroup:
+            return  # it has ended meanwhile
         if group.id != parcel.group_id:
             return
         if isinstance(parcel, parcels.Joined):

@@ -100,7 +100,7 @@ TABLE: tuple[Row, ...] = (
         ask.DeleteContact,
         "take someone off the list of contacts",
         (USER,),
-        errors=(errors.UnknownContact, errors.UnknownRealm),
+        errors=(errors.UnknownContact,),
     ),
     Row(
         "send",
@@ -118,7 +118,7 @@ TABLE: tuple[Row, ...] = (
             msgspec.structs.replace(PLACE, optional=True),
             Arg("peek", types.FLAG, optional=True, named=True),
         ),
-        errors=(*_PEOPLE, *_GROUP),
+        errors=(errors.UnknownUser, *_GROUP),
     ),
     Row("unread", ask.Unread, "count what is unread, by conversation; nothing becomes read"),
     Row(
@@ -133,7 +133,7 @@ TABLE: tuple[Row, ...] = (
         ask.History,
         "the last messages of a conversation, read or not",
         (PLACE, Arg("n", types.COUNT, optional=True)),
-        errors=(*_PEOPLE, *_GROUP),
+        errors=(errors.UnknownUser, *_GROUP),
     ),
     Row("search", ask.Search, "find messages in one's own conversations", (TEXT,)),
     Row(
@@ -175,21 +175,21 @@ TABLE: tuple[Row, ...] = (
         ask.Invite,
         "make people members of a group; for its admins",
         (GROUP, Arg("users", types.WORDS, also=("user", "to"))),
-        errors=(*_RULED, *_PEOPLE),
+        errors=(*_RULED, errors.UnknownUser),
     ),
     Row(
         "kick",
         ask.Kick,
         "take someone out of a group; for its admins",
         (GROUP, USER),
-        errors=(*_RULED, *_PEOPLE, errors.NotTheirGroup),
+        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
     ),
     Row(
         "promote",
         ask.Promote,
         "make a member an admin; for admins",
         (GROUP, USER),
-        errors=(*_RULED, *_PEOPLE, errors.NotTheirGroup),
+        errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
     ),
     Row(
         "closegroup",
@@ -211,7 +211,7 @@ TABLE: tuple[Row, ...] = (
         "send a message to a group, or to a list of people",
         (GROUP_OR_PEOPLE, TEXT),
         overlaps=True,
-        errors=(*_GROUP, *_PEOPLE, errors.GroupClosed, errors.MessageTooLong),
+        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.MessageTooLong),
     ),
     Row("inboxgroup", ask.InboxGroup, "read what is unread in a group", (GROUP,), errors=_GROUP),
     Row(
@@ -228,7 +228,7 @@ TABLE: tuple[Row, ...] = (
         "send a file to a group, or to a list of people",
         (GROUP_OR_PEOPLE, FILENAME, SIZE),
         aliases=("sendgroup_file",),
-        errors=(*_GROUP, *_PEOPLE, errors.GroupClosed, *_FILE),
+        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, *_FILE),
     ),
     Row("files", ask.Files, "the files that one may fetch"),
     Row(

@@ -14,30 +14,27 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from chatd.config import Config, ConfigError, Peers, find_config, load_config
-from chatd.demo import ACCOUNTS, PASSWORD, add_demo_accounts
-from chatd.handlers import HANDLERS
+from chatd.demo import ACCOUNTS, PASSWORD
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox, make_eager
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect
 from chatd.logs import make_observer
-from chatd.passwords import Passwords
+from chatd.peers.door import Door
+from chatd.realm import Realm
 from chatd.service import ChatService
-from chatd.session import Sessions
-from chatd.state import StartError, StateFolder
-from chatd.store.database import Database
-from chatd.store.files import all_stored
-from chatd.uploads import Uploads
+from chatd.state import StartError
 
 DEMO_FOLDER = Path("var/demo")
+PEERS = "peers"  # the door for other realms
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
 
 DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
@@ -134,10 +131,7 @@ class ChatDaemon(Service):
         # bytes: this leads to whoever started it.
         self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
         self._factories: list[ChatLineFactory] = []
-        self._state = StateFolder(config.state)
-        self._database: Database | None = None
-        self._passwords: Passwords | None = None
-        self._uploads: Uploads | None = None
+        self._realm = Realm(config, reactor, random_bytes, demo=demo)
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log observer from the application that it starts."""
@@ -152,7 +146,7 @@ class ChatDaemon(Service):
         try:
             self._start()
         except StartError as error:
-            self._state.release()
+            self._realm.release()
             if self._foreground:
                 stop(str(error))
             log.critical("chatd can't start: {error}", error=str(error))
@@ -164,45 +158,38 @@ class ChatDaemon(Service):
         super().startService()
 
     def _start(self) -> None:
-        config = self.config
-        self._state.claim()
-        engine = self._state.open_database(config.database_url)
-        passwords = self._passwords = Passwords(self._reactor, config.accounts.argon2)
-        uploads = self._uploads = Uploads(self._reactor, self._state.uploads)
-        uploads.start()
-        with engine.connect() as connection:
-            unclaimed = uploads.clean(all_stored(connection))
-        if unclaimed:
-            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
-        if self._demo:
-            add_demo_accounts(engine, passwords)
-        passwords.start()
-        database = self._database = Database(engine, self._reactor)
-        service = self.service = ChatService(
-            config, self._reactor, database, passwords, uploads, self._random_bytes
+        log.info(
+            "realm {realm}, state in {state}", realm=self.config.realm, state=str(self.config.state)
         )
-        database.start()
-        self._open_doors(service)
+        self._realm.open()
+        self.service = self._realm.service
+        self._open_doors()
+        self._realm.start()
         _settle_memory()
         if self._demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
 
-    def _open_doors(self, service: ChatService) -> None:
-        sessions = Sessions(service, HANDLERS)
+    def _open_doors(self) -> None:
+        realm = self._realm
         connections = Connections()
         outbox = Outbox(self._reactor)
-        service.database.on_settled(outbox.flush)
-        log.info(
-            "realm {realm}, state in {state}", realm=self.config.realm, state=str(self._state.path)
-        )
+        realm.database.on_settled(outbox.flush)
         dialects = {dialect.name: dialect for dialect in DIALECTS}
         for door, endpoint in self.config.listen.items():
+            if door == PEERS:
+                self._open_to_peers(endpoint)
+                continue
             if door not in dialects:
                 log.warn("[listen] {door}: this version has no such door", door=door)
                 continue
             factory = ChatLineFactory(
-                service, sessions, connections, outbox, dialects[door](), self._random_bytes
+                realm.service,
+                realm.sessions,
+                connections,
+                outbox,
+                dialects[door](),
+                self._random_bytes,
             )
             self.ports[door] = self._listen(door, endpoint, factory)
             make_eager(self.ports[door])
@@ -214,7 +201,17 @@ class ChatDaemon(Service):
             hint = form.format(host=host, port=getattr(address, "port", address))
             log.info("{door}: {hint}", door=door, hint=hint)
 
-    def _listen(self, door: str, endpoint: str, factory: ChatLineFactory) -> IListeningPort:
+    def _open_to_peers(self, endpoint: str) -> None:
+        if not endpoint.startswith(("tcp:", "tcp6:", "systemd:")):
+            raise StartError(
+                f"[listen] {PEERS} is {endpoint!r}; expected a tcp: endpoint, for TLS is there in any case"
+            )
+        door = cast(Door, self._realm.gate)
+        self.ports[PEERS] = self._listen(PEERS, endpoint, door.factory(self._realm.directory))
+        address: Any = self.ports[PEERS].getHost()
+        log.info("peers: port {port}", port=getattr(address, "port", address))
+
+    def _listen(self, door: str, endpoint: str, factory: IProtocolFactory) -> IListeningPort:
         try:
             listening = serverFromString(self._reactor, endpoint).listen(factory)
         except Exception as error:
@@ -255,12 +252,8 @@ class ChatDaemon(Service):
         await DeferredList([factory.finish() for factory in self._factories])
         if impatient.active():
             impatient.cancel()
-        if self._database is not None:
-            await self._database.stop()
-        for pool in (self._passwords, self._uploads):
-            if pool is not None:
-                pool.stop()
-        self._state.release()
+        if self.service is not None:
+            await self._realm.close()
         log.info("everything is on disk; goodbye")
 
     def _abort(self) -> None:

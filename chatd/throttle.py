@@ -16,13 +16,13 @@ class TokenBucket:
         self._tokens = burst
         self._when = 0.0
 
-    def take(self, now: float) -> float:
-        """Take one; the seconds to wait before the next may be taken."""
+    def take(self, now: float, count: int = 1) -> float:
+        """Take `count`; the seconds to wait before the next may be taken."""
         rate = self._rate
         if rate == 0:
             return 0.0
         passed = max(0.0, now - self._when)  # a clock may be set back
-        tokens = min(self._burst, self._tokens + passed * rate) - 1.0
+        tokens = min(self._burst, self._tokens + passed * rate) - count
         self._when = now
         self._tokens = tokens
         return 0.0 if tokens >= 0 else -tokens / rate

@@ -17,18 +17,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from chatd import realm
 from chatd.config import Accounts, Argon2, Config, Limits
-from chatd.handlers import HANDLERS
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.protocol import ChatLineProtocol
-from chatd.passwords import Passwords
-from chatd.service import ChatService
-from chatd.session import Sessions
-from chatd.state import StateFolder
-from chatd.store.database import Database
-from chatd.uploads import Uploads
 
 CHEAP = Argon2(memory=8, passes=1, lanes=1)
 START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
@@ -64,41 +58,20 @@ def make_config(state: Path, **limits: Any) -> Config:
     )
 
 
-class Realm:
+class Realm(realm.Realm):
     """A whole realm on a folder of its own, real but for sockets (and the time, where `clock` is given).
 
     Call `open`, and in the end `close`; or let `RealmTestCase` do it.
     """
 
     def __init__(self, config: Config, clock: Any = None, random_bytes: Any = None) -> None:
-        self.config = config
-        self.clock = clock or reactor
-        self.random_bytes = random_bytes or same_bytes()
+        super().__init__(config, reactor, random_bytes or same_bytes(), clock)
 
     def open(self) -> None:
-        self.state = StateFolder(self.config.state)
-        self.state.claim()
-        engine = self.state.open_database(self.config.database_url)
-        self.engine = engine
-        self.database = Database(engine, reactor)
-        self.passwords = Passwords(reactor, self.config.accounts.argon2)
-        self.uploads = Uploads(reactor, self.state.uploads)
-        self.uploads.start()
-        self.passwords.start()
-        self.service = ChatService(
-            self.config, self.clock, self.database, self.passwords, self.uploads, self.random_bytes
-        )
-        self.sessions = Sessions(self.service, HANDLERS)
+        super().open()
         self.connections = Connections()
         self.outbox = Outbox(reactor)
         self.database.on_settled(self.outbox.flush)
-        self.database.start()
-
-    async def close(self) -> None:
-        await self.database.stop()
-        self.passwords.stop()
-        self.uploads.stop()
-        self.state.release()
 
     def door(self, dialect: Dialect) -> ChatLineFactory:
         return ChatLineFactory(

@@ -13,14 +13,15 @@ from chatd import commands as ask
 from chatd.arguments import Secret, Type
 from chatd.commands import Command
 from chatd.errors import BadRequest, EmptyText, Usage
+from chatd.handlers import HANDLERS
 from chatd.names import Address, Place
 from chatd.rows import Row
 from chatd.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, describe
 
-A, B = Address("a"), Address("b", "realm1")
+A, B, G = Address("a"), Address("b", "realm1"), Address("g")
 TEN = Secret("0123456789")
 
-# The verbs of `plain`, with their aliases (spec/dialects.md), without those about other realms.
+# The verbs of `plain`, with their aliases (spec/dialects.md).
 VERBS = {
     "register": ("auth_register",),
     "auth": ("login", "auth_login"),
@@ -59,6 +60,15 @@ VERBS = {
     "roomchat": (),
     "roomleave": (),
     "rooms": (),
+    "addrealm": (),
+    "delrealm": (),
+    "realms": (),
+    "sendprivaterealm": (),
+    "sendgrouprealm": (),
+    "sendfilerealm": (),
+    "sendgroupfilerealm": (),
+    "getrealminbox": (),
+    "getinboxrealm": (),
     "listen": (),
     "help": (),
     "ping": (),
@@ -71,6 +81,12 @@ USAGES = {
     "inbox": "inbox [user|group]",
     "history": "history user|group [n]",
     "sendfile": "sendfile address[,address…] filename size",
+    "addrealm": "addrealm realm host port",
+    "sendprivaterealm": "sendprivaterealm realm user text",
+    "sendgrouprealm": "sendgrouprealm realm group|user,user[,…] text",
+    "sendfilerealm": "sendfilerealm realm user filename size",
+    "getinboxrealm": "getinboxrealm realm username",
+    "joingroup": "joingroup group|code",
     "listen": "listen on|off",
     "ping": "ping",
 }
@@ -110,37 +126,41 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("send", "a,b@realm1 x", {"users": ["a", "b@realm1"], "text": "x"}, ask.Send((A, B), "x")),
     ("send", "a  x", {"user": "a", "text": " x"}, ask.Send((A,), " x")),
     ("inbox", "", {}, ask.Inbox()),
-    ("inbox", "b@realm1", {"user": "b@realm1"}, ask.Inbox(Place(B))),
+    ("inbox", "b@realm1", {"place": "b@realm1"}, ask.Inbox(Place(B, B))),
     ("unread", "", {}, ask.Unread()),
     ("read", "7 12", {"conversation": 7, "seq": 12}, ask.Read(7, 12)),
-    ("history", "b@realm1", {"to": "b@realm1"}, ask.History(Place(B))),
-    ("history", "b@realm1 5", {"user": "b@realm1", "n": 5}, ask.History(Place(B), 5)),
+    ("history", "b@realm1", {"place": "b@realm1"}, ask.History(Place(B, B))),
+    ("history", "b@realm1 5", {"place": "b@realm1", "n": 5}, ask.History(Place(B, B), 5)),
     ("search", "halo semua", {"text": "halo semua"}, ask.Search("halo semua")),
     ("addgroup", "g", {"group": "g"}, ask.AddGroup("g")),
-    ("joingroup", "k3x9qa", {"code": "k3x9qa"}, ask.JoinGroup("k3x9qa")),
-    ("leavegroup", "g", {"group": "g"}, ask.LeaveGroup("g")),
+    ("joingroup", "k3x9qa", {"code": "k3x9qa"}, ask.JoinGroup(Address("k3x9qa"))),
+    ("joingroup", "b@realm1", {"group": "b@realm1"}, ask.JoinGroup(B)),
+    ("leavegroup", "g", {"group": "g"}, ask.LeaveGroup(G)),
+    ("leave", "b@realm1", {"group": "b@realm1"}, ask.LeaveGroup(B)),
     ("groups", "", {}, ask.Groups()),
     ("mygroups", "", {}, ask.MyGroups()),
-    ("members", "g", {"group": "g"}, ask.Members("g")),
-    ("invite", "g a", {"group": "g", "user": "a"}, ask.Invite("g", (A,))),
+    ("members", "g", {"group": "g"}, ask.Members(G)),
+    ("members", "b@realm1", {"group": "b@realm1"}, ask.Members(B)),
+    ("invite", "g a", {"group": "g", "user": "a"}, ask.Invite(G, (A,))),
     (
         "invite",
         "g a  b@realm1",
         {"group": "g", "users": ["a", "b@realm1"]},
-        ask.Invite("g", (A, B)),
+        ask.Invite(G, (A, B)),
     ),
-    ("kick", "g a", {"group": "g", "user": "a"}, ask.Kick("g", A)),
-    ("promote", "g a", {"group": "g", "to": "a"}, ask.Promote("g", A)),
-    ("closegroup", "g", {"group": "g"}, ask.CloseGroup("g")),
-    ("opengroup", "g", {"group": "g"}, ask.OpenGroup("g")),
-    ("sendgroup", "g x y", {"group": "g", "text": "x y"}, ask.SendGroup("g", "x y")),
+    ("kick", "g a", {"group": "g", "user": "a"}, ask.Kick(G, A)),
+    ("promote", "g a", {"group": "g", "to": "a"}, ask.Promote(G, A)),
+    ("closegroup", "g", {"group": "g"}, ask.CloseGroup(G)),
+    ("opengroup", "g", {"group": "g"}, ask.OpenGroup(G)),
+    ("sendgroup", "g x y", {"group": "g", "text": "x y"}, ask.SendGroup(G, "x y")),
     (
         "sendgroup",
         "a,b@realm1 x",
         {"to": ["a", "b@realm1"], "text": "x"},
         ask.SendGroup((A, B), "x"),
     ),
-    ("inboxgroup", "g", {"group": "g"}, ask.InboxGroup("g")),
+    ("sendgroup", "b@realm1 x", {"group": "b@realm1", "text": "x"}, ask.SendGroup(B, "x")),
+    ("inboxgroup", "g", {"group": "g"}, ask.InboxGroup(G)),
     (
         "sendfile",
         "a f.txt 3",
@@ -151,7 +171,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         "sendgroupfile",
         "g f.txt 0",
         {"group": "g", "filename": "f.txt", "size": 0},
-        ask.SendGroupFile("g", "f.txt", 0),
+        ask.SendGroupFile(G, "f.txt", 0),
     ),
     ("files", "", {}, ask.Files()),
     ("getfile", "my file.txt", {"filename": "my file.txt"}, ask.GetFile("my file.txt")),
@@ -159,6 +179,64 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("roomchat", " hi ", {"text": " hi "}, ask.RoomChat(" hi ")),
     ("roomleave", "", {}, ask.RoomLeave()),
     ("rooms", "", {}, ask.Rooms()),
+    (
+        "addrealm",
+        "realm2 172.16.16.102 8890",
+        {"realm": "realm2", "host": "172.16.16.102", "port": 8890},
+        ask.AddRealm("realm2", "172.16.16.102", 8890),
+    ),
+    (
+        "addrealm",
+        "r  ::1  1 ",
+        {"port": 1, "host": "::1", "realm": "r"},
+        ask.AddRealm("r", "::1", 1),
+    ),
+    ("delrealm", "realm2", {"realm": "realm2"}, ask.DeleteRealm("realm2")),
+    ("realms", "", {}, ask.Realms()),
+    (
+        "sendprivaterealm",
+        "r a halo  semua ",
+        {"realm": "r", "user": "a", "text": "halo  semua "},
+        ask.SendRealm("r", "a", "halo  semua "),
+    ),
+    (
+        "sendprivaterealm",
+        "r a  x",
+        {"realm": "r", "to": "a", "text": " x"},
+        ask.SendRealm("r", "a", " x"),
+    ),
+    (
+        "sendgrouprealm",
+        "r g x y",
+        {"realm": "r", "group": "g", "text": "x y"},
+        ask.SendGroupRealm("r", "g", "x y"),
+    ),
+    (
+        "sendgrouprealm",
+        "r a,b x",
+        {"realm": "r", "users": ["a", "b"], "text": "x"},
+        ask.SendGroupRealm("r", ("a", "b"), "x"),
+    ),
+    (
+        "sendfilerealm",
+        "r a f.txt 3",
+        {"realm": "r", "user": "a", "filename": "f.txt", "size": 3},
+        ask.SendFileRealm("r", "a", "f.txt", 3),
+    ),
+    (
+        "sendgroupfilerealm",
+        "r g f.txt 0",
+        {"realm": "r", "group": "g", "filename": "f.txt", "size": 0},
+        ask.SendGroupFileRealm("r", "g", "f.txt", 0),
+    ),
+    (
+        "sendgroupfilerealm",
+        "r a,b f.txt 3",
+        {"realm": "r", "to": ["a", "b"], "filename": "f.txt", "size": 3},
+        ask.SendGroupFileRealm("r", ("a", "b"), "f.txt", 3),
+    ),
+    ("getrealminbox", "r", {"realm": "r"}, ask.RealmInbox("r")),
+    ("getinboxrealm", "r a", {"realm": "r", "username": "a"}, ask.InboxRealm("r", "a")),
     ("listen", "on", {"on": True}, ask.Listen(True)),
     ("help", "", {}, ask.Help()),
     ("help", "SEND", {"verb": "Send"}, ask.Help("send")),
@@ -168,14 +246,29 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
 
 # Where a line can say less, or more, than the arguments by name.
 WORDS_ONLY: tuple[tuple[str, str, Command], ...] = (
-    ("inbox", "a", ask.Inbox(Place(A, "a"))),
-    ("history", "a 3", ask.History(Place(A, "a"), 3)),
+    ("inbox", "a", ask.Inbox(Place(A, A))),
+    ("history", "a 3", ask.History(Place(A, A), 3)),
 )
 NAMES_ONLY: tuple[tuple[str, dict[str, Any], Command], ...] = (
-    ("inbox", {"group": "g"}, ask.Inbox(Place(group="g"))),
+    ("inbox", {"group": "g"}, ask.Inbox(Place(group=G))),
+    ("inbox", {"group": "b@realm1"}, ask.Inbox(Place(group=B))),
+    ("inbox", {"user": "b@realm1"}, ask.Inbox(Place(B))),
+    ("history", {"to": "b@realm1"}, ask.History(Place(B))),
+    ("history", {"user": "b@realm1", "n": 5}, ask.History(Place(B), 5)),
+    ("sendgroup", {"users": "a", "text": "x"}, ask.SendGroup((A,), "x")),
+    (
+        "sendgrouprealm",
+        {"realm": "r", "to": "a", "text": "x"},
+        ask.SendGroupRealm("r", ("a",), "x"),
+    ),
+    (
+        "sendgroupfilerealm",
+        {"realm": "r", "users": ["a"], "filename": "f", "size": 1},
+        ask.SendGroupFileRealm("r", ("a",), "f", 1),
+    ),
     ("inbox", {"peek": True}, ask.Inbox(None, True)),
     ("inbox", {"user": "a", "peek": False}, ask.Inbox(Place(A), False)),
-    ("history", {"group": "g"}, ask.History(Place(group="g"))),
+    ("history", {"group": "g"}, ask.History(Place(group=G))),
 )
 
 # verb, the line after it
@@ -208,6 +301,37 @@ BAD_WORDS: tuple[tuple[str, str], ...] = (
     ("sendfile", "a f.txt 3 4"),
     ("getfile", ""),
     ("roomjoin", ""),
+    ("joingroup", "b@"),
+    ("sendgroup", "g@a@b x"),
+    ("addrealm", ""),
+    ("addrealm", "realm2"),
+    ("addrealm", "realm2 localhost"),
+    ("addrealm", "realm2 localhost 0"),
+    ("addrealm", "realm2 localhost 65536"),
+    ("addrealm", "realm2 localhost x"),
+    ("addrealm", "realm2 localhost:8890 8890"),
+    ("addrealm", "realm2 http://localhost 8890"),
+    ("addrealm", "a@realm2 localhost 8890"),
+    ("addrealm", "realm2 localhost 8890 now"),
+    ("delrealm", ""),
+    ("delrealm", "realm2 now"),
+    ("delrealm", "realm2:8890"),
+    ("realms", "all"),
+    ("sendprivaterealm", "r a"),
+    ("sendprivaterealm", "r a "),
+    ("sendprivaterealm", "r a,b x"),
+    ("sendprivaterealm", "r a@r x"),
+    ("sendgrouprealm", "r g"),
+    ("sendgrouprealm", "r g@r x"),
+    ("sendgrouprealm", "r a,,b x"),
+    ("sendfilerealm", "r a f.txt"),
+    ("sendfilerealm", "r a,b f.txt 3"),
+    ("sendgroupfilerealm", "r g f.txt -1"),
+    ("sendgroupfilerealm", "r a,b@r f.txt 3"),
+    ("getrealminbox", ""),
+    ("getrealminbox", "r a"),
+    ("getinboxrealm", "r"),
+    ("getinboxrealm", "r a@r"),
     ("listen", ""),
     ("listen", "perhaps"),
     ("ping", "pong"),
@@ -229,6 +353,22 @@ BAD_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("invite", {"group": "g", "users": []}),
     ("sendfile", {"to": "a", "filename": "", "size": 1}),
     ("sendfile", {"to": "a", "filename": "f", "size": 1.0}),
+    ("addrealm", {"realm": "r", "host": "h"}),
+    ("addrealm", {"realm": "r", "host": "h", "port": "8890"}),
+    ("addrealm", {"realm": "r", "host": "h", "port": 65536}),
+    ("addrealm", {"realm": "r", "host": ["h"], "port": 1}),
+    ("addrealm", {"realm": "r", "host": "h", "port": 1, "name": "x"}),
+    ("delrealm", {"realm": ["r"]}),
+    ("realms", {"realm": "r"}),
+    ("sendprivaterealm", {"realm": "r", "user": ["a"], "text": "x"}),
+    ("sendprivaterealm", {"realm": "r", "user": "a", "to": "a", "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "group": [], "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "users": ["a@r"], "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "group": "g", "users": ["a"], "text": "x"}),
+    ("sendfilerealm", {"realm": "r", "user": "a", "filename": "f"}),
+    ("sendgroupfilerealm", {"realm": "r", "group": "g", "filename": "f", "size": "1"}),
+    ("getrealminbox", {"realm": None}),
+    ("getinboxrealm", {"realm": "r", "user": "a"}),
     ("listen", {"on": 1}),
 )
 
@@ -368,9 +508,12 @@ class Secrets(SynchronousTestCase):
 
 class Table(SynchronousTestCase):
     def test_every_verb_of_plain(self) -> None:
+        """Those that are specified, each with its aliases, and `read`, which only `json` needs."""
+        found = {row.verb: row.aliases for row in TABLE}
+        self.assertEqual(found.pop("read"), ())
+        self.assertEqual(found, VERBS)
         for verb, aliases in VERBS.items():
             for each in (verb, *aliases):
-                self.assertIn(each, BY_VERB)
                 self.assertEqual(BY_VERB[each].verb, verb, each)
 
     def test_verbs_once(self) -> None:
@@ -382,6 +525,9 @@ class Table(SynchronousTestCase):
 
     def test_every_command_has_a_row(self) -> None:
         self.assertEqual(set(Command.__subclasses__()), set(BY_COMMAND))
+
+    def test_every_command_has_a_handler(self) -> None:
+        self.assertEqual(set(HANDLERS), set(BY_COMMAND))
 
     def test_usage(self) -> None:
         for verb, usage in USAGES.items():

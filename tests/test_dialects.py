@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from chatd import errors
-from chatd.arguments import FlagType, NumberType, Secret, check_text
+from chatd.arguments import FlagType, NumberType, PortType, Secret, check_text
 from chatd.commands import Auth, Ping, Register
 from chatd.errors import ChatError, every_error
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
@@ -28,6 +28,7 @@ from chatd.model import (
     GroupInfo,
     Member,
     Message,
+    RealmInfo,
     Receipt,
     Reply,
     RoomInfo,
@@ -144,6 +145,18 @@ ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
     "conversations": counts,
     "rooms": st.builds(RoomInfo, room=rooms, users=st.lists(names, max_size=3).map(tuple)),
     "files": st.builds(FileInfo, code=codes, name=file_names, size=numbers, sender=names, at=times),
+    "realms": st.builds(
+        RealmInfo,
+        realm=names,
+        state=st.sampled_from(["up", "down", "connecting"]),
+        since=times,
+        direction=st.sampled_from([None, "in", "out"]),
+        address=st.one_of(st.none(), names.map("{}:8890".format)),
+        queued=numbers,
+        oldest=st.one_of(st.none(), times),
+        error=st.one_of(st.none(), texts),
+        next_try=st.one_of(st.none(), times),
+    ),
     "commands": st.sampled_from(TABLE).map(describe),
 }
 data: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -152,10 +165,20 @@ data: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries(
         {
             "sent": st.lists(
-                st.builds(Receipt, conversation=numbers, seq=numbers, id=numbers, to=names),
+                st.builds(
+                    Receipt,
+                    conversation=numbers,
+                    seq=numbers,
+                    id=numbers,
+                    to=names,
+                    queued=st.booleans(),
+                ),
                 max_size=3,
             ).map(tuple),
             "unknown": st.lists(names, max_size=3).map(tuple),
+            "refused": st.dictionaries(
+                names, st.fixed_dictionaries({"code": names, "message": texts}), max_size=2
+            ),
         }
     ),
 )
@@ -328,13 +351,13 @@ def _example_line(row: Row) -> str:
 
 def _example_names(row: Row) -> dict[str, Any]:
     return {
-        arg.name: {NumberType: 7, FlagType: True}.get(type(arg.type), _example(arg))
+        arg.name: {NumberType: 7, PortType: 7, FlagType: True}.get(type(arg.type), _example(arg))
         for arg in row.args
     }
 
 
 def _example(arg: Arg) -> str:
-    return {NumberType: "7", FlagType: "on"}.get(type(arg.type), "messi")
+    return {NumberType: "7", PortType: "7", FlagType: "on"}.get(type(arg.type), "messi")
 
 
 class PlainWriting(TestCase):
@@ -357,6 +380,25 @@ class PlainWriting(TestCase):
         lines = assert_plain_reply(self, PlainDialect().error(error))
         self.assertEqual(lines[:2], ["status: ERROR", f"code: {error.code}"])
         self.assertEqual(len(lines), 3)
+
+    def test_realms(self) -> None:
+        """A peer in a line: how it is, where, who dialled, what is queued, what went wrong."""
+        quiet = RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None)
+        busy = RealmInfo(
+            "realm3", "down", 0, "out", "10.0.0.3:8890", 7, 61_000, "refused", 3_600_000
+        )
+        reply = PlainDialect().reply(PING, Reply("2 realms", items=(quiet, busy)))
+        self.assertEqual(
+            reply.decode().split("\r\n")[2:4],
+            [
+                "- realm2 up since 1970-01-01T00:00:01Z, dialled from there, nothing queued",
+                (
+                    "- realm3 down since 1970-01-01T00:00:00Z, at 10.0.0.3:8890, dialled from here, "
+                    "7 queued, the oldest of 1970-01-01T00:01:01Z, last error: refused, "
+                    "next try 1970-01-01T01:00:00Z"
+                ),
+            ],
+        )
 
     def test_ready(self) -> None:
         lines = assert_plain_reply(self, PlainDialect().ready(PING))
@@ -425,6 +467,41 @@ class JsonWriting(TestCase):
         content = "text" if message.file is None else "file"
         self.assertEqual(set(found), {"conversation", "seq", "id", "from", place, content, "at"})
         self.assertEqual(found["text"] if content == "text" else None, message.text)
+
+    def test_realms(self) -> None:
+        """All that is known of a peer, its times as everywhere, null where there is none."""
+        items = (
+            RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None),
+            RealmInfo("realm3", "down", 0, "out", "h:1", 7, 61_000, "refused", 3_600_000),
+        )
+        reply = JsonDialect().reply(PING, Reply("", items=items, items_name="realms"))
+        self.assertEqual(
+            json.loads(reply)["realms"],
+            [
+                {
+                    "realm": "realm2",
+                    "state": "up",
+                    "since": "1970-01-01T00:00:01Z",
+                    "direction": "in",
+                    "address": None,
+                    "queued": 0,
+                    "oldest": None,
+                    "error": None,
+                    "next_try": None,
+                },
+                {
+                    "realm": "realm3",
+                    "state": "down",
+                    "since": "1970-01-01T00:00:00Z",
+                    "direction": "out",
+                    "address": "h:1",
+                    "queued": 7,
+                    "oldest": "1970-01-01T00:01:01Z",
+                    "error": "refused",
+                    "next_try": "1970-01-01T01:00:00Z",
+                },
+            ],
+        )
 
     def test_help_is_the_whole_table(self) -> None:
         """Verbs, arguments with types, errors: made from the commands' own declarations."""

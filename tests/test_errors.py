@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import chatd
 from chatd import errors
-from chatd.errors import ChatError, every_error
+from chatd.errors import ChatError, every_error, none_known
 
 SOURCES = sorted(Path(chatd.__file__).parent.rglob("*.py"))
 BY_NAME = {error.__name__: error for error in every_error()}
@@ -20,6 +20,11 @@ BY_NAME = {error.__name__: error for error in every_error()}
 def fields(error: type[ChatError]) -> set[str]:
     """The details that the error's sentence speaks of."""
     return {field for _, field, _, _ in Formatter().parse(error.sentence) if field}
+
+
+def needed(error: type[ChatError]) -> set[str]:
+    """The details that have to be given."""
+    return fields(error) - set(error.defaults)
 
 
 def _error_name(node: ast.expr | None) -> str | None:
@@ -77,11 +82,45 @@ class Errors(SynchronousTestCase):
         self.assertIn("{x}", str(errors.UnknownUser(name="{x}")))
 
     def test_details_where_they_are_raised(self) -> None:
-        """Wherever chatd makes an error, it gives all that the sentence speaks of, and nothing else."""
+        """Wherever chatd makes an error, it gives all that the sentence speaks of (save what is said
+        where it is not given), and nothing else."""
         found = list(uses())
         self.assertGreater(len(found), 50)
         for where, name, details in found:
-            self.assertEqual(details, fields(BY_NAME[name]), f"{where}: {name}")
+            error = BY_NAME[name]
+            self.assertLessEqual(details, fields(error), f"{where}: {name}")
+            self.assertGreaterEqual(details, needed(error), f"{where}: {name}")
+
+    def test_defaults(self) -> None:
+        """What is said where a detail is not given: only of what the sentence speaks of, and never for all
+        of it; what is given comes before it, and a default is no detail."""
+        with_defaults = [error for error in every_error() if error.defaults]
+        self.assertIn(errors.UnknownUser, with_defaults)
+        for error in with_defaults:
+            self.assertLess(set(error.defaults), fields(error), error)
+            details = {field: f"<{field}>" for field in needed(error)}
+            filled = error(**details)
+            self.assertEqual(filled.details, details)
+            for shown in (*details.values(), *error.defaults.values()):
+                self.assertIn(str(shown), str(filled))
+            for name, default in error.defaults.items():
+                given = str(error(**details, **{name: "<given>"}))
+                self.assertIn("<given>", given)
+                self.assertNotIn(str(default), given)
+
+    def test_where_somebody_is_unknown(self) -> None:
+        """Of this realm, unless another one is named."""
+        self.assertEqual(
+            str(errors.UnknownUser(name="nobody")), "There is no user nobody in this realm"
+        )
+        self.assertEqual(
+            str(errors.UnknownUser(name="nobody", where="realm2")),
+            "There is no user nobody in realm2",
+        )
+        self.assertEqual(
+            str(errors.UnknownGroup(name="bola", where="realm2")),
+            "There is no group bola in realm2",
+        )
 
     def test_every_error_is_used(self) -> None:
         self.assertEqual(set(BY_NAME), {name for _, name, _ in uses()})
@@ -89,3 +128,20 @@ class Errors(SynchronousTestCase):
     def test_missing_detail_is_noticed(self) -> None:
         with self.assertRaises(KeyError):
             errors.UnknownUser()
+        with self.assertRaises(KeyError):
+            errors.UnknownUser(where="realm2")
+
+    def test_list_of_whom_nobody_is_known(self) -> None:
+        """Of one, what is wrong with it; of several, their names, or the realms that nobody knows; and if
+        somebody is known who did not get it, why."""
+        user, realm = errors.UnknownUser(name="x"), errors.UnknownRealm(realm="r")
+        other, refused = errors.UnknownRealm(realm="s"), errors.MessageTooLong(size=2, limit=1)
+        for found, expected in (
+            ({"x": user}, user),
+            ({"y@r": realm}, realm),
+            ({"x": user, "y@r": realm}, errors.UnknownUser(name="x, y@r")),
+            ({"y@r": realm, "z@s": other, "w@r": realm}, errors.UnknownRealm(realm="r, s")),
+            ({"x": user, "y@r": refused, "z": user}, refused),
+        ):
+            error = none_known(found)
+            self.assertEqual((type(error), str(error)), (type(expected), str(expected)))

@@ -27,7 +27,7 @@ from chatd.errors import (
 from chatd.files import Files, Upload
 from chatd.messages import Messages, Sent
 from chatd.model import Account, Attachment, Event, FileInfo, Message
-from chatd.names import Address, Place
+from chatd.names import ALL, Address, Place
 from chatd.presence import IListener
 from chatd.store.files import all_stored
 from chatd.uploads import Incoming
@@ -62,7 +62,9 @@ class FilesTestCase(RealmTestCase):
     async def begin(self, sender: Account, to: str, size: int, name: str = "laporan.pdf") -> Upload:
         """An upload to people, or to a group with `#` before its name."""
         where: Any = (
-            to[1:] if to.startswith("#") else [Address(*each.split("@")) for each in to.split(",")]
+            Address(to[1:])
+            if to.startswith("#")
+            else [Address(*each.split("@")) for each in to.split(",")]
         )
         return await self.files.begin(sender, where, name, size, lambda: None, None)
 
@@ -103,7 +105,7 @@ class Sending(FilesTestCase):
         self.assertEqual(file.mime, "application/pdf")
         self.assertRegex(file.code, r"\A[a-z2-9]{6}\Z")
         self.assertEqual([each.to for each in sent.receipts], ["budi"])
-        page = await self.realm.service.messages.inbox(budi, None, {})
+        page = await self.realm.service.reading.inbox(budi, ALL, {})
         (message,) = page.messages
         self.assertEqual((message.sender, message.text, message.file), ("ana", None, file))
         self.assertEqual(message.seq, sent.receipts[0].seq)
@@ -114,7 +116,7 @@ class Sending(FilesTestCase):
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi")
         await self.reopen()
-        page = await self.realm.service.messages.history(budi, Place(user=Address("ana")), 5)
+        page = await self.realm.service.reading.history(budi, Place(user=Address("ana")), 5)
         self.assertEqual([each.file for each in page.messages], [file])
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
@@ -123,7 +125,8 @@ class Sending(FilesTestCase):
         ana, budi, citra = await self.people("ana", "budi", "citra")
         file, sent = await self.send(ana, "budi,citra,nobody")
         self.assertEqual([each.to for each in sent.receipts], ["budi", "citra"])
-        self.assertEqual(sent.unknown, ("nobody",))
+        self.assertEqual(list(sent.refused), ["nobody"])
+        self.assertIsInstance(sent.refused["nobody"], UnknownUser)
         for who in (budi, citra):
             self.assertEqual(await self.fetch(who, file.code), DATA)
         self.assertEqual(self.on_disk(), {file.stored})
@@ -152,7 +155,7 @@ class Sending(FilesTestCase):
         for expected in (1, 2, 3):
             _, sent = await self.send(ana, "budi")
             self.assertEqual(sent.receipts[0].seq, expected)
-        page = await self.realm.service.messages.search(budi, "LAPORAN")
+        page = await self.realm.service.reading.search(budi, "LAPORAN")
         self.assertEqual([each.seq for each in page.messages], [1, 2, 3])
 
     async def test_path_is_dropped(self) -> None:
@@ -164,7 +167,7 @@ class Sending(FilesTestCase):
     async def test_code_that_is_taken(self) -> None:
         """If a code comes up that another file has, the next one is taken."""
         ana, _ = await self.people("ana", "budi")
-        with mock.patch("chatd.groups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]):
+        with mock.patch("chatd.homegroups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]):
             first, _ = await self.send(ana, "budi")
             second, _ = await self.send(ana, "budi")
         self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))
@@ -272,14 +275,14 @@ class Fetching(FilesTestCase):
         ana, budi, citra = await self.people("ana", "budi", "citra")
         groups = self.realm.service.groups
         await groups.create(ana, "bagan")
-        await groups.join(budi, "bagan")
+        await groups.join(budi, Address("bagan"))
         file, _ = await self.send(budi, "#bagan")
         self.assertEqual(await self.fetch(ana, file.code), DATA)
         self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
-        await groups.join(citra, "bagan")
+        await groups.join(citra, Address("bagan"))
         self.assertEqual(await self.fetch(citra, file.code), DATA)
-        await groups.leave(citra, "bagan")
-        await groups.leave(budi, "bagan")
+        await groups.leave(citra, Address("bagan"))
+        await groups.leave(budi, Address("bagan"))
         self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
@@ -349,7 +352,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(upload.missing, 500)
         upload.abort()
         await self._until_empty()
-        self.assertEqual((await self.realm.service.messages.inbox(budi, None, {})).messages, [])
+        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
         self.assertEqual(await self.files.list(ana), ())
         self.assertEqual(len(self.files._arriving), 0)
 
@@ -369,7 +372,7 @@ class GoingWrong(FilesTestCase):
             upload.write(b"abc")
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
-        self.assertEqual((await self.realm.service.messages.inbox(budi, None, {})).messages, [])
+        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
         self.assertEqual(len(self.files._arriving), 0)
         await self.send(ana, "budi")
 
@@ -378,7 +381,7 @@ class GoingWrong(FilesTestCase):
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
-        with mock.patch.object(Messages, "send_file", side_effect=StorageFailed()):
+        with mock.patch.object(Messages, "store_file", side_effect=StorageFailed()):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
         self.assertEqual(await self.files.list(budi), ())
@@ -388,20 +391,20 @@ class GoingWrong(FilesTestCase):
         ana, budi, citra = await self.people("ana", "budi", "citra")
         upload = await self.begin(ana, "budi,citra", 3)
         upload.write(b"abc")
-        writer = type(self.realm.service.messages._writer)
+        writer = type(self.realm.service.messages.writer)
         with mock.patch.object(writer, "store", side_effect=StorageFailed()):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(await self.realm.database.read(all_stored), set())
         self.assertEqual(self.on_disk(), set())
         for who in (budi, citra):
-            self.assertEqual((await self.realm.service.messages.inbox(who, None, {})).messages, [])
+            self.assertEqual((await self.realm.service.reading.inbox(who, ALL, {})).messages, [])
 
     async def test_whatever_goes_wrong(self) -> None:
         """Even after an error that nobody foresaw no bytes stay that belong to nothing."""
         ana, _ = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
-        broken = mock.patch.object(Messages, "send_file", side_effect=ZeroDivisionError)
+        broken = mock.patch.object(Messages, "store_file", side_effect=ZeroDivisionError)
         with broken, self.assertRaises(ZeroDivisionError):
             await upload.finish()
         self.assertEqual(self.on_disk(), set())

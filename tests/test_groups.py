@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import groups as module
+from chatd import homegroups
 from chatd.errors import (
     AlreadyMember,
     GroupExists,
@@ -24,10 +25,13 @@ from chatd.errors import (
     UnknownRealm,
     UnknownUser,
 )
+from chatd.homegroups import Invited
 from chatd.model import Account, Group, GroupInfo
-from chatd.names import Address, Place
+from chatd.names import ALL, Address, Place
 from tests.common import same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
+
+BAGAN = Address("bagan")
 
 
 class GroupsTestCase(SynchronousTestCase):
@@ -47,6 +51,7 @@ class GroupsTestCase(SynchronousTestCase):
     def open(self) -> None:
         self.service, self.database = open_inline(self.folder, self.clock, self.random_bytes)
         self.groups = self.service.groups
+        self.homes = self.groups._homes
 
     def reopen(self) -> None:
         self.database.stop()
@@ -63,18 +68,18 @@ class GroupsTestCase(SynchronousTestCase):
 
     def join(self, who: Account, name: str = "bagan") -> Any:
         self.clock.advance(1)
-        return outcome_of(self.groups.join(who, name))
+        return outcome_of(self.groups.join(who, Address(name)))
 
     def members(self, who: Account, name: str = "bagan") -> list[tuple[str, bool]]:
         """The names of the members, and who of them is an admin."""
-        _, members = result_of(self.groups.members(who, name))
+        _, members = result_of(self.groups.members(who, Address(name)))
         return [(each.username, each.admin) for each in members]
 
     def post(self, who: Account, words: str, name: str = "bagan") -> Any:
-        return outcome_of(self.service.messages.post(who, name, words, None))
+        return outcome_of(self.service.messages.post(who, Address(name), words, None))
 
     def inbox(self, who: Account) -> list[str | None]:
-        page = result_of(self.service.messages.inbox(who, None, {}))
+        page = result_of(self.service.reading.inbox(who, ALL, {}))
         return [message.text for message in page.messages]
 
     def together(self, *calls: Callable[[], Any]) -> list[Any]:
@@ -105,7 +110,7 @@ class Creating(GroupsTestCase):
     def test_code_that_is_taken(self) -> None:
         """If a code comes up that another group has, the next one is taken."""
         codes = ["aaaaaa", "aaaaaa", "bbbbbb"]
-        with mock.patch.object(module, "new_code", side_effect=codes):
+        with mock.patch.object(homegroups, "new_code", side_effect=codes):
             first, second = self.create(self.ana, "one"), self.create(self.ana, "two")
         self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))
 
@@ -145,8 +150,8 @@ class Joining(GroupsTestCase):
     def test_twice_at_the_same_moment(self) -> None:
         self.create(self.ana)
         outcomes = self.together(
-            lambda: self.groups.join(self.budi, "bagan"),
-            lambda: self.groups.join(self.budi, "bagan"),
+            lambda: self.groups.join(self.budi, BAGAN),
+            lambda: self.groups.join(self.budi, BAGAN),
         )
         self.assertEqual(outcomes[1], AlreadyMember)
         self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
@@ -158,7 +163,7 @@ class Joining(GroupsTestCase):
         self.join(self.budi)
         self.post(self.ana, "after")
         self.assertEqual(self.inbox(self.budi), ["after"])
-        page = result_of(self.service.messages.history(self.budi, Place(group="bagan"), 10))
+        page = result_of(self.service.reading.history(self.budi, Place(group=BAGAN), 10))
         self.assertEqual([message.text for message in page.messages], ["before", "after"])
 
     def test_posted_while_joining(self) -> None:
@@ -166,12 +171,12 @@ class Joining(GroupsTestCase):
         all were asked for at the same moment."""
         self.create(self.ana)
         self.post(self.ana, "long before")
-        result_of(self.service.messages.inbox(self.budi, None, {}))
+        result_of(self.service.reading.inbox(self.budi, ALL, {}))
         post = self.service.messages.post
         outcomes = self.together(
-            lambda: post(self.ana, "bagan", "just before", None),
-            lambda: self.groups.join(self.budi, "bagan"),
-            lambda: post(self.ana, "bagan", "just after", None),
+            lambda: post(self.ana, BAGAN, "just before", None),
+            lambda: self.groups.join(self.budi, BAGAN),
+            lambda: post(self.ana, BAGAN, "just after", None),
         )
         self.assertEqual([outcomes[0].receipts[0].seq, outcomes[2].receipts[0].seq], [2, 3])
         self.assertEqual(self.inbox(self.budi), ["just after"])
@@ -180,11 +185,11 @@ class Joining(GroupsTestCase):
         """Whoever has joined by the time that a message is stored has it unread, even if they were known
         to have nothing unread."""
         self.create(self.ana)
-        result_of(self.groups.find("bagan"))
+        result_of(self.homes.find(BAGAN))
         self.assertEqual(self.inbox(self.budi), [])
         outcomes = self.together(
-            lambda: self.groups.join(self.budi, "bagan"),
-            lambda: self.service.messages.post(self.ana, "bagan", "halo", None),
+            lambda: self.groups.join(self.budi, BAGAN),
+            lambda: self.service.messages.post(self.ana, BAGAN, "halo", None),
         )
         self.assertNotIn(NotMember, outcomes)
         self.assertEqual(self.inbox(self.budi), ["halo"])
@@ -192,20 +197,20 @@ class Joining(GroupsTestCase):
     def test_group_that_ends_meanwhile(self) -> None:
         """Nobody becomes a member of a group whose last member is just leaving."""
         self.create(self.ana)
-        result_of(self.groups.find("bagan"))
+        result_of(self.homes.find(BAGAN))
         outcomes = self.together(
-            lambda: self.groups.leave(self.ana, "bagan"),
-            lambda: self.groups.join(self.budi, "bagan"),
+            lambda: self.groups.leave(self.ana, BAGAN),
+            lambda: self.groups.join(self.budi, BAGAN),
         )
         self.assertIs(outcomes[1], UnknownGroup)
         self.assertEqual(result_of(self.groups.list(self.budi, mine=True)), ((), 0))
 
     def test_invited_to_a_group_that_ends_meanwhile(self) -> None:
         self.create(self.ana)
-        result_of(self.groups.find("bagan"))
+        result_of(self.homes.find(BAGAN))
         outcomes = self.together(
-            lambda: self.groups.leave(self.ana, "bagan"),
-            lambda: self.groups.invite(self.ana, "bagan", [Address("Budi")]),
+            lambda: self.groups.leave(self.ana, BAGAN),
+            lambda: self.groups.invite(self.ana, BAGAN, [Address("Budi")]),
         )
         self.assertIn(outcomes[1], (UnknownGroup, NotMember))
         self.assertEqual(result_of(self.groups.list(self.budi, mine=True)), ((), 0))
@@ -217,26 +222,26 @@ class Leaving(GroupsTestCase):
         self.create(self.ana)
         self.join(self.budi)
         self.post(self.ana, "halo")
-        result_of(self.groups.leave(self.budi, "BAGAN"))
+        result_of(self.groups.leave(self.budi, Address("BAGAN")))
         self.assertIs(self.post(self.budi, "x"), NotMember)
         self.assertEqual(self.inbox(self.budi), [])
-        place = Place(group="bagan")
-        self.assertIs(outcome_of(self.service.messages.history(self.budi, place, 5)), NotMember)
-        self.assertEqual(result_of(self.service.messages.search(self.budi, "halo")).messages, [])
+        place = Place(group=BAGAN)
+        self.assertIs(outcome_of(self.service.reading.history(self.budi, place, 5)), NotMember)
+        self.assertEqual(result_of(self.service.reading.search(self.budi, "halo")).messages, [])
         self.join(self.budi)
         self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
 
     def test_refused(self) -> None:
         self.create(self.ana)
-        self.assertIs(outcome_of(self.groups.leave(self.budi, "bagan")), NotMember)
-        self.assertIs(outcome_of(self.groups.leave(self.budi, "nowhere")), UnknownGroup)
+        self.assertIs(outcome_of(self.groups.leave(self.budi, BAGAN)), NotMember)
+        self.assertIs(outcome_of(self.groups.leave(self.budi, Address("nowhere"))), UnknownGroup)
 
     def test_last_admin(self) -> None:
         """The last admin's role passes to the member of longest standing, whatever their name or age."""
         self.create(self.citra)
         for who in (self.dewi, self.ana, self.budi):
             self.join(who)
-        result_of(self.groups.leave(self.citra, "bagan"))
+        result_of(self.groups.leave(self.citra, BAGAN))
         expected = [("dewi", True), ("ana", False), ("Budi", False)]
         self.assertEqual(self.members(self.ana), expected)
         self.reopen()
@@ -246,8 +251,8 @@ class Leaving(GroupsTestCase):
         """Of those who joined within the same millisecond, it is who joined first."""
         self.create(self.citra)
         for who in (self.dewi, self.ana):
-            result_of(self.groups.join(who, "bagan"))
-        result_of(self.groups.leave(self.citra, "bagan"))
+            result_of(self.groups.join(who, BAGAN))
+        result_of(self.groups.leave(self.citra, BAGAN))
         self.assertEqual(self.members(self.ana), [("dewi", True), ("ana", False)])
 
     def test_another_admin_stays(self) -> None:
@@ -255,18 +260,18 @@ class Leaving(GroupsTestCase):
         self.create(self.ana)
         self.join(self.budi)
         self.join(self.citra)
-        result_of(self.groups.promote(self.ana, "bagan", Address("citra")))
-        result_of(self.groups.leave(self.ana, "bagan"))
+        result_of(self.groups.promote(self.ana, BAGAN, Address("citra")))
+        result_of(self.groups.leave(self.ana, BAGAN))
         self.assertEqual(self.members(self.budi), [("Budi", False), ("citra", True)])
 
     def test_both_admins_at_the_same_moment(self) -> None:
         self.create(self.ana)
         self.join(self.budi)
         self.join(self.citra)
-        result_of(self.groups.promote(self.ana, "bagan", Address("Budi")))
+        result_of(self.groups.promote(self.ana, BAGAN, Address("Budi")))
         self.together(
-            lambda: self.groups.leave(self.ana, "bagan"),
-            lambda: self.groups.leave(self.budi, "bagan"),
+            lambda: self.groups.leave(self.ana, BAGAN),
+            lambda: self.groups.leave(self.budi, BAGAN),
         )
         self.assertEqual(self.members(self.citra), [("citra", True)])
 
@@ -275,15 +280,15 @@ class Leaving(GroupsTestCase):
         nothing of the old one."""
         code = self.create(self.ana).code
         self.post(self.ana, "old")
-        result_of(self.groups.leave(self.ana, "bagan"))
+        result_of(self.groups.leave(self.ana, BAGAN))
         self.assertIs(self.join(self.budi), UnknownGroup)
         self.assertIs(self.join(self.budi, code), UnknownGroup)
         self.assertEqual(result_of(self.groups.list(self.ana, mine=False)), ((), 0))
-        with mock.patch.object(module, "new_code", return_value=code):
+        with mock.patch.object(homegroups, "new_code", return_value=code):
             again = self.create(self.budi, "BAGAN")
         self.assertEqual(again.code, code)
         self.assertEqual(self.post(self.budi, "new").receipts[0].seq, 1)
-        page = result_of(self.service.messages.history(self.budi, Place(group="bagan"), 5))
+        page = result_of(self.service.reading.history(self.budi, Place(group=BAGAN), 5))
         self.assertEqual([message.text for message in page.messages], ["new"])
         self.reopen()
         self.assertEqual(self.members(self.budi), [("Budi", True)])
@@ -297,77 +302,77 @@ class Ruling(GroupsTestCase):
 
     def test_invite(self) -> None:
         """Who joined, who was in it already and who is unknown are told apart."""
-        group, joined, present, unknown = result_of(
-            self.groups.invite(
-                self.ana,
-                "bagan",
-                [Address("CITRA"), Address("budi"), Address("nobody"), Address("dewi", "realm1")],
-            )
+        done = self.groups.invite(
+            self.ana,
+            BAGAN,
+            [Address("CITRA"), Address("budi"), Address("nobody"), Address("dewi", "realm1")],
         )
-        self.assertEqual(group.name, "bagan")
-        self.assertEqual((joined, present, unknown), (["citra", "dewi"], ["budi"], ["nobody"]))
+        invited = Invited(("citra", "dewi"), ("budi",), ("nobody",))
+        self.assertEqual(result_of(done), ("bagan", invited))
         self.assertEqual(len(self.members(self.dewi)), 4)
 
     def test_invite_nobody_known(self) -> None:
-        done = self.groups.invite(self.ana, "bagan", [Address("x"), Address("y")])
+        done = self.groups.invite(self.ana, BAGAN, [Address("x"), Address("y")])
         self.assertIs(outcome_of(done), UnknownUser)
 
     def test_invite_from_elsewhere(self) -> None:
         """Whom this realm does not know, since another one would, is named; the others join."""
         elsewhere = Address("citra", "realm2")
-        done = self.groups.invite(self.ana, "bagan", [elsewhere, Address("dewi")])
-        _, joined, _, unknown = result_of(done)
-        self.assertEqual((joined, unknown), (["dewi"], ["citra@realm2"]))
-        self.assertIs(outcome_of(self.groups.invite(self.ana, "bagan", [elsewhere])), UnknownRealm)
+        done = self.groups.invite(self.ana, BAGAN, [elsewhere, Address("dewi")])
+        invited = Invited(("dewi",), (), ("citra@realm2",))
+        self.assertEqual(result_of(done), ("bagan", invited))
+        self.assertIs(outcome_of(self.groups.invite(self.ana, BAGAN, [elsewhere])), UnknownRealm)
 
     def test_kick(self) -> None:
-        result_of(self.groups.kick(self.ana, "bagan", Address("BUDI")))
+        result_of(self.groups.kick(self.ana, BAGAN, Address("BUDI")))
         self.assertEqual(self.members(self.ana), [("ana", True)])
         self.assertIs(self.post(self.budi, "x"), NotMember)
 
     def test_promote(self) -> None:
-        result_of(self.groups.promote(self.ana, "bagan", Address("budi")))
+        result_of(self.groups.promote(self.ana, BAGAN, Address("budi")))
         self.assertEqual(self.members(self.budi), [("ana", True), ("Budi", True)])
-        result_of(self.groups.kick(self.budi, "bagan", Address("ana")))
+        result_of(self.groups.kick(self.budi, BAGAN, Address("ana")))
         self.assertEqual(self.members(self.budi), [("Budi", True)])
 
     def test_close_and_open(self) -> None:
         for change, closed in ((True, True), (True, True), (False, False)):
-            group = result_of(self.groups.set_closed(self.ana, "bagan", change))
-            self.assertEqual(group.key, "bagan")
+            shown = result_of(self.groups.set_closed(self.ana, Address("BAGAN"), change))
+            self.assertEqual(shown, "bagan")
             (info,), _ = result_of(self.groups.list(self.budi, mine=True))
             self.assertEqual(info.closed, closed)
         self.reopen()
-        self.assertFalse(result_of(self.groups.find("bagan")).group.closed)
+        self.assertFalse(result_of(self.homes.find(BAGAN)).group.closed)
 
     def test_admins_only(self) -> None:
         citra = Address("citra")
         for done in (
-            self.groups.invite(self.budi, "bagan", [citra]),
-            self.groups.kick(self.budi, "bagan", Address("ana")),
-            self.groups.promote(self.budi, "bagan", Address("budi")),
-            self.groups.set_closed(self.budi, "bagan", True),
+            self.groups.invite(self.budi, BAGAN, [citra]),
+            self.groups.kick(self.budi, BAGAN, Address("ana")),
+            self.groups.promote(self.budi, BAGAN, Address("budi")),
+            self.groups.set_closed(self.budi, BAGAN, True),
         ):
             self.assertIs(outcome_of(done), NotAdmin)
         self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
 
     def test_members_only(self) -> None:
         for done in (
-            self.groups.members(self.citra, "bagan"),
-            self.groups.invite(self.citra, "bagan", [Address("dewi")]),
-            self.groups.kick(self.citra, "bagan", Address("ana")),
-            self.groups.set_closed(self.citra, "bagan", True),
+            self.groups.members(self.citra, BAGAN),
+            self.groups.invite(self.citra, BAGAN, [Address("dewi")]),
+            self.groups.kick(self.citra, BAGAN, Address("ana")),
+            self.groups.set_closed(self.citra, BAGAN, True),
         ):
             self.assertIs(outcome_of(done), NotMember)
         self.assertIs(self.post(self.citra, "x"), NotMember)
 
     def test_whom_it_does_not_concern(self) -> None:
         for change in (self.groups.kick, self.groups.promote):
-            self.assertIs(outcome_of(change(self.ana, "bagan", Address("citra"))), NotTheirGroup)
-            self.assertIs(outcome_of(change(self.ana, "bagan", Address("nobody"))), UnknownUser)
+            self.assertIs(outcome_of(change(self.ana, BAGAN, Address("citra"))), NotTheirGroup)
+            self.assertIs(outcome_of(change(self.ana, BAGAN, Address("nobody"))), UnknownUser)
             elsewhere = Address("budi", "realm2")
-            self.assertIs(outcome_of(change(self.ana, "bagan", elsewhere)), UnknownRealm)
-            self.assertIs(outcome_of(change(self.ana, "nowhere", Address("budi"))), UnknownGroup)
+            self.assertIs(outcome_of(change(self.ana, BAGAN, elsewhere)), UnknownRealm)
+            self.assertIs(
+                outcome_of(change(self.ana, Address("nowhere"), Address("budi"))), UnknownGroup
+            )
 
 
 class Listing(GroupsTestCase):
@@ -395,21 +400,21 @@ class Remembering(GroupsTestCase):
     def test_nothing_is_read_twice(self) -> None:
         """Who is in a group is looked up once, and then known without the disk."""
         self.create(self.ana)
-        result_of(self.groups.find("bagan"))
+        result_of(self.homes.find(BAGAN))
         with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
-            result_of(self.groups.find_mine(self.ana, "BAGAN"))
+            result_of(self.homes.find_mine(self.ana, Address("BAGAN")))
 
     def test_failed_change_is_not_remembered(self) -> None:
         """What the database did not keep, memory does not hold either."""
         self.create(self.ana)
-        result_of(self.groups.find("bagan"))
+        result_of(self.homes.find(BAGAN))
 
         def broken(_connection: Connection, *_args: Any) -> None:
             _connection.execute(text("UPDATE participants SET admin = 0"))
             raise ZeroDivisionError
 
-        group = result_of(self.groups.find("bagan")).group
+        group = result_of(self.homes.find(BAGAN)).group
         with self.assertRaises(ZeroDivisionError):
-            result_of(self.groups._change(group, broken))
+            result_of(self.homes.change(group, broken))
         self.assertEqual(self.members(self.ana), [("ana", True)])
-        self.assertTrue(result_of(self.groups.find("bagan")).members[self.ana.id])
+        self.assertTrue(result_of(self.homes.find(BAGAN)).members[self.ana.id])

@@ -11,12 +11,12 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from chatd import messages as module
+from chatd import reading as module
 from chatd.errors import (
     ChatError,
     MessageTooLong,
@@ -29,8 +29,9 @@ from chatd.errors import (
 )
 from chatd.messages import Messages, Sent
 from chatd.model import Account, Event, Message, Receipt, UnreadCount
-from chatd.names import Address, Place
+from chatd.names import ALL, Address, Place, Scope
 from chatd.presence import IListener
+from chatd.reading import Reading
 from chatd.store.messages import Page
 from tests.common import RealmTestCase, same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
@@ -66,6 +67,7 @@ class MessagesTestCase(SynchronousTestCase):
     def open(self) -> None:
         self.service, self.database = open_inline(self.folder, self.clock, self.random_bytes)
         self.messages: Messages = self.service.messages
+        self.reading: Reading = self.service.reading
 
     def reopen(self) -> None:
         self.database.stop()
@@ -95,11 +97,12 @@ class MessagesTestCase(SynchronousTestCase):
         return sent
 
     def post(self, who: Account, group: str, text: str) -> Sent:
-        sent: Sent = result_of(self.messages.post(who, group, text, None))
+        sent: Sent = result_of(self.messages.post(who, Address(group), text, None))
         return sent
 
     def page(self, who: Account, place: Place | None = None) -> Page:
-        page: Page = result_of(self.messages.inbox(who, place, {}))
+        scope = ALL if place is None else Scope(place)
+        page: Page = result_of(self.reading.inbox(who, scope, {}))
         return page
 
     def inbox(self, who: Account, place: Place | None = None) -> list[str | None]:
@@ -108,16 +111,16 @@ class MessagesTestCase(SynchronousTestCase):
     def read(self, who: Account) -> list[str | None]:
         """Read the inbox, and prove that it arrived."""
         messages = self.page(who).messages
-        result_of(self.messages.move_marks(who, marks(messages)))
+        result_of(self.reading.move_marks(who, marks(messages)))
         return texts(messages)
 
     def history(self, who: Account, place: Place, count: int = 500) -> list[str | None]:
-        return texts(result_of(self.messages.history(who, place, count)).messages)
+        return texts(result_of(self.reading.history(who, place, count)).messages)
 
     def group(self, *members: Account, name: str = "bagan") -> int:
         group = result_of(self.service.groups.create(members[0], name))
         for member in members[1:]:
-            result_of(self.service.groups.join(member, name))
+            result_of(self.service.groups.join(member, Address(name)))
         ident: int = group.id
         return ident
 
@@ -152,7 +155,7 @@ class Direct(MessagesTestCase):
             "halo\tsemua 💚",
         )
         self.assertEqual(message, expected)
-        (own,) = result_of(self.messages.history(self.ana, BUDI, 5)).messages
+        (own,) = result_of(self.reading.history(self.ana, BUDI, 5)).messages
         self.assertEqual(own, expected)
 
     def test_one_conversation_for_both(self) -> None:
@@ -173,7 +176,7 @@ class Direct(MessagesTestCase):
         """To a list it goes to each, once, as a direct message of its own."""
         sent = self.send(self.ana, "budi,citra,BUDI,budi@realm1", "halo")
         self.assertEqual([each.to for each in sent.receipts], ["Budi", "citra"])
-        self.assertEqual(sent.unknown, ())
+        self.assertEqual(sent.refused, {})
         self.assertEqual(len({each.conversation for each in sent.receipts}), 2)
         for who in (self.budi, self.citra):
             self.assertEqual(self.read(who), ["halo"])
@@ -184,7 +187,10 @@ class Direct(MessagesTestCase):
         """The known ones get it, and the unknown are named."""
         sent = self.send(self.ana, "nobody,budi,x@realm2", "halo")
         self.assertEqual([each.to for each in sent.receipts], ["Budi"])
-        self.assertEqual(set(sent.unknown), {"nobody", "x@realm2"})
+        self.assertEqual(
+            [(name, type(error)) for name, error in sent.refused.items()],
+            [("nobody", UnknownUser), ("x@realm2", UnknownRealm)],
+        )
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_nobody_known(self) -> None:
@@ -193,11 +199,18 @@ class Direct(MessagesTestCase):
             ("budi@realm2", UnknownRealm),
             ("x,y", UnknownUser),
             ("x,y@realm2", UnknownUser),
+            ("x@realm2,y@realm2", UnknownRealm),
         ):
             self.assertIs(outcome_of(self.sending(self.ana, to, "halo")), error, to)
         with self.assertRaises(UnknownUser) as caught:
             self.send(self.ana, "x,y", "halo")
         self.assertEqual(caught.exception.details["name"], "x, y")
+        with self.assertRaises(UnknownUser) as caught:
+            self.send(self.ana, "x,y@realm2,z", "halo")
+        self.assertEqual(caught.exception.details["name"], "x, y@realm2, z")
+        with self.assertRaises(UnknownRealm) as caught_realm:
+            self.send(self.ana, "x@realm2,y@realm3,z@realm2", "halo")
+        self.assertEqual(caught_realm.exception.details["realm"], "realm2, realm3")
 
     def test_to_oneself(self) -> None:
         """One may write to oneself; it is in the history and, being one's own, never unread."""
@@ -222,7 +235,7 @@ class Direct(MessagesTestCase):
         for place in (None, ANA, BUDI):
             self.assertEqual(self.inbox(self.citra, place), [])
         self.assertEqual(self.history(self.citra, ANA), [])
-        self.assertEqual(texts(result_of(self.messages.search(self.citra, "rahasia")).messages), [])
+        self.assertEqual(texts(result_of(self.reading.search(self.citra, "rahasia")).messages), [])
 
 
 class Order(MessagesTestCase):
@@ -254,11 +267,11 @@ class Order(MessagesTestCase):
         self.group(self.ana, self.budi)
         self.reopen()
         self.database.held = True
-        asked = Deferred.fromCoroutine(self.service.groups.find("bagan"))
-        first = self.messages.post(self.ana, "bagan", "first", None)
+        asked = Deferred.fromCoroutine(self.service.groups._homes.find(Address("bagan")))
+        first = self.messages.post(self.ana, Address("bagan"), "first", None)
         self.database.settle(1)
         result_of(asked)
-        second = self.messages.post(self.ana, "bagan", "second", None)
+        second = self.messages.post(self.ana, Address("bagan"), "second", None)
         while not (first.called and second.called):
             self.database.settle()
         self.database.held = False
@@ -267,7 +280,9 @@ class Order(MessagesTestCase):
     def test_refused_ones_hold_up_nobody(self) -> None:
         """After a send that failed, the next one goes."""
         self.assertIs(outcome_of(self.sending(self.ana, "nobody", "x")), UnknownUser)
-        self.assertIs(outcome_of(self.messages.post(self.ana, "nowhere", "x", None)), UnknownGroup)
+        self.assertIs(
+            outcome_of(self.messages.post(self.ana, Address("nowhere"), "x", None)), UnknownGroup
+        )
         self.send(self.ana, "budi", "halo")
         self.assertEqual(self.inbox(self.budi), ["halo"])
         self.assertEqual(len(self.messages._looking_up), 0)
@@ -299,9 +314,9 @@ class InboxTest(MessagesTestCase):
         self.send(self.citra, "budi", "two")
         first = self.page(self.budi).messages
         self.send(self.ana, "budi", "three")
-        again = result_of(self.messages.inbox(self.budi, None, marks(first)))
+        again = result_of(self.reading.inbox(self.budi, ALL, marks(first)))
         self.assertEqual(texts(again.messages), ["three"])
-        part = result_of(self.messages.inbox(self.budi, None, marks(first[:1])))
+        part = result_of(self.reading.inbox(self.budi, ALL, marks(first[:1])))
         self.assertEqual(texts(part.messages), ["two", "three"])
 
     def test_own_are_not_unread(self) -> None:
@@ -328,12 +343,42 @@ class InboxTest(MessagesTestCase):
         for place, expected in (
             (ANA, ["from ana"]),
             (Place(user=Address("ana", "REALM1")), ["from ana"]),
-            (Place(group="BAGAN"), ["in bagan"]),
+            (Place(group=Address("BAGAN")), ["in bagan"]),
         ):
             self.assertEqual(self.inbox(self.budi, place), expected)
         messages = self.page(self.budi, ANA).messages
-        result_of(self.messages.move_marks(self.budi, marks(messages)))
+        result_of(self.reading.move_marks(self.budi, marks(messages)))
         self.assertEqual(self.inbox(self.budi), ["in bagan", "from citra"])
+
+    def test_place_of_this_realm(self) -> None:
+        """The realm's own name may stand behind a group's, too."""
+        self.group(self.ana, self.budi)
+        place = Place(user=Address("bagan", "realm1"), group=Address("BAGAN", "Realm1"))
+        result_of(self.messages.post(self.ana, Address("bagan", "realm1"), "halo", None))
+        self.assertEqual(self.inbox(self.budi, place), ["halo"])
+        self.assertEqual(self.history(self.budi, place), ["halo"])
+
+    def test_parts(self) -> None:
+        """What is from this realm, or direct, or both; of another realm nothing has come."""
+        self.group(self.ana, self.budi)
+        self.send(self.ana, "budi", "direct")
+        self.post(self.ana, "bagan", "in bagan")
+        for scope, expected in (
+            (Scope(here=True), ["direct", "in bagan"]),
+            (Scope(direct=True), ["direct"]),
+            (Scope(here=True, direct=True), ["direct"]),
+            (Scope(realm="realm2"), []),
+            (Scope(), ["direct", "in bagan"]),
+        ):
+            page = result_of(self.reading.inbox(self.budi, scope, {}))
+            self.assertEqual(texts(page.messages), expected, scope)
+
+    def test_empty_part_is_not_an_empty_inbox(self) -> None:
+        """Who has nothing unread in one part of the inbox still gets the rest."""
+        self.send(self.ana, "budi", "halo")
+        for scope in (Scope(realm="realm2"), Scope(Place(group=Address("bagan")))):
+            outcome_of(self.reading.inbox(self.budi, scope, {}))
+        self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_group_sender_and_place(self) -> None:
         self.group(self.ana, self.budi, name="Bagan")
@@ -352,7 +397,7 @@ class InboxTest(MessagesTestCase):
         page = self.page(self.budi)
         self.assertEqual((len(page.messages), page.remaining), (500, 1))
         self.assertEqual(texts(page.messages), [str(n) for n in range(500)])
-        result_of(self.messages.move_marks(self.budi, marks(page.messages)))
+        result_of(self.reading.move_marks(self.budi, marks(page.messages)))
         page = self.page(self.budi)
         self.assertEqual((texts(page.messages), page.remaining), (["500"], 0))
 
@@ -367,7 +412,7 @@ class InboxTest(MessagesTestCase):
             page = self.page(self.budi)
             self.assertEqual((texts(page.messages), page.remaining), (["0", "1", "2"], 4))
             self.assertEqual(self.page(self.budi, ANA).remaining, 0)
-            rest = result_of(self.messages.inbox(self.budi, None, marks(page.messages)))
+            rest = result_of(self.reading.inbox(self.budi, ALL, marks(page.messages)))
             self.assertEqual((texts(rest.messages), rest.remaining), (["c0", "c1", "c2"], 1))
 
     def test_unknown_places(self) -> None:
@@ -375,13 +420,17 @@ class InboxTest(MessagesTestCase):
         for place, error in (
             (Place(user=Address("nobody")), UnknownUser),
             (Place(user=Address("ana", "realm2")), UnknownRealm),
-            (Place(group="nowhere"), UnknownGroup),
-            (Place(group="bagan"), NotMember),
-            (Place(user=Address("bagan"), group="bagan"), NotMember),
-            (Place(user=Address("nobody"), group="nobody"), UnknownUser),
+            (Place(group=Address("nowhere")), UnknownGroup),
+            (Place(group=Address("bagan")), NotMember),
+            (Place(user=Address("bagan"), group=Address("bagan")), NotMember),
+            (Place(user=Address("nobody"), group=Address("nobody")), UnknownUser),
+            (Place(group=Address("bagan", "realm2")), UnknownRealm),
+            (Place(user=Address("a", "realm2"), group=Address("a", "realm2")), UnknownRealm),
+            (Place(user=Address("x", "realm1"), group=Address("x", "realm1")), UnknownUser),
         ):
-            self.assertIs(outcome_of(self.messages.inbox(self.budi, place, {})), error, place)
-            self.assertIs(outcome_of(self.messages.history(self.budi, place, 5)), error, place)
+            inbox = self.reading.inbox(self.budi, Scope(place), {})
+            self.assertIs(outcome_of(inbox), error, place)
+            self.assertIs(outcome_of(self.reading.history(self.budi, place, 5)), error, place)
 
     def test_nothing_was_said_yet(self) -> None:
         self.assertEqual(self.inbox(self.budi, ANA), [])
@@ -390,26 +439,26 @@ class InboxTest(MessagesTestCase):
     def test_name_of_a_user_and_of_a_group(self) -> None:
         """A name that may be either is that of the user one has talked with, or else the group's."""
         self.group(self.budi, self.ana, name="citra")
-        either = Place(user=Address("citra"), group="citra")
+        either = Place(user=Address("citra"), group=Address("citra"))
         self.post(self.budi, "citra", "in the group")
         self.assertEqual(self.inbox(self.ana, either), ["in the group"])
         self.send(self.citra, "ana", "from citra")
         self.assertEqual(self.inbox(self.ana, either), ["from citra"])
-        self.assertEqual(self.inbox(self.ana, Place(group="citra")), ["in the group"])
+        self.assertEqual(self.inbox(self.ana, Place(group=Address("citra"))), ["in the group"])
 
     def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
         """Who has nothing unread is told so again from memory, until something comes."""
         self.assertEqual(self.inbox(self.budi), [])
         with mock.patch.object(InlineDatabase, "read", side_effect=AssertionError):
             self.assertEqual(self.inbox(self.budi), [])
-            self.assertEqual(result_of(self.messages.unread(self.budi, {})), ())
+            self.assertEqual(result_of(self.reading.unread(self.budi, {})), ())
         self.send(self.ana, "budi", "halo")
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_arrives_while_it_is_read(self) -> None:
         """A message that arrives while the inbox is being read is there the next time."""
         self.database.held_reads = True
-        reading = Deferred.fromCoroutine(self.messages.inbox(self.budi, None, {}))
+        reading = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
         self.send(self.ana, "budi", "halo")
         self.database.answer()
         self.database.held_reads = False
@@ -420,9 +469,9 @@ class InboxTest(MessagesTestCase):
         """As before, when another connection of the account reads its inbox meanwhile, and goes before it
         has proved that it got the reply."""
         self.database.held_reads = True
-        first = Deferred.fromCoroutine(self.messages.inbox(self.budi, None, {}))
+        first = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
         self.send(self.ana, "budi", "halo")
-        second = Deferred.fromCoroutine(self.messages.inbox(self.budi, None, {}))
+        second = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
         self.database.answer()
         self.database.held_reads = False
         self.assertEqual(result_of(first).messages, [])
@@ -440,12 +489,12 @@ class Unread(MessagesTestCase):
         self.send(self.citra, "budi", "3")
         expected = (UnreadCount(direct, 2, user="citra"), UnreadCount(group, 1, group="bagan"))
         for _ in range(2):
-            self.assertEqual(result_of(self.messages.unread(self.budi, {})), expected)
+            self.assertEqual(result_of(self.reading.unread(self.budi, {})), expected)
         given_marks = {direct: 1, group: 1}
-        found = result_of(self.messages.unread(self.budi, given_marks))
+        found = result_of(self.reading.unread(self.budi, given_marks))
         self.assertEqual(found, (UnreadCount(direct, 1, user="citra"),))
         self.read(self.budi)
-        self.assertEqual(result_of(self.messages.unread(self.budi, {})), ())
+        self.assertEqual(result_of(self.reading.unread(self.budi, {})), ())
 
 
 class Marks(MessagesTestCase):
@@ -457,15 +506,15 @@ class Marks(MessagesTestCase):
     def test_forward_only(self) -> None:
         conversation = self._conversation()
         for seq, left in ((2, 3), (1, 3), (0, 3), (3, 2)):
-            result_of(self.messages.move_marks(self.budi, {conversation: seq}))
+            result_of(self.reading.move_marks(self.budi, {conversation: seq}))
             self.assertEqual(len(self.inbox(self.budi)), left)
 
     def test_mark_read(self) -> None:
         """A mark moves as far as asked, and never beyond what there is: what comes later is unread."""
         conversation = self._conversation()
-        result_of(self.messages.mark_read(self.budi, conversation, 2))
+        result_of(self.reading.mark_read(self.budi, conversation, 2))
         self.assertEqual(self.inbox(self.budi), ["2", "3", "4"])
-        result_of(self.messages.mark_read(self.budi, conversation, 2**62))
+        result_of(self.reading.mark_read(self.budi, conversation, 2**62))
         self.assertEqual(self.inbox(self.budi), [])
         self.send(self.ana, "budi", "new")
         self.assertEqual(self.inbox(self.budi), ["new"])
@@ -474,10 +523,10 @@ class Marks(MessagesTestCase):
         """Nobody moves a mark in a conversation that is not theirs, nor anybody else's mark."""
         conversation = self._conversation()
         for who, number in ((self.citra, conversation), (self.budi, conversation + 99)):
-            done = self.messages.mark_read(who, number, 1)
+            done = self.reading.mark_read(who, number, 1)
             self.assertIs(outcome_of(done), UnknownConversation)
-        result_of(self.messages.mark_read(self.ana, conversation, 5))
-        result_of(self.messages.move_marks(self.citra, {conversation: 5}))
+        result_of(self.reading.mark_read(self.ana, conversation, 5))
+        result_of(self.reading.move_marks(self.citra, {conversation: 5}))
         self.assertEqual(len(self.inbox(self.budi)), 5)
 
     def test_kept(self) -> None:
@@ -505,7 +554,7 @@ class HistoryAndSearch(MessagesTestCase):
             self.assertEqual(self.history(self.budi, ANA, 10**9), ["2", "3", "4"])
 
     def search(self, who: Account, text: str) -> list[str | None]:
-        return texts(result_of(self.messages.search(who, text)).messages)
+        return texts(result_of(self.reading.search(who, text)).messages)
 
     def test_search(self) -> None:
         """Whatever the case, in ASCII and beyond, in all one's conversations, oldest first."""
@@ -564,7 +613,7 @@ class Live(MessagesTestCase):
         self.group(self.ana, self.budi)
         here, elsewhere = self.listen(self.ana), self.listen(self.ana)
         budi, citra = self.listen(self.budi), self.listen(self.citra)
-        self.stored(lambda: self.messages.post(self.ana, "bagan", "halo", here))
+        self.stored(lambda: self.messages.post(self.ana, Address("bagan"), "halo", here))
         self.assertEqual((here.texts, elsewhere.texts), ([], ["halo"]))
         self.assertEqual((budi.texts, citra.texts), (["halo"], []))
 
@@ -573,6 +622,10 @@ class Live(MessagesTestCase):
         here = self.listen(self.ana)
         self.stored(lambda: self.sending(self.ana, "ana", "note", here))
         self.assertEqual(here.texts, ["note"])
+
+
+def _full_disk(*_args: object) -> Deferred[Any]:
+    return fail(StorageFailed())
 
 
 class Failing(MessagesTestCase):
@@ -598,20 +651,28 @@ class Failing(MessagesTestCase):
         self.flushLoggedErrors()
         kept = 1 + sum(isinstance(each, Sent) for each in refused)
         self.assertEqual(self.send(self.ana, "budi", "last").receipts[0].seq, kept + 1)
-        page = result_of(self.messages.history(self.budi, ANA, 500))
+        page = result_of(self.reading.history(self.budi, ANA, 500))
         self.assertEqual([each.seq for each in page.messages], list(range(1, kept + 2)))
         self.assertEqual(len(listener.heard), kept - 1)
+
+    def test_list_on_a_full_disk(self) -> None:
+        """If nobody of a list got it because the disk is full, that is what the sender is told."""
+        self.send(self.ana, "budi,citra", "one")
+        with mock.patch.object(self.database, "batch", side_effect=_full_disk):
+            refused = outcome_of(self.sending(self.ana, "budi,citra,nobody", "two"))
+        self.assertIs(refused, StorageFailed)
+        self.assertEqual(self.inbox(self.citra), ["one"])
 
     def test_neighbour_that_fails(self) -> None:
         """A failing job in the same transaction leaves the messages around it numbered without a gap."""
         self.send(self.ana, "budi", "zero")
 
-        def fail(_connection: object) -> None:
+        def broken(_connection: object) -> None:
             raise ZeroDivisionError
 
         self.database.held = True
         first = self.sending(self.ana, "budi", "one")
-        failing = self.database.run(fail)
+        failing = self.database.run(broken)
         second = self.sending(self.ana, "budi", "two")
         self.database.settle()
         self.database.held = False
@@ -648,12 +709,12 @@ class Acknowledged(SynchronousTestCase):
             login = result_of(service.accounts.register(name, "surabaya", None, None))
             people[name] = login.account
         result_of(service.groups.create(people["ana"], "bagan"))
-        result_of(service.groups.join(people["budi"], "bagan"))
+        result_of(service.groups.join(people["budi"], Address("bagan")))
         acknowledged: dict[int, list[tuple[str, str]]] = {}
         for sender, to, text, reopen in steps:
             try:
                 if to in ("bagan", "dapur"):
-                    sent = result_of(service.messages.post(people[sender], to, text, None))
+                    sent = result_of(service.messages.post(people[sender], Address(to), text, None))
                 else:
                     addresses = [Address(each) for each in to.split(",")]
                     sent = result_of(service.messages.send(people[sender], addresses, text, None))
@@ -692,18 +753,20 @@ class Threads(RealmTestCase):
         ]
         await groups.create(people[0], "bagan")
         for person in people[1:]:
-            await groups.join(person, "bagan")
+            await groups.join(person, Address("bagan"))
         waiting: list[Deferred[Any]] = []
         for number in range(40):
             for person in people:
-                waiting.append(messages.post(person, "bagan", f"{person.name} {number}", None))
+                waiting.append(
+                    messages.post(person, Address("bagan"), f"{person.name} {number}", None)
+                )
         results = await DeferredList(waiting)
         receipts = [sent.receipts[0] for _, sent in results]
         self.assertEqual([each.seq for each in receipts], list(range(1, 201)))
         await self.reopen()
-        messages = self.realm.service.messages
+        inbox = self.realm.service.reading.inbox
         for person in people:
-            page = await messages.inbox(person, None, {})
+            page = await inbox(person, ALL, {})
             self.assertEqual(len(page.messages), 160)
             for other in people:
                 if other is not person:

@@ -39,9 +39,10 @@ from chatd.errors import (
     UnknownUser,
     UserExists,
 )
+from chatd.homegroups import Invited
 from chatd.messages import Sent
 from chatd.model import Account, Message
-from chatd.names import Address, Place
+from chatd.names import ALL, Address, Place, Scope
 from chatd.passwords import Passwords
 from chatd.service import ChatService
 from chatd.store.database import Database, Job, Writer, connect
@@ -204,6 +205,10 @@ class Team(msgspec.Struct):
     talk: Talk
     members: dict[str, bool]
 
+    @property
+    def address(self) -> Address:
+        return Address(self.name)
+
 
 def has_teams(machine: ChatMachine) -> bool:
     return bool(machine.teams)
@@ -302,7 +307,7 @@ class ChatMachine(RuleBasedStateMachine):
             assert found is UnknownUser
             return
         assert isinstance(found, Sent)
-        assert set(found.unknown) == set(to) - set(known)
+        assert set(found.refused) == set(to) - set(known)
         assert [each.to for each in found.receipts] == known
         letter = Letter(self.count + 1, sender, text)
         self.count += 1
@@ -344,7 +349,10 @@ class ChatMachine(RuleBasedStateMachine):
 
     def _join(self, name: str, team: Team, wanted: str) -> None:
         self.clock.advance(1)
-        assert result_of(self.service.groups.join(self.accounts[name], wanted)).name == team.name
+        assert (
+            result_of(self.service.groups.join(self.accounts[name], Address(wanted))).name
+            == team.name
+        )
         self._joined(team, name)
 
     def _joined(self, team: Team, name: str) -> None:
@@ -356,7 +364,7 @@ class ChatMachine(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         team = self.team(data)
         name = self.member(data, team)
-        result_of(self.service.groups.leave(self.accounts[name], team.name.lower()))
+        result_of(self.service.groups.leave(self.accounts[name], Address(team.name.lower())))
         self._left(team, name)
 
     def _left(self, team: Team, name: str) -> None:
@@ -371,7 +379,7 @@ class ChatMachine(RuleBasedStateMachine):
     def kick(self, data: st.DataObject) -> None:
         team = self.team(data)
         name, other = self.admin(data, team), self.member(data, team)
-        result_of(self.service.groups.kick(self.accounts[name], team.name, Address(other)))
+        result_of(self.service.groups.kick(self.accounts[name], team.address, Address(other)))
         self._left(team, other)
 
     @precondition(has_teams)
@@ -379,7 +387,7 @@ class ChatMachine(RuleBasedStateMachine):
     def promote(self, data: st.DataObject) -> None:
         team = self.team(data)
         name, other = self.admin(data, team), self.member(data, team)
-        result_of(self.service.groups.promote(self.accounts[name], team.name, Address(other)))
+        result_of(self.service.groups.promote(self.accounts[name], team.address, Address(other)))
         team.members[other] = True
 
     @precondition(has_teams)
@@ -388,11 +396,11 @@ class ChatMachine(RuleBasedStateMachine):
         team = self.team(data)
         name, other = self.admin(data, team), self.someone(data)
         self.clock.advance(1)
-        asked = self.service.groups.invite(self.accounts[name], team.name, [Address(other)])
-        _, joined, present, unknown = result_of(asked)
-        assert unknown == []
-        assert (joined, present) == (([], [other]) if other in team.members else ([other], []))
-        if joined:
+        asked = self.service.groups.invite(self.accounts[name], team.address, [Address(other)])
+        _, invited = result_of(asked)
+        there = other in team.members
+        assert invited == (Invited(present=(other,)) if there else Invited((other,)))
+        if not there:
             self._joined(team, other)
 
     @precondition(has_teams)
@@ -403,7 +411,9 @@ class ChatMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.clock.advance(1)
             text, account = self.next_text(), self.accounts[name]
-            sent = result_of(self.service.messages.post(account, team.name.upper(), text, None))
+            sent = result_of(
+                self.service.messages.post(account, Address(team.name.upper()), text, None)
+            )
             self.write(team.talk, name)
             assert sent.receipts[0].seq == len(team.talk.letters)
 
@@ -412,7 +422,7 @@ class ChatMachine(RuleBasedStateMachine):
         """All that somebody may not do with a group is refused, and changes nothing."""
         name = self.someone(data)
         account, team = self.accounts[name], self.teams.get(group)
-        groups, there = self.service.groups, Address(name)
+        groups, place, there = self.service.groups, Address(group), Address(name)
         refusals: dict[str, type[ChatError]]
         if team is None:
             refusals = dict.fromkeys(("join", "leave", "kick", "post"), UnknownGroup)
@@ -429,12 +439,12 @@ class ChatMachine(RuleBasedStateMachine):
                     refusals.update(kick=NotTheirGroup, promote=NotTheirGroup)
         calls: dict[str, Callable[[], Any]] = {
             "create": lambda: groups.create(account, group),
-            "join": lambda: groups.join(account, group),
-            "leave": lambda: groups.leave(account, group),
-            "kick": lambda: groups.kick(account, group, there),
-            "promote": lambda: groups.promote(account, group, there),
-            "invite": lambda: groups.invite(account, group, [there]),
-            "post": lambda: self.service.messages.post(account, group, "x", None),
+            "join": lambda: groups.join(account, place),
+            "leave": lambda: groups.leave(account, place),
+            "kick": lambda: groups.kick(account, place, there),
+            "promote": lambda: groups.promote(account, place, there),
+            "invite": lambda: groups.invite(account, place, [there]),
+            "post": lambda: self.service.messages.post(account, place, "x", None),
         }
         for what, error in refusals.items():
             assert outcome_of(calls[what]()) is error, (what, name, group)
@@ -444,7 +454,7 @@ class ChatMachine(RuleBasedStateMachine):
         """All that is unread, oldest first. Only with the proof that it arrived do the marks move."""
         name = self.someone(data)
         account = self.accounts[name]
-        page = result_of(self.service.messages.inbox(account, None, {}))
+        page = result_of(self.service.reading.inbox(account, ALL, {}))
         expected = [
             letter for _, talk in self.talks_of(name) for letter in self.unread_in(name, talk)
         ]
@@ -459,8 +469,8 @@ class ChatMachine(RuleBasedStateMachine):
         if not places:
             return
         where, talk = data.draw(st.sampled_from(places), "where")
-        place = Place(group=where) if where in self.teams else Place(user=Address(where))
-        page = result_of(self.service.messages.inbox(self.accounts[name], place, {}))
+        place = Place(group=Address(where)) if where in self.teams else Place(user=Address(where))
+        page = result_of(self.service.reading.inbox(self.accounts[name], Scope(place), {}))
         self.same(page.messages, self.unread_in(name, talk))
         self._given(name, page.messages, proof)
 
@@ -470,12 +480,12 @@ class ChatMachine(RuleBasedStateMachine):
         for each in messages:
             marks[each.conversation] = max(each.seq, marks.get(each.conversation, 0))
         # What was given and not yet proved is not given again to the same session.
-        again = result_of(self.service.messages.inbox(account, None, marks))
+        again = result_of(self.service.reading.inbox(account, ALL, marks))
         told = {each.id for each in messages}
         assert not told & {each.id for each in again.messages}
         if not proof:
             return
-        result_of(self.service.messages.move_marks(account, marks))
+        result_of(self.service.reading.move_marks(account, marks))
         seqs = {(each.group or self._other(name, each)): each.seq for each in messages}
         for where, talk in self.talks_of(name):
             if where in seqs:
@@ -492,11 +502,13 @@ class ChatMachine(RuleBasedStateMachine):
         account = self.accounts[name]
         letters = []
         for where, talk in self.talks_of(name):
-            place = Place(group=where) if where in self.teams else Place(user=Address(where))
-            page = result_of(self.service.messages.history(account, place, count))
+            place = (
+                Place(group=Address(where)) if where in self.teams else Place(user=Address(where))
+            )
+            page = result_of(self.service.reading.history(account, place, count))
             self.same(page.messages, talk.letters[-count:])
             letters += [(letter.number, letter) for letter in talk.letters]
-        page = result_of(self.service.messages.search(account, "LETTER"))
+        page = result_of(self.service.reading.search(account, "LETTER"))
         letters.sort(key=lambda each: each[0])
         self.same(page.messages, [letter for _, letter in letters])
 
@@ -516,10 +528,10 @@ class ChatMachine(RuleBasedStateMachine):
             place = Place(user=Address(other))
             self._whole(one, place, talk)
         for team in self.teams.values():
-            self._whole(next(iter(team.members)), Place(group=team.name), team.talk)
+            self._whole(next(iter(team.members)), Place(group=team.address), team.talk)
 
     def _whole(self, name: str, place: Place, talk: Talk) -> None:
-        page = result_of(self.service.messages.history(self.accounts[name], place, 500))
+        page = result_of(self.service.reading.history(self.accounts[name], place, 500))
         assert [each.seq for each in page.messages] == list(range(1, len(talk.letters) + 1))
         self.same(page.messages, talk.letters)
 
@@ -527,7 +539,7 @@ class ChatMachine(RuleBasedStateMachine):
     def counts_are_true(self) -> None:
         """What is counted as unread is what the model has unread."""
         for name, account in self.accounts.items():
-            counts = result_of(self.service.messages.unread(account, {}))
+            counts = result_of(self.service.reading.unread(account, {}))
             found = {each.group or each.user: each.unread for each in counts}
             expected = {
                 where: len(letters)
@@ -547,7 +559,7 @@ class ChatMachine(RuleBasedStateMachine):
             }
         for team in self.teams.values():
             account = self.accounts[next(iter(team.members))]
-            _, members = result_of(self.service.groups.members(account, team.name))
+            _, members = result_of(self.service.groups.members(account, team.address))
             assert [(each.username, each.admin) for each in members] == list(team.members.items())
 
 

@@ -216,5 +216,5 @@ class Printable(SynchronousTestCase):
 class ShowPlace(SynchronousTestCase):
     def test_shown_by_its_name(self) -> None:
         self.assertEqual(str(Place(user=Address("a", "r"))), "a@r")
-        self.assertEqual(str(Place(group="g")), "g")
-        self.assertEqual(str(Place(user=Address("g"), group="g")), "g")
+        self.assertEqual(str(Place(group=Address("g"))), "g")
+        self.assertEqual(str(Place(user=Address("g"), group=Address("g"))), "g")

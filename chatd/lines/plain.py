@@ -150,7 +150,8 @@ def _group(group: GroupInfo) -> str:
         *(["closed"] if group.closed else []),
         *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
     ]
-    return ", ".join([f"{group.group} code {group.code}, {people}", *marks])
+    code = f" code {group.code}" if group.code else ""
+    return ", ".join([f"{group.group}{code}, {people}", *marks])
 
 
 @item_line.register

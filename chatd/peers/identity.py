@@ -302,13 +302,13 @@ def _check(label: str, identity: Identity, now: datetime) -> None:
         ) from None
 
 
-def read_policy(realm: str, peers: Peers, blocked: frozenset[str] = frozenset()) -> Policy:
+def read_policy(realm: str, peers: Peers) -> Policy:
     """What [peers] says of whom to trust, with the certificates of ca_file. Raises IdentityError."""
     if peers.trust != "ca" or peers.ca_file is None:
-        return Policy(realm, peers.trust, (), blocked)
+        return Policy(realm, peers.trust, (), peers.block)
     label = f"[peers] ca_file is {peers.ca_file}"
     expected = "the certificates of those who may sign for realms, in PEM"
-    return Policy(realm, peers.trust, _certificates(label, peers.ca_file, expected), blocked)
+    return Policy(realm, peers.trust, _certificates(label, peers.ca_file, expected), peers.block)
 
 
 # TLS.

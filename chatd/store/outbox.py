@@ -124,6 +124,11 @@ def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[
     return [Waiting(*row) for row in rows]
 
 
+def get(connection: Connection, number: int) -> Waiting | None:
+    row = connection.execute(select(*_WAITING).where(outbox.c.id == number)).first()
+    return None if row is None else Waiting(*row)
+
+
 def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, Waiting]]:
     """What has waited since before then (ms since 1970 UTC), and for which realm."""
     rows = connection.execute(

@@ -1,0 +1,95 @@
+"""How links come about: TLS at both ends, and the judgement of who is at the other one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, ServerFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from chatd.peers.identity import Identity, client_options, peer_chain, server_options
+from chatd.peers.link import Host, PeerLink
+from chatd.peers.reach import connect
+from chatd.peers.trust import Judged, Known, Policy, judge
+
+MAX_KNOCKING = 64  # connections of which it is not known yet who they are
+
+
+class Door:
+    """`policy` says who is let in."""
+
+    def __init__(self, reactor: Any, identity: Identity, policy: Policy) -> None:
+        self._reactor = reactor
+        self._policy = policy
+        self._client = client_options(identity)
+        self._server = server_options(identity)
+
+    def dial(self, host: Host, realm: str, to: str, port: int) -> Deferred[PeerLink]:
+        """A link to the realm that is said to be there, up; errs with what went wrong."""
+        return Deferred.fromCoroutine(self._dial(host, realm, to, port))
+
+    async def _dial(self, host: Host, realm: str, to: str, port: int) -> PeerLink:
+        address = f"[{to}]:{port}" if ":" in to else f"{to}:{port}"
+        link = PeerLink(host, realm, address)
+        wrapped = TLSMemoryBIOFactory(self._client, True, _Only(link))
+        wrapped.noisy = False
+        ready = link.ready
+        await connect(self._reactor, to, port, wrapped)
+        await ready
+        return link
+
+    def factory(self, host: Host) -> TLSMemoryBIOFactory:
+        """For the port on which other realms are awaited."""
+        wrapped = TLSMemoryBIOFactory(self._server, False, Knocks(host))
+        wrapped.noisy = False
+        return wrapped
+
+    def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged:
+        """Who is at the other end. Raises what `trust.judge` does."""
+        return judge(
+            peer_chain(link.transport),
+            datetime.fromtimestamp(link.host.clock.seconds(), UTC),
+            policy=self._policy,
+            known_of=known_of,
+            address=link.address,
+            expected=link.expected,
+        )
+
+
+class _Only(Factory):
+    """Makes the one link that is being dialled; it is a new one each time."""
+
+    noisy = False
+
+    def __init__(self, link: PeerLink) -> None:
+        self._link = link
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerLink:
+        return self._link
+
+
+class Knocks(ServerFactory):
+    """Makes the links that others dial."""
+
+    noisy = False
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._knocking: set[PeerLink] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerLink | None:
+        """None hangs up: too many are at the door."""
+        self._knocking = {link for link in self._knocking if link.is_waiting}
+        if len(self._knocking) >= MAX_KNOCKING:
+            return None
+        source = getattr(addr, "host", "local")
+        port = getattr(addr, "port", 0)
+        link = PeerLink(
+            self._host, None, f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
+        )
+        self._knocking.add(link)
+        return link

@@ -1,0 +1,78 @@
+"""The bytes of files, to another realm, before the messages that carry them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+
+from chatd.errors import UnknownFile
+from chatd.peers.link import PeerLink
+from chatd.peers.wire import CHUNK, Refused
+from chatd.store.database import Database
+from chatd.store.files import get_attachment
+from chatd.uploads import Outgoing, Uploads
+
+MAX_SENDING = 2  # files to one realm at a time
+WINDOW = 8  # chunks under way: few, so that messages get in between
+MAX_TRIES = 3
+
+
+class Transfers:
+    """To one realm."""
+
+    def __init__(self, database: Database, uploads: Uploads) -> None:
+        self._database = database
+        self._uploads = uploads
+        self._turn = DeferredSemaphore(MAX_SENDING)
+
+    async def send(self, link: PeerLink, number: int, parcel: bytes, file: int) -> None:
+        """Have the other realm hold the whole file of a parcel.
+
+        Raises Refused with why it won't, RealmDown, UnknownFile if the file is not there any more.
+        """
+        await self._turn.acquire()
+        try:
+            attachment = await self._database.read(get_attachment, file)
+            try:
+                if attachment is None:
+                    raise OSError
+                opened = await self._uploads.open(attachment.stored)
+            except OSError:
+                raise UnknownFile(name=attachment.name if attachment else file) from None
+            try:
+                await self._send(link, number, parcel, opened)
+            finally:
+                await opened.close()
+        finally:
+            self._turn.release()
+
+    async def _send(self, link: PeerLink, number: int, parcel: bytes, file: Outgoing) -> None:
+        for tries in range(MAX_TRIES):
+            offset = await link.offer(number, parcel)
+            try:
+                await self._stream(link, number, file, max(0, offset))
+            except Refused as refused:
+                if refused.code != "file-incomplete" or tries + 1 == MAX_TRIES:
+                    raise
+            else:
+                return
+
+    async def _stream(self, link: PeerLink, number: int, file: Outgoing, offset: int) -> None:
+        await file.seek(offset)
+        flying: deque[Deferred[Any]] = deque()
+        try:
+            while offset < file.size:
+                if len(flying) >= WINDOW:
+                    await flying.popleft()
+                data = await file.read(min(CHUNK, file.size - offset))
+                if not data:
+                    raise OSError("the file is shorter than it was")
+                flying.append(link.chunk(number, offset, data))
+                offset += len(data)
+            while flying:
+                await flying.popleft()
+        finally:
+            for chunk in flying:
+                chunk.addErrback(lambda _failure: None)

@@ -1,0 +1,116 @@
+"""One realm put together, but for its doors: state, database, threads, service, the way to other realms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.logger import Logger
+
+from chatd.config import Config
+from chatd.demo import add_demo_accounts
+from chatd.handlers import HANDLERS
+from chatd.names import key_of
+from chatd.passwords import Passwords
+from chatd.peers.directory import Directory, IDoor
+from chatd.peers.door import Door
+from chatd.peers.identity import IdentityError, load_identity, read_policy
+from chatd.service import ChatService
+from chatd.session import Sessions
+from chatd.state import StartError, StateFolder
+from chatd.store.database import Database
+from chatd.store.files import all_stored
+from chatd.store.outbox import setting
+from chatd.store.peers import all_peers
+from chatd.uploads import Uploads
+
+log = Logger()
+
+
+class Realm:
+    """`clock` gives the time and its timers, `reactor` the threads' way back and the network. Call `open`,
+    then `start`, and in the end `close`. `door`, if given, stands in for TLS."""
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        random_bytes: Callable[[int], bytes],
+        clock: Any = None,
+        door: IDoor | None = None,
+        demo: bool = False,
+    ) -> None:
+        self.config = config
+        self.random_bytes = random_bytes
+        self.clock = clock or reactor
+        self._reactor = reactor
+        self._door = door
+        self._demo = demo
+        self.state = StateFolder(config.state)
+        self.service: ChatService
+
+    def open(self) -> None:
+        """Claim the state, bring it into order, and make the service. Raises StartError."""
+        self.state.claim()
+        config = self.config
+        self.engine = engine = self.state.open_database(config.database_url)
+        self.gate = self._door or self._tls()
+        self.passwords = Passwords(self._reactor, config.accounts.argon2)
+        self.uploads = Uploads(self._reactor, self.state.uploads)
+        self.uploads.start()
+        with engine.begin() as connection:
+            unclaimed = self.uploads.clean(all_stored(connection))
+            secret = setting(connection, "secret", self.random_bytes(32).hex())
+            known = all_peers(connection)
+        if unclaimed:
+            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
+        if self._demo:
+            add_demo_accounts(engine, self.passwords)
+        self.passwords.start()
+        self.database = Database(engine, self._reactor)
+        self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
+        self.service = ChatService(
+            config,
+            self.clock,
+            self.database,
+            self.passwords,
+            self.uploads,
+            self.random_bytes,
+            self.directory,
+            bytes.fromhex(secret),
+        )
+        self.sessions = Sessions(self.service, HANDLERS)
+        self.directory.attach(self.service)
+        self.directory.load(known)
+        self.database.start()
+
+    def _tls(self) -> Door:
+        peers, now = self.config.peers, datetime.fromtimestamp(self.clock.seconds(), UTC)
+        try:
+            identity = load_identity(self.config.realm, self.state.path, peers, now)
+            policy = read_policy(key_of(self.config.realm), peers)
+        except IdentityError as error:
+            raise StartError(str(error)) from None
+        log.info(
+            "realm {realm}, certificate {fingerprint}",
+            realm=self.config.realm,
+            fingerprint=identity.fingerprint,
+        )
+        return Door(self._reactor, identity, policy)
+
+    def start(self) -> None:
+        """Look for the other realms."""
+        self.directory.start()
+
+    async def close(self) -> None:
+        """Let the links go, and bring everything to the disk."""
+        await self.directory.stop()
+        await self.database.stop()
+        self.passwords.stop()
+        self.uploads.stop()
+        self.state.release()
+
+    def release(self) -> None:
+        """Let go of the state of a realm that could not be opened."""
+        self.state.release()
