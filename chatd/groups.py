@@ -15,10 +15,18 @@ from twisted.internet.defer import Deferred
 
 from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
-from chatd.errors import NotMember, RealmDown, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.errors import (
+    BadName,
+    NotMember,
+    PeerFailed,
+    RealmDown,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.homegroups import HomeGroups, Invited
 from chatd.model import Account, Group, GroupInfo, Member, party_of
-from chatd.names import Address, key_of
+from chatd.names import Address, key_of, parse_address
 from chatd.presence import Presence
 from chatd.realms import IRealms
 from chatd.store import groups as store
@@ -67,7 +75,9 @@ class Groups:
         if realm is None:
             return await self._homes.join(party_of(account), name)
         membership = await self._realms.join(realm, account.name, name.name)
-        there = Address(membership.group, self._realms.name_of(realm))
+        there = Address(
+            self._parsed(membership.group, name.realm).name, self._realms.name_of(realm)
+        )
         await self._until_joined(account, there)
         roster = self._homes.cached(there.key)
         if roster is not None:
@@ -214,8 +224,15 @@ class Groups:
 
     def _from(self, group: Address, user: str) -> str:
         """An address that the group's home has said, as this realm reads it."""
-        name, _, realm = user.partition("@")
-        return str(self._accounts.localize(Address(name, realm or group.realm)))
+        said = self._parsed(user, group.realm)
+        return str(self._accounts.localize(Address(said.name, said.realm or group.realm)))
+
+    def _parsed(self, said: str, realm: str | None) -> Address:
+        """What another realm says is an address. Raises PeerFailed: it is not shown to anybody."""
+        try:
+            return parse_address(said)
+        except BadName:
+            raise PeerFailed(realm=realm) from None
 
     # What the home of a group says of its own accord
 

@@ -106,7 +106,7 @@ class HomeGroups:
             self.remember(roster)
             return roster
         if local.realm is None:
-            raise UnknownGroup(name=local)
+            raise UnknownGroup(name=local.name)
         # It may exist there; nobody of this realm is in it.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
 

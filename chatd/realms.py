@@ -110,12 +110,14 @@ class NoRealms:
 def refusal(verdict: Verdict, realm: str) -> ChatError:
     """The error that a verdict says, in this realm's own words. `realm` is the one that said it."""
     error, names = _REFUSALS.get(verdict.code, (None, ()))
-    if error is None or not all(name in verdict.details for name in names):
+    said = [verdict.details.get(name) for name in names]
+    if error is None or not all(type(detail) in (str, int) for detail in said):
         return PeerFailed(realm=realm)
-    details = {name: verdict.details[name] for name in names}
-    for name in ("name", "group"):
-        if name in details:
-            details[name] = printable(str(details[name]))
+    # It is shown to people, whatever a detail of that name should be.
+    details: dict[str, object] = {
+        name: detail if type(detail) is int else printable(str(detail))
+        for name, detail in zip(names, said, strict=True)
+    }
     if "where" in error.defaults:
         details["where"] = realm
     return error(**details)

@@ -18,6 +18,10 @@ class StartError(Exception):
     """The daemon can't start; `str()` is the sentence for the operator."""
 
 
+class StateInUse(StartError):
+    """Another daemon has the state folder."""
+
+
 class StateFolder:
     """A folder that belongs to one running daemon. Made with mode 0700."""
 
@@ -41,7 +45,7 @@ class StateFolder:
         except OSError:
             owner = os.read(self._lock, 32).decode(errors="replace").strip()
             self.release()
-            raise StartError(
+            raise StateInUse(
                 f"[realm] state is {self.path}, and another chatd (process {owner}) is using it; "
                 "expected a folder of its own"
             ) from None

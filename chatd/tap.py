@@ -20,8 +20,9 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from chatd.config import Config, ConfigError, Peers, find_config, load_config
-from chatd.demo import ACCOUNTS, PASSWORD
+from chatd.config import Config, ConfigError, find_config, load_config
+from chatd.demo import ACCOUNTS, FOLDER, PASSWORD, SHIFT, demo_config
+from chatd.keys import fingerprint_of, renew_key
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox, make_eager
 from chatd.lines.factory import ChatLineFactory, Connections
@@ -29,16 +30,25 @@ from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect
 from chatd.logs import make_observer
 from chatd.peers.door import Door
+from chatd.peers.identity import IdentityError
 from chatd.realm import Realm
 from chatd.service import ChatService
 from chatd.state import StartError
 
-DEMO_FOLDER = Path("var/demo")
 PEERS = "peers"  # the door for other realms
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
 
 DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
 TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
+
+_DEMO_HELP = f"All is on loopback, the state in {FOLDER}/realm1; of --config only accounts, limits and log hold."
+_SECOND_HELP = (
+    f"Its ports are {SHIFT} higher, its state is in {FOLDER}/realm2. "
+    "For both at once, linked: python -m chatd.demo."
+)
+_KEY_HELP = (
+    "The old key vouches for the new one, so that other realms accept it. Stop the daemon before."
+)
 
 log = Logger()
 
@@ -46,29 +56,35 @@ log = Logger()
 class Options(usage.Options):
     """Command line options of `twistd chatd`."""
 
-    synopsis = "[--config FILE] [--demo]"
+    synopsis = "[--config FILE] [--demo [--second]] [--fingerprint | --new-key]"
     longdesc = "A federated chat daemon. Reads ./etc/chatd.ini, else /etc/chatd.ini, else defaults."
     optParameters = [["config", "c", None, "Read this configuration instead."]]
     optFlags = [
-        ["demo", None, "Try it out: three accounts, everything on loopback, state in var/demo."]
+        ["demo", None, f"Try it out: realm1, with three accounts. {_DEMO_HELP}"],
+        ["second", None, f"With --demo: realm2, for two realms. {_SECOND_HELP}"],
+        ["fingerprint", None, "Print the fingerprint of the realm's certificate, and stop."],
+        ["new-key", None, f"Give the realm a new key, and stop. {_KEY_HELP}"],
     ]
 
     def postOptions(self) -> None:
         """Read and check the configuration."""
         try:
-            self["settings"] = self._settings(Path.cwd())
-        except ConfigError as error:
+            self["settings"] = config = self._settings(Path.cwd())
+            if self["fingerprint"] and self["new-key"]:
+                raise ConfigError("--fingerprint and --new-key are given; expected one of them")
+            if self["fingerprint"]:
+                finish(fingerprint_of(config))
+            if self["new-key"]:
+                finish(str(renew_key(config)))
+        except (ConfigError, IdentityError, StartError) as error:
             stop(str(error))
 
     def _settings(self, here: Path) -> Config:
         if self["demo"]:
             config = load_config(Path(self["config"])) if self["config"] else Config()
-            return msgspec.structs.replace(
-                config,
-                state=(here / DEMO_FOLDER).resolve(),
-                listen=Config().listen,
-                peers=Peers(add="anyone"),
-            )
+            return demo_config(config, here, second=bool(self["second"]))
+        if self["second"]:
+            raise ConfigError("--second is given without --demo; expected both")
         path = Path(self["config"]) if self["config"] else find_config(here)
         if path is None:
             return msgspec.structs.replace(Config(), state=here / Config().state)
@@ -87,6 +103,13 @@ def stop(sentence: str) -> NoReturn:
     # Not sys.stderr: once twistd logs, that leads into the log.
     say(sentence, sys.__stderr__)
     raise SystemExit(1)
+
+
+def finish(answer: str) -> NoReturn:
+    """End with what was asked for, instead of a start."""
+    sys.stdout.write(f"{answer}\n")
+    sys.stdout.flush()
+    raise SystemExit(0)
 
 
 def makeService(options: Options) -> IService:

@@ -8,26 +8,30 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import Connection, text
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import groups as module
-from chatd import homegroups
+from chatd import homegroups, parcels
 from chatd.errors import (
     AlreadyMember,
     GroupExists,
     NotAdmin,
     NotMember,
     NotTheirGroup,
+    PeerFailed,
+    RealmDown,
     ReservedName,
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
 )
 from chatd.homegroups import Invited
-from chatd.model import Account, Group, GroupInfo
+from chatd.model import Account, Group, GroupInfo, Member, Party
 from chatd.names import ALL, Address, Place
+from chatd.realms import Membership, NoRealms
+from chatd.store.groups import set_admin
 from tests.common import same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
 
@@ -373,6 +377,161 @@ class Ruling(GroupsTestCase):
             self.assertIs(
                 outcome_of(change(self.ana, Address("nowhere"), Address("budi"))), UnknownGroup
             )
+
+
+class Guests(GroupsTestCase):
+    """Members of another realm, in a group that lives here."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.group = self.create(self.ana)
+        self.emma = Party("emma@realm2", "Emma@Realm2", realm="realm2")
+        self.finn = Party("finn@realm3", "Finn@Realm3", realm="realm3")
+
+    def waiting(self, realm: str) -> list[parcels.Parcel]:
+        found = result_of(self.service.outbox.waiting(realm, 0, 100))
+        return [parcels.decode(each.parcel) for each in found]
+
+    def admit(self, guest: Party, name: str = "bagan") -> None:
+        self.clock.advance(1)
+        result_of(self.homes.join(guest, Address(name)))
+
+    def test_join(self) -> None:
+        """They are members as any other, longest-standing first, and their realms are told of it."""
+        self.post(self.ana, "before")
+        self.admit(self.emma)
+        self.join(self.budi)
+        self.admit(self.finn, self.group.code)
+        for _ in range(2):
+            self.assertEqual(
+                self.members(self.budi),
+                [("ana", True), ("Emma@Realm2", False), ("Budi", False), ("Finn@Realm3", False)],
+            )
+            _, members = result_of(self.homes.members(self.emma, BAGAN))
+            self.assertEqual(len(members), 4)
+            (info,), _ = result_of(self.groups.list(self.ana, mine=False))
+            self.assertEqual(info.members, 4)
+            self.reopen()
+        joined = parcels.Joined("bagan", self.group.id, "Emma", 1)
+        self.assertEqual(self.waiting("realm2"), [joined])
+        self.assertEqual(
+            self.waiting("realm3"), [parcels.Joined("bagan", self.group.id, "Finn", 1)]
+        )
+        self.assertIs(outcome_of(self.homes.join(self.emma, BAGAN)), AlreadyMember)
+
+    def test_messages_go_there(self) -> None:
+        """Once to each realm, in the transaction that stores them, however many members it has."""
+        self.admit(self.emma)
+        self.admit(Party("gita@realm2", "gita@Realm2", realm="realm2"))
+        self.admit(self.finn)
+        self.post(self.ana, "halo")
+        now = int(self.clock.seconds() * 1000)
+        relay = parcels.Relay("bagan", self.group.id, 1, "ana", now, "halo")
+        self.assertEqual(self.waiting("realm2")[2:], [relay])
+        self.assertEqual(self.waiting("realm3")[1:], [relay])
+
+    def test_leave(self) -> None:
+        """After which their realm gets no more."""
+        self.admit(self.emma)
+        result_of(self.homes.leave(self.emma, BAGAN))
+        self.post(self.ana, "halo")
+        self.assertEqual(len(self.waiting("realm2")), 1)
+        self.assertEqual(self.members(self.ana), [("ana", True)])
+        self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
+
+    def test_last_admin(self) -> None:
+        """The role passes on to them, too, and from them; and the group lives until they leave."""
+        self.admit(self.emma)
+        self.join(self.budi)
+        result_of(self.groups.leave(self.ana, BAGAN))
+        self.assertEqual(self.members(self.budi), [("Emma@Realm2", True), ("Budi", False)])
+        result_of(self.groups.leave(self.budi, BAGAN))
+        _, members = result_of(self.homes.members(self.emma, BAGAN))
+        self.assertEqual([each.username for each in members], ["Emma@Realm2"])
+        result_of(self.homes.leave(self.emma, BAGAN))
+        self.assertIs(self.join(self.budi), UnknownGroup)
+
+    def test_admin_from_elsewhere(self) -> None:
+        """They rule as any other admin; before that, not at all."""
+        self.admit(self.emma)
+        kick = self.homes.kick
+        self.assertIs(outcome_of(kick(self.emma, BAGAN, Address("ana"))), NotAdmin)
+        self.assertIs(outcome_of(kick(self.finn, BAGAN, Address("ana"))), NotMember)
+        self.admit(self.finn)
+        roster = result_of(self.homes.find(BAGAN))
+        result_of(
+            self.homes.change(roster.group, lambda db: set_admin(db, roster.group, self.emma))
+        )
+        result_of(self.homes.invite(self.emma, BAGAN, [Address("budi")]))
+        result_of(kick(self.emma, BAGAN, Address("ANA")))
+        result_of(self.homes.set_closed(self.emma, BAGAN, True))
+        self.assertEqual(
+            self.members(self.budi),
+            [("Emma@Realm2", True), ("Finn@Realm3", False), ("Budi", False)],
+        )
+
+    def test_what_a_refusal_names(self) -> None:
+        """Its details are plain words, since they cross to the realm that asked."""
+        for name in (Address("nowhere"), Address("NOWHERE", "realm1")):
+            with self.assertRaises(UnknownGroup) as caught:
+                result_of(self.homes.join(self.emma, name))
+            self.assertEqual(caught.exception.details, {"name": name.name})
+            self.assertIs(type(caught.exception.details["name"]), str)
+
+
+class OneRealm(NoRealms):
+    """Realm2 says of its groups what the test has it say."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name_of(self, _realm: str) -> str:
+        return "Realm2"
+
+    def join(self, _realm: str, *_args: object) -> Deferred[Any]:
+        return succeed(Membership(self._name, 7))
+
+    def members(self, _realm: str, *_args: object) -> Deferred[Any]:
+        return succeed([Member(self._name, True, True)])
+
+    def change(self, _realm: str, *_args: object) -> Deferred[Any]:
+        return succeed({"joined": [self._name]})
+
+    def presence(self, realm: str, *_args: object) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
+
+class Elsewhere(GroupsTestCase):
+    """What is asked of another realm's groups."""
+
+    def saying(self, name: str) -> Any:
+        return mock.patch.object(self.groups, "_realms", OneRealm(name))
+
+    def test_names_as_they_are_here(self) -> None:
+        """Who is of that realm is named so, and who is of this one as at home."""
+        there = Address("bola", "realm2")
+        for said, shown in (
+            ("emma", "emma@realm2"),
+            ("ana@Realm1", "ana"),
+            ("finn@realm3", "finn@realm3"),
+        ):
+            with self.saying(said):
+                _, (member,) = result_of(self.groups.members(self.ana, there))
+                _, invited = result_of(self.groups.invite(self.ana, there, [Address("budi")]))
+            self.assertEqual(member.username, shown)
+            self.assertEqual(invited, Invited((shown,)))
+
+    def test_names_that_are_none(self) -> None:
+        """No other realm has anything shown that is not a name."""
+        there = Address("bola", "realm2")
+        for said in ("a\r\n* fake", "\x1b[2J", "", "a b", "a@b@c"):
+            with self.saying(said):
+                for asked in (
+                    self.groups.join(self.ana, there),
+                    self.groups.members(self.ana, there),
+                    self.groups.invite(self.ana, there, [Address("budi")]),
+                ):
+                    self.assertIs(outcome_of(asked), PeerFailed, said)
 
 
 class Listing(GroupsTestCase):

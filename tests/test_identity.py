@@ -85,6 +85,7 @@ def make(
     begin: datetime = NOW - DAY,
     end: datetime = NOW + DAY,
     san: Any = None,
+    ca: bool = False,
 ) -> x509.Certificate:
     """A certificate as nobody has to make it: any names, any issuer, any signature."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
@@ -101,6 +102,8 @@ def make(
     general = [x509.DNSName(name) for name in names] if san is None else san
     if general:
         builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
+    if ca:
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
     edwards = isinstance(signer, ed25519.Ed25519PrivateKey)
     return builder.sign(signer, None if edwards else hashes.SHA256())
 
@@ -609,7 +612,13 @@ class Renewed(FolderTestCase):
 class JudgeTestCase(SynchronousTestCase):
     policy = Policy("Realm1")
 
-    def judge(self, *chain: x509.Certificate, known: Known | None = None, **kw: Any) -> Judged:
+    def judge(
+        self,
+        *chain: x509.Certificate,
+        known: Known | None = None,
+        now: datetime = NOW,
+        **kw: Any,
+    ) -> Judged:
         self.asked: list[str] = []
 
         def known_of(realm: str) -> Known:
@@ -617,7 +626,7 @@ class JudgeTestCase(SynchronousTestCase):
             return known or Known()
 
         kw = {"policy": self.policy, "address": "172.16.16.102:8890", **kw}
-        return judge(chain, NOW, known_of=known_of, **kw)
+        return judge(chain, now, known_of=known_of, **kw)
 
     def refused(self, kind: type[ChatError], *chain: x509.Certificate, **kw: Any) -> str:
         return str(self.assertRaises(kind, self.judge, *chain, **kw))
@@ -854,12 +863,14 @@ class Authorities(JudgeTestCase):
         self.refused(BadCertificate, forged, listed.certificate, policy=policy)
 
     def test_time(self) -> None:
-        """The time is the one that is given, also for those between."""
-        (leaf,) = self.chain(self.ca, "realm2", not_after=NOW + DAY)
-        self.judge(leaf)
-        ended = make(subject="ended", begin=NOW - 2 * DAY, end=NOW - DAY)
-        policy = Policy("realm1", "ca", (ended,))
-        self.refused(BadCertificate, make("realm2", issuer=ended, signer=KEY), policy=policy)
+        """Authorities end too, and the time is the one that is given."""
+        (authority,) = x509.load_pem_x509_certificates(self.file.read_bytes())
+        old = make(subject="old", ca=True, begin=NOW - 900 * DAY, end=NOW - 800 * DAY)
+        child = make("realm2", issuer=old, signer=KEY, begin=NOW - 900 * DAY)
+        policy = Policy("realm1", "ca", (authority, old))
+        self.judge(child, policy=policy, now=NOW - 850 * DAY)
+        text = self.refused(BadCertificate, child, policy=policy)
+        self.assertIn("certificate has expired", text)
 
     def test_name(self) -> None:
         self.refused(BadCertificate, *self.chain(self.ca, "*.example.org"))

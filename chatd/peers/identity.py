@@ -188,7 +188,6 @@ def _write(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "wb") as opened:
-            os.fchmod(file, 0o600)
             opened.write(data)
             opened.flush()
             os.fsync(file)

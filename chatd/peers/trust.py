@@ -73,7 +73,7 @@ def realm_named(name: str) -> str | None:
         except ValueError:
             return None
     # One name a realm and one realm a name: what only resembles one stands for none.
-    if _KEY.fullmatch(key) is None or key_of(key) != key or dns_id(key) != name:
+    if _KEY.fullmatch(key) is None or dns_id(key) != name:
         return None
     return key
 

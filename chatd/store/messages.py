@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
-from chatd.store.database import driver_insert
+from chatd.store.database import RowWriter
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.schema import attachments, groups, messages, participants
 
@@ -76,7 +76,7 @@ class MessageWriter:
         self._outbox = outbox
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
-        self._statement: str | None = None
+        self._rows = RowWriter(messages)
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
 
@@ -165,9 +165,7 @@ class MessageWriter:
                     origin_id,
                 )
             )
-        if self._statement is None:
-            self._statement = driver_insert(connection, messages)
-        connection.exec_driver_sql(self._statement, rows)
+        self._rows.insert(connection, rows)
         self._last_id = ident
         if parcels:
             numbers = self._outbox.store(connection, parcels)

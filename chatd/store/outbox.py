@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from chatd.store.database import driver_insert
+from chatd.store.database import RowWriter
 from chatd.store.schema import outbox, settings
 
 _COUNTER = "last parcel"
@@ -51,7 +50,7 @@ class OutboxWriter:
 
     def __init__(self) -> None:
         self._last: int | None = None
-        self._statement: str | None = None
+        self._rows = RowWriter(outbox)
 
     def forget(self) -> None:
         """Something was rolled back: what is kept here may be ahead of what is stored."""
@@ -97,9 +96,7 @@ class OutboxWriter:
                     item.parcel,
                 )
             )
-        if self._statement is None:
-            self._statement = driver_insert(connection, outbox)
-        connection.exec_driver_sql(self._statement, rows)
+        self._rows.insert(connection, rows)
         self._advance(connection, number)
         return numbers
 
@@ -142,10 +139,7 @@ def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, 
 
 def done(connection: Connection, numbers: Iterable[int]) -> None:
     """These need not wait any more."""
-    rows: list[Any] = [(number,) for number in numbers]
-    if rows:
-        style = "?" if connection.dialect.name == "sqlite" else "%s"
-        connection.exec_driver_sql(f"DELETE FROM outbox WHERE id = {style}", rows)  # noqa: S608
+    connection.execute(delete(outbox).where(outbox.c.id.in_(list(numbers))))
 
 
 def remove(connection: Connection, number: int) -> bool:

@@ -1,0 +1,95 @@
+"""What an operator does with the realm's key: see its certificate's fingerprint, and renew it."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+
+from chatd.config import Config
+from chatd.names import key_of
+from chatd.peers.identity import CERTIFICATE_FILE, KEY_FILE, IdentityError, rotate
+from chatd.peers.trust import fingerprint, realm_of
+from chatd.state import StateFolder, StateInUse
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """The fingerprints of a realm's certificates. `str()` tells the operator."""
+
+    realm: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.realm} has a new key, and the old one vouches for it\nold: {self.old}\nnew: {self.new}"
+
+
+def fingerprint_of(config: Config) -> str:
+    """That of the realm's certificate, as for `[peer <name>] fingerprint`. Changes nothing.
+
+    Raises IdentityError.
+    """
+    if config.peers.certificate is not None:
+        return fingerprint(
+            _certificate(f"[peers] certificate is {config.peers.certificate}", config)
+        )
+    return fingerprint(_own_certificate(config))
+
+
+def renew_key(config: Config) -> Renewed:
+    """Give the realm a new key, which the old one vouches for. Raises IdentityError, StartError."""
+    if config.peers.certificate is None:
+        found = realm_of(_own_certificate(config))
+        if found != key_of(config.realm):
+            raise IdentityError(
+                f"[realm] name is {config.realm}, and the certificate in {config.state} is that of "
+                f"{found or 'no realm'}; expected the state of this realm"
+            )
+    state = StateFolder(config.state)
+    try:
+        state.claim()
+    except StateInUse as error:
+        raise StateInUse(f"{error}, so stop it first") from None
+    try:
+        old = fingerprint_of(config)
+        renewed = rotate(config.state, config.peers, datetime.now(UTC))
+        _hand_over(config.state)
+    finally:
+        state.release()
+    return Renewed(config.realm, old, renewed.fingerprint)
+
+
+def _own_certificate(config: Config) -> x509.Certificate:
+    path = config.state / CERTIFICATE_FILE
+    if not path.exists():
+        raise IdentityError(
+            f"[realm] state is {config.state}, and there is no {CERTIFICATE_FILE} in it; expected the "
+            "state of a realm that was started once, when its key is made"
+        )
+    return _certificate(f"[realm] state holds {path}", config)
+
+
+def _certificate(label: str, config: Config) -> x509.Certificate:
+    path = config.peers.certificate or config.state / CERTIFICATE_FILE
+    expected = "the realm's certificate in PEM"
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except OSError as error:
+        raise IdentityError(
+            f"{label}, which can't be read: {error.strerror}; expected {expected}"
+        ) from None
+    except ValueError:
+        raise IdentityError(
+            f"{label}, which holds no PEM certificate; expected {expected}"
+        ) from None
+
+
+def _hand_over(state: Path) -> None:
+    """What root has made in a folder of the daemon's user has to be that user's."""
+    if os.geteuid() == 0:
+        owner = state.stat()
+        for name in (KEY_FILE, CERTIFICATE_FILE):
+            os.chown(state / name, owner.st_uid, owner.st_gid, follow_symlinks=False)
