@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from chatd.accounts import Accounts
-from chatd.errors import RealmDown, UnknownRealm, UnknownUser
+from chatd.errors import ChatError, RealmDown, UnknownUser
 from chatd.model import Account, Contact
 from chatd.names import Address, key_of, parse_address
 from chatd.presence import Presence
@@ -61,7 +61,7 @@ class Contacts:
         for realm, answer in asked.items():
             try:
                 online[realm] = await answer
-            except (RealmDown, UnknownRealm):
+            except ChatError:
                 online[realm] = {}
         found = []
         for address in addresses:

@@ -38,6 +38,11 @@ class Target(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return self.to or self.group or ""
 
+    @property
+    def there(self) -> str:
+        """The name in its own realm."""
+        return self.name.partition("@")[0]
+
 
 class Directs:
     """Conversations by account and the other's address, kept in memory once used."""

@@ -17,11 +17,10 @@ from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
 from chatd.errors import (
     BadName,
+    ChatError,
     NotMember,
     PeerFailed,
-    RealmDown,
     UnknownGroup,
-    UnknownRealm,
     UnknownUser,
 )
 from chatd.homegroups import HomeGroups, Invited
@@ -63,7 +62,7 @@ class Groups:
         self._realms.name_of(key_of(realm))
         return key_of(realm)
 
-    # All of these raise what the group's home says, and of groups elsewhere UnknownRealm and RealmDown, too.
+    # All of these raise what the group's home says, and of groups elsewhere UnknownRealm and ChatError, too.
 
     async def create(self, account: Account, name: str) -> Group:
         """Raises GroupExists, ReservedName."""
@@ -199,7 +198,7 @@ class Groups:
         for realm, answer in asked.items():
             try:
                 online[realm] = await answer
-            except (RealmDown, UnknownRealm):
+            except ChatError:
                 online[realm] = {}
         shown = []
         for member in members:

@@ -6,6 +6,7 @@ others' messages stands in its own groups, and it alone answers for it.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ from chatd.store import messages as message_store
 from chatd.store.database import Database
 from chatd.store.files import Owner
 from chatd.store.groups import Roster
-from chatd.store.messages import Crossing, NewMessage, Stored
+from chatd.store.messages import Crossing, NewMessage, Stored, Stream
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
@@ -88,16 +89,34 @@ class Inbound:
 
     # Parcels
 
-    async def receive(self, realm: str, batch: Sequence[Numbered]) -> list[Verdict]:
+    async def receive(
+        self, realm: str, batch: Sequence[Numbered], stream: Stream | None = None
+    ) -> list[Verdict]:
         """Take parcels of the realm with that key, in order: what became of each, once it is on disk.
 
-        What can't be kept just now (StorageFailed) raises: it may be sent again later.
+        What can't be kept just now (StorageFailed) raises: it may be sent again later. Then nothing is kept
+        that comes later on the same `stream`.
         """
+        stream = stream or Stream()
+        try:
+            return await self._receive(realm, batch, stream)
+        except Exception:
+            stream.broken = True
+            raise
+
+    async def _receive(
+        self, realm: str, batch: Sequence[Numbered], stream: Stream
+    ) -> list[Verdict]:
         turn = self._turns.setdefault(realm, DeferredLock())
         await turn.acquire()
         try:
             # What is read here goes to the database in this order; the disk need not be waited for.
-            verdicts = await self._submit(realm, batch)
+            if stream.broken:
+                raise StorageFailed
+            verdicts = await self._submit(realm, batch, stream)
+        except Exception:
+            stream.broken = True  # before it is the next one's turn
+            raise
         finally:
             turn.release()
         waits = [succeed(each) if isinstance(each, Verdict) else each for each in verdicts]
@@ -108,7 +127,7 @@ class Inbound:
         return [result for _, result in results]
 
     async def _submit(
-        self, realm: str, batch: Sequence[Numbered]
+        self, realm: str, batch: Sequence[Numbered], stream: Stream
     ) -> list[Verdict | Deferred[Verdict]]:
         await self._open_directs(realm, [each for _, each in batch if type(each) is Direct])
         verdicts: list[Verdict | Deferred[Verdict]] = []
@@ -118,42 +137,44 @@ class Inbound:
                 if type(parcel) is Direct and parcel.file is None:
                     run.append(self._direct(realm, number, parcel))
                 elif parcel is None:
-                    verdicts.extend(self._store(realm, run))
+                    verdicts.extend(self._store(realm, run, stream))
                     run = []
                     verdicts.append(parcels.UNREADABLE)
                 elif isinstance(parcel, Direct | Post | Relay):
                     arrived = await self._read(realm, number, parcel)
                     if arrived is None:
-                        verdicts.extend(self._store(realm, run))
+                        verdicts.extend(self._store(realm, run, stream))
                         verdicts.append(KEPT)
                     elif parcel.file is None:
                         run.append(arrived)
                         continue
                     else:
-                        verdicts.extend(self._store(realm, run))
-                        verdicts.append(await self._keep_file(realm, number, arrived, parcel))
+                        verdicts.extend(self._store(realm, run, stream))
+                        verdicts.append(
+                            await self._keep_file(realm, number, arrived, parcel, stream)
+                        )
                     run = []
                 else:
-                    verdicts.extend(self._store(realm, run))
+                    verdicts.extend(self._store(realm, run, stream))
                     run = []
                     await self._happened(realm, parcel)
                     verdicts.append(KEPT)
             except StorageFailed:
                 raise
             except (ChatError, FileIncomplete) as error:
-                verdicts.extend(self._store(realm, run))
+                verdicts.extend(self._store(realm, run, stream))
                 run = []
                 verdicts.append(verdict_of(error))
-        verdicts.extend(self._store(realm, run))
+        verdicts.extend(self._store(realm, run, stream))
         return verdicts
 
-    def _store(self, realm: str, run: Sequence[Arrived]) -> list[Deferred[Verdict]]:
+    def _store(self, realm: str, run: Sequence[Arrived], stream: Stream) -> list[Deferred[Verdict]]:
         """Hand messages over to the database, as one job; a verdict for each."""
         if not run:
             return []
         verdicts: list[Deferred[Verdict]] = [Deferred() for _ in run]
         stored = self._database.run(
-            self._messages.writer.receive, realm, [each.new for each in run]
+            self._messages.writer.receive, realm, [each.new for each in run], stream
         )
 
         def kept(places: list[Stored | None]) -> None:
@@ -308,7 +329,7 @@ class Inbound:
         except UnknownUser:
             return None
         sent = self._messages.proof(account, realm, parcel.at, parcel.text, parcel.file)
-        return account if sent == parcel.proof else None
+        return account if hmac.compare_digest(sent, parcel.proof) else None
 
     async def _happened(self, realm: str, parcel: Parcel) -> None:
         """What is no message: who is in which group."""
@@ -349,7 +370,12 @@ class Inbound:
         return Owner(sender_key=f"{sender}@{realm}", realm=realm)
 
     async def _keep_file(
-        self, realm: str, number: int, arrived: Arrived, parcel: Direct | Post | Relay
+        self,
+        realm: str,
+        number: int,
+        arrived: Arrived,
+        parcel: Direct | Post | Relay,
+        stream: Stream,
     ) -> Verdict:
         """Store a message with its file, which has come before."""
         note = parcel.file
@@ -360,11 +386,11 @@ class Inbound:
             own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)
             if own is None or own.sha256 != note.sha256:
                 return KEPT
-            return await self._store_file(realm, arrived, lambda _connection: own)
+            return await self._store_file(realm, arrived, stream, lambda _connection: own)
         owner = self._owner(realm, parcel)
         same = await self._database.read(file_store.same_file, owner, note.sha256, note.size)
         if same is not None:
-            return await self._store_file(realm, arrived, lambda _connection: same)
+            return await self._store_file(realm, arrived, stream, lambda _connection: same)
         file = await self._arrivals.finish(realm, number)
         name = self._arrivals.safe_name(note.name)
         now = self._accounts.now()
@@ -374,7 +400,7 @@ class Inbound:
             def add(connection: Connection) -> Attachment:
                 return file_store.add_attachment(connection, owner, code, name, file, now, quota)
 
-            return Deferred.fromCoroutine(self._store_file(realm, arrived, add))
+            return Deferred.fromCoroutine(self._store_file(realm, arrived, stream, add))
 
         try:
             return await with_new_code(self._random_bytes, keep)
@@ -383,12 +409,16 @@ class Inbound:
             raise
 
     async def _store_file(
-        self, realm: str, arrived: Arrived, add: Callable[[Connection], Attachment]
+        self,
+        realm: str,
+        arrived: Arrived,
+        stream: Stream,
+        add: Callable[[Connection], Attachment],
     ) -> Verdict:
         def job(connection: Connection) -> tuple[NewMessage, Stored | None, Attachment]:
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
-            return new, self._messages.writer.receive(connection, realm, [new])[0], file
+            return new, self._messages.writer.receive(connection, realm, [new], stream)[0], file
 
         new, place, file = await self._database.run(job)
         if place is None:

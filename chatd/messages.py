@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from chatd import parcels
 from chatd.accounts import Accounts
@@ -49,6 +49,53 @@ class Sent(msgspec.Struct, frozen=True):
     refused: Mapping[str, ChatError] = {}
 
 
+class Way:
+    """A direct message on its way to another realm: to the disk (which tells it as it tells a Deferred),
+    then to that realm, until `sent` fires.
+
+    One Deferred for all of it: this is done for each message, and they cost more than all else here.
+    """
+
+    __slots__ = ("_file", "_messages", "_new", "_origin", "_stored", "_target", "sent")
+
+    def __init__(
+        self,
+        messages: Messages,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+    ) -> None:
+        self._messages = messages
+        self._new = new
+        self._target = target
+        self._file = file
+        self._origin = origin
+        self.sent: Deferred[Sent] = Deferred()
+
+    def errback(self, failure: Any) -> None:
+        """It could not be stored."""
+        self.sent.errback(failure)
+
+    def callback(self, stored: Stored) -> None:
+        """It is on disk, with its parcel."""
+        self._stored = stored
+        self._messages.dispatch(self._target.realms[0], stored, self._file, self.judged)
+
+    def judged(self, verdict: Verdict | None) -> None:
+        """The other realm has said what it thinks of it; None: not yet."""
+        if verdict is not None and verdict.code:
+            refused = self._messages.take_back(self._stored, self._target.realms[0], verdict)
+            refused.addCallbacks(self.sent.errback, self.sent.errback)
+            return
+        receipt = self._messages.arrived(
+            self._stored, self._new, self._target, self._file, self._origin
+        )
+        if verdict is None:
+            receipt = msgspec.structs.replace(receipt, queued=True)
+        self.sent.callback(Sent((receipt,)))
+
+
 class Messages:
     def __init__(
         self,
@@ -77,6 +124,7 @@ class Messages:
         self.writer = MessageWriter(outbox.writer)
         self._store = self.writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(self.writer.forget)
+        database.on_refused(self.writer.refused)
         self._looking_up: Counter[int] = Counter()
         # Number of a parcel to a group elsewhere -> who waits for the message to come back from there.
         self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
@@ -171,16 +219,14 @@ class Messages:
         now = self._accounts.now()
         if target.home is not None:
             return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
-        new = NewMessage(target.conversation, sender.id, sender.name, now, text)
-        if target.realms:
-            crossing = self.crossing(sender, target, now, text, None)
-            new = msgspec.structs.replace(new, crossing=crossing)
+        crossing = self._crossing(sender, target, now, text, None) if target.realms else None
+        new = NewMessage(target.conversation, sender.id, sender.name, now, text, crossing=crossing)
+        if crossing is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._store, new)
-            if target.group is None:
-                return stored.addCallback(self.crossed, new, target, None, origin)
-        else:
-            stored = self._database.batch(self._store, new)
-        return stored.addCallback(self._post_arrived, new, target, origin)
+            return stored.addCallback(self._post_arrived, new, target, origin)
+        way = Way(self, new, target, None, origin)
+        self._database.submit(self._store, new, way)
+        return way.sent
 
     def _post_arrived(
         self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
@@ -189,16 +235,15 @@ class Messages:
 
     # To other realms
 
-    def crossing(
+    def _crossing(
         self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
     ) -> Crossing | None:
         """What brings a message to the realms of the target that are not this one."""
         if not target.realms:
             return None
         if target.group is None:
-            to = (target.to or "").partition("@")[0]
-            direct = parcels.encode(parcels.Direct(sender.name, to, at, text, file))
-            return Crossing(target.realms, lambda _seq: direct, sender.id)
+            direct = parcels.Direct(sender.name, target.there, at, text, file)
+            return Crossing(target.realms, parcels.encode(direct), sender.id)
         name, group = target.group, target.conversation
 
         def relay(seq: int) -> bytes:
@@ -206,36 +251,22 @@ class Messages:
 
         return Crossing(target.realms, relay)
 
-    def crossed(
-        self,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-    ) -> Deferred[Sent]:
-        """A direct message is on disk, with its parcel: let it go, and wait for what is said of it."""
-        number = None if file is None else file.id
-        verdict = self._realms.dispatch(target.realms[0], stored.first, stored.parcel, number)
-        return verdict.addCallback(self._judged, stored, new, target, file, origin)
-
-    def _judged(
-        self,
-        verdict: Verdict | None,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-    ) -> Any:
-        if verdict is None or not verdict.code:
-            receipt = self.arrived(stored, new, target, file, origin)
-            if verdict is None:
-                receipt = msgspec.structs.replace(receipt, queued=True)
-            return Sent((receipt,))
-        error = refusal(verdict, self._realms.name_of(target.realms[0]))
+    def take_back(self, stored: Stored, realm: str, verdict: Verdict) -> Deferred[ChatError]:
+        """Another realm has refused a direct message before its sender read OK: it was never there."""
+        error = refusal(verdict, self._realms.name_of(realm))
         gone: Deferred[Any] = self._database.run(store.take_back, stored.id)
-        return gone.addCallback(_raise, error)
+        return gone.addCallback(lambda _result: error)
+
+    def dispatch(
+        self,
+        realm: str,
+        stored: Stored,
+        file: Attachment | None,
+        then: Callable[[Verdict | None], Any],
+    ) -> None:
+        """A message is on disk, with its parcel: let that go, and tell `then` what becomes of it."""
+        number = None if file is None else file.id
+        self._realms.dispatch(realm, stored.first, stored.parcel, number, then)
 
     async def _post_elsewhere(
         self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
@@ -273,7 +304,9 @@ class Messages:
         echo: Deferred[Receipt | None] = Deferred()
         if target.conversation:
             self._echoes[number] = echo, origin
-        verdict = await self._realms.dispatch(target.home, number, parcel, file)
+        judged: Deferred[Verdict | None] = Deferred()
+        self._realms.dispatch(target.home, number, parcel, file, judged.callback)
+        verdict = await judged
         receipt = Receipt(target.conversation, 0, 0, target.group, queued=verdict is None)
         if verdict is None or verdict.code or not target.conversation:
             self._echoes.pop(number, None)
@@ -316,7 +349,7 @@ class Messages:
             sender.name,
             now,
             attachment_id=file.id,
-            crossing=self.crossing(sender, target, now, None, note),
+            crossing=self._crossing(sender, target, now, None, note),
         )
         return new, self.writer.store(connection, [new])[0]
 
@@ -327,13 +360,11 @@ class Messages:
         if isinstance(new, NewParcel):
             posted = self.posted(target, where, new.parcel, file.id, origin)
             return Deferred.fromCoroutine(posted).addCallback(lambda receipt: Sent((receipt,)))
-        done: Deferred[Any] = Deferred()
         if target.realms and target.group is None:
-            done.addCallback(self.crossed, new, target, file, origin)
-        else:
-            done.addCallback(lambda where: Sent((self.arrived(where, new, target, file, origin),)))
-        done.callback(where)
-        return done
+            way = Way(self, new, target, file, origin)
+            way.callback(where)
+            return way.sent
+        return succeed(Sent((self.arrived(where, new, target, file, origin),)))
 
     # Arriving
 
@@ -360,6 +391,9 @@ class Messages:
         elif len(audience) == 1 and not target.realms:
             origin = None  # who writes to oneself wants to see it arrive
         self._reading.arrived(audience)
+        receipt = Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
+        if len(audience) == 1 and not self._presence.hears(audience, origin):
+            return receipt
         message = Message(
             stored.id,
             new.conversation,
@@ -372,7 +406,7 @@ class Messages:
             file,
         )
         self._presence.tell(audience, message, origin)
-        return Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
+        return receipt
 
 
 def group_target(roster: Roster) -> Target:
@@ -380,10 +414,6 @@ def group_target(roster: Roster) -> Target:
     return Target(
         group.id, roster.members, group=group.name, realms=roster.realms, home=group.realm
     )
-
-
-def _raise(_result: object, error: ChatError) -> None:
-    raise error
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:

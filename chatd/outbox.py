@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -32,7 +32,7 @@ class Outbox:
         self.writer = OutboxWriter()
         database.on_rollback(self.writer.forget)
         self._store = self.writer.store  # one object for all, by which the database tells a batch
-        self._arrived: list[int] = []
+        self._arrived: defaultdict[str, list[int]] = defaultdict(list)
         self._tidying: Any = None
 
     def put(self, item: NewParcel) -> Deferred[int]:
@@ -50,8 +50,9 @@ class Outbox:
         """What waits for a realm, numbered above `after`, in order."""
         return self._database.read(store.waiting, realm, after, limit)
 
-    def get(self, number: int) -> Deferred[Waiting | None]:
-        return self._database.read(store.get, number)
+    def get(self, realm: str, number: int) -> Deferred[Waiting | None]:
+        """The parcel of that number that waits for a realm."""
+        return self._database.read(store.get, realm, number)
 
     def depths(self) -> Deferred[dict[str, Depth]]:
         """What waits, by realm."""
@@ -61,10 +62,12 @@ class Outbox:
         """A realm has had this number from here: give no number up to it again."""
         return self._database.run(self.writer.skip, seen)
 
-    def done(self, number: int) -> None:
-        """This has arrived. It is taken out soon; if that is lost, it is sent again and told apart."""
-        self._arrived.append(number)
-        if len(self._arrived) >= MAX_UNTIDY:
+    def done(self, realm: str, numbers: Iterable[int]) -> None:
+        """These have arrived. They are taken out soon; if that is lost, they are sent again and told
+        apart."""
+        arrived = self._arrived[realm]
+        arrived.extend(numbers)
+        if len(arrived) >= MAX_UNTIDY:
             self.tidy()
         elif self._tidying is None:
             self._tidying = self._clock.callLater(TIDY_AFTER, self.tidy)
@@ -74,13 +77,9 @@ class Outbox:
         timer, self._tidying = self._tidying, None
         if timer is not None and timer.active():
             timer.cancel()
-        arrived, self._arrived = self._arrived, []
-        if arrived:
-            gone = self._database.run(_done, arrived)
+        arrived, self._arrived = self._arrived, defaultdict(list)
+        for realm, numbers in arrived.items():
+            gone = self._database.run(store.done, realm, numbers)
             gone.addErrback(
                 lambda failure: log.failure("the outbox was not tidied; it is sent again", failure)
             )
-
-
-def _done(connection: Connection, numbers: Sequence[int]) -> None:
-    store.done(connection, numbers)

@@ -51,6 +51,14 @@ class Presence:
         """The ids of the accounts that are logged in on some connection."""
         return self._connected.keys()
 
+    def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
+        """Whether anybody listens for one of `accounts` besides `origin`."""
+        for account in accounts:
+            for listener in self._listening.get(account, ()):
+                if listener is not origin:
+                    return True
+        return False
+
     def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
         """At the next flush, give `event` to all that listen for one of `accounts`, save `origin`, the
         connection it came from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -44,17 +44,21 @@ class Membership(msgspec.Struct, frozen=True):
 class IRealms(Interface):
     """The way to other realms. Realms are named by their keys; what waits for one outlives the daemon.
 
-    What has to be asked at once (all that gives a Deferred of an answer, save `dispatch`) errs with
-    UnknownRealm, RealmDown, or with what the other realm refused it for.
+    What has to be asked at once (all that gives a Deferred) errs with UnknownRealm, RealmDown, or with what
+    the other realm refused it for.
     """
 
     def name_of(realm: str) -> str:
         """How the realm writes its name. Raises UnknownRealm."""
 
     def dispatch(
-        realm: str, number: int, parcel: bytes, file: int | None
-    ) -> Deferred[Verdict | None]:
-        """A parcel is in the outbox: fires with what became of it, or with None if that takes too long."""
+        realm: str,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        then: Callable[[Verdict | None], Any],
+    ) -> None:
+        """A parcel is in the outbox: `then` is told what became of it, or None if that takes too long."""
 
     def post(realm: str, number: int, parcel: bytes, file: int | None) -> None:
         """As `dispatch`, where nobody waits for what becomes of it."""
@@ -91,9 +95,14 @@ class NoRealms:
         raise UnknownRealm(realm=realm)
 
     def dispatch(
-        self, realm: str, _number: int, _parcel: bytes, _file: int | None
-    ) -> Deferred[Verdict | None]:
-        return succeed(None)
+        self,
+        _realm: str,
+        _number: int,
+        _parcel: bytes,
+        _file: int | None,
+        then: Callable[[Verdict | None], Any],
+    ) -> None:
+        then(None)
 
     def post(self, realm: str, _number: int, _parcel: bytes, _file: int | None) -> None:
         """Nothing is sent."""

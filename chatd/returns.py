@@ -55,7 +55,7 @@ class Returns:
 
     async def refuse(self, realm: str, number: int, error: ChatError) -> None:
         """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
-        waiting = await self._database.read(store.get, number)
+        waiting = await self._database.read(store.get, realm, number)
         if waiting is None:
             return
         parcel = parcels.decode(waiting.parcel)
@@ -76,14 +76,14 @@ class Returns:
     async def _tell(self, undelivered: Sequence[tuple[str, Waiting, Parcel, ChatError]]) -> None:
         now = self._accounts.now()
         notices = [
-            (each.id, each.sender_id, self._sentence(realm, parcel, error))
+            (realm, each.id, each.sender_id, self._sentence(realm, parcel, error))
             for realm, each, parcel, error in undelivered
         ]
 
         def job(connection: Connection) -> list[Notice]:
             told = []
-            for number, sender_id, sentence in notices:
-                if store.remove(connection, number) and sender_id is not None:
+            for realm, number, sender_id, sentence in notices:
+                if store.remove(connection, realm, number) and sender_id is not None:
                     told.append(self._note(connection, sender_id, sentence, now))
             return told
 

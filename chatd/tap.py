@@ -41,7 +41,10 @@ PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they ask
 DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
 TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
 
-_DEMO_HELP = f"All is on loopback, the state in {FOLDER}/realm1; of --config only accounts, limits and log hold."
+_DEMO_HELP = (
+    f"All is on loopback, the state in {FOLDER}/realm1; "
+    "of --config only accounts, limits and log hold."
+)
 _SECOND_HELP = (
     f"Its ports are {SHIFT} higher, its state is in {FOLDER}/realm2. "
     "For both at once, linked: python -m chatd.demo."

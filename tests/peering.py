@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd import realm as realm_module
@@ -21,7 +22,10 @@ from chatd.peers.door import Door
 from chatd.peers.identity import Identity
 from chatd.peers.link import PeerLink
 from chatd.peers.trust import Policy
-from tests.common import CHEAP, Realm, Wire, run, sleep
+from tests.common import CHEAP, Realm, Wire, sleep
+
+PATIENCE = 20.0
+PIECE = 256 << 10
 
 net: Any = reactor
 
@@ -31,7 +35,11 @@ class TLSRealm(Realm):
     is what it connects with."""
 
     def __init__(
-        self, config: Config, clock: Any = None, identity: Identity | None = None, network: Any = None
+        self,
+        config: Config,
+        clock: Any = None,
+        identity: Identity | None = None,
+        network: Any = None,
     ) -> None:
         super().__init__(config, clock, os.urandom)
         self.network = network or reactor
@@ -85,11 +93,28 @@ class Person:
         self.wire.feed(b"".join(json.dumps(each).encode() + b"\r\n" for each in requests))
         found: list[dict[str, Any]] = []
         data = b""
+        end = net.seconds() + PATIENCE
         while len(found) < len(requests):
+            if net.seconds() > end:
+                raise AssertionError(f"{len(found)} of {len(requests)} replies came")
             await sleep(0.01)
             *lines, data = (data + self.wire.taken()).split(b"\r\n")
             found += [line for line in map(json.loads, lines) if "event" not in line]
         return found
+
+    async def send_file(self, to: str, name: str, data: bytes) -> dict[str, Any]:
+        """The reply once all bytes are there."""
+        ready = await self.ask("sendfile", to=to, filename=name, size=len(data))
+        if ready["status"] != "READY":
+            return ready
+        for at in range(0, len(data), PIECE):
+            self.wire.feed(data[at : at + PIECE])
+            await sleep(0)
+        return await self.wire.line()
+
+    def leave(self) -> None:
+        if self.wire.transport.connected:
+            self.wire.lose(Failure(ConnectionDone()))
 
     async def texts(self) -> list[str]:
         """The texts of all that is unread."""
@@ -100,7 +125,7 @@ class Person:
             if not page["remaining"]:
                 return found
 
-    async def gets(self, count: int, patience: float = 20.0) -> list[str]:
+    async def gets(self, count: int, patience: float = PATIENCE) -> list[str]:
         """Wait until so many texts have come, and none in the next moment."""
         found: list[str] = []
         end = net.seconds() + patience
@@ -168,6 +193,7 @@ class PeeringTestCase(TestCase):
     async def person(self, realm: Realm, name: str) -> Person:
         """Registered, or logged in again."""
         person = Person(realm, name)
+        self.addCleanup(person.leave)
         reply = await person.ask("register", username=name, password=f"{name}-password")
         if reply["status"] != "OK":
             await person.must("auth", username=name, password=f"{name}-password")
@@ -181,7 +207,7 @@ class PeeringTestCase(TestCase):
         return ana, budi
 
 
-async def until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """What `condition` returns once that is true."""
     end = net.seconds() + patience
     while not (found := condition()):
@@ -189,6 +215,3 @@ async def until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
             raise AssertionError("waited in vain")
         await sleep(0.005)
     return found
-
-
-__all__ = ["Person", "PeeringTestCase", "TLSRealm", "until", "run", "Deferred"]

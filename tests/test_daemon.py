@@ -59,7 +59,7 @@ class StartTests(DaemonTestCase):
         """All defaults: both doors on loopback, state in ./var; one is told how to get in."""
         if Path("/etc/chatd.ini").exists():
             raise SkipTest("this machine has an /etc/chatd.ini, which would be read")
-        doors = {"plain": free_port(), "json": free_port()}
+        doors = {door: free_port() for door in ("plain", "json", "peers")}
         daemon = self.launch(doors["json"], doors=doors).listening()
         with daemon.register("messi") as messi:
             self.assertTrue(messi.must(command="whoami")["operator"])
@@ -88,7 +88,7 @@ class DemoTests(DaemonTestCase):
     """`--demo`: something to try it out with, at once."""
 
     def demo(self) -> Daemon:
-        doors = {"plain": free_port(), "json": free_port()}
+        doors = {door: free_port() for door in ("plain", "json", "peers")}
         return self.launch(doors["json"], "--demo", doors=doors).listening()
 
     @in_thread
@@ -98,8 +98,8 @@ class DemoTests(DaemonTestCase):
             daemon.login(name, "surabaya").close()
             self.assertIn(name, daemon.out)
         self.assertIn("surabaya", daemon.out)
-        self.assertIn(str(self.folder / "var" / "demo"), daemon.out)
-        self.assertTrue((self.folder / "var" / "demo" / "chatd.db").is_file())
+        self.assertIn(str(self.folder / "var" / "demo" / "realm1"), daemon.out)
+        self.assertTrue((self.folder / "var" / "demo" / "realm1" / "chatd.db").is_file())
 
     @in_thread
     def test_its_state_is_kept(self) -> None:

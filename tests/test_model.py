@@ -93,6 +93,9 @@ class InlineDatabase:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
 
+    def on_refused(self, then: Callable[[], None]) -> None:
+        self._writer.on_refused(then)
+
     def on_settled(self, then: Callable[[], None]) -> None:
         self._settled.append(then)
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.errors import ChatError, PeerFailed, RealmDown
 from chatd.outbox import Outbox
-from chatd.parcels import INCOMPLETE, Verdict
+from chatd.parcels import INCOMPLETE, KEPT, Verdict
 from chatd.peers import wire
 from chatd.peers.link import PeerLink
 from chatd.peers.transfer import Transfers
@@ -34,6 +34,8 @@ MAX_READY = 5000  # parcels in memory; beyond that they are read from the disk w
 PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
+
+Waiter = Callable[[Verdict | None], Any]
 
 log = Logger()
 
@@ -65,7 +67,7 @@ class Delivery:
         self._transfers = transfers
         self._name = name
         self._link: PeerLink | None = None
-        self._waiters: dict[int, Deferred[Verdict | None]] = {}
+        self._waiters: dict[int, Waiter] = {}
         self._deadlines: deque[tuple[float, int]] = deque()
         self._timer: Any = None
         # Parcels that failed, and how often; and how many are to be sent one by one, to find out which.
@@ -87,17 +89,16 @@ class Delivery:
 
     # What is to be delivered
 
-    def dispatch(self, number: int, parcel: bytes, file: int | None) -> Deferred[Verdict | None]:
-        """Deliver a parcel; fires with what became of it, or with None if that is not known soon."""
+    def dispatch(self, number: int, parcel: bytes, file: int | None, then: Waiter) -> None:
+        """Deliver a parcel; `then` is told what became of it, or None if that is not known soon."""
         if self._link is None:
-            return succeed(None)
-        verdict: Deferred[Verdict | None] = Deferred()
-        self._waiters[number] = verdict
+            then(None)
+            return
+        self._waiters[number] = then
         self._deadlines.append((self._clock.seconds() + PATIENCE, number))
         if self._timer is None:
             self._timer = self._clock.callLater(PATIENCE, self._run_out)
         self.post(number, parcel, file)
-        return verdict
 
     def _run_out(self) -> None:
         """Those who have waited long enough are told that it is queued."""
@@ -109,7 +110,7 @@ class Delivery:
                 if deadline > now:
                     self._timer = self._clock.callLater(deadline - now, self._run_out)
                     return
-                self._waiters.pop(number).callback(None)
+                self._waiters.pop(number)(None)
             self._deadlines.popleft()
 
     def post(self, number: int, parcel: bytes, file: int | None) -> None:
@@ -154,9 +155,12 @@ class Delivery:
         self._link = None
         self._start()
         self._deadlines.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
-            waiter.callback(None)
+            waiter(None)
 
     # Sending
 
@@ -232,6 +236,7 @@ class Delivery:
             return
         error = failure.value
         if isinstance(error, RealmDown):
+            link.abort()  # it did not answer: all begins anew
             return
         if isinstance(error, Refused) and error.code in ("storage-failed", wire.INTERNAL):
             self._give_up_link(link, error)
@@ -261,12 +266,26 @@ class Delivery:
                 self._batch_failed(link, batch, refused)
             return
         if link is not self._link:
-            verdicts = []  # they will be sent again
+            return  # they will be sent again
+        self._flying -= 1
+        if verdicts is None:
+            self._kept(batch)
         else:
-            self._flying -= 1
-        for item, verdict in zip(batch, verdicts, strict=False):
-            self._judged(link, item, verdict)
+            for item, verdict in zip(batch, verdicts, strict=True):
+                self._judged(link, item, verdict)
         self._pump()
+
+    def _kept(self, batch: Sequence[Item]) -> None:
+        """The other realm has all of it."""
+        waiters = self._waiters
+        self._outbox.done(self._realm, [item.number for item in batch])
+        for item in batch:
+            waiter = waiters.pop(item.number, None)
+            if waiter is not None:
+                waiter(KEPT)
+        if self._failures:
+            for item in batch:
+                self._failures.pop(item.number, None)
 
     def _judged(self, link: PeerLink, item: Item, verdict: Verdict) -> None:
         if self._failures:
@@ -278,9 +297,9 @@ class Delivery:
             self._file_missing(link, item)
             return
         if not verdict.code or waiter is not None:
-            self._outbox.done(item.number)
+            self._outbox.done(self._realm, (item.number,))
             if waiter is not None:
-                waiter.callback(verdict)
+                waiter(verdict)
             return
         self._refused(item.number, refusal(verdict, self._name()))
 
@@ -288,8 +307,8 @@ class Delivery:
         """It won't be delivered: tell the sender."""
         waiter = self._waiters.pop(number, None)
         if waiter is not None:
-            self._outbox.done(number)
-            waiter.callback(verdict_of(error))
+            self._outbox.done(self._realm, (number,))
+            waiter(verdict_of(error))
             return
         told = Deferred.fromCoroutine(self._returns.refuse(self._realm, number, error))
         told.addErrback(lambda failure: log.failure("a sender was not told", failure))
@@ -299,7 +318,7 @@ class Delivery:
         if self._fails_too_often(item.number):
             self._refused(item.number, PeerFailed(realm=self._name()))
             return
-        reading = self._outbox.get(item.number)
+        reading = self._outbox.get(self._realm, item.number)
         reading.addCallback(self._again, link)
         reading.addErrback(lambda failure: log.failure("a parcel was not found", failure))
 

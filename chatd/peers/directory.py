@@ -16,6 +16,7 @@ from chatd.cache import Cache
 from chatd.config import Config
 from chatd.errors import (
     BadName,
+    CertificateChanged,
     ChatError,
     RealmDown,
     RealmExists,
@@ -105,6 +106,7 @@ class Directory:
         self._own_key = key_of(config.realm)
         self._peers: dict[str, Peer] = {}
         self._links: set[PeerLink] = set()
+        self._dials: set[Deferred[PeerLink]] = set()
         self._adding: set[str] = set()
         self._online: Cache[tuple[str, str], tuple[float, bool | None]] = Cache(CACHED_PRESENCE)
         self._expiring = LoopingCall(self._expire)
@@ -138,6 +140,8 @@ class Directory:
         for peer in self._peers.values():
             if peer.timer is not None and peer.timer.active():
                 peer.timer.cancel()
+        for dialling in list(self._dials):
+            dialling.cancel()
         gone = []
         for link in list(self._links):
             link.close()
@@ -200,10 +204,21 @@ class Directory:
 
     # Host: what links need
 
+    def met(self, link: PeerLink) -> None:
+        """There is a connection; who is at the other end is not known yet."""
+        self._links.add(link)
+        if self._stopping:
+            link.abort()
+
     def judge(self, link: PeerLink) -> Judged:
         """Raises what `trust.judge` does."""
-        self._links.add(link)
-        judged = self._door.judge(link, self._known)
+        try:
+            judged = self._door.judge(link, self._known)
+        except CertificateChanged as error:
+            peer = self._peers.get(key_of(str(error.details["realm"])))
+            if peer is not None and peer.link is None:
+                peer.error = str(error)  # whoever of the two has connected
+            raise
         strangers = sum(peer.known.host is None for peer in self._peers.values())
         if judged.realm not in self._peers and not link.dialled and strangers >= MAX_STRANGERS:
             raise RealmNotAllowed(
@@ -308,13 +323,22 @@ class Directory:
         known = peer.known
         assert known.host is not None and known.port is not None  # noqa: S101, PT018
         peer.dialling = True
-        dialling = self._door.dial(self, known.name, known.host, known.port)
+        dialling = self._connect(known.name, known.host, known.port)
         dialling.addBoth(self._dialled, peer)
         dialling.addErrback(lambda failure: log.failure("dialling", failure))
 
+    def _connect(self, name: str, host: str, port: int) -> Deferred[PeerLink]:
+        def over(result: Any) -> Any:
+            self._dials.discard(dialling)
+            return result
+
+        dialling = self._door.dial(self, name, host, port)
+        self._dials.add(dialling)
+        return dialling.addBoth(over)
+
     def _dialled(self, result: object, peer: Peer) -> None:
         peer.dialling = False
-        if isinstance(result, Failure) and peer.link is None:
+        if isinstance(result, Failure) and peer.link is None and not self._stopping:
             error = why(result, peer.known.name, peer.address or "")
             if str(error) != peer.error:
                 log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
@@ -332,12 +356,18 @@ class Directory:
         return peer.known.name
 
     def dispatch(
-        self, realm: str, number: int, parcel: bytes, file: int | None
-    ) -> Deferred[Verdict | None]:
+        self,
+        realm: str,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        then: Callable[[Verdict | None], Any],
+    ) -> None:
         peer = self._peers.get(realm)
         if peer is None:
-            return succeed(None)
-        return peer.delivery.dispatch(number, parcel, file)
+            then(None)
+        else:
+            peer.delivery.dispatch(number, parcel, file, then)
 
     def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
         peer = self._peers.get(realm)
@@ -394,7 +424,7 @@ class Directory:
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         refused: ChatError | None = None
         try:
-            await self._door.dial(self, realm, host, port)
+            await self._connect(realm, host, port)
         except Exception:
             refused = why(Failure(), realm, address)
             # Who does not let this realm in may do so once its operator has added it, too.

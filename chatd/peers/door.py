@@ -44,7 +44,7 @@ class Door:
 
     def factory(self, host: Host) -> TLSMemoryBIOFactory:
         """For the port on which other realms are awaited."""
-        wrapped = TLSMemoryBIOFactory(self._server, False, Knocks(host))
+        wrapped = Entrance(self._server, False, Knocks(host))
         wrapped.noisy = False
         return wrapped
 
@@ -72,6 +72,13 @@ class _Only(Factory):
         return self._link
 
 
+class Entrance(TLSMemoryBIOFactory):
+    """Hangs up before TLS begins if too many are at the door."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        return None if self.wrappedFactory.is_full() else super().buildProtocol(addr)
+
+
 class Knocks(ServerFactory):
     """Makes the links that others dial."""
 
@@ -81,11 +88,12 @@ class Knocks(ServerFactory):
         self._host = host
         self._knocking: set[PeerLink] = set()
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerLink | None:
-        """None hangs up: too many are at the door."""
+    def is_full(self) -> bool:
+        """Whether nobody more may knock just now."""
         self._knocking = {link for link in self._knocking if link.is_waiting}
-        if len(self._knocking) >= MAX_KNOCKING:
-            return None
+        return len(self._knocking) >= MAX_KNOCKING
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerLink:
         source = getattr(addr, "host", "local")
         port = getattr(addr, "port", 0)
         link = PeerLink(

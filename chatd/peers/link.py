@@ -25,6 +25,7 @@ from chatd.peers import wire
 from chatd.peers.trust import Judged
 from chatd.peers.wire import Refused
 from chatd.realms import Membership, refusal, verdict_of
+from chatd.store.messages import Stream
 from chatd.throttle import TokenBucket
 
 T = TypeVar("T")
@@ -53,6 +54,9 @@ class Host(Protocol):
 
     clock: Any
     inbound: Inbound
+
+    def met(self, link: PeerLink) -> None:
+        """There is a connection; who is at the other end is not known yet."""
 
     def judge(self, link: PeerLink) -> Judged:
         """Who is at the other end. Raises ChatError."""
@@ -98,11 +102,12 @@ class PeerLink(amp.AMP):
         self._settled = False
         self._greeted = False
         self._refused: ChatError | None = None
-        self._broken = False  # a batch could not be kept: nothing may overtake it
+        self._stream = Stream()
         self._busy = 0
         self._pausing: set[str] = set()
         self._heard = self.since
         self._timer: Any = None
+        self._slowed: Any = None
         self._bucket = host.new_bucket()
 
     @property
@@ -124,8 +129,10 @@ class PeerLink(amp.AMP):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._timer = self.host.clock.callLater(HANDSHAKE_TIME, self._too_slow)
+        self.host.met(self)
 
     def _too_slow(self) -> None:
+        self._refused = self._refused or RealmDown(realm=self.expected or self.realm)
         self.abort()
 
     def abort(self) -> None:
@@ -160,7 +167,7 @@ class PeerLink(amp.AMP):
         )
         self._refused = error
         # The other end is told only what it can do something about, not what is remembered here.
-        reason = str(error) if isinstance(error, RealmNotAllowed) else ""
+        reason = str(error.details["reason"]) if isinstance(error, RealmNotAllowed) else ""
         self.callRemote(wire.Goodbye, code=error.code, reason=reason)
         self.close()
 
@@ -197,8 +204,9 @@ class PeerLink(amp.AMP):
         amp.BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
         self._settled = self.is_up = False
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for timer in (self._timer, self._slowed):
+            if timer is not None and timer.active():
+                timer.cancel()
         self.host.down(self, self._refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
@@ -237,14 +245,18 @@ class PeerLink(amp.AMP):
         ):
             raise RealmDown(realm=self.realm)
         if failure.check(Refused):
-            raise wire.parse_refused(str(failure.value))
-        if failure.check(amp.RemoteAmpError):
-            raise Refused(wire.INTERNAL)
-        failure.raiseException()
+            raise wire.parse_refused(
+                failure.value.code
+            )  # as AMP makes it: of the description alone
+        # It does not know the command, or answers with what makes no sense.
+        log.warn("{realm} failed: {error}", realm=self.realm, error=failure.getErrorMessage())
+        raise Refused(wire.INTERNAL)
 
-    async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict]:
-        """Raises Refused if nothing of it could be kept, RealmDown."""
+    async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
+        """A verdict for each; None if all were kept. Raises Refused if nothing could be, RealmDown."""
         answer = await self.call(wire.Deliver, parcels=wire.encode_batch(items))
+        if not answer["verdicts"]:
+            return None
         verdicts = wire.decode_verdicts(answer["verdicts"], len(items))
         if verdicts is None:
             raise Refused(wire.INTERNAL)
@@ -308,10 +320,13 @@ class PeerLink(amp.AMP):
         """Do what was asked, and never let an exception out that would end the link."""
         if not self.is_up:
             return _failed(Refused("not-greeted"))
-        pause = max(self._bucket.take(self.host.clock.seconds(), cost), 0.0)
-        if pause:
+        pause = self._bucket.take(self.host.clock.seconds(), cost)
+        if pause > 0:
             self._pause("rate")
-            self.host.clock.callLater(pause, self._resume, "rate")
+            if self._slowed is not None and self._slowed.active():
+                self._slowed.reset(pause)
+            else:
+                self._slowed = self.host.clock.callLater(pause, self._resume, "rate")
         self._busy += 1
         if self._busy >= MAX_BUSY:
             self._pause("busy")
@@ -358,7 +373,7 @@ class PeerLink(amp.AMP):
             own = await self.host.introduce(self.realm)
             await self._begin(other)
         except Refused:
-            self.host.clock.callLater(1.0, self.close)  # once the answer has been sent
+            self.host.clock.callLater(0, self.close)  # once the answer has been sent
             raise
         except ChatError as error:
             raise Refused(error.code) from None
@@ -386,13 +401,7 @@ class PeerLink(amp.AMP):
     @wire.Deliver.responder
     def delivered(self, parcels: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            if self._broken:
-                raise Refused("storage-failed")
-            try:
-                verdicts = await self.host.inbound.receive(self.realm, batch)
-            except Exception:
-                self._broken = True
-                raise
+            verdicts = await self.host.inbound.receive(self.realm, batch, self._stream)
             return {"verdicts": wire.encode_verdicts(verdicts)}
 
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,18 +88,26 @@ def why(failure: Failure, realm: str, address: str) -> ChatError:
     error = failure.value
     if isinstance(error, ChatError) and not isinstance(error, RealmDown):
         return error
-    reason = "the connection was lost before it was up; is there a realm?"
+    return RealmUnreachable(realm=realm, address=address, reason=_reason(error))
+
+
+def _reason(error: BaseException | None) -> str:
     for kinds, sentence in _REASONS:
         if isinstance(error, kinds):
-            reason = sentence
-            break
-    return RealmUnreachable(realm=realm, address=address, reason=reason)
+            return sentence
+    number = error.osError if isinstance(error, net.ConnectError) else None
+    if number in (errno.EHOSTUNREACH, errno.ENETDOWN):
+        return NO_ROUTE
+    if number is not None:
+        return f"the operating system says: {os.strerror(number)}"
+    return "the connection was lost before it was up; is there a realm?"
 
 
+NO_ROUTE = "there is no route to it; check the network"
 _REASONS: tuple[tuple[Any, str], ...] = (
     (net.DNSLookupError, "there is no such host; check its name"),
     (net.ConnectionRefusedError, "nothing listens there; check the port, and that it is running"),
-    (net.NoRouteError, "there is no route to it; check the network"),
+    (net.NoRouteError, NO_ROUTE),
     ((net.TimeoutError, net.TCPTimedOutError), "it timed out; check the address and firewalls"),
     (SSL.Error, "what listens there is no realm's door for peers; check the port"),
     (RealmDown, "it did not answer in time; try again"),

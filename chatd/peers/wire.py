@@ -33,7 +33,7 @@ JSON. What nobody foresaw is `internal`, with the reference under which it stand
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from twisted.protocols import amp
@@ -43,6 +43,7 @@ from chatd.parcels import MAX_PARCEL, Parcel, Verdict
 VERSION = 1
 CAPABILITIES = ("files", "groups")
 MAX_BATCH = 1000  # parcels
+MAX_NUMBER = 2**53  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file
 MAX_NAMES = 100  # in one question: what fits into a value, however long they are
@@ -148,8 +149,14 @@ class Presence(PeerCommand):
     response: ClassVar[list[Any]] = [(b"online", amp.String())]
 
 
-_batch = msgspec.msgpack.Decoder(list[tuple[int, Parcel]])
-_loose = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]])
+# More parcels, and the verdicts on them might not fit into the answer.
+Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+_batch = msgspec.msgpack.Decoder(
+    Annotated[list[tuple[Number, Parcel]], msgspec.Meta(max_length=MAX_BATCH)]
+)
+_loose = msgspec.msgpack.Decoder(
+    Annotated[list[tuple[Number, msgspec.Raw]], msgspec.Meta(max_length=MAX_BATCH)]
+)
 _verdicts = msgspec.msgpack.Decoder(list[Verdict])
 _parcel = msgspec.msgpack.Decoder(Parcel)
 encode = msgspec.msgpack.Encoder().encode

@@ -140,10 +140,15 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.connect()
         self._rolled_back: list[Callable[[], None]] = []
+        self._refused: list[Callable[[], None]] = []
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` whenever something that a job did was undone: for what jobs keep in memory."""
         self._rolled_back.append(forget)
+
+    def on_refused(self, then: Callable[[], None]) -> None:
+        """Call `then` whenever a whole transaction was not committed."""
+        self._refused.append(then)
 
     def close(self) -> None:
         self._connection.close()
@@ -176,6 +181,8 @@ class Writer:
     def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
         """None of `jobs` was done."""
         self._forget()
+        for then in self._refused:
+            then()
         error = failed.__cause__ if isinstance(failed, JobFailed) else failed
         assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
         if isinstance(error, OperationalError):
@@ -271,6 +278,9 @@ class Database:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
 
+    def on_refused(self, then: Callable[[], None]) -> None:
+        self._writer.on_refused(then)
+
     def on_settled(self, then: Callable[[], None]) -> None:
         """Call `then` each time that a transaction's jobs have all been told what became of them."""
         self._settled.append(then)
@@ -286,6 +296,10 @@ class Database:
     def batch(self, job: Batch[Item, Result], item: Item) -> Deferred[Result]:
         """Have `job(connection, items)` run for `item` and its neighbours; fires once committed."""
         return self._submit(Job(Deferred(), job, (item,), True))
+
+    def submit(self, job: Batch[Item, Result], item: Item, done: Any) -> None:
+        """As `batch`, telling `done` by its `callback` or `errback`, as if it were a Deferred."""
+        self._submit(Job(done, job, (item,), True))
 
     def read(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -21,6 +21,7 @@ from sqlalchemy import (
     values,
 )
 
+from chatd.errors import StorageFailed
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
 from chatd.store.database import RowWriter
@@ -31,11 +32,11 @@ MAX_CACHED_SEQS = 100_000
 
 
 class Crossing(msgspec.Struct, frozen=True):
-    """To which realms (by their keys) a message goes besides, and the parcel that brings it there, made of
-    the message's seq. `sender_id` is the account to be told if it can't be delivered."""
+    """To which realms (by their keys) a message goes besides, and the parcel that brings it there, which may
+    have to be made of the message's seq. `sender_id` is the account to be told if it can't be delivered."""
 
     realms: tuple[str, ...]
-    parcel: Callable[[int], bytes]
+    parcel: bytes | Callable[[int], bytes]
     sender_id: int | None = None
 
 
@@ -67,6 +68,24 @@ class Stored(NamedTuple):
     parcel: bytes = b""
 
 
+class Stream:
+    """What comes from another realm over one link, in order: once something of it could not be stored,
+    nothing that follows is. `broken` says that it is so for certain; the rest lives in the writer's thread."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.culprit: tuple[str, int] | None = None  # of which a job failed: it may run twice
+        self._refused: int | None = None
+
+    def check(self, refused: int, items: Sequence[NewMessage]) -> None:
+        """`refused` counts the transactions that were not committed. Raises StorageFailed."""
+        if self._refused is None:
+            self._refused = refused
+        failed = self.culprit is not None and self.culprit != items[0].origin
+        if self.broken or failed or refused != self._refused:
+            raise StorageFailed
+
+
 class MessageWriter:
     """Numbers messages and stores them, with the parcels that bring them to other realms. Lives in the
     writer's thread, and keeps there the last number of each conversation it wrote to, so that a batch is
@@ -77,6 +96,7 @@ class MessageWriter:
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
         self._rows = RowWriter(messages)
+        self._refused = 0
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
 
@@ -86,10 +106,35 @@ class MessageWriter:
         self._last_id = None
         self._newest.clear()
 
+    def refused(self) -> None:
+        """A whole transaction was not committed."""
+        self._refused += 1
+
     def receive(
+        self,
+        connection: Connection,
+        realm: str,
+        items: Sequence[NewMessage],
+        stream: Stream | None = None,
+    ) -> list[Stored | None]:
+        """Store those of `items`, all from `realm`, that have not come before; None for the others.
+
+        Raises StorageFailed if what came before them on `stream` was not stored.
+        """
+        if stream is None:
+            return self._receive(connection, realm, items)
+        stream.check(self._refused, items)
+        try:
+            stored = self._receive(connection, realm, items)
+        except Exception:
+            stream.culprit = items[0].origin
+            raise
+        stream.culprit = None
+        return stored
+
+    def _receive(
         self, connection: Connection, realm: str, items: Sequence[NewMessage]
     ) -> list[Stored | None]:
-        """Store those of `items`, all from `realm`, that have not come before; None for the others."""
         numbers = [item.origin[1] for item in items if item.origin is not None]
         newest = self.newest_from(connection, realm)
         known: set[int] = set()
@@ -137,7 +182,6 @@ class MessageWriter:
         rows = []
         stored: list[Stored] = []
         parcels: list[NewParcel] = []
-        crossing: list[tuple[int, int]] = []  # where in `stored`, and in `parcels`
         for item in items:
             ident += 1
             conversation = item.conversation
@@ -146,10 +190,12 @@ class MessageWriter:
                 seq = last_seq(connection, conversation)
             # A home that was put back to an older state may give a number again: then ours goes on.
             seqs[conversation] = seq = max(seq + 1, item.seq or 0)
-            if item.crossing is not None:
-                crossing.append((len(stored), len(parcels)))
+            if item.crossing is None:
+                stored.append(Stored(ident, seq))
+            else:
+                first = self._outbox.next(connection) + len(parcels)
                 parcels.extend(_parcels(item, seq))
-            stored.append(Stored(ident, seq))
+                stored.append(Stored(ident, seq, first, parcels[-1].parcel))
             origin_realm, origin_id = item.origin or (None, None)
             rows.append(
                 (
@@ -168,11 +214,7 @@ class MessageWriter:
         self._rows.insert(connection, rows)
         self._last_id = ident
         if parcels:
-            numbers = self._outbox.store(connection, parcels)
-            for place, first in crossing:
-                stored[place] = stored[place]._replace(
-                    first=numbers[first], parcel=parcels[first].parcel
-                )
+            self._outbox.store(connection, parcels)
         return stored
 
 
@@ -180,7 +222,9 @@ def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
     """What brings `item` to the realms that it goes to."""
     crossing = item.crossing
     assert crossing is not None  # noqa: S101 - asked for by the caller
-    parcel = crossing.parcel(seq)
+    parcel = crossing.parcel
+    if not isinstance(parcel, bytes):
+        parcel = parcel(seq)
     return [
         NewParcel(realm, parcel, item.at, crossing.sender_id, item.attachment_id)
         for realm in crossing.realms

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from chatd.store.database import RowWriter
+from chatd.store.database import ROWS, RowWriter
 from chatd.store.schema import outbox, settings
 
 _COUNTER = "last parcel"
+RESERVED = 10_000  # numbers at a time
+MAX_SKIPPED = 1 << 32
 
 
 class NewParcel(msgspec.Struct, frozen=True):
@@ -45,11 +47,13 @@ class OutboxWriter:
     """Numbers parcels and stores them. Lives in the writer's thread.
 
     A number is never given again, not even when nothing waits any more: the other realm tells by it what
-    it has had.
+    it has had. So that this need not be written down each time, numbers are reserved in advance; those
+    that a start finds reserved are left out.
     """
 
     def __init__(self) -> None:
         self._last: int | None = None
+        self._reserved = 0
         self._rows = RowWriter(outbox)
 
     def forget(self) -> None:
@@ -63,19 +67,31 @@ class OutboxWriter:
             newest = connection.scalar(select(func.max(outbox.c.id)))
             if kept is None:
                 connection.execute(insert(settings).values(name=_COUNTER, value="0"))
-            self._last = max(int(kept or 0), newest or 0)
+            self._last = self._reserved = max(int(kept or 0), newest or 0)
         return self._last
+
+    def next(self, connection: Connection) -> int:
+        """The number that the next parcel gets."""
+        return (self.last(connection) if self._last is None else self._last) + 1
 
     def _advance(self, connection: Connection, last: int) -> None:
         self._last = last
-        connection.execute(
-            update(settings).where(settings.c.name == _COUNTER).values(value=str(last))
-        )
+        if last > self._reserved:
+            self._reserved = last + RESERVED
+            connection.execute(
+                update(settings)
+                .where(settings.c.name == _COUNTER)
+                .values(value=str(self._reserved))
+            )
 
     def skip(self, connection: Connection, seen: int) -> None:
         """Number what comes after `seen`, which another realm has had from here: if it is more than is
-        known here, an older state was put back, and its numbers must not be given again."""
-        if seen > self.last(connection):
+        known here, an older state was put back, and its numbers must not be given again.
+
+        More than a realm could have sent since then is not believed: numbers would come to an end.
+        """
+        last = self.last(connection)
+        if last < seen <= last + MAX_SKIPPED:
             self._advance(connection, seen)
 
     def store(self, connection: Connection, items: Sequence[NewParcel]) -> list[int]:
@@ -88,8 +104,8 @@ class OutboxWriter:
             numbers.append(number)
             rows.append(
                 (
-                    number,
                     item.realm,
+                    number,
                     item.sender_id,
                     item.attachment_id,
                     item.created_at,
@@ -121,8 +137,10 @@ def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[
     return [Waiting(*row) for row in rows]
 
 
-def get(connection: Connection, number: int) -> Waiting | None:
-    row = connection.execute(select(*_WAITING).where(outbox.c.id == number)).first()
+def get(connection: Connection, realm: str, number: int) -> Waiting | None:
+    row = connection.execute(
+        select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)
+    ).first()
     return None if row is None else Waiting(*row)
 
 
@@ -137,14 +155,20 @@ def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, 
     return [(row[0], Waiting(*row[1:])) for row in rows]
 
 
-def done(connection: Connection, numbers: Iterable[int]) -> None:
+def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:
     """These need not wait any more."""
-    connection.execute(delete(outbox).where(outbox.c.id.in_(list(numbers))))
+    # Always as many in one statement, the last one again and again if need be: so it is prepared once.
+    padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    connection.exec_driver_sql(
+        f"DELETE FROM outbox WHERE realm = {mark} AND id IN ({', '.join([mark] * ROWS)})",  # noqa: S608
+        [(realm, *padded[start : start + ROWS]) for start in range(0, len(padded), ROWS)],
+    )
 
 
-def remove(connection: Connection, number: int) -> bool:
+def remove(connection: Connection, realm: str, number: int) -> bool:
     """Take a parcel out; whether it was still there."""
-    gone = connection.execute(delete(outbox).where(outbox.c.id == number))
+    gone = connection.execute(delete(outbox).where(outbox.c.realm == realm, outbox.c.id == number))
     return bool(gone.rowcount)
 
 

@@ -180,13 +180,13 @@ peers = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", Id, primary_key=True, comment="1, 2, 3 ... and never again"),
-    Column("realm", Text, nullable=False, comment="key of the realm that it has to reach"),
+    Column("realm", Text, primary_key=True, comment="key of the realm that it has to reach"),
+    Column("id", BigInteger, primary_key=True, comment="1, 2, 3 ... and never again"),
     Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
     Column("attachment_id", BigInteger, comment="the file that has to go first"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("parcel", LargeBinary, nullable=False, comment="what crosses (chatd.parcels), encoded"),
-    Index("outbox_by_realm", "realm", "id"),
+    sqlite_with_rowid=False,
 )
 
 settings = Table(

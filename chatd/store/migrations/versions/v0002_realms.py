@@ -212,10 +212,10 @@ def _add_tables() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("id", _ID, nullable=False, comment="1, 2, 3 ... and never again"),
         sa.Column(
             "realm", sa.Text, nullable=False, comment="key of the realm that it has to reach"
         ),
+        sa.Column("id", sa.BigInteger, nullable=False, comment="1, 2, 3 ... and never again"),
         sa.Column(
             "sender_id",
             sa.BigInteger,
@@ -229,7 +229,8 @@ def _add_tables() -> None:
             nullable=False,
             comment="what crosses (chatd.parcels), encoded",
         ),
-        sa.PrimaryKeyConstraint("id", name="outbox_key"),
+        sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "settings",
@@ -251,4 +252,3 @@ def _add_indexes() -> None:
         sqlite_where=sa.text("origin_id IS NOT NULL"),
         postgresql_where=sa.text("origin_id IS NOT NULL"),
     )
-    op.create_index("outbox_by_realm", "outbox", ["realm", "id"])
