@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +35,16 @@ RUN_LIMIT = 600.0
 
 CONFIG = """\
 [realm]
-name = bench.localhost
+name = {realm}
 state = state
 
 [listen]
 plain = tcp:{plain}:interface=127.0.0.1
 json = tcp:{json}:interface=127.0.0.1
+peers = tcp:{peers}:interface=127.0.0.1
+
+[peers]
+messages_per_second = 0
 
 [accounts]
 registration = open
@@ -71,11 +75,12 @@ class Case:
     @property
     def kinds(self) -> tuple[str, str]:
         """The two that are compared."""
-        return ("empty", "big") if self.scenario == "big" else ("bare", "chatd")
+        special = {"big": ("empty", "big"), "federation": ("alone", "linked")}
+        return special.get(self.scenario, ("bare", "chatd"))
 
     def servers(self, only: str | None) -> list[str]:
         """Those that run, if but one of bare and chatd is to."""
-        if self.scenario == "big":
+        if self.scenario in ("big", "federation"):
             return [] if only == "bare" else list(self.kinds)
         found = ["chatd"] if self.scenario == "offline" else list(self.kinds)
         return [kind for kind in found if only in (None, kind)]
@@ -93,6 +98,10 @@ def cases(seconds: float, quick: bool) -> list[Case]:
     for window in (1, 16):
         arguments = {"n": 100, "window": window, "seconds": seconds}
         found.append(Case("relay", f"relay, window {window}", "delivered_per_s", arguments))
+    for window in (1, 16):
+        arguments = {"n": 100, "window": window, "seconds": seconds}
+        title = f"relay to another realm, window {window}"
+        found.append(Case("federation", title, "delivered_per_s", arguments))
     for each in (one_reply, more):
         arguments = {"n": 100, "window": 4, "each": each}
         title = f"offline, {each} each"
@@ -147,6 +156,23 @@ def await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     raise BenchError(f"the server doesn't listen; the end of {log}:\n{log.read_text()[-2000:]}")
 
 
+def link(port: int, realm: str, peers_port: int) -> None:
+    """Have the first account of a realm, its operator, add another realm."""
+    requests: list[dict[str, object]] = [
+        {"command": "register", "username": "operator", "password": "correct-horse"},
+        {"command": "addrealm", "realm": realm, "host": "127.0.0.1", "port": peers_port},
+    ]
+    # The benchmark's own requests are few and in plain sight: no need of a dialect for them.
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        stream = client.makefile("rwb")
+        for request in requests:
+            stream.write(json.dumps(request).encode() + b"\n")
+            stream.flush()
+            reply = json.loads(stream.readline())
+            if reply["status"] != "OK":
+                raise BenchError(f"the realms are not linked: {reply['message']}")
+
+
 @dataclass
 class Bench:
     """What all runs have in common."""
@@ -159,13 +185,18 @@ class Bench:
     #: How many accounts and messages the big state has.
     size: tuple[int, int] = (bigdb.ACCOUNTS, bigdb.MESSAGES)
     starts: int = 0
+    #: The port for other realms of the server that was started last.
+    peers_port: int = 0
 
     @contextmanager
-    def server(self, kind: str, case: Case) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+    def server(
+        self, kind: str, case: Case, realm: str = "bench.localhost", cpu: int | None = None
+    ) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
         """A freshly started server: the process, its port, how many ms it took to listen."""
         self.starts += 1
-        ports = {"plain": free_port(), "json": free_port()}
-        fresh = case.scenario == "start" or kind == "empty"
+        ports = {"plain": free_port(), "json": free_port(), "peers": free_port()}
+        self.peers_port = ports["peers"]
+        fresh = case.scenario in ("start", "federation") or kind == "empty"
         state = self.folder / (f"s{self.starts}" if fresh else case.scenario)
         state.mkdir(exist_ok=True)
         if kind == "bare":
@@ -174,7 +205,7 @@ class Bench:
         else:
             port = ports[self.dialect]
             config = state / "chatd.ini"
-            config.write_text(CONFIG.format(**ports))
+            config.write_text(CONFIG.format(realm=realm, **ports))
             twistd = Path(sys.executable).parent / "twistd"
             command = [str(twistd), "-n", "--pidfile=", *self._profiling(case), "chatd"]
             command += ["--config", str(config)]
@@ -183,7 +214,7 @@ class Bench:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         with log.open("wb") as output:
             began = time.monotonic()
-            with bound_to(self.server_cpu):
+            with bound_to(self.server_cpu if cpu is None else cpu):
                 process = subprocess.Popen(
                     command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
                 )
@@ -218,12 +249,25 @@ class Bench:
                 prepared = self.generate(kind, "register", case, process.pid, port)
             if trouble(prepared):
                 return prepared
+        if kind == "linked":
+            return self.run_linked(case)
         with self.server(kind, case) as (process, port, start_ms):
             if case.scenario == "start":
                 memory = server_rss(process.pid)
                 return {"start_ms": round(start_ms), "rss_kib": memory}
             report = self.generate(kind, case.scenario, case, process.pid, port)
             return {"start_ms": round(start_ms), **report} if case.scenario == "big" else report
+
+    def run_linked(self, case: Case) -> Report:
+        """One run with two realms. The second has the generator's CPU, and the first one its own."""
+        there = "second.localhost"
+        with (
+            self.server("linked", case) as (first, port, _),
+            self.server("linked", case, there, self.generator_cpu) as (second, port2, _),
+        ):
+            link(port, there, self.peers_port)
+            elsewhere = ["--realm2", there, "--port2", str(port2), "--pid2", str(second.pid)]
+            return self.generate("linked", case.scenario, case, first.pid, port, elsewhere)
 
     def fill(self, tokens: Path) -> None:
         """Make the big state, in a process of its own that takes its memory with it."""
@@ -236,12 +280,20 @@ class Bench:
         except subprocess.CalledProcessError as error:
             raise BenchError(f"no big state: {error.stderr.decode()[-2000:]}") from None
 
-    def generate(self, kind: str, scenario: str, case: Case, pid: int, port: int) -> Report:
+    def generate(
+        self,
+        kind: str,
+        scenario: str,
+        case: Case,
+        pid: int,
+        port: int,
+        more: Sequence[str] = (),
+    ) -> Report:
         """Run the generator against a server; what it reports, or why it doesn't."""
         dialect = "bare" if kind == "bare" else self.dialect
         command = [sys.executable, "-m", "benchmarks.load", scenario, "--dialect", dialect]
-        command += ["--port", str(port), "--pid", str(pid), *case.command_line()]
-        if kind == "empty":
+        command += ["--port", str(port), "--pid", str(pid), *case.command_line(), *more]
+        if kind in ("empty", "alone", "linked"):
             command += ["--tokens", str(self.folder / f"s{self.starts}" / "tokens")]
         elif kind != "bare":
             command += ["--tokens", str(self.folder / f"{case.scenario}.tokens")]

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ class Connection:
         self.loop = loop
         self.name = name
         # Loopback completes this in the kernel, so waiting for it holds nothing else up.
-        self.sock = socket.create_connection(("127.0.0.1", loop.port), timeout=STALL)
+        self.sock = socket.create_connection(
+            ("127.0.0.1", loop.ports.get(name, loop.port)), timeout=STALL
+        )
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
         self.fd = self.sock.fileno()
@@ -119,6 +121,8 @@ class Loop:
 
     def __init__(self, port: int, dialect: Dialect) -> None:
         self.port = port
+        #: Those who are at another server, by name.
+        self.ports: dict[str, int] = {}
         self.dialect = dialect
         self.epoll = select.epoll()
         self.readers: dict[int, Callable[[], None]] = {}
@@ -275,8 +279,8 @@ class Reading:
     machine: float
 
     @classmethod
-    def take(cls, pid: int) -> Reading:
-        return cls(time.monotonic(), server_cpu(pid), time.process_time(), machine_cpu())
+    def take(cls, *pids: int) -> Reading:
+        return cls(time.monotonic(), servers_cpu(pids), time.process_time(), machine_cpu())
 
     def until(self, later: Reading, messages: int) -> dict[str, float]:
         """What the span between two readings cost, as the report's columns."""
@@ -298,6 +302,11 @@ def server_cpu(pid: int) -> float:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def servers_cpu(pids: Sequence[int]) -> float:
+    """As `server_cpu`, of all of them together."""
+    return sum(map(server_cpu, pids))
 
 
 def server_rss(pid: int) -> int:

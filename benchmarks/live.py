@@ -161,8 +161,47 @@ def relay(
         pairs.append(Pair(listener, Sender(speaker, texts, tally), window, tally))
     for pair in pairs:
         pair.start()
-    report = _measured(loop, tally, pid, [pair.sender for pair in pairs], pairs, seconds)
+    report = _measured(loop, tally, [pid], [pair.sender for pair in pairs], pairs, seconds)
     return {"scenario": "relay", "window": window, "pairs": count, **report}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A second realm that the server is linked with: its name, its port, its process."""
+
+    realm: str
+    port: int
+    pid: int
+
+
+def federation(
+    loop: Loop,
+    accounts: Accounts,
+    pid: int,
+    *,
+    elsewhere: Elsewhere | None,
+    count: int,
+    window: int,
+    seconds: float,
+) -> Report:
+    """As `relay`, but that those who are spoken to are people of another realm, if there is one."""
+    people = names(1, 2 * count)
+    pids = [pid]
+    if elsewhere is not None:
+        loop.ports = dict.fromkeys(people[count:], elsewhere.port)
+        pids.append(elsewhere.pid)
+    accounts.ensure(loop, people)
+    entered = accounts.enter(loop, people, listening=True)
+    tally = Tally()
+    pairs = []
+    for index, (speaker, listener) in enumerate(zip(entered[:count], entered[count:], strict=True)):
+        to = listener.name if elsewhere is None else f"{listener.name}@{elsewhere.realm}"
+        texts = Texts(index, partial(loop.dialect.send, to))
+        pairs.append(Pair(listener, Sender(speaker, texts, tally), window, tally))
+    for pair in pairs:
+        pair.start()
+    report = _measured(loop, tally, pids, [pair.sender for pair in pairs], pairs, seconds)
+    return {"scenario": "federation", "window": window, "pairs": count, **report}
 
 
 class Speaker(Sender):
@@ -228,14 +267,14 @@ def fanout(
     speaker = Speaker(founder, texts, tally, len(others), window)
     members = [Member(connection, speaker, tally) for connection in others]
     speaker.post(window)
-    report = _measured(loop, tally, pid, [speaker], members, seconds)
+    report = _measured(loop, tally, [pid], [speaker], members, seconds)
     return {"scenario": "fanout", "window": window, "members": count, **report}
 
 
 def _measured(
     loop: Loop,
     tally: Tally,
-    pid: int,
+    pids: Sequence[int],
     senders: Sequence[Sender],
     listeners: Sequence[Listener],
     seconds: float,
@@ -256,9 +295,9 @@ def _measured(
     loop.run(WARM_UP)
     tally.latencies.clear()
     acked_before, delivered_before = acked(), delivered()
-    before = Reading.take(pid)
+    before = Reading.take(*pids)
     loop.run(seconds)
-    after = Reading.take(pid)
+    after = Reading.take(*pids)
     acked_in_time, delivered_in_time = acked() - acked_before, delivered() - delivered_before
     latencies = tally.latencies
     report: Report = {

@@ -22,7 +22,8 @@ from benchmarks.engine import LoadError, Loop, Report, raise_file_limit
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     options.add_argument(
-        "scenario", choices=["register", "relay", "fanout", "offline", "idle", "big"]
+        "scenario",
+        choices=["register", "relay", "fanout", "federation", "offline", "idle", "big"],
     )
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--dialect", choices=sorted(DIALECTS), default="json")
@@ -32,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=5.0)
     options.add_argument("--each", type=int, default=400, help="offline: messages per sender")
     options.add_argument("--tokens", type=Path, help="where tokens are kept from run to run")
+    options.add_argument("--realm2", help="federation: the realm of those who are spoken to")
+    options.add_argument("--port2", type=int, default=0, help="federation: its port")
+    options.add_argument("--pid2", type=int, default=0, help="federation: its process")
     options.add_argument("--user", default="u0001", help="big: who asks")
     options.add_argument(
         "--to", default="u0002", help="big: whose conversation, and who is sent to"
@@ -48,6 +52,19 @@ def run(options: argparse.Namespace, loop: Loop) -> Report:
             scenario = live.relay if name == "relay" else live.fanout
             return scenario(
                 loop, accounts, pid, count=count, window=window, seconds=options.seconds
+            )
+        case "federation":
+            elsewhere = None
+            if options.realm2:
+                elsewhere = live.Elsewhere(options.realm2, options.port2, options.pid2)
+            return live.federation(
+                loop,
+                accounts,
+                pid,
+                elsewhere=elsewhere,
+                count=count,
+                window=window,
+                seconds=options.seconds,
             )
         case "offline":
             return stored.offline(

@@ -41,18 +41,23 @@ def fingerprint_of(config: Config) -> str:
 
 def renew_key(config: Config) -> Renewed:
     """Give the realm a new key, which the old one vouches for. Raises IdentityError, StartError."""
-    if config.peers.certificate is None:
-        found = realm_of(_own_certificate(config))
-        if found != key_of(config.realm):
-            raise IdentityError(
-                f"[realm] name is {config.realm}, and the certificate in {config.state} is that of "
-                f"{found or 'no realm'}; expected the state of this realm"
-            )
+    if config.peers.certificate is not None:
+        raise IdentityError(
+            f"[peers] certificate is {config.peers.certificate}; expected nothing there: chatd renews "
+            "only what it made itself"
+        )
+    found = realm_of(_own_certificate(config))
+    if found != key_of(config.realm):
+        raise IdentityError(
+            f"[realm] name is {config.realm}, and the certificate in {config.state} is that of "
+            f"{found or 'no realm'}; expected the state of this realm"
+        )
     state = StateFolder(config.state)
     try:
         state.claim()
     except StateInUse as error:
-        raise StateInUse(f"{error}, so stop it first") from None
+        found = str(error).partition(";")[0]
+        raise StateInUse(f"{found}; stop it before its key is renewed") from None
     try:
         old = fingerprint_of(config)
         renewed = rotate(config.state, config.peers, datetime.now(UTC))

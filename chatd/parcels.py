@@ -7,7 +7,7 @@ says whom or what the parcel is for.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -16,11 +16,15 @@ MAX_PARCEL = (
 )
 
 
+# What another realm says has to fit into the database.
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
 class FileNote(msgspec.Struct, frozen=True, array_like=True):
     """A file that a parcel announces; `code` is the one that it has in the realm of its sender."""
 
     name: str
-    size: int
+    size: Number
     sha256: str
     code: str
 
@@ -30,7 +34,7 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
 
     sender: str
     to: str
-    at: int
+    at: Number
     text: str | None = None
     file: FileNote | None = None
 
@@ -40,7 +44,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag="post"):
 
     sender: str
     group: str
-    at: int
+    at: Number
     proof: bytes
     text: str | None = None
     file: FileNote | None = None
@@ -55,13 +59,13 @@ class Relay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
     """
 
     group: str
-    group_id: int
-    seq: int
+    group_id: Number
+    seq: Number
     sender: str
-    at: int
+    at: Number
     text: str | None = None
     file: FileNote | None = None
-    origin: int = 0
+    origin: Number = 0
     proof: bytes = b""
 
 
@@ -69,16 +73,16 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     """`user`, of the receiving realm, is a member of a group of the sending one, from after `seq` on."""
 
     group: str
-    group_id: int
+    group_id: Number
     user: str
-    seq: int
+    seq: Number
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
     """`user`, of the receiving realm, is no longer a member of a group of the sending one."""
 
     group: str
-    group_id: int
+    group_id: Number
     user: str
 
 
@@ -98,7 +102,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
     code: str = ""
     details: dict[str, Any] = {}
-    seq: int = 0
+    seq: Number = 0
 
 
 KEPT = Verdict()

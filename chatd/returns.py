@@ -58,7 +58,7 @@ class Returns:
         waiting = await self._database.read(store.get, realm, number)
         if waiting is None:
             return
-        parcel = parcels.decode(waiting.parcel)
+        parcel = _decode(waiting)
         await self._tell([(realm, waiting, parcel, error)])
         await self._put_right(realm, parcel, error)
 
@@ -67,13 +67,15 @@ class Returns:
         old = await self._database.read(store.too_old, before, MAX_EXPIRED)
         await self._tell(
             [
-                (realm, each, parcels.decode(each.parcel), Expired(realm=self._name_of(realm)))
+                (realm, each, _decode(each), Expired(realm=self._name_of(realm)))
                 for realm, each in old
             ]
         )
         return len(old)
 
-    async def _tell(self, undelivered: Sequence[tuple[str, Waiting, Parcel, ChatError]]) -> None:
+    async def _tell(
+        self, undelivered: Sequence[tuple[str, Waiting, Parcel | None, ChatError]]
+    ) -> None:
         now = self._accounts.now()
         notices = [
             (realm, each.id, each.sender_id, self._sentence(realm, parcel, error))
@@ -97,7 +99,7 @@ class Returns:
         new = NewMessage(conversation, None, SYSTEM, now, sentence)
         return Notice(account, new, self._messages.writer.store(connection, [new])[0])
 
-    def _sentence(self, realm: str, parcel: Parcel, error: ChatError) -> str:
+    def _sentence(self, realm: str, parcel: Parcel | None, error: ChatError) -> str:
         name = self._name_of(realm)
         match parcel:
             case parcels.Direct(to=to):
@@ -120,7 +122,7 @@ class Returns:
         except UnknownRealm:
             return realm
 
-    async def _put_right(self, realm: str, parcel: Parcel, error: ChatError) -> None:
+    async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
         """What a realm knows nothing of, in our groups, does not go there any more."""
         if not isinstance(parcel, parcels.Joined | parcels.Relay):
             return
@@ -138,3 +140,11 @@ class Returns:
             await self._homes.change(group, lambda db: group_store.leave_group(db, group, party))
         else:
             await self._homes.change(group, lambda db: group_store.realm_leaves(db, group, realm))
+
+
+def _decode(waiting: Waiting) -> Parcel | None:
+    """None for what a later version has left here."""
+    try:
+        return parcels.decode(waiting.parcel)
+    except msgspec.DecodeError:
+        return None

@@ -8,7 +8,7 @@ import msgspec
 
 from chatd.errors import UnknownRealm, UnknownUser
 from chatd.messages import Sent
-from chatd.model import Reply
+from chatd.model import Receipt, Reply
 from chatd.store.messages import Page
 
 
@@ -59,20 +59,25 @@ def but_queued(sent: Sent) -> str:
 def receipts(sent: Sent, single: bool) -> dict[str, Any]:
     """Where what was sent stands: for one, its conversation, seq and id; for a list, a list of them."""
     if single:
-        receipt = sent.receipts[0]
-        found: dict[str, Any] = {
-            "conversation": receipt.conversation or None,
-            "seq": receipt.seq or None,
-            "id": receipt.id or None,
-        }
-        return {**found, "queued": True} if receipt.queued else found
+        return _where(sent.receipts[0])
     refused = {
         name: {"code": error.code, "message": str(error)}
         for name, error in sent.refused.items()
         if name not in _unknown(sent)
     }
-    found = {"sent": sent.receipts, "unknown": _unknown(sent)}
+    known = [_where(receipt) | {"to": receipt.to} for receipt in sent.receipts]
+    found: dict[str, Any] = {"sent": known, "unknown": _unknown(sent)}
     return {**found, "refused": refused} if refused else found
+
+
+def _where(receipt: Receipt) -> dict[str, Any]:
+    """Null stands for a number that only the other realm will give, or that it alone knows."""
+    found: dict[str, Any] = {
+        "conversation": receipt.conversation or None,
+        "seq": receipt.seq or None,
+        "id": receipt.id or None,
+    }
+    return {**found, "queued": True} if receipt.queued else found
 
 
 def message_sent(sent: Sent) -> Reply:

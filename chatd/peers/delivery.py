@@ -29,7 +29,7 @@ from chatd.returns import Returns
 from chatd.store.outbox import Waiting
 
 PATIENCE = 5.0  # seconds that a sender waits for what becomes of a message
-WINDOW = 8  # batches under way
+WINDOW = 16  # batches under way
 MAX_READY = 5000  # parcels in memory; beyond that they are read from the disk when it is their turn
 PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
@@ -288,7 +288,7 @@ class Delivery:
                 self._failures.pop(item.number, None)
 
     def _judged(self, link: PeerLink, item: Item, verdict: Verdict) -> None:
-        if self._failures:
+        if self._failures and verdict.code != INCOMPLETE.code:
             self._failures.pop(item.number, None)
         waiter = self._waiters.pop(item.number, None) if self._waiters else None
         if verdict.code == INCOMPLETE.code:

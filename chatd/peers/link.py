@@ -246,7 +246,7 @@ class PeerLink(amp.AMP):
             raise RealmDown(realm=self.realm)
         if failure.check(Refused):
             raise wire.parse_refused(
-                failure.value.code
+                failure.value.code  # type: ignore[union-attr]
             )  # as AMP makes it: of the description alone
         # It does not know the command, or answers with what makes no sense.
         log.warn("{realm} failed: {error}", realm=self.realm, error=failure.getErrorMessage())

@@ -42,7 +42,7 @@ from chatd.parcels import MAX_PARCEL, Parcel, Verdict
 
 VERSION = 1
 CAPABILITIES = ("files", "groups")
-MAX_BATCH = 1000  # parcels
+MAX_BATCH = 256  # parcels
 MAX_NUMBER = 2**53  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file

@@ -70,7 +70,8 @@ class Stored(NamedTuple):
 
 class Stream:
     """What comes from another realm over one link, in order: once something of it could not be stored,
-    nothing that follows is. `broken` says that it is so for certain; the rest lives in the writer's thread."""
+    nothing that follows is. `broken` says that it is so for certain; the rest is for the writer's thread.
+    """
 
     def __init__(self) -> None:
         self.broken = False
