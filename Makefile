@@ -11,7 +11,7 @@ run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
 
 demo: $(STAMP)
-	$(BIN)/twistd -n --pidfile= chatd --demo
+	$(BIN)/python -m chatd.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests

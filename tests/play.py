@@ -39,7 +39,7 @@ from chatd import state as state_module
 from chatd.accounts import Login
 from chatd.config import Config, Limits, Peers
 from chatd.errors import StorageFailed
-from chatd.model import Account, Event, Message, Reply
+from chatd.model import Account, Event, FileInfo, Message, Reply
 from chatd.names import Place, key_of, parse_address
 from chatd.parcels import Parcel, Verdict
 from chatd.peers import directory as directory_module
@@ -55,7 +55,7 @@ from chatd.uploads import Uploads
 from tests.common import START
 
 PORT = 7000
-MAX_STEPS = 200_000
+MAX_STEPS = 20_000
 
 
 # What a realm is made of
@@ -532,6 +532,13 @@ class Person:
             f"{'*' if each.admin else ''}{each.username}{'+' if each.online else ''}"
             for each in self.does(ask.Members(parse_address(group))).items
         ]
+
+    def mine(self) -> list[str]:
+        """The groups that one is in."""
+        return [each.group for each in self.does(ask.MyGroups()).items]
+
+    def files(self) -> list[FileInfo]:
+        return list(self.does(ask.Files()).items)
 
     def creates(self, group: str) -> str:
         """The group's code."""

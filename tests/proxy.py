@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -50,7 +50,7 @@ class Proxy(Factory):
         return number
 
     async def stop(self) -> None:
-        await self._port.stopListening()
+        await maybeDeferred(self._port.stopListening)
         gone = [passage.gone for passage in self.passages]
         self.cut()
         await DeferredList(gone)

@@ -113,7 +113,7 @@ class NewKeyTests(KeyTestCase):
         before = self.kept()
         self.assertEqual(set(before), {"realm.key", "realm.pem"})
         pid = str(daemon.process.pid)
-        self.refused("--new-key", *CONFIGURED, parts=("[realm] state", pid, "stop it first"))
+        self.refused("--new-key", *CONFIGURED, parts=("[realm] state", pid, "stop it"))
         self.assertEqual(self.kept(), before)
         daemon.register("messi").close()
 

@@ -2,25 +2,652 @@
 
 from __future__ import annotations
 
-from chatd.errors import UnknownUser
+import shutil
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+
+from chatd import commands as ask
+from chatd import config, parcels
+from chatd.errors import PeerFailed, UnknownRealm, UnknownUser
+from chatd.peers import delivery as module
+from chatd.peers import wire
+from chatd.store.outbox import NewParcel
 from tests.play import PlayTestCase, outcome
 
 
-class SendingTestCase(PlayTestCase):
+class PairTestCase(PlayTestCase):
+    """ana lives in realm1, budi and citra in realm2; realm1 has dialled realm2."""
+
+    settings: dict[str, Any] = {}
+
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.pair()
-        self.ana, self.budi = self.one.person("ana"), self.two.person("budi")
+        self.one, self.two = self.world.pair(**self.settings)
+        self.ana = self.one.person("ana")
+        self.budi, self.citra = self.two.person("budi"), self.two.person("citra")
+
+    @property
+    def cable(self) -> Any:
+        return self.world.cable(self.one, self.two)
+
+    def part(self) -> None:
+        """realm2 can't be reached for now."""
+        self.world.refusing[self.two.where] = OSError()
+        self.world.cut()
+        self.world.settle()
+
+    def meet(self) -> None:
+        self.world.refusing.clear()
+        self.world.until(lambda: self.world.open_cables(self.one, self.two))
+        self.world.settle()
+
+
+class SendingTestCase(PairTestCase):
+    """While the link is up, the reply says what became of it."""
 
     def test_known(self) -> None:
         reply = self.ana.sends("budi@realm2", "halo")
         self.assertEqual(reply.message, "Message sent")
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: halo"])
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_back(self) -> None:
+        """One link serves both directions."""
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.budi.sends("ana@realm1", "halo juga").message, "Message sent")
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: halo", "budi@realm2: halo juga"])
+        self.assertEqual(len(self.world.dialled), 1)
+
+    def test_names_without_case(self) -> None:
+        self.ana.sends("BUDI@Realm2", "satu")
+        self.ana.sends("budi@realm2", "dua")
+        self.assertEqual(self.ana.history("Budi@REALM2"), ["ana: satu", "ana: dua"])
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_by_full_address(self) -> None:
+        """One's own realm may be named, and is nothing else than this realm."""
+        self.ana.sends("ana@realm1", "dear diary")
+        self.assertEqual(self.ana.history("ana"), ["ana: dear diary"])
 
     def test_unknown(self) -> None:
         """The verdict comes while ana waits: nothing is left of the message."""
         with self.assertRaises(UnknownUser) as caught:
-            self.ana.sends("citra@realm2", "halo")
-        self.assertEqual(str(caught.exception), "There is no user citra in realm2")
-        self.assertEqual(self.ana.history("citra@realm2"), [])
+            self.ana.sends("dewi@realm2", "halo")
+        self.assertEqual(str(caught.exception), "There is no user dewi in realm2")
+        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        self.assertEqual(self.ana.inbox(), [])
         self.assertEqual(self.one.parcels_waiting(), 0)
+        self.ana.sends("budi@realm2", "halo")
+        self.one.restart()
+        self.world.advance(60)
+        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_list(self) -> None:
+        """Known and unknown, here and there: the known get it, the unknown are named."""
+        self.one.person("dewi")
+        reply = self.ana.sends("budi@realm2,nobody@realm2,dewi,noone,citra@realm2", "halo")
+        self.assertEqual(reply.message, "Message sent; there is no user noone, nobody@realm2")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.citra.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.person("dewi").reads(), ["ana: halo"])
+
+    def test_list_of_unknown(self) -> None:
+        with self.assertRaises(UnknownUser) as caught:
+            self.ana.sends("nobody@realm2,noone@realm2", "halo")
+        self.assertIn("nobody@realm2, noone@realm2", str(caught.exception))
+
+    def test_unknown_realm(self) -> None:
+        with self.assertRaises(UnknownRealm):
+            self.ana.sends("budi@realm9", "halo")
+        self.assertEqual(
+            self.ana.sends("budi@realm2,budi@realm9", "halo").message,
+            "Message sent; there is no user budi@realm9",
+        )
+
+    def test_listening(self) -> None:
+        """Who listens hears it; the sender's own connection does not."""
+        self.budi.does(ask.Ping())
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual([each.text for each in self.budi.events], ["halo"])  # type: ignore[union-attr]
+        self.assertEqual(self.ana.events, [])
+
+    def test_pipelined(self) -> None:
+        """Many at once go in few boxes, and each gets its own reply."""
+        replies = [
+            outcome(self.ana.begins_to_send(to, f"{to} {number}"))
+            for number in range(50)
+            for to in ("budi@realm2", "nobody@realm2")
+        ]
+        self.world.settle()
+        self.assertTrue(all(each[0].message == "Message sent" for each in replies[::2]))
+        self.assertTrue(all(isinstance(each[0], UnknownUser) for each in replies[1::2]))
+        expected = [f"ana@realm1: budi@realm2 {number}" for number in range(50)]
+        self.assertEqual(self.budi.reads(), expected)
+        self.assertLess(self.cable.near.log.count("Deliver"), 5)
+
+
+class WaitingTestCase(PairTestCase):
+    """What is not decided within five seconds, is queued; what becomes of it then, the sender hears."""
+
+    settings = {"expire": 3600}
+
+    def test_slow(self) -> None:
+        self.cable.near.held = True
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.advance(module.PATIENCE - 0.1)
+        self.assertEqual(reply, [])
+        self.world.advance(0.2)
+        self.assertEqual(
+            reply[0].message,
+            "Message sent; queued until it can be delivered: budi@realm2",
+        )
+        self.assertEqual(self.one.parcels_waiting(), 1)
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_each_waits_for_its_own(self) -> None:
+        self.cable.near.held = True
+        first = outcome(self.ana.begins_to_send("budi@realm2", "satu"))
+        self.world.advance(3)
+        second = outcome(self.ana.begins_to_send("budi@realm2", "dua"))
+        self.world.advance(2.5)
+        self.assertEqual((len(first), len(second)), (1, 0))
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(second[0].message, "Message sent")
+
+    def test_late_refusal(self) -> None:
+        """It was queued already: the realm tells ana what was not delivered, to whom and why."""
+        self.cable.near.held = True
+        self.ana.begins_to_send("dewi@realm2", "halo, dewi")
+        self.world.advance(6)
+        self.cable.near.held = False
+        self.world.settle()
+        (notice,) = self.ana.inbox()
+        self.assertEqual(notice.sender, "system")
+        self.assertEqual(
+            notice.text,
+            'Your message "halo, dewi" of 2026-11-20T10:15:03Z to dewi@realm2 was not delivered: '
+            "There is no user dewi in realm2",
+        )
+        self.assertEqual(self.ana.history("system"), [f"system: {notice.text}"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        # It was said, and is not unsaid.
+        self.assertEqual(self.ana.history("dewi@realm2"), ["ana: halo, dewi"])
+
+    def test_down(self) -> None:
+        self.part()
+        reply = self.ana.sends("budi@realm2", "halo")
+        self.assertIn("queued", reply.message)
+        self.assertEqual(reply.data["queued"], True)
+        self.world.advance(600)
+        self.meet()
+        (message,) = self.budi.inbox()
+        self.assertEqual(message.text, "halo")
+        self.assertEqual(message.at, 1_795_169_703_000, "when it was sent, not when it came")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_down_and_unknown(self) -> None:
+        self.part()
+        self.ana.sends("dewi@realm2", "x" * 100)
+        self.meet()
+        (notice,) = self.ana.reads()
+        self.assertIn(f'"{"x" * 60}…"', notice)
+        self.assertIn("There is no user dewi in realm2", notice)
+
+    def test_cut_while_waiting(self) -> None:
+        """The link breaks before the verdict: nobody waits for what nobody can know."""
+        self.cable.far.held = True
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.settle()
+        self.assertEqual(reply, [])
+        self.world.cut()
+        self.world.settle()
+        self.assertIn("queued", reply[0].message)
+
+    def test_expires(self) -> None:
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.world.advance(1800)
+        self.ana.sends("budi@realm2", "masih ada?")
+        self.world.advance(1800 - 60)
+        self.assertEqual(self.ana.inbox(), [])
+        self.world.advance(180)
+        self.assertEqual(
+            self.ana.reads(),
+            [
+                'system: Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not delivered: '
+                "realm2 was not reached in all that time"
+            ],
+        )
+        self.assertEqual(self.one.parcels_waiting(), 1)
+        self.meet()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: masih ada?"])
+
+    def test_notices_wake(self) -> None:
+        """Who listens hears at once that something came back."""
+        self.part()
+        self.ana.sends("dewi@realm2", "halo")
+        self.meet()
+        (event,) = self.ana.events
+        self.assertEqual(event.sender, "system")  # type: ignore[union-attr]
+
+    def test_forgotten_realm(self) -> None:
+        """What waits for a realm that is forgotten waits on, and goes out when it is added again."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.world.result(self.one.realm.directory.forget("realm2")), 1)
+        with self.assertRaises(UnknownRealm):
+            self.ana.sends("budi@realm2", "halo?")
+        self.world.refusing.clear()
+        self.world.advance(600)
+        self.assertEqual(self.budi.inbox(), [])
+        self.one.add(self.two)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_forgotten_and_expired(self) -> None:
+        """Even then the sender is told."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.world.result(self.one.realm.directory.forget("realm2"))
+        self.world.advance(3600 + 120)
+        (notice,) = self.ana.reads()
+        self.assertIn("budi@realm2 was not delivered", notice)
+
+
+class RestartTestCase(PairTestCase):
+    """Nothing that was acknowledged is lost, and nothing doubled, whoever dies in between."""
+
+    def test_sender_killed(self) -> None:
+        self.part()
+        for number in range(5):
+            self.ana.sends("budi@realm2", str(number))
+        self.one.restart()
+        self.meet()
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_sender_closed(self) -> None:
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.one.close()
+        self.one.open()
+        self.meet()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_sender_killed_before_the_verdict(self) -> None:
+        self.cable.far.holding = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.ana.begins_to_send("dewi@realm2", "halo")
+        self.world.settle()
+        self.one.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(len(self.ana.inbox()), 1, "she was told of dewi")
+
+    def test_receiver_killed(self) -> None:
+        self.ana.sends("budi@realm2", "satu")
+        self.two.kill()
+        self.assertIn("queued", self.ana.sends("budi@realm2", "dua").message)
+        self.two.open()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_receiver_killed_before_it_was_kept(self) -> None:
+        self.cable.near.held = True
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.cable.near.held = False
+        self.cable.near.deliver()  # it arrives, and is on its way to the disk
+        self.two.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_acknowledgement_lost(self) -> None:
+        """Sent again on the next link, and told apart by its number."""
+        self.cable.far.losing = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.assertEqual(self.cable.far.lost, 1)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.world.cut()
+        self.world.advance(3)
+        self.assertEqual(self.cable.near.log.count("Deliver"), 1)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(self.budi.inbox(), [])
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+
+    def test_acknowledgement_lost_and_receiver_killed(self) -> None:
+        """What has come is known after a restart, too."""
+        self.cable.far.losing = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.two.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+
+    def test_killed_before_the_outbox_is_tidied(self) -> None:
+        self.ana.sends("budi@realm2", "halo")
+        self.one.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_half_a_box(self) -> None:
+        self.cable.near.held = True
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.cable.near.held = False
+        self.cable.split()
+        self.world.advance(3)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_older_state(self) -> None:
+        """An older state of realm1 is put back: what it then sends is new, though it has counted so far."""
+        self.ana.sends("budi@realm2", "satu")
+        self.one.close()
+        shutil.copytree(self.one.config.state, "backup")
+        self.one.open()
+        self.world.advance(3)
+        for text in ("dua", "tiga", "empat"):
+            self.ana.sends("budi@realm2", text)
+        self.one.close()
+        shutil.rmtree(self.one.config.state)
+        shutil.copytree("backup", self.one.config.state)
+        self.addCleanup(shutil.rmtree, "backup")
+        self.one.open()
+        self.world.advance(3)
+        self.assertEqual(self.ana.sends("budi@realm2", "lima").message, "Message sent")
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: satu", "ana: lima"])
+        self.assertEqual(
+            self.budi.history("ana@realm1"),
+            [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat", "lima")],
+        )
+
+
+class OrderTestCase(PairTestCase):
+    """From one sender in one conversation, what was said first arrives first."""
+
+    def send_many(self, count: int, size: int = 1) -> list[list[Any]]:
+        text = "x" * size
+        return [
+            outcome(self.ana.begins_to_send("budi@realm2", f"{number} {text}"))
+            for number in range(count)
+        ]
+
+    def arrived(self) -> list[int]:
+        return [int((each.text or "").split()[0]) for each in self.budi.inbox()]
+
+    def test_while_it_comes_up(self) -> None:
+        """Sent before, while the link comes up, and after."""
+        self.part()
+        self.send_many(3)
+        self.world.settle()
+        self.world.refusing.clear()
+        sent = 3
+        while not self.one.peers()["realm2"].state == "up":
+            self.world.advance(0.1)
+        for _ in range(20):
+            self.ana.begins_to_send("budi@realm2", f"{sent} halo")
+            sent += 1
+            self.world.step()
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(sent)))
+
+    def test_batches_by_count(self) -> None:
+        self.part()
+        self.send_many(2500)
+        self.world.settle()
+        self.meet()
+        self.assertEqual(self.arrived(), list(range(2500)))
+        self.assertEqual(self.cable.near.log.count("Deliver"), -(-2500 // wire.MAX_BATCH))
+
+    def test_batches_by_size(self) -> None:
+        """A batch fits into a value of AMP, however long its messages."""
+        self.part()
+        self.send_many(40, 8000)
+        self.world.settle()
+        self.meet()
+        self.assertEqual(self.arrived(), list(range(40)))
+        sizes = [len(box[b"parcels"]) for box in self.cable.near.boxes if b"parcels" in box]
+        self.assertEqual(len(sizes), 6)
+        self.assertLessEqual(max(sizes), wire.MAX_BATCH_BYTES)
+        self.assertGreater(sizes[0], wire.MAX_BATCH_BYTES - 8100)
+
+    def test_longest(self) -> None:
+        """The longest message that the configuration can allow crosses."""
+        for house in (self.one, self.two):
+            house.service.messages._max_message = config.MAX_MESSAGE
+        self.ana.sends("budi@realm2", "x" * config.MAX_MESSAGE)
+        (message,) = self.budi.inbox()
+        self.assertEqual(len(message.text or ""), config.MAX_MESSAGE)
+
+    def test_window(self) -> None:
+        """So many batches are under way, and no more, until one is answered."""
+        self.part()
+        self.send_many(module.WINDOW * 8 + 20, 7900)
+        self.world.settle()
+        far_held: list[Any] = []
+
+        def hold(cable: Any) -> None:
+            cable.far.holding = {"Deliver answer"}
+            far_held.append(cable.far)
+
+        self.world.on_cable = hold
+        self.meet()
+        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW)
+        far_held[-1].holding = set()
+        far_held[-1].deliver()
+        far_held[-1].holding = {"Deliver answer"}
+        self.world.settle()
+        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW + 1)
+        far_held[-1].holding = set()
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(module.WINDOW * 8 + 20)))
+
+    def test_more_than_fits_into_memory(self) -> None:
+        """What is too much to be kept in memory is read from the disk: nothing is lost or doubled."""
+        self.patch(module, "MAX_READY", 20)
+        self.patch(module, "PAGE", 7)
+        self.cable.near.held = True
+        self.send_many(100)
+        self.world.settle()
+        self.assertLessEqual(len(self.one.realm.directory._peers["realm2"].delivery._ready), 20)
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(100)))
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_more_while_reading(self) -> None:
+        self.patch(module, "MAX_READY", 10)
+        self.patch(module, "PAGE", 5)
+        self.part()
+        self.send_many(30)
+        self.world.settle()
+        self.world.refusing.clear()
+        sent = 30
+        while sent < 200:
+            self.ana.begins_to_send("budi@realm2", f"{sent} halo")
+            sent += 1
+            self.world.step()
+            if sent % 10 == 0:
+                self.world.advance(0.2)
+        self.world.advance(2)
+        self.assertEqual(self.arrived(), list(range(200)))
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_out_of_turn(self) -> None:
+        """A parcel is handed over after one with a higher number: both are delivered, once."""
+        self.ana.sends("budi@realm2", "0 first")
+        directory = self.one.realm.directory
+        real, kept = directory.dispatch, list[Any]()
+
+        def late(*arguments: Any) -> None:
+            kept.append(arguments)
+            if len(kept) == 2:
+                real(*kept[1])
+                real(*kept[0])
+
+        with mock.patch.object(directory, "dispatch", late):
+            replies = [
+                outcome(self.ana.begins_to_send("budi@realm2", "1 satu")),
+                outcome(self.ana.begins_to_send("citra@realm2", "dua")),
+            ]
+            self.world.settle()
+        self.assertEqual([each[0].message for each in replies], ["Message sent"] * 2)
+        self.assertEqual(self.arrived(), [0, 1])
+        self.assertEqual(self.citra.reads(), ["ana@realm1: dua"])
+        self.world.advance(1)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+
+class TroubleTestCase(PairTestCase):
+    """The other realm can't take something."""
+
+    def test_disk_full(self) -> None:
+        """Nothing is lost: it is tried again on the next link."""
+        self.two.realm.database.full = True
+        replies = [
+            outcome(self.ana.begins_to_send("budi@realm2", str(number))) for number in range(5)
+        ]
+        self.world.advance(20)
+        self.assertTrue(all("queued" in each[0].message for each in replies))
+        self.assertEqual(self.one.parcels_waiting(), 5)
+        self.two.realm.database.full = False
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_disk_full_for_a_moment(self) -> None:
+        """The second of several batches fails: none overtakes it."""
+        self.part()
+        for number in range(40):
+            self.ana.begins_to_send("budi@realm2", f"{number} {'x' * 8000}")
+        self.world.settle()
+        answers = iter([False, False, True])
+        self.two.realm.database.failing = lambda: next(answers, False)
+        self.meet()
+        self.world.advance(5)
+        arrived = [int((each.text or "").split()[0]) for each in self.budi.inbox()]
+        self.assertEqual(arrived, list(range(40)))
+
+    def poison(self, text: str = "poison") -> None:
+        """What has that text makes realm2 fail."""
+        inbound = self.two.service.inbound
+        real = inbound._direct
+
+        def fails(realm: str, number: int, parcel: parcels.Direct) -> Any:
+            if parcel.text == text:
+                raise ZeroDivisionError
+            return real(realm, number, parcel)
+
+        self.patch(inbound, "_direct", fails)
+
+    def test_internal_error(self) -> None:
+        """One message makes the other realm fail: it is found out and given up, the others arrive."""
+        self.poison()
+        for number in range(10):
+            self.ana.begins_to_send("budi@realm2", str(number))
+        self.ana.begins_to_send("citra@realm2", "poison")
+        for number in range(10, 20):
+            self.ana.begins_to_send("budi@realm2", str(number))
+        self.world.advance(30)
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(20)])
+        self.assertEqual(self.citra.inbox(), [])
+        self.assertEqual(
+            self.ana.reads(),
+            [
+                'system: Your message "poison" of 2026-11-20T10:15:03Z to citra@realm2 was not '
+                "delivered: realm2 could not take it, and does not say why; tell its operator"
+            ],
+        )
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        failed = len(self.flushLoggedErrors(ZeroDivisionError))
+        self.assertIn(failed, range(module.MAX_FAILURES, module.MAX_FAILURES + 3))
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.ana.sends("budi@realm2", "halo")
+
+    def test_internal_error_alone(self) -> None:
+        """The sender waits meanwhile, and is told at once or when it is queued."""
+        self.poison()
+        reply = outcome(self.ana.begins_to_send("citra@realm2", "poison"))
+        self.world.advance(30)
+        self.assertEqual(len(reply), 1)
+        self.assertEqual(len(self.ana.inbox()), 1)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_undeclared_error(self) -> None:
+        """The other does not know what is asked of it, or answers nonsense: nothing is stuck for ever."""
+        far = self.cable.far.protocol
+        real = far.locateResponder
+        self.patch(far, "locateResponder", lambda name: None if name == b"Deliver" else real(name))
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.advance(10)
+        self.assertIn("queued", reply[0].message)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        for answer in (b"nonsense", wire.encode([1, 2, 3]), wire.encode([])):
+            far = self.cable.far.protocol
+
+            def answers(name: bytes, said: bytes = answer, real: Any = far.locateResponder) -> Any:
+                if name != b"Deliver":
+                    return real(name)
+                return lambda _box: wire.Deliver.makeResponse({"verdicts": said}, None)
+
+            self.patch(far, "locateResponder", answers)
+            self.ana.begins_to_send("budi@realm2", "lagi")
+            self.world.advance(10)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: lagi"] * 3)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_incomplete_for_ever(self) -> None:
+        """The other says again and again that a file is missing: the message comes back."""
+        inbound = self.two.service.inbound
+
+        async def forgets(*_: object) -> Any:
+            return parcels.INCOMPLETE
+
+        self.patch(inbound, "_keep_file", forgets)
+        with self.assertRaises(PeerFailed):
+            self.ana.sends_file("budi@realm2", "a.txt", b"bytes")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertLess(self.cable.near.log.count("Deliver"), 10)
+
+    def test_outbox_unreadable(self) -> None:
+        """The outbox can't be read: the link is dropped, and it is tried again."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        outbox = self.one.service.outbox
+        real, tries = outbox.waiting, list[int]()
+
+        def waiting(*arguments: Any) -> Any:
+            tries.append(1)
+            if len(tries) < 3:
+                failed: Deferred[Any] = Deferred()
+                failed.errback(ZeroDivisionError())
+                return failed
+            return real(*arguments)
+
+        self.patch(outbox, "waiting", waiting)
+        self.meet()
+        self.world.advance(10)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_unreadable_parcel(self) -> None:
+        """Something in the outbox that this version can't read does not stand in the way of the rest."""
+        self.part()
+        item = NewParcel("realm2", wire.encode(["sticker", 1]), 0, self.ana.account.id)
+        self.world.result(self.one.service.outbox.put(item))
+        self.ana.sends("budi@realm2", "halo")
+        self.meet()
+        self.world.advance(60)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])

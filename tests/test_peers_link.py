@@ -242,7 +242,7 @@ class AnswerTestCase(RawTestCase):
         self.stays()
 
     def test_longest_verdicts(self) -> None:
-        many = [(number, direct("a", to="x" * 30)) for number in range(1, wire.MAX_BATCH + 1)]
+        many = [(number, direct("a", to="x" * 30)) for number in range(1, wire.MAX_TAKEN + 1)]
         verdicts = self.delivers(*many[:950])
         self.assertEqual({each.code for each in verdicts}, {"unknown-user"})
         self.stays()

@@ -1,10 +1,4 @@
-"""Sending at once what can be sent at once.
-
-Twisted's TCP transport keeps what is written until its reactor has asked the kernel whether the socket is
-writable: two system calls and a round through the reactor, for a socket that nearly always is. Here the
-connections of a door collect what they write during a turn; then each is sent its whole in one call, and
-only what the kernel did not take goes Twisted's way. docs/performance.md has the figures.
-"""
+"""What the connections of a door write is collected during a turn; then each is sent its whole at once."""
 
 from __future__ import annotations
 
@@ -13,22 +7,17 @@ from typing import Any
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.tcp import Port, Server
 
+from chatd.eager import send_at_once
+
 
 class EagerServer(Server):
     """A server's side of a TCP connection whose `write` tries the socket first."""
 
     def write(self, data: bytes) -> None:
         """As Twisted's: data is sent in order, and errors show as a lost connection later on."""
-        if self.connected and not (
-            self._writeDisconnected or self.dataBuffer or self._tempDataBuffer
-        ):
-            sent = self.writeSomeData(data)
-            # Anything but a count is an error, which the reactor will meet, too, and handle.
-            if isinstance(sent, int) and sent > 0:
-                if sent == len(data):
-                    return
-                data = data[sent:]
-        super().write(data)
+        left = send_at_once(self, data)
+        if left:
+            super().write(left)
 
 
 def make_eager(port: IListeningPort) -> None:

@@ -85,6 +85,7 @@ class Delivery:
         self._cursor = 0
         self._flying = 0
         self._held: dict[tuple[str, str], deque[Item]] = {}
+        self._holding = 0  # parcels in it, those that wait for their own file included
         self._waking = False
 
     # What is to be delivered
@@ -183,7 +184,7 @@ class Delivery:
         size = 0
         most = 1 if self._singly else wire.MAX_BATCH
         ready = self._ready
-        while ready and len(batch) < most and len(self._held) < MAX_HELD:
+        while ready and len(batch) < most and self._holding < MAX_HELD:
             item = ready[0]
             size += len(item.parcel) + 16
             if batch and size > wire.MAX_BATCH_BYTES:
@@ -203,10 +204,12 @@ class Delivery:
         lane = parcels.order_of(parcel)
         if lane in self._held:
             self._held[lane].append(item)
+            self._holding += 1
             return True
         if item.file is None or _is_echo(parcel, self._realm):
             return False
         self._held[lane] = deque()
+        self._holding += 1
         self._clock.callLater(0, self._transfer, link, lane, item)
         return True
 
@@ -250,7 +253,9 @@ class Delivery:
         self._let_go(lane, None)
 
     def _let_go(self, lane: tuple[str, str], item: Item | None) -> None:
-        self._ready.extendleft(reversed(self._held.pop(lane, ())))
+        held = self._held.pop(lane)
+        self._holding -= len(held) + 1
+        self._ready.extendleft(reversed(held))
         if item is not None:
             self._ready.appendleft(item)
         self._pump()

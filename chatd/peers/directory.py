@@ -255,6 +255,8 @@ class Directory:
         await self._remember(peer, known)
         if link.transport is None:
             raise Refused("gone")
+        if peer.link is not None and not self._is_better(link, peer.link):
+            raise Refused(wire.ALREADY_LINKED)  # there was none a moment ago
         old, peer.link = peer.link, link
         if old is not None:
             peer.delivery.link_down()
@@ -436,8 +438,9 @@ class Directory:
         peer = self._peers.get(key) or self._add(KnownPeer(key, realm))
         await self._remember(peer, msgspec.structs.replace(peer.known, host=host, port=port))
         if peer.link is None:
-            peer.error = str(refused)
-            peer.failures += 1
+            if refused is not None:
+                peer.error = str(refused)
+                peer.failures += 1
             self._dial_soon(peer)
             if refused is not None:
                 raise refused

@@ -9,14 +9,32 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, ServerFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
+from chatd.eager import Eager
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
 from chatd.peers.reach import connect
 from chatd.peers.trust import Judged, Known, Policy, judge
 
 MAX_KNOCKING = 64  # connections of which it is not known yet who they are
+
+
+class EagerTLS(TLSMemoryBIOProtocol):
+    """TLS over a transport that is asked at once to send what it can.
+
+    Twisted's own collects small writes until the next turn, and its transports wait for the one after
+    that. AMP writes whole boxes, and somebody waits for each.
+    """
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802 - as Twisted names it
+        super().makeConnection(Eager(transport) if isinstance(transport, Connection) else transport)
+
+
+class TLSFactory(TLSMemoryBIOFactory):
+    protocol = EagerTLS
+    noisy = False
 
 
 class Door:
@@ -35,8 +53,7 @@ class Door:
     async def _dial(self, host: Host, realm: str, to: str, port: int) -> PeerLink:
         address = f"[{to}]:{port}" if ":" in to else f"{to}:{port}"
         link = PeerLink(host, realm, address)
-        wrapped = TLSMemoryBIOFactory(self._client, True, _Only(link))
-        wrapped.noisy = False
+        wrapped = TLSFactory(self._client, True, _Only(link))
         ready = link.ready
         await connect(self._reactor, to, port, wrapped)
         await ready
@@ -44,9 +61,7 @@ class Door:
 
     def factory(self, host: Host) -> TLSMemoryBIOFactory:
         """For the port on which other realms are awaited."""
-        wrapped = Entrance(self._server, False, Knocks(host))
-        wrapped.noisy = False
-        return wrapped
+        return Entrance(self._server, False, Knocks(host))
 
     def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged:
         """Who is at the other end. Raises what `trust.judge` does."""
@@ -72,7 +87,7 @@ class _Only(Factory):
         return self._link
 
 
-class Entrance(TLSMemoryBIOFactory):
+class Entrance(TLSFactory):
     """Hangs up before TLS begins if too many are at the door."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:

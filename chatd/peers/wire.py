@@ -42,7 +42,8 @@ from chatd.parcels import MAX_PARCEL, Parcel, Verdict
 
 VERSION = 1
 CAPABILITIES = ("files", "groups")
-MAX_BATCH = 256  # parcels
+MAX_BATCH = 256  # parcels that are sent at once
+MAX_TAKEN = 1000  # that are taken: of more, the verdicts might not fit into the answer
 MAX_NUMBER = 2**53  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file
@@ -149,13 +150,12 @@ class Presence(PeerCommand):
     response: ClassVar[list[Any]] = [(b"online", amp.String())]
 
 
-# More parcels, and the verdicts on them might not fit into the answer.
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 _batch = msgspec.msgpack.Decoder(
-    Annotated[list[tuple[Number, Parcel]], msgspec.Meta(max_length=MAX_BATCH)]
+    Annotated[list[tuple[Number, Parcel]], msgspec.Meta(max_length=MAX_TAKEN)]
 )
 _loose = msgspec.msgpack.Decoder(
-    Annotated[list[tuple[Number, msgspec.Raw]], msgspec.Meta(max_length=MAX_BATCH)]
+    Annotated[list[tuple[Number, msgspec.Raw]], msgspec.Meta(max_length=MAX_TAKEN)]
 )
 _verdicts = msgspec.msgpack.Decoder(list[Verdict])
 _parcel = msgspec.msgpack.Decoder(Parcel)
