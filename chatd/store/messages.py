@@ -94,6 +94,8 @@ class MessageWriter:
                     item.at,
                     item.text,
                     item.attachment_id,
+                    None,
+                    None,
                 )
             )
         connection.exec_driver_sql(self._insert(connection), rows)
