@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,6 +37,7 @@ from chatd.throttle import FailureThrottle
 log = Logger()
 
 TOKEN_BYTES = 32
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # so many bytes in base64
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
@@ -57,6 +59,11 @@ class Login(msgspec.Struct, frozen=True):
 def hash_token(token: str) -> bytes:
     """Tokens are random and long: a plain hash is enough for them."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def is_token(word: str) -> bool:
+    """Whether `word` looks like one: what does not need not be looked up."""
+    return TOKEN.fullmatch(word) is not None
 
 
 class Accounts:
@@ -127,11 +134,17 @@ class Accounts:
 
         Raises RegistrationClosed, ReservedName, WeakPassword, UserExists.
         """
+        account, hashed = await self.sign_up(name, password, display_name, country)
+        return await self._open_session(account, hashed)
+
+    async def sign_up(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> tuple[Account, str]:
+        """As `register`, without the login; the account and its password's hash."""
         if self._config.accounts.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
-        account, hashed = await self._add(name, password, display_name, country)
-        return await self._open_session(account, hashed)
+        return await self._add(name, password, display_name, country)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None

@@ -1185,10 +1185,11 @@ class Secrets(ProtocolTestCase):
         ]
         for dialect, line in dialects:
             self.assertNotIn(word, repr(dialect.read(line)))
-        client = wire.protocol.client
+        client = wire.protocol.connection.own
         register = ask.Register("messi", Secret(word))
         self.assertNotIn(word, repr(register))
         reply = await client.execute(register)
+        client = wire.protocol.connection.own
         token = reply.fields["tokenId"]
         self.assertEqual(len(token), 43)
         login = await self.realm.service.accounts.login("messi", word, "127.0.0.1")
