@@ -7,6 +7,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -124,6 +125,14 @@ class Accounts:
                 raise UnknownUser(name=name)
             self.remember(account)
         return account
+
+    async def display_name(self, address: str) -> str:
+        """What whoever has that address is called; the address itself if that is not known here."""
+        account = self._by_key.get(key_of(address))
+        if account is None and "@" not in address:
+            with suppress(UnknownUser):
+                account = await self.find(address)
+        return address if account is None else account.display_name
 
     # Registering and logging in
 

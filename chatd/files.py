@@ -15,7 +15,7 @@ from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed, UnknownFile
 from chatd.groups import with_new_code
 from chatd.messages import Messages, Sent, Target
 from chatd.model import Account, Attachment, FileInfo, Receipt
-from chatd.names import Address, printable
+from chatd.names import Address, Place, printable
 from chatd.presence import IListener
 from chatd.store import files as store
 from chatd.store.database import Database
@@ -122,9 +122,25 @@ class Files:
             raise
         return file, Sent(receipts)
 
-    async def fetch(self, account: Account, name: str) -> Download:
-        """Open the file of that code or name that the account may fetch. Raises UnknownFile."""
-        attachment = await self._database.read(store.find_file, account.id, name)
+    async def fetch(
+        self,
+        account: Account,
+        name: str,
+        only: str | None = None,
+        stamped: tuple[str, int] | None = None,
+        place: Place | None = None,
+    ) -> Download:
+        """Open the file of that code or name that the account may fetch (see commands.GetFile).
+
+        Raises UnknownFile, and with a place what Messages.conversation_of does.
+        """
+        conversation = None
+        if place is not None:
+            # There is no conversation 0: nothing was said there yet.
+            conversation = await self._messages.conversation_of(account, place) or 0
+        attachment = await self._database.read(
+            store.find_file, account.id, name, only, stamped, conversation
+        )
         if attachment is None:
             raise UnknownFile(name=printable(name))
         try:

@@ -72,13 +72,21 @@ class Groups:
         self._presence = presence
         self._random_bytes = random_bytes
         self._rosters: Cache[str, Roster] = Cache(CACHED_GROUPS)
+        self._keys: Cache[str, str] = Cache(CACHED_GROUPS)  # by code
 
     def cached(self, name: Address) -> Roster | None:
-        return self._rosters.get(name.key)
+        """The group of that name or code, if it is in memory."""
+        key = name.key
+        roster = self._rosters.get(key)
+        if roster is None and key in self._keys:
+            roster = self._rosters.get(self._keys[key])
+            if roster is not None and roster.group.code != key:
+                return None  # the group that had the code has ended, and another has its name
+        return roster
 
     async def find(self, name: Address) -> Roster:
-        """The group of that name. Raises UnknownGroup, UnknownRealm."""
-        return self._rosters.get(name.key) or await self.load(name)
+        """The group of that name, else of that code. Raises UnknownGroup, UnknownRealm."""
+        return self.cached(name) or await self.load(name)
 
     async def load(self, name: Address) -> Roster:
         """As `find`, but takes its turn among all that waits for the database."""
@@ -86,7 +94,8 @@ class Groups:
         roster = await self._database.run(_load, key, None)
         if roster is None:
             raise UnknownGroup(name=name)
-        self._rosters[key] = roster
+        self._rosters[roster.group.key] = roster
+        self._keys[roster.group.code] = roster.group.key
         return roster
 
     async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
@@ -127,13 +136,7 @@ class Groups:
 
     async def join(self, account: Account, name: Address) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
-        try:
-            group = (await self.find(name)).group
-        except UnknownGroup:
-            found = await self._database.read(store.find_group_by_code, name.name.lower())
-            if found is None:
-                raise
-            group = found
+        group = (await self.find(name)).group
         await self._change(group, store.join_group, group, account, self._accounts.now())
         return group
 
@@ -216,9 +219,9 @@ def _load(
     key: str,
     change: tuple[Callable[..., None], tuple[object, ...]] | None,
 ) -> Roster | None:
-    """The group of that key and its members, after `change` if there is one."""
+    """The group of that key, or that code, and its members, after `change` if there is one."""
     if change is not None:
         job, args = change
         job(connection, *args)
-    group = store.find_group(connection, key)
+    group = store.find_group(connection, key) or store.find_group_by_code(connection, key)
     return None if group is None else Roster(group, store.members_of(connection, group.id))

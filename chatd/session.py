@@ -146,7 +146,9 @@ class Connection:
         before = self.own
         if before.session is not None and not self.shared:
             before.let_go(clean=True)
-        if not self.gone:  # else it ended while the password was checked; the session waits to be resumed
+        if (
+            not self.gone
+        ):  # else it ended while the password was checked; the session waits to be resumed
             self.own = self._join(login)
 
     def _join(self, login: Login) -> Client:

@@ -37,7 +37,7 @@ async def _receive(
         return Reply(
             f"File sent{but_unknown(sent)}",
             {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-            {**where, "mime": file.mime},
+            {**where, "mime": file.mime, "at": file.at},
         )
 
     return Receive(upload, finish)
@@ -49,12 +49,14 @@ async def files(client: Client, _command: ask.Files) -> Reply:
 
 
 async def get_file(client: Client, command: ask.GetFile) -> Give:
-    download = await client.service.files.fetch(client.account, command.code)
+    download = await client.service.files.fetch(
+        client.account, command.code, command.only, command.stamped, command.place
+    )
     file = download.attachment
     reply = Reply(
         f"{file.size} bytes follow",
         {"name": file.name, "size": file.size, "sha256": file.sha256},
-        {"code": file.code, "mime": file.mime},
+        {"code": file.code, "mime": file.mime, "at": file.at},
     )
     return Give(reply, download)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from chatd.errors import UnknownGroup, UnknownRealm
 from chatd.messages import Sent
-from chatd.model import Reply
+from chatd.model import Message, Reply
+from chatd.names import parse_address
+from chatd.session import Client
 from chatd.store.messages import Page
 
 
@@ -26,9 +31,25 @@ def some_of(
     return Reply(sentence, fields, {"remaining": remaining}, items, items_name)
 
 
-def page_of(page: Page) -> Reply:
+def page_of(page: Page, details: Mapping[str, Any] = {}) -> Reply:
     sentence = count(page.messages, "message")
-    return some_of(sentence, tuple(page.messages), "messages", page.remaining)
+    reply = some_of(sentence, tuple(page.messages), "messages", page.remaining)
+    return msgspec.structs.replace(reply, data={**reply.data, **details}) if details else reply
+
+
+async def details_of(client: Client, messages: Sequence[Message]) -> dict[str, Any]:
+    """For those who show them: display names by address (`names`), and groups' codes by name (`codes`)."""
+    names: dict[str, str] = {}
+    codes: dict[str, str] = {}
+    for message in messages:
+        for address in (message.sender, message.to):
+            if address is not None and address not in names:
+                names[address] = await client.service.accounts.display_name(address)
+        group = message.group
+        if group is not None and group not in codes:
+            with suppress(UnknownGroup, UnknownRealm):  # it has ended meanwhile, or lives elsewhere
+                codes[group] = (await client.service.groups.find(parse_address(group))).group.code
+    return {"names": names, "codes": codes}
 
 
 def but_unknown(sent: Sent) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from chatd.commands import Command
 from chatd.errors import BadEncoding, ChatError
 from chatd.lines.inline import Content
-from chatd.model import Event, Reply
+from chatd.model import Event, Message, Reply
 from chatd.rows import Row
 
 
@@ -124,3 +124,11 @@ def decode(line: bytes) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable(BadEncoding()) from None
+
+
+def content(message: Message) -> str:
+    """The text of a message, or the announcement of its file."""
+    file = message.file
+    if file is None:
+        return message.text or ""
+    return f"file {file.name} ({file.size} bytes) code {file.code}"

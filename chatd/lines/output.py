@@ -94,7 +94,8 @@ class Output:
     ) -> None:
         """Send `head` and the bytes of `file` as fast as they are read at the other end, in little memory.
 
-        `encode` is given them a multiple of three at a time, save at the end. Raises OSError if the file turns out to be shorter than it was.
+        `encode` is given them a multiple of three at a time, save at the end. Raises OSError if the file
+        turns out to be shorter than it was.
         """
         self._pushed = []
         self.write(head)

@@ -33,6 +33,7 @@ from chatd.errors import (
     Idle,
     InternalError,
     LineTooLong,
+    MessageTooLong,
     ShuttingDown,
 )
 from chatd.files import Download
@@ -316,7 +317,7 @@ class ChatLineProtocol(LineReceiver):
             return None
         limit = self.factory.text_limit
         if type(found) is Call and not found.inline and len(line) > limit:
-            raise Unreadable(LineTooLong(limit=limit), found.tag)
+            raise Unreadable(MessageTooLong(size=len(line), limit=limit), found.tag)
         return found
 
     def _say(self, data: bytes) -> None:
@@ -369,7 +370,9 @@ class ChatLineProtocol(LineReceiver):
         """Carry out the slot's call; what `execute` gives."""
         token = slot.request.token
         if self.connection.must_look_up(token):
-            self._hold(Hold.COMMAND)  # even a send has to wait for it, or they would overtake each other
+            self._hold(
+                Hold.COMMAND
+            )  # even a send has to wait for it, or they would overtake each other
             return Deferred.fromCoroutine(self._look_up_caller(slot))
         return self._call(slot, self.connection.find(token))
 
