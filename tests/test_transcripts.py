@@ -11,14 +11,14 @@ import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from chatd import tap
 from chatd.config import Config
 from chatd.errors import every_error
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
-from chatd.lines.jsonlines import JsonDialect
-from chatd.lines.plain import PlainDialect
 from chatd.table import BY_VERB, TABLE
 from tests.common import RealmTestCase, SteadyClock
+from tests.elsewhere import Elsewhere
 from tests.transcripts import (
     Play,
     Transcript,
@@ -27,7 +27,7 @@ from tests.transcripts import (
     connect_wire,
 )
 
-DIALECTS: dict[str, type[Dialect]] = {"plain": PlainDialect, "json": JsonDialect}
+DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in tap.DIALECTS}
 TRANSCRIPTS = all_transcripts()
 
 # What no transcript can show, and the test that shows it.
@@ -58,17 +58,22 @@ class TranscriptTests(RealmTestCase):
         return config
 
     async def play(self, transcript: Transcript, over_socket: bool) -> None:
-        dialect = DIALECTS[transcript.dialect]()
-        factory = self.realm.door(dialect)
+        names = {transcript.dialect(line.actor) for line in transcript.lines if line.actor}
+        dialects = {name: DIALECTS[name]() for name in names}
+        doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
+        if transcript.peers:
+            self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
+        connect = connect_wire(doors)
         if over_socket:
             network: Any = reactor
-            port = network.listenTCP(0, factory, interface="127.0.0.1")
-            make_eager(port)  # as the daemon does
-            self.addCleanup(port.stopListening)
-            connect = connect_socket(network, port.getHost().port)
-        else:
-            connect = connect_wire(factory)
-        await Play(transcript, self.realm, self.clock, dialect, connect).perform()
+            ports = {}
+            for name, factory in doors.items():
+                port = network.listenTCP(0, factory, interface="127.0.0.1")
+                make_eager(port)  # as the daemon does
+                self.addCleanup(port.stopListening)
+                ports[name] = port.getHost().port
+            connect = connect_socket(network, ports)
+        await Play(transcript, self.realm, self.clock, dialects, connect).perform()
 
 
 def _performance(
@@ -83,7 +88,7 @@ def _performance(
 
 
 for _transcript in TRANSCRIPTS:
-    _name = f"test_{_transcript.dialect}_{_transcript.path.stem.replace('-', '_')}"
+    _name = f"test_{_transcript.path.parent.name}_{_transcript.path.stem.replace('-', '_')}"
     setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
     setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
 
@@ -98,22 +103,20 @@ class Completeness(TestCase):
         asked = {
             request.replace("\\", " ").split(" ")[0].lower()
             for transcript in TRANSCRIPTS
-            if transcript.dialect == "plain"
-            for request in transcript.requests()
+            for request in transcript.requests("plain")
         }
         self.assertEqual(set(BY_VERB) - asked, set())
 
     def test_json_asks_for_every_command(self) -> None:
         asked = set()
         for transcript in TRANSCRIPTS:
-            if transcript.dialect == "json":
-                for request in transcript.requests():
-                    try:
-                        found = json.loads(request)
-                    except ValueError:
-                        continue
-                    if isinstance(found, dict):
-                        asked.add(found.get("command"))
+            for request in transcript.requests("json"):
+                try:
+                    found = json.loads(request)
+                except ValueError:
+                    continue
+                if isinstance(found, dict):
+                    asked.add(found.get("command"))
         self.assertEqual({row.verb for row in TABLE} - asked, set())
 
     def test_every_refusal_is_shown(self) -> None:
@@ -121,7 +124,8 @@ class Completeness(TestCase):
         shown = {
             code
             for transcript in TRANSCRIPTS
-            for answer in transcript.answers()
+            for dialect in ("plain", "json")
+            for answer in transcript.answers(dialect)
             for code in _codes(answer)
         }
         codes = {error.code for error in every_error()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator
+from typing import Any
 
 from chatd.arguments import Type
 from chatd.errors import BadArgument
@@ -15,12 +16,13 @@ ABOUT = "base64, bare or as b'...'"
 class Content:
     """A file that stood in a request. It is decoded only as it is stored."""
 
-    __slots__ = ("_text", "size")
+    __slots__ = ("_name", "_text", "size")
 
     def __init__(self, name: str, text: str) -> None:
         """`name` is the argument's. Raises BadArgument."""
         if len(text) % 4 or not text.isascii():
             raise _wrong(name)
+        self._name = name
         self._text = text
         self.size = len(text) // 4 * 3 - text.count("=", -2)
 
@@ -32,11 +34,11 @@ class Content:
             try:
                 data = binascii.a2b_base64(text[start : start + CHUNK], strict_mode=True)
             except binascii.Error:
-                raise _wrong("content") from None
+                raise _wrong(self._name) from None
             left -= len(data)
             # An end in the middle, or more than one, makes it shorter than it seemed.
             if left < 0 or (left and start + CHUNK >= len(text)):
-                raise _wrong("content")
+                raise _wrong(self._name)
             yield data
 
 
@@ -54,6 +56,11 @@ class ContentType(Type):
         if text.startswith("b'") and text.endswith("'") and len(text) > 2:
             return Content(name, text[2:-1])
         return Content(name, text) if text else None
+
+    def from_json(self, name: str, value: Any) -> Content:
+        """What is there by name may be an empty file."""
+        text = self.string(name, value)
+        return self.from_text(name, text) or Content(name, text)
 
 
 CONTENT = ContentType()

@@ -41,7 +41,7 @@ CONTACT = Arg("user", types.ADDRESS)
 FRIENDS = Arg("users", types.WORDS)
 PATH = Arg("filename", types.FILENAME)
 SIZE = Arg("size", types.SIZE)
-FILE_CODE = Arg("code", types.VERB)  # a word; codes are in lower case
+FILE_CODE = Arg("code", types.NAME)
 
 TEXTS: Texts = {
     errors.NotLoggedIn: "unauthorized!",
@@ -79,11 +79,11 @@ def group_inbox(group: Address) -> ask.Command:
 
 
 def private_file(to: Address, code: str) -> ask.Command:
-    return ask.GetFile(code, "code", place=Place(user=to))
+    return ask.GetFile(code.lower(), "code", place=Place(user=to))
 
 
 def group_file(group: Address, code: str) -> ask.Command:
-    return ask.GetFile(code, "code", place=Place(group=group))
+    return ask.GetFile(code.lower(), "code", place=Place(group=group))
 
 
 def notifications() -> ask.Command:

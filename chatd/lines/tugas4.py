@@ -178,5 +178,8 @@ class Tugas4Dialect(BlockDialect):
         {
             errors.NotLoggedIn: "Session not found",
             errors.AlreadyLoggedIn: "Logout terlebih dahulu",
+            errors.UnknownCommand: "There is no command {verb}",
+            errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
+            errors.LineTooLong: "The line is too long: {limit} bytes are allowed",
         },
     )

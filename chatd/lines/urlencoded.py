@@ -21,6 +21,7 @@ from chatd.errors import (
     MessageTooLong,
     NotLoggedIn,
     UnknownCommand,
+    Usage,
 )
 from chatd.lines.blocks import Answer, json_around, json_object, some
 from chatd.lines.dialect import Call, Dialect, Request, Unreadable, Wrapping, content, decode
@@ -194,7 +195,10 @@ class UrlencodedDialect(Dialect):
         def read(_live: bool) -> Request:
             if PAYLOAD in given:
                 given[PAYLOAD] = _unescaped(given[PAYLOAD])
-            return msgspec.structs.replace(verb.read_names(given), tag=tag)
+            try:
+                return msgspec.structs.replace(verb.read_names(given), tag=tag)
+            except Usage as error:
+                raise Usage(reason=error.details["reason"], usage=_usage(verb)) from None
 
         return Call(verb.row, read, tag.session, verb.row.login, tag, verb.inline)
 
@@ -225,6 +229,11 @@ class UrlencodedDialect(Dialect):
             "message": event.text,
         }
         return json_object(said, END)
+
+
+def _usage(verb: Verb) -> str:
+    keys = [*(arg.name for arg in verb.args), *([SESSION] if verb.row.login else [])]
+    return f"{verb.name} {'&'.join(f'{key}=...' for key in keys)}"
 
 
 def _values(payload: str) -> dict[str, str]:
