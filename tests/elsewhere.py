@@ -111,6 +111,8 @@ class Elsewhere:
         if (realm, reader) in self._read:
             return reply
         self._read.add((realm, reader))
-        message = Message(1, 1, 1, int(START * 1000), f"messi@{realm}", reader, text="halo dari sana")
+        message = Message(
+            1, 1, 1, int(START * 1000), f"messi@{realm}", reader, text="halo dari sana"
+        )
         details = await details_of(client, [message])
         return Reply("1 message", {}, {"remaining": 0, **details}, (message,), "messages")

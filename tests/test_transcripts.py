@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,8 +15,10 @@ from twisted.trial.unittest import TestCase
 from chatd import tap
 from chatd.config import Config
 from chatd.errors import every_error
+from chatd.lines import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
+from chatd.lines.verbs import Texts, Verb
 from chatd.table import BY_VERB, TABLE
 from tests.common import RealmTestCase, SteadyClock
 from tests.elsewhere import Elsewhere
@@ -30,9 +33,19 @@ from tests.transcripts import (
 DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in tap.DIALECTS}
 TRANSCRIPTS = all_transcripts()
 
+# The older dialects: their verbs, and the texts that they have for what the verbs have none for.
+OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
+    "kelompok3": (kelompok3.VERBS, (kelompok3.TEXTS,)),
+    "bagan": (bagan.VERBS, (bagan.TEXTS,)),
+    "urlencoded": (urlencoded.VERBS, ()),
+    "tugas4": (tugas4.VERBS, (tugas4.TEXTS,)),
+    "pychat": (pychat.VERBS, (pychat.TEXTS,)),
+}
+
 # What no transcript can show, and the test that shows it.
 NOT_IN_TRANSCRIPTS = {
     "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
+    "already-logged-in": "tests.test_transcripts.Completeness.test_older_dialects_say_all_texts",
     "storage-failed": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
     "idle": "tests.test_protocol.IdleConnections.test_silence_before_a_login_is_cut_off_after_60_s",
     "shutting-down": "tests.test_protocol.Shutdown.test_what_was_accepted_is_answered",
@@ -131,10 +144,42 @@ class Completeness(TestCase):
         codes = {error.code for error in every_error()}
         self.assertEqual(codes - shown, set(NOT_IN_TRANSCRIPTS))
 
+    def test_older_dialects_are_asked_every_verb(self) -> None:
+        for name, (verbs, _) in OLDER.items():
+            asked = {
+                request.partition(" ")[0].lower()
+                for transcript in TRANSCRIPTS
+                for request in transcript.requests(name)
+            }
+            self.assertEqual(set(verbs) - asked, set(), name)
+
+    def test_older_dialects_say_all_texts(self) -> None:
+        """Each verb's own texts in answer to that verb, and the others somewhere."""
+        for name, (verbs, common) in OLDER.items():
+            said: dict[str, set[str]] = {}
+            for transcript in TRANSCRIPTS:
+                for asked, answer in transcript.refusals(name):
+                    said.setdefault(asked, set()).add(answer)
+            everything = set().union(*said.values())
+            for key, verb in verbs.items():
+                for text in verb.texts.values():
+                    self.assertTrue(_is_said(text, said.get(key, set())), (name, key, text))
+            for text in (text for texts in common for text in texts.values()):
+                self.assertTrue(_is_said(text, everything), (name, text))
+
     def test_the_exceptions_have_tests(self) -> None:
         for path in NOT_IN_TRANSCRIPTS.values():
             module, case, method = path.rsplit(".", 2)
             self.assertTrue(hasattr(getattr(importlib.import_module(module), case), method), path)
+
+
+def _is_said(text: str | None, answers: Iterable[str]) -> bool:
+    """Whether `text`, filled in, is an answer, or the message of one."""
+    if text is None:
+        return True
+    parts = [re.escape(part) for part in re.split(r"\{\w+\}", text)]
+    pattern = re.compile(rf'failed {".+".join(parts)}|.*"message":"{".+".join(parts)}".*')
+    return any(pattern.fullmatch(answer) for answer in answers)
 
 
 def _codes(answer: str) -> list[str]:

@@ -103,6 +103,17 @@ class Transcript(msgspec.Struct, frozen=True):
     def answers(self, dialect: str) -> list[str]:
         return self._texts(dialect, "<")
 
+    def refusals(self, dialect: str) -> list[tuple[str, str]]:
+        """What actors are answered in that dialect, with the verb that they last sent, in lower case."""
+        verbs: dict[str, str] = {}
+        found = []
+        for line in self.lines:
+            if line.mark in (">", ">>"):
+                verbs[line.actor] = line.text.partition(" ")[0].lower()
+            elif line.mark == "<" and self.dialect(line.actor) == dialect:
+                found.append((verbs.get(line.actor, ""), line.text))
+        return found
+
     def _texts(self, dialect: str, *marks: str) -> list[str]:
         return [
             line.text
@@ -158,8 +169,10 @@ LOGINS = {
     "json": (
         '{{"command":"auth","username":"{username}","password":"{password}"}}',
         (
-            '{{"status":"OK","id":null,"message":"Welcome, {name}","tokenId":"{token}",'
-            '"username":"{username}","name":"{name}"}}',
+            (
+                '{{"status":"OK","id":null,"message":"Welcome, {name}","tokenId":"{token}",'
+                '"username":"{username}","name":"{name}"}}'
+            ),
         ),
     ),
     "kelompok3": ("auth {username} {password}", ('{{"status":"OK","tokenid":"{token}"}}', "")),
@@ -378,9 +391,7 @@ class Play:
 
     async def _enter(self, name: str) -> Actor:
         assert name not in self._actors, "is connected already"
-        actor = self._actors[name] = Actor(
-            await self._connect(self._transcript.dialect(name))
-        )
+        actor = self._actors[name] = Actor(await self._connect(self._transcript.dialect(name)))
         return actor
 
     async def _actor(self, name: str) -> Actor:

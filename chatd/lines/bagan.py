@@ -37,10 +37,8 @@ FULL_NAME = Arg("name", types.FULL_NAME)
 THERE = Arg("group", types.NAME)  # a group of another realm
 
 NO_USER: Texts = {errors.UnknownUser: "User tidak ada"}
-NO_GROUP: Texts = {
-    errors.UnknownGroup: "Group tidak ditemukan",
-    errors.NotMember: "User bukan member grup",
-}
+NO_GROUP: Texts = {errors.UnknownGroup: "Group tidak ditemukan"}
+NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "User bukan member grup"}
 NO_FILE: Texts = {errors.UnknownFile: "File tidak ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm tidak ditemukan"}
 NOT_ADDED: Texts = {
@@ -48,6 +46,7 @@ NOT_ADDED: Texts = {
     errors.OwnRealm: "Realm sudah ada",
     **dict.fromkeys(errors.UNREACHABLE, "Realm Unreachable"),
 }
+TEXTS: Texts = {errors.NotLoggedIn: "Session tidak ditemukan"}
 
 
 def token(_request: Request, reply: Reply) -> Answer:
@@ -106,13 +105,13 @@ VERBS = table(
         NO_USER | NO_FILE,
         send_file,
     ),
-    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NO_GROUP),
+    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
     Verb(
         "sendgroupfile",
         ask.SendGroupFile,
         (GROUP, FILENAME, FILE),
         said("File sent"),
-        NO_GROUP | NO_FILE,
+        NOT_IN_GROUP | NO_FILE,
     ),
     Verb("inbox", ask.Inbox, (), by_sender(placed), make=lambda: ask.Inbox(here=True)),
     Verb(
@@ -123,7 +122,7 @@ VERBS = table(
         NO_USER,
         private_inbox,
     ),
-    Verb("groupinbox", ask.Inbox, (GROUP,), listed(placed), NO_GROUP, group_inbox),
+    Verb("groupinbox", ask.Inbox, (GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
     Verb("getusers", ask.Users, (), named("users", "username")),
     Verb("getgroups", ask.Groups, (), named("groups", "group")),
     Verb("logout", ask.Logout, (), said("Logout berhasil")),
@@ -164,4 +163,4 @@ VERBS = table(
 class BaganDialect(BlockDialect):
     name = "bagan"
     verbs = VERBS
-    texts = ({errors.NotLoggedIn: "Session tidak ditemukan"}, kelompok3.TEXTS, INDONESIAN)
+    texts = (TEXTS, kelompok3.TEXTS, INDONESIAN)

@@ -37,15 +37,14 @@ ABOUT_SELF = (
     Arg("country", types.DISPLAY_NAME),
 )
 
-NO_USER = "User Tidak Ditemukan"
-NO_REALM = "Realm Tidak Ditemukan"
-NO_FILE: Texts = {errors.UnknownUser: NO_USER, errors.UnknownFile: "File Tidak Ditemukan"}
+NO_ONE: Texts = {errors.UnknownUser: "User Tidak Ditemukan"}
+NO_FILE: Texts = {errors.UnknownFile: "File Tidak Ditemukan"}
+NO_REALM: Texts = {errors.UnknownRealm: "Realm Tidak Ditemukan"}
 NOT_ADDED: Texts = {
     errors.RealmExists: "Realm Sudah Ada",
     errors.OwnRealm: "Realm Sudah Ada",
     **dict.fromkeys(errors.UNREACHABLE, "Realm Unreachable"),
 }
-ELSEWHERE: Texts = {errors.UnknownRealm: NO_REALM, **NO_FILE}
 TEXTS: Texts = {
     errors.NotLoggedIn: "Session Tidak Ditemukan",
     errors.FileTooLarge: "File Terlalu Besar",
@@ -86,12 +85,19 @@ VERBS = table(
     Verb("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
     Verb("info", ask.Info, (), active),
     Verb("logout", ask.Logout, (), said("Logout berhasil")),
-    Verb("send", ask.Send, (TO, TEXT), said("Message Sent"), {errors.UnknownUser: NO_USER}, send),
+    Verb("send", ask.Send, (TO, TEXT), said("Message Sent"), NO_ONE, send),
+    Verb("sendgroup", ask.Send, (PEOPLE, TEXT), said("Message Sent"), NO_ONE),
     Verb(
-        "sendgroup", ask.Send, (PEOPLE, TEXT), said("Message Sent"), {errors.UnknownUser: NO_USER}
+        "sendfile",
+        ask.SendFile,
+        (TO, FILENAME, FILE),
+        said("File Sent"),
+        NO_ONE | NO_FILE,
+        send_file,
     ),
-    Verb("sendfile", ask.SendFile, (TO, FILENAME, FILE), said("File Sent"), NO_FILE, send_file),
-    Verb("sendgroupfile", ask.SendFile, (PEOPLE, FILENAME, FILE), said("File Sent"), NO_FILE),
+    Verb(
+        "sendgroupfile", ask.SendFile, (PEOPLE, FILENAME, FILE), said("File Sent"), NO_ONE | NO_FILE
+    ),
     Verb("inbox", ask.Inbox, (), by_sender(), make=lambda: ask.Inbox(here=True)),
     Verb("addrealm", ask.AddRealm, ADD_REALM, said("Realm Added"), NOT_ADDED),
     Verb(
@@ -99,31 +105,31 @@ VERBS = table(
         ask.SendRealm,
         (REALM, USER, TEXT),
         said("Message Sent to Realm"),
-        ELSEWHERE,
+        NO_REALM | NO_ONE,
     ),
     Verb(
         "sendgrouprealm",
         ask.SendGroupRealm,
         (REALM, USERS, TEXT),
         said("Message Sent to Group in Realm"),
-        ELSEWHERE,
+        NO_REALM | NO_ONE,
     ),
     Verb(
         "sendfilerealm",
         ask.SendFileRealm,
         (REALM, USER, FILENAME, FILE),
         said("File Sent to Realm"),
-        ELSEWHERE,
+        NO_REALM | NO_ONE | NO_FILE,
     ),
     Verb(
         "sendgroupfilerealm",
         ask.SendGroupFileRealm,
         (REALM, USERS, FILENAME, FILE),
         said("File Sent to Group in Realm"),
-        ELSEWHERE,
+        NO_REALM | NO_ONE | NO_FILE,
     ),
-    Verb("getinboxrealm", ask.InboxRealm, (REALM, USERNAME), listed(), ELSEWHERE),
-    Verb("getrealminbox", ask.RealmInbox, (REALM,), listed(), ELSEWHERE),
+    Verb("getinboxrealm", ask.InboxRealm, (REALM, USERNAME), listed(), NO_REALM),
+    Verb("getrealminbox", ask.RealmInbox, (REALM,), listed(), NO_REALM),
 )
 
 

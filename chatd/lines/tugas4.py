@@ -39,12 +39,17 @@ _STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
 WANTED = Arg("filename", types.CODE)
 
 NO_USER: Texts = {errors.UnknownUser: "User not found"}
-NO_GROUP: Texts = {
-    errors.UnknownGroup: "Group not found",
-    errors.NotMember: "You are not group member",
-}
+NO_GROUP: Texts = {errors.UnknownGroup: "Group not found"}
+NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "You are not group member"}
 NO_FILE: Texts = {errors.UnknownFile: "File not found"}
 WRONG = "Username/Password salah"
+TEXTS: Texts = {
+    errors.NotLoggedIn: "Session not found",
+    errors.AlreadyLoggedIn: "Logout terlebih dahulu",
+    errors.UnknownCommand: "There is no command {verb}",
+    errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
+    errors.LineTooLong: "The line is too long: {limit} bytes are allowed",
+}
 
 
 def stamped(name: str, at: int) -> str:
@@ -152,20 +157,24 @@ VERBS = table(
         sentence("You have joined the group"),
         NO_GROUP | {errors.AlreadyMember: "You have already in group"},
     ),
-    Verb("leave", ask.LeaveGroup, (GROUP,), sentence("You have left the group"), NO_GROUP),
+    Verb("leave", ask.LeaveGroup, (GROUP,), sentence("You have left the group"), NOT_IN_GROUP),
     Verb("ls_group", ask.Groups, (), named("messages", "group")),
-    Verb("ls_member", ask.Members, (GROUP,), members, NO_GROUP),
-    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NO_GROUP),
-    Verb("inboxgroup", ask.InboxGroup, (GROUP,), listed(group_entry), NO_GROUP),
+    Verb("ls_member", ask.Members, (GROUP,), members, NOT_IN_GROUP),
+    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
+    Verb("inboxgroup", ask.InboxGroup, (GROUP,), listed(group_entry), NOT_IN_GROUP),
     Verb(
-        "sendgroup_file", ask.SendGroupFile, (GROUP, FILENAME, FILE), file_sent, NO_GROUP | NO_FILE
+        "sendgroup_file",
+        ask.SendGroupFile,
+        (GROUP, FILENAME, FILE),
+        file_sent,
+        NOT_IN_GROUP | NO_FILE,
     ),
     Verb(
         "downloadgroup_file",
         ask.GetFile,
         (GROUP, WANTED),
         file_found,
-        NO_GROUP | NO_FILE,
+        NOT_IN_GROUP | NO_FILE,
         wanted_of_group,
     ),
 )
@@ -174,12 +183,4 @@ VERBS = table(
 class Tugas4Dialect(BlockDialect):
     name = "tugas4"
     verbs = VERBS
-    texts = (
-        {
-            errors.NotLoggedIn: "Session not found",
-            errors.AlreadyLoggedIn: "Logout terlebih dahulu",
-            errors.UnknownCommand: "There is no command {verb}",
-            errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
-            errors.LineTooLong: "The line is too long: {limit} bytes are allowed",
-        },
-    )
+    texts = (TEXTS,)
