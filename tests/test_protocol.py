@@ -118,7 +118,8 @@ class ProtocolTestCase(RealmTestCase):
             reply = await wire.ask(command="auth", username=name, password=PASSWORD)
             assert reply["status"] == "OK", reply
         else:
-            wire.feed(f"auth {name} {PASSWORD}\n".encode())
+            verb = "auth_login" if dialect.name == "tugas4" else "auth"
+            wire.feed(f"{verb} {name} {PASSWORD}\n".encode())
             await wire.until(b"\r\n\r\n")
         return wire
 

@@ -21,15 +21,14 @@ async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive
 async def _receive(
     client: Client, to: tuple[Address, ...] | Address, name: str, size: int
 ) -> Receive:
+    session = client.logged_in
     upload = await client.service.files.begin(
         client.account, to, name, size, client.drained, client.listener
     )
     single = isinstance(to, Address) or len(to) == 1
 
-    session = client.session
-
     async def finish() -> Reply:
-        if client.session is not session:
+        if client.session is not session and not client.connection.gone:
             upload.abort()
             raise NotLoggedIn  # the session was ended from elsewhere meanwhile
         file, sent = await upload.finish()
