@@ -378,8 +378,8 @@ class InlineFiles(SharedTestCase):
         wire.feed(b"send_file henderson a " + base64.b64encode(bytes(MIB)) + b"\r\n")
         self.lose(wire)
         release()
+        await until(lambda: len(self.stored_files()) == 1)
         await until(lambda: self.realm.service.files._arriving == {})
-        self.assertEqual(len(self.stored_files()), 1)
         self.assertEqual(await self.unread("henderson"), 1)
 
     async def test_a_session_that_ends_meanwhile_sends_nothing(self) -> None:
