@@ -107,7 +107,7 @@ class Connection:
     log; `drained` is called when a paused upload may go on.
 
     `shared`: its requests may name other sessions than its own, and a login does not end an earlier one
-    here. `detailed`: its messages are shown with display names and groups' codes.
+    here. `detailed`: replies bring display names, groups' codes and when files were sent.
     """
 
     def __init__(

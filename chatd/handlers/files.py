@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd import commands as ask
 from chatd.errors import NotLoggedIn
 from chatd.handlers.replies import but_unknown, count, receipts
-from chatd.model import Reply
+from chatd.model import Attachment, Reply
 from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
 
@@ -36,10 +36,15 @@ async def _receive(
         return Reply(
             f"File sent{but_unknown(sent)}",
             {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-            {**where, "mime": file.mime, "at": file.at},
+            {**where, "mime": file.mime, **_details(client, file)},
         )
 
     return Receive(upload, finish)
+
+
+def _details(client: Client, file: Attachment) -> dict[str, int]:
+    """For those who show it: when the file was sent."""
+    return {"at": file.at} if client.connection.detailed else {}
 
 
 async def files(client: Client, _command: ask.Files) -> Reply:
@@ -55,7 +60,7 @@ async def get_file(client: Client, command: ask.GetFile) -> Give:
     reply = Reply(
         f"{file.size} bytes follow",
         {"name": file.name, "size": file.size, "sha256": file.sha256},
-        {"code": file.code, "mime": file.mime, "at": file.at},
+        {"code": file.code, "mime": file.mime, **_details(client, file)},
     )
     return Give(reply, download)
 

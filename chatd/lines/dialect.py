@@ -72,7 +72,8 @@ class Dialect:
     """One wire language. Subclasses say how; none of the methods may raise anything undeclared.
 
     `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`. `shared`: its
-    requests may name their session. `detailed`: it writes display names and groups' codes.
+    requests may name their session. `detailed`: it writes display names, groups' codes and when files were
+    sent.
     """
 
     name: str
