@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -35,6 +37,7 @@ from chatd.throttle import FailureThrottle
 log = Logger()
 
 TOKEN_BYTES = 32
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # so many bytes in base64
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
@@ -56,6 +59,11 @@ class Login(msgspec.Struct, frozen=True):
 def hash_token(token: str) -> bytes:
     """Tokens are random and long: a plain hash is enough for them."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def is_token(word: str) -> bool:
+    """Whether `word` looks like one: what does not need not be looked up."""
+    return TOKEN.fullmatch(word) is not None
 
 
 class Accounts:
@@ -119,6 +127,14 @@ class Accounts:
             self.remember(account)
         return account
 
+    async def display_name(self, address: str) -> str:
+        """What whoever has that address is called; the address itself if that is not known here."""
+        account = self._by_key.get(key_of(address))
+        if account is None and "@" not in address:
+            with suppress(UnknownUser):
+                account = await self.find(address)
+        return address if account is None else account.display_name
+
     # Registering and logging in
 
     async def register(
@@ -128,11 +144,17 @@ class Accounts:
 
         Raises RegistrationClosed, ReservedName, WeakPassword, UserExists.
         """
+        account, hashed = await self.sign_up(name, password, display_name, country)
+        return await self._open_session(account, hashed)
+
+    async def sign_up(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> tuple[Account, str]:
+        """As `register`, without the login; the account and its password's hash."""
         if self._config.accounts.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
-        account, hashed = await self._add(name, password, display_name, country)
-        return await self._open_session(account, hashed)
+        return await self._add(name, password, display_name, country)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None

@@ -179,6 +179,16 @@ class GroupOrNamesType(Type):
         return tuple(map(parse_name, words))
 
 
+class NamesType(GroupOrNamesType):
+    """Several usernames, separated by commas."""
+
+    shape = "user[,user…]"
+    about = "usernames, separated by commas"
+
+    def from_text(self, name: str, text: str) -> tuple[str, ...]:
+        return self._names(name, text.split(","))
+
+
 class GroupType(AddressType):
     shape = "group"
     about = "a group's name, or group@realm"
@@ -233,6 +243,16 @@ class DisplayNameType(Type):
         if len(text) > MAX_DISPLAY_NAME:
             raise BadArgument(argument=name, found="that long", expected=self.about)
         return text
+
+
+class FullNameType(DisplayNameType):
+    """As DisplayNameType, at the end of a line, where spaces are what they are."""
+
+    about = f"up to {MAX_DISPLAY_NAME} characters"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return self.from_json(name, text)
 
 
 class SecretType(Type):
@@ -350,11 +370,13 @@ ADDRESSES = AddressesType()
 WORDS = WordsType()
 GROUP_OR_PEOPLE = GroupOrPeopleType()
 GROUP_OR_NAMES = GroupOrNamesType()
+NAMES = NamesType()
 GROUP = GroupType()
 JOINABLE = JoinableType()
 PLACE = PlaceType()
 TEXT = TextType()
 DISPLAY_NAME = DisplayNameType()
+FULL_NAME = FullNameType()
 SECRET = SecretType()
 FILENAME = FileNameType()
 CODE = CodeType()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from chatd.arguments import Secret
@@ -13,10 +15,14 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Register(Command, frozen=True):
+    """`login` logs in to the new account; `outside` is only for those who are not logged in."""
+
     username: str
     password: Secret
     name: str | None = None
     country: str | None = None
+    login: bool = True
+    outside: bool = False
 
 
 class Auth(Command, frozen=True):
@@ -46,7 +52,9 @@ class Info(Command, frozen=True):
 
 
 class Users(Command, frozen=True):
-    pass
+    """`others` leaves out oneself."""
+
+    others: bool = False
 
 
 class Contacts(Command, frozen=True):
@@ -166,7 +174,13 @@ class Files(Command, frozen=True):
 
 
 class GetFile(Command, frozen=True):
+    """A file by its code, or the newest of a name; with `only`, by that alone. `stamped` is a name and the
+    time (ms) of the second in which it was sent, another way to say which; `place`, where it has to stand."""
+
     code: str
+    only: Literal["code", "name"] | None = None
+    stamped: tuple[str, int] | None = None
+    place: Place | None = None
 
 
 class RoomJoin(Command, frozen=True):

@@ -20,6 +20,11 @@ DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
     "peers": "tcp:8890:interface=127.0.0.1",
+    "kelompok3": "tcp:8891:interface=127.0.0.1",
+    "bagan": "tcp:8892:interface=127.0.0.1",
+    "urlencoded": "tcp:8893:interface=127.0.0.1",
+    "tugas4": "tcp:8894:interface=127.0.0.1",
+    "pychat": "tcp:8000:interface=127.0.0.1",
 }
 MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB

@@ -86,6 +86,11 @@ class NotLoggedIn(ChatError):
     sentence = "Log in first: auth <username> <password>, or register <username> <password>"
 
 
+class AlreadyLoggedIn(ChatError):
+    code = "already-logged-in"
+    sentence = "You are logged in; log out first"
+
+
 class UnknownUser(ChatError):
     code = "unknown-user"
     sentence = "There is no user {name} in {where}"
@@ -181,6 +186,17 @@ class BadCertificate(ChatError):
 class RealmNotAllowed(ChatError):
     code = "realm-not-allowed"
     sentence = "{realm} may not connect to {where}: {reason}"
+
+
+# Why a realm can't be made a peer, whatever is to be done about it.
+UNREACHABLE: tuple[type[ChatError], ...] = (
+    ForbiddenAddress,
+    RealmUnreachable,
+    WrongRealm,
+    CertificateChanged,
+    BadCertificate,
+    RealmNotAllowed,
+)
 
 
 class RealmDown(ChatError):

@@ -25,8 +25,9 @@ from chatd.errors import (
 from chatd.homegroups import with_new_code
 from chatd.messages import Messages, Sent, collect
 from chatd.model import Account, Attachment, FileInfo, StoredFile
-from chatd.names import Address, printable
+from chatd.names import Address, Place, printable
 from chatd.presence import IListener
+from chatd.reading import Reading
 from chatd.store import files as store
 from chatd.store.database import Database
 from chatd.store.files import Owner
@@ -52,6 +53,7 @@ class Files:
         accounts: Accounts,
         directs: Directs,
         messages: Messages,
+        reading: Reading,
         uploads: Uploads,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -60,6 +62,7 @@ class Files:
         self._accounts = accounts
         self._directs = directs
         self._messages = messages
+        self._reading = reading
         self._uploads = uploads
         self._random_bytes = random_bytes
         # Bytes by account that are arriving: they count before they are there.
@@ -142,9 +145,25 @@ class Files:
             raise none_known(refused)
         return file, Sent(tuple(receipts), refused)
 
-    async def fetch(self, account: Account, name: str) -> Download:
-        """Open the file of that code or name that the account may fetch. Raises UnknownFile."""
-        attachment = await self._database.read(store.find_file, account.id, name)
+    async def fetch(
+        self,
+        account: Account,
+        name: str,
+        only: str | None = None,
+        stamped: tuple[str, int] | None = None,
+        place: Place | None = None,
+    ) -> Download:
+        """Open the file of that code or name that the account may fetch (see commands.GetFile).
+
+        Raises UnknownFile, and with a place what Reading.conversation_of does.
+        """
+        conversation = None
+        if place is not None:
+            # There is no conversation 0: nothing was said there yet.
+            conversation = await self._reading.conversation_of(account, place) or 0
+        attachment = await self._database.read(
+            store.find_file, account.id, name, only, stamped, conversation
+        )
         if attachment is None:
             raise UnknownFile(name=printable(name))
         try:

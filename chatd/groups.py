@@ -99,6 +99,13 @@ class Groups:
         for waiting in self._joining.pop((key, account_id), ()):
             waiting.callback(None)
 
+    async def code_of(self, name: Address) -> str:
+        """The group's code; nothing if it has ended meanwhile, or lives elsewhere."""
+        try:
+            return (await self._homes.find(name)).group.code
+        except ChatError:
+            return ""
+
     async def leave(self, account: Account, name: Address) -> str:
         """The group's name. Raises UnknownGroup, NotMember. A group elsewhere is told when it is reached."""
         realm = self._elsewhere(name)

@@ -23,7 +23,8 @@ HEAD = """\
 
 # The protocol
 
-A realm speaks two dialects, which offer the same: `plain` (telnet, port 8889), `json` (programs, port 8888).
+A realm speaks two dialects of its own, which offer the same: `plain` (telnet, port 8889) and `json`
+(programs, port 8888). It also speaks those of five older systems, which offer parts of it: dialects.md.
 
 ## Common to both
 

@@ -64,6 +64,10 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     def from_words(self, rest: str) -> Command:
         """The command that `rest`, the line after the verb, asks for. Raises BadRequest."""
+        return self.command(**self.values_of(rest))
+
+    def values_of(self, rest: str) -> dict[str, Any]:
+        """The arguments that stand in `rest`, by name. Raises BadRequest."""
         args = [arg for arg in self.args if not arg.named]
         words: list[str] = []
         space = ""
@@ -87,10 +91,14 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         for arg in args[len(words) :]:
             if not arg.optional:
                 raise self.wrong(f"{arg.name} is missing")
-        return self.command(**values)
+        return values
 
     def from_names(self, given: Mapping[str, Any]) -> Command:
         """The command with the arguments `given` by name, as JSON values. Raises BadRequest."""
+        return self.command(**self.named_values(given))
+
+    def named_values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments `given` by name, as JSON values. Raises BadRequest."""
         values = {}
         used = 0
         for name, keys, from_json, optional in self._by_name:
@@ -106,4 +114,4 @@ class Row(msgspec.Struct, frozen=True, dict=True):
             known = {key for arg in self.args for key in arg.keys}
             extra = ", ".join(sorted(set(given) - known)) or "the same argument twice"
             raise self.wrong(f"{self.verb} does not take {extra}")
-        return self.command(**values)
+        return values

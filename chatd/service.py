@@ -75,7 +75,14 @@ class ChatService:
             secret,
         )
         self.files = Files(
-            config.limits, database, accounts, directs, self.messages, uploads, random_bytes
+            config.limits,
+            database,
+            accounts,
+            directs,
+            self.messages,
+            self.reading,
+            uploads,
+            random_bytes,
         )
         self.arrivals = Arrivals(config, database, uploads)
         self.inbound = Inbound(

@@ -1,12 +1,13 @@
 """Who is logged in on a connection, and what becomes of the commands that arrive there.
 
-A `Session` is what a login opens; it outlives its connections, and several may use it at once. A `Client`
-is one connection's side of the service: it checks a command's preconditions, once, and calls the service.
+A `Session` is what a login opens; it outlives its connections, and several may use it at once. A
+`Connection` is one connection's side of the service, and a `Client` one session on one connection: who asks.
+Most connections have one, their own; where requests name their sessions, there may be several.
 
-Read marks move when the client has proved that it got what it read: by its next command on that connection,
-by logging out, or by closing the connection cleanly. A command that was sent along with the inbox itself
-proves nothing yet, but is not given the same messages again. Nor does one on another connection of the
-session: who comes back on a new one may have lost what was on its way on the old.
+Read marks move when the client has proved that it got what it read: by its next command with that session
+on that connection, by logging out, or by closing the connection cleanly. A command that was sent along with
+the inbox itself proves nothing yet, but is not given the same messages again. Nor does one on another
+connection of the session: who comes back on a new one may have lost what was on its way on the old.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd import commands as ask
-from chatd.accounts import Login
-from chatd.errors import NotLoggedIn
+from chatd.accounts import Login, hash_token, is_token
+from chatd.errors import BadToken, NotLoggedIn
 from chatd.files import Download, Upload
 from chatd.model import Account, Message, Reply, SessionEnded
 from chatd.presence import IListener
+from chatd.rows import Row
 from chatd.service import ChatService
 from chatd.table import BY_COMMAND
 from chatd.throttle import TokenBucket
 
 BURST_SECONDS = 5  # a session may save up that many seconds' worth of commands
+MAX_CLIENTS = 1000  # sessions on one connection: with more, the eldest has to be looked up again
 
 log = Logger()
 
@@ -99,9 +102,13 @@ Result = Reply | Receive | Give | Leave
 Handler = Callable[["Client", Any], Any]
 
 
-class Client:
+class Connection:
     """One connection's side of the service. `source` is its network address and `number` its own, for the
-    log; `drained` is called when a paused upload may go on."""
+    log; `drained` is called when a paused upload may go on.
+
+    `shared`: its requests may name other sessions than its own, and a login does not end an earlier one
+    here. `detailed`: replies bring display names, groups' codes and when files were sent.
+    """
 
     def __init__(
         self,
@@ -111,51 +118,130 @@ class Client:
         source: str,
         number: int,
         drained: Callable[[], None],
+        shared: bool = False,
+        detailed: bool = False,
     ) -> None:
         self.service = service
-        self.session: Session | None = None
-        # Counts what arrives on the connection; the protocol moves it on.
-        self.moment = 0
-        # conversation -> seq: handed out here and not yet proved to have arrived, and the moment of it.
-        self.given: dict[int, int] = {}
-        self._given_at = 0
         self.sessions = sessions
         self.listener = listener
         self.source = source
-        self._number = number
-        self._gone = False
+        self.number = number
         self.drained = drained
+        self.shared = shared
+        self.detailed = detailed
+        # Counts what arrives on the connection; the protocol moves it on.
+        self.moment = 0
+        self.gone = False
+        self.own = Client(self)
+        # Those with a session, by its token's hash, in the order in which they came.
+        self._clients: dict[bytes, Client] = {}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody is logged in on it."""
+        return bool(self._clients)
+
+    def attach(self, login: Login) -> None:
+        """Make the login's session the connection's own."""
+        before = self.own
+        if before.session is not None and not self.shared:
+            before.let_go(clean=True)
+        if (
+            not self.gone
+        ):  # else it ended while the password was checked; the session waits to be resumed
+            self.own = self._join(login)
+
+    def _join(self, login: Login) -> Client:
+        """The client of the login's session here."""
+        client = self._clients.get(login.token_hash)
+        if client is None:
+            if len(self._clients) >= MAX_CLIENTS:
+                self._make_room()
+            client = Client(self)
+            client.join(login)
+            self._clients[login.token_hash] = client
+        return client
+
+    def _make_room(self) -> None:
+        eldest = next(each for each in self._clients.values() if each is not self.own)
+        eldest.let_go(clean=False)
+
+    def find(self, token: str | None) -> Client | None:
+        """The client here whose session has that token."""
+        return None if token is None else self._clients.get(hash_token(token))
+
+    def must_look_up(self, token: str | None) -> bool:
+        """Whether only the database knows if there is a live session with that token."""
+        if token is None or not is_token(token):
+            return False
+        client = self.find(token)
+        return client is None or client.logged_in.expires_at <= self.service.accounts.now()
+
+    async def look_up(self, token: str) -> Client | None:
+        """The client of the live session with that token, from now on here, too."""
+        try:
+            login = await self.service.accounts.resume(token)
+        except BadToken:
+            return None
+        if self.gone:
+            return None  # nobody will read the answer
+        client = self._join(login)
+        client.logged_in.expires_at = login.expires_at
+        return client
+
+    def forget(self, client: Client, session: Session) -> None:
+        """The client's session is not here any more."""
+        self._clients.pop(session.token_hash, None)
+        if client is self.own:
+            self.own = Client(self)
+        # Another session of the same account may still be here.
+        if not any(each.account.id == session.account.id for each in self._clients.values()):
+            self.service.presence.leave(session.account.id, self.listener)
+
+    def leave(self, clean: bool) -> None:
+        """The connection is gone. What was handed out on it counts as read only if it was closed cleanly."""
+        self.gone = True
+        for client in list(self._clients.values()):
+            client.let_go(clean)
+
+    async def stay(self) -> None:
+        """The connection is in use: so are its sessions, and they live on."""
+        for client in list(self._clients.values()):
+            session = client.session
+            if session is not None:
+                session.expires_at = await self.service.accounts.extend(
+                    session.token_hash, session.expires_at
+                )
+
+
+class Client:
+    """Who asks: a session on a connection, or somebody on a connection who is not logged in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.service = connection.service
+        self.sessions = connection.sessions
+        self.listener = connection.listener
+        self.session: Session | None = None
+        # conversation -> seq: handed out here and not yet proved to have arrived, and the moment of it.
+        self.given: dict[int, int] = {}
+        self._given_at = 0
+
+    def admit(self, row: Row) -> None:
+        """The preconditions of a command. Raises NotLoggedIn."""
+        if self.session is None and row.login:
+            raise NotLoggedIn
 
     def execute(self, command: ask.Command) -> Any:
         """Carry out `command`: a Result, or a Deferred of one. Raises ChatError, or errs with it."""
-        session = self.session
-        if session is None:
-            if BY_COMMAND[type(command)].login:
-                raise NotLoggedIn
-        elif self.given and self._given_at != self.moment:
+        if self.session is None:
+            self.admit(BY_COMMAND[type(command)])
+        elif self.given and self._given_at != self.connection.moment:
             self.prove()
         result = self.sessions.handlers[type(command)](self, command)
         if type(result) is CoroutineType:
             return Deferred.fromCoroutine(result)
         return result
-
-    def leave(self, clean: bool) -> None:
-        """The connection is gone. What was handed out on it counts as read only if it was closed cleanly."""
-        self._gone = True
-        self._let_go(clean)
-
-    def _let_go(self, clean: bool) -> None:
-        if clean:
-            self.prove()
-        self.detach()
-
-    async def stay(self) -> None:
-        """The connection is in use: so is its session, and it lives on."""
-        session = self.session
-        if session is not None:
-            session.expires_at = await self.service.accounts.extend(
-                session.token_hash, session.expires_at
-            )
 
     @property
     def account(self) -> Account:
@@ -167,28 +253,44 @@ class Client:
             raise NotLoggedIn
         return self.session
 
+    @property
+    def source(self) -> str:
+        """The network address that asks."""
+        return self.connection.source
+
+    @property
+    def drained(self) -> Callable[[], None]:
+        return self.connection.drained
+
     def attach(self, login: Login) -> None:
-        if self.session is not None:
-            self._let_go(clean=True)
-        if self._gone:
-            return  # it ended while the password was checked; the session waits to be resumed
+        self.connection.attach(login)
+
+    def join(self, login: Login) -> None:
+        """Begin to speak for the login's session."""
         session = self.session = self.sessions.attach(login, self)
+        connection = self.connection
         log.info(
             "session {session} of {account} on connection {connection} from {source}",
             session=session.number,
             account=login.account.name,
-            connection=self._number,
-            source=self.source,
+            connection=connection.number,
+            source=connection.source,
         )
         self.service.presence.arrive(login.account.id, self.listener)
 
+    def let_go(self, clean: bool) -> None:
+        if clean:
+            self.prove()
+        self.detach()
+
     def detach(self) -> None:
+        """The session speaks here no more."""
         session, self.session = self.session, None
         self.given = {}
         if session is not None:
             self.service.rooms.leave(session, self.listener)
-            self.service.presence.leave(session.account.id, self.listener)
             self.sessions.detach(session, self)
+            self.connection.forget(self, session)
 
     def give(self, session: Session, messages: Sequence[Message]) -> None:
         """These are being handed out to `session`, if that is still the one here."""
@@ -197,7 +299,7 @@ class Client:
         for message in messages:
             conversation = message.conversation
             self.given[conversation] = max(message.seq, self.given.get(conversation, 0))
-        self._given_at = self.moment
+        self._given_at = self.connection.moment
 
     def prove(self) -> None:
         """What was handed out on this connection has arrived: move the marks."""

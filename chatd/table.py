@@ -52,6 +52,7 @@ TABLE: tuple[Row, ...] = (
             errors.ReservedName,
             errors.WeakPassword,
             errors.RegistrationClosed,
+            errors.AlreadyLoggedIn,
         ),
     ),
     Row(

@@ -23,11 +23,16 @@ from twisted.python.failure import Failure
 from chatd.config import Config, ConfigError, find_config, load_config
 from chatd.demo import ACCOUNTS, FOLDER, PASSWORD, SHIFT, demo_config
 from chatd.keys import fingerprint_of, renew_key
+from chatd.lines.bagan import BaganDialect
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox, make_eager
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.jsonlines import JsonDialect
+from chatd.lines.kelompok3 import Kelompok3Dialect
 from chatd.lines.plain import PlainDialect
+from chatd.lines.pychat import PychatDialect
+from chatd.lines.tugas4 import Tugas4Dialect
+from chatd.lines.urlencoded import UrlencodedDialect
 from chatd.logs import make_observer
 from chatd.peers.door import Door
 from chatd.peers.identity import IdentityError
@@ -38,7 +43,15 @@ from chatd.state import StartError
 PEERS = "peers"  # the door for other realms
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
 
-DIALECTS: tuple[type[Dialect], ...] = (PlainDialect, JsonDialect)
+DIALECTS: tuple[type[Dialect], ...] = (
+    PlainDialect,
+    JsonDialect,
+    Kelompok3Dialect,
+    BaganDialect,
+    UrlencodedDialect,
+    Tugas4Dialect,
+    PychatDialect,
+)
 TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
 
 _DEMO_HELP = (

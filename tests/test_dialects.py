@@ -16,7 +16,7 @@ from chatd import errors
 from chatd.arguments import FlagType, NumberType, PortType, Secret, check_text
 from chatd.commands import Auth, Ping, Register
 from chatd.errors import ChatError, every_error
-from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect
 from chatd.model import (
@@ -261,7 +261,7 @@ json_lines = st.one_of(
 )
 
 
-def read(dialect: Dialect, line: bytes) -> Request | Ask | Unreadable:
+def read(dialect: Dialect, line: bytes) -> Request | Call | Ask | Unreadable:
     """What the line is. Anything else that is raised is a fault of the dialect."""
     try:
         return dialect.read(line)

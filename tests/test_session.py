@@ -16,14 +16,15 @@ class Handing(RealmTestCase):
         wire = self.connect(JsonDialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
         await wire.ask(command="register", username="messi", password="surabaya")
-        client = wire.protocol.client
+        client = wire.protocol.connection.own
         session = client.session
         assert session is not None
         await wire.ask(command="logout")
         message = Message(1, 7, 3, 0, "henderson", "messi", text="halo")
         client.give(session, [message])
         await wire.ask(command="register", username="lineker", password="surabaya")
-        self.assertEqual(client.given, {})
-        assert client.session is not None
-        client.give(client.session, [message])
-        self.assertEqual(client.given, {7: 3})
+        again = wire.protocol.connection.own
+        self.assertEqual((client.given, again.given), ({}, {}))
+        assert again.session is not None
+        again.give(again.session, [message])
+        self.assertEqual(again.given, {7: 3})

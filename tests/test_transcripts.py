@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from chatd import tap
 from chatd.config import Config
 from chatd.errors import every_error
+from chatd.lines import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import make_eager
-from chatd.lines.jsonlines import JsonDialect
-from chatd.lines.plain import PlainDialect
+from chatd.lines.verbs import Texts, Verb
 from chatd.table import BY_VERB, TABLE
 from tests.common import RealmTestCase, SteadyClock
+from tests.elsewhere import Elsewhere
 from tests.transcripts import (
     Play,
     Transcript,
@@ -27,12 +30,22 @@ from tests.transcripts import (
     connect_wire,
 )
 
-DIALECTS: dict[str, type[Dialect]] = {"plain": PlainDialect, "json": JsonDialect}
+DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in tap.DIALECTS}
 TRANSCRIPTS = all_transcripts()
+
+# The older dialects: their verbs, and the texts that they have for what the verbs have none for.
+OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
+    "kelompok3": (kelompok3.VERBS, (kelompok3.TEXTS,)),
+    "bagan": (bagan.VERBS, (bagan.TEXTS,)),
+    "urlencoded": (urlencoded.VERBS, ()),
+    "tugas4": (tugas4.VERBS, (tugas4.TEXTS,)),
+    "pychat": (pychat.VERBS, (pychat.TEXTS,)),
+}
 
 # What no transcript can show, and the test that shows it.
 NOT_IN_TRANSCRIPTS = {
     "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
+    "already-logged-in": "tests.test_transcripts.Completeness.test_older_dialects_say_all_texts",
     "storage-failed": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
     "idle": "tests.test_protocol.IdleConnections.test_silence_before_a_login_is_cut_off_after_60_s",
     "shutting-down": "tests.test_protocol.Shutdown.test_what_was_accepted_is_answered",
@@ -72,17 +85,22 @@ class TranscriptTests(RealmTestCase):
         return config
 
     async def play(self, transcript: Transcript, over_socket: bool) -> None:
-        dialect = DIALECTS[transcript.dialect]()
-        factory = self.realm.door(dialect)
+        names = {transcript.dialect(line.actor) for line in transcript.lines if line.actor}
+        dialects = {name: DIALECTS[name]() for name in names}
+        doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
+        if transcript.peers:
+            self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
+        connect = connect_wire(doors)
         if over_socket:
             network: Any = reactor
-            port = network.listenTCP(0, factory, interface="127.0.0.1")
-            make_eager(port)  # as the daemon does
-            self.addCleanup(port.stopListening)
-            connect = connect_socket(network, port.getHost().port)
-        else:
-            connect = connect_wire(factory)
-        await Play(transcript, self.realm, self.clock, dialect, connect).perform()
+            ports = {}
+            for name, factory in doors.items():
+                port = network.listenTCP(0, factory, interface="127.0.0.1")
+                make_eager(port)  # as the daemon does
+                self.addCleanup(port.stopListening)
+                ports[name] = port.getHost().port
+            connect = connect_socket(network, ports)
+        await Play(transcript, self.realm, self.clock, dialects, connect).perform()
 
 
 def _performance(
@@ -97,7 +115,7 @@ def _performance(
 
 
 for _transcript in TRANSCRIPTS:
-    _name = f"test_{_transcript.dialect}_{_transcript.path.stem.replace('-', '_')}"
+    _name = f"test_{_transcript.path.parent.name}_{_transcript.path.stem.replace('-', '_')}"
     setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
     setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
 
@@ -112,22 +130,20 @@ class Completeness(TestCase):
         asked = {
             request.replace("\\", " ").split(" ")[0].lower()
             for transcript in TRANSCRIPTS
-            if transcript.dialect == "plain"
-            for request in transcript.requests()
+            for request in transcript.requests("plain")
         }
         self.assertEqual(set(BY_VERB) - asked, set())
 
     def test_json_asks_for_every_command(self) -> None:
         asked = set()
         for transcript in TRANSCRIPTS:
-            if transcript.dialect == "json":
-                for request in transcript.requests():
-                    try:
-                        found = json.loads(request)
-                    except ValueError:
-                        continue
-                    if isinstance(found, dict):
-                        asked.add(found.get("command"))
+            for request in transcript.requests("json"):
+                try:
+                    found = json.loads(request)
+                except ValueError:
+                    continue
+                if isinstance(found, dict):
+                    asked.add(found.get("command"))
         self.assertEqual({row.verb for row in TABLE} - asked, set())
 
     def test_every_refusal_is_shown(self) -> None:
@@ -135,16 +151,49 @@ class Completeness(TestCase):
         shown = {
             code
             for transcript in TRANSCRIPTS
-            for answer in transcript.answers()
+            for dialect in ("plain", "json")
+            for answer in transcript.answers(dialect)
             for code in _codes(answer)
         }
         codes = {error.code for error in every_error()}
         self.assertEqual(codes - shown, NOT_IN_TRANSCRIPTS.keys() | BETWEEN_REALMS)
 
+    def test_older_dialects_are_asked_every_verb(self) -> None:
+        for name, (verbs, _) in OLDER.items():
+            asked = {
+                request.partition(" ")[0].lower()
+                for transcript in TRANSCRIPTS
+                for request in transcript.requests(name)
+            }
+            self.assertEqual(set(verbs) - asked, set(), name)
+
+    def test_older_dialects_say_all_texts(self) -> None:
+        """Each verb's own texts in answer to that verb, and the others somewhere."""
+        for name, (verbs, common) in OLDER.items():
+            said: dict[str, set[str]] = {}
+            for transcript in TRANSCRIPTS:
+                for asked, answer in transcript.refusals(name):
+                    said.setdefault(asked, set()).add(answer)
+            everything = set().union(*said.values())
+            for key, verb in verbs.items():
+                for text in verb.texts.values():
+                    self.assertTrue(_is_said(text, said.get(key, set())), (name, key, text))
+            for text in (text for texts in common for text in texts.values()):
+                self.assertTrue(_is_said(text, everything), (name, text))
+
     def test_the_exceptions_have_tests(self) -> None:
         for path in NOT_IN_TRANSCRIPTS.values():
             module, case, method = path.rsplit(".", 2)
             self.assertTrue(hasattr(getattr(importlib.import_module(module), case), method), path)
+
+
+def _is_said(text: str | None, answers: Iterable[str]) -> bool:
+    """Whether `text`, filled in, is an answer, or the message of one."""
+    if text is None:
+        return True
+    parts = [re.escape(part) for part in re.split(r"\{\w+\}", text)]
+    pattern = re.compile(rf'failed {".+".join(parts)}|.*"message":"{".+".join(parts)}".*')
+    return any(pattern.fullmatch(answer) for answer in answers)
 
 
 def _codes(answer: str) -> list[str]:

@@ -4,6 +4,9 @@ A transcript begins with comments that say what it guards, and may then set the 
 
     ! cast messi henderson          these accounts exist (see CAST), registered in this order
     ! limits message=100            of the realm's configuration; so does `! accounts`
+    ! at pychat messi henderson     these actors come in at that dialect's door; the others at that of the
+                                    folder that the transcript lies in
+    ! peer realm2                   there is another realm of that name (tests/elsewhere.py)
 
 Then come its lines. An actor is a connection; one that is not there yet connects, and is greeted, with
 its first line.
@@ -12,7 +15,7 @@ its first line.
     messi>> halo\\xff\\n              sends these bytes; \\x.., \\n, \\r, \\t and \\\\ as in Python
     messi< status: OK               the next line that arrives is exactly this
     messi<< \\xff\\xfb\\x01            the next bytes that arrive are exactly these
-    messi: logs in [as messi]       auth with the password in CAST, and the welcome (its token: {token-messi})
+    messi: logs in [as messi]       with the password in CAST, and the welcome (its token: {token-messi})
     messi: connects                 the same as a first line, but the greeting is left to be read
     messi: closes                   hangs up, properly
     messi: is lost                  the connection breaks
@@ -29,9 +32,8 @@ In the end everybody who is still there half-closes, and nothing may arrive that
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,18 +89,37 @@ class Transcript(msgspec.Struct, frozen=True):
     guards: str
     cast: tuple[str, ...]
     settings: dict[str, dict[str, Any]]
+    doors: dict[str, str]
+    peers: tuple[str, ...]
     lines: tuple[Line, ...]
 
-    @property
-    def dialect(self) -> str:
-        return self.path.parent.name
+    def dialect(self, actor: str) -> str:
+        return self.doors.get(actor, self.path.parent.name)
 
-    def requests(self) -> list[str]:
-        """What the actors send, a line each; raw bytes as they are written."""
-        return [line.text for line in self.lines if line.mark in (">", ">>")]
+    def requests(self, dialect: str) -> list[str]:
+        """What actors send in that dialect, a line each; raw bytes as they are written."""
+        return self._texts(dialect, ">", ">>")
 
-    def answers(self) -> list[str]:
-        return [line.text for line in self.lines if line.mark == "<"]
+    def answers(self, dialect: str) -> list[str]:
+        return self._texts(dialect, "<")
+
+    def refusals(self, dialect: str) -> list[tuple[str, str]]:
+        """What actors are answered in that dialect, with the verb that they last sent, in lower case."""
+        verbs: dict[str, str] = {}
+        found = []
+        for line in self.lines:
+            if line.mark in (">", ">>"):
+                verbs[line.actor] = line.text.partition(" ")[0].lower()
+            elif line.mark == "<" and self.dialect(line.actor) == dialect:
+                found.append((verbs.get(line.actor, ""), line.text))
+        return found
+
+    def _texts(self, dialect: str, *marks: str) -> list[str]:
+        return [
+            line.text
+            for line in self.lines
+            if line.mark in marks and self.dialect(line.actor) == dialect
+        ]
 
 
 def all_transcripts() -> list[Transcript]:
@@ -110,6 +131,8 @@ def parse(path: Path) -> Transcript:
     guards: list[str] = []
     cast: tuple[str, ...] = ()
     settings: dict[str, dict[str, Any]] = {}
+    doors: dict[str, str] = {}
+    peers: tuple[str, ...] = ()
     lines: list[Line] = []
     for number, text in enumerate(path.read_text().split("\n"), 1):
         if text.startswith("#"):
@@ -117,6 +140,11 @@ def parse(path: Path) -> Transcript:
                 guards.append(text.lstrip("# "))
         elif text.startswith("! cast "):
             cast = tuple(text.split()[2:])
+        elif text.startswith("! at "):
+            _, _, dialect, *actors = text.split()
+            doors |= dict.fromkeys(actors, dialect)
+        elif text.startswith("! peer "):
+            peers += tuple(text.split()[2:])
         elif text.startswith("! "):
             _, section, *pairs = text.split()
             given = (pair.partition("=")[::2] for pair in pairs)
@@ -129,7 +157,36 @@ def parse(path: Path) -> Transcript:
             lines.append(Line(number, match["actor"], match["mark"], match["text"] or ""))
         elif text.strip():
             raise ValueError(f"{path}:{number}: no line of a transcript: {text}")
-    return Transcript(path, " ".join(guards), cast, settings, tuple(lines))
+    return Transcript(path, " ".join(guards), cast, settings, doors, peers, tuple(lines))
+
+
+# dialect -> the request of a login, and what it is answered with.
+LOGINS = {
+    "plain": (
+        "auth {username} {password}",
+        ("status: OK", "message: Welcome, {name}", "tokenId: {token}", ""),
+    ),
+    "json": (
+        '{{"command":"auth","username":"{username}","password":"{password}"}}',
+        (
+            (
+                '{{"status":"OK","id":null,"message":"Welcome, {name}","tokenId":"{token}",'
+                '"username":"{username}","name":"{name}"}}'
+            ),
+        ),
+    ),
+    "kelompok3": ("auth {username} {password}", ('{{"status":"OK","tokenid":"{token}"}}', "")),
+    "bagan": (
+        "auth {username} {password}",
+        ('{{"status":"OK","tokenId":"{token}","tokenid":"{token}"}}', ""),
+    ),
+    "urlencoded": (
+        "auth username={username}&password={password}",
+        ('{{"status":"OK","message":"Login [{username}] telah berhasil","session":"{token}"}}',),
+    ),
+    "tugas4": ("auth_login {username} {password}", ('{{"status":"OK","tokenid":"{token}"}}', "")),
+    "pychat": ("AUTH-LOGIN {username} {password}", ("success you are logged in now",)),
+}
 
 
 class Link(Protocol):
@@ -245,20 +302,20 @@ class Actor:
 
 
 class Play:
-    """One performance of a transcript. `connect` makes the actors' connections to `realm`."""
+    """One performance of a transcript. `connect` makes a connection to `realm` in a dialect."""
 
     def __init__(
         self,
         transcript: Transcript,
         realm: Realm,
         clock: SteadyClock,
-        dialect: Dialect,
-        connect: Callable[[], Awaitable[Link]],
+        dialects: Mapping[str, Dialect],
+        connect: Callable[[str], Awaitable[Link]],
     ) -> None:
         self._transcript = transcript
         self._realm = realm
         self._clock = clock
-        self._dialect = dialect
+        self._dialects = dialects
         self._connect = connect
         self._actors: dict[str, Actor] = {}
         self._found: dict[str, str] = {"version": __version__}
@@ -318,7 +375,7 @@ class Play:
             return
         actor = await self._actor(name)
         if text == "logs in" or text.startswith("logs in as "):
-            await self._log_in(actor, text[11:] or name)
+            await self._log_in(actor, self._transcript.dialect(name), text[11:] or name)
         elif text == "sends no more":
             await actor.link.send_no_more()
         elif text == "is cut off":
@@ -334,13 +391,14 @@ class Play:
 
     async def _enter(self, name: str) -> Actor:
         assert name not in self._actors, "is connected already"
-        actor = self._actors[name] = Actor(await self._connect())
+        actor = self._actors[name] = Actor(await self._connect(self._transcript.dialect(name)))
         return actor
 
     async def _actor(self, name: str) -> Actor:
         if name not in self._actors:
             actor = await self._enter(name)
-            await self._expect_bytes(actor, self._dialect.greeting("realm1", __version__))
+            dialect = self._dialects[self._transcript.dialect(name)]
+            await self._expect_bytes(actor, dialect.greeting("realm1", __version__))
         return self._actors[name]
 
     async def _leave(self, name: str) -> None:
@@ -348,23 +406,15 @@ class Play:
         del self._actors[name]
         await _until(lambda: self._realm.connections.total == len(self._actors))
 
-    async def _log_in(self, actor: Actor, username: str) -> None:
+    async def _log_in(self, actor: Actor, dialect: str, username: str) -> None:
         password, display_name, _ = CAST[username]
-        welcome = f"Welcome, {display_name}"
         token = f"{{token-{username}}}"
         self._found.pop(token[1:-1], None)
-        if self._transcript.dialect == "plain":
-            actor.link.send(f"auth {username} {password}\r\n".encode())
-            for text in ("status: OK", f"message: {welcome}", f"tokenId: {token}", ""):
-                await self._expect_line(actor, text)
-        else:
-            request = {"command": "auth", "username": username, "password": password}
-            actor.link.send(json.dumps(request).encode() + b"\r\n")
-            await self._expect_line(
-                actor,
-                f'{{"status":"OK","id":null,"message":"{welcome}","tokenId":"{token}",'
-                f'"username":"{username}","name":"{display_name}"}}',
-            )
+        values = {"username": username, "password": password, "name": display_name, "token": token}
+        request, answers = LOGINS[dialect]
+        actor.link.send(request.format(**values).encode() + b"\r\n")
+        for answer in answers:
+            await self._expect_line(actor, answer.format(**values))
 
     # What is expected
 
@@ -397,9 +447,13 @@ class Play:
         """A regular expression for `expected`, with a group for each placeholder not yet filled."""
         parts = _PLACEHOLDER.split(_repeat(self._filled(expected)))
         pattern = re.escape(parts[0])
+        seen = set()
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             kind = next(kind for kind in _PATTERNS if name.startswith(kind))
-            pattern += f"(?P<{name.replace('-', '_')}>{_PATTERNS[kind]}){re.escape(text)}"
+            group = name.replace("-", "_")
+            found = f"(?P={group})" if group in seen else f"(?P<{group}>{_PATTERNS[kind]})"
+            pattern += found + re.escape(text)
+            seen.add(group)
         return pattern
 
     def _filled(self, text: str) -> str:
@@ -427,20 +481,20 @@ def raw(text: str) -> bytes:
     return _ESCAPED.sub(unescape, text.encode())
 
 
-def connect_wire(factory: ChatLineFactory) -> Callable[[], Awaitable[Link]]:
+def connect_wire(doors: Mapping[str, ChatLineFactory]) -> Callable[[str], Awaitable[Link]]:
     """For a Play without sockets."""
 
-    async def connect() -> Link:
-        return WireLink(factory)
+    async def connect(dialect: str) -> Link:
+        return WireLink(doors[dialect])
 
     return connect
 
 
-def connect_socket(reactor: Any, port: int) -> Callable[[], Awaitable[Link]]:
+def connect_socket(reactor: Any, ports: Mapping[str, int]) -> Callable[[str], Awaitable[Link]]:
     """For a Play over TCP."""
 
-    def connect() -> Deferred[Link]:
-        endpoint = HostnameEndpoint(reactor, "127.0.0.1", port)
+    def connect(dialect: str) -> Deferred[Link]:
+        endpoint = HostnameEndpoint(reactor, "127.0.0.1", ports[dialect])
         connected: Deferred[Link] = connectProtocol(endpoint, SocketLink())
         return connected
 

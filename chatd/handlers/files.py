@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd import commands as ask
 from chatd.errors import NotLoggedIn
 from chatd.handlers.replies import but_queued, but_refused, count, receipts
-from chatd.model import Reply
+from chatd.model import Attachment, Reply
 from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
 
@@ -21,15 +21,14 @@ async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive
 async def _receive(
     client: Client, to: tuple[Address, ...] | Address, name: str, size: int
 ) -> Receive:
+    session = client.logged_in
     upload = await client.service.files.begin(
         client.account, to, name, size, client.drained, client.listener
     )
     single = isinstance(to, Address) or len(to) == 1
 
-    session = client.session
-
     async def finish() -> Reply:
-        if client.session is not session:
+        if client.session is not session and not client.connection.gone:
             upload.abort()
             raise NotLoggedIn  # the session was ended from elsewhere meanwhile
         file, sent = await upload.finish()
@@ -37,10 +36,15 @@ async def _receive(
         return Reply(
             f"File sent{but_queued(sent)}{but_refused(sent)}",
             {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-            {**where, "mime": file.mime},
+            {**where, "mime": file.mime, **_details(client, file)},
         )
 
     return Receive(upload, finish)
+
+
+def _details(client: Client, file: Attachment) -> dict[str, int]:
+    """For those who show it: when the file was sent."""
+    return {"at": file.at} if client.connection.detailed else {}
 
 
 async def files(client: Client, _command: ask.Files) -> Reply:
@@ -49,12 +53,14 @@ async def files(client: Client, _command: ask.Files) -> Reply:
 
 
 async def get_file(client: Client, command: ask.GetFile) -> Give:
-    download = await client.service.files.fetch(client.account, command.code)
+    download = await client.service.files.fetch(
+        client.account, command.code, command.only, command.stamped, command.place
+    )
     file = download.attachment
     reply = Reply(
         f"{file.size} bytes follow",
         {"name": file.name, "size": file.size, "sha256": file.sha256},
-        {"code": file.code, "mime": file.mime},
+        {"code": file.code, "mime": file.mime, **_details(client, file)},
     )
     return Give(reply, download)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from chatd import commands as ask
-from chatd.handlers.replies import count, message_sent, messages_sent, page_of
+from chatd.handlers.replies import count, details_of, message_sent, messages_sent, page_of
 from chatd.model import Reply
 from chatd.names import ALL, Address, Place, Scope
 from chatd.session import Client, Handler
@@ -43,9 +43,10 @@ async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
 async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
     session = client.logged_in
     page = await client.service.reading.inbox(session.account, scope, client.given)
+    details = await details_of(client, page.messages) if client.connection.detailed else {}
     if not peek:
         client.give(session, page.messages)
-    return page_of(page)
+    return page_of(page, details)
 
 
 async def unread(client: Client, _command: ask.Unread) -> Reply:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from chatd import commands as ask
 from chatd.accounts import Login
+from chatd.errors import AlreadyLoggedIn
 from chatd.handlers.replies import count, some_of
 from chatd.model import Reply
 from chatd.session import Client, Handler
 
 
 async def register(client: Client, command: ask.Register) -> Reply:
-    login = await client.service.accounts.register(
-        command.username, command.password, command.name, command.country
-    )
-    return _welcome(client, login, "Welcome")
+    if command.outside and client.session is not None:
+        raise AlreadyLoggedIn
+    accounts = client.service.accounts
+    values = command.username, command.password, command.name, command.country
+    if command.login:
+        return _welcome(client, await accounts.register(*values), "Welcome")
+    account, _ = await accounts.sign_up(*values)
+    return Reply(f"There is an account {account.name} now; log in to it")
 
 
 async def auth(client: Client, command: ask.Auth) -> Reply:
@@ -73,8 +78,10 @@ async def info(client: Client, _command: ask.Info) -> Reply:
     return some_of(f"{count(users, 'user')} active", users, "users", more)
 
 
-async def users(client: Client, _command: ask.Users) -> Reply:
+async def users(client: Client, command: ask.Users) -> Reply:
     users, more = await client.service.accounts.users()
+    if command.others:
+        users = tuple(each for each in users if each.username != client.account.name)
     return some_of(count(users, "user"), users, "users", more)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from chatd.errors import UnknownRealm, UnknownUser
 from chatd.messages import Sent
-from chatd.model import Receipt, Reply
+from chatd.model import Message, Receipt, Reply
+from chatd.names import parse_address
+from chatd.session import Client
 from chatd.store.messages import Page
 
 
@@ -27,9 +30,24 @@ def some_of(
     return Reply(sentence, fields, {"remaining": remaining}, items, items_name)
 
 
-def page_of(page: Page) -> Reply:
+def page_of(page: Page, details: Mapping[str, Any] = {}) -> Reply:
     sentence = count(page.messages, "message")
-    return some_of(sentence, tuple(page.messages), "messages", page.remaining)
+    reply = some_of(sentence, tuple(page.messages), "messages", page.remaining)
+    return msgspec.structs.replace(reply, data={**reply.data, **details}) if details else reply
+
+
+async def details_of(client: Client, messages: Sequence[Message]) -> dict[str, Any]:
+    """For those who show them: display names by address (`names`), and groups' codes by name (`codes`)."""
+    names: dict[str, str] = {}
+    codes: dict[str, str] = {}
+    for message in messages:
+        for address in (message.sender, message.to):
+            if address is not None and address not in names:
+                names[address] = await client.service.accounts.display_name(address)
+        group = message.group
+        if group is not None and group not in codes:
+            codes[group] = await client.service.groups.code_of(parse_address(group))
+    return {"names": names, "codes": codes}
 
 
 def but_refused(sent: Sent) -> str:

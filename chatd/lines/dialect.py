@@ -11,17 +11,43 @@ import msgspec
 
 from chatd.commands import Command
 from chatd.errors import BadEncoding, ChatError
-from chatd.model import Event, Reply
+from chatd.lines.inline import Content
+from chatd.model import Event, Message, Reply
 from chatd.rows import Row
 
 
 class Request(msgspec.Struct, frozen=True):
     """A request that could be read. `tag` is the dialect's own, for its writer: what the answer must
-    carry (json: the id)."""
+    carry (json: the id), or the verb whose words it takes. `content` is a file that stood in the request."""
 
     row: Row
     command: Command
     tag: Any = None
+    content: Content | None = None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request that is read to its end once it is known who asks.
+
+    `token` is the word that may be a live session's, and if `required` has to be; `read` is told whether it
+    is, and raises ChatError. `inline`: it may carry a file, and so be longer than other lines.
+    """
+
+    row: Row
+    read: Callable[[bool], Request]
+    token: str | None = None
+    required: bool = False
+    tag: Any = None
+    inline: bool = False
+
+
+class Wrapping(msgspec.Struct, frozen=True):
+    """What stands before and behind a file's bytes in a reply, and what becomes of the bytes (given a
+    multiple of three at a time)."""
+
+    head: bytes
+    tail: bytes = b""
+    encode: Callable[[bytes], bytes] | None = None
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -45,12 +71,16 @@ class Unreadable(Exception):
 class Dialect:
     """One wire language. Subclasses say how; none of the methods may raise anything undeclared.
 
-    `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`.
+    `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`. `shared`: its
+    requests may name their session. `detailed`: it writes display names, groups' codes and when files were
+    sent.
     """
 
     name: str
     hint: str = "nc -C {host} {port}"  # what a person types to come in
     inline: bool = False
+    shared: bool = False
+    detailed: bool = False
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()
@@ -60,12 +90,16 @@ class Dialect:
         """What a connection is met with."""
         return b""
 
-    def read(self, line: bytes) -> Request | Ask:
+    def read(self, line: bytes) -> Request | Call | Ask:
         """What `line`, without its end, asks for. Raises Unreadable."""
         raise NotImplementedError
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         raise NotImplementedError
+
+    def give(self, request: Request, reply: Reply) -> Wrapping:
+        """The reply that brings a file."""
+        return Wrapping(self.reply(request, reply))
 
     def ready(self, request: Request) -> bytes:
         """Go on, send the bytes of the file."""
@@ -91,3 +125,11 @@ def decode(line: bytes) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable(BadEncoding()) from None
+
+
+def content(message: Message) -> str:
+    """The text of a message, or the announcement of its file."""
+    file = message.file
+    if file is None:
+        return message.text or ""
+    return f"file {file.name} ({file.size} bytes) code {file.code}"

@@ -54,6 +54,7 @@ class ChatLineFactory(ServerFactory):
         self.dialect = dialect
         self.realm = service.config.realm
         self.line_limit = limits.inline_line if dialect.inline else limits.line
+        self.text_limit = limits.line
         self.idle_limit = float(limits.idle)
         self.stopping = False
         self._limits = limits

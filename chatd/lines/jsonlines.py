@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from chatd.arguments import Secret
 from chatd.errors import BadEncoding, BadSyntax, ChatError, UnknownCommand
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.jsontext import encode as _encode
 from chatd.lines.timestamps import timestamp
 from chatd.model import (
     Attachment,
@@ -83,16 +83,6 @@ class JsonDialect(Dialect):
 
     def write_event(self, event: Event) -> bytes:
         return _encode(_EVENTS[type(event)](event)) + END
-
-
-def _write_secret(value: Any) -> str:
-    """A Secret is a str that msgspec does not know; anything else that it does not know is a mistake."""
-    if isinstance(value, Secret):
-        return str(value)
-    raise TypeError(f"json has no words for {type(value).__name__}")
-
-
-_encode = msgspec.json.Encoder(enc_hook=_write_secret).encode
 
 
 def _as_written(tag: Any) -> Any:

@@ -89,25 +89,29 @@ class Output:
         self._size = 0
         self._transport.write(data)
 
-    async def stream(self, head: bytes, file: Outgoing) -> None:
+    async def stream(
+        self, head: bytes, file: Outgoing, encode: Callable[[bytes], bytes] | None = None
+    ) -> None:
         """Send `head` and the bytes of `file` as fast as they are read at the other end, in little memory.
 
-        Raises OSError if the file turns out to be shorter than it was.
+        `encode` is given them a multiple of three at a time, save at the end. Raises OSError if the file
+        turns out to be shorter than it was.
         """
         self._pushed = []
         self.write(head)
         self.flush()
         left = file.size
+        most = CHUNK if encode is None else CHUNK // 3 * 3
         while left and not self._closed:
             if self._full_since is not None:
                 self._room = Deferred()
                 await self._room
                 continue
-            data = await file.read(min(CHUNK, left))
+            data = await file.read(min(most, left))
             if not data:
                 raise OSError("the file is shorter than it was")
             left -= len(data)
-            self._transport.write(data)
+            self._transport.write(data if encode is None else encode(data))
         pushed, self._pushed = self._pushed, None
         self._unread = 0
         for data in pushed:

@@ -14,7 +14,7 @@ from twisted.conch.telnet import ECHO, IAC, WILL, WONT
 
 from chatd.commands import Auth, Register
 from chatd.errors import ChatError, PasswordMismatch, UnknownCommand
-from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, decode
+from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
 from chatd.lines.timestamps import timestamp
 from chatd.model import (
     Closing,
@@ -104,14 +104,6 @@ def _ask_password(row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[
             raise Unreadable(error) from None
 
     return Ask(HIDE + prompts[0], SHOW + b"\r\n", answer)
-
-
-def content(message: Message) -> str:
-    """The text of a message, or the announcement of its file."""
-    file = message.file
-    if file is None:
-        return message.text or ""
-    return f"file {file.name} ({file.size} bytes) code {file.code}"
 
 
 def message_line(message: Message) -> str:

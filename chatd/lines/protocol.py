@@ -4,6 +4,8 @@ Sends may overlap: they begin as they arrive and their replies wait for one anot
 begins when what came before it is answered, and nothing is read from the connection until it is. So a
 client may pipeline as much as it likes, and what is not yet worked on stays in its own socket.
 
+A request that is a `Call` is read to its end only when its turn has come and it is known who asks.
+
 A connection is not read from while (`Hold`) a command is under way, its replies are not being read, it is
 over its rate, or the disk is behind with its upload. One that lets pushed messages pile up is cut off.
 """
@@ -18,21 +20,32 @@ from typing import Any, Final, Protocol
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.errors import ChatError, Idle, InternalError, LineTooLong, ShuttingDown
+from chatd.errors import (
+    BadToken,
+    ChatError,
+    FileTooLarge,
+    Idle,
+    InternalError,
+    LineTooLong,
+    MessageTooLong,
+    ShuttingDown,
+)
 from chatd.files import Download
-from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
 from chatd.lines.eager import Outbox
 from chatd.lines.framing import LineBuffer, TooLong
+from chatd.lines.inline import Content
 from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.service import ChatService
-from chatd.session import Client, Give, Leave, Receive, Sessions
+from chatd.session import Client, Connection, Give, Leave, Receive, Sessions
 from chatd.throttle import TokenBucket
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
@@ -62,6 +75,7 @@ class Door(Protocol):
     realm: str
     version: str
     line_limit: int
+    text_limit: int
     idle_limit: float
     stopping: bool
 
@@ -99,23 +113,26 @@ class ChatLineProtocol(LineReceiver):
         self.factory = factory
         self.number = number
         self.source = source
-        self.client = Client(
+        self._dialect = factory.dialect
+        self.connection = Connection(
             factory.service,
             factory.sessions,
             self,
             source,
             number,
-            partial(self._release, Hold.DISK),
+            self._drained,
+            self._dialect.shared,
+            self._dialect.detailed,
         )
-        self._dialect = factory.dialect
         self._clock = factory.service.clock
         self._lines = LineBuffer(factory.line_limit)
         self._bucket: TokenBucket = factory.new_bucket()
         self._holds = 0
         self._slots: deque[Slot] = deque()
-        self._next: Request | None = None
+        self._next: Request | Call | None = None
         self._answer: Ask | None = None
         self._receiving: tuple[Slot, Receive] | None = None
+        self._storing: Deferred[None] | None = None
         self._working = False
         self._ending = False
         self._closed_here = False  # by the realm, whatever the client wanted
@@ -180,7 +197,7 @@ class ChatLineProtocol(LineReceiver):
             self._receiving[1].upload.abort()
             self._receiving = None
         self._output.lost()
-        self.client.leave(clean)
+        self.connection.leave(clean)
         self.factory.gone(self)
 
     def _end(self) -> None:
@@ -205,9 +222,9 @@ class ChatLineProtocol(LineReceiver):
         if stuck or self._output.is_stalled():
             self._cut_off()
             return
-        staying = Deferred.fromCoroutine(self.client.stay())
+        staying = Deferred.fromCoroutine(self.connection.stay())
         staying.addErrback(lambda failure: log.failure("a session was not extended", failure))
-        limit = self.factory.idle_limit if self.client.session else LOGIN_TIME
+        limit = self.factory.idle_limit if self.connection.in_use else LOGIN_TIME
         left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self._slots:
             # Somebody may log in meanwhile, and be subject to the other limit.
@@ -219,7 +236,7 @@ class ChatLineProtocol(LineReceiver):
     # Reading
 
     def dataReceived(self, data: bytes) -> None:
-        self.client.moment += 1
+        self.connection.moment += 1
         self._lines.add(data)
         self._work()
 
@@ -253,30 +270,40 @@ class ChatLineProtocol(LineReceiver):
         self._refuse_line(LineTooLong(limit=self.factory.line_limit))
 
     def lineReceived(self, line: bytes) -> None:
-        self._heard = now = self._clock.seconds()
-        session = self.client.session
-        pause = (self._bucket if session is None else session.bucket).take(now)
-        if pause > 0:
-            self._hold(Hold.RATE)
-            self._clock.callLater(pause, self._release, Hold.RATE)
-        if line == b"" and self._answer is None:
-            return
+        self._heard = self._clock.seconds()
+        request: Request | Call | None = None
         try:
-            request = self._read(line)
+            if line or self._answer is not None:
+                request = self._read(line)
         except Unreadable as problem:
             self._refuse_line(problem.error, problem.tag)
         except Exception:
             self._refuse_line(self._unexpected(Failure()))
+        if type(request) is not Call:
+            self._count(self.connection.own)  # a call, once it is known whose it is
+        if request is None:
+            return
+        if self._slots and not self._may_overlap(request):
+            self._next = request
+            self._hold(Hold.COMMAND)
         else:
-            if request is None:
-                return
-            if self._slots and not request.row.overlaps:
-                self._next = request
-                self._hold(Hold.COMMAND)
-            else:
-                self._begin(request)
+            self._begin(request)
 
-    def _read(self, line: bytes) -> Request | None:
+    def _count(self, client: Client) -> None:
+        """One more command of the client's session, or of a connection without one."""
+        session = client.session
+        pause = (self._bucket if session is None else session.bucket).take(self._heard)
+        if pause > 0:
+            self._hold(Hold.RATE)
+            self._clock.callLater(pause, self._release, Hold.RATE)
+
+    def _may_overlap(self, request: Request | Call) -> bool:
+        """Whether a request may begin though others are on their way."""
+        if not request.row.overlaps:
+            return False
+        return not isinstance(request, Call) or not self.connection.must_look_up(request.token)
+
+    def _read(self, line: bytes) -> Request | Call | None:
         """The request, or None if the dialect has asked for another line."""
         asked, self._answer = self._answer, None
         if asked is None:
@@ -288,6 +315,9 @@ class ChatLineProtocol(LineReceiver):
             self._answer = found
             self._say(found.prompt)
             return None
+        limit = self.factory.text_limit
+        if type(found) is Call and not found.inline and len(line) > limit:
+            raise Unreadable(MessageTooLong(size=len(line), limit=limit), found.tag)
         return found
 
     def _say(self, data: bytes) -> None:
@@ -313,11 +343,14 @@ class ChatLineProtocol(LineReceiver):
 
     # Carrying out
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: Request | Call) -> None:
         slot = Slot(request)
         self._slots.append(slot)
         try:
-            result = self.client.execute(request.command)
+            if type(request) is Request:
+                result = self.connection.own.execute(request.command)
+            else:
+                result = self._find_caller(slot)
         except ChatError as error:
             self._answered(slot, self._dialect.error(error, request.tag))
             return
@@ -332,6 +365,31 @@ class ChatLineProtocol(LineReceiver):
             result.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
         else:
             self._done(result, slot)
+
+    def _find_caller(self, slot: Slot) -> Any:
+        """Carry out the slot's call; what `execute` gives."""
+        token = slot.request.token
+        if self.connection.must_look_up(token):
+            self._hold(
+                Hold.COMMAND
+            )  # even a send has to wait for it, or they would overtake each other
+            return Deferred.fromCoroutine(self._look_up_caller(slot))
+        return self._call(slot, self.connection.find(token))
+
+    async def _look_up_caller(self, slot: Slot) -> Any:
+        result = self._call(slot, await self.connection.look_up(slot.request.token))
+        return await result if isinstance(result, Deferred) else result
+
+    def _call(self, slot: Slot, found: Client | None) -> Any:
+        """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
+        call: Call = slot.request
+        client = found or self.connection.own
+        self._count(client)
+        if found is None and call.required:
+            raise BadToken
+        client.admit(call.row)
+        slot.request = call.read(found is not None)
+        return client.execute(slot.request.command)
 
     def _done(self, result: Any, slot: Slot) -> None:
         try:
@@ -362,7 +420,7 @@ class ChatLineProtocol(LineReceiver):
     def _unexpected(self, failure: Failure) -> InternalError:
         """Log what nobody foresaw, once, and make it known by a reference."""
         error = InternalError(reference=self.factory.new_reference())
-        session = self.client.session
+        session = self.connection.own.session
         log.failure(
             "internal error {reference} on connection {connection}, session {session}",
             failure,
@@ -393,6 +451,11 @@ class ChatLineProtocol(LineReceiver):
     # Files
 
     def _receive(self, slot: Slot, receive: Receive) -> None:
+        if slot.request.content is not None:
+            self._hold(Hold.COMMAND)
+            stored = Deferred.fromCoroutine(self._store(receive, slot.request.content))
+            stored.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
+            return
         if self._holds & Hold.CLOSING:
             receive.upload.abort()
             self._answered(slot, self._dialect.error(ShuttingDown(), slot.request.tag))
@@ -411,15 +474,43 @@ class ChatLineProtocol(LineReceiver):
         finished = Deferred.fromCoroutine(receive.finish())
         finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
 
-    async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
-        """The reply, and then the file's bytes."""
-        self._hold(Hold.COMMAND)
+    async def _store(self, receive: Receive, content: Content) -> Reply:
+        """The file stood in the request: its bytes go the way of those that follow one."""
+        upload = receive.upload
         try:
-            head = self._dialect.reply(slot.request, reply)
-            await self._output.stream(head, download.file)
+            for chunk in content.chunks():
+                if not upload.write(chunk):
+                    self._storing = Deferred()
+                    await self._storing
+                elif upload.missing:
+                    await deferLater(self._clock, 0)  # let others have their turn
+        except ChatError:
+            upload.abort()
+            raise
+        return await receive.finish()
+
+    def _drained(self) -> None:
+        """The disk is not behind any more."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            storing.callback(None)
+        self._release(Hold.DISK)
+
+    async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
+        """The reply, and then the file's bytes, or these within it."""
+        self._hold(Hold.COMMAND)
+        size, limit = download.file.size, self.factory.line_limit
+        wrapping = self._dialect.give(slot.request, reply)
+        try:
+            if wrapping.encode is not None and size > limit // 4 * 3:
+                error = FileTooLarge(size=size, limit=limit // 4 * 3)
+                answer = self._dialect.error(error, slot.request.tag)
+            else:
+                await self._output.stream(wrapping.head, download.file, wrapping.encode)
+                answer = wrapping.tail
         finally:
             await download.file.close()
-        self._answered(slot, b"")
+        self._answered(slot, answer)
 
     def _broken(self, failure: Failure) -> None:
         """The promised bytes can't be delivered, and nothing else can be said in their place."""

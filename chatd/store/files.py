@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     delete,
     exists,
     func,
@@ -133,24 +134,38 @@ def _may_fetch(account_id: int) -> Select[tuple[int]]:
     )
 
 
-def find_file(connection: Connection, account_id: int, name: str) -> Attachment | None:
+def find_file(
+    connection: Connection,
+    account_id: int,
+    name: str,
+    only: str | None = None,
+    stamped: tuple[str, int] | None = None,
+    conversation: int | None = None,
+) -> Attachment | None:
     """The file that the account may fetch by that code; else the newest that goes by that name, or is
-    stored under it."""
-    mine = or_(
-        attachments.c.owner_id == account_id,
-        exists(_may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)),
+    stored under it.
+
+    `only` is "code" or "name" where it can't be either. `stamped`: also the newest of that name which came
+    in the second that begins at that time. With a `conversation`, only what stands there.
+    """
+    reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
+    if conversation is None:
+        mine = or_(attachments.c.owner_id == account_id, exists(reachable))
+    else:
+        mine = exists(reachable.where(messages.c.conversation_id == conversation))
+    by_code, by_name = attachments.c.code == name, attachments.c.name == name
+    ways = {"code": [by_code], "name": [by_name]}.get(
+        only or "", [by_code, by_name, attachments.c.stored == name]
     )
+    exact = by_code
+    if stamped is not None:
+        first, at = stamped
+        exact = and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
+        ways.append(exact)
     row = connection.execute(
         select(*_COLUMNS)
-        .where(
-            or_(
-                attachments.c.code == name,
-                attachments.c.name == name,
-                attachments.c.stored == name,
-            ),
-            mine,
-        )
-        .order_by((attachments.c.code == name).desc(), attachments.c.id.desc())
+        .where(or_(*ways), mine)
+        .order_by(exact.desc(), attachments.c.id.desc())
         .limit(1)
     ).first()
     return None if row is None else Attachment(*row)
