@@ -33,6 +33,7 @@ WINDOW = 16  # batches under way
 MAX_READY = 5000  # parcels in memory; beyond that they are read from the disk when it is their turn
 PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
+FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
 
 Waiter = Callable[[Verdict | None], Any]
@@ -253,9 +254,15 @@ class Delivery:
         if isinstance(error, RealmDown):
             link.abort()  # it did not answer: all begins anew
             return
-        if isinstance(error, Refused) and error.code in ("storage-failed", wire.INTERNAL):
-            self._give_up_link(link, error)
+        if isinstance(error, Refused) and error.code == "storage-failed":
+            # No room there: this file waits, and what comes behind it; all else goes on.
+            self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
             return
+        if isinstance(error, Refused) and error.code == wire.INTERNAL:
+            if not self._fails_too_often(item.number):
+                self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
+                return
+            error = PeerFailed(realm=self._name())
         if isinstance(error, Refused):
             error = refusal(Verdict(error.code, error.details), self._name())
         elif not isinstance(error, ChatError):

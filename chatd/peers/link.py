@@ -87,6 +87,11 @@ class Host(Protocol):
         """By which an internal error is found in the log."""
 
 
+class Unsettled(Exception):
+    """The link ended before it was up, but after the other end had shown that it is the realm: there may be
+    another link to it, which is better."""
+
+
 @implementer(IHandshakeListener)
 class PeerLink(amp.AMP):
     """`expected` is the realm that was dialled, by its name; None for who has dialled this one."""
@@ -224,7 +229,7 @@ class PeerLink(amp.AMP):
         self.host.down(self, self._refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
-            self.ready.errback(self._refused or reason)
+            self.ready.errback(self._refused or (reason if self.judged is None else Unsettled()))
             if not self.dialled:
                 self.ready.addErrback(lambda _failure: None)
         self.gone.callback(None)
