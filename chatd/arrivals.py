@@ -58,7 +58,7 @@ class Arrivals:
         if await self.known(note, owner) is not None:
             return note.size
         await self.drop(realm, number)
-        await self._check_room(realm, note, owner)
+        await self._check_room(realm, number, note, owner)
         room: list[Deferred[None]] = []
 
         def drained() -> None:
@@ -74,11 +74,14 @@ class Arrivals:
         self._arriving[realm, number] = Arrival(note, owner, incoming, room)
         return incoming.offset
 
-    async def _check_room(self, realm: str, note: FileNote, owner: Owner) -> None:
-        """Raises QuotaExceeded, StorageFailed. What is still arriving counts as if it were there."""
+    async def _check_room(self, realm: str, number: int, note: FileNote, owner: Owner) -> None:
+        """Raises QuotaExceeded, StorageFailed. What is still arriving counts as if it were there, and so does
+        what may be gone on with."""
         if len([key for key in self._arriving if key[0] == realm]) >= MAX_ARRIVING:
             raise StorageFailed
         used, by_realm = await self._database.read(_used, owner, realm)
+        counted = {_key(realm, number), *(_key(*key) for key in self._arriving)}
+        by_realm += await self._uploads.kept(_keys(realm), counted)
         for (origin, _), arrival in self._arriving.items():
             if origin == realm:
                 by_realm += arrival.note.size
@@ -136,6 +139,11 @@ class Arrivals:
                 each.callback(None)
             await arrival.incoming.suspend()
 
+    async def forget(self, realm: str, number: int) -> None:
+        """There is no more need of a file: its message is kept or refused."""
+        await self.drop(realm, number)
+        await self._uploads.forget(_key(realm, number))
+
     async def drop_all(self, realm: str | None = None) -> None:
         """As `drop`, for all files of a realm, or of all realms."""
         for origin, number in list(self._arriving):
@@ -153,5 +161,13 @@ def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:
 
 def _key(realm: str, number: int) -> str:
     """By which what has come of a file is found again."""
-    plain = re.sub(r"[^a-z0-9.-]", lambda match: f"-{ord(match[0]):x}-", realm)
-    return f"{plain}.{number}"
+    return f"{_plain(realm)}.{number}"
+
+
+def _keys(realm: str) -> re.Pattern[str]:
+    """All keys of a realm's files."""
+    return re.compile(rf"{re.escape(_plain(realm))}\.-?[0-9]+")
+
+
+def _plain(realm: str) -> str:
+    return re.sub(r"[^a-z0-9.-]", lambda match: f"-{ord(match[0]):x}-", realm)

@@ -173,8 +173,8 @@ class CertificateChanged(ChatError):
     code = "certificate-changed"
     sentence = (
         "{realm} showed another certificate ({found}) than the one that is remembered ({remembered}): "
-        "someone may be posing as it. If its operator confirms the new one, delrealm {realm} and add it "
-        "again, or put its fingerprint into the configuration"
+        "someone may be posing as it. If its operator confirms the new one, correct the fingerprint where "
+        "the configuration has one, else delrealm {realm} and add it again"
     )
 
 

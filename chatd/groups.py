@@ -12,14 +12,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
+from chatd.cache import Cache
 from chatd.errors import (
     BadName,
     ChatError,
     NotMember,
     PeerFailed,
+    RealmDown,
     UnknownGroup,
     UnknownUser,
 )
@@ -30,8 +33,11 @@ from chatd.presence import Presence
 from chatd.realms import IRealms
 from chatd.store import groups as store
 from chatd.store.database import Database
+from chatd.store.messages import has_gone_on
 from chatd.store.outbox import NewParcel
 
+LEFT_EVERY = 0.1  # seconds after which one looks again whether a home knows
+MAX_LEAVING = 10_000
 PATIENCE = 5.0  # seconds in which a home that has let someone in should say so in turn
 
 
@@ -53,6 +59,8 @@ class Groups:
         self._realms = realms
         # (group's key, account id) -> those who wait to be let in
         self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
+        # (account id, realm) -> the last parcel that says that a group there was left
+        self._leaving: Cache[tuple[int, str], int] = Cache(MAX_LEAVING)
 
     def _elsewhere(self, name: Address) -> str | None:
         """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
@@ -73,6 +81,7 @@ class Groups:
         realm = self._elsewhere(name)
         if realm is None:
             return await self._homes.join(party_of(account), name)
+        await self._until_left(account, realm)
         membership = await self._realms.join(realm, account.name, name.name)
         there = Address(
             self._parsed(membership.group, name.realm).name, self._realms.name_of(realm)
@@ -119,8 +128,20 @@ class Groups:
             store.leave_mirror(connection, group, account.id)
             return (item,)
 
-        await self._homes.change(group, job)
+        (number,) = await self._homes.change(group, job)
+        self._leaving[account.id, realm] = number
         return group.name
+
+    async def _until_left(self, account: Account, realm: str) -> None:
+        """Wait until the homes of groups there know that they were left: if they heard of it afterwards, who
+        joins again would be out again. Raises RealmDown."""
+        number = self._leaving.get((account.id, realm))
+        for _ in range(int(PATIENCE / LEFT_EVERY)):
+            if number is None or not await self._homes.waits(realm, number):
+                self._leaving.pop((account.id, realm), None)
+                return
+            await deferLater(self._clock, LEFT_EVERY)
+        raise RealmDown(realm=self._realms.name_of(realm))
 
     async def invite(
         self, account: Account, name: Address, users: Sequence[Address]
@@ -242,14 +263,19 @@ class Groups:
 
     # What the home of a group says of its own accord
 
-    async def joined(self, realm: str, said: parcels.Joined) -> None:
+    # Its parcels come in order, but may come again when an acknowledgement was lost: then messages that came
+    # after them are here already, and what they say has been seen to.
+
+    async def joined(self, realm: str, number: int, said: parcels.Joined) -> None:
         """Raises UnknownUser."""
         account = await self._accounts.find(said.user)
         name = Address(said.group, self._realms.name_of(realm))
         now = self._accounts.now()
 
         def job(connection: Connection) -> store.Roster | None:
-            store.join_mirror(connection, name, realm, said.group_id, account.id, said.seq, now)
+            group = store.find_group(connection, name.key)
+            if group is None or not has_gone_on(connection, group.id, realm, number):
+                store.join_mirror(connection, name, realm, said.group_id, account.id, said.seq, now)
             return store.find_roster(connection, name.key)
 
         roster = await self._database.run(job)
@@ -257,7 +283,7 @@ class Groups:
             self._homes.remember(roster)
         self._let_in(name.key, account.id)
 
-    async def removed(self, realm: str, said: parcels.Removed) -> None:
+    async def removed(self, realm: str, number: int, said: parcels.Removed) -> None:
         """What is known already is no mistake."""
         try:
             account = await self._accounts.find(said.user)
@@ -265,5 +291,11 @@ class Groups:
             group = (await self._homes.load(name)).group
         except (UnknownUser, UnknownGroup, NotMember):
             return
-        if group.home_id == said.group_id:
-            await self._homes.change(group, lambda db: store.leave_mirror(db, group, account.id))
+        if group.home_id != said.group_id:
+            return
+
+        def job(connection: Connection) -> None:
+            if not has_gone_on(connection, group.id, realm, number):
+                store.leave_mirror(connection, group, account.id)
+
+        await self._homes.change(group, job)

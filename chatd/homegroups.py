@@ -136,8 +136,9 @@ class HomeGroups:
             raise NotMember(group=roster.group.name)
         return roster
 
-    async def change(self, group: Group, change: Change) -> None:
-        """Run a job that changes a group, and remember the group as it then is.
+    async def change(self, group: Group, change: Change) -> Sequence[int]:
+        """Run a job that changes a group, and remember the group as it then is: the numbers of the parcels
+        that it came to.
 
         Both in one transaction, so that the rosters arrive here in the order of the changes.
         """
@@ -154,6 +155,12 @@ class HomeGroups:
         else:
             self.remember(roster)
         self._outbox.send(numbers, items)
+        return numbers
+
+    async def waits(self, realm: str, number: int) -> bool:
+        """Whether a parcel has not been acknowledged yet."""
+        self._outbox.tidy()
+        return await self._outbox.get(realm, number) is not None
 
     # What people do with groups of this realm
 

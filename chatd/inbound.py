@@ -33,7 +33,7 @@ from chatd.groups import Groups
 from chatd.homegroups import HomeGroups, Invited, with_new_code
 from chatd.messages import Messages, group_target
 from chatd.model import Account, Attachment, Member, Party
-from chatd.names import Address, key_of, parse_address, parse_name
+from chatd.names import Address, key_of, parse_address, parse_name, printable
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
 from chatd.presence import IListener, Presence
 from chatd.realms import IRealms, Membership, verdict_of
@@ -153,15 +153,18 @@ class Inbound:
                         verdicts.append(
                             await self._keep_file(realm, number, arrived, parcel, stream)
                         )
+                        await self._arrivals.forget(realm, number)
                     run = []
                 else:
                     verdicts.extend(self._store(realm, run, stream))
                     run = []
-                    await self._happened(realm, parcel)
+                    await self._happened(realm, number, parcel)
                     verdicts.append(KEPT)
             except StorageFailed:
                 raise
             except (ChatError, FileIncomplete) as error:
+                if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
+                    await self._arrivals.forget(realm, number)
                 verdicts.extend(self._store(realm, run, stream))
                 run = []
                 verdicts.append(verdict_of(error))
@@ -232,7 +235,8 @@ class Inbound:
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
-            raise UnknownUser(name=parcel.to)
+            parse_name(parcel.sender)
+            raise UnknownUser(name=printable(parcel.to))
         target, sender = found
         return Arrived(
             NewMessage(
@@ -331,13 +335,13 @@ class Inbound:
         sent = self._messages.proof(account, realm, parcel.at, parcel.text, parcel.file)
         return account if hmac.compare_digest(sent, parcel.proof) else None
 
-    async def _happened(self, realm: str, parcel: Parcel) -> None:
+    async def _happened(self, realm: str, number: int, parcel: Parcel) -> None:
         """What is no message: who is in which group."""
         if isinstance(parcel, Joined):
             parse_name(parcel.group)
-            await self._groups.joined(realm, parcel)
+            await self._groups.joined(realm, number, parcel)
         elif isinstance(parcel, Removed):
-            await self._groups.removed(realm, parcel)
+            await self._groups.removed(realm, number, parcel)
         elif isinstance(parcel, Left):
             try:
                 await self.leave(realm, parcel.sender, parcel.group)

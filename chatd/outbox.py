@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from chatd.realms import IRealms
@@ -54,9 +54,10 @@ class Outbox:
         """The parcel of that number that waits for a realm."""
         return self._database.read(store.get, realm, number)
 
-    def depths(self) -> Deferred[dict[str, Depth]]:
+    async def depths(self) -> dict[str, Depth]:
         """What waits, by realm."""
-        return self._database.read(store.depths)
+        await self.tidy()
+        return await self._database.read(store.depths)
 
     def skip(self, seen: int) -> Deferred[None]:
         """A realm has had this number from here: give no number up to it again."""
@@ -72,14 +73,17 @@ class Outbox:
         elif self._tidying is None:
             self._tidying = self._clock.callLater(TIDY_AFTER, self.tidy)
 
-    def tidy(self) -> None:
-        """Take out what has arrived."""
+    def tidy(self) -> Deferred[Any]:
+        """Take out what has arrived; fires when that is done."""
         timer, self._tidying = self._tidying, None
         if timer is not None and timer.active():
             timer.cancel()
         arrived, self._arrived = self._arrived, defaultdict(list)
+        tidied = []
         for realm, numbers in arrived.items():
             gone = self._database.run(store.done, realm, numbers)
             gone.addErrback(
                 lambda failure: log.failure("the outbox was not tidied; it is sent again", failure)
             )
+            tidied.append(gone)
+        return DeferredList(tidied)

@@ -77,8 +77,8 @@ class IRealms(Interface):
     def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         """Who of `users` there is online; who is not in it does not exist."""
 
-    def add(realm: str, host: str, port: int) -> Deferred[None]:
-        """Make a peer. Errs with what went wrong."""
+    def add(realm: str, host: str, port: int) -> Deferred[str]:
+        """Make a peer; the fingerprint of its certificate. Errs with what went wrong."""
 
     def forget(realm: str) -> Deferred[int]:
         """Forget a peer; how many parcels still wait for it. Errs with UnknownRealm."""

@@ -205,14 +205,17 @@ class Pipe:
         self._send_on()
 
     def flush(self) -> None:
+        """Let go on whatever is still on its way."""
         while self._waiting:
             self._send_on()
         if self.then_close and self.out.transport is not None:
             self.out.transport.loseConnection()
 
     def _send_on(self) -> None:
-        if self._waiting and self.out.transport is not None:
-            self.out.transport.write(self._waiting.popleft())
+        if self._waiting:
+            data = self._waiting.popleft()
+            if self.out.transport is not None:
+                self.out.transport.write(data)
 
     def drop(self) -> None:
         self._waiting.clear()

@@ -41,6 +41,7 @@ import sys
 from chatd import config, demo
 config.DEFAULT_DOORS.update({doors!r})
 demo.TWISTD = (sys.executable, "-c", {twistd!r})
+demo.LINKING_TIME = {patience!r}
 demo.main()
 """
 
@@ -55,12 +56,16 @@ def free_pair() -> int:
 
 
 class Demo:
-    """The program in a process of its own; `terminal` gives it one."""
+    """The program in a process of its own; `terminal` gives it one, `patience` is how long it waits for a
+    link."""
 
-    def __init__(self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool) -> None:
+    def __init__(
+        self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, patience: float
+    ) -> None:
         self.ports = ports
         doors = {door: f"tcp:{port}:interface=127.0.0.1" for door, port in ports.items()}
-        code = PROGRAM.format(doors=doors, twistd=OTHER_DOORS.format(doors=doors))
+        twistd = OTHER_DOORS.format(doors=doors)
+        code = PROGRAM.format(doors=doors, twistd=twistd, patience=patience)
         self._path = Path(tempfile.mkstemp(suffix=".demo", dir=logs)[1])
         self._terminal = b""
         self.terminal = -1
@@ -135,8 +140,8 @@ class BothTests(DaemonTestCase):
         self.logs.mkdir()
         self.ports = {door: free_pair() for door in DOORS}
 
-    def begin(self, terminal: bool = False) -> Demo:
-        demo = Demo(self.folder, self.ports, self.logs, terminal)
+    def begin(self, terminal: bool = False, patience: float = PATIENCE) -> Demo:
+        demo = Demo(self.folder, self.ports, self.logs, terminal, patience)
         self.addCleanup(demo.close)
         return demo
 
@@ -261,7 +266,7 @@ class BothTests(DaemonTestCase):
         demo.end(signal.SIGTERM)
         for name in ("realm.key", "realm.pem"):
             (self.folder / "var" / "demo" / "realm2" / name).unlink()
-        demo = self.begin()
+        demo = self.begin(patience=4.0)
         wait_until(lambda: "are not linked" in demo.out, lambda: demo.out)
         self.assertRegex(demo.out, "not linked: .*certificate")
         self.assertIn("remove var/demo", demo.out)

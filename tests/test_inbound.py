@@ -384,6 +384,27 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.one.receives("realm2", (25, Removed("bagan", 5, "ana"))), [KEPT])
         self.assertEqual(self.ana.mine(), [])
 
+    def test_both_groups_of_a_name_said_again(self) -> None:
+        story: list[tuple[int, Parcel]] = [
+            (21, self.relay("satu", 11)),
+            (22, Removed("bagan", 5, "ana")),
+            (23, Joined("bagan", 9, "ana", 0)),
+            (24, self.relay("dua", 1, group_id=9)),
+        ]
+        for _ in range(3):
+            self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)), *story)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
+        self.one.receives("realm2", (25, self.relay("tiga", 2, group_id=9)))
+        self.assertEqual(self.history(), ["citra@realm2: dua", "citra@realm2: tiga"])
+
+    def test_old_group_again(self) -> None:
+        """The home was put back to a state in which the old group lives."""
+        self.says(self.relay("satu", 11))
+        self.says(Joined("bagan", 9, "ana", 0))
+        self.says(Joined("bagan", 5, "ana", 11))
+        self.says(self.relay("dua", 12))
+        self.assertEqual(self.history(), ["citra@realm2: satu", "citra@realm2: dua"])
+
 
 class ParcelsTestCase(PlayTestCase):
     def test_there_and_back(self) -> None:

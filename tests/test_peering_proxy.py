@@ -14,6 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.peers import link as link_module
+from chatd.peers.directory import Directory
+from chatd.peers.link import Introduction, PeerLink
 from tests.common import run, sleep
 from tests.peering import PeeringTestCase, Person, until
 from tests.proxy import BACK, THERE, Proxy
@@ -174,6 +176,50 @@ class Cuts(ProxyTestCase):
         await self.all_there(200)
         info = await self.ana.realm_info("realm2")
         self.assertEqual((info["state"], info["error"], info["next_try"]), ("up", None, None))
+
+
+class Beginnings(ProxyTestCase):
+    async def test_up_sooner_than_who_dialled(self) -> None:
+        """Who was dialled is up first, and may send at once: what comes while the other still writes down
+        whom it has met, waits. Refused, it would be overtaken by what comes a moment later."""
+        await self.begin()
+        up = Directory.up
+
+        async def slowly(directory: Directory, link: PeerLink, other: Introduction) -> None:
+            await up(directory, link, other)
+            if link.dialled:
+                await sleep(0.1)
+
+        self.patch(Directory, "up", slowly)
+        self.proxy.refusing = True
+        self.proxy.cut()
+        await until(lambda: not self.one.links and not self.two.links)
+        await (await self.exchange(600, size=500))
+        self.proxy.refusing = False
+        await self.all_there(600)
+        self.assertEqual(self.proxy.met, 2)
+
+    async def test_lost_meanwhile(self) -> None:
+        """The same, and the link is cut while they wait."""
+        await self.begin()
+        up = Directory.up
+
+        async def never(directory: Directory, link: PeerLink, other: Introduction) -> None:
+            await up(directory, link, other)
+            if link.dialled and self.proxy.met < 4:
+                await link.gone
+
+        self.patch(Directory, "up", never)
+        self.proxy.cut()
+        load = await self.exchange(200, size=500)
+        for met in (2, 3):
+            await until(
+                lambda met=met: self.proxy.met == met and any(link.is_up for link in self.two.links)  # type: ignore[misc]
+            )
+            await sleep(0.05)
+            self.proxy.cut()
+        await load
+        await self.all_there(200)
 
 
 class Silence(ProxyTestCase):

@@ -71,6 +71,7 @@ class RawTestCase(PlayTestCase):
         self.one: House = self.world.house("realm1", **self.settings)
         self.ana = self.one.person("ana")
         self.raw: Raw = self.world.knock(self.one, "realm2", Raw())
+        self.end: Any = self.raw.transport
 
     def begins(self, command: type[wire.PeerCommand], **arguments: Any) -> list[Any]:
         """Holds the answer once it is there, or the exception."""
@@ -330,7 +331,7 @@ class AnswerTestCase(RawTestCase):
         inbound = self.one.service.inbound
         first = outcome(Deferred.fromCoroutine(inbound.receive("realm2", [(2, direct("satu"))])))
         found = [self.begins(wire.Deliver, parcels=batch((3, direct("dua"))))]
-        self.raw.transport.deliver()
+        self.end.deliver()
         self.one.realm.database.step(1)
         found.append(self.begins(wire.Deliver, parcels=batch((4, direct("tiga")))))
         self.world.settle()

@@ -23,8 +23,11 @@ async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
     _check_may_add(client)
     if key_of(command.realm) == client.service.accounts.realm_key:
         raise OwnRealm(realm=command.realm)
-    await client.service.realms.add(command.realm, command.host, command.port)
-    return Reply(f"{command.realm} is a peer", {"realm": command.realm})
+    shown = await client.service.realms.add(command.realm, command.host, command.port)
+    facts: dict[str, str | int | bool] = {"realm": command.realm}
+    if shown:
+        facts["fingerprint"] = shown
+    return Reply(f"{command.realm} is a peer", facts)
 
 
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:

@@ -138,6 +138,8 @@ def _contact(contact: Contact) -> str:
 @item_line.register
 def _group(group: GroupInfo) -> str:
     people = "1 member" if group.members == 1 else f"{group.members} members"
+    if "@" in group.group:
+        people += " here"  # its home knows how many there are in all
     marks = [
         *(["closed"] if group.closed else []),
         *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),

@@ -33,6 +33,7 @@ WINDOW = 16  # batches under way
 MAX_READY = 5000  # parcels in memory; beyond that they are read from the disk when it is their turn
 PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
+FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
 
 Waiter = Callable[[Verdict | None], Any]
@@ -41,11 +42,13 @@ log = Logger()
 
 
 class Item(msgspec.Struct):
-    """A parcel to be sent. `file` is the id of the attachment whose bytes have to go first."""
+    """A parcel to be sent. `file` is the id of the attachment whose bytes have to go first; once they have,
+    `lane` says what waits behind it."""
 
     number: int
     parcel: bytes
     file: int | None = None
+    lane: tuple[str, str] | None = None
 
 
 class Delivery:
@@ -85,6 +88,8 @@ class Delivery:
         self._cursor = 0
         self._flying = 0
         self._held: dict[tuple[str, str], deque[Item]] = {}
+        # By file that is on its way: the parcels that wait for it, too.
+        self._moving: dict[int, deque[tuple[tuple[str, str], Item]]] = {}
         self._holding = 0  # parcels in it, those that wait for their own file included
         self._waking = False
 
@@ -200,6 +205,8 @@ class Delivery:
 
     def _hold(self, link: PeerLink, item: Item) -> bool:
         """Whether `item` has to wait: for its own file, or for one that goes before it."""
+        if item.lane is not None:
+            return False
         parcel = parcels.decode(item.parcel)
         lane = parcels.order_of(parcel)
         if lane in self._held:
@@ -216,6 +223,11 @@ class Delivery:
     def _transfer(self, link: PeerLink, lane: tuple[str, str], item: Item) -> None:
         if link is not self._link or item.file is None:
             return
+        waiting = self._moving.get(item.file)
+        if waiting is not None:
+            waiting.append((lane, item))  # its bytes are on their way to somebody else there
+            return
+        self._moving[item.file] = deque()
         sent = Deferred.fromCoroutine(
             self._transfers.send(link, item.number, item.parcel, item.file)
         )
@@ -227,10 +239,11 @@ class Delivery:
     def _transferred(
         self, _result: object, link: PeerLink, lane: tuple[str, str], item: Item
     ) -> None:
-        """The bytes are there: now the message, and what waited behind it."""
+        """The bytes are there: now the message. What waits behind it goes when that is there, too."""
         if link is self._link:
-            item.file = None
-            self._let_go(lane, item)
+            item.lane = lane
+            self._ready.appendleft(item)
+            self._pump()
 
     def _not_transferred(
         self, failure: Any, link: PeerLink, lane: tuple[str, str], item: Item
@@ -241,24 +254,34 @@ class Delivery:
         if isinstance(error, RealmDown):
             link.abort()  # it did not answer: all begins anew
             return
-        if isinstance(error, Refused) and error.code in ("storage-failed", wire.INTERNAL):
-            self._give_up_link(link, error)
+        if isinstance(error, Refused) and error.code == "storage-failed":
+            # No room there: this file waits, and what comes behind it; all else goes on.
+            self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
             return
+        if isinstance(error, Refused) and error.code == wire.INTERNAL:
+            if not self._fails_too_often(item.number):
+                self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
+                return
+            error = PeerFailed(realm=self._name())
         if isinstance(error, Refused):
             error = refusal(Verdict(error.code, error.details), self._name())
         elif not isinstance(error, ChatError):
             log.failure("a file can't be sent to {realm}", failure, realm=self._realm)
             error = PeerFailed(realm=self._name())
         self._refused(item.number, error)
-        self._let_go(lane, None)
+        self._let_go(link, lane, item)
+        self._pump()
 
-    def _let_go(self, lane: tuple[str, str], item: Item | None) -> None:
+    def _let_go(self, link: PeerLink, lane: tuple[str, str], item: Item) -> None:
+        """A message with a file is through: now what waited behind it, and who else gets the file."""
         held = self._held.pop(lane)
         self._holding -= len(held) + 1
         self._ready.extendleft(reversed(held))
-        if item is not None:
-            self._ready.appendleft(item)
-        self._pump()
+        assert item.file is not None  # noqa: S101 - that is what it was about
+        waiting = self._moving.pop(item.file)
+        if waiting:
+            self._transfer(link, *waiting.popleft())
+            self._moving[item.file].extend(waiting)
 
     async def _send(self, link: PeerLink, batch: Sequence[Item]) -> None:
         try:
@@ -274,13 +297,13 @@ class Delivery:
             return  # they will be sent again
         self._flying -= 1
         if verdicts is None:
-            self._kept(batch)
+            self._kept(link, batch)
         else:
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._judged(link, item, verdict)
         self._pump()
 
-    def _kept(self, batch: Sequence[Item]) -> None:
+    def _kept(self, link: PeerLink, batch: Sequence[Item]) -> None:
         """The other realm has all of it."""
         waiters = self._waiters
         self._outbox.done(self._realm, [item.number for item in batch])
@@ -291,6 +314,10 @@ class Delivery:
         if self._failures:
             for item in batch:
                 self._failures.pop(item.number, None)
+        if self._held:
+            for item in batch:
+                if item.lane is not None:
+                    self._let_go(link, item.lane, item)
 
     def _judged(self, link: PeerLink, item: Item, verdict: Verdict) -> None:
         if self._failures and verdict.code != INCOMPLETE.code:
@@ -301,6 +328,8 @@ class Delivery:
                 self._waiters[item.number] = waiter
             self._file_missing(link, item)
             return
+        if item.lane is not None:
+            self._let_go(link, item.lane, item)
         if not verdict.code or waiter is not None:
             self._outbox.done(self._realm, (item.number,))
             if waiter is not None:
@@ -321,7 +350,15 @@ class Delivery:
     def _file_missing(self, link: PeerLink, item: Item) -> None:
         """The other realm has lost what it had of the file: begin again, but not for ever."""
         if self._fails_too_often(item.number):
+            if item.lane is not None:
+                self._let_go(link, item.lane, item)
             self._refused(item.number, PeerFailed(realm=self._name()))
+            return
+        if item.lane is not None and item.file is not None:
+            lane, item.lane = item.lane, None
+            others = self._moving.pop(item.file)
+            self._transfer(link, lane, item)
+            self._moving[item.file].extend(others)
             return
         reading = self._outbox.get(self._realm, item.number)
         reading.addCallback(self._again, link)

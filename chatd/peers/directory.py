@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -29,10 +30,10 @@ from chatd.names import key_of, parse_name
 from chatd.parcels import Verdict
 from chatd.peers import wire
 from chatd.peers.delivery import Delivery
-from chatd.peers.link import Introduction, PeerLink
+from chatd.peers.link import Introduction, PeerLink, Unsettled
 from chatd.peers.reach import why
 from chatd.peers.transfer import Transfers
-from chatd.peers.trust import Judged, Known
+from chatd.peers.trust import Judged, Known, fingerprint
 from chatd.peers.wire import Refused
 from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
@@ -76,6 +77,12 @@ class Peer:
         self.failures = 0
         self.dialling = False
         self.timer: Any = None
+
+    @property
+    def shown(self) -> str:
+        """The fingerprint of the certificate that is remembered; nothing if none is."""
+        pem = self.known.certificate
+        return "" if pem is None else fingerprint(load_pem_x509_certificate(pem.encode()))
 
     @property
     def address(self) -> str | None:
@@ -312,6 +319,9 @@ class Directory:
         """Dial again after a while that grows, and differs from realm to realm."""
         if self._stopping or peer.known.host is None or peer.link is not None or peer.dialling:
             return
+        if peer.known.key in self._config.peers.block:
+            peer.error = "it is blocked here"
+            return
         if pause is None:
             longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
             pause = longest * (0.5 + self._random_bytes(1)[0] / 512)
@@ -414,11 +424,15 @@ class Directory:
                 self._online[realm, user] = now + PRESENCE_TIME, fresh[user]
         return {user: online for user, online in fresh.items() if online is not None}
 
-    def add(self, realm: str, host: str, port: int) -> Deferred[None]:
+    def add(self, realm: str, host: str, port: int) -> Deferred[str]:
         return Deferred.fromCoroutine(self._add_realm(realm, host, port))
 
-    async def _add_realm(self, realm: str, host: str, port: int) -> None:
+    async def _add_realm(self, realm: str, host: str, port: int) -> str:
         key = key_of(realm)
+        if key in self._config.peers.block:
+            raise RealmNotAllowed(
+                realm=realm, where=self._config.realm, reason="[peers] block names it"
+            )
         peer = self._peers.get(key)
         if key in self._adding or (peer is not None and peer.known.host is not None):
             raise RealmExists(realm=realm)
@@ -427,11 +441,13 @@ class Directory:
         refused: ChatError | None = None
         try:
             await self._connect(realm, host, port)
+        except Unsettled:
+            if key not in self._peers or self._peers[key].link is None:
+                raise why(Failure(), realm, address) from None
         except Exception:
             refused = why(Failure(), realm, address)
             # Who does not let this realm in may do so once its operator has added it, too.
-            turned_away = isinstance(refused, RealmNotAllowed) and refused.details["where"] == realm
-            if not turned_away and (key not in self._peers or self._peers[key].link is None):
+            if not isinstance(refused, RealmNotAllowed) or refused.details["where"] != realm:
                 raise refused from None
         finally:
             self._adding.discard(key)
@@ -444,6 +460,7 @@ class Directory:
             self._dial_soon(peer)
             if refused is not None:
                 raise refused
+        return peer.shown
 
     def forget(self, realm: str) -> Deferred[int]:
         peer = self._peers.get(realm)
@@ -466,7 +483,10 @@ class Directory:
         return depths[realm].queued if realm in depths else 0
 
     def all(self) -> Deferred[Sequence[RealmInfo]]:
-        return self._service.outbox.depths().addCallback(self._infos)
+        return Deferred.fromCoroutine(self._all())
+
+    async def _all(self) -> Sequence[RealmInfo]:
+        return self._infos(await self._service.outbox.depths())
 
     def _infos(self, depths: dict[str, Any]) -> tuple[RealmInfo, ...]:
         found = []

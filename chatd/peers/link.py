@@ -16,7 +16,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.arrivals import FileIncomplete
-from chatd.errors import ChatError, PeerFailed, RealmDown, RealmNotAllowed
+from chatd.errors import (
+    ChatError,
+    PeerFailed,
+    RealmDown,
+    RealmNotAllowed,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.inbound import Inbound
 from chatd.model import Member
 from chatd.names import printable
@@ -80,6 +87,11 @@ class Host(Protocol):
         """By which an internal error is found in the log."""
 
 
+class Unsettled(Exception):
+    """The link ended before it was up, but after the other end had shown that it is the realm: there may be
+    another link to it, which is better."""
+
+
 @implementer(IHandshakeListener)
 class PeerLink(amp.AMP):
     """`expected` is the realm that was dialled, by its name; None for who has dialled this one."""
@@ -104,6 +116,7 @@ class PeerLink(amp.AMP):
         self._refused: ChatError | None = None
         self._stream = Stream()
         self._busy = 0
+        self._early: list[Deferred[None]] = []  # requests that came before this side was up
         self._pausing: set[str] = set()
         self._heard = self.since
         self._timer: Any = None
@@ -174,6 +187,7 @@ class PeerLink(amp.AMP):
     async def _greet(self) -> None:
         own = await self.host.introduce(self.realm)
         answer = await self.call(wire.Hello, **msgspec.structs.asdict(own))
+        self._greeted = True
         await self._begin(Introduction(**answer))
         self._come_up()
 
@@ -192,6 +206,10 @@ class PeerLink(amp.AMP):
         self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
         self.host.ready(self)
         self.ready.callback(self)
+        early, self._early = self._early, []
+        for request in early:
+            request.callback(None)
+        self._resume("early")
 
     def _greeting_failed(self, failure: Failure) -> None:
         if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
@@ -204,13 +222,14 @@ class PeerLink(amp.AMP):
         amp.BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
         self._settled = self.is_up = False
+        self._early.clear()
         for timer in (self._timer, self._slowed):
             if timer is not None and timer.active():
                 timer.cancel()
         self.host.down(self, self._refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
-            self.ready.errback(self._refused or reason)
+            self.ready.errback(self._refused or (reason if self.judged is None else Unsettled()))
             if not self.dialled:
                 self.ready.addErrback(lambda _failure: None)
         self.gone.callback(None)
@@ -287,9 +306,25 @@ class PeerLink(amp.AMP):
     async def change(
         self, user: str, group: str, change: str, users: Sequence[str]
     ) -> dict[str, Any]:
-        asked = {"user": user, "group": group, "change": change, "users": list(users)}
-        answer = await self._ask(wire.Change, **asked)
-        return self._decode(answer["result"], dict[str, list[str]])
+        result: dict[str, list[str]] = {}
+        refused: ChatError | None = None
+        for start in range(0, max(1, len(users)), wire.MAX_NAMES):
+            some = list(users[start : start + wire.MAX_NAMES])
+            try:
+                answer = await self._ask(
+                    wire.Change, user=user, group=group, change=change, users=some
+                )
+            except (UnknownUser, UnknownRealm) as error:
+                # Of these nobody was known.
+                refused = error
+                found = {"unknown": some}
+            else:
+                found = self._decode(answer["result"], dict[str, list[str]])
+            for key, names in found.items():
+                result.setdefault(key, []).extend(names)
+        if refused is not None and not result.get("joined") and not result.get("present"):
+            raise refused
+        return result
 
     async def presence(self, users: Sequence[str]) -> dict[str, bool]:
         online: dict[str, bool] = {}
@@ -319,7 +354,14 @@ class PeerLink(amp.AMP):
     ) -> Deferred[Any]:
         """Do what was asked, and never let an exception out that would end the link."""
         if not self.is_up:
-            return _failed(Refused("not-greeted"))
+            if not (self.dialled and self._greeted):
+                return _failed(Refused("not-greeted"))
+            # The other is up with its answer, and this side will be soon: what is refused now would be
+            # overtaken by what comes then.
+            self._pause("early")
+            early: Deferred[None] = Deferred()
+            self._early.append(early)
+            return early.addCallback(lambda _: self._answer(work, cost))
         pause = self._bucket.take(self.host.clock.seconds(), cost)
         if pause > 0:
             self._pause("rate")

@@ -69,10 +69,17 @@ class Transfers:
                 data = await file.read(min(CHUNK, file.size - offset))
                 if not data:
                     raise OSError("the file is shorter than it was")
-                flying.append(link.chunk(number, offset, data))
+                flying.append(_kept(link.chunk(number, offset, data)))
                 offset += len(data)
             while flying:
                 await flying.popleft()
         finally:
             for chunk in flying:
                 chunk.addErrback(lambda _failure: None)
+
+
+def _kept(answer: Deferred[Any]) -> Deferred[Any]:
+    """An error that waits until it is looked at: AMP ends the link over one that nobody has taken."""
+    kept: Deferred[Any] = Deferred()
+    answer.addCallbacks(kept.callback, kept.errback)
+    return kept

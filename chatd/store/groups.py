@@ -239,7 +239,11 @@ def join_mirror(
             update(groups).where(groups.c.conversation_id == group.id).values(key=None)
         )
         connection.execute(delete(participants).where(participants.c.conversation_id == group.id))
-        group = None
+        group = _find_mirror(connection, realm, home_id)
+        if group is not None:  # it was taken for ended
+            connection.execute(
+                update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
+            )
     if group is None:
         conversation = add_conversation(connection, "group", now)
         connection.execute(
@@ -268,6 +272,14 @@ def join_mirror(
                 realm=realm,
             )
         )
+
+
+def _find_mirror(connection: Connection, realm: str, home_id: int) -> Group | None:
+    """What is known here of a group of another realm, even if it has ended."""
+    row = connection.execute(
+        select(*_GROUP).where(groups.c.realm == realm, groups.c.home_id == home_id)
+    ).first()
+    return _group(row)
 
 
 def leave_mirror(connection: Connection, group: Group, account_id: int) -> None:
