@@ -45,7 +45,7 @@ from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.service import ChatService
-from chatd.session import Client, Connection, Give, Leave, Receive, Sessions
+from chatd.session import Client, Connection, Give, Leave, Receive, Session, Sessions
 from chatd.throttle import TokenBucket
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
@@ -279,29 +279,25 @@ class ChatLineProtocol(LineReceiver):
             self._refuse_line(problem.error, problem.tag)
         except Exception:
             self._refuse_line(self._unexpected(Failure()))
-        if type(request) is not Call:
-            self._count(self.connection.own)  # a call, once it is known whose it is
+        if type(request) is not Call:  # a call is counted once it is known whose it is
+            self._count(self.connection.own.session)
         if request is None:
             return
-        if self._slots and not self._may_overlap(request):
+        if self._slots and not (
+            request.row.overlaps
+            and (not isinstance(request, Call) or not self.connection.must_look_up(request.token))
+        ):
             self._next = request
             self._hold(Hold.COMMAND)
         else:
             self._begin(request)
 
-    def _count(self, client: Client) -> None:
-        """One more command of the client's session, or of a connection without one."""
-        session = client.session
+    def _count(self, session: Session | None) -> None:
+        """One more command of the session, or of a connection on which nobody is logged in."""
         pause = (self._bucket if session is None else session.bucket).take(self._heard)
         if pause > 0:
             self._hold(Hold.RATE)
             self._clock.callLater(pause, self._release, Hold.RATE)
-
-    def _may_overlap(self, request: Request | Call) -> bool:
-        """Whether a request may begin though others are on their way."""
-        if not request.row.overlaps:
-            return False
-        return not isinstance(request, Call) or not self.connection.must_look_up(request.token)
 
     def _read(self, line: bytes) -> Request | Call | None:
         """The request, or None if the dialect has asked for another line."""
@@ -315,9 +311,9 @@ class ChatLineProtocol(LineReceiver):
             self._answer = found
             self._say(found.prompt)
             return None
-        limit = self.factory.text_limit
-        if type(found) is Call and not found.inline and len(line) > limit:
-            raise Unreadable(MessageTooLong(size=len(line), limit=limit), found.tag)
+        if type(found) is Call and not found.inline and len(line) > self.factory.text_limit:
+            error = MessageTooLong(size=len(line), limit=self.factory.text_limit)
+            raise Unreadable(error, found.tag)
         return found
 
     def _say(self, data: bytes) -> None:
@@ -384,7 +380,7 @@ class ChatLineProtocol(LineReceiver):
         """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
         call: Call = slot.request
         client = found or self.connection.own
-        self._count(client)
+        self._count(client.session)
         if found is None and call.required:
             raise BadToken
         client.admit(call.row)
