@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
@@ -37,15 +37,14 @@ from chatd.errors import (
     ShuttingDown,
 )
 from chatd.files import Download
-from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
-from chatd.lines.eager import Outbox
+from chatd.lines.dialect import Ask, Call, Request, Unreadable
+from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.framing import LineBuffer, TooLong
 from chatd.lines.inline import Content
 from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
-from chatd.service import ChatService
-from chatd.session import Client, Connection, Give, Leave, Receive, Session, Sessions
+from chatd.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.throttle import TokenBucket
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
@@ -53,53 +52,6 @@ LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
 UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 
 log = Logger()
-
-
-class Hold:
-    """Why nothing is read from a connection just now. Plain integers: they are asked for at every line."""
-
-    COMMAND: Final = 1
-    OUTPUT: Final = 2
-    RATE: Final = 4
-    DISK: Final = 8
-    CLOSING: Final = 16
-
-
-class Door(Protocol):
-    """What a connection needs of the door that it came in by."""
-
-    service: ChatService
-    sessions: Sessions
-    dialect: Dialect
-    outbox: Outbox
-    realm: str
-    version: str
-    line_limit: int
-    text_limit: int
-    idle_limit: float
-    stopping: bool
-
-    def too_many(self, source: str) -> ChatError | None:
-        """Why one more connection from `source` is one too many."""
-
-    def gone(self, protocol: ChatLineProtocol) -> None:
-        """A connection has ended."""
-
-    def new_bucket(self) -> TokenBucket:
-        """The rate of a connection on which nobody is logged in."""
-
-    def new_reference(self) -> str:
-        """By which an internal error is found in the log."""
-
-
-class Slot:
-    """The place of one reply in the order of replies."""
-
-    __slots__ = ("answer", "request")
-
-    def __init__(self, request: Any) -> None:
-        self.request = request  # None for what is said in between
-        self.answer: bytes | None = None
 
 
 @implementer(interfaces.IHalfCloseableProtocol, IListener)
