@@ -15,6 +15,7 @@ from unittest import SkipTest
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.trial.unittest import TestCase
 
+from chatd.config import DEFAULT_DOORS, DIALECTS
 from tests.processes import (
     ROOT,
     Daemon,
@@ -56,15 +57,22 @@ class StartTests(DaemonTestCase):
 
     @in_thread
     def test_without_a_configuration(self) -> None:
-        """All defaults: both doors on loopback, state in ./var; one is told how to get in."""
+        """All defaults: every dialect's door on loopback, state in ./var; one is told how to get in."""
         if Path("/etc/chatd.ini").exists():
             raise SkipTest("this machine has an /etc/chatd.ini, which would be read")
-        doors = {door: free_port() for door in ("plain", "json", "peers")}
+        doors = {name: free_port() for name in DEFAULT_DOORS}
+        self.assertEqual(set(doors), {*DIALECTS, "peers"})
         daemon = self.launch(doors["json"], doors=doors).listening()
         with daemon.register("messi") as messi:
             self.assertTrue(messi.must(command="whoami")["operator"])
         with socket.create_connection(("127.0.0.1", doors["plain"]), timeout=10) as plain:
             self.assertIn(b"at localhost", plain.makefile("rb").readline())
+        with socket.create_connection(("127.0.0.1", doors["pychat"]), timeout=10) as pychat:
+            self.assertEqual(pychat.makefile("rb").readline(), b"Welcome to localhost\r\n")
+        for name in ("kelompok3", "bagan", "urlencoded", "tugas4"):
+            with socket.create_connection(("127.0.0.1", doors[name]), timeout=10) as older:
+                older.sendall(b"nonsense\n")
+                self.assertIn(b'"status":"ERROR"', older.makefile("rb").readline(), name)
         self.assertIn(f"telnet localhost {doors['plain']}", daemon.out)
         self.assertIn(str(self.folder / "var"), daemon.out)
         daemon.stop()
@@ -88,7 +96,7 @@ class DemoTests(DaemonTestCase):
     """`--demo`: something to try it out with, at once."""
 
     def demo(self) -> Daemon:
-        doors = {door: free_port() for door in ("plain", "json", "peers")}
+        doors = {name: free_port() for name in DEFAULT_DOORS}
         return self.launch(doors["json"], "--demo", doors=doors).listening()
 
     @in_thread

@@ -195,6 +195,30 @@ class Reading(TestCase):
                         )
                         self.assertIsInstance(found, BadArgument)
 
+    def test_where_the_file_begins(self) -> None:
+        """After one space; what is before it is read as any words are."""
+        dialect = kelompok3.Kelompok3Dialect()
+        for line, size in (
+            ("sendfile a b QUJD", 3),
+            ("sendfile  a  b QUJD", 3),
+            ("sendfile a b b'QUJD'", 3),
+            ("sendfile a b b''", 0),
+        ):
+            found = settle(dialect, line.encode(), live=False)
+            assert isinstance(found, Request)
+            self.assertEqual(found.command, ask.SendFile((Address("a"),), "b", size))
+        for line, error in (
+            ("sendfile", errors.Usage),
+            ("sendfile a", errors.Usage),
+            ("sendfile a ", errors.Usage),
+            ("sendfile a b", errors.UnknownFile),
+            ("sendfile a b ", errors.UnknownFile),
+            ("sendfile a b  QUJD", BadArgument),
+            ("sendfile a b QUJD ", BadArgument),
+            ("sendfile a b QUJD QUJD", BadArgument),
+        ):
+            self.assertIsInstance(settle(dialect, line.encode(), live=False), error, line)
+
     def test_too_much_in_a_payload(self) -> None:
         found = settle(
             urlencoded.UrlencodedDialect(),

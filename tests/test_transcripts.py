@@ -68,7 +68,8 @@ BETWEEN_REALMS = {
 
 
 class TranscriptTests(RealmTestCase):
-    """Each method plays one file: test_<dialect>_<file>_on_wire, and …_on_socket."""
+    """Each method plays one file: test_<dialect>_<file>_on_wire, and …_on_socket; where older dialects are
+    spoken, also with what is sent arriving in pieces."""
 
     transcript: Transcript
 
@@ -84,13 +85,13 @@ class TranscriptTests(RealmTestCase):
             config = msgspec.structs.replace(config, **{section: part})
         return config
 
-    async def play(self, transcript: Transcript, over_socket: bool) -> None:
+    async def play(self, transcript: Transcript, over_socket: bool, pieces: int = 0) -> None:
         names = {transcript.dialect(line.actor) for line in transcript.lines if line.actor}
         dialects = {name: DIALECTS[name]() for name in names}
         doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
         if transcript.peers:
             self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
-        connect = connect_wire(doors)
+        connect = connect_wire(doors, pieces)
         if over_socket:
             network: Any = reactor
             ports = {}
@@ -104,10 +105,10 @@ class TranscriptTests(RealmTestCase):
 
 
 def _performance(
-    transcript: Transcript, over_socket: bool
+    transcript: Transcript, over_socket: bool, pieces: int = 0
 ) -> Callable[[TranscriptTests], Coroutine[Any, Any, None]]:
     async def test(self: TranscriptTests) -> None:
-        await self.play(transcript, over_socket)
+        await self.play(transcript, over_socket, pieces)
 
     test.__doc__ = transcript.guards
     test.transcript = transcript  # type: ignore[attr-defined]
@@ -118,6 +119,10 @@ for _transcript in TRANSCRIPTS:
     _name = f"test_{_transcript.path.parent.name}_{_transcript.path.stem.replace('-', '_')}"
     setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
     setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
+    if set(OLDER) & {_transcript.dialect(line.actor) for line in _transcript.lines}:
+        for _pieces in (1, 7):
+            _played = _performance(_transcript, over_socket=False, pieces=_pieces)
+            setattr(TranscriptTests, f"{_name}_in_pieces_of_{_pieces}", _played)
 
 
 class Completeness(TestCase):

@@ -209,14 +209,17 @@ class Link(Protocol):
 
 
 class WireLink:
-    """An actor without a socket."""
+    """An actor without a socket. What is sent arrives in `pieces` of so many bytes; 0: whole."""
 
-    def __init__(self, factory: ChatLineFactory) -> None:
+    def __init__(self, factory: ChatLineFactory, pieces: int = 0) -> None:
         self._wire = Wire(factory)
+        self._pieces = pieces
         self._gone = False
 
     def send(self, data: bytes) -> None:
-        self._wire.feed(data)
+        size = self._pieces or len(data)
+        for start in range(0, len(data), size):
+            self._wire.feed(data[start : start + size])
 
     def take(self) -> bytes:
         return self._wire.taken()
@@ -481,11 +484,13 @@ def raw(text: str) -> bytes:
     return _ESCAPED.sub(unescape, text.encode())
 
 
-def connect_wire(doors: Mapping[str, ChatLineFactory]) -> Callable[[str], Awaitable[Link]]:
+def connect_wire(
+    doors: Mapping[str, ChatLineFactory], pieces: int = 0
+) -> Callable[[str], Awaitable[Link]]:
     """For a Play without sockets."""
 
     async def connect(dialect: str) -> Link:
-        return WireLink(doors[dialect])
+        return WireLink(doors[dialect], pieces)
 
     return connect
 

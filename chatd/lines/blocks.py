@@ -24,6 +24,9 @@ from chatd.model import Event, Message, Reply
 from chatd.names import printable
 
 END = b"\r\n\r\n"
+MAX_START = (
+    128  # characters of the arguments in which a token would stand: not all of a file is searched
+)
 
 Answer = dict[str, Any]
 
@@ -57,9 +60,9 @@ class BlockDialect(Dialect):
         verb = self.verbs.get(word.lower())
         if verb is None:
             raise Unreadable(UnknownCommand(verb=printable(word)))
-        token, _, after = rest.lstrip(" ").partition(" ")
+        token = rest[:MAX_START].lstrip(" ").partition(" ")[0]
         return Call(
-            verb.row, partial(_read, verb, rest, after), token, tag=verb, inline=verb.inline
+            verb.row, partial(_read, verb, rest, token), token, tag=verb, inline=verb.inline
         )
 
     def reply(self, request: Request, reply: Reply) -> bytes:
@@ -80,9 +83,9 @@ class BlockDialect(Dialect):
         return b""
 
 
-def _read(verb: Verb, whole: str, after: str, live: bool) -> Request:
-    """The request in `whole`, or in what comes `after` a live session's token."""
-    return verb.read(after if live else whole)
+def _read(verb: Verb, rest: str, token: str, live: bool) -> Request:
+    """The request in `rest`, or in what comes behind a live session's token there."""
+    return verb.read(rest[rest.index(token) + len(token) + 1 :] if live else rest)
 
 
 # What stands in answers.

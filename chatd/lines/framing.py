@@ -13,6 +13,7 @@ FIRST_COMMAND: Final = 0xF0  # what follows IAC and is less is no telnet command
 SB: Final = 0xFA  # begins a subnegotiation, which may hold any bytes
 WILL, DONT = 0xFB, 0xFE  # these and the two between them are followed by one option
 END_OF_SB: Final = b"\xff\xf0"
+LONG: Final = 1 << 20  # bytes of a line
 
 
 class TooLong:
@@ -20,6 +21,12 @@ class TooLong:
 
 
 TOO_LONG: Final = TooLong()
+
+
+def _start_of(data: bytearray, stop: int) -> bytes:
+    """The first `stop` bytes, copied only once."""
+    with memoryview(data) as view:
+        return bytes(view[:stop])
 
 
 class LineBuffer:
@@ -70,7 +77,9 @@ class LineBuffer:
         stop = end - 1 if end and data[end - 1] == 0x0D else end
         dropping, self._dropping = self._dropping, False
         too_long = stop > self.limit
-        line = b"" if dropping or too_long else bytes(data[:stop])
+        line = b""
+        if not (dropping or too_long):
+            line = bytes(data[:stop]) if stop < LONG else _start_of(data, stop)
         del data[: end + 1]
         self._scanned = 0
         if dropping:

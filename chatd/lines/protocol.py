@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
@@ -37,15 +37,14 @@ from chatd.errors import (
     ShuttingDown,
 )
 from chatd.files import Download
-from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
-from chatd.lines.eager import Outbox
+from chatd.lines.dialect import Ask, Call, Request, Unreadable
+from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.framing import LineBuffer, TooLong
 from chatd.lines.inline import Content
 from chatd.lines.output import Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
-from chatd.service import ChatService
-from chatd.session import Client, Connection, Give, Leave, Receive, Sessions
+from chatd.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.throttle import TokenBucket
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
@@ -53,53 +52,6 @@ LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
 UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 
 log = Logger()
-
-
-class Hold:
-    """Why nothing is read from a connection just now. Plain integers: they are asked for at every line."""
-
-    COMMAND: Final = 1
-    OUTPUT: Final = 2
-    RATE: Final = 4
-    DISK: Final = 8
-    CLOSING: Final = 16
-
-
-class Door(Protocol):
-    """What a connection needs of the door that it came in by."""
-
-    service: ChatService
-    sessions: Sessions
-    dialect: Dialect
-    outbox: Outbox
-    realm: str
-    version: str
-    line_limit: int
-    text_limit: int
-    idle_limit: float
-    stopping: bool
-
-    def too_many(self, source: str) -> ChatError | None:
-        """Why one more connection from `source` is one too many."""
-
-    def gone(self, protocol: ChatLineProtocol) -> None:
-        """A connection has ended."""
-
-    def new_bucket(self) -> TokenBucket:
-        """The rate of a connection on which nobody is logged in."""
-
-    def new_reference(self) -> str:
-        """By which an internal error is found in the log."""
-
-
-class Slot:
-    """The place of one reply in the order of replies."""
-
-    __slots__ = ("answer", "request")
-
-    def __init__(self, request: Any) -> None:
-        self.request = request  # None for what is said in between
-        self.answer: bytes | None = None
 
 
 @implementer(interfaces.IHalfCloseableProtocol, IListener)
@@ -279,29 +231,25 @@ class ChatLineProtocol(LineReceiver):
             self._refuse_line(problem.error, problem.tag)
         except Exception:
             self._refuse_line(self._unexpected(Failure()))
-        if type(request) is not Call:
-            self._count(self.connection.own)  # a call, once it is known whose it is
+        if type(request) is not Call:  # a call is counted once it is known whose it is
+            self._count(self.connection.own.session)
         if request is None:
             return
-        if self._slots and not self._may_overlap(request):
+        if self._slots and not (
+            request.row.overlaps
+            and (not isinstance(request, Call) or not self.connection.must_look_up(request.token))
+        ):
             self._next = request
             self._hold(Hold.COMMAND)
         else:
             self._begin(request)
 
-    def _count(self, client: Client) -> None:
-        """One more command of the client's session, or of a connection without one."""
-        session = client.session
+    def _count(self, session: Session | None) -> None:
+        """One more command of the session, or of a connection on which nobody is logged in."""
         pause = (self._bucket if session is None else session.bucket).take(self._heard)
         if pause > 0:
             self._hold(Hold.RATE)
             self._clock.callLater(pause, self._release, Hold.RATE)
-
-    def _may_overlap(self, request: Request | Call) -> bool:
-        """Whether a request may begin though others are on their way."""
-        if not request.row.overlaps:
-            return False
-        return not isinstance(request, Call) or not self.connection.must_look_up(request.token)
 
     def _read(self, line: bytes) -> Request | Call | None:
         """The request, or None if the dialect has asked for another line."""
@@ -315,9 +263,9 @@ class ChatLineProtocol(LineReceiver):
             self._answer = found
             self._say(found.prompt)
             return None
-        limit = self.factory.text_limit
-        if type(found) is Call and not found.inline and len(line) > limit:
-            raise Unreadable(MessageTooLong(size=len(line), limit=limit), found.tag)
+        if type(found) is Call and not found.inline and len(line) > self.factory.text_limit:
+            error = MessageTooLong(size=len(line), limit=self.factory.text_limit)
+            raise Unreadable(error, found.tag)
         return found
 
     def _say(self, data: bytes) -> None:
@@ -384,7 +332,7 @@ class ChatLineProtocol(LineReceiver):
         """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
         call: Call = slot.request
         client = found or self.connection.own
-        self._count(client)
+        self._count(client.session)
         if found is None and call.required:
             raise BadToken
         client.admit(call.row)

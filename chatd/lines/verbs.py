@@ -3,6 +3,7 @@ its reply is, and which words its refusals have."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ from chatd.rows import Arg, Row
 from chatd.table import BY_COMMAND
 
 MAX_WORD = 4096  # characters of an argument beside a file: the line may be long, it may not
+_WORD = re.compile(" *([^ ]+)")
 
 # A refusal, or a kind of them, and a dialect's words for it; None: the error's own sentence.
 Texts = dict[type[ChatError], str | None]
@@ -65,10 +67,26 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
 
     def read(self, rest: str) -> Request:
         """The request of the line after the verb. Raises ChatError."""
-        if self.inline:
-            for word in rest.split(" ", len(self.args) - 1)[:-1]:
-                _check_length(word)
-        return self.request(self.row.values_of(rest))
+        if self._content is None:
+            return self.request(self.row.values_of(rest))
+        words, content = self._cut(rest)
+        return self.request(
+            {**self.row.values_of(words), self._content: CONTENT.from_text(self._content, content)}
+        )
+
+    def _cut(self, rest: str) -> tuple[str, str]:
+        """The words before the file, and the file. Found by their places: it is too long to be copied
+        for each of them."""
+        end = 0
+        for _ in self.args[:-1]:
+            found = _WORD.match(rest, end)
+            if found is None:
+                return rest[:end] + rest[end : end + MAX_WORD], ""
+            if found.end(1) - found.start(1) > MAX_WORD:
+                expected = f"{MAX_WORD} characters at most"
+                raise BadArgument(argument="a word", found="that long", expected=expected)
+            end = found.end(1)
+        return rest[:end], rest[end + 1 :]
 
     def read_names(self, given: Mapping[str, str]) -> Request:
         """The request of arguments by name. Raises ChatError."""
@@ -83,12 +101,6 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
                 raise UnknownFile(name=printable(values["filename"]))
             values["size"] = content.size
         return Request(self.row, (self.make or self.command)(**values), self, content)
-
-
-def _check_length(word: str) -> None:
-    if len(word) > MAX_WORD:
-        expected = f"{MAX_WORD} characters at most"
-        raise BadArgument(argument="a word", found="that long", expected=expected)
 
 
 def table(*verbs: Verb) -> Mapping[str, Verb]:

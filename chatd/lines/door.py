@@ -1,0 +1,60 @@
+"""What a connection needs of the door that it came in by, why it is not read from, and the places of its
+replies."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from chatd.errors import ChatError
+from chatd.lines.dialect import Dialect
+from chatd.lines.eager import Outbox
+from chatd.service import ChatService
+from chatd.session import Sessions
+from chatd.throttle import TokenBucket
+
+
+class Hold:
+    """Why nothing is read from a connection just now. Plain integers: they are asked for at every line."""
+
+    COMMAND: Final = 1
+    OUTPUT: Final = 2
+    RATE: Final = 4
+    DISK: Final = 8
+    CLOSING: Final = 16
+
+
+class Door(Protocol):
+    """What a connection needs of the door that it came in by."""
+
+    service: ChatService
+    sessions: Sessions
+    dialect: Dialect
+    outbox: Outbox
+    realm: str
+    version: str
+    line_limit: int
+    text_limit: int
+    idle_limit: float
+    stopping: bool
+
+    def too_many(self, source: str) -> ChatError | None:
+        """Why one more connection from `source` is one too many."""
+
+    def gone(self, protocol: Any) -> None:
+        """A connection has ended."""
+
+    def new_bucket(self) -> TokenBucket:
+        """The rate of a connection on which nobody is logged in."""
+
+    def new_reference(self) -> str:
+        """By which an internal error is found in the log."""
+
+
+class Slot:
+    """The place of one reply in the order of replies."""
+
+    __slots__ = ("answer", "request")
+
+    def __init__(self, request: Any) -> None:
+        self.request = request  # None for what is said in between
+        self.answer: bytes | None = None
