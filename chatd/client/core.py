@@ -44,9 +44,11 @@ class Client:
         self.out = out
         self.live = live
         self.show_pictures = False
+        self.uploading: int | None = None  # the size of the file that is being sent
         self.painter = Painter(self.state, stamps=not live)
         self.keeper = Keeper(target, self.on_event, self.greet, out.changed)
         self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
+        self.pictured: set[object] = set()  # codes of those that were shown
         self._early: list[Reply] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -127,7 +129,7 @@ class Client:
         if kind == "message":
             if self._early is not None:
                 self._early.append(event)
-            elif self.state.see(event):
+            elif self.state.see(event) and not self._is_my_upload(event):
                 self.state.arrived(event)
                 self._show_message(event)
                 self._read_if_open(event)
@@ -141,6 +143,11 @@ class Client:
             self.out.happened(event, [show.note(sentence)], notice=False)
             if kind == "session-ended":
                 self._session_ended()
+
+    def _is_my_upload(self, message: Reply) -> bool:
+        """Whether this is the file that is just being sent: its own connection tells of it."""
+        mine = self.state.is_me(str(message.get("from", "")))
+        return mine and message.get("file", {}).get("size") == self.uploading
 
     def _show_message(self, message: Reply) -> None:
         notice = self.state.mentions_me(message)
@@ -171,7 +178,10 @@ class Client:
 
     def want_picture(self, message: Mapping[str, Any]) -> None:
         file = message.get("file")
-        if file and self.show_pictures and not self.pictures.full():
+        if not file or not self.show_pictures or self.pictures.full():
+            return
+        if file.get("code") not in self.pictured:
+            self.pictured.add(file.get("code"))
             self.pictures.put_nowait(file)
 
     def _session_ended(self) -> None:

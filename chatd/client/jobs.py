@@ -101,8 +101,16 @@ class Jobs:
                 if not self._client.live:
                     raise
                 continue
+            except Exception as error:
+                self._unexpected(job, error)
             self._queue.remove(job)
             self._client.out.changed()
+
+    def _unexpected(self, job: Job, error: Exception) -> None:
+        """Nobody foresaw it: this line is lost, and the others go on."""
+        path = self._client.store.log_error(error)
+        sentence = tr("That failed in the client itself; {path} says how", path=path)
+        self._client.refuse({"status": "ERROR", "code": "client", "message": sentence})
 
     def _next(self) -> Job | None:
         """The first that can be done. After a session has ended, what needs one waits for its user."""
@@ -205,7 +213,7 @@ class Jobs:
                 receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
             )
         client.answer(
-            verb, reply, self._more_of(reply), count=len(reply.get("messages", ())), **details
+            verb, reply, self._more_of(verb, reply), count=len(reply.get("messages", ())), **details
         )
 
     def _more_of(self, verb: str, reply: Reply) -> list[Line]:

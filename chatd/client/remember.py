@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from chatd.names import key_of
 from chatd.table import BY_VERB
 
 MAX_SESSIONS = 100
+MAX_LOG = 1_000_000
 SECRET_VERBS = frozenset(
     verb for verb, row in BY_VERB.items() if any(arg.type.shape == "secret" for arg in row.args)
 )
@@ -64,6 +66,16 @@ class Store:
             return msgspec.json.decode(self._file.read_bytes(), type=Memory)
         except (OSError, msgspec.DecodeError):
             return Memory()
+
+    def log_error(self, error: BaseException) -> Path:
+        """Keep the traceback of what nobody foresaw; it has no values in it, so no secrets. Where it is."""
+        path = self.folder / "client-errors.log"
+        path.touch(mode=0o600)
+        if path.stat().st_size < MAX_LOG:
+            with path.open("a") as file:
+                file.writelines(traceback.format_tb(error.__traceback__))
+                file.write(f"{type(error).__name__}\n\n")
+        return path
 
     def token(self, target: Target, user: str | None) -> Login | None:
         """The session used last at `target`; that of `user`, if one is given."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI, FormattedText, to_formatted_text
@@ -16,6 +17,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
@@ -150,6 +152,12 @@ class Screen:
 
     # Typing
 
+    @contextlib.contextmanager
+    def typing(self) -> Iterator[None]:
+        """Keep the terminal from echoing what is typed before a prompt is there to take it."""
+        with self._line.app.input.raw_mode():
+            yield
+
     async def line(self) -> str:
         """What is typed. Raises EOFError for Ctrl-D."""
         self._now = self._line
@@ -230,11 +238,11 @@ class Screen:
         for line in lines:
             text.extend((_style(style), part) for style, part in line)
             text.append(("", "\n"))
-        output = self._line.app.output
-        depth = self._line.app.color_depth
+        app = self._line.app
         print_formatted_text(
-            FormattedText(text), end="", style=STYLE, output=output, color_depth=depth
+            app.output, FormattedText(text), app.renderer.style, color_depth=app.color_depth
         )
+        app.output.flush()
 
     # The bar and the title
 

@@ -85,11 +85,21 @@ def wrap(line: Line, width: int, indent: int) -> list[Line]:
             size = cells(word)
             bare = cells(word.rstrip(" "))
             if used + bare > width and used > indent:
+                _strip(lines[-1])
                 lines.append([("", " " * indent)])
                 used = indent
             lines[-1].append((style, word))
             used += size
+    _strip(lines[-1])
     return lines
+
+
+def _strip(line: Line) -> None:
+    """Take spaces off the end: past the last cell they would open a line of their own."""
+    while line and not line[-1][1].strip(" "):
+        line.pop()
+    if line:
+        line[-1] = (line[-1][0], line[-1][1].rstrip(" "))
 
 
 def _words(text: str) -> list[str]:

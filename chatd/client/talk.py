@@ -83,9 +83,10 @@ class Conversation:
             async with asyncio.timeout(1):
                 await client.keeper.link()
         try:
-            if login is None:
-                await self._invite()
-            await self._read_lines()
+            with self._screen.typing():
+                if login is None:
+                    await self._invite()
+                await self._read_lines()
         finally:
             for task in working:
                 task.cancel()

@@ -5,6 +5,7 @@ the link they begin again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,14 +83,21 @@ class Transfers:
             raise Refused(_error(NotLoggedIn.code, str(NotLoggedIn())))
         return await files.log_in(self._client.target, token)
 
-    async def _retrying(self, name: str, once: Any) -> None:
-        """Do `once`, and again after losses of the link. Everything that it may raise is told."""
+    async def _retrying(
+        self, name: str, once: Any, is_out: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Do `once`, and again after losses of the link. Everything that it may raise is told.
+
+        `is_out`: all of an upload is under way, so that it can't be called back.
+        """
         for start in range(1, MAX_STARTS + 1):
             try:
                 if await once():
                     return
             except asyncio.CancelledError:
-                self._client.out.note(tr("{name} is cancelled; nothing of it is kept", name=name))
+                kept = tr("{name} is cancelled; nothing of it is kept", name=name)
+                gone = tr("{name} had been sent whole; history shows whether it arrived", name=name)
+                self._client.out.note(gone if is_out() else kept)
                 raise
             except Refused as refused:
                 self._client.refuse(refused.reply)
@@ -133,22 +141,25 @@ class Transfers:
             before.append(Sent())
             return await self._send_once(todo, path, before[-1])
 
-        await self._retrying(path.name, once)
+        await self._retrying(path.name, once, lambda: bool(before) and before[-1].complete)
 
     async def _send_once(self, todo: SendFiles, path: Path, sent: Sent) -> bool:
         request: dict[str, Any] = {"command": todo.row.verb, **todo.to}
         if todo.place is not None:
             request = {"command": row_for(todo.place).verb, todo.place.kind.value: todo.place.name}
+        client = self._client
         wire = await self._wire()
+        client.uploading = path.stat().st_size
         try:
             reply = await files.upload(wire, request, path, self._meter, sent)
+            for receipt in (reply, *reply.get("sent", ())):
+                client.state.note(receipt.get("message_id") or receipt.get("id", 0))
         except BaseException:
             wire.abort()
             raise
+        finally:
+            client.uploading = None
         await wire.close()
-        client = self._client
-        for receipt in (reply, *reply.get("sent", ())):
-            client.state.note(receipt.get("message_id", 0))
         client.answer("sendfile", reply, [_facts(reply)], filename=path.name)
         return True
 
@@ -238,10 +249,17 @@ class Transfers:
         await wire.close()
         sentence = tr("{name} is saved as {path}", name=show.safe(reply["name"]), path=path)
         client.out.answered({**reply, "path": str(path)}, [show.plain(sentence)])
-        if pictures.is_picture(str(reply.get("mime"))) and client.show_pictures:
-            lines = await asyncio.to_thread(pictures.preview, bytes(kept))
-            client.out.happened({}, lines, notice=False)
+        await self._show_picture(reply, bytes(kept))
         return True
+
+    async def _show_picture(self, reply: dict[str, Any], data: bytes) -> None:
+        client = self._client
+        if not client.show_pictures or reply.get("code") in client.pictured:
+            return
+        client.pictured.add(reply.get("code"))
+        if pictures.is_picture(str(reply.get("mime"))):
+            lines = await asyncio.to_thread(pictures.preview, data)
+            client.out.happened({}, lines, notice=False)
 
     async def _group_of(self, code: str, name: str) -> str | None:
         """The group in which a file was announced, if it was in one."""
