@@ -38,13 +38,13 @@ def usage(row: Row) -> str:
 def help_lines(verb: str, menu: Menu) -> list[Line]:
     """All commands, or one; nothing if there is none of that name."""
     if not verb:
-        rows = [_line(usage(row), row.help, row.aliases) for row in TABLE]
+        rows = [_line(usage(row), tr(row.help), row.aliases) for row in TABLE]
         return [*rows, *(_line(shape, tr(about), ()) for shape, about in OWN.values())]
     if verb in OWN:
         shape, about = OWN[verb]
         return [_line(shape, tr(about), ())]
     row = BY_VERB.get(MENUS[menu].get(TWO_WORDS.get(verb, verb), TWO_WORDS.get(verb, verb)))
-    return [] if row is None else [_line(usage(row), row.help, row.aliases)]
+    return [] if row is None else [_line(usage(row), tr(row.help), row.aliases)]
 
 
 def menu_lines(menu: Menu) -> list[Line]:

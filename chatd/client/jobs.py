@@ -226,7 +226,7 @@ class Jobs:
                     {True: tr("yes"), False: tr("no")}[value] if isinstance(value, bool) else value
                 )
                 lines.append([("time", f"{key}: "), ("", show.safe(shown))])
-        return [*lines, *painter.items(reply)]
+        return [*lines, *painter.items(reply, inbox="inbox" in verb)]
 
     def _learn(self, todo: Request, reply: Reply) -> None:
         client, command = self._client, todo.command

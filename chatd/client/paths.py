@@ -74,6 +74,11 @@ def check(path: Path) -> None:
         raise BadPath(tr("{path} is no file", path=path))
 
 
+def size_of(path: Path) -> int:
+    """Raises OSError."""
+    return path.stat().st_size
+
+
 def safe_name(name: str) -> str:
     """A name from elsewhere as that of one file in one folder, whatever it was."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]

@@ -15,7 +15,7 @@ from typing import Any
 from wcwidth import wcswidth, wcwidth
 
 from chatd.client.state import Kind, State
-from chatd.client.texts import tr, trn
+from chatd.client.texts import tr, trc, trn
 from chatd.names import key_of
 
 Line = list[tuple[str, str]]  # (style class, text)
@@ -151,7 +151,9 @@ class Painter:
             place = " " + tr("to {user}", user=safe(message.get("to")))
         else:
             place = ""
-        opening, colon = (tr("from {user} :").partition("{user}")[::2]) if inbox else ("", ":")
+        opening, colon = "", ":"
+        if inbox:
+            opening, _, colon = trc("inbox", "{user}:").partition("{user}")
         if opening:
             line.append(("", opening))
         line.append(("own" if mine else colour_of(sender), who))
@@ -173,10 +175,14 @@ class Painter:
 
     # Lists
 
-    def items(self, reply: Item) -> list[Line]:
+    def items(self, reply: Item, inbox: bool = False) -> list[Line]:
         """The list in a reply, if there is one."""
         for name, values in reply.items():
             if isinstance(values, list) and values and isinstance(values[0], dict):
+                if name == "sent":
+                    continue
+                if name == "messages":
+                    return [self.message(each, inbox) for each in values]
                 paint = self._PAINTERS.get(name, Painter._anything)
                 return [paint(self, each) for each in values]
         return []
@@ -249,7 +255,6 @@ class Painter:
         return [("", ", ".join(parts))]
 
     _PAINTERS: Mapping[str, Callable[[Painter, Item], Line]] = {
-        "messages": message,
         "users": _user,
         "contacts": _contact,
         "members": _member,

@@ -49,6 +49,11 @@ def trn(one: str, many: str, n: int, **details: object) -> str:
     return _catalogue.ngettext(one, many, n).format_map({"n": n, **details})
 
 
+def trc(context: str, sentence: str) -> str:
+    """As `tr`, for one that has to be told from the same words elsewhere."""
+    return _catalogue.pgettext(context, sentence)
+
+
 def later(sentence: str) -> str:
     """Mark a sentence for the catalogue; it is translated where it is used."""
     return sentence
@@ -58,8 +63,9 @@ def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> 
     """What to show for the OK to a command. `details`: what the user gave."""
     found = _catalogue.pgettext(REPLY, verb)
     message = str(reply.get("message", ""))
-    if found == verb:
-        return message
+    waits = reply.get("queued") or any(each.get("queued") for each in reply.get("sent", ()))
+    if found == verb or waits or reply.get("unknown"):
+        return message  # the realm has more to say than the catalogue
     try:
         return found.format_map({**reply, **details})
     except (KeyError, IndexError, ValueError):
@@ -86,7 +92,7 @@ def _patterns() -> Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]:
     found: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
     for error in every_error():
         defaults = {name: f"{{{name}}}" for name in _fields(error.sentence)}
-        sentences = [error.sentence, error.sentence.format_map({**defaults, **error.defaults})]
+        sentences = [error.sentence.format_map({**defaults, **error.defaults}), error.sentence]
         found[error.code] = tuple((each, _pattern(each)) for each in dict.fromkeys(sentences))
     return found
 

@@ -149,8 +149,8 @@ class Transfers:
             request = {"command": row_for(todo.place).verb, todo.place.kind.value: todo.place.name}
         client = self._client
         wire = await self._wire()
-        client.uploading = path.stat().st_size
         try:
+            client.uploading = paths.size_of(path)
             reply = await files.upload(wire, request, path, self._meter, sent)
             for receipt in (reply, *reply.get("sent", ())):
                 client.state.note(receipt.get("message_id") or receipt.get("id", 0))
