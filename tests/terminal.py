@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 import unicodedata
@@ -19,7 +20,7 @@ import pexpect
 import pyte
 from wcwidth import wcwidth
 
-from tests.processes import PATIENCE, ROOT
+from tests.processes import PATIENCE, ROOT, DaemonTestCase
 
 CLIENT = (sys.executable, "-m", "chatd.client.main")
 ENTER = "\r"
@@ -28,6 +29,9 @@ CTRL_D = "\x04"
 TAB = "\t"
 UP = "\x1b[A"
 SCROLLBACK = 2000
+PASSWORD = "correct-horse"
+# The client may be tried against the daemon of another release: say where its tree is.
+DAEMON_TREE = Path(os.environ.get("CHATD_TEST_DAEMON", ROOT))
 
 
 class _Screen(pyte.HistoryScreen):
@@ -63,7 +67,7 @@ class Terminal:
         self.screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        self.child = pexpect.spawn(
+        self.child: Any = pexpect.spawn(
             command[0],
             list(command[1:]),
             cwd=str(folder),
@@ -162,3 +166,56 @@ def environment(state: Path, **more: str) -> dict[str, str]:
         "XDG_STATE_HOME": str(state),
         **more,
     }
+
+
+class ClientTestCase(DaemonTestCase):
+    """Clients in terminals, each with a folder and a memory of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.daemon = self.start(tree=DAEMON_TREE)
+
+    def restart(self) -> None:
+        """Start the daemon again, on the same port and state."""
+        self.daemon = self.launch(self.daemon.port, "--config", "../chatd.ini", tree=DAEMON_TREE)
+        self.daemon.listening()
+
+    def home(self, name: str) -> Path:
+        folder = self.root / f"home-{name}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def open(
+        self, name: str, *arguments: str, columns: int = 100, rows: int = 40, **more: str
+    ) -> Terminal:
+        """A client started in the home of `name`."""
+        folder = self.home(name)
+        command = [*CLIENT, f"localhost:{self.daemon.port}", *arguments]
+        variables = environment(folder / "state", **more)
+        terminal = Terminal(command, folder, variables, columns, rows)
+        self.addCleanup(terminal.kill)
+        return terminal
+
+    def enter(self, name: str, *arguments: str, **more: Any) -> Terminal:
+        """A client in which `name` has just registered."""
+        terminal = self.open(name, *arguments, **more)
+        terminal.await_text("register makes an account")
+        terminal.type(f"register {name} {PASSWORD}")
+        terminal.await_text(f"Welcome, {name}")
+        return terminal
+
+    def run_script(
+        self, name: str, *arguments: str, lines: str | None = None, port: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a client without a terminal, with `lines` as its standard input."""
+        folder = self.home(name)
+        return subprocess.run(
+            [*CLIENT, f"localhost:{port or self.daemon.port}", *arguments],
+            cwd=folder,
+            env=environment(folder / "state"),
+            input=lines or "",
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )

@@ -293,7 +293,7 @@ def _given(args: list[Arg], rest: str) -> dict[str, Any]:
 
 async def _ask_until_right(arg: Arg, ask_user: AskUser) -> Any:
     """The value that the user gives: None for never mind, "" for an optional one that is left out."""
-    prompt = tr(PROMPTS.get(arg.name, f"{arg.name}:"))
+    prompt = _prompt(arg.name)
     while True:
         text = await ask_user(prompt, arg)
         if text is None or (not text and not arg.optional):
@@ -326,20 +326,25 @@ async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) ->
     if ask_user is None:
         raise row.wrong(tr("{name} is missing", name=[*targets, filename][len(words)].name))
     # The second document asks for the file first.
-    name = await ask_user(tr(PROMPTS["filename"]), filename)
+    name = await ask_user(_prompt("filename"), filename)
     if not name or not name.strip():
         return None
     to = dict(zip((arg.name for arg in targets), words, strict=False))
     for arg in targets[len(words) :]:
-        value = await ask_user(tr(_file_prompt(arg)), arg)
+        value = await ask_user(_file_prompt(arg), arg)
         if not value:
             return None
         to[arg.name] = value.strip(" ")
     return _sending(row, targets, to, paths.expand(paths.split(name), name))
 
 
+def _prompt(name: str) -> str:
+    sentence = PROMPTS.get(name, f"{name}:")
+    return tr(sentence)
+
+
 def _file_prompt(arg: Arg) -> str:
-    return later("Recipient Username:") if arg.name in ("to", "user") else PROMPTS[arg.name]
+    return tr("Recipient Username:") if arg.name in ("to", "user") else _prompt(arg.name)
 
 
 def row_for(place: Place) -> Row:
@@ -362,7 +367,7 @@ async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetF
     if not rest.strip(" "):
         if ask_user is None:
             raise row.wrong(tr("{name} is missing", name="code"))
-        rest = await ask_user(tr(PROMPTS["code"]), row.args[0]) or ""
+        rest = await ask_user(_prompt("code"), row.args[0]) or ""
     whole = rest.strip(" ")
     words = tuple(paths.split(whole))
     return GetFiles(words, whole, verb == "downloadgroup_file") if words else None

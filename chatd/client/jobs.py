@@ -40,6 +40,10 @@ BEFORE = 8  # messages of a chat that are shown when it is opened, besides those
 SHORT = 40  # characters of a line by which it is named
 
 
+def needs_login(todo: Todo) -> bool:
+    return todo.row.login if isinstance(todo, Request) else True
+
+
 class Job:
     def __init__(self, line: str, todo: Todo, user: str | None) -> None:
         self.line = line
@@ -50,7 +54,7 @@ class Job:
 
     @property
     def needs_login(self) -> bool:
-        return self.todo.row.login if isinstance(self.todo, Request) else True
+        return needs_login(self.todo)
 
     @property
     def name(self) -> str:

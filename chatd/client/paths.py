@@ -9,7 +9,7 @@ from pathlib import Path
 from chatd.client.texts import tr
 
 MAX_NAME = 200  # bytes; file systems allow 255, and a number may be added
-_TOKEN = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|["']""")
+_TOKEN = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", re.DOTALL)
 
 
 class BadPath(Exception):

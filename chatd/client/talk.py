@@ -21,7 +21,7 @@ from chatd.client.asking import (
 )
 from chatd.client.core import Client
 from chatd.client.helping import help_lines, menu_lines
-from chatd.client.jobs import Jobs
+from chatd.client.jobs import Jobs, needs_login
 from chatd.client.progress import Bar
 from chatd.client.remember import Store
 from chatd.client.screen import Screen
@@ -181,6 +181,8 @@ class Conversation:
                 self._jobs.put(line, todo)
                 if not self._client.keeper.is_up:
                     screen.show([plain(tr("(waits for the link)"))])
+                elif state.expired and needs_login(todo):
+                    screen.show([plain(tr("(waits until you log in again)"))])
 
     async def _moment(self) -> None:
         with contextlib.suppress(TimeoutError):
