@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from chatd.client import show
@@ -212,8 +213,16 @@ class Client:
         elif command == "realms":
             state.realms.put(_values(reply, "realms", "realm"))
 
-    def answer(self, verb: str, reply: Reply, more: Iterable[Line] = (), **details: object) -> None:
-        sentence = show.safe(said(verb, reply, {key: show.safe(v) for key, v in details.items()}))
+    def answer(
+        self,
+        verb: str,
+        reply: Reply,
+        more: Iterable[Line] = (),
+        details: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Show that a command was carried out. `details`: what the user gave, by name."""
+        given = {name: show.safe(value) for name, value in details.items()}
+        sentence = show.safe(said(verb, reply, given))
         lines = [show.plain(sentence)] if sentence else []
         self.out.answered(reply, [*lines, *more])
 

@@ -7,7 +7,7 @@ message is looked for first (settle.py), what can be repeated is repeated, and o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chatd import commands as ask
@@ -188,7 +188,7 @@ class Jobs:
 
     async def _send_to(self, link: Link, to: list[Recipient], text: str) -> None:
         reply = await link.ask("send", to=[each.name for each in to], text=text)
-        self._finish("send", reply, to=", ".join(each.name for each in to))
+        self._finish("send", reply, {"to": ", ".join(each.name for each in to)})
 
     # What was typed
 
@@ -202,11 +202,11 @@ class Jobs:
             self._learn(todo, reply)
         details = {k: v if isinstance(v, str) else ", ".join(v) for k, v in given.items()
                    if isinstance(v, str | list) and k not in ("password", "old", "new", "token")}  # fmt: skip
-        self._finish(todo.row.verb, reply, **details)
+        self._finish(todo.row.verb, reply, details)
         if reply["status"] == "OK":
             await self._afterwards(link, todo, reply)
 
-    def _finish(self, verb: str, reply: Reply, **details: object) -> None:
+    def _finish(self, verb: str, reply: Reply, details: Mapping[str, object]) -> None:
         """Show what a command came to."""
         client = self._client
         if reply["status"] != "OK":
@@ -216,9 +216,8 @@ class Jobs:
             client.state.note(
                 receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
             )
-        client.answer(
-            verb, reply, self._more_of(verb, reply), count=len(reply.get("messages", ())), **details
-        )
+        count = len(reply.get("messages", ()))
+        client.answer(verb, reply, self._more_of(verb, reply), {"count": count, **details})
 
     def _more_of(self, verb: str, reply: Reply) -> list[Line]:
         painter = self._client.painter
@@ -296,7 +295,8 @@ class Jobs:
             told = client.state.chat is place and reply.get("message") == "Message sent"
             if told and client.live:
                 return
-        self._finish("chat" if place.kind is Kind.USER else "sendgroup", reply, to=place.name)
+        verb = "chat" if place.kind is Kind.USER else "sendgroup"
+        self._finish(verb, reply, {"to": place.name, "group": place.name})
 
     async def _say(self, link: Link, place: Place, text: str) -> Reply:
         if place.kind is Kind.GROUP:

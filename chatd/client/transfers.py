@@ -160,7 +160,7 @@ class Transfers:
         finally:
             client.uploading = None
         await wire.close()
-        client.answer("sendfile", reply, [_facts(reply)], filename=path.name)
+        client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
         return True
 
     async def _is_there(
