@@ -25,6 +25,8 @@ class FakeWire:
 
     def send(self, request: dict[str, Any]) -> None:
         self.sent.append(request)
+        if request["command"] == "quit":
+            self.say(status="OK", id=request["id"])
 
     async def read(self) -> dict[str, Any]:
         found = await self.coming.get()
