@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import socketserver
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 
 import trustme
 
-from tests.processes import free_port, in_thread
+from tests.processes import PATIENCE, free_port, in_thread, wait_until
 from tests.terminal import CLIENT, PASSWORD, ClientTestCase, Terminal, environment
 
 
@@ -93,20 +95,53 @@ class Scripts(ClientTestCase):
         self.assertTrue((self.home("budi") / "downloadgroup" / "budi" / "c.bin").exists())
 
     @in_thread
+    def test_interrupted(self) -> None:
+        """Ctrl-C in the middle of a download leaves nothing of it."""
+        self.registered("lina")
+        with (self.home("lina") / "big.bin").open("wb") as file:
+            file.truncate(100_000_000)
+        self.run_script("lina", "-c", "sendfile lina big.bin")
+        with self.started("lina", "-c", "getfile big.bin") as client:
+            folder = self.home("lina") / "download" / "lina"
+            wait_until(lambda: list(folder.glob(".*.part")), lambda: "a download that has begun")
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            client.send_signal(signal.SIGINT)
+            self.assertEqual(client.wait(PATIENCE), 130)
+            self.daemon.process.send_signal(signal.SIGCONT)
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def started(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        folder = self.home(name)
+        return subprocess.Popen(
+            [*CLIENT, f"localhost:{self.daemon.port}", *arguments],
+            cwd=folder,
+            env=environment(folder / "state"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    @in_thread
     def test_nobody_has_read_it(self) -> None:
         """What went into a closed pipe stays unread."""
         self.registered("lina", "budi")
         self.run_script("lina", "-c", "send budi halo")
+        folder = self.home("budi")
         out, into = os.pipe()
         os.close(out)
-        terminal = Terminal(
-            ["sh", "-c", f'"$@" localhost:{self.daemon.port} -c inbox | true', "sh", *CLIENT],
-            self.home("budi"),
-            environment(self.home("budi") / "state"),
+        done = subprocess.run(
+            [*CLIENT, f"localhost:{self.daemon.port}", "-c", "inbox"],
+            cwd=folder,
+            env=environment(folder / "state"),
+            stdin=subprocess.DEVNULL,
+            stdout=into,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
         )
-        self.addCleanup(terminal.kill)
         os.close(into)
-        terminal.ended()
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+        self.assertIn("1 message", self.run_script("budi", "-c", "inbox").stdout)
 
     @in_thread
     def test_listening(self) -> None:

@@ -105,6 +105,8 @@ class Jobs:
                 if not self._client.live:
                     raise
                 continue
+            except BrokenPipeError:
+                raise  # nobody reads a script's output any more
             except Exception as error:
                 self._unexpected(job, error)
             self._queue.remove(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,6 +55,7 @@ STYLE = Style.from_dict(
     }
 )
 MAX_BAR_NAME = 24
+BETWEEN_BELLS = 0.5  # seconds
 
 
 class TypedHistory(FileHistory):
@@ -94,6 +96,7 @@ class Screen:
         self._in, self._out = terminal_in, terminal_out
         self._pending: list[Line] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._rang = 0.0
         self._ticking: asyncio.Task[None] | None = None
 
     def attach(self, state: State, keeper: Keeper) -> None:
@@ -195,11 +198,17 @@ class Screen:
 
     def happened(self, event: Reply, lines: list[Line], notice: bool) -> None:
         self.show(lines)
-        if notice and not self._quiet:
-            self._line.app.output.bell()
         if notice:
+            self._ring()
             self.title(safe(event.get("from", "")))
         self.changed()
+
+    def _ring(self) -> None:
+        """Once for what comes together."""
+        now = time.monotonic()
+        if not self._quiet and now - self._rang > BETWEEN_BELLS:
+            self._rang = now
+            self._line.app.output.bell()
 
     def note(self, text: str) -> None:
         self.show([show.note(text)])

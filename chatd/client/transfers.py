@@ -105,6 +105,8 @@ class Transfers:
             except Damaged as damaged:
                 self._fail("damaged", str(damaged))
                 return
+            except BrokenPipeError:
+                raise  # nobody reads a script's output any more
             except OSError as error:
                 reason = error.strerror or str(error)
                 self._fail("file", tr("{name}: {reason}", name=name, reason=reason))
