@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
+from unittest import SkipTest
 
 from chatd.client.show import cells
-from tests.processes import in_thread, wait_until
-from tests.terminal import CTRL_C, CTRL_D, PASSWORD, TAB, UP, ClientTestCase, Terminal
+from tests.processes import CONFIG, Daemon, free_port, in_thread, wait_until
+from tests.terminal import (
+    CTRL_C,
+    CTRL_D,
+    DAEMON_TREE,
+    PASSWORD,
+    TAB,
+    UP,
+    ClientTestCase,
+    Terminal,
+)
 
 BIDI = "\u202egnp.exe"
 
@@ -331,5 +342,53 @@ class Widths(ClientTestCase):
         self.look(140)
 
 
-# A realm apart: two daemons, `addrealm`, `sendprivaterealm`, a file and a group across, `getrealminbox`.
-# To be added here once realms are carried out.
+class RealmApart(ClientTestCase):
+    """Two daemons, and people of either who talk with those of the other."""
+
+    def setUp(self) -> None:
+        if not (DAEMON_TREE / "chatd" / "peers").is_dir():
+            raise SkipTest("this tree's daemon has no links to other realms yet")
+        super().setUp()
+
+    def start(self, more: str = "", **options: Any) -> Daemon:
+        """realm1; realm2 stands beside it."""
+        self.here, _ = self.realm("realm1", **options)
+        self.there, self.peer_port = self.realm("realm2", **options)
+        return self.here
+
+    def realm(self, name: str, **options: Any) -> tuple[Daemon, int]:
+        port, peer_port = free_port(), free_port()
+        doors = f"[listen]\npeers = tcp:{peer_port}:interface=127.0.0.1\n"
+        config = CONFIG.format(state=f"state-{name}", port=port).replace("[listen]\n", doors)
+        file = self.root / f"{name}.ini"
+        file.write_text(config.replace("realm1", name) + "\n[peers]\nadd = anyone\n")
+        return self.launch(port, "--config", f"../{name}.ini", **options).listening(), peer_port
+
+    @in_thread
+    def test_messages_files_and_groups(self) -> None:
+        lina = self.enter("lina")
+        self.daemon = self.there
+        budi = self.enter("budi")
+        lina.type(f"addrealm realm2 127.0.0.1 {self.peer_port}", "realms")
+        lina.await_text("realm2 up")
+        lina.type("sendprivaterealm realm2 budi bagaimana di mesin 2")
+        budi.await_text("lina@realm1: bagaimana di mesin 2")
+        budi.type("chat lina@realm1")
+        budi.await_text("You talk with lina@realm1")
+        budi.type("baik")
+        lina.await_text("budi@realm2: baik")
+        (self.home("lina") / "pokijan.jpg").write_bytes(b"x" * 1000)
+        lina.type("sendfilerealm realm2 budi pokijan.jpg")
+        budi.await_text("lina@realm1: file pokijan.jpg (1,000 bytes)")
+        budi.type("/getfile pokijan.jpg")
+        budi.await_text("is saved as download/budi/pokijan.jpg")
+        lina.type("getrealminbox realm2")
+        lina.await_text("budi@realm2: baik", 2)
+        budi.type("back", "addgroup bola")
+        budi.await_text("The group bola is made")
+        lina.type("join bola@realm2")
+        lina.await_text("You are a member of bola@realm2")
+        lina.type("chat bola@realm2")
+        lina.await_text("You talk with #bola@realm2")
+        lina.type("halo dari sini")
+        budi.await_text("lina@realm1 in bola: halo dari sini")
