@@ -76,6 +76,8 @@ class Terminal:
             timeout=PATIENCE,
         )
         self.child.delaybeforesend = None
+        for each in (self.child, self.child.ptyproc):
+            each.delayafterclose = each.delayafterterminate = 0
 
     def pump(self, seconds: float = 0.0) -> None:
         """Take what the program has written."""
@@ -153,6 +155,7 @@ class Terminal:
     def kill(self) -> None:
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
+            self.child.wait()
         self.child.close(force=True)
 
 
@@ -216,6 +219,7 @@ class ClientTestCase(DaemonTestCase):
             input=lines or "",
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=PATIENCE,
             check=False,
         )

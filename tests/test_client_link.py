@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from chatd.client import link as link_module
 from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Keeper, Link
 from chatd.client.remember import Store, for_history, state_folder
-from chatd.client.wire import LinkLost, NoLink, Target, parse_target
+from chatd.client.wire import LinkLost, NoLink, Target, _why, parse_target
 
 
 class FakeWire:
@@ -210,6 +210,22 @@ class WhereTests(TestCase):
             self.assertRaises(ValueError, parse_target, text, False, None, None)
 
 
+class Reasons(TestCase):
+    def test_several_addresses(self) -> None:
+        """A host with two addresses refuses at both; that is one sentence."""
+        both = (
+            "[Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed ('::', 1)"
+        )
+        for error, part in (
+            (OSError(f"Multiple exceptions: {both}"), "There is no daemon at localhost:8888"),
+            (OSError("Multiple exceptions: [Errno 111] x, [Errno 113] y"), "was not reached"),
+            (OSError(113, "No route to host"), "was not reached: No route to host"),
+            (ConnectionRefusedError(111, "x"), "There is no daemon"),
+            (TimeoutError(), "did not answer"),
+        ):
+            self.assertIn(part, _why(Target(), error))
+
+
 class MemoryTests(TestCase):
     def setUp(self) -> None:
         self.store = Store(Path(self.mktemp()) / "chatd")
@@ -226,6 +242,7 @@ class MemoryTests(TestCase):
         self.store.logged_in(here, "budi", "token-2")
         self.store.logged_in(here, "lina", "token-3")
         self.store.visited(there)
+        self.assertNotIn("token-3", repr(self.store.load()))
         found = self.store.token(here, None)
         self.assertEqual(found and found.token, "token-3")
         found = self.store.token(here, "Budi")

@@ -51,6 +51,14 @@ class Scripts(ClientTestCase):
         self.assertEqual(done.stdout, "0 messages\n")
 
     @in_thread
+    def test_no_utf_8(self) -> None:
+        self.registered("lina")
+        done = self.run_script("lina", lines="send lina caf\udce9\nwhoami\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("control characters", done.stderr)
+        self.assertIn("You are lina", done.stdout)
+
+    @in_thread
     def test_json(self) -> None:
         self.registered("lina")
         done = self.run_script("lina", "--json", "-c", "send lina hi", "-c", "inbox", "-c", "send x y",

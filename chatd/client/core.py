@@ -162,7 +162,8 @@ class Client:
         number = message.get("conversation", 0)
         self.state.unread.pop(number, None)
         self.out.changed()
-        self.aside("read", conversation=number, seq=message.get("seq", 0))
+        if seq := message.get("seq", 0):
+            self.aside("read", conversation=number, seq=seq)
 
     def aside(self, command: str, **arguments: Any) -> None:
         """Ask something whose answer matters to nobody."""

@@ -85,7 +85,7 @@ async def upload(wire: Wire, request: Reply, path: Path, meter: Meter, sent: Sen
     """Send the file at `path`; the realm's answer. Raises Refused, LinkLost, Damaged, OSError."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        await ask(wire, **request, filename=path.name, size=size)  # READY
+        await ask(wire, **request, filename=paths.sent_name(path), size=size)  # READY
         meter.begin(path.name, size)
         try:
             await _pour(file, wire, size, meter, sent)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:  # all of it is imported late, so that what is missing can be 
 
 NO_LINK = 2
 INTERRUPTED = 130
+TERMINATED = 143
 MISSING = """chatd-client needs {name}, which is not installed. Install chatd with its extra "client":
     pip install 'chatd[client]'"""
 
@@ -65,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except asyncio.CancelledError:
+        return TERMINATED
     except BrokenPipeError:
         from chatd.client.script import quietly_end_output
 
@@ -84,7 +89,7 @@ def _main(options: argparse.Namespace) -> int:
         if options.tls or options.realm or options.ca:
             target = Target(
                 last.host, last.port, options.tls or last.tls, options.realm or last.realm,
-                str(options.ca) if options.ca else last.ca,
+                str(options.ca.resolve()) if options.ca else last.ca,
             )  # fmt: skip
     else:
         try:
@@ -113,6 +118,10 @@ async def _talk(options: argparse.Namespace, target: Target, store: Store) -> in
     from chatd.client.screen import Screen
     from chatd.client.talk import Conversation
 
+    task = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # In order, so that the terminal is left as it was found.
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
     screen = Screen(store.history, quiet=options.quiet)
     talk = Conversation(
         target, store, screen, options.downloads, options.user, not options.no_pictures
@@ -125,6 +134,10 @@ async def _script(options: argparse.Namespace, target: Target, store: Store) -> 
     from chatd.client.progress import Bar, Silent
     from chatd.client.script import Pipe, Script, given, read_lines
 
+    # What is no UTF-8 is refused where it stands, and what can't be written is written as an escape.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
     meter: Bar | Silent = Silent()
     if sys.stderr.isatty():
         from rich.console import Console

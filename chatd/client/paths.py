@@ -79,6 +79,11 @@ def size_of(path: Path) -> int:
     return path.stat().st_size
 
 
+def sent_name(path: Path) -> str:
+    """The name under which a file is sent: here it may be bytes that are no text."""
+    return path.name.encode("utf-8", "replace").decode()
+
+
 def safe_name(name: str) -> str:
     """A name from elsewhere as that of one file in one folder, whatever it was."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]

@@ -31,6 +31,9 @@ class Login(msgspec.Struct, frozen=True):
     user: str
     token: str
 
+    def __repr__(self) -> str:
+        return f"<login of {self.user} at {self.where}>"
+
 
 class Memory(msgspec.Struct, frozen=True):
     """`sessions`: the one used last stands first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -160,6 +161,8 @@ class Wire:
 
 
 def _why(target: Target, error: Exception) -> str:
+    if _all_refused(error):
+        error = ConnectionRefusedError()
     match error:
         case ConnectionRefusedError():
             return tr("There is no daemon at {target}: the connection was refused", target=target)
@@ -180,6 +183,13 @@ def _why(target: Target, error: Exception) -> str:
     return tr("{target} was not reached: {reason}", target=target, reason=reason)
 
 
+def _all_refused(error: Exception) -> bool:
+    """asyncio makes one error, in words, of those at a host's several addresses."""
+    text = str(error)
+    refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
+    return type(error) is OSError and 0 < refusals == text.count("[Errno ")
+
+
 def parse_target(text: str, tls: bool, realm: str | None, ca: Path | None) -> Target:
     """`host`, `host:port`, `[::1]:port`. Raises ValueError."""
     host, port = text, ""
@@ -192,4 +202,4 @@ def parse_target(text: str, tls: bool, realm: str | None, ca: Path | None) -> Ta
         host, _, port = text.partition(":")
     if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
         raise ValueError(text)
-    return Target(host, int(port or DEFAULT_PORT), tls, realm, str(ca) if ca else None)
+    return Target(host, int(port or DEFAULT_PORT), tls, realm, str(ca.resolve()) if ca else None)
