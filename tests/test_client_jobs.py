@@ -278,6 +278,29 @@ class EventsTests(TestCase):
         asyncio.run(play())
         self.assertEqual(len(self.out.lines), 1)
 
+    def test_whatever_a_realm_says(self) -> None:
+        """Nonsense is skipped, and what comes after it is heard."""
+
+        async def play() -> None:
+            client = self.client()
+            nonsense: Any
+            for nonsense in (
+                {"event": "message", "id": [], "from": {}, "text": 7},
+                {"event": "message", "id": 1, "file": "x", "from": "budi"},
+                {"event": "message", "id": 2, "seq": "x", "from": "budi"},
+                {"event": "message"},
+                {"event": {}, "message": None},
+                {"event": "room", "room": 5, "at": []},
+            ):
+                client.on_event(nonsense)
+            self.out.lines.clear()
+            client.on_event({"event": "message", "id": 7, "seq": 1, "conversation": 3,
+                             "from": "budi", "to": "lina", "text": "halo"})  # fmt: skip
+
+        asyncio.run(play())
+        self.assertEqual(len(self.out.lines), 1)
+        self.assertIn("budi: halo", self.out.lines[0])
+
     def test_read_where_it_is_talked(self) -> None:
         asked: list[Any] = []
 

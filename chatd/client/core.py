@@ -57,6 +57,13 @@ class Client:
 
     async def greet(self, link: Link) -> None:
         """Take the session up again. Raises LinkLost."""
+        try:
+            await self._take_up(link)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.store.log_error(error)
+            raise LinkLost(tr("What came from the realm could not be read")) from None
+
+    async def _take_up(self, link: Link) -> None:
         state = self.state
         if state.token is None:
             return
@@ -126,6 +133,14 @@ class Client:
     # What the realm says
 
     def on_event(self, event: Reply) -> None:
+        try:
+            self._take(event)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Whatever a realm says, the rest of it has to be heard.
+            self.store.log_error(error)
+            self.out.note(tr("What came from the realm could not be read"))
+
+    def _take(self, event: Reply) -> None:
         kind = event.get("event")
         if kind == "message":
             if self._early is not None:

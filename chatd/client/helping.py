@@ -6,6 +6,7 @@ from chatd.client.asking import FILE_COMMANDS, MENUS, TWO_WORDS
 from chatd.client.show import Line
 from chatd.client.state import Menu
 from chatd.client.texts import later, tr
+from chatd.commands import GetFile
 from chatd.rows import Row
 from chatd.table import BY_VERB, TABLE
 
@@ -35,16 +36,22 @@ def usage(row: Row) -> str:
     return " ".join((row.verb, *(arg.usage for arg in targets), "path [path…]"))
 
 
+def about(row: Row) -> str:
+    """What it does. How bytes follow on the wire is of no interest here."""
+    found = tr(row.help)
+    return found.partition(":")[0] if row.command in (*FILE_COMMANDS, GetFile) else found
+
+
 def help_lines(verb: str, menu: Menu) -> list[Line]:
     """All commands, or one; nothing if there is none of that name."""
     if not verb:
-        rows = [_line(usage(row), tr(row.help), row.aliases) for row in TABLE]
-        return [*rows, *(_line(shape, tr(about), ()) for shape, about in OWN.values())]
+        rows = [_line(usage(row), about(row), row.aliases) for row in TABLE]
+        return [*rows, *(_line(shape, tr(words), ()) for shape, words in OWN.values())]
     if verb in OWN:
-        shape, about = OWN[verb]
-        return [_line(shape, tr(about), ())]
+        shape, words = OWN[verb]
+        return [_line(shape, tr(words), ())]
     row = BY_VERB.get(MENUS[menu].get(TWO_WORDS.get(verb, verb), TWO_WORDS.get(verb, verb)))
-    return [] if row is None else [_line(usage(row), tr(row.help), row.aliases)]
+    return [] if row is None else [_line(usage(row), about(row), row.aliases)]
 
 
 def menu_lines(menu: Menu) -> list[Line]:
@@ -52,6 +59,6 @@ def menu_lines(menu: Menu) -> list[Line]:
     return [[("note", " · ".join(_MENU_USAGE[menu]))]]
 
 
-def _line(shape: str, about: str, aliases: tuple[str, ...]) -> Line:
+def _line(shape: str, words: str, aliases: tuple[str, ...]) -> Line:
     also = f" ({', '.join(aliases)})" if aliases else ""
-    return [("own", shape), ("", f": {about}"), ("time", also)]
+    return [("own", shape), ("", f": {words}"), ("time", also)]

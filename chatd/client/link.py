@@ -177,6 +177,7 @@ class Keeper:
             await self._greet(link)
         except LinkLost as lost:
             self.reason = str(lost)
+            link.abort()
         else:
             self.tries = 0
             self.reason = ""

@@ -73,11 +73,13 @@ class Store:
     def log_error(self, error: BaseException) -> Path:
         """Keep the traceback of what nobody foresaw; it has no values in it, so no secrets. Where it is."""
         path = self.folder / "client-errors.log"
-        path.touch(mode=0o600)
-        if path.stat().st_size < MAX_LOG:
-            with path.open("a") as file:
-                file.writelines(traceback.format_tb(error.__traceback__))
-                file.write(f"{type(error).__name__}\n\n")
+        with contextlib.suppress(OSError):
+            self.prepare()
+            path.touch(mode=0o600)
+            if path.stat().st_size < MAX_LOG:
+                with path.open("a") as file:
+                    file.writelines(traceback.format_tb(error.__traceback__))
+                    file.write(f"{type(error).__name__}\n\n")
         return path
 
     def token(self, target: Target, user: str | None) -> Login | None:
