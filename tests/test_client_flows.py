@@ -6,8 +6,11 @@ Each wait is for something on the screen; what is asserted afterwards has nothin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import threading
 from typing import Any
 from unittest import SkipTest
 
@@ -392,3 +395,79 @@ class RealmApart(ClientTestCase):
         lina.await_text("You talk with #bola@realm2")
         lina.type("halo dari sini")
         budi.await_text("lina@realm1 in bola: halo dari sini")
+
+
+class AnswerLost(ClientTestCase):
+    """The realm has done what was asked, and the link is lost before it can say so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.proxy = Proxy(self.daemon.port)
+        self.addCleanup(self.proxy.stop)
+
+    @in_thread
+    def test_once_and_told(self) -> None:
+        budi = self.enter("budi")
+        self.daemon.port, port = self.proxy.port, self.daemon.port
+        lina = self.enter("lina")
+        self.daemon.port = port
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        lina.type("one")
+        budi.await_text("lina: one")
+        self.proxy.breaks_at = b'"Message sent"'
+        lina.type("two")
+        lina.await_text("Sent before the link was lost: two")
+        budi.await_text("lina: two")
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        self.proxy.breaks_at = b'"File sent"'
+        lina.type("/sendfile plan.txt")
+        lina.await_text("The file was sent before the link was lost")
+        budi.type("history lina")
+        budi.await_text("3 messages")
+
+
+class Proxy:
+    """Passes everything on between clients and a daemon, until the daemon says `breaks_at`: then all
+    connections break, and that is not passed on."""
+
+    def __init__(self, port: int) -> None:
+        self.breaks_at = b""
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                daemon = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [client, daemon]
+                for source, target in ((client, daemon), (daemon, client)):
+                    threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.breaks_at and self.breaks_at in data:
+                    self.breaks_at = b""
+                    self._break()
+                    return
+                target.sendall(data)
+        self._shut(source, target)
+
+    def _break(self) -> None:
+        broken, self._open = self._open, []
+        self._shut(*broken)
+
+    def _shut(self, *sockets: socket.socket) -> None:
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def stop(self) -> None:
+        self._shut(self._listener)
+        self._break()

@@ -215,7 +215,7 @@ class Jobs:
             client.refuse(reply)
             return
         for receipt in (reply, *reply.get("sent", ())):
-            client.state.note(
+            client.state.acknowledge(
                 receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
             )
         count = len(reply.get("messages", ()))
@@ -293,7 +293,7 @@ class Jobs:
         if reply["status"] == "OK":
             place.sure = True
             client.state.reached(place.key, reply.get("seq", 0))
-            client.state.note(reply.get("message_id", 0))
+            client.state.acknowledge(reply.get("message_id", 0))
             told = client.state.chat is place and reply.get("message") == "Message sent"
             if told and client.live:
                 return

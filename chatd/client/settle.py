@@ -100,7 +100,10 @@ async def look(
     if reply["status"] != "OK":
         return Found.MISSING  # no such conversation, or no longer: asking again says why
     mine = [each for each in reply.get("messages", ()) if _is(each, state, looks_like)]
-    mine = [each for each in mine if not state.has_seen(each.get("id", 0))]
+    # A message that came as an event is another device's. A file's event comes to this client, too, since
+    # files have connections of their own.
+    not_it = state.has_seen if "text" in looks_like else state.was_acknowledged
+    mine = [each for each in mine if not not_it(each.get("id", 0))]
     if after is not None:
         mine = [each for each in mine if each.get("seq", 0) > after]
     if not mine:

@@ -98,6 +98,7 @@ class State:
         self.numbered: tuple[str, ...] = ()  # the groups as the group menu listed them last
         self.files: OrderedDict[str, FileKnown] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._acknowledged: OrderedDict[int, None] = OrderedDict()
         self._last: dict[tuple[Kind, str], int] = {}
 
     # Who
@@ -126,6 +127,7 @@ class State:
         self.my_groups.put(())
         self.files.clear()
         self._seen.clear()
+        self._acknowledged.clear()
         self._last.clear()
         self.numbered = ()
         self.chat = None
@@ -173,10 +175,20 @@ class State:
         return True
 
     def note(self, number: int) -> None:
-        """A message that needs no showing any more: it was shown, or acknowledged."""
+        """A message that needs no showing any more."""
         if number:
             self._seen[number] = None
             _trim(self._seen)
+
+    def acknowledge(self, number: int) -> None:
+        """A message that this client has sent, and the realm has answered OK."""
+        self.note(number)
+        if number:
+            self._acknowledged[number] = None
+            _trim(self._acknowledged)
+
+    def was_acknowledged(self, number: int) -> bool:
+        return number in self._acknowledged
 
     def has_seen(self, number: int) -> bool:
         return number in self._seen

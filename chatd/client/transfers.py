@@ -115,10 +115,7 @@ class Transfers:
                 if not self._client.live:
                     raise LinkLost(str(lost)) from None
                 if start < MAX_STARTS:
-                    self._client.out.note(
-                        tr("The link was lost in the middle of {name}, and nothing of it was kept; it"
-                           " begins again", name=name)
-                    )  # fmt: skip
+                    self._client.out.note(_lost(name, is_out()))
                     await asyncio.sleep(0.5)
         self._fail("link-lost", tr("{name} is given up: the link was lost too often", name=name))
 
@@ -155,7 +152,7 @@ class Transfers:
             client.uploading = paths.size_of(path)
             reply = await files.upload(wire, request, path, self._meter, sent)
             for receipt in (reply, *reply.get("sent", ())):
-                client.state.note(receipt.get("message_id") or receipt.get("id", 0))
+                client.state.acknowledge(receipt.get("message_id") or receipt.get("id", 0))
         except BaseException:
             wire.abort()
             raise
@@ -276,6 +273,15 @@ class Transfers:
                     state.files[file["code"]] = FileKnown(file["name"], group)
         known = state.files.get(code)
         return known.group if known is not None else None
+
+
+def _lost(name: str, is_out: bool) -> str:
+    if is_out:
+        return tr("The link was lost before the answer for {name} came", name=name)
+    return tr(
+        "The link was lost in the middle of {name}, and nothing of it was kept; it begins again",
+        name=name,
+    )
 
 
 def _recipients(todo: SendFiles) -> tuple[Recipient, ...]:
