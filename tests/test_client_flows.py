@@ -14,6 +14,8 @@ import threading
 from typing import Any
 from unittest import SkipTest
 
+from PIL import Image
+
 from chatd.client.show import cells
 from tests.processes import CONFIG, Daemon, free_port, in_thread, wait_until
 from tests.terminal import (
@@ -303,6 +305,45 @@ class Files(ClientTestCase):
             [each.name for each in found], ["plan (1).txt", "plan (2).txt", "plan.txt"]
         )
         self.assertEqual({each.read_text() for each in found}, {"Friday"})
+
+
+class Looks(ClientTestCase):
+    @in_thread
+    def test_pictures_and_colours(self) -> None:
+        Image.new("RGB", (40, 20), "red").save(self.home("budi") / "red.png")
+        lina, budi = self.enter("lina"), self.enter("budi")
+        plain = self.open("lina", NO_COLOR="1")
+        plain.await_text("Welcome back")
+        budi.type("sendfile lina red.png")
+        lina.await_text("▀" * 40, 10)
+        plain.await_text("red.png")
+        self.assertNotIn("▀", plain.text())
+        self.assertNotEqual(self.senders(lina), {"default"})
+        self.assertEqual(self.senders(plain), {"default"})
+
+    def senders(self, terminal: Terminal) -> set[str]:
+        """The colours in which budi's name is written."""
+        found = set()
+        for y, line in enumerate(terminal.screen.display):
+            if (x := line.find(" budi: ")) >= 0:
+                found.add(terminal.screen.buffer[y][x + 1].fg)
+        return found
+
+    @in_thread
+    def test_a_flood(self) -> None:
+        """What is being typed stays whole, whatever comes meanwhile."""
+        lina = self.enter("lina")
+        with self.daemon.register("budi") as budi:
+            lina.press("this is ")
+            for number in range(300):
+                budi.send(command="send", to="lina", text=f"message {number:03}")
+                if number == 150:
+                    lina.press("being typed")
+            lina.await_text("message 299")
+        lina.await_text("> this is being typed")
+        text = lina.text()
+        self.assertEqual([text.count(f"message {number:03}") for number in range(300)], [1] * 300)
+        self.assertNotIn("^[[", text)
 
 
 class Widths(ClientTestCase):
