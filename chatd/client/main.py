@@ -98,7 +98,7 @@ def _main(options: argparse.Namespace) -> int:
             return _complain(texts.tr("{where} is not host or host:port", where=where))
     try:
         store.prepare()
-        if options.commands or not sys.stdin.isatty() or not sys.stdout.isatty():
+        if options.commands or options.json or not sys.stdin.isatty() or not sys.stdout.isatty():
             return asyncio.run(_script(options, target, store))
         return asyncio.run(_talk(options, target, store))
     except NoLink as no_link:
