@@ -212,9 +212,8 @@ class TwoAtOnce(ClientTestCase):
     @in_thread
     def test_completion(self) -> None:
         (self.home("lina") / "holiday photo.jpg").write_text("x")
-        lina, _ = self.enter("lina"), self.enter("henderson")
-        lina.type("users")
-        lina.await_text("2 users")
+        self.enter("henderson")
+        lina = self.enter("lina")
         lina.press(f"sendf{TAB}")
         lina.await_text("sendfile")
         lina.press(f"\x15sendfile hen{TAB} holi{TAB}")

@@ -15,6 +15,9 @@ from chatd.client.state import State
 from chatd.client.texts import refused, said, tr, trn
 from chatd.client.wire import LinkLost, Target
 
+MINE = ("contacts", "mygroups")
+NAMES = (*MINE, "groups", "users", "rooms", "realms")
+
 
 class Output(Protocol):
     """Where things are shown: a terminal, or the standard output of a script."""
@@ -98,7 +101,7 @@ class Client:
             await link.ask("listen", on=True)
             if again and self.state.room is not None:
                 await link.ask("roomjoin", room=self.state.room)
-            await self.learn_names(link)
+            await self.learn_names(link, MINE if again else NAMES)
             unread = await link.ask("inbox", peek=True)
             await self.count_unread(link)
             for message in unread.get("messages", ()):
@@ -118,8 +121,9 @@ class Client:
                 )
             )
 
-    async def learn_names(self, link: Asks) -> None:
-        for command in ("contacts", "mygroups"):
+    async def learn_names(self, link: Asks, commands: tuple[str, ...] = MINE) -> None:
+        """Ask for names, to complete them and to tell people from groups. Realms bound these lists."""
+        for command in commands:
             self.learn(command, await link.ask(command))
 
     async def count_unread(self, link: Asks) -> None:
