@@ -87,6 +87,10 @@ class InstallTests(DaemonTestCase):
         """twistd from an empty folder: it knows the plugin, and the daemon does its work."""
         self.assertEqual(list(self.folder.iterdir()), [])
         daemon = self.start(interpreter=interpreter, tree=None)
+        client = interpreter.parent / "chatd-client"
+        said = run("env", f"XDG_STATE_HOME={self.root}", client, f"localhost:{daemon.port}", "--lang", "id",
+                   "-c", "register lina correct-horse", cwd=self.folder)  # fmt: skip
+        self.assertEqual(said, "User berhasil dibuat\n")  # the catalogues are there
         with daemon.register("messi") as messi, daemon.register("lineker") as lineker:
             messi.must(command="send", to="lineker", text="halo")
             self.assertEqual(lineker.texts(), ["halo"])

@@ -1,0 +1,390 @@
+"""What a typed line asks for: verbs, the documents' two-word commands, the menus, talking in a chat, and
+asking one by one for the arguments that are missing. Nothing is sent here: a line becomes a `Todo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatd import arguments as types
+from chatd import commands as ask
+from chatd.client import paths
+from chatd.client.state import Kind, Menu, Place, State
+from chatd.client.texts import later, of_error, tr
+from chatd.commands import Command
+from chatd.errors import ChatError, UnknownCommand
+from chatd.names import printable
+from chatd.rows import Arg, Row
+from chatd.table import BY_COMMAND, BY_VERB
+
+# Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
+AskUser = Callable[[str, Arg], Awaitable[str | None]]
+
+FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendFileRealm, ask.SendGroupFileRealm)
+BACK, QUIT = "back", "quit"
+
+
+class NotUnderstood(Exception):
+    """A line that can't be carried out, and why, in a sentence."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A command of the table. `verb` is the word by which it was asked for."""
+
+    row: Row
+    command: Command
+    verb: str
+
+
+class Talk(msgspec.Struct, frozen=True):
+    """A line typed in a chat. Only when it is sent has the place to be known for sure."""
+
+    place: Place
+    text: str
+
+
+class SendFiles(msgspec.Struct, frozen=True):
+    """`to` are the command's arguments but for the file's name and size."""
+
+    row: Row
+    to: Mapping[str, Any]
+    files: tuple[Path, ...]
+    place: Place | None = None
+
+
+class GetFiles(msgspec.Struct, frozen=True):
+    """`words` are names or codes, `whole` the same as one name with spaces in it. `grouped`: the first
+    of several words is a group."""
+
+    words: tuple[str, ...]
+    whole: str
+    grouped: bool = False
+
+
+class OpenChat(msgspec.Struct, frozen=True):
+    place: Place
+
+
+class Enter(msgspec.Struct, frozen=True):
+    """Go into a menu, and show what it begins with."""
+
+    menu: Menu
+
+
+class MyGroups(msgspec.Struct, frozen=True):
+    """The group menu's `get`: mine, with numbers."""
+
+
+class Leave(msgspec.Struct, frozen=True):
+    pass
+
+
+class Back(msgspec.Struct, frozen=True):
+    pass
+
+
+class Help(msgspec.Struct, frozen=True):
+    verb: str = ""
+
+
+Todo = Request | Talk | SendFiles | GetFiles | OpenChat | Enter | MyGroups | Leave | Back | Help
+
+# What an argument is asked with; the document's own words where it has some.
+PROMPTS: Mapping[str, str] = {
+    "username": later("Username :"),
+    "password": later("Password :"),
+    "name": later("Name :"),
+    "country": later("Nationality :"),
+    "token": later("Token :"),
+    "old": later("Old password :"),
+    "new": later("New password :"),
+    "to": later("Recipient username:"),
+    "user": later("Username :"),
+    "users": later("Usernames:"),
+    "text": later("Message:"),
+    "group": later("Group:"),
+    "place": later("User or group:"),
+    "room": later("Room:"),
+    "realm": later("Realm:"),
+    "host": later("Host:"),
+    "port": later("Port:"),
+    "filename": later("File Name: "),
+    "code": later("File Name: "),
+    "conversation": later("Conversation:"),
+    "seq": later("Number:"),
+    "on": later("on or off:"),
+}
+_ALL_ASKED = (ask.Register,)  # given alone, these ask for what may be left out, too
+
+# The menus of the third document: word -> the verb that it stands for. `get` and `chat` are seen to apart.
+MENUS: Mapping[Menu, Mapping[str, str]] = {
+    Menu.MAIN: {},
+    Menu.CONTACT: {"get": "contacts", "add": "addcontact", "del": "delcontact"},
+    Menu.GROUP: {"create": "addgroup", "join": "joingroup"},
+    Menu.LIST: {"get": "inbox"},
+}
+# The second document's, which have to stand alone on their line or before names.
+TWO_WORDS: Mapping[str, str] = {
+    "list file": "files",
+    "get file": "getfile",
+    "send file": "sendfile",
+}
+OWN_WORDS = ("chat", "contact", "group", "list", "back", *TWO_WORDS)
+
+
+def row_of(verb: str, menu: Menu) -> Row | None:
+    """The row that a word stands for, in a menu."""
+    return BY_VERB.get(MENUS[menu].get(verb, verb))
+
+
+async def understand(line: str, state: State, ask_user: AskUser | None) -> Todo | None:
+    """What `line` asks for; None: nothing. Without `ask_user`, what is missing is a mistake.
+
+    Raises NotUnderstood and ChatError.
+    """
+    if state.chat is not None:
+        found = _in_chat(line, state.chat)
+        if not isinstance(found, str):
+            return found
+        line = found
+    verb, _, rest = line.lstrip(" ").partition(" ")
+    verb, rest = _meant(verb.lower(), rest, state)
+    if not verb:
+        return None
+    own = await _own(verb, rest, state, ask_user)
+    if own is not None:
+        return own
+    row = BY_VERB.get(verb)
+    if row is None:
+        raise UnknownCommand(verb=printable(verb))
+    return await _of_row(row, verb, rest, state, ask_user)
+
+
+def _in_chat(line: str, place: Place) -> Todo | str | None:
+    """In a chat each line is a message, but for `back`, and for commands behind a slash."""
+    if line.rstrip() == BACK:
+        return Back()
+    if not line.strip():
+        return None
+    if line.startswith("//"):
+        return Talk(place, line[1:])
+    if line.startswith("/"):
+        word = line[1:].partition(" ")[0].lower()
+        if word in BY_VERB or word in OWN_WORDS or line[1:].rstrip() in TWO_WORDS:
+            return line[1:]
+    return Talk(place, line)
+
+
+def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:
+    """The verb behind a menu's word or a command of two words."""
+    word, space, more = rest.partition(" ")
+    meant = TWO_WORDS.get(f"{verb} {word.lower()}")
+    # "send file hello" is a message to somebody called file.
+    if meant is not None and not (meant == "sendfile" and space and more.strip()):
+        return meant, more.lstrip(" ")
+    return MENUS[state.menu].get(verb, verb), rest
+
+
+async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> Todo | None:
+    """The client's own commands."""
+    rest = rest.strip(" ")
+    if verb in ("contact", "group", "list") and not rest:
+        return Enter(Menu(verb))
+    if verb == "get" and state.menu is Menu.GROUP and not rest:
+        return MyGroups()
+    if verb == BACK and not rest:
+        return Back()
+    if verb == QUIT and not rest:
+        return Leave()
+    if verb == "help":
+        return Help(rest.lower())
+    if verb == "chat":
+        return await _chat(rest, state, ask_user)
+    return None
+
+
+async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Todo | None:
+    """`chat` asks whom and what, as the second document has it; `chat X` goes into a chat."""
+    name, _, text = rest.partition(" ")
+    if not name:
+        return await _of_row(BY_VERB["send"], "chat", "", state, ask_user)
+    place = _place(name, state)
+    return Talk(place, text.lstrip(" ")) if text.strip(" ") else OpenChat(place)
+
+
+def _place(name: str, state: State) -> Place:
+    group = name.startswith("#")
+    bare = name.removeprefix("#")
+    if state.menu is Menu.GROUP and name.isdigit() and state.numbered:
+        if not 0 < int(name) <= len(state.numbered):
+            raise NotUnderstood(
+                tr("There is no group number {number}: get lists them", number=name)
+            )
+        return Place(state.numbered[int(name) - 1], Kind.GROUP)
+    bare = str(types.ADDRESS.from_text("to", bare))
+    if group or state.menu is Menu.GROUP:
+        return Place(bare, Kind.GROUP)
+    if state.menu is Menu.CONTACT:
+        return Place(bare, Kind.USER)
+    return state.resolve(bare)
+
+
+async def _of_row(
+    row: Row, verb: str, rest: str, state: State, ask_user: AskUser | None
+) -> Todo | None:
+    if row.command in FILE_COMMANDS:
+        return await _files(row, rest, state, ask_user)
+    if row.command is ask.GetFile:
+        return await _get(row, verb, rest, ask_user)
+    rest = _without_retyped(row, rest)
+    given = await complete(row, rest, ask_user)
+    return None if given is None else Request(row, given, verb)
+
+
+def _without_retyped(row: Row, rest: str) -> str:
+    """The third document's register has the password twice; here the third word is a name, which all see."""
+    words = rest.split()
+    if row.command is ask.Register and len(words) == 3 and words[1] == words[2]:
+        return " ".join(words[:2])
+    return rest
+
+
+async def complete(row: Row, rest: str, ask_user: AskUser | None) -> Command | None:
+    """The command that `rest` asks for, with the user asked for what is missing. None: never mind."""
+    args = [arg for arg in row.args if not arg.named]
+    missing = _missing(row, args, rest)
+    if not missing or ask_user is None:
+        return row.from_words(rest)
+    values = _given(args, rest)
+    for arg in missing:
+        value = await _ask_until_right(arg, ask_user)
+        if value is None:
+            return None
+        if value != "":
+            values[arg.name] = value
+    return row.command(**values)
+
+
+def _missing(row: Row, args: list[Arg], rest: str) -> list[Arg]:
+    if not rest.strip(" "):
+        everything = row.command in _ALL_ASKED
+        return [arg for arg in args if everything or not arg.optional]
+    words, left = 0, rest
+    for arg in args:
+        left = left.lstrip(" ")
+        if not left:
+            break
+        left = "" if arg.type.greedy else left.partition(" ")[2]
+        words += 1
+    return [arg for arg in args[words:] if not arg.optional]
+
+
+def _given(args: list[Arg], rest: str) -> dict[str, Any]:
+    """The values of the first arguments. Raises BadRequest."""
+    words = rest.split()
+    return {
+        arg.name: arg.type.from_text(arg.name, word) for arg, word in zip(args, words, strict=False)
+    }
+
+
+async def _ask_until_right(arg: Arg, ask_user: AskUser) -> Any:
+    """The value that the user gives: None for never mind, "" for an optional one that is left out."""
+    prompt = _prompt(arg.name)
+    while True:
+        text = await ask_user(prompt, arg)
+        if text is None or (not text and not arg.optional):
+            return None
+        if not text:
+            return ""
+        return _read(arg, text)
+
+
+def _read(arg: Arg, text: str) -> Any:
+    if isinstance(arg.type, types.DisplayNameType):
+        return arg.type.from_json(arg.name, text)  # spaces are spaces where it stands alone
+    return arg.type.from_text(arg.name, text if arg.type.greedy else text.strip(" "))
+
+
+async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) -> SendFiles | None:
+    """A command that sends files: to whom, then local paths. In a chat, paths alone go to it."""
+    *targets, filename, _size = row.args
+    words = paths.split(rest)
+    place = state.chat
+    if place is not None and row.command in (ask.SendFile, ask.SendGroupFile) and words:
+        found = paths.expand(words, rest)
+        if all(path.is_file() for path in found):
+            return SendFiles(row_for(place), {}, tuple(found), place)
+    if len(words) > len(targets):
+        after = _after_words(rest, len(targets))
+        to = dict(zip((arg.name for arg in targets), words, strict=False))
+        found = paths.expand(words[len(targets) :], after)
+        return _sending(row, targets, to, found)
+    if ask_user is None:
+        raise row.wrong(tr("{name} is missing", name=[*targets, filename][len(words)].name))
+    # The second document asks for the file first.
+    name = await ask_user(_prompt("filename"), filename)
+    if not name or not name.strip():
+        return None
+    to = dict(zip((arg.name for arg in targets), words, strict=False))
+    for arg in targets[len(words) :]:
+        value = await ask_user(_file_prompt(arg), arg)
+        if not value:
+            return None
+        to[arg.name] = value.strip(" ")
+    return _sending(row, targets, to, paths.expand(paths.split(name), name))
+
+
+def _prompt(name: str) -> str:
+    sentence = PROMPTS.get(name, f"{name}:")
+    return tr(sentence)
+
+
+def _file_prompt(arg: Arg) -> str:
+    return tr("Recipient Username:") if arg.name in ("to", "user") else _prompt(arg.name)
+
+
+def row_for(place: Place) -> Row:
+    """How a file is sent to a place."""
+    return BY_COMMAND[ask.SendGroupFile if place.kind is Kind.GROUP else ask.SendFile]
+
+
+def _sending(row: Row, targets: list[Arg], to: Mapping[str, str], files: list[Path]) -> SendFiles:
+    values = {arg.name: as_json(arg.type.from_text(arg.name, to[arg.name])) for arg in targets}
+    return SendFiles(row, values, tuple(files))
+
+
+def _after_words(rest: str, count: int) -> str:
+    for _ in range(count):
+        rest = rest.lstrip(" ").partition(" ")[2]
+    return rest.strip(" ")
+
+
+async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetFiles | None:
+    if not rest.strip(" "):
+        if ask_user is None:
+            raise row.wrong(tr("{name} is missing", name="code"))
+        rest = await ask_user(_prompt("code"), row.args[0]) or ""
+    whole = rest.strip(" ")
+    words = tuple(paths.split(whole))
+    return GetFiles(words, whole, verb == "downloadgroup_file") if words else None
+
+
+def as_json(value: Any) -> Any:
+    """A value of the table's types as the json dialect has it."""
+    if isinstance(value, tuple):
+        return [str(each) for each in value]
+    return value if isinstance(value, bool | int | None) else str(value)
+
+
+def by_name(row: Row, command: Command) -> dict[str, Any]:
+    """The arguments of a command, by name."""
+    given = {arg.name: as_json(getattr(command, arg.name)) for arg in row.args}
+    return {name: value for name, value in given.items() if value not in (None, False, "None")}
+
+
+def sentence(error: Exception) -> str:
+    return of_error(error) if isinstance(error, ChatError) else str(error)

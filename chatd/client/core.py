@@ -1,0 +1,258 @@
+"""The client itself, whatever it is used by: it follows what the realm says and keeps the state true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from chatd.client import show
+from chatd.client.link import Asks, Keeper, Link, Reply
+from chatd.client.remember import Store
+from chatd.client.show import Line, Painter
+from chatd.client.state import State
+from chatd.client.texts import refused, said, tr, trn
+from chatd.client.wire import LinkLost, Target
+
+MINE = ("contacts", "mygroups")
+NAMES = (*MINE, "groups", "users", "rooms", "realms")
+
+
+class Output(Protocol):
+    """Where things are shown: a terminal, or the standard output of a script."""
+
+    def answered(self, reply: Reply, lines: list[Line]) -> None:
+        """A command was carried out."""
+
+    def refused(self, reply: Reply, lines: list[Line]) -> None:
+        """A command was not."""
+
+    def happened(self, event: Reply, lines: list[Line], notice: bool) -> None:
+        """Something came by itself; `notice`: the user will want to look up."""
+
+    def note(self, text: str) -> None:
+        """The client's own remark."""
+
+    def changed(self) -> None:
+        """The state is another: who, where, unread, the link."""
+
+
+class Client:
+    """`live`: listen to messages as they come, and come back when the link is lost."""
+
+    def __init__(self, target: Target, store: Store, out: Output, live: bool) -> None:
+        self.state = State(target.realm or str(target))
+        self.target = target
+        self.store = store
+        self.out = out
+        self.live = live
+        self.show_pictures = False
+        self.uploading: int | None = None  # the size of the file that is being sent
+        self.painter = Painter(self.state, stamps=not live)
+        self.keeper = Keeper(target, self.on_event, self.greet, out.changed)
+        self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
+        self.pictured: set[object] = set()  # codes of those that were shown
+        self._early: list[Reply] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # The beginning of a connection
+
+    async def greet(self, link: Link) -> None:
+        """Take the session up again. Raises LinkLost."""
+        try:
+            await self._take_up(link)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.store.log_error(error)
+            raise LinkLost(tr("What came from the realm could not be read")) from None
+
+    async def _take_up(self, link: Link) -> None:
+        state = self.state
+        if state.token is None:
+            return
+        again = state.user is not None
+        reply = await link.ask("resume", token=state.token)
+        if reply["status"] != "OK":
+            self.refuse(reply)
+            if reply.get("code") == "bad-token":
+                self._session_ended()
+            return
+        state.logged_in(str(reply.get("username")), str(reply.get("name")), None)
+        if again:
+            self.out.note(tr("The link is back"))
+        elif self.live:
+            self.answer("resume", reply)
+        if self.live:
+            await self.settle_in(link, again)
+
+    def welcome(self, reply: Reply, token: str | None) -> None:
+        """Somebody has logged in."""
+        token = str(reply.get("tokenId") or token)
+        user = str(reply.get("username"))
+        self.state.logged_in(user, str(reply.get("name")), token)
+        self.store.logged_in(self.target, user, token)
+        self.out.changed()
+
+    async def settle_in(self, link: Asks, again: bool) -> None:
+        """Listen, and learn what is needed: names, and what is unread. What came while the link was down
+        is shown as it would have been. Raises LinkLost."""
+        self._early = []
+        try:
+            await link.ask("listen", on=True)
+            if again and self.state.room is not None:
+                await link.ask("roomjoin", room=self.state.room)
+            await self.learn_names(link, MINE if again else NAMES)
+            unread = await link.ask("inbox", peek=True)
+            await self.count_unread(link)
+            for message in unread.get("messages", ()):
+                if self.state.see(message) and again:
+                    self._show_message(message)
+                    self._read_if_open(message)
+        finally:
+            early, self._early = self._early, None
+            for event in early or ():
+                self.on_event(event)
+        if not again and (count := self.state.total_unread):
+            self.out.note(
+                trn(
+                    "{n} message unread; inbox shows it",
+                    "{n} messages unread; inbox shows them",
+                    count,
+                )
+            )
+
+    async def learn_names(self, link: Asks, commands: tuple[str, ...] = MINE) -> None:
+        """Ask for names, to complete them and to tell people from groups. Realms bound these lists."""
+        for command in commands:
+            self.learn(command, await link.ask(command))
+
+    async def count_unread(self, link: Asks) -> None:
+        """Ask what is unread. As any request, it proves that what came before was received."""
+        reply = await link.ask("unread")
+        counts = reply.get("conversations", ())
+        if reply["status"] == "OK":
+            self.state.unread = {each["conversation"]: each["unread"] for each in counts}
+            self.out.changed()
+
+    # What the realm says
+
+    def on_event(self, event: Reply) -> None:
+        try:
+            self._take(event)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Whatever a realm says, the rest of it has to be heard.
+            self.store.log_error(error)
+            self.out.note(tr("What came from the realm could not be read"))
+
+    def _take(self, event: Reply) -> None:
+        kind = event.get("event")
+        if kind == "message":
+            if self._early is not None:
+                self._early.append(event)
+            elif self.state.see(event) and not self._is_my_upload(event):
+                self.state.arrived(event)
+                self._show_message(event)
+                self._read_if_open(event)
+        elif kind == "room":
+            notice = self.state.mentions_me(event)
+            self.out.happened(event, [self.painter.message(event)], notice)
+        else:
+            sentence = show.safe(event.get("message", kind))
+            if "code" in event:
+                sentence = refused(str(event["code"]), sentence)
+            self.out.happened(event, [show.note(sentence)], notice=False)
+            if kind == "session-ended":
+                self._session_ended()
+
+    def _is_my_upload(self, message: Reply) -> bool:
+        """Whether this is the file that is just being sent: its own connection tells of it."""
+        mine = self.state.is_me(str(message.get("from", "")))
+        return mine and message.get("file", {}).get("size") == self.uploading
+
+    def _show_message(self, message: Reply) -> None:
+        notice = self.state.mentions_me(message)
+        self.out.happened(message, [self.painter.message(message)], notice)
+        self.want_picture(message)
+
+    def _read_if_open(self, message: Reply) -> None:
+        """What is shown in the chat that is open has been read."""
+        if not self.state.is_open(message):
+            return
+        number = message.get("conversation", 0)
+        self.state.unread.pop(number, None)
+        self.out.changed()
+        if seq := message.get("seq", 0):
+            self.aside("read", conversation=number, seq=seq)
+
+    def aside(self, command: str, **arguments: Any) -> None:
+        """Ask something whose answer matters to nobody."""
+
+        async def run() -> None:
+            try:
+                await (await self.keeper.link()).ask(command, **arguments)
+            except LinkLost:
+                return
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def want_picture(self, message: Mapping[str, Any]) -> None:
+        file = message.get("file")
+        if not file or not self.show_pictures or self.pictures.full():
+            return
+        if file.get("code") not in self.pictured:
+            self.pictured.add(file.get("code"))
+            self.pictures.put_nowait(file)
+
+    def _session_ended(self) -> None:
+        if self.state.token is not None:
+            self.store.logged_out(self.state.token)
+        self.state.logged_out(expired=True)
+        self.out.changed()
+
+    # Replies
+
+    def learn(self, command: str, reply: Reply) -> None:
+        """Keep the names in a reply, for completion and for knowing people from groups."""
+        state = self.state
+        if reply["status"] != "OK":
+            return
+        if command in ("users", "info"):
+            state.users.add(*_values(reply, "users", "username"))
+        elif command == "contacts":
+            state.contacts.put(_values(reply, "contacts", "username"))
+        elif command in ("groups", "mygroups"):
+            state.groups.add(*_values(reply, "groups", "group"))
+            if command == "mygroups":
+                state.my_groups.put(_values(reply, "groups", "group"))
+        elif command == "members":
+            state.users.add(*_values(reply, "members", "username"))
+        elif command == "rooms":
+            state.rooms.put(_values(reply, "rooms", "room"))
+        elif command == "realms":
+            state.realms.put(_values(reply, "realms", "realm"))
+
+    def answer(
+        self,
+        verb: str,
+        reply: Reply,
+        more: Iterable[Line] = (),
+        details: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Show that a command was carried out. `details`: what the user gave, by name."""
+        given = {name: show.safe(value) for name, value in details.items()}
+        sentence = show.safe(said(verb, reply, given))
+        lines = [show.plain(sentence)] if sentence else []
+        self.out.answered(reply, [*lines, *more])
+
+    def refuse(self, reply: Reply) -> None:
+        sentence = refused(str(reply.get("code")), show.safe(reply.get("message")))
+        self.out.refused(reply, [show.error(sentence)])
+
+    async def close(self) -> None:
+        await self.keeper.close()
+
+
+def _values(reply: Reply, items: str, key: str) -> list[str]:
+    return [str(each[key]) for each in reply.get(items, ()) if each.get(key)]

@@ -1,0 +1,192 @@
+"""One file up or down, on a connection of its own: so that chat goes on meanwhile, and that breaking off
+means closing that connection, which makes the realm forget what it was given so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from chatd.client import paths
+from chatd.client.texts import tr
+from chatd.client.wire import LinkLost, Target, Wire
+
+CHUNK = 256 * 1024
+MAX_TRIES = 1000  # names to try for a file that is saved
+
+Reply = dict[str, Any]
+
+
+class Damaged(Exception):
+    """What arrived is not what was sent; in a sentence."""
+
+
+class Refused(Exception):
+    """The realm said no."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply.get("message")))
+        self.reply = reply
+
+
+class Meter(Protocol):
+    """Is told how far a transfer is."""
+
+    def begin(self, name: str, size: int) -> None: ...
+
+    def advance(self, size: int) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Sent:
+    """What is known of an upload, should its answer get lost."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.complete = False
+        self.sha256 = ""
+
+
+async def log_in(target: Target, token: str) -> Wire:
+    """A connection on the session of `token`. Raises NoLink, LinkLost, Refused."""
+    wire = await Wire.open(target)
+    try:
+        await ask(wire, "resume", token=token)
+    except BaseException:
+        wire.abort()
+        raise
+    return wire
+
+
+async def ask(wire: Wire, command: str, **arguments: Any) -> Reply:
+    """The reply to a request. Raises Refused, LinkLost."""
+    wire.send({"command": command, **arguments})
+    return await _answer(wire)
+
+
+async def _answer(wire: Wire) -> Reply:
+    while True:
+        reply = await wire.read()
+        if "event" in reply:
+            continue
+        if reply.get("status") == "ERROR":
+            raise Refused(reply)
+        return reply
+
+
+async def upload(wire: Wire, request: Reply, path: Path, meter: Meter, sent: Sent) -> Reply:
+    """Send the file at `path`; the realm's answer. Raises Refused, LinkLost, Damaged, OSError."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        await ask(wire, **request, filename=paths.sent_name(path), size=size)  # READY
+        meter.begin(path.name, size)
+        try:
+            await _pour(file, wire, size, meter, sent)
+            reply = await _answer(wire)
+        finally:
+            meter.end()
+    if reply.get("sha256") != sent.sha256:
+        raise Damaged(tr("{name} did not arrive as it is here; send it again", name=path.name))
+    return reply
+
+
+async def _pour(file: BinaryIO, wire: Wire, size: int, meter: Meter, sent: Sent) -> None:
+    digest = hashlib.sha256()
+    while sent.bytes < size:
+        data = await asyncio.to_thread(file.read, min(CHUNK, size - sent.bytes))
+        if not data:
+            # The realm waits for what was announced: there is no way on but to break off.
+            wire.abort()
+            raise Damaged(tr("{name} became shorter while it was sent", name=Path(file.name).name))
+        digest.update(data)
+        await wire.write(data)
+        sent.bytes += len(data)
+        meter.advance(len(data))
+    sent.sha256 = digest.hexdigest()
+    sent.complete = True
+
+
+async def fetch(
+    wire: Wire, code: str, take: Callable[[bytes], Any], begin: Callable[[Reply], Any]
+) -> Reply:
+    """Fetch a file's bytes piece by piece. `begin` is given the reply before them, and may be a coroutine.
+
+    Raises Refused, LinkLost, Damaged.
+    """
+    reply = await ask(wire, "getfile", code=code)
+    started = begin(reply)
+    if asyncio.iscoroutine(started):
+        await started
+    left = size = int(reply["size"])
+    digest = hashlib.sha256()
+    while left:
+        data = await wire.read_some(left)
+        left -= len(data)
+        digest.update(data)
+        take(data)
+    if digest.hexdigest() != reply.get("sha256"):
+        name, n = reply.get("name"), size
+        raise Damaged(tr("{name} ({n} bytes) arrived damaged, and is not kept", name=name, n=n))
+    return reply
+
+
+class Saving:
+    """A file that is being fetched. It gets its name when all of it is there; until then, and if it never
+    is, there is nothing by that name."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = paths.safe_name(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+        self._file = os.fdopen(handle, "wb")
+        self._temporary = Path(temporary)
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def keep(self) -> Path:
+        """Give it its name; if that is taken, another, and never over one that is there. Raises OSError."""
+        self._file.close()
+        for number in range(MAX_TRIES):
+            path = paths.free_name(self._folder, self._name, number)
+            try:
+                _move(self._temporary, path)
+            except FileExistsError:
+                continue
+            return path
+        raise FileExistsError(tr("there are {n} files called {name}", n=MAX_TRIES, name=self._name))
+
+    def drop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Rename, but never over anything. Raises FileExistsError."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: take the name first, then put the file in its place.
+        path.open("xb").close()
+        temporary.replace(path)
+    else:
+        temporary.unlink()
+
+
+def folder_for(base: Path, user: str, group: str | None) -> Path:
+    """Where a file is saved: as the fourth document has it. A user may be called `..`."""
+    return base / ("downloadgroup" if group else "download") / paths.safe_name(user)
+
+
+__all__ = ["Damaged", "LinkLost", "Meter", "Refused", "Saving", "Sent", "fetch", "log_in", "upload"]

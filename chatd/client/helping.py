@@ -1,0 +1,64 @@
+"""What `help` says: the table's own words, and the client's commands besides."""
+
+from __future__ import annotations
+
+from chatd.client.asking import FILE_COMMANDS, MENUS, TWO_WORDS
+from chatd.client.show import Line
+from chatd.client.state import Menu
+from chatd.client.texts import later, tr
+from chatd.commands import GetFile
+from chatd.rows import Row
+from chatd.table import BY_VERB, TABLE
+
+OWN: dict[str, tuple[str, str]] = {
+    "chat": ("chat [address|#group] [text]", later("talk with someone, line by line, until back")),
+    "contact": ("contact", later("the menu of contacts: get, add, del, chat, back")),
+    "group": ("group", later("the menu of groups: create, get, join, chat, back")),
+    "list": ("list", later("the inbox: get, chat, back")),
+    "back": ("back", later("out of a chat or a menu")),
+    "list file": ("list file", later("the files that one may fetch")),
+    "get file": ("get file", later("fetch a file; asks for its name")),
+    "send file": ("send file", later("send a file; asks for its name and for whom it is")),
+}
+_MENU_USAGE = {
+    Menu.CONTACT: ("get", "add username", "del username", "chat username", "back"),
+    Menu.GROUP: ("create group", "get", "join code", "chat number", "back"),
+    Menu.LIST: ("get [user|group]", "chat username", "back"),
+}
+
+
+def usage(row: Row) -> str:
+    """As the client takes it: files are named by local paths, and their size is found out."""
+    if row.command not in FILE_COMMANDS:
+        many = " [code…]" if row.verb == "getfile" else ""
+        return row.usage + many
+    *targets, _, _ = row.args
+    return " ".join((row.verb, *(arg.usage for arg in targets), "path [path…]"))
+
+
+def about(row: Row) -> str:
+    """What it does. How bytes follow on the wire is of no interest here."""
+    found = tr(row.help)
+    return found.partition(":")[0] if row.command in (*FILE_COMMANDS, GetFile) else found
+
+
+def help_lines(verb: str, menu: Menu) -> list[Line]:
+    """All commands, or one; nothing if there is none of that name."""
+    if not verb:
+        rows = [_line(usage(row), about(row), row.aliases) for row in TABLE]
+        return [*rows, *(_line(shape, tr(words), ()) for shape, words in OWN.values())]
+    if verb in OWN:
+        shape, words = OWN[verb]
+        return [_line(shape, tr(words), ())]
+    row = BY_VERB.get(MENUS[menu].get(TWO_WORDS.get(verb, verb), TWO_WORDS.get(verb, verb)))
+    return [] if row is None else [_line(usage(row), about(row), row.aliases)]
+
+
+def menu_lines(menu: Menu) -> list[Line]:
+    """What can be done in a menu."""
+    return [[("note", " · ".join(_MENU_USAGE[menu]))]]
+
+
+def _line(shape: str, words: str, aliases: tuple[str, ...]) -> Line:
+    also = f" ({', '.join(aliases)})" if aliases else ""
+    return [("own", shape), ("", f": {words}"), ("time", also)]

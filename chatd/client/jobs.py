@@ -1,0 +1,353 @@
+"""Carrying out what was typed, one thing after another, through losses of the link.
+
+Lines wait while there is no link. One whose answer was lost with the link is not simply asked again: a
+message is looked for first (settle.py), what can be repeated is repeated, and of the rest the user is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chatd import commands as ask
+from chatd.client import settle, show
+from chatd.client.asking import (
+    GetFiles,
+    MyGroups,
+    OpenChat,
+    Request,
+    SendFiles,
+    Talk,
+    Todo,
+    by_name,
+)
+from chatd.client.core import Client
+from chatd.client.link import Link, Reply
+from chatd.client.settle import Found, Recipient
+from chatd.client.show import Line
+from chatd.client.state import Kind, Place
+from chatd.client.texts import tr
+from chatd.client.wire import LinkLost
+
+# Parts of a reply that people need not see.
+_HIDDEN = {
+    "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
+    "listening", "group", "room", "mime", "queued",
+}  # fmt: skip
+_INBOXES = (ask.Inbox, ask.InboxGroup, ask.RealmInbox, ask.InboxRealm)
+BEFORE = 8  # messages of a chat that are shown when it is opened, besides those unread
+SHORT = 40  # characters of a line by which it is named
+
+
+def needs_login(todo: Todo) -> bool:
+    return todo.row.login if isinstance(todo, Request) else True
+
+
+class Job:
+    def __init__(self, line: str, todo: Todo, user: str | None) -> None:
+        self.line = line
+        self.todo = todo
+        self.user = user
+        self.lost = False  # it was sent, and the link was lost before the answer
+        self.known: dict[Recipient, int | None] = {}
+
+    @property
+    def needs_login(self) -> bool:
+        return needs_login(self.todo)
+
+    @property
+    def name(self) -> str:
+        text = show.safe(self.line)
+        return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+
+
+class Jobs:
+    def __init__(self, client: Client, transfer: Callable[[SendFiles | GetFiles], Any]) -> None:
+        self._client = client
+        self._transfer = transfer
+        self._queue: list[Job] = []
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def put(self, line: str, todo: Todo) -> None:
+        self._queue.append(Job(line, todo, self._client.state.user))
+        self._idle.clear()
+        self._more.set()
+
+    async def idle(self) -> None:
+        """Wait until there is nothing left that can be done."""
+        await self._idle.wait()
+
+    def left(self) -> list[str]:
+        """What was typed and not done."""
+        return [job.name for job in self._queue]
+
+    async def run(self) -> None:
+        while True:
+            link = await self._client.keeper.link()
+            job = self._next()
+            if job is None:
+                self._idle.set()
+                self._more.clear()
+                await self._more.wait()
+                continue
+            try:
+                await self._carry_out(link, job)
+            except LinkLost as lost:
+                job.lost = job.lost or lost.sent
+                self._client.out.changed()
+                if not self._client.live:
+                    raise
+                continue
+            except BrokenPipeError:
+                raise  # nobody reads a script's output any more
+            except Exception as error:
+                self._unexpected(job, error)
+            self._queue.remove(job)
+            self._client.out.changed()
+
+    def _unexpected(self, job: Job, error: Exception) -> None:
+        """Nobody foresaw it: this line is lost, and the others go on."""
+        path = self._client.store.log_error(error)
+        sentence = tr("That failed in the client itself; {path} says how", path=path)
+        self._client.refuse({"status": "ERROR", "code": "client", "message": sentence})
+
+    def _next(self) -> Job | None:
+        """The first that can be done. After a session has ended, what needs one waits for its user."""
+        state = self._client.state
+        for job in list(self._queue):
+            if not job.needs_login or not (state.expired or self._is_anothers(job)):
+                return job
+            if not state.expired:
+                self._queue.remove(job)
+                self._client.out.note(
+                    tr("Not done, since {user} had typed it: {line}", user=job.user, line=job.name)
+                )
+        return None
+
+    def _is_anothers(self, job: Job) -> bool:
+        user = self._client.state.user
+        return job.user is not None and user is not None and not self._client.state.is_me(job.user)
+
+    async def _carry_out(self, link: Link, job: Job) -> None:
+        if job.lost and not await self._may_repeat(link, job):
+            return
+        match job.todo:
+            case Request():
+                await self._request(link, job, job.todo)
+            case Talk():
+                await self._talk(link, job, job.todo)
+            case OpenChat(place=place):
+                await self._open(link, place)
+            case MyGroups():
+                await self._my_groups(link)
+            case SendFiles() | GetFiles():
+                await self._transfer(job.todo)
+
+    # After a loss
+
+    async def _may_repeat(self, link: Link, job: Job) -> bool:
+        """Whether it is right to ask for `job` again. Raises LinkLost."""
+        message = settle.message_of(job.todo)
+        if message is not None:
+            return await self._resend(link, job, *message)
+        if not isinstance(job.todo, Request) or isinstance(job.todo.command, settle.REPEATABLE):
+            return True
+        self._client.out.note(
+            tr("The link was lost before the answer to {verb} came: it may have been done, or not",
+               verb=job.todo.verb)
+        )  # fmt: skip
+        return False
+
+    async def _resend(self, link: Link, job: Job, text: str, to: tuple[Recipient, ...]) -> bool:
+        """Look whom the message has reached; send it to the others."""
+        state, out = self._client.state, self._client.out
+        found = {
+            each: await settle.look(link, state, each, job.known.get(each), {"text": text})
+            for each in to
+        }
+        unsure = [each.name for each, what in found.items() if what is Found.UNSURE]
+        missing = [each for each, what in found.items() if what is Found.MISSING]
+        if unsure:
+            out.note(
+                tr("The link was lost before the answer came, and it is not certain whether {names} got"
+                   " this: {line}. history shows it; arrow-up brings it back to send it again",
+                   names=", ".join(unsure), line=job.name)
+            )  # fmt: skip
+        if len(missing) == len(to):
+            return True
+        if missing:
+            await self._send_to(link, missing, text)
+        elif not unsure:
+            out.note(tr("Sent before the link was lost: {line}", line=job.name))
+        return False
+
+    async def _send_to(self, link: Link, to: list[Recipient], text: str) -> None:
+        reply = await link.ask("send", to=[each.name for each in to], text=text)
+        self._finish("send", reply, {"to": ", ".join(each.name for each in to)})
+
+    # What was typed
+
+    async def _request(self, link: Link, job: Job, todo: Request) -> None:
+        state, command = self._client.state, todo.command
+        if message := settle.message_of(todo):
+            job.known = settle.known(state, message[1])
+        given = by_name(todo.row, command)
+        reply = await link.ask(todo.row.verb, **given)
+        if reply["status"] == "OK":
+            self._learn(todo, reply)
+        details = {k: v if isinstance(v, str) else ", ".join(v) for k, v in given.items()
+                   if isinstance(v, str | list) and k not in ("password", "old", "new", "token")}  # fmt: skip
+        self._finish(todo.row.verb, reply, details)
+        if reply["status"] == "OK":
+            await self._afterwards(link, todo, reply)
+
+    def _finish(self, verb: str, reply: Reply, details: Mapping[str, object]) -> None:
+        """Show what a command came to."""
+        client = self._client
+        if reply["status"] != "OK":
+            client.refuse(reply)
+            return
+        for receipt in (reply, *reply.get("sent", ())):
+            client.state.acknowledge(
+                receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
+            )
+        count = len(reply.get("messages", ()))
+        client.answer(verb, reply, self._more_of(verb, reply), {"count": count, **details})
+
+    def _more_of(self, verb: str, reply: Reply) -> list[Line]:
+        painter = self._client.painter
+        hidden = {*_HIDDEN, "name"} if verb in ("auth", "register", "resume") else _HIDDEN
+        lines: list[Line] = []
+        for key, value in reply.items():
+            if key not in hidden and isinstance(value, str | int) and value != "":
+                shown = (
+                    {True: tr("yes"), False: tr("no")}[value] if isinstance(value, bool) else value
+                )
+                lines.append([("time", f"{key}: "), ("", show.safe(shown))])
+        return [*lines, *painter.items(reply, inbox="inbox" in verb)]
+
+    def _learn(self, todo: Request, reply: Reply) -> None:
+        client, command = self._client, todo.command
+        client.learn(todo.row.verb, reply)
+        for message in reply.get("messages", ()):
+            client.state.see(message)
+        match command:
+            case ask.Auth() | ask.Register():
+                client.welcome(reply, None)
+            case ask.Resume(token=token):
+                client.welcome(reply, token)
+            case ask.Logout():
+                if client.state.token is not None:
+                    client.store.logged_out(client.state.token)
+                client.state.logged_out(expired=False)
+            case ask.RoomJoin():
+                client.state.room = str(reply.get("room"))
+            case ask.RoomLeave():
+                client.state.room = None
+            case ask.Send(to=to):
+                client.state.users.add(*map(str, to))
+                if len(to) == 1:
+                    client.state.reached((Kind.USER, to[0].key), reply.get("seq", 0))
+            case _:
+                return
+
+    async def _afterwards(self, link: Link, todo: Request, reply: Reply) -> None:
+        client, command = self._client, todo.command
+        if not client.live:
+            return
+        if isinstance(command, ask.Auth | ask.Register | ask.Resume):
+            await client.settle_in(link, again=False)
+        elif isinstance(command, _INBOXES):
+            for message in reply.get("messages", ())[-3:]:
+                client.want_picture(message)
+            await client.count_unread(link)
+        elif isinstance(
+            command,
+            ask.AddGroup | ask.JoinGroup | ask.LeaveGroup | ask.AddContact | ask.DeleteContact,
+        ):
+            await client.learn_names(link)
+
+    async def _talk(self, link: Link, job: Job, todo: Talk) -> None:
+        """A line in a chat. Nothing is said of it unless there is something to say."""
+        client, place = self._client, todo.place
+        if place.gone:
+            client.out.note(tr("Not sent, since there is no chat with {name}: {line}",
+                               name=place.name, line=job.name))  # fmt: skip
+            return
+        job.known = settle.known(client.state, (Recipient(place.kind, place.name),))
+        reply = await self._say(link, place, todo.text)
+        if reply.get("code") == "unknown-user" and not place.sure and place.kind is Kind.USER:
+            place.kind = Kind.GROUP
+            other = await self._say(link, place, todo.text)
+            if other["status"] == "OK":
+                reply = other
+            else:
+                place.kind = Kind.USER
+        if reply["status"] == "OK":
+            place.sure = True
+            client.state.reached(place.key, reply.get("seq", 0))
+            client.state.acknowledge(reply.get("message_id", 0))
+            told = client.state.chat is place and reply.get("message") == "Message sent"
+            if told and client.live:
+                return
+        verb = "chat" if place.kind is Kind.USER else "sendgroup"
+        self._finish(verb, reply, {"to": place.name, "group": place.name})
+
+    async def _say(self, link: Link, place: Place, text: str) -> Reply:
+        if place.kind is Kind.GROUP:
+            return await link.ask("sendgroup", group=place.name, text=text)
+        return await link.ask("send", to=place.name, text=text)
+
+    async def _open(self, link: Link, place: Place) -> None:
+        """See that there is such a conversation, and show its end and what is unread in it."""
+        client = self._client
+        before = await self._history(link, place)
+        if before["status"] != "OK":
+            place.gone = True
+            if client.state.chat is place:
+                client.state.back()
+            client.refuse(before)
+            return
+        messages = {each.get("id"): each for each in before.get("messages", ())}
+        page = await link.ask("inbox", **{place.kind.value: place.name})
+        while page["status"] == "OK":
+            messages |= {each.get("id"): each for each in page.get("messages", ())}
+            await client.count_unread(link)
+            if not page.get("remaining"):
+                break
+            page = await link.ask("inbox", **{place.kind.value: place.name})
+        for message in messages.values():
+            client.state.see(message)
+        lines = [client.painter.message(each) for each in messages.values()]
+        head = tr("You talk with {name}; back leaves", name=str(place))
+        client.out.answered(before, [*lines, show.note(head)])
+
+    async def _history(self, link: Link, place: Place) -> Reply:
+        """The last messages; where the kind of place was a guess, it is certain afterwards."""
+        reply = await link.ask("history", **{place.kind.value: place.name, "n": BEFORE})
+        if reply["status"] != "OK" and not place.sure:
+            other = Kind.USER if place.kind is Kind.GROUP else Kind.GROUP
+            second = await link.ask("history", **{other.value: place.name, "n": BEFORE})
+            if second["status"] == "OK":
+                place.kind = other
+                reply = second
+        place.sure = place.sure or reply["status"] == "OK"
+        return reply
+
+    async def _my_groups(self, link: Link) -> None:
+        client = self._client
+        reply = await link.ask("mygroups")
+        if reply["status"] != "OK":
+            client.refuse(reply)
+            return
+        client.learn("mygroups", reply)
+        groups = reply.get("groups", [])
+        client.state.numbered = tuple(str(each["group"]) for each in groups)
+        client.answer("mygroups", reply, client.painter.numbered_groups(groups))

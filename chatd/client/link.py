@@ -1,0 +1,209 @@
+"""The client's standing link to its realm.
+
+A `Link` is one connection on which requests are asked and answered by id, while events come in between. The
+`Keeper` sees to it that there is one: when it is lost it dials again, after pauses that grow and that
+differ from client to client, so that a realm that comes back is not met by all of them at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from chatd.client.wire import LinkLost, NoLink, Target, Wire
+
+PING_EVERY = 25.0  # seconds of silence; a realm hangs up before a login after 60
+PING_TIME = 15.0  # seconds for an answer
+FIRST_PAUSE = 0.5
+LAST_PAUSE = 30.0
+
+Reply = dict[str, Any]
+
+
+class Asks(Protocol):
+    """What carries requests: a Link, or a fake."""
+
+    async def ask(self, command: str, **arguments: Any) -> Reply: ...
+
+
+class Link:
+    """A connection in use. `run` reads from it until it is lost."""
+
+    def __init__(self, wire: Wire, on_event: Callable[[Reply], None]) -> None:
+        self._wire = wire
+        self._on_event = on_event
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._heard = asyncio.get_running_loop().time()
+        self.lost = False
+
+    async def ask(self, command: str, **arguments: Any) -> Reply:
+        """The reply to a request, whatever it says. Raises LinkLost."""
+        if self.lost:
+            raise LinkLost(sent=False)
+        number = next(self._ids)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        self._wire.send({"id": number, "command": command, **arguments})
+        try:
+            return await future
+        finally:
+            self._asked.pop(number, None)
+
+    async def run(self) -> None:
+        """Take what comes, until the end. Never raises but for cancelling."""
+        pinging = asyncio.create_task(self._keep_alive())
+        reason: LinkLost = LinkLost()
+        try:
+            while True:
+                said = await self._wire.read()
+                self._heard = asyncio.get_running_loop().time()
+                if "event" in said:
+                    self._on_event(said)
+                elif (future := self._asked.get(said.get("id", 0))) and not future.done():
+                    future.set_result(said)
+        except LinkLost as lost:
+            reason = lost
+        finally:
+            pinging.cancel()
+            self.lost = True
+            self._wire.abort()
+            for future in self._asked.values():
+                if not future.done():
+                    future.set_exception(LinkLost(str(reason)))
+
+    async def _keep_alive(self) -> None:
+        """Ping in silences. A cable that was pulled says nothing; so does a realm that hangs."""
+        loop = asyncio.get_running_loop()
+        while True:
+            left = self._heard + PING_EVERY - loop.time()
+            if left > 0:
+                await asyncio.sleep(left)
+                continue
+            try:
+                async with asyncio.timeout(PING_TIME):
+                    await self.ask("ping")
+            except LinkLost:
+                return
+            except TimeoutError:
+                self._wire.abort()
+                return
+
+    async def leave(self) -> None:
+        """Say goodbye, which proves that all was received, and close."""
+        if not self.lost:
+            try:
+                async with asyncio.timeout(2):
+                    await self.ask("quit")
+            except (LinkLost, TimeoutError):
+                pass
+        self.lost = True
+        await self._wire.close()
+
+    def abort(self) -> None:
+        self._wire.abort()
+
+
+class Keeper:
+    """Keeps a link. `greet` is called with each new one before anybody else may use it; `changed` whenever
+    `state` is another: "connecting", "connected", "waiting" (until `next_try`) or "closed"."""
+
+    def __init__(
+        self,
+        target: Target,
+        on_event: Callable[[Reply], None],
+        greet: Callable[[Link], Awaitable[None]],
+        changed: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[float, float], float] = random.uniform,
+        dial: Callable[[Target], Awaitable[Wire]] = Wire.open,
+    ) -> None:
+        self.target = target
+        self.state = "connecting"
+        self.tries = 0
+        self.next_try = 0.0
+        self.reason = ""
+        self._link: Link | None = None
+        self._on_event = on_event
+        self._greet = greet
+        self._changed = changed
+        self._sleep = sleep
+        self._jitter = jitter
+        self._dial = dial
+        self._up = asyncio.Event()
+        self._down = asyncio.Event()
+
+    async def link(self) -> Link:
+        """The link, as soon as there is one."""
+        while self._link is None or self._link.lost:
+            self._up.clear()
+            await self._up.wait()
+        return self._link
+
+    async def lost(self) -> None:
+        """Wait until the link is lost."""
+        await self._down.wait()
+
+    @property
+    def is_up(self) -> bool:
+        return self._link is not None and not self._link.lost
+
+    async def first(self) -> None:
+        """Connect for the first time. Raises NoLink: nobody waits for a realm that never was there."""
+        wire = await self._dial(self.target)
+        self._task = asyncio.create_task(self._run(wire))
+
+    async def _run(self, wire: Wire | None) -> None:
+        while True:
+            if wire is not None:
+                await self._live(wire)
+            self.tries += 1
+            await self._pause()
+            self._become("connecting")
+            try:
+                wire = await self._dial(self.target)
+            except NoLink as no_link:
+                wire = None
+                self.reason = str(no_link)
+
+    async def _live(self, wire: Wire) -> None:
+        """Use a connection until it is lost."""
+        link = Link(wire, self._on_event)
+        reading = asyncio.create_task(link.run())
+        try:
+            await self._greet(link)
+        except LinkLost as lost:
+            self.reason = str(lost)
+            link.abort()
+        else:
+            self.tries = 0
+            self.reason = ""
+            self._link = link
+            self._down.clear()
+            self._up.set()
+            self._become("connected")
+        await reading
+        self._up.clear()
+        self._down.set()
+
+    async def _pause(self) -> None:
+        """Half of it is certain and half is chance."""
+        longest = min(FIRST_PAUSE * 2 ** (self.tries - 1), LAST_PAUSE)
+        pause = longest / 2 + self._jitter(0, longest / 2)
+        self.next_try = asyncio.get_running_loop().time() + pause
+        self._become("waiting")
+        await self._sleep(pause)
+
+    def _become(self, state: str) -> None:
+        self.state = state
+        self._changed()
+
+    async def close(self) -> None:
+        """Leave the realm, and dial no more."""
+        self._become("closed")
+        if self._link is not None:
+            await self._link.leave()
+        self._task.cancel()

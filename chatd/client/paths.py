@@ -1,0 +1,108 @@
+"""Names of files, here: the paths that people type, and names for what comes from others."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from chatd.client.texts import tr
+
+MAX_NAME = 200  # bytes; file systems allow 255, and a number may be added
+_TOKEN = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", re.DOTALL)
+
+
+class BadPath(Exception):
+    """There is no such file here, or it is none that can be sent; in a sentence."""
+
+
+def split(text: str) -> list[str]:
+    """Words as a shell has them: quotes and backslashes keep spaces. What is not closed is taken as it is."""
+    return [_unquote(word) for word in _TOKEN.findall(text)]
+
+
+def _unquote(word: str) -> str:
+    def plain(found: re.Match[str]) -> str:
+        part = found.group()
+        if part[0] == "'" and len(part) > 1:
+            return part[1:-1]
+        if part[0] == '"' and len(part) > 1:
+            return re.sub(r'\\(["\\])', r"\1", part[1:-1])
+        return part[1:] if part[0] == "\\" and len(part) > 1 else part
+
+    return re.sub(r"""\\.|"(?:[^"\\]|\\.)*"|'[^']*'|.""", plain, word, flags=re.DOTALL)
+
+
+def quote(path: str) -> str:
+    """`path` as `split` gives it back."""
+    return re.sub(r"""([\s"'\\])""", r"\\\1", path)
+
+
+def expand(words: list[str], whole: str) -> list[Path]:
+    """The files that these words mean: `~` is one's home, `*` and `?` match, and the whole text may be
+    the name of one file with spaces. Not all of them need be there."""
+    alone = Path(whole.strip(" ")).expanduser() if whole else None
+    if alone is not None and len(words) > 1 and alone.is_file():
+        return [alone]
+    found: list[Path] = []
+    for word in words:
+        path = _home(word)
+        if path.exists() or not any(sign in word for sign in "*?["):
+            found.append(path)
+        else:
+            anchor = Path(path.anchor) if path.is_absolute() else Path()
+            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
+            matches = sorted(each for each in anchor.glob(pattern) if each.is_file())
+            found.extend(matches or [path])
+    return found
+
+
+def _home(word: str) -> Path:
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        return Path(word)  # "~nobody"
+
+
+def check(path: Path) -> None:
+    """Raises BadPath if `path` can't be sent."""
+    if path.is_dir():
+        raise BadPath(tr("{path} is a folder; name the files in it, {path}/*", path=path))
+    if not path.exists():
+        raise BadPath(tr("There is no file {path} here", path=path))
+    if not path.is_file():
+        raise BadPath(tr("{path} is no file", path=path))
+
+
+def size_of(path: Path) -> int:
+    """Raises OSError."""
+    return path.stat().st_size
+
+
+def sent_name(path: Path) -> str:
+    """The name under which a file is sent: here it may be bytes that are no text."""
+    return path.name.encode("utf-8", "replace").decode()
+
+
+def safe_name(name: str) -> str:
+    """A name from elsewhere as that of one file in one folder, whatever it was."""
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    name = "".join(c if c.isprintable() and c not in ':*?"<>|' else "_" for c in name).strip(" ")
+    stem, dot, suffix = name.rpartition(".")
+    while len(name.encode()) > MAX_NAME:
+        if len(suffix.encode()) > 20 or not stem:
+            stem, dot, suffix = name[:-1], "", ""
+        else:
+            stem = stem[:-1]
+        name = f"{stem}{dot}{suffix}"
+    return f"_{name}" if name.startswith(".") or not name else name
+
+
+def free_name(folder: Path, name: str, number: int) -> Path:
+    """The `number`th name to try, so that nothing is overwritten."""
+    if number == 0:
+        return folder / name
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    return folder / f"{stem} ({number}){dot}{suffix}"

@@ -1,0 +1,140 @@
+"""What the client keeps between two runs: where it was last, its sessions' tokens, and the lines typed.
+
+All of it is in the user's state folder (XDG), for their eyes only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from chatd.client.wire import Target
+from chatd.names import key_of
+from chatd.table import BY_VERB
+
+MAX_SESSIONS = 100
+MAX_LOG = 1_000_000
+SECRET_VERBS = frozenset(
+    verb for verb, row in BY_VERB.items() if any(arg.type.shape == "secret" for arg in row.args)
+)
+
+
+class Login(msgspec.Struct, frozen=True):
+    where: str
+    user: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"<login of {self.user} at {self.where}>"
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """`sessions`: the one used last stands first."""
+
+    last: Target | None = None
+    sessions: tuple[Login, ...] = ()
+
+
+def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    given = environment.get("XDG_STATE_HOME", "")
+    # The specification says that a relative path is to be ignored.
+    base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    return base / "chatd"
+
+
+class Store:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder / "client.json"
+
+    def prepare(self) -> None:
+        """Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "client-history"
+
+    def load(self) -> Memory:
+        """What is known; nothing if it can't be read, since nothing in it is worth a refusal."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Memory)
+        except (OSError, msgspec.DecodeError):
+            return Memory()
+
+    def log_error(self, error: BaseException) -> Path:
+        """Keep the traceback of what nobody foresaw; it has no values in it, so no secrets. Where it is."""
+        path = self.folder / "client-errors.log"
+        with contextlib.suppress(OSError):
+            self.prepare()
+            path.touch(mode=0o600)
+            if path.stat().st_size < MAX_LOG:
+                with path.open("a") as file:
+                    file.writelines(traceback.format_tb(error.__traceback__))
+                    file.write(f"{type(error).__name__}\n\n")
+        return path
+
+    def token(self, target: Target, user: str | None) -> Login | None:
+        """The session used last at `target`; that of `user`, if one is given."""
+        for login in self.load().sessions:
+            if login.where == str(target) and user in (None, login.user):
+                return login
+            if login.where == str(target) and user and key_of(user) == key_of(login.user):
+                return login
+        return None
+
+    def visited(self, target: Target) -> None:
+        with self._changing() as memory:
+            self._save(msgspec.structs.replace(memory, last=target))
+
+    def logged_in(self, target: Target, user: str, token: str) -> None:
+        new = Login(str(target), user, token)
+        with self._changing() as memory:
+            others = [each for each in memory.sessions if not _same(each, new)]
+            sessions = (new, *others)[:MAX_SESSIONS]
+            self._save(msgspec.structs.replace(memory, sessions=sessions))
+
+    def logged_out(self, token: str) -> None:
+        with self._changing() as memory:
+            sessions = tuple(each for each in memory.sessions if each.token != token)
+            self._save(msgspec.structs.replace(memory, sessions=sessions))
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Memory]:
+        """Several clients of one user may change it: one after another."""
+        self.prepare()
+        lock = os.open(self.folder / "client.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.load()
+        finally:
+            os.close(lock)
+
+    def _save(self, memory: Memory) -> None:
+        """Write it whole, or not at all. mkstemp makes files of mode 0600."""
+        handle, name = tempfile.mkstemp(prefix=".client-", dir=self.folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode(memory))
+            Path(name).replace(self._file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _same(one: Login, other: Login) -> bool:
+    return one.where == other.where and key_of(one.user) == key_of(other.user)
+
+
+def for_history(line: str) -> str:
+    """`line` as it may be kept: nothing of it if there may be a secret in it."""
+    verb = line.strip().lstrip("/").partition(" ")[0].lower()
+    return "" if verb in SECRET_VERBS else line

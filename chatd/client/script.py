@@ -1,0 +1,216 @@
+"""The client in scripts: lines come from `-c` or from the standard input, replies go to the standard output.
+
+Nothing is asked, nothing is repeated, nothing is coloured. All lines are carried out; the exit code is 1 if
+the realm (or the client) refused any of them, and 2 without a connection or once it is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import TextIO
+
+from chatd import commands as ask
+from chatd.client.asking import (
+    Back,
+    Enter,
+    Help,
+    Leave,
+    NotUnderstood,
+    OpenChat,
+    Request,
+    Todo,
+    sentence,
+    understand,
+)
+from chatd.client.core import Client
+from chatd.client.files import Meter
+from chatd.client.helping import help_lines
+from chatd.client.jobs import Jobs
+from chatd.client.link import Reply
+from chatd.client.remember import Store
+from chatd.client.show import Line, safe, text_of
+from chatd.client.state import Menu
+from chatd.client.texts import tr
+from chatd.client.transfers import Transfers
+from chatd.client.wire import LinkLost, NoLink, Target
+from chatd.errors import ChatError
+from chatd.table import BY_VERB
+
+FINE, REFUSED, NO_LINK = 0, 1, 2
+
+
+class Pipe:
+    """Where a script's output goes: plain text, or one JSON object a line as the realm sent it."""
+
+    def __init__(self, as_json: bool, out: TextIO, err: TextIO) -> None:
+        self.failed = False
+        self.as_json = as_json
+        self._out = out
+        self._err = err
+
+    def answered(self, reply: Reply, lines: list[Line]) -> None:
+        self._write(reply, lines, self._out)
+
+    def refused(self, reply: Reply, lines: list[Line]) -> None:
+        self.failed = True
+        self._write(reply, lines, self._err)
+
+    def happened(self, event: Reply, lines: list[Line], notice: bool) -> None:
+        self._write(event, lines, self._out)
+
+    def note(self, text: str) -> None:
+        print(safe(text), file=self._err, flush=True)
+
+    def changed(self) -> None:
+        pass
+
+    def show(self, lines: list[Line]) -> None:
+        for line in lines:
+            print(text_of(line), file=self._out)
+        self._out.flush()
+
+    def _write(self, reply: Reply, lines: list[Line], plain: TextIO) -> None:
+        if self.as_json:
+            shown = {
+                key: value for key, value in reply.items() if key != "id" or "status" not in reply
+            }
+            print(as_json(shown), file=self._out)
+            self._out.flush()
+            return
+        for line in lines:
+            print(text_of(line), file=plain)
+        plain.flush()
+
+
+def as_json(value: object) -> str:
+    """JSON in which everything that could act on a terminal is written as an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if text.isprintable():
+        return text
+    return "".join(c if safe(c) == c else json.dumps(c)[1:-1] for c in text)
+
+
+class Script:
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        pipe: Pipe,
+        downloads: Path,
+        user: str | None,
+        meter: Meter,
+    ) -> None:
+        self._client = Client(target, store, pipe, live=False)
+        self._pipe = pipe
+        self._user = user
+        self._jobs = Jobs(self._client, Transfers(self._client, downloads, meter).add)
+        self._listening = False
+
+    async def run(self, lines: AsyncIterator[str]) -> int:
+        """Carry out `lines`; the exit code."""
+        client = self._client
+        login = client.store.token(client.target, self._user)
+        if login is not None:
+            client.state.token = login.token
+        try:
+            await client.keeper.first()
+        except NoLink as no_link:
+            self._pipe.note(str(no_link))
+            return NO_LINK
+        client.store.visited(client.target)
+        await client.keeper.link()
+        working = asyncio.create_task(self._jobs.run())
+        try:
+            await self._carry_out(lines, working)
+        except LinkLost as lost:
+            self._pipe.note(str(lost))
+            for line in self._jobs.left():
+                self._pipe.note(tr("No answer came to: {line}", line=line))
+            return NO_LINK
+        except BrokenPipeError:
+            # Nobody has read it: leave so that the realm does not count it as read, either.
+            (await client.keeper.link()).abort()
+            raise
+        finally:
+            working.cancel()
+        await client.close()
+        return REFUSED if self._pipe.failed else FINE
+
+    async def _carry_out(self, lines: AsyncIterator[str], working: asyncio.Task[None]) -> None:
+        async for line in lines:
+            if not line.strip():
+                continue
+            try:
+                todo = await understand(line, self._client.state, None)
+            except (NotUnderstood, ChatError) as problem:
+                code = getattr(problem, "code", "usage")
+                reply = {"status": "ERROR", "code": code, "message": sentence(problem)}
+                self._pipe.refused(reply, [[("", safe(reply["message"]))]])
+                continue
+            if isinstance(todo, Leave):
+                return
+            if todo is not None:
+                self._begin(line, todo)
+                await self._until_done(working)
+        if self._listening:
+            await self._client.keeper.lost()
+            raise LinkLost
+
+    async def _until_done(self, working: asyncio.Task[None]) -> None:
+        """Raises what the work raises."""
+        idle = asyncio.create_task(self._jobs.idle())
+        await asyncio.wait({idle, working}, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        if working.done():
+            working.result()
+
+    def _begin(self, line: str, todo: Todo) -> None:
+        state = self._client.state
+        match todo:
+            case Enter(menu=menu):
+                state.chat, state.menu = None, menu
+            case Back():
+                state.back()
+            case Help(verb=verb):
+                self._help(line, verb)
+            case OpenChat(place=place):
+                state.chat = place
+                self._jobs.put(line, todo)
+            case _:
+                if isinstance(todo, Request) and isinstance(todo.command, ask.Listen):
+                    self._listening = todo.command.on
+                self._jobs.put(line, todo)
+
+    def _help(self, line: str, verb: str) -> None:
+        lines = help_lines(verb, Menu.MAIN)
+        if lines and self._pipe.as_json:
+            row = BY_VERB["help"]
+            self._jobs.put(line, Request(row, row.from_words(verb), "help"))
+        elif lines:
+            self._pipe.show(lines)
+        else:
+            self._pipe.refused(
+                {"status": "ERROR", "code": "unknown-command", "message": verb},
+                [[("", tr("There is no command {verb}; help lists them all", verb=verb))]],
+            )
+
+
+async def given(lines: Iterable[str]) -> AsyncIterator[str]:
+    for line in lines:
+        yield line
+
+
+async def read_lines(source: TextIO) -> AsyncIterator[str]:
+    """Lines as they come, so that a script may wait for what it is answered."""
+    while line := await asyncio.to_thread(source.readline):
+        yield line.rstrip("\r\n")
+
+
+def quietly_end_output() -> None:
+    """After a broken pipe, let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,302 @@
+"""What is shown: replies and events as lines of styled text.
+
+Whatever others wrote goes through `safe` first: it can neither control the terminal nor turn the reading
+direction of what stands beside it. Widths are those of terminals, where an emoji takes two cells.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wcwidth import wcswidth, wcwidth
+
+from chatd.client.state import Kind, State
+from chatd.client.texts import tr, trc, trn
+from chatd.names import key_of
+
+Line = list[tuple[str, str]]  # (style class, text)
+Item = Mapping[str, Any]
+
+COLOURS = 12  # senders share so many; the styles are in screen.py
+MAX_MARKS = 4  # combining characters on one letter: more of them climb over other lines
+_KEPT = "\u200c\u200d"  # joiners: emoji and several scripts need them
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def safe(text: object) -> str:
+    """`text` with everything neutralised that is more than letters on a line."""
+    found: list[str] = []
+    marks = 0
+    for c in str(text):
+        if c == "\t":
+            found.append("    ")
+            continue
+        category = unicodedata.category(c)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks > MAX_MARKS:
+            continue
+        if c in _TURNS or category in ("Cc", "Cs", "Zl", "Zp"):
+            found.append("\N{REPLACEMENT CHARACTER}")
+        elif category == "Cf" and c not in _KEPT:
+            continue  # invisible, and of no use to a reader
+        else:
+            found.append(c)
+    return "".join(found)
+
+
+def cells(text: str) -> int:
+    """How many cells `text` takes, a little too many rather than too few."""
+    return max(wcswidth(text), sum(max(wcwidth(c), 0) for c in text))
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of `text` that fits into `width` cells, with an ellipsis if that is not all."""
+    if cells(text) <= width:
+        return text
+    kept, used = "", 0
+    for c in text:
+        used += max(wcwidth(c), 0)
+        if used > width - 1:
+            break
+        kept += c
+    return f"{kept}…"
+
+
+def colour_of(name: str) -> str:
+    """The style of a sender's name; the same in each run."""
+    return f"sender{zlib.crc32(key_of(name).encode()) % COLOURS}"
+
+
+def wrap(line: Line, width: int, indent: int) -> list[Line]:
+    """`line` broken between words, so that what follows stands `indent` cells in.
+
+    A long word without wide characters (a link, say) is left to the terminal, so that it can be copied.
+    """
+    if width < indent + 10 or sum(cells(text) for _, text in line) <= width:
+        return [line]
+    lines: list[Line] = [[]]
+    used = 0
+    for style, text in line:
+        for word in _words(text):
+            size = cells(word)
+            bare = cells(word.rstrip(" "))
+            if used + bare > width and used > indent:
+                _strip(lines[-1])
+                lines.append([("", " " * indent)])
+                used = indent
+            lines[-1].append((style, word))
+            used += size
+    _strip(lines[-1])
+    return lines
+
+
+def _strip(line: Line) -> None:
+    """Take spaces off the end: past the last cell they would open a line of their own."""
+    while line and not line[-1][1].strip(" "):
+        line.pop()
+    if line:
+        line[-1] = (line[-1][0], line[-1][1].rstrip(" "))
+
+
+def _words(text: str) -> list[str]:
+    """Where a line may be broken: after spaces, and around wide characters."""
+    found: list[str] = []
+    current = ""
+    for c in text:
+        wide = wcwidth(c) == 2
+        joined = current.endswith("\u200d") or wcwidth(c) == 0 or c == "\u200d"
+        previous_wide = bool(current) and wcwidth(current[0]) == 2 and not joined
+        after_space = current.endswith(" ") and c != " "
+        if current and not joined and (wide or previous_wide or after_space):
+            found.append(current)
+            current = ""
+        current += c
+    return [*found, current] if current else found
+
+
+class Painter:
+    """Makes lines of what the realm says. `stamps`: times in full, for scripts."""
+
+    def __init__(self, state: State, stamps: bool = False) -> None:
+        self._state = state
+        self._stamps = stamps
+
+    # Messages
+
+    def time(self, at: object) -> str:
+        if self._stamps:
+            return safe(at)
+        try:
+            then = dt.datetime.fromisoformat(str(at)).astimezone()
+        except ValueError:
+            return safe(at)
+        today = dt.datetime.now().astimezone().date()
+        return then.strftime("%H:%M" if then.date() == today else "%Y-%m-%d %H:%M")
+
+    def message(self, message: Item, inbox: bool = False) -> Line:
+        """One message, live or in a list."""
+        sender = str(message.get("from", ""))
+        mine = self._state.is_me(sender)
+        who = safe(sender)
+        line: Line = [("time", f"{self.time(message.get('at'))} ")]
+        if message.get("room") is not None:
+            place = " " + tr("in room {room}", room=safe(message["room"]))
+        elif message.get("group") is not None:
+            place = " " + tr("in {group}", group=safe(message["group"]))
+        elif mine:
+            place = " " + tr("to {user}", user=safe(message.get("to")))
+        else:
+            place = ""
+        opening, colon = "", ":"
+        if inbox:
+            opening, _, colon = trc("inbox", "{user}:").partition("{user}")
+        if opening:
+            line.append(("", opening))
+        line.append(("own" if mine else colour_of(sender), who))
+        line.append(("", f"{place}{colon} "))
+        mention = not mine and message.get("to") is None and self._state.mentions_me(message)
+        line.append(("mention" if mention else "", self.content(message)))
+        return line
+
+    def content(self, message: Item) -> str:
+        file = message.get("file")
+        if file is None:
+            return safe(message.get("text", ""))
+        return tr(
+            "file {name} ({size} bytes) code {code}",
+            name=safe(file.get("name")),
+            size=_number(file.get("size")),
+            code=safe(file.get("code")),
+        )
+
+    # Lists
+
+    def items(self, reply: Item, inbox: bool = False) -> list[Line]:
+        """The list in a reply, if there is one."""
+        for name, values in reply.items():
+            if isinstance(values, list) and values and isinstance(values[0], dict):
+                if name == "sent":
+                    continue
+                if name == "messages":
+                    return [self.message(each, inbox) for each in values]
+                paint = self._PAINTERS.get(name, Painter._anything)
+                return [paint(self, each) for each in values]
+        return []
+
+    def numbered_groups(self, groups: list[Item]) -> list[Line]:
+        lines = []
+        for number, group in enumerate(groups, 1):
+            lines.append([("time", f"{number:3} "), ("", f"{safe(group.get('code'))} ")])
+            lines[-1].append(("place", safe(group.get("group"))))
+        return lines
+
+    def _user(self, user: Item) -> Line:
+        name = safe(user.get("name"))
+        country = f", {safe(user['country'])}" if user.get("country") else ""
+        line: Line = [(colour_of(str(user.get("username"))), safe(user.get("username")))]
+        return [*line, ("", f" ({name}{country}) "), _presence(user)]
+
+    def _contact(self, contact: Item) -> Line:
+        name = str(contact.get("username"))
+        return [(colour_of(name), safe(name)), ("", " "), _presence(contact)]
+
+    def _member(self, member: Item) -> Line:
+        name = str(member.get("username"))
+        admin = " (admin) " if member.get("admin") else " "
+        return [(colour_of(name), safe(name)), ("", admin), _presence(member)]
+
+    def _unread(self, count: Item) -> Line:
+        n = _number(count.get("unread"))
+        if count.get("group") is not None:
+            return [("", tr("{n} in {group}", n=n, group=safe(count["group"])))]
+        return [("", tr("{n} from {user}", n=n, user=safe(count.get("user"))))]
+
+    def _group(self, group: Item) -> Line:
+        members = int(group.get("members") or 0)
+        rest = [
+            tr("code {code}", code=safe(group.get("code"))),
+            trn("{n} member", "{n} members", members),
+        ]
+        if group.get("closed"):
+            rest.append(tr("closed"))
+        if group.get("admin"):
+            rest.append(tr("you are an admin"))
+        elif group.get("member"):
+            rest.append(tr("you are in it"))
+        return [("place", safe(group.get("group"))), ("", f" {', '.join(rest)}")]
+
+    def _room(self, room: Item) -> Line:
+        users = ", ".join(map(safe, room.get("users", ())))
+        return [("place", safe(room.get("room"))), ("", f": {users}")]
+
+    def _file(self, file: Item) -> Line:
+        return self.message({**file, "file": file, "to": self._state.user})
+
+    def _command(self, command: Item) -> Line:
+        return [("", f"{safe(command.get('usage'))}: {safe(command.get('about'))}")]
+
+    def _realm(self, realm: Item) -> Line:
+        state = safe(realm.get("state"))
+        line: Line = [("place", safe(realm.get("realm"))), ("", " "), (state, state)]
+        if realm.get("since"):
+            line.append(("", f" {self.time(realm['since'])}"))
+        if realm.get("queued"):
+            line.append(("", ", " + tr("{n} queued", n=_number(realm["queued"]))))
+        if realm.get("error"):
+            line.append(("", f" ({safe(realm['error'])})"))
+        return line
+
+    def _anything(self, item: Item) -> Line:
+        parts = [f"{key} {safe(value)}" for key, value in item.items() if value is not None]
+        return [("", ", ".join(parts))]
+
+    _PAINTERS: Mapping[str, Callable[[Painter, Item], Line]] = {
+        "users": _user,
+        "contacts": _contact,
+        "members": _member,
+        "conversations": _unread,
+        "groups": _group,
+        "rooms": _room,
+        "files": _file,
+        "commands": _command,
+        "realms": _realm,
+    }
+
+
+def _presence(item: Item) -> tuple[str, str]:
+    if item.get("online") is None:
+        return ("", "")
+    return ("up", tr("online")) if item["online"] else ("time", tr("offline"))
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else safe(value)
+
+
+def text_of(line: Line) -> str:
+    return "".join(text for _, text in line)
+
+
+def indent_of(line: Line) -> int:
+    """Where the text of a message begins: after its time."""
+    return cells(line[0][1]) if line and line[0][0] == "time" else 2
+
+
+def note(text: str) -> Line:
+    return [("note", text)]
+
+
+def error(text: str) -> Line:
+    return [("error", text)]
+
+
+def plain(text: str) -> Line:
+    return [("", text)]
+
+
+def place_style(kind: Kind) -> str:
+    return "place" if kind is Kind.GROUP else "own"

@@ -1,0 +1,190 @@
+"""The client in a terminal: lines are read, understood, and carried out, until the user leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from chatd.client import pictures
+from chatd.client.asking import (
+    Back,
+    Enter,
+    Help,
+    Leave,
+    NotUnderstood,
+    OpenChat,
+    Request,
+    Todo,
+    sentence,
+    understand,
+)
+from chatd.client.core import Client
+from chatd.client.helping import help_lines, menu_lines
+from chatd.client.jobs import Jobs, needs_login
+from chatd.client.progress import Bar
+from chatd.client.remember import Store
+from chatd.client.screen import Screen
+from chatd.client.show import error, plain
+from chatd.client.state import Menu
+from chatd.client.texts import tr, trn
+from chatd.client.transfers import Transfers
+from chatd.client.wire import Target
+from chatd.errors import ChatError
+from chatd.table import BY_VERB
+
+MOMENT = 0.25  # seconds in which most replies come: until then they need no line to be redrawn
+
+
+class Conversation:
+    """`downloads`: where files are saved. `user`: who is meant to log in, if that was said."""
+
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        screen: Screen,
+        downloads: Path,
+        user: str | None,
+        show_pictures: bool,
+    ) -> None:
+        self._client = client = Client(target, store, screen, live=True)
+        self._screen = screen
+        self._user = user
+        self._bar = Bar(screen.changed)
+        self._transfers = Transfers(client, downloads, self._bar)
+        self._jobs = Jobs(client, self._transfers.add)
+        screen.attach(client.state, client.keeper)
+        screen.cancel = self._transfers.cancel
+        screen.progress = self._bar.text
+        screen.waiting = lambda: self._jobs.waiting
+        client.show_pictures = show_pictures and screen.has_colours
+
+    async def run(self) -> None:
+        """Talk until the user leaves. Raises NoLink if there is no realm to begin with."""
+        client = self._client
+        login = client.store.token(client.target, self._user)
+        if login is not None:
+            client.state.token = login.token
+        await client.keeper.first()
+        client.store.visited(client.target)
+        self._screen.note(
+            tr("Connected to {where}. help lists the commands.", where=client.state.where)
+        )
+        working = [
+            asyncio.create_task(each)
+            for each in (
+                self._jobs.run(),
+                self._transfers.run(),
+                pictures.show_arriving(client),
+            )
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await client.keeper.link()
+        try:
+            with self._screen.typing():
+                if login is None:
+                    await self._invite()
+                await self._read_lines()
+        finally:
+            for task in working:
+                task.cancel()
+            await client.close()
+            await self._screen.flushed()
+            self._screen.leave()
+
+    async def _invite(self) -> None:
+        """Nobody is logged in: say how, or ask for the password of the one who was named."""
+        if self._user is None:
+            self._screen.note(tr("register makes an account, login logs in to it"))
+        else:
+            await self._handle(f"login {self._user}")
+
+    async def _read_lines(self) -> None:
+        while True:
+            try:
+                typed = await self._screen.line()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                if not self._step_out():
+                    return
+                continue
+            for line in typed.splitlines():  # a paste may be several
+                if await self._handle(line) is False:
+                    return
+
+    def _step_out(self) -> bool:
+        """Out of a chat or a menu; False if there is nothing to step out of but the client."""
+        state = self._client.state
+        if state.chat is None and state.menu is Menu.MAIN:
+            return not self._may_leave()
+        state.back()
+        return True
+
+    def _may_leave(self) -> bool:
+        """Leaving twice leaves; once, while something typed is not done yet, says so."""
+        waiting = self._jobs.waiting
+        if self._warned or not (waiting or self._transfers.busy):
+            return True
+        self._warned = True
+        if waiting:
+            self._screen.note(
+                trn("{n} line is not sent yet; quit again leaves all the same",
+                    "{n} lines are not sent yet; quit again leaves all the same", waiting)
+            )  # fmt: skip
+        else:
+            self._screen.note(tr("A file is under way; quit again leaves all the same"))
+        return False
+
+    _warned = False
+
+    async def _handle(self, line: str) -> bool:
+        """Carry out one line; False if it leaves."""
+        state = self._client.state
+        try:
+            todo = await understand(line, state, self._screen.ask)
+        except (NotUnderstood, ChatError) as problem:
+            self._screen.show([error(sentence(problem))])
+            return True
+        if isinstance(todo, Leave):
+            return not self._may_leave()
+        self._warned = False
+        if todo is not None:
+            self._begin(line, todo)
+            if self._client.keeper.is_up:
+                await self._moment()
+        return True
+
+    def _begin(self, line: str, todo: Todo) -> None:
+        """What is only of the client is done at once; the rest waits for its turn."""
+        state, screen = self._client.state, self._screen
+        match todo:
+            case Enter(menu=menu):
+                state.chat, state.menu = None, menu
+                screen.show(menu_lines(menu))
+                if menu is Menu.LIST:
+                    row = BY_VERB["inbox"]
+                    self._jobs.put(line, Request(row, row.from_words(""), "list"))
+            case Back():
+                state.back()
+                screen.show([])
+            case Help(verb=verb):
+                lines = help_lines(verb, state.menu)
+                unknown = [error(tr("There is no command {verb}; help lists them all", verb=verb))]
+                screen.show(lines or unknown)
+            case OpenChat(place=place):
+                state.chat = place
+                self._jobs.put(line, todo)
+            case _:
+                self._jobs.put(line, todo)
+                if not self._client.keeper.is_up:
+                    screen.show([plain(tr("(waits for the link)"))])
+                elif state.expired and needs_login(todo):
+                    screen.show([plain(tr("(waits until you log in again)"))])
+
+    async def _moment(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOMENT):
+                await self._jobs.idle()

@@ -1,0 +1,116 @@
+"""The client's sentences in other languages: gettext catalogues, read from their .po files.
+
+`tr` translates a sentence of the client's own. `said` and `refused` find words for what the realm says, in
+English: for OK by the command, for an error by its code. Whatever has no translation is shown as it came.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from chatd.errors import ChatError, every_error
+
+LANGUAGES = ("en", "id")
+REPLY = "reply"
+
+_catalogue: gettext.NullTranslations = gettext.NullTranslations()
+
+
+def use(language: str) -> None:
+    """Speak `language` from now on."""
+    global _catalogue
+    _catalogue = _load(language)
+
+
+def _load(language: str) -> gettext.NullTranslations:
+    # A catalogue is small: read as it is, there is nothing to compile when the package is installed.
+    from babel.messages import mofile, pofile
+
+    path = resources.files("chatd.client") / "locale" / language / "LC_MESSAGES" / "chatd-client.po"
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        mofile.write_mo(compiled, pofile.read_po(source))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def tr(sentence: str, **details: object) -> str:
+    found = _catalogue.gettext(sentence)
+    return found.format_map(details) if details else found
+
+
+def trn(one: str, many: str, n: int, **details: object) -> str:
+    return _catalogue.ngettext(one, many, n).format_map({"n": n, **details})
+
+
+def trc(context: str, sentence: str) -> str:
+    """As `tr`, for one that has to be told from the same words elsewhere."""
+    return _catalogue.pgettext(context, sentence)
+
+
+def later(sentence: str) -> str:
+    """Mark a sentence for the catalogue; it is translated where it is used."""
+    return sentence
+
+
+def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> str:
+    """What to show for the OK to a command. `details`: what the user gave."""
+    found = _catalogue.pgettext(REPLY, verb)
+    message = str(reply.get("message", ""))
+    waits = reply.get("queued") or any(each.get("queued") for each in reply.get("sent", ()))
+    if found == verb or waits or reply.get("unknown"):
+        return message  # the realm has more to say than the catalogue
+    try:
+        return found.format_map({**reply, **details})
+    except (KeyError, IndexError, ValueError):
+        return message
+
+
+def refused(code: str, message: str) -> str:
+    """The sentence of a refusal: the realm's, or if it is one that the catalogue knows, its translation."""
+    for sentence, pattern in _patterns().get(code, ()):
+        translated = _catalogue.gettext(sentence)
+        if translated != sentence and (found := pattern.fullmatch(message)):
+            return translated.format_map(found.groupdict())
+    return message
+
+
+def of_error(error: ChatError) -> str:
+    """The sentence of a refusal that was found here."""
+    return refused(error.code, str(error))
+
+
+@cache
+def _patterns() -> Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]:
+    """By code: each sentence, and what finds the details in one that was filled in."""
+    found: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
+    for error in every_error():
+        defaults = {name: f"{{{name}}}" for name in _fields(error.sentence)}
+        sentences = [error.sentence.format_map({**defaults, **error.defaults}), error.sentence]
+        found[error.code] = tuple((each, _pattern(each)) for each in dict.fromkeys(sentences))
+    return found
+
+
+def _fields(sentence: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", sentence)
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", sentence)
+    seen: set[str] = set()
+    pattern = ""
+    for at, part in enumerate(parts):
+        if at % 2 == 0:
+            pattern += re.escape(part)
+        elif part in seen:
+            pattern += f"(?P={part})"
+        else:
+            seen.add(part)
+            pattern += f"(?P<{part}>.+?)"
+    return re.compile(pattern, re.DOTALL)

@@ -1,0 +1,310 @@
+"""Files that were asked for, sent and fetched one after another; they may be cancelled, and after a loss of
+the link they begin again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chatd.client import files, paths, pictures, settle, show
+from chatd.client.asking import GetFiles, SendFiles, row_for
+from chatd.client.core import Client
+from chatd.client.files import Damaged, Meter, Refused, Saving, Sent
+from chatd.client.paths import BadPath
+from chatd.client.settle import Found, Recipient
+from chatd.client.state import FileKnown, Kind
+from chatd.client.texts import tr
+from chatd.client.wire import LinkLost, NoLink, Wire
+from chatd.errors import NotLoggedIn
+from chatd.names import Address, key_of
+
+MAX_STARTS = 5  # of one file
+
+
+class Transfers:
+    """`folder`: where `download/` and `downloadgroup/` are."""
+
+    def __init__(self, client: Client, folder: Path, meter: Meter) -> None:
+        self._client = client
+        self._folder = folder
+        self._meter = meter
+        self._queue: asyncio.Queue[SendFiles | GetFiles] = asyncio.Queue()
+        self._current: asyncio.Task[None] | None = None
+
+    async def add(self, todo: SendFiles | GetFiles) -> None:
+        """Where people type, this returns at once; a script waits for its files."""
+        if self._client.live:
+            self._queue.put_nowait(todo)
+        else:
+            await self._do(todo)
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or not self._queue.empty()
+
+    def cancel(self) -> bool:
+        """Give up what is under way and what waits behind it; whether there was anything."""
+        there_was = self.busy
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        if self._current is not None:
+            self._current.cancel()
+        return there_was
+
+    async def run(self) -> None:
+        while True:
+            todo = await self._queue.get()
+            self._current = asyncio.create_task(self._do(todo))
+            try:
+                await asyncio.wait({self._current})
+            finally:
+                self._current.cancel()  # does nothing if it has ended
+                self._current = None
+
+    async def _do(self, todo: SendFiles | GetFiles) -> None:
+        try:
+            if isinstance(todo, SendFiles):
+                for path in todo.files:
+                    await self._send(todo, path)
+            else:
+                for code in await self._wanted(todo):
+                    await self._retrying(code, partial(self._get, code))
+        except Refused as refused:
+            self._client.refuse(refused.reply)
+
+    async def _wire(self) -> Wire:
+        await self._client.keeper.link()
+        token = self._client.state.token
+        if token is None:
+            raise Refused(_error(NotLoggedIn.code, str(NotLoggedIn())))
+        return await files.log_in(self._client.target, token)
+
+    async def _retrying(
+        self, name: str, once: Any, is_out: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Do `once`, and again after losses of the link. Everything that it may raise is told.
+
+        `is_out`: all of an upload is under way, so that it can't be called back.
+        """
+        for start in range(1, MAX_STARTS + 1):
+            try:
+                if await once():
+                    return
+            except asyncio.CancelledError:
+                kept = tr("{name} is cancelled; nothing of it is kept", name=name)
+                gone = tr("{name} had been sent whole; history shows whether it arrived", name=name)
+                self._client.out.note(gone if is_out() else kept)
+                raise
+            except Refused as refused:
+                self._client.refuse(refused.reply)
+                return
+            except Damaged as damaged:
+                self._fail("damaged", str(damaged))
+                return
+            except BrokenPipeError:
+                raise  # nobody reads a script's output any more
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self._fail("file", tr("{name}: {reason}", name=name, reason=reason))
+                return
+            except (LinkLost, NoLink) as lost:
+                if not self._client.live:
+                    raise LinkLost(str(lost)) from None
+                if start < MAX_STARTS:
+                    self._client.out.note(_lost(name, is_out()))
+                    await asyncio.sleep(0.5)
+        self._fail("link-lost", tr("{name} is given up: the link was lost too often", name=name))
+
+    def _fail(self, code: str, sentence: str) -> None:
+        self._client.out.refused(_error(code, sentence), [show.error(show.safe(sentence))])
+
+    # Up
+
+    async def _send(self, todo: SendFiles, path: Path) -> None:
+        try:
+            paths.check(path)
+        except BadPath as bad:
+            self._fail("file", str(bad))
+            return
+        to = _recipients(todo)
+        known = settle.known(self._client.state, to)
+        before: list[Sent] = []
+
+        async def once() -> bool:
+            if before and before[-1].complete and await self._is_there(to, known, before[-1]):
+                return True
+            before.append(Sent())
+            return await self._send_once(todo, path, before[-1])
+
+        await self._retrying(path.name, once, lambda: bool(before) and before[-1].complete)
+
+    async def _send_once(self, todo: SendFiles, path: Path, sent: Sent) -> bool:
+        request: dict[str, Any] = {"command": todo.row.verb, **todo.to}
+        if todo.place is not None:
+            request = {"command": row_for(todo.place).verb, todo.place.kind.value: todo.place.name}
+        client = self._client
+        wire = await self._wire()
+        try:
+            client.uploading = paths.size_of(path)
+            reply = await files.upload(wire, request, path, self._meter, sent)
+            for receipt in (reply, *reply.get("sent", ())):
+                client.state.acknowledge(receipt.get("message_id") or receipt.get("id", 0))
+        except BaseException:
+            wire.abort()
+            raise
+        finally:
+            client.uploading = None
+        await wire.close()
+        client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
+        return True
+
+    async def _is_there(
+        self, to: tuple[Recipient, ...], known: dict[Recipient, int | None], sent: Sent
+    ) -> bool:
+        """Whether a file whose answer was lost did arrive, as far as can be told."""
+        link = await self._client.keeper.link()
+        looks_like = {"sha256": sent.sha256, "size": sent.bytes}
+        found = {
+            each: await settle.look(link, self._client.state, each, known[each], looks_like)
+            for each in to
+        }
+        if all(what is Found.MISSING for what in found.values()):
+            return False
+        if all(what is Found.THERE for what in found.values()):
+            self._client.out.note(tr("The file was sent before the link was lost"))
+        else:
+            names = ", ".join(each.name for each, what in found.items() if what is not Found.THERE)
+            self._client.out.note(
+                tr("It is not certain whether {names} got the file; history shows it", names=names)
+            )
+        return True
+
+    # Down
+
+    async def _wanted(self, todo: GetFiles) -> list[str]:
+        """The codes or names meant. Raises Refused."""
+        link = await self._client.keeper.link()
+        if todo.grouped and len(todo.words) > 1:
+            group = todo.words[0]
+            rest = todo.whole.partition(" ")[2].strip(" ")
+            found = await self._codes_in(group, rest)
+            names = [] if found else list(todo.words[1:])
+            for name in names:
+                found += await self._codes_in(group, name) or [name]
+            return found
+        if len(todo.words) == 1:
+            return list(todo.words)
+        reply = await link.ask("files")
+        if any(each.get("name") == todo.whole for each in reply.get("files", ())):
+            return [todo.whole]
+        return list(todo.words)
+
+    async def _codes_in(self, group: str, name: str) -> list[str]:
+        """The code of the newest file of that name in a group, if there is one."""
+        link = await self._client.keeper.link()
+        reply = await link.ask("search", text=name)
+        codes = [
+            str(each["file"]["code"])
+            for each in reply.get("messages", ())
+            if each.get("file", {}).get("name") == name
+            and key_of(str(each.get("group", ""))) == key_of(group)
+        ]
+        for code in codes[-1:]:
+            self._client.state.files[code] = FileKnown(name, group)
+        return codes[-1:]
+
+    async def _get(self, code: str) -> bool:
+        client = self._client
+        saving: list[Saving] = []
+        kept = bytearray()
+
+        async def begin(reply: dict[str, Any]) -> None:
+            group = await self._group_of(str(reply.get("code")), str(reply.get("name")))
+            folder = files.folder_for(self._folder, client.state.user or "_", group)
+            saving.append(Saving(folder, str(reply.get("name"))))
+            self._meter.begin(str(reply.get("name")), int(reply["size"]))
+
+        def take(data: bytes) -> None:
+            saving[0].write(data)
+            self._meter.advance(len(data))
+            if client.show_pictures and len(kept) <= pictures.MAX_BYTES:
+                kept.extend(data)
+
+        wire = await self._wire()
+        try:
+            reply = await files.fetch(wire, code, take, begin)
+            path = saving[0].keep()
+        except BaseException:
+            wire.abort()
+            for each in saving:
+                each.drop()
+            raise
+        finally:
+            self._meter.end()
+        await wire.close()
+        sentence = tr("{name} is saved as {path}", name=show.safe(reply["name"]), path=path)
+        client.out.answered({**reply, "path": str(path)}, [show.plain(sentence)])
+        await self._show_picture(reply, bytes(kept))
+        return True
+
+    async def _show_picture(self, reply: dict[str, Any], data: bytes) -> None:
+        client = self._client
+        if not client.show_pictures or reply.get("code") in client.pictured:
+            return
+        client.pictured.add(reply.get("code"))
+        if pictures.is_picture(str(reply.get("mime"))):
+            lines = await asyncio.to_thread(pictures.preview, data)
+            client.out.happened({}, lines, notice=False)
+
+    async def _group_of(self, code: str, name: str) -> str | None:
+        """The group in which a file was announced, if it was in one."""
+        state = self._client.state
+        if code not in state.files:
+            link = await self._client.keeper.link()
+            reply = await link.ask("search", text=name)
+            for message in reply.get("messages", ()):
+                if message.get("file"):
+                    group = message.get("group")
+                    file = message["file"]
+                    state.files[file["code"]] = FileKnown(file["name"], group)
+        known = state.files.get(code)
+        return known.group if known is not None else None
+
+
+def _lost(name: str, is_out: bool) -> str:
+    if is_out:
+        return tr("The link was lost before the answer for {name} came", name=name)
+    return tr(
+        "The link was lost in the middle of {name}, and nothing of it was kept; it begins again",
+        name=name,
+    )
+
+
+def _recipients(todo: SendFiles) -> tuple[Recipient, ...]:
+    if todo.place is not None:
+        return (Recipient(todo.place.kind, todo.place.name),)
+    realm = todo.to.get("realm")
+    found: list[Recipient] = []
+    for name in ("to", "user", "group"):
+        value = todo.to.get(name)
+        if value is None:
+            continue
+        kind = Kind.GROUP if name == "group" and isinstance(value, str) else Kind.USER
+        for each in [value] if isinstance(value, str) else value:
+            found.append(Recipient(kind, str(Address(each, realm)) if realm else each))
+    return tuple(found)
+
+
+def _facts(reply: dict[str, Any]) -> show.Line:
+    size, code = reply.get("size"), show.safe(reply.get("code"))
+    text = tr("{name}, {size} bytes, code {code}", name=show.safe(reply.get("name")), size=f"{size:,}",
+              code=code)  # fmt: skip
+    return [("time", text)]
+
+
+def _error(code: str, sentence: str) -> dict[str, Any]:
+    return {"status": "ERROR", "code": code, "message": sentence}

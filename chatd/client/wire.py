@@ -1,0 +1,205 @@
+"""One connection to the json door of a realm: objects, one a line, and the raw bytes of files between them.
+
+Nothing here knows what the objects mean. Whatever goes wrong is one of two: `NoLink`, there is no
+connection to begin with, or `LinkLost`, there was one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatd.client.texts import tr
+
+DEFAULT_PORT = 8888
+CONNECT_TIME = 10.0
+MAX_LINE = (
+    64 * 1024 * 1024
+)  # a reply has at most 500 messages of 8 KiB, and JSON may escape each byte
+CHUNK = 64 * 1024
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class NoLink(Exception):
+    """There is no connection, and why, in a sentence."""
+
+
+class LinkLost(Exception):
+    """The connection has ended. `sent`: what was asked may have arrived."""
+
+    def __init__(self, sentence: str = "", sent: bool = True) -> None:
+        super().__init__(sentence or tr("The link was lost"))
+        self.sent = sent
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a realm is. `realm` is the name on its certificate, if that is not the host's; `ca` is a file
+    with the certificates to trust instead of the system's."""
+
+    host: str = "localhost"
+    port: int = DEFAULT_PORT
+    tls: bool = False
+    realm: str | None = None
+    ca: str | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def context(self) -> ssl.SSLContext | None:
+        """Raises NoLink if there is no such `ca`."""
+        if not self.tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise NoLink(tr("{file} can't be read: {reason}", file=self.ca, reason=error)) from None
+
+
+class Wire:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, target: Target) -> Wire:
+        """Connect, and see that a realm is there. Raises NoLink."""
+        context = target.context()
+        try:
+            async with asyncio.timeout(CONNECT_TIME):
+                reader, writer = await asyncio.open_connection(
+                    target.host,
+                    target.port,
+                    ssl=context,
+                    server_hostname=(target.realm or target.host) if context else None,
+                    limit=MAX_LINE,
+                )
+                wire = cls(reader, writer)
+                try:
+                    await wire._greet(target)
+                except BaseException:
+                    wire.abort()
+                    raise
+        except (OSError, TimeoutError, UnicodeError) as error:
+            raise NoLink(_why(target, error)) from None
+        return wire
+
+    async def _greet(self, target: Target) -> None:
+        """Ask for a sign of life: other services listen on ports, too."""
+        self.send({"command": "ping"})
+        try:
+            reply = await self.read()
+        except LinkLost:
+            sentence = tr("{target} does not talk json: another port, or --tls?", target=target)
+            raise NoLink(sentence) from None
+        if reply.get("event") == "closing":
+            raise NoLink(str(reply.get("message")))
+        if reply.get("status") != "OK":
+            raise NoLink(tr("What answers at {target} is no chatd", target=target))
+
+    def send(self, request: dict[str, Any]) -> None:
+        self._writer.write(_encode(request) + b"\n")
+
+    async def read(self) -> dict[str, Any]:
+        """The next object, whether a reply or an event. Raises LinkLost."""
+        try:
+            line = await self._reader.readuntil(b"\n")
+            return _decode(line)
+        except (OSError, asyncio.IncompleteReadError):
+            raise LinkLost from None
+        except (asyncio.LimitOverrunError, ValueError):  # msgspec's errors are ValueErrors
+            raise LinkLost(tr("What came from the realm could not be read")) from None
+
+    async def read_some(self, limit: int) -> bytes:
+        """Raw bytes, `limit` at the most. Raises LinkLost."""
+        try:
+            data = await self._reader.read(min(limit, CHUNK))
+        except OSError:
+            data = b""
+        if not data:
+            raise LinkLost
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send raw bytes, at the speed at which they are taken. Raises LinkLost."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError:
+            raise LinkLost from None
+
+    @property
+    def has_input(self) -> bool:
+        """Whether something was said that is not read yet, or the end was."""
+        buffered: bytearray = getattr(self._reader, "_buffer", bytearray())
+        return bool(buffered) or self._reader.at_eof()
+
+    async def close(self) -> None:
+        """End the connection in order: the realm then takes what it gave as read."""
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._writer.wait_closed()
+
+    def abort(self) -> None:
+        """End the connection as if it broke: what was given stays unread, an upload is undone."""
+        raw = self._writer.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+
+def _why(target: Target, error: Exception) -> str:
+    if _all_refused(error):
+        error = ConnectionRefusedError()
+    match error:
+        case ConnectionRefusedError():
+            return tr("There is no daemon at {target}: the connection was refused", target=target)
+        case socket.gaierror() | UnicodeError():
+            return tr("There is no host called {host}", host=target.host)
+        case TimeoutError():
+            return tr("{target} did not answer within {n} s", target=target, n=int(CONNECT_TIME))
+        case ssl.SSLCertVerificationError():
+            return tr(
+                "The certificate of {target} does not hold: {reason}. --ca FILE says whom to trust,"
+                " --realm NAME which name it has to bear",
+                target=target,
+                reason=error.verify_message,
+            )
+        case ssl.SSLError() | ConnectionResetError() if target.tls:
+            return tr("{target} does not talk TLS: leave out --tls, or see the port", target=target)
+    reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    return tr("{target} was not reached: {reason}", target=target, reason=reason)
+
+
+def _all_refused(error: Exception) -> bool:
+    """asyncio makes one error, in words, of those at a host's several addresses."""
+    text = str(error)
+    refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
+    return type(error) is OSError and 0 < refusals == text.count("[Errno ")
+
+
+def parse_target(text: str, tls: bool, realm: str | None, ca: Path | None) -> Target:
+    """`host`, `host:port`, `[::1]:port`. Raises ValueError."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            raise ValueError(text)
+        port = port[1:]
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+        raise ValueError(text)
+    return Target(host, int(port or DEFAULT_PORT), tls, realm, str(ca.resolve()) if ca else None)
