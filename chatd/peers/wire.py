@@ -42,7 +42,7 @@ from chatd.parcels import MAX_PARCEL, Parcel, Verdict
 
 VERSION = 1
 CAPABILITIES = ("files", "groups")
-MAX_BATCH = 256  # parcels that are sent at once
+MAX_BATCH = 128  # parcels: with small ones, both realms are at work at the same time
 MAX_TAKEN = 1000  # that are taken: of more, the verdicts might not fit into the answer
 MAX_NUMBER = 2**53  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL

@@ -34,9 +34,8 @@ Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
 ROWS = 32  # in one statement
-MAX_WAITING = (
-    256  # jobs that are collected before the thread gets them, though the turn is not over
-)
+# Jobs that are collected before the thread gets them, though the turn is not over.
+MAX_WAITING = 64
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
