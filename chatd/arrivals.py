@@ -46,11 +46,14 @@ class Arrivals:
         self._database = database
         self._uploads = uploads
         self._arriving: dict[tuple[str, int], Arrival] = {}
+        # The newest offer of each file, while it is being made ready.
+        self._opening: dict[tuple[str, int], object] = {}
 
     async def offer(self, realm: str, number: int, note: FileNote, owner: Owner) -> int:
         """Make ready for a file: the offset from which it is to be sent.
 
-        Raises BadFileName, FileTooLarge, QuotaExceeded, StorageFailed.
+        Raises BadFileName, FileTooLarge, QuotaExceeded, StorageFailed; FileIncomplete if it was dropped
+        meanwhile.
         """
         name = safe_name(note.name)
         if note.size > self._limits.file:
@@ -66,11 +69,16 @@ class Arrivals:
             for each in waiting:
                 each.callback(None)
 
-        key = _key(realm, number)
+        # Reading back what is there takes its time, in which the link may go, and another come.
+        offer = self._opening[realm, number] = object()
         try:
-            incoming = await self._uploads.resume(key, name, note.size, drained)
+            incoming = await self._uploads.resume(_key(realm, number), name, note.size, drained)
         except OSError:
             raise StorageFailed from None
+        if self._opening.get((realm, number)) is not offer:
+            await incoming.suspend()
+            raise FileIncomplete
+        del self._opening[realm, number]
         self._arriving[realm, number] = Arrival(note, owner, incoming, room)
         return incoming.offset
 
@@ -93,8 +101,10 @@ class Arrivals:
             raise StorageFailed
 
     async def known(self, note: FileNote, owner: Owner) -> str | None:
-        """The code of a file of these bytes that came from the same sender before."""
-        found = await self._database.read(store.same_file, owner, note.sha256, note.size)
+        """The code of a file of that name and these bytes that came from the same sender before."""
+        found = await self._database.read(
+            store.same_file, owner, safe_name(note.name), note.sha256, note.size
+        )
         return None if found is None else found.code
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
@@ -132,6 +142,7 @@ class Arrivals:
 
     async def drop(self, realm: str, number: int) -> None:
         """The link is gone, or the sender begins again: keep what has come for later."""
+        self._opening.pop((realm, number), None)
         arrival = self._arriving.pop((realm, number), None)
         if arrival is not None:
             waiting, arrival.room[:] = list(arrival.room), []
@@ -146,7 +157,7 @@ class Arrivals:
 
     async def drop_all(self, realm: str | None = None) -> None:
         """As `drop`, for all files of a realm, or of all realms."""
-        for origin, number in list(self._arriving):
+        for origin, number in [*self._opening, *self._arriving]:
             if realm in (origin, None):
                 await self.drop(origin, number)
 

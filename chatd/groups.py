@@ -33,7 +33,6 @@ from chatd.presence import Presence
 from chatd.realms import IRealms
 from chatd.store import groups as store
 from chatd.store.database import Database
-from chatd.store.messages import has_gone_on
 from chatd.store.outbox import NewParcel
 
 LEFT_EVERY = 0.1  # seconds after which one looks again whether a home knows
@@ -263,9 +262,6 @@ class Groups:
 
     # What the home of a group says of its own accord
 
-    # Its parcels come in order, but may come again when an acknowledgement was lost: then messages that came
-    # after them are here already, and what they say has been seen to.
-
     async def joined(self, realm: str, number: int, said: parcels.Joined) -> None:
         """Raises UnknownUser."""
         account = await self._accounts.find(said.user)
@@ -273,8 +269,7 @@ class Groups:
         now = self._accounts.now()
 
         def job(connection: Connection) -> store.Roster | None:
-            group = store.find_group(connection, name.key)
-            if group is None or not has_gone_on(connection, group.id, realm, number):
+            if store.is_news(connection, realm, key_of(said.group), number):
                 store.join_mirror(connection, name, realm, said.group_id, account.id, said.seq, now)
             return store.find_roster(connection, name.key)
 
@@ -295,7 +290,7 @@ class Groups:
             return
 
         def job(connection: Connection) -> None:
-            if not has_gone_on(connection, group.id, realm, number):
+            if store.is_news(connection, realm, key_of(said.group), number):
                 store.leave_mirror(connection, group, account.id)
 
         await self._homes.change(group, job)

@@ -192,11 +192,31 @@ class HomeGroups:
 
         await self.change(group, job)
 
-    async def leave(self, party: Party, name: Address) -> Group:
-        """Raises UnknownGroup, NotMember."""
-        roster = await self._find_of(party, name)
-        await self.change(roster.group, lambda db: store.leave_group(db, roster.group, party))
-        return roster.group
+    async def leave(
+        self,
+        party: Party,
+        name: Address,
+        is_news: Callable[[Connection], bool] = lambda _connection: True,
+    ) -> Group:
+        """Raises UnknownGroup, NotMember. Nothing happens if it `is_news` no more when it is written."""
+        group = (await self._find_of(party, name)).group
+        now = self._accounts.now()
+
+        def job(connection: Connection) -> Sequence[NewParcel]:
+            return self._take_out(connection, group, party, now) if is_news(connection) else ()
+
+        await self.change(group, job)
+        return group
+
+    def _take_out(
+        self, connection: Connection, group: Group, member: Party, now: int
+    ) -> Sequence[NewParcel]:
+        """The member's realm is told, even if it was that which said so: it may have heard otherwise since."""
+        store.leave_group(connection, group, member)
+        if member.realm is None:
+            return ()
+        removed = parcels.Removed(group.name, group.id, member.name.partition("@")[0])
+        return (NewParcel(member.realm, parcels.encode(removed), now),)
 
     async def invite(
         self, party: Party, name: Address, users: Sequence[Address]
@@ -235,15 +255,7 @@ class HomeGroups:
         """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
         group, member = await self._find_member(party, name, user)
         now = self._accounts.now()
-
-        def job(connection: Connection) -> Sequence[NewParcel]:
-            store.leave_group(connection, group, member)
-            if member.realm is None:
-                return ()
-            removed = parcels.Removed(group.name, group.id, member.name.partition("@")[0])
-            return (NewParcel(member.realm, parcels.encode(removed), now),)
-
-        await self.change(group, job)
+        await self.change(group, lambda db: self._take_out(db, group, member, now))
         return group
 
     async def promote(self, party: Party, name: Address, user: Address) -> Group:

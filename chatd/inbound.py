@@ -38,6 +38,7 @@ from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Remov
 from chatd.presence import IListener, Presence
 from chatd.realms import IRealms, Membership, verdict_of
 from chatd.store import files as file_store
+from chatd.store import groups as group_store
 from chatd.store import messages as message_store
 from chatd.store.database import Database
 from chatd.store.files import Owner
@@ -344,7 +345,7 @@ class Inbound:
             await self._groups.removed(realm, number, parcel)
         elif isinstance(parcel, Left):
             try:
-                await self.leave(realm, parcel.sender, parcel.group)
+                await self._leave(realm, number, parcel)
             except (UnknownGroup, NotMember):
                 return  # so it is, whoever has seen to it
 
@@ -392,11 +393,11 @@ class Inbound:
                 return KEPT
             return await self._store_file(realm, arrived, stream, lambda _connection: own)
         owner = self._owner(realm, parcel)
-        same = await self._database.read(file_store.same_file, owner, note.sha256, note.size)
+        name = self._arrivals.safe_name(note.name)
+        same = await self._database.read(file_store.same_file, owner, name, note.sha256, note.size)
         if same is not None:
             return await self._store_file(realm, arrived, stream, lambda _connection: same)
         file = await self._arrivals.finish(realm, number)
-        name = self._arrivals.safe_name(note.name)
         now = self._accounts.now()
         quota = self._arrivals.quota
 
@@ -440,9 +441,14 @@ class Inbound:
         joined = await self._homes.join(self._guest(realm, user), Address(parse_name(group)))
         return Membership(joined.name, joined.id)
 
-    async def leave(self, realm: str, user: str, group: str) -> None:
+    async def _leave(self, realm: str, number: int, left: Left) -> None:
         """Raises UnknownGroup, NotMember."""
-        await self._homes.leave(self._guest(realm, user), Address(parse_name(group)))
+        key = key_of(left.group)
+        await self._homes.leave(
+            self._guest(realm, left.sender),
+            Address(parse_name(left.group)),
+            lambda db: group_store.is_news(db, realm, key, number),
+        )
 
     async def members(self, realm: str, user: str, group: str) -> Sequence[Member]:
         """Raises UnknownGroup, NotMember."""

@@ -789,7 +789,7 @@ class World:
         for house in self.houses.values():
             life = house._life
             if life is not None:
-                found.append(life.database.step)
+                found.append(lambda database=life.database: self._commit(database))  # type: ignore[misc]
                 found.append(life.database.step_read)
                 found.append(life.uploads.step)
                 found.append(lambda clock=life.clock: _turn(clock))  # type: ignore[misc]
@@ -798,6 +798,9 @@ class World:
             for end in cable.ends:
                 found.append(lambda cable=cable, end=end: cable.step(end))  # type: ignore[misc]
         return found
+
+    def _commit(self, database: PlayDatabase) -> bool:
+        return database.step(self._random.choice((None, 1, 3)) if self._random else None)
 
     def step(self) -> bool:
         """Let each that can go on do so once, or with `random` one of them; whether any could."""

@@ -435,7 +435,8 @@ class Guests(GroupsTestCase):
         self.admit(self.emma)
         result_of(self.homes.leave(self.emma, BAGAN))
         self.post(self.ana, "halo")
-        self.assertEqual(len(self.waiting("realm2")), 1)
+        kinds = [type(each) for each in self.waiting("realm2")]
+        self.assertEqual(kinds, [parcels.Joined, parcels.Removed])
         self.assertEqual(self.members(self.ana), [("ana", True)])
         self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
 

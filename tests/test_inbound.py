@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatd import commands as ask
 from chatd.errors import UnknownUser
+from chatd.names import parse_address
 from chatd.parcels import (
     KEPT,
     UNREADABLE,
@@ -214,6 +216,18 @@ class PostTestCase(InboundTestCase):
         self.assertEqual(self.code_of(self.post("x" * 8193)), "message-too-long")
         self.assertEqual(self.ana.history(group="bagan"), [])
 
+    def test_left_again(self) -> None:
+        """citra has joined again since she left: what comes twice counts once."""
+        inbound = self.one.service.inbound
+        for _ in range(2):
+            self.world.result(inbound.join("realm2", "citra", "bagan"))
+            self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+            self.says(Left("citra", "bagan"))
+            self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.world.result(inbound.join("realm2", "citra", "bagan"))
+        self.one.receives("realm2", (self.number, Left("citra", "bagan")))
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+
     def test_left_without_having_been_there(self) -> None:
         """So it is: nobody minds."""
         self.assertEqual(self.says(Left("citra", "bagan")), KEPT)
@@ -382,6 +396,12 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.ana.mine(), ["bagan@realm2"])
         self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
         self.assertEqual(self.one.receives("realm2", (25, Removed("bagan", 5, "ana"))), [KEPT])
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_said_again_when_it_is_no_longer_so(self) -> None:
+        """ana has left meanwhile: that she had joined is no news."""
+        self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
+        self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)))
         self.assertEqual(self.ana.mine(), [])
 
     def test_both_groups_of_a_name_said_again(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet import reactor
@@ -13,9 +14,11 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from chatd.arrivals import Arrivals
 from chatd.peers import link as link_module
 from chatd.peers.directory import Directory
 from chatd.peers.link import Introduction, PeerLink
+from chatd.uploads import Uploads
 from tests.common import run, sleep
 from tests.peering import PeeringTestCase, Person, until
 from tests.proxy import BACK, THERE, Proxy
@@ -337,6 +340,76 @@ class Files(ProxyTestCase):
         self.assertEqual(stored.read_bytes(), data)
         self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
         await self.nothing_queued(self.ana)
+
+    async def file_arrives(self) -> None:
+        data = random.Random(2).randbytes(1 << 20)  # noqa: S311 - repeatable, not secret
+        reply = await self.ana.send_file("budi@realm2", "gol.bin", data)
+        self.assertEqual(reply["status"], "OK")
+        await self.ana.must("send", to="budi@realm2", text="sudah?")
+        (first, second) = await self.messages(self.budi, 2)
+        self.assertEqual(first["file"]["sha256"], hashlib.sha256(data).hexdigest())
+        self.assertEqual(second["text"], "sudah?")
+        await self.nothing_queued(self.ana)
+
+    async def test_offer_that_nobody_answers(self) -> None:
+        """Then the link is of no use, though messages still cross: all begins anew on another one. Nothing
+        that comes after the file is held up for ever."""
+        await self.begin()
+        self.patch(link_module, "ANSWER_TIME", 0.3)
+        offer = Arrivals.offer
+        asked: list[int] = []
+
+        async def silent(arrivals: Arrivals, realm: str, number: int, *args: Any) -> int:
+            asked.append(number)
+            if len(asked) == 1:
+                await Deferred()
+            return await offer(arrivals, realm, number, *args)
+
+        self.patch(Arrivals, "offer", silent)
+        await self.file_arrives()
+        self.assertEqual((len(asked), self.proxy.met), (2, 2))
+
+    async def test_lost_while_a_file_is_opened(self) -> None:
+        """What is there of a file is still being read back when the link is lost, and on the next one it is
+        offered again: the first offer does not keep it for itself."""
+        await self.begin()
+        resume = Uploads.resume
+        opened: list[Any] = []
+
+        def slowly(uploads: Uploads, *args: Any) -> Deferred[Any]:
+            opening = resume(uploads, *args)
+            opened.append(opening)
+            if len(opened) == 1:
+                self.proxy.cut()
+                opening.addCallback(self.later, until(lambda: len(opened) == 2))
+            return opening
+
+        self.patch(Uploads, "resume", slowly)
+        began = net.seconds()
+        await self.file_arrives()
+        self.assertLess(net.seconds() - began, 5)
+        self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
+
+    async def test_lost_while_a_file_is_opened_and_never_offered_again(self) -> None:
+        """What nobody goes on with is not in the way of others."""
+        await self.begin()
+        resume = Uploads.resume
+
+        def slowly(uploads: Uploads, *args: Any) -> Deferred[Any]:
+            self.proxy.refusing = True
+            self.proxy.cut()
+            gone = until(lambda: not self.two.links)
+            return resume(uploads, *args).addCallback(self.later, gone)
+
+        self.patch(Uploads, "resume", slowly)
+        await self.ana.send_file("budi@realm2", "gol.bin", b"x" * 100_000)
+        await until(lambda: not self.two.links)
+        await sleep(0.1)
+        self.assertEqual(self.two.service.arrivals._arriving, {})
+
+    def later(self, result: Any, when: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        """The same result, once that has come."""
+        return run(when).addCallback(lambda _: result)
 
     def bytes_there(self) -> int:
         return sum(passage.pipes[THERE].passed for passage in self.proxy.passages)

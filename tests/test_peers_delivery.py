@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from chatd import commands as ask
 from chatd import config, parcels
 from chatd.errors import PeerFailed, UnknownRealm, UnknownUser
+from chatd.names import Address
 from chatd.peers import delivery as module
 from chatd.peers import wire
 from chatd.store.outbox import NewParcel
@@ -372,6 +373,25 @@ class RestartTestCase(PairTestCase):
             self.budi.history("ana@realm1"),
             [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat", "lima")],
         )
+
+
+    def test_older_state_of_members(self) -> None:
+        """So it is where nothing but who is in a group was said."""
+        self.ana.creates("bagan")
+        self.one.close()
+        shutil.copytree(self.one.config.state, "backup")
+        self.addCleanup(shutil.rmtree, "backup")
+        self.one.open()
+        self.world.advance(3)
+        self.budi.joins("bagan@realm1")
+        self.one.close()
+        shutil.rmtree(self.one.config.state)
+        shutil.copytree("backup", self.one.config.state)
+        self.one.open()
+        self.world.advance(3)
+        self.ana.does(ask.Invite(Address("bagan"), (Address("citra", "realm2"),)))
+        self.world.settle()
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
 
 
 class OrderTestCase(PairTestCase):

@@ -65,11 +65,7 @@ class Resolver:
 class Reactor(MemoryReactorClock):
     def __init__(self, *found: Any) -> None:
         super().__init__()
-        self._resolver = Resolver(*found)
-
-    @property
-    def nameResolver(self) -> Any:  # noqa: N802
-        return self._resolver
+        self.nameResolver: Any = Resolver(*found)
 
 
 class ConnectTestCase(SynchronousTestCase):

@@ -101,9 +101,15 @@ class SendingTestCase(FilesTestCase):
     def test_again(self) -> None:
         """The same bytes from the same sender do not travel again."""
         self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
-        self.ana.sends_file("bela@realm2", "b.bin", many(100_000))
+        self.ana.sends_file("bela@realm2", "a.bin", many(100_000))
         self.assertEqual(self.log.count("Chunk"), 4)
         self.assertEqual(len(self.stored(self.two)), 1)
+
+    def test_again_under_another_name(self) -> None:
+        """Each is called what its sender called it."""
+        self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
+        self.ana.sends_file("budi@realm2", "b.bin", many(100_000))
+        self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin", "ana@realm1: file b.bin"])
 
     def test_unknown(self) -> None:
         """Refused before the bytes; nothing is left of it."""
@@ -327,8 +333,9 @@ class BreaksTestCase(FilesTestCase):
         found = outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000)))
         self.world.advance(20)
         self.assertIn("queued", found[0].message)
+        self.assertEqual(self.ana.sends("bela@realm2", "halo").message, "Message sent")
         self.patch(arrivals_module, "RESERVE", 0)
-        self.world.advance(10)
+        self.world.advance(40)
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
 

@@ -228,6 +228,11 @@ class Delivery:
             waiting.append((lane, item))  # its bytes are on their way to somebody else there
             return
         self._moving[item.file] = deque()
+        self._move(link, lane, item)
+
+    def _move(self, link: PeerLink, lane: tuple[str, str], item: Item) -> None:
+        if link is not self._link or item.file is None:
+            return
         sent = Deferred.fromCoroutine(
             self._transfers.send(link, item.number, item.parcel, item.file)
         )
@@ -256,11 +261,11 @@ class Delivery:
             return
         if isinstance(error, Refused) and error.code == "storage-failed":
             # No room there: this file waits, and what comes behind it; all else goes on.
-            self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
+            self._clock.callLater(FILE_PAUSE, self._move, link, lane, item)
             return
         if isinstance(error, Refused) and error.code == wire.INTERNAL:
             if not self._fails_too_often(item.number):
-                self._clock.callLater(FILE_PAUSE, self._transfer, link, lane, item)
+                self._clock.callLater(FILE_PAUSE, self._move, link, lane, item)
                 return
             error = PeerFailed(realm=self._name())
         if isinstance(error, Refused):
@@ -356,9 +361,7 @@ class Delivery:
             return
         if item.lane is not None and item.file is not None:
             lane, item.lane = item.lane, None
-            others = self._moving.pop(item.file)
-            self._transfer(link, lane, item)
-            self._moving[item.file].extend(others)
+            self._move(link, lane, item)
             return
         reading = self._outbox.get(self._realm, item.number)
         reading.addCallback(self._again, link)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from cryptography.x509 import load_pem_x509_certificate
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -38,6 +39,7 @@ from chatd.peers.wire import Refused
 from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
 from chatd.store import peers as store
+from chatd.store.groups import newest_news
 from chatd.store.peers import KnownPeer
 from chatd.throttle import TokenBucket
 from chatd.uploads import Uploads
@@ -235,7 +237,11 @@ class Directory:
         return judged
 
     async def introduce(self, realm: str) -> Introduction:
-        newest = await self._service.database.run(self._service.messages.writer.newest_from, realm)
+        def newest_of(connection: Connection) -> int:
+            message = self._service.messages.writer.newest_from(connection, realm)
+            return max(message, newest_news(connection, realm))
+
+        newest = await self._service.database.run(newest_of)
         return Introduction(
             self._config.realm, wire.VERSION, list(wire.CAPABILITIES), self._instance, newest
         )

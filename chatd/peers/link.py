@@ -354,13 +354,14 @@ class PeerLink(amp.AMP):
     ) -> Deferred[Any]:
         """Do what was asked, and never let an exception out that would end the link."""
         if not self.is_up:
-            if not (self.dialled and self._greeted):
+            if not self._greeted:
                 return _failed(Refused("not-greeted"))
             # The other is up with its answer, and this side will be soon: what is refused now would be
             # overtaken by what comes then.
-            self._pause("early")
             early: Deferred[None] = Deferred()
             self._early.append(early)
+            if len(self._early) >= MAX_BUSY:
+                self._pause("early")
             return early.addCallback(lambda _: self._answer(work, cost))
         pause = self._bucket.take(self.host.clock.seconds(), cost)
         if pause > 0:

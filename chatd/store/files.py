@@ -107,11 +107,18 @@ def get_attachment(connection: Connection, ident: int) -> Attachment | None:
     return None if row is None else Attachment(*row)
 
 
-def same_file(connection: Connection, owner: Owner, sha256: str, size: int) -> Attachment | None:
-    """A file of these bytes that the same owner has sent before."""
+def same_file(
+    connection: Connection, owner: Owner, name: str, sha256: str, size: int
+) -> Attachment | None:
+    """A file of that name and these bytes that the same owner has sent before."""
     row = connection.execute(
         select(*_COLUMNS)
-        .where(owner.condition, attachments.c.sha256 == sha256, attachments.c.size == size)
+        .where(
+            owner.condition,
+            attachments.c.name == name,
+            attachments.c.sha256 == sha256,
+            attachments.c.size == size,
+        )
         .limit(1)
     ).first()
     return None if row is None else Attachment(*row)

@@ -15,8 +15,9 @@ from chatd.model import Group, GroupInfo, Party
 from chatd.names import Address
 from chatd.store.conversations import add_conversation, last_seq
 from chatd.store.database import CodeTaken
-from chatd.store.schema import accounts, groups, participants, remote_members
+from chatd.store.schema import accounts, groups, participants, remote_members, settings
 
+_SEEN = "who is in groups, "  # in a setting's name, before the realm and the group
 _GROUP = (
     groups.c.conversation_id,
     groups.c.name,
@@ -289,6 +290,32 @@ def leave_mirror(connection: Connection, group: Group, account_id: int) -> None:
             participants.c.conversation_id == group.id, participants.c.account_id == account_id
         )
     )
+
+
+def is_news(connection: Connection, realm: str, group: str, number: int) -> bool:
+    """Whether a realm's parcel on who is in a group (by its key in its home) comes for the first time: these
+    come in order, but again when an acknowledgement was lost. From now on it has come."""
+    name = f"{_SEEN}{realm} {group}"
+    seen = connection.scalar(select(settings.c.value).where(settings.c.name == name))
+    if seen is None:
+        connection.execute(insert(settings).values(name=name, value=str(number)))
+    elif int(seen) < number:
+        connection.execute(
+            update(settings).where(settings.c.name == name).values(value=str(number))
+        )
+    else:
+        return False
+    return True
+
+
+def newest_news(connection: Connection, realm: str) -> int:
+    """The newest number of a parcel of a realm that `is_news` was asked about."""
+    seen = connection.scalars(
+        select(settings.c.value).where(
+            settings.c.name.startswith(f"{_SEEN}{realm} ", autoescape=True)
+        )
+    )
+    return max(map(int, seen), default=0)
 
 
 def list_groups(

@@ -242,20 +242,6 @@ def has_come(connection: Connection, realm: str, number: int) -> bool:
     return found is not None
 
 
-def has_gone_on(connection: Connection, conversation: int, realm: str, number: int) -> bool:
-    """Whether a later parcel of a realm than that has brought a message into the conversation."""
-    found = connection.scalar(
-        select(messages.c.id)
-        .where(
-            messages.c.origin_realm == realm,
-            messages.c.origin_id > number,
-            messages.c.conversation_id == conversation,
-        )
-        .limit(1)
-    )
-    return found is not None
-
-
 def take_back(connection: Connection, ident: int) -> None:
     """Remove a message that was refused before its sender read OK."""
     connection.execute(delete(messages).where(messages.c.id == ident))
