@@ -47,7 +47,7 @@ from chatd.peers import identity
 from chatd.peers.link import PeerLink
 from chatd.peers.trust import Judged, Policy, judge
 from chatd.presence import IListener
-from chatd.session import Client
+from chatd.session import Client, Connection
 from chatd.store import database as database_module
 from chatd.store import outbox as outbox_store
 from chatd.store.database import Job, Writer
@@ -104,7 +104,8 @@ class PlayDatabase:
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if self._stopped is not None:
-            return fail(StorageFailed())
+            job.done.errback(StorageFailed())
+            return job.done
         self._jobs.append(job)
         return job.done
 
@@ -480,20 +481,21 @@ class Person:
         realm = self._house.realm
         if self._client is None or self._realm is not realm:
             self._realm = realm
-            self._client = Client(realm.service, realm.sessions, self, "here", 1, lambda: None)
+            connection = Connection(realm.service, realm.sessions, self, "here", 1, lambda: None)
             token = hashlib.sha256(f"{self.name} {id(realm)}".encode()).digest()
-            self._client.attach(Login(self.account, token, 1 << 50))
+            connection.attach(Login(self.account, token, 1 << 50))
+            self._client = connection.own
             realm.service.presence.listen(self.account.id, self, True)
         return self._client
 
     def leaves(self) -> None:
         """Close the connection."""
-        self.client.leave(True)
+        self.client.connection.leave(True)
         self._client = None
 
     def begins(self, command: ask.Command) -> Deferred[Any]:
         """Ask for something; what comes of it."""
-        self.client.moment += 1
+        self.client.connection.moment += 1
         return maybeDeferred(self.client.execute, command)
 
     def does(self, command: ask.Command) -> Any:
@@ -562,7 +564,7 @@ class Person:
         """To people, or `#group`."""
 
         async def send() -> Any:
-            self.client.moment += 1
+            self.client.connection.moment += 1
             command: ask.Command
             if to.startswith("#"):
                 command = ask.SendGroupFile(parse_address(to[1:]), name, len(data))
@@ -806,7 +808,7 @@ class World:
         """Let each that can go on do so once, or with `random` one of them; whether any could."""
         sources = self._sources()
         if self._random is None:
-            return any([source() for source in sources])
+            return any([source() for source in sources])  # noqa: C419 - all of them
         self._random.shuffle(sources)
         return any(source() for source in sources)
 

@@ -414,7 +414,7 @@ class OrderTestCase(PairTestCase):
         self.world.settle()
         self.world.refusing.clear()
         sent = 3
-        while not self.one.peers()["realm2"].state == "up":
+        while self.one.peers()["realm2"].state != "up":
             self.world.advance(0.1)
         for _ in range(20):
             self.ana.begins_to_send("budi@realm2", f"{sent} halo")
