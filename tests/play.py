@@ -104,7 +104,8 @@ class PlayDatabase:
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if self._stopped is not None:
-            return fail(StorageFailed())
+            job.done.errback(StorageFailed())
+            return job.done
         self._jobs.append(job)
         return job.done
 
