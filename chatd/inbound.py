@@ -108,15 +108,19 @@ class Inbound:
     async def _receive(
         self, realm: str, batch: Sequence[Numbered], stream: Stream
     ) -> list[Verdict]:
+        verdicts: list[Verdict | Deferred[Verdict]] = []
         turn = self._turns.setdefault(realm, DeferredLock())
         await turn.acquire()
         try:
             # What is read here goes to the database in this order; the disk need not be waited for.
             if stream.broken:
                 raise StorageFailed
-            verdicts = await self._submit(realm, batch, stream)
+            await self._submit(realm, batch, stream, verdicts)
         except Exception:
             stream.broken = True  # before it is the next one's turn
+            for verdict in verdicts:
+                if isinstance(verdict, Deferred):
+                    verdict.addErrback(lambda _failure: None)
             raise
         finally:
             turn.release()
@@ -128,10 +132,14 @@ class Inbound:
         return [result for _, result in results]
 
     async def _submit(
-        self, realm: str, batch: Sequence[Numbered], stream: Stream
-    ) -> list[Verdict | Deferred[Verdict]]:
+        self,
+        realm: str,
+        batch: Sequence[Numbered],
+        stream: Stream,
+        verdicts: list[Verdict | Deferred[Verdict]],
+    ) -> None:
+        """Add to `verdicts` what becomes of each."""
         await self._open_directs(realm, [each for _, each in batch if type(each) is Direct])
-        verdicts: list[Verdict | Deferred[Verdict]] = []
         run: list[Arrived] = []
         for number, parcel in batch:
             try:
@@ -170,7 +178,6 @@ class Inbound:
                 run = []
                 verdicts.append(verdict_of(error))
         verdicts.extend(self._store(realm, run, stream))
-        return verdicts
 
     def _store(self, realm: str, run: Sequence[Arrived], stream: Stream) -> list[Deferred[Verdict]]:
         """Hand messages over to the database, as one job; a verdict for each."""
