@@ -225,8 +225,10 @@ class WaitingTestCase(PairTestCase):
         self.assertEqual(
             self.ana.reads(),
             [
-                'system: Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not delivered: '
-                "realm2 was not reached in all that time"
+                (
+                    'system: Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not delivered: '
+                    "realm2 was not reached in all that time"
+                )
             ],
         )
         self.assertEqual(self.one.parcels_waiting(), 1)
@@ -373,7 +375,6 @@ class RestartTestCase(PairTestCase):
             self.budi.history("ana@realm1"),
             [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat", "lima")],
         )
-
 
     def test_older_state_of_members(self) -> None:
         """So it is where nothing but who is in a group was said."""
@@ -586,8 +587,10 @@ class TroubleTestCase(PairTestCase):
         self.assertEqual(
             self.ana.reads(),
             [
-                'system: Your message "poison" of 2026-11-20T10:15:03Z to citra@realm2 was not '
-                "delivered: realm2 could not take it, and does not say why; tell its operator"
+                (
+                    'system: Your message "poison" of 2026-11-20T10:15:03Z to citra@realm2 was not '
+                    "delivered: realm2 could not take it, and does not say why; tell its operator"
+                )
             ],
         )
         self.assertEqual(self.one.parcels_waiting(), 0)

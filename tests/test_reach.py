@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 from OpenSSL import SSL
 from twisted.internet import error as net
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,7 +27,7 @@ class ForbiddenTestCase(SynchronousTestCase):
             "224.0.0.1",
             "239.255.255.255",
             "255.255.255.255",
-            "0.0.0.0",
+            "0.0.0.0",  # noqa: S104
             "::",
             "fe80::1",
             "fe80::1%eth0",
@@ -78,17 +79,18 @@ class ConnectTestCase(SynchronousTestCase):
         reactor, done = self.connect((IPv6Address, "2001:db8::1"), (IPv4Address, "203.0.113.5"))
         (first,) = reactor.tcpClients
         self.assertEqual(first[:2], ("2001:db8::1", 7000))
-        first[2].clientConnectionFailed(None, Failure(net.ConnectionRefusedError()))
+        first[2].clientConnectionFailed(Mock(), Failure(net.ConnectionRefusedError()))
         second = reactor.tcpClients[1]
         self.assertEqual(second[:2], ("203.0.113.5", 7000))
         self.assertNoResult(done)
         protocol = second[2].buildProtocol(None)
-        protocol.makeConnection(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport())
         self.successResultOf(done)
 
     def test_none_takes_it(self) -> None:
         reactor, done = self.connect((IPv4Address, "203.0.113.5"))
-        reactor.tcpClients[0][2].clientConnectionFailed(None, Failure(net.NoRouteError()))
+        reactor.tcpClients[0][2].clientConnectionFailed(Mock(), Failure(net.NoRouteError()))
         self.failureResultOf(done, net.NoRouteError)
 
     def test_forbidden_ones_are_left_out(self) -> None:

@@ -291,9 +291,11 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(
             self.budi.reads(),
             [
-                'system: Your message "satu" of 2026-11-20T10:15:03Z to the group bagan@realm1 was '
-                "not delivered: Only members may post to bagan; join it first, or ask its admins to "
-                "open it"
+                (
+                    'system: Your message "satu" of 2026-11-20T10:15:03Z to the group bagan@realm1 was '
+                    "not delivered: Only members may post to bagan; join it first, or ask its admins to "
+                    "open it"
+                )
             ],
         )
 

@@ -1,4 +1,4 @@
-"""Two realms, and everything that can happen to them: sends both ways, cuts, lost acknowledgements, full disks,
+"""Two realms, and all that can happen to them: sends both ways, cuts, lost acknowledgements, full disks,
 restarts of either from disk. Afterwards all that was acknowledged is there, once and in order.
 
 `python -m tests.test_realm_stateful --examples 1000` runs more of it, and says how much that was.
@@ -75,7 +75,7 @@ class Realms(RuleBasedStateMachine):
             name: self.houses[realm].person(name) for name, realm in PEOPLE.items()
         }
         for group, home in GROUPS.items():
-            creator, *others = sorted(PEOPLE, key=lambda name: PEOPLE[name] != home)  # noqa: B023
+            creator, *others = sorted(PEOPLE, key=lambda name: PEOPLE[name] != home)
             self.people[creator].creates(group)
             for name in others:
                 self.people[name].joins(self.address(group, GROUPS[group], name))
