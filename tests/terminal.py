@@ -76,7 +76,7 @@ class Terminal:
             timeout=PATIENCE,
         )
         self.child.delaybeforesend = None
-        for each in (self.child, self.child.ptyproc):
+        for each in (self.child, self.child.ptyproc):  # type: ignore[attr-defined]
             each.delayafterclose = each.delayafterterminate = 0
 
     def pump(self, seconds: float = 0.0) -> None:

@@ -34,8 +34,6 @@ Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
 ROWS = 32  # in one statement
-# Jobs that are collected before the thread gets them, though the turn is not over.
-MAX_WAITING = 64
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
@@ -336,8 +334,6 @@ class Database:
             # Whatever else this turn of the reactor brings goes into the same transaction.
             self._reactor.callLater(0, self._hand_over)
         waiting.append(job)
-        if len(waiting) >= MAX_WAITING:
-            self._hand_over()
         return job.done
 
     def _hand_over(self) -> None:
