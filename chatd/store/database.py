@@ -11,7 +11,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
@@ -33,7 +32,6 @@ Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
-ROWS = 32  # in one statement
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
@@ -102,36 +100,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-class RowWriter:
-    """Inserts whole rows, their columns in the table's order.
+def driver_insert(connection: Connection, table: Table) -> str:
+    """The insert of whole rows as SQLAlchemy writes it for this database, columns in the table's order.
 
-    The driver is given SQLAlchemy's statement as it is: processing what needs none takes longer than
-    storing it. And it is given many rows in one statement: it lets go of Python's lock at each, and
-    getting it back from a busy reactor takes longer than storing a row.
+    For the driver as it is: processing what needs none takes longer than storing it.
     """
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._one = self._many = ""
-
-    def insert(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not self._one:
-            compiler: Any = type(connection.dialect)
-            style = "qmark" if connection.dialect.name == "sqlite" else "format"
-            self._one = str(insert(self._table).compile(dialect=compiler(paramstyle=style)))
-            head, _, values = self._one.partition(" VALUES ")
-            self._many = f"{head} VALUES {', '.join([values] * ROWS)}"
-        whole = len(rows) - len(rows) % ROWS
-        if whole:
-            connection.exec_driver_sql(
-                self._many,
-                [
-                    tuple(chain.from_iterable(rows[start : start + ROWS]))
-                    for start in range(0, whole, ROWS)
-                ],
-            )
-        if whole < len(rows):
-            connection.exec_driver_sql(self._one, list(rows[whole:]))
+    compiler: Any = type(connection.dialect)
+    style = "qmark" if connection.dialect.name == "sqlite" else "format"
+    return str(insert(table).compile(dialect=compiler(paramstyle=style)))
 
 
 class Writer:

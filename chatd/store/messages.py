@@ -24,7 +24,7 @@ from sqlalchemy import (
 from chatd.errors import StorageFailed
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
-from chatd.store.database import RowWriter
+from chatd.store.database import driver_insert
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.schema import attachments, groups, messages, participants
 
@@ -96,7 +96,7 @@ class MessageWriter:
         self._outbox = outbox
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
-        self._rows = RowWriter(messages)
+        self._statement: str | None = None
         self._refused = 0
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
@@ -212,7 +212,9 @@ class MessageWriter:
                     origin_id,
                 )
             )
-        self._rows.insert(connection, rows)
+        if self._statement is None:
+            self._statement = driver_insert(connection, messages)
+        connection.exec_driver_sql(self._statement, rows)
         self._last_id = ident
         if parcels:
             self._outbox.store(connection, parcels)

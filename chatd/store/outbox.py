@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from chatd.store.database import ROWS, RowWriter
+from chatd.store.database import driver_insert
 from chatd.store.schema import outbox, settings
 
 _COUNTER = "last parcel"
+ROWS = 32  # that are taken out by one statement
 RESERVED = 10_000  # numbers at a time
 MAX_SKIPPED = 1 << 32
 
@@ -54,7 +55,7 @@ class OutboxWriter:
     def __init__(self) -> None:
         self._last: int | None = None
         self._reserved = 0
-        self._rows = RowWriter(outbox)
+        self._statement: str | None = None
 
     def forget(self) -> None:
         """Something was rolled back: what is kept here may be ahead of what is stored."""
@@ -112,7 +113,9 @@ class OutboxWriter:
                     item.parcel,
                 )
             )
-        self._rows.insert(connection, rows)
+        if self._statement is None:
+            self._statement = driver_insert(connection, outbox)
+        connection.exec_driver_sql(self._statement, rows)
         self._advance(connection, number)
         return numbers
 
