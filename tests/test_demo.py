@@ -18,7 +18,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.config import Accounts, Config, Limits, Log, Peer, Peers
+from chatd.config import DEFAULT_DOORS, Accounts, Config, Limits, Log, Peer, Peers
 from chatd.demo import SHIFT, demo_config, demo_doors
 from tests.processes import (
     OTHER_DOORS,
@@ -32,7 +32,7 @@ from tests.processes import (
     wait_until,
 )
 
-DOORS = ("plain", "json", "peers")
+DOORS = tuple(DEFAULT_DOORS)
 LINKED = "are up and linked"
 
 # The program, with other ports in place of the shipped ones, in its realms as well.
