@@ -356,6 +356,8 @@ class Widths(ClientTestCase):
     def look(self, columns: int) -> None:
         self.enter("budi").type("mkgr g1")
         lina = self.enter("lina", columns=columns)
+        lina.type("ping")
+        lina.await_text("pong")  # so it listens, which it has asked for before
         with self.daemon.login("budi", PASSWORD) as budi:
             budi.must(command="send", to="lina", text=self.TEXT)
             budi.must(command="send", to="lina", text=f"see {BIDI} here")
