@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from chatd.lines.bagan import BaganDialect
@@ -49,7 +50,6 @@ class Speaker:
 
     def __init__(self, realm: Realm) -> None:
         self.wire = Wire(realm.door(self.dialect()))
-        self.wire.taken()
 
     async def say(self, line: str) -> Any:
         """One request, and its answer."""
@@ -114,13 +114,14 @@ class Pychat(Speaker):
     dialect = PychatDialect
 
     async def log_in(self, name: str) -> None:
+        await self.wire.until(b"\r\n")  # the greeting
         await self.lines(f"AUTH-REGISTER {name} {name}-password {name}-password")
         assert await self.lines(f"AUTH-LOGIN {name} {name}-password") == [
             "success you are logged in now"
         ]
 
     async def lines(self, line: str, data: bytes = b"") -> list[str]:
-        """One request, and the lines of its answer; after `ready`, the bytes go out and it is what follows."""
+        """One request, and the lines of its answer; after `ready`, of what follows the bytes."""
         self.wire.feed(line.encode() + b"\r\n")
         answer = await self.wire.until(_is_whole, PATIENCE)
         if answer == b"success ready\r\n":
@@ -128,10 +129,10 @@ class Pychat(Speaker):
             answer = await self.wire.until(_is_whole, PATIENCE)
         return answer.decode().split("\r\n")[:-1]
 
-    async def read_lines(self, request: str) -> list[str]:
-        """The lines of a list, once it has any."""
+    async def read_lines(self, request: str, count: int = 1) -> list[str]:
+        """The lines of a list, once it has so many."""
         end = net.seconds() + PATIENCE
-        while len(found := await self.lines(request)) == 1:
+        while len(found := await self.lines(request)) <= count:
             assert net.seconds() < end, f"{request} gave {found}"
             await sleep(0.02)
         return found[1:]
@@ -188,15 +189,16 @@ class ApartTestCase(PeeringTestCase):
 
     async def file_of(self, person: Person) -> tuple[dict[str, Any], bytes]:
         """The message that brought a file, and the bytes."""
-        await self.until_unread(person)
-        (message,) = (await person.must("inbox"))["messages"]
+        (message,) = await self.messages(person, 1)
         return message, await self.fetched(person, message["file"]["code"])
 
-    async def until_unread(self, person: Person) -> None:
+    async def messages(self, person: Person, count: int) -> Any:
+        """What is unread, once it is so many."""
         end = net.seconds() + PATIENCE
-        while not (await person.must("inbox", peek=True))["messages"]:
-            assert net.seconds() < end, "nothing came"
+        while len((await person.must("inbox", peek=True))["messages"]) < count:
+            assert net.seconds() < end, "not all came"
             await sleep(0.02)
+        return (await person.must("inbox"))["messages"]
 
 
 class Adding(ApartTestCase):
@@ -208,7 +210,7 @@ class Adding(ApartTestCase):
         there = await self.speaker(kind, self.two, "henderson")
         added, exists, unreachable, unknown = words
         port = self.two.port
-        nobody = net.listenTCP(0, None, interface="127.0.0.1")
+        nobody = net.listenTCP(0, Factory(), interface="127.0.0.1")
         closed = nobody.getHost().port
         await nobody.stopListening()
         await self.says(
@@ -225,11 +227,12 @@ class Adding(ApartTestCase):
             (f"addrealm REALM2 127.0.0.1 {closed}", refused(exists)),
             (f"addrealm realm1 127.0.0.1 {self.one.port}", refused(exists)),
         )
-        # Who was added knows the other as well.
+        # Who was added knows the other as well, save where it is to be found.
         await self.says(
             there,
-            (f"addrealm realm1 127.0.0.1 {self.one.port}", refused(exists)),
             ("getrealminbox realm1", {**OK, "messages": []}),
+            (f"addrealm realm1 127.0.0.1 {self.one.port}", said(added)),
+            (f"addrealm realm1 127.0.0.1 {self.one.port}", refused(exists)),
         )
 
     async def test_kelompok3(self) -> None:
@@ -248,6 +251,7 @@ class Adding(ApartTestCase):
 
     async def test_not_everybody_may(self) -> None:
         self.one = self.make("realm1", add="operators")
+        await self.person(self.one, "ana")  # who comes first is one
         messi = await self.speaker(Kelompok3, self.one, "messi")
         answer = await messi.say("addrealm realm2 127.0.0.1 8890")
         self.assertEqual(answer["status"], "ERROR")
@@ -418,8 +422,7 @@ class ToPeople(ApartTestCase):
             ),
         )
         self.assertEqual((await self.file_of(zubizarreta))[1], PICTURE)
-        await self.until_unread(self.budi)
-        names = [m["file"]["name"] for m in (await self.budi.must("inbox"))["messages"]]
+        names = [each["file"]["name"] for each in await self.messages(self.budi, 2)]
         self.assertEqual(names, ["b.jpg", "c.jpg"])
 
     async def test_a_file_in_plain(self) -> None:
@@ -632,6 +635,7 @@ class FromThere(ApartTestCase):
         )
         notes = await lineker.read_lines("NOTIF-GET")
         self.assertRegex(notes[0], rf"\Amessi@realm1 - {TIME} apa kabar\Z")
+        await lineker.read_lines("NOTIF-GET", 2)
         lines = await lineker.read_lines("CHAT-PRIVATE-GET messi@realm1")
         self.assertEqual(len(lines), 2)
         self.assertRegex(lines[0], rf"\Amessi@realm1 {TIME} apa kabar\Z")
@@ -680,13 +684,17 @@ class FromThere(ApartTestCase):
             ("sendgroup bola halo", said("Message sent")),
             (f"sendgrouprealm realm2 {dekat} permisi", said("Message sent")),
         )
-        notes = [await lineker.read_lines("NOTIF-GET")]
-        while len(notes[-1]) < 2:
-            notes.append(await lineker.read_lines("NOTIF-GET"))
+        notes = await lineker.read_lines("NOTIF-GET", 2)
         self.assertEqual(
-            sorted(re.sub(TIME, "T", line) for line in notes[-1]),
+            sorted(re.sub(TIME, "T", line) for line in notes),
             ["messi@realm1 bola@realm1 T halo", f"messi@realm1 {dekat} T permisi"],
         )
+        await lineker.lines("CHAT-GROUP-GET bola@realm1")
+        await self.says(messi, (f"sendgroupfile bola a.jpg {BASE64}", said("File sent")))
+        (line,) = await lineker.read_lines("CHAT-GROUP-GET bola@realm1")
+        code = line.rpartition(" ")[2]
+        data = await lineker.fetch(f"FILE-GET-GROUP bola@realm1 {code}", len(PICTURE))
+        self.assertEqual(data, PICTURE)
         for line, answer in (
             ("CHAT-GROUP-SEND bola@realm1 baik", "success message sent"),
             ("GROUP-INVITE bola@realm1 budi", "failed you are not an admin of the group!"),
@@ -720,8 +728,7 @@ class FromThere(ApartTestCase):
         )
         answer = await lineker.say("send_file ana@realm1 a.txt QUJD")
         self.assertRegex(answer["filename"], r"\A\d{4}(_\d\d){5}_a\.txt\Z")
-        await self.until_unread(self.ana)
-        first, second = (await self.ana.must("inbox"))["messages"]
+        first, second = await self.messages(self.ana, 2)
         self.assertEqual((first["from"], first["text"]), ("lineker@realm2", "baik"))
         self.assertEqual(await self.fetched(self.ana, second["file"]["code"]), b"ABC")
 
@@ -776,8 +783,7 @@ class FromThere(ApartTestCase):
             "file_send", f"username=ana%40realm1&filename=a.jpg&payload={BASE64}"
         )
         self.assertEqual(answer["status"], "OK")
-        await self.until_unread(self.ana)
-        text, file = (await self.ana.must("inbox"))["messages"]
+        text, file = await self.messages(self.ana, 2)
         self.assertEqual((text["from"], text["text"]), ("lineker@realm2", "halo ana"))
         self.assertEqual(await self.fetched(self.ana, file["file"]["code"]), PICTURE)
         await self.ana.must("send", to="lineker@realm2", text="hai")

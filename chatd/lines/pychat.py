@@ -108,7 +108,9 @@ def invited(_request: Request, reply: Reply) -> Lines:
 
 def groups(_request: Request, reply: Reply) -> Lines:
     found = [item for item in reply.items if isinstance(item, GroupInfo)]
-    lines = [f"{number} {each.code} {each.group}" for number, each in enumerate(found, 1)]
+    lines = [
+        f"{number} {each.code or each.group} {each.group}" for number, each in enumerate(found, 1)
+    ]
     return [_head(reply, "groups"), *lines]
 
 
