@@ -211,7 +211,7 @@ class HomeGroups:
     def _take_out(
         self, connection: Connection, group: Group, member: Party, now: int
     ) -> Sequence[NewParcel]:
-        """The member's realm is told, even if it was that which said so: it may have heard otherwise since."""
+        """The member's realm is told, even if it said so itself: it may have heard otherwise since."""
         store.leave_group(connection, group, member)
         if member.realm is None:
             return ()

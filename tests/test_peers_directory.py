@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -250,7 +251,7 @@ class PausesTestCase(PlayTestCase):
             self.world.advance(1)
             if len(self.world.dialled) > before:
                 times.append(self.world.now)
-        pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        pauses = [later - earlier for earlier, later in pairwise(times)]
         self.assertLess(pauses[0], 4)
         self.assertLess(pauses[2], 10)
         self.assertLessEqual(max(pauses), module.LONGEST_PAUSE + 1)

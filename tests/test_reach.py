@@ -17,6 +17,8 @@ from chatd.errors import ForbiddenAddress, RealmDown, RealmUnreachable, WrongRea
 from chatd.peers import reach
 from chatd.peers.reach import is_forbidden, why
 
+NOTHING: Any = None
+
 
 class ForbiddenTestCase(SynchronousTestCase):
     def test_forbidden(self) -> None:
@@ -26,7 +28,7 @@ class ForbiddenTestCase(SynchronousTestCase):
             "224.0.0.1",
             "239.255.255.255",
             "255.255.255.255",
-            "0.0.0.0",
+            "0.0.0.0",  # noqa: S104
             "::",
             "fe80::1",
             "fe80::1%eth0",
@@ -78,17 +80,17 @@ class ConnectTestCase(SynchronousTestCase):
         reactor, done = self.connect((IPv6Address, "2001:db8::1"), (IPv4Address, "203.0.113.5"))
         (first,) = reactor.tcpClients
         self.assertEqual(first[:2], ("2001:db8::1", 7000))
-        first[2].clientConnectionFailed(None, Failure(net.ConnectionRefusedError()))
+        first[2].clientConnectionFailed(NOTHING, Failure(net.ConnectionRefusedError()))
         second = reactor.tcpClients[1]
         self.assertEqual(second[:2], ("203.0.113.5", 7000))
         self.assertNoResult(done)
-        protocol = second[2].buildProtocol(None)
-        protocol.makeConnection(None)
+        protocol: Any = second[2].buildProtocol(NOTHING)
+        protocol.makeConnection(NOTHING)
         self.successResultOf(done)
 
     def test_none_takes_it(self) -> None:
         reactor, done = self.connect((IPv4Address, "203.0.113.5"))
-        reactor.tcpClients[0][2].clientConnectionFailed(None, Failure(net.NoRouteError()))
+        reactor.tcpClients[0][2].clientConnectionFailed(NOTHING, Failure(net.NoRouteError()))
         self.failureResultOf(done, net.NoRouteError)
 
     def test_forbidden_ones_are_left_out(self) -> None:

@@ -92,7 +92,7 @@ class VerdictsTestCase(SynchronousTestCase):
         """The verdicts on whatever fits into a batch: each is shorter than what it is about."""
         names = ["x" * length for length in (1, 20, 64)]
         for name in names:
-            items = []
+            items: list[tuple[int, bytes]] = []
             size = 0
             while size < MAX_PARCEL - 300 and len(items) < wire.MAX_TAKEN:
                 items.append((len(items) + 1, encode(Direct("a", name, 0, "x"))))
@@ -110,7 +110,9 @@ class RefusedTestCase(SynchronousTestCase):
 
     def test_as_amp_does_it(self) -> None:
         """AMP makes the exception anew, of the description alone."""
-        made = wire.PeerCommand.reverseErrors[b"REFUSED"](str(Refused("group-closed", group="g")))
+        made = wire.PeerCommand.reverseErrors[  # type: ignore[attr-defined]
+            b"REFUSED"
+        ](str(Refused("group-closed", group="g")))
         again = wire.parse_refused(made.code)
         self.assertEqual((again.code, again.details), ("group-closed", {"group": "g"}))
 
