@@ -18,6 +18,8 @@ from chatd.errors import ForbiddenAddress, RealmDown, RealmUnreachable, WrongRea
 from chatd.peers import reach
 from chatd.peers.reach import is_forbidden, why
 
+NOTHING: Any = None
+
 
 class ForbiddenTestCase(SynchronousTestCase):
     def test_forbidden(self) -> None:
@@ -79,18 +81,17 @@ class ConnectTestCase(SynchronousTestCase):
         reactor, done = self.connect((IPv6Address, "2001:db8::1"), (IPv4Address, "203.0.113.5"))
         (first,) = reactor.tcpClients
         self.assertEqual(first[:2], ("2001:db8::1", 7000))
-        first[2].clientConnectionFailed(Mock(), Failure(net.ConnectionRefusedError()))
+        first[2].clientConnectionFailed(NOTHING, Failure(net.ConnectionRefusedError()))
         second = reactor.tcpClients[1]
         self.assertEqual(second[:2], ("203.0.113.5", 7000))
         self.assertNoResult(done)
-        protocol = second[2].buildProtocol(None)
-        assert protocol is not None
-        protocol.makeConnection(StringTransport())
+        protocol: Any = second[2].buildProtocol(NOTHING)
+        protocol.makeConnection(NOTHING)
         self.successResultOf(done)
 
     def test_none_takes_it(self) -> None:
         reactor, done = self.connect((IPv4Address, "203.0.113.5"))
-        reactor.tcpClients[0][2].clientConnectionFailed(Mock(), Failure(net.NoRouteError()))
+        reactor.tcpClients[0][2].clientConnectionFailed(NOTHING, Failure(net.NoRouteError()))
         self.failureResultOf(done, net.NoRouteError)
 
     def test_forbidden_ones_are_left_out(self) -> None:

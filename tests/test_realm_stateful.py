@@ -1,5 +1,5 @@
-"""Two realms, and all that can happen to them: sends both ways, cuts, lost acknowledgements, full disks,
-restarts of either from disk. Afterwards all that was acknowledged is there, once and in order.
+"""Two realms, and everything that can happen to them: sends both ways, cuts, lost acknowledgements, full
+disks, restarts of either from disk. Afterwards all that was acknowledged is there, once and in order.
 
 `python -m tests.test_realm_stateful --examples 1000` runs more of it, and says how much that was.
 """
@@ -220,6 +220,16 @@ class Realms(RuleBasedStateMachine):
             self.rough |= full
             counts["full disks"] += full
 
+    @rule(at=side, after=st.integers(0, 3))
+    def stumble(self, at: str, after: int) -> None:
+        """One transaction can't be committed, and the next can."""
+        if self.houses[at].is_open:
+            database = self.houses[at].realm.database
+            coming = iter((*[False] * after, True))
+            database.failing = lambda: next(coming, False) or database.full
+            self.rough = True
+            counts["failed commits"] += 1
+
     @rule(at=side, clean=st.booleans(), pause=st.booleans())
     def restart(self, at: str, clean: bool, pause: bool) -> None:
         house = self.houses[at]
@@ -227,6 +237,7 @@ class Realms(RuleBasedStateMachine):
             house.open()
             return
         if clean and not house.realm.database.full:
+            house.realm.database.failing = lambda: False
             for end in self.ends(at):
                 end.held = False
             house.close()
@@ -246,6 +257,7 @@ class Realms(RuleBasedStateMachine):
             if not house.is_open:
                 house.open()
             house.realm.database.full = False
+            house.realm.database.failing = lambda: False
         for cable in self.world.cables:
             for end in cable.ends:
                 end.held = False
@@ -409,7 +421,8 @@ def run(examples: int, seed: int | None = None) -> None:
 
 class RealmsTestCase(SynchronousTestCase):
     def test_everything(self) -> None:
-        run(40)
+        run(60)
+        self.flushLoggedErrors(StorageFailed)  # disks were full
 
 
 def main() -> None:

@@ -110,8 +110,9 @@ class RefusedTestCase(SynchronousTestCase):
 
     def test_as_amp_does_it(self) -> None:
         """AMP makes the exception anew, of the description alone."""
-        known: Any = wire.PeerCommand
-        made = known.reverseErrors[b"REFUSED"](str(Refused("group-closed", group="g")))
+        made = wire.PeerCommand.reverseErrors[  # type: ignore[attr-defined]
+            b"REFUSED"
+        ](str(Refused("group-closed", group="g")))
         again = wire.parse_refused(made.code)
         self.assertEqual((again.code, again.details), ("group-closed", {"group": "g"}))
 

@@ -285,8 +285,8 @@ class Delivery:
         assert item.file is not None  # noqa: S101 - that is what it was about
         waiting = self._moving.pop(item.file)
         if waiting:
-            self._transfer(link, *waiting.popleft())
-            self._moving[item.file].extend(waiting)
+            self._moving[item.file] = waiting
+            self._move(link, *waiting.popleft())
 
     async def _send(self, link: PeerLink, batch: Sequence[Item]) -> None:
         try:
