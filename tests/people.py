@@ -14,7 +14,7 @@ from chatd.accounts import Login
 from chatd.model import Account, Event, FileInfo, Message, Reply
 from chatd.names import Place, parse_address
 from chatd.presence import IListener
-from chatd.session import Client
+from chatd.session import Client, Connection
 
 if TYPE_CHECKING:
     from tests.play import House, PlayRealm
@@ -40,20 +40,21 @@ class Person:
         realm = self._house.realm
         if self._client is None or self._realm is not realm:
             self._realm = realm
-            self._client = Client(realm.service, realm.sessions, self, "here", 1, lambda: None)
+            connection = Connection(realm.service, realm.sessions, self, "here", 1, lambda: None)
             token = hashlib.sha256(f"{self.name} {id(realm)}".encode()).digest()
-            self._client.attach(Login(self.account, token, 1 << 50))
+            connection.attach(Login(self.account, token, 1 << 50))
+            self._client = connection.own
             realm.service.presence.listen(self.account.id, self, True)
         return self._client
 
     def leaves(self) -> None:
         """Close the connection."""
-        self.client.leave(True)
+        self.client.connection.leave(True)
         self._client = None
 
     def begins(self, command: ask.Command) -> Deferred[Any]:
         """Ask for something; what comes of it."""
-        self.client.moment += 1
+        self.client.connection.moment += 1
         return maybeDeferred(self.client.execute, command)
 
     def does(self, command: ask.Command) -> Any:
@@ -122,7 +123,7 @@ class Person:
         """To people, or `#group`."""
 
         async def send() -> Any:
-            self.client.moment += 1
+            self.client.connection.moment += 1
             command: ask.Command
             if to.startswith("#"):
                 command = ask.SendGroupFile(parse_address(to[1:]), name, len(data))
