@@ -421,7 +421,7 @@ def run(examples: int, seed: int | None = None) -> None:
 
 class RealmsTestCase(SynchronousTestCase):
     def test_everything(self) -> None:
-        run(60)
+        run(45)
         self.flushLoggedErrors(StorageFailed)  # disks were full
 
 
