@@ -147,14 +147,14 @@ VERBS = table(
         ask.SendGroupRealm,
         (REALM, THERE, TEXT),
         said("Message sent"),
-        NO_REALM | NOT_IN_GROUP,
+        NO_REALM | NO_GROUP,
     ),
     Verb(
         "sendgroupfilerealm",
         ask.SendGroupFileRealm,
         (REALM, THERE, FILENAME, FILE),
         said("File sent"),
-        NO_REALM | NOT_IN_GROUP | NO_FILE,
+        NO_REALM | NO_GROUP | NO_FILE,
     ),
     Verb("getrealminbox", ask.RealmInbox, (REALM,), listed(placed), NO_REALM),
 )
