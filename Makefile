@@ -14,7 +14,7 @@ demo: $(STAMP)
 	$(BIN)/python -m chatd.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 tests
 
 check: $(STAMP)
 	$(BIN)/ruff check .
