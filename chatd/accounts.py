@@ -18,6 +18,7 @@ from chatd.arguments import Secret
 from chatd.cache import Cache
 from chatd.config import Config
 from chatd.errors import (
+    BadName,
     BadToken,
     RegistrationClosed,
     ReservedName,
@@ -27,7 +28,7 @@ from chatd.errors import (
     WrongPassword,
 )
 from chatd.model import Account, UserInfo
-from chatd.names import SYSTEM, Address, key_of
+from chatd.names import SYSTEM, Address, key_of, parse_name
 from chatd.passwords import Passwords
 from chatd.presence import Presence
 from chatd.store import accounts as store
@@ -291,6 +292,15 @@ class Accounts:
         online = tuple(self._presence.online())
         found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
         return self._infos(found), max(0, len(online) - MAX_LISTED)
+
+    async def online(self, names: Iterable[str]) -> dict[str, bool]:
+        """Who of those is logged in on some connection; who is not in it does not exist."""
+        found = {}
+        for name in names:
+            with suppress(UnknownUser, BadName):
+                account = await self.find(parse_name(name))
+                found[name] = self._presence.is_online(account.id)
+        return found
 
     def _infos(self, accounts: Iterable[Account]) -> tuple[UserInfo, ...]:
         is_online = self._presence.is_online

@@ -58,21 +58,17 @@ class Arrivals:
         name = safe_name(note.name)
         if note.size > self._limits.file:
             raise FileTooLarge(size=note.size, limit=self._limits.file)
-        if await self.known(note, owner) is not None:
+        if await self._is_known(note, owner):
             return note.size
         await self.drop(realm, number)
         await self._check_room(realm, number, note, owner)
         room: list[Deferred[None]] = []
-
-        def drained() -> None:
-            waiting, room[:] = list(room), []
-            for each in waiting:
-                each.callback(None)
-
         # Reading back what is there takes its time, in which the link may go, and another come.
         offer = self._opening[realm, number] = object()
         try:
-            incoming = await self._uploads.resume(_key(realm, number), name, note.size, drained)
+            incoming = await self._uploads.resume(
+                _key(realm, number), name, note.size, lambda: _make_room(room)
+            )
         except OSError:
             raise StorageFailed from None
         if self._opening.get((realm, number)) is not offer:
@@ -100,12 +96,12 @@ class Arrivals:
         if note.size + RESERVE > await self._uploads.room():
             raise StorageFailed
 
-    async def known(self, note: FileNote, owner: Owner) -> str | None:
-        """The code of a file of that name and these bytes that came from the same sender before."""
+    async def _is_known(self, note: FileNote, owner: Owner) -> bool:
+        """Whether a file of that name and these bytes came from the same sender before."""
         found = await self._database.read(
             store.same_file, owner, safe_name(note.name), note.sha256, note.size
         )
-        return None if found is None else found.code
+        return found is not None
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
         """The next bytes; fires when there is room for more. Raises FileIncomplete if they are not the
@@ -145,9 +141,7 @@ class Arrivals:
         self._opening.pop((realm, number), None)
         arrival = self._arriving.pop((realm, number), None)
         if arrival is not None:
-            waiting, arrival.room[:] = list(arrival.room), []
-            for each in waiting:
-                each.callback(None)
+            _make_room(arrival.room)
             await arrival.incoming.suspend()
 
     async def forget(self, realm: str, number: int) -> None:
@@ -161,9 +155,12 @@ class Arrivals:
             if realm in (origin, None):
                 await self.drop(origin, number)
 
-    def safe_name(self, name: str) -> str:
-        """What a file of that name is called here. Raises BadFileName."""
-        return safe_name(name)
+
+def _make_room(room: list[Deferred[None]]) -> None:
+    """Tell those who wait for it, once."""
+    waiting, room[:] = list(room), []
+    for each in waiting:
+        each.callback(None)
 
 
 def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:

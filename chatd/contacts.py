@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 
 from chatd.accounts import Accounts
-from chatd.errors import ChatError, RealmDown, UnknownUser
+from chatd.errors import RealmDown, UnknownUser
 from chatd.model import Account, Contact
 from chatd.names import Address, key_of, parse_address
 from chatd.presence import Presence
-from chatd.realms import IRealms
+from chatd.realms import IRealms, online_elsewhere
 from chatd.store import accounts as store
 from chatd.store.database import Database
 
@@ -55,14 +55,7 @@ class Contacts:
         for address in addresses:
             if address.realm is not None:
                 elsewhere[key_of(address.realm)].append(key_of(address.name))
-        # All are asked at once, and each answers, or not, in its own time.
-        asked = {realm: self._realms.presence(realm, names) for realm, names in elsewhere.items()}
-        online: dict[str, dict[str, bool]] = {}
-        for realm, answer in asked.items():
-            try:
-                online[realm] = await answer
-            except ChatError:
-                online[realm] = {}
+        online = await online_elsewhere(self._realms, elsewhere)
         found = []
         for address in addresses:
             if address.realm is None:

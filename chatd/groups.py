@@ -29,11 +29,11 @@ from chatd.errors import (
 from chatd.homegroups import HomeGroups, Invited
 from chatd.model import Account, Group, GroupInfo, Member, party_of
 from chatd.names import Address, key_of, parse_address
-from chatd.presence import Presence
-from chatd.realms import IRealms
+from chatd.realms import IRealms, online_elsewhere
 from chatd.store import groups as store
 from chatd.store.database import Database
 from chatd.store.outbox import NewParcel
+from chatd.timers import patiently
 
 LEFT_EVERY = 0.1  # seconds after which one looks again whether a home knows
 MAX_LEAVING = 10_000
@@ -46,14 +46,12 @@ class Groups:
         clock: Any,
         database: Database,
         accounts: Accounts,
-        presence: Presence,
         homes: HomeGroups,
         realms: IRealms,
     ) -> None:
         self._clock = clock
         self._database = database
         self._accounts = accounts
-        self._presence = presence
         self._homes = homes
         self._realms = realms
         # (group's key, account id) -> those who wait to be let in
@@ -98,10 +96,7 @@ class Groups:
             return
         joined: Deferred[None] = Deferred()
         self._joining.setdefault((group.key, account.id), []).append(joined)
-        impatient = self._clock.callLater(PATIENCE, self._let_in, group.key, account.id)
-        await joined
-        if impatient.active():
-            impatient.cancel()
+        await patiently(self._clock, joined, PATIENCE, lambda: self._let_in(group.key, account.id))
 
     def _let_in(self, key: str, account_id: int) -> None:
         for waiting in self._joining.pop((key, account_id), ()):
@@ -216,30 +211,14 @@ class Groups:
             name, _, realm = key_of(member.username).partition("@")
             if realm != (home or ""):
                 elsewhere[realm].append(name)
-        asked = {
-            realm: self._realms.presence(realm, names)
-            for realm, names in elsewhere.items()
-            if realm
-        }
-        online = {"": await self._online_here(elsewhere.get("", ()))}
-        for realm, answer in asked.items():
-            try:
-                online[realm] = await answer
-            except ChatError:
-                online[realm] = {}
+        here = await self._accounts.online(elsewhere.pop("", ()))
+        online = {"": here, **await online_elsewhere(self._realms, elsewhere)}
         shown = []
         for member in members:
             name, _, realm = key_of(member.username).partition("@")
             there = online.get(realm, {}).get(name, member.online)
             shown.append(Member(member.username, member.admin, there))
         return tuple(shown)
-
-    async def _online_here(self, names: Sequence[str]) -> dict[str, bool]:
-        online = {}
-        for name in names:
-            account = await self._accounts.find(name)
-            online[name] = self._presence.is_online(account.id)
-        return online
 
     def _for(self, realm: str, user: Address) -> str:
         """An address as another realm has to read it."""

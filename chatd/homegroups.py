@@ -187,7 +187,7 @@ class HomeGroups:
             seq = store.join_group(connection, group, party, now)
             if party.realm is None:
                 return ()
-            joined = parcels.Joined(group.name, group.id, Address(*party.name.split("@")).name, seq)
+            joined = parcels.Joined(group.name, group.id, party.name.partition("@")[0], seq)
             return (NewParcel(party.realm, parcels.encode(joined), now),)
 
         await self.change(group, job)

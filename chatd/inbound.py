@@ -30,12 +30,12 @@ from chatd.errors import (
     UnknownUser,
 )
 from chatd.groups import Groups
-from chatd.homegroups import HomeGroups, Invited, with_new_code
+from chatd.homegroups import HomeGroups, with_new_code
 from chatd.messages import Messages, group_target
 from chatd.model import Account, Attachment, Member, Party
 from chatd.names import Address, key_of, parse_address, parse_name, printable
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
-from chatd.presence import IListener, Presence
+from chatd.presence import IListener
 from chatd.realms import IRealms, Membership, verdict_of
 from chatd.store import files as file_store
 from chatd.store import groups as group_store
@@ -44,6 +44,7 @@ from chatd.store.database import Database
 from chatd.store.files import Owner
 from chatd.store.groups import Roster
 from chatd.store.messages import Crossing, NewMessage, Stored, Stream
+from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
@@ -65,7 +66,6 @@ class Inbound:
         self,
         database: Database,
         accounts: Accounts,
-        presence: Presence,
         homes: HomeGroups,
         groups: Groups,
         directs: Directs,
@@ -76,7 +76,6 @@ class Inbound:
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._presence = presence
         self._homes = homes
         self._groups = groups
         self._directs = directs
@@ -140,44 +139,54 @@ class Inbound:
     ) -> None:
         """Add to `verdicts` what becomes of each."""
         await self._open_directs(realm, [each for _, each in batch if type(each) is Direct])
-        run: list[Arrived] = []
+        run: list[Arrived] = []  # texts that follow each other, which are stored together
+
+        def store_run() -> None:
+            nonlocal run
+            verdicts.extend(self._store(realm, run, stream))
+            run = []
+
         for number, parcel in batch:
+            file = getattr(parcel, "file", None)
             try:
-                if type(parcel) is Direct and parcel.file is None:
-                    run.append(self._direct(realm, number, parcel))
-                elif parcel is None:
-                    verdicts.extend(self._store(realm, run, stream))
-                    run = []
-                    verdicts.append(parcels.UNREADABLE)
-                elif isinstance(parcel, Direct | Post | Relay):
+                arrived = None
+                if type(parcel) is Direct:
+                    arrived = self._direct(realm, number, parcel)
+                elif isinstance(parcel, Post | Relay):
                     arrived = await self._read(realm, number, parcel)
-                    if arrived is None:
-                        verdicts.extend(self._store(realm, run, stream))
-                        verdicts.append(KEPT)
-                    elif parcel.file is None:
-                        run.append(arrived)
-                        continue
-                    else:
-                        verdicts.extend(self._store(realm, run, stream))
-                        verdicts.append(
-                            await self._keep_file(realm, number, arrived, parcel, stream)
-                        )
-                        await self._arrivals.forget(realm, number)
-                    run = []
-                else:
-                    verdicts.extend(self._store(realm, run, stream))
-                    run = []
-                    await self._happened(realm, number, parcel)
-                    verdicts.append(KEPT)
+                if arrived is not None and file is None:
+                    run.append(arrived)
+                    continue
+                store_run()
+                verdicts.append(await self._see_to(realm, number, parcel, arrived, stream))
             except StorageFailed:
                 raise
             except (ChatError, FileIncomplete) as error:
-                if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
+                if isinstance(error, ChatError) and file is not None:
                     await self._arrivals.forget(realm, number)
-                verdicts.extend(self._store(realm, run, stream))
-                run = []
+                store_run()
                 verdicts.append(verdict_of(error))
-        verdicts.extend(self._store(realm, run, stream))
+        store_run()
+
+    async def _see_to(
+        self,
+        realm: str,
+        number: int,
+        parcel: Parcel | None,
+        arrived: Arrived | None,
+        stream: Stream,
+    ) -> Verdict:
+        """What becomes of a parcel that is no text for somebody here: of a file, of news of a group, of
+        what is none of ours, and of what can't be read."""
+        if parcel is None:
+            return parcels.UNREADABLE
+        if not isinstance(parcel, Direct | Post | Relay):
+            await self._happened(realm, number, parcel)
+        elif arrived is not None:
+            verdict = await self._keep_file(realm, number, arrived, parcel, stream)
+            await self._arrivals.forget(realm, number)
+            return verdict
+        return KEPT
 
     def _store(self, realm: str, run: Sequence[Arrived], stream: Stream) -> list[Deferred[Verdict]]:
         """Hand messages over to the database, as one job; a verdict for each."""
@@ -400,7 +409,7 @@ class Inbound:
                 return KEPT
             return await self._store_file(realm, arrived, stream, lambda _connection: own)
         owner = self._owner(realm, parcel)
-        name = self._arrivals.safe_name(note.name)
+        name = safe_name(note.name)
         same = await self._database.read(file_store.same_file, owner, name, note.sha256, note.size)
         if same is not None:
             return await self._store_file(realm, arrived, stream, lambda _connection: same)
@@ -470,7 +479,7 @@ class Inbound:
         match change, people:
             case "invite", _:
                 _, invited = await self._homes.invite(party, name, people)
-                return _invited(invited)
+                return msgspec.structs.asdict(invited)
             case "kick", [user_address]:
                 await self._homes.kick(party, name, user_address)
             case "promote", [user_address]:
@@ -483,19 +492,4 @@ class Inbound:
 
     async def presence(self, users: Sequence[str]) -> dict[str, bool]:
         """Who of `users` is online; who is not in it does not exist."""
-        online = {}
-        for name in users[:MAX_ASKED]:
-            try:
-                account = await self._accounts.find(parse_name(name))
-            except (UnknownUser, BadRequest):
-                continue
-            online[name] = self._presence.is_online(account.id)
-        return online
-
-
-def _invited(invited: Invited) -> dict[str, Any]:
-    return {
-        "joined": invited.joined,
-        "present": invited.present,
-        "unknown": invited.unknown,
-    }
+        return await self._accounts.online(users[:MAX_ASKED])

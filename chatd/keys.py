@@ -11,7 +11,13 @@ from cryptography import x509
 
 from chatd.config import Config
 from chatd.names import key_of
-from chatd.peers.identity import CERTIFICATE_FILE, KEY_FILE, IdentityError, rotate
+from chatd.peers.identity import (
+    CERTIFICATE_FILE,
+    KEY_FILE,
+    IdentityError,
+    certificates_in,
+    rotate,
+)
 from chatd.peers.trust import fingerprint, realm_of
 from chatd.state import StateFolder, StateInUse
 
@@ -32,10 +38,9 @@ def fingerprint_of(config: Config) -> str:
 
     Raises IdentityError.
     """
-    if config.peers.certificate is not None:
-        return fingerprint(
-            _certificate(f"[peers] certificate is {config.peers.certificate}", config)
-        )
+    given = config.peers.certificate
+    if given is not None:
+        return fingerprint(_certificate(f"[peers] certificate is {given}", given))
     return fingerprint(_own_certificate(config))
 
 
@@ -74,22 +79,11 @@ def _own_certificate(config: Config) -> x509.Certificate:
             f"[realm] state is {config.state}, and there is no {CERTIFICATE_FILE} in it; expected the "
             "state of a realm that was started once, when its key is made"
         )
-    return _certificate(f"[realm] state holds {path}", config)
+    return _certificate(f"[realm] state holds {path}", path)
 
 
-def _certificate(label: str, config: Config) -> x509.Certificate:
-    path = config.peers.certificate or config.state / CERTIFICATE_FILE
-    expected = "the realm's certificate in PEM"
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except OSError as error:
-        raise IdentityError(
-            f"{label}, which can't be read: {error.strerror}; expected {expected}"
-        ) from None
-    except ValueError:
-        raise IdentityError(
-            f"{label}, which holds no PEM certificate; expected {expected}"
-        ) from None
+def _certificate(label: str, path: Path) -> x509.Certificate:
+    return certificates_in(label, path, "the realm's certificate in PEM")[0]
 
 
 def _hand_over(state: Path) -> None:

@@ -38,6 +38,7 @@ from chatd.store.database import Database
 from chatd.store.groups import Roster
 from chatd.store.messages import Crossing, MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel
+from chatd.timers import patiently
 
 PATIENCE = 5.0  # seconds that a sender waits for a message to come back from its group's home
 
@@ -313,10 +314,7 @@ class Messages:
             if verdict is not None and verdict.code:
                 raise refusal(verdict, self._realms.name_of(target.home))
             return msgspec.structs.replace(receipt, seq=0 if verdict is None else verdict.seq)
-        impatient = self._clock.callLater(PATIENCE, self.echoed, number, None)
-        found = await echo
-        if impatient.active():
-            impatient.cancel()
+        found = await patiently(self._clock, echo, PATIENCE, lambda: self.echoed(number, None))
         return found or msgspec.structs.replace(receipt, seq=verdict.seq)
 
     def awaited(self, number: int) -> IListener | None:

@@ -13,6 +13,7 @@ from chatd.realms import IRealms
 from chatd.store import outbox as store
 from chatd.store.database import Database
 from chatd.store.outbox import Depth, NewParcel, OutboxWriter, Waiting
+from chatd.timers import cancel
 
 TIDY_AFTER = (
     0.05  # seconds that what has arrived may stay: taking it out costs less in large numbers
@@ -76,8 +77,7 @@ class Outbox:
     def tidy(self) -> Deferred[Any]:
         """Take out what has arrived; fires when that is done."""
         timer, self._tidying = self._tidying, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        cancel(timer)
         arrived, self._arrived = self._arrived, defaultdict(list)
         tidied = []
         for realm, numbers in arrived.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -114,6 +114,21 @@ class NoRealms:
 
     def all(self) -> Deferred[Sequence[RealmInfo]]:
         return succeed(())
+
+
+async def online_elsewhere(
+    realms: IRealms, users: Mapping[str, Collection[str]]
+) -> dict[str, dict[str, bool]]:
+    """Who of `users` (names by their realm's key) is online, by realm; nobody whose realm does not say it."""
+    # All are asked at once, and each answers, or not, in its own time.
+    asked = {realm: realms.presence(realm, names) for realm, names in users.items()}
+    online: dict[str, dict[str, bool]] = {}
+    for realm, answer in asked.items():
+        try:
+            online[realm] = await answer
+        except ChatError:
+            online[realm] = {}
+    return online
 
 
 def refusal(verdict: Verdict, realm: str) -> ChatError:

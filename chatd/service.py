@@ -59,7 +59,7 @@ class ChatService:
         self.outbox = outbox = Outbox(clock, database, realms)
         homes = HomeGroups(database, accounts, presence, outbox, realms, random_bytes)
         directs = Directs(database, accounts, realms)
-        self.groups = Groups(clock, database, accounts, presence, homes, realms)
+        self.groups = Groups(clock, database, accounts, homes, realms)
         self.reading = Reading(database, directs, homes)
         self.messages = Messages(
             clock,
@@ -88,7 +88,6 @@ class ChatService:
         self.inbound = Inbound(
             database,
             accounts,
-            presence,
             homes,
             self.groups,
             directs,

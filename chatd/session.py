@@ -31,7 +31,6 @@ from chatd.service import ChatService
 from chatd.table import BY_COMMAND
 from chatd.throttle import TokenBucket
 
-BURST_SECONDS = 5  # a session may save up that many seconds' worth of commands
 MAX_CLIENTS = 1000  # sessions on one connection: with more, the eldest has to be looked up again
 
 log = Logger()
@@ -41,12 +40,11 @@ class Session:
     """A login. `number` stands for it in the log, since the token must not."""
 
     def __init__(self, service: ChatService, login: Login, number: int) -> None:
-        rate = service.config.limits.commands_per_second
         self.account: Account = login.account
         self.token_hash = login.token_hash
         self.expires_at = login.expires_at
         self.number = number
-        self.bucket = TokenBucket(rate, rate * BURST_SECONDS)
+        self.bucket = TokenBucket.of(service.config.limits.commands_per_second)
         self.clients: list[Client] = []
 
 

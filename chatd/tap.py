@@ -39,6 +39,7 @@ from chatd.peers.identity import IdentityError
 from chatd.realm import Realm
 from chatd.service import ChatService
 from chatd.state import StartError
+from chatd.timers import patiently
 
 PEERS = "peers"  # the door for other realms
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
@@ -287,10 +288,8 @@ class ChatDaemon(Service):
         await DeferredList(
             [Deferred.fromCoroutine(_stop_listening(port)) for port in self.ports.values()]
         )
-        impatient = self._reactor.callLater(PATIENCE, self._abort)
-        await DeferredList([factory.finish() for factory in self._factories])
-        if impatient.active():
-            impatient.cancel()
+        finished = DeferredList([factory.finish() for factory in self._factories])
+        await patiently(self._reactor, finished, PATIENCE, self._abort)
         if self.service is not None:
             await self._realm.close()
         log.info("everything is on disk; goodbye")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+BURST_SECONDS = 5  # whose worth may be saved up
+
 
 class TokenBucket:
     """Lets `rate` things a second pass, and bursts of `burst`; a rate of 0 is no limit."""
@@ -15,6 +17,11 @@ class TokenBucket:
         self._burst = burst
         self._tokens = burst
         self._when = 0.0
+
+    @classmethod
+    def of(cls, rate: float) -> TokenBucket:
+        """As everybody has it: whoever was slower for a while may be as much faster afterwards."""
+        return cls(rate, rate * BURST_SECONDS)
 
     def take(self, now: float, count: int = 1) -> float:
         """Take `count`; the seconds to wait before the next may be taken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,21 @@ import msgspec
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from chatd import realm
 from chatd.config import Accounts, Argon2, Config, Limits
+from chatd.errors import ChatError
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.protocol import ChatLineProtocol
+from chatd.model import Event
+from chatd.presence import IListener
 
 CHEAP = Argon2(memory=8, passes=1, lanes=1)
 START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
@@ -108,6 +113,34 @@ class RealmTestCase(TestCase):
         return msgspec.structs.replace(
             config, limits=msgspec.structs.replace(config.limits, **limits)
         )
+
+
+class ClockedTestCase(RealmTestCase):
+    """As RealmTestCase, with a time that moves only when told, and does not begin where "never" is."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        super().setUp()
+
+    async def refused(self, done: Any) -> type[ChatError] | None:
+        """With which refusal it ends."""
+        try:
+            await done
+        except ChatError as error:
+            return type(error)
+        return None
+
+
+@implementer(IListener)
+class Listener:
+    """Somebody who listens; `heard` is all that came, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        self.heard.extend(events)
 
 
 class Wire:

@@ -39,8 +39,23 @@ GROUP = "everybody"
 Where = tuple[int, int]
 
 
+class Tally:
+    """Figures of a number of kills, as a dataclass that begins with `kills`, and what went wrong."""
+
+    kills: int
+    problems: list[str]
+
+    def problem(self, sentence: str) -> None:
+        self.problems.append(f"kill {self.kills}: {sentence}")
+
+    def __str__(self) -> str:
+        figures = {key: value for key, value in vars(self).items() if key != "problems"}
+        lines = [f"{key.replace('_', ' '):>14} {value:>9,}" for key, value in figures.items()]
+        return "\n".join([*lines, *self.problems])
+
+
 @dataclass
-class Books:
+class Books(Tally):
     """What a number of kills came to. A message to the group counts for each of its readers."""
 
     kills: int = 0
@@ -53,14 +68,6 @@ class Books:
     given_again: int = 0
     read_before: int = 0
     problems: list[str] = field(default_factory=list)
-
-    def problem(self, sentence: str) -> None:
-        self.problems.append(f"kill {self.kills}: {sentence}")
-
-    def __str__(self) -> str:
-        figures = {key: value for key, value in vars(self).items() if key != "problems"}
-        lines = [f"{key.replace('_', ' '):>14} {value:>9,}" for key, value in figures.items()]
-        return "\n".join([*lines, *self.problems])
 
 
 class Client(threading.Thread):
@@ -86,7 +93,7 @@ class Client(threading.Thread):
     def work(self) -> None:
         raise NotImplementedError
 
-    def over(self, books: Books) -> None:
+    def over(self, books: Tally) -> None:
         """Wait for its end."""
         self.join(PATIENCE)
         if self.is_alive():

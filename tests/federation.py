@@ -34,7 +34,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.crash import Client
+from tests.crash import Client, Tally
 from tests.processes import PATIENCE, Daemon, Talker, free_port, wait_until
 
 CONFIG = """\
@@ -70,7 +70,7 @@ Reader = tuple[str, str]
 
 
 @dataclass
-class Books:
+class Books(Tally):
     """What a number of kills came to. A message to the group counts for each of its two readers."""
 
     kills: int = 0
@@ -82,14 +82,6 @@ class Books:
     doubled: int = 0
     disordered: int = 0
     problems: list[str] = field(default_factory=list)
-
-    def problem(self, sentence: str) -> None:
-        self.problems.append(f"kill {self.kills}: {sentence}")
-
-    def __str__(self) -> str:
-        figures = {key: value for key, value in vars(self).items() if key != "problems"}
-        lines = [f"{key:>14} {value:>9,}" for key, value in figures.items()]
-        return "\n".join([*lines, *self.problems])
 
 
 class House:

@@ -97,10 +97,7 @@ class PlayDatabase:
                 job.done.errback(Failure(StorageFailed()))
             return True
         for outcome in self._writer.commit(jobs):
-            if isinstance(outcome.value, Failure):
-                outcome.done.errback(outcome.value)
-            else:
-                outcome.done.callback(outcome.value)
+            outcome.tell()
         for then in self._settled:
             then()
         return True

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, globalLogPublisher
-from zope.interface import implementer, provider
+from zope.interface import provider
 
 from chatd import accounts as module
 from chatd.accounts import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT, Login
@@ -19,7 +17,6 @@ from chatd.config import Accounts as AccountsConfig
 from chatd.config import Argon2, Config
 from chatd.errors import (
     BadToken,
-    ChatError,
     RegistrationClosed,
     ReservedName,
     TooManyAttempts,
@@ -29,44 +26,24 @@ from chatd.errors import (
     WrongPassword,
 )
 from chatd.lines.plain import PlainDialect
-from chatd.model import Account, Event
+from chatd.model import Account
 from chatd.names import Address
 from chatd.passwords import Passwords
-from chatd.presence import IListener
 from chatd.store.accounts import password_of
 from chatd.table import BY_VERB
-from tests.common import CHEAP, RealmTestCase, run, sleep
+from tests.common import CHEAP, ClockedTestCase, Listener, run, sleep
 
 PASSWORD = "surabaya"
 HERE = "192.0.2.1"
 
 
-@implementer(IListener)
-class Listener:
-    def deliver(self, events: Sequence[Event]) -> None: ...
-
-
-class AccountsTestCase(RealmTestCase):
-    def setUp(self) -> None:
-        # A clock that does not start where "never" is.
-        self.clock = Clock()
-        self.clock.advance(1_000_000.0)
-        super().setUp()
-
+class AccountsTestCase(ClockedTestCase):
     @property
     def accounts(self) -> module.Accounts:
         return self.realm.service.accounts
 
     async def register(self, name: str, password: str = PASSWORD) -> Login:
         return await self.accounts.register(name, password, None, None)
-
-    async def refused(self, done: Any) -> type[ChatError] | None:
-        """With which refusal it ends."""
-        try:
-            await done
-        except ChatError as error:
-            return type(error)
-        return None
 
 
 class Registering(AccountsTestCase):

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from chatd.contacts import Contacts
 from chatd.errors import (
-    ChatError,
     ContactExists,
     RealmDown,
     UnknownContact,
     UnknownRealm,
     UnknownUser,
 )
-from chatd.model import Account, Contact, Event
+from chatd.model import Account, Contact
 from chatd.names import Address
-from chatd.presence import IListener
 from chatd.realms import NoRealms
-from tests.common import RealmTestCase
-
-
-@implementer(IListener)
-class Listener:
-    def deliver(self, events: Sequence[Event]) -> None: ...
+from tests.common import ClockedTestCase, Listener
 
 
 class TwoRealms(NoRealms):
@@ -50,26 +41,13 @@ class TwoRealms(NoRealms):
         return succeed({name: self.people[name] for name in users if name in self.people})
 
 
-class ContactsTestCase(RealmTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.advance(1_000_000.0)
-        super().setUp()
-
+class ContactsTestCase(ClockedTestCase):
     @property
     def contacts(self) -> Contacts:
         return self.realm.service.contacts
 
     async def register(self, name: str) -> Account:
         return (await self.realm.service.accounts.register(name, "surabaya", None, None)).account
-
-    async def refused(self, done: Any) -> type[ChatError] | None:
-        """With which refusal it ends."""
-        try:
-            await done
-        except ChatError as error:
-            return type(error)
-        return None
 
 
 class Here(ContactsTestCase):

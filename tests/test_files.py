@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from chatd import files as module
 from chatd.errors import (
     BadFileName,
-    ChatError,
     FileTooLarge,
     NotMember,
     QuotaExceeded,
@@ -26,31 +22,16 @@ from chatd.errors import (
 )
 from chatd.files import Files, Upload
 from chatd.messages import Messages, Sent
-from chatd.model import Account, Attachment, Event, FileInfo, Message
+from chatd.model import Account, Attachment, FileInfo, Message
 from chatd.names import ALL, Address, Place
-from chatd.presence import IListener
 from chatd.store.files import all_stored
 from chatd.uploads import Incoming
-from tests.common import RealmTestCase, run, sleep
+from tests.common import ClockedTestCase, Listener, run, sleep
 
 DATA = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256))
 
 
-@implementer(IListener)
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[Event] = []
-
-    def deliver(self, events: Sequence[Event]) -> None:
-        self.heard.extend(events)
-
-
-class FilesTestCase(RealmTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.advance(1_000_000.0)
-        super().setUp()
-
+class FilesTestCase(ClockedTestCase):
     @property
     def files(self) -> Files:
         return self.realm.service.files
@@ -80,14 +61,6 @@ class FilesTestCase(RealmTestCase):
         data: bytes = await download.file.read(1 << 20)
         await download.file.close()
         return data
-
-    async def refused(self, done: Any) -> type[ChatError] | None:
-        """With which refusal it ends."""
-        try:
-            await done
-        except ChatError as error:
-            return type(error)
-        return None
 
     def on_disk(self) -> set[str]:
         """All files in the uploads folder, and in the one of those that are arriving."""

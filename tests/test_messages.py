@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from chatd import reading as module
 from chatd.errors import (
@@ -28,23 +27,16 @@ from chatd.errors import (
     UnknownUser,
 )
 from chatd.messages import Messages, Sent
-from chatd.model import Account, Event, Message, Receipt, UnreadCount
+from chatd.model import Account, Message, Receipt, UnreadCount
 from chatd.names import ALL, Address, Place, Scope
 from chatd.presence import IListener
 from chatd.reading import Reading
 from chatd.store.messages import Page
-from tests.common import RealmTestCase, same_bytes
+from tests.common import Listener, RealmTestCase, same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
 
 
-@implementer(IListener)
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[Event] = []
-
-    def deliver(self, events: Sequence[Event]) -> None:
-        self.heard.extend(events)
-
+class Reader(Listener):
     @property
     def texts(self) -> list[str | None]:
         return [event.text for event in self.heard if isinstance(event, Message)]
@@ -78,10 +70,10 @@ class MessagesTestCase(SynchronousTestCase):
         account: Account = login.account
         return account
 
-    def listen(self, who: Account) -> Listener:
+    def listen(self, who: Account) -> Reader:
         """A connection of `who` that hears what comes from now on."""
         self.service.presence.flush()
-        listener = Listener()
+        listener = Reader()
         self.service.presence.arrive(who.id, listener)
         self.service.presence.listen(who.id, listener, on=True)
         return listener

@@ -115,10 +115,7 @@ class InlineDatabase:
         jobs = self._jobs[:count]
         self._jobs = self._jobs[len(jobs) :]
         for outcome in self._writer.commit(jobs):
-            if isinstance(outcome.value, Failure):
-                outcome.done.errback(outcome.value)
-            else:
-                outcome.done.callback(outcome.value)
+            outcome.tell()
         for then in self._settled:
             then()
 

@@ -13,15 +13,7 @@ from chatd.errors import NotInRoom
 from chatd.model import Account, Event, RoomInfo, RoomTalk
 from chatd.presence import IListener
 from chatd.rooms import Rooms
-
-
-@implementer(IListener)
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[Event] = []
-
-    def deliver(self, events: Sequence[Event]) -> None:
-        self.heard.extend(events)
+from tests.common import Listener
 
 
 def account(name: str) -> Account:

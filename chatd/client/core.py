@@ -58,6 +58,16 @@ class Client:
 
     # The beginning of a connection
 
+    async def connect(self, user: str | None) -> bool:
+        """Connect for the first time, with the session that was used last here (by `user`, if one is given);
+        whether there is one. Raises NoLink."""
+        login = self.store.token(self.target, user)
+        if login is not None:
+            self.state.token = login.token
+        await self.keeper.first()
+        self.store.visited(self.target)
+        return login is not None
+
     async def greet(self, link: Link) -> None:
         """Take the session up again. Raises LinkLost."""
         try:

@@ -85,9 +85,8 @@ class Store:
     def token(self, target: Target, user: str | None) -> Login | None:
         """The session used last at `target`; that of `user`, if one is given."""
         for login in self.load().sessions:
-            if login.where == str(target) and user in (None, login.user):
-                return login
-            if login.where == str(target) and user and key_of(user) == key_of(login.user):
+            same = user is None or key_of(user) == key_of(login.user)
+            if login.where == str(target) and same:
                 return login
         return None
 

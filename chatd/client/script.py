@@ -114,15 +114,11 @@ class Script:
     async def run(self, lines: AsyncIterator[str]) -> int:
         """Carry out `lines`; the exit code."""
         client = self._client
-        login = client.store.token(client.target, self._user)
-        if login is not None:
-            client.state.token = login.token
         try:
-            await client.keeper.first()
+            await client.connect(self._user)
         except NoLink as no_link:
             self._pipe.note(str(no_link))
             return NO_LINK
-        client.store.visited(client.target)
         await client.keeper.link()
         working = asyncio.create_task(self._jobs.run())
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from wcwidth import wcswidth, wcwidth
 
-from chatd.client.state import Kind, State
+from chatd.client.state import State
 from chatd.client.texts import tr, trc, trn
 from chatd.names import key_of
 
@@ -296,7 +296,3 @@ def error(text: str) -> Line:
 
 def plain(text: str) -> Line:
     return [("", text)]
-
-
-def place_style(kind: Kind) -> str:
-    return "place" if kind is Kind.GROUP else "own"

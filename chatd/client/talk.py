@@ -63,11 +63,7 @@ class Conversation:
     async def run(self) -> None:
         """Talk until the user leaves. Raises NoLink if there is no realm to begin with."""
         client = self._client
-        login = client.store.token(client.target, self._user)
-        if login is not None:
-            client.state.token = login.token
-        await client.keeper.first()
-        client.store.visited(client.target)
+        known = await client.connect(self._user)
         self._screen.note(
             tr("Connected to {where}. help lists the commands.", where=client.state.where)
         )
@@ -84,7 +80,7 @@ class Conversation:
                 await client.keeper.link()
         try:
             with self._screen.typing():
-                if login is None:
+                if not known:
                     await self._invite()
                 await self._read_lines()
         finally:

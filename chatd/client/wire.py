@@ -138,12 +138,6 @@ class Wire:
         except OSError:
             raise LinkLost from None
 
-    @property
-    def has_input(self) -> bool:
-        """Whether something was said that is not read yet, or the end was."""
-        buffered: bytearray = getattr(self._reader, "_buffer", bytearray())
-        return bool(buffered) or self._reader.at_eof()
-
     async def close(self) -> None:
         """End the connection in order: the realm then takes what it gave as read."""
         self._writer.close()

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from chatd import commands as ask
 from chatd.handlers.replies import count, details_of, message_sent, messages_sent, page_of
 from chatd.model import Reply
-from chatd.names import ALL, Address, Place, Scope
+from chatd.names import Address, Place, Scope
 from chatd.session import Client, Handler
 
 
@@ -33,7 +33,7 @@ def _send_to_people(client: Client, to: tuple[Address, ...], text: str) -> Defer
 
 async def inbox(client: Client, command: ask.Inbox) -> Reply:
     scope = Scope(command.place, here=command.here, direct=command.direct)
-    return await read_inbox(client, ALL if scope == ALL else scope, command.peek)
+    return await read_inbox(client, scope, command.peek)
 
 
 async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:

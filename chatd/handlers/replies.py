@@ -78,13 +78,14 @@ def receipts(sent: Sent, single: bool) -> dict[str, Any]:
     """Where what was sent stands: for one, its conversation, seq and id; for a list, a list of them."""
     if single:
         return _where(sent.receipts[0])
+    unknown = _unknown(sent)
     refused = {
         name: {"code": error.code, "message": str(error)}
         for name, error in sent.refused.items()
-        if name not in _unknown(sent)
+        if name not in unknown
     }
     known = [_where(receipt) | {"to": receipt.to} for receipt in sent.receipts]
-    found: dict[str, Any] = {"sent": known, "unknown": _unknown(sent)}
+    found: dict[str, Any] = {"sent": known, "unknown": unknown}
     return {**found, "refused": refused} if refused else found
 
 

@@ -100,6 +100,10 @@ def said(sentence: str) -> Callable[[Request, Reply], Answer]:
     return write
 
 
+def token(_request: Request, reply: Reply) -> Answer:
+    return {"tokenid": reply.fields["tokenId"]}
+
+
 def some(**values: Any) -> Answer:
     """Those of the values that say anything."""
     return {key: value for key, value in values.items() if value}

@@ -18,7 +18,7 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service import ChatService
-from chatd.session import BURST_SECONDS, Sessions
+from chatd.session import Sessions
 from chatd.throttle import TokenBucket
 
 log = Logger()
@@ -119,8 +119,7 @@ class ChatLineFactory(ServerFactory):
 
     def new_bucket(self) -> TokenBucket:
         """The rate of a connection on which nobody is logged in."""
-        rate = self._limits.commands_per_second
-        return TokenBucket(rate, rate * BURST_SECONDS)
+        return TokenBucket.of(self._limits.commands_per_second)
 
     def new_reference(self) -> str:
         """By which an internal error is found in the log."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from chatd import arguments as types
 from chatd import commands as ask
 from chatd import errors
-from chatd.lines.blocks import Answer, BlockDialect, by_sender, listed, said
+from chatd.lines.blocks import Answer, BlockDialect, by_sender, listed, said, token
 from chatd.lines.dialect import Request
 from chatd.lines.indonesian import INDONESIAN
 from chatd.lines.verbs import (
@@ -61,10 +61,6 @@ TEXTS: Texts = {
     },
     errors.BadRequest: "Protocol Tidak Benar",
 }
-
-
-def token(_request: Request, reply: Reply) -> Answer:
-    return {"tokenid": reply.fields["tokenId"]}
 
 
 def active(_request: Request, reply: Reply) -> Answer:

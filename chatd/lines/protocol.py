@@ -46,6 +46,7 @@ from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.throttle import TokenBucket
+from chatd.timers import cancel
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
@@ -143,8 +144,7 @@ class ChatLineProtocol(LineReceiver):
         done = reason.check(ConnectionDone) is not None
         clean = done and not self._closed_here and not self._output.is_full
         self._holds |= Hold.CLOSING
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        cancel(self._timer)
         if self._receiving is not None:
             self._receiving[1].upload.abort()
             self._receiving = None

@@ -13,7 +13,7 @@ import msgspec
 from chatd import arguments as types
 from chatd import commands as ask
 from chatd import errors
-from chatd.lines.blocks import Answer, BlockDialect, by_sender, entry, listed, named, said
+from chatd.lines.blocks import Answer, BlockDialect, by_sender, entry, listed, named, said, token
 from chatd.lines.dialect import Request
 from chatd.lines.verbs import (
     FILE,
@@ -77,10 +77,6 @@ def wanted_of_group(group: Address, filename: str) -> ask.Command:
 
 def inbox() -> ask.Command:
     return ask.Inbox(direct=True)
-
-
-def token(_request: Request, reply: Reply) -> Answer:
-    return {"tokenid": reply.fields["tokenId"]}
 
 
 def sentence(start: str) -> Callable[[Request, Reply], Answer]:

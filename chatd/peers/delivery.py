@@ -259,16 +259,13 @@ class Delivery:
         if isinstance(error, RealmDown):
             link.abort()  # it did not answer: all begins anew
             return
-        if isinstance(error, Refused) and error.code == "storage-failed":
-            # No room there: this file waits, and what comes behind it; all else goes on.
-            self._clock.callLater(FILE_PAUSE, self._move, link, lane, item)
-            return
-        if isinstance(error, Refused) and error.code == wire.INTERNAL:
-            if not self._fails_too_often(item.number):
+        if isinstance(error, Refused):
+            # No room there, say: this file waits, and what comes behind it; all else goes on.
+            if error.code == "storage-failed" or (
+                error.code == wire.INTERNAL and not self._fails_too_often(item.number)
+            ):
                 self._clock.callLater(FILE_PAUSE, self._move, link, lane, item)
                 return
-            error = PeerFailed(realm=self._name())
-        if isinstance(error, Refused):
             error = refusal(Verdict(error.code, error.details), self._name())
         elif not isinstance(error, ChatError):
             log.failure("a file can't be sent to {realm}", failure, realm=self._realm)
@@ -378,15 +375,12 @@ class Delivery:
             if len(batch) == 1 and self._fails_too_often(batch[0].number):
                 self._refused(batch[0].number, PeerFailed(realm=self._name()))
             self._singly = max(self._singly, len(batch) * WINDOW)
-        self._give_up_link(link, refused)
+        log.warn("{realm} can't take it: {code}", realm=self._realm, code=refused.code)
+        link.abort()
 
     def _fails_too_often(self, number: int) -> bool:
         self._failures[number] = self._failures.get(number, 0) + 1
         return self._failures[number] >= MAX_FAILURES
-
-    def _give_up_link(self, link: PeerLink, refused: Refused) -> None:
-        log.warn("{realm} can't take it: {code}", realm=self._realm, code=refused.code)
-        link.abort()
 
     # From the disk
 

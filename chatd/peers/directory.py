@@ -32,7 +32,7 @@ from chatd.parcels import Verdict
 from chatd.peers import wire
 from chatd.peers.delivery import Delivery
 from chatd.peers.link import Introduction, PeerLink, Unsettled
-from chatd.peers.reach import why
+from chatd.peers.reach import place_of, why
 from chatd.peers.transfer import Transfers
 from chatd.peers.trust import Judged, Known, fingerprint
 from chatd.peers.wire import Refused
@@ -42,6 +42,7 @@ from chatd.store import peers as store
 from chatd.store.groups import newest_news
 from chatd.store.peers import KnownPeer
 from chatd.throttle import TokenBucket
+from chatd.timers import cancel, patiently
 from chatd.uploads import Uploads
 
 FIRST_PAUSE = 1.0  # seconds before the first new try; each further pause is twice as long
@@ -51,7 +52,6 @@ MAX_STRANGERS = 1000  # realms that came by themselves and are remembered
 EXPIRE_EVERY = 60.0
 PRESENCE_TIME = 60.0  # seconds for which one believes who is online elsewhere
 CACHED_PRESENCE = 10_000
-BURST_SECONDS = 5
 CLOSING_TIME = 3.0
 
 T = TypeVar("T")
@@ -88,10 +88,8 @@ class Peer:
 
     @property
     def address(self) -> str | None:
-        host = self.known.host
-        if host is None:
-            return None
-        return f"[{host}]:{self.known.port}" if ":" in host else f"{host}:{self.known.port}"
+        host, port = self.known.host, self.known.port
+        return None if host is None or port is None else place_of(host, port)
 
 
 @implementer(IRealms)
@@ -147,18 +145,14 @@ class Directory:
         if self._expiring.running:
             self._expiring.stop()
         for peer in self._peers.values():
-            if peer.timer is not None and peer.timer.active():
-                peer.timer.cancel()
+            cancel(peer.timer)
         for dialling in list(self._dials):
             dialling.cancel()
         gone = []
         for link in list(self._links):
             link.close()
             gone.append(link.gone)
-        impatient = self.clock.callLater(CLOSING_TIME, self._abort)
-        await DeferredList(gone)
-        if impatient.active():
-            impatient.cancel()
+        await patiently(self.clock, DeferredList(gone), CLOSING_TIME, self._abort)
         self._service.outbox.tidy()
         await self._service.arrivals.drop_all()
 
@@ -292,8 +286,7 @@ class Directory:
         peer.failures = 0
         peer.error = None
         peer.since = self.clock.seconds()
-        if peer.timer is not None and peer.timer.active():
-            peer.timer.cancel()
+        cancel(peer.timer)
         log.info("linked with {realm} at {address}", realm=peer.known.name, address=link.address)
         peer.delivery.link_up(link)
 
@@ -313,8 +306,7 @@ class Directory:
         self._dial_soon(peer)
 
     def new_bucket(self) -> TokenBucket:
-        rate = self._config.peers.messages_per_second
-        return TokenBucket(rate, rate * BURST_SECONDS)
+        return TokenBucket.of(self._config.peers.messages_per_second)
 
     def new_reference(self) -> str:
         return self._random_bytes(4).hex()
@@ -331,8 +323,7 @@ class Directory:
         if pause is None:
             longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
             pause = longest * (0.5 + self._random_bytes(1)[0] / 512)
-        if peer.timer is not None and peer.timer.active():
-            peer.timer.cancel()
+        cancel(peer.timer)
         peer.timer = self.clock.callLater(pause, self._dial, peer)
 
     def _dial(self, peer: Peer) -> None:
@@ -368,10 +359,7 @@ class Directory:
     # IRealms
 
     def name_of(self, realm: str) -> str:
-        peer = self._peers.get(realm)
-        if peer is None:
-            raise UnknownRealm(realm=realm)
-        return peer.known.name
+        return self._find(realm).known.name
 
     def dispatch(
         self,
@@ -443,7 +431,7 @@ class Directory:
         if key in self._adding or (peer is not None and peer.known.host is not None):
             raise RealmExists(realm=realm)
         self._adding.add(key)
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = place_of(host, port)
         refused: ChatError | None = None
         try:
             await self._connect(realm, host, port)
@@ -473,8 +461,7 @@ class Directory:
         if peer is None:
             return fail(UnknownRealm(realm=realm))
         del self._peers[realm]
-        if peer.timer is not None and peer.timer.active():
-            peer.timer.cancel()
+        cancel(peer.timer)
         if peer.link is not None:
             peer.delivery.link_down()
             peer.link.close()

@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from chatd.eager import Eager
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
-from chatd.peers.reach import connect
+from chatd.peers.reach import connect, place_of
 from chatd.peers.trust import Judged, Known, Policy, judge
 
 MAX_KNOCKING = 64  # connections of which it is not known yet who they are
@@ -51,8 +51,7 @@ class Door:
         return Deferred.fromCoroutine(self._dial(host, realm, to, port))
 
     async def _dial(self, host: Host, realm: str, to: str, port: int) -> PeerLink:
-        address = f"[{to}]:{port}" if ":" in to else f"{to}:{port}"
-        link = PeerLink(host, realm, address)
+        link = PeerLink(host, realm, place_of(to, port))
         wrapped = TLSFactory(self._client, True, _Only(link))
         ready = link.ready
         await connect(self._reactor, to, port, wrapped)
@@ -111,8 +110,6 @@ class Knocks(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> PeerLink:
         source = getattr(addr, "host", "local")
         port = getattr(addr, "port", 0)
-        link = PeerLink(
-            self._host, None, f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
-        )
+        link = PeerLink(self._host, None, place_of(source, port))
         self._knocking.add(link)
         return link

@@ -86,7 +86,7 @@ def load_identity(realm: str, state: Path, peers: Peers, now: datetime) -> Ident
         )
     if peers.certificate is not None and peers.private_key is not None:
         label = f"[peers] certificate is {peers.certificate}"
-        chain = _certificates(label, peers.certificate)
+        chain = certificates_in(label, peers.certificate)
         keys = _keys(f"[peers] private_key is {peers.private_key}", peers.private_key)
     else:
         label = f"[realm] state holds {state / CERTIFICATE_FILE}"
@@ -111,7 +111,7 @@ def rotate(state: Path, peers: Peers, now: datetime) -> Identity:
             f"{peers.private_key or 'empty'}; expected both empty: chatd renews only what it made itself"
         )
     label = f"[realm] state holds {state / CERTIFICATE_FILE}"
-    chain = _certificates(label, state / CERTIFICATE_FILE)
+    chain = certificates_in(label, state / CERTIFICATE_FILE)
     old_key = _fitting(
         label, chain, _keys(f"[realm] state holds {state / KEY_FILE}", state / KEY_FILE)
     )
@@ -143,7 +143,7 @@ def _own(
     keys = _keys(f"[realm] state holds {key_path}", key_path)
     if not path.exists():
         _write(path, _certificate_pem(_issue(key_of(realm), keys[0], now, keys[0], None)))
-    return _certificates(f"[realm] state holds {path}", path), keys
+    return certificates_in(f"[realm] state holds {path}", path), keys
 
 
 def _issue(
@@ -230,7 +230,7 @@ def _read(label: str, path: Path, expected: str) -> bytes:
         ) from None
 
 
-def _certificates(
+def certificates_in(
     label: str,
     path: Path,
     expected: str = "the realm's certificate in PEM, then those that it was issued by",
@@ -307,7 +307,7 @@ def read_policy(realm: str, peers: Peers) -> Policy:
         return Policy(realm, peers.trust, (), peers.block)
     label = f"[peers] ca_file is {peers.ca_file}"
     expected = "the certificates of those who may sign for realms, in PEM"
-    return Policy(realm, peers.trust, _certificates(label, peers.ca_file, expected), peers.block)
+    return Policy(realm, peers.trust, certificates_in(label, peers.ca_file, expected), peers.block)
 
 
 # TLS.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from twisted.internet import defer
 from twisted.internet import error as net
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -34,6 +34,7 @@ from chatd.peers.wire import Refused
 from chatd.realms import Membership, refusal, verdict_of
 from chatd.store.messages import Stream
 from chatd.throttle import TokenBucket
+from chatd.timers import cancel
 
 T = TypeVar("T")
 
@@ -201,8 +202,7 @@ class PeerLink(amp.AMP):
         if self.transport is None or self.is_up or not self._settled:
             return
         self.is_up = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        cancel(self._timer)
         self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
         self.host.ready(self)
         self.ready.callback(self)
@@ -223,9 +223,8 @@ class PeerLink(amp.AMP):
         self.transport = None
         self._settled = self.is_up = False
         self._early.clear()
-        for timer in (self._timer, self._slowed):
-            if timer is not None and timer.active():
-                timer.cancel()
+        cancel(self._timer)
+        cancel(self._slowed)
         self.host.down(self, self._refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
@@ -253,7 +252,7 @@ class PeerLink(amp.AMP):
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
         """Errs with Refused, or with RealmDown if no answer comes."""
         if self.transport is None or (self._refused and self.realm == ""):
-            return _failed(RealmDown(realm=self.realm))
+            return fail(RealmDown(realm=self.realm))
         answer: Deferred[Any] = self.callRemote(command, **arguments)
         answer.addTimeout(ANSWER_TIME, self.host.clock)
         return answer.addErrback(self._call_failed)
@@ -350,12 +349,12 @@ class PeerLink(amp.AMP):
     # Answering
 
     def _answer(
-        self, work: Callable[[], Awaitable[dict[str, Any]]], cost: int = 1
+        self, work: Callable[[], Coroutine[Any, Any, dict[str, Any]]], cost: int = 1
     ) -> Deferred[Any]:
         """Do what was asked, and never let an exception out that would end the link."""
         if not self.is_up:
             if not self._greeted:
-                return _failed(Refused("not-greeted"))
+                return fail(Refused("not-greeted"))
             # The other is up with its answer, and this side will be soon: what is refused now would be
             # overtaken by what comes then.
             early: Deferred[None] = Deferred()
@@ -373,7 +372,7 @@ class PeerLink(amp.AMP):
         self._busy += 1
         if self._busy >= MAX_BUSY:
             self._pause("busy")
-        return maybeDeferred(lambda: Deferred.fromCoroutine(_run(work))).addBoth(self._answered)
+        return Deferred.fromCoroutine(work()).addBoth(self._answered)
 
     def _answered(self, result: Any) -> Any:
         self._busy -= 1
@@ -407,7 +406,7 @@ class PeerLink(amp.AMP):
     @wire.Hello.responder
     def hello(self, **said: Any) -> Deferred[Any]:
         if self.dialled or self._greeted:
-            return _failed(Refused("already-greeted"))
+            return fail(Refused("already-greeted"))
         self._greeted = True
         return Deferred.fromCoroutine(self._greet_back(Introduction(**said)))
 
@@ -450,7 +449,7 @@ class PeerLink(amp.AMP):
         try:
             batch = wire.decode_batch(parcels)
         except Refused as refused:
-            return _failed(refused)
+            return fail(refused)
         return self._answer(work, len(batch))
 
     @wire.Offer.responder
@@ -483,9 +482,9 @@ class PeerLink(amp.AMP):
     def members_asked(self, user: str, group: str, start: int) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             found = await self.host.inbound.members(self.realm, user, group)
-            page = found[max(0, start) : max(0, start) + wire.MAX_NAMES]
-            more = max(0, len(found) - max(0, start) - len(page))
-            return {"members": wire.encode(page), "more": more}
+            rest = found[max(0, start) :]
+            page = rest[: wire.MAX_NAMES]
+            return {"members": wire.encode(page), "more": len(rest) - len(page)}
 
         return self._answer(work)
 
@@ -503,13 +502,3 @@ class PeerLink(amp.AMP):
             return {"online": wire.encode(await self.host.inbound.presence(users))}
 
         return self._answer(work)
-
-
-async def _run(work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    return await work()
-
-
-def _failed(error: Exception) -> Deferred[Any]:
-    failed: Deferred[Any] = Deferred()
-    failed.errback(Failure(error))
-    return failed

@@ -22,6 +22,11 @@ from chatd.errors import ChatError, ForbiddenAddress, RealmDown, RealmUnreachabl
 CONNECT_TIME = 10.0  # seconds for each address
 
 
+def place_of(host: str, port: int) -> str:
+    """Where something is, as it is shown: an IPv6 address stands in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_forbidden(address: str) -> bool:
     """Whether nothing of another realm's may be at that IP address (RFC 3927, RFC 4291, RFC 5771): at what
     is meant for one link or for many, and at what is no address at all."""

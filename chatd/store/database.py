@@ -55,8 +55,16 @@ class Job(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct):
+    """What became of a job: what it returned, or the Failure of it."""
+
     done: Deferred[Any]
     value: Any
+
+    def tell(self) -> None:
+        if isinstance(self.value, Failure):
+            self.done.errback(self.value)
+        else:
+            self.done.callback(self.value)
 
 
 def connect(url: str) -> Engine:
@@ -333,11 +341,7 @@ class Database:
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            value = outcome.value
-            if isinstance(value, Failure):
-                outcome.done.errback(value)
-            else:
-                outcome.done.callback(value)
+            outcome.tell()
         for then in self._settled:
             then()
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chatd.errors import AlreadyMember, GroupExists, UnknownGroup
 from chatd.model import Group, GroupInfo, Party
-from chatd.names import Address
+from chatd.names import Address, key_of
 from chatd.store.conversations import add_conversation, last_seq
 from chatd.store.database import CodeTaken
 from chatd.store.schema import accounts, groups, participants, remote_members, settings
@@ -179,7 +179,7 @@ def leave_group(connection: Connection, group: Group, party: Party) -> None:
         )
     elif not any(admin for _, _, admin in left):
         ident, address, _ = left[0]
-        heir = Party(Address(*address.split("@")).key, address, ident)
+        heir = Party(key_of(address), address, ident)
         set_admin(connection, group, heir)
 
 

@@ -73,7 +73,7 @@ class OutboxWriter:
 
     def next(self, connection: Connection) -> int:
         """The number that the next parcel gets."""
-        return (self.last(connection) if self._last is None else self._last) + 1
+        return self.last(connection) + 1
 
     def _advance(self, connection: Connection, last: int) -> None:
         self._last = last
