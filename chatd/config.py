@@ -18,6 +18,7 @@ DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pych
 DOORS = (*DIALECTS, "web", "peers")
 DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
+    "web": "tcp:8550:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
     "peers": "tcp:8890:interface=127.0.0.1",
     "kelompok3": "tcp:8891:interface=127.0.0.1",
@@ -75,6 +76,12 @@ class Peers(msgspec.Struct, frozen=True):
     known: dict[str, Peer] = {}
 
 
+class Web(msgspec.Struct, frozen=True):
+    """`origins` are those besides the site's own whose pages may speak for people here."""
+
+    origins: frozenset[str] = frozenset()
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Sizes in bytes, times in seconds; `commands_per_second` 0 is no limit, `idle` 0 is never."""
 
@@ -103,6 +110,7 @@ class Config(msgspec.Struct, frozen=True):
     database_url: str = ""
     accounts: Accounts = Accounts()
     peers: Peers = Peers()
+    web: Web = Web()
     limits: Limits = Limits()
     log: Log = Log()
 
@@ -167,6 +175,14 @@ def _message_size(text: str) -> int:
 def _names(text: str) -> frozenset[str]:
     """Realms' names, separated by commas or spaces; as keys."""
     return frozenset(key_of(_name(each)) for each in re.split(r"[,\s]+", text) if each)
+
+
+def _origins(text: str) -> frozenset[str]:
+    """Origins (RFC 6454), separated by commas or spaces, as browsers send them."""
+    found = frozenset(each.lower().rstrip("/") for each in re.split(r"[,\s]+", text) if each)
+    if not all(re.fullmatch(r"https?://[^/?#@\s]+", each) for each in found):
+        raise ValueError("origins, such as https://chat.example.org, separated by commas")
+    return found
 
 
 def _one_of(*values: str) -> Callable[[str], str]:
@@ -240,6 +256,7 @@ KEYS: Mapping[str, _Table] = {
         "files": parse_size,
         "messages_per_second": _count(0),
     },
+    "web": {"origins": _origins},
     "limits": {
         "message": _message_size,
         "line": _size(256),
@@ -354,6 +371,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         database_url=values.get("database", {}).get("url", ""),
         accounts=Accounts(**values.get("accounts", {})),
         peers=peers,
+        web=Web(**values.get("web", {})),
         limits=Limits(**values.get("limits", {})),
         log=Log(**values.get("log", {})),
     )

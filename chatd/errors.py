@@ -322,6 +322,49 @@ class InternalError(ChatError):
     sentence = "internal error {reference}; tell the operator this reference, it is in the log"
 
 
+class UseHttp(ChatError):
+    code = "use-http"
+    sentence = "Files go over HTTP here: PUT /uploads/<key> sends one, GET /files/<code> fetches it"
+
+
+class UnknownPage(BadRequest):
+    code = "unknown-page"
+    sentence = "There is nothing at {path}; begin at /"
+
+
+class BadMethod(BadRequest):
+    code = "bad-method"
+    sentence = "{path} can't be asked with {method}; use {allowed}"
+
+
+class ForeignOrigin(ChatError):
+    code = "foreign-origin"
+    sentence = (
+        "This came from a page of {origin}, which may not speak for you here; "
+        "use the realm's own page, or have its operator add that to [web] origins"
+    )
+
+
+class BodyTooLarge(BadRequest):
+    code = "body-too-large"
+    sentence = "The body of this request may have {limit} bytes; send less"
+
+
+class LengthRequired(BadRequest):
+    code = "length-required"
+    sentence = "The length of the body has to be known first; send Content-Length"
+
+
+class UploadOffset(ChatError):
+    code = "upload-offset"
+    sentence = "There are {offset} bytes of that file here; go on from there"
+
+
+class TooManyUploads(ChatError):
+    code = "too-many-uploads"
+    sentence = "You have {limit} files under way; finish or give up one of them first"
+
+
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:
     """One error for a list of people of whom none could be reached."""
     if len(errors) == 1:

@@ -105,7 +105,8 @@ class Connection:
     log; `drained` is called when a paused upload may go on.
 
     `shared`: its requests may name other sessions than its own, and a login does not end an earlier one
-    here. `detailed`: replies bring display names, groups' codes and when files were sent.
+    here. `detailed`: replies bring display names, groups' codes and when files were sent. `passing`: it is
+    there for one request only, and nobody is online by it.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Connection:
         drained: Callable[[], None],
         shared: bool = False,
         detailed: bool = False,
+        passing: bool = False,
     ) -> None:
         self.service = service
         self.sessions = sessions
@@ -127,6 +129,7 @@ class Connection:
         self.drained = drained
         self.shared = shared
         self.detailed = detailed
+        self.passing = passing
         # Counts what arrives on the connection; the protocol moves it on.
         self.moment = 0
         self.gone = False
@@ -267,6 +270,8 @@ class Client:
         """Begin to speak for the login's session."""
         session = self.session = self.sessions.attach(login, self)
         connection = self.connection
+        if connection.passing:
+            return
         log.info(
             "session {session} of {account} on connection {connection} from {source}",
             session=session.number,
