@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MODULES := node_modules/.installed
 CONFIG ?= etc/chatd.ini
 
-.PHONY: run demo test check format bench docs clean
+.PHONY: run demo test check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -13,14 +14,22 @@ run: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python -m chatd.demo
 
-test: $(STAMP)
+test: $(STAMP) $(MODULES)
 	$(BIN)/python -m pytest -n 2 tests
 
-check: $(STAMP)
+check: $(STAMP) types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m twisted.trial --jobs 2 tests
+
+# The browser client's modules. What checks them runs on node; a machine without it says so.
+types: $(MODULES)
+	@if [ -x node_modules/.bin/tsc ]; then \
+		set -ex; node_modules/.bin/tsc -p tsconfig.json; node_modules/.bin/tsc -p tsconfig.worker.json; \
+	else \
+		echo "The types in chatd/web/static were not checked: that needs node and npm."; \
+	fi
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -33,11 +42,22 @@ docs: $(STAMP)
 	$(BIN)/python -m chatd.reference > docs/protocol.new
 	mv docs/protocol.new docs/protocol.md
 
+screenshots: $(STAMP)
+	$(BIN)/python -m tests.screenshots var/screenshots
+
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable '.[client,test]'
 	touch $@
 
+# Only for checks and tests, and so they go on without it.
+$(MODULES): package.json package-lock.json
+	@if command -v npm > /dev/null && npm ci --ignore-scripts --silent; then \
+		touch $@; \
+	else \
+		echo "What package.json names is not installed: some checks of the browser client are left out."; \
+	fi
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
+	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
