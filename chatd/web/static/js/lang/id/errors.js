@@ -1,0 +1,70 @@
+// @ts-check
+/**
+ * What every refusal says in Indonesian, by its stable code (chatd/errors.py). The server's own sentence is
+ * English and knows the details; these do without them, since only the code is certain to be there.
+ * `error.internal` keeps its reference: i18n.js puts the server's sentence behind it.
+ */
+
+/** @type {Record<string, string>} */
+export default {
+  "error.bad-encoding": "Teksnya bukan UTF-8; kirim ulang sebagai UTF-8.",
+  "error.bad-syntax": "Permintaan itu tidak dimengerti server; muat ulang halaman, lalu coba lagi.",
+  "error.line-too-long": "Itu terlalu panjang dan tidak disimpan; kirim yang lebih pendek.",
+  "error.unknown-command": "Server ini belum mengenal perintah itu; muat ulang halaman, atau tanya operatornya.",
+  "error.usage": "Ada isian yang kurang atau berlebih; periksa kembali.",
+  "error.bad-argument": "Ada isian yang tidak dapat dipakai; periksa kembali.",
+  "error.bad-name":
+    "Nama itu tidak dapat dipakai; pakai 1 sampai 64 huruf, angka, titik, garis bawah, atau tanda hubung, tanpa spasi.",
+  "error.reserved-name": "Nama itu khusus untuk sistem; pilih nama lain.",
+  "error.bad-text": "Teks tidak boleh berisi karakter kontrol; hapus dahulu, lalu kirim lagi.",
+  "error.empty-text": "Belum ada teksnya; tulis sesuatu dahulu.",
+  "error.message-too-long": "Pesannya terlalu panjang; kirim sebagian-sebagian atau sebagai file.",
+  "error.bad-filename": "Nama file itu tidak dapat dipakai; pakai nama yang berisi huruf atau angka.",
+  "error.not-logged-in": "Anda belum masuk; masuk atau daftar dahulu.",
+  "error.already-logged-in": "Anda sudah masuk; keluar dahulu.",
+  "error.unknown-user": "Tidak ada pengguna dengan nama itu; periksa ejaannya.",
+  "error.user-exists": "Username itu sudah dipakai; pilih yang lain.",
+  "error.wrong-password": "Kata sandinya salah; coba lagi.",
+  "error.too-many-attempts": "Terlalu banyak percobaan masuk yang gagal; tunggu sebentar, lalu coba lagi.",
+  "error.password-mismatch": "Kedua kata sandi itu berbeda; ketik ulang.",
+  "error.weak-password": "Kata sandinya terlalu pendek; pilih yang lebih panjang.",
+  "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
+  "error.bad-token": "Sesi Anda sudah berakhir; masuk lagi.",
+  "error.unknown-realm": "Realm itu belum dikenal di sini; daftar realm menunjukkan mana yang dapat dihubungi.",
+  "error.realm-exists": "Realm itu sudah terdaftar; lihat keadaannya di daftar realm.",
+  "error.own-realm": "Itu realm ini sendiri; tambahkan realm lain.",
+  "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
+  "error.forbidden-address":
+    "Alamat itu tidak dapat dipakai untuk realm: alamat link-local dan multicast tidak dihubungi.",
+  "error.realm-unreachable":
+    "Realm itu tidak dapat dihubungi; periksa host dan port-nya, dan pastikan realm itu sedang berjalan.",
+  "error.wrong-realm": "Di alamat itu ada realm lain; tambahkan dengan nama yang sebenarnya.",
+  "error.certificate-changed":
+    "Realm itu menunjukkan sertifikat yang berbeda dari yang diingat di sini; mungkin ada yang menyamar. Pastikan dahulu kepada operatornya, baru hapus dan tambahkan lagi.",
+  "error.bad-certificate": "Sertifikat realm itu tidak sah; operatornya harus memperbaruinya.",
+  "error.realm-not-allowed": "Kedua realm ini tidak diizinkan saling terhubung; tanya operatornya.",
+  "error.realm-down": "Realm itu sedang tidak dapat dihubungi; coba lagi setelah tersambung.",
+  "error.group-closed":
+    "Hanya anggota yang boleh mengirim ke grup ini; bergabunglah dahulu, atau minta adminnya membukanya.",
+  "error.not-yourself": "Anda hanya dapat membaca inbox Anda sendiri.",
+  "error.expired": "Realm itu terlalu lama tidak dapat dihubungi, jadi ini tidak tersampaikan; kirim lagi nanti.",
+  "error.peer-failed": "Realm itu tidak dapat menerimanya dan tidak menyebut sebabnya; beri tahu operatornya.",
+  "error.unknown-group": "Tidak ada grup dengan nama atau kode itu; periksa ejaannya, atau lihat daftar grup.",
+  "error.group-exists": "Nama grup itu sudah dipakai; bergabunglah, atau pilih nama lain.",
+  "error.already-member": "Sudah menjadi anggota grup ini.",
+  "error.not-member": "Anda bukan anggota grup ini; bergabunglah dahulu.",
+  "error.user-not-member": "Orang itu bukan anggota grup ini.",
+  "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
+  "error.unknown-contact": "Orang itu tidak ada di daftar kontak Anda.",
+  "error.contact-exists": "Orang itu sudah ada di daftar kontak Anda.",
+  "error.unknown-conversation": "Anda tidak punya percakapan itu.",
+  "error.not-in-room": "Anda tidak sedang berada di ruang mana pun; masuk ke salah satu dahulu.",
+  "error.unknown-file": "File itu tidak ada, atau Anda tidak boleh mengunduhnya.",
+  "error.file-too-large": "Filenya terlalu besar; kirim yang lebih kecil.",
+  "error.quota-exceeded": "Ruang untuk file Anda tidak cukup lagi; kirim file yang lebih kecil.",
+  "error.storage-failed": "Server sedang tidak dapat menyimpan apa pun, dan ini belum tersimpan; coba lagi nanti.",
+  "error.too-many-connections": "Terlalu banyak sambungan saat ini; coba lagi nanti.",
+  "error.idle": "Sambungan diputus karena terlalu lama diam; akan disambung lagi.",
+  "error.shutting-down": "Server sedang dimatikan; sambungan akan dicoba lagi sebentar lagi.",
+  "error.internal": "Terjadi kesalahan di server; sampaikan pesan ini kepada operatornya.",
+};

@@ -1,0 +1,60 @@
+// @ts-check
+/** What a name may be, as chatd/names.py has it: enough to say so before the server is asked. */
+
+const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
+const ROOM = /^[\p{L}\p{N}_.-](?:[\p{L}\p{N}_. -]{0,62}[\p{L}\p{N}_.-])?$/u;
+
+/**
+ * `name` or `name@realm`, whether of a user or of a group.
+ * @param {string} text
+ * @returns {{name: string, realm: string | null, text: string} | null} null if it can't be one
+ */
+export function parseAddress(text) {
+  const tidy = text.trim().normalize("NFC");
+  const at = tidy.indexOf("@");
+  const name = at < 0 ? tidy : tidy.slice(0, at);
+  const realm = at < 0 ? null : tidy.slice(at + 1);
+  if (!NAME.test(name) || (realm !== null && !NAME.test(realm))) return null;
+  return { name, realm, text: tidy };
+}
+
+/**
+ * The addresses that were written one behind the other, with commas, semicolons or spaces between.
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function splitPeople(text) {
+  return text.split(/[\s,;]+/u).filter(Boolean);
+}
+
+/** @param {string} text */
+export function isRoom(text) {
+  return ROOM.test(text.normalize("NFC"));
+}
+
+/**
+ * The form in which names are compared. The server folds a few letters more; it has the last word.
+ * @param {string} name
+ */
+export function keyOf(name) {
+  return name.normalize("NFC").toLowerCase();
+}
+
+/**
+ * The realm of an address, or null for one's own.
+ * @param {string} address
+ */
+export function realmOf(address) {
+  const at = address.indexOf("@");
+  return at < 0 ? null : address.slice(at + 1);
+}
+
+/**
+ * Whether some part of what is known of a person or thing holds what was typed.
+ * @param {string} typed
+ * @param {...(string | null | undefined)} parts
+ */
+export function matches(typed, ...parts) {
+  const wanted = keyOf(typed.trim());
+  return parts.some((part) => part != null && keyOf(part).includes(wanted));
+}
