@@ -40,8 +40,11 @@ from chatd.realm import Realm
 from chatd.service import ChatService
 from chatd.state import StartError
 from chatd.timers import patiently
+from chatd.web.site import ChatSite, make_site
+from chatd.web.websocket import WebDialect
 
 PEERS = "peers"  # the door for other realms
+WEB = "web"  # the browser's door
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
 
 DIALECTS: tuple[type[Dialect], ...] = (
@@ -170,7 +173,7 @@ class ChatDaemon(Service):
         # A daemon's own standard error leads nowhere, and of what went wrong twistd tells the first 100
         # bytes: this leads to whoever started it.
         self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
-        self._factories: list[ChatLineFactory] = []
+        self._factories: list[ChatLineFactory | ChatSite] = []
         self._realm = Realm(config, reactor, random_bytes, demo=demo)
 
     def setServiceParent(self, parent: Any) -> None:
@@ -220,26 +223,26 @@ class ChatDaemon(Service):
             if door == PEERS:
                 self._open_to_peers(endpoint)
                 continue
-            if door not in dialects:
-                log.warn("[listen] {door}: this version has no such door", door=door)
-                continue
-            factory = ChatLineFactory(
-                realm.service,
-                realm.sessions,
-                connections,
-                outbox,
-                dialects[door](),
-                self._random_bytes,
-            )
+            shared = (realm.service, realm.sessions, connections, outbox)
+            factory: ChatLineFactory | ChatSite
+            if door == WEB:
+                factory = make_site(*shared, self._random_bytes)
+                hint, tls_hint = WebDialect.hint, WebDialect.hint.replace("http:", "https:")
+            else:
+                factory = ChatLineFactory(*shared, dialects[door](), self._random_bytes)
+                hint, tls_hint = dialects[door].hint, TLS_HINT
             self.ports[door] = self._listen(door, endpoint, factory)
             make_eager(self.ports[door])
             self._factories.append(factory)
-            address: Any = self.ports[door].getHost()
-            where = getattr(address, "host", "localhost")
-            host = "localhost" if where in ("127.0.0.1", "0.0.0.0", "::", "::1") else where  # noqa: S104
-            form = TLS_HINT if endpoint.startswith("ssl:") else dialects[door].hint
-            hint = form.format(host=host, port=getattr(address, "port", address))
-            log.info("{door}: {hint}", door=door, hint=hint)
+            self._tell(door, tls_hint if endpoint.startswith("ssl:") else hint)
+
+    def _tell(self, door: str, hint: str) -> None:
+        """Log how one comes in by that door."""
+        address: Any = self.ports[door].getHost()
+        where = getattr(address, "host", "localhost")
+        host = "localhost" if where in ("127.0.0.1", "0.0.0.0", "::", "::1") else where  # noqa: S104
+        shown = hint.format(host=host, port=getattr(address, "port", address))
+        log.info("{door}: {hint}", door=door, hint=shown)
 
     def _open_to_peers(self, endpoint: str) -> None:
         if not endpoint.startswith(("tcp:", "tcp6:", "systemd:")):

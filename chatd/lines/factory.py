@@ -31,6 +31,23 @@ class Connections(msgspec.Struct):
     opened: int = 0
     by_source: Counter[str] = msgspec.field(default_factory=Counter)
 
+    def number(self) -> int:
+        """Of one that is about to be opened, for the log."""
+        self.opened += 1
+        return self.opened
+
+    def arrive(self, source: str) -> None:
+        """There is one more, from the network address `source`."""
+        self.total += 1
+        self.by_source[source] += 1
+
+    def leave(self, source: str) -> None:
+        """There is one less."""
+        self.total -= 1
+        self.by_source[source] -= 1
+        if not self.by_source[source]:
+            del self.by_source[source]
+
 
 class ChatLineFactory(ServerFactory):
     """Makes the protocols of one door, which all speak `dialect`."""
@@ -65,12 +82,9 @@ class ChatLineFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of a new connection."""
-        connections = self._connections
         source = str(getattr(addr, "host", "local"))
-        connections.opened += 1
-        connections.total += 1
-        connections.by_source[source] += 1
-        protocol = ChatLineProtocol(self, connections.opened, source)
+        self._connections.arrive(source)
+        protocol = ChatLineProtocol(self, self._connections.number(), source)
         self._protocols.add(protocol)
         log.debug(
             "connection {connection} from {source} speaks {dialect}",
@@ -90,11 +104,7 @@ class ChatLineFactory(ServerFactory):
 
     def gone(self, protocol: ChatLineProtocol) -> None:
         """A connection has ended."""
-        connections = self._connections
-        connections.total -= 1
-        connections.by_source[protocol.source] -= 1
-        if not connections.by_source[protocol.source]:
-            del connections.by_source[protocol.source]
+        self._connections.leave(protocol.source)
         self._protocols.discard(protocol)
         log.debug("connection {connection} is gone", connection=protocol.number)
         if self._empty is not None and not self._protocols:

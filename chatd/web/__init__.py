@@ -1,0 +1,1 @@
+"""The browser's way in: pages, WebSocket and files over HTTP."""

@@ -1,0 +1,96 @@
+"""Answers over HTTP: the json dialect's objects, with a fitting status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+
+from chatd import errors
+from chatd.errors import ChatError
+from chatd.lines.jsontext import encode
+
+# The first that fits holds.
+_STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
+    (
+        (errors.NotLoggedIn, errors.BadToken, errors.WrongPassword),
+        HTTPStatus.UNAUTHORIZED,
+    ),
+    (
+        (
+            errors.ForeignOrigin,
+            errors.GroupClosed,
+            errors.NotAdmin,
+            errors.NotMember,
+            errors.NotOperator,
+            errors.RegistrationClosed,
+        ),
+        HTTPStatus.FORBIDDEN,
+    ),
+    (
+        (errors.UnknownPage, errors.UnknownFile, errors.UnknownUser, errors.UnknownGroup),
+        HTTPStatus.NOT_FOUND,
+    ),
+    ((errors.BadMethod,), HTTPStatus.METHOD_NOT_ALLOWED),
+    ((errors.UserExists, errors.UploadOffset), HTTPStatus.CONFLICT),
+    ((errors.LengthRequired,), HTTPStatus.LENGTH_REQUIRED),
+    (
+        (errors.BodyTooLarge, errors.FileTooLarge, errors.QuotaExceeded),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ),
+    ((errors.TooManyAttempts, errors.TooManyUploads), HTTPStatus.TOO_MANY_REQUESTS),
+    (
+        (errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+    ((errors.InternalError,), HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+log = Logger()
+
+
+def status_of(error: ChatError) -> HTTPStatus:
+    """The status (RFC 9110, 15) by which HTTP says what `error` says."""
+    for classes, status in _STATUSES:
+        if isinstance(error, classes):
+            return status
+    return HTTPStatus.BAD_REQUEST
+
+
+def is_lost(request: Any) -> bool:
+    """Whether the connection that asked is gone."""
+    return request.channel is None
+
+
+def answer(request: Request, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+    """Finish `request` with an object, unless whoever asked is gone."""
+    if is_lost(request):
+        return
+    data = encode({"status": "OK" if status < HTTPStatus.BAD_REQUEST else "ERROR", **body})
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", b"application/json; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-store")
+    request.setHeader(b"Content-Length", str(len(data)).encode())
+    if request.method != b"HEAD":
+        request.write(data)
+    request.finish()
+
+
+def refuse(request: Request, error: ChatError) -> None:
+    """Finish `request` with a refusal."""
+    answer(request, {"code": error.code, "message": str(error)}, status_of(error))
+
+
+def refuse_failure(request: Request, failure: Failure, new_reference: Callable[[], str]) -> None:
+    """Finish `request` with what went wrong. What nobody foresaw is logged, with a reference."""
+    error = failure.value
+    if not isinstance(error, ChatError):
+        error = errors.InternalError(reference=new_reference())
+        log.failure(
+            "internal error {reference} over HTTP", failure, reference=error.details["reference"]
+        )
+    refuse(request, error)

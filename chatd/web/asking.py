@@ -1,0 +1,55 @@
+"""Resources whose answers take a while: coroutines that come to an answer or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from chatd.errors import BadSyntax, BodyTooLarge
+from chatd.web.answers import is_lost, refuse_failure
+
+MAX_BODY = 64 << 10  # bytes of a request that is no upload
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Asking(Resource):
+    """A resource that answers `respond`. `new_reference` makes that of an internal error."""
+
+    isLeaf = True
+
+    def __init__(self, new_reference: Callable[[], str]) -> None:
+        super().__init__()
+        self._new_reference = new_reference
+
+    def render(self, request: Request) -> int:
+        """Begin to answer, whatever the method."""
+        answering = Deferred.fromCoroutine(self.respond(request))
+        request.notifyFinish().addErrback(lambda _lost: answering.cancel())
+        answering.addErrback(self._failed, request)
+        return int(NOT_DONE_YET)
+
+    def _failed(self, failure: Any, request: Request) -> None:
+        if is_lost(request) and failure.check(CancelledError):
+            return  # whoever asked is gone
+        refuse_failure(request, failure, self._new_reference)
+
+    def respond(self, request: Request) -> Coroutine[Any, Any, None]:
+        """Finish the request. May raise anything; ChatError is a refusal."""
+        raise NotImplementedError
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that a request brings. Raises BadSyntax, BodyTooLarge."""
+    data = request.content.read(MAX_BODY + 1) if request.content is not None else b""
+    if len(data) > MAX_BODY:
+        raise BodyTooLarge(limit=MAX_BODY)
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSyntax(reason=f"{error}; send one JSON object") from None

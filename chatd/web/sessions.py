@@ -1,0 +1,112 @@
+"""Logging in and out over HTTP: the token goes into a cookie, and never into a page.
+
+`GET /session` says what the realm is and who is logged in, `POST /session` logs in, `POST /accounts`
+registers, `DELETE /session` logs out, with `?everywhere=true` all sessions of the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from twisted.web.server import Request
+
+from chatd import __version__
+from chatd import commands as ask
+from chatd.accounts import Login
+from chatd.errors import NotLoggedIn
+from chatd.model import Account
+from chatd.service import ChatService
+from chatd.table import BY_VERB
+from chatd.web.answers import answer
+from chatd.web.asking import Asking, body_of
+from chatd.web.visits import Visits, source_of
+
+
+class Doorstep(Asking):
+    """What the resources of logging in share."""
+
+    def __init__(
+        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+    ) -> None:
+        super().__init__(new_reference)
+        self._service = service
+        self._visits = visits
+
+    def _realm(self, account: Account | None) -> dict[str, Any]:
+        """What a page has to know before it can show anything."""
+        config = self._service.config
+        limits = config.limits
+        return {
+            "realm": config.realm,
+            "version": __version__,
+            "registration": config.accounts.registration,
+            "min_password": config.accounts.min_password,
+            "limits": {"message": limits.message, "file": limits.file},
+            "account": None if account is None else _account(account),
+            "may_add_realms": account is not None
+            and (account.operator or config.peers.add == "anyone"),
+        }
+
+    def _welcome(self, request: Request, login: Login, status: HTTPStatus = HTTPStatus.OK) -> None:
+        assert login.token is not None  # noqa: S101 - a login that was just opened has one
+        lifetime = self._service.config.accounts.session_expiry
+        self._visits.admit(request, login.token, lifetime)
+        message = f"Welcome, {login.account.display_name}"
+        answer(request, {"message": message, **self._realm(login.account)}, status)
+
+
+class SessionResource(Doorstep):
+    async def respond(self, request: Request) -> None:
+        self._visits.check(request, b"GET", b"HEAD", b"POST", b"DELETE")
+        if request.method == b"POST":
+            await self._log_in(request)
+        elif request.method == b"DELETE":
+            await self._log_out(request)
+        else:
+            await self._tell(request)
+
+    async def _log_in(self, request: Request) -> None:
+        asked: Any = BY_VERB["auth"].from_names(body_of(request))
+        login = await self._service.accounts.login(
+            asked.username, asked.password, source_of(request)
+        )
+        self._welcome(request, login)
+
+    async def _log_out(self, request: Request) -> None:
+        client = await self._visits.client_of(request)
+        reply = await client.execute(ask.Logout())
+        self._visits.dismiss(request)
+        answer(request, {"message": reply.message})
+
+    async def _tell(self, request: Request) -> None:
+        account = None
+        try:
+            client = await self._visits.client_of(request)
+        except NotLoggedIn:
+            if self._visits.token_of(request) is not None:
+                self._visits.dismiss(request)
+        else:
+            account = client.account
+            self._visits.renew(request, self._service.config.accounts.session_expiry)
+        answer(request, self._realm(account))
+
+
+class AccountsResource(Doorstep):
+    async def respond(self, request: Request) -> None:
+        self._visits.check(request, b"POST")
+        asked: Any = BY_VERB["register"].from_names(body_of(request))
+        login = await self._service.accounts.register(
+            asked.username, asked.password, asked.name, asked.country
+        )
+        self._welcome(request, login, HTTPStatus.CREATED)
+
+
+def _account(account: Account) -> Mapping[str, Any]:
+    return {
+        "username": account.name,
+        "name": account.display_name,
+        "country": account.country,
+        "operator": account.operator,
+    }

@@ -1,0 +1,188 @@
+"""The site: what is found where, the headers that all of it carries, and its connections.
+
+```
+/  /sw.js  /manifest.webmanifest  /static/…   the page and what it is made of
+/session  /accounts                           logging in and out, registering
+/ws                                           the json dialect over WebSocket
+/uploads/<key>  /files/<code>                 files
+/healthz                                      for operators' probes
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from chatd.errors import UnknownPage
+from chatd.lines.eager import Outbox
+from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.names import printable
+from chatd.service import ChatService
+from chatd.session import Sessions
+from chatd.web.answers import refuse
+from chatd.web.channel import ChatChannel
+from chatd.web.sessions import AccountsResource, SessionResource
+from chatd.web.static import AT_ROOT, Shelf, read_shelf
+from chatd.web.visits import Visits
+from chatd.web.websocket import WebDialect, WebSockets
+
+IDLE = (
+    60.0  # seconds of silence between requests, or within one, after which a connection is closed
+)
+
+# What a page of ours may do, and what may be done with it. No script, style or connection but our own; no
+# frame around it; no text becomes markup (Trusted Types).
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+HEADERS = {
+    "Server": "chatd",
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+HSTS = "max-age=31536000"  # a year, in seconds
+
+
+class Nowhere(Resource):
+    """What is asked for where there is nothing."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> int:
+        refuse(request, UnknownPage(path=printable(request.path.decode(errors="replace"))))
+        return 1
+
+
+class Root(Resource):
+    """The site's first step: every answer below gets the headers."""
+
+    def __init__(self, front: Resource) -> None:
+        super().__init__()
+        self._front = front
+        self._nowhere = Nowhere()
+
+    def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
+        for name, value in HEADERS.items():
+            request.setHeader(name, value)
+        if request.isSecure():
+            request.setHeader("Strict-Transport-Security", HSTS)
+        found: Resource = super().getChildWithDefault(path, request)
+        return found
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        if path.decode(errors="replace") not in AT_ROOT or request.postpath:
+            return self._nowhere
+        request.postpath = [path]
+        return self._front
+
+
+class ChatSite(Site):
+    """The connections of the browser's door, counted with those of all others."""
+
+    noisy = False
+
+    def __init__(
+        self, root: Resource, lines: ChatLineFactory, connections: Connections, clock: Any
+    ) -> None:
+        super().__init__(root, timeout=IDLE, reactor=clock)
+        # Twisted's own would look for HTTP/2 first.
+        self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
+        self._lines = lines
+        self._connections = connections
+        self._channels: set[Any] = set()
+        self._emptied: Deferred[None] | None = None
+
+    # No log of requests: what people ask for is theirs, and the log has what goes wrong.
+
+    def startFactory(self) -> None:
+        """Nothing is to be opened."""
+
+    def stopFactory(self) -> None:
+        """Nothing is to be closed."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """WebSockets are spoken over HTTP/1.1."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The channel of a new connection; None if there are too many."""
+        source = str(getattr(addr, "host", "local"))
+        self._connections.arrive(source)
+        if self._lines.too_many(source):
+            self._connections.leave(source)
+            return None
+        channel: Any = super().buildProtocol(addr)
+
+        def gone() -> None:
+            if channel in self._channels:
+                self._channels.discard(channel)
+                self._connections.leave(source)
+                self._look_if_empty()
+
+        channel.on_gone = gone
+        self._channels.add(channel)
+        return channel
+
+    def finish(self) -> Deferred[Any]:
+        """Close what is open; fires when it is closed."""
+        for channel in list(self._channels):
+            channel.finish()
+        emptied: Deferred[None] = succeed(None)
+        if self._channels:
+            emptied = self._emptied = Deferred()
+        return DeferredList([self._lines.finish(), emptied])
+
+    def _look_if_empty(self) -> None:
+        emptied = self._emptied
+        if emptied is not None and not self._channels:
+            self._emptied = None
+            emptied.callback(None)
+
+    def abort(self) -> None:
+        """Drop what is still there."""
+        self._lines.abort()
+        for channel in list(self._channels):
+            channel.transport.abortConnection()
+
+
+def make_site(
+    service: ChatService,
+    sessions: Sessions,
+    connections: Connections,
+    outbox: Outbox,
+    random_bytes: Callable[[int], bytes],
+) -> ChatSite:
+    """All of it, put together."""
+    lines = ChatLineFactory(service, sessions, connections, outbox, WebDialect(), random_bytes)
+    visits = Visits(service, sessions, connections.number)
+    reference = lines.new_reference
+    files = read_shelf()
+    root = Root(Shelf(files, AT_ROOT))
+    root.putChild(b"static", Shelf(files))
+    root.putChild(b"session", SessionResource(service, visits, reference))
+    root.putChild(b"accounts", AccountsResource(service, visits, reference))
+    root.putChild(b"ws", WebSockets(lines, visits, reference))
+    return ChatSite(root, lines, connections, service.clock)

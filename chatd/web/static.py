@@ -1,0 +1,100 @@
+"""The page and what it is made of: read once, at the start, and kept in memory."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import mimetypes
+from pathlib import Path
+
+import msgspec
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from chatd.errors import UnknownPage
+from chatd.names import printable
+from chatd.web.answers import refuse
+
+FOLDER = Path(__file__).with_name("static")
+PAGE = "index.html"
+WORKER = "sw.js"
+AT_ROOT = {"": PAGE, WORKER: WORKER, "manifest.webmanifest": "manifest.webmanifest"}
+MIN_PACKED = 512  # bytes; less is not worth packing
+
+_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+class Shelved(msgspec.Struct, frozen=True):
+    """A file as it is given out. `packed` is it in gzip, where that is shorter; `tag` its ETag."""
+
+    data: bytes
+    packed: bytes | None
+    kind: str
+    tag: str
+
+
+def shelve(name: str, data: bytes) -> Shelved:
+    ending = Path(name).suffix
+    kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    packed = gzip.compress(data, mtime=0) if len(data) >= MIN_PACKED else data
+    tag = hashlib.sha256(data).hexdigest()[:24]
+    return Shelved(data, packed if len(packed) < len(data) else None, kind, f'"{tag}"')
+
+
+def read_shelf(folder: Path = FOLDER) -> dict[str, Shelved]:
+    """All files below `folder` by path. The worker is told which they are, and a name for just these."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    whole = hashlib.sha256()
+    for name, data in files.items():
+        whole.update(f"{name} {len(data)}\n".encode() + data)
+    if WORKER in files:
+        shell = ["/", "/manifest.webmanifest"]
+        shell += [f"/static/{name}" for name in files if _is_shell(name)]
+        head = f"const VERSION = {json.dumps(whole.hexdigest()[:16])};\nconst SHELL = {json.dumps(shell)};\n"
+        files[WORKER] = head.encode() + files[WORKER]
+    return {name: shelve(name, data) for name, data in files.items()}
+
+
+def _is_shell(name: str) -> bool:
+    return Path(name).suffix in (".js", ".css", ".svg", ".png") and name != WORKER
+
+
+class Shelf(Resource):
+    """Gives out files by the rest of the path. `names` maps it to theirs where they differ."""
+
+    isLeaf = True
+
+    def __init__(self, files: dict[str, Shelved], names: dict[str, str] | None = None) -> None:
+        super().__init__()
+        self._files = files
+        self._names = names
+
+    def render(self, request: Request) -> bytes | int:
+        """The file, or that the browser has it already (304)."""
+        path = "/".join(part.decode(errors="replace") for part in request.postpath or ())
+        file = self._files.get(path if self._names is None else self._names.get(path, "?"))
+        if file is None or request.method not in (b"GET", b"HEAD"):
+            refuse(request, UnknownPage(path=printable(request.path.decode(errors="replace"))))
+            return int(NOT_DONE_YET)
+        request.setHeader(b"Content-Type", file.kind.encode())
+        # The browser keeps it and asks each time whether it still holds: no page mixes two versions.
+        request.setHeader(b"Cache-Control", b"no-cache")
+        request.setHeader(b"Vary", b"Accept-Encoding")
+        if request.setETag(file.tag.encode()) is not None:
+            return b""
+        data = file.data
+        if file.packed is not None and "gzip" in (request.getHeader("accept-encoding") or ""):
+            request.setHeader(b"Content-Encoding", b"gzip")
+            data = file.packed
+        return data

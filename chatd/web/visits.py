@@ -1,0 +1,143 @@
+"""Who asks over HTTP: sessions by cookie or header, origins, and how fast one may ask.
+
+A browser has its session's token in a cookie that no script can read (HttpOnly) and that other sites'
+pages can't make it send (SameSite=Strict); a program sends `Authorization: Bearer <token>`. Besides, whatever
+changes something, and the WebSocket, must come from the site's own pages if it comes from a page at all:
+browsers say so in Origin (RFC 6454).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from twisted.internet.task import deferLater
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from chatd.arguments import Secret
+from chatd.errors import BadMethod, ForeignOrigin, NotLoggedIn
+from chatd.model import Event
+from chatd.names import key_of, printable
+from chatd.presence import IListener
+from chatd.service import ChatService
+from chatd.session import Client, Connection, Sessions
+
+SAFE = (b"GET", b"HEAD")
+
+
+@implementer(IListener)
+class Deaf:
+    """One who asks once and hears nothing afterwards."""
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Nobody listens."""
+
+
+def source_of(request: Request) -> str:
+    """The network address that asks."""
+    return str(getattr(request.getClientAddress(), "host", "local"))
+
+
+class Visits:
+    """The sessions of requests. `new_number` numbers them among the connections, for the log."""
+
+    def __init__(
+        self, service: ChatService, sessions: Sessions, new_number: Callable[[], int]
+    ) -> None:
+        self._service = service
+        self._sessions = sessions
+        self._new_number = new_number
+        self._origins = service.config.web.origins
+        # Browsers keep cookies by host, whatever the port: realms of one machine need names of their own.
+        realm = hashlib.sha256(key_of(service.config.realm).encode()).hexdigest()[:8]
+        self._cookie = f"chatd-{realm}".encode()
+
+    # Origins
+
+    def check_origin(self, request: Request) -> None:
+        """Raises ForeignOrigin for what a page of another site asks for."""
+        origin = request.getHeader("origin")
+        if origin is None:
+            return  # no page at all: a program, or a browser that only fetches
+        host = (request.getHeader("host") or "").lower()
+        own = origin.lower().partition("://")[2] == host != ""
+        if not own and origin.lower() not in self._origins:
+            raise ForeignOrigin(origin=printable(origin))
+
+    def check(self, request: Request, *methods: bytes) -> None:
+        """Raises BadMethod, and ForeignOrigin if it could change something."""
+        if request.method not in methods:
+            request.setHeader(b"Allow", b", ".join(methods))
+            raise BadMethod(
+                path=printable(request.path.decode(errors="replace")),
+                method=printable(request.method.decode(errors="replace")),
+                allowed=b", ".join(methods).decode(),
+            )
+        if request.method not in SAFE:
+            self.check_origin(request)
+
+    # Sessions
+
+    def token_of(self, request: Request) -> str | None:
+        """The session token that came with the request, if there is one."""
+        scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
+        if scheme.lower() == "bearer":
+            return given.strip()
+        cookie = request.getCookie(self._cookie)
+        return None if cookie is None else cookie.decode("latin-1")
+
+    async def client_of(
+        self, request: Request, drained: Callable[[], None] = lambda: None
+    ) -> Client:
+        """The session that asks, for as long as the request lasts. Waits if it asks too fast.
+
+        `drained` is called when an upload that was paused may go on. Raises NotLoggedIn.
+        """
+        connection = Connection(
+            self._service,
+            self._sessions,
+            Deaf(),
+            source_of(request),
+            self._new_number(),
+            drained,
+            passing=True,
+        )
+        request.notifyFinish().addBoth(lambda _result: connection.leave(clean=False))
+        token = self.token_of(request)
+        if not connection.must_look_up(token):
+            raise NotLoggedIn
+        client = await connection.look_up(token or "")
+        if client is None:
+            raise NotLoggedIn
+        clock = self._service.clock
+        pause = client.logged_in.bucket.take(clock.seconds())
+        if pause > 0:
+            await deferLater(clock, pause)
+        return client
+
+    def admit(self, request: Request, token: Secret, lifetime: int) -> None:
+        """Have the browser keep the token, for `lifetime` seconds."""
+        self._set_cookie(request, str(token), lifetime)
+
+    def renew(self, request: Request, lifetime: int) -> None:
+        """Have the browser keep the token that it sent for another `lifetime` seconds."""
+        if request.getCookie(self._cookie) is not None:
+            self._set_cookie(request, self.token_of(request) or "", lifetime)
+
+    def dismiss(self, request: Request) -> None:
+        """Have the browser forget the token."""
+        self._set_cookie(request, "", 0)
+
+    def _set_cookie(self, request: Request, token: str, lifetime: int) -> None:
+        # Behind a proxy only the page's own origin tells that it was fetched over TLS.
+        origin = request.getHeader("origin") or ""
+        request.addCookie(
+            self._cookie,
+            token.encode(),
+            max_age=str(lifetime).encode(),
+            path=b"/",
+            secure=request.isSecure() or origin.startswith("https://"),
+            httpOnly=True,
+            sameSite="strict",
+        )

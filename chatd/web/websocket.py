@@ -1,0 +1,240 @@
+"""The json dialect over WebSocket (RFC 6455): one object a text frame, both ways.
+
+`GET /ws` opens it. The session of the request's cookie, or of its `Authorization: Bearer`, is the
+connection's; one that has ended is answered by close code 4401. Without either, a program may log in
+within, as over TCP, if it is quick. Files do not come this way: see chatd.web.uploads and downloads.
+
+A WebSocket here is the line protocol over a transport that turns lines into frames, so all that holds for a
+line holds for a frame: limits, rates, order of replies, slow readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+from twisted.web.websocket import WebSocketProtocol, WebSocketResource
+
+from chatd import commands as ask
+from chatd.accounts import Login
+from chatd.errors import BadToken, Idle, TooManyConnections, UseHttp
+from chatd.lines.dialect import Ask, Unreadable
+from chatd.lines.dialect import Request as Asked
+from chatd.lines.factory import ChatLineFactory
+from chatd.lines.jsonlines import END, JsonDialect
+from chatd.lines.protocol import ChatLineProtocol
+from chatd.timers import cancel
+from chatd.web.answers import is_lost
+from chatd.web.asking import Asking
+from chatd.web.visits import Visits, source_of
+
+FRAMING = 1 << 10  # bytes that the frames of a message may take besides its text
+STRANGERS = 200  # connections on which nobody is logged in yet
+STRANGERS_PER_ADDRESS = 20
+STRANGER_TIME = 30.0  # seconds in which one has to log in
+
+SESSION_OVER = 4401  # close codes from 4000 on are the application's own (RFC 6455, 7.4.2)
+NOT_TEXT = 1003
+TOO_BIG = 1009
+
+_FILES = (
+    ask.SendFile,
+    ask.SendGroupFile,
+    ask.SendFileRealm,
+    ask.SendGroupFileRealm,
+    ask.GetFile,
+)
+
+
+class WebDialect(JsonDialect):
+    """json, but that files go over HTTP: bytes between the frames would be anybody's guess."""
+
+    name = "web"
+    hint = "http://{host}:{port}/"
+
+    def read(self, line: bytes) -> Asked | Ask:
+        request = super().read(line)
+        if isinstance(request, Asked) and isinstance(request.command, _FILES):
+            raise Unreadable(UseHttp(), request.tag)
+        return request
+
+
+class FrameTransport:
+    """What the line protocol takes for its transport: each line that it writes becomes a text frame.
+
+    `wire` is Twisted's WebSocket transport, `stream` the byte stream below it.
+    """
+
+    def __init__(self, wire: Any, stream: Any) -> None:
+        self._wire = wire
+        self._stream = stream
+        self.closed = False  # a frame that says so was sent, and nothing may follow it
+
+    def write(self, data: bytes) -> None:
+        for line in data.split(END):
+            if line and not self.closed:
+                self._wire.sendTextMessage(line.decode())
+
+    def loseConnection(self, code: int = 1000) -> None:
+        if not self.closed:
+            self.closed = True
+            self._wire.loseConnection(code)
+
+    def abortConnection(self) -> None:
+        self.closed = True
+        self._stream.abortConnection()
+
+    def registerProducer(self, producer: Any, _streaming: bool) -> None:
+        self._wire.detachProducer()  # the HTTP channel, whose request this was
+        self._wire.attachProducer(producer)
+
+    def unregisterProducer(self) -> None:
+        self._wire.detachProducer()
+
+    def pauseProducing(self) -> None:
+        self._stream.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if not self.closed:
+            self._stream.resumeProducing()
+
+
+class Socket(WebSocketProtocol):
+    """One WebSocket: from frames to the line protocol. `login` is whose it is, if that is known."""
+
+    def __init__(
+        self, lines: ChatLineFactory, channel: Any, login: Login | None, refused: bool
+    ) -> None:
+        self._lines = lines
+        self._channel = channel
+        self._login = login
+        self._refused = refused
+        self._pending = 0  # bytes since the last whole message
+        self._overrun = False
+        self.patience: Any = None  # the timer of one on which nobody has logged in yet
+
+    def negotiationStarted(self, transport: Any) -> None:
+        stream = self._channel.transport
+        if hasattr(stream, "setTcpKeepAlive"):
+            stream.setTcpKeepAlive(True)
+        self._frames = FrameTransport(transport, stream)
+
+    def negotiationFinished(self) -> None:
+        """The channel is ours now."""
+        channel = self._channel
+        # Twisted collects a message's frames without end: their sum is bounded here.
+        self._feed = channel.dataReceived
+        channel.dataReceived = self._data_received
+        channel.upgraded()
+        self.protocol: ChatLineProtocol = self._lines.buildProtocol(channel.getPeer())
+        self.protocol.makeConnection(self._frames)
+        if self._refused:
+            self._frames.loseConnection(SESSION_OVER)
+        elif self._login is not None and not self._frames.closed:
+            self.protocol.connection.attach(self._login)
+
+    def _data_received(self, data: bytes) -> None:
+        if self._frames.closed:
+            return
+        self._pending += len(data)
+        if self._pending > self._lines.line_limit + FRAMING + len(data):
+            self._overrun = True
+            self._frames.loseConnection(TOO_BIG)
+            return
+        self._feed(data)
+
+    def textMessageReceived(self, message: str) -> None:
+        """A message is a line. Line feeds may stand between JSON's tokens, and nowhere else."""
+        self._pending = 0
+        self.protocol.dataReceived(message.encode().replace(b"\n", b"\r") + b"\n")
+
+    def bytesMessageReceived(self, data: bytes | bytearray) -> None:
+        self._overrun = True
+        self._frames.loseConnection(NOT_TEXT)
+
+    def pongReceived(self, payload: bytes) -> None:
+        """Nobody asked."""
+
+    @property
+    def source(self) -> str:
+        """The network address at the other end."""
+        return self.protocol.source
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it is open and nobody has logged in on it."""
+        connection = self.protocol.connection
+        return not (connection.in_use or connection.gone)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._frames.closed = True
+        cancel(self.patience)
+        self.protocol.connectionLost(Failure(ConnectionLost()) if self._overrun else reason)
+
+
+class WebSockets(Asking):
+    """`/ws`. `lines` makes the protocols behind the sockets."""
+
+    def __init__(
+        self, lines: ChatLineFactory, visits: Visits, new_reference: Callable[[], str]
+    ) -> None:
+        super().__init__(new_reference)
+        self._lines = lines
+        self._visits = visits
+        self._service = lines.service
+        self._strangers: list[Socket] = []  # some of them may have logged in, or be gone
+
+    async def respond(self, request: Request) -> None:
+        self._visits.check(request, b"GET")
+        self._visits.check_origin(request)
+        token = self._visits.token_of(request)
+        login = None
+        if token is not None:
+            with suppress(BadToken):
+                login = await self._service.accounts.resume(token)
+        else:
+            self._check_strangers(source_of(request))
+        if is_lost(request):
+            return
+        socket = Socket(
+            self._lines, request.channel, login, refused=token is not None and not login
+        )
+        refusal = WebSocketResource(_Once(socket)).render_GET(request)
+        if isinstance(refusal, bytes):
+            request.write(refusal)
+            request.finish()
+        elif token is None:
+            self._watch(socket)
+
+    # Those who have not logged in
+
+    def _check_strangers(self, source: str) -> None:
+        """Raises TooManyConnections."""
+        self._strangers = [each for each in self._strangers if each.is_strange]
+        if len(self._strangers) >= STRANGERS:
+            raise TooManyConnections(where="to this realm on which nobody has logged in")
+        if sum(each.source == source for each in self._strangers) >= STRANGERS_PER_ADDRESS:
+            raise TooManyConnections(where="from your address on which nobody has logged in")
+
+    def _watch(self, socket: Socket) -> None:
+        self._strangers.append(socket)
+        socket.patience = self._service.clock.callLater(STRANGER_TIME, _dismiss, socket)
+
+
+def _dismiss(socket: Socket) -> None:
+    if socket.is_strange:
+        socket.protocol.refuse(Idle(seconds=int(STRANGER_TIME)))
+
+
+class _Once:
+    """The factory of one socket: whose it is was looked up before."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def buildProtocol(self, request: Request) -> Socket:
+        return self._socket
