@@ -1,0 +1,294 @@
+"""A headless Chromium for the tests: Debian's own, driven by Playwright, against real daemons.
+
+Playwright's API blocks and belongs to one thread. That thread is here, with one Chromium in it for all the
+tests of a process; a test that is decorated with `in_browser` runs there, whole, while the reactor lives on.
+Each person has a context of their own (`tests.page`), so they share nothing but the process.
+
+A test fails on whatever a page complains of: an error on the console (the Content-Security-Policy makes one
+for all that it refuses), an exception that nobody caught, a dialog, a request to elsewhere. What has to come
+up, as when a daemon is killed, is named by `Person.expects`.
+
+Without a Chromium, or without Playwright, these tests are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib.util
+import queue
+import shutil
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import SkipTest
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from tests.processes import PATIENCE, ROOT, Daemon, DaemonTestCase, Talker, free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.page import Person
+
+#: What it would otherwise do on its own, over the network or with the machine.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+PASSWORD = "correct-horse"
+
+CONFIG = """\
+[realm]
+name = {name}
+state = state
+
+[listen]
+json = tcp:{json}:interface=127.0.0.1
+plain = tcp:{plain}:interface=127.0.0.1
+peers = tcp:{peers}:interface=127.0.0.1
+web = tcp:{web}:interface=127.0.0.1
+
+[accounts]
+argon2 = 8K,1,1
+
+[peers]
+add = anyone
+
+[limits]
+commands_per_second = 0
+{more}"""
+
+
+def find_chromium() -> str | None:
+    """Where the browser is. The one that Playwright would bring is never used."""
+    names = ("/usr/bin/chromium", "chromium", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def why_not() -> str:
+    """Why there are no tests in a browser here, in a sentence; empty if there are."""
+    if importlib.util.find_spec("playwright") is None:
+        return "no tests in a browser: the Python package playwright is not installed"
+    if find_chromium() is None:
+        return "no tests in a browser: there is no Chromium on this machine (Debian: chromium)"
+    return ""
+
+
+class Studio(threading.Thread):
+    """The thread that Playwright and the browser live in; it does one thing after another."""
+
+    def __init__(self) -> None:
+        super().__init__(name="browser", daemon=True)
+        self._jobs: queue.SimpleQueue[tuple[Callable[[Browser], Any], Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+
+    def do(self, job: Callable[[Browser], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._jobs.put((job, future))
+        return future
+
+    def run(self) -> None:
+        # Here, so that a machine without it can still import this file.
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            browser: Browser | None = None
+            while (next_job := self._jobs.get()) is not None:
+                job, future = next_job
+                try:
+                    if browser is None or not browser.is_connected():
+                        browser = playwright.chromium.launch(
+                            executable_path=find_chromium(), args=FLAGS
+                        )
+                    future.set_result(job(browser))
+                except BaseException as error:  # whatever it is, it is for who waits
+                    future.set_exception(error)
+            if browser is not None:
+                browser.close()
+
+    def close(self) -> None:
+        """Leave no browser behind."""
+        self._jobs.put(None)
+        self.join(PATIENCE)
+
+
+@functools.cache
+def studio() -> Studio:
+    """The one of this process."""
+    made = Studio()
+    made.start()
+    atexit.register(made.close)
+    return made
+
+
+class Site:
+    """A realm with a daemon of its own, whose pages are at `url`."""
+
+    def __init__(self, root: Path, name: str = "realm1", more: str = "") -> None:
+        self.name = name
+        self._folder = root / name
+        (self._folder / "here").mkdir(parents=True)
+        self.ports = {door: free_port() for door in ("json", "plain", "peers", "web")}
+        self.url = f"http://127.0.0.1:{self.ports['web']}"
+        text = CONFIG.format(name=name, more=more, **self.ports)
+        (self._folder / "chatd.ini").write_text(text)
+        self._tokens: dict[str, str] = {}
+        self._daemons: list[Daemon] = []
+
+    @property
+    def daemon(self) -> Daemon:
+        return self._daemons[-1]
+
+    def launch(self) -> None:
+        """Start it, and don't wait."""
+        arguments = ("--config", str(self._folder / "chatd.ini"))
+        logs = self._folder / "logs"
+        self._daemons.append(
+            Daemon(self._folder / "here", self.ports["json"], *arguments, logs=logs)
+        )
+
+    def start(self) -> Site:
+        self.launch()
+        self.daemon.listening()
+        return self
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self.daemon.kill()
+
+    def close(self) -> None:
+        for daemon in self._daemons:
+            daemon.kill()
+
+    def register(self, *names: str) -> None:
+        """Accounts, made without a browser."""
+        for name in names:
+            with self.daemon.talk() as talker:
+                reply = talker.must(command="register", username=name, password=PASSWORD)
+                self._tokens[name] = reply["tokenId"]
+
+    def talk(self, name: str) -> Talker:
+        """One who was registered here, over the json dialect."""
+        talker = self.daemon.talk()
+        talker.must(command="resume", token=self._tokens[name])
+        return talker
+
+    def telnet(self) -> Line:
+        """A connection as telnet makes one."""
+        return Line(self.ports["plain"])
+
+    @property
+    def written(self) -> str:
+        """All that its daemons have logged."""
+        return "".join(daemon.out + daemon.err for daemon in self._daemons)
+
+
+class Line:
+    """What somebody with telnet types and sees."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._lines = self._socket.makefile("r", encoding="utf-8", newline="")
+
+    def type(self, line: str) -> None:
+        self._socket.sendall(line.encode() + b"\r\n")
+
+    def sees(self, text: str) -> str:
+        """The next line in which `text` stands; those before it are let pass."""
+        passed = []
+        for line in self._lines:
+            passed.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"waited in vain for {text!r}; what came: {passed}")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def in_browser(method: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]:
+    """Run a test in the browser's thread, with the case's `browser` there to be used."""
+
+    @functools.wraps(method)
+    def run(self: BrowserTestCase) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+
+        def hand_over(future: Future[None]) -> None:
+            error = future.exception()
+            result = None if error is None else Failure(error)
+            with contextlib.suppress(RuntimeError):  # the test was given up, and all is over
+                reactor.callFromThread(_settle, done, result)  # type: ignore[attr-defined]
+
+        studio().do(functools.partial(self.play, method)).add_done_callback(hand_over)
+        return done
+
+    return run
+
+
+def _settle(done: Deferred[None], result: Failure | None) -> None:
+    if not done.called:
+        done.callback(result)  # type: ignore[arg-type]
+
+
+class BrowserTestCase(DaemonTestCase):
+    """`self.site` runs; `person` makes somebody with a browser of their own."""
+
+    #: What stands below the rest in the configuration.
+    more = ""
+
+    def setUp(self) -> None:
+        if reason := why_not():
+            raise SkipTest(reason)
+        super().setUp()
+        self.people: list[Person] = []
+        self.site = self.realm("realm1")
+
+    def realm(self, name: str) -> Site:
+        site = Site(self.root, name, self.more)
+        self.addCleanup(site.close)
+        return site.start()
+
+    def person(self, name: str = "", site: Site | None = None, **options: Any) -> Person:
+        """Somebody with an empty browser; whoever has a name has just registered (without the page)."""
+        from tests.page import Person
+
+        found = Person(self.browser, site or self.site, **options)
+        self.people.append(found)
+        if name:
+            found.enter(name)
+        return found
+
+    def telnet(self) -> Line:
+        line = self.site.telnet()
+        self.addCleanup(line.close)
+        return line
+
+    def play(self, method: Callable[[Any], None], browser: Browser) -> None:
+        """The whole test, in the browser's thread."""
+        self.browser = browser
+        try:
+            method(self)
+            for person in self.people:
+                person.has_no_complaint()
+        except Exception as error:
+            shown = "\n\n".join(person.describe() for person in self.people)
+            raise AssertionError(f"{error}\n\n{shown}") from error
+        finally:
+            for person in self.people:
+                person.close()
