@@ -26,6 +26,7 @@ from pathlib import Path
 
 from benchmarks import bigdb
 from benchmarks.bigdb import PEER, USER
+from benchmarks.dialects import DIALECTS
 from benchmarks.engine import Report, raise_file_limit, server_rss
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ state = state
 plain = tcp:{plain}:interface=127.0.0.1
 json = tcp:{json}:interface=127.0.0.1
 peers = tcp:{peers}:interface=127.0.0.1
+web = tcp:{web}:interface=127.0.0.1
 
 [peers]
 messages_per_second = 0
@@ -71,16 +73,26 @@ class Case:
     #: Which of the report's figures is the line's own.
     figure: str
     arguments: dict[str, int | float | str] = field(default_factory=dict)
+    #: What the generator does, if that has another name.
+    does: str = ""
+
+    @property
+    def load(self) -> str:
+        return self.does or self.scenario
 
     @property
     def kinds(self) -> tuple[str, str]:
         """The two that are compared."""
-        special = {"big": ("empty", "big"), "federation": ("alone", "linked")}
+        special = {
+            "big": ("empty", "big"),
+            "federation": ("alone", "linked"),
+            "web": ("json", "web"),
+        }
         return special.get(self.scenario, ("bare", "chatd"))
 
     def servers(self, only: str | None) -> list[str]:
         """Those that run, if but one of bare and chatd is to."""
-        if self.scenario in ("big", "federation"):
+        if self.scenario in ("big", "federation", "web"):
             return [] if only == "bare" else list(self.kinds)
         found = ["chatd"] if self.scenario == "offline" else list(self.kinds)
         return [kind for kind in found if only in (None, kind)]
@@ -112,6 +124,13 @@ def cases(seconds: float, quick: bool) -> list[Case]:
         found.append(Case("fanout", f"group of 500, window {window}", "delivered_per_s", arguments))
     for figure, title in (("logins_per_s", "logins"), ("kib_per_connection", "KiB each")):
         found.append(Case("idle", f"{crowd} silent: {title}", figure, {"n": crowd}))
+    for window in (1, 16):
+        arguments = {"n": 100, "window": window, "seconds": seconds}
+        title = f"relay over WebSocket, window {window}"
+        found.append(Case("web", title, "delivered_per_s", arguments, "relay"))
+    for figure, title in (("logins_per_s", "logins"), ("kib_per_connection", "KiB each")):
+        arguments = {"n": 1000}
+        found.append(Case("web", f"1000 silent: {title}", figure, arguments, "idle"))
     found.append(Case("start", "start to listening, ms", "start_ms"))
     arguments = {"user": USER, "to": PEER, "calls": 100 if quick else 500}
     found.append(Case("big", "start to listening, ms", "start_ms", arguments))
@@ -187,6 +206,8 @@ class Bench:
     starts: int = 0
     #: The port for other realms of the server that was started last.
     peers_port: int = 0
+    #: The scenarios whose silent people have been registered.
+    prepared: set[str] = field(default_factory=set)
 
     @contextmanager
     def server(
@@ -194,7 +215,7 @@ class Bench:
     ) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
         """A freshly started server: the process, its port, how many ms it took to listen."""
         self.starts += 1
-        ports = {"plain": free_port(), "json": free_port(), "peers": free_port()}
+        ports = {door: free_port() for door in ("plain", "json", "peers", "web")}
         self.peers_port = ports["peers"]
         fresh = case.scenario in ("start", "federation") or kind == "empty"
         state = self.folder / (f"s{self.starts}" if fresh else case.scenario)
@@ -203,7 +224,7 @@ class Bench:
             port = free_port()
             command = [sys.executable, "-m", "benchmarks.bare", str(port)]
         else:
-            port = ports[self.dialect]
+            port = ports[self.dialect_of(kind)]
             config = state / "chatd.ini"
             config.write_text(CONFIG.format(realm=realm, **ports))
             twistd = Path(sys.executable).parent / "twistd"
@@ -242,7 +263,8 @@ class Bench:
         tokens = self.folder / f"{case.scenario}.tokens"
         if kind == "big" and not tokens.exists():
             self.fill(tokens)
-        if case.scenario == "idle" and kind == "chatd" and not tokens.exists():
+        if case.load == "idle" and kind != "bare" and case.scenario not in self.prepared:
+            self.prepared.add(case.scenario)
             # In a server of its own: one that has just registered thousands has memory to spare,
             # and would seem to need none for their connections.
             with self.server(kind, case) as (process, port, _):
@@ -255,7 +277,7 @@ class Bench:
             if case.scenario == "start":
                 memory = server_rss(process.pid)
                 return {"start_ms": round(start_ms), "rss_kib": memory}
-            report = self.generate(kind, case.scenario, case, process.pid, port)
+            report = self.generate(kind, case.load, case, process.pid, port)
             return {"start_ms": round(start_ms), **report} if case.scenario == "big" else report
 
     def run_linked(self, case: Case) -> Report:
@@ -268,6 +290,10 @@ class Bench:
             link(port, there, self.peers_port)
             elsewhere = ["--realm2", there, "--port2", str(port2), "--pid2", str(second.pid)]
             return self.generate("linked", case.scenario, case, first.pid, port, elsewhere)
+
+    def dialect_of(self, kind: str) -> str:
+        """What is spoken with that server."""
+        return kind if kind in DIALECTS else self.dialect
 
     def fill(self, tokens: Path) -> None:
         """Make the big state, in a process of its own that takes its memory with it."""
@@ -290,8 +316,8 @@ class Bench:
         more: Sequence[str] = (),
     ) -> Report:
         """Run the generator against a server; what it reports, or why it doesn't."""
-        dialect = "bare" if kind == "bare" else self.dialect
-        command = [sys.executable, "-m", "benchmarks.load", scenario, "--dialect", dialect]
+        command = [sys.executable, "-m", "benchmarks.load", scenario]
+        command += ["--dialect", self.dialect_of(kind)]
         command += ["--port", str(port), "--pid", str(pid), *case.command_line(), *more]
         if kind in ("empty", "alone", "linked"):
             command += ["--tokens", str(self.folder / f"s{self.starts}" / "tokens")]
@@ -400,7 +426,7 @@ def measured(bench: Bench, chosen: list[Case], only: str | None, rounds: int) ->
     done: list[Report] = []
     runs: dict[tuple[str, ...], Case] = {}
     for case in chosen:
-        runs.setdefault((case.scenario, *case.command_line()), case)
+        runs.setdefault((case.scenario, case.load, *case.command_line()), case)
     for case in runs.values():
         for turn in range(rounds):
             for kind in case.servers(only):

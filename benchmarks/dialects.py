@@ -31,6 +31,10 @@ class Dialect(ABC):
     stores = True
     #: Whether names must be registered, and are then logged in by token.
     accounts = True
+    #: Whether the lines go in the frames of a WebSocket.
+    frames = False
+    #: How many log in at a time; below the smallest usual listen backlog, so that none is turned away.
+    parallel = 32
 
     def checked(self, reply: bytes) -> bytes:
         """Return the reply if it says OK, else raise with the server's own words."""
@@ -120,6 +124,15 @@ class Json(Dialect):
 
     def history(self, conversation: str, count: int) -> bytes:
         return self._line("history", to=conversation, n=count)
+
+
+class Web(Json):
+    """The same over a WebSocket, as browsers speak it."""
+
+    name = "web"
+    frames = True
+    # Few who have not logged in yet may come from one address.
+    parallel = 16
 
 
 class Plain(Dialect):
@@ -213,4 +226,6 @@ class Bare(Dialect):
         raise DialectError("the bare relay keeps nothing")
 
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Json(), Plain(), Bare())}
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (Json(), Web(), Plain(), Bare())
+}

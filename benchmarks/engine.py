@@ -6,6 +6,7 @@ fault of the framework must not be able to hide on both sides of the measure.
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 import select
@@ -21,8 +22,6 @@ from benchmarks.dialects import Dialect, DialectError
 CHUNK = 65536
 #: Every phase gives up when nothing at all has happened for so long.
 STALL = 10.0
-#: How many log in at a time; below the smallest usual listen backlog, so that none is turned away.
-PARALLEL = 32
 
 #: The figures of one run, by name; flat, so that it can be written as JSON and as a table.
 Report = dict[str, float | int | str]
@@ -116,6 +115,66 @@ class Connection:
         self.sock.close()
 
 
+class Framed(Connection):
+    """A WebSocket (RFC 6455) that looks like a connection of lines: each is a text frame."""
+
+    __slots__ = ("raw",)
+
+    #: Masking by zeros is masking, and leaves the generator's CPU to what is measured.
+    MASK = bytes(4)
+    TEXT, CLOSE = 0x81, 0x88
+
+    def __init__(self, loop: Loop, name: str) -> None:
+        super().__init__(loop, name)
+        self.raw = b""
+        self._open()
+
+    def _open(self) -> None:
+        """Ask for the upgrade, and wait for it."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.sock.settimeout(STALL)
+        request = (
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{self.loop.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        self.sock.sendall(request.encode())
+        while b"\r\n\r\n" not in self.raw:
+            self.raw += Connection.receive(self)
+        head, _, self.raw = self.raw.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise LoadError(f"{self.name}: no WebSocket: {head[:200]!r}")
+        self.sock.setblocking(False)
+
+    def receive(self) -> bytes:
+        """The lines whose frames have arrived whole; none if that is no frame yet."""
+        raw = self.raw + super().receive()
+        at, lines = 0, []
+        while len(raw) - at >= 2:
+            kind, size, start = raw[at], raw[at + 1], at + 2
+            if size > 125:
+                wide = 2 if size == 126 else 8
+                size = int.from_bytes(raw[start : start + wide])
+                start += wide
+            if len(raw) < start + size:
+                break
+            at = start + size
+            if kind == self.TEXT:
+                lines.append(raw[start:at])
+            elif kind == self.CLOSE:
+                raise LoadError(f"{self.name}: the server closed: {raw[start:at]!r}")
+        self.raw = raw[at:]
+        return b"\r\n".join([*lines, b""])
+
+    def send(self, data: bytes) -> None:
+        super().send(b"".join(map(self._framed, data.splitlines())))
+
+    def _framed(self, line: bytes) -> bytes:
+        size = len(line)
+        if size <= 125:
+            return b"\x81%c%b%b" % (0x80 | size, self.MASK, line)
+        return b"\x81\xfe%b%b%b" % (size.to_bytes(2), self.MASK, line)
+
+
 class Loop:
     """All connections to one server, and the single thread that serves them."""
 
@@ -127,6 +186,10 @@ class Loop:
         self.epoll = select.epoll()
         self.readers: dict[int, Callable[[], None]] = {}
         self.connections: dict[int, Connection] = {}
+
+    def connect(self, name: str) -> Connection:
+        """A connection of somebody, as the dialect wants it."""
+        return Framed(self, name) if self.dialect.frames else Connection(self, name)
 
     def add(self, connection: Connection) -> None:
         self.connections[connection.fd] = connection
@@ -177,7 +240,7 @@ class Loop:
         return True
 
     def run_scripts(self, scripts: Iterable[tuple[str, Callable[[Connection], Script]]]) -> None:
-        """Open a connection per script and play it, `PARALLEL` at a time, until all are through."""
+        """Open a connection per script and play it, some at a time, until all are through."""
         waiting = iter(scripts)
         running = 0
         replies = 0
@@ -188,7 +251,7 @@ class Loop:
             if following is None:
                 return
             name, make = following
-            connection = Connection(self, name)
+            connection = self.connect(name)
             running += 1
             play(connection, make(connection), finished, answered)
 
@@ -201,7 +264,7 @@ class Loop:
             nonlocal replies
             replies += 1
 
-        for _ in range(PARALLEL):
+        for _ in range(self.dialect.parallel):
             start_next()
         if not self.run_until(lambda: running == 0, lambda: replies):
             raise LoadError(f"no reply to anyone for {STALL:g} s, {running} waiting")

@@ -1,0 +1,85 @@
+"""From Enter to the other one's bubble: two browsers on a realm of their own, in one machine.
+
+    python -m benchmarks.bubbles [--lines 200]
+
+Both are pages of one headless Chromium, in contexts of their own; `anna` types a line in a chat, and the clock
+runs from the `keydown` of its Enter until the text stands in `bert`'s page, each read off the clock of
+its own page as wall time. Whoever has the machine's cores beside them is measured too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser import Site, studio, why_not
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+#: Notes the time of each Enter before the page itself hears of it.
+NOTE_ENTER = """
+    addEventListener("keydown", (event) => {
+        if (event.key === "Enter") window.entered = performance.timeOrigin + performance.now();
+    }, true)
+"""
+#: Notes the time at which a numbered text came into the page.
+NOTE_BUBBLES = """
+    window.shown = {};
+    new MutationObserver((changes) => {
+        const now = performance.timeOrigin + performance.now();
+        for (const { addedNodes } of changes) for (const node of addedNodes)
+            for (const [number] of (node.textContent ?? "").matchAll(/no\\. \\d{6}/g))
+                window.shown[number] ??= now;
+    }).observe(document.body, { childList: true, subtree: true, characterData: true })
+"""
+
+
+def measure(browser: Browser, site: Site, lines: int) -> list[float]:
+    """So many times from Enter to bubble, in ms."""
+    from tests.page import Person
+
+    anna, bert = Person(browser, site), Person(browser, site)
+    anna.enter("anna")
+    bert.enter("bert")
+    anna.open_chat("bert")
+    bert.open_chat("anna")
+    anna.say("hello")
+    bert.sees("hello")
+    anna.page.evaluate(NOTE_ENTER)
+    bert.page.evaluate(NOTE_BUBBLES)
+    found = []
+    for number in range(lines):
+        text = f"no. {number:06}"
+        anna.say(f"this is line {text}")
+        bert.page.wait_for_function("(text) => text in window.shown", arg=text, polling=20)
+        entered = anna.page.evaluate("window.entered")
+        found.append(bert.page.evaluate("(text) => window.shown[text]", text) - entered)
+    anna.close()
+    bert.close()
+    return found
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.bubbles", description=__doc__)
+    options.add_argument("--lines", type=int, default=200)
+    lines = options.parse_args().lines
+    if reason := why_not():
+        sys.exit(reason)
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        try:
+            site.start()
+            found = sorted(studio().do(lambda browser: measure(browser, site, lines)).result())
+        finally:
+            site.close()
+    p50, p99 = statistics.median(found), found[int(len(found) * 0.99)]
+    print(f"{lines} lines: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {found[-1]:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
