@@ -1,6 +1,8 @@
 // @ts-check
 /** What a name may be, as chatd/names.py has it: enough to say so before the server is asked. */
 
+import { keyOf } from "../keys.js";
+
 const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
 const ROOM = /^[\p{L}\p{N}_.-](?:[\p{L}\p{N}_. -]{0,62}[\p{L}\p{N}_.-])?$/u;
 
@@ -30,14 +32,6 @@ export function splitPeople(text) {
 /** @param {string} text */
 export function isRoom(text) {
   return ROOM.test(text.normalize("NFC"));
-}
-
-/**
- * The form in which names are compared. The server folds a few letters more; it has the last word.
- * @param {string} name
- */
-export function keyOf(name) {
-  return name.normalize("NFC").toLowerCase();
 }
 
 /**

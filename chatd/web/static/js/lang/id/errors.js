@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What every refusal says in Indonesian, by its stable code (chatd/errors.py). The server's own sentence is
- * English and knows the details; these do without them, since only the code is certain to be there.
- * `error.internal` keeps its reference: i18n.js puts the server's sentence behind it.
+ * What every refusal says in Indonesian, by its stable code (chatd/errors.py). The realm's own sentence is
+ * English; only its numbers are known here, {1} being the first. i18n.js puts the realm's sentence behind
+ * `error.internal`, for the reference in it.
  */
 
 /** @type {Record<string, string>} */
@@ -27,7 +27,7 @@ export default {
   "error.wrong-password": "Kata sandinya salah; coba lagi.",
   "error.too-many-attempts": "Terlalu banyak percobaan masuk yang gagal; tunggu sebentar, lalu coba lagi.",
   "error.password-mismatch": "Kedua kata sandi itu berbeda; ketik ulang.",
-  "error.weak-password": "Kata sandinya terlalu pendek; pilih yang lebih panjang.",
+  "error.weak-password": "Kata sandinya terlalu pendek: paling sedikit {1} karakter.",
   "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
   "error.bad-token": "Sesi Anda sudah berakhir; masuk lagi.",
   "error.unknown-realm": "Realm itu belum dikenal di sini; daftar realm menunjukkan mana yang dapat dihubungi.",

@@ -1,0 +1,99 @@
+// @ts-check
+/** Making elements. All text goes in as text: nothing here can make markup of what somebody wrote. */
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Child | Child[]} Children */
+
+/**
+ * `class`, `dataset`, `on` (listeners by event) and `style` (CSS properties by name) are special. Anything
+ * else is an attribute: true sets it empty, and null, undefined or false leaves it out, save that `aria-…`
+ * take true and false as words. `value` is set as a property.
+ * @typedef {{
+ *   class?: string | null | false,
+ *   dataset?: Record<string, string | number | undefined>,
+ *   on?: Record<string, (event: any) => unknown>,
+ *   style?: Record<string, string>,
+ *   value?: string,
+ *   [attribute: string]: unknown,
+ * }} Props
+ */
+
+/**
+ * An element: `h("a", {href: "#/", class: "link"}, "Home")`.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Props | null} [props]
+ * @param {...Children} children strings become text
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, props = null, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) setProp(node, name, value);
+  append(node, children);
+  return node;
+}
+
+/**
+ * Puts `children` where the node's own were.
+ * @template {Element} E
+ * @param {E} node
+ * @param {...Children} children
+ * @returns {E}
+ */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  append(node, children);
+  return node;
+}
+
+/**
+ * @param {Element} node
+ * @param {Children[]} children
+ */
+function append(node, children) {
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {string} name
+ * @param {any} value
+ */
+function setProp(node, name, value) {
+  if (name === "class") {
+    if (value) node.className = value;
+  } else if (name === "dataset") {
+    for (const [key, text] of Object.entries(value)) if (text !== undefined) node.dataset[key] = String(text);
+  } else if (name === "on") {
+    for (const [event, listener] of Object.entries(value)) node.addEventListener(event, /** @type {any} */ (listener));
+  } else if (name === "style") {
+    for (const [key, text] of Object.entries(value)) node.style.setProperty(key, String(text));
+  } else if (name === "value") {
+    /** @type {any} */ (node).value = value ?? "";
+  } else if (name.startsWith("aria-") && typeof value === "boolean") {
+    node.setAttribute(name, String(value));
+  } else if (value !== null && value !== undefined && value !== false) {
+    node.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+let made = 0;
+
+/**
+ * An id that no other element of the page has.
+ * @param {string} prefix
+ */
+export function uid(prefix) {
+  made += 1;
+  return `${prefix}-${made}`;
+}
+
+/** Somebody's name, kept from mixing with the text around it whichever way either runs.
+ * @param {string} text
+ */
+export function bdi(text) {
+  return h("bdi", { dir: "auto" }, text);
+}

@@ -1,0 +1,136 @@
+// @ts-check
+/**
+ * The page's own words, in the language one has chosen, or else the browser's.
+ *
+ * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` is there from the start; a
+ * route names what else its view needs, and the router loads it before.
+ */
+
+import { ChatError, LinkLost } from "./errors.js";
+
+/** @typedef {"en" | "id"} Language */
+
+const LANGUAGES = /** @type {const} */ (["en", "id"]);
+const STORED = "chatd.language";
+
+/** @type {Record<string, string>} */
+let texts = {};
+/** @type {Language} */
+let current = "en";
+const blocks = new Set(["core"]);
+let plural = new Intl.PluralRules("en");
+let numbers = new Intl.NumberFormat("en");
+
+/** The language that texts are in. */
+export function language() {
+  return current;
+}
+
+/** What was chosen here before, else what the browser prefers. @returns {Language} */
+export function preferredLanguage() {
+  const wanted = [remembered(), ...(globalThis.navigator?.languages ?? [])];
+  for (const each of wanted) {
+    const found = LANGUAGES.find((language) => each?.toLowerCase().split("-")[0] === language);
+    if (found) return found;
+  }
+  return "en";
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Takes up a language and all blocks that were needed so far. Views that are shown have to be made again.
+ * @param {Language} wanted
+ * @param {{remember?: boolean}} [options]
+ * @returns {Promise<void>}
+ */
+export async function setLanguage(wanted, { remember = true } = {}) {
+  texts = Object.assign({}, ...(await Promise.all([...blocks].map((block) => load(wanted, block)))));
+  current = wanted;
+  plural = new Intl.PluralRules(wanted);
+  numbers = new Intl.NumberFormat(wanted);
+  if (globalThis.document) document.documentElement.lang = wanted;
+  if (remember) {
+    try {
+      localStorage.setItem(STORED, wanted);
+    } catch {
+      // It holds until the page is closed.
+    }
+  }
+}
+
+/**
+ * Loads further blocks, in the language of now.
+ * @param {...string} wanted
+ */
+export async function needTexts(...wanted) {
+  const missing = wanted.filter((block) => !blocks.has(block));
+  for (const [at, found] of (await Promise.all(missing.map((block) => load(current, block)))).entries()) {
+    blocks.add(missing[at]);
+    Object.assign(texts, found);
+  }
+}
+
+/**
+ * @param {Language} wanted
+ * @param {string} block
+ * @returns {Promise<Record<string, string>>}
+ */
+async function load(wanted, block) {
+  return (await import(`./lang/${wanted}/${block}.js`)).default;
+}
+
+/** Whether there is such a text. @param {string} key */
+export function hasText(key) {
+  return key in texts || `${key}.other` in texts;
+}
+
+/**
+ * A text with its `{placeholders}` filled in. With `n` among the params, `key.one` or `key.other` is taken
+ * where there is no plain `key`.
+ * @param {string} key
+ * @param {Record<string, string | number>} [params]
+ * @returns {string}
+ */
+export function t(key, params = {}) {
+  let text = texts[key];
+  if (text === undefined && typeof params.n === "number") {
+    text = texts[`${key}.${plural.select(params.n)}`] ?? texts[`${key}.other`];
+  }
+  if (text === undefined) return key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in params ? shown(params[name]) : whole));
+}
+
+const BIDI = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A value as it stands in a sentence: what may run the other way is kept to itself.
+ * @param {string | number} value
+ */
+function shown(value) {
+  if (typeof value === "number") return numbers.format(value);
+  return BIDI.test(value) ? `\u2068${value}\u2069` : value;
+}
+
+/**
+ * A sentence for whatever went wrong: `error.<code>` where there is one, else what the realm said. Numbers
+ * of the realm's sentence can be had as `{1}`, `{2}`.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function tError(error) {
+  if (error instanceof LinkLost) return t("error.link-lost");
+  const refusal = /** @type {{code?: unknown, message?: unknown} | null} */ (error);
+  if (!(error instanceof ChatError) && typeof refusal?.code !== "string") return t("error.unexpected");
+  const key = `error.${refusal?.code}`;
+  const message = String(refusal?.message ?? "");
+  if (!hasText(key)) return message || t("error.unexpected");
+  const found = message.match(/\d+/g) ?? [];
+  const sentence = t(key, Object.fromEntries(found.map((number, at) => [String(at + 1), Number(number)])));
+  return refusal?.code === "internal" ? `${sentence} (${message})` : sentence;
+}

@@ -1,0 +1,181 @@
+// @ts-check
+/**
+ * Hash routes. A view's module, its style sheets and its texts are loaded when it is first gone to.
+ */
+
+import { needTexts } from "./i18n.js";
+
+/** @typedef {import("./types.js").App} App */
+/** @typedef {import("./types.js").View} View */
+/** @typedef {import("./types.js").Place} Place */
+/** @typedef {Record<string, string>} Params */
+/** @typedef {(app: App, params: Params) => View} MakeView */
+
+/**
+ * @typedef {object} Route
+ * @property {string} name also the module's, in views/
+ * @property {RegExp} pattern of what comes after `#/`; its groups are the view's params
+ * @property {string[]} [needs] blocks of texts, which have style sheets by the same names
+ * @property {boolean} [outside] for who is not logged in
+ */
+
+/** @type {Route[]} */
+export const ROUTES = [
+  { name: "home", pattern: /^$/ },
+  { name: "login", pattern: /^login$/, outside: true },
+  { name: "register", pattern: /^register$/, outside: true },
+  { name: "chat", pattern: /^u\/(?<user>[^/]+)$/, needs: ["chat"] },
+  { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat"] },
+  { name: "members", pattern: /^g\/(?<group>[^/]+)\/members$/, needs: ["panels"] },
+  { name: "newchat", pattern: /^new$/, needs: ["panels"] },
+  { name: "groups", pattern: /^groups$/, needs: ["panels"] },
+  { name: "contacts", pattern: /^contacts$/, needs: ["panels"] },
+  { name: "rooms", pattern: /^rooms$/, needs: ["panels"] },
+  { name: "room", pattern: /^room\/(?<name>[^/]+)$/, needs: ["panels"] },
+  { name: "realms", pattern: /^realms$/, needs: ["panels"] },
+  { name: "search", pattern: /^search$/, needs: ["panels"] },
+  { name: "settings", pattern: /^settings$/, needs: ["panels"] },
+];
+
+/** @typedef {{route: Route, params: Params, hash: string}} Found */
+
+/**
+ * The route of a hash, or null.
+ * @param {string} hash
+ * @returns {Found | null}
+ */
+export function match(hash) {
+  const path = hash.replace(/^#?\/?/, "").split("?")[0];
+  for (const route of ROUTES) {
+    const found = route.pattern.exec(path);
+    if (!found) continue;
+    try {
+      const params = Object.entries(found.groups ?? {}).map(([key, text]) => [key, decodeURIComponent(text)]);
+      return { route, params: Object.fromEntries(params), hash: `#/${path}` };
+    } catch {
+      return null; // a stray percent sign
+    }
+  }
+  return null;
+}
+
+/**
+ * A name as it stands in a hash.
+ * @param {string} name
+ */
+export function segment(name) {
+  return encodeURIComponent(name).replaceAll("%40", "@");
+}
+
+/**
+ * The hash of a conversation: `#/u/henderson@realm2`.
+ * @param {{kind: "u" | "g", name: string}} place
+ */
+export function hashOf(place) {
+  return `#/${place.kind}/${segment(place.name)}`;
+}
+
+export class Router {
+  /** @type {Found | null} what is shown, or being loaded */
+  current = null;
+  /** True: the page is older than its realm, and is loaded afresh at the next step. */
+  stale = false;
+  #hooks;
+  #steps = 0;
+
+  /**
+   * @param {{
+   *   allowed: (found: Found) => string | null,
+   *   show: (view: View, found: Found) => void,
+   *   failed: (found: Found, error: unknown) => void,
+   *   app: () => App,
+   * }} hooks `allowed` gives another hash to go to instead, or null
+   */
+  constructor(hooks) {
+    this.#hooks = hooks;
+  }
+
+  start() {
+    window.addEventListener("hashchange", () => void this.#arrive());
+    return this.#arrive();
+  }
+
+  /**
+   * @param {string} hash
+   * @param {{replace?: boolean}} [options] `replace`: without a step in the browser's history
+   */
+  go(hash, { replace = false } = {}) {
+    if (replace) {
+      history.replaceState(null, "", hash);
+      void this.#arrive();
+    } else if (location.hash === hash) {
+      void this.#arrive();
+    } else {
+      location.hash = hash;
+    }
+  }
+
+  /** Makes the present view anew, as after a change of language. */
+  refresh() {
+    return this.#arrive();
+  }
+
+  async #arrive() {
+    const found = match(location.hash) ?? match("#/");
+    if (!found) return;
+    const instead = this.#hooks.allowed(found);
+    if (instead !== null) return this.go(instead, { replace: true });
+    if (this.stale && this.current) return location.reload();
+    this.#steps += 1;
+    const step = this.#steps;
+    this.current = found;
+    try {
+      const view = await this.#make(found);
+      if (step !== this.#steps) return; // one has gone on meanwhile
+      this.#hooks.show(view(), found);
+    } catch (error) {
+      if (step === this.#steps) this.#hooks.failed(found, error);
+    }
+  }
+
+  /**
+   * @param {Found} found
+   * @returns {Promise<() => View>}
+   */
+  async #make({ route, params }) {
+    const needs = route.needs ?? [];
+    const [module] = await Promise.all([
+      import(`./views/${route.name}.js`),
+      needTexts(...needs),
+      ...needs.map(needStyles),
+    ]);
+    return () => /** @type {MakeView} */ (module.view)(this.#hooks.app(), params);
+  }
+}
+
+/** @type {Map<string, Promise<void>>} */
+const styles = new Map();
+
+/**
+ * @param {string} name
+ * @returns {Promise<void>}
+ */
+function needStyles(name) {
+  const known = styles.get(name);
+  if (known) return known;
+  /** @type {Promise<void>} */
+  const loading = new Promise((resolve, reject) => {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = `/static/css/${name}.css`;
+    link.onload = () => resolve();
+    link.onerror = () => {
+      styles.delete(name);
+      link.remove();
+      reject(new Error(`${link.href} could not be loaded`));
+    };
+    document.head.append(link);
+  });
+  styles.set(name, loading);
+  return loading;
+}
