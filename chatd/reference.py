@@ -18,6 +18,62 @@ from chatd.lines.plain import PlainDialect, item_line
 from chatd.reading import MAX_PAGE
 from chatd.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 
+# What the browser's door answers: the request, and what it does.
+HTTP = (
+    (
+        "`GET /session`",
+        (
+            "what the realm is (`realm`, `registration`, `min_password`, `limits`), and who is "
+            "logged in (`account`, or null)"
+        ),
+    ),
+    (
+        "`POST /session`",
+        "log in: a JSON object with `username` and `password`",
+    ),
+    (
+        "`POST /accounts`",
+        "register and log in: `username`, `password`, and if wanted `name` and `country`",
+    ),
+    (
+        "`DELETE /session`",
+        "log out; with `?everywhere=true` all sessions of the account",
+    ),
+    (
+        "`GET /ws`",
+        (
+            "a WebSocket: the objects of `json`, one a text frame, both ways. The session is the "
+            "request's. Without one, log in within half a minute. Closed with 4401 if the session "
+            "has ended"
+        ),
+    ),
+    (
+        "`PUT /uploads/<key>?to=…&filename=…&size=…`",
+        (
+            "send a file to people (`to=a,b`) or to a group (`group=…`): the bytes from `Upload-Offset` "
+            "on. The key is the sender's own name for it, 1 to 64 letters, digits, `-` and "
+            "`_`. When all bytes are there it is sent, and the answer is that of `sendfile`; the "
+            "same key again gets the same answer"
+        ),
+    ),
+    (
+        "`HEAD /uploads/<key>`",
+        "how much of it is here: `Upload-Offset`",
+    ),
+    (
+        "`DELETE /uploads/<key>`",
+        "give it up",
+    ),
+    (
+        "`GET /files/<code>`",
+        "fetch a file; ranges, `ETag` by SHA-256; with `?inline` pictures are shown, in a sandbox",
+    ),
+    (
+        "`GET /healthz`",
+        "whether the realm works",
+    ),
+)
+
 HEAD = """\
 <!-- Made by `make docs` from the daemon's own tables; do not edit. -->
 
@@ -61,6 +117,13 @@ is to know. An object that begins with `event` was pushed. A file's bytes come a
 The reply to a message or file has `conversation`, `seq` and `message_id` (under `id` if the request had
 none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has.
 With `"peek": true`, `inbox` makes nothing read.
+"""
+WEB = """\
+## Over HTTP and WebSocket
+
+The browser's door (port 8550) speaks HTTP/1.1. Answers are JSON objects as above, without an `id`, with a
+fitting HTTP status. Who asks is told by the cookie that logging in sets, or by
+`Authorization: Bearer <token>`. What changes something must not come from another site's page (`Origin`).
 """
 AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
@@ -130,6 +193,8 @@ def reference() -> str:
         codes.append((code(error.code), code(error.sentence), where))
     parts = (
         HEAD,
+        WEB,
+        table(("request", "what it does"), HTTP),
         "## Commands\n\n*errors*: the command's own, besides those that any may meet.\n",
         table(("command", "in plain", "in json", "what it does", "login", "errors"), verbs),
         "## Arguments\n",

@@ -63,4 +63,15 @@ INDONESIAN: Texts = {
     errors.Idle: "Tidak ada kabar selama {seconds} detik; sambungkan lagi bila perlu",
     errors.ShuttingDown: "Realm sedang dimatikan; sambungkan lagi nanti",
     errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
+    errors.UseHttp: "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil",
+    errors.UnknownPage: "Tidak ada apa pun di {path}; mulai dari /",
+    errors.BadMethod: "{path} tidak dapat diminta dengan {method}; pakai {allowed}",
+    errors.ForeignOrigin: (
+        "Ini datang dari halaman {origin}, yang tidak boleh berbicara atas nama Anda; "
+        "pakai halaman realm ini"
+    ),
+    errors.BodyTooLarge: "Isi permintaan ini paling banyak {limit} byte; kirim lebih sedikit",
+    errors.LengthRequired: "Panjang isinya harus diketahui dahulu; kirim Content-Length",
+    errors.UploadOffset: "Sudah ada {offset} byte dari file itu di sini; lanjutkan dari sana",
+    errors.TooManyUploads: "Ada {limit} file yang belum selesai; selesaikan atau batalkan salah satunya",
 }
