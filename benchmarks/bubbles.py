@@ -2,8 +2,8 @@
 
     python -m benchmarks.bubbles [--lines 200]
 
-Both are pages of one headless Chromium, in contexts of their own; `anna` types a line in a chat, and the clock
-runs from the `keydown` of its Enter until the text stands in `bert`'s page, each read off the clock of
+Both are pages of one headless Chromium, in contexts of their own; `anna` types a line in a chat, and the
+clock runs from the `keydown` of its Enter until the text stands in `bert`'s page, each read off the clock of
 its own page as wall time. Whoever has the machine's cores beside them is measured too.
 """
 
