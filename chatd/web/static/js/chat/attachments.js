@@ -1,0 +1,162 @@
+// @ts-check
+/**
+ * Files in bubbles: pictures with a box that is there before they are, cards for all else, and what is
+ * still on its way up.
+ */
+
+import { h } from "../dom.js";
+import { language, t } from "../i18n.js";
+import { button, icon } from "../ui.js";
+import { openLightbox } from "./lightbox.js";
+import { fileUrl, isPreviewed, kindOf, endingOf, sizeText } from "./files.js";
+
+/** @typedef {import("../types.js").Attachment} Attachment */
+/** @typedef {import("./uploads.js").Upload} Upload */
+
+/**
+ * @param {Attachment} file
+ * @returns {HTMLElement}
+ */
+export function fileBody(file) {
+  return isPreviewed(file.mime, file.size) ? picture(file) : card(file);
+}
+
+/** @param {Attachment} file */
+function picture(file) {
+  /** @type {HTMLImageElement} */
+  const image = h("img", {
+    class: "picture-image",
+    alt: t("chat.picture", { name: file.name }),
+    loading: "lazy",
+    decoding: "async",
+    on: {
+      load: () => frame.classList.add("is-loaded"),
+      // It may be no picture after all, or be gone: the card still says what there was.
+      error: () => whole.replaceWith(card(file)),
+    },
+  });
+  image.setAttribute("src", fileUrl(file.code, true));
+  /** @type {HTMLButtonElement} */
+  const frame = h(
+    "button",
+    { class: "picture", type: "button", "aria-haspopup": "dialog", on: { click: () => openLightbox(file) } },
+    image,
+  );
+  /** @type {HTMLDivElement} */
+  const whole = h("div", { class: "picture-body" }, frame);
+  return whole;
+}
+
+/** @param {Attachment} file */
+function card(file) {
+  return h(
+    "a",
+    {
+      class: "file",
+      href: fileUrl(file.code),
+      download: file.name,
+      title: t("chat.download", { name: file.name }),
+    },
+    h("span", { class: "file-icon", "aria-hidden": "true" }, icon("file"), ending(file.name)),
+    h(
+      "span",
+      { class: "file-text" },
+      h("bdi", { class: "file-name" }, file.name),
+      h(
+        "span",
+        { class: "file-about" },
+        `${sizeText(file.size, language())} · ${t(`chat.kind.${kindOf(file.mime)}`)}`,
+      ),
+    ),
+    icon("download"),
+    h("span", { class: "visually-hidden" }, t("chat.download.hint")),
+  );
+}
+
+/** @param {string} name */
+function ending(name) {
+  const letters = endingOf(name);
+  return letters !== "" && h("span", { class: "file-ending" }, letters);
+}
+
+/** @type {WeakMap<Upload, string>} */
+const previews = new WeakMap();
+
+/**
+ * A picture's own bytes as an address, as long as the upload is there.
+ * @param {Upload} upload
+ */
+function previewOf(upload) {
+  let url = previews.get(upload);
+  if (url === undefined) previews.set(upload, (url = URL.createObjectURL(upload.file)));
+  return url;
+}
+
+/** @param {Upload} upload */
+export function forgetPreview(upload) {
+  const url = previews.get(upload);
+  if (url === undefined) return;
+  URL.revokeObjectURL(url);
+  previews.delete(upload);
+}
+
+/** @type {WeakMap<Upload, (upload: Upload) => void>} */
+const refreshers = new WeakMap();
+
+/**
+ * Shows how far an upload has come, where it is shown.
+ * @param {Upload} upload
+ */
+export function refreshUpload(upload) {
+  refreshers.get(upload)?.(upload);
+}
+
+/**
+ * @param {Upload} upload
+ * @param {(upload: Upload) => void} [cancel]
+ * @returns {HTMLElement}
+ */
+export function uploadBody(upload, cancel) {
+  const { file } = upload;
+  const bar = h("progress", {
+    class: "upload-bar",
+    max: "100",
+    "aria-label": t("chat.uploading", { name: file.name }),
+  });
+  const about = h("span", { class: "file-about" });
+  const refresh = () => {
+    const percent = file.size === 0 ? 100 : Math.floor((upload.sent / file.size) * 100);
+    /** @type {HTMLProgressElement} */ (bar).value = percent;
+    about.textContent = aboutUpload(upload, percent);
+  };
+  refreshers.set(upload, refresh);
+  refresh();
+  const going = upload.state !== "refused";
+  return h(
+    "div",
+    { class: "upload" },
+    isPreviewed(file.type, file.size) &&
+      h("span", { class: "picture" }, h("img", { class: "picture-image", alt: "", src: previewOf(upload) })),
+    h(
+      "div",
+      { class: "file" },
+      h("span", { class: "file-icon", "aria-hidden": "true" }, icon("file"), ending(file.name)),
+      h("span", { class: "file-text" }, h("bdi", { class: "file-name" }, file.name), about),
+      going && cancel && button(t("chat.cancel"), { kind: "small", onClick: () => cancel(upload) }),
+    ),
+    going && bar,
+  );
+}
+
+/**
+ * @param {Upload} upload
+ * @param {number} percent
+ */
+function aboutUpload(upload, percent) {
+  const size = sizeText(upload.file.size, language());
+  if (upload.state === "refused") return size;
+  if (upload.state === "waiting") return t("chat.upload.waiting", { size });
+  if (upload.broken) return t("chat.upload.broken", { percent });
+  if (percent === 100) return t("chat.upload.finishing", { size });
+  return t("chat.upload.going", { percent, size });
+}

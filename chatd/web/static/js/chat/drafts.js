@@ -1,0 +1,40 @@
+// @ts-check
+/** What one had begun to write in each conversation, as long as the tab is open. */
+
+/** @typedef {import("../types.js").Place} Place */
+
+const PREFIX = "chatd.draft.";
+
+/**
+ * @param {string} username whose it is: the next one at this browser doesn't see it
+ * @param {Place} place
+ */
+function keyOf(username, place) {
+  return `${PREFIX}${username.toLowerCase()}.${place.key}`;
+}
+
+/**
+ * @param {string} username
+ * @param {Place} place
+ */
+export function draftOf(username, place) {
+  try {
+    return sessionStorage.getItem(keyOf(username, place)) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * @param {string} username
+ * @param {Place} place
+ * @param {string} text
+ */
+export function keepDraft(username, place, text) {
+  try {
+    if (text === "") sessionStorage.removeItem(keyOf(username, place));
+    else sessionStorage.setItem(keyOf(username, place), text);
+  } catch {
+    // Storage is full or forbidden: then it is only in the field.
+  }
+}

@@ -1,0 +1,92 @@
+// @ts-check
+/**
+ * What stands in a conversation, from top to bottom: days, the unread line, messages in runs of one
+ * sender, and below them what is still on its way out. Nothing here touches the page.
+ */
+
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../types.js").Entry} Entry */
+/** @typedef {import("./uploads.js").Upload} Upload */
+
+/**
+ * @typedef {{kind: "day", key: string, at: number}
+ *   | {kind: "unread", key: string}
+ *   | {kind: "notice", key: string, at: number, message: Message}
+ *   | {kind: "message", key: string, at: number, mine: boolean, first: boolean, last: boolean, message: Message}
+ *   | {kind: "entry", key: string, at: number, mine: true, first: boolean, last: boolean, entry: Entry}
+ *   | {kind: "upload", key: string, at: number, mine: true, first: boolean, last: boolean, upload: Upload}
+ * } Item
+ */
+
+/** @typedef {Extract<Item, {first: boolean}>} Spoken what somebody says: all that has a bubble */
+
+/** Messages of one sender further apart than this are not one run. */
+const RUN = 5 * 60_000;
+
+/** Who writes what the realm itself has to say. */
+export const SYSTEM = "system";
+
+/**
+ * @typedef {{
+ *   messages: readonly Message[],
+ *   pending: readonly (Entry | Upload)[],
+ *   isMe: (address: string) => boolean,
+ *   unreadAfter: number | null,
+ * }} Scene `unreadAfter` is the last seq that had been read; the unread line stands after it.
+ */
+
+/**
+ * @param {Scene} scene
+ * @returns {Item[]}
+ */
+export function layOut(scene) {
+  /** @type {Item[]} */
+  const items = [];
+  let day = "";
+  let drawn = scene.unreadAfter === null;
+  const stored = new Set();
+  const startDay = (/** @type {number} */ at) => {
+    const now = new Date(at).toDateString();
+    if (now !== day) items.push({ kind: "day", key: `day ${now}`, at });
+    day = now;
+  };
+  for (const message of scene.messages) {
+    const at = Date.parse(message.at);
+    const mine = scene.isMe(message.from);
+    startDay(at);
+    if (!drawn && message.seq > Number(scene.unreadAfter) && !mine) {
+      items.push({ kind: "unread", key: "unread" });
+      drawn = true;
+    }
+    const key = message.key ? `key ${message.key}` : `seq ${message.seq}`;
+    if (message.key) stored.add(message.key);
+    if (message.from === SYSTEM) items.push({ kind: "notice", key, at, message });
+    else items.push({ kind: "message", key, at, mine, first: true, last: true, message });
+  }
+  for (const pending of scene.pending) {
+    if (stored.has(pending.key)) continue; // it has just become a message
+    startDay(pending.at);
+    const common = { key: `key ${pending.key}`, at: pending.at, first: true, last: true };
+    if ("file" in pending) items.push({ kind: "upload", mine: true, ...common, upload: pending });
+    else items.push({ kind: "entry", mine: true, ...common, entry: pending });
+  }
+  joinRuns(items);
+  return items;
+}
+
+/** @param {Item[]} items */
+function joinRuns(items) {
+  for (let at = 1; at < items.length; at += 1) {
+    const above = items[at - 1];
+    const below = items[at];
+    if (!("first" in above) || !("first" in below)) continue;
+    if (senderOf(above) !== senderOf(below) || below.at - above.at > RUN) continue;
+    above.last = false;
+    below.first = false;
+  }
+}
+
+/** @param {Item & {mine: boolean}} item */
+function senderOf(item) {
+  return item.kind === "message" && !item.mine ? item.message.from : null;
+}

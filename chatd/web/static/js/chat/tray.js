@@ -1,0 +1,120 @@
+// @ts-check
+/** The files that were chosen, pasted or dropped, and go with the next Send. */
+
+import { fill, h } from "../dom.js";
+import { language, t } from "../i18n.js";
+import { icon } from "../ui.js";
+import { isPreviewed, sizeText } from "./files.js";
+
+const MOST = 20; // files in one go
+
+export class Tray {
+  /**
+   * @param {{changed: () => void, refused: (text: string) => void}} hooks `refused` is told, in words,
+   *   what can't be taken
+   */
+  constructor(hooks) {
+    /** @private */
+    this._hooks = hooks;
+    /** @private @type {{file: File, url: string | null}[]} */
+    this._files = [];
+    this.node = h("ul", { class: "tray", "aria-label": t("chat.tray"), hidden: true });
+  }
+
+  /** How many there are. */
+  get size() {
+    return this._files.length;
+  }
+
+  /** @param {readonly File[]} files */
+  add(files) {
+    const room = MOST - this._files.length;
+    if (files.length > room) this._hooks.refused(t("chat.tray.full", { n: MOST }));
+    for (const file of files.slice(0, room)) {
+      const url = isPreviewed(file.type, file.size) ? URL.createObjectURL(file) : null;
+      this._files.push({ file, url });
+    }
+    this._show();
+  }
+
+  /** Gives them out, and is empty. */
+  take() {
+    const files = this._files.map((each) => each.file);
+    this.clear();
+    return files;
+  }
+
+  clear() {
+    for (const { url } of this._files) if (url !== null) URL.revokeObjectURL(url);
+    this._files = [];
+    this._show();
+  }
+
+  /**
+   * @private
+   * @param {number} index
+   */
+  _remove(index) {
+    const [{ url }] = this._files.splice(index, 1);
+    if (url !== null) URL.revokeObjectURL(url);
+    this._show();
+    // Whoever removes one by the keyboard goes on from there.
+    const buttons = this.node.querySelectorAll("button");
+    buttons[Math.min(index, buttons.length - 1)]?.focus();
+  }
+
+  /** @private */
+  _show() {
+    this.node.hidden = this._files.length === 0;
+    fill(this.node, ...this._files.map((each, index) => this._chip(each.file, each.url, index)));
+    this._hooks.changed();
+  }
+
+  /**
+   * @private
+   * @param {File} file
+   * @param {string | null} url
+   * @param {number} index
+   */
+  _chip(file, url, index) {
+    return h(
+      "li",
+      { class: "tray-file" },
+      url === null
+        ? h("span", { class: "tray-icon" }, icon("file"))
+        : h("img", { class: "tray-image", alt: "", src: url }),
+      h(
+        "span",
+        { class: "tray-text" },
+        h("bdi", { class: "tray-name" }, file.name),
+        h("span", { class: "tray-size" }, sizeText(file.size, language())),
+      ),
+      h(
+        "button",
+        {
+          class: "tray-remove",
+          type: "button",
+          "aria-label": t("chat.tray.remove", { name: file.name }),
+          on: { click: () => this._remove(index) },
+        },
+        icon("close"),
+      ),
+    );
+  }
+}
+
+/**
+ * The files of a paste or a drop. Folders come as files that can't be read; they are left out.
+ * @param {DataTransfer | null} data
+ * @returns {File[]}
+ */
+export function filesOf(data) {
+  if (data === null) return [];
+  const files = [];
+  for (const item of data.items) {
+    if (item.kind !== "file" || item.webkitGetAsEntry?.()?.isDirectory) continue;
+    const file = item.getAsFile();
+    if (file !== null) files.push(file);
+  }
+  return files;
+}

@@ -1,0 +1,170 @@
+// @ts-check
+/**
+ * The files on their way out, of all conversations: one at a time in each, in the order they were chosen.
+ * They go on while one looks at another conversation, and are lost with the page, which therefore asks
+ * before it is left.
+ */
+
+import { ChatError } from "../errors.js";
+import { newKey } from "../keys.js";
+import { upload } from "../upload.js";
+
+/** @typedef {import("../types.js").Place} Place */
+/** @typedef {import("../store.js").Store} Store */
+
+/**
+ * @typedef {{
+ *   key: string, place: Place, file: File, at: number, sent: number,
+ *   state: "waiting" | "sending" | "refused",
+ *   broken: boolean, error?: {code: string, message: string}, abort?: AbortController,
+ * }} Upload `at` is ms since 1970, `sent` bytes; `broken`: the connection is, and it is tried again.
+ */
+
+/** @typedef {(upload: Upload, whole: boolean) => void} Listener `whole`: the list has changed, or a state */
+
+export class Uploads {
+  /** @param {Store} store */
+  constructor(store) {
+    /** @private */
+    this._store = store;
+    /** @private @type {Upload[]} */
+    this._list = [];
+    /** @private @type {Set<Listener>} */
+    this._listeners = new Set();
+    addEventListener("beforeunload", (event) => {
+      if (this._list.some((each) => each.state !== "refused")) event.preventDefault();
+    });
+  }
+
+  /**
+   * @param {Place} place
+   * @returns {readonly Upload[]}
+   */
+  of(place) {
+    return this._list.filter((each) => each.place.key === place.key);
+  }
+
+  /**
+   * @param {Listener} listener
+   * @returns {() => void} ends it
+   */
+  on(listener) {
+    this._listeners.add(listener);
+    return () => void this._listeners.delete(listener);
+  }
+
+  /**
+   * @param {Place} place
+   * @param {readonly File[]} files
+   */
+  add(place, files) {
+    for (const file of files) {
+      /** @type {Upload} */
+      const item = { key: newKey(), place, file, at: Date.now(), sent: 0, state: "waiting", broken: false };
+      this._list.push(item);
+      this._tell(item, true);
+    }
+    this._next(place);
+  }
+
+  /**
+   * Gives a file up, or takes a refused one away.
+   * @param {Upload} item
+   */
+  discard(item) {
+    this._list = this._list.filter((each) => each !== item);
+    item.abort?.abort();
+    this._tell(item, true);
+    this._next(item.place);
+  }
+
+  /**
+   * Tries a refused one again, as another send: the realm has answered the first.
+   * @param {Upload} item
+   */
+  retry(item) {
+    Object.assign(item, { key: newKey(), state: "waiting", error: undefined, sent: 0, at: Date.now() });
+    this._list = [...this._list.filter((each) => each !== item), item];
+    this._tell(item, true);
+    this._next(item.place);
+  }
+
+  /**
+   * @private
+   * @param {Place} place
+   */
+  _next(place) {
+    const mine = this.of(place);
+    const next = mine.find((each) => each.state === "waiting");
+    if (next !== undefined && !mine.some((each) => each.state === "sending")) void this._send(next);
+  }
+
+  /**
+   * @private
+   * @param {Upload} item
+   */
+  async _send(item) {
+    item.state = "sending";
+    item.abort = new AbortController();
+    this._tell(item, true);
+    try {
+      const limit = this._store.session?.limits.file ?? Infinity;
+      if (item.file.size > limit) throw new ChatError("file-too-large", tooLarge(item.file.size, limit));
+      const reply = await upload(item.place, item.file, {
+        key: item.key,
+        signal: item.abort.signal,
+        onProgress: (sent) => {
+          item.sent = sent;
+          this._tell(item, false);
+        },
+        onPause: (pausing) => {
+          item.broken = pausing;
+          this._tell(item, false);
+        },
+      });
+      const { name, size, sha256, mime, code } = reply;
+      this._list = this._list.filter((each) => each !== item);
+      this._store.addSent(item.place, /** @type {any} */ (reply), {
+        file: { name, size, sha256, mime, code },
+      });
+    } catch (error) {
+      if (!this._list.includes(item)) return; // given up
+      item.state = "refused";
+      const { code = "internal", message = String(error) } = /** @type {any} */ (error);
+      item.error = { code, message };
+    }
+    this._tell(item, true);
+    this._next(item.place);
+  }
+
+  /**
+   * @private
+   * @param {Upload} item
+   * @param {boolean} whole
+   */
+  _tell(item, whole) {
+    for (const listener of this._listeners) listener(item, whole);
+  }
+}
+
+/** @type {WeakMap<Store, Uploads>} */
+const all = new WeakMap();
+
+/**
+ * The one list of a store.
+ * @param {Store} store
+ */
+export function uploadsOf(store) {
+  let found = all.get(store);
+  if (found === undefined) all.set(store, (found = new Uploads(store)));
+  return found;
+}
+
+/**
+ * The realm's own sentence, without the way there.
+ * @param {number} size bytes
+ * @param {number} limit bytes
+ */
+function tooLarge(size, limit) {
+  return `The file has ${size} bytes and ${limit} are allowed; send a smaller one`;
+}

@@ -1,0 +1,202 @@
+// @ts-check
+/**
+ * A file on its way up: `PUT /uploads/<key>`, gone on with where it stopped.
+ *
+ * XMLHttpRequest, because fetch() does not say how far a body has come. When the connection dies the realm
+ * keeps what it has; HEAD tells how much that is, and the rest follows. The key is the send's own name, so
+ * that a file whose answer was lost is not stored twice.
+ */
+
+import { ChatError } from "./errors.js";
+import { newKey } from "./keys.js";
+
+/** @typedef {import("./types.js").Place} Place */
+
+/**
+ * @typedef {{
+ *   conversation: number | null, seq: number | null, id: number | null, queued?: boolean,
+ *   name: string, size: number, sha256: string, code: string, mime: string,
+ * }} UploadReply
+ */
+
+/**
+ * @typedef {{
+ *   key?: string,
+ *   onProgress?: (sent: number, total: number) => void,
+ *   onPause?: (pausing: boolean) => void,
+ *   signal?: AbortSignal,
+ * }} UploadOptions `key` is the send's name. `onPause` tells when the way there is broken, and
+ *   when it is tried again. Aborting gives the file up, here and at the realm.
+ */
+
+/** @typedef {{status: number, offset: number | null, reply: any}} Answer `status` is 0 without any. */
+
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 30_000;
+const STALLED = 60_000; // without a byte moving or an answer for so long, the connection is taken for dead
+
+/** Refusals of the moment: these are not the file's fault, and pass. */
+const PASSING = new Set(["storage-failed", "shutting-down", "too-many-connections", "too-many-uploads"]);
+
+/**
+ * Sends a file to a conversation. Tries until it is there, refused (ChatError) or given up (AbortError).
+ * @param {Place} place
+ * @param {File} file
+ * @param {UploadOptions} [options]
+ * @returns {Promise<UploadReply>}
+ */
+export async function upload(place, file, options = {}) {
+  const { key = newKey(), onProgress, onPause, signal } = options;
+  const url = `/uploads/${key}?${new URLSearchParams({
+    [place.kind === "u" ? "to" : "group"]: place.name,
+    filename: file.name,
+    size: String(file.size),
+  })}`;
+  const giveUp = () => void fetch(`/uploads/${key}`, { method: "DELETE" }).catch(() => {});
+  signal?.addEventListener("abort", giveUp, { once: true });
+  try {
+    /** @type {number | null} */
+    let offset = 0;
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      offset ??= await offsetOf(url, signal);
+      if (offset !== null) {
+        /** @type {number} */
+        const from = offset;
+        const tell = (/** @type {number} */ sent) => onProgress?.(Math.min(sent, file.size), file.size);
+        const answer = await put(url, file, from, tell, signal);
+        if (answer.reply?.status === "OK") return answer.reply;
+        offset = answer.offset;
+        if (offset !== null && offset !== from) pause = FIRST_PAUSE; // it has moved on
+        await refusal(answer, file);
+      }
+      signal?.throwIfAborted();
+      onPause?.(true);
+      await rest(pause, signal);
+      onPause?.(false);
+    }
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
+  }
+}
+
+/**
+ * Throws what is final about an answer; returns if trying again may help.
+ * @param {Answer} answer
+ * @param {File} file
+ */
+async function refusal(answer, file) {
+  const code = answer.reply?.code;
+  if (answer.status === 0) {
+    // A file that was moved or changed meanwhile looks like a broken connection.
+    await file
+      .slice(0, 1)
+      .arrayBuffer()
+      .catch(() => {
+        throw new ChatError("file-unreadable", "The file can't be read any more; choose it again");
+      });
+    return;
+  }
+  if (code === "upload-offset" || PASSING.has(code)) return;
+  if (typeof code === "string") throw new ChatError(code, String(answer.reply.message));
+  if (answer.status < 500) throw new ChatError("http", `The server answered ${answer.status}`);
+}
+
+/**
+ * How much of it the realm has; null if nobody answers.
+ * @param {string} url
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<number | null>}
+ */
+async function offsetOf(url, signal) {
+  try {
+    const answer = await fetch(url, { method: "HEAD", cache: "no-store", signal });
+    if (answer.ok) return number(answer.headers.get("Upload-Offset")) ?? 0;
+    // Let the PUT tell what is wrong: only it is answered with words.
+    return answer.status < 500 ? 0 : null;
+  } catch {
+    signal?.throwIfAborted();
+    return null;
+  }
+}
+
+/**
+ * The bytes from `offset` on.
+ * @param {string} url
+ * @param {File} file
+ * @param {number} offset
+ * @param {(sent: number) => void} tell
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Answer>}
+ */
+function put(url, file, offset, tell, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    /** @type {number | undefined} */
+    let watch;
+    const alive = () => {
+      clearTimeout(watch);
+      watch = window.setTimeout(() => request.abort(), STALLED);
+    };
+    const abort = () => request.abort();
+    request.open("PUT", url);
+    request.setRequestHeader("Upload-Offset", String(offset));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (event) => {
+      alive();
+      tell(offset + event.loaded);
+    };
+    request.onprogress = alive;
+    request.onloadend = () => {
+      clearTimeout(watch);
+      signal?.removeEventListener("abort", abort);
+      if (signal?.aborted) reject(signal.reason);
+      else resolve(answerOf(request));
+    };
+    if (signal?.aborted) return reject(signal.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    alive();
+    tell(offset);
+    request.send(offset > 0 ? file.slice(offset) : file);
+  });
+}
+
+/**
+ * @param {XMLHttpRequest} request
+ * @returns {Answer}
+ */
+function answerOf(request) {
+  if (request.status === 0) return { status: 0, offset: null, reply: null };
+  let reply = null;
+  try {
+    reply = JSON.parse(request.responseText);
+  } catch {
+    // Something between here and the realm has answered; its status says enough.
+  }
+  return { status: request.status, offset: number(request.getResponseHeader("Upload-Offset")), reply };
+}
+
+/** @param {string | null} text */
+function number(text) {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/**
+ * Waits about so long, or until the browser says that it is connected again.
+ * @param {number} pause ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
+function rest(pause, signal) {
+  return new Promise((resolve, reject) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      signal?.removeEventListener("abort", done);
+      if (signal?.aborted) reject(signal.reason);
+      else resolve();
+    };
+    const timer = window.setTimeout(done, pause * (0.75 + Math.random() / 2));
+    window.addEventListener("online", done, { once: true });
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}

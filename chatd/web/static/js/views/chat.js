@@ -1,0 +1,292 @@
+// @ts-check
+/** A conversation: its head, its messages, and where one writes. `#/u/<address>` and `#/g/<group>`. */
+
+import { Composer } from "../chat/composer.js";
+import { dropping } from "../chat/dropping.js";
+import { forgetPreview, refreshUpload } from "../chat/attachments.js";
+import { Header } from "../chat/header.js";
+import { Hearing } from "../chat/hearing.js";
+import { Thread } from "../chat/thread.js";
+import { filesOf } from "../chat/tray.js";
+import { uploadsOf } from "../chat/uploads.js";
+import { fill, h } from "../dom.js";
+import { ChatError } from "../errors.js";
+import { t, tError } from "../i18n.js";
+import { button, emptyState, spinner } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+/** @typedef {import("../types.js").View} View */
+/** @typedef {import("../types.js").Place} Place */
+/** @typedef {import("../types.js").Entry} Entry */
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../chat/uploads.js").Upload} Upload */
+
+const PAGE = 60; // messages got at once
+const MOST_UNREAD = 400; // messages got at the start, to show the unread line
+
+/**
+ * @param {App} app
+ * @param {Record<string, string>} params
+ * @returns {View}
+ */
+export function view(app, params) {
+  const place =
+    params.group === undefined ? app.store.place("u", params.user) : app.store.place("g", params.group);
+  const chat = new Chat(app, place);
+  return {
+    title: chat.header.name,
+    node: chat.node,
+    destroy: () => chat.destroy(),
+    focus: () => chat.focus(),
+  };
+}
+
+class Chat {
+  /**
+   * @param {App} app
+   * @param {Place} place
+   */
+  constructor(app, place) {
+    this.app = app;
+    this.place = place;
+    this.uploads = uploadsOf(app.store);
+    /** @type {number | null} the seq after which the unread line stands */
+    this.unreadAfter = null;
+    /** @type {"loading" | "open" | "failed"} */
+    this.state = "loading";
+    this.header = new Header(app, place);
+    this.thread = this.makeThread();
+    this.composer = this.makeComposer();
+    this.hearing = new Hearing(app.announce, (address) => app.store.displayName(address));
+    this.instead = h("div", { class: "chat-instead" }, spinner());
+    this.node = h(
+      "div",
+      { class: "chat" },
+      this.header.node,
+      h("div", { class: "chat-middle" }, this.thread.node, this.instead),
+      this.composer.node,
+    );
+    this.node.addEventListener("paste", (event) => this.pasted(event));
+    this.ends = [
+      dropping(this.node, (files) => this.composer.attach(files)),
+      app.store.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
+      app.store.on("conversations", () => this.listed()),
+      app.store.on("incoming", (/** @type {Message} */ message) => this.heard(message)),
+      app.store.on("link", () => this.linked()),
+      app.outbox.on("change", (/** @type {Place} */ where) => where.key === place.key && this.show()),
+      this.uploads.on((upload, whole) => this.uploaded(upload, whole)),
+      listen(document, "visibilitychange", () => this.looked()),
+      listen(window, "resize", () => this.composer.fit()),
+    ];
+    void this.load();
+  }
+
+  destroy() {
+    for (const end of this.ends) end();
+    this.thread.destroy();
+    this.composer.destroy();
+    this.hearing.destroy();
+  }
+
+  /** Where there is a keyboard one goes on by writing; on a phone it would cover half of the page. */
+  focus() {
+    this.composer.fit();
+    if (matchMedia("(pointer: fine)").matches) this.composer.focus();
+    else /** @type {HTMLElement | null} */ (this.node.querySelector("h1"))?.focus();
+  }
+
+  makeThread() {
+    const { store, connection } = this.app;
+    return new Thread({
+      label: t("chat.log", { name: this.header.name }),
+      hasOlder: () => store.hasOlder(this.place),
+      older: () => store.loadOlder(this.place, PAGE).then(() => {}),
+      seen: () => this.seen(),
+      bubbles: {
+        group: this.place.kind === "g",
+        linked: () => connection.state === "open",
+        nameOf: (address) => store.displayName(address),
+        retry: (what) => ("file" in what ? this.uploads.retry(what) : this.app.outbox.retry(what.key)),
+        discard: (what) => ("file" in what ? this.uploads.discard(what) : this.app.outbox.discard(what.key)),
+      },
+    });
+  }
+
+  makeComposer() {
+    const { store } = this.app;
+    return new Composer({
+      place: this.place,
+      username: store.me?.username ?? "",
+      name: this.header.name,
+      limits: store.session?.limits ?? { message: 8192, file: Infinity },
+      send: (lines, files) => this.send(lines, files),
+      page: (screens) => this.thread.page(screens),
+      refused: (text) => this.app.toast(text, "error"),
+    });
+  }
+
+  // Getting
+
+  async load() {
+    const { store } = this.app;
+    this.state = "loading";
+    try {
+      const unread = store.conversation(this.place)?.unread ?? 0;
+      await store.loadNewest(this.place, Math.min(Math.max(PAGE, unread + 20), MOST_UNREAD));
+      if (!store.loaded) await store.refresh();
+    } catch (error) {
+      this.failed(error);
+      return;
+    }
+    const found = store.conversation(this.place);
+    if (found && found.unread > 0) this.unreadAfter = found.read;
+    this.state = "open";
+    this.header.update();
+    this.showInstead();
+    this.thread.open(this.scene());
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    this.state = "failed";
+    const code = error instanceof ChatError ? error.code : "";
+    const group = this.place.name;
+    const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
+    const join = button(t("chat.join", { group }), { kind: "primary", onClick: () => void this.join() });
+    const back = button(t(this.place.kind === "g" ? "chat.elsewhere.group" : "chat.elsewhere"), {
+      href: this.place.kind === "g" ? "#/groups" : "#/new",
+    });
+    const unknown = code.startsWith("unknown-");
+    const title = unknown ? t("chat.failed.unknown", { name: group }) : t("chat.failed");
+    const action = unknown ? back : code === "not-member" ? [join, back] : again;
+    this.composer.node.hidden = unknown || code === "not-member";
+    fill(this.instead, emptyState(title, tError(error), action, unknown ? "search" : "alert"));
+    this.showInstead();
+  }
+
+  again() {
+    fill(this.instead, spinner());
+    void this.load();
+  }
+
+  async join() {
+    try {
+      await this.app.connection.request("joingroup", { group: this.place.name });
+      void this.app.store.refresh();
+      this.composer.node.hidden = false;
+      this.again();
+    } catch (error) {
+      this.app.toast(tError(error), "error");
+    }
+  }
+
+  // Showing
+
+  scene() {
+    const { store, outbox } = this.app;
+    const pending = [...outbox.entries(this.place), ...this.uploads.of(this.place)];
+    return {
+      messages: store.messages(this.place),
+      pending: pending.sort((one, other) => one.at - other.at),
+      isMe: (/** @type {string} */ address) => store.isMe(address),
+      unreadAfter: this.unreadAfter,
+    };
+  }
+
+  show() {
+    if (this.state !== "open") return;
+    this.showInstead();
+    this.thread.update(this.scene());
+  }
+
+  /** What stands where messages are not, or not yet. */
+  showInstead() {
+    const { messages, pending } = this.scene();
+    const empty = this.state === "open" && messages.length + pending.length === 0;
+    if (empty) {
+      const { name } = this.header;
+      const hint = this.place.kind === "g" ? t("chat.empty.group") : t("chat.empty.person");
+      fill(this.instead, emptyState(t("chat.empty", { name }), hint, null, "chats"));
+    }
+    this.instead.hidden = this.state === "open" && !empty;
+    this.thread.node.hidden = !this.instead.hidden;
+  }
+
+  listed() {
+    this.header.update();
+    this.app.setTitle(this.header.name);
+  }
+
+  linked() {
+    const { connection } = this.app;
+    if (connection.state === "open" && this.state === "failed") this.again();
+    else this.show();
+  }
+
+  /** The page is shown again, or no longer. */
+  looked() {
+    if (document.visibilityState === "visible") this.show();
+  }
+
+  seen() {
+    const newest = this.app.store.messages(this.place).at(-1);
+    if (newest !== undefined) this.app.store.markRead(this.place, newest.seq);
+  }
+
+  /** @param {Message} message */
+  heard(message) {
+    if (this.app.store.placeOf(message).key !== this.place.key) return;
+    // What comes while nobody looks is marked off, too.
+    const found = this.app.store.conversation(this.place);
+    if (document.visibilityState === "hidden" && found?.unread === 1) {
+      this.unreadAfter = message.seq - 1;
+      this.show();
+    }
+    this.hearing.hear(message);
+  }
+
+  // Sending
+
+  /**
+   * @param {string[]} lines
+   * @param {File[]} files
+   */
+  send(lines, files) {
+    this.unreadAfter = null;
+    this.uploads.add(this.place, files);
+    for (const line of lines) this.app.outbox.send(this.place, line);
+    this.show();
+    this.thread.toEnd();
+  }
+
+  /** @param {ClipboardEvent} event */
+  pasted(event) {
+    const files = filesOf(event.clipboardData);
+    // A table or a page that was copied brings its picture along: there the text is meant.
+    if (files.length === 0 || event.clipboardData?.getData("text/plain")) return;
+    event.preventDefault();
+    this.composer.attach(files);
+  }
+
+  /**
+   * @param {Upload} upload
+   * @param {boolean} whole
+   */
+  uploaded(upload, whole) {
+    if (!whole) return refreshUpload(upload);
+    if (upload.place.key !== this.place.key) return;
+    if (!this.uploads.of(this.place).includes(upload)) forgetPreview(upload);
+    this.show();
+  }
+}
+
+/**
+ * @param {EventTarget} target
+ * @param {string} type
+ * @param {() => void} listener
+ * @returns {() => void} ends it
+ */
+function listen(target, type, listener) {
+  target.addEventListener(type, listener);
+  return () => target.removeEventListener(type, listener);
+}
