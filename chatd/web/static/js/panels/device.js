@@ -1,0 +1,68 @@
+// @ts-check
+/** What this browser may do beyond showing a page: notify, and keep the page as an app. */
+
+import { fill, h, uid } from "../dom.js";
+import { t } from "../i18n.js";
+import { canInstall, install, isInstalled, onInstallable } from "../install.js";
+import { notifications, permission, setNotifications } from "../notify.js";
+import { button } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+
+/** A switch for notifications; the browser is asked for its permission by a click on it, never before. */
+export function notifying() {
+  const id = uid("notify");
+  const input = h("input", {
+    id,
+    type: "checkbox",
+    role: "switch",
+    class: "switch",
+    "aria-describedby": `${id}-state`,
+  });
+  const state = h("p", { id: `${id}-state`, class: "quiet", role: "status" });
+  const show = () => {
+    const may = permission();
+    input.checked = notifications();
+    input.disabled = may === "unsupported";
+    fill(state, saidOf(may, input.checked));
+  };
+  input.addEventListener("change", async () => {
+    await setNotifications(input.checked);
+    show();
+  });
+  show();
+  return h("div", { class: "form" }, h("label", { class: "switch-line", for: id }, input, h("span", null, t("settings.notify"))), state);
+}
+
+/**
+ * @param {NotificationPermission | "unsupported"} may
+ * @param {boolean} on
+ */
+function saidOf(may, on) {
+  if (may === "unsupported") return t(isSecureContext ? "settings.notify-unsupported" : "settings.notify-insecure");
+  if (may === "denied") return t("settings.notify-denied");
+  return t(on ? "settings.notify-on" : "settings.notify-off");
+}
+
+/**
+ * The page as an app, where the browser offers that.
+ * @param {App} app
+ */
+export function installing(app) {
+  const node = h("div", { class: "form" });
+  const go = async () => {
+    if (await install()) app.toast(t("settings.installed"), "success");
+  };
+  const show = () => {
+    if (isInstalled()) return void fill(node, h("p", { class: "quiet" }, t("settings.is-installed")));
+    fill(
+      node,
+      h("p", { class: "quiet" }, t("settings.install-hint")),
+      canInstall()
+        ? h("div", { class: "form-actions" }, button(t("settings.install-button"), { icon: "monitor", onClick: go }))
+        : h("p", { class: "quiet" }, t("settings.install-later")),
+    );
+  };
+  show();
+  return { node, destroy: onInstallable(show) };
+}

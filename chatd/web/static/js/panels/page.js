@@ -1,0 +1,113 @@
+// @ts-check
+/** What the panels' pages are put together of. */
+
+import { bdi, h, uid } from "../dom.js";
+import { t } from "../i18n.js";
+import { avatar, listRow, pageHeader } from "../ui.js";
+
+/** @typedef {import("../dom.js").Child} Child */
+/** @typedef {import("../dom.js").Children} Children */
+/** @typedef {Parameters<typeof pageHeader>[0]} Head */
+/** @typedef {Parameters<typeof listRow>[0] & {key: string}} Row */
+
+/**
+ * A page: its heading, a word on what it is for, and its parts.
+ * @param {Head & {intro?: Children}} head
+ * @param {...Children} parts
+ */
+export function page({ intro, ...head }, ...parts) {
+  const says = intro ? h("p", { class: "panel-intro" }, intro) : null;
+  return h("div", { class: "panel" }, pageHeader(head), h("div", { class: "panel-body" }, says, ...parts));
+}
+
+/**
+ * A part of a page, under a heading of its own.
+ * @param {Children} title
+ * @param {...Children} parts
+ */
+export function section(title, ...parts) {
+  const id = uid("part");
+  return h("section", { class: "part", "aria-labelledby": id }, h("h2", { id, class: "part-title" }, title), ...parts);
+}
+
+/**
+ * A list of rows.
+ * @param {string} label what a screen reader calls it
+ * @param {(Element | null)[]} rows
+ */
+export function rows(label, rows) {
+  return h("ul", { class: "rows", "aria-label": label }, ...rows);
+}
+
+/**
+ * A row of a list that is made again and again: `key` tells it from the others, so that the focus stays
+ * where it is.
+ * @param {Row} options
+ */
+export function row({ key, ...options }) {
+  const node = listRow(options);
+  const stops = node.querySelectorAll("a, button");
+  for (const [at, each] of stops.entries()) /** @type {HTMLElement} */ (each).dataset.key = `${key} ${at}`;
+  return node;
+}
+
+/**
+ * A row for somebody.
+ * @param {{
+ *   address: string, name: string, online?: boolean, note?: Child[], href?: string, actions?: Child[],
+ *   label?: string,
+ * }} person `name` is the display name; `note` follows the address
+ */
+export function personRow({ address, name: shown, online, note = [], href, actions, label }) {
+  return row({
+    key: address,
+    title: shown,
+    subtitle: noted(shown === address ? null : bdi(address), ...note),
+    picture: avatar(shown, online),
+    href,
+    actions,
+    label,
+  });
+}
+
+/**
+ * Parts of a note, with dots between.
+ * @param {...Child} parts
+ * @returns {Child[]}
+ */
+export function noted(...parts) {
+  return parts
+    .filter((part) => part !== null && part !== false && part !== undefined && part !== "")
+    .flatMap((part, at) => (at ? [" · ", part] : [part]));
+}
+
+/**
+ * A small word that says how something is.
+ * @param {Children} text
+ * @param {"" | "good" | "bad" | "busy"} [kind]
+ */
+export function tag(text, kind = "") {
+  return h("span", { class: kind ? `tag tag-${kind}` : "tag" }, text);
+}
+
+/**
+ * A text with names in it, each kept from mixing with the words around it.
+ * @param {string} key
+ * @param {Record<string, Children>} parts
+ * @returns {Child[]}
+ */
+export function sentence(key, parts) {
+  return t(key)
+    .split(/\{(\w+)\}/)
+    .flatMap((part, at) => (at % 2 && part in parts ? parts[part] : [part]))
+    .map((part) => part);
+}
+
+/**
+ * Names one after the other.
+ * @param {readonly string[]} names
+ * @returns {Child[]}
+ */
+export function listed(names) {
+  return names.flatMap((each, at) => (at ? [", ", bdi(each)] : [bdi(each)]));
+}

@@ -1,0 +1,159 @@
+// @ts-check
+/** The groups one is in, the others of the realm, and the ways into one: a new one, or by name or code. */
+
+import { bdi, h } from "../dom.js";
+import { t } from "../i18n.js";
+import { filtered } from "../panels/filter.js";
+import { attempt, live } from "../panels/live.js";
+import { matches, parseAddress, realmOf } from "../panels/names.js";
+import { noted, page, row, section, sentence, tag } from "../panels/page.js";
+import { hashOf, segment } from "../router.js";
+import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadge } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+/** @typedef {{group: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
+
+const EVERY = 15_000; // ms
+
+/** @param {App} app @returns {import("../types.js").View} */
+export function view(app) {
+  const fits = (/** @type {Group} */ each, /** @type {string} */ typed) => matches(typed, each.group, each.code);
+  const mine = filtered({
+    label: t("panels.filter"),
+    title: t("groups.mine"),
+    fits,
+    row: (/** @type {Group} */ group) => mineRow(app, group),
+    empty: () => emptyState(t("groups.mine-none"), t("groups.mine-none-hint"), null, "groups"),
+  });
+  const others = filtered({
+    label: t("panels.filter"),
+    title: t("groups.all", { realm: app.store.realm }),
+    fits,
+    row: (/** @type {Group} */ group) => otherRow(app, group),
+    empty: () => h("p", { class: "aside" }, t("groups.all-none")),
+  });
+  const shown = live(app, {
+    load: async () => {
+      const [all, own] = await Promise.all([app.connection.request("groups"), app.connection.request("mygroups")]);
+      const rest = /** @type {Group[]} */ (all.groups).filter((each) => !each.member);
+      return { mine: /** @type {Group[]} */ (own.groups), others: rest, more: Number(all.remaining ?? 0) };
+    },
+    show: (found) => [
+      section(t("groups.mine"), mine(found.mine)),
+      section(
+        sentence("groups.all", { realm: bdi(app.store.realm) }),
+        others(found.others),
+        found.more > 0 && h("p", { class: "aside" }, t("panels.remaining", { n: found.more })),
+      ),
+    ],
+    every: EVERY,
+  });
+  const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => adding(app) });
+  return {
+    title: t("groups.title"),
+    node: page({ title: t("groups.title"), actions: [add] }, section(t("groups.join"), joining(app)), shown.node),
+    destroy: shown.destroy,
+  };
+}
+
+/** @param {App} app */
+function joining(app) {
+  const which = field({
+    label: t("groups.join-what"),
+    name: "group",
+    hint: t("groups.join-hint"),
+    required: true,
+    codes: ["unknown-group", "already-member", "unknown-realm", "realm-down", "bad-name"],
+    check: (text) => (parseAddress(text) ? null : t("newchat.bad")),
+  });
+  const join = () => enter(app, which.value.trim());
+  return form([which], join, { submit: t("groups.join-button"), class: "form-line", label: t("groups.join") });
+}
+
+/**
+ * Joins a group, and goes there. Rejects with what was wrong.
+ * @param {App} app
+ * @param {string} group
+ */
+async function enter(app, group) {
+  const reply = await app.connection.request("joingroup", { group });
+  await app.store.refresh();
+  app.toast(t("groups.joined", { group: reply.group }), "success");
+  app.router.go(hashOf(app.store.place("g", reply.group)));
+}
+
+/** Asks for the name of a new group. @param {App} app */
+function adding(app) {
+  const what = field({
+    label: t("groups.add-name"),
+    name: "group",
+    hint: t("groups.add-hint"),
+    required: true,
+    autofocus: true,
+    maxlength: 64,
+    codes: ["group-exists", "reserved-name", "bad-name"],
+    check: (text) => (parseAddress(text)?.realm === null ? null : t("groups.bad")),
+  });
+  const make = async () => {
+    const reply = await app.connection.request("addgroup", { group: what.value.trim() });
+    await app.store.refresh();
+    close();
+    app.toast(t("groups.added", { group: reply.group, code: reply.groupcode }), "success");
+    // Its members are next: the code to hand on, and whom to invite.
+    app.router.go(`#/g/${segment(reply.group)}/members`);
+  };
+  const close = dialog(t("groups.add"), form([what], make, { submit: t("groups.add-button") }));
+}
+
+/** @param {Group} group */
+function facts({ group, code, members, closed, admin }) {
+  const realm = realmOf(group);
+  return noted(
+    realm ? t("groups.elsewhere", { realm }) : t("groups.members", { n: members }),
+    code && t("groups.code", { code }),
+    closed && tag(t("groups.closed")),
+    admin && tag(t("groups.admin"), "good"),
+  );
+}
+
+/**
+ * @param {App} app
+ * @param {Group} group
+ */
+function mineRow(app, group) {
+  const place = app.store.place("g", group.group);
+  return row({
+    key: group.group,
+    title: group.group,
+    subtitle: facts(group),
+    badge: unreadBadge(app.store.conversation(place)?.unread ?? 0),
+    picture: avatar(group.group, undefined, { kind: "group" }),
+    href: hashOf(place),
+    actions: [
+      iconButton("groups", t("groups.show-members", { group: group.group }), {
+        href: `#/g/${segment(group.group)}/members`,
+      }),
+    ],
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {Group} group
+ */
+function otherRow(app, group) {
+  const join = () => attempt(app, () => enter(app, group.group), () => null);
+  return row({
+    key: group.group,
+    title: group.group,
+    subtitle: facts(group),
+    picture: avatar(group.group, undefined, { kind: "group" }),
+    actions: [
+      button(t("groups.join-button"), {
+        kind: "small",
+        "aria-label": t("groups.join-this", { group: group.group }),
+        onClick: join,
+      }),
+    ],
+  });
+}

@@ -1,0 +1,171 @@
+// @ts-check
+/** Who is in a group, and what one may do about it. */
+
+import { bdi, fill, h } from "../dom.js";
+import { ChatError } from "../errors.js";
+import { t } from "../i18n.js";
+import { keyOf } from "../keys.js";
+import { filtered } from "../panels/filter.js";
+import { attempt, live } from "../panels/live.js";
+import { inviting, leaving, makeAdmin, posting, remove } from "../panels/membership.js";
+import { matches, realmOf } from "../panels/names.js";
+import { page, personRow, section, sentence, tag } from "../panels/page.js";
+import { hashOf } from "../router.js";
+import { button, emptyState, iconButton } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+/** @typedef {{username: string, admin: boolean, online: boolean}} Member */
+/** @typedef {{members: Member[], code: string, closed: boolean | null}} Found `closed` is null if only its home knows */
+
+const EVERY = 15_000; // ms
+
+/**
+ * @param {App} app
+ * @param {Record<string, string>} params
+ * @returns {import("../types.js").View}
+ */
+export function view(app, { group }) {
+  const place = app.store.place("g", group);
+  const realm = realmOf(place.name);
+  const invite = inviting(app, place.name, () => void shown.refresh());
+  /** @type {Member[]} */
+  let people = [];
+  let posted = "";
+  const rules = h("div");
+  const below = h("div", { class: "parts", hidden: true }, rules, leaving(app, place.name, () => people));
+  const list = filtered({
+    label: t("panels.filter"),
+    title: t("members.title", { group: place.name }),
+    fits: (/** @type {Member} */ each, typed) => matches(typed, each.username, app.store.displayName(each.username)),
+    row: (each) => memberRow(app, place.name, each, amAdmin, () => void shown.refresh()),
+    empty: () => h("p", { class: "aside" }, t("panels.loading")),
+  });
+  let amAdmin = false;
+
+  const shown = live(app, {
+    load: () => lookUp(app, place.name),
+    show: (found) => {
+      amAdmin = found.members.some((each) => each.admin && app.store.isMe(each.username));
+      invite.hidden = !amAdmin;
+      const now = JSON.stringify([found.closed, amAdmin]);
+      if (now !== posted) fill(rules, posting(app, place.name, found, amAdmin, () => shown.refresh()));
+      posted = now;
+      people = found.members;
+      below.hidden = false;
+      return [
+        realm && h("p", { class: "aside" }, ...sentence("members.remote", { realm: bdi(realm) })),
+        found.code && codeBox(app, found.code),
+        section(t("members.people", { n: found.members.length }), list(found.members)),
+      ];
+    },
+    every: EVERY,
+    failed: (error) => {
+      invite.hidden = true;
+      below.hidden = true;
+      return outside(app, place.name, error);
+    },
+  });
+  invite.hidden = true;
+  const chat = iconButton("chats", t("members.to-chat"), { href: hashOf(place) });
+  return {
+    title: t("members.title", { group: place.name }),
+    node: page(
+      { title: t("members.title", { group: place.name }), back: hashOf(place), actions: [chat] },
+      shown.node,
+      invite,
+      below,
+    ),
+    destroy: shown.destroy,
+  };
+}
+
+/**
+ * @param {App} app
+ * @param {string} group
+ * @returns {Promise<Found>}
+ */
+async function lookUp(app, group) {
+  const [reply, mine] = await Promise.all([
+    app.connection.request("members", { group }),
+    app.connection.request("mygroups"),
+    app.store.users(),
+  ]);
+  const known = mine.groups.find((/** @type {{group: string}} */ each) => keyOf(each.group) === keyOf(group));
+  const closed = realmOf(group) ? null : Boolean(known?.closed);
+  return { members: reply.members, code: known?.code ?? "", closed };
+}
+
+/**
+ * What one sees of a group that one is not in.
+ * @param {App} app
+ * @param {string} group
+ * @param {unknown} error
+ */
+function outside(app, group, error) {
+  if (!(error instanceof ChatError) || error.code !== "not-member") return null;
+  const join = () =>
+    attempt(app, () => app.connection.request("joingroup", { group }), () => {
+      void app.store.refresh();
+      app.router.refresh();
+      return t("groups.joined", { group });
+    });
+  return emptyState(
+    t("members.not-yours"),
+    t("members.not-yours-hint"),
+    [
+      button(t("groups.join-this", { group }), { kind: "primary", onClick: join }),
+      button(t("members.to-groups"), { href: "#/groups" }),
+    ],
+    "lock",
+  );
+}
+
+/**
+ * The code, to be handed on.
+ * @param {App} app
+ * @param {string} code
+ */
+function codeBox(app, code) {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(code);
+      app.toast(t("panels.copied", { text: code }), "success");
+    } catch {
+      app.toast(t("panels.copy-failed", { text: code }), "error");
+    }
+  };
+  return h(
+    "div",
+    { class: "code-box" },
+    h("div", null, h("p", null, `${t("members.code")} `, h("code", { class: "code" }, code)), h("p", { class: "field-hint" }, t("members.code-hint"))),
+    button(t("panels.copy"), { icon: "copy", "aria-label": t("members.copy-code", { code }), dataset: { key: "copy" }, onClick: copy }),
+  );
+}
+
+/**
+ * @param {App} app
+ * @param {string} group
+ * @param {Member} member
+ * @param {boolean} amAdmin
+ * @param {() => void} changed
+ */
+function memberRow(app, group, { username, admin, online }, amAdmin, changed) {
+  const me = app.store.isMe(username);
+  const shown = app.store.displayName(username);
+  const promote = () => makeAdmin(app, group, username, changed);
+  const out = () => remove(app, group, username, changed);
+  return personRow({
+    address: username,
+    name: shown,
+    online,
+    note: [admin && tag(t("members.admin"), "good"), me && tag(t("panels.you"))],
+    href: me ? undefined : hashOf(app.store.place("u", username)),
+    actions:
+      amAdmin && !me
+        ? [
+            !admin && iconButton("crown", t("members.promote-who", { name: shown }), { onClick: promote }),
+            iconButton("leave", t("members.remove-who", { name: shown }), { onClick: out }),
+          ]
+        : [],
+  });
+}
