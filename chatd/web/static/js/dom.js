@@ -94,6 +94,6 @@ export function uid(prefix) {
 /** Somebody's name, kept from mixing with the text around it whichever way either runs.
  * @param {string} text
  */
-export function bdi(text) {
+export function name(text) {
   return h("bdi", { dir: "auto" }, text);
 }

@@ -2,7 +2,7 @@
 /**
  * The page's own words, in the language one has chosen, or else the browser's.
  *
- * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` is there from the start; a
+ * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` and `errors` are there from the start; a
  * route names what else its view needs, and the router loads it before.
  */
 
@@ -17,7 +17,7 @@ const STORED = "chatd.language";
 let texts = {};
 /** @type {Language} */
 let current = "en";
-const blocks = new Set(["core"]);
+const blocks = new Set(["core", "errors"]);
 let plural = new Intl.PluralRules("en");
 let numbers = new Intl.NumberFormat("en");
 

@@ -33,6 +33,7 @@ export const ROUTES = [
   { name: "rooms", pattern: /^rooms$/, needs: ["panels"] },
   { name: "room", pattern: /^room\/(?<name>[^/]+)$/, needs: ["panels"] },
   { name: "realms", pattern: /^realms$/, needs: ["panels"] },
+  { name: "files", pattern: /^files$/, needs: ["panels", "chat"] },
   { name: "search", pattern: /^search$/, needs: ["panels"] },
   { name: "settings", pattern: /^settings$/, needs: ["panels"] },
 ];

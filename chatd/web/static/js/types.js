@@ -123,7 +123,9 @@
  * @property {(title: string) => void} setTitle of the page, while the view is shown
  * @property {(session: Session) => void} enter one has logged in: begin
  * @property {(options?: {everywhere?: boolean}) => Promise<boolean>} signOut asks first if something is unsent;
- *   false if one thought better of it
+ *   false if one thought better of it. Rejects with LinkLost, ChatError
+ * @property {(language: import("./i18n.js").Language) => Promise<void>} changeLanguage and makes all anew
+ * @property {string} [why] why one has to log in again, for the login page
  */
 
 /**

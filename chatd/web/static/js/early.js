@@ -1,0 +1,12 @@
+// @ts-check
+// Not a module, so that it runs before the page is first painted: no flash of the wrong theme.
+(function () {
+  let wanted = null;
+  try {
+    wanted = localStorage.getItem("chatd.theme");
+  } catch {
+    // Storage is forbidden: the system's theme it is.
+  }
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = wanted === "light" || wanted === "dark" ? wanted : dark ? "dark" : "light";
+})();

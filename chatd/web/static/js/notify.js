@@ -1,0 +1,121 @@
+// @ts-check
+/** Being noticed while one looks elsewhere: the page's title, the badge of the app, notifications. */
+
+import { t } from "./i18n.js";
+import { hashOf } from "./router.js";
+import { announce } from "./ui.js";
+import { worker } from "./worker.js";
+
+/** @typedef {import("./types.js").App} App */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Place} Place */
+/** @typedef {"unsupported" | "denied" | "off" | "on"} NotificationState */
+
+const STORED = "chatd.notifications";
+const LONGEST = 200; // characters of a message in a notification
+
+let title = "chatd";
+let unread = 0;
+
+/**
+ * The title of the page, without the number of unread messages: that comes in front by itself.
+ * @param {string} text
+ */
+export function setTitle(text) {
+  title = text;
+  document.title = unread > 0 ? `(${unread}) ${title}` : title;
+}
+
+/** @param {number} n */
+function setUnread(n) {
+  if (n === unread) return;
+  unread = n;
+  setTitle(title);
+  const badge = n > 0 ? navigator.setAppBadge?.(n) : navigator.clearAppBadge?.();
+  badge?.catch(() => {}); // an ornament
+}
+
+/** Whether there are notifications: `denied` is the browser's word, `off` one's own. @returns {NotificationState} */
+export function notificationState() {
+  if (!("Notification" in globalThis)) return "unsupported";
+  if (Notification.permission === "denied") return "denied";
+  return Notification.permission === "granted" && wanted() ? "on" : "off";
+}
+
+/**
+ * Turns notifications on, for which the browser may ask, or off.
+ * @param {boolean} on
+ * @returns {Promise<NotificationState>} how it is now
+ */
+export async function setNotifications(on) {
+  if (on && "Notification" in globalThis) await Notification.requestPermission();
+  try {
+    localStorage.setItem(STORED, on ? "on" : "off");
+  } catch {
+    // The browser's own permission is remembered by the browser.
+  }
+  return notificationState();
+}
+
+function wanted() {
+  try {
+    return localStorage.getItem(STORED) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+/** @param {App} app */
+export function watchMessages(app) {
+  const count = () => setUnread(app.store.totalUnread());
+  app.store.on("conversations", count);
+  app.store.on("me", count);
+  app.store.on("incoming", (message) => {
+    const place = app.store.placeOf(message);
+    if (document.hidden) void notify(app, place, message);
+    else if (location.hash !== hashOf(place)) announce(sentence(app, place, message));
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {Place} place
+ * @param {Message} message
+ */
+function sentence(app, place, message) {
+  const name = app.store.displayName(message.from);
+  const text = bodyOf(message);
+  return place.kind === "u" ? t("app.said", { name, text }) : t("app.said-in", { name, text, group: place.name });
+}
+
+/** @param {Message} message */
+function bodyOf(message) {
+  if (message.file) return t("app.file", { name: message.file.name });
+  const text = message.text ?? "";
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+/**
+ * @param {App} app
+ * @param {Place} place
+ * @param {Message} message
+ */
+async function notify(app, place, message) {
+  if (notificationState() !== "on") return;
+  const name = app.store.displayName(message.from);
+  const head = place.kind === "u" ? name : t("app.in", { name, group: place.name });
+  const options = {
+    body: bodyOf(message),
+    tag: `${app.store.me?.username} ${place.key}`, // a later one takes the place of an earlier one
+    icon: "/static/icons/icon-192.png",
+    data: { hash: hashOf(place) },
+  };
+  const registration = await worker();
+  if (registration) return registration.showNotification(head, options);
+  const shown = new Notification(head, options);
+  shown.onclick = () => {
+    window.focus();
+    app.router.go(options.data.hash);
+    shown.close();
+  };
+}

@@ -1,0 +1,174 @@
+// @ts-check
+/** The frame around the views: the ways to go, the list of conversations, the bar that tells of a lost link. */
+
+import { fill, h } from "./dom.js";
+import { t } from "./i18n.js";
+import { button, icon, unreadBadge } from "./ui.js";
+import { conversationList } from "./views/list.js";
+
+/** @typedef {import("./types.js").App} App */
+/** @typedef {import("./types.js").View} View */
+/** @typedef {import("./router.js").Found} Found */
+
+const WAYS = /** @type {const} */ ([
+  { hash: "#/", icon: "chats", key: "nav.chats", routes: ["home", "chat", "newchat", "search", "files"] },
+  { hash: "#/contacts", icon: "user", key: "nav.contacts", routes: ["contacts"] },
+  { hash: "#/groups", icon: "groups", key: "nav.groups", routes: ["groups", "members"] },
+  { hash: "#/rooms", icon: "room", key: "nav.rooms", routes: ["rooms", "room"] },
+  { hash: "#/realms", icon: "globe", key: "nav.realms", routes: ["realms"] },
+  { hash: "#/settings", icon: "settings", key: "nav.settings", routes: ["settings"] },
+]);
+
+/** Where a phone shows the ways to go: elsewhere one goes back first. */
+const TOP = new Set(["home", "contacts", "groups", "rooms", "realms", "settings"]);
+
+const SLOW = 1200; // ms that a link may be away before it is worth a word
+
+export class Shell {
+  #root;
+  #outlet = h("main", { class: "view", id: "view", tabindex: -1 });
+  #side = h("section", { class: "side" });
+  #rail = h("nav", { class: "rail" });
+  #bar = h("div", { class: "linkbar", role: "status" });
+  /** @type {View | null} */
+  #view = null;
+  /** @type {Found | null} */
+  #found = null;
+  /** @type {ReturnType<typeof conversationList> | null} */
+  #list = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #barLater;
+  #app;
+
+  /**
+   * @param {App} app
+   * @param {HTMLElement} root
+   */
+  constructor(app, root) {
+    this.#app = app;
+    this.#root = root;
+    const skip = h("button", { class: "skip", type: "button", on: { click: () => this.#focusView() } });
+    fill(root, skip, this.#bar, this.#rail, this.#side, this.#outlet);
+    this.words();
+    app.store.on("conversations", () => this.#drawRail());
+    app.store.on("link", () => this.#drawBar());
+    app.store.on("me", () => this.#drawSide());
+  }
+
+  /** Makes everything anew that has words in it, as after a change of language. */
+  words() {
+    const skip = this.#root.querySelector(".skip");
+    if (skip) fill(skip, t("app.skip"));
+    this.#rail.setAttribute("aria-label", t("nav.label"));
+    this.#side.setAttribute("aria-label", t("nav.chats"));
+    this.#drawRail();
+    this.#drawSide();
+    this.#drawBar();
+  }
+
+  /**
+   * @param {View} view
+   * @param {Found} found
+   */
+  show(view, found) {
+    const before = this.#found;
+    this.#view?.destroy?.();
+    this.#view = view;
+    this.#found = found;
+    this.#root.dataset.route = found.route.name;
+    this.#root.dataset.inside = String(!found.route.outside);
+    this.#root.dataset.bar = String(TOP.has(found.route.name));
+    fill(this.#outlet, view.node);
+    this.#landmarks(found.route.name === "home");
+    this.#drawRail();
+    this.#list?.setCurrent(location.hash);
+    this.#app.setTitle(this.#titleOf(view.title));
+    // On the first page the browser's own start is where a reader expects to be.
+    if (view.focus) view.focus();
+    else if (before) this.#focusView();
+    scrollTo(0, 0);
+  }
+
+  /** The page that the realm does not answer for. @param {HTMLElement} node */
+  showTrouble(node) {
+    this.#view?.destroy?.();
+    this.#view = null;
+    fill(this.#outlet, node);
+    this.#root.dataset.bar = "false";
+  }
+
+  /** @param {string} title */
+  #titleOf(title) {
+    const realm = this.#app.store.realm;
+    return [title, realm].filter(Boolean).join(" · ");
+  }
+
+  #focusView() {
+    /** @type {HTMLElement | null} */
+    const heading = this.#root.querySelector(
+      this.#found?.route.name === "home" ? '.side [role="heading"]' : ".view h1",
+    );
+    (heading ?? this.#outlet).focus({ preventScroll: true });
+  }
+
+  /** At home the list is what the page is about, and beside it there is only a greeting. @param {boolean} home */
+  #landmarks(home) {
+    this.#side.setAttribute("role", home ? "main" : "complementary");
+    if (home) this.#outlet.setAttribute("role", "region");
+    else this.#outlet.removeAttribute("role");
+    if (home) this.#outlet.setAttribute("aria-label", t("home.label"));
+    else this.#outlet.removeAttribute("aria-label");
+    this.#list?.setLevel(home ? 1 : 2);
+  }
+
+  #drawRail() {
+    const name = this.#found?.route.name ?? "";
+    const unread = this.#app.store.totalUnread();
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.way;
+    const links = WAYS.map((way) => {
+      const current = /** @type {readonly string[]} */ (way.routes).includes(name);
+      return h(
+        "a",
+        { class: "way", href: way.hash, "aria-current": current ? "page" : null, dataset: { way: way.hash } },
+        h("span", { class: "way-icon" }, icon(way.icon), way.hash === "#/" && unreadBadge(unread)),
+        h("span", { class: "way-label" }, t(way.key)),
+      );
+    });
+    fill(this.#rail, ...links);
+    if (focused) links.find((link) => link.dataset.way === focused)?.focus();
+  }
+
+  #drawSide() {
+    this.#list?.destroy();
+    this.#list = this.#app.store.me ? conversationList(this.#app) : null;
+    fill(this.#side, this.#list?.node);
+    this.#list?.setCurrent(location.hash);
+    this.#list?.setLevel(this.#found?.route.name === "home" ? 1 : 2);
+  }
+
+  #drawBar() {
+    clearTimeout(this.#barLater);
+    const { state } = this.#app.connection;
+    if (state === "open" || state === "closed") {
+      this.setBar(null);
+    } else if (!this.#bar.hasChildNodes()) {
+      this.#barLater = setTimeout(() => this.setBar(() => this.#app.connection.hurry()), SLOW);
+    }
+  }
+
+  /** Tells that the realm is not reached; null: it is. @param {(() => void) | null} again */
+  setBar(again) {
+    this.#root.dataset.away = String(again !== null);
+    if (again === null) {
+      fill(this.#bar);
+      return;
+    }
+    const offline = navigator.onLine === false;
+    fill(
+      this.#bar,
+      h("span", { class: "linkbar-dot", "aria-hidden": "true" }),
+      h("p", null, h("strong", null, t("link.again")), " ", t(offline ? "link.offline" : "link.kept")),
+      button(t("link.now"), { kind: "small quiet", onClick: again }),
+    );
+  }
+}

@@ -1,0 +1,27 @@
+// @ts-check
+/** What stands beside the list while no conversation is open: only where there is room for it. */
+
+import { h } from "../dom.js";
+import { t } from "../i18n.js";
+import { button, emptyState } from "../ui.js";
+
+/** @param {import("../types.js").App} app @returns {import("../types.js").View} */
+export function view(app) {
+  const name = app.store.me?.name ?? "";
+  return {
+    title: t("nav.chats"),
+    node: h(
+      "div",
+      { class: "home" },
+      emptyState(
+        t("home.hello", { name }),
+        t("home.hint"),
+        [
+          button(t("nav.new"), { kind: "primary", icon: "plus", href: "#/new" }),
+          button(t("nav.search"), { icon: "search", href: "#/search" }),
+        ],
+        "chats",
+      ),
+    ),
+  };
+}

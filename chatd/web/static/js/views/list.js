@@ -1,0 +1,294 @@
+// @ts-check
+/** The list of conversations: private ones, groups, and those with other realms. */
+
+import { h } from "../dom.js";
+import { t } from "../i18n.js";
+import { icon } from "../icons.js";
+import { hashOf } from "../router.js";
+import { full, relative } from "../time.js";
+import { avatar, emptyState, button, iconButton, listRow, spinner, unreadBadge } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+/** @typedef {import("../types.js").Conversation} Conversation */
+/** @typedef {import("../types.js").Entry} Entry */
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../dom.js").Child} Child */
+
+const SHOWN = 160; // characters of the last line: more than fits anyway
+
+const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms"]);
+/** @typedef {(typeof FILTERS)[number]} Filter */
+
+/** @type {Filter} what was chosen last, however often the list is made anew */
+let filter = "all";
+
+/** @param {App} app */
+export function conversationList(app) {
+  const heading = h("div", { class: "page-title", role: "heading", "aria-level": 1, tabindex: -1 }, t("nav.chats"));
+  const realm = h("p", { class: "page-subtitle", dir: "auto" }, app.store.realm);
+  const list = h("ul", { class: "conversations", "aria-label": t("list.label") });
+  const rest = h("div", { class: "list-rest" });
+  const chips = FILTERS.map((each) =>
+    h("button", { class: "chip", type: "button", on: { click: () => choose(each) } }, t(`list.${each}`)),
+  );
+  const node = h(
+    "div",
+    { class: "list" },
+    h(
+      "header",
+      { class: "page-head" },
+      h("div", { class: "page-titles" }, heading, realm),
+      h(
+        "div",
+        { class: "page-actions" },
+        iconButton("file", t("nav.files"), { href: "#/files" }),
+        iconButton("search", t("nav.search"), { href: "#/search" }),
+        iconButton("plus", t("nav.new"), { href: "#/new", kind: "primary" }),
+      ),
+    ),
+    h("div", { class: "chips", role: "group", "aria-label": t("list.filter") }, ...chips),
+    h("div", { class: "list-scroll" }, list, rest),
+  );
+  list.addEventListener("keydown", (event) => moveFocus(list, event));
+
+  const rows = new Rows(list);
+  let current = "";
+  let frame = 0;
+  const draw = () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      const found = everything(app);
+      const shown = found.filter((each) => fits(each.conversation, filter));
+      rows.show(shown, current, app);
+      rest.replaceChildren(...(shown.length > 0 ? [] : [nothing(app, found.length > 0)]));
+    });
+  };
+
+  /** @param {Filter} wanted */
+  function choose(wanted) {
+    filter = wanted;
+    for (const [at, chip] of chips.entries()) chip.setAttribute("aria-pressed", String(FILTERS[at] === filter));
+    draw();
+  }
+
+  choose(filter);
+  const offs = [app.store.on("conversations", draw), app.outbox.on("change", draw)];
+  return {
+    node,
+    destroy() {
+      cancelAnimationFrame(frame);
+      for (const off of offs) off();
+    },
+    /** @param {string} hash of what is open beside it */
+    setCurrent(hash) {
+      current = hash.replace(/\/members$/, "");
+      draw();
+    },
+    /** @param {1 | 2} level of its heading */
+    setLevel(level) {
+      heading.setAttribute("aria-level", String(level));
+    },
+  };
+}
+
+/** @typedef {{conversation: Conversation, entry?: Entry}} Line */
+
+/**
+ * All conversations with what is on its way out; those that have nothing else yet come first.
+ * @param {App} app
+ * @returns {Line[]}
+ */
+function everything(app) {
+  /** @type {Map<string, Entry>} */
+  const unsent = new Map();
+  for (const entry of app.outbox.entries()) {
+    // What was refused matters more than what is only late.
+    if (unsent.get(entry.place.key)?.state !== "refused") unsent.set(entry.place.key, entry);
+  }
+  const known = app.store.sorted().map((conversation) => {
+    const entry = unsent.get(conversation.place.key);
+    unsent.delete(conversation.place.key);
+    return { conversation, entry };
+  });
+  const fresh = [...unsent.values()].map((entry) => ({ conversation: blank(app, entry), entry }));
+  return [...fresh, ...known];
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ * @returns {Conversation}
+ */
+function blank(app, { place }) {
+  const name = place.kind === "u" ? app.store.displayName(place.name) : place.name;
+  return { place, conversation: 0, name, unread: 0, read: 0, seq: 0, last: null };
+}
+
+/**
+ * @param {Conversation} conversation
+ * @param {Filter} wanted
+ */
+function fits({ place }, wanted) {
+  if (wanted === "all") return true;
+  const elsewhere = place.name.includes("@");
+  return wanted === "realms" ? elsewhere : !elsewhere && place.kind === (wanted === "people" ? "u" : "g");
+}
+
+/** The rows as they are on the page: only what is different is made anew, and the focus stays. */
+class Rows {
+  /** @type {Map<string, {node: HTMLElement, looks: string}>} */
+  #shown = new Map();
+  #list;
+
+  /** @param {HTMLElement} list */
+  constructor(list) {
+    this.#list = list;
+  }
+
+  /**
+   * @param {Line[]} lines
+   * @param {string} current
+   * @param {App} app
+   */
+  show(lines, current, app) {
+    const focused = document.activeElement?.closest("li")?.dataset.key;
+    const before = this.#shown;
+    this.#shown = new Map();
+    let at = this.#list.firstElementChild;
+    for (const line of lines) {
+      const { key } = line.conversation.place;
+      const looks = looksOf(line, current);
+      const known = before.get(key);
+      const node = known?.looks === looks ? known.node : row(app, line, current);
+      node.dataset.key = key;
+      this.#shown.set(key, { node, looks });
+      if (node === at) {
+        at = at.nextElementSibling;
+        continue;
+      }
+      if (known && known.node !== node) {
+        if (known.node === at) at = at.nextElementSibling;
+        known.node.remove();
+      }
+      this.#list.insertBefore(node, at);
+    }
+    for (const [key, { node }] of before) if (!this.#shown.has(key)) node.remove();
+    if (focused && !this.#list.contains(document.activeElement)) {
+      this.#shown.get(focused)?.node.querySelector("a")?.focus({ preventScroll: true });
+    }
+  }
+}
+
+/**
+ * All that a row shows, to tell whether it has changed.
+ * @param {Line} line
+ * @param {string} current
+ */
+function looksOf({ conversation: found, entry }, current) {
+  const { name, online, unread, last, place } = found;
+  const when = last && relative(last.at);
+  const now = hashOf(place) === current;
+  return JSON.stringify([name, online, unread, last?.seq, last?.queued, when, now, entry?.state, entry?.text]);
+}
+
+/**
+ * @param {App} app
+ * @param {Line} line
+ * @param {string} current
+ */
+function row(app, { conversation: found, entry }, current) {
+  const { place, last } = found;
+  return listRow({
+    title: found.name,
+    subtitle: entry ? waiting(entry) : last ? lastLine(app, last) : beginning(found),
+    meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
+    badge: unreadBadge(found.unread),
+    picture: avatar(found.name, found.online ?? undefined, { kind: place.kind === "g" ? "group" : "user" }),
+    href: hashOf(place),
+    current: hashOf(place) === current,
+    class: found.unread > 0 ? "is-unread" : "",
+  });
+}
+
+/** @param {Conversation} found */
+function beginning(found) {
+  return found.place.kind === "g" ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {Child[]}
+ */
+function waiting(entry) {
+  const refused = entry.state === "refused";
+  return [
+    icon(refused ? "alert" : "clock"),
+    h("span", { class: "visually-hidden" }, t(refused ? "list.refused" : "list.sending")),
+    " ",
+    entry.text.slice(0, SHOWN),
+  ];
+}
+
+/**
+ * @param {App} app
+ * @param {Message} message
+ * @returns {Child[]}
+ */
+function lastLine(app, message) {
+  const mine = app.store.isMe(message.from);
+  const who = mine ? t("list.you") : message.group ? app.store.displayName(message.from) : "";
+  const said = message.file ? [icon("attach"), message.file.name] : [(message.text ?? "").slice(0, SHOWN)];
+  return [
+    message.queued && icon("clock"),
+    message.queued && h("span", { class: "visually-hidden" }, `${t("list.queued")} `),
+    who && h("bdi", { class: "list-who" }, who),
+    who && ": ",
+    ...said,
+  ];
+}
+
+/**
+ * What stands where there are no rows.
+ * @param {App} app
+ * @param {boolean} others whether there are any that the filter leaves out
+ */
+function nothing(app, others) {
+  if (!app.store.loaded) return spinner(t("list.loading"));
+  const write = button(t("list.write"), { kind: "primary", icon: "plus", href: "#/new" });
+  if (filter === "groups") {
+    return emptyState(t("list.no-groups"), t("list.no-groups.hint"), [
+      button(t("list.groups.open"), { kind: "primary", icon: "groups", href: "#/groups" }),
+    ]);
+  }
+  if (filter === "realms") {
+    return emptyState(t("list.no-realms"), t("list.no-realms.hint"), [
+      write,
+      button(t("list.realms.open"), { icon: "globe", href: "#/realms" }),
+    ]);
+  }
+  if (others) return emptyState(t("list.no-people"), t("list.no-people.hint"), write);
+  return emptyState(t("list.empty"), t("list.empty.hint"), [
+    write,
+    button(t("list.groups.open"), { icon: "groups", href: "#/groups" }),
+  ]);
+}
+
+/**
+ * Up and down from row to row, as well as by the tabulator.
+ * @param {HTMLElement} list
+ * @param {KeyboardEvent} event
+ */
+function moveFocus(list, event) {
+  const links = [...list.querySelectorAll("a")];
+  const at = links.findIndex((link) => link === document.activeElement);
+  const steps = /** @type {Record<string, number>} */ ({
+    ArrowDown: at + 1,
+    ArrowUp: at - 1,
+    Home: 0,
+    End: links.length - 1,
+  });
+  const link = event.key in steps ? links[steps[event.key]] : undefined;
+  if (!link) return;
+  event.preventDefault();
+  link.focus();
+}

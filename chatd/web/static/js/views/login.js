@@ -1,0 +1,51 @@
+// @ts-check
+/** Logging in. */
+
+import { h } from "../dom.js";
+import { login } from "../http.js";
+import { t } from "../i18n.js";
+import { field, form } from "../ui.js";
+import { outside } from "./outside.js";
+
+/** @param {import("../types.js").App} app @returns {import("../types.js").View} */
+export function view(app) {
+  const username = field({
+    label: t("login.username"),
+    name: "username",
+    autocomplete: "username",
+    required: true,
+    maxlength: 64,
+    codes: ["unknown-user", "bad-name"],
+  });
+  const password = field({
+    label: t("login.password"),
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+    codes: ["wrong-password"],
+  });
+  const content = form(
+    [username, password],
+    async (values) => app.enter(await login(values.username.trim(), values.password)),
+    { submit: t("login.submit"), label: t("login.title") },
+  );
+  const open = app.store.session?.registration === "open";
+  return {
+    title: t("login.title"),
+    node: outside(app, {
+      title: t("login.title"),
+      intro: t("login.intro", { realm: app.store.realm }),
+      notice: app.why,
+      content,
+      other: h(
+        "p",
+        { class: "outside-other" },
+        ...(open
+          ? [t("login.new"), " ", h("a", { href: "#/register" }, t("login.register"))]
+          : [t("login.closed")]),
+      ),
+    }),
+    focus: () => username.input.focus(),
+  };
+}

@@ -1,0 +1,77 @@
+// @ts-check
+/** Making an account. */
+
+import { h } from "../dom.js";
+import { register } from "../http.js";
+import { t } from "../i18n.js";
+import { emptyState, field, form } from "../ui.js";
+import { outside } from "./outside.js";
+
+const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
+
+/** @param {import("../types.js").App} app @returns {import("../types.js").View} */
+export function view(app) {
+  const open = app.store.session?.registration === "open";
+  const fields = open ? fieldsOf(app) : [];
+  const content = open
+    ? form(
+        fields,
+        async ({ username, password, name, country }) => {
+          const more = { ...(name.trim() && { name: name.trim() }), ...(country.trim() && { country: country.trim() }) };
+          app.enter(await register({ username: username.trim(), password, ...more }));
+        },
+        { submit: t("register.submit"), label: t("register.title") },
+      )
+    : emptyState(t("register.closed"), t("register.closed.hint"), null, "lock");
+  return {
+    title: t("register.title"),
+    node: outside(app, {
+      title: t("register.title"),
+      intro: t("register.intro", { realm: app.store.realm }),
+      content,
+      other: h(
+        "p",
+        { class: "outside-other" },
+        t("register.known"),
+        " ",
+        h("a", { href: "#/login" }, t("register.login")),
+      ),
+    }),
+    focus: () => fields[0]?.input.focus(),
+  };
+}
+
+/** @param {import("../types.js").App} app */
+function fieldsOf(app) {
+  const least = app.store.session?.min_password ?? 8;
+  return [
+    field({
+      label: t("login.username"),
+      name: "username",
+      autocomplete: "username",
+      required: true,
+      maxlength: 64,
+      hint: t("register.username.hint"),
+      codes: ["user-exists", "bad-name", "reserved-name"],
+      check: (value) => (NAME.test(value.trim().normalize("NFC")) ? null : t("register.username.bad")),
+    }),
+    field({
+      label: t("login.password"),
+      name: "password",
+      type: "password",
+      autocomplete: "new-password",
+      required: true,
+      minlength: least,
+      hint: t("register.password.hint", { n: least }),
+      codes: ["weak-password"],
+    }),
+    field({
+      label: t("register.name"),
+      name: "name",
+      autocomplete: "name",
+      maxlength: 128,
+      hint: t("register.name.hint"),
+    }),
+    field({ label: t("register.country"), name: "country", autocomplete: "country-name", maxlength: 128 }),
+  ];
+}
