@@ -90,6 +90,8 @@ class Accounts:
         self._reserved = {SYSTEM, self.realm_key}
         self._endings = 0  # how often sessions were ended
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
+        # account id -> as it is since its profile was changed: what was read before may come in later
+        self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
         # By account and address together; by account, so that many addresses gain little and its owner
         # waits little; by address, so that many accounts gain little.
         self._own_failures = FailureThrottle(FREE_FAILURES)
@@ -111,8 +113,15 @@ class Accounts:
             return address
         return Address(address.name)
 
-    def remember(self, account: Account) -> None:
+    def remember(self, account: Account) -> Account:
+        """Keep an account that was read from the disk; the account as it is now."""
+        account = self.current(account)
         self._by_key[account.key] = account
+        return account
+
+    def current(self, account: Account) -> Account:
+        """The account as it is now: its profile may have been changed since it was read."""
+        return self._renewed.get(account.id, account)
 
     def cached(self, key: str) -> Account | None:
         return self._by_key.get(key)
@@ -125,7 +134,7 @@ class Accounts:
             account = await self._database.read(store.find_account, key)
             if account is None:
                 raise UnknownUser(name=name)
-            self.remember(account)
+            account = self.remember(account)
         return account
 
     async def display_name(self, address: str) -> str:
@@ -188,7 +197,7 @@ class Accounts:
         account = self._by_key.get(key) or await self._database.read(store.find_account, key)
         hashed = None
         if account is not None:
-            self.remember(account)
+            account = self.remember(account)
             hashed = await self._database.read(store.password_of, account.id)
         if not await self._check(key, password, hashed, source):
             # A name that nobody has may be a password that was typed into the wrong place.
@@ -253,7 +262,7 @@ class Accounts:
         if found is None:
             raise BadToken
         account, expires_at = found
-        self.remember(account)
+        account = self.remember(account)
         return Login(account, token_hash, await self.extend(token_hash, expires_at))
 
     async def extend(self, token_hash: bytes, expires_at: int) -> int:
@@ -267,6 +276,19 @@ class Accounts:
     async def end_session(self, token_hash: bytes) -> None:
         await self._database.run(store.end_session, token_hash)
         self._endings += 1
+
+    async def end_sessions(self, account: Account) -> None:
+        """End all sessions of the account; those who use them now are to be told."""
+        await self._database.run(store.end_sessions, account.id)
+        self._endings += 1
+
+    async def change_profile(
+        self, account: Account, name: str | None, country: str | None
+    ) -> Account:
+        """Change the display name, the country or both; the account as it is from now on."""
+        changed = await self._database.run(store.set_profile, account.id, name, country)
+        self._renewed[account.id] = changed
+        return self.remember(changed)
 
     async def change_password(
         self, account: Account, old: str, new: str, keep: bytes, source: str

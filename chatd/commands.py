@@ -35,7 +35,9 @@ class Resume(Command, frozen=True):
 
 
 class Logout(Command, frozen=True):
-    pass
+    """`everywhere` ends all sessions of the account."""
+
+    everywhere: bool = False
 
 
 class ChangePassword(Command, frozen=True):
@@ -45,6 +47,13 @@ class ChangePassword(Command, frozen=True):
 
 class WhoAmI(Command, frozen=True):
     pass
+
+
+class Profile(Command, frozen=True):
+    """What is not given stays as it is."""
+
+    name: str | None = None
+    country: str | None = None
 
 
 class Info(Command, frozen=True):
@@ -92,9 +101,16 @@ class Read(Command, frozen=True):
     seq: int
 
 
+class Conversations(Command, frozen=True):
+    pass
+
+
 class History(Command, frozen=True):
+    """With `before`, a seq, only what is older than that message."""
+
     place: Place
     n: int = 20
+    before: int | None = None
 
 
 class Search(Command, frozen=True):

@@ -8,6 +8,8 @@ import msgspec
 
 from chatd.errors import ChatError
 
+MAX_COUNTED = 1000  # unread messages of one conversation in the list of them
+
 
 class Account(msgspec.Struct, frozen=True):
     """A registered user. The password's hash is not here: only the store reads it, at a login."""
@@ -160,6 +162,25 @@ class UnreadCount(msgspec.Struct, frozen=True):
     group: str | None = None
 
 
+class ConversationInfo(msgspec.Struct, frozen=True):
+    """A conversation as the list of one's own shows it, with its newest message; `user` or `group` is set.
+
+    `name` is what people call it: someone's display name, an address, a group's name. `unread` is counted
+    up to MAX_COUNTED; `read` is the mark, `seq` the newest number. `online` is None where nobody here
+    knows it: of people of other realms.
+    """
+
+    conversation: int
+    name: str
+    unread: int
+    read: int
+    seq: int
+    last: Message | None = None
+    user: str | None = None
+    online: bool | None = None
+    group: GroupInfo | None = None
+
+
 class RoomInfo(msgspec.Struct, frozen=True):
     room: str
     users: tuple[str, ...]
@@ -192,7 +213,8 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """Event: the session was ended from elsewhere (logged out on another connection, password changed)."""
+    """Event: the session was ended from elsewhere (logged out on another connection or
+    everywhere, password changed)."""
 
     reason: str
 

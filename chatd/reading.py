@@ -43,7 +43,7 @@ class Reading:
         """
         if account.id in self._quiet and scope.place is None:
             return Page([])
-        marks = self._marks(account, given)
+        marks = self.marks(account, given)
         part = store.WHOLE
         if scope.place is not None:
             conversation = await self.conversation_of(account, scope.place)
@@ -63,7 +63,7 @@ class Reading:
                 self._quiet.add(account.id)
         return page
 
-    def _marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
+    def marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
         """`given`, and the marks that are on their way to the disk."""
         return {**self._moving.get(account.id, {}), **given}
 
@@ -71,15 +71,21 @@ class Reading:
         """How many unread messages each conversation has."""
         if account.id in self._quiet:
             return ()
-        marks = self._marks(account, given)
+        marks = self.marks(account, given)
         return tuple(await self._database.read(store.unread_counts, account, marks))
 
-    async def history(self, account: Account, place: Place, count: int) -> Page:
-        """The last `count` messages of a conversation. Raises what `conversation_of` does."""
+    async def history(
+        self, account: Account, place: Place, count: int, before: int | None = None
+    ) -> Page:
+        """The last `count` messages of a conversation, or the last of those before the seq `before`.
+
+        Raises what `conversation_of` does.
+        """
         conversation = await self.conversation_of(account, place)
         if conversation is None:
             return Page([])
-        return await self._database.read(store.history, account, conversation, min(count, MAX_PAGE))
+        limit = min(count, MAX_PAGE)
+        return await self._database.read(store.history, account, conversation, limit, before)
 
     async def search(self, account: Account, text: str) -> Page:
         """The newest messages in the account's conversations that hold `text`."""

@@ -101,7 +101,8 @@ A realm speaks two dialects of its own, which offer the same: `plain` (telnet, p
 The server begins: `* chatd <version> at <realm>. Type help.` Every line that is pushed begins with `* `,
 and no line of a reply does. A request is `command argument …`, with single spaces between. A last argument
 that is a text, a room, a list of users or a file's code takes the rest of the line. In the name and country
-of `register`, `_` stands for a space. Without a password, `auth` and `register` ask for it, unseen.
+of `register` and `profile`, `_` stands for a space. Without a password, `auth` and `register` ask for it,
+unseen.
 
 A reply is a block of `key: value` lines, ended by an empty line: first `status: OK`, `status: ERROR` or
 `status: READY`, then `code:` if it is an error, then `message:`, a sentence, and what else there is to
@@ -116,7 +117,8 @@ is to know. An object that begins with `event` was pushed. A file's bytes come a
 
 The reply to a message or file has `conversation`, `seq` and `message_id` (under `id` if the request had
 none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has.
-With `"peek": true`, `inbox` makes nothing read.
+With `"peek": true`, `inbox` makes nothing read; with `"before"`, a seq, `history` gives what is older; with
+`"everywhere": true`, `logout` ends all sessions of the account.
 """
 WEB = """\
 ## Over HTTP and WebSocket
@@ -129,13 +131,18 @@ AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
 TEXT = m.Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
 POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
+BAGAN = m.GroupInfo("bagan", "k3x9qa", 3, False, True, True)
+DIRECT = m.ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
+GROUP = m.ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
 ITEMS: tuple[tuple[str, str, msgspec.Struct], ...] = (
     ("messages", "inbox, history, search: a direct message", TEXT),
     ("messages", "the same: a file, in a group", POST),
     ("users", "users, info", m.UserInfo("messi", "Lionel Messi", "Argentina", True)),
     ("contacts", "contacts", m.Contact("lineker", False)),
     ("conversations", "unread", m.UnreadCount(2, 4, user="henderson")),
-    ("groups", "groups, mygroups", m.GroupInfo("bagan", "k3x9qa", 3, False, True, True)),
+    ("conversations", "conversations: a direct one", DIRECT),
+    ("conversations", "the same: a group", GROUP),
+    ("groups", "groups, mygroups", BAGAN),
     ("members", "members", m.Member("messi", True, True)),
     ("files", "files", m.FileInfo("v4jgxn", "plan.txt", 21, "lineker", AT)),
     ("rooms", "rooms", m.RoomInfo("12345 67890", ("henderson", "messi"))),

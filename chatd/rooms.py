@@ -46,6 +46,13 @@ class Rooms:
         self._whereabouts[session] = key
         return room.info()
 
+    def renew(self, session: Hashable, account: Account) -> None:
+        """The session's account is called otherwise now."""
+        key = self._whereabouts.get(session)
+        if key is not None:
+            occupants = self._rooms[key].occupants
+            occupants[session] = Occupant(account, occupants[session].listener)
+
     def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
         """Go out of the current room: its name, or None if there was none. An empty room is gone.
 

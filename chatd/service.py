@@ -14,6 +14,7 @@ from chatd.accounts import Accounts
 from chatd.arrivals import Arrivals
 from chatd.config import Config
 from chatd.contacts import Contacts
+from chatd.conversations import Conversations
 from chatd.directs import Directs
 from chatd.files import Files
 from chatd.groups import Groups
@@ -61,6 +62,7 @@ class ChatService:
         directs = Directs(database, accounts, realms)
         self.groups = Groups(clock, database, accounts, homes, realms)
         self.reading = Reading(database, directs, homes)
+        self.conversations = Conversations(database, presence, self.reading)
         self.messages = Messages(
             clock,
             database,

@@ -40,7 +40,7 @@ class Session:
     """A login. `number` stands for it in the log, since the token must not."""
 
     def __init__(self, service: ChatService, login: Login, number: int) -> None:
-        self.account: Account = login.account
+        self.account: Account = service.accounts.current(login.account)
         self.token_hash = login.token_hash
         self.expires_at = login.expires_at
         self.number = number
@@ -74,6 +74,12 @@ class Sessions:
 
     def of_account(self, account: Account) -> list[Session]:
         return [each for each in self._by_token.values() if each.account.id == account.id]
+
+    def renew(self, account: Account) -> None:
+        """An account's profile was changed: all its sessions, and the rooms that they are in, know it so."""
+        for session in self.of_account(account):
+            session.account = account
+            self._service.rooms.renew(session, account)
 
 
 class Receive(msgspec.Struct, frozen=True):

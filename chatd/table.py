@@ -14,7 +14,7 @@ from chatd import arguments as types
 from chatd import commands as ask
 from chatd import errors
 from chatd.errors import ChatError
-from chatd.model import ArgumentInfo, CommandInfo
+from chatd.model import MAX_COUNTED, ArgumentInfo, CommandInfo
 from chatd.rows import Arg, Row
 
 _PEOPLE = (errors.UnknownUser, errors.UnknownRealm)
@@ -75,7 +75,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         "logout",
         ask.Logout,
-        "end the session; its token is worth nothing afterwards",
+        "end the session, or (everywhere) all of one's sessions; their tokens are worth nothing afterwards",
+        (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout",),
     ),
     Row(
@@ -86,6 +87,15 @@ TABLE: tuple[Row, ...] = (
         errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts),
     ),
     Row("whoami", ask.WhoAmI, "who one is"),
+    Row(
+        "profile",
+        ask.Profile,
+        "change one's display name or country; answers as whoami does",
+        (
+            Arg("name", types.DISPLAY_NAME, optional=True),
+            Arg("country", types.DISPLAY_NAME, optional=True),
+        ),
+    ),
     Row("info", ask.Info, "who is active"),
     Row("users", ask.Users, "everybody in this realm", aliases=("ls",)),
     Row("contacts", ask.Contacts, "one's contacts, and who of them is online"),
@@ -130,10 +140,19 @@ TABLE: tuple[Row, ...] = (
         errors=(errors.UnknownConversation,),
     ),
     Row(
+        "conversations",
+        ask.Conversations,
+        f"one's conversations, newest first: the last message, and what is unread (up to {MAX_COUNTED})",
+    ),
+    Row(
         "history",
         ask.History,
-        "the last messages of a conversation, read or not",
-        (PLACE, Arg("n", types.COUNT, optional=True)),
+        "the last messages of a conversation, read or not; with before, those before that seq",
+        (
+            PLACE,
+            Arg("n", types.COUNT, optional=True),
+            Arg("before", types.SIZE, optional=True, named=True),
+        ),
         errors=(errors.UnknownUser, *_GROUP),
     ),
     Row("search", ask.Search, "find messages in one's own conversations", (TEXT,)),

@@ -110,6 +110,21 @@ class Painting(TestCase):
             line = text_of(self.painter.message({**MESSAGE, **more}))
             self.assertEqual(line, f"2026-11-20T10:15:03Z {shown}")
 
+    def test_conversations(self) -> None:
+        """The whole list of them, and what `unread` says of some."""
+        last = {**MESSAGE, "from": "budi", "to": "lina", "text": "halo"}
+        direct = {"user": "budi", "name": "Budi S.", "online": True, "unread": 2, "last": last}
+        group = {"group": "g", "code": "abc123", "members": 1, "admin": True, "last": None}
+        away = {"user": "a@realm2", "name": "a@realm2", "unread": 0, "last": None}
+        for item, shown in (
+            (direct, "budi (Budi S.) online, 2 unread: 2026-11-20T10:15:03Z budi: halo"),
+            ({**group, "name": "g", "unread": 0}, "g code abc123, 1 member, you are an admin"),
+            (away, "a@realm2"),
+            ({"user": "budi", "group": None, "unread": 2}, "2 from budi"),
+        ):
+            (line,) = self.painter.items({"status": "OK", "conversations": [item]})
+            self.assertEqual(text_of(line), shown)
+
     def test_whatever_comes_is_shown(self) -> None:
         """A realm of a later version may have items that this client does not know."""
         found = self.painter.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})

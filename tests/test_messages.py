@@ -545,6 +545,22 @@ class HistoryAndSearch(MessagesTestCase):
                 self.send(self.ana, "budi", str(number))
             self.assertEqual(self.history(self.budi, ANA, 10**9), ["2", "3", "4"])
 
+    def test_before(self) -> None:
+        """The last n of those that are older than a message: so one goes back, page by page."""
+        for number in range(1, 6):
+            self.send(self.ana, "budi", str(number))
+        for before, expected in (
+            (5, ["3", "4"]),
+            (3, ["1", "2"]),
+            (2, ["1"]),
+            (1, []),
+            (0, []),
+            (10**9, ["4", "5"]),
+        ):
+            page = result_of(self.reading.history(self.budi, ANA, 2, before))
+            self.assertEqual((texts(page.messages), page.remaining), (expected, 0), before)
+        self.assertEqual(len(self.inbox(self.budi)), 5)
+
     def search(self, who: Account, text: str) -> list[str | None]:
         return texts(result_of(self.reading.search(who, text)).messages)
 

@@ -10,6 +10,19 @@ from chatd.model import Message
 from tests.common import RealmTestCase
 
 
+class Attaching(RealmTestCase):
+    async def test_a_profile_that_was_changed_meanwhile(self) -> None:
+        """A login that began before knows the account as it is when it gets its session."""
+        wire = self.connect(JsonDialect())
+        self.addCleanup(wire.lose, Failure(ConnectionDone()))
+        await wire.ask(command="register", username="messi", password="surabaya")
+        accounts = self.realm.service.accounts
+        login = await accounts.login("messi", "surabaya", "192.0.2.1")
+        await wire.ask(command="profile", name="Leo")
+        wire.protocol.connection.attach(login)
+        self.assertEqual((await wire.ask(command="whoami"))["name"], "Leo")
+
+
 class Handing(RealmTestCase):
     async def test_a_session_that_ended_meanwhile_is_given_nothing(self) -> None:
         """Else the marks would move for whoever logs in next on the same connection."""

@@ -24,12 +24,12 @@ LOOK_BACK = 100  # messages of a conversation
 
 # Asking these again leaves things as one answer would have.
 REPEATABLE = (
-    ask.Auth, ask.Resume, ask.Logout, ask.WhoAmI, ask.Info, ask.Users, ask.Contacts, ask.AddContact,
-    ask.DeleteContact, ask.Inbox, ask.Unread, ask.Read, ask.History, ask.Search, ask.AddGroup,
-    ask.JoinGroup, ask.LeaveGroup, ask.Groups, ask.MyGroups, ask.Members, ask.Invite, ask.Kick,
-    ask.Promote, ask.CloseGroup, ask.OpenGroup, ask.InboxGroup, ask.Files, ask.RoomJoin, ask.RoomLeave,
-    ask.Rooms, ask.Listen, ask.Help, ask.Ping, ask.Realms, ask.AddRealm, ask.DeleteRealm, ask.RealmInbox,
-    ask.InboxRealm,
+    ask.Auth, ask.Resume, ask.Logout, ask.WhoAmI, ask.Profile, ask.Info, ask.Users, ask.Contacts,
+    ask.AddContact, ask.DeleteContact, ask.Inbox, ask.Unread, ask.Conversations, ask.Read, ask.History,
+    ask.Search, ask.AddGroup, ask.JoinGroup, ask.LeaveGroup, ask.Groups, ask.MyGroups, ask.Members,
+    ask.Invite, ask.Kick, ask.Promote, ask.CloseGroup, ask.OpenGroup, ask.InboxGroup, ask.Files,
+    ask.RoomJoin, ask.RoomLeave, ask.Rooms, ask.Listen, ask.Help, ask.Ping, ask.Realms, ask.AddRealm,
+    ask.DeleteRealm, ask.RealmInbox, ask.InboxRealm,
 )  # fmt: skip
 
 

@@ -209,6 +209,21 @@ class Painter:
         admin = " (admin) " if member.get("admin") else " "
         return [(colour_of(name), safe(name)), ("", admin), _presence(member)]
 
+    def _conversation(self, item: Item) -> Line:
+        if "last" not in item:
+            return self._unread(item)
+        line = self._group(item) if item.get("group") is not None else self._direct(item)
+        if item.get("unread"):
+            line.append(("", ", " + tr("{n} unread", n=_number(item["unread"]))))
+        last = item["last"]
+        return [*line, ("", ": "), *self.message(last)] if isinstance(last, dict) else line
+
+    def _direct(self, item: Item) -> Line:
+        user, name = str(item.get("user")), item.get("name")
+        shown = f" ({safe(name)})" if name not in (None, user) else ""
+        presence = _presence(item)
+        return [(colour_of(user), safe(user)), ("", shown + " " * bool(presence[1])), presence]
+
     def _unread(self, count: Item) -> Line:
         n = _number(count.get("unread"))
         if count.get("group") is not None:
@@ -258,7 +273,7 @@ class Painter:
         "users": _user,
         "contacts": _contact,
         "members": _member,
-        "conversations": _unread,
+        "conversations": _conversation,
         "groups": _group,
         "rooms": _room,
         "files": _file,

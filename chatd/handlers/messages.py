@@ -5,7 +5,14 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from chatd import commands as ask
-from chatd.handlers.replies import count, details_of, message_sent, messages_sent, page_of
+from chatd.handlers.replies import (
+    count,
+    details_of,
+    message_sent,
+    messages_sent,
+    page_of,
+    some_of,
+)
 from chatd.model import Reply
 from chatd.names import Address, Place, Scope
 from chatd.session import Client, Handler
@@ -60,13 +67,20 @@ async def unread(client: Client, _command: ask.Unread) -> Reply:
     )
 
 
+async def conversations(client: Client, _command: ask.Conversations) -> Reply:
+    session = client.logged_in
+    found, more = await client.service.conversations.all(session.account, client.given)
+    return some_of(count(found, "conversation"), found, "conversations", more)
+
+
 async def read(client: Client, command: ask.Read) -> Reply:
     await client.service.reading.mark_read(client.account, command.conversation, command.seq)
     return Reply("The conversation is marked as read")
 
 
 async def history(client: Client, command: ask.History) -> Reply:
-    return page_of(await client.service.reading.history(client.account, command.place, command.n))
+    reading = client.service.reading
+    return page_of(await reading.history(client.account, command.place, command.n, command.before))
 
 
 async def search(client: Client, command: ask.Search) -> Reply:
@@ -80,6 +94,7 @@ HANDLERS: dict[type[ask.Command], Handler] = {
     ask.InboxGroup: inbox_group,
     ask.Unread: unread,
     ask.Read: read,
+    ask.Conversations: conversations,
     ask.History: history,
     ask.Search: search,
 }

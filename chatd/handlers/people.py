@@ -6,7 +6,7 @@ from chatd import commands as ask
 from chatd.accounts import Login
 from chatd.errors import AlreadyLoggedIn
 from chatd.handlers.replies import count, some_of
-from chatd.model import Reply
+from chatd.model import Account, Reply
 from chatd.session import Client, Handler
 
 
@@ -33,7 +33,7 @@ async def resume(client: Client, command: ask.Resume) -> Reply:
 
 def _welcome(client: Client, login: Login, greeting: str) -> Reply:
     client.attach(login)
-    account = login.account
+    account = client.service.accounts.current(login.account)
     return Reply(
         f"{greeting}, {account.display_name}",
         {} if login.token is None else {"tokenId": login.token},
@@ -41,13 +41,20 @@ def _welcome(client: Client, login: Login, greeting: str) -> Reply:
     )
 
 
-async def logout(client: Client, _command: ask.Logout) -> Reply:
+async def logout(client: Client, command: ask.Logout) -> Reply:
     session = client.logged_in
     client.prove()
-    await client.service.accounts.end_session(session.token_hash)
-    client.end_others([session], "This session was logged out on another connection")
+    goodbye = f"Goodbye, {session.account.display_name}"
+    if command.everywhere:
+        await client.service.accounts.end_sessions(session.account)
+        every = client.sessions.of_account(session.account)
+        client.end_others(every, "You were logged out everywhere; log in again")
+        goodbye += "; all your sessions have ended"
+    else:
+        await client.service.accounts.end_session(session.token_hash)
+        client.end_others([session], "This session was logged out on another connection")
     client.detach()
-    return Reply(f"Goodbye, {session.account.display_name}")
+    return Reply(goodbye)
 
 
 async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
@@ -61,7 +68,18 @@ async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
 
 
 def who_am_i(client: Client, _command: ask.WhoAmI) -> Reply:
-    account = client.account
+    return _identity(client.account)
+
+
+async def profile(client: Client, command: ask.Profile) -> Reply:
+    account = await client.service.accounts.change_profile(
+        client.account, command.name, command.country
+    )
+    client.sessions.renew(account)
+    return _identity(account)
+
+
+def _identity(account: Account) -> Reply:
     return Reply(
         f"You are {account.name}",
         {
@@ -107,6 +125,7 @@ HANDLERS: dict[type[ask.Command], Handler] = {
     ask.Logout: logout,
     ask.ChangePassword: change_password,
     ask.WhoAmI: who_am_i,
+    ask.Profile: profile,
     ask.Info: info,
     ask.Users: users,
     ask.Contacts: contacts,

@@ -20,6 +20,7 @@ from chatd.lines.timestamps import timestamp
 from chatd.model import (
     Attachment,
     Closing,
+    ConversationInfo,
     Event,
     FileInfo,
     Message,
@@ -130,6 +131,27 @@ def file_object(file: Attachment) -> dict[str, Any]:
     }
 
 
+def _conversation(conversation: ConversationInfo) -> dict[str, Any]:
+    """Of direct ones with `online`, if that is known; of groups with what there is to say of a group."""
+    last = conversation.last
+    found: dict[str, Any] = {"conversation": conversation.conversation}
+    group = conversation.group
+    if group is None:
+        found |= {"user": conversation.user, "name": conversation.name}
+        if conversation.online is not None:
+            found["online"] = conversation.online
+    else:
+        found |= {"group": group.group, "name": conversation.name, "code": group.code}
+        found |= {"members": group.members, "closed": group.closed, "admin": group.admin}
+    found |= {
+        "unread": conversation.unread,
+        "read": conversation.read,
+        "seq": conversation.seq,
+        "last": None if last is None else message_object(last),
+    }
+    return found
+
+
 def _file_info(file: FileInfo) -> dict[str, Any]:
     return {
         "code": file.code,
@@ -173,6 +195,7 @@ def _session_event(event: SessionEnded) -> dict[str, Any]:
 
 _ITEMS: dict[type, Callable[[Any], Any]] = {
     Message: message_object,
+    ConversationInfo: _conversation,
     FileInfo: _file_info,
     RealmInfo: _realm_info,
 }

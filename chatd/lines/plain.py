@@ -20,6 +20,7 @@ from chatd.model import (
     Closing,
     CommandInfo,
     Contact,
+    ConversationInfo,
     Event,
     FileInfo,
     GroupInfo,
@@ -157,6 +158,24 @@ def _member(member: Member) -> str:
 def _unread(count: UnreadCount) -> str:
     place = f"in {count.group}" if count.group is not None else f"from {count.user}"
     return f"{count.unread} {place}"
+
+
+@item_line.register
+def _conversation(conversation: ConversationInfo) -> str:
+    if conversation.group is not None:
+        facts = [_group(conversation.group)]
+    elif conversation.name == conversation.user:
+        facts = [conversation.name]
+    else:
+        facts = [f"{conversation.user} ({conversation.name})"]
+    if conversation.online is not None:
+        facts[0] += f" {_online(conversation.online)}"
+    if conversation.unread:
+        facts.append(f"{conversation.unread} unread")
+    if conversation.last is not None:
+        last = conversation.last
+        facts.append(f"last {timestamp(last.at)} {last.sender}: {content(last)}")
+    return ", ".join(facts)
 
 
 @item_line.register

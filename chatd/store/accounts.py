@@ -69,6 +69,16 @@ def all_accounts(connection: Connection, limit: int) -> tuple[list[Account], int
     return [_account(row) for row in rows], total - len(rows)
 
 
+def set_profile(
+    connection: Connection, account_id: int, name: str | None, country: str | None
+) -> Account:
+    """Change the display name, the country or both; the account as it then is."""
+    changed = {"display_name": name, "country": country}
+    if given := {column: value for column, value in changed.items() if value is not None}:
+        connection.execute(update(accounts).where(accounts.c.id == account_id).values(given))
+    return _account(connection.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one())
+
+
 def password_of(connection: Connection, account_id: int) -> str:
     """The Argon2id hash."""
     hashed: str = connection.execute(
@@ -141,6 +151,11 @@ def extend_session(connection: Connection, token_hash: bytes, expires_at: int) -
 
 def end_session(connection: Connection, token_hash: bytes) -> None:
     connection.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def end_sessions(connection: Connection, account_id: int) -> None:
+    """End all sessions of an account."""
+    connection.execute(delete(sessions).where(sessions.c.account_id == account_id))
 
 
 def add_contact(connection: Connection, account_id: int, address: Address) -> None:

@@ -301,6 +301,15 @@ def _message(row: Sequence[Any], account: Account) -> Message:
     return Message(ident, conversation, seq, at, sender, to, group, text, attachment)
 
 
+# For queries of other files: these columns first, and a row of theirs is given to `message_of`.
+COLUMNS = _COLUMNS
+
+
+def message_of(row: Sequence[Any], account: Account) -> Message | None:
+    """The message that a row begins with, as the account reads it; None where an outer join found none."""
+    return None if row[0] is None else _message(row[: len(COLUMNS)], account)
+
+
 class Part(msgspec.Struct, frozen=True):
     """A part of the inbox: a conversation, what comes from a realm (by its key; "" is this one), direct
     messages only."""
@@ -387,14 +396,18 @@ def unread_counts(
     return [UnreadCount(conversation, n, peer, group) for conversation, peer, group, n in rows]
 
 
-def history(connection: Connection, account: Account, conversation: int, limit: int) -> Page:
-    """The last `limit` messages of a conversation."""
-    rows = connection.execute(
-        _select(account)
-        .where(messages.c.conversation_id == conversation)
-        .order_by(messages.c.seq.desc())
-        .limit(limit)
-    ).all()
+def history(
+    connection: Connection,
+    account: Account,
+    conversation: int,
+    limit: int,
+    before: int | None = None,
+) -> Page:
+    """The last `limit` messages of a conversation, of those with a smaller seq than `before`, if given."""
+    query = _select(account).where(messages.c.conversation_id == conversation)
+    if before is not None:
+        query = query.where(messages.c.seq < before)
+    rows = connection.execute(query.order_by(messages.c.seq.desc()).limit(limit)).all()
     return Page([_message(row, account) for row in reversed(rows)])
 
 

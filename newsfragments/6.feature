@@ -1,0 +1,1 @@
+For clients that show conversations: `conversations` lists them, newest first, with the last message, what is unread and who is there; `history` goes back page by page (`before`); `profile` changes one's name and country; `logout` ends all one's sessions (`everywhere`).
