@@ -75,6 +75,22 @@ class LoggingIn(SiteTestCase):
 
         return run(play())
 
+    def test_logging_out_everywhere(self) -> Any:
+        async def play() -> None:
+            first = (await self.register("messi")).cookie
+            second = (
+                await self.ask("POST", "/session", {"username": "messi", "password": PASSWORD})
+            ).cookie
+            socket = await self.open(second)
+            await self.ask("DELETE", "/session?everywhere=true", cookie=first)
+            self.assertEqual((await socket.frame())["event"], "session-ended")
+            for cookie in (first, second):
+                known = await self.ask("GET", "/session", cookie=cookie)
+                self.assertIsNone(known.json["account"])
+            await socket.close()
+
+        return run(play())
+
     def test_refusals(self) -> Any:
         async def play() -> None:
             await self.register("messi")

@@ -76,7 +76,8 @@ class SessionResource(Doorstep):
 
     async def _log_out(self, request: Request) -> None:
         client = await self._visits.client_of(request)
-        reply = await client.execute(ask.Logout())
+        everywhere = (request.args or {}).get(b"everywhere") == [b"true"]
+        reply = await client.execute(ask.Logout(everywhere=everywhere))
         self._visits.dismiss(request)
         answer(request, {"message": reply.message})
 
