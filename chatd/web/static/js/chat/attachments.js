@@ -156,7 +156,7 @@ function aboutUpload(upload, percent) {
   const size = sizeText(upload.file.size, language());
   if (upload.state === "refused") return size;
   if (upload.state === "waiting") return t("chat.upload.waiting", { size });
-  if (upload.broken) return t("chat.upload.broken", { percent });
+  if (upload.broken) return t("chat.upload.broken");
   if (percent === 100) return t("chat.upload.finishing", { size });
   return t("chat.upload.going", { percent, size });
 }

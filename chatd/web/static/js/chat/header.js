@@ -1,7 +1,7 @@
 // @ts-check
 /** The head of a conversation: with whom, who of them is there, and what else can be done with it. */
 
-import { bdi, fill, h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { t, tError } from "../i18n.js";
 import { hashOf } from "../router.js";
 import { avatar, confirm, icon, pageHeader } from "../ui.js";
@@ -68,7 +68,7 @@ export class Header {
    */
   _aboutPerson(found) {
     const parts = [];
-    if (this.name !== this._place.name) parts.push(bdi(this._place.name));
+    if (this.name !== this._place.name) parts.push(h("bdi", null, this._place.name));
     if (!this._isRemote() && found?.online !== undefined) {
       parts.push(h("span", null, t(found.online ? "chat.online" : "chat.offline")));
     }

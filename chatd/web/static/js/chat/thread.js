@@ -44,8 +44,10 @@ export class Thread {
     this._last = Infinity;
     /** @private Whether one is at the end, and stays there. */
     this._pinned = true;
-    /** @private The newest seq that has been in sight. */
-    this._seen = 0;
+    /** @private @type {number | null} The newest seq that has been in sight. */
+    this._seen = null;
+    /** @private Where the scroller was when it was last looked at, in px. */
+    this._place = 0;
     /** @private @type {{node: Element, top: number} | null} */
     this._anchor = null;
     /** @private @type {"idle" | "loading" | "failed"} */
@@ -88,7 +90,10 @@ export class Thread {
     this.node = h("div", { class: "thread" }, this._scroller, this._jump);
     this._rows = new Rows(this._list, options.bubbles);
     /** @private */
-    this._observer = new ResizeObserver(() => this._hold());
+    this._observer = new ResizeObserver(() => {
+      this._look();
+      this._hold();
+    });
     this._observer.observe(this._scroller);
     this._observer.observe(this._list);
   }
@@ -106,6 +111,7 @@ export class Thread {
   open(scene) {
     this._open = true;
     this._scene = scene;
+    this._seen = scene.unreadAfter;
     this._window(scene.messages.length - STEP);
     if (scene.unreadAfter !== null) {
       const line = scene.messages.findIndex((each) => each.seq > Number(scene.unreadAfter));
@@ -115,7 +121,6 @@ export class Thread {
     const unread = this._rows.find("unread");
     if (unread !== null) {
       this._scroller.scrollTop += this._offset(unread) - this._scroller.clientHeight / 4;
-      this._pinned = this._atEnd();
     }
     this._scrolled();
   }
@@ -185,6 +190,7 @@ export class Thread {
 
   /** @private */
   _render() {
+    this._look();
     const { messages, pending } = this._scene;
     let [from, to] = this._bounds();
     if (this._last === Infinity && to - from > MOST) {
@@ -200,6 +206,14 @@ export class Thread {
     this._hold();
   }
 
+  /** Finds out what one is looking at, if one has scrolled: the event comes later than what one sees. @private */
+  _look() {
+    if (Math.abs(this._scroller.scrollTop - this._place) < 1) return;
+    this._place = this._scroller.scrollTop;
+    this._pinned = this._atEnd();
+    this._anchor = this._pinned ? null : this._firstInSight();
+  }
+
   /** Puts what one was looking at where it was. @private */
   _hold() {
     if (this._pinned) {
@@ -208,14 +222,15 @@ export class Thread {
       const moved = this._offset(this._anchor.node) - this._anchor.top;
       if (Math.abs(moved) >= 1) this._scroller.scrollTop += moved;
     }
+    this._place = this._scroller.scrollTop;
   }
 
   /** @private */
   _scrolled() {
     if (!this._open) return;
     const { messages } = this._scene;
-    this._pinned = this._atEnd();
-    this._anchor = this._pinned ? null : this._firstInSight();
+    this._look();
+    this._anchor ??= this._pinned ? null : this._firstInSight();
     const below = this._scroller.scrollHeight - this._scroller.clientHeight - this._scroller.scrollTop;
     if (this._scroller.scrollTop < NEAR) this._up();
     else if (below < NEAR && this._last !== Infinity) this._down();
@@ -246,7 +261,6 @@ export class Thread {
     // What is far below is let go; not while one is at the end, which would take it from under one's eyes.
     if (!this._pinned && to - first > MOST) this._last = messages[first + MOST - 1].seq;
     this._render();
-    this._anchor = this._pinned ? null : this._firstInSight();
   }
 
   /** @private */
@@ -257,7 +271,6 @@ export class Thread {
     this._last = end === messages.length ? Infinity : messages[end - 1].seq;
     if (end - from > MOST) this._first = messages[end - MOST].seq;
     this._render();
-    this._anchor = this._firstInSight();
   }
 
   /** @private */
@@ -301,14 +314,14 @@ export class Thread {
    * @param {number} below px
    */
   _showJump(below) {
-    const hide = this._pinned || (this._last === Infinity && below < this._scroller.clientHeight / 2);
+    const near = this._last === Infinity && below < this._scroller.clientHeight / 2;
     const { messages, isMe } = this._scene;
     let fresh = 0;
-    if (this._seen > 0) {
+    if (this._seen !== null) {
       const from = indexOf(messages, this._seen + 1);
       for (let at = from; at < messages.length; at += 1) if (!isMe(messages[at].from)) fresh += 1;
     }
-    this._jump.hidden = hide && fresh === 0 ? true : this._pinned;
+    this._jump.hidden = this._pinned || (near && fresh === 0);
     this._count.textContent = fresh > 0 ? (fresh > 99 ? "99+" : String(fresh)) : "";
     this._jumpLabel.textContent = fresh > 0 ? t("chat.jump.new", { n: fresh }) : t("chat.jump");
   }

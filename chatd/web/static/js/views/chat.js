@@ -214,7 +214,7 @@ class Chat {
 
   listed() {
     this.header.update();
-    this.app.setTitle(this.header.name);
+    this.app.setTitle(`${this.header.name} · ${this.app.store.realm}`);
   }
 
   linked() {
@@ -253,8 +253,8 @@ class Chat {
    */
   send(lines, files) {
     this.unreadAfter = null;
-    this.uploads.add(this.place, files);
     for (const line of lines) this.app.outbox.send(this.place, line);
+    this.uploads.add(this.place, files);
     this.show();
     this.thread.toEnd();
   }

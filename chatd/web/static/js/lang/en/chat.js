@@ -106,6 +106,6 @@ export default {
   "chat.upload.waiting": "{size}, waiting for its turn",
   "chat.upload.going": "{percent} % of {size}",
   "chat.upload.finishing": "{size}, nearly done",
-  "chat.upload.broken": "{percent} %, waiting for the connection",
+  "chat.upload.broken": "Waiting for the connection, then it goes on",
   "error.file-unreadable": "The file can’t be read any more. Choose it again.",
 };

@@ -103,6 +103,6 @@ export default {
   "chat.upload.waiting": "{size}, menunggu giliran",
   "chat.upload.going": "{percent} % dari {size}",
   "chat.upload.finishing": "{size}, hampir selesai",
-  "chat.upload.broken": "{percent} %, menunggu sambungan",
+  "chat.upload.broken": "Menunggu sambungan, lalu dilanjutkan",
   "error.file-unreadable": "Berkas tidak dapat dibaca lagi. Pilih ulang.",
 };
