@@ -26,6 +26,12 @@ export function language() {
   return current;
 }
 
+/** The same as the browser wants it, `en-GB` say: how times and numbers are written. */
+export function locale() {
+  const wanted = globalThis.navigator?.languages ?? [];
+  return wanted.find((each) => each.toLowerCase().split("-")[0] === current) ?? current;
+}
+
 /** What was chosen here before, else what the browser prefers. @returns {Language} */
 export function preferredLanguage() {
   const wanted = [remembered(), ...(globalThis.navigator?.languages ?? [])];
@@ -54,7 +60,7 @@ export async function setLanguage(wanted, { remember = true } = {}) {
   texts = Object.assign({}, ...(await Promise.all([...blocks].map((block) => load(wanted, block)))));
   current = wanted;
   plural = new Intl.PluralRules(wanted);
-  numbers = new Intl.NumberFormat(wanted);
+  numbers = new Intl.NumberFormat(locale());
   if (globalThis.document) document.documentElement.lang = wanted;
   if (remember) {
     try {

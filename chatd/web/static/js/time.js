@@ -1,7 +1,7 @@
 // @ts-check
 /** Times in the reader's language and zone. All take ms since 1970, or a message's `at`. */
 
-import { language } from "./i18n.js";
+import { language, locale } from "./i18n.js";
 
 const DAY = 86_400_000;
 
@@ -13,8 +13,8 @@ const formats = new Map();
  * @param {Intl.DateTimeFormatOptions} options
  */
 function format(name, options) {
-  const key = `${language()} ${name}`;
-  const found = formats.get(key) ?? new Intl.DateTimeFormat(language(), options);
+  const key = `${locale()} ${name}`;
+  const found = formats.get(key) ?? new Intl.DateTimeFormat(locale(), options);
   formats.set(key, found);
   return found;
 }

@@ -73,7 +73,7 @@ export function iconButton(name, label, { kind = "", onClick, class: more, ...pr
  * @param {{kind?: "user" | "group", large?: boolean}} [options]
  */
 export function avatar(name, online, { kind = "user", large = false } = {}) {
-  const words = name.split(/[\s._@-]+/u).filter(Boolean);
+  const words = name.replace(/@.*/u, "").split(/[\s._-]+/u).filter(Boolean);
   const letters = words.slice(0, 2).map((word) => [...word][0]?.toLocaleUpperCase() ?? "");
   let hue = 7;
   for (const letter of name.toLowerCase()) hue = (hue * 31 + (letter.codePointAt(0) ?? 0)) % 12;

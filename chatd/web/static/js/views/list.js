@@ -25,7 +25,8 @@ let filter = "all";
 /** @param {App} app */
 export function conversationList(app) {
   const heading = h("div", { class: "page-title", role: "heading", "aria-level": 1, tabindex: -1 }, t("nav.chats"));
-  const realm = h("p", { class: "page-subtitle", dir: "auto" }, app.store.realm);
+  const me = `${app.store.me?.username}@${app.store.realm}`;
+  const address = h("p", { class: "page-subtitle", dir: "auto", title: t("list.address") }, me);
   const list = h("ul", { class: "conversations", "aria-label": t("list.label") });
   const rest = h("div", { class: "list-rest" });
   const chips = FILTERS.map((each) =>
@@ -37,7 +38,7 @@ export function conversationList(app) {
     h(
       "header",
       { class: "page-head" },
-      h("div", { class: "page-titles" }, heading, realm),
+      h("div", { class: "page-titles" }, heading, address),
       h(
         "div",
         { class: "page-actions" },

@@ -30,6 +30,7 @@ export default {
   "link.now": "Try now",
 
   "list.label": "Conversations",
+  "list.address": "Your address, for people of other realms",
   "list.filter": "Show",
   "list.all": "All",
   "list.people": "People",

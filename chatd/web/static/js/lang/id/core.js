@@ -30,6 +30,7 @@ export default {
   "link.now": "Coba sekarang",
 
   "list.label": "Percakapan",
+  "list.address": "Alamat Anda bagi orang di realm lain",
   "list.filter": "Tampilkan",
   "list.all": "Semua",
   "list.people": "Orang",
