@@ -4,7 +4,7 @@
 import { fill, h, uid } from "../dom.js";
 import { t } from "../i18n.js";
 import { canInstall, install, isInstalled, onInstallable } from "../install.js";
-import { notifications, permission, setNotifications } from "../notify.js";
+import { notificationState, setNotifications } from "../notify.js";
 import { button } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
@@ -21,10 +21,10 @@ export function notifying() {
   });
   const state = h("p", { id: `${id}-state`, class: "quiet", role: "status" });
   const show = () => {
-    const may = permission();
-    input.checked = notifications();
-    input.disabled = may === "unsupported";
-    fill(state, saidOf(may, input.checked));
+    const now = notificationState();
+    input.checked = now === "on";
+    input.disabled = now === "unsupported";
+    fill(state, saidOf(now));
   };
   input.addEventListener("change", async () => {
     await setNotifications(input.checked);
@@ -34,14 +34,10 @@ export function notifying() {
   return h("div", { class: "form" }, h("label", { class: "switch-line", for: id }, input, h("span", null, t("settings.notify"))), state);
 }
 
-/**
- * @param {NotificationPermission | "unsupported"} may
- * @param {boolean} on
- */
-function saidOf(may, on) {
-  if (may === "unsupported") return t(isSecureContext ? "settings.notify-unsupported" : "settings.notify-insecure");
-  if (may === "denied") return t("settings.notify-denied");
-  return t(on ? "settings.notify-on" : "settings.notify-off");
+/** @param {import("../notify.js").NotificationState} now */
+function saidOf(now) {
+  if (now === "unsupported" || !isSecureContext) return t(isSecureContext ? "settings.notify-unsupported" : "settings.notify-insecure");
+  return t(`settings.notify-${now}`);
 }
 
 /**

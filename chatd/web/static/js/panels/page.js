@@ -1,7 +1,7 @@
 // @ts-check
 /** What the panels' pages are put together of. */
 
-import { bdi, h, uid } from "../dom.js";
+import { h, uid } from "../dom.js";
 import { t } from "../i18n.js";
 import { avatar, listRow, pageHeader } from "../ui.js";
 
@@ -101,6 +101,14 @@ export function sentence(key, parts) {
     .split(/\{(\w+)\}/)
     .flatMap((part, at) => (at % 2 && part in parts ? parts[part] : [part]))
     .map((part) => part);
+}
+
+/**
+ * A name, kept from mixing with the words around it whichever way either runs.
+ * @param {string} text
+ */
+export function bdi(text) {
+  return h("bdi", { dir: "auto" }, text);
 }
 
 /**

@@ -2,12 +2,12 @@
 /** The files that one may fetch, newest first. */
 
 import { fileUrl, sizeText } from "../chat/files.js";
-import { bdi, h } from "../dom.js";
+import { h } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
 import { live } from "../panels/live.js";
 import { matches } from "../panels/names.js";
-import { noted, page, row, sentence } from "../panels/page.js";
+import { bdi, noted, page, row, sentence } from "../panels/page.js";
 import { full, relative } from "../time.js";
 import { emptyState, icon, iconButton } from "../ui.js";
 

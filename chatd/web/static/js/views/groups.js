@@ -1,12 +1,12 @@
 // @ts-check
 /** The groups one is in, the others of the realm, and the ways into one: a new one, or by name or code. */
 
-import { bdi, h } from "../dom.js";
+import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, live } from "../panels/live.js";
 import { matches, parseAddress, realmOf } from "../panels/names.js";
-import { noted, page, row, section, sentence, tag } from "../panels/page.js";
+import { bdi, noted, page, row, section, sentence, tag } from "../panels/page.js";
 import { hashOf, segment } from "../router.js";
 import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadge } from "../ui.js";
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Who is in a group, and what one may do about it. */
 
-import { bdi, fill, h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
@@ -9,7 +9,7 @@ import { filtered } from "../panels/filter.js";
 import { attempt, live } from "../panels/live.js";
 import { inviting, leaving, makeAdmin, posting, remove } from "../panels/membership.js";
 import { matches, realmOf } from "../panels/names.js";
-import { page, personRow, section, sentence, tag } from "../panels/page.js";
+import { bdi, page, personRow, section, sentence, tag } from "../panels/page.js";
 import { hashOf } from "../router.js";
 import { button, emptyState, iconButton } from "../ui.js";
 
@@ -70,7 +70,7 @@ export function view(app, { group }) {
   return {
     title: t("members.title", { group: place.name }),
     node: page(
-      { title: t("members.title", { group: place.name }), back: hashOf(place), actions: [chat] },
+      { title: t("members.heading"), subtitle: bdi(place.name), back: hashOf(place), actions: [chat] },
       shown.node,
       invite,
       below,

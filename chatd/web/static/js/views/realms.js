@@ -1,10 +1,10 @@
 // @ts-check
 /** The realms that this one exchanges messages with, how the links are, and the way to a new one. */
 
-import { bdi, fill, h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { attempt, live } from "../panels/live.js";
-import { page, section, sentence, tag } from "../panels/page.js";
+import { bdi, page, section, sentence, tag } from "../panels/page.js";
 import { full, relative } from "../time.js";
 import { avatar, button, confirm, emptyState, field, form } from "../ui.js";
 

@@ -1,9 +1,9 @@
 // @ts-check
 /** A room: who is in it, what is said while one is there, and nothing that stays. */
 
-import { bdi, fill, h, uid } from "../dom.js";
+import { fill, h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
-import { listed, sentence } from "../panels/page.js";
+import { bdi, listed, sentence } from "../panels/page.js";
 import { RoomVisit } from "../panels/roomvisit.js";
 import { clock, full } from "../time.js";
 import { avatar, button, emptyState, icon, iconButton, pageHeader } from "../ui.js";
@@ -59,7 +59,7 @@ export function view(app, params) {
   const node = h(
     "div",
     { class: "panel room" },
-    pageHeader({ title: params.name, subtitle: t("room.subtitle"), back: "#/rooms", actions: [leave] }),
+    pageHeader({ title: params.name, back: "#/rooms", actions: [leave] }),
     h("p", { class: "room-kept" }, icon("info"), h("span", null, t("room.not-kept"))),
     people,
     scroll,

@@ -2,10 +2,10 @@
 /** Messages found by a part of their text or of their file's name, newest first. */
 
 import { sizeText } from "../chat/files.js";
-import { bdi, fill, h, uid } from "../dom.js";
+import { fill, h, uid } from "../dom.js";
 import { language, t, tError } from "../i18n.js";
 import { found } from "../panels/found.js";
-import { page, row, rows } from "../panels/page.js";
+import { bdi, page, row, rows } from "../panels/page.js";
 import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
 import { announce, avatar, button, emptyState, icon, spinner } from "../ui.js";
@@ -120,7 +120,7 @@ function hit(app, message, text) {
   const { store } = app;
   const where = store.placeOf(message);
   const mine = store.isMe(message.from);
-  const who = mine ? t("panels.you") : store.displayName(message.from);
+  const who = mine ? t("search.you") : store.displayName(message.from);
   const said = message.file
     ? [icon("file"), " ", h("bdi", { dir: "auto" }, ...found(message.file.name, text)), `, ${sizeText(message.file.size, language())}`]
     : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];

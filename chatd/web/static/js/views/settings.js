@@ -2,7 +2,7 @@
 /** What one may set: who one is, how the page looks and speaks, and when it makes itself heard. */
 
 import { h, uid } from "../dom.js";
-import { language, setLanguage, t } from "../i18n.js";
+import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
 import { setTheme, theme } from "../theme.js";
@@ -72,13 +72,12 @@ function looks(app) {
   ]);
   languages.addEventListener("change", async (event) => {
     const { value } = /** @type {HTMLInputElement} */ (event.target);
-    await setLanguage(/** @type {import("../i18n.js").Language} */ (value));
-    await app.router.refresh();
+    await app.changeLanguage(/** @type {import("../i18n.js").Language} */ (value));
     // The page was made anew; whoever chose goes on where they were.
     /** @type {HTMLElement | null} */ (document.querySelector(`input[name="language"][value="${value}"]`))?.focus();
   });
   const themes = choice("theme", t("settings.theme"), theme(), [
-    { value: "system", label: t("settings.theme-system") },
+    { value: "auto", label: t("settings.theme-system") },
     { value: "light", label: t("settings.theme-light") },
     { value: "dark", label: t("settings.theme-dark") },
   ]);
