@@ -55,8 +55,8 @@ export function bubble(item, bubbles) {
         "div",
         { class: `bubble bubble-${delivery ?? "theirs"}` },
         h("span", { class: "visually-hidden" }, h("bdi", null, name), ": "),
-        body(item, bubbles),
-        foot(item.at, delivery),
+        // The direction is that of the text; the foot says its own.
+        h("div", { class: "bubble-body", dir: "auto" }, body(item, bubbles), foot(item.at, delivery)),
       ),
     ),
     delivery === "refused" && refusal(item, bubbles),
@@ -114,7 +114,7 @@ function body(item, bubbles) {
   if (item.kind === "message" && item.message.file) return fileBody(item.message.file);
   const text = (item.kind === "message" ? item.message.text : item.entry.text) ?? "";
   const size = isFewEmoji(text) ? " bubble-emoji" : "";
-  return h("div", { class: `bubble-text${size}`, dir: "auto" }, ...textNodes(text));
+  return h("span", { class: `bubble-text${size}` }, ...textNodes(text));
 }
 
 /**
@@ -128,7 +128,7 @@ function foot(at, delivery) {
 /** @param {number} at */
 function time(at) {
   const full = new Date(at);
-  return h("time", { datetime: full.toISOString(), title: full.toLocaleString() }, clock(at));
+  return h("time", { dir: "ltr", datetime: full.toISOString(), title: full.toLocaleString() }, clock(at));
 }
 
 /** @param {Delivery} delivery */
@@ -136,7 +136,7 @@ function deliveryMark(delivery) {
   const label = t(`chat.delivery.${delivery}`);
   return h(
     "span",
-    { class: `delivery delivery-${delivery}`, title: t(`chat.delivery.${delivery}.title`) },
+    { class: `delivery delivery-${delivery}`, dir: "auto", title: t(`chat.delivery.${delivery}.title`) },
     icon(ICONS[delivery]),
     // What is not as usual is said in words, too.
     h("span", { class: delivery === "sent" || delivery === "sending" ? "visually-hidden" : "" }, label),

@@ -64,7 +64,7 @@ export function menu(label, items) {
     );
   };
   opener.addEventListener("click", () => {
-    show(list.hidden);
+    show(list.hidden !== false);
     if (!list.hidden) choices()[0]?.focus();
   });
   opener.addEventListener("keydown", (event) => {
