@@ -53,7 +53,8 @@ export class Thread {
    */
   add(message) {
     if (!this.loaded) return false;
-    this.#merge([message]);
+    if (message.seq > this.lastSeq) this.list = [...this.list, message];
+    else this.#merge([message]);
     return true;
   }
 
