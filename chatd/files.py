@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from chatd.errors import (
     FileTooLarge,
     QuotaExceeded,
     StorageFailed,
+    TooManyUploads,
     UnknownFile,
     none_known,
 )
@@ -34,6 +36,7 @@ from chatd.store.files import Owner
 from chatd.uploads import Incoming, Outgoing, Uploads, safe_name
 
 MAX_LISTED = 1000
+MAX_UNFINISHED = 8  # files of one account that are arriving by key, or may be gone on with
 
 log = Logger()
 
@@ -82,23 +85,87 @@ class Files:
         Raises BadFileName, FileTooLarge, QuotaExceeded, UnknownUser, UnknownRealm, UnknownGroup,
         NotMember. `drained` is called when a paused sender may go on.
         """
+        safe, targets, refused = await self._admit(sender, to, name, size)
+        await self._reserve(sender, size)
+        incoming = self._uploads.receive(safe, size, drained)
+        return Upload(self, sender, targets, refused, incoming, size, origin)
+
+    async def resume(
+        self,
+        sender: Account,
+        to: Sequence[Address] | Address,
+        name: str,
+        size: int,
+        key: str,
+        drained: Callable[[], None],
+        origin: IListener | None,
+    ) -> Upload:
+        """As `begin`, for a file that can be gone on with under the sender's `key` when its sending breaks
+        off: see Upload.offset and Upload.suspend.
+
+        Raises also TooManyUploads, StorageFailed. What of the sender's nobody has gone on with for longest
+        is given up where there are too many of them, or too little room.
+        """
+        safe, targets, refused = await self._admit(sender, to, name, size)
+        part = _part(sender, key)
+        await self._reserve(sender, size, part)
+        try:
+            incoming = await self._uploads.resume(part, safe, size, drained)
+        except OSError as error:
+            self.released(sender, size)
+            log.error("an upload can't be gone on with: {error}", error=str(error))
+            raise StorageFailed from None
+        return Upload(self, sender, targets, refused, incoming, size, origin)
+
+    async def offset(self, sender: Account, key: str) -> int:
+        """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
+        part = _part(sender, key)
+        return (await self._suspended(_parts(sender))).get(part, 0)
+
+    async def give_up(self, sender: Account, key: str) -> None:
+        """Nobody will go on with what is there under `key`."""
+        await self._uploads.forget(_part(sender, key))
+
+    async def _admit(
+        self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
+    ) -> tuple[str, Sequence[Target], dict[str, ChatError]]:
+        """The file's safe name, who may get it, and who may not and why."""
         safe = safe_name(name)
         if size > self._limits.file:
             raise FileTooLarge(size=size, limit=self._limits.file)
-        refused: dict[str, ChatError] = {}
         if isinstance(to, Address):
-            targets = [await self._messages.group(sender, to)]
-        else:
-            targets, refused = await self._directs.open(sender, to)
-            if not targets:
-                raise none_known(refused)
+            return safe, [await self._messages.group(sender, to)], {}
+        targets, refused = await self._directs.open(sender, to)
+        if not targets:
+            raise none_known(refused)
+        return safe, targets, refused
+
+    async def _reserve(self, sender: Account, size: int, part: str | None = None) -> None:
+        """Count `size` bytes for the sender from now on; of `part` some may be there already. Raises
+        QuotaExceeded, TooManyUploads, StorageFailed."""
+        parts = _parts(sender)
+        kept = await self._suspended(parts)
         used = await self._database.read(store.used_bytes, Owner(sender.id))
         left = self._limits.account_files - used - self._arriving[sender.id]
         if size > left:
             raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+        others = self._uploads.claimed(parts) - {part}
+        if part is not None and len(others) >= MAX_UNFINISHED:
+            raise TooManyUploads(limit=MAX_UNFINISHED)
         self._arriving[sender.id] += size
-        incoming = self._uploads.receive(safe, size, drained)
-        return Upload(self, sender, targets, refused, incoming, size, origin)
+        most = MAX_UNFINISHED - len(others) - (part is not None)
+        kept = {key: kept[key] for key in kept if key not in others and key != part}
+        while kept and (len(kept) > most or size + sum(kept.values()) > left):
+            oldest = next(iter(kept))
+            del kept[oldest]
+            self._uploads.forget(oldest)
+
+    async def _suspended(self, keys: re.Pattern[str]) -> dict[str, int]:
+        try:
+            return await self._uploads.suspended(keys)
+        except OSError as error:
+            log.error("what can be gone on with can't be listed: {error}", error=str(error))
+            raise StorageFailed from None
 
     def released(self, sender: Account, size: int) -> None:
         self._arriving[sender.id] -= size
@@ -183,8 +250,19 @@ class Files:
         return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
 
 
+def _part(sender: Account, key: str) -> str:
+    """Under which the bytes are kept of what the sender may go on with under `key`."""
+    return f"web-{sender.id}-{key.encode().hex()}"
+
+
+def _parts(sender: Account) -> re.Pattern[str]:
+    """All of the sender's."""
+    return re.compile(rf"web-{sender.id}-[0-9a-f]+")
+
+
 class Upload:
-    """One file on its way in. Give it the bytes, then `finish`; or `abort`."""
+    """One file on its way in. Give it the bytes, then `finish`; or `abort`; or, if it was resumed,
+    `suspend`."""
 
     def __init__(
         self,
@@ -205,9 +283,19 @@ class Upload:
         self._origin = origin
 
     @property
+    def offset(self) -> int:
+        """How many bytes were there when it was resumed."""
+        return self._incoming.offset
+
+    @property
     def missing(self) -> int:
         """How many bytes are still to come."""
         return self._incoming.missing
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk does not take any more of it."""
+        return self._incoming.error is not None
 
     def write(self, data: bytes) -> bool:
         """Take the next bytes; False asks for a pause."""
@@ -231,3 +319,8 @@ class Upload:
         """The sender is gone: forget what came."""
         self._files.released(self._sender, self._size)
         self._incoming.abort()
+
+    async def suspend(self) -> None:
+        """The sender is gone, and may come back: keep what came."""
+        await self._incoming.suspend()
+        self._files.released(self._sender, self._size)

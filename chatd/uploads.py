@@ -2,7 +2,7 @@
 
 In the folder stand `<UTC timestamp>-<safe name>` for each attachment, and `incoming/` with what is still
 arriving: what a crash leaves there is cleaned at the next start, but for `<key>.part`, which comes from
-another realm and can be gone on with.
+another realm or over HTTP, and can be gone on with.
 """
 
 from __future__ import annotations
@@ -150,6 +150,26 @@ class Uploads:
             return sum(part.stat().st_size for part in found if part.stem not in but)
 
         return self.in_thread(count)
+
+    def suspended(self, keys: re.Pattern[str]) -> Deferred[dict[str, int]]:
+        """The sizes of what is kept under such keys and is nobody's now, by key, the oldest first. Errs with
+        OSError."""
+        claimed = set(self._parts)
+
+        def look() -> dict[str, int]:
+            found = []
+            for part in self._incoming.glob("*.part"):
+                if part not in claimed and keys.fullmatch(part.stem):
+                    with suppress(FileNotFoundError):  # it has just been finished or given up
+                        is_now = part.stat()
+                        found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
+            return {key: size for _, key, size in sorted(found)}
+
+        return self.in_thread(look)
+
+    def claimed(self, keys: re.Pattern[str]) -> set[str]:
+        """Those of such keys that are somebody's now: something is arriving under them."""
+        return {part.stem for part in self._parts if keys.fullmatch(part.stem)}
 
     def _part(self, key: str) -> Path:
         assert _KEY.fullmatch(key), f"{key!r} can't be a key"  # noqa: S101
