@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatd import commands as ask
 from chatd.errors import NotLoggedIn
-from chatd.handlers.replies import but_queued, but_refused, count, receipts
+from chatd.handlers.replies import count, file_sent
 from chatd.model import Attachment, Reply
 from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
@@ -32,12 +32,7 @@ async def _receive(
             upload.abort()
             raise NotLoggedIn  # the session was ended from elsewhere meanwhile
         file, sent = await upload.finish()
-        where = receipts(sent, single)
-        return Reply(
-            f"File sent{but_queued(sent)}{but_refused(sent)}",
-            {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-            {**where, "mime": file.mime, **_details(client, file)},
-        )
+        return file_sent(file, sent, single, _details(client, file))
 
     return Receive(upload, finish)
 

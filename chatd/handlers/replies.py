@@ -9,7 +9,7 @@ import msgspec
 
 from chatd.errors import UnknownRealm, UnknownUser
 from chatd.messages import Sent
-from chatd.model import Message, Receipt, Reply
+from chatd.model import Attachment, Message, Receipt, Reply
 from chatd.names import parse_address
 from chatd.session import Client
 from chatd.store.messages import Page
@@ -106,3 +106,11 @@ def message_sent(sent: Sent) -> Reply:
 def messages_sent(sent: Sent) -> Reply:
     sentence = f"Message sent{but_queued(sent)}{but_refused(sent)}"
     return Reply(sentence, data=receipts(sent, single=False))
+
+
+def file_sent(file: Attachment, sent: Sent, single: bool, details: Mapping[str, Any] = {}) -> Reply:
+    return Reply(
+        f"File sent{but_queued(sent)}{but_refused(sent)}",
+        {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
+        {**receipts(sent, single), "mime": file.mime, **details},
+    )
