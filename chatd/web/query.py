@@ -1,0 +1,28 @@
+"""What a request's path and query say."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from twisted.web.server import Request
+
+from chatd.errors import BadArgument
+
+MAX_FIELDS = 20
+
+
+def query_of(request: Request) -> dict[str, str]:
+    """The query's fields; of several of a name the last. Raises BadArgument."""
+    # Twisted's own args leave out what has no value, and take `;` for `&`.
+    query = request.uri.partition(b"?")[2]
+    try:
+        pairs = parse_qsl(query.decode("ascii"), True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        expected = f"at most {MAX_FIELDS} fields, in UTF-8 with percent-encoding"
+        raise BadArgument(argument="the query", found="that", expected=expected) from None
+    return dict(pairs)
+
+
+def rest_of(request: Request) -> str:
+    """The path below the resource that answers."""
+    return "/".join(part.decode(errors="replace") for part in request.postpath or ())
