@@ -1,0 +1,281 @@
+"""Files on their way up: `/uploads/<key>`, where the key is the sender's own name for this sending.
+
+`PUT /uploads/<key>?to=<address,…>|group=<group>&filename=<name>&size=<bytes>` brings the file's bytes, from
+`Upload-Offset` (0 without it) on. Once all of them are there the message goes out, and the answer says where
+it stands. The same again later stores nothing and answers the same. If the connection ends before, what has
+come is kept: `HEAD`, with the same query, tells how much that is (`Upload-Offset`), and a PUT from there on
+brings the rest. One that begins elsewhere is refused (409) and told the offset. A body that ends too early is
+answered by 202. `DELETE` gives the file up.
+
+A later request for the same key cuts off an earlier one that is still under way: it may come over a
+connection of which only this end does not know yet that it is dead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import cast
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET, Request
+
+from chatd import arguments as types
+from chatd.errors import (
+    BadArgument,
+    LengthRequired,
+    NotLoggedIn,
+    ShuttingDown,
+    StorageFailed,
+    UploadOffset,
+)
+from chatd.files import Upload
+from chatd.handlers.replies import file_sent
+from chatd.messages import Sent
+from chatd.model import Account, Attachment, Reply
+from chatd.names import Address, printable
+from chatd.service import ChatService
+from chatd.session import Client, Session
+from chatd.web.answers import answer
+from chatd.web.asking import Asking
+from chatd.web.query import query_of, rest_of
+from chatd.web.streaming import Body, BodyLost, StreamingRequest, hang_up
+from chatd.web.visits import Visits
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class TakenOver(BodyLost):
+    """Another request goes on with the file."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a request says of a file. `to` is a group's address, or people's."""
+
+    key: str
+    to: Address | tuple[Address, ...]
+    name: str
+    size: int
+
+
+def _key_of(request: Request) -> str:
+    """Raises BadArgument."""
+    key = rest_of(request)
+    if _KEY.fullmatch(key) is None:
+        expected = "1 to 64 letters, digits, hyphens and underscores, after /uploads/"
+        raise BadArgument(argument="key", found=printable(key), expected=expected)
+    return key
+
+
+def _asked(key: str, query: Mapping[str, str]) -> Asked:
+    """Raises BadRequest."""
+    to: Address | tuple[Address, ...]
+    if ("to" in query) == ("group" in query):
+        found = "both" if "to" in query else "nothing"
+        raise BadArgument(argument="to or group", found=found, expected="one of the two")
+    if "to" in query:
+        to = types.ADDRESSES.from_text("to", query["to"])
+    else:
+        to = types.GROUP.from_text("group", query["group"])
+    name = types.FILENAME.from_text("filename", query.get("filename", ""))
+    return Asked(key, to, name, _size(query))
+
+
+def _size(query: Mapping[str, str]) -> int:
+    return types.SIZE.from_text("size", query.get("size", ""))
+
+
+class Turn:
+    """A request that has a key to itself, until another one takes that over."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self._waiting: list[Deferred[None]] = []
+
+    def over(self) -> Deferred[None]:
+        """Fires when it has let go of the key."""
+        self._waiting.append(Deferred())
+        return self._waiting[-1]
+
+    def end(self) -> None:
+        for each in self._waiting:
+            each.callback(None)
+
+
+class Room:
+    """Waiting until the disk has caught up."""
+
+    def __init__(self) -> None:
+        self._waiting: Deferred[None] | None = None
+
+    def wait(self) -> Deferred[None]:
+        self._waiting = Deferred()
+        return self._waiting
+
+    def drained(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+
+class UploadResource(Asking):
+    """`/uploads/<key>`. Call `stop` before the realm closes."""
+
+    streamed = (b"PUT",)
+
+    def __init__(
+        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+    ) -> None:
+        super().__init__(new_reference)
+        self._files = service.files
+        self._visits = visits
+        self._turns: dict[tuple[int, str], Turn] = {}
+        self._stopping = False
+
+    async def stop(self) -> None:
+        """Cut off what is under way, and keep what came of it. Nothing is taken any more."""
+        self._stopping = True
+        while self._turns:
+            turn = next(iter(self._turns.values()))
+            turn.body.cut(ShuttingDown())
+            await turn.over()
+
+    def render(self, request: Request) -> int:
+        """Answer; what is under way goes to its end even if whoever asked is gone."""
+        answering = Deferred.fromCoroutine(self.respond(request))
+        answering.addErrback(self._failed, request)
+        return int(NOT_DONE_YET)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if not failure.check(BodyLost):
+            super()._failed(failure, request)
+        elif request.channel is not None:
+            hang_up(request)
+
+    async def respond(self, request: Request) -> None:
+        """Finish the request. Raises ChatError, BodyLost."""
+        self._visits.check(request, b"PUT", b"HEAD", b"DELETE")
+        client = await self._visits.client_of(request)
+        key = _key_of(request)
+        if request.method == b"PUT":
+            await self._put(cast(StreamingRequest, request), client, key)
+        elif request.method == b"HEAD":
+            await self._tell(request, client.account, key)
+        else:
+            await self._give_up(request, client.account, key)
+
+    async def _cut(self, account: Account, key: str) -> None:
+        """Cut off what is under way for that key, and wait until it has let go of it."""
+        while (turn := self._turns.get((account.id, key))) is not None:
+            turn.body.cut(TakenOver())
+            await turn.over()
+
+    async def _give_up(self, request: Request, account: Account, key: str) -> None:
+        await self._cut(account, key)
+        await self._files.give_up(account, key)
+        answer(request, {"message": "What was here of the file is gone"})
+
+    async def _tell(self, request: Request, account: Account, key: str) -> None:
+        """How many bytes are here. Whoever asks that wants to go on."""
+        query = query_of(request)
+        size = _size(query)
+        await self._cut(account, key)
+        offset = await self._files.offset(account, key)
+        asked = _asked(key, query) if "to" in query or "group" in query else None
+        if asked is not None and await self._answered(account, asked) is not None:
+            offset = size  # nothing is missing but the answer
+        offset = offset if offset <= size else 0  # more would be another file's
+        request.setHeader(b"Upload-Offset", str(offset))
+        answer(request, {"message": f"{offset} of {size} bytes are here", "offset": offset})
+
+    async def _put(self, request: StreamingRequest, client: Client, key: str) -> None:
+        session, body = client.logged_in, request.body
+        asked = _asked(key, query_of(request))
+        offset = types.SIZE.from_text("Upload-Offset", request.getHeader("Upload-Offset") or "0")
+        if body.length is None:
+            raise LengthRequired
+        if offset + body.length > asked.size:
+            expected = f"at least the {offset + body.length} bytes that this would make"
+            raise BadArgument(argument="size", found=asked.size, expected=expected)
+        await self._cut(session.account, key)
+        if self._stopping:
+            raise ShuttingDown
+        turn = self._turns[session.account.id, key] = Turn(body)
+        try:
+            reply = await self._answered(session.account, asked)
+            if reply is None:
+                reply = await self._receive(request, client, session, asked, offset)
+        finally:
+            del self._turns[session.account.id, key]
+            turn.end()
+        if reply is None:
+            self._ask_for_more(request, asked, offset + body.length)
+        else:
+            answer(request, {"message": reply.message, **reply.fields, **reply.data})
+
+    def _ask_for_more(self, request: Request, asked: Asked, offset: int) -> None:
+        request.setHeader(b"Upload-Offset", str(offset))
+        message = f"{offset} of {asked.size} bytes are here; send the rest"
+        answer(request, {"message": message, "offset": offset}, HTTPStatus.ACCEPTED)
+
+    async def _answered(self, account: Account, asked: Asked) -> Reply | None:
+        """What was answered when that file was sent before."""
+        return None
+
+    async def _receive(
+        self,
+        request: StreamingRequest,
+        client: Client,
+        session: Session,
+        asked: Asked,
+        offset: int,
+    ) -> Reply | None:
+        """Take what comes of the file, and send it if that was the rest."""
+        room = Room()
+        upload = await self._files.resume(
+            session.account,
+            asked.to,
+            asked.name,
+            asked.size,
+            asked.key,
+            room.drained,
+            client.listener,
+        )
+        try:
+            if upload.offset != offset:
+                request.setHeader(b"Upload-Offset", str(upload.offset))
+                raise UploadOffset(offset=upload.offset)
+            await _take(upload, request.body, room, lambda: _check(client, session))
+        except Exception:
+            await upload.suspend()
+            raise
+        if upload.missing:
+            await upload.suspend()
+            return None
+        return _reply(asked, *await upload.finish())
+
+
+async def _take(upload: Upload, body: Body, room: Room, check: Callable[[], None]) -> None:
+    """Read the body to its end. `check` raises what is against it."""
+    check()
+    while data := await body.read():
+        check()
+        if not upload.write(data):
+            await room.wait()
+        if upload.has_failed:
+            raise StorageFailed
+    check()
+
+
+def _check(client: Client, session: Session) -> None:
+    """Raises NotLoggedIn if the session was ended from elsewhere. A connection that is gone ends nothing:
+    what has come whole is sent."""
+    if client.session is not session and not client.connection.gone:
+        raise NotLoggedIn
+
+
+def _reply(asked: Asked, file: Attachment, sent: Sent) -> Reply:
+    return file_sent(file, sent, single=isinstance(asked.to, Address) or len(asked.to) == 1)
