@@ -1,0 +1,222 @@
+"""Files on their way down: `GET /files/<code>`, or by name, as `getfile` has it.
+
+The bytes come in little memory, as fast as they are read. One range of them may be asked for (RFC 9110, 14);
+a file under its code never changes, so its ETag is its SHA-256. What others have sent is theirs: it is given
+out as a download, whatever it says it is, and in a sandbox. With `?inline` pictures of well-known kinds may
+stand in a page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from chatd.files import Download
+from chatd.lines.output import CHUNK, MAX_FULL
+from chatd.model import Attachment
+from chatd.service import ChatService
+from chatd.timers import cancel
+from chatd.uploads import Outgoing
+from chatd.web.asking import Asking
+from chatd.web.query import query_of, rest_of
+from chatd.web.streaming import hang_up
+from chatd.web.visits import Visits
+
+PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
+POLICY = "sandbox; default-src 'none'"
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE | re.ASCII)
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
+# By which a name could show itself with another ending than it has.
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_PLAIN = re.compile(r"[^ !#-\[\]-~]|%")
+
+log = Logger()
+
+
+class BadRange(Exception):
+    """There are no bytes of the file in that range."""
+
+
+class ReaderGone(Exception):
+    """Nobody reads what was asked for, or not all of it."""
+
+
+def range_of(header: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte and the number of bytes that a Range asks for; None for all of them.
+
+    What can't be understood asks for all, and so do several ranges. Raises BadRange.
+    """
+    match = _RANGE.fullmatch(header or "")
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        start, end = max(0, size - int(match[2])), size
+    else:
+        start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= end:
+        raise BadRange
+    return start, end - start
+
+
+def disposition(name: str, inline: bool) -> str:
+    """The Content-Disposition of a file of that name (RFC 6266)."""
+    name = _TURNING.sub("", name) or "file"
+    kind = "inline" if inline else "attachment"
+    plain = _PLAIN.sub("_", name)  # for those who don't know filename*
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+@implementer(IPushProducer)
+class Stream:
+    """A file's bytes on their way to who asked, as fast as they are read there."""
+
+    def __init__(self, request: Request, clock: Any) -> None:
+        self._request = request
+        self._clock = clock
+        self._room: Deferred[None] | None = None
+        self._full = False
+        self._gone = False
+        self._timer: Any = None
+        request.notifyFinish().addBoth(lambda _result: self.stopProducing())
+
+    async def send(self, file: Outgoing, start: int, size: int) -> None:
+        """Raises ReaderGone; OSError if the file turns out to be shorter than it was."""
+        self._request.registerProducer(self, True)
+        try:
+            await file.seek(start)
+            while size:
+                data = await file.read(min(CHUNK, size))
+                if self._full:
+                    self._room = Deferred()
+                    await self._room
+                if self._gone:
+                    raise ReaderGone
+                if not data:
+                    raise OSError("the file is shorter than it was")
+                size -= len(data)
+                self._request.write(data)
+        finally:
+            cancel(self._timer)
+            if not self._gone:
+                self._request.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """The reader is behind."""
+        self._full = True
+        cancel(self._timer)
+        self._timer = self._clock.callLater(MAX_FULL, hang_up, self._request)
+
+    def resumeProducing(self) -> None:
+        """The reader has caught up."""
+        self._full = False
+        cancel(self._timer)
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, or the answer complete."""
+        self._gone = True
+        self.resumeProducing()
+
+
+class DownloadResource(Asking):
+    """`/files/<code or name>`."""
+
+    def __init__(
+        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+    ) -> None:
+        super().__init__(new_reference)
+        self._service = service
+        self._visits = visits
+
+    def render(self, request: Request) -> int:
+        """Answer; a file that is being opened is closed again by whoever opens it."""
+        answering = Deferred.fromCoroutine(self.respond(request))
+        answering.addErrback(self._failed, request)
+        return int(NOT_DONE_YET)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if failure.check(ReaderGone):
+            return
+        if request.startedWriting and request.channel is not None:
+            # The promised bytes can't be delivered, and nothing else can be said in their place.
+            log.failure("a download broke", failure)
+            hang_up(request)
+            return
+        super()._failed(failure, request)
+
+    async def respond(self, request: Request) -> None:
+        """Finish the request. Raises ChatError, ReaderGone, OSError."""
+        self._visits.check(request, b"GET", b"HEAD")
+        client = await self._visits.client_of(request)
+        inline = "inline" in query_of(request)
+        download = await self._service.files.fetch(client.account, rest_of(request))
+        try:
+            if request.channel is not None:
+                await self._give(request, download, inline)
+        finally:
+            await download.file.close()
+
+    async def _give(self, request: Request, download: Download, inline: bool) -> None:
+        file = download.attachment
+        tag = f'"{file.sha256}"'
+        _describe(request, file, tag, inline and file.mime in PICTURES)
+        if _has(request, tag):
+            request.setResponseCode(HTTPStatus.NOT_MODIFIED)
+            request.finish()
+            return
+        start, size = 0, file.size
+        if request.method == b"GET" and request.getHeader("If-Range") in (None, tag):
+            try:
+                part = range_of(request.getHeader("Range"), file.size)
+            except BadRange:
+                _no_such_range(request, file)
+                return
+            if part is not None:
+                start, size = part
+                request.setResponseCode(HTTPStatus.PARTIAL_CONTENT)
+                shown = f"bytes {start}-{start + size - 1}/{file.size}"
+                request.setHeader(b"Content-Range", shown)
+        request.setHeader(b"Content-Length", str(size))
+        if request.method == b"GET" and size:
+            await Stream(request, self._service.clock).send(download.file, start, size)
+        request.finish()
+
+
+def _describe(request: Request, file: Attachment, tag: str, inline: bool) -> None:
+    """The headers of whatever becomes of it."""
+    request.setHeader(b"Content-Type", file.mime if inline else "application/octet-stream")
+    request.setHeader(b"Content-Disposition", disposition(file.name, inline))
+    request.setHeader(b"Content-Security-Policy", POLICY)
+    request.setHeader(b"X-Content-Type-Options", "nosniff")
+    # The browser keeps it, and asks each time whether it may still show it.
+    request.setHeader(b"Cache-Control", "private, no-cache")
+    request.setHeader(b"ETag", tag)
+    request.setHeader(b"Accept-Ranges", "bytes")
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether who asks has the file already."""
+    known = ",".join(request.requestHeaders.getRawHeaders("If-None-Match") or ())
+    return known.strip() == "*" or tag in _TAG.findall(known)
+
+
+def _no_such_range(request: Request, file: Attachment) -> None:
+    request.setResponseCode(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+    request.setHeader(b"Content-Range", f"bytes */{file.size}")
+    request.setHeader(b"Content-Length", "0")
+    request.finish()
