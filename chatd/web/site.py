@@ -27,6 +27,7 @@ from chatd.service import ChatService
 from chatd.session import Sessions
 from chatd.web.answers import refuse
 from chatd.web.channel import ChatChannel
+from chatd.web.health import HealthResource
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Shelf, read_shelf
 from chatd.web.visits import Visits
@@ -186,5 +187,6 @@ def make_site(
     root.putChild(b"static", Shelf(files))
     root.putChild(b"session", SessionResource(service, visits, reference))
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
+    root.putChild(b"healthz", HealthResource(service, visits, reference))
     root.putChild(b"ws", WebSockets(lines, visits, reference))
     return ChatSite(root, lines, connections, service.clock)
