@@ -15,12 +15,13 @@ from chatd.errors import BadName
 from chatd.names import key_of, parse_name
 
 DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pychat")
-DOORS = (*DIALECTS, "web", "peers")
+DOORS = (*DIALECTS, "web", "peers", "metrics")
 DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "web": "tcp:8550:interface=127.0.0.1",
     "json": "tcp:8888:interface=127.0.0.1",
     "peers": "tcp:8890:interface=127.0.0.1",
+    "metrics": "tcp:8551:interface=127.0.0.1",
     "kelompok3": "tcp:8891:interface=127.0.0.1",
     "bagan": "tcp:8892:interface=127.0.0.1",
     "urlencoded": "tcp:8893:interface=127.0.0.1",

@@ -19,6 +19,7 @@ import puremagic
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
+from chatd.counters import Counters
 from chatd.model import StoredFile
 
 MAX_PENDING = (
@@ -47,6 +48,8 @@ class ChangedBytes(OSError):
 
 class Folder(Protocol):
     """What an Incoming needs of the folder in which its file will lie."""
+
+    counters: Counters
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]: ...
 
@@ -105,6 +108,7 @@ class Incoming:
     def write(self, data: bytes) -> bool:
         """Take the next bytes; False asks for a pause until `drained` is called."""
         self.missing -= len(data)
+        self._folder.counters.received += len(data)
         if self.error is not None or self._aborted or self._suspended:
             return True
         self._chunks.append(data)

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from chatd import parcels
 from chatd.accounts import Accounts
+from chatd.counters import Counters
 from chatd.directs import Directs, Target
 from chatd.errors import ChatError, MessageTooLong, NotMember, none_known
 from chatd.homegroups import HomeGroups
@@ -111,7 +112,9 @@ class Messages:
         realms: IRealms,
         max_message: int,
         secret: bytes,
+        counters: Counters,
     ) -> None:
+        self._counters = counters
         self._clock = clock
         self._database = database
         self._accounts = accounts
@@ -376,6 +379,10 @@ class Messages:
     ) -> Receipt:
         """The message is on disk: now it may be told."""
         audience: Collection[int] = target.audience
+        if target.group is None:
+            self._counters.direct += 1
+        else:
+            self._counters.group += 1
         if target.group is not None:
             # Who joined while the message was on its way to the disk has it unread, too.
             roster = self._homes.cached(key_of(target.group))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from zope.interface import Interface
 
+from chatd.counters import Counters
 from chatd.model import Event
 
 
@@ -25,7 +26,8 @@ class Presence:
     What is told waits for `flush`, so that who hears many things at once is given them together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters | None = None) -> None:
+        self._counters = counters or Counters()
         self._connected: dict[int, list[IListener]] = {}
         self._listening: dict[int, list[IListener]] = {}
         self._told: list[tuple[Collection[int], Event, IListener | None]] = []
@@ -50,6 +52,10 @@ class Presence:
     def online(self) -> Collection[int]:
         """The ids of the accounts that are logged in on some connection."""
         return self._connected.keys()
+
+    def listeners(self) -> int:
+        """How many connections listen."""
+        return sum(map(len, self._listening.values()))
 
     def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
         """Whether anybody listens for one of `accounts` besides `origin`."""
@@ -94,18 +100,22 @@ class Presence:
             else [account for account in listening if account in accounts]
         )
         one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
+        given, many = 0, len(events)
         for account in present:
             for listener in listening.get(account, ()):
                 if listener is one_origin:
                     continue
                 if one_origin is not self or listener not in origins:
                     listener.deliver(events)
+                    given += many
                 elif others := [
                     event
                     for event, origin in zip(events, origins, strict=True)
                     if origin is not listener
                 ]:
                     listener.deliver(others)
+                    given += len(others)
+        self._counters.delivered += given
 
 
 def _remove(by_account: dict[int, list[IListener]], account_id: int, listener: IListener) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from chatd.config import Config
+from chatd.counters import Counters
 from chatd.demo import add_demo_accounts
 from chatd.handlers import HANDLERS
 from chatd.names import key_of
@@ -57,7 +58,8 @@ class Realm:
         self.engine = engine = self.state.open_database(config.database_url)
         self.gate = self._door or self._tls()
         self.passwords = Passwords(self._reactor, config.accounts.argon2)
-        self.uploads = Uploads(self._reactor, self.state.uploads)
+        counters = Counters()
+        self.uploads = Uploads(self._reactor, self.state.uploads, counters)
         self.uploads.start()
         with engine.begin() as connection:
             unclaimed = self.uploads.clean(all_stored(connection))
@@ -68,7 +70,7 @@ class Realm:
         if self._demo:
             add_demo_accounts(engine, self.passwords)
         self.passwords.start()
-        self.database = Database(engine, self._reactor)
+        self.database = Database(engine, self._reactor, counters)
         self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
         self.service = ChatService(
             config,
@@ -79,6 +81,7 @@ class Realm:
             self.random_bytes,
             self.directory,
             bytes.fromhex(secret),
+            counters,
         )
         self.sessions = Sessions(self.service, HANDLERS)
         self.directory.attach(self.service)

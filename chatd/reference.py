@@ -1,5 +1,6 @@
 """`python -m chatd.reference` prints docs/protocol.md, made from what the daemon itself uses: the table of
-commands, the errors' sentences, and the model's values as the dialects write them."""
+commands, the errors' sentences, and the model's values as the dialects write them. With the argument
+`metrics` it prints the table of these that stands in docs/operating.md."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect, item_line
 from chatd.reading import MAX_PAGE
 from chatd.table import BY_VERB, COMMON_ERRORS, TABLE, describe
+from chatd.web.metrics import FAMILIES
 
 # What the browser's door answers: the request, and what it does.
 HTTP = (
@@ -219,5 +221,13 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+def metrics() -> str:
+    """The table of metrics in docs/operating.md."""
+    rows = [
+        (code(family.name), family.kind, code(*family.labels), family.help) for family in FAMILIES
+    ]
+    return table(("name", "type", "labels", "what it is"), rows)
+
+
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    sys.stdout.write(metrics() if sys.argv[1:] == ["metrics"] else reference())

@@ -15,6 +15,7 @@ from chatd.arrivals import Arrivals
 from chatd.config import Config
 from chatd.contacts import Contacts
 from chatd.conversations import Conversations
+from chatd.counters import Counters
 from chatd.directs import Directs
 from chatd.files import Files
 from chatd.groups import Groups
@@ -45,12 +46,15 @@ class ChatService:
         random_bytes: Callable[[int], bytes],
         realms: IRealms | None = None,
         secret: bytes = b"",
+        counters: Counters | None = None,
     ) -> None:
+        self.counters = counters = counters or Counters()
+        self.stopping = False  # the realm is shutting down
         self.config = config
         self.clock = clock
         self.database = database
         self.realms = realms = realms or NoRealms()
-        self.presence = presence = Presence()
+        self.presence = presence = Presence(counters)
         database.on_settled(presence.flush)
         self.rooms = Rooms()
         self.accounts = accounts = Accounts(
@@ -75,6 +79,7 @@ class ChatService:
             realms,
             config.limits.message,
             secret,
+            counters,
         )
         self.files = Files(
             config.limits,

@@ -72,6 +72,11 @@ class Sessions:
         if not session.clients:
             self._by_token.pop(session.token_hash, None)
 
+    @property
+    def attached(self) -> int:
+        """How many there are."""
+        return len(self._by_token)
+
     def of_account(self, account: Account) -> list[Session]:
         return [each for each in self._by_token.values() if each.account.id == account.id]
 

@@ -40,9 +40,11 @@ from chatd.realm import Realm
 from chatd.service import ChatService
 from chatd.state import StartError
 from chatd.timers import patiently
+from chatd.web.metrics import MetricsSite
 from chatd.web.site import ChatSite, make_site
 from chatd.web.websocket import WebDialect
 
+METRICS = "metrics"  # the door for who watches over this one
 PEERS = "peers"  # the door for other realms
 WEB = "web"  # the browser's door
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read what they asked for
@@ -223,6 +225,9 @@ class ChatDaemon(Service):
             if door == PEERS:
                 self._open_to_peers(endpoint)
                 continue
+            if door == METRICS:
+                self._open_metrics(endpoint, connections)
+                continue
             shared = (realm.service, realm.sessions, connections, outbox)
             factory: ChatLineFactory | ChatSite
             if door == WEB:
@@ -253,6 +258,13 @@ class ChatDaemon(Service):
         self.ports[PEERS] = self._listen(PEERS, endpoint, door.factory(self._realm.directory))
         address: Any = self.ports[PEERS].getHost()
         log.info("peers: port {port}", port=getattr(address, "port", address))
+
+    def _open_metrics(self, endpoint: str, connections: Connections) -> None:
+        realm = self._realm
+        site = MetricsSite(self._reactor, realm.service, realm.sessions, connections)
+        self.ports[METRICS] = self._listen(METRICS, endpoint, site)
+        scheme = "https" if endpoint.startswith("ssl:") else "http"
+        self._tell(METRICS, f"{scheme}://{{host}}:{{port}}/metrics")
 
     def _listen(self, door: str, endpoint: str, factory: IProtocolFactory) -> IListeningPort:
         try:
@@ -288,6 +300,8 @@ class ChatDaemon(Service):
 
     async def _stop(self) -> None:
         log.info("shutting down")
+        if self.service is not None:
+            self.service.stopping = True
         await DeferredList(
             [Deferred.fromCoroutine(_stop_listening(port)) for port in self.ports.values()]
         )

@@ -22,6 +22,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succe
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from chatd.counters import Counters
 from chatd.errors import BadFileName
 from chatd.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
 from chatd.model import StoredFile
@@ -66,7 +67,8 @@ def safe_name(name: str) -> str:
 class Uploads:
     """The uploads folder."""
 
-    def __init__(self, reactor: Any, folder: Path) -> None:
+    def __init__(self, reactor: Any, folder: Path, counters: Counters | None = None) -> None:
+        self.counters = counters or Counters()
         self._reactor = reactor
         self._folder = folder
         self._incoming = folder / "incoming"
@@ -243,7 +245,11 @@ class Outgoing:
         self._file = file
 
     def read(self, size: int) -> Deferred[bytes]:
-        return self._uploads.in_thread(self._file.read, size)
+        return self._uploads.in_thread(self._file.read, size).addCallback(self._count)
+
+    def _count(self, data: bytes) -> bytes:
+        self._uploads.counters.given += len(data)
+        return data
 
     def seek(self, offset: int) -> Deferred[None]:
         """Read on from there. Wait for it before the next `read`."""

@@ -28,6 +28,8 @@ from chatd.config import (
 
 SHIPPED = Path(__file__).parents[1] / "etc" / "chatd.ini"
 
+LATER = {"metrics"}  # doors that the specification does not have
+
 # The keys as the specification fixed them.
 SPECIFIED = """\
 [realm]
@@ -208,7 +210,7 @@ class Specified(ConfigTestCase):
     def test_every_key_is_known(self) -> None:
         """The specified file is read, and its values are the defaults."""
         config = self.load(SPECIFIED)
-        self.assertEqual(set(config.listen), set(DOORS))
+        self.assertEqual(set(config.listen), {*DOORS} - LATER)
         self.assertEqual(config.listen["peers"], "tcp:8890:interface=127.0.0.1")
         self.assertEqual(config.peers.known, {"realm1": Peer()})
         plain = Config()
@@ -218,8 +220,10 @@ class Specified(ConfigTestCase):
         self.assertEqual(msgspec.structs.replace(config.peers, known={}), plain.peers)
         self.assertEqual(config.limits, plain.limits)
         self.assertEqual(config.log, plain.log)
-        for door, endpoint in plain.listen.items():
-            self.assertEqual(config.listen[door], endpoint)
+        self.assertEqual(
+            config.listen,
+            {door: where for door, where in plain.listen.items() if door not in LATER},
+        )
 
 
 class Values(ConfigTestCase):

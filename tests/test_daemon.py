@@ -61,7 +61,7 @@ class StartTests(DaemonTestCase):
         if Path("/etc/chatd.ini").exists():
             raise SkipTest("this machine has an /etc/chatd.ini, which would be read")
         doors = {name: free_port() for name in DEFAULT_DOORS}
-        self.assertEqual(set(doors), {*DIALECTS, "web", "peers"})
+        self.assertEqual(set(doors), {*DIALECTS, "web", "peers", "metrics"})
         daemon = self.launch(doors["json"], doors=doors).listening()
         with daemon.register("messi") as messi:
             self.assertTrue(messi.must(command="whoami")["operator"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
 from chatd.errors import every_error
-from chatd.reference import reference
+from chatd.reference import metrics, reference
 from chatd.table import BY_VERB
+from chatd.web.metrics import FAMILIES
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "protocol.md"
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENT = DOCS / "protocol.md"
+OPERATING = DOCS / "operating.md"
 
 
 class ReferenceTests(TestCase):
@@ -38,3 +42,27 @@ class ReferenceTests(TestCase):
             cells = line.replace("\\|", "").count("|")
             self.assertIn(cells, (0, width) if width else (0, cells), line)
             width = cells
+
+
+class MetricsTests(TestCase):
+    """The metrics in docs/operating.md."""
+
+    def test_table_is_up_to_date(self) -> None:
+        if metrics() not in OPERATING.read_text(encoding="utf-8"):
+            self.fail(
+                "the table in docs/operating.md is not what there is now; "
+                "put in what `python -m chatd.reference metrics` prints"
+            )
+
+    def test_examples_use_what_there_is(self) -> None:
+        """Whatever is measured in an example has a row in the table, and labels that it has."""
+        known = {family.name: family for family in FAMILIES}
+        named = re.findall(
+            r"\b(chatd_[a-z_]+?)(?:_bucket|_sum|_count)?(?![a-z_])(?:\{([^}]*)\})?",
+            OPERATING.read_text(encoding="utf-8"),
+        )
+        self.assertGreater(len(named), len(FAMILIES))
+        for name, labels in named:
+            self.assertIn(name, known)
+            used = set(re.findall(r"(\w+)=~?\"", labels))
+            self.assertLessEqual(used, {*known[name].labels, "le"}, name)

@@ -25,25 +25,35 @@ log = Logger()
 
 
 class Connections(msgspec.Struct):
-    """How many connections there are, at all doors together."""
+    """How many connections there are, at all doors together and at each of them."""
 
     total: int = 0
-    opened: int = 0
+    numbered: int = 0
+    by_door: Counter[str] = msgspec.field(default_factory=Counter)
     by_source: Counter[str] = msgspec.field(default_factory=Counter)
+    opened: Counter[str] = msgspec.field(default_factory=Counter)  # at each door, since the start
 
     def number(self) -> int:
         """Of one that is about to be opened, for the log."""
-        self.opened += 1
-        return self.opened
+        self.numbered += 1
+        return self.numbered
 
-    def arrive(self, source: str) -> None:
-        """There is one more, from the network address `source`."""
+    def add_door(self, door: str) -> None:
+        """There is such a door, if nobody comes by it, too."""
+        self.by_door[door] += 0
+        self.opened[door] += 0
+
+    def arrive(self, door: str, source: str) -> None:
+        """There is one more, at that door, from the network address `source`."""
         self.total += 1
+        self.by_door[door] += 1
         self.by_source[source] += 1
+        self.opened[door] += 1
 
-    def leave(self, source: str) -> None:
+    def leave(self, door: str, source: str) -> None:
         """There is one less."""
         self.total -= 1
+        self.by_door[door] -= 1
         self.by_source[source] -= 1
         if not self.by_source[source]:
             del self.by_source[source]
@@ -76,6 +86,7 @@ class ChatLineFactory(ServerFactory):
         self.stopping = False
         self._limits = limits
         self._connections = connections
+        connections.add_door(dialect.name)
         self._random_bytes = random_bytes
         self._protocols: set[ChatLineProtocol] = set()
         self._empty: Deferred[None] | None = None
@@ -83,7 +94,7 @@ class ChatLineFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of a new connection."""
         source = str(getattr(addr, "host", "local"))
-        self._connections.arrive(source)
+        self._connections.arrive(self.dialect.name, source)
         protocol = ChatLineProtocol(self, self._connections.number(), source)
         self._protocols.add(protocol)
         log.debug(
@@ -104,7 +115,7 @@ class ChatLineFactory(ServerFactory):
 
     def gone(self, protocol: ChatLineProtocol) -> None:
         """A connection has ended."""
-        self._connections.leave(protocol.source)
+        self._connections.leave(self.dialect.name, protocol.source)
         self._protocols.discard(protocol)
         log.debug("connection {connection} is gone", connection=protocol.number)
         if self._empty is not None and not self._protocols:

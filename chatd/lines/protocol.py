@@ -78,6 +78,7 @@ class ChatLineProtocol(LineReceiver):
             self._dialect.detailed,
         )
         self._clock = factory.service.clock
+        self._errors = factory.service.counters.errors
         self._lines = LineBuffer(factory.line_limit)
         self._bucket: TokenBucket = factory.new_bucket()
         self._holds = 0
@@ -115,6 +116,7 @@ class ChatLineProtocol(LineReceiver):
     def refuse(self, error: ChatError) -> None:
         """Close the connection at once, and say why."""
         self._closed_here = True
+        self._errors[error.code] += 1
         self.deliver((Closing(error),))
         self._end()
 
@@ -277,8 +279,13 @@ class ChatLineProtocol(LineReceiver):
         else:
             self._output.write(data)
 
+    def _refusal(self, error: ChatError, tag: Any) -> bytes:
+        """As the dialect says it."""
+        self._errors[error.code] += 1
+        return self._dialect.error(error, tag)
+
     def _refuse_line(self, error: ChatError, tag: Any = None) -> None:
-        self._say(self._dialect.error(error, tag))
+        self._say(self._refusal(error, tag))
 
     def rawDataReceived(self, data: bytes) -> None:
         assert self._receiving is not None  # noqa: S101 - raw bytes come to an upload only
@@ -300,7 +307,7 @@ class ChatLineProtocol(LineReceiver):
             else:
                 result = self._find_caller(slot)
         except ChatError as error:
-            self._answered(slot, self._dialect.error(error, request.tag))
+            self._answered(slot, self._refusal(error, request.tag))
             return
         except Exception:
             self._failed(Failure(), slot)
@@ -363,7 +370,7 @@ class ChatLineProtocol(LineReceiver):
         error = failure.value
         if not isinstance(error, ChatError):
             error = self._unexpected(failure)
-        self._answered(slot, self._dialect.error(error, slot.request.tag))
+        self._answered(slot, self._refusal(error, slot.request.tag))
 
     def _unexpected(self, failure: Failure) -> InternalError:
         """Log what nobody foresaw, once, and make it known by a reference."""
@@ -406,7 +413,7 @@ class ChatLineProtocol(LineReceiver):
             return
         if self._holds & Hold.CLOSING:
             receive.upload.abort()
-            self._answered(slot, self._dialect.error(ShuttingDown(), slot.request.tag))
+            self._answered(slot, self._refusal(ShuttingDown(), slot.request.tag))
             return
         self._output.write(self._dialect.ready(slot.request))
         if receive.upload.missing == 0:
@@ -452,7 +459,7 @@ class ChatLineProtocol(LineReceiver):
         try:
             if wrapping.encode is not None and size > limit // 4 * 3:
                 error = FileTooLarge(size=size, limit=limit // 4 * 3)
-                answer = self._dialect.error(error, slot.request.tag)
+                answer = self._refusal(error, slot.request.tag)
             else:
                 await self._output.stream(wrapping.head, download.file, wrapping.encode)
                 answer = wrapping.tail

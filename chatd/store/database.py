@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
@@ -22,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatd.counters import Counters
 from chatd.errors import StorageFailed
 
 P = ParamSpec("P")
@@ -230,12 +232,23 @@ class Writer:
 
 class Database:
     """The writer in its thread, and the readers in theirs. Everything is asked for, and answered, in
-    the reactor's thread."""
+    the reactor's thread. `stopwatch` gives seconds since whenever, to tell how long a transaction takes.
+    """
 
-    def __init__(self, engine: Engine, reactor: Any) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reactor: Any,
+        counters: Counters | None = None,
+        stopwatch: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._engine = engine
         self._reactor = reactor
+        self._counters = counters or Counters()
+        self._stopwatch = stopwatch
+        self._handed = 0  # jobs that the writer has, and that were not told yet what became of them
         self._writer = Writer(engine)
+        self._writer.on_refused(lambda: reactor.callFromThread(self._count_failed))
         self._waiting: list[Job] = []
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
@@ -258,6 +271,14 @@ class Database:
             self._hand_over()
             self._queue.put(None)
         return self._closed
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait for the writer, or for the end of the transaction that it is at."""
+        return len(self._waiting) + self._handed
+
+    def _count_failed(self) -> None:
+        self._counters.failed += 1
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
@@ -322,6 +343,7 @@ class Database:
 
     def _hand_over(self) -> None:
         if self._waiting:
+            self._handed += len(self._waiting)
             self._queue.put(self._waiting)
             self._waiting = []
 
@@ -335,11 +357,17 @@ class Database:
                 more = self._queue.get()
                 jobs.extend(more or ())
             if jobs:
-                self._reactor.callFromThread(self._settle, self._writer.commit(jobs))
+                began = self._stopwatch()
+                outcomes = self._writer.commit(jobs)
+                took = self._stopwatch() - began
+                self._reactor.callFromThread(self._settle, outcomes, took)
         self._writer.close()
         self._reactor.callFromThread(self._close)
 
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, outcomes: Sequence[Outcome], took: float) -> None:
+        self._handed -= len(outcomes)
+        self._counters.jobs.add(len(outcomes))
+        self._counters.seconds.add(took)
         for outcome in outcomes:
             outcome.tell()
         for then in self._settled:

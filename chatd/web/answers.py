@@ -81,7 +81,9 @@ def answer(request: Request, body: Mapping[str, Any], status: HTTPStatus = HTTPS
 
 
 def refuse(request: Request, error: ChatError) -> None:
-    """Finish `request` with a refusal."""
+    """Finish `request` with a refusal, and count it at the ChatSite that it came to."""
+    site: Any = request.site
+    site.errors[error.code] += 1
     answer(request, {"code": error.code, "message": str(error)}, status_of(error))
 
 

@@ -27,6 +27,7 @@ from chatd.service import ChatService
 from chatd.session import Sessions
 from chatd.web.answers import refuse
 from chatd.web.channel import ChatChannel
+from chatd.web.health import HealthResource
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Shelf, read_shelf
 from chatd.web.visits import Visits
@@ -110,7 +111,9 @@ class ChatSite(Site):
         super().__init__(root, timeout=IDLE, reactor=clock)
         # Twisted's own would look for HTTP/2 first.
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
+        self.errors = lines.service.counters.errors  # answers.refuse counts them here
         self._lines = lines
+        self._door = lines.dialect.name
         self._connections = connections
         self._channels: set[Any] = set()
         self._emptied: Deferred[None] | None = None
@@ -130,16 +133,16 @@ class ChatSite(Site):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many."""
         source = str(getattr(addr, "host", "local"))
-        self._connections.arrive(source)
+        self._connections.arrive(self._door, source)
         if self._lines.too_many(source):
-            self._connections.leave(source)
+            self._connections.leave(self._door, source)
             return None
         channel: Any = super().buildProtocol(addr)
 
         def gone() -> None:
             if channel in self._channels:
                 self._channels.discard(channel)
-                self._connections.leave(source)
+                self._connections.leave(self._door, source)
                 self._look_if_empty()
 
         channel.on_gone = gone
@@ -184,5 +187,6 @@ def make_site(
     root.putChild(b"static", Shelf(files))
     root.putChild(b"session", SessionResource(service, visits, reference))
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
+    root.putChild(b"healthz", HealthResource(service, visits, reference))
     root.putChild(b"ws", WebSockets(lines, visits, reference))
     return ChatSite(root, lines, connections, service.clock)

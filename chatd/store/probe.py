@@ -1,0 +1,16 @@
+"""Finding out whether the database answers. A job and a query for the Database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from chatd.store.schema import settings
+
+
+def glance(connection: Connection) -> None:
+    """Read something that is always quick."""
+    connection.scalar(select(settings.c.name).limit(1))
+
+
+def nothing(_connection: Connection) -> None:
+    """For a transaction that changes nothing."""
