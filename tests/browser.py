@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import SkipTest
 
 from twisted.internet import reactor
@@ -147,7 +147,6 @@ class Site:
         self.url = f"http://127.0.0.1:{self.ports['web']}"
         text = CONFIG.format(name=name, more=more, **self.ports)
         (self._folder / "chatd.ini").write_text(text)
-        self._tokens: dict[str, str] = {}
         self._daemons: list[Daemon] = []
 
     @property
@@ -179,14 +178,11 @@ class Site:
         """Accounts, made without a browser."""
         for name in names:
             with self.daemon.talk() as talker:
-                reply = talker.must(command="register", username=name, password=PASSWORD)
-                self._tokens[name] = reply["tokenId"]
+                talker.must(command="register", username=name, password=PASSWORD)
 
-    def talk(self, name: str) -> Talker:
-        """One who was registered here, over the json dialect."""
-        talker = self.daemon.talk()
-        talker.must(command="resume", token=self._tokens[name])
-        return talker
+    def login(self, name: str) -> Talker:
+        """Anybody who was registered with `PASSWORD`, over the json dialect."""
+        return self.daemon.login(name, PASSWORD)
 
     def telnet(self) -> Line:
         """A connection as telnet makes one."""
@@ -228,12 +224,13 @@ def in_browser(method: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]
     @functools.wraps(method)
     def run(self: BrowserTestCase) -> Deferred[None]:
         done: Deferred[None] = Deferred()
+        in_reactor: Any = cast(Any, reactor).callFromThread
 
         def hand_over(future: Future[None]) -> None:
             error = future.exception()
             result = None if error is None else Failure(error)
             with contextlib.suppress(RuntimeError):  # the test was given up, and all is over
-                reactor.callFromThread(_settle, done, result)  # type: ignore[attr-defined]
+                in_reactor(_settle, done, result)
 
         studio().do(functools.partial(self.play, method)).add_done_callback(hand_over)
         return done
@@ -241,28 +238,42 @@ def in_browser(method: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]
     return run
 
 
-def _settle(done: Deferred[None], result: Failure | None) -> None:
+def _settle(done: Deferred[Any], result: Failure | None) -> None:
     if not done.called:
-        done.callback(result)  # type: ignore[arg-type]
+        done.callback(result)
 
 
-class BrowserTestCase(DaemonTestCase):
-    """`self.site` runs; `person` makes somebody with a browser of their own."""
+class SiteTestCase(DaemonTestCase):
+    """`self.site` runs."""
 
     #: What stands below the rest in the configuration.
     more = ""
 
     def setUp(self) -> None:
-        if reason := why_not():
-            raise SkipTest(reason)
         super().setUp()
-        self.people: list[Person] = []
         self.site = self.realm("realm1")
 
     def realm(self, name: str) -> Site:
+        """A realm that runs until the test ends."""
         site = Site(self.root, name, self.more)
         self.addCleanup(site.close)
         return site.start()
+
+    def telnet(self) -> Line:
+        """Somebody with telnet."""
+        line = self.site.telnet()
+        self.addCleanup(line.close)
+        return line
+
+
+class BrowserTestCase(SiteTestCase):
+    """`person` makes somebody with a browser of their own."""
+
+    def setUp(self) -> None:
+        if reason := why_not():
+            raise SkipTest(reason)
+        self.people: list[Person] = []
+        super().setUp()
 
     def person(self, name: str = "", site: Site | None = None, **options: Any) -> Person:
         """Somebody with an empty browser; whoever has a name has just registered (without the page)."""
@@ -273,11 +284,6 @@ class BrowserTestCase(DaemonTestCase):
         if name:
             found.enter(name)
         return found
-
-    def telnet(self) -> Line:
-        line = self.site.telnet()
-        self.addCleanup(line.close)
-        return line
 
     def play(self, method: Callable[[Any], None], browser: Browser) -> None:
         """The whole test, in the browser's thread."""
