@@ -33,7 +33,7 @@ export function filtered({ label, title, fits, row, empty }) {
     autocomplete: "off",
     spellcheck: "false",
     dir: "auto",
-    dataset: { key: "filter" },
+    dataset: { key: "filter\n" },
   });
   const field = h("div", { class: "field filter" }, h("label", { for: id }, label), input);
   const place = h("div");

@@ -148,8 +148,9 @@ export async function attempt(app, action, done) {
 }
 
 /**
- * Does `change` to what stands in `node`; who had the focus has it afterwards, by its `data-key`. If that is
- * gone, the list itself takes it, so that Tab goes on from there.
+ * Does `change` to what stands in `node`; who had the focus has it afterwards, by its `data-key`: an item, a
+ * line end, and what of it. If that is gone, what else there is of the item takes it, or else all of `node`,
+ * so that Tab goes on from there.
  * @param {HTMLElement} node
  * @param {() => void} change
  */
@@ -159,8 +160,10 @@ export function keepFocus(node, change) {
   const key = within?.dataset.key;
   change();
   if (!within || node.contains(document.activeElement)) return;
-  /** @type {HTMLElement | null} */
-  const again = key ? node.querySelector(`[data-key="${CSS.escape(key)}"]`) : null;
+  const [item, what] = key?.split("\n") ?? [];
+  const all = key ? node.querySelectorAll(`[data-key^="${CSS.escape(item)}\\a "]`) : [];
+  const near = /** @type {HTMLElement[]} */ ([...all]);
+  const again = near.find((each) => each.dataset.key === `${item}\n${what}`) ?? near[0];
   if (!again) node.tabIndex = -1;
   (again ?? node).focus({ preventScroll: true });
 }

@@ -110,8 +110,8 @@ export function posting(app, group, { closed }, amAdmin, changed) {
       h(
         "div",
         { class: "form-actions" },
-        closed !== true && button(t("members.close"), { icon: "lock", onClick: change(true) }),
-        closed !== false && button(t("members.open"), { icon: "unlock", onClick: change(false) }),
+        closed !== true && button(t("members.close"), { icon: "lock", dataset: { key: "posting\nclose" }, onClick: change(true) }),
+        closed !== false && button(t("members.open"), { icon: "unlock", dataset: { key: "posting\nopen" }, onClick: change(false) }),
       ),
   );
 }

@@ -46,8 +46,10 @@ export function rows(label, rows) {
  */
 export function row({ key, ...options }) {
   const node = listRow(options);
-  const stops = node.querySelectorAll("a, button");
-  for (const [at, each] of stops.entries()) /** @type {HTMLElement} */ (each).dataset.key = `${key} ${at}`;
+  for (const each of node.querySelectorAll("a, button")) {
+    const what = each.classList.contains("row-main") ? "" : (each.getAttribute("aria-label") ?? "");
+    /** @type {HTMLElement} */ (each).dataset.key = `${key}\n${what}`;
+  }
   return node;
 }
 

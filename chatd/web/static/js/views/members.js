@@ -6,7 +6,7 @@ import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { filtered } from "../panels/filter.js";
-import { attempt, live } from "../panels/live.js";
+import { attempt, keepFocus, live } from "../panels/live.js";
 import { inviting, leaving, makeAdmin, posting, remove } from "../panels/membership.js";
 import { matches, realmOf } from "../panels/names.js";
 import { bdi, page, personRow, section, sentence, tag } from "../panels/page.js";
@@ -48,7 +48,9 @@ export function view(app, { group }) {
       amAdmin = found.members.some((each) => each.admin && app.store.isMe(each.username));
       invite.hidden = !amAdmin;
       const now = JSON.stringify([found.closed, amAdmin]);
-      if (now !== posted) fill(rules, posting(app, place.name, found, amAdmin, () => shown.refresh()));
+      if (now !== posted) {
+        keepFocus(rules, () => fill(rules, posting(app, place.name, found, amAdmin, () => shown.refresh())));
+      }
       posted = now;
       people = found.members;
       below.hidden = false;
@@ -102,7 +104,10 @@ async function lookUp(app, group) {
  * @param {unknown} error
  */
 function outside(app, group, error) {
-  if (!(error instanceof ChatError) || error.code !== "not-member") return null;
+  const code = error instanceof ChatError ? error.code : "";
+  const groups = button(t("members.to-groups"), { href: "#/groups" });
+  if (code === "unknown-group") return emptyState(t("members.no-group"), t("members.no-group-hint"), groups, "groups");
+  if (code !== "not-member") return null;
   const join = () =>
     attempt(app, () => app.connection.request("joingroup", { group }), () => {
       void app.store.refresh();
@@ -112,10 +117,7 @@ function outside(app, group, error) {
   return emptyState(
     t("members.not-yours"),
     t("members.not-yours-hint"),
-    [
-      button(t("groups.join-this", { group }), { kind: "primary", onClick: join }),
-      button(t("members.to-groups"), { href: "#/groups" }),
-    ],
+    [button(t("groups.join-this", { group }), { kind: "primary", onClick: join }), groups],
     "lock",
   );
 }
@@ -138,7 +140,7 @@ function codeBox(app, code) {
     "div",
     { class: "code-box" },
     h("div", null, h("p", null, `${t("members.code")} `, h("code", { class: "code" }, code)), h("p", { class: "field-hint" }, t("members.code-hint"))),
-    button(t("panels.copy"), { icon: "copy", "aria-label": t("members.copy-code", { code }), dataset: { key: "copy" }, onClick: copy }),
+    button(t("panels.copy"), { icon: "copy", "aria-label": t("members.copy-code", { code }), dataset: { key: "copy\n" }, onClick: copy }),
   );
 }
 

@@ -2,7 +2,7 @@
 /** The realms that this one exchanges messages with, how the links are, and the way to a new one. */
 
 import { fill, h } from "../dom.js";
-import { t } from "../i18n.js";
+import { language, t } from "../i18n.js";
 import { attempt, live } from "../panels/live.js";
 import { bdi, page, section, sentence, tag } from "../panels/page.js";
 import { full, relative } from "../time.js";
@@ -80,7 +80,7 @@ function card(realm, forget) {
         kind: "small",
         icon: "trash",
         "aria-label": t("realms.delete", { realm: realm.realm }),
-        dataset: { key: `forget ${realm.realm}` },
+        dataset: { key: `${realm.realm}\nforget` },
         onClick: forget,
       }),
   );
@@ -100,8 +100,9 @@ function facts(realm) {
     { class: "facts" },
     fact(t("realms.address"), where),
     fact(t("realms.queued"), [waits, since].flat()),
-    error && fact(t("realms.error"), [error], "bad"),
-    next && fact(t("realms.next"), [time(next)]),
+    // The realm says it in English only.
+    error && fact(t("realms.error"), [h("span", { lang: "en" }, error)], "bad"),
+    next && fact(t("realms.next"), [h("time", { datetime: next, title: full(next) }, ahead(next))]),
   );
 }
 
@@ -112,6 +113,13 @@ function facts(realm) {
  */
 function fact(what, is, kind) {
   return h("div", { class: kind ? `fact fact-${kind}` : "fact" }, h("dt", null, what), h("dd", { dir: "auto" }, is));
+}
+
+/** How far ahead a time is. @param {string} at */
+function ahead(at) {
+  const seconds = Math.max(0, Math.round((Date.parse(at) - Date.now()) / 1000));
+  const format = new Intl.RelativeTimeFormat(language());
+  return seconds < 90 ? format.format(seconds, "second") : format.format(Math.round(seconds / 60), "minute");
 }
 
 /** @param {string} at */

@@ -6,7 +6,7 @@ import { t, tError } from "../i18n.js";
 import { bdi, listed, sentence } from "../panels/page.js";
 import { RoomVisit } from "../panels/roomvisit.js";
 import { clock, full } from "../time.js";
-import { avatar, button, emptyState, icon, iconButton, pageHeader } from "../ui.js";
+import { announce, avatar, button, emptyState, icon, iconButton, pageHeader } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../panels/roomvisit.js").Line} Line */
@@ -94,7 +94,8 @@ function composing(visit) {
   const go = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     const text = input.value;
-    if (!text.trim() || visit.state !== "in") return;
+    if (!text.trim()) return;
+    if (visit.state !== "in") return announce(t("room.lost"), { urgent: true });
     input.value = "";
     fill(error);
     try {
@@ -152,7 +153,7 @@ function peopleOf(app, { people, room }) {
   if (people.length < 2) return h("p", null, ...sentence("room.alone", { room: bdi(room) }));
   const items = people.map((user) => {
     const shown = app.store.displayName(user);
-    return h("li", { class: "person" }, avatar(shown), h("bdi", { dir: "auto" }, app.store.isMe(user) ? t("panels.you") : shown));
+    return h("li", { class: "person" }, avatar(shown), h("bdi", { dir: "auto" }, app.store.isMe(user) ? t("panels.me") : shown));
   });
   return [
     h("h2", { class: "part-title" }, t("room.people-count", { n: people.length })),
@@ -171,7 +172,7 @@ function lineOf(app, line) {
     const who = listed([app.store.displayName(line.from)]);
     return h("li", { class: "happened" }, ...sentence(`room.${line.kind}`, { name: who }));
   }
-  const who = line.mine ? t("panels.you") : line.name || app.store.displayName(line.from);
+  const who = line.mine ? t("panels.me") : line.name || app.store.displayName(line.from);
   return h(
     "li",
     { class: line.mine ? "said said-mine" : "said" },

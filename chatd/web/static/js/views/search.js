@@ -120,7 +120,7 @@ function hit(app, message, text) {
   const { store } = app;
   const where = store.placeOf(message);
   const mine = store.isMe(message.from);
-  const who = mine ? t("search.you") : store.displayName(message.from);
+  const who = mine ? t("panels.me") : store.displayName(message.from);
   const said = message.file
     ? [icon("file"), " ", h("bdi", { dir: "auto" }, ...found(message.file.name, text)), `, ${sizeText(message.file.size, language())}`]
     : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];

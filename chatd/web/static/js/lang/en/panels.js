@@ -117,6 +117,8 @@ export default {
   "members.remote": "This group lives in the realm {realm}, which is asked for its members.",
   "members.not-yours": "You are not in this group",
   "members.not-yours-hint": "Only members see who else is in it. Join it first.",
+  "members.no-group": "There is no such group",
+  "members.no-group-hint": "It may have ended when its last member left, or its name is written differently.",
   "members.to-groups": "To the groups",
 
   "contacts.title": "Contacts",
@@ -226,7 +228,7 @@ export default {
   "search.found.other": "{n} messages found, newest first",
   "search.most": "Only the newest {n} are shown; a longer word finds less.",
   "search.searching": "Searching…",
-  "search.you": "You",
+  "panels.me": "You",
 
   "settings.title": "Settings",
   "settings.profile": "Profile",

@@ -117,6 +117,8 @@ export default {
   "members.remote": "Grup ini berada di realm {realm}; daftar anggotanya diminta dari sana.",
   "members.not-yours": "Anda bukan anggota grup ini",
   "members.not-yours-hint": "Hanya anggota yang dapat melihat siapa saja di dalamnya. Bergabunglah dahulu.",
+  "members.no-group": "Grup itu tidak ada",
+  "members.no-group-hint": "Mungkin sudah bubar karena anggota terakhirnya keluar, atau namanya ditulis berbeda.",
   "members.to-groups": "Ke daftar grup",
 
   "contacts.title": "Kontak",
@@ -226,7 +228,7 @@ export default {
   "search.found.other": "{n} pesan ditemukan, yang terbaru di atas",
   "search.most": "Hanya {n} yang terbaru ditampilkan; kata yang lebih panjang mempersempit hasilnya.",
   "search.searching": "Mencari…",
-  "search.you": "Anda",
+  "panels.me": "Anda",
 
   "settings.title": "Pengaturan",
   "settings.profile": "Profil",
