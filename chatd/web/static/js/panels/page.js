@@ -73,13 +73,14 @@ export function personRow({ address, name: shown, online, note = [], href, actio
 }
 
 /**
- * Parts of a note, with dots between.
+ * Parts of a note, with dots between. Lines break between them rather than within.
  * @param {...Child} parts
  * @returns {Child[]}
  */
 export function noted(...parts) {
   return parts
     .filter((part) => part !== null && part !== false && part !== undefined && part !== "")
+    .map((part) => (part instanceof Node ? part : h("span", { class: "bit" }, part)))
     .flatMap((part, at) => (at ? [" · ", part] : [part]));
 }
 

@@ -56,7 +56,7 @@ function fileRow(app, file) {
     key: file.code,
     title: file.name,
     picture: h("span", { class: "row-icon" }, icon("file")),
-    subtitle: noted(h("span", null, ...who), size, h("span", null, t("files.code", { code: file.code }))),
+    subtitle: noted(h("span", { class: "bit" }, ...who), size, t("files.code", { code: file.code })),
     meta: when,
     actions: [
       iconButton("download", t("files.download", { name: file.name, size }), {

@@ -122,7 +122,7 @@ function hit(app, message, text) {
   const mine = store.isMe(message.from);
   const who = mine ? t("panels.me") : store.displayName(message.from);
   const said = message.file
-    ? [icon("file"), " ", h("bdi", { dir: "auto" }, ...found(message.file.name, text)), `, ${sizeText(message.file.size, language())}`]
+    ? [icon("file"), h("bdi", { dir: "auto" }, ...found(message.file.name, text)), `, ${sizeText(message.file.size, language())}`]
     : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];
   const sender = where.kind === "g" || mine ? [bdi(who), ": "] : [];
   const title = where.kind === "u" ? store.displayName(where.name) : where.name;

@@ -48,13 +48,19 @@ function profile(app) {
     value: me?.country ?? "",
     autocomplete: "country-name",
     maxlength: 128,
+    codes: ["empty-text"],
   });
   const save = async () => {
-    const wanted = { name: shown.value.trim() || (me?.username ?? ""), country: country.value.trim() };
-    const { username, name, country: from, operator } = await app.connection.request("profile", wanted);
-    app.store.changeMe({ username, name, country: from, operator });
+    const account = app.store.me;
+    const from = country.value.trim();
+    const wanted = {
+      name: shown.value.trim() || account?.username,
+      ...(from === account?.country ? {} : { country: from }),
+    };
+    const { username, name, country: now, operator } = await app.connection.request("profile", wanted);
+    app.store.changeMe({ username, name, country: now, operator });
     shown.value = name;
-    country.value = from;
+    country.value = now;
     app.toast(t("settings.saved"), "success");
   };
   return [

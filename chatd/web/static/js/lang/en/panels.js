@@ -157,7 +157,7 @@ export default {
   "room.people-count.other": "{n} people here",
   "room.alone": "Only you are here. Tell others the room's name: {room}",
   "room.talk": "What is said",
-  "room.message": "Say something to the room",
+  "room.message": "Say something",
   "room.send": "Say it",
   "room.leave": "Leave",
   "room.left-to": "You have left the room {room}",
