@@ -9,7 +9,7 @@
 import { ChatError, LinkLost } from "./errors.js";
 import { keyOf } from "./keys.js";
 
-/** @typedef {import("./types.js").Reply} Reply */
+/** @import { Reply } from "./types.js" */
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState */
 /** @typedef {{resolve: (reply: Reply) => void, reject: (error: Error) => void}} Waiting */
 
@@ -123,9 +123,7 @@ export class Connection extends EventTarget {
   /** @param {WebSocket} socket */
   async #begin(socket) {
     try {
-      const listening = this.#ask("listen", { on: true });
-      const who = await this.#ask("whoami", {});
-      await listening;
+      const [, who] = await Promise.all([this.#ask("listen", { on: true }), this.#ask("whoami", {})]);
       if (socket !== this.#socket) return;
       if (keyOf(who.username) !== keyOf(this.#username)) return this.#end("");
     } catch (error) {
@@ -194,11 +192,7 @@ export class Connection extends EventTarget {
 
   // Frames
 
-  /**
-   * @param {string} command
-   * @param {Record<string, unknown>} args
-   * @returns {Promise<Reply>}
-   */
+  /** @param {string} command @param {Record<string, unknown>} args @returns {Promise<Reply>} */
   #ask(command, args) {
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(new LinkLost());
@@ -226,10 +220,7 @@ export class Connection extends EventTarget {
     // After `closing` the socket closes, which is all there is to it.
   }
 
-  /**
-   * @param {string} type
-   * @param {unknown} detail
-   */
+  /** @param {string} type @param {unknown} detail */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

@@ -1,12 +1,13 @@
 // @ts-check
 /** What stands above the page: dialogs, toasts, and what is told to a screen reader only. */
 
+import "./moreicons.js";
 import { fill, h, uid } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, iconButton } from "./ui.js";
+import { button, iconButton } from "./parts.js";
 
-/** @typedef {import("./dom.js").Children} Children */
+/** @import { Children } from "./dom.js" */
 
 /**
  * A dialog over the page; Escape, its cross and a click beside it close it. The focus goes back to where it was.

@@ -46,10 +46,7 @@ export function fill(node, ...children) {
   return node;
 }
 
-/**
- * @param {Element} node
- * @param {Children[]} children
- */
+/** @param {Element} node @param {Children[]} children */
 function append(node, children) {
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
@@ -57,11 +54,7 @@ function append(node, children) {
   }
 }
 
-/**
- * @param {HTMLElement} node
- * @param {string} name
- * @param {any} value
- */
+/** @param {HTMLElement} node @param {string} name @param {any} value */
 function setProp(node, name, value) {
   if (name === "class") {
     if (value) node.className = value;
@@ -82,10 +75,7 @@ function setProp(node, name, value) {
 
 let made = 0;
 
-/**
- * An id that no other element of the page has.
- * @param {string} prefix
- */
+/** An id that no other element of the page has. @param {string} prefix */
 export function uid(prefix) {
   made += 1;
   return `${prefix}-${made}`;

@@ -9,4 +9,9 @@
   }
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = wanted === "light" || wanted === "dark" ? wanted : dark ? "dark" : "light";
+  // The browser offers once to install the page, maybe before install.js is there.
+  addEventListener("beforeinstallprompt", (event) => {
+    event.preventDefault(); // no banner: settings has a button
+    Object.assign(window, { installOffer: event });
+  });
 })();

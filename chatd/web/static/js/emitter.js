@@ -18,10 +18,7 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
-  /**
-   * @param {string} type
-   * @param {unknown} [detail]
-   */
+  /** @param {string} type @param {unknown} [detail] */
   emit(type, detail) {
     for (const listener of [...(this.#listeners.get(type) ?? [])]) {
       try {

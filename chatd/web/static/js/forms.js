@@ -4,9 +4,9 @@
 import { fill, h, uid } from "./dom.js";
 import { t, tError } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, iconButton } from "./ui.js";
+import { button, iconButton } from "./parts.js";
 
-/** @typedef {import("./dom.js").Child} Child */
+/** @import { Child } from "./dom.js" */
 
 /**
  * @typedef {object} FieldOptions

@@ -5,18 +5,14 @@ import { ChatError, LinkLost } from "./errors.js";
 
 export { ChatError, LinkLost };
 
-/** @typedef {import("./types.js").Session} Session */
+/** @import { Session } from "./types.js" */
 
 /** Who one is, and what this realm is like. @returns {Promise<Session>} */
 export function session() {
   return ask("GET", "/session");
 }
 
-/**
- * @param {string} username
- * @param {string} password
- * @returns {Promise<Session>}
- */
+/** @param {string} username @param {string} password @returns {Promise<Session>} */
 export function login(username, password) {
   return ask("POST", "/session", { username, password });
 }

@@ -2,7 +2,7 @@
 /**
  * The page's own words, in the language one has chosen, or else the browser's.
  *
- * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` and `errors` are there from the start; a
+ * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` is there from the start; a
  * route names what else its view needs, and the router loads it before.
  */
 
@@ -17,7 +17,7 @@ const STORED = "chatd.language";
 let texts = {};
 /** @type {Language} */
 let current = "en";
-const blocks = new Set(["core", "errors"]);
+const blocks = new Set(["core"]);
 let plural = new Intl.PluralRules("en");
 let numbers = new Intl.NumberFormat("en");
 
@@ -71,10 +71,7 @@ export async function setLanguage(wanted, { remember = true } = {}) {
   }
 }
 
-/**
- * Loads further blocks, in the language of now.
- * @param {...string} wanted
- */
+/** Loads further blocks, in the language of now. @param {...string} wanted */
 export async function needTexts(...wanted) {
   const missing = wanted.filter((block) => !blocks.has(block));
   for (const [at, found] of (await Promise.all(missing.map((block) => load(current, block)))).entries()) {
@@ -83,11 +80,7 @@ export async function needTexts(...wanted) {
   }
 }
 
-/**
- * @param {Language} wanted
- * @param {string} block
- * @returns {Promise<Record<string, string>>}
- */
+/** @param {Language} wanted @param {string} block @returns {Promise<Record<string, string>>} */
 async function load(wanted, block) {
   return (await import(`./lang/${wanted}/${block}.js`)).default;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The page as an app of its own, where the browser offers that. It does so once, early: main.js listens. */
+/** The page as an app of its own, where the browser offers that. It does so once, maybe early: early.js listens. */
 
 /** @typedef {Event & {prompt: () => Promise<{outcome: "accepted" | "dismissed"}>}} InstallEvent */
 
@@ -9,6 +9,7 @@ const changes = new EventTarget();
 
 /** Keeps the browser's offer until somebody wants it. */
 export function watchInstall() {
+  take(/** @type {any} */ (window).installOffer ?? null);
   window.addEventListener("beforeinstallprompt", (event) => {
     event.preventDefault(); // no banner: settings has a button
     take(/** @type {InstallEvent} */ (event));

@@ -1,68 +1,61 @@
 // @ts-check
-/** Puts the page together: who is logged in, what they may see, and what happens when that ends. */
+/**
+ * Puts the page together: who is logged in, what they may see, and what happens when that ends.
+ *
+ * It comes in three parts, so that the first page is light: this one, with the frame; inside.js once one is
+ * logged in; later.js for what the list of conversations can do without.
+ */
 
-import { Connection } from "./connection.js";
 import { h } from "./dom.js";
-import { ChatError } from "./errors.js";
 import * as http from "./http.js";
-import { language, preferredLanguage, setLanguage, t, tError } from "./i18n.js";
-import { setTitle, watchMessages } from "./notify.js";
-import { Outbox } from "./outbox.js";
-import { Router } from "./router.js";
+import { language, needTexts, preferredLanguage, setLanguage, t } from "./i18n.js";
+import { button, emptyState } from "./parts.js";
+import { needStyles, Router } from "./router.js";
 import { Shell } from "./shell.js";
-import { Store } from "./store.js";
-import { watchTheme } from "./theme.js";
-import { announce, button, confirm, emptyState, pageHeader, toast } from "./ui.js";
-import { prepareNotices } from "./dialogs.js";
-import { lookForUpdate, startWorker } from "./worker.js";
+import { setTitle } from "./title.js";
 
-/** @typedef {import("./types.js").App} App */
-/** @typedef {import("./types.js").Session} Session */
-/** @typedef {import("./router.js").Found} Found */
+/** @import { App, Session } from "./types.js" */
+/** @import { Found } from "./router.js" */
 
 const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again, then ever longer
 const LONGEST_PAUSE = 15_000;
+const LATER = 800; // ms after the first page is there
+const MUCH_LATER = 2000; // ms: the service worker gets all there is, and nothing shall wait for that
 
-const connection = new Connection();
-const store = new Store(connection);
-const outbox = new Outbox(connection, store);
-let wanted = "#/"; // where one wanted to go when one had to log in
+/** @type {Promise<void> | null} */
+let later = null;
 
 const router = new Router({
   app: () => app,
   allowed: ({ route, hash }) => {
-    if (route.outside) return store.me ? wanted : null;
-    if (store.me) return null;
-    wanted = hash;
+    if (route.outside) return app.session?.account ? (note("wanted") ?? "#/") : null;
+    if (app.session?.account) return null;
+    note("wanted", hash);
     return "#/login";
   },
-  show: (view, found) => shell.show(view, found),
+  ready: ({ route }) => (route.outside || route.name === "home" ? null : makeLater()),
+  show: (view, found) => {
+    shell.show(view, found);
+    // If that fails it is tried again with the next view.
+    if (!found.route.outside) setTimeout(() => makeLater().catch(() => {}), LATER);
+  },
   failed,
 });
 
-/** @type {App} */
-const app = { connection, store, outbox, router, toast, announce, setTitle, enter, signOut, changeLanguage };
+const app = /** @type {App} */ ({ session: null, router, setTitle, enter, leave, changeLanguage, why: () => note("why") });
 
-await setLanguage(preferredLanguage(), { remember: false });
-watchTheme();
-prepareNotices();
-const shell = new Shell(app, /** @type {HTMLElement} */ (document.getElementById("app")));
-watchMessages(app);
-connection.addEventListener("ended", (event) => leave(reasonOf(/** @type {CustomEvent} */ (event).detail)));
-connection.addEventListener("state", () => {
-  // A realm that was away may have come back as another version.
-  if (connection.state === "open") void lookForUpdate();
+let controlled = Boolean(navigator.serviceWorker?.controller);
+navigator.serviceWorker?.addEventListener("controllerchange", () => {
+  // What would be loaded from now on is of another version than this page.
+  router.stale = controlled;
+  controlled = true;
 });
+await setLanguage(preferredLanguage(), { remember: false });
+const shell = new Shell(app, /** @type {HTMLElement} */ (document.getElementById("app")));
 document.addEventListener("visibilitychange", () => void lookAround());
 document.addEventListener("keydown", shortcuts);
-startWorker({
-  onNewVersion: () => {
-    router.stale = true;
-  },
-  onOpen: (hash) => router.go(hash),
-});
-begin(await firstSession());
-await router.start();
+await begin(await firstSession()).then(() => router.start(), failed);
+setTimeout(async () => (await import("./aside.js")).startAside(router), MUCH_LATER);
 
 /** Who one is. Asks until somebody answers. @returns {Promise<Session>} */
 async function firstSession() {
@@ -71,8 +64,8 @@ async function firstSession() {
       const session = await http.session();
       shell.setBar(null);
       return session;
-    } catch (error) {
-      if (error instanceof ChatError) toast(tError(error), "error");
+    } catch {
+      shell.showTrouble(trouble(t("app.waiting"), t("app.waiting.hint")));
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, pause);
         shell.setBar(() => {
@@ -85,111 +78,107 @@ async function firstSession() {
 }
 
 /** @param {Session} session */
-function begin(session) {
-  store.begin(session);
-  if (!session.account) return;
-  outbox.start(session.account.username);
-  connection.open(session.account.username);
-}
-
-/**
- * One has logged in.
- * @param {Session} session
- */
-function enter(session) {
-  why("");
-  begin(session);
-  const hash = wanted;
-  wanted = "#/";
-  router.go(hash, { replace: true });
-}
-
-/**
- * @param {{everywhere?: boolean}} [options]
- * @returns {Promise<boolean>}
- */
-async function signOut({ everywhere = false } = {}) {
-  const unsent = outbox.entries().filter((entry) => entry.state !== "queued").length;
-  if (unsent > 0) {
-    const sure = await confirm({
-      title: t("out.unsent.title"),
-      text: t("out.unsent", { n: unsent }),
-      action: t("out.anyway"),
-      danger: true,
-    });
-    if (!sure) return false;
+async function begin(session) {
+  if (!session.account) {
+    app.session = session;
+    return;
   }
-  await http.logout({ everywhere });
-  outbox.clear();
-  leave("");
-  wanted = "#/";
-  return true;
+  if (!app.store) {
+    const { makeInside, conversationList } = await import("./inside.js");
+    makeInside(app, (reason) => {
+      if (!app.leaving) leave(reason && language() === "en" ? `${reason}.` : t("app.ended"), router.current?.hash);
+    });
+    shell.inside(conversationList);
+  }
+  app.session = session;
+  app.leaving = false;
+  note("why", "");
+  app.store.begin(session);
+  app.connection.open(session.account.username);
+}
+
+function makeLater() {
+  later ??= Promise.all([import("./later.js"), needTexts("more", "errors"), needStyles("forms")]).then(
+    ([{ makeLater }]) => makeLater(app),
+    (error) => {
+      later = null;
+      throw error;
+    },
+  );
+  return later;
+}
+
+/** One has logged in. @param {Session} session */
+async function enter(session) {
+  await begin(session);
+  const hash = note("wanted") ?? "#/";
+  note("wanted", "");
+  router.go(hash, { replace: true });
 }
 
 /**
  * The session is over. What is typed and unsent stays, for when one is back.
  * @param {string} reason a sentence, or nothing if one knows
+ * @param {string} [back] where to go on after the next login
  */
-function leave(reason) {
-  if (!store.me) return;
-  wanted = router.current?.hash ?? "#/";
-  connection.close();
-  outbox.stop();
-  store.end();
-  why(reason);
+function leave(reason, back = "#/") {
+  if (!app.session?.account) return;
+  note("wanted", back);
+  note("why", reason);
+  app.connection.close();
+  app.session = { ...app.session, account: null };
+  app.store.end();
   router.go("#/login", { replace: true });
 }
 
-/** What the login page says first. @param {string} sentence */
-function why(sentence) {
-  app.why = sentence;
-}
-
-/** @param {string} reason what the realm said, in English */
-function reasonOf(reason) {
-  return reason && language() === "en" ? `${reason}.` : t("login.ended");
+/**
+ * What is to be known after the next login, or by the login page, even if that is loaded afresh: where one wanted
+ * to go, why one is out.
+ * @param {"wanted" | "why"} name
+ * @param {string} [text] to be kept; nothing forgets it
+ * @returns {string | null}
+ */
+function note(name, text) {
+  try {
+    if (text !== undefined) sessionStorage.setItem(`chatd.${name}`, text);
+    return sessionStorage.getItem(`chatd.${name}`) || null;
+  } catch {
+    return null; // then one goes to the list
+  }
 }
 
 /** Somebody comes back to the login page, and may have logged in elsewhere meanwhile. */
 async function lookAround() {
-  if (document.hidden || store.me || !store.session) return;
+  if (document.hidden || !app.session || app.session.account) return;
   const session = await http.session().catch(() => null);
-  if (session?.account && !store.me) enter(session);
+  if (session?.account && !app.session.account) await enter(session);
 }
 
-/**
- * @param {import("./i18n.js").Language} wanted
- */
-async function changeLanguage(wanted) {
-  await setLanguage(wanted);
+/** @param {import("./i18n.js").Language} language */
+async function changeLanguage(language) {
+  await setLanguage(language);
   shell.words();
   await router.refresh();
 }
 
 /** @param {KeyboardEvent} event */
 function shortcuts(event) {
-  if (!store.me || event.defaultPrevented || event.altKey || event.shiftKey) return;
+  if (!app.session?.account || event.defaultPrevented || event.altKey || event.shiftKey) return;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     event.preventDefault();
     router.go("#/search");
   }
 }
 
-/**
- * A view could not be loaded or made.
- * @param {Found} _found
- * @param {unknown} error
- */
-function failed(_found, error) {
-  shell.showTrouble(
-    h(
-      "div",
-      { class: "page" },
-      pageHeader({ title: t("app.trouble") }),
-      emptyState(t("app.not-shown"), t("app.not-shown.hint"), [
-        button(t("app.reload"), { kind: "primary", onClick: () => location.reload() }),
-      ], "alert"),
-    ),
-  );
+/** A view could not be loaded or made. @param {unknown} error */
+function failed(error) {
+  const again = button(t("app.reload"), { kind: "primary", onClick: () => location.reload() });
+  shell.showTrouble(trouble(t("app.not-shown"), t("app.not-shown.hint"), again));
   reportError(error);
+}
+
+/** @param {string} title @param {string} hint @param {HTMLElement} [action] */
+function trouble(title, hint, action) {
+  const heading = h("h1", { class: "visually-hidden", tabindex: -1 }, title);
+  return h("div", { class: "home" }, heading, emptyState(title, hint, action, action ? "alert" : "chats"));
 }

@@ -1,39 +1,16 @@
 // @ts-check
-/** Being noticed while one looks elsewhere: the page's title, the badge of the app, notifications. */
+/** Being noticed while one looks elsewhere: notifications, and a word to a screen reader. */
 
 import { t } from "./i18n.js";
 import { hashOf } from "./router.js";
-import { announce } from "./ui.js";
+import { announce } from "./dialogs.js";
 import { worker } from "./worker.js";
 
-/** @typedef {import("./types.js").App} App */
-/** @typedef {import("./types.js").Message} Message */
-/** @typedef {import("./types.js").Place} Place */
+/** @import { App, Message, Place } from "./types.js" */
 /** @typedef {"unsupported" | "denied" | "off" | "on"} NotificationState */
 
 const STORED = "chatd.notifications";
 const LONGEST = 200; // characters of a message in a notification
-
-let title = "chatd";
-let unread = 0;
-
-/**
- * The title of the page, without the number of unread messages: that comes in front by itself.
- * @param {string} text
- */
-export function setTitle(text) {
-  title = text;
-  document.title = unread > 0 ? `(${unread}) ${title}` : title;
-}
-
-/** @param {number} n */
-function setUnread(n) {
-  if (n === unread) return;
-  unread = n;
-  setTitle(title);
-  const badge = n > 0 ? navigator.setAppBadge?.(n) : navigator.clearAppBadge?.();
-  badge?.catch(() => {}); // an ornament
-}
 
 /** Whether there are notifications: `denied` is the browser's word, `off` one's own. @returns {NotificationState} */
 export function notificationState() {
@@ -67,9 +44,6 @@ function wanted() {
 
 /** @param {App} app */
 export function watchMessages(app) {
-  const count = () => setUnread(app.store.totalUnread());
-  app.store.on("conversations", count);
-  app.store.on("me", count);
   app.store.on("incoming", (message) => {
     const place = app.store.placeOf(message);
     if (document.hidden) void notify(app, place, message);

@@ -29,10 +29,7 @@ export class Outbox extends Emitter {
   #connection;
   #store;
 
-  /**
-   * @param {import("./connection.js").Connection} connection
-   * @param {import("./store.js").Store} store
-   */
+  /** @param {import("./connection.js").Connection} connection @param {import("./store.js").Store} store */
   constructor(connection, store) {
     super();
     this.#connection = connection;
@@ -42,11 +39,9 @@ export class Outbox extends Emitter {
     globalThis.addEventListener?.("storage", (event) => this.#changedElsewhere(event));
   }
 
-  /**
-   * Takes up what an account left unsent.
-   * @param {string} username
-   */
+  /** Takes up what an account left unsent. @param {string} username */
   start(username) {
+    if (this.#account === keyOf(username)) return;
     this.#account = keyOf(username);
     this.#entries.clear();
     const found = /** @type {Entry[]} */ (stored(this.#prefix).map(parse).filter(Boolean));
@@ -90,10 +85,7 @@ export class Outbox extends Emitter {
     return entry;
   }
 
-  /**
-   * Tries again what was refused, after all else that is for that place.
-   * @param {string} key
-   */
+  /** Tries again what was refused, after all else that is for that place. @param {string} key */
   retry(key) {
     const entry = this.#entries.get(key);
     if (entry?.state !== "refused") return;
@@ -105,10 +97,7 @@ export class Outbox extends Emitter {
     void this.#pump(entry.place);
   }
 
-  /**
-   * Gives an entry up. If it is already on its way it may arrive all the same.
-   * @param {string} key
-   */
+  /** Gives an entry up. If it is already on its way it may arrive all the same. @param {string} key */
   discard(key) {
     const entry = this.#entries.get(key);
     if (entry) this.#remove(entry);
@@ -121,10 +110,7 @@ export class Outbox extends Emitter {
     }
   }
 
-  /**
-   * Sends what waits for a place, one after the other, as long as the link is there.
-   * @param {Place} place
-   */
+  /** Sends what waits for a place, one after the other, as long as the link is there. @param {Place} place */
   async #pump(place) {
     if (this.#busy.has(place.key)) return;
     this.#busy.add(place.key);
@@ -178,10 +164,7 @@ export class Outbox extends Emitter {
     }
   }
 
-  /**
-   * What waited for its group's realm comes back as a message, without its key.
-   * @param {Message} message
-   */
+  /** What waited for its group's realm comes back as a message, without its key. @param {Message} message */
   #came(message) {
     if (message.group === undefined || !this.#store.isMe(message.from)) return;
     const place = this.#store.placeOf(message);
@@ -216,10 +199,7 @@ export class Outbox extends Emitter {
     this.emit("change", entry.place);
   }
 
-  /**
-   * Another tab of this account has sent, or been refused, or given up.
-   * @param {StorageEvent} event
-   */
+  /** Another tab of this account has sent, or been refused, or given up. @param {StorageEvent} event */
   #changedElsewhere(event) {
     if (!this.#account || !event.key?.startsWith(this.#prefix)) return;
     const before = this.#entries.get(event.key.slice(this.#prefix.length));
@@ -231,11 +211,7 @@ export class Outbox extends Emitter {
   }
 }
 
-/**
- * The values of all items whose key begins so.
- * @param {string} prefix
- * @returns {string[]}
- */
+/** The values of all items whose key begins so. @param {string} prefix @returns {string[]} */
 function stored(prefix) {
   try {
     const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
@@ -245,10 +221,7 @@ function stored(prefix) {
   }
 }
 
-/**
- * @param {string} text
- * @returns {Entry | null}
- */
+/** @param {string} text @returns {Entry | null} */
 function parse(text) {
   try {
     const entry = JSON.parse(text);

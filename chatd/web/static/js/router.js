@@ -15,15 +15,20 @@ import { needTexts } from "./i18n.js";
  * @typedef {object} Route
  * @property {string} name also the module's, in views/
  * @property {RegExp} pattern of what comes after `#/`; its groups are the view's params
- * @property {string[]} [needs] blocks of texts, which have style sheets by the same names
+ * @property {string[]} [needs] blocks of texts, and style sheets
  * @property {boolean} [outside] for who is not logged in
  */
+
+const OUTSIDE = ["outside", "more", "errors", "forms"];
+/** Which blocks there are of the one and of the other. */
+const STYLES = new Set(["chat", "panels", "forms", "outside"]);
+const TEXTS = new Set(["chat", "panels", "outside", "more", "errors"]);
 
 /** @type {Route[]} */
 export const ROUTES = [
   { name: "home", pattern: /^$/ },
-  { name: "login", pattern: /^login$/, outside: true },
-  { name: "register", pattern: /^register$/, outside: true },
+  { name: "login", pattern: /^login$/, outside: true, needs: OUTSIDE },
+  { name: "register", pattern: /^register$/, outside: true, needs: OUTSIDE },
   { name: "chat", pattern: /^u\/(?<user>[^/]+)$/, needs: ["chat"] },
   { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat"] },
   { name: "members", pattern: /^g\/(?<group>[^/]+)\/members$/, needs: ["panels"] },
@@ -40,11 +45,7 @@ export const ROUTES = [
 
 /** @typedef {{route: Route, params: Params, hash: string}} Found */
 
-/**
- * The route of a hash, or null.
- * @param {string} hash
- * @returns {Found | null}
- */
+/** The route of a hash, or null. @param {string} hash @returns {Found | null} */
 export function match(hash) {
   const path = hash.replace(/^#?\/?/, "").split("?")[0];
   for (const route of ROUTES) {
@@ -60,18 +61,12 @@ export function match(hash) {
   return null;
 }
 
-/**
- * A name as it stands in a hash.
- * @param {string} name
- */
+/** A name as it stands in a hash. @param {string} name */
 export function segment(name) {
   return encodeURIComponent(name).replaceAll("%40", "@");
 }
 
-/**
- * The hash of a conversation: `#/u/henderson@realm2`.
- * @param {{kind: "u" | "g", name: string}} place
- */
+/** The hash of a conversation: `#/u/henderson@realm2`. @param {{kind: "u" | "g", name: string}} place */
 export function hashOf(place) {
   return `#/${place.kind}/${segment(place.name)}`;
 }
@@ -87,10 +82,11 @@ export class Router {
   /**
    * @param {{
    *   allowed: (found: Found) => string | null,
+   *   ready: (found: Found) => Promise<void> | null,
    *   show: (view: View, found: Found) => void,
-   *   failed: (found: Found, error: unknown) => void,
+   *   failed: (error: unknown) => void,
    *   app: () => App,
-   * }} hooks `allowed` gives another hash to go to instead, or null
+   * }} hooks `allowed` gives another hash to go to instead, or null; `ready` is waited for
    */
   constructor(hooks) {
     this.#hooks = hooks;
@@ -126,7 +122,7 @@ export class Router {
     if (!found) return;
     const instead = this.#hooks.allowed(found);
     if (instead !== null) return this.go(instead, { replace: true });
-    if (this.stale && this.current) return location.reload();
+    if (this.stale && this.current && mayReload()) return location.reload();
     this.#steps += 1;
     const step = this.#steps;
     this.current = found;
@@ -135,33 +131,34 @@ export class Router {
       if (step !== this.#steps) return; // one has gone on meanwhile
       this.#hooks.show(view(), found);
     } catch (error) {
-      if (step === this.#steps) this.#hooks.failed(found, error);
+      if (step === this.#steps) this.#hooks.failed(error);
     }
   }
 
-  /**
-   * @param {Found} found
-   * @returns {Promise<() => View>}
-   */
-  async #make({ route, params }) {
+  /** @param {Found} found @returns {Promise<() => View>} */
+  async #make(found) {
+    const { route, params } = found;
     const needs = route.needs ?? [];
     const [module] = await Promise.all([
       import(`./views/${route.name}.js`),
-      needTexts(...needs),
-      ...needs.map(needStyles),
+      needTexts(...needs.filter((each) => TEXTS.has(each))),
+      this.#hooks.ready(found),
+      ...needs.filter((each) => STYLES.has(each)).map(needStyles),
     ]);
     return () => /** @type {MakeView} */ (module.view)(this.#hooks.app(), params);
   }
 }
 
+/** Whether nothing would be lost by it, such as a file on its way. */
+function mayReload() {
+  return dispatchEvent(new Event("beforeunload", { cancelable: true }));
+}
+
 /** @type {Map<string, Promise<void>>} */
 const styles = new Map();
 
-/**
- * @param {string} name
- * @returns {Promise<void>}
- */
-function needStyles(name) {
+/** Loads a style sheet once. @param {string} name @returns {Promise<void>} */
+export function needStyles(name) {
   const known = styles.get(name);
   if (known) return known;
   /** @type {Promise<void>} */

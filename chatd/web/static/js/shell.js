@@ -3,12 +3,12 @@
 
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, icon, unreadBadge } from "./ui.js";
-import { conversationList } from "./views/list.js";
+import { icon } from "./icons.js";
+import { button, unreadBadge } from "./parts.js";
 
-/** @typedef {import("./types.js").App} App */
-/** @typedef {import("./types.js").View} View */
-/** @typedef {import("./router.js").Found} Found */
+/** @import { App, View } from "./types.js" */
+/** @import { Found } from "./router.js" */
+/** @typedef {typeof import("./views/list.js").conversationList} MakeList */
 
 const WAYS = /** @type {const} */ ([
   { hash: "#/", icon: "chats", key: "nav.chats", routes: ["home", "chat", "newchat", "search", "files"] },
@@ -26,7 +26,9 @@ const SLOW = 1200; // ms that a link may be away before it is worth a word
 
 export class Shell {
   #root;
-  #outlet = h("main", { class: "view", id: "view", tabindex: -1 });
+  #main = h("main", { class: "view", tabindex: -1 });
+  /** At home the list is what the page is about, and beside it there is only a greeting. */
+  #greeting = h("section", { class: "view", tabindex: -1 });
   #side = h("section", { class: "side" });
   #rail = h("nav", { class: "rail" });
   #bar = h("div", { class: "linkbar", role: "status" });
@@ -34,25 +36,30 @@ export class Shell {
   #view = null;
   /** @type {Found | null} */
   #found = null;
-  /** @type {ReturnType<typeof conversationList> | null} */
+  /** @type {MakeList | null} */
+  #makeList = null;
+  /** @type {ReturnType<MakeList> | null} */
   #list = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #barLater;
   #app;
 
-  /**
-   * @param {App} app
-   * @param {HTMLElement} root
-   */
+  /** @param {App} app @param {HTMLElement} root */
   constructor(app, root) {
     this.#app = app;
     this.#root = root;
     const skip = h("button", { class: "skip", type: "button", on: { click: () => this.#focusView() } });
-    fill(root, skip, this.#bar, this.#rail, this.#side, this.#outlet);
+    fill(root, skip, this.#bar, this.#rail, this.#side, this.#main);
     this.words();
-    app.store.on("conversations", () => this.#drawRail());
-    app.store.on("link", () => this.#drawBar());
-    app.store.on("me", () => this.#drawSide());
+  }
+
+  /** One is logged in for the first time: the app has a store now. @param {MakeList} makeList */
+  inside(makeList) {
+    const { store } = this.#app;
+    this.#makeList = makeList;
+    store.on("conversations", () => this.#drawRail());
+    store.on("link", () => this.#drawBar());
+    store.on("me", () => this.#drawSide());
   }
 
   /** Makes everything anew that has words in it, as after a change of language. */
@@ -66,10 +73,7 @@ export class Shell {
     this.#drawBar();
   }
 
-  /**
-   * @param {View} view
-   * @param {Found} found
-   */
+  /** @param {View} view @param {Found} found */
   show(view, found) {
     const before = this.#found;
     this.#view?.destroy?.();
@@ -78,8 +82,7 @@ export class Shell {
     this.#root.dataset.route = found.route.name;
     this.#root.dataset.inside = String(!found.route.outside);
     this.#root.dataset.bar = String(TOP.has(found.route.name));
-    fill(this.#outlet, view.node);
-    this.#landmarks(found.route.name === "home");
+    this.#put(view.node, found.route.name === "home");
     this.#drawRail();
     this.#list?.setCurrent(location.hash);
     this.#app.setTitle(this.#titleOf(view.title));
@@ -93,14 +96,13 @@ export class Shell {
   showTrouble(node) {
     this.#view?.destroy?.();
     this.#view = null;
-    fill(this.#outlet, node);
+    this.#put(node, false);
     this.#root.dataset.bar = "false";
   }
 
   /** @param {string} title */
   #titleOf(title) {
-    const realm = this.#app.store.realm;
-    return [title, realm].filter(Boolean).join(" · ");
+    return [title, this.#app.session?.realm].filter(Boolean).join(" · ");
   }
 
   #focusView() {
@@ -108,22 +110,23 @@ export class Shell {
     const heading = this.#root.querySelector(
       this.#found?.route.name === "home" ? '.side [role="heading"]' : ".view h1",
     );
-    (heading ?? this.#outlet).focus({ preventScroll: true });
+    (heading ?? this.#main).focus({ preventScroll: true });
   }
 
-  /** At home the list is what the page is about, and beside it there is only a greeting. @param {boolean} home */
-  #landmarks(home) {
+  /** @param {HTMLElement} node @param {boolean} home */
+  #put(node, home) {
+    const [shown, other] = home ? [this.#greeting, this.#main] : [this.#main, this.#greeting];
+    other.replaceWith(shown);
+    fill(other);
+    fill(shown, node);
+    this.#greeting.setAttribute("aria-label", t("home.label"));
     this.#side.setAttribute("role", home ? "main" : "complementary");
-    if (home) this.#outlet.setAttribute("role", "region");
-    else this.#outlet.removeAttribute("role");
-    if (home) this.#outlet.setAttribute("aria-label", t("home.label"));
-    else this.#outlet.removeAttribute("aria-label");
     this.#list?.setLevel(home ? 1 : 2);
   }
 
   #drawRail() {
     const name = this.#found?.route.name ?? "";
-    const unread = this.#app.store.totalUnread();
+    const unread = this.#app.store?.totalUnread() ?? 0;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.way;
     const links = WAYS.map((way) => {
       const current = /** @type {readonly string[]} */ (way.routes).includes(name);
@@ -140,19 +143,21 @@ export class Shell {
 
   #drawSide() {
     this.#list?.destroy();
-    this.#list = this.#app.store.me ? conversationList(this.#app) : null;
+    this.#list = this.#app.store?.me ? (this.#makeList?.(this.#app) ?? null) : null;
     fill(this.#side, this.#list?.node);
     this.#list?.setCurrent(location.hash);
     this.#list?.setLevel(this.#found?.route.name === "home" ? 1 : 2);
   }
 
   #drawBar() {
-    clearTimeout(this.#barLater);
-    const { state } = this.#app.connection;
+    const state = this.#app.connection?.state ?? "closed";
     if (state === "open" || state === "closed") {
+      clearTimeout(this.#barLater);
+      this.#barLater = undefined;
       this.setBar(null);
-    } else if (!this.#bar.hasChildNodes()) {
-      this.#barLater = setTimeout(() => this.setBar(() => this.#app.connection.hurry()), SLOW);
+    } else {
+      // It goes from waiting to connecting and back meanwhile.
+      this.#barLater ??= setTimeout(() => this.setBar(() => this.#app.connection.hurry()), SLOW);
     }
   }
 

@@ -63,10 +63,7 @@ export class Store extends Emitter {
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
 
-  /**
-   * Takes up an answer of `GET /session`.
-   * @param {Session} session
-   */
+  /** Takes up an answer of `GET /session`. @param {Session} session */
   begin(session) {
     this.session = session;
     if (session.account) this.#learn(session.account.username, session.account.name);
@@ -93,18 +90,12 @@ export class Store extends Emitter {
     return this.session?.realm ?? "";
   }
 
-  /**
-   * Whether an address is one's own.
-   * @param {string} address
-   */
+  /** Whether an address is one's own. @param {string} address */
   isMe(address) {
     return this.me !== null && keyOf(this.#local(address)) === keyOf(this.me.username);
   }
 
-  /**
-   * Somebody's display name as far as it is known, else the address itself.
-   * @param {string} address
-   */
+  /** Somebody's display name as far as it is known, else the address itself. @param {string} address */
   displayName(address) {
     return this.#names.get(keyOf(this.#local(address))) ?? address;
   }
@@ -116,10 +107,7 @@ export class Store extends Emitter {
     return users;
   }
 
-  /**
-   * One's name has been changed.
-   * @param {Partial<Account>} change
-   */
+  /** One's name has been changed. @param {Partial<Account>} change */
   changeMe(change) {
     if (!this.session || !this.me) return;
     this.begin({ ...this.session, account: { ...this.me, ...change } });
@@ -127,21 +115,13 @@ export class Store extends Emitter {
 
   // Where
 
-  /**
-   * @param {"u" | "g"} kind
-   * @param {string} name a name or `name@realm`
-   * @returns {Place}
-   */
+  /** @param {"u" | "g"} kind @param {string} name a name or `name@realm` @returns {Place} */
   place(kind, name) {
     const key = `${kind}/${keyOf(this.#local(name))}`;
     return this.conversations.get(key)?.place ?? { kind, name: this.#local(name), key };
   }
 
-  /**
-   * Where a message stands, from one's own point of view.
-   * @param {Message} message
-   * @returns {Place}
-   */
+  /** Where a message stands, from one's own point of view. @param {Message} message @returns {Place} */
   placeOf(message) {
     if (message.group !== undefined) return this.place("g", message.group);
     return this.place("u", this.isMe(message.from) ? (message.to ?? "") : message.from);
@@ -182,10 +162,7 @@ export class Store extends Emitter {
     return this.#threads.get(place.key)?.hasOlder ?? true;
   }
 
-  /**
-   * Gets the newest messages. Rejects with ChatError, LinkLost.
-   * @param {Place} place
-   */
+  /** Gets the newest messages. Rejects with ChatError, LinkLost. @param {Place} place */
   async loadNewest(place, n = PAGE) {
     const reply = await this.#history(place, { n });
     this.#thread(place).takeNewest(reply.messages, !reply.remaining);
@@ -232,11 +209,7 @@ export class Store extends Emitter {
     this.#add(place, message);
   }
 
-  /**
-   * All up to `seq` has been read.
-   * @param {Place} place
-   * @param {number} seq
-   */
+  /** All up to `seq` has been read. @param {Place} place @param {number} seq */
   markRead(place, seq) {
     const found = this.conversations.get(place.key);
     if (!found || seq <= found.read) return;
@@ -249,10 +222,7 @@ export class Store extends Emitter {
 
   // Getting and putting together
 
-  /**
-   * @param {Place} place
-   * @param {{n: number, before?: number}} args
-   */
+  /** @param {Place} place @param {{n: number, before?: number}} args */
   #history(place, args) {
     return this.#connection.request("history", { [place.kind === "u" ? "user" : "group"]: place.name, ...args });
   }
@@ -278,10 +248,7 @@ export class Store extends Emitter {
     }
   }
 
-  /**
-   * @param {any[]} items
-   * @param {boolean} whole
-   */
+  /** @param {any[]} items @param {boolean} whole */
   #takeList(items, whole) {
     const before = this.conversations;
     this.conversations = new Map();
@@ -322,10 +289,7 @@ export class Store extends Emitter {
     if (!this.isMe(message.from)) this.emit("incoming", message);
   }
 
-  /**
-   * @param {Place} place
-   * @param {Message} message
-   */
+  /** @param {Place} place @param {Message} message */
   #add(place, message) {
     const mine = this.isMe(message.from);
     let found = this.conversations.get(place.key);
@@ -366,11 +330,7 @@ export class Store extends Emitter {
 
   // Reading
 
-  /**
-   * @param {Conversation} found
-   * @param {number} seq
-   * @param {boolean} [tell]
-   */
+  /** @param {Conversation} found @param {number} seq @param {boolean} [tell] */
   #moveMark(found, seq, tell = true) {
     found.read = seq;
     const thread = this.#threads.get(found.place.key);
@@ -380,10 +340,7 @@ export class Store extends Emitter {
     if (tell) this.emit("conversations");
   }
 
-  /**
-   * @param {number} conversation
-   * @param {number} seq
-   */
+  /** @param {number} conversation @param {number} seq */
   async #sendMark(conversation, seq) {
     try {
       await this.#connection.request("read", { conversation, seq });
@@ -407,10 +364,7 @@ export class Store extends Emitter {
     return at > 0 && keyOf(address.slice(at + 1)) === keyOf(this.realm) ? address.slice(0, at) : address;
   }
 
-  /**
-   * @param {string} address
-   * @param {string} name
-   */
+  /** @param {string} address @param {string} name */
   #learn(address, name) {
     this.#names.set(keyOf(address), name);
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The messages of one conversation as far as they were loaded: by seq, none twice, without gaps. */
 
-/** @typedef {import("./types.js").Message} Message */
+/** @import { Message } from "./types.js" */
 
 export class Thread {
   /** @type {Message[]} */
@@ -37,20 +37,13 @@ export class Thread {
     this.#merge(page);
   }
 
-  /**
-   * A page from above.
-   * @param {Message[]} page
-   * @param {boolean} whole whether there is nothing above it
-   */
+  /** A page from above. @param {Message[]} page @param {boolean} whole whether there is nothing above it */
   takeOlder(page, whole) {
     this.hasOlder = !whole && page.length > 0;
     this.#merge(page);
   }
 
-  /**
-   * One that has just been stored; whether that changes anything here.
-   * @param {Message} message
-   */
+  /** One that has just been stored; whether that changes anything here. @param {Message} message */
   add(message) {
     if (!this.loaded) return false;
     if (message.seq > this.lastSeq) this.list = [...this.list, message];

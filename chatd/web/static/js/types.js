@@ -121,11 +121,14 @@
  * @property {typeof import("./dialogs.js").toast} toast
  * @property {typeof import("./dialogs.js").announce} announce
  * @property {(title: string) => void} setTitle of the page, while the view is shown
- * @property {(session: Session) => void} enter one has logged in: begin
+ * @property {Session | null} session as it was when one came; `store.session` follows what one changes
+ * @property {(session: Session) => Promise<void>} enter one has logged in: begin
+ * @property {(reason: string, back?: string) => void} leave the session is over, and why
+ * @property {boolean} [leaving] one is logging out, so that nobody need be told that the session ends
  * @property {(options?: {everywhere?: boolean}) => Promise<boolean>} signOut asks first if something is unsent;
  *   false if one thought better of it. Rejects with LinkLost, ChatError
  * @property {(language: import("./i18n.js").Language) => Promise<void>} changeLanguage and makes all anew
- * @property {string} [why] why one has to log in again, for the login page
+ * @property {() => string | null} why why one has to log in again, for the login page
  */
 
 /**

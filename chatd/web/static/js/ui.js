@@ -1,145 +1,17 @@
 // @ts-check
-/** The parts that pages are put together from. Their looks are in css/base.css. */
+/** The parts that pages are put together from, all in one place. Their looks are in css/base.css and css/forms.css. */
 
-import { h, uid } from "./dom.js";
+import "./moreicons.js";
+import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { icon } from "./icons.js";
+import { iconButton } from "./parts.js";
 
 export { announce, confirm, dialog, toast } from "./dialogs.js";
 export { field, form } from "./forms.js";
-export { icon };
+export { icon } from "./icons.js";
+export { avatar, button, emptyState, iconButton, listRow, spinner, unreadBadge } from "./parts.js";
 
-/** @typedef {import("./dom.js").Children} Children */
-/** @typedef {import("./dom.js").Props} Props */
-/** @typedef {import("./icons.js").IconName} IconName */
-
-/**
- * @typedef {Props & {
- *   kind?: string,
- *   icon?: IconName,
- *   onClick?: (event: MouseEvent) => unknown,
- * }} ButtonOptions `kind`: `primary`, `danger`, `quiet`, `small`, or several with spaces between. Anything else
- *   goes to the element. An `href` makes it a link that looks like a button.
- */
-
-/**
- * @param {string} label
- * @param {ButtonOptions} [options]
- * @returns {HTMLButtonElement}
- */
-export function button(label, { kind = "", icon: picture, onClick, class: more, ...props } = {}) {
-  const kinds = kind.split(" ").filter(Boolean).map((each) => `button-${each}`);
-  const classes = ["button", ...kinds, more].filter(Boolean).join(" ");
-  const link = props.href !== undefined;
-  const node = h(
-    link ? /** @type {any} */ ("a") : "button",
-    { ...(link ? {} : { type: "button" }), ...props, class: classes },
-    picture && icon(picture),
-    h("span", null, label),
-  );
-  if (onClick) node.addEventListener("click", onClick);
-  return node;
-}
-
-/**
- * A button with a picture on it. `label` is its name, and shown when it is pointed at.
- * @param {IconName} name
- * @param {string} label
- * @param {ButtonOptions} [options]
- * @returns {HTMLButtonElement}
- */
-export function iconButton(name, label, { kind = "", onClick, class: more, ...props } = {}) {
-  const kinds = kind.split(" ").filter(Boolean).map((each) => `button-${each}`);
-  const link = props.href !== undefined;
-  const node = h(
-    link ? /** @type {any} */ ("a") : "button",
-    {
-      ...(link ? {} : { type: "button" }),
-      "aria-label": label,
-      title: label,
-      ...props,
-      class: ["icon-button", ...kinds, more].filter(Boolean).join(" "),
-    },
-    icon(name),
-  );
-  if (onClick) node.addEventListener("click", onClick);
-  return node;
-}
-
-/**
- * Somebody's or some group's picture: the first letters, on a colour that goes with the name.
- * @param {string} name
- * @param {boolean} [online] a green dot, or an empty one; left out, none
- * @param {{kind?: "user" | "group", large?: boolean}} [options]
- */
-export function avatar(name, online, { kind = "user", large = false } = {}) {
-  const words = name.replace(/@.*/u, "").split(/[\s._-]+/u).filter(Boolean);
-  const letters = words.slice(0, 2).map((word) => [...word][0]?.toLocaleUpperCase() ?? "");
-  let hue = 7;
-  for (const letter of name.toLowerCase()) hue = (hue * 31 + (letter.codePointAt(0) ?? 0)) % 12;
-  return h(
-    "span",
-    { class: `avatar avatar-${kind}${large ? " avatar-large" : ""}`, dataset: { hue } },
-    h("span", { class: "avatar-letters", "aria-hidden": "true" }, letters.join("") || "?"),
-    online !== undefined &&
-      h(
-        "span",
-        { class: online ? "presence is-online" : "presence" },
-        h("span", { class: "visually-hidden" }, t(online ? "ui.online" : "ui.offline")),
-      ),
-  );
-}
-
-/**
- * What stands where there is nothing yet: what that means, and what to do about it.
- * @param {string} title
- * @param {Children} [hint]
- * @param {HTMLElement | HTMLElement[] | null} [action]
- * @param {IconName} [picture]
- */
-export function emptyState(title, hint, action, picture) {
-  return h(
-    "div",
-    { class: "empty" },
-    picture && h("div", { class: "empty-picture" }, icon(picture)),
-    h("p", { class: "empty-title", dir: "auto" }, title),
-    hint && h("p", { class: "empty-hint", dir: "auto" }, hint),
-    action && h("div", { class: "empty-actions" }, action),
-  );
-}
-
-/**
- * A row of a list. With `href` or `onClick` all of it can be pressed; `actions` are buttons of their own beside it.
- * @param {{
- *   title: string, subtitle?: Children, meta?: Children, badge?: Children, picture?: HTMLElement | null,
- *   href?: string, onClick?: () => unknown, actions?: Children[], current?: boolean, class?: string,
- *   label?: string,
- * }} row `meta` stands at the end of the first line, `badge` at that of the second; `label` replaces what a screen
- *   reader would read
- * @returns {HTMLLIElement}
- */
-export function listRow(row) {
-  const inside = [
-    row.picture,
-    h(
-      "span",
-      { class: "row-text" },
-      h("span", { class: "row-line" }, h("bdi", { class: "row-title", dir: "auto" }, row.title),
-        row.meta && h("span", { class: "row-meta" }, row.meta)),
-      (row.subtitle || row.badge) &&
-        h("span", { class: "row-line" }, h("span", { class: "row-subtitle", dir: "auto" }, row.subtitle),
-          row.badge && h("span", { class: "row-badge" }, row.badge)),
-    ),
-  ];
-  const props = { class: "row-main", "aria-label": row.label, "aria-current": row.current ? "page" : null };
-  const main = row.href
-    ? h("a", { ...props, href: row.href }, ...inside)
-    : row.onClick
-      ? h("button", { ...props, type: "button", on: { click: row.onClick } }, ...inside)
-      : h("div", { ...props, "aria-label": null }, ...inside);
-  const actions = row.actions?.length ? h("span", { class: "row-actions" }, ...row.actions) : null;
-  return h("li", { class: row.class ? `row ${row.class}` : "row" }, main, actions);
-}
+/** @import { Children } from "./dom.js" */
 
 /**
  * The head of a page, with its one h1. On a phone `back` is a way to where one came from.
@@ -163,28 +35,3 @@ export function pageHeader({ title, subtitle, back = "#/", actions = [], picture
     actions.length > 0 && h("div", { class: "page-actions" }, ...actions),
   );
 }
-
-/**
- * Something is being got; a screen reader is told what.
- * @param {string} [label]
- */
-export function spinner(label = t("ui.loading")) {
-  return h("div", { class: "spinner", role: "status" }, h("span", { class: "visually-hidden" }, label));
-}
-
-/**
- * A number of unread messages; nothing for none.
- * @param {number} n
- * @returns {HTMLElement | null}
- */
-export function unreadBadge(n) {
-  if (n <= 0) return null;
-  return h(
-    "span",
-    { class: "badge" },
-    h("span", { "aria-hidden": "true" }, n > 99 ? "99+" : String(n)),
-    h("span", { class: "visually-hidden" }, t("ui.unread", { n })),
-  );
-}
-
-export { uid };

@@ -2,7 +2,6 @@
 /** The service worker, which keeps the page itself for when the realm can't be reached. */
 
 const URL_OF_IT = "/sw.js";
-const LATER = 1000; // ms after the page is there
 
 /** @type {Promise<ServiceWorkerRegistration> | null} */
 let registering = null;
@@ -13,28 +12,15 @@ export async function worker() {
   return found?.active ? found : null;
 }
 
-/**
- * @param {{onNewVersion: () => void, onOpen: (hash: string) => void}} hooks `onNewVersion`: what is loaded from now
- *   on is of another version than this page. `onOpen`: somebody has pressed a notification.
- */
-export function startWorker({ onNewVersion, onOpen }) {
+/** @param {(hash: string) => void} onOpen somebody has pressed a notification */
+export function startWorker(onOpen) {
   const container = navigator.serviceWorker;
   if (!container) return; // only where the page came securely, or from this machine
-  let first = container.controller === null;
-  container.addEventListener("controllerchange", () => {
-    if (!first) onNewVersion();
-    first = false;
-  });
   container.addEventListener("message", (event) => {
     if (typeof event.data?.open === "string") onOpen(event.data.open);
   });
-  const start = () => {
-    registering = container.register(/** @type {string} */ (trusted(URL_OF_IT)));
-    registering.catch(() => {}); // the page works without
-  };
-  // It gets all there is, and must not keep the first page waiting for that.
-  if (document.readyState === "complete") setTimeout(start, LATER);
-  else window.addEventListener("load", () => setTimeout(start, LATER), { once: true });
+  registering = container.register(/** @type {string} */ (trusted(URL_OF_IT)));
+  registering.catch(() => {}); // the page works without
 }
 
 /** Looks whether there is a new version, as when the realm has been away. */

@@ -3,7 +3,7 @@
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { button, emptyState } from "../ui.js";
+import { button, emptyState } from "../parts.js";
 
 /** @param {import("../types.js").App} app @returns {import("../types.js").View} */
 export function view(app) {

@@ -2,17 +2,14 @@
 /** The list of conversations: private ones, groups, and those with other realms. */
 
 import { h } from "../dom.js";
-import { t } from "../i18n.js";
+import { needTexts, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
-import { avatar, emptyState, button, iconButton, listRow, spinner, unreadBadge } from "../ui.js";
+import { avatar, iconButton, listRow, spinner, unreadBadge } from "../parts.js";
 
-/** @typedef {import("../types.js").App} App */
-/** @typedef {import("../types.js").Conversation} Conversation */
-/** @typedef {import("../types.js").Entry} Entry */
-/** @typedef {import("../types.js").Message} Message */
-/** @typedef {import("../dom.js").Child} Child */
+/** @import { App, Conversation, Entry, Message } from "../types.js" */
+/** @import { Child } from "../dom.js" */
 
 const SHOWN = 160; // characters of the last line: more than fits anyway
 
@@ -61,7 +58,9 @@ export function conversationList(app) {
       const found = everything(app);
       const shown = found.filter((each) => fits(each.conversation, filter));
       rows.show(shown, current, app);
-      rest.replaceChildren(...(shown.length > 0 ? [] : [nothing(app, found.length > 0)]));
+      if (shown.length > 0) rest.replaceChildren();
+      else if (!app.store.loaded) rest.replaceChildren(spinner(t("list.loading")));
+      else void explain(rest, found.length > 0 ? filter : "all");
     });
   };
 
@@ -73,7 +72,14 @@ export function conversationList(app) {
   }
 
   choose(filter);
-  const offs = [app.store.on("conversations", draw), app.outbox.on("change", draw)];
+  const offs = [app.store.on("conversations", draw)];
+  const watchOutbox = () => {
+    if (app.outbox) offs.push(app.outbox.on("change", draw));
+    draw();
+  };
+  // It comes later than the list, with what was left unsent.
+  if (app.outbox) watchOutbox();
+  else offs.push(app.store.on("outbox", watchOutbox));
   return {
     node,
     destroy() {
@@ -102,7 +108,7 @@ export function conversationList(app) {
 function everything(app) {
   /** @type {Map<string, Entry>} */
   const unsent = new Map();
-  for (const entry of app.outbox.entries()) {
+  for (const entry of app.outbox?.entries() ?? []) {
     // What was refused matters more than what is only late.
     if (unsent.get(entry.place.key)?.state !== "refused") unsent.set(entry.place.key, entry);
   }
@@ -115,24 +121,27 @@ function everything(app) {
   return [...fresh, ...known];
 }
 
-/**
- * @param {App} app
- * @param {Entry} entry
- * @returns {Conversation}
- */
+/** @param {App} app @param {Entry} entry @returns {Conversation} */
 function blank(app, { place }) {
   const name = place.kind === "u" ? app.store.displayName(place.name) : place.name;
   return { place, conversation: 0, name, unread: 0, read: 0, seq: 0, last: null };
 }
 
-/**
- * @param {Conversation} conversation
- * @param {Filter} wanted
- */
+/** @param {Conversation} conversation @param {Filter} wanted */
 function fits({ place }, wanted) {
   if (wanted === "all") return true;
   const elsewhere = place.name.includes("@");
   return wanted === "realms" ? elsewhere : !elsewhere && place.kind === (wanted === "people" ? "u" : "g");
+}
+
+/**
+ * Says what to do where there are no rows.
+ * @param {HTMLElement} rest
+ * @param {Filter} wanted
+ */
+async function explain(rest, wanted) {
+  const [{ nothing }] = await Promise.all([import("./nothing.js"), needTexts("nothing")]);
+  if (wanted === filter || wanted === "all") rest.replaceChildren(nothing(wanted));
 }
 
 /** The rows as they are on the page: only what is different is made anew, and the focus stays. */
@@ -146,11 +155,7 @@ class Rows {
     this.#list = list;
   }
 
-  /**
-   * @param {Line[]} lines
-   * @param {string} current
-   * @param {App} app
-   */
+  /** @param {Line[]} lines @param {string} current @param {App} app */
   show(lines, current, app) {
     const focused = document.activeElement?.closest("li")?.dataset.key;
     const before = this.#shown;
@@ -180,11 +185,7 @@ class Rows {
   }
 }
 
-/**
- * All that a row shows, to tell whether it has changed.
- * @param {Line} line
- * @param {string} current
- */
+/** All that a row shows, to tell whether it has changed. @param {Line} line @param {string} current */
 function looksOf({ conversation: found, entry }, current) {
   const { name, online, unread, last, place } = found;
   const when = last && relative(last.at);
@@ -192,11 +193,7 @@ function looksOf({ conversation: found, entry }, current) {
   return JSON.stringify([name, online, unread, last?.seq, last?.queued, when, now, entry?.state, entry?.text]);
 }
 
-/**
- * @param {App} app
- * @param {Line} line
- * @param {string} current
- */
+/** @param {App} app @param {Line} line @param {string} current */
 function row(app, { conversation: found, entry }, current) {
   const { place, last } = found;
   return listRow({
@@ -216,10 +213,7 @@ function beginning(found) {
   return found.place.kind === "g" ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
 }
 
-/**
- * @param {Entry} entry
- * @returns {Child[]}
- */
+/** @param {Entry} entry @returns {Child[]} */
 function waiting(entry) {
   const refused = entry.state === "refused";
   return [
@@ -230,11 +224,7 @@ function waiting(entry) {
   ];
 }
 
-/**
- * @param {App} app
- * @param {Message} message
- * @returns {Child[]}
- */
+/** @param {App} app @param {Message} message @returns {Child[]} */
 function lastLine(app, message) {
   const mine = app.store.isMe(message.from);
   const who = mine ? t("list.you") : message.group ? app.store.displayName(message.from) : "";
@@ -246,32 +236,6 @@ function lastLine(app, message) {
     who && ": ",
     ...said,
   ];
-}
-
-/**
- * What stands where there are no rows.
- * @param {App} app
- * @param {boolean} others whether there are any that the filter leaves out
- */
-function nothing(app, others) {
-  if (!app.store.loaded) return spinner(t("list.loading"));
-  const write = button(t("list.write"), { kind: "primary", icon: "plus", href: "#/new" });
-  if (filter === "groups") {
-    return emptyState(t("list.no-groups"), t("list.no-groups.hint"), [
-      button(t("list.groups.open"), { kind: "primary", icon: "groups", href: "#/groups" }),
-    ]);
-  }
-  if (filter === "realms") {
-    return emptyState(t("list.no-realms"), t("list.no-realms.hint"), [
-      write,
-      button(t("list.realms.open"), { icon: "globe", href: "#/realms" }),
-    ]);
-  }
-  if (others) return emptyState(t("list.no-people"), t("list.no-people.hint"), write);
-  return emptyState(t("list.empty"), t("list.empty.hint"), [
-    write,
-    button(t("list.groups.open"), { icon: "groups", href: "#/groups" }),
-  ]);
 }
 
 /**

@@ -4,11 +4,12 @@
 import { h } from "../dom.js";
 import { login } from "../http.js";
 import { t } from "../i18n.js";
-import { field, form } from "../ui.js";
+import { field, form } from "../forms.js";
 import { outside } from "./outside.js";
 
 /** @param {import("../types.js").App} app @returns {import("../types.js").View} */
 export function view(app) {
+  const realm = app.session?.realm ?? "";
   const username = field({
     label: t("login.username"),
     name: "username",
@@ -30,13 +31,13 @@ export function view(app) {
     async (values) => app.enter(await login(values.username.trim(), values.password)),
     { submit: t("login.submit"), label: t("login.title") },
   );
-  const open = app.store.session?.registration === "open";
+  const open = app.session?.registration === "open";
   return {
     title: t("login.title"),
     node: outside(app, {
       title: t("login.title"),
-      intro: t("login.intro", { realm: app.store.realm }),
-      notice: app.why,
+      intro: t("login.intro", { realm }),
+      notice: app.why() ?? undefined,
       content,
       other: h(
         "p",

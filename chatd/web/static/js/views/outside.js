@@ -21,7 +21,7 @@ export function outside(app, { title, intro, notice, content, other }) {
       { class: "outside-card" },
       h("div", { class: "brand" }, h("img", { src: "/static/icons/icon.svg", alt: "", width: 48, height: 48 }),
         h("div", null, h("p", { class: "brand-name" }, "chatd"),
-          h("p", { class: "brand-realm" }, h("bdi", null, app.store.realm)))),
+          h("p", { class: "brand-realm" }, h("bdi", null, app.session?.realm ?? "")))),
       h("h1", { class: "outside-title", tabindex: -1 }, title),
       h("p", { class: "outside-intro" }, intro),
       notice && h("div", { class: "note", role: "alert" }, icon("info"), h("p", null, notice)),

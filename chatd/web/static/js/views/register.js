@@ -4,14 +4,15 @@
 import { h } from "../dom.js";
 import { register } from "../http.js";
 import { t } from "../i18n.js";
-import { emptyState, field, form } from "../ui.js";
+import { field, form } from "../forms.js";
+import { emptyState } from "../parts.js";
 import { outside } from "./outside.js";
 
 const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
 
 /** @param {import("../types.js").App} app @returns {import("../types.js").View} */
 export function view(app) {
-  const open = app.store.session?.registration === "open";
+  const open = app.session?.registration === "open";
   const fields = open ? fieldsOf(app) : [];
   const content = open
     ? form(
@@ -27,7 +28,7 @@ export function view(app) {
     title: t("register.title"),
     node: outside(app, {
       title: t("register.title"),
-      intro: t("register.intro", { realm: app.store.realm }),
+      intro: t("register.intro"),
       content,
       other: h(
         "p",
@@ -43,7 +44,7 @@ export function view(app) {
 
 /** @param {import("../types.js").App} app */
 function fieldsOf(app) {
-  const least = app.store.session?.min_password ?? 8;
+  const least = app.session?.min_password ?? 8;
   return [
     field({
       label: t("login.username"),

@@ -1,0 +1,17 @@
+// @ts-check
+/** What the list of conversations says while there are none, in Indonesian. */
+
+/** @type {Record<string, string>} */
+export default {
+  "list.empty": "Belum ada percakapan",
+  "list.empty.hint": "Tulis kepada seseorang, atau bergabunglah dengan grup yang Anda ketahui.",
+  "list.no-people": "Belum ada percakapan pribadi",
+  "list.no-people.hint": "Tulis kepada seseorang: cukup dengan username-nya.",
+  "list.no-groups": "Anda belum menjadi anggota grup",
+  "list.no-groups.hint": "Bergabunglah dengan nama atau kodenya, atau buat grup sendiri.",
+  "list.no-realms": "Belum ada apa-apa dari realm lain",
+  "list.no-realms.hint": "Tulis kepada orang di sana sebagai user@realm.",
+  "list.write": "Tulis kepada seseorang",
+  "list.groups.open": "Cari grup",
+  "list.realms.open": "Lihat realm",
+};

@@ -1,0 +1,57 @@
+// @ts-check
+/** What the list of conversations can do without, so that it is there sooner. All other views wait for it. */
+
+import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
+import * as http from "./http.js";
+import { t } from "./i18n.js";
+import { watchMessages } from "./notify.js";
+import { Outbox } from "./outbox.js";
+import { lookForUpdate } from "./worker.js";
+
+/** @import { App } from "./types.js" */
+
+/** Gives the app the rest of what it has. @param {App} app */
+export function makeLater(app) {
+  const { connection, store } = app;
+  const outbox = new Outbox(connection, store);
+  const follow = () => (store.me ? outbox.start(store.me.username) : outbox.stop());
+  Object.assign(app, {
+    outbox,
+    toast,
+    announce,
+    signOut: (/** @type {{everywhere?: boolean}} */ options) => signOut(app, options),
+  });
+  prepareNotices();
+  watchMessages(app);
+  store.on("me", follow);
+  follow();
+  connection.addEventListener("state", () => {
+    // A realm that was away may have come back as another version.
+    if (connection.state === "open") void lookForUpdate();
+  });
+  store.emit("outbox");
+}
+
+/** @param {App} app @param {{everywhere?: boolean}} [options] */
+async function signOut(app, { everywhere = false } = {}) {
+  const unsent = app.outbox.entries().filter((entry) => entry.state !== "queued").length;
+  if (unsent > 0) {
+    const sure = await confirm({
+      title: t("out.unsent.title"),
+      text: t("out.unsent", { n: unsent }),
+      action: t("out.anyway"),
+      danger: true,
+    });
+    if (!sure) return false;
+  }
+  app.leaving = true;
+  try {
+    await http.logout({ everywhere });
+  } catch (error) {
+    app.leaving = false;
+    throw error;
+  }
+  app.outbox.clear();
+  app.leave("", "#/");
+  return true;
+}
