@@ -67,4 +67,13 @@ export default {
   "error.idle": "Sambungan diputus karena terlalu lama diam; akan disambung lagi.",
   "error.shutting-down": "Server sedang dimatikan; sambungan akan dicoba lagi sebentar lagi.",
   "error.internal": "Terjadi kesalahan di server; sampaikan pesan ini kepada operatornya.",
+  "error.use-http": "File tidak dikirim lewat jalur ini; muat ulang halaman, lalu kirim lagi.",
+  "error.foreign-origin":
+    "Halaman ini dibuka dari alamat yang tidak diizinkan oleh realm; buka lewat alamat realm itu sendiri.",
+  "error.upload-offset": "Pengiriman file tersendat di tengah jalan; coba kirim lagi.",
+  "error.too-many-uploads": "Terlalu banyak file yang sedang dikirim; tunggu salah satu selesai, atau batalkan.",
+  "error.unknown-page": "Alamat itu tidak ada; muat ulang halaman.",
+  "error.bad-method": "Server menolak permintaan itu; muat ulang halaman, lalu coba lagi.",
+  "error.body-too-large": "Itu terlalu besar; kirim yang lebih kecil.",
+  "error.length-required": "Ukuran file tidak diketahui; coba kirim lagi.",
 };
