@@ -87,7 +87,7 @@ function composing(visit) {
     autocomplete: "off",
     enterkeyhint: "send",
     dir: "auto",
-    placeholder: t("room.message"),
+    placeholder: t("room.placeholder"),
     "aria-describedby": `${id}-error`,
   });
   const error = h("div", { id: `${id}-error`, class: "form-error", role: "alert" });
