@@ -55,13 +55,16 @@ class Chat {
     this.uploads = uploadsOf(app.store);
     /** @type {number | null} the seq after which the unread line stands */
     this.unreadAfter = null;
-    /** @type {"loading" | "open" | "failed"} */
+    /** @type {"loading" | "open" | "lost" | "refused"} */
     this.state = "loading";
+    /** @type {unknown} what was refused, and why */
+    this.why = null;
+    this.opened = false;
     this.header = new Header(app, place);
     this.thread = this.makeThread();
     this.composer = this.makeComposer();
     this.hearing = new Hearing(app.announce, (address) => app.store.displayName(address));
-    this.instead = h("div", { class: "chat-instead" }, spinner());
+    this.instead = h("div", { class: "chat-instead" });
     this.node = h(
       "div",
       { class: "chat" },
@@ -81,7 +84,7 @@ class Chat {
       listen(document, "visibilitychange", () => this.looked()),
       listen(window, "resize", () => this.composer.fit()),
     ];
-    void this.load();
+    queueMicrotask(() => void this.load()); // when it is on the page, where there are places and heights
   }
 
   destroy() {
@@ -102,7 +105,7 @@ class Chat {
     const { store, connection } = this.app;
     return new Thread({
       label: t("chat.log", { name: this.header.name }),
-      hasOlder: () => store.hasOlder(this.place),
+      hasOlder: () => this.state === "open" && store.hasOlder(this.place),
       older: () => store.loadOlder(this.place, PAGE).then(() => {}),
       seen: () => this.seen(),
       bubbles: {
@@ -133,6 +136,8 @@ class Chat {
   async load() {
     const { store } = this.app;
     this.state = "loading";
+    this.showInstead();
+    this.open(); // with what is known from before, or waits to be sent
     try {
       const unread = store.conversation(this.place)?.unread ?? 0;
       await store.loadNewest(this.place, Math.min(Math.max(PAGE, unread + 20), MOST_UNREAD));
@@ -141,13 +146,22 @@ class Chat {
       this.failed(error);
       return;
     }
-    const found = store.conversation(this.place);
-    if (found && found.unread > 0) this.unreadAfter = found.read;
     this.state = "open";
     this.header.update();
     this.showInstead();
-    this.thread.open(this.scene());
+    this.open();
     void this.learnNames();
+  }
+
+  /** Shows the messages from where one has read on; once that is done, they are only kept up to date. */
+  open() {
+    const { messages, pending } = this.scene();
+    const whole = this.state === "open" || messages.length > 0;
+    if (this.opened || !(whole || pending.length > 0)) return this.show();
+    const found = this.app.store.conversation(this.place);
+    if (found && found.unread > 0) this.unreadAfter = found.read;
+    this.opened = whole;
+    this.thread.open(this.scene());
   }
 
   /** Display names are known of those with whom one has a conversation; others' are asked for, once. */
@@ -167,24 +181,16 @@ class Chat {
 
   /** @param {unknown} error */
   failed(error) {
-    this.state = "failed";
     const code = error instanceof ChatError ? error.code : "";
-    const group = this.place.name;
-    const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
-    const join = button(t("chat.join", { group }), { kind: "primary", onClick: () => void this.join() });
-    const back = button(t(this.place.kind === "g" ? "chat.elsewhere.group" : "chat.elsewhere"), {
-      href: this.place.kind === "g" ? "#/groups" : "#/new",
-    });
+    this.state = code === "" ? "lost" : "refused";
+    this.why = error;
     const unknown = code.startsWith("unknown-");
-    const title = unknown ? t("chat.failed.unknown", { name: group }) : t("chat.failed");
-    const action = unknown ? back : code === "not-member" ? [join, back] : again;
     this.composer.node.hidden = unknown || code === "not-member";
-    fill(this.instead, emptyState(title, tError(error), action, unknown ? "search" : "alert"));
     this.showInstead();
   }
 
   again() {
-    fill(this.instead, spinner());
+    this.composer.node.hidden = false;
     void this.load();
   }
 
@@ -192,7 +198,6 @@ class Chat {
     try {
       await this.app.connection.request("joingroup", { group: this.place.name });
       void this.app.store.refresh();
-      this.composer.node.hidden = false;
       this.again();
     } catch (error) {
       this.app.toast(tError(error), "error");
@@ -213,22 +218,57 @@ class Chat {
   }
 
   show() {
-    if (this.state !== "open") return;
     this.showInstead();
-    this.thread.update(this.scene());
+    if (this.state === "refused") return;
+    if (!this.opened && this.scene().pending.length > 0) this.thread.open(this.scene());
+    else this.thread.update(this.scene());
   }
 
-  /** What stands where messages are not, or not yet. */
+  /** What stands where there are no messages, or not yet. */
   showInstead() {
     const { messages, pending } = this.scene();
-    const empty = this.state === "open" && messages.length + pending.length === 0;
-    if (empty) {
-      const { name } = this.header;
-      const hint = this.place.kind === "g" ? t("chat.empty.group") : t("chat.empty.person");
-      fill(this.instead, emptyState(t("chat.empty", { name }), hint, null, "chats"));
+    const hidden = this.state !== "refused" && messages.length + pending.length > 0;
+    this.instead.hidden = hidden;
+    this.thread.node.hidden = !hidden;
+    const looks = `${this.state} ${this.header.name}`;
+    if (hidden || this.instead.dataset.looks === looks) return;
+    this.instead.dataset.looks = looks;
+    fill(this.instead, this.insteadNode());
+  }
+
+  insteadNode() {
+    const { name } = this.header;
+    const group = this.place.kind === "g";
+    switch (this.state) {
+      case "loading":
+        return spinner();
+      case "open": {
+        const hint = t(group ? "chat.empty.group" : "chat.empty.person");
+        return emptyState(t("chat.empty", { name }), hint, null, "chats");
+      }
+      case "lost": {
+        const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
+        return emptyState(t("chat.lost"), t("chat.lost.hint"), again, "alert");
+      }
+      default:
+        return this.refusal();
     }
-    this.instead.hidden = this.state === "open" && !empty;
-    this.thread.node.hidden = !this.instead.hidden;
+  }
+
+  /** Why the realm does not show it, and what to do about that. */
+  refusal() {
+    const code = this.why instanceof ChatError ? this.why.code : "";
+    const { kind, name } = this.place;
+    const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
+    const join = button(t("chat.join", { group: name }), {
+      kind: "primary",
+      onClick: () => void this.join(),
+    });
+    const others = kind === "g" ? { href: "#/groups" } : { href: "#/new" };
+    const back = button(t(kind === "g" ? "chat.elsewhere.group" : "chat.elsewhere"), others);
+    if (code === "not-member") return emptyState(t("chat.failed"), tError(this.why), [join, back], "groups");
+    if (!code.startsWith("unknown-")) return emptyState(t("chat.failed"), tError(this.why), again, "alert");
+    return emptyState(t("chat.failed.unknown", { name }), tError(this.why), back, "search");
   }
 
   listed() {
@@ -238,7 +278,7 @@ class Chat {
 
   linked() {
     const { connection } = this.app;
-    if (connection.state === "open" && this.state === "failed") this.again();
+    if (connection.state === "open" && this.state === "lost") this.again();
     else this.show();
   }
 

@@ -36,6 +36,9 @@ export default {
   "chat.empty": "Nothing has been written to {name} yet",
   "chat.empty.person": "Write the first message below. It is kept even if nobody is there to read it now.",
   "chat.empty.group": "Write the first message below. All members will see it.",
+  "chat.lost": "No connection at the moment",
+  "chat.lost.hint":
+    "What you write now is kept here and goes out when the connection is back. Then the messages appear, too.",
   "chat.failed": "This conversation can’t be shown",
   "chat.failed.unknown": "{name} was not found",
   "chat.again": "Try again",

@@ -36,6 +36,9 @@ export default {
   "chat.empty": "Belum ada pesan untuk {name}",
   "chat.empty.person": "Tulis pesan pertama di bawah. Pesan disimpan walaupun belum ada yang membacanya.",
   "chat.empty.group": "Tulis pesan pertama di bawah. Semua anggota akan melihatnya.",
+  "chat.lost": "Sedang tidak ada sambungan",
+  "chat.lost.hint":
+    "Yang Anda tulis sekarang disimpan di sini dan terkirim begitu sambungan pulih. Pesan-pesannya pun akan muncul.",
   "chat.failed": "Percakapan ini tidak dapat ditampilkan",
   "chat.failed.unknown": "{name} tidak ditemukan",
   "chat.again": "Coba lagi",
