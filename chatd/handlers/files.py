@@ -5,41 +5,47 @@ from __future__ import annotations
 from chatd import commands as ask
 from chatd.errors import NotLoggedIn
 from chatd.handlers.replies import but_queued, but_refused, count, receipts
+from chatd.messages import Sent
 from chatd.model import Attachment, Reply
 from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
 
 
-async def send_file(client: Client, command: ask.SendFile) -> Receive:
-    return await _receive(client, command.to, command.filename, command.size)
+async def send_file(client: Client, command: ask.SendFile) -> Receive | Reply:
+    return await _receive(client, command.to, command.filename, command.size, command.key)
 
 
-async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive:
-    return await _receive(client, command.group, command.filename, command.size)
+async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive | Reply:
+    return await _receive(client, command.group, command.filename, command.size, command.key)
 
 
 async def _receive(
-    client: Client, to: tuple[Address, ...] | Address, name: str, size: int
-) -> Receive:
+    client: Client, to: tuple[Address, ...] | Address, name: str, size: int, key: str | None
+) -> Receive | Reply:
     session = client.logged_in
-    upload = await client.service.files.begin(
-        client.account, to, name, size, client.drained, client.listener
-    )
+    files = client.service.files
     single = isinstance(to, Address) or len(to) == 1
+    if key is not None and (before := await files.answered(client.account, to, key)) is not None:
+        return _file_sent(client, *before, single)
+    upload = await files.begin(client.account, to, name, size, client.drained, client.listener, key)
 
     async def finish() -> Reply:
         if client.session is not session and not client.connection.gone:
             upload.abort()
             raise NotLoggedIn  # the session was ended from elsewhere meanwhile
         file, sent = await upload.finish()
-        where = receipts(sent, single)
-        return Reply(
-            f"File sent{but_queued(sent)}{but_refused(sent)}",
-            {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-            {**where, "mime": file.mime, **_details(client, file)},
-        )
+        return _file_sent(client, file, sent, single)
 
     return Receive(upload, finish)
+
+
+def _file_sent(client: Client, file: Attachment, sent: Sent, single: bool) -> Reply:
+    where = receipts(sent, single)
+    return Reply(
+        f"File sent{but_queued(sent)}{but_refused(sent)}",
+        {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
+        {**where, "mime": file.mime, **_details(client, file)},
+    )
 
 
 def _details(client: Client, file: Attachment) -> dict[str, int]:
