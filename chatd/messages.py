@@ -129,7 +129,7 @@ class Messages:
         self._store = self.writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(self.writer.forget)
         database.on_refused(self.writer.refused)
-        self.sends = Sends(database, self.writer, outbox.writer)
+        self.sends = Sends(database, self.writer, outbox)
         self._looking_up: Counter[int] = Counter()
         # Number of a parcel to a group elsewhere -> who waits for the message to come back from there.
         self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
@@ -304,7 +304,7 @@ class Messages:
                 crossing=self._crossing(sender, target, now, text, None),
                 key=name.key,
             )
-            stored = await self.sends.store(new)
+            stored = await self.sends.store(name, new)
             return await self.kept(target, (new, stored), None, origin, name)
 
     # To other realms

@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 
 from chatd.directs import Target
 from chatd.errors import StorageFailed
 from chatd.model import Account, Receipt
 from chatd.names import key_of
+from chatd.outbox import Outbox
 from chatd.store import sends as store
 from chatd.store.database import Database
 from chatd.store.messages import MessageWriter, NewMessage, Stored
-from chatd.store.outbox import OutboxWriter
 from chatd.store.sends import Known, Name, NewPost, SendsWriter
 
 
@@ -37,9 +37,10 @@ def receipt_of(known: Known, target: Target) -> Receipt:
 class Sends:
     """`writer` stores what has a key, within the jobs of others, too."""
 
-    def __init__(self, database: Database, messages: MessageWriter, outbox: OutboxWriter) -> None:
+    def __init__(self, database: Database, messages: MessageWriter, outbox: Outbox) -> None:
         self._database = database
-        self.writer = SendsWriter(messages, outbox)
+        self._outbox = outbox
+        self.writer = SendsWriter(messages, outbox.writer)
         self._store = self.writer.store  # one object each, by which the database tells a batch
         self._put = self.writer.put
         self._turns: dict[Name, DeferredLock] = {}
@@ -65,18 +66,28 @@ class Sends:
                     del self._turns[name]
                 lock.release()
 
-    def store(self, new: NewMessage) -> Deferred[Stored | Known]:
+    async def store(self, name: Name, new: NewMessage) -> Stored | Known:
         """Store a message, which has a key; or where it stands already."""
-        return self._database.batch(self._store, new)
+        stored = await self._database.batch(self._store, new)
+        return await self._now(name, stored) if isinstance(stored, Known) else stored
 
-    def put(self, post: NewPost) -> Deferred[int | Known]:
+    async def put(self, post: NewPost) -> int | Known:
         """Put a message to a group elsewhere into the outbox; or what is known of it already."""
-        return self._database.batch(self._put, post)
+        number = await self._database.batch(self._put, post)
+        return await self._now(post.name, number) if isinstance(number, Known) else number
 
     async def answered(self, names: Sequence[Name]) -> dict[Name, Known]:
         """Where those of `names` stand that were sent before."""
         async with self.turn(names):
-            return await self._database.read(store.find, names)
+            found = await self._database.read(store.find, names)
+            return {name: await self._now(name, known) for name, known in found.items()}
+
+    async def _now(self, name: Name, known: Known) -> Known:
+        """As it stands with what has arrived taken out of the outbox."""
+        if not known.queued:
+            return known
+        self._outbox.tidy()
+        return (await self._database.run(store.find, [name])).get(name, known)
 
     async def take_back(self, name: Name, ident: int, realm: str, number: int) -> None:
         """Another realm has refused what was sent under `name`, the message of that id or 0, with the
