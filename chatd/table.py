@@ -76,7 +76,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "logout",
         ask.Logout,
-        "end the session, or (everywhere) all of one's sessions; their tokens are worth nothing afterwards",
+        "end the session; its token is worth nothing afterwards",
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout",),
     ),
@@ -148,7 +148,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "history",
         ask.History,
-        "the last messages of a conversation, read or not; with before, those before that seq",
+        "the last messages of a conversation, read or not",
         (
             PLACE,
             Arg("n", types.COUNT, optional=True),

@@ -36,9 +36,7 @@ class PlayDatabase:
     `full` says that the disk is; `failing` is asked before each transaction whether it can't be committed.
     """
 
-    def __init__(
-        self, engine: Engine, _reactor: object, _counters: Counters | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, *_: object) -> None:
         self._engine = engine
         self._writer = Writer(engine)
         self._settled: list[Callable[[], None]] = []

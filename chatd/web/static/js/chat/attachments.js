@@ -144,7 +144,7 @@ export function uploadBody(upload, cancel) {
       h("span", { class: "file-text" }, h("bdi", { class: "file-name" }, file.name), about),
       going && cancel && button(t("chat.cancel"), { kind: "small", onClick: () => cancel(upload) }),
     ),
-    upload.state === "sending" && bar,
+    going && bar,
   );
 }
 

@@ -30,14 +30,20 @@ const TALLEST = 0.35; // of the window that the field may take
 const NEAR = 0.9; // of the limit, from where on what is left is shown
 
 export class Composer {
+  #options;
+  #tray;
+  #note;
+  #field;
+  #send;
+  #input;
+
   /** @param {Options} options */
   constructor(options) {
-    /** @private */
-    this._options = options;
+    this.#options = options;
     const note = uid("composer-note");
-    this._tray = new Tray({ changed: () => this._changed(), refused: options.refused });
-    this._note = h("p", { class: "composer-note", id: note, role: "status" });
-    this._field = h("textarea", {
+    this.#tray = new Tray({ changed: () => this.#changed(), refused: options.refused });
+    this.#note = h("p", { class: "composer-note", id: note, role: "status" });
+    this.#field = h("textarea", {
       class: "composer-field",
       rows: "1",
       dir: "auto",
@@ -48,11 +54,11 @@ export class Composer {
       autocomplete: "off",
       enterkeyhint: "send",
       on: {
-        input: () => this._changed(),
-        keydown: (/** @type {KeyboardEvent} */ event) => this._key(event),
+        input: () => this.#changed(),
+        keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
       },
     });
-    this._send = h(
+    this.#send = h(
       "button",
       {
         class: "composer-button composer-send",
@@ -62,12 +68,12 @@ export class Composer {
       },
       icon("send"),
     );
-    this._input = h("input", {
+    this.#input = h("input", {
       type: "file",
       multiple: true,
       hidden: true,
       "aria-label": t("chat.attach"),
-      on: { change: () => this._chosen() },
+      on: { change: () => this.#chosen() },
     });
     this.node = h(
       "form",
@@ -77,11 +83,11 @@ export class Composer {
         on: {
           submit: (/** @type {Event} */ event) => {
             event.preventDefault();
-            this._submit();
+            this.#submit();
           },
         },
       },
-      this._tray.node,
+      this.#tray.node,
       h(
         "div",
         { class: "composer-row" },
@@ -92,22 +98,22 @@ export class Composer {
             type: "button",
             "aria-label": t("chat.attach"),
             title: t("chat.attach"),
-            on: { click: () => this._input.click() },
+            on: { click: () => this.#input.click() },
           },
           icon("attach"),
         ),
-        this._input,
-        this._field,
-        this._send,
+        this.#input,
+        this.#field,
+        this.#send,
       ),
-      this._note,
+      this.#note,
     );
-    this._field.value = draftOf(options.username, options.place);
-    this._changed();
+    this.#field.value = draftOf(options.username, options.place);
+    this.#changed();
   }
 
   focus() {
-    this._field.focus({ preventScroll: true });
+    this.#field.focus({ preventScroll: true });
   }
 
   /**
@@ -115,66 +121,63 @@ export class Composer {
    * @param {readonly File[]} files
    */
   attach(files) {
-    this._tray.add(files);
+    this.#tray.add(files);
     this.focus();
   }
 
   /** Fits the field to its text; to be called once it is on the page. */
   fit() {
-    const { style } = this._field;
+    const { style } = this.#field;
     style.height = "auto";
-    const border = this._field.offsetHeight - this._field.clientHeight;
+    const border = this.#field.offsetHeight - this.#field.clientHeight;
     const tallest = Math.max(96, window.innerHeight * TALLEST);
-    const wanted = this._field.scrollHeight + border;
+    const wanted = this.#field.scrollHeight + border;
     style.height = `${Math.min(wanted, tallest)}px`;
     style.overflowY = wanted > tallest ? "auto" : "hidden";
   }
 
   destroy() {
-    this._tray.clear();
+    this.#tray.clear();
   }
 
-  /** @private */
-  _chosen() {
-    this.attach([...(this._input.files ?? [])]);
-    this._input.value = ""; // the same file may be chosen again
+  #chosen() {
+    this.attach([...(this.#input.files ?? [])]);
+    this.#input.value = ""; // the same file may be chosen again
   }
 
   /**
-   * @private
    * @param {KeyboardEvent} event
    */
-  _key(event) {
+  #key(event) {
     // Enter ends what an input method composes; 229 is how some of them say so.
     if (event.isComposing || event.keyCode === 229) return;
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
-      this._submit();
+      this.#submit();
     } else if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
       event.preventDefault();
-      this._options.page(event.key === "PageUp" ? -1 : 1);
+      this.#options.page(event.key === "PageUp" ? -1 : 1);
     }
   }
 
-  /** @private */
-  _submit() {
-    const { lines, blocked } = this._look();
-    if (blocked || (lines.length === 0 && this._tray.size === 0)) {
-      this._note.classList.toggle("is-urgent", blocked);
+  #submit() {
+    const { lines, blocked } = this.#look();
+    if (blocked || (lines.length === 0 && this.#tray.size === 0)) {
+      this.#note.classList.toggle("is-urgent", blocked);
       return this.focus();
     }
-    this._field.value = "";
-    this._options.send(lines, this._tray.take());
-    this._changed();
+    this.#field.value = "";
+    this.#options.send(lines, this.#tray.take());
+    this.#changed();
     this.focus();
   }
 
-  /** What would be sent, and whether it may be. @private */
-  _look() {
-    const text = this._field.value;
+  /** What would be sent, and whether it may be. */
+  #look() {
+    const text = this.#field.value;
     const lines = linesOf(text);
-    const limit = this._options.limits.message;
+    const limit = this.#options.limits.message;
     // A UTF-16 unit has at most three bytes: most texts need not be counted.
     const longest = Math.max(
       0,
@@ -184,43 +187,40 @@ export class Composer {
     return { lines, left, blocked: left < 0 || lines.length > MOST_LINES };
   }
 
-  /** @private */
-  _changed() {
-    if (this._field === undefined || this._send === undefined) return; // being made
-    keepDraft(this._options.username, this._options.place, this._field.value);
-    const { lines, left, blocked } = this._look();
-    this._send.setAttribute(
+  #changed() {
+    if (this.#field === undefined || this.#send === undefined) return; // being made
+    keepDraft(this.#options.username, this.#options.place, this.#field.value);
+    const { lines, left, blocked } = this.#look();
+    this.#send.setAttribute(
       "aria-disabled",
-      String(blocked || (lines.length === 0 && this._tray.size === 0)),
+      String(blocked || (lines.length === 0 && this.#tray.size === 0)),
     );
-    this._note.classList.toggle("is-wrong", blocked);
-    if (!blocked) this._note.classList.remove("is-urgent");
-    this._say(lines.length, left, blocked);
+    this.#note.classList.toggle("is-wrong", blocked);
+    if (!blocked) this.#note.classList.remove("is-urgent");
+    this.#say(lines.length, left, blocked);
     this.fit();
   }
 
   /**
    * Says below the field what Enter will do, where that may not be what one thinks.
-   * @private
    * @param {number} lines
    * @param {number} left bytes
    * @param {boolean} blocked
    */
-  _say(lines, left, blocked) {
-    const limit = this._options.limits.message;
+  #say(lines, left, blocked) {
+    const limit = this.#options.limits.message;
     let text = "";
     if (left < 0) text = t("chat.note.too-long", { over: sizeText(-left, language()) });
     else if (lines > MOST_LINES) text = t("chat.note.too-many", { n: lines });
     else if (lines > 1) text = t("chat.note.lines", { n: lines });
     else if (left < limit * (1 - NEAR)) text = t("chat.note.left", { left: sizeText(left, language()) });
-    else if (this._tray.size > 0) text = t("chat.note.files", { n: this._tray.size });
-    if (this._note.dataset.text === text) return;
-    this._note.dataset.text = text;
-    fill(this._note, text, (blocked || lines > 1) && " ", (blocked || lines > 1) && this._asFile());
+    else if (this.#tray.size > 0) text = t("chat.note.files", { n: this.#tray.size });
+    if (this.#note.dataset.text === text) return;
+    this.#note.dataset.text = text;
+    fill(this.#note, text, (blocked || lines > 1) && " ", (blocked || lines > 1) && this.#asFile());
   }
 
-  /** @private */
-  _asFile() {
+  #asFile() {
     return h(
       "button",
       {
@@ -228,8 +228,8 @@ export class Composer {
         type: "button",
         on: {
           click: () => {
-            const file = new File([this._field.value], t("chat.note.filename"), { type: "text/plain" });
-            this._field.value = "";
+            const file = new File([this.#field.value], t("chat.note.filename"), { type: "text/plain" });
+            this.#field.value = "";
             this.attach([file]);
           },
         },

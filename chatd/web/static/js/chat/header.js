@@ -13,25 +13,28 @@ import { menu } from "./menu.js";
 /** @typedef {import("./menu.js").MenuItem} MenuItem */
 
 export class Header {
+  #app;
+  #place;
+  /** What is shown, so that nothing is made anew (and loses its focus) for nothing. */
+  #shown = "";
+  #picture;
+  #about;
+
   /**
    * @param {App} app
    * @param {Place} place
    */
   constructor(app, place) {
-    /** @private */
-    this._app = app;
-    /** @private */
-    this._place = place;
-    /** @private What is shown, so that nothing is made anew (and loses its focus) for nothing. */
-    this._shown = "";
-    this._picture = h("div", { class: "chat-picture", "aria-hidden": "true" });
-    this._about = h("span", { class: "chat-about" });
+    this.#app = app;
+    this.#place = place;
+    this.#picture = h("div", { class: "chat-picture", "aria-hidden": "true" });
+    this.#about = h("span", { class: "chat-about" });
     this.node = pageHeader({
       title: this.name,
-      subtitle: this._about,
+      subtitle: this.#about,
       back: "#/",
-      picture: this._picture,
-      actions: [menu(t("chat.menu"), () => this._items())],
+      picture: this.#picture,
+      actions: [menu(t("chat.menu"), () => this.#items())],
     });
     this.node.classList.add("chat-head");
     this.update();
@@ -39,51 +42,48 @@ export class Header {
 
   /** What the conversation is called. */
   get name() {
-    const { store } = this._app;
-    if (this._place.kind === "g") return this._place.name;
-    return store.isMe(this._place.name) ? t("chat.self") : store.displayName(this._place.name);
+    const { store } = this.#app;
+    if (this.#place.kind === "g") return this.#place.name;
+    return store.isMe(this.#place.name) ? t("chat.self") : store.displayName(this.#place.name);
   }
 
   update() {
-    const found = this._app.store.conversation(this._place);
+    const found = this.#app.store.conversation(this.#place);
     const looks = JSON.stringify([this.name, found?.online, found?.members, found?.code, found?.closed]);
-    if (looks === this._shown) return;
-    this._shown = looks;
+    if (looks === this.#shown) return;
+    this.#shown = looks;
     const title = this.node.querySelector("h1");
     if (title !== null && title.textContent !== this.name) title.textContent = this.name;
-    const group = this._place.kind === "g";
-    const online = group || this._isRemote() || found === undefined ? undefined : found.online;
-    fill(this._picture, avatar(this.name, online, { kind: group ? "group" : "user" }));
-    fill(this._about, ...(group ? this._aboutGroup(found) : this._aboutPerson(found)));
+    const group = this.#place.kind === "g";
+    const online = group || this.#isRemote() || found === undefined ? undefined : found.online;
+    fill(this.#picture, avatar(this.name, online, { kind: group ? "group" : "user" }));
+    fill(this.#about, ...(group ? this.#aboutGroup(found) : this.#aboutPerson(found)));
   }
 
-  /** @private */
-  _isRemote() {
-    return this._place.name.includes("@");
+  #isRemote() {
+    return this.#place.name.includes("@");
   }
 
   /**
-   * @private
    * @param {Conversation | undefined} found
    */
-  _aboutPerson(found) {
+  #aboutPerson(found) {
     const parts = [];
-    if (this.name !== this._place.name) parts.push(h("bdi", null, this._place.name));
-    if (!this._isRemote() && found?.online !== undefined) {
+    if (this.name !== this.#place.name) parts.push(h("bdi", null, this.#place.name));
+    if (!this.#isRemote() && found?.online !== undefined) {
       parts.push(h("span", null, t(found.online ? "chat.online" : "chat.offline")));
     }
     return parts;
   }
 
   /**
-   * @private
    * @param {Conversation | undefined} found
    */
-  _aboutGroup(found) {
+  #aboutGroup(found) {
     const parts = [];
     if (found?.members) {
       const text = t("chat.members", { n: found.members });
-      parts.push(h("a", { class: "chat-members", href: `${hashOf(this._place)}/members` }, text));
+      parts.push(h("a", { class: "chat-members", href: `${hashOf(this.#place)}/members` }, text));
     }
     if (found?.code) {
       const label = t("chat.code.copy", { code: found.code });
@@ -95,7 +95,7 @@ export class Header {
             type: "button",
             title: label,
             "aria-label": label,
-            on: { click: () => this._copy() },
+            on: { click: () => this.#copy() },
           },
           t("chat.code"),
           " ",
@@ -109,46 +109,43 @@ export class Header {
   }
 
   /**
-   * @private
    * @returns {MenuItem[]}
    */
-  _items() {
-    const found = this._app.store.conversation(this._place);
+  #items() {
+    const found = this.#app.store.conversation(this.#place);
     /** @type {MenuItem[]} */
     const items = [];
-    if (found?.unread) items.push({ label: t("chat.mark"), icon: "check", onClick: () => this._mark() });
-    return [...items, ...(this._place.kind === "g" ? this._groupItems(found) : this._personItems())];
+    if (found?.unread) items.push({ label: t("chat.mark"), icon: "check", onClick: () => this.#mark() });
+    return [...items, ...(this.#place.kind === "g" ? this.#groupItems(found) : this.#personItems())];
   }
 
   /**
-   * @private
    * @returns {MenuItem[]}
    */
-  _personItems() {
-    const user = this._place.name;
+  #personItems() {
+    const user = this.#place.name;
     return [
       {
         label: t("chat.contact.add"),
         icon: "user-plus",
-        onClick: () => this._ask("addcontact", { user }, t("chat.contact.added", { name: this.name })),
+        onClick: () => this.#ask("addcontact", { user }, t("chat.contact.added", { name: this.name })),
       },
       { label: t("chat.search"), icon: "search", href: "#/search" },
     ];
   }
 
   /**
-   * @private
    * @param {Conversation | undefined} found
    * @returns {MenuItem[]}
    */
-  _groupItems(found) {
-    const group = this._place.name;
+  #groupItems(found) {
+    const group = this.#place.name;
     /** @type {MenuItem[]} */
     const items = [
-      { label: t("chat.members.show"), icon: "groups", href: `${hashOf(this._place)}/members` },
+      { label: t("chat.members.show"), icon: "groups", href: `${hashOf(this.#place)}/members` },
       { label: t("chat.search"), icon: "search", href: "#/search" },
     ];
-    if (found?.code) items.push({ label: t("chat.code.menu"), icon: "copy", onClick: () => this._copy() });
+    if (found?.code) items.push({ label: t("chat.code.menu"), icon: "copy", onClick: () => this.#copy() });
     if (found?.admin) {
       const [verb, name, picture] = found.closed
         ? /** @type {const} */ (["opengroup", "open", "unlock"])
@@ -156,59 +153,55 @@ export class Header {
       items.push({
         label: t(`chat.group.${name}`),
         icon: picture,
-        onClick: () => this._ask(verb, { group }, t(`chat.group.${name}.done`)),
+        onClick: () => this.#ask(verb, { group }, t(`chat.group.${name}.done`)),
       });
     }
-    items.push({ label: t("chat.leave"), icon: "leave", danger: true, onClick: () => this._leave() });
+    items.push({ label: t("chat.leave"), icon: "leave", danger: true, onClick: () => this.#leave() });
     return items;
   }
 
-  /** @private */
-  _mark() {
-    const found = this._app.store.conversation(this._place);
-    if (found !== undefined) this._app.store.markRead(this._place, found.seq);
+  #mark() {
+    const found = this.#app.store.conversation(this.#place);
+    if (found !== undefined) this.#app.store.markRead(this.#place, found.seq);
   }
 
-  /** @private */
-  async _copy() {
-    const code = this._app.store.conversation(this._place)?.code ?? "";
+  async #copy() {
+    const code = this.#app.store.conversation(this.#place)?.code ?? "";
     try {
       await navigator.clipboard.writeText(code);
-      this._app.toast(t("chat.code.copied", { code }), "success");
+      this.#app.toast(t("chat.code.copied", { code }), "success");
     } catch {
-      this._app.toast(t("chat.code.by-hand", { code }));
+      this.#app.toast(t("chat.code.by-hand", { code }));
     }
   }
 
-  /** @private */
-  async _leave() {
-    const group = this._place.name;
+  async #leave() {
+    const group = this.#place.name;
     const sure = await confirm({
       title: t("chat.leave.title", { group }),
       text: t("chat.leave.text"),
       action: t("chat.leave"),
       danger: true,
     });
-    if (!sure || !(await this._ask("leavegroup", { group }, t("chat.left", { group })))) return;
-    this._app.router.go("#/");
+    if (!sure || !(await this.#ask("leavegroup", { group }, t("chat.left", { group })))) return;
+    this.#app.router.go("#/");
   }
 
   /**
    * Has something done, and says so; whether it was.
-   * @private
    * @param {string} command
    * @param {Record<string, unknown>} args
    * @param {string} done
    */
-  async _ask(command, args, done) {
+  async #ask(command, args, done) {
     try {
-      await this._app.connection.request(command, args);
+      await this.#app.connection.request(command, args);
     } catch (error) {
-      this._app.toast(tError(error), "error");
+      this.#app.toast(tError(error), "error");
       return false;
     }
-    this._app.toast(done, "success");
-    void this._app.store.refresh();
+    this.#app.toast(done, "success");
+    void this.#app.store.refresh();
     return true;
   }
 }

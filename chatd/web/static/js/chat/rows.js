@@ -12,17 +12,18 @@ import { bubble, deliveryOf, notice } from "./bubble.js";
 /** @typedef {{node: HTMLElement, looks: string}} Row */
 
 export class Rows {
+  #list;
+  #bubbles;
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
+
   /**
    * @param {HTMLElement} list where they stand
    * @param {Bubbles} bubbles
    */
   constructor(list, bubbles) {
-    /** @private */
-    this._list = list;
-    /** @private */
-    this._bubbles = bubbles;
-    /** @private @type {Map<string, Row>} */
-    this._rows = new Map();
+    this.#list = list;
+    this.#bubbles = bubbles;
   }
 
   /**
@@ -32,12 +33,12 @@ export class Rows {
   show(items) {
     /** @type {Map<string, Row>} */
     const rows = new Map();
-    for (const item of items) rows.set(item.key, this._row(item));
+    for (const item of items) rows.set(item.key, this.#row(item));
     // First what goes: else all that follows it would have to be moved.
-    for (const [key, row] of this._rows) {
+    for (const [key, row] of this.#rows) {
       if (rows.get(key) !== row) row.node.remove();
     }
-    let here = this._list.firstElementChild;
+    let here = this.#list.firstElementChild;
     for (const item of items) {
       const node = /** @type {Row} */ (rows.get(item.key)).node;
       if ("first" in item) {
@@ -45,9 +46,9 @@ export class Rows {
         node.classList.toggle("is-last", item.last);
       }
       if (node === here) here = here.nextElementSibling;
-      else this._list.insertBefore(node, here);
+      else this.#list.insertBefore(node, here);
     }
-    this._rows = rows;
+    this.#rows = rows;
   }
 
   /**
@@ -55,37 +56,34 @@ export class Rows {
    * @returns {HTMLElement | null}
    */
   find(key) {
-    return this._rows.get(key)?.node ?? null;
+    return this.#rows.get(key)?.node ?? null;
   }
 
   /**
-   * @private
    * @param {Item} item
    * @returns {Row}
    */
-  _row(item) {
-    const looks = looksOf(item, this._bubbles);
-    const known = this._rows.get(item.key);
+  #row(item) {
+    const looks = looksOf(item, this.#bubbles);
+    const known = this.#rows.get(item.key);
     if (known?.looks === looks) return known;
-    return { node: this._make(item), looks };
+    return { node: this.#make(item), looks };
   }
 
   /**
-   * @private
    * @param {Item} item
    * @returns {HTMLElement}
    */
-  _make(item) {
-    const node = this._element(item);
+  #make(item) {
+    const node = this.#element(item);
     node.dataset.key = item.key;
     return node;
   }
 
   /**
-   * @private
    * @param {Item} item
    */
-  _element(item) {
+  #element(item) {
     switch (item.kind) {
       case "day":
         return h(
@@ -102,7 +100,7 @@ export class Rows {
       case "notice":
         return notice(item);
       default:
-        return bubble(item, this._bubbles);
+        return bubble(item, this.#bubbles);
     }
   }
 }

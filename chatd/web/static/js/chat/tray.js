@@ -9,74 +9,72 @@ import { isPreviewed, sizeText } from "./files.js";
 const MOST = 20; // files in one go
 
 export class Tray {
+  #hooks;
+  /** @type {{file: File, url: string | null}[]} */
+  #files = [];
+
   /**
    * @param {{changed: () => void, refused: (text: string) => void}} hooks `refused` is told, in words,
    *   what can't be taken
    */
   constructor(hooks) {
-    /** @private */
-    this._hooks = hooks;
-    /** @private @type {{file: File, url: string | null}[]} */
-    this._files = [];
+    this.#hooks = hooks;
     this.node = h("ul", { class: "tray", "aria-label": t("chat.tray"), hidden: true });
   }
 
   /** How many there are. */
   get size() {
-    return this._files.length;
+    return this.#files.length;
   }
 
   /** @param {readonly File[]} files */
   add(files) {
-    const room = MOST - this._files.length;
-    if (files.length > room) this._hooks.refused(t("chat.tray.full", { n: MOST }));
+    const room = MOST - this.#files.length;
+    if (files.length > room) this.#hooks.refused(t("chat.tray.full", { n: MOST }));
     for (const file of files.slice(0, room)) {
       const url = isPreviewed(file.type, file.size) ? URL.createObjectURL(file) : null;
-      this._files.push({ file, url });
+      this.#files.push({ file, url });
     }
-    this._show();
+    this.#show();
   }
 
   /** Gives them out, and is empty. */
   take() {
-    const files = this._files.map((each) => each.file);
+    const files = this.#files.map((each) => each.file);
     this.clear();
     return files;
   }
 
   clear() {
-    for (const { url } of this._files) if (url !== null) URL.revokeObjectURL(url);
-    this._files = [];
-    this._show();
+    for (const { url } of this.#files) if (url !== null) URL.revokeObjectURL(url);
+    this.#files = [];
+    this.#show();
   }
 
   /**
-   * @private
    * @param {number} index
    */
-  _remove(index) {
-    const [{ url }] = this._files.splice(index, 1);
+  #remove(index) {
+    const [{ url }] = this.#files.splice(index, 1);
     if (url !== null) URL.revokeObjectURL(url);
-    this._show();
+    this.#show();
     // Whoever removes one by the keyboard goes on from there.
     const buttons = this.node.querySelectorAll("button");
     buttons[Math.min(index, buttons.length - 1)]?.focus();
   }
 
-  /** @private */
-  _show() {
-    this.node.hidden = this._files.length === 0;
-    fill(this.node, ...this._files.map((each, index) => this._chip(each.file, each.url, index)));
-    this._hooks.changed();
+  #show() {
+    this.node.hidden = this.#files.length === 0;
+    fill(this.node, ...this.#files.map((each, index) => this.#chip(each.file, each.url, index)));
+    this.#hooks.changed();
   }
 
   /**
-   * @private
    * @param {File} file
    * @param {string | null} url
    * @param {number} index
    */
-  _chip(file, url, index) {
+  #chip(file, url, index) {
     return h(
       "li",
       { class: "tray-file" },
@@ -95,7 +93,7 @@ export class Tray {
           class: "tray-remove",
           type: "button",
           "aria-label": t("chat.tray.remove", { name: file.name }),
-          on: { click: () => this._remove(index) },
+          on: { click: () => this.#remove(index) },
         },
         icon("close"),
       ),

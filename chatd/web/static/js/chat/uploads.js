@@ -23,16 +23,17 @@ import { upload } from "../upload.js";
 /** @typedef {(upload: Upload, whole: boolean) => void} Listener `whole`: the list has changed, or a state */
 
 export class Uploads {
+  #store;
+  /** @type {Upload[]} */
+  #list = [];
+  /** @type {Set<Listener>} */
+  #listeners = new Set();
+
   /** @param {Store} store */
   constructor(store) {
-    /** @private */
-    this._store = store;
-    /** @private @type {Upload[]} */
-    this._list = [];
-    /** @private @type {Set<Listener>} */
-    this._listeners = new Set();
+    this.#store = store;
     addEventListener("beforeunload", (event) => {
-      if (this._list.some((each) => each.state !== "refused")) event.preventDefault();
+      if (this.#list.some((each) => each.state !== "refused")) event.preventDefault();
     });
   }
 
@@ -41,7 +42,7 @@ export class Uploads {
    * @returns {readonly Upload[]}
    */
   of(place) {
-    return this._list.filter((each) => each.place.key === place.key);
+    return this.#list.filter((each) => each.place.key === place.key);
   }
 
   /**
@@ -49,8 +50,8 @@ export class Uploads {
    * @returns {() => void} ends it
    */
   on(listener) {
-    this._listeners.add(listener);
-    return () => void this._listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /**
@@ -61,10 +62,10 @@ export class Uploads {
     for (const file of files) {
       /** @type {Upload} */
       const item = { key: newKey(), place, file, at: Date.now(), sent: 0, state: "waiting", broken: false };
-      this._list.push(item);
-      this._tell(item, true);
+      this.#list.push(item);
+      this.#tell(item, true);
     }
-    this._next(place);
+    this.#next(place);
   }
 
   /**
@@ -72,10 +73,10 @@ export class Uploads {
    * @param {Upload} item
    */
   discard(item) {
-    this._list = this._list.filter((each) => each !== item);
+    this.#list = this.#list.filter((each) => each !== item);
     item.abort?.abort();
-    this._tell(item, true);
-    this._next(item.place);
+    this.#tell(item, true);
+    this.#next(item.place);
   }
 
   /**
@@ -84,66 +85,63 @@ export class Uploads {
    */
   retry(item) {
     Object.assign(item, { key: newKey(), state: "waiting", error: undefined, sent: 0, at: Date.now() });
-    this._list = [...this._list.filter((each) => each !== item), item];
-    this._tell(item, true);
-    this._next(item.place);
+    this.#list = [...this.#list.filter((each) => each !== item), item];
+    this.#tell(item, true);
+    this.#next(item.place);
   }
 
   /**
-   * @private
    * @param {Place} place
    */
-  _next(place) {
+  #next(place) {
     const mine = this.of(place);
     const next = mine.find((each) => each.state === "waiting");
-    if (next !== undefined && !mine.some((each) => each.state === "sending")) void this._send(next);
+    if (next !== undefined && !mine.some((each) => each.state === "sending")) void this.#send(next);
   }
 
   /**
-   * @private
    * @param {Upload} item
    */
-  async _send(item) {
+  async #send(item) {
     item.state = "sending";
     item.abort = new AbortController();
-    this._tell(item, true);
+    this.#tell(item, true);
     try {
-      const limit = this._store.session?.limits.file ?? Infinity;
+      const limit = this.#store.session?.limits.file ?? Infinity;
       if (item.file.size > limit) throw new ChatError("file-too-large", tooLarge(item.file.size, limit));
       const reply = await upload(item.place, item.file, {
         key: item.key,
         signal: item.abort.signal,
         onProgress: (sent) => {
           item.sent = sent;
-          this._tell(item, false);
+          this.#tell(item, false);
         },
         onPause: (pausing) => {
           item.broken = pausing;
-          this._tell(item, false);
+          this.#tell(item, false);
         },
       });
       const { name, size, sha256, mime, code } = reply;
-      this._list = this._list.filter((each) => each !== item);
-      this._store.addSent(item.place, /** @type {any} */ (reply), {
+      this.#list = this.#list.filter((each) => each !== item);
+      this.#store.addSent(item.place, /** @type {any} */ (reply), {
         file: { name, size, sha256, mime, code },
       });
     } catch (error) {
-      if (!this._list.includes(item)) return; // given up
+      if (!this.#list.includes(item)) return; // given up
       item.state = "refused";
       const { code = "internal", message = String(error) } = /** @type {any} */ (error);
       item.error = { code, message };
     }
-    this._tell(item, true);
-    this._next(item.place);
+    this.#tell(item, true);
+    this.#next(item.place);
   }
 
   /**
-   * @private
    * @param {Upload} item
    * @param {boolean} whole
    */
-  _tell(item, whole) {
-    for (const listener of this._listeners) listener(item, whole);
+  #tell(item, whole) {
+    for (const listener of this.#listeners) listener(item, whole);
   }
 }
 

@@ -24,6 +24,9 @@ import { button, emptyState, spinner } from "../ui.js";
 const PAGE = 60; // messages got at once
 const MOST_UNREAD = 400; // messages got at the start, to show the unread line
 
+/** @type {WeakSet<App["store"]>} those that know everybody's name */
+const learned = new WeakSet();
+
 /**
  * @param {App} app
  * @param {Record<string, string>} params
@@ -144,6 +147,22 @@ class Chat {
     this.header.update();
     this.showInstead();
     this.thread.open(this.scene());
+    void this.learnNames();
+  }
+
+  /** Display names are known of those with whom one has a conversation; others' are asked for, once. */
+  async learnNames() {
+    const { store } = this.app;
+    const known = this.place.kind === "u" && store.conversation(this.place) !== undefined;
+    if (known || this.place.name.includes("@") || learned.has(store)) return;
+    learned.add(store);
+    try {
+      await store.users();
+      this.listed();
+      this.show();
+    } catch {
+      learned.delete(store); // names are an ornament: the addresses are there
+    }
   }
 
   /** @param {unknown} error */
