@@ -18,6 +18,7 @@ MAX_DISPLAY_NAME = 128
 MAX_NUMBER = 2**62
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -276,6 +277,16 @@ class FileNameType(Type):
         return unicodedata.normalize("NFC", text)
 
 
+class KeyType(Type):
+    shape = "key"
+    about = "1 to 64 letters A to Z, digits, underscores and hyphens, new for each message"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not _KEY.fullmatch(text):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+
 class CodeType(FileNameType):
     shape = "code|filename"
     about = "a file's code, or its name (then the newest of that name)"
@@ -380,6 +391,7 @@ FULL_NAME = FullNameType()
 SECRET = SecretType()
 FILENAME = FileNameType()
 CODE = CodeType()
+KEY = KeyType()
 COUNT = NumberType(1)
 SIZE = NumberType(0)
 FLAG = FlagType()

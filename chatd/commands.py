@@ -81,6 +81,7 @@ class DeleteContact(Command, frozen=True):
 class Send(Command, frozen=True):
     to: tuple[Address, ...]
     text: str
+    key: str | None = None
 
 
 class Inbox(Command, frozen=True):
@@ -167,6 +168,7 @@ class OpenGroup(Command, frozen=True):
 class SendGroup(Command, frozen=True):
     group: Address | tuple[Address, ...]
     text: str
+    key: str | None = None
 
 
 class InboxGroup(Command, frozen=True):
@@ -177,12 +179,14 @@ class SendFile(Command, frozen=True):
     to: tuple[Address, ...]
     filename: str
     size: int
+    key: str | None = None
 
 
 class SendGroupFile(Command, frozen=True):
     group: Address | tuple[Address, ...]
     filename: str
     size: int
+    key: str | None = None
 
 
 class Files(Command, frozen=True):
@@ -249,12 +253,14 @@ class SendRealm(Command, frozen=True):
     realm: str
     user: str
     text: str
+    key: str | None = None
 
 
 class SendGroupRealm(Command, frozen=True):
     realm: str
     group: str | tuple[str, ...]
     text: str
+    key: str | None = None
 
 
 class SendFileRealm(Command, frozen=True):

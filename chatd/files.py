@@ -16,6 +16,7 @@ from chatd.accounts import Accounts
 from chatd.config import Limits
 from chatd.directs import Directs, Target
 from chatd.errors import (
+    BadArgument,
     ChatError,
     FileTooLarge,
     QuotaExceeded,
@@ -30,9 +31,12 @@ from chatd.model import Account, Attachment, FileInfo, StoredFile
 from chatd.names import Address, Place, printable
 from chatd.presence import IListener
 from chatd.reading import Reading
+from chatd.sends import name_for, receipt_of
 from chatd.store import files as store
+from chatd.store import sends as send_store
 from chatd.store.database import Database
 from chatd.store.files import Owner
+from chatd.store.sends import Known
 from chatd.uploads import Incoming, Outgoing, Uploads, safe_name
 
 MAX_LISTED = 1000
@@ -79,8 +83,9 @@ class Files:
         size: int,
         drained: Callable[[], None],
         origin: IListener | None,
+        key: str | None = None,
     ) -> Upload:
-        """Make ready for a file to people, or to the group named `to`.
+        """Make ready for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
 
         Raises BadFileName, FileTooLarge, QuotaExceeded, UnknownUser, UnknownRealm, UnknownGroup,
         NotMember. `drained` is called when a paused sender may go on.
@@ -88,7 +93,7 @@ class Files:
         safe, targets, refused = await self._admit(sender, to, name, size)
         await self._reserve(sender, size)
         incoming = self._uploads.receive(safe, size, drained)
-        return Upload(self, sender, targets, refused, incoming, size, origin)
+        return Upload(self, sender, targets, refused, incoming, size, origin, key)
 
     async def resume(
         self,
@@ -101,7 +106,7 @@ class Files:
         origin: IListener | None,
     ) -> Upload:
         """As `begin`, for a file that can be gone on with under the sender's `key` when its sending breaks
-        off: see Upload.offset and Upload.suspend.
+        off: see Upload.offset and Upload.suspend. Ask `answered` first, here too.
 
         Raises also TooManyUploads, StorageFailed. What of the sender's nobody has gone on with for longest
         is given up where there are too many of them, or too little room.
@@ -115,7 +120,7 @@ class Files:
             self.released(sender, size)
             log.error("an upload can't be gone on with: {error}", error=str(error))
             raise StorageFailed from None
-        return Upload(self, sender, targets, refused, incoming, size, origin)
+        return Upload(self, sender, targets, refused, incoming, size, origin, key)
 
     async def offset(self, sender: Account, key: str) -> int:
         """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
@@ -128,14 +133,12 @@ class Files:
 
     async def _admit(
         self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
-    ) -> tuple[str, Sequence[Target], dict[str, ChatError]]:
+    ) -> tuple[str, Sequence[Target], Mapping[str, ChatError]]:
         """The file's safe name, who may get it, and who may not and why."""
         safe = safe_name(name)
         if size > self._limits.file:
             raise FileTooLarge(size=size, limit=self._limits.file)
-        if isinstance(to, Address):
-            return safe, [await self._messages.group(sender, to)], {}
-        targets, refused = await self._directs.open(sender, to)
+        targets, refused = await self._targets(sender, to)
         if not targets:
             raise none_known(refused)
         return safe, targets, refused
@@ -167,6 +170,35 @@ class Files:
             log.error("what can be gone on with can't be listed: {error}", error=str(error))
             raise StorageFailed from None
 
+    async def _targets(
+        self, sender: Account, to: Sequence[Address] | Address, member: bool = True
+    ) -> tuple[Sequence[Target], Mapping[str, ChatError]]:
+        if isinstance(to, Address):
+            return [await self._messages.group(sender, to, member)], {}
+        return await self._directs.open(sender, to)
+
+    async def answered(
+        self, sender: Account, to: Sequence[Address] | Address, key: str
+    ) -> tuple[Attachment, Sent] | None:
+        """What was answered when the sender sent a file under that `key` to all of these; None if that was
+        not done. If it is just being done, waits for it.
+
+        Raises BadArgument if it was not a file.
+        """
+        try:
+            targets, refused = await self._targets(sender, to, member=False)
+        except StorageFailed:
+            raise
+        except ChatError:
+            return None
+        names = {name_for(sender, key, target): target for target in targets}
+        known = await self._messages.sends.answered(list(names))
+        if not names or len(known) < len(names):
+            return None
+        receipts = tuple(receipt_of(known[name], target) for name, target in names.items())
+        file = await self._database.read(_file_of, list(known.values()))
+        return file, Sent(receipts, refused)
+
     def released(self, sender: Account, size: int) -> None:
         self._arriving[sender.id] -= size
         if not self._arriving[sender.id]:
@@ -179,19 +211,41 @@ class Files:
         name: str,
         arrived: StoredFile,
         origin: IListener | None,
+        key: str | None = None,
     ) -> tuple[Attachment, Sent]:
         """The bytes are on disk: now the messages that carry them, with the note of the file in one
-        transaction. Raises what went wrong if nobody got it; then the file is gone again."""
+        transaction. Raises what went wrong if nobody got it; then the file is gone again. So it is if all
+        that was done before under that `key`: then what was answered is answered again."""
+        if key is None:
+            return await self._commit(sender, targets, name, arrived, origin, key)
+        async with self._messages.sends.turn([name_for(sender, key, each) for each in targets]):
+            return await self._commit(sender, targets, name, arrived, origin, key)
+
+    async def _commit(
+        self,
+        sender: Account,
+        targets: Sequence[Target],
+        name: str,
+        arrived: StoredFile,
+        origin: IListener | None,
+        key: str | None,
+    ) -> tuple[Attachment, Sent]:
         now = self._accounts.now()
         quota = self._limits.account_files
+        names = [None if key is None else name_for(sender, key, each) for each in targets]
 
         def keep(code: str) -> Deferred[tuple[Attachment, list[Any]]]:
             def job(connection: Connection) -> tuple[Attachment, list[Any]]:
+                asked = [each for each in names if each is not None]
+                known = send_store.find(connection, asked) if asked else {}
+                if len(known) == len(targets):
+                    file = _file_of(connection, list(known.values()))
+                    return file, [(None, known[each]) for each in asked]
                 file = store.add_attachment(
                     connection, Owner(sender.id), code, name, arrived, now, quota
                 )
                 put = self._messages.store_file
-                return file, [put(connection, sender, each, file, now) for each in targets]
+                return file, [put(connection, sender, each, file, now, key) for each in targets]
 
             return self._database.run(job)
 
@@ -200,10 +254,12 @@ class Files:
         except Exception:
             await self._uploads.remove(arrived.stored)
             raise
+        if file.stored != arrived.stored:
+            await self._uploads.remove(arrived.stored)
         refused: dict[str, ChatError] = {}
         waits = {
-            target.name: self._messages.file_stored(target, what, file, origin)
-            for target, what in zip(targets, stored, strict=True)
+            target.name: self._messages.kept(target, what, file, origin, send)
+            for target, what, send in zip(targets, stored, names, strict=True)
         }
         receipts = await collect(waits, refused)
         if not receipts:
@@ -260,6 +316,16 @@ def _parts(sender: Account) -> re.Pattern[str]:
     return re.compile(rf"web-{sender.id}-[0-9a-f]+")
 
 
+def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
+    """The file that was sent. Raises BadArgument if it was none."""
+    idents = [each.attachment_id for each in known if each.attachment_id is not None]
+    file = store.get_attachment(connection, idents[0]) if idents else None
+    if file is None:
+        expected = "a new one for each message or file"
+        raise BadArgument(argument="key", found="that of a message", expected=expected)
+    return file
+
+
 class Upload:
     """One file on its way in. Give it the bytes, then `finish`; or `abort`; or, if it was resumed,
     `suspend`."""
@@ -273,6 +339,7 @@ class Upload:
         incoming: Incoming,
         size: int,
         origin: IListener | None,
+        key: str | None = None,
     ) -> None:
         self._files = files
         self._sender = sender
@@ -281,6 +348,7 @@ class Upload:
         self._incoming = incoming
         self._size = size
         self._origin = origin
+        self._key = key
 
     @property
     def offset(self) -> int:
@@ -306,7 +374,7 @@ class Upload:
         try:
             arrived = await self._incoming.finish()
             file, sent = await self._files.commit(
-                self._sender, self._targets, self._incoming.name, arrived, self._origin
+                self._sender, self._targets, self._incoming.name, arrived, self._origin, self._key
             )
         except OSError as error:
             log.error("an upload could not be stored: {error}", error=str(error))

@@ -33,12 +33,14 @@ from chatd.parcels import FileNote, Verdict
 from chatd.presence import IListener, Presence
 from chatd.reading import Reading
 from chatd.realms import IRealms, refusal
+from chatd.sends import Sends, name_for, receipt_of
 from chatd.store import conversations as conversation_store
 from chatd.store import messages as store
 from chatd.store.database import Database
 from chatd.store.groups import Roster
 from chatd.store.messages import Crossing, MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel
+from chatd.store.sends import Known, Name, NewPost, name_of
 from chatd.timers import patiently
 
 PATIENCE = 5.0  # seconds that a sender waits for a message to come back from its group's home
@@ -87,7 +89,8 @@ class Way:
     def judged(self, verdict: Verdict | None) -> None:
         """The other realm has said what it thinks of it; None: not yet."""
         if verdict is not None and verdict.code:
-            refused = self._messages.take_back(self._stored, self._target.realms[0], verdict)
+            realm = self._target.realms[0]
+            refused = self._messages.take_back(self._stored, self._new, realm, verdict)
             refused.addCallbacks(self.sent.errback, self.sent.errback)
             return
         receipt = self._messages.arrived(
@@ -129,6 +132,7 @@ class Messages:
         self._store = self.writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(self.writer.forget)
         database.on_refused(self.writer.refused)
+        self.sends = Sends(database, self.writer, outbox)
         self._looking_up: Counter[int] = Counter()
         # Number of a parcel to a group elsewhere -> who waits for the message to come back from there.
         self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
@@ -143,25 +147,36 @@ class Messages:
             raise MessageTooLong(size=size, limit=limit)
 
     def send(
-        self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
+        self,
+        sender: Account,
+        to: Sequence[Address],
+        text: str,
+        origin: IListener | None,
+        key: str | None = None,
     ) -> Deferred[Sent]:
         """A direct message to each of `to`; fires once all of them are stored, and other realms have said
-        what they think of theirs or let it wait.
+        what they think of theirs or let it wait. To whom it was sent before under that `key`, it is not
+        sent again.
 
         Errs with UnknownUser or UnknownRealm if none of them is known.
         """
         if len(to) == 1 and sender.id not in self._looking_up:
             target = self._directs.cached(sender, to[0])
             if target is not None:
-                return self._post(sender, target, text, origin)
-        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin))
+                return self._post(sender, target, text, origin, key)
+        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin, key))
 
     async def _send_slowly(
-        self, sender: Account, to: Sequence[Address], text: str, origin: IListener | None
+        self,
+        sender: Account,
+        to: Sequence[Address],
+        text: str,
+        origin: IListener | None,
+        key: str | None,
     ) -> Sent:
         with self._slowly(sender):
             targets, errors = await self._directs.open(sender, to)
-            posts = [self._post(sender, target, text, origin) for target in targets]
+            posts = [self._post(sender, target, text, origin, key) for target in targets]
         receipts = await collect(
             {target.name: post for target, post in zip(targets, posts, strict=True)}, errors
         )
@@ -170,25 +185,49 @@ class Messages:
         return Sent(tuple(receipts), errors)
 
     def post(
-        self, sender: Account, group: Address, text: str, origin: IListener | None
+        self,
+        sender: Account,
+        group: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None = None,
     ) -> Deferred[Sent]:
-        """A message to a group of which the sender is a member, or to an open one of another realm.
+        """A message to a group of which the sender is a member, or to an open one of another realm; not
+        again if it was sent before under that `key`.
 
         Errs with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
         """
         if sender.id not in self._looking_up:
             roster = self._homes.cached(group.key)
             if roster is not None and sender.id in roster.members:
-                return self._post(sender, group_target(roster), text, origin)
-        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin))
+                return self._post(sender, group_target(roster), text, origin, key)
+        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key))
 
     async def _post_slowly(
-        self, sender: Account, group: Address, text: str, origin: IListener | None
+        self,
+        sender: Account,
+        group: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
     ) -> Sent:
         with self._slowly(sender):
-            target = await self.group(sender, group)
-            done = self._post(sender, target, text, origin)
+            try:
+                target = await self.group(sender, group)
+            except NotMember:
+                # Who has left since then is told where it stands all the same.
+                before = None if key is None else await self._posted_before(sender, group, key)
+                if before is None:
+                    raise
+                return before
+            done = self._post(sender, target, text, origin, key)
         return await done
+
+    async def _posted_before(self, sender: Account, group: Address, key: str) -> Sent | None:
+        target = await self.group(sender, group, member=False)
+        name = name_for(sender, key, target)
+        known = (await self.sends.answered([name])).get(name)
+        return None if known is None else Sent((receipt_of(known, target),))
 
     @contextmanager
     def _slowly(self, sender: Account) -> Iterator[None]:
@@ -200,12 +239,15 @@ class Messages:
             if not self._looking_up[sender.id]:
                 del self._looking_up[sender.id]
 
-    async def group(self, sender: Account, name: Address) -> Target:
-        """A group that the sender may post to, as far as that is known here.
+    async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
+        """A group that the sender may post to, as far as that is known here. `member`: has to be one, of
+        a group of this realm.
 
         Raises UnknownGroup, NotMember, UnknownRealm.
         """
         try:
+            if not member:
+                return group_target(await self._homes.load(name))
             return group_target(await self._homes.find_mine(sender, name, in_turn=True))
         except NotMember:
             local = self._accounts.localize(name)
@@ -217,9 +259,17 @@ class Messages:
         return Target(0, (), group=shown, home=home)
 
     def _post(
-        self, sender: Account, target: Target, text: str, origin: IListener | None
+        self,
+        sender: Account,
+        target: Target,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
     ) -> Deferred[Sent]:
         """A text into one conversation."""
+        if key is not None:
+            once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
+            return Deferred.fromCoroutine(once)
         now = self._accounts.now()
         if target.home is not None:
             return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
@@ -236,6 +286,29 @@ class Messages:
         self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
     ) -> Sent:
         return Sent((self.arrived(stored, new, target, None, origin),))
+
+    async def _post_once(
+        self, sender: Account, target: Target, text: str, origin: IListener | None, name: Name
+    ) -> Sent:
+        """As `_post`, unless that was done before."""
+        async with self.sends.turn([name]):
+            now = self._accounts.now()
+            if target.home is not None:
+                post = self.new_post(sender, target, now, text, None)
+                parcel = NewParcel(target.home, post, now, sender.id)
+                number = await self.sends.put(NewPost(name, target.conversation, parcel))
+                return await self.kept(target, (parcel, number), None, origin, name)
+            new = NewMessage(
+                target.conversation,
+                sender.id,
+                sender.name,
+                now,
+                text,
+                crossing=self._crossing(sender, target, now, text, None),
+                key=name.key,
+            )
+            stored = await self.sends.store(name, new)
+            return await self.kept(target, (new, stored), None, origin, name)
 
     # To other realms
 
@@ -255,10 +328,18 @@ class Messages:
 
         return Crossing(target.realms, relay)
 
-    def take_back(self, stored: Stored, realm: str, verdict: Verdict) -> Deferred[ChatError]:
+    def take_back(
+        self, stored: Stored, new: NewMessage, realm: str, verdict: Verdict
+    ) -> Deferred[ChatError]:
         """Another realm has refused a direct message before its sender read OK: it was never there."""
         error = refusal(verdict, self._realms.name_of(realm))
-        gone: Deferred[Any] = self._database.run(store.take_back, stored.id)
+        name = name_of(new)
+        gone: Deferred[Any]
+        if name is None:
+            gone = self._database.run(store.take_back, stored.id)
+        else:
+            taking = self.sends.take_back(name, stored.id, realm, stored.first)
+            gone = Deferred.fromCoroutine(taking)
         return gone.addCallback(lambda _result: error)
 
     def dispatch(
@@ -275,9 +356,10 @@ class Messages:
     async def _post_elsewhere(
         self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
     ) -> Sent:
-        parcel = self.new_post(sender, target, at, text, None)
-        number = await self._outbox.put(NewParcel(target.home or "", parcel, at, sender.id))
-        return Sent((await self.posted(target, number, parcel, None, origin),))
+        post = self.new_post(sender, target, at, text, None)
+        parcel = NewParcel(target.home or "", post, at, sender.id)
+        number = await self._outbox.put(parcel)
+        return await self._posted(target, number, parcel, origin, None)
 
     def new_post(
         self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
@@ -294,22 +376,38 @@ class Messages:
         what = (sender.key, home, at, text, None if file is None else file.sha256)
         return hmac.digest(self._secret, parcels.encode(what), "sha256")[:16]
 
-    async def posted(
+    async def _posted(
         self,
         target: Target,
         number: int,
-        parcel: bytes,
-        file: int | None,
+        parcel: NewParcel,
         origin: IListener | None,
+        name: Name | None,
+    ) -> Sent:
+        """A parcel for a group elsewhere is on disk: let it go, and see what comes of it."""
+        try:
+            receipt = await self._echo_of(target, number, parcel, origin)
+        except ChatError:
+            if name is not None:
+                await self.sends.take_back(name, 0, parcel.realm, number)
+            raise
+        if name is not None and receipt.seq:
+            await self.sends.number(name, receipt)
+        return Sent((receipt,))
+
+    async def _echo_of(
+        self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
     ) -> Receipt:
-        """A parcel for a group elsewhere is on disk: let it go, and wait for what its home says, and for
-        the message itself if the sender is a member."""
+        """Let a parcel go, and wait for what its home says, and for the message itself if the sender is a
+        member."""
         assert target.home is not None and target.group is not None  # noqa: S101, PT018
         echo: Deferred[Receipt | None] = Deferred()
         if target.conversation:
             self._echoes[number] = echo, origin
         judged: Deferred[Verdict | None] = Deferred()
-        self._realms.dispatch(target.home, number, parcel, file, judged.callback)
+        self._realms.dispatch(
+            target.home, number, parcel.parcel, parcel.attachment_id, judged.callback
+        )
         verdict = await judged
         receipt = Receipt(target.conversation, 0, 0, target.group, queued=verdict is None)
         if verdict is None or verdict.code or not target.conversation:
@@ -333,13 +431,22 @@ class Messages:
     # Files
 
     def store_file(
-        self, connection: Connection, sender: Account, target: Target, file: Attachment, now: int
+        self,
+        connection: Connection,
+        sender: Account,
+        target: Target,
+        file: Attachment,
+        now: int,
+        key: str | None = None,
     ) -> Any:
         """In the writer's thread: a message with its place, or a parcel with its number."""
         note = FileNote(file.name, file.size, file.sha256, file.code)
         if target.home is not None:
             parcel = self.new_post(sender, target, now, None, note)
             item = NewParcel(target.home, parcel, now, sender.id, file.id)
+            if key is not None:
+                post = NewPost(name_for(sender, key, target), target.conversation, item)
+                return item, self.sends.writer.put(connection, [post])[0]
             return item, self._outbox.writer.store(connection, [item])[0]
         # Much may have happened while the bytes were on their way.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
@@ -351,16 +458,26 @@ class Messages:
             now,
             attachment_id=file.id,
             crossing=self._crossing(sender, target, now, None, note),
+            key=key,
         )
-        return new, self.writer.store(connection, [new])[0]
+        writer = self.writer if key is None else self.sends.writer
+        return new, writer.store(connection, [new])[0]
 
-    def file_stored(
-        self, target: Target, stored: Any, file: Attachment, origin: IListener | None
+    def kept(
+        self,
+        target: Target,
+        stored: Any,
+        file: Attachment | None,
+        origin: IListener | None,
+        name: Name | None = None,
     ) -> Deferred[Sent]:
+        """A message is on disk (`stored` is what `store_file` gives): let those have it whom it is for.
+        `name` is what it is sent under."""
         new, where = stored
+        if isinstance(where, Known):
+            return succeed(Sent((receipt_of(where, target),)))
         if isinstance(new, NewParcel):
-            posted = self.posted(target, where, new.parcel, file.id, origin)
-            return Deferred.fromCoroutine(posted).addCallback(lambda receipt: Sent((receipt,)))
+            return Deferred.fromCoroutine(self._posted(target, where, new, origin, name))
         if target.realms and target.group is None:
             way = Way(self, new, target, file, origin)
             way.callback(where)

@@ -48,7 +48,8 @@ class Message(msgspec.Struct, frozen=True):
     """One message in one conversation, and the event that tells a listener of it.
 
     `at` is in milliseconds since 1970 UTC. `to` is the other party of a direct message, `group` the
-    name of the group; one of the two is set, and so is one of `text` and `file`.
+    name of the group; one of the two is set, and so is one of `text` and `file`. `queued`: it waits for
+    the realm of its recipient.
     """
 
     id: int
@@ -60,6 +61,7 @@ class Message(msgspec.Struct, frozen=True):
     group: str | None = None
     text: str | None = None
     file: Attachment | None = None
+    queued: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -93,6 +93,9 @@ A realm speaks two dialects of its own, which offer the same: `plain` (telnet, p
   it and `logout` ends it. One that is not used expires.
 - `inbox` gives the oldest unread messages. They become read with the next command on the session, with
   `logout`, or when the connection is closed cleanly. If the connection is lost, they are given again.
+- A message or file that is sent with a `key` (by name: in json) is sent once. Whoever lost the connection
+  before the reply may send it again with the same key, to the same conversation, within seven days: if it
+  was sent, nothing happens, and the reply says where it stands. For a file, OK then comes in place of READY.
 - After `listen`, messages are pushed as they are stored, between replies. They stay unread.
 - **Sending a file**: say its size. READY means: send exactly that many raw bytes; then one more reply
   comes. After an ERROR no bytes are expected, and what you send is read as requests.
@@ -118,7 +121,8 @@ arguments by name. `id` may be anything, and the reply repeats it. A reply begin
 is to know. An object that begins with `event` was pushed. A file's bytes come after the line's end.
 
 The reply to a message or file has `conversation`, `seq` and `message_id` (under `id` if the request had
-none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has.
+none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has. One's own
+messages to another realm have `"queued": true` while they wait for it.
 With `"peek": true`, `inbox` makes nothing read; with `"before"`, a seq, `history` gives what is older; with
 `"everywhere": true`, `logout` ends all sessions of the account.
 """

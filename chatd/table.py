@@ -33,6 +33,7 @@ GROUP_OR_NAMES = Arg("group", types.GROUP_OR_NAMES, also=("to", "users"))
 REALM = Arg("realm", types.NAME)
 FILENAME = Arg("filename", types.FILENAME)
 SIZE = Arg("size", types.SIZE)
+KEY = Arg("key", types.KEY, optional=True, named=True)
 
 TABLE: tuple[Row, ...] = (
     Row(
@@ -75,7 +76,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "logout",
         ask.Logout,
-        "end the session, or (everywhere) all of one's sessions; their tokens are worth nothing afterwards",
+        "end the session; its token is worth nothing afterwards",
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout",),
     ),
@@ -117,7 +118,7 @@ TABLE: tuple[Row, ...] = (
         "send",
         ask.Send,
         "send a message to one or several people",
-        (TO, TEXT),
+        (TO, TEXT, KEY),
         overlaps=True,
         errors=(*_PEOPLE, errors.MessageTooLong),
     ),
@@ -147,7 +148,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "history",
         ask.History,
-        "the last messages of a conversation, read or not; with before, those before that seq",
+        "the last messages of a conversation, read or not",
         (
             PLACE,
             Arg("n", types.COUNT, optional=True),
@@ -229,7 +230,7 @@ TABLE: tuple[Row, ...] = (
         "sendgroup",
         ask.SendGroup,
         "send a message to a group, or to a list of people",
-        (GROUP_OR_PEOPLE, TEXT),
+        (GROUP_OR_PEOPLE, TEXT, KEY),
         overlaps=True,
         errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.MessageTooLong),
     ),
@@ -238,7 +239,7 @@ TABLE: tuple[Row, ...] = (
         "sendfile",
         ask.SendFile,
         "send a file: READY is answered, then exactly that many raw bytes follow",
-        (TO, FILENAME, SIZE),
+        (TO, FILENAME, SIZE, KEY),
         aliases=("send_file",),
         errors=(*_PEOPLE, *_FILE),
     ),
@@ -246,7 +247,7 @@ TABLE: tuple[Row, ...] = (
         "sendgroupfile",
         ask.SendGroupFile,
         "send a file to a group, or to a list of people",
-        (GROUP_OR_PEOPLE, FILENAME, SIZE),
+        (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY),
         aliases=("sendgroup_file",),
         errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, *_FILE),
     ),
@@ -303,7 +304,7 @@ TABLE: tuple[Row, ...] = (
         "sendprivaterealm",
         ask.SendRealm,
         "send a message to someone of another realm",
-        (REALM, Arg("user", types.NAME, also=("to",)), TEXT),
+        (REALM, Arg("user", types.NAME, also=("to",)), TEXT, KEY),
         overlaps=True,
         errors=(*_PEOPLE, errors.MessageTooLong),
     ),
@@ -311,7 +312,7 @@ TABLE: tuple[Row, ...] = (
         "sendgrouprealm",
         ask.SendGroupRealm,
         "send a message to a group, or to a list of people, of another realm",
-        (REALM, GROUP_OR_NAMES, TEXT),
+        (REALM, GROUP_OR_NAMES, TEXT, KEY),
         overlaps=True,
         errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.MessageTooLong),
     ),

@@ -60,19 +60,19 @@ class Person:
     def does(self, command: ask.Command) -> Any:
         return self._house.world.result(self.begins(command))
 
-    def begins_to_send(self, to: str, text: str) -> Deferred[Any]:
-        return self.begins(ask.Send(tuple(map(parse_address, to.split(","))), text))
+    def begins_to_send(self, to: str, text: str, key: str | None = None) -> Deferred[Any]:
+        return self.begins(ask.Send(tuple(map(parse_address, to.split(","))), text, key))
 
-    def sends(self, to: str, text: str) -> Reply:
+    def sends(self, to: str, text: str, key: str | None = None) -> Reply:
         """A message to one address, or to several with commas between."""
-        reply: Reply = self._house.world.result(self.begins_to_send(to, text))
+        reply: Reply = self._house.world.result(self.begins_to_send(to, text, key))
         return reply
 
-    def begins_to_post(self, group: str, text: str) -> Deferred[Any]:
-        return self.begins(ask.SendGroup(parse_address(group), text))
+    def begins_to_post(self, group: str, text: str, key: str | None = None) -> Deferred[Any]:
+        return self.begins(ask.SendGroup(parse_address(group), text, key))
 
-    def posts(self, group: str, text: str) -> Reply:
-        reply: Reply = self._house.world.result(self.begins_to_post(group, text))
+    def posts(self, group: str, text: str, key: str | None = None) -> Reply:
+        reply: Reply = self._house.world.result(self.begins_to_post(group, text, key))
         return reply
 
     def inbox(self) -> list[Message]:
@@ -119,24 +119,29 @@ class Person:
         reply: Reply = self.does(ask.JoinGroup(parse_address(group)))
         return reply
 
-    def begins_to_send_file(self, to: str, name: str, data: bytes) -> Deferred[Any]:
+    def begins_to_send_file(
+        self, to: str, name: str, data: bytes, key: str | None = None
+    ) -> Deferred[Any]:
         """To people, or `#group`."""
 
         async def send() -> Any:
             self.client.connection.moment += 1
             command: ask.Command
             if to.startswith("#"):
-                command = ask.SendGroupFile(parse_address(to[1:]), name, len(data))
+                command = ask.SendGroupFile(parse_address(to[1:]), name, len(data), key)
             else:
-                command = ask.SendFile(tuple(map(parse_address, to.split(","))), name, len(data))
+                people = tuple(map(parse_address, to.split(",")))
+                command = ask.SendFile(people, name, len(data), key)
             receive = await self.client.execute(command)
+            if isinstance(receive, Reply):
+                return receive  # it was sent before
             receive.upload.write(data)
             return await receive.finish()
 
         return Deferred.fromCoroutine(send())
 
-    def sends_file(self, to: str, name: str, data: bytes) -> Reply:
-        reply: Reply = self._house.world.result(self.begins_to_send_file(to, name, data))
+    def sends_file(self, to: str, name: str, data: bytes, key: str | None = None) -> Reply:
+        reply: Reply = self._house.world.result(self.begins_to_send_file(to, name, data, key))
         return reply
 
     def fetches(self, code: str) -> bytes:

@@ -18,6 +18,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from chatd import state as state_module
+from chatd.counters import Counters
 from chatd.errors import StorageFailed
 from chatd.store import database as database_module
 from chatd.store.database import Job, Writer
@@ -35,7 +36,7 @@ class PlayDatabase:
     `full` says that the disk is; `failing` is asked before each transaction whether it can't be committed.
     """
 
-    def __init__(self, engine: Engine, _reactor: object) -> None:
+    def __init__(self, engine: Engine, *_: object) -> None:
         self._engine = engine
         self._writer = Writer(engine)
         self._settled: list[Callable[[], None]] = []
@@ -149,8 +150,8 @@ class PlayPasswords:
 class PlayUploads(Uploads):
     """As Uploads; what a thread would do is done by `step`."""
 
-    def __init__(self, clock: Any, folder: Path) -> None:
-        super().__init__(clock, folder)
+    def __init__(self, clock: Any, folder: Path, counters: Counters | None = None) -> None:
+        super().__init__(clock, folder, counters)
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:
@@ -240,7 +241,7 @@ class End:
         if not self.closed and not self.closing:
             self.out.append(data)
 
-    def loseConnection(self) -> None:  # noqa: N802
+    def loseConnection(self) -> None:
         self.closing = True
 
     def abortConnection(self) -> None:

@@ -41,6 +41,7 @@ ALL: tuple[Type, ...] = (
     types.HOST,
     types.PORT,
     types.VERB,
+    types.KEY,
 )
 
 # type, text, value
@@ -91,6 +92,8 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.FLAG, "ON", True),
     (types.FLAG, "off", False),
     (types.VERB, "SEND", "send"),
+    (types.KEY, "k", "k"),
+    (types.KEY, "Ab9_-" * 12 + "wxyz", "Ab9_-" * 12 + "wxyz"),
 )
 
 # type, text, error
@@ -167,6 +170,12 @@ NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.PORT, "9" * 5000, BadArgument),
     (types.PORT, "", BadArgument),
     (types.FLAG, "yes", BadArgument),
+    (types.KEY, "", BadArgument),
+    (types.KEY, "k" * 65, BadArgument),
+    (types.KEY, "a b", BadArgument),
+    (types.KEY, "a\n", BadArgument),
+    (types.KEY, "ä", BadArgument),
+    (types.KEY, "٣", BadArgument),
 )
 
 # type, the argument's name, value as given, value

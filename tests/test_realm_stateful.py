@@ -1,5 +1,7 @@
 """Two realms, and everything that can happen to them: sends both ways, cuts, lost acknowledgements, full
-disks, restarts of either from disk. Afterwards all that was acknowledged is there, once and in order.
+disks, restarts of either from disk. Afterwards all that was acknowledged is there, once and in order. What
+was sent with a key may be sent again at any time, and is in the end until it is acknowledged: it is there
+once all the same, and each answer says the same of it.
 
 `python -m tests.test_realm_stateful --examples 1000` runs more of it, and says how much that was.
 """
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +33,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import commands as ask
 from chatd.errors import ChatError, StorageFailed, UnknownUser
+from chatd.model import Reply
 from chatd.names import parse_address
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
 from tests.play import Cable, End, House, Person, World, outcome
@@ -38,6 +42,7 @@ PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
 GROUPS = {"bagan": "realm1", "ronda": "realm2"}  # all four are in them
 MOVING = "pasar"  # of realm1, where the people of realm2 come and go
 STEPS = 40  # of one run
+WHERE = ("conversation", "seq", "id")
 
 counts: Counter[str] = Counter()
 
@@ -46,21 +51,48 @@ side = st.sampled_from(("realm1", "realm2"))
 
 
 class Said:
-    """Something that somebody asked for, and what came of it, if anything."""
+    """Something that somebody asked for, by `ask`, and what came of it each time, if anything."""
 
-    def __init__(self, sender: str, to: str, text: str, found: list[Any]) -> None:
+    def __init__(
+        self, sender: str, to: str, text: str, key: str | None, ask_for_it: Callable[[], Any]
+    ) -> None:
         self.sender = sender
         self.to = to  # a person, or #group
         self.text = text
-        self.found = found
+        self.key = key
+        self._ask = ask_for_it
+        self._asked: list[list[Any]] = []
+        self.ask()
+
+    def ask(self) -> None:
+        self._asked.append(outcome(self._ask()))
+
+    @property
+    def again(self) -> bool:
+        return len(self._asked) > 1
+
+    @property
+    def found(self) -> list[Any]:
+        """All answers that came."""
+        return [answer for answers in self._asked for answer in answers]
+
+    @property
+    def replies(self) -> list[Reply]:
+        return [each for each in self.found if not isinstance(each, Exception)]
 
     @property
     def acknowledged(self) -> bool:
-        return bool(self.found) and not isinstance(self.found[0], Exception)
+        return bool(self.replies)
 
     @property
     def refused(self) -> bool:
-        return bool(self.found) and isinstance(self.found[0], Exception)
+        return bool(self.found) and not self.acknowledged
+
+    @property
+    def places(self) -> set[tuple[Any, ...]]:
+        """Where it stands, as far as the replies say it."""
+        whole = [tuple(each.data[name] for name in WHERE) for each in self.replies]
+        return {each for each in whole if None not in each}
 
 
 class Realms(RuleBasedStateMachine):
@@ -93,54 +125,81 @@ class Realms(RuleBasedStateMachine):
     def is_open(self, name: str) -> bool:
         return self.houses[PEOPLE[name]].is_open
 
-    def note(self, sender: str, to: str, done: Any) -> None:
-        self.said.append(Said(sender, to, f"{len(self.said)}", outcome(done)))
+    def say(
+        self, sender: str, to: str, keyed: bool, begin: Callable[[Person, str, str | None], Any]
+    ) -> None:
+        person, text = self.people[sender], f"{len(self.said)}"
+        key = f"key-{text}" if keyed else None
+        self.said.append(Said(sender, to, text, key, lambda: begin(person, text, key)))
         counts["messages"] += 1
+
+    def repeatable(self) -> list[Said]:
+        """What may be sent again: who sent it can be asked."""
+        return [each for each in self.said if each.key is not None and self.is_open(each.sender)]
 
     # What people do
 
-    @rule(sender=who, to=who, count=st.integers(1, 12))
-    def send(self, sender: str, to: str, count: int) -> None:
+    @rule(sender=who, to=who, count=st.integers(1, 12), keyed=st.booleans())
+    def send(self, sender: str, to: str, count: int, keyed: bool) -> None:
         if not self.is_open(sender) or sender == to:
             return
-        person = self.people[sender]
+        address = self.address(to, PEOPLE[to], sender)
         for _ in range(count):
-            text = str(len(self.said))
-            self.note(sender, to, person.begins_to_send(self.address(to, PEOPLE[to], sender), text))
-
-    @rule(sender=who, group=st.sampled_from(sorted(GROUPS)), count=st.integers(1, 12))
-    def post(self, sender: str, group: str, count: int) -> None:
-        if not self.is_open(sender):
-            return
-        person = self.people[sender]
-        for _ in range(count):
-            text = str(len(self.said))
-            address = self.address(group, GROUPS[group], sender)
-            self.note(sender, f"#{group}", person.begins_to_post(address, text))
-
-    @rule(sender=who)
-    def send_to_nobody(self, sender: str) -> None:
-        if self.is_open(sender):
-            realm = "realm2" if PEOPLE[sender] == "realm1" else "realm1"
-            text = str(len(self.said))
-            done = self.people[sender].begins_to_send(f"nobody@{realm}", text)
-            self.note(sender, "nobody", done)
+            self.say(sender, to, keyed, lambda me, text, key: me.begins_to_send(address, text, key))
 
     @rule(
-        sender=who, to=who, group=st.sampled_from((None, *sorted(GROUPS))), size=st.integers(0, 9)
+        sender=who,
+        group=st.sampled_from(sorted(GROUPS)),
+        count=st.integers(1, 12),
+        keyed=st.booleans(),
     )
-    def send_file(self, sender: str, to: str, group: str | None, size: int) -> None:
+    def post(self, sender: str, group: str, count: int, keyed: bool) -> None:
+        if not self.is_open(sender):
+            return
+        address = self.address(group, GROUPS[group], sender)
+        for _ in range(count):
+            self.say(
+                sender,
+                f"#{group}",
+                keyed,
+                lambda me, text, key: me.begins_to_post(address, text, key),
+            )
+
+    @rule(sender=who, keyed=st.booleans())
+    def send_to_nobody(self, sender: str, keyed: bool) -> None:
+        if self.is_open(sender):
+            to = f"nobody@{'realm2' if PEOPLE[sender] == 'realm1' else 'realm1'}"
+            begin = lambda me, text, key: me.begins_to_send(to, text, key)  # noqa: E731
+            self.say(sender, "nobody", keyed, begin)
+
+    @rule(
+        sender=who,
+        to=who,
+        group=st.sampled_from((None, *sorted(GROUPS))),
+        size=st.integers(0, 9),
+        keyed=st.booleans(),
+    )
+    def send_file(self, sender: str, to: str, group: str | None, size: int, keyed: bool) -> None:
         if not self.is_open(sender) or sender == to:
             return
-        text = str(len(self.said))
-        there = f"#{group}" if group else to
-        address = self.address(group or to, GROUPS[group] if group else PEOPLE[to], sender)
-        data = f"{text} ".encode() * size * 5000
-        begun = self.people[sender].begins_to_send_file(
-            f"#{address}" if group else address, f"{text}.bin", data
-        )
-        self.note(sender, there, begun)
+        name = self.address(group or to, GROUPS[group] if group else PEOPLE[to], sender)
+        address = f"#{name}" if group else name
+
+        def begin(me: Person, text: str, key: str | None) -> Any:
+            data = f"{text} ".encode() * size * 5000
+            return me.begins_to_send_file(address, f"{text}.bin", data, key)
+
+        self.say(sender, f"#{group}" if group else to, keyed, begin)
         counts["files"] += 1
+
+    @precondition(lambda self: self.repeatable())
+    @rule(data=st.data(), count=st.integers(1, 3))
+    def send_again(self, data: st.DataObject, count: int) -> None:
+        """Whoever has a new connection sends what was not answered, or what was: as it happens."""
+        said = data.draw(st.sampled_from(self.repeatable()[-20:]))
+        for _ in range(count):
+            said.ask()
+            counts["sent again"] += 1
 
     @rule(name=st.sampled_from(("budi", "bela")), change=st.sampled_from(("join", "leave", "kick")))
     def come_and_go(self, name: str, change: str) -> None:
@@ -264,8 +323,17 @@ class Realms(RuleBasedStateMachine):
                 end.losing = set()
         self.world.cut()
         self.world.until(lambda: self.world.open_cables(self.one, self.two), 700)
+        self.insist()
         self.world.until(lambda: not (self.one.parcels_waiting() or self.two.parcels_waiting()))
         self.world.advance(12)
+
+    def insist(self) -> None:
+        """What has a key is sent again until it is answered; nothing stands in its way any more."""
+        self.world.advance(12)
+        for each in self.repeatable():
+            if not each.acknowledged:
+                each.ask()
+                counts["sent again"] += 1
 
     def stored(self, house: House, account: str, place: str) -> list[tuple[int, str, str]]:
         """All that stands in a conversation of somebody: number, sender, text or the file's name."""
@@ -309,6 +377,10 @@ class Realms(RuleBasedStateMachine):
                 counts["acknowledged"] += 1
                 counts["lost"] += there[each.text] == 0
                 assert there[each.text], f"{each.text} of {each.sender} to {each.to} is lost"
+                assert len(each.places) <= 1, f"{each.text} stands in {each.places}"
+                counts["answered again"] += len(each.replies) > 1
+            elif each.key is not None:
+                raise AssertionError(f"{each.text} of {each.sender} to {each.to}: {each.found}")
             elif each.refused and not self.rough and not isinstance(each.found[0], StorageFailed):
                 assert not there[each.text], f"{each.text} was refused: {each.found[0]!r}"
         for text, times in there.items():
@@ -343,16 +415,17 @@ class Realms(RuleBasedStateMachine):
             self.check_texts([text for _, _, text in truth], said)
             texts = {each.text: each for each in said}
             for sender in PEOPLE:
-                # Files take a while until they are a message; all else stands as it was said.
+                # Files take a while until they are a message, and what was sent again may not have been
+                # kept before; all else stands as it was said.
                 numbers = [
                     int(text)
                     for _, author, text in truth
-                    if author == sender and not self.is_file(texts[text])
+                    if author == sender and not self.may_be_late(texts[text])
                 ]
                 assert numbers == sorted(numbers), f"{sender} in {group}: {numbers}"
 
-    def is_file(self, said: Said) -> bool:
-        return bool(said.acknowledged and "sha256" in said.found[0].fields) or not said.acknowledged
+    def may_be_late(self, said: Said) -> bool:
+        return not said.acknowledged or said.again or "sha256" in said.replies[0].fields
 
     def check_told(self) -> None:
         """Of what went to nobody, each sender has heard: at once, or later; and of nothing else."""
@@ -368,7 +441,8 @@ class Realms(RuleBasedStateMachine):
                     assert told == 1, f"{name} was told {told} times of {each.text}"
                     counts["told later"] += 1
                 elif each.refused:
-                    assert isinstance(each.found[0], UnknownUser | StorageFailed), each.found
+                    refusals = UnknownUser | StorageFailed
+                    assert all(isinstance(error, refusals) for error in each.found), each.found
                     assert self.rough or told == 0
                     counts["told at once"] += 1
 

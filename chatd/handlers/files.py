@@ -10,22 +10,24 @@ from chatd.names import Address
 from chatd.session import Client, Give, Handler, Receive
 
 
-async def send_file(client: Client, command: ask.SendFile) -> Receive:
-    return await _receive(client, command.to, command.filename, command.size)
+async def send_file(client: Client, command: ask.SendFile) -> Receive | Reply:
+    return await _receive(client, command.to, command.filename, command.size, command.key)
 
 
-async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive:
-    return await _receive(client, command.group, command.filename, command.size)
+async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive | Reply:
+    return await _receive(client, command.group, command.filename, command.size, command.key)
 
 
 async def _receive(
-    client: Client, to: tuple[Address, ...] | Address, name: str, size: int
-) -> Receive:
+    client: Client, to: tuple[Address, ...] | Address, name: str, size: int, key: str | None
+) -> Receive | Reply:
     session = client.logged_in
-    upload = await client.service.files.begin(
-        client.account, to, name, size, client.drained, client.listener
-    )
+    files = client.service.files
     single = isinstance(to, Address) or len(to) == 1
+    if key is not None and (before := await files.answered(client.account, to, key)) is not None:
+        file, sent = before
+        return file_sent(file, sent, single, _details(client, file))
+    upload = await files.begin(client.account, to, name, size, client.drained, client.listener, key)
 
     async def finish() -> Reply:
         if client.session is not session and not client.connection.gone:

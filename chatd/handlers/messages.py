@@ -19,22 +19,24 @@ from chatd.session import Client, Handler
 
 
 def send(client: Client, command: ask.Send) -> Deferred[Reply]:
-    return _send_to_people(client, command.to, command.text)
+    return _send_to_people(client, command.to, command.text, command.key)
 
 
 def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
     if isinstance(command.group, tuple):
-        return _send_to_people(client, command.group, command.text)
+        return _send_to_people(client, command.group, command.text, command.key)
     messages = client.service.messages
     messages.check_text(command.text)
-    sent = messages.post(client.account, command.group, command.text, client.listener)
+    sent = messages.post(client.account, command.group, command.text, client.listener, command.key)
     return sent.addCallback(message_sent)
 
 
-def _send_to_people(client: Client, to: tuple[Address, ...], text: str) -> Deferred[Reply]:
+def _send_to_people(
+    client: Client, to: tuple[Address, ...], text: str, key: str | None
+) -> Deferred[Reply]:
     messages = client.service.messages
     messages.check_text(text)
-    sent = messages.send(client.account, to, text, client.listener)
+    sent = messages.send(client.account, to, text, client.listener, key)
     return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
 
 

@@ -46,20 +46,20 @@ async def realms(client: Client, _command: ask.Realms) -> Reply:
 
 def send_realm(client: Client, command: ask.SendRealm) -> Deferred[Reply]:
     to = (Address(command.user, command.realm),)
-    return messages.send(client, ask.Send(to, command.text))
+    return messages.send(client, ask.Send(to, command.text, command.key))
 
 
 def send_group_realm(client: Client, command: ask.SendGroupRealm) -> Deferred[Reply]:
     to = _addresses(command.realm, command.group)
-    return messages.send_group(client, ask.SendGroup(to, command.text))
+    return messages.send_group(client, ask.SendGroup(to, command.text, command.key))
 
 
-async def send_file_realm(client: Client, command: ask.SendFileRealm) -> Receive:
+async def send_file_realm(client: Client, command: ask.SendFileRealm) -> Receive | Reply:
     to = (Address(command.user, command.realm),)
     return await files.send_file(client, ask.SendFile(to, command.filename, command.size))
 
 
-async def send_group_file_realm(client: Client, command: ask.SendGroupFileRealm) -> Receive:
+async def send_group_file_realm(client: Client, command: ask.SendGroupFileRealm) -> Receive | Reply:
     to = _addresses(command.realm, command.group)
     return await files.send_group_file(
         client, ask.SendGroupFile(to, command.filename, command.size)

@@ -118,6 +118,8 @@ def message_object(message: Message) -> dict[str, Any]:
     else:
         found["file"] = file_object(message.file)
     found["at"] = timestamp(message.at)
+    if message.queued:
+        found["queued"] = True
     return found
 
 

@@ -12,9 +12,11 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    case,
     column,
     delete,
     exists,
+    false,
     func,
     or_,
     select,
@@ -26,7 +28,7 @@ from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
 from chatd.store.database import driver_insert
 from chatd.store.outbox import NewParcel, OutboxWriter
-from chatd.store.schema import attachments, groups, messages, participants
+from chatd.store.schema import attachments, groups, messages, outbox, participants
 
 MAX_CACHED_SEQS = 100_000
 
@@ -44,7 +46,8 @@ class NewMessage(msgspec.Struct, frozen=True):
     """A message on its way into a conversation. `at` is in ms since 1970 UTC.
 
     The conversation numbers it, unless `seq` says how its home realm has numbered it. `origin` is the
-    realm that it comes from, and the number of its parcel there.
+    realm that it comes from, and the number of its parcel there. `key` is what its sender's client calls
+    it (see chatd.store.sends).
     """
 
     conversation: int
@@ -56,6 +59,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     seq: int | None = None
     origin: tuple[str, int] | None = None
     crossing: Crossing | None = None
+    key: str | None = None
 
 
 class Stored(NamedTuple):
@@ -191,10 +195,13 @@ class MessageWriter:
                 seq = last_seq(connection, conversation)
             # A home that was put back to an older state may give a number again: then ours goes on.
             seqs[conversation] = seq = max(seq + 1, item.seq or 0)
+            parcel = None
             if item.crossing is None:
                 stored.append(Stored(ident, seq))
             else:
                 first = self._outbox.next(connection) + len(parcels)
+                if item.crossing.sender_id is not None:
+                    parcel = first
                 parcels.extend(_parcels(item, seq))
                 stored.append(Stored(ident, seq, first, parcels[-1].parcel))
             origin_realm, origin_id = item.origin or (None, None)
@@ -210,6 +217,7 @@ class MessageWriter:
                     item.attachment_id,
                     origin_realm,
                     origin_id,
+                    parcel,
                 )
             )
         if self._statement is None:
@@ -256,6 +264,16 @@ class Page(msgspec.Struct, frozen=True):
     remaining: int = 0
 
 
+# Whether a message still waits for the realm of its recipient. Few have gone to another realm at all: the
+# outbox is asked for those only.
+_QUEUED = case(
+    (
+        messages.c.parcel.is_not(None),
+        exists().where(outbox.c.realm == participants.c.realm, outbox.c.id == messages.c.parcel),
+    ),
+    else_=false(),
+)
+
 # What an account reads of a message: the message, what carries it, and where it stands.
 _COLUMNS = (
     messages.c.id,
@@ -267,6 +285,7 @@ _COLUMNS = (
     messages.c.text,
     participants.c.peer,
     groups.c.name,
+    _QUEUED,
     attachments.c.id,
     attachments.c.code,
     attachments.c.name,
@@ -295,10 +314,10 @@ def _select(account: Account) -> Select[Any]:
 
 
 def _message(row: Sequence[Any], account: Account) -> Message:
-    ident, conversation, seq, at, sender, sender_id, text, peer, group, file_id, *file = row
+    ident, conversation, seq, at, sender, sender_id, text, peer, group, queued, *file = row
     to = None if group is not None else peer if sender_id == account.id else account.name
-    attachment = None if file_id is None else Attachment(file_id, *file)
-    return Message(ident, conversation, seq, at, sender, to, group, text, attachment)
+    attachment = None if file[0] is None else Attachment(*file)
+    return Message(ident, conversation, seq, at, sender, to, group, text, attachment, bool(queued))
 
 
 # For queries of other files: these columns first, and a row of theirs is given to `message_of`.

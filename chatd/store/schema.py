@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions; a test holds the two together.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -147,6 +147,7 @@ messages = Table(
     Column("attachment_id", ForeignKey("attachments.id")),
     Column("origin_realm", Text, comment="key of the realm that it came from; NULL: ours"),
     Column("origin_id", BigInteger, comment="its parcel's number there"),
+    Column("parcel", BigInteger, comment="direct, to another realm: the number of its parcel"),
     # sender_id stands in it so that counting what is unread never leaves the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )
@@ -186,6 +187,25 @@ outbox = Table(
     Column("attachment_id", BigInteger, comment="the file that has to go first"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("parcel", LargeBinary, nullable=False, comment="what crosses (chatd.parcels), encoded"),
+    sqlite_with_rowid=False,
+)
+
+# What a client has named by a key of its own, so that it can ask again and is answered the same.
+sends = Table(
+    "sends",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, comment="whose"),
+    Column("key", Text, primary_key=True, comment="the client's own"),
+    Column(
+        "place", Text, primary_key=True, comment="the conversation's id, or group@realm by its key"
+    ),
+    Column("at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
+    Column("conversation_id", BigInteger, comment="NULL: in none of this realm"),
+    Column("seq", BigInteger, comment="NULL: not known, as in message_id"),
+    Column("message_id", BigInteger),
+    Column("attachment_id", BigInteger, comment="NULL where it is a text"),
+    Column("realm", Text, comment="key of the realm that has to get it; NULL: ours"),
+    Column("parcel", BigInteger, comment="the number of what brings it there"),
     sqlite_with_rowid=False,
 )
 

@@ -223,7 +223,8 @@ class UploadResource(Asking):
 
     async def _answered(self, account: Account, asked: Asked) -> Reply | None:
         """What was answered when that file was sent before."""
-        return None
+        before = await self._files.answered(account, asked.to, asked.key)
+        return None if before is None else _reply(asked, *before)
 
     async def _receive(
         self,
