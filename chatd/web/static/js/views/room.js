@@ -59,7 +59,7 @@ export function view(app, params) {
   const node = h(
     "div",
     { class: "panel room" },
-    pageHeader({ title: params.name, back: "#/rooms", actions: [leave] }),
+    pageHeader({ title: t("room.title", { room: params.name }), back: "#/rooms", actions: [leave] }),
     h("p", { class: "room-kept" }, icon("info"), h("span", null, t("room.not-kept"))),
     people,
     scroll,
