@@ -92,7 +92,7 @@ class Sockets(SiteTestCase):
 
     def test_strangers_stay_short(self) -> Any:
         async def play() -> None:
-            self.patch(websocket, "STRANGER_TIME", 0.05)
+            self.patch(websocket, "STRANGER_TIME", 1.0)
             await self.register("messi")
             stays, goes = await self.open(), await self.open()
             await stays.ask(command="auth", username="messi", password=PASSWORD)

@@ -7,10 +7,11 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+
+from chatd.web.streaming import StreamingChannel
 
 
-class ChatChannel(HTTPChannel):
+class ChatChannel(StreamingChannel):
     """`on_gone` is called once, when the connection is gone or has become a WebSocket's."""
 
     on_gone: Callable[[], None]

@@ -27,9 +27,12 @@ from chatd.service import ChatService
 from chatd.session import Sessions
 from chatd.web.answers import refuse
 from chatd.web.channel import ChatChannel
+from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Shelf, read_shelf
+from chatd.web.streaming import StreamingRequest
+from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
 from chatd.web.websocket import WebDialect, WebSockets
 
@@ -106,15 +109,21 @@ class ChatSite(Site):
     noisy = False
 
     def __init__(
-        self, root: Resource, lines: ChatLineFactory, connections: Connections, clock: Any
+        self,
+        root: Resource,
+        lines: ChatLineFactory,
+        connections: Connections,
+        uploads: UploadResource,
+        clock: Any,
     ) -> None:
-        super().__init__(root, timeout=IDLE, reactor=clock)
+        super().__init__(root, requestFactory=StreamingRequest, timeout=IDLE, reactor=clock)
         # Twisted's own would look for HTTP/2 first.
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
         self.errors = lines.service.counters.errors  # answers.refuse counts them here
         self._lines = lines
         self._door = lines.dialect.name
         self._connections = connections
+        self._uploads = uploads
         self._channels: set[Any] = set()
         self._emptied: Deferred[None] | None = None
 
@@ -156,7 +165,8 @@ class ChatSite(Site):
         emptied: Deferred[None] = succeed(None)
         if self._channels:
             emptied = self._emptied = Deferred()
-        return DeferredList([self._lines.finish(), emptied])
+        stopped = Deferred.fromCoroutine(self._uploads.stop())
+        return DeferredList([self._lines.finish(), stopped, emptied])
 
     def _look_if_empty(self) -> None:
         emptied = self._emptied
@@ -189,4 +199,7 @@ def make_site(
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
     root.putChild(b"healthz", HealthResource(service, visits, reference))
     root.putChild(b"ws", WebSockets(lines, visits, reference))
-    return ChatSite(root, lines, connections, service.clock)
+    uploads = UploadResource(service, visits, reference)
+    root.putChild(b"uploads", uploads)
+    root.putChild(b"files", DownloadResource(service, visits, reference))
+    return ChatSite(root, lines, connections, uploads, service.clock)
