@@ -14,7 +14,7 @@ import { keyOf } from "./keys.js";
 /** @typedef {{resolve: (reply: Reply) => void, reject: (error: Error) => void}} Waiting */
 
 const FIRST_PAUSE = 500; // ms before the second try; each further one takes up to twice as long
-const LONGEST_PAUSE = 30_000;
+const LONGEST_PAUSE = 15_000;
 const PING_EACH = 25_000;
 const PATIENCE = 10_000; // ms for a pong, and for a request to find the link open
 const NO_SESSION = 4401;

@@ -152,6 +152,7 @@ export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class
   const fields = /** @type {Field[]} */ (parts.filter((part) => !(part instanceof Node)));
   const alert = h("div", { class: "form-error", role: "alert" });
   const send = button(submit, { kind: "primary", type: "submit" });
+  const actions = h("div", { class: "form-actions" }, send, ...extra);
   let busy = false;
   const setBusy = (/** @type {boolean} */ on) => {
     busy = on;
@@ -163,7 +164,7 @@ export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class
     { class: `form ${more}`, novalidate: true, "aria-label": label, on: { submit: go } },
     ...parts.map((part) => (part instanceof Node ? part : part.node)),
     alert,
-    h("div", { class: "form-actions" }, send, ...extra),
+    actions,
   );
   return node;
 
@@ -179,6 +180,9 @@ export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class
     } catch (error) {
       const code = /** @type {any} */ (error)?.code;
       const wrong = fields.find((each) => each.codes.includes(code));
+      // Beside what has to be changed: at the end of a long form nobody would see it.
+      if (wrong) wrong.node.after(alert);
+      else actions.before(alert);
       fill(alert, icon("alert"), h("p", { dir: "auto" }, tError(error)));
       if (wrong) {
         wrong.input.setAttribute("aria-invalid", "true");

@@ -18,7 +18,7 @@ import { setTitle } from "./title.js";
 /** @import { Found } from "./router.js" */
 
 const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again, then ever longer
-const LONGEST_PAUSE = 15_000;
+const LONGEST_PAUSE = 5000;
 const LATER = 800; // ms after the first page is there
 const MUCH_LATER = 2000; // ms: the service worker gets all there is, and nothing shall wait for that
 

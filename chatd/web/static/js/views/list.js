@@ -58,9 +58,11 @@ export function conversationList(app) {
       const found = everything(app);
       const shown = found.filter((each) => fits(each.conversation, filter));
       rows.show(shown, current, app);
-      if (shown.length > 0) rest.replaceChildren();
-      else if (!app.store.loaded) rest.replaceChildren(spinner(t("list.loading")));
-      else void explain(rest, found.length > 0 ? filter : "all");
+      const says = shown.length > 0 ? "" : app.store.loaded ? filter : "loading";
+      if (rest.dataset.says === says) return;
+      rest.dataset.says = says;
+      if (says === filter) void explain(rest, filter);
+      else rest.replaceChildren(...(says === "" ? [] : [spinner(t("list.loading"))]));
     });
   };
 
@@ -141,7 +143,7 @@ function fits({ place }, wanted) {
  */
 async function explain(rest, wanted) {
   const [{ nothing }] = await Promise.all([import("./nothing.js"), needTexts("nothing")]);
-  if (wanted === filter || wanted === "all") rest.replaceChildren(nothing(wanted));
+  if (rest.dataset.says === wanted) rest.replaceChildren(nothing(wanted));
 }
 
 /** The rows as they are on the page: only what is different is made anew, and the focus stays. */

@@ -24,7 +24,7 @@ export default {
 
   "link.again": "Menyambung lagi…",
   "link.kept": "Yang Anda kirim sementara ini disimpan dan terkirim dengan sendirinya.",
-  "link.offline": "Anda sedang luring. Yang Anda kirim sementara ini disimpan dan terkirim dengan sendirinya.",
+  "link.offline": "Anda sedang offline. Yang Anda kirim sementara ini disimpan dan terkirim dengan sendirinya.",
   "link.now": "Coba sekarang",
 
   "list.label": "Percakapan",
@@ -49,8 +49,8 @@ export default {
 
   "ui.back": "Kembali",
   "ui.loading": "Memuat…",
-  "ui.offline": "luring",
-  "ui.online": "daring",
+  "ui.offline": "offline",
+  "ui.online": "online",
   "ui.unread.one": "1 belum dibaca",
   "ui.unread.other": "{n} belum dibaca",
 };
