@@ -2,7 +2,7 @@
 /** Finding somebody to write to: by name among those one knows of, or by an address. */
 
 import { fill, h, uid } from "../dom.js";
-import { t } from "../i18n.js";
+import { t, tError } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { live } from "../panels/live.js";
 import { matches, parseAddress, realmOf } from "../panels/names.js";
@@ -10,7 +10,6 @@ import { page, personRow, row, rows, section, tag } from "../panels/page.js";
 import { several } from "../panels/several.js";
 import { hashOf } from "../router.js";
 import { announce, emptyState, icon } from "../ui.js";
-import { tError } from "../i18n.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").User} User */
