@@ -252,6 +252,14 @@ class Counting(MetricsTestCase):
             },
         )
 
+    async def test_sent_again(self) -> None:
+        """Under the same key it is no message more."""
+        messi = await self.register("messi")
+        await self.register("lineker")
+        for _ in range(2):
+            await messi.ask(command="send", to="lineker", text="halo", key="k1")
+        self.check(await self.values(), **{"messages_stored_total{kind=direct}": 1})
+
     async def test_those_who_said_it_themselves(self) -> None:
         """Of what goes out together each is given what others said: 2 messages to 3, less each his own."""
         names = ("messi", "lineker", "henderson")
@@ -323,6 +331,17 @@ class OverHttp(SiteTestCase):
         self.assertEqual(counters.errors["unknown-command"], 1)
         self.assertEqual(connections.by_door, {"web": 1})
         self.assertEqual(connections.opened["web"], opened + 2)  # as HTTP, and as a WebSocket
+
+    async def test_files(self) -> None:
+        """Bytes that go over HTTP count as others do."""
+        counters = self.realm.service.counters
+        cookie = (await self.register("messi")).cookie
+        path = f"/uploads/{'k' * 22}?to=messi&filename=a.bin&size=5000"
+        kept = await self.ask("PUT", path, b"x" * 5000, cookie=cookie)
+        self.assertEqual(kept.code, 200, kept)
+        fetched = await self.ask("GET", f"/files/{kept.json['code']}", cookie=cookie)
+        self.assertEqual(len(fetched.body), 5000)
+        self.assertEqual((counters.received, counters.given, counters.direct), (5000, 5000, 1))
 
 
 class Transactions(MetricsTestCase):

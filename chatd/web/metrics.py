@@ -316,5 +316,8 @@ class MetricsSite(Site):
         resource = MetricsResource(service, sessions, connections)
         super().__init__(resource, timeout=IDLE, reactor=reactor)
 
-    def log(self, _request: Any) -> None:
-        """Leave the log alone."""
+    def startFactory(self) -> None:
+        """No log of requests is to be opened."""
+
+    def stopFactory(self) -> None:
+        """Nor to be closed."""
