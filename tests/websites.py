@@ -44,7 +44,8 @@ class Answer(msgspec.Struct):
         return found
 
     def header(self, name: str) -> str | None:
-        return (self.headers.getRawHeaders(name) or [None])[0]
+        values = self.headers.getRawHeaders(name)
+        return values[0] if values else None
 
     @property
     def cookie(self) -> str:
@@ -119,6 +120,8 @@ class Socket(Protocol):
     """A WebSocket's other end. `frames` is what came and was not taken, `events` what was pushed before a
     reply that was waited for."""
 
+    transport: Any
+
     def __init__(self) -> None:
         self.ws = WSConnection(ConnectionType.CLIENT)
         self.frames: deque[str] = deque()
@@ -144,7 +147,7 @@ class Socket(Protocol):
                 self.frames.append(event.data)
             elif isinstance(event, CloseConnection | RejectConnection):
                 self.code = getattr(event, "code", None) or getattr(event, "status_code", None)
-                if self.ws.state is ConnectionState.REMOTE_CLOSING:
+                if isinstance(event, CloseConnection) and self._is_closing:
                     self.transport.write(self.ws.send(event.response()))
         self._tell()
 
@@ -168,6 +171,11 @@ class Socket(Protocol):
 
     def say(self, text: str) -> None:
         self.send(TextMessage(text))
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether the other end has begun to close."""
+        return self.ws.state is ConnectionState.REMOTE_CLOSING
 
     async def frame(self) -> dict[str, Any]:
         """The next object that comes."""
