@@ -91,13 +91,11 @@ export default {
   "chat.tray.full": "At most {n} files go in one message; the rest was left out. Send these first.",
 
   "chat.picture": "Picture: {name}",
-  "chat.picture.open": "Show the picture {name} large",
   "chat.download": "Download {name}",
   "chat.download.hint": "download",
   "chat.save": "Download",
   "chat.close": "Close",
   "chat.cancel": "Cancel",
-  "chat.cancel.file": "Cancel sending {name}",
   "chat.kind.image": "picture",
   "chat.kind.audio": "sound",
   "chat.kind.video": "video",

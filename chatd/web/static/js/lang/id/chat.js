@@ -88,13 +88,11 @@ export default {
   "chat.tray.full": "Paling banyak {n} berkas sekali kirim; sisanya tidak diambil. Kirim yang ini dahulu.",
 
   "chat.picture": "Gambar: {name}",
-  "chat.picture.open": "Perbesar gambar {name}",
   "chat.download": "Unduh {name}",
   "chat.download.hint": "unduh",
   "chat.save": "Unduh",
   "chat.close": "Tutup",
   "chat.cancel": "Batal",
-  "chat.cancel.file": "Batalkan pengiriman {name}",
   "chat.kind.image": "gambar",
   "chat.kind.audio": "suara",
   "chat.kind.video": "video",
