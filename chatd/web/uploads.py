@@ -1,11 +1,11 @@
 """Files on their way up: `/uploads/<key>`, where the key is the sender's own name for this sending.
 
 `PUT /uploads/<key>?to=<address,…>|group=<group>&filename=<name>&size=<bytes>` brings the file's bytes, from
-`Upload-Offset` (0 without it) on. Once all of them are there the message goes out, and the answer says where
-it stands. The same again later stores nothing and answers the same. If the connection ends before, what has
-come is kept: `HEAD`, with the same query, tells how much that is (`Upload-Offset`), and a PUT from there on
-brings the rest. One that begins elsewhere is refused (409) and told the offset. A body that ends too early is
-answered by 202. `DELETE` gives the file up.
+`Upload-Offset` on (0 without it; or what `Content-Range` says, as `curl -T … -C <offset>` does). Once all of
+them are there the message goes out, and the answer says where it stands. The same again later stores nothing
+and answers the same. If the connection ends before, what has come is kept: `HEAD`, with the same query, tells
+how much that is (`Upload-Offset`), and a PUT from there on brings the rest. One that begins elsewhere is
+refused (409) and told the offset. A body that ends too early is answered by 202. `DELETE` gives the file up.
 
 A later request for the same key cuts off an earlier one that is still under way: it may come over a
 connection of which only this end does not know yet that it is dead.
@@ -36,7 +36,7 @@ from chatd.files import Upload
 from chatd.handlers.replies import file_sent
 from chatd.messages import Sent
 from chatd.model import Account, Attachment, Reply
-from chatd.names import Address, printable
+from chatd.names import Address
 from chatd.service import ChatService
 from chatd.session import Client, Session
 from chatd.web.answers import answer
@@ -45,7 +45,7 @@ from chatd.web.query import query_of, rest_of
 from chatd.web.streaming import Body, BodyLost, StreamingRequest, hang_up
 from chatd.web.visits import Visits
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
 
 
 class TakenOver(BodyLost):
@@ -59,15 +59,6 @@ class Asked(msgspec.Struct, frozen=True):
     to: Address | tuple[Address, ...]
     name: str
     size: int
-
-
-def _key_of(request: Request) -> str:
-    """Raises BadArgument."""
-    key = rest_of(request)
-    if _KEY.fullmatch(key) is None:
-        expected = "1 to 64 letters, digits, hyphens and underscores, after /uploads/"
-        raise BadArgument(argument="key", found=printable(key), expected=expected)
-    return key
 
 
 def _asked(key: str, query: Mapping[str, str]) -> Asked:
@@ -86,6 +77,16 @@ def _asked(key: str, query: Mapping[str, str]) -> Asked:
 
 def _size(query: Mapping[str, str]) -> int:
     return types.SIZE.from_text("size", query.get("size", ""))
+
+
+def _offset(request: Request) -> int:
+    """Where in the file the body begins. Raises BadArgument."""
+    given = request.getHeader("Upload-Offset")
+    part = request.getHeader("Content-Range")
+    if given is None and part is not None:
+        match = _PART.fullmatch(part)
+        given = part if match is None else match[1]
+    return types.SIZE.from_text("Upload-Offset", given or "0")
 
 
 class Turn:
@@ -159,7 +160,7 @@ class UploadResource(Asking):
         """Finish the request. Raises ChatError, BodyLost."""
         self._visits.check(request, b"PUT", b"HEAD", b"DELETE")
         client = await self._visits.client_of(request)
-        key = _key_of(request)
+        key = types.KEY.from_text("key", rest_of(request))
         if request.method == b"PUT":
             await self._put(cast(StreamingRequest, request), client, key)
         elif request.method == b"HEAD":
@@ -194,7 +195,7 @@ class UploadResource(Asking):
     async def _put(self, request: StreamingRequest, client: Client, key: str) -> None:
         session, body = client.logged_in, request.body
         asked = _asked(key, query_of(request))
-        offset = types.SIZE.from_text("Upload-Offset", request.getHeader("Upload-Offset") or "0")
+        offset = _offset(request)
         if body.length is None:
             raise LengthRequired
         if offset + body.length > asked.size:
