@@ -14,11 +14,6 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from chatd.web.channel import ChatChannel
-from chatd.web.downloads import DownloadResource
-from chatd.web.streaming import StreamingChannel, StreamingRequest
-from chatd.web.uploads import UploadResource
-from chatd.web.visits import Visits
 from tests.common import sleep
 from tests.websites import SiteTestCase
 
@@ -98,23 +93,8 @@ class Raw(Protocol):
         self.transport.abortConnection()
 
 
-class Channel(ChatChannel, StreamingChannel):
-    """As ChatChannel will be."""
-
-
 class RawTestCase(SiteTestCase):
     """`self.cookies` has those of the accounts that are there."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        service, site = self.realm.service, self.site
-        visits = Visits(service, self.realm.sessions, self.connections.number)
-        new_reference = site._lines.new_reference
-        self.uploads = UploadResource(service, visits, new_reference)
-        site.resource.putChild(b"uploads", self.uploads)
-        site.resource.putChild(b"files", DownloadResource(service, visits, new_reference))
-        site.requestFactory = StreamingRequest
-        site.protocol = Channel  # type: ignore[assignment]
 
     async def people(self, *names: str) -> None:
         self.cookies = {name: (await self.register(name)).cookie for name in names}

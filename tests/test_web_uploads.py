@@ -217,6 +217,15 @@ class GoingOn(UploadTestCase):
         answer = await self.put(b"def", offset=3)
         self.assertEqual(answer.json["sha256"], sha256(b"abcdef"))
 
+    async def test_as_curl_says_it(self) -> None:
+        """Where a part belongs may also stand in Content-Range."""
+        await self.people("messi", "budi")
+        await self.put(b"abc", size=6)
+        for part, status in (("bytes 0-2/6", 409), ("bytes x", 400), ("bytes 3-5/6", 200)):
+            answer = await self.say("PUT", path(6), "messi", b"def", Content_Range=part)
+            self.assertEqual(answer.status, status)
+        self.assertEqual(answer.json["sha256"], sha256(b"abcdef"))
+
     async def test_over_a_restart(self) -> None:
         await self.people("messi", "budi")
         await self.put(b"abc", size=6)
@@ -257,7 +266,7 @@ class GoingOn(UploadTestCase):
         (last,) = [raw for raw in raws if not raw.lost]
         last.send(b"abc")
         self.assertEqual((await last.answer()).status, 200)
-        self.assertEqual(self.uploads._turns, {})
+        self.assertEqual(self.site._uploads._turns, {})
 
     async def test_given_up(self) -> None:
         await self.people("messi", "budi")
@@ -317,16 +326,73 @@ class GoingOn(UploadTestCase):
         answer = await raw.answer()
         self.assertEqual((answer.status, answer.json["code"]), (401, "not-logged-in"))
         await raw.gone()
-        self.assertEqual(self.uploads._turns, {})
+        self.assertEqual(self.site._uploads._turns, {})
 
     async def test_realm_stops(self) -> None:
         await self.people("messi", "budi")
         raw = await self.begin(6)
         await self.taken(raw, b"abc")
-        await self.uploads.stop()
+        await self.site._uploads.stop()
         self.assertEqual((await raw.answer()).json["code"], "shutting-down")
         self.assertEqual((await self.put(b"abc")).status, 503)
         self.assertEqual(self.bytes_kept(), 3)
+
+
+class Again(UploadTestCase):
+    """A key is one sending, however often it is asked for."""
+
+    async def messages(self) -> int:
+        budi = await self.realm.service.accounts.find("budi")
+        return sum(each.unread for each in await self.realm.service.reading.unread(budi, {}))
+
+    async def test_whole(self) -> None:
+        await self.people("messi", "budi")
+        data = noise(100_000)
+        first = await self.put(data)
+        for _ in range(3):
+            again = await self.put(data)
+            self.assertEqual((again.status, again.json), (200, first.json))
+        self.assertEqual(await self.offset(len(data)), len(data))
+        again = await self.put(b"", offset=len(data))
+        self.assertEqual(again.json, first.json)
+        self.assertEqual(await self.messages(), 1)
+        self.assertEqual(len(self.realm.service.files._arriving), 0)
+        self.assertEqual(self.parts(), [])
+
+    async def test_answer_was_lost(self) -> None:
+        """Wherever the connection ends about the last byte, the file is sent once."""
+        await self.people("messi", "budi")
+        data = noise(50_000)
+        for number, pause in enumerate((0, 0.001, 0.002, 0.005, 0.01, 0.02)):
+            key = f"k{number}"
+            raw = await self.begin(len(data), key=key)
+            raw.send(data)
+            await sleep(pause)
+            raw.cut()
+            there = await self.offset(len(data), key=key)
+            answer = await self.put(data[there:], offset=there, key=key)
+            self.assertEqual((answer.status, answer.json["sha256"]), (200, sha256(data)))
+        self.assertEqual(await self.messages(), 6)
+        self.assertEqual(self.parts(), [])
+
+    async def test_not_sent_again(self) -> None:
+        """Who knows how to wait need not send the bytes a second time."""
+        await self.people("messi", "budi")
+        await self.put(b"abc")
+        raw = await self.dial()
+        headers = {"Cookie": self.cookies["messi"], "Content-Length": 3, "Expect": "100-continue"}
+        raw.begin("PUT", path(3), headers)
+        self.assertEqual((await raw.answer()).json["message"], "File sent")
+        await raw.gone()
+
+    async def test_to_others(self) -> None:
+        """The same key to somebody else is another sending."""
+        await self.people("messi", "budi", "henderson")
+        await self.put(b"abc")
+        answer = await self.put(b"abc", to="henderson")
+        self.assertEqual((answer.status, answer.json["seq"]), (200, 1))
+        self.assertEqual(await self.offset(3, to="budi,nobody"), 3)
+        self.assertEqual(await self.offset(3, to="nobody"), 0)
 
 
 class Refused(UploadTestCase):
@@ -343,7 +409,7 @@ class Refused(UploadTestCase):
         self.assertEqual((answer.status, answer.json["code"]), (status, code))
         self.assertEqual(answer.headers["connection"], "close")
         await raw.gone()
-        self.assertEqual(self.uploads._turns, {})
+        self.assertEqual(self.site._uploads._turns, {})
         self.assertEqual(self.realm.service.files._arriving, {})
 
     async def test_early(self) -> None:
@@ -454,7 +520,7 @@ class Refused(UploadTestCase):
             raw.send(f"{head}{lines}\r\n\r\nabc".encode())
             await raw.gone()
             self.assertTrue(raw.got.startswith(b"HTTP/1.1 400"), raw.got)
-        self.assertEqual(self.uploads._turns, {})
+        self.assertEqual(self.site._uploads._turns, {})
 
     async def test_left_meanwhile(self) -> None:
         """What is refused at the end is refused with its reason, and nothing is left."""
