@@ -272,7 +272,11 @@ def _what_to_type(first: DemoRealm, second: DemoRealm) -> str:
     return "\n".join(
         (
             "",
-            f"  {first.name} and {second.name} are up and linked. Type in two other terminals:",
+            f"  {first.name} and {second.name} are up and linked. In a browser:",
+            "",
+            f"    http://localhost:{first.ports['web']}/         http://localhost:{second.ports['web']}/",
+            "",
+            "  Or type in two other terminals:",
             "",
             *lines,
             "",

@@ -179,6 +179,8 @@ class BothTests(DaemonTestCase):
         self.assertEqual({line[:9] for line in told}, {"realm1 | ", "realm2 | "})
         self.assertIn(f"telnet localhost {self.ports['plain']} ", demo.out)
         self.assertIn(f"telnet localhost {self.ports['plain'] + SHIFT}\n", demo.out)
+        for shift in (0, SHIFT):
+            self.assertIn(f"http://localhost:{self.ports['web'] + shift}/", demo.out)
         self.assertIn("auth messi surabaya", demo.out)
         self.assertNotIn("\x1b", demo.out)
         self.assertIn(str(self.folder / "var" / "demo" / "realm2"), demo.out)
