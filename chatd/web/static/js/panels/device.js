@@ -31,12 +31,18 @@ export function notifying() {
     show();
   });
   show();
-  return h("div", { class: "form" }, h("label", { class: "switch-line", for: id }, input, h("span", null, t("settings.notify"))), state);
+  return h(
+    "div",
+    { class: "form" },
+    h("label", { class: "switch-line", for: id }, input, h("span", null, t("settings.notify"))),
+    state,
+  );
 }
 
 /** @param {import("../notify.js").NotificationState} now */
 function saidOf(now) {
-  if (now === "unsupported" || !isSecureContext) return t(isSecureContext ? "settings.notify-unsupported" : "settings.notify-insecure");
+  if (now === "unsupported" || !isSecureContext)
+    return t(isSecureContext ? "settings.notify-unsupported" : "settings.notify-insecure");
   return t(`settings.notify-${now}`);
 }
 
@@ -55,7 +61,11 @@ export function installing(app) {
       node,
       h("p", { class: "quiet" }, t("settings.install-hint")),
       canInstall()
-        ? h("div", { class: "form-actions" }, button(t("settings.install-button"), { icon: "monitor", onClick: go }))
+        ? h(
+            "div",
+            { class: "form-actions" },
+            button(t("settings.install-button"), { icon: "monitor", onClick: go }),
+          )
         : h("p", { class: "quiet" }, t("settings.install-later")),
     );
   };

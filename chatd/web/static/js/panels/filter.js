@@ -43,8 +43,10 @@ export function filtered({ label, title, fits, row, empty }) {
     field.hidden = items.length < WORTH_IT && !typed;
     if (!items.length && !typed) return void fill(place, empty());
     const fitting = typed ? items.filter((item) => fits(item, typed)) : items;
-    if (!fitting.length) return void fill(place, h("p", { class: "aside" }, t("panels.none-match", { text: typed })));
-    const rest = fitting.length > most && button(t("panels.show-more"), { class: "show-more", onClick: showMore });
+    if (!fitting.length)
+      return void fill(place, h("p", { class: "aside" }, t("panels.none-match", { text: typed })));
+    const rest =
+      fitting.length > most && button(t("panels.show-more"), { class: "show-more", onClick: showMore });
     fill(place, rows(title, fitting.slice(0, most).map(row)), rest);
   };
   const showMore = () => {

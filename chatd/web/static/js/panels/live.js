@@ -21,96 +21,114 @@ import { button, emptyState } from "../ui.js";
  * @property {(error: unknown) => HTMLElement | null} [failed] what to show instead of what there mostly is
  */
 
-/**
- * @typedef {object} Live
- * @property {HTMLElement} node
- * @property {() => Promise<void>} refresh asks now
- * @property {() => void} redraw shows once more what is known
- * @property {() => void} destroy
- */
-
 const PATIENCE = 300; // ms without an answer after which it is said that something is loading
+const LATER = 500; // ms until it is looked again whether a dialog is still open
 
 /**
  * @template T
  * @param {App} app
  * @param {Source<T>} source
- * @returns {Live}
  */
-export function live(app, { load, show, every, failed }) {
-  const node = h("div", { class: "live", "aria-busy": true });
+export function live(app, source) {
+  return new Live(app, source);
+}
+
+/**
+ * Its `node` goes into the page.
+ * @template T
+ */
+export class Live {
+  node = h("div", { class: "live", "aria-busy": true });
   /** @type {T | undefined} */
-  let known;
-  let shown = "";
-  let asked = 0;
-  let gone = false;
+  #known;
+  #shown = "";
+  #asked = 0;
+  #gone = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let later;
+  #later;
+  #waiting = setTimeout(() => fill(this.node, aside(t("panels.loading"))), PATIENCE);
+  #source;
+  #stop;
 
-  const waiting = setTimeout(() => fill(node, aside(t("panels.loading"))), PATIENCE);
+  /**
+   * @param {App} app
+   * @param {Source<T>} source
+   */
+  constructor(app, source) {
+    this.#source = source;
+    this.#stop = whenWorthIt(app, () => void this.refresh(), source.every);
+    void this.refresh();
+  }
 
-  const redraw = () => {
-    clearTimeout(later);
-    if (known === undefined || gone) return;
+  /** Asks now. */
+  async refresh() {
+    this.#asked += 1;
+    const turn = this.#asked;
+    try {
+      const found = await this.#source.load();
+      if (this.#gone || turn !== this.#asked) return;
+      this.#known = found;
+      if (JSON.stringify(found) !== this.#shown) this.redraw();
+    } catch (error) {
+      if (this.#gone || turn !== this.#asked) return;
+      this.#failed(error);
+    }
+    clearTimeout(this.#waiting);
+    this.node.removeAttribute("aria-busy");
+  }
+
+  /** Shows once more what is known. */
+  redraw() {
+    clearTimeout(this.#later);
+    const found = this.#known;
+    if (found === undefined || this.#gone) return;
     if (document.querySelector("dialog[open]")) {
       // When the dialog closes, the focus goes back to the button that opened it: let that stay until then.
-      later = setTimeout(redraw, 500);
+      this.#later = setTimeout(() => this.redraw(), LATER);
       return;
     }
-    const found = known;
-    shown = JSON.stringify(found);
-    keepFocus(node, () => fill(node, ...show(found)));
-  };
+    this.#shown = JSON.stringify(found);
+    keepFocus(this.node, () => fill(this.node, ...this.#source.show(found)));
+  }
 
-  const refresh = async () => {
-    asked += 1;
-    const turn = asked;
-    try {
-      const found = await load();
-      if (gone || turn !== asked) return;
-      known = found;
-      if (JSON.stringify(found) !== shown) redraw();
-    } catch (error) {
-      if (gone || turn !== asked) return;
-      if (!(error instanceof ChatError)) {
-        // The link went: what was known is better than nothing, and it is asked again when that is back.
-        if (known === undefined) fill(node, aside(t("panels.offline")));
-      } else if (known === undefined || failed) {
-        known = undefined;
-        shown = "";
-        fill(node, failed?.(error) ?? trouble(error, refresh));
-      }
-    }
-    clearTimeout(waiting);
-    node.removeAttribute("aria-busy");
-  };
+  destroy() {
+    this.#gone = true;
+    clearTimeout(this.#waiting);
+    clearTimeout(this.#later);
+    this.#stop();
+  }
 
-  const onLink = () => {
-    if (app.connection.state === "open") void refresh();
-  };
-  const onSeen = () => {
-    if (!document.hidden) void refresh();
-  };
-  const onTime = () => {
-    if (!document.hidden && app.connection.state === "open") void refresh();
-  };
-  app.connection.addEventListener("state", onLink);
-  document.addEventListener("visibilitychange", onSeen);
-  const timer = every ? setInterval(onTime, every) : undefined;
-  void refresh();
+  /** @param {unknown} error */
+  #failed(error) {
+    const refused = error instanceof ChatError;
+    const instead = refused && this.#source.failed?.(error);
+    // What was known is better than nothing, and it is asked again soon, or when the link is back.
+    if (!instead && this.#known !== undefined) return;
+    this.#known = undefined;
+    this.#shown = "";
+    fill(this.node, instead || (refused ? trouble(error, () => this.refresh()) : aside(t("panels.offline"))));
+  }
+}
 
-  return {
-    node,
-    refresh,
-    redraw,
-    destroy() {
-      gone = true;
-      clearTimeout(waiting);
-      clearTimeout(later);
-      clearInterval(timer);
-      app.connection.removeEventListener("state", onLink);
-      document.removeEventListener("visibilitychange", onSeen);
-    },
+/**
+ * Calls `ask` when the link comes back, when the page is shown again, and every so often while both are there.
+ * @param {App} app
+ * @param {() => void} ask
+ * @param {number} [every] ms
+ * @returns {() => void} ends that
+ */
+function whenWorthIt(app, ask, every) {
+  const { connection } = app;
+  const look = () => {
+    if (!document.hidden && connection.state === "open") ask();
+  };
+  connection.addEventListener("state", look);
+  document.addEventListener("visibilitychange", look);
+  const timer = every ? setInterval(look, every) : undefined;
+  return () => {
+    clearInterval(timer);
+    connection.removeEventListener("state", look);
+    document.removeEventListener("visibilitychange", look);
   };
 }
 
@@ -125,7 +143,12 @@ function aside(text) {
  * @param {() => unknown} again
  */
 function trouble(error, again) {
-  return emptyState(t("panels.failed"), tError(error), button(t("panels.retry"), { icon: "retry", onClick: again }), "alert");
+  return emptyState(
+    t("panels.failed"),
+    tError(error),
+    button(t("panels.retry"), { icon: "retry", onClick: again }),
+    "alert",
+  );
 }
 
 /**

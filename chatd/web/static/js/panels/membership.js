@@ -32,7 +32,8 @@ export function inviting(app, group, changed) {
     fill(report);
     const reply = await app.connection.request("invite", { group, users: splitPeople(who.value) });
     const line = (/** @type {string} */ key, /** @type {string[]} */ names) =>
-      names.length > 0 && h("p", null, ...sentence(key, { names: listed(names.map((each) => app.store.displayName(each))) }));
+      names.length > 0 &&
+      h("p", null, ...sentence(key, { names: listed(names.map((each) => app.store.displayName(each))) }));
     fill(
       report,
       line("members.invited", reply.joined) || h("p", null, t("members.invited-none")),
@@ -44,7 +45,11 @@ export function inviting(app, group, changed) {
   };
   return section(
     t("members.invite"),
-    form([who], invite, { submit: t("members.invite-button"), class: "form-line", label: t("members.invite") }),
+    form([who], invite, {
+      submit: t("members.invite-button"),
+      class: "form-line",
+      label: t("members.invite"),
+    }),
     report,
   );
 }
@@ -100,7 +105,8 @@ export function posting(app, group, { closed }, amAdmin, changed) {
   if (closed === null && !amAdmin) return null;
   const change = (/** @type {boolean} */ close) => async () => {
     const request = () => app.connection.request(close ? "closegroup" : "opengroup", { group });
-    if (await attempt(app, request, () => t(close ? "members.closed" : "members.opened", { group }))) changed();
+    if (await attempt(app, request, () => t(close ? "members.closed" : "members.opened", { group })))
+      changed();
   };
   const is = closed === null ? t("members.not-known") : t(closed ? "members.is-closed" : "members.is-open");
   return section(
@@ -110,8 +116,18 @@ export function posting(app, group, { closed }, amAdmin, changed) {
       h(
         "div",
         { class: "form-actions" },
-        closed !== true && button(t("members.close"), { icon: "lock", dataset: { key: "posting\nclose" }, onClick: change(true) }),
-        closed !== false && button(t("members.open"), { icon: "unlock", dataset: { key: "posting\nopen" }, onClick: change(false) }),
+        closed !== true &&
+          button(t("members.close"), {
+            icon: "lock",
+            dataset: { key: "posting\nclose" },
+            onClick: change(true),
+          }),
+        closed !== false &&
+          button(t("members.open"), {
+            icon: "unlock",
+            dataset: { key: "posting\nopen" },
+            onClick: change(false),
+          }),
       ),
   );
 }
@@ -141,6 +157,9 @@ export function leaving(app, group, known) {
     await app.store.refresh();
     app.router.go("#/groups");
   };
-  return section(t("members.leave"), h("p", null, t("members.leave-text")),
-    button(t("members.leave"), { kind: "danger", icon: "leave", onClick: leave }));
+  return section(
+    t("members.leave"),
+    h("p", null, t("members.leave-text")),
+    button(t("members.leave"), { kind: "danger", icon: "leave", onClick: leave }),
+  );
 }

@@ -27,7 +27,12 @@ export function page({ intro, ...head }, ...parts) {
  */
 export function section(title, ...parts) {
   const id = uid("part");
-  return h("section", { class: "part", "aria-labelledby": id }, h("h2", { id, class: "part-title" }, title), ...parts);
+  return h(
+    "section",
+    { class: "part", "aria-labelledby": id },
+    h("h2", { id, class: "part-title" }, title),
+    ...parts,
+  );
 }
 
 /**

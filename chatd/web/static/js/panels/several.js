@@ -75,7 +75,8 @@ function outcome(reply, to) {
   return [
     h("p", null, t("newchat.sent", { n: sent.length })),
     queued.length > 0 && h("p", null, ...sentence("newchat.queued", { names: listed(queued) })),
-    reply.unknown?.length > 0 && h("p", null, ...sentence("newchat.unknown", { names: listed(reply.unknown) })),
+    reply.unknown?.length > 0 &&
+      h("p", null, ...sentence("newchat.unknown", { names: listed(reply.unknown) })),
     ...refused.map(([name, error]) =>
       h("p", null, ...sentence("newchat.refused", { name: listed([name]), reason: tError(error) })),
     ),

@@ -53,14 +53,18 @@ export function view(app) {
 
   return {
     title: t("contacts.title"),
-    node: page({ title: t("contacts.title") }, section(t("contacts.add"), adding(app, shown)), section(t("contacts.list"), shown.node)),
-    destroy: shown.destroy,
+    node: page(
+      { title: t("contacts.title") },
+      section(t("contacts.add"), adding(app, shown)),
+      section(t("contacts.list"), shown.node),
+    ),
+    destroy: () => shown.destroy(),
   };
 }
 
 /**
  * @param {App} app
- * @param {import("../panels/live.js").Live} shown
+ * @param {import("../panels/live.js").Live<any>} shown
  */
 function adding(app, shown) {
   const who = field({

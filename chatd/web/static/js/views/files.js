@@ -50,7 +50,9 @@ export function view(app) {
 function fileRow(app, file) {
   const size = sizeText(file.size, language());
   const mine = app.store.isMe(file.from);
-  const who = mine ? [t("files.yours")] : sentence("files.from", { name: bdi(app.store.displayName(file.from)) });
+  const who = mine
+    ? [t("files.yours")]
+    : sentence("files.from", { name: bdi(app.store.displayName(file.from)) });
   const when = h("time", { datetime: file.at, title: full(file.at) }, relative(file.at));
   return row({
     key: file.code,

@@ -17,7 +17,8 @@ const EVERY = 15_000; // ms
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
-  const fits = (/** @type {Group} */ each, /** @type {string} */ typed) => matches(typed, each.group, each.code);
+  const fits = (/** @type {Group} */ each, /** @type {string} */ typed) =>
+    matches(typed, each.group, each.code);
   const mine = filtered({
     label: t("panels.filter"),
     title: t("groups.mine"),
@@ -34,7 +35,10 @@ export function view(app) {
   });
   const shown = live(app, {
     load: async () => {
-      const [all, own] = await Promise.all([app.connection.request("groups"), app.connection.request("mygroups")]);
+      const [all, own] = await Promise.all([
+        app.connection.request("groups"),
+        app.connection.request("mygroups"),
+      ]);
       const rest = /** @type {Group[]} */ (all.groups).filter((each) => !each.member);
       return { mine: /** @type {Group[]} */ (own.groups), others: rest, more: Number(all.remaining ?? 0) };
     },
@@ -51,8 +55,12 @@ export function view(app) {
   const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => adding(app) });
   return {
     title: t("groups.title"),
-    node: page({ title: t("groups.title"), actions: [add] }, section(t("groups.join"), joining(app)), shown.node),
-    destroy: shown.destroy,
+    node: page(
+      { title: t("groups.title"), actions: [add] },
+      section(t("groups.join"), joining(app)),
+      shown.node,
+    ),
+    destroy: () => shown.destroy(),
   };
 }
 
@@ -67,7 +75,11 @@ function joining(app) {
     check: (text) => (parseAddress(text) ? null : t("newchat.bad")),
   });
   const join = () => enter(app, which.value.trim());
-  return form([which], join, { submit: t("groups.join-button"), class: "form-line", label: t("groups.join") });
+  return form([which], join, {
+    submit: t("groups.join-button"),
+    class: "form-line",
+    label: t("groups.join"),
+  });
 }
 
 /**
@@ -142,7 +154,12 @@ function mineRow(app, group) {
  * @param {Group} group
  */
 function otherRow(app, group) {
-  const join = () => attempt(app, () => enter(app, group.group), () => null);
+  const join = () =>
+    attempt(
+      app,
+      () => enter(app, group.group),
+      () => null,
+    );
   return row({
     key: group.group,
     title: group.group,

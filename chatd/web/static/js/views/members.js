@@ -32,11 +32,17 @@ export function view(app, { group }) {
   let people = [];
   let posted = "";
   const rules = h("div");
-  const below = h("div", { class: "parts", hidden: true }, rules, leaving(app, place.name, () => people));
+  const below = h(
+    "div",
+    { class: "parts", hidden: true },
+    rules,
+    leaving(app, place.name, () => people),
+  );
   const list = filtered({
     label: t("panels.filter"),
     title: t("members.title", { group: place.name }),
-    fits: (/** @type {Member} */ each, typed) => matches(typed, each.username, app.store.displayName(each.username)),
+    fits: (/** @type {Member} */ each, typed) =>
+      matches(typed, each.username, app.store.displayName(each.username)),
     row: (each) => memberRow(app, place.name, each, amAdmin, () => void shown.refresh()),
     empty: () => h("p", { class: "aside" }, t("panels.loading")),
   });
@@ -49,7 +55,12 @@ export function view(app, { group }) {
       invite.hidden = !amAdmin;
       const now = JSON.stringify([found.closed, amAdmin]);
       if (now !== posted) {
-        keepFocus(rules, () => fill(rules, posting(app, place.name, found, amAdmin, () => shown.refresh())));
+        keepFocus(rules, () =>
+          fill(
+            rules,
+            posting(app, place.name, found, amAdmin, () => shown.refresh()),
+          ),
+        );
       }
       posted = now;
       people = found.members;
@@ -62,9 +73,9 @@ export function view(app, { group }) {
     },
     every: EVERY,
     failed: (error) => {
-      invite.hidden = true;
-      below.hidden = true;
-      return outside(app, place.name, error);
+      const instead = outside(app, place.name, error);
+      if (instead) invite.hidden = below.hidden = true;
+      return instead;
     },
   });
   invite.hidden = true;
@@ -77,7 +88,7 @@ export function view(app, { group }) {
       invite,
       below,
     ),
-    destroy: shown.destroy,
+    destroy: () => shown.destroy(),
   };
 }
 
@@ -106,14 +117,19 @@ async function lookUp(app, group) {
 function outside(app, group, error) {
   const code = error instanceof ChatError ? error.code : "";
   const groups = button(t("members.to-groups"), { href: "#/groups" });
-  if (code === "unknown-group") return emptyState(t("members.no-group"), t("members.no-group-hint"), groups, "groups");
+  if (code === "unknown-group")
+    return emptyState(t("members.no-group"), t("members.no-group-hint"), groups, "groups");
   if (code !== "not-member") return null;
   const join = () =>
-    attempt(app, () => app.connection.request("joingroup", { group }), () => {
-      void app.store.refresh();
-      app.router.refresh();
-      return t("groups.joined", { group });
-    });
+    attempt(
+      app,
+      () => app.connection.request("joingroup", { group }),
+      () => {
+        void app.store.refresh();
+        app.router.refresh();
+        return t("groups.joined", { group });
+      },
+    );
   return emptyState(
     t("members.not-yours"),
     t("members.not-yours-hint"),
@@ -139,8 +155,18 @@ function codeBox(app, code) {
   return h(
     "div",
     { class: "code-box" },
-    h("div", null, h("p", null, `${t("members.code")} `, h("code", { class: "code" }, code)), h("p", { class: "field-hint" }, t("members.code-hint"))),
-    button(t("panels.copy"), { icon: "copy", "aria-label": t("members.copy-code", { code }), dataset: { key: "copy\n" }, onClick: copy }),
+    h(
+      "div",
+      null,
+      h("p", null, `${t("members.code")} `, h("code", { class: "code" }, code)),
+      h("p", { class: "field-hint" }, t("members.code-hint")),
+    ),
+    button(t("panels.copy"), {
+      icon: "copy",
+      "aria-label": t("members.copy-code", { code }),
+      dataset: { key: "copy\n" },
+      onClick: copy,
+    }),
   );
 }
 

@@ -21,6 +21,57 @@ const MOST = 200; // rows of everybody; more are found by typing
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
+  const { form, input, error } = asking();
+  /** @type {Person[]} */
+  let people = [];
+  const shown = live(app, {
+    load: () => everybody(app),
+    show: (found) => {
+      people = found;
+      return list(app, found, input.value.trim(), check);
+    },
+    every: EVERY,
+  });
+  const refuse = (/** @type {string} */ text) => {
+    fill(error, icon("alert"), h("p", { dir: "auto" }, text));
+    input.focus();
+  };
+  const go = (/** @type {string} */ address) => app.router.go(hashOf(app.store.place("u", address)));
+  // Goes there if the realm knows of such an address.
+  const check = async (/** @type {string} */ address) => {
+    fill(error);
+    try {
+      await app.connection.request("history", { user: address, n: 1 });
+      go(address);
+    } catch (trouble) {
+      refuse(tError(trouble));
+    }
+  };
+  input.addEventListener("input", () => {
+    fill(error);
+    shown.redraw();
+    const typed = input.value.trim();
+    if (typed) announce(t("panels.results", { n: fitting(people, typed).length }));
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const typed = input.value.trim();
+    const meant = meaning(people, typed);
+    if (meant) go(meant.address);
+    else if (parseAddress(typed)) void check(typed);
+    else if (typed) refuse(t("newchat.bad"));
+  });
+  form.addEventListener("keydown", (event) => intoList(event, shown.node));
+  return {
+    title: t("newchat.title"),
+    node: page({ title: t("newchat.title") }, form, shown.node, several(app)),
+    destroy: () => shown.destroy(),
+    focus: () => input.focus(),
+  };
+}
+
+/** The field in which one types a name. */
+function asking() {
   const id = uid("who");
   const error = h("div", { class: "form-error", role: "alert" });
   const input = h("input", {
@@ -34,66 +85,35 @@ export function view(app) {
     dir: "auto",
     "aria-describedby": `${id}-hint`,
   });
-  const finder = h(
-    "form",
-    { class: "form finder", role: "search", on: { submit: go } },
-    h("div", { class: "field" }, h("label", { for: id }, t("newchat.who")), input, h("p", { id: `${id}-hint`, class: "field-hint" }, t("newchat.hint"))),
-    error,
+  const hint = h("p", { id: `${id}-hint`, class: "field-hint" }, t("newchat.hint"));
+  const field = h("div", { class: "field" }, h("label", { for: id }, t("newchat.who")), input, hint);
+  return { form: h("form", { class: "form finder", role: "search" }, field, error), input, error };
+}
+
+/**
+ * The arrow down goes to the first of what was found.
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement} list
+ */
+function intoList(event, list) {
+  const first = list.querySelector("a, button");
+  if (event.key !== "ArrowDown" || !(first instanceof HTMLElement)) return;
+  event.preventDefault();
+  first.focus();
+}
+
+/**
+ * Whom one means who types that and presses Enter, if there is no doubt.
+ * @param {Person[]} people
+ * @param {string} typed
+ * @returns {Person | undefined}
+ */
+function meaning(people, typed) {
+  if (!typed) return undefined;
+  const found = fitting(people, typed);
+  return (
+    found.find((each) => keyOf(each.address) === keyOf(typed)) ?? (found.length === 1 ? found[0] : undefined)
   );
-  /** @type {Person[]} */
-  let people = [];
-  const shown = live(app, {
-    load: () => everybody(app),
-    show: (found) => {
-      people = found;
-      return list(app, found, input.value.trim(), check);
-    },
-    every: EVERY,
-  });
-
-  input.addEventListener("input", () => {
-    fill(error);
-    shown.redraw();
-    const typed = input.value.trim();
-    if (typed) announce(t("panels.results", { n: fitting(people, typed).length }));
-  });
-  finder.addEventListener("keydown", (event) => {
-    const first = shown.node.querySelector("a, button");
-    if (event.key !== "ArrowDown" || !(first instanceof HTMLElement)) return;
-    event.preventDefault();
-    first.focus();
-  });
-
-  /** @param {SubmitEvent} event */
-  function go(event) {
-    event.preventDefault();
-    const typed = input.value.trim();
-    if (!typed) return;
-    const found = fitting(people, typed);
-    const exact = found.find((each) => keyOf(each.address) === keyOf(typed)) ?? (found.length === 1 ? found[0] : null);
-    if (exact) app.router.go(hashOf(app.store.place("u", exact.address)));
-    else if (parseAddress(typed)) void check(typed);
-    else fill(error, icon("alert"), h("p", null, t("newchat.bad")));
-  }
-
-  /** Goes there if the realm knows of such an address. @param {string} address */
-  async function check(address) {
-    fill(error);
-    try {
-      await app.connection.request("history", { user: address, n: 1 });
-      app.router.go(hashOf(app.store.place("u", address)));
-    } catch (trouble) {
-      fill(error, icon("alert"), h("p", { dir: "auto" }, tError(trouble)));
-      input.focus();
-    }
-  }
-
-  return {
-    title: t("newchat.title"),
-    node: page({ title: t("newchat.title") }, finder, shown.node, several(app)),
-    destroy: shown.destroy,
-    focus: () => input.focus(),
-  };
 }
 
 /**
@@ -116,7 +136,14 @@ async function everybody(app) {
   const known = new Set(local.map((each) => keyOf(each.address)));
   const elsewhere = contacts
     .filter((each) => !known.has(keyOf(each.username)))
-    .map(({ username, online }) => ({ address: username, name: username, country: "", online, contact: true, me: false }));
+    .map(({ username, online }) => ({
+      address: username,
+      name: username,
+      country: "",
+      online,
+      contact: true,
+      me: false,
+    }));
   return [...local, ...elsewhere].sort(
     (one, other) => Number(other.online) - Number(one.online) || one.name.localeCompare(other.name),
   );
@@ -189,7 +216,10 @@ function part(app, title, people) {
   const cut = people.length - MOST;
   return section(
     title,
-    rows(title, people.slice(0, MOST).map((each) => person(app, each))),
+    rows(
+      title,
+      people.slice(0, MOST).map((each) => person(app, each)),
+    ),
     cut > 0 && h("p", { class: "aside" }, t("panels.remaining", { n: cut })),
   );
 }
@@ -204,7 +234,11 @@ function person(app, { address, name, country, online, me }) {
     address,
     name,
     online,
-    note: [country && h("bdi", { dir: "auto" }, country), realm && t("groups.elsewhere", { realm }), me && tag(t("panels.you"))],
+    note: [
+      country && h("bdi", { dir: "auto" }, country),
+      realm && t("groups.elsewhere", { realm }),
+      me && tag(t("panels.you")),
+    ],
     href: hashOf(app.store.place("u", address)),
   });
 }

@@ -55,7 +55,7 @@ export function view(app) {
       section(t("realms.list"), shown.node),
       may ? adding(app, shown) : h("p", { class: "quiet" }, t("realms.may-not")),
     ),
-    destroy: shown.destroy,
+    destroy: () => shown.destroy(),
   };
 }
 
@@ -73,7 +73,15 @@ function card(realm, forget) {
       "div",
       { class: "card-titles" },
       h("h3", null, bdi(realm.realm)),
-      h("p", { class: "state" }, tag(t(`realms.${state}`), KINDS[state]), " ", t("realms.since"), " ", time(realm.since)),
+      h(
+        "p",
+        { class: "state" },
+        tag(t(`realms.${state}`), KINDS[state]),
+        " ",
+        t("realms.since"),
+        " ",
+        time(realm.since),
+      ),
     ),
     forget &&
       button(t("realms.delete-button"), {
@@ -112,7 +120,12 @@ function facts(realm) {
  * @param {string} [kind]
  */
 function fact(what, is, kind) {
-  return h("div", { class: kind ? `fact fact-${kind}` : "fact" }, h("dt", null, what), h("dd", { dir: "auto" }, is));
+  return h(
+    "div",
+    { class: kind ? `fact fact-${kind}` : "fact" },
+    h("dt", null, what),
+    h("dd", { dir: "auto" }, is),
+  );
 }
 
 /** How far ahead a time is. @param {string} at */
@@ -129,7 +142,7 @@ function time(at) {
 
 /**
  * @param {App} app
- * @param {import("../panels/live.js").Live} shown
+ * @param {import("../panels/live.js").Live<any>} shown
  */
 function adding(app, shown) {
   const realm = field({
@@ -153,7 +166,8 @@ function adding(app, shown) {
     hint: t("realms.port-hint"),
     inputmode: "numeric",
     required: true,
-    check: (text) => (/^\d{1,5}$/.test(text.trim()) && +text > 0 && +text < 65536 ? null : t("realms.bad-port")),
+    check: (text) =>
+      /^\d{1,5}$/.test(text.trim()) && +text > 0 && +text < 65536 ? null : t("realms.bad-port"),
   });
   const report = h("div", { class: "report", role: "status" });
   const add = async () => {
@@ -167,7 +181,8 @@ function adding(app, shown) {
     fill(
       report,
       h("p", null, h("strong", null, t("realms.added", { realm: reply.realm }))),
-      reply.fingerprint && h("p", null, before, h("code", { class: "fingerprint" }, reply.fingerprint), after),
+      reply.fingerprint &&
+        h("p", null, before, h("code", { class: "fingerprint" }, reply.fingerprint), after),
     );
     realm.value = "";
     host.value = "";
@@ -176,7 +191,11 @@ function adding(app, shown) {
   return section(
     t("realms.add"),
     h("p", { class: "quiet" }, t("realms.add-hint")),
-    form([realm, host, port], add, { submit: t("realms.add-button"), class: "form-realm", label: t("realms.add") }),
+    form([realm, host, port], add, {
+      submit: t("realms.add-button"),
+      class: "form-realm",
+      label: t("realms.add"),
+    }),
     report,
   );
 }

@@ -20,9 +20,7 @@ const NEAR = 80; // px from the end within which one follows what is said
  */
 export function view(app, params) {
   const visit = new RoomVisit(app, params.name);
-  const log = h("ol", { class: "talk", role: "log", "aria-label": t("room.talk"), tabindex: "0" });
-  const quiet = emptyState(t("room.empty"), t("room.empty-hint"), null, "room");
-  const scroll = h("div", { class: "talk-scroll" }, quiet, log);
+  const talk = talking(app, visit);
   const people = h("div", { class: "room-people" });
   const banner = h("div", { class: "room-banner", role: "status" });
   const composer = composing(visit);
@@ -41,17 +39,8 @@ export function view(app, params) {
     people.hidden = visit.state !== "in";
   };
   const showPeople = () => fill(people, peopleOf(app, visit));
-  const showLine = (/** @type {Event} */ event) => {
-    const line = /** @type {CustomEvent<Line>} */ (event).detail;
-    const follows = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR;
-    quiet.hidden = true;
-    log.append(lineOf(app, line));
-    while (log.childElementCount > visit.lines.length) log.firstElementChild?.remove();
-    if (follows || (line.kind === "said" && line.mine)) scroll.scrollTop = scroll.scrollHeight;
-  };
   visit.addEventListener("state", showState);
   visit.addEventListener("people", showPeople);
-  visit.addEventListener("line", showLine);
   showState();
   showPeople();
   void visit.enter();
@@ -62,7 +51,7 @@ export function view(app, params) {
     pageHeader({ title: t("room.title", { room: params.name }), back: "#/rooms", actions: [leave] }),
     h("p", { class: "room-kept" }, icon("info"), h("span", null, t("room.not-kept"))),
     people,
-    scroll,
+    talk,
     banner,
     composer.node,
   );
@@ -72,6 +61,31 @@ export function view(app, params) {
     destroy: () => visit.destroy(),
     focus: () => composer.input.focus(),
   };
+}
+
+/**
+ * What is said, as it is said. Who looks at what was said above is left there.
+ * @param {App} app
+ * @param {RoomVisit} visit
+ */
+function talking(app, visit) {
+  const lines = h("ol", { class: "talk" });
+  const log = h(
+    "div",
+    { class: "talk-log", role: "log", "aria-label": t("room.talk"), tabindex: "0" },
+    lines,
+  );
+  const quiet = emptyState(t("room.empty"), t("room.empty-hint"), null, "room");
+  const scroll = h("div", { class: "talk-scroll" }, quiet, log);
+  visit.addEventListener("line", (event) => {
+    const line = /** @type {CustomEvent<Line>} */ (event).detail;
+    const follows = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR;
+    quiet.hidden = true;
+    lines.append(lineOf(app, line));
+    while (lines.childElementCount > visit.lines.length) lines.firstElementChild?.remove();
+    if (follows || (line.kind === "said" && line.mine)) scroll.scrollTop = scroll.scrollHeight;
+  });
+  return scroll;
 }
 
 /**
@@ -153,7 +167,12 @@ function peopleOf(app, { people, room }) {
   if (people.length < 2) return h("p", null, ...sentence("room.alone", { room: bdi(room) }));
   const items = people.map((user) => {
     const shown = app.store.displayName(user);
-    return h("li", { class: "person" }, avatar(shown), h("bdi", { dir: "auto" }, app.store.isMe(user) ? t("panels.me") : shown));
+    return h(
+      "li",
+      { class: "person" },
+      avatar(shown),
+      h("bdi", { dir: "auto" }, app.store.isMe(user) ? t("panels.me") : shown),
+    );
   });
   return [
     h("h2", { class: "part-title" }, t("room.people-count", { n: people.length })),
@@ -166,7 +185,11 @@ function peopleOf(app, { people, room }) {
  * @param {Line} line
  */
 function lineOf(app, line) {
-  const when = h("time", { class: "said-at", datetime: new Date(line.at).toISOString(), title: full(line.at) }, clock(line.at));
+  const when = h(
+    "time",
+    { class: "said-at", datetime: new Date(line.at).toISOString(), title: full(line.at) },
+    clock(line.at),
+  );
   if (line.kind === "back") return h("li", { class: "happened" }, t("room.back"));
   if (line.kind !== "said") {
     const who = listed([app.store.displayName(line.from)]);
@@ -177,8 +200,11 @@ function lineOf(app, line) {
     "li",
     { class: line.mine ? "said said-mine" : "said" },
     avatar(line.name || line.from),
-    h("div", { class: "said-words" },
+    h(
+      "div",
+      { class: "said-words" },
       h("p", { class: "said-head" }, h("bdi", { class: "said-name", dir: "auto" }, who), " ", when),
-      h("p", { class: "said-text", dir: "auto" }, line.text)),
+      h("p", { class: "said-text", dir: "auto" }, line.text),
+    ),
   );
 }

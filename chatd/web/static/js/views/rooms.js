@@ -36,7 +36,10 @@ export function view(app) {
     },
     show: (found) => [
       found.length
-        ? rows(t("rooms.list"), found.map((room) => roomRow(app, room)))
+        ? rows(
+            t("rooms.list"),
+            found.map((room) => roomRow(app, room)),
+          )
         : emptyState(t("rooms.none"), t("rooms.none-hint"), null, "room"),
     ],
     every: EVERY,
@@ -48,7 +51,7 @@ export function view(app) {
       section(t("rooms.join"), enter),
       section(t("rooms.list"), shown.node),
     ),
-    destroy: shown.destroy,
+    destroy: () => shown.destroy(),
   };
 }
 

@@ -35,7 +35,12 @@ export function view(app) {
     "form",
     { class: "form searching", role: "search", on: { submit: go } },
     h("label", { for: id }, t("search.what")),
-    h("div", { class: "inline" }, input, button(t("search.button"), { kind: "primary", icon: "search", type: "submit" })),
+    h(
+      "div",
+      { class: "inline" },
+      input,
+      button(t("search.button"), { kind: "primary", icon: "search", type: "submit" }),
+    ),
     h("p", { id: `${id}-hint`, class: "field-hint" }, t("search.hint")),
   );
   const search = searcher(app, results);
@@ -79,7 +84,11 @@ function searcher(app, place) {
       const [reply] = await Promise.all([app.connection.request("search", { text }), app.store.users()]);
       if (mine === turn) show(app, place, reply.messages.reverse(), text);
     } catch (error) {
-      if (mine === turn) fill(place, h("div", { role: "alert" }, emptyState(t("panels.failed"), tError(error), null, "alert")));
+      if (mine === turn)
+        fill(
+          place,
+          h("div", { role: "alert" }, emptyState(t("panels.failed"), tError(error), null, "alert")),
+        );
     }
   };
 }
@@ -122,7 +131,11 @@ function hit(app, message, text) {
   const mine = store.isMe(message.from);
   const who = mine ? t("panels.me") : store.displayName(message.from);
   const said = message.file
-    ? [icon("file"), h("bdi", { dir: "auto" }, ...found(message.file.name, text)), `, ${sizeText(message.file.size, language())}`]
+    ? [
+        icon("file"),
+        h("bdi", { dir: "auto" }, ...found(message.file.name, text)),
+        `, ${sizeText(message.file.size, language())}`,
+      ]
     : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];
   const sender = where.kind === "g" || mine ? [bdi(who), ": "] : [];
   const title = where.kind === "u" ? store.displayName(where.name) : where.name;

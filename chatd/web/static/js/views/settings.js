@@ -24,9 +24,12 @@ export function view(app) {
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
       section(t("settings.sessions"), sessions(app)),
-      section(t("settings.about"), h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm }))),
+      section(
+        t("settings.about"),
+        h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm })),
+      ),
     ),
-    destroy: install.destroy,
+    destroy: () => install.destroy(),
   };
 }
 
@@ -64,7 +67,12 @@ function profile(app) {
     app.toast(t("settings.saved"), "success");
   };
   return [
-    h("p", null, `${t("settings.username")}: `, h("bdi", { dir: "auto" }, h("strong", null, me?.username ?? ""))),
+    h(
+      "p",
+      null,
+      `${t("settings.username")}: `,
+      h("bdi", { dir: "auto" }, h("strong", null, me?.username ?? "")),
+    ),
     me?.operator && h("p", { class: "quiet" }, t("settings.operator")),
     form([shown, country], save, { label: t("settings.profile") }),
   ];
@@ -80,7 +88,9 @@ function looks(app) {
     const { value } = /** @type {HTMLInputElement} */ (event.target);
     await app.changeLanguage(/** @type {import("../i18n.js").Language} */ (value));
     // The page was made anew; whoever chose goes on where they were.
-    /** @type {HTMLElement | null} */ (document.querySelector(`input[name="language"][value="${value}"]`))?.focus();
+    /** @type {HTMLElement | null} */ (
+      document.querySelector(`input[name="language"][value="${value}"]`)
+    )?.focus();
   });
   const themes = choice("theme", t("settings.theme"), theme(), [
     { value: "auto", label: t("settings.theme-system") },
@@ -88,7 +98,9 @@ function looks(app) {
     { value: "dark", label: t("settings.theme-dark") },
   ]);
   themes.addEventListener("change", (event) => {
-    setTheme(/** @type {import("../theme.js").Theme} */ (/** @type {HTMLInputElement} */ (event.target).value));
+    setTheme(
+      /** @type {import("../theme.js").Theme} */ (/** @type {HTMLInputElement} */ (event.target).value),
+    );
   });
   return h("div", { class: "form" }, languages, themes);
 }
@@ -160,7 +172,10 @@ function password(app) {
     for (const each of [old, fresh, again]) each.value = "";
     app.toast(t("settings.changed"), "success");
   };
-  return form([whose, old, fresh, again], change, { submit: t("settings.change"), label: t("settings.password") });
+  return form([whose, old, fresh, again], change, {
+    submit: t("settings.change"),
+    label: t("settings.password"),
+  });
 }
 
 /** @param {App} app */
@@ -179,7 +194,10 @@ function sessions(app) {
   return h(
     "div",
     { class: "actions" },
-    action(button(t("settings.logout"), { icon: "leave", onClick: () => app.signOut() }), t("settings.logout-hint")),
+    action(
+      button(t("settings.logout"), { icon: "leave", onClick: () => app.signOut() }),
+      t("settings.logout-hint"),
+    ),
     action(
       button(t("settings.everywhere"), { kind: "danger", icon: "leave", onClick: everywhere }),
       t("settings.everywhere-hint"),
