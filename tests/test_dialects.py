@@ -111,6 +111,7 @@ messages = st.one_of(
             seq=numbers,
             at=times,
             sender=names,
+            queued=st.booleans(),
             **place,
             **content,
         )
@@ -465,7 +466,8 @@ class JsonWriting(TestCase):
         self.assertEqual(pushed, {"event": "message", **found})
         place = "to" if message.group is None else "group"
         content = "text" if message.file is None else "file"
-        self.assertEqual(set(found), {"conversation", "seq", "id", "from", place, content, "at"})
+        names = {"conversation", "seq", "id", "from", place, content, "at"}
+        self.assertEqual(set(found), names | ({"queued"} if message.queued else set()))
         self.assertEqual(found["text"] if content == "text" else None, message.text)
 
     def test_realms(self) -> None:

@@ -437,8 +437,8 @@ class Prepare(MigrateTestCase):
         self.assertEqual(self.version(engine), SCHEMA_VERSION)
 
 
-class To0002(MigrateTestCase):
-    """From the first version to that which links realms, with a realm in it."""
+class UpgradeTestCase(MigrateTestCase):
+    """`self.old` is a database of the first version, with a realm in it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -469,6 +469,10 @@ class To0002(MigrateTestCase):
     def refused(self, statement: str) -> None:
         with self.assertRaises(IntegrityError), self.old.begin() as connection:
             connection.execute(text(statement))
+
+
+class To0002(UpgradeTestCase):
+    """To that which links realms."""
 
     def test_every_table_has_rows(self) -> None:
         """What the other tests see to is a whole database of the first version."""
@@ -551,3 +555,71 @@ class To0002(MigrateTestCase):
         self.assertGreater(failures, 25)
         self.assertEqual(self.version(self.old), "0002")
         self.assertEqual(len(self.rows(self.old)["messages"]), len(rows["messages"]))
+
+
+class To0003(UpgradeTestCase):
+    """To that which knows what was sent before, from one that links realms and has messages of both."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with mock.patch("chatd.store.migrate.back_up"):
+            upgrade(self.old, "0001", SCRIPTS, "0002")
+        with self.old.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO messages (id, conversation_id, seq, sender, at, text, "
+                    "origin_realm, origin_id) VALUES (12, 1, 4, 'budi@realm2', 7, 'halo', 'realm2', 3)"
+                )
+            )
+        self.before = self.rows(self.old)
+
+    def test_rows(self) -> None:
+        """Every row is as it was; of what was sent before nothing more is known."""
+        prepare(self.old)
+        found = self.rows(self.old)
+        expected = {**self.before}
+        expected["messages"] = [row | {"parcel": None} for row in self.before["messages"]]
+        self.assertEqual(found, expected)
+        self.assertEqual(len(found["messages"]), len(ROWS_0001["messages"]) + 1)
+
+    def test_equals_fresh(self) -> None:
+        fresh = self.engine("fresh.db")
+        prepare(fresh)
+        prepare(self.old)
+        self.assertEqual(dump(self.old), dump(fresh))
+
+    def test_watched(self) -> None:
+        """What has to hold of messages still has to."""
+        prepare(self.old)
+        self.refused("UPDATE messages SET attachment_id = 77 WHERE id = 1")
+        self.refused("UPDATE messages SET seq = 3 WHERE id = 2")
+        self.refused(
+            "UPDATE messages SET origin_realm = 'realm2', origin_id = 3 WHERE id = 1",
+        )
+
+    def test_failing_anywhere_changes_nothing(self) -> None:
+        before = dump(self.old)
+        left = failures = 0
+
+        def count(*_args: object) -> None:
+            nonlocal left
+            if left == 0:
+                raise OperationalError("no statement", None, Exception("disk full"))
+            left -= 1
+
+        event.listen(self.old, "before_cursor_execute", count)
+        self.addCleanup(event.remove, self.old, "before_cursor_execute", count)
+        with mock.patch("chatd.store.migrate.back_up"):
+            while True:
+                left = failures
+                try:
+                    upgrade(self.old, "0002", SCRIPTS, "0003")
+                    break
+                except OperationalError:
+                    failures += 1
+                left = 1000
+                self.assertEqual(dump(self.old), before)
+                self.assertEqual(self.rows(self.old), self.before)
+        left = 1000
+        self.assertGreater(failures, 10)
+        self.assertEqual(self.version(self.old), "0003")

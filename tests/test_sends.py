@@ -17,6 +17,7 @@ from chatd.errors import (
     StorageFailed,
     UnknownUser,
 )
+from chatd.lines.jsonlines import message_object
 from chatd.messages import Sent
 from chatd.model import Account, Message, Reply
 from chatd.names import Address, Place, parse_address
@@ -598,9 +599,12 @@ class Queued(ThereTestCase):
         self.assertEqual(self.queued(), [False, True, True])
         found = self.ana.does(ask.Search("halo")).items
         self.assertEqual([each.queued for each in found], [True])
+        self.assertIs(message_object(found[0])["queued"], True)
         self.meet()
         self.world.advance(2 * TIDY_AFTER)
         self.assertEqual(self.queued(), [False] * 3)
+        found = self.ana.does(ask.Search("halo")).items
+        self.assertNotIn("queued", message_object(found[0]))
         self.assertEqual(self.queued(self.budi, "ana@realm1"), [False] * 3)
 
     def test_refused_later(self) -> None:
