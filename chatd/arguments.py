@@ -246,6 +246,16 @@ class DisplayNameType(Type):
         return text
 
 
+class CountryType(DisplayNameType):
+    """As DisplayNameType; nothing, or only spaces, takes away what there was."""
+
+    about = f"{DisplayNameType.about}; or nothing: in a line, _ alone"
+
+    def from_json(self, name: str, value: Any) -> str:
+        text = self.string(name, value)
+        return super().from_json(name, text) if text.strip(" ") else ""
+
+
 class FullNameType(DisplayNameType):
     """As DisplayNameType, at the end of a line, where spaces are what they are."""
 
@@ -387,6 +397,7 @@ JOINABLE = JoinableType()
 PLACE = PlaceType()
 TEXT = TextType()
 DISPLAY_NAME = DisplayNameType()
+COUNTRY = CountryType()
 FULL_NAME = FullNameType()
 SECRET = SecretType()
 FILENAME = FileNameType()

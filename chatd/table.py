@@ -94,7 +94,7 @@ TABLE: tuple[Row, ...] = (
         "change one's display name or country; answers as whoami does",
         (
             Arg("name", types.DISPLAY_NAME, optional=True),
-            Arg("country", types.DISPLAY_NAME, optional=True),
+            Arg("country", types.COUNTRY, optional=True),
         ),
     ),
     Row("info", ask.Info, "who is active"),

@@ -37,6 +37,9 @@ class Profile(WireTestCase):
         found = await messi.ask(command="profile", country="Inggris")
         self.assertEqual((found["name"], found["country"]), ("Leo Messi", "Inggris"))
         self.assertEqual(await messi.ask(command="profile"), found)
+        found = await messi.ask(command="profile", country="")
+        self.assertEqual((found["name"], found["country"]), ("Leo Messi", ""))
+        self.assertEqual((await messi.ask(command="profile", name=""))["code"], "empty-text")
 
     async def test_known_everywhere_at_once(self) -> None:
         """On one's other connections and sessions, in lists, and for who logs in afterwards."""
