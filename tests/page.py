@@ -26,7 +26,7 @@ from tests.browser import PASSWORD, Site
 
 WIDE = (1440, 900)
 NARROW = (360, 740)
-PATIENCE = 10_000.0  # ms
+PATIENCE = 20_000.0  # ms
 MOST_TABS = 60
 #: How a browser says that nobody is at the other end.
 GONE = (
@@ -187,7 +187,7 @@ class Person:
 
     def heading(self, name: str) -> None:
         """Wait for the view with that heading."""
-        expect(self.page.get_by_role("heading", level=1, name=name, exact=True)).to_be_visible()
+        expect(self.page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
     def confirm(self, name: str) -> None:
         """Say yes in the dialog that has come up."""
@@ -215,12 +215,20 @@ class Person:
         self.page.keyboard.type(text)
 
     def has_theme(self, theme: Literal["light", "dark"]) -> None:
-        """The system's, which the page follows."""
+        """The system's, which the page follows; colours may fade into others."""
         self.page.emulate_media(color_scheme=theme)
+        self.page.evaluate(
+            """async () => {
+                await new Promise((done) => requestAnimationFrame(done));
+                const ending = document.getAnimations()
+                    .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity);
+                await Promise.allSettled(ending.map(({ finished }) => finished));
+            }"""
+        )
 
     def is_quiet(self) -> None:
         """Wait until nothing is being loaded any more."""
-        expect(self.page.locator(".spinner")).to_have_count(0)
+        expect(self.page.locator(".spinner:visible")).to_have_count(0)
         self.page.wait_for_function(
             "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
         )

@@ -1,0 +1,90 @@
+"""What axe-core says of every page, in both themes and at both widths."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from unittest import SkipTest
+
+from tests.browser import AXE, BrowserTestCase, in_browser, why_not
+from tests.page import NARROW, WIDE, Person
+from tests.sample import ME, Sample
+
+GRAVE = ("serious", "critical")
+#: Every page of who is logged in, by its address, with what is on it once it is there.
+PAGES = {
+    "#/": "Chats",
+    "#/u/henderson": "Jordan Henderson",
+    "#/u/omar": "عمر الشريف",
+    "#/u/kroos@realm3": "kroos@realm3",
+    "#/g/bola": "bola",
+    "#/g/bola/members": "Members",
+    "#/new": "New chat",
+    "#/groups": "Groups",
+    "#/contacts": "Contacts",
+    "#/rooms": "Rooms",
+    "#/room/stadium": "stadium",
+    "#/realms": "Realms",
+    "#/search": "Search",
+    "#/files": "Files",
+    "#/settings": "Settings",
+}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+OUTSIDE = ("#/login", "#/register")
+
+
+class Access(BrowserTestCase):
+    timeout = 180
+
+    def setUp(self) -> None:
+        if not AXE.exists() and not why_not():
+            raise SkipTest("no look at the pages' accessibility: axe-core is not there (npm ci)")
+        super().setUp()
+
+    @in_browser
+    def test_every_page_on_a_laptop(self) -> None:
+        self.every_page(WIDE)
+
+    @in_browser
+    def test_every_page_on_a_phone(self) -> None:
+        self.every_page(NARROW)
+
+    def every_page(self, size: tuple[int, int]) -> None:
+        sample = Sample(self.root / "sample")
+        self.addCleanup(sample.close)
+        sample.start()
+        found = []
+        person = self.person(site=sample.here, size=size)
+        for page in OUTSIDE:
+            person.go(page)
+            person.page.get_by_role("heading", level=1).wait_for()
+            found += self.looked_at(person, page)
+        person.comes_back(ME)
+        for page, heading in PAGES.items():
+            person.go(page)
+            person.page.get_by_role("heading", name=heading).first.wait_for()
+            person.is_quiet()
+            person.fits()
+            found += self.looked_at(person, page)
+        self.assertFalse(found, "\n".join(found))
+
+    def looked_at(self, person: Person, page: str) -> list[str]:
+        """What is grave on the page that is shown, in either theme."""
+        found = []
+        for theme in THEMES:
+            person.has_theme(theme)
+            found += [f"{page} {theme}: {each}" for each in violations(person)]
+        return found
+
+
+def violations(person: Person) -> list[str]:
+    """What axe-core finds, in its own words."""
+    page = person.page
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text() + "; null")
+    result: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['id']} ({each['impact']}): {node['html'][:200]} {node['failureSummary']}"
+        for each in result["violations"]
+        if each["impact"] in GRAVE
+        for node in each["nodes"]
+    ]
