@@ -10,7 +10,15 @@ export class Thread {
   /** Whether the newest have been got; before that, what arrives can wait for them. */
   loaded = false;
 
+  /** @type {number | null} behind which something is missing: what was said while the link was away */
+  #hole = null;
+
+  /** Up to where nothing is missing, as far down as was loaded. */
   get lastSeq() {
+    return this.#hole ?? this.#newest;
+  }
+
+  get #newest() {
     return this.list.at(-1)?.seq ?? 0;
   }
 
@@ -34,6 +42,7 @@ export class Thread {
       this.list = this.list.filter((message) => message.seq < first || message.seq > (page.at(-1)?.seq ?? 0));
     }
     this.loaded = true;
+    this.#hole = null;
     this.#merge(page);
   }
 
@@ -46,7 +55,9 @@ export class Thread {
   /** One that has just been stored; whether that changes anything here. @param {Message} message */
   add(message) {
     if (!this.loaded) return false;
-    if (message.seq > this.lastSeq) this.list = [...this.list, message];
+    const newest = this.#newest;
+    if (message.seq > newest + 1) this.#hole ??= newest;
+    if (message.seq > newest) this.list = [...this.list, message];
     else this.#merge([message]);
     return true;
   }
