@@ -4,7 +4,8 @@
 
 Both are pages of one headless Chromium, in contexts of their own; `anna` types a line in a chat, and the
 clock runs from the `keydown` of its Enter until the text stands in `bert`'s page, each read off the clock of
-its own page as wall time. Whoever has the machine's cores beside them is measured too.
+its own page as wall time. Before that it times the first screen of somebody who was never there: from the
+navigation's start to the form to log in with.
 """
 
 from __future__ import annotations
@@ -21,11 +22,20 @@ from tests.browser import Site, studio, why_not
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+SCREENS = 10
 #: Notes the time of each Enter before the page itself hears of it.
 NOTE_ENTER = """
     addEventListener("keydown", (event) => {
         if (event.key === "Enter") window.entered = performance.timeOrigin + performance.now();
     }, true)
+"""
+#: The time since the navigation began, once a form is drawn.
+SHOWN = """
+    new Promise((done) => {
+        const look = () => document.querySelector("form") ? setTimeout(() => done(performance.now()))
+            : requestAnimationFrame(look);
+        requestAnimationFrame(look);
+    })
 """
 #: Notes the time at which a numbered text came into the page.
 NOTE_BUBBLES = """
@@ -64,6 +74,19 @@ def measure(browser: Browser, site: Site, lines: int) -> list[float]:
     return found
 
 
+def first_screens(browser: Browser, site: Site, times: int) -> list[float]:
+    """So many times from nothing to the first screen that shows something, each in a new browser, in ms."""
+    from tests.page import Person
+
+    found = []
+    for _ in range(times):
+        person = Person(browser, site)
+        person.page.goto("/", wait_until="commit")
+        found.append(float(person.page.evaluate(SHOWN)))
+        person.close()
+    return found
+
+
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.bubbles", description=__doc__)
     options.add_argument("--lines", type=int, default=200)
@@ -74,10 +97,12 @@ def main() -> None:
         site = Site(Path(folder))
         try:
             site.start()
+            screens = studio().do(lambda browser: first_screens(browser, site, SCREENS)).result()
             found = sorted(studio().do(lambda browser: measure(browser, site, lines)).result())
         finally:
             site.close()
     p50, p99 = statistics.median(found), found[int(len(found) * 0.99)]
+    print(f"first screen: {statistics.median(screens):.0f} ms, longest {max(screens):.0f} ms")
     print(f"{lines} lines: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {found[-1]:.1f} ms")
 
 

@@ -217,6 +217,7 @@ class Person:
     def has_theme(self, theme: Literal["light", "dark"]) -> None:
         """The system's, which the page follows; colours may fade into others."""
         self.page.emulate_media(color_scheme=theme)
+        expect(self.page.locator("html")).to_have_attribute("data-theme", theme)
         self.page.evaluate(
             """async () => {
                 await new Promise((done) => requestAnimationFrame(done));
@@ -352,6 +353,14 @@ class Person:
         with self.page.expect_file_chooser() as choosing:
             self.press_button("Attach files")
         choosing.value.set_files(list(files))
+
+    def is_slow(self, rate: float = -1) -> None:
+        """Send so many bytes a second from now on, or as many as may be."""
+        network = self.context.new_cdp_session(self.page)
+        network.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate},
+        )
 
     def sends_files(self) -> None:
         """Press the button that sends what was chosen, and wait until it is there."""

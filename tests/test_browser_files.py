@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, expect
 
 from tests.browser import BrowserTestCase, in_browser
+from tests.page import GONE
 
 
 def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> FilePayload:
@@ -17,6 +18,11 @@ def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> Fi
     data = io.BytesIO()
     image.save(data, "PNG")
     return {"name": name, "mimeType": "image/png", "buffer": data.getvalue()}
+
+
+def some(name: str, size: int) -> FilePayload:
+    """So many bytes that nobody knows."""
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": os.urandom(size)}
 
 
 class Files(BrowserTestCase):
@@ -50,6 +56,45 @@ class Files(BrowserTestCase):
         henderson.open_chat("messi")
         expect(henderson.page.get_by_role("img", name="pasted.png")).to_be_visible()
         self.assertEqual(henderson.downloads("laporan.pdf"), dropped)
+
+    @in_browser
+    def test_given_up(self) -> None:
+        """Cancelled on its way: nothing of it arrives, and what comes after it does."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        messi.open_chat("henderson")
+        messi.is_slow(100_000)
+        messi.attach(some("large.bin", 3_000_000))
+        messi.press_button("Send")
+        expect(messi.page.get_by_role("progressbar", name="Sending large.bin")).to_be_visible()
+        messi.press_button("Cancel")
+        expect(messi.page.get_by_role("progressbar")).to_have_count(0)
+        messi.is_slow()
+        messi.say("never mind")
+        henderson.open_chat("messi")
+        henderson.sees("never mind")
+        expect(henderson.bubbles).to_have_count(1)
+
+    @in_browser
+    def test_daemon_is_killed_meanwhile(self) -> None:
+        """The upload goes on by itself, and the file is there once, whole."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        for person in (messi, henderson):
+            person.expects(GONE)
+        file = some("large.bin", 3_000_000)
+        henderson.open_chat("messi")
+        messi.open_chat("henderson")
+        messi.is_slow(500_000)
+        messi.attach(file)
+        messi.press_button("Send")
+        bar = messi.page.get_by_role("progressbar", name="Sending large.bin")
+        messi.waits_for(lambda: float(bar.get_attribute("value") or 0) > 0)
+        self.site.kill()
+        messi.is_slow()
+        self.site.launch()
+        henderson.sees_file("large.bin")
+        expect(bar).to_have_count(0)
+        self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
+        expect(henderson.page.locator("a.file")).to_have_count(1)
 
     @in_browser
     def test_hostile_names_and_kinds(self) -> None:
