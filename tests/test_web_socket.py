@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wsproto.events import BytesMessage, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from chatd.config import Web
 from chatd.web import websocket
@@ -182,6 +182,51 @@ class Sockets(SiteTestCase):
             self.assertEqual(await socket.ended(), websocket.TOO_BIG)
             self.assertEqual((await other.ask(command="ping"))["message"], "pong")
             await other.close()
+
+        return run(play())
+
+    def test_closed_before_it_is_answered(self) -> Any:
+        """Nobody hears the answer, and whoever else is written to in that turn is none the worse."""
+
+        async def play() -> None:
+            _, other = await self.log_in("henderson")
+            _, socket = await self.log_in("messi")
+            whoami = TextMessage('{"command":"whoami"}')
+            for last in (CloseConnection(1000), TextMessage('{"command":"logout"}')):
+                end = socket.ws.send(whoami) + socket.ws.send(last)
+                if isinstance(last, TextMessage):
+                    end += socket.ws.send(Ping()) + socket.ws.send(CloseConnection(1000))
+                socket.transport.write(end)
+                self.assertEqual((await other.ask(command="ping"))["message"], "pong")
+                await socket.ended()
+                answer = await self.ask(
+                    "POST", "/session", {"username": "messi", "password": PASSWORD}
+                )
+                socket = await self.open(answer.cookie)
+            await socket.close()
+            await other.close()
+
+        return run(play())
+
+    def test_pings(self) -> Any:
+        """They may come for days, and count as commands if they are many."""
+
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            (session,) = self.realm.sessions.of_account(
+                await self.realm.service.accounts.find("messi")
+            )
+            for _ in range(20):
+                socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(600)))
+                await sleep(0.005)
+            self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+            now = self.realm.clock.seconds()
+            self.assertEqual(session.bucket.take(now, 600), 0)
+            socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(2000)))
+            self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+            until = self.realm.clock.seconds()
+            self.assertGreater(until - now + session.bucket.take(until), 1)
+            await socket.close()
 
         return run(play())
 

@@ -234,7 +234,7 @@ class ChatLineProtocol(LineReceiver):
         except Exception:
             self._refuse_line(self._unexpected(Failure()))
         if type(request) is not Call:  # a call is counted once it is known whose it is
-            self._count(self.connection.own.session)
+            self._count(self.connection.own.session, self._heard)
         if request is None:
             return
         if self._slots and not (
@@ -246,9 +246,13 @@ class ChatLineProtocol(LineReceiver):
         else:
             self._begin(request)
 
-    def _count(self, session: Session | None) -> None:
-        """One more command of the session, or of a connection on which nobody is logged in."""
-        pause = (self._bucket if session is None else session.bucket).take(self._heard)
+    def charge(self, count: int) -> None:
+        """What has come besides the lines was as much work as so many commands."""
+        self._count(self.connection.own.session, self._clock.seconds(), count)
+
+    def _count(self, session: Session | None, now: float, count: int = 1) -> None:
+        """More commands of the session, or of a connection on which nobody is logged in."""
+        pause = (self._bucket if session is None else session.bucket).take(now, count)
         if pause > 0:
             self._hold(Hold.RATE)
             self._clock.callLater(pause, self._release, Hold.RATE)
@@ -339,7 +343,7 @@ class ChatLineProtocol(LineReceiver):
         """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
         call: Call = slot.request
         client = found or self.connection.own
-        self._count(client.session)
+        self._count(client.session, self._heard)
         if found is None and call.required:
             raise BadToken
         client.admit(call.row)

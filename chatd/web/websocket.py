@@ -18,6 +18,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketProtocol, WebSocketResource
+from wsproto.utilities import LocalProtocolError
 
 from chatd import commands as ask
 from chatd.accounts import Login
@@ -33,6 +34,7 @@ from chatd.web.asking import Asking
 from chatd.web.visits import Visits, source_of
 
 FRAMING = 1 << 10  # bytes that the frames of a message may take besides its text
+FRAME = 16  # bytes that are no text, pings for example, of which each so many count as a command
 STRANGERS = 200  # connections on which nobody is logged in yet
 STRANGERS_PER_ADDRESS = 20
 STRANGER_TIME = 30.0  # seconds in which one has to log in
@@ -73,16 +75,22 @@ class FrameTransport:
         self._wire = wire
         self._stream = stream
         self.closed = False  # a frame that says so was sent, and nothing may follow it
+        self.unheard = False  # the other end has closed it before all was said
 
     def write(self, data: bytes) -> None:
         for line in data.split(END):
             if line and not self.closed:
-                self._wire.sendTextMessage(line.decode())
+                # Twisted answers to a close frame by itself, and tells nobody.
+                try:
+                    self._wire.sendTextMessage(line.decode())
+                except LocalProtocolError:
+                    self.closed = self.unheard = True
 
     def loseConnection(self, code: int = 1000) -> None:
         if not self.closed:
             self.closed = True
-            self._wire.loseConnection(code)
+            with suppress(LocalProtocolError):
+                self._wire.loseConnection(code)
 
     def abortConnection(self) -> None:
         self.closed = True
@@ -113,7 +121,7 @@ class Socket(WebSocketProtocol):
         self._channel = channel
         self._login = login
         self._refused = refused
-        self._pending = 0  # bytes since the last whole message
+        self._besides = 0  # bytes that came, but for the messages that were whole
         self._overrun = False
         self.patience: Any = None  # the timer of one on which nobody has logged in yet
 
@@ -121,12 +129,12 @@ class Socket(WebSocketProtocol):
         stream = self._channel.transport
         if hasattr(stream, "setTcpKeepAlive"):
             stream.setTcpKeepAlive(True)
+        self._wire = transport
         self._frames = FrameTransport(transport, stream)
 
     def negotiationFinished(self) -> None:
         """The channel is ours now."""
         channel = self._channel
-        # Twisted collects a message's frames without end: their sum is bounded here.
         self._feed = channel.dataReceived
         channel.dataReceived = self._data_received
         channel.upgraded()
@@ -140,17 +148,28 @@ class Socket(WebSocketProtocol):
     def _data_received(self, data: bytes) -> None:
         if self._frames.closed:
             return
-        self._pending += len(data)
-        if self._pending > self._lines.line_limit + FRAMING + len(data):
+        self._besides += len(data)
+        with suppress(LocalProtocolError):  # it speaks on after it was closed
+            self._feed(data)
+        most = self._lines.line_limit + FRAMING
+        if self._collected > most + len(data):
             self._overrun = True
             self._frames.loseConnection(TOO_BIG)
-            return
-        self._feed(data)
+        elif self._besides > most:
+            frames, self._besides = divmod(self._besides - most, FRAME)
+            self._besides += most
+            self.protocol.charge(frames)
+
+    @property
+    def _collected(self) -> int:
+        """How much of a message has come. Twisted collects its frames without end, and in private."""
+        return len(self._wire._textBuffer.data) + len(self._wire._bytesBuffer.data)
 
     def textMessageReceived(self, message: str) -> None:
         """A message is a line. Line feeds may stand between JSON's tokens, and nowhere else."""
-        self._pending = 0
-        self.protocol.dataReceived(message.encode().replace(b"\n", b"\r") + b"\n")
+        line = message.encode()
+        self._besides -= len(line)
+        self.protocol.dataReceived(line.replace(b"\n", b"\r") + b"\n")
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
         self._overrun = True
@@ -173,7 +192,8 @@ class Socket(WebSocketProtocol):
     def connectionLost(self, reason: Failure) -> None:
         self._frames.closed = True
         cancel(self.patience)
-        self.protocol.connectionLost(Failure(ConnectionLost()) if self._overrun else reason)
+        unclean = self._overrun or self._frames.unheard
+        self.protocol.connectionLost(Failure(ConnectionLost()) if unclean else reason)
 
 
 class WebSockets(Asking):
