@@ -6,9 +6,13 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from chatd.model import Account
 from chatd.web.site import HEADERS
 from chatd.web.static import WORKER, read_shelf
-from tests.common import run
+from tests.common import run, sleep
+from tests.rawhttp import RawTestCase
 from tests.websites import PASSWORD, SiteTestCase
 
 
@@ -58,6 +62,54 @@ class LoggingIn(SiteTestCase):
                 {"Origin": f"https://{self.host}"},
             )
             self.assertIn("; Secure", answer.header("set-cookie") or "")
+            # A page that is loaded again does not say where it is from.
+            again = await self.ask("GET", "/session", cookie=answer.cookie)
+            self.assertEqual(again.json["account"]["username"], "messi")
+            self.assertEqual(again.header("set-cookie"), answer.header("set-cookie"))
+            self.assertTrue(answer.cookie.startswith("__Host-"))
+            gone = await self.ask("DELETE", "/session", headers={"Cookie": answer.cookie})
+            self.assertEqual(gone.cookie, answer.cookie.partition("=")[0] + "=")
+
+        return run(play())
+
+    def test_a_cookie_from_a_neighbour(self) -> Any:
+        """Another site of the same domain can set a cookie, but not one of that name."""
+
+        async def play() -> None:
+            plain = (await self.register("budi")).cookie
+            mine = await self.ask(
+                "POST",
+                "/accounts",
+                {"username": "messi", "password": PASSWORD},
+                {"Origin": f"https://{self.host}"},
+            )
+            for cookies in (f"{plain}; {mine.cookie}", f"{mine.cookie}; {plain}"):
+                known = await self.ask("GET", "/session", cookie=cookies)
+                self.assertEqual(known.json["account"]["username"], "messi")
+            gone = await self.ask("DELETE", "/session", cookie=f"{plain}; {mine.cookie}")
+            self.assertEqual(len(gone.headers.getRawHeaders("set-cookie") or ()), 2)
+
+        return run(play())
+
+    def test_somebody_else_logs_in_in_the_same_browser(self) -> Any:
+        """The pages of who was there before are told, before they act with the new cookie."""
+
+        async def play() -> None:
+            await self.register("budi")
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie)
+            login = {"username": "messi", "password": PASSWORD}
+            again = await self.ask("POST", "/session", login, cookie=cookie)
+            self.assertEqual((await socket.ask(command="whoami"))["username"], "messi")
+            await self.ask("POST", "/session", {**login, "username": "budi"}, cookie=cookie)
+            self.assertEqual((await socket.frame())["event"], "session-ended")
+            self.assertIsNone((await self.ask("GET", "/session", cookie=cookie)).json["account"])
+            other = await self.ask("GET", "/session", cookie=again.cookie)
+            self.assertEqual(other.json["account"]["username"], "messi")
+            await self.ask("POST", "/accounts", {**login, "username": "tono"}, cookie=again.cookie)
+            other = await self.ask("GET", "/session", cookie=again.cookie)
+            self.assertIsNone(other.json["account"])
+            await socket.close()
 
         return run(play())
 
@@ -160,6 +212,118 @@ class LoggingIn(SiteTestCase):
             cookie = (await self.register("messi")).cookie
             await self.ask("GET", "/session", cookie=cookie)
             self.assertFalse(self.realm.service.presence.online())
+
+        return run(play())
+
+
+class OneConnection(RawTestCase):
+    """What is said on it byte by byte, and too fast."""
+
+    def test_gone_while_logging_out(self) -> Any:
+        """Who closes the page at once has logged out all the same."""
+
+        async def play() -> None:
+            await self.people("messi")
+            login = {"username": "messi", "password": PASSWORD}
+            socket = await self.open((await self.ask("POST", "/session", login)).cookie)
+            accounts = self.realm.service.accounts
+            asked: list[Any] = []
+            held: Deferred[None] = Deferred()
+            end_sessions = accounts.end_sessions
+
+            async def hold(account: Account) -> None:
+                asked.append(account)
+                await held
+                await end_sessions(account)
+
+            self.patch(accounts, "end_sessions", hold)
+            raw = await self.dial()
+            raw.begin("DELETE", "/session?everywhere=true", {"Cookie": self.cookies["messi"]})
+            await raw.until(lambda: bool(asked))
+            raw.cut()
+            await raw.until(lambda: self.connections.by_door["web"] == 1)
+            held.callback(None)
+            self.assertEqual((await socket.frame())["event"], "session-ended")
+            await socket.close()
+
+        return run(play())
+
+    def test_headers_that_are_no_text(self) -> Any:
+        async def play() -> None:
+            await self.people("messi")
+            for name in ("Origin", "Authorization", "Accept-Encoding", "If-None-Match", "Range"):
+                for method, path in (("GET", "/"), ("GET", "/session"), ("DELETE", "/session")):
+                    raw = await self.dial()
+                    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{name}: Bearer \xff\r\n\r\n"
+                    raw.send(head.encode("latin-1"))
+                    self.assertLess((await raw.answer()).status, 500, (name, path))
+                    raw.cut()
+
+        return run(play())
+
+    def test_a_request_that_trickles(self) -> Any:
+        """No byte of it buys more time, be it in the head or in the body; an idle connection has its own."""
+
+        async def play() -> None:
+            self.site.timeOut = 0.5
+            head = "POST /session HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+            for begin in (head, f"{head}\r\n"):
+                raw = await self.dial()
+                raw.send(begin.encode())
+                for _ in range(200):
+                    raw.send(b"x")
+                    await sleep(0.01)
+                    if raw.lost:
+                        break
+                self.assertTrue(raw.lost)
+            raw = await self.dial()
+            for _ in range(3):
+                await sleep(0.3)
+                raw.begin("GET", "/session", {})
+                self.assertEqual((await raw.answer()).status, 200)
+            raw.cut()
+
+        return run(play())
+
+    def test_requests_that_come_too_fast(self) -> Any:
+        async def play() -> None:
+            raw = await self.dial()
+            raw.begin("GET", "/session", {})
+            await raw.answer()
+            (channel,) = self.site._channels
+            now = self.realm.clock.seconds()
+            limit = self.realm.service.config.limits.commands_per_second
+            channel.bucket.take(now, limit * 5 + limit // 5)
+            for _ in range(2):
+                raw.begin("GET", "/session", {})
+            for _ in range(2):
+                self.assertEqual((await raw.answer()).status, 200)
+            self.assertGreater(self.realm.clock.seconds() - now, 0.1)
+            channel.bucket.take(now, limit)
+            raw.begin("GET", "/session", {})
+            await raw.answer()
+            raw.cut()  # while it rests
+            await raw.until(lambda: not self.connections.total)
+
+        return run(play())
+
+    def test_half_a_request_at_the_end(self) -> Any:
+        """It is not waited for."""
+
+        async def play() -> None:
+            halves = (
+                "GET",
+                "GET / HTTP/1.1\r\nHost:",
+                "POST /session HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+            )
+            raws = []
+            for half in halves:
+                raws.append(await self.dial())
+                raws[-1].send(half.encode())
+            await sleep(0.05)
+            closing = self.site.finish()
+            await raws[0].until(lambda: all(raw.lost for raw in raws), patience=2)
+            await closing
 
         return run(play())
 

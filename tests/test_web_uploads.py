@@ -504,6 +504,8 @@ class Refused(UploadTestCase):
         await self.people("messi", "budi")
         answer = await self.say("PUT", path(1), "messi", b"x", Origin="https://evil.example")
         self.assertEqual((answer.status, answer.json["code"]), (403, "foreign-origin"))
+        answer = await self.say("HEAD", path(1), "messi", Origin="https://evil.example")
+        self.assertEqual(answer.status, 403)
 
     async def test_twisted_lengths(self) -> None:
         """Requests that can be read in two ways are not read."""

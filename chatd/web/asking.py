@@ -6,12 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd.errors import BadSyntax, BodyTooLarge
-from chatd.web.answers import is_lost, refuse_failure
+from chatd.web.answers import refuse_failure
 
 MAX_BODY = 64 << 10  # bytes of a request that is no upload
 
@@ -28,15 +29,13 @@ class Asking(Resource):
         self._new_reference = new_reference
 
     def render(self, request: Request) -> int:
-        """Begin to answer, whatever the method."""
+        """Begin to answer, whatever the method. What is under way goes to its end even if whoever asked is
+        gone: no login is ended by halves."""
         answering = Deferred.fromCoroutine(self.respond(request))
-        request.notifyFinish().addErrback(lambda _lost: answering.cancel())
         answering.addErrback(self._failed, request)
         return int(NOT_DONE_YET)
 
-    def _failed(self, failure: Any, request: Request) -> None:
-        if is_lost(request) and failure.check(CancelledError):
-            return  # whoever asked is gone
+    def _failed(self, failure: Failure, request: Request) -> None:
         refuse_failure(request, failure, self._new_reference)
 
     def respond(self, request: Request) -> Coroutine[Any, Any, None]:

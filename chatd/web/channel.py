@@ -7,17 +7,33 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
+from twisted.web.server import Request
 
+from chatd.throttle import TokenBucket
+from chatd.timers import cancel
 from chatd.web.streaming import StreamingChannel
 
 
 class ChatChannel(StreamingChannel):
-    """`on_gone` is called once, when the connection is gone or has become a WebSocket's."""
+    """`on_gone` is called once, when the connection is gone or has become a WebSocket's. `bucket` is the
+    rate of its requests, whoever asks."""
 
     on_gone: Callable[[], None]
+    bucket: TokenBucket
+    site: Any
+    _resting: Any = None
+
+    def requestDone(self, request: Request) -> None:  # noqa: N802
+        """The request is answered. The next one has its turn later if they come too fast."""
+        pause = 0.0 if self.awaits_body else self.bucket.take(self.site.clock.seconds())
+        if pause > 0:
+            self._resting = self.site.clock.callLater(pause, super().requestDone, request)
+        else:
+            super().requestDone(request)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Let the requests go, and the place among the connections."""
+        cancel(self._resting)
         super().connectionLost(reason)
         self.on_gone()
 
@@ -28,7 +44,8 @@ class ChatChannel(StreamingChannel):
         self.on_gone()
 
     def finish(self) -> None:
-        """The realm shuts down: close when the request under way, if any, is answered."""
+        """The realm shuts down: close when the request under way, if any, is answered. One that has not
+        come whole is none yet."""
         self.persistent: Any = False
-        if not self.requests:
+        if not self.is_answering:
             self.loseConnection()

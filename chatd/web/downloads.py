@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 from zope.interface import implementer
 
 from chatd.files import Download
@@ -143,12 +143,6 @@ class DownloadResource(Asking):
         self._service = service
         self._visits = visits
 
-    def render(self, request: Request) -> int:
-        """Answer; a file that is being opened is closed again by whoever opens it."""
-        answering = Deferred.fromCoroutine(self.respond(request))
-        answering.addErrback(self._failed, request)
-        return int(NOT_DONE_YET)
-
     def _failed(self, failure: Failure, request: Request) -> None:
         if failure.check(ReaderGone):
             return
@@ -211,7 +205,8 @@ def _describe(request: Request, file: Attachment, tag: str, inline: bool) -> Non
 
 def _has(request: Request, tag: str) -> bool:
     """Whether who asks has the file already."""
-    known = ",".join(request.requestHeaders.getRawHeaders("If-None-Match") or ())
+    fields = request.requestHeaders.getRawHeaders(b"If-None-Match") or ()
+    known = b",".join(fields).decode("latin-1")
     return known.strip() == "*" or tag in _TAG.findall(known)
 
 

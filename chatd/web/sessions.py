@@ -7,6 +7,7 @@ registers, `DELETE /session` logs out, with `?everywhere=true` all sessions of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +20,7 @@ from chatd.errors import NotLoggedIn
 from chatd.model import Account
 from chatd.service import ChatService
 from chatd.table import BY_VERB
-from chatd.web.answers import answer
+from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking, body_of
 from chatd.web.visits import Visits, source_of
 
@@ -49,12 +50,25 @@ class Doorstep(Asking):
             and (account.operator or config.peers.add == "anyone"),
         }
 
-    def _welcome(self, request: Request, login: Login, status: HTTPStatus = HTTPStatus.OK) -> None:
+    async def _welcome(
+        self, request: Request, login: Login, status: HTTPStatus = HTTPStatus.OK
+    ) -> None:
         assert login.token is not None  # noqa: S101 - a login that was just opened has one
+        await self._take_leave(request, login.account)
         lifetime = self._service.config.accounts.session_expiry
         self._visits.admit(request, login.token, lifetime)
         message = f"Welcome, {login.account.display_name}"
         answer(request, {"message": message, **self._realm(login.account)}, status)
+
+    async def _take_leave(self, request: Request, account: Account) -> None:
+        """End another account's session in this browser. Its pages may still be open, and would send their
+        files with the new cookie, as somebody else."""
+        if is_lost(request) or not self._visits.has_cookie(request):
+            return
+        with suppress(NotLoggedIn):
+            client = await self._visits.client_of(request)
+            if client.account.id != account.id:
+                await client.execute(ask.Logout())
 
 
 class SessionResource(Doorstep):
@@ -72,7 +86,7 @@ class SessionResource(Doorstep):
         login = await self._service.accounts.login(
             asked.username, asked.password, source_of(request)
         )
-        self._welcome(request, login)
+        await self._welcome(request, login)
 
     async def _log_out(self, request: Request) -> None:
         client = await self._visits.client_of(request)
@@ -101,7 +115,7 @@ class AccountsResource(Doorstep):
         login = await self._service.accounts.register(
             asked.username, asked.password, asked.name, asked.country
         )
-        self._welcome(request, login, HTTPStatus.CREATED)
+        await self._welcome(request, login, HTTPStatus.CREATED)
 
 
 def _account(account: Account) -> Mapping[str, Any]:

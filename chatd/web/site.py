@@ -36,9 +36,7 @@ from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
 from chatd.web.websocket import WebDialect, WebSockets
 
-IDLE = (
-    60.0  # seconds of silence between requests, or within one, after which a connection is closed
-)
+IDLE = 60.0  # seconds between requests, and for one to come, after which a connection is closed
 
 # What a page of ours may do, and what may be done with it. No script, style or connection but our own; no
 # frame around it; no text becomes markup (Trusted Types).
@@ -120,6 +118,7 @@ class ChatSite(Site):
         # Twisted's own would look for HTTP/2 first.
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
         self.errors = lines.service.counters.errors  # answers.refuse counts them here
+        self.clock = clock
         self._lines = lines
         self._door = lines.dialect.name
         self._connections = connections
@@ -155,6 +154,7 @@ class ChatSite(Site):
                 self._look_if_empty()
 
         channel.on_gone = gone
+        channel.bucket = self._lines.new_bucket()
         self._channels.add(channel)
         return channel
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
+from typing import Any, AnyStr
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
@@ -100,7 +100,7 @@ class StreamingRequest(Request):
 
     body: Body
     channel: Any
-    _streams = False
+    streams = False  # its body is being read as it comes
 
     def head_received(self, method: bytes, uri: bytes, version: bytes) -> None:
         """What Twisted tells a request only after its body."""
@@ -119,7 +119,7 @@ class StreamingRequest(Request):
         self.prepath, self.postpath = [], [unquote_to_bytes(p) for p in self.path[1:].split(b"/")]
         resource = getChildForRequest(self.site.resource, self)
         if self.method in getattr(resource, "streamed", ()):
-            self._streams = True
+            self.streams = True
             self.channel.be_patient()
             self.process()
         elif self.body.length is not None and self.body.length > MAX_BODY:
@@ -131,7 +131,7 @@ class StreamingRequest(Request):
         """The next bytes of the body."""
         if self.finished:
             return
-        if self._streams:
+        if self.streams:
             self.body.arrived(data)
         elif self._whole.tell() + len(data) > MAX_BODY:  # a chunked one
             refuse(self, BodyTooLarge(limit=MAX_BODY))
@@ -140,10 +140,17 @@ class StreamingRequest(Request):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is there to its end."""
-        if self._streams:
+        if self.streams:
             self.body.ended()
         else:
             super().requestReceived(command, path, version)
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:  # noqa: N802
+        """As Twisted's, but that what is no UTF-8 is no mistake of ours."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode())
+        return None if value is None else value.decode(errors="replace")
 
     def write(self, data: bytes) -> None:
         """Send some of the answer. With the first of it goes what becomes of the connection."""
@@ -179,12 +186,25 @@ class StreamingChannel(HTTPChannel):
     _dropped: int | None = None
     _lingering: Any = None
     _usual_time: float | None = None
+    _begun = False  # some of a request has come
     _expected = False
 
     @property
     def awaits_body(self) -> bool:
         """Whether the request's body has not come to its end."""
         return not self._handlingRequest
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether somebody works on a request."""
+        return bool(self.requests) and (self._handlingRequest or self.requests[0].streams)
+
+    def resetTimeout(self) -> None:  # noqa: N802
+        """Bytes have come. A request that trickles gains no time by each of them, save for a body that is
+        streamed."""
+        if not self._begun or self._usual_time is not None:
+            self._begun = True
+            super().resetTimeout()
 
     def allHeadersReceived(self) -> None:
         """Tell the request of itself; it may be answered at once."""
@@ -217,6 +237,7 @@ class StreamingChannel(HTTPChannel):
         """The request is there to its end, if anybody still cares."""
         if self._dropped is not None:
             return
+        self._begun = False
         self._expected = False
         if self._usual_time is not None:
             self.setTimeout(self._usual_time)

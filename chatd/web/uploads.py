@@ -21,7 +21,7 @@ from typing import cast
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 
 from chatd import arguments as types
 from chatd.errors import (
@@ -144,12 +144,6 @@ class UploadResource(Asking):
             turn.body.cut(ShuttingDown())
             await turn.over()
 
-    def render(self, request: Request) -> int:
-        """Answer; what is under way goes to its end even if whoever asked is gone."""
-        answering = Deferred.fromCoroutine(self.respond(request))
-        answering.addErrback(self._failed, request)
-        return int(NOT_DONE_YET)
-
     def _failed(self, failure: Failure, request: Request) -> None:
         if not failure.check(BodyLost):
             super()._failed(failure, request)
@@ -159,6 +153,7 @@ class UploadResource(Asking):
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, BodyLost."""
         self._visits.check(request, b"PUT", b"HEAD", b"DELETE")
+        self._visits.check_origin(request)  # HEAD, too, cuts off what is under way
         client = await self._visits.client_of(request)
         key = types.KEY.from_text("key", rest_of(request))
         if request.method == b"PUT":

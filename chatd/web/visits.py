@@ -52,6 +52,8 @@ class Visits:
         # Browsers keep cookies by host, whatever the port: realms of one machine need names of their own.
         realm = hashlib.sha256(key_of(service.config.realm).encode()).hexdigest()[:8]
         self._cookie = f"chatd-{realm}".encode()
+        # Over TLS it has a name under which browsers take it over TLS only, and from this host only.
+        self._secure_cookie = b"__Host-" + self._cookie
 
     # Origins
 
@@ -84,8 +86,18 @@ class Visits:
         scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
         if scheme.lower() == "bearer":
             return given.strip()
-        cookie = request.getCookie(self._cookie)
-        return None if cookie is None else cookie.decode("latin-1")
+        name = self._cookie_of(request)
+        return None if name is None else (request.getCookie(name) or b"").decode("latin-1")
+
+    def _cookie_of(self, request: Request) -> bytes | None:
+        """The name of the cookie that came with the request and holds."""
+        # Over TLS the other one may be from whoever is between, or from a neighbour of this host.
+        names = (self._secure_cookie, self._cookie)[: 1 if request.isSecure() else 2]
+        return next((name for name in names if request.getCookie(name) is not None), None)
+
+    def has_cookie(self, request: Request) -> bool:
+        """Whether a browser asks that has a session's token."""
+        return self._cookie_of(request) is not None
 
     async def client_of(
         self, request: Request, drained: Callable[[], None] = lambda: None
@@ -117,27 +129,36 @@ class Visits:
         return client
 
     def admit(self, request: Request, token: Secret, lifetime: int) -> None:
-        """Have the browser keep the token, for `lifetime` seconds."""
-        self._set_cookie(request, str(token), lifetime)
+        """Have the browser keep the token, for `lifetime` seconds, and forget any other."""
+        # Behind a proxy only the page's own origin tells that it was fetched over TLS.
+        origin = request.getHeader("origin") or ""
+        secure = request.isSecure() or origin.startswith("https://")
+        name = self._secure_cookie if secure else self._cookie
+        self._set_cookie(request, name, str(token).encode(), lifetime)
+        self._forget(request, self._cookie if secure else self._secure_cookie)
 
     def renew(self, request: Request, lifetime: int) -> None:
         """Have the browser keep the token that it sent for another `lifetime` seconds."""
-        if request.getCookie(self._cookie) is not None:
-            self._set_cookie(request, self.token_of(request) or "", lifetime)
+        name = self._cookie_of(request)
+        if name is not None:
+            self._set_cookie(request, name, request.getCookie(name) or b"", lifetime)
 
     def dismiss(self, request: Request) -> None:
-        """Have the browser forget the token."""
-        self._set_cookie(request, "", 0)
+        """Have the browser forget what it sent."""
+        self._forget(request, self._secure_cookie)
+        self._forget(request, self._cookie)
 
-    def _set_cookie(self, request: Request, token: str, lifetime: int) -> None:
-        # Behind a proxy only the page's own origin tells that it was fetched over TLS.
-        origin = request.getHeader("origin") or ""
+    def _forget(self, request: Request, name: bytes) -> None:
+        if request.getCookie(name) is not None:
+            self._set_cookie(request, name, b"", 0)
+
+    def _set_cookie(self, request: Request, name: bytes, token: bytes, lifetime: int) -> None:
         request.addCookie(
-            self._cookie,
-            token.encode(),
+            name,
+            token,
             max_age=str(lifetime).encode(),
             path=b"/",
-            secure=request.isSecure() or origin.startswith("https://"),
+            secure=request.isSecure() or name == self._secure_cookie,
             httpOnly=True,
             sameSite="strict",
         )
