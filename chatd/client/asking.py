@@ -311,7 +311,7 @@ def _read(arg: Arg, text: str) -> Any:
 
 async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) -> SendFiles | None:
     """A command that sends files: to whom, then local paths. In a chat, paths alone go to it."""
-    *targets, filename, _size = row.args
+    *targets, filename, _size = (arg for arg in row.args if not arg.named)
     words = paths.split(rest)
     place = state.chat
     if place is not None and row.command in (ask.SendFile, ask.SendGroupFile) and words:

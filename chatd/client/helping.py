@@ -32,7 +32,7 @@ def usage(row: Row) -> str:
     if row.command not in FILE_COMMANDS:
         many = " [code…]" if row.verb == "getfile" else ""
         return row.usage + many
-    *targets, _, _ = row.args
+    *targets, _, _ = (arg for arg in row.args if not arg.named)
     return " ".join((row.verb, *(arg.usage for arg in targets), "path [path…]"))
 
 
