@@ -12,28 +12,6 @@ export function session() {
   return ask("GET", "/session");
 }
 
-/** @param {string} username @param {string} password @returns {Promise<Session>} */
-export function login(username, password) {
-  return ask("POST", "/session", { username, password });
-}
-
-/**
- * Makes an account, and logs in to it.
- * @param {{username: string, password: string, name?: string, country?: string}} account
- * @returns {Promise<Session>}
- */
-export function register(account) {
-  return ask("POST", "/accounts", account);
-}
-
-/**
- * @param {{everywhere?: boolean}} [options] `everywhere` ends all of the account's sessions
- * @returns {Promise<unknown>}
- */
-export function logout({ everywhere = false } = {}) {
-  return ask("DELETE", everywhere ? "/session?everywhere=true" : "/session");
-}
-
 /**
  * The answer to a request. Throws ChatError, LinkLost.
  * @param {string} method

@@ -2,7 +2,7 @@
 /** What the list of conversations can do without, so that it is there sooner. All other views wait for it. */
 
 import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
-import * as http from "./http.js";
+import { ask } from "./http.js";
 import { t } from "./i18n.js";
 import { watchMessages } from "./notify.js";
 import { Outbox } from "./outbox.js";
@@ -46,7 +46,7 @@ async function signOut(app, { everywhere = false } = {}) {
   }
   app.leaving = true;
   try {
-    await http.logout({ everywhere });
+    await ask("DELETE", everywhere ? "/session?everywhere=true" : "/session");
   } catch (error) {
     app.leaving = false;
     throw error;

@@ -7,7 +7,7 @@
  */
 
 import { h } from "./dom.js";
-import * as http from "./http.js";
+import { session as askSession } from "./http.js";
 import { language, needTexts, preferredLanguage, setLanguage, t } from "./i18n.js";
 import { button, emptyState } from "./parts.js";
 import { needStyles, Router } from "./router.js";
@@ -61,7 +61,7 @@ setTimeout(async () => (await import("./aside.js")).startAside(router), MUCH_LAT
 async function firstSession() {
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
     try {
-      const session = await http.session();
+      const session = await askSession();
       shell.setBar(null);
       return session;
     } catch {
@@ -150,7 +150,7 @@ function note(name, text) {
 /** Somebody comes back to the login page, and may have logged in elsewhere meanwhile. */
 async function lookAround() {
   if (document.hidden || !app.session || app.session.account) return;
-  const session = await http.session().catch(() => null);
+  const session = await askSession().catch(() => null);
   if (session?.account && !app.session.account) await enter(session);
 }
 

@@ -11,9 +11,7 @@ import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
 import { keyOf, newKey } from "./keys.js";
 
-/** @typedef {import("./types.js").Entry} Entry */
-/** @typedef {import("./types.js").Place} Place */
-/** @typedef {import("./types.js").Message} Message */
+/** @import { Entry, Place, Message } from "./types.js" */
 
 const PREFIX = "chatd.outbox.";
 const PASSING = new Set(["storage-failed", "shutting-down", "too-many-connections", "not-logged-in"]);

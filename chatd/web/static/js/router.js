@@ -5,9 +5,7 @@
 
 import { needTexts } from "./i18n.js";
 
-/** @typedef {import("./types.js").App} App */
-/** @typedef {import("./types.js").View} View */
-/** @typedef {import("./types.js").Place} Place */
+/** @import { App, View } from "./types.js" */
 /** @typedef {Record<string, string>} Params */
 /** @typedef {(app: App, params: Params) => View} MakeView */
 

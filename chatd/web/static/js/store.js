@@ -8,17 +8,10 @@
 
 import { Emitter } from "./emitter.js";
 import { keyOf } from "./keys.js";
+import { Marks } from "./marks.js";
 import { Thread } from "./thread.js";
 
-/** @typedef {import("./types.js").Message} Message */
-/** @typedef {import("./types.js").Attachment} Attachment */
-/** @typedef {import("./types.js").Attachment} FileInfo */
-/** @typedef {import("./types.js").Conversation} Conversation */
-/** @typedef {import("./types.js").Place} Place */
-/** @typedef {import("./types.js").Session} Session */
-/** @typedef {import("./types.js").Account} Account */
-/** @typedef {import("./types.js").User} User */
-/** @typedef {import("./types.js").Reply} Reply */
+/** @import { Message, Attachment, Conversation, Place, Session, Account, User, Reply } from "./types.js" */
 
 const PAGE = 50; // messages
 const REFRESH_EACH = 15_000; // ms
@@ -39,26 +32,24 @@ export class Store extends Emitter {
   #names = new Map();
   /** @type {Map<string, number>} when a conversation came up that the realm has not listed yet */
   #young = new Map();
-  /** @type {Map<number, number>} read marks that the realm has not confirmed, by conversation */
-  #marks = new Map();
   /** @type {Promise<void> | null} */
   #refreshing = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #soon;
   #connection;
-  #tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("chatd") : null;
+  #marks;
 
   /** @param {import("./connection.js").Connection} connection */
   constructor(connection) {
     super();
     this.#connection = connection;
+    this.#marks = new Marks(connection, (said) => this.#readElsewhere(said));
     connection.addEventListener("state", () => {
       this.emit("link", connection.state);
       if (connection.state === "open") void this.#caughtUp();
     });
     connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
     connection.addEventListener("room", (event) => this.emit("rooms", /** @type {CustomEvent} */ (event).detail));
-    this.#tabs?.addEventListener("message", (event) => this.#readElsewhere(event.data));
     setInterval(() => this.#visible() && void this.refresh(), REFRESH_EACH);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
@@ -164,8 +155,8 @@ export class Store extends Emitter {
 
   /** Gets the newest messages. Rejects with ChatError, LinkLost. @param {Place} place */
   async loadNewest(place, n = PAGE) {
-    const reply = await this.#history(place, { n });
-    this.#thread(place).takeNewest(reply.messages, !reply.remaining);
+    const [page, whole] = await this.#history(place, { n });
+    this.#thread(place).takeNewest(page, whole);
     this.emit("messages", place);
   }
 
@@ -180,8 +171,8 @@ export class Store extends Emitter {
     if (before === undefined) {
       await this.loadNewest(place, n);
     } else if (thread.hasOlder) {
-      const reply = await this.#history(place, { n, before });
-      thread.takeOlder(reply.messages, !reply.remaining);
+      const [page, whole] = await this.#history(place, { n, before });
+      thread.takeOlder(page, whole);
       this.emit("messages", place);
     }
     return this.hasOlder(place);
@@ -214,23 +205,27 @@ export class Store extends Emitter {
     const found = this.conversations.get(place.key);
     if (!found || seq <= found.read) return;
     this.#moveMark(found, seq);
-    this.#tabs?.postMessage({ read: place.key, seq, me: this.me?.username });
-    if (!found.conversation) return;
-    this.#marks.set(found.conversation, seq);
-    void this.#sendMark(found.conversation, seq);
+    this.#marks.tell({ read: place.key, seq, me: this.me?.username });
+    if (found.conversation) this.#marks.send(found.conversation, seq);
   }
 
   // Getting and putting together
 
-  /** @param {Place} place @param {{n: number, before?: number}} args */
-  #history(place, args) {
-    return this.#connection.request("history", { [place.kind === "u" ? "user" : "group"]: place.name, ...args });
+  /**
+   * A page of messages, and whether there is nothing above it.
+   * @param {Place} place
+   * @param {{n: number, before?: number}} args `n` at most 500
+   */
+  async #history(place, args) {
+    const at = { [place.kind === "u" ? "user" : "group"]: place.name };
+    const { messages } = await this.#connection.request("history", { ...at, ...args });
+    return /** @type {[Message[], boolean]} */ ([messages, messages.length < args.n || messages[0].seq === 1]);
   }
 
   /** The link is back: what was missed? */
   async #caughtUp() {
     await this.refresh();
-    for (const [conversation, seq] of this.#marks) void this.#sendMark(conversation, seq);
+    this.#marks.sendAll();
   }
 
   async #refresh() {
@@ -260,7 +255,7 @@ export class Store extends Emitter {
       const known = before.get(key);
       /** @type {Conversation} */
       const found = { ...item, name: item.name || name, place: known?.place ?? { kind, name, key } };
-      const mark = Math.max(this.#marks.get(found.conversation) ?? 0, known?.read ?? 0);
+      const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
       if (known && known.seq > found.seq) Object.assign(found, { seq: known.seq, last: known.last, unread: known.unread });
       this.conversations.set(key, found);
       this.#young.delete(key);
@@ -338,16 +333,6 @@ export class Store extends Emitter {
     // Whoever has read to the end has read all; in between, what is loaded below is what is left.
     found.unread = seq >= found.seq ? 0 : Math.min(found.unread, left);
     if (tell) this.emit("conversations");
-  }
-
-  /** @param {number} conversation @param {number} seq */
-  async #sendMark(conversation, seq) {
-    try {
-      await this.#connection.request("read", { conversation, seq });
-    } catch {
-      return; // it is sent again when the link is back
-    }
-    if (this.#marks.get(conversation) === seq) this.#marks.delete(conversation);
   }
 
   /** @param {{read?: string, seq?: number, me?: string}} said by another tab of this browser */

@@ -2,7 +2,7 @@
 /** Logging in. */
 
 import { h } from "../dom.js";
-import { login } from "../http.js";
+import { ask } from "../http.js";
 import { t } from "../i18n.js";
 import { field, form } from "../forms.js";
 import { outside } from "./outside.js";
@@ -28,7 +28,7 @@ export function view(app) {
   });
   const content = form(
     [username, password],
-    async (values) => app.enter(await login(values.username.trim(), values.password)),
+    async (values) => app.enter(await ask("POST", "/session", { ...values, username: values.username.trim() })),
     { submit: t("login.submit"), label: t("login.title") },
   );
   const open = app.session?.registration === "open";

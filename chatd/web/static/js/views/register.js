@@ -2,7 +2,7 @@
 /** Making an account. */
 
 import { h } from "../dom.js";
-import { register } from "../http.js";
+import { ask } from "../http.js";
 import { t } from "../i18n.js";
 import { field, form } from "../forms.js";
 import { emptyState } from "../parts.js";
@@ -19,7 +19,7 @@ export function view(app) {
         fields,
         async ({ username, password, name, country }) => {
           const more = { ...(name.trim() && { name: name.trim() }), ...(country.trim() && { country: country.trim() }) };
-          app.enter(await register({ username: username.trim(), password, ...more }));
+          await app.enter(await ask("POST", "/accounts", { username: username.trim(), password, ...more }));
         },
         { submit: t("register.submit"), label: t("register.title") },
       )
