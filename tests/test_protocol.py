@@ -27,7 +27,7 @@ from chatd.lines.factory import ChatLineFactory
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.output import CHUNK, MAX_FULL, MAX_HELD, MAX_UNREAD, Output
 from chatd.lines.plain import PlainDialect
-from chatd.lines.protocol import MAX_OVERLAPPING, UPLOAD_TIME
+from chatd.lines.protocol import LOGIN_TIME, MAX_OVERLAPPING, UPLOAD_TIME
 from chatd.model import SessionEnded
 from chatd.store.accounts import add_account
 from chatd.table import TABLE
@@ -539,6 +539,15 @@ class SlowReaders(ProtocolTestCase):
         wire.protocol._output.pauseProducing()
         for _ in range(int(MAX_FULL // 60) + 3):
             self.clock.advance(60)
+        self.assertTrue(wire.transport.aborted)
+
+    async def test_who_does_not_even_read_the_goodbye_is_cut_off(self) -> None:
+        wire = self.wire()
+        wire.protocol._output.pauseProducing()
+        self.clock.advance(LOGIN_TIME)
+        self.assertTrue(wire.transport.disconnecting)
+        self.assertFalse(wire.transport.aborted)
+        self.clock.advance(MAX_FULL)
         self.assertTrue(wire.transport.aborted)
 
     async def test_what_was_not_read_is_not_marked_as_read(self) -> None:

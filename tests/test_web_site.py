@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from chatd.lines.output import MAX_FULL
 from chatd.model import Account
 from chatd.web.site import HEADERS
 from chatd.web.static import WORKER, read_shelf
-from tests.common import run, sleep
+from tests.common import FakeTransport, run, sleep
 from tests.rawhttp import RawTestCase
 from tests.websites import PASSWORD, SiteTestCase
 
@@ -304,6 +306,24 @@ class OneConnection(RawTestCase):
             await raw.answer()
             raw.cut()  # while it rests
             await raw.until(lambda: not self.connections.total)
+
+        return run(play())
+
+    def test_an_answer_that_nobody_reads(self) -> Any:
+        """A connection that is to be closed does not stay for it."""
+
+        async def play() -> None:
+            clock, transport = Clock(), FakeTransport()
+            channel = self.site.buildProtocol(transport.getPeer())
+            channel.callLater = clock.callLater
+            channel.makeConnection(transport)
+            channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertTrue(transport.disconnecting)
+            self.assertFalse(transport.aborted)
+            clock.advance(MAX_FULL)
+            self.assertTrue(transport.aborted)
+            channel.connectionLost()
+            self.assertEqual(self.connections.total, 0)
 
         return run(play())
 

@@ -41,7 +41,7 @@ from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.framing import LineBuffer, TooLong
 from chatd.lines.inline import Content
-from chatd.lines.output import Output
+from chatd.lines.output import MAX_FULL, Output
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.session import Client, Connection, Give, Leave, Receive, Session
@@ -155,9 +155,12 @@ class ChatLineProtocol(LineReceiver):
         self.factory.gone(self)
 
     def _end(self) -> None:
-        """Close once everything that was written is sent."""
+        """Close once everything that was written is sent. Who does not read that, either, is cut off."""
         self._hold(Hold.CLOSING)
         self._ending = True
+        if not self.connection.gone:
+            cancel(self._timer)
+            self._timer = self._clock.callLater(MAX_FULL, self._cut_off)
         self._output.close()
 
     def _end_if_idle(self) -> None:

@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from chatd.lines.output import MAX_FULL
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
 from chatd.web.streaming import StreamingChannel
@@ -21,6 +22,7 @@ class ChatChannel(StreamingChannel):
     on_gone: Callable[[], None]
     bucket: TokenBucket
     site: Any
+    abortTimeout = int(MAX_FULL)
     _resting: Any = None
 
     def requestDone(self, request: Request) -> None:  # noqa: N802
@@ -30,6 +32,16 @@ class ChatChannel(StreamingChannel):
             self._resting = self.site.clock.callLater(pause, super().requestDone, request)
         else:
             super().requestDone(request)
+
+    def timeoutConnection(self) -> None:  # noqa: N802
+        """Nobody has asked for anything: close it. Twisted's own would say so in the log."""
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close it once all is sent, or when nobody reads that."""
+        if self._abortingCall is None:
+            self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
+        super().loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Let the requests go, and the place among the connections."""
