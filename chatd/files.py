@@ -26,8 +26,8 @@ from chatd.errors import (
     none_known,
 )
 from chatd.homegroups import with_new_code
-from chatd.messages import Messages, Sent, collect
-from chatd.model import Account, Attachment, FileInfo, StoredFile
+from chatd.messages import Messages, collect
+from chatd.model import Account, Attachment, FileInfo, Sent, StoredFile
 from chatd.names import Address, Place, printable
 from chatd.presence import IListener
 from chatd.reading import Reading

@@ -19,6 +19,7 @@ from chatd.accounts import Accounts
 from chatd.arguments import check_text
 from chatd.arrivals import Arrivals, FileIncomplete
 from chatd.cache import Cache
+from chatd.crossings import Crossings
 from chatd.directs import Directs, Target
 from chatd.errors import (
     BadRequest,
@@ -70,6 +71,7 @@ class Inbound:
         groups: Groups,
         directs: Directs,
         messages: Messages,
+        crossings: Crossings,
         arrivals: Arrivals,
         realms: IRealms,
         random_bytes: Callable[[int], bytes],
@@ -80,6 +82,7 @@ class Inbound:
         self._groups = groups
         self._directs = directs
         self._messages = messages
+        self._crossings = crossings
         self._arrivals = arrivals
         self._realms = realms
         self._random_bytes = random_bytes
@@ -211,7 +214,7 @@ class Inbound:
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
-            self._messages.echoed(arrived.echo, receipt)
+            self._crossings.echoed(arrived.echo, receipt)
         return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _at(self, at: int) -> int:
@@ -330,7 +333,7 @@ class Inbound:
         )
         if author is None:
             return Arrived(new, group_target(roster))
-        waiting = self._messages.awaited(parcel.origin)
+        waiting = self._crossings.awaited(parcel.origin)
         return Arrived(new, group_target(roster), parcel.origin, waiting)
 
     async def _mirror(self, realm: str, parcel: Relay | Removed) -> Roster:
@@ -349,7 +352,7 @@ class Inbound:
             account = await self._accounts.find(sender.name)
         except UnknownUser:
             return None
-        sent = self._messages.proof(account, realm, parcel.at, parcel.text, parcel.file)
+        sent = self._crossings.proof(account, realm, parcel.at, parcel.text, parcel.file)
         return account if hmac.compare_digest(sent, parcel.proof) else None
 
     async def _happened(self, realm: str, number: int, parcel: Parcel) -> None:

@@ -1,142 +1,71 @@
-"""Messages: into conversations, to those who listen, and on their way to other realms.
+"""Messages: into conversations, and to those who listen.
 
 A send whose names are known in memory is one row in the next transaction and nothing else. One that has
 to look something up takes the slow way, one job in the writer's queue; while a sender has any of those
 under way, all of theirs take it, so that what was sent first arrives first.
 
-What goes to another realm is on disk with the parcel that brings it there; then its sender waits a moment
-for what that realm says of it.
+What goes to another realm besides, or is kept only there, goes by way of chatd.crossings.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 
-from chatd import parcels
 from chatd.accounts import Accounts
 from chatd.counters import Counters
+from chatd.crossings import Crossings, Way
 from chatd.directs import Directs, Target
 from chatd.errors import ChatError, MessageTooLong, NotMember, none_known
 from chatd.homegroups import HomeGroups
-from chatd.model import Account, Attachment, Message, Receipt
+from chatd.model import Account, Attachment, Message, Receipt, Sent
 from chatd.names import Address, key_of
-from chatd.outbox import Outbox
-from chatd.parcels import FileNote, Verdict
 from chatd.presence import IListener, Presence
 from chatd.reading import Reading
-from chatd.realms import IRealms, refusal
 from chatd.sends import Sends, name_for, receipt_of
 from chatd.store import conversations as conversation_store
-from chatd.store import messages as store
 from chatd.store.database import Database
 from chatd.store.groups import Roster
-from chatd.store.messages import Crossing, MessageWriter, NewMessage, Stored
+from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel
-from chatd.store.sends import Known, Name, NewPost, name_of
-from chatd.timers import patiently
-
-PATIENCE = 5.0  # seconds that a sender waits for a message to come back from its group's home
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What became of a message to one or several: where it stands, and who did not get it, and why."""
-
-    receipts: tuple[Receipt, ...]
-    refused: Mapping[str, ChatError] = {}
-
-
-class Way:
-    """A direct message on its way to another realm: to the disk (which tells it as it tells a Deferred),
-    then to that realm, until `sent` fires.
-
-    One Deferred for all of it: this is done for each message, and they cost more than all else here.
-    """
-
-    __slots__ = ("_file", "_messages", "_new", "_origin", "_stored", "_target", "sent")
-
-    def __init__(
-        self,
-        messages: Messages,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-    ) -> None:
-        self._messages = messages
-        self._new = new
-        self._target = target
-        self._file = file
-        self._origin = origin
-        self.sent: Deferred[Sent] = Deferred()
-
-    def errback(self, failure: Any) -> None:
-        """It could not be stored."""
-        self.sent.errback(failure)
-
-    def callback(self, stored: Stored) -> None:
-        """It is on disk, with its parcel."""
-        self._stored = stored
-        self._messages.dispatch(self._target.realms[0], stored, self._file, self.judged)
-
-    def judged(self, verdict: Verdict | None) -> None:
-        """The other realm has said what it thinks of it; None: not yet."""
-        if verdict is not None and verdict.code:
-            realm = self._target.realms[0]
-            refused = self._messages.take_back(self._stored, self._new, realm, verdict)
-            refused.addCallbacks(self.sent.errback, self.sent.errback)
-            return
-        receipt = self._messages.arrived(
-            self._stored, self._new, self._target, self._file, self._origin
-        )
-        if verdict is None:
-            receipt = msgspec.structs.replace(receipt, queued=True)
-        self.sent.callback(Sent((receipt,)))
+from chatd.store.sends import Known, Name
 
 
 class Messages:
     def __init__(
         self,
-        clock: Any,
         database: Database,
         accounts: Accounts,
         homes: HomeGroups,
         directs: Directs,
         reading: Reading,
         presence: Presence,
-        outbox: Outbox,
-        realms: IRealms,
+        writer: MessageWriter,
+        sends: Sends,
+        crossings: Crossings,
         max_message: int,
-        secret: bytes,
         counters: Counters,
     ) -> None:
         self._counters = counters
-        self._clock = clock
         self._database = database
         self._accounts = accounts
         self._homes = homes
         self._directs = directs
         self._reading = reading
         self._presence = presence
-        self._outbox = outbox
-        self._realms = realms
+        self._crossings = crossings
         self._max_message = max_message
-        self.writer = MessageWriter(outbox.writer)
-        self._store = self.writer.store  # one object for all, by which the database tells a batch
-        database.on_rollback(self.writer.forget)
-        database.on_refused(self.writer.refused)
-        self.sends = Sends(database, self.writer, outbox)
+        self.writer = writer
+        self._store = writer.store  # one object for all, by which the database tells a batch
+        database.on_rollback(writer.forget)
+        database.on_refused(writer.refused)
+        self.sends = sends
         self._looking_up: Counter[int] = Counter()
-        # Number of a parcel to a group elsewhere -> who waits for the message to come back from there.
-        self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
-        self._secret = secret  # by which what comes back is known for our own
 
     # Sending
 
@@ -254,9 +183,7 @@ class Messages:
             if local.realm is None:
                 raise
         # It is for the group's home to say whether it is open.
-        home = key_of(local.realm)
-        shown = f"{local.name}@{self._realms.name_of(home)}"
-        return Target(0, (), group=shown, home=home)
+        return self._crossings.group(local)
 
     def _post(
         self,
@@ -272,13 +199,14 @@ class Messages:
             return Deferred.fromCoroutine(once)
         now = self._accounts.now()
         if target.home is not None:
-            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
-        crossing = self._crossing(sender, target, now, text, None) if target.realms else None
+            post = self._crossings.post(sender, target, now, text, origin)
+            return Deferred.fromCoroutine(post)
+        crossing = self._crossings.crossing(sender, target, now, text) if target.realms else None
         new = NewMessage(target.conversation, sender.id, sender.name, now, text, crossing=crossing)
         if crossing is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._store, new)
             return stored.addCallback(self._post_arrived, new, target, origin)
-        way = Way(self, new, target, None, origin)
+        way = Way(self._crossings, self.arrived, new, target, None, origin)
         self._database.submit(self._store, new, way)
         return way.sent
 
@@ -294,139 +222,22 @@ class Messages:
         async with self.sends.turn([name]):
             now = self._accounts.now()
             if target.home is not None:
-                post = self.new_post(sender, target, now, text, None)
-                parcel = NewParcel(target.home, post, now, sender.id)
-                number = await self.sends.put(NewPost(name, target.conversation, parcel))
-                return await self.kept(target, (parcel, number), None, origin, name)
+                put = await self._crossings.put(name, sender, target, now, text)
+                return await self.kept(target, put, None, origin, name)
+            crossing = None
+            if target.realms:
+                crossing = self._crossings.crossing(sender, target, now, text)
             new = NewMessage(
                 target.conversation,
                 sender.id,
                 sender.name,
                 now,
                 text,
-                crossing=self._crossing(sender, target, now, text, None),
+                crossing=crossing,
                 key=name.key,
             )
             stored = await self.sends.store(name, new)
             return await self.kept(target, (new, stored), None, origin, name)
-
-    # To other realms
-
-    def _crossing(
-        self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
-    ) -> Crossing | None:
-        """What brings a message to the realms of the target that are not this one."""
-        if not target.realms:
-            return None
-        if target.group is None:
-            direct = parcels.Direct(sender.name, target.there, at, text, file)
-            return Crossing(target.realms, parcels.encode(direct), sender.id)
-        name, group = target.group, target.conversation
-
-        def relay(seq: int) -> bytes:
-            return parcels.encode(parcels.Relay(name, group, seq, sender.name, at, text, file))
-
-        return Crossing(target.realms, relay)
-
-    def take_back(
-        self, stored: Stored, new: NewMessage, realm: str, verdict: Verdict
-    ) -> Deferred[ChatError]:
-        """Another realm has refused a direct message before its sender read OK: it was never there."""
-        error = refusal(verdict, self._realms.name_of(realm))
-        name = name_of(new)
-        gone: Deferred[Any]
-        if name is None:
-            gone = self._database.run(store.take_back, stored.id)
-        else:
-            taking = self.sends.take_back(name, stored.id, realm, stored.first)
-            gone = Deferred.fromCoroutine(taking)
-        return gone.addCallback(lambda _result: error)
-
-    def dispatch(
-        self,
-        realm: str,
-        stored: Stored,
-        file: Attachment | None,
-        then: Callable[[Verdict | None], Any],
-    ) -> None:
-        """A message is on disk, with its parcel: let that go, and tell `then` what becomes of it."""
-        number = None if file is None else file.id
-        self._realms.dispatch(realm, stored.first, stored.parcel, number, then)
-
-    async def _post_elsewhere(
-        self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
-    ) -> Sent:
-        post = self.new_post(sender, target, at, text, None)
-        parcel = NewParcel(target.home or "", post, at, sender.id)
-        number = await self._outbox.put(parcel)
-        return await self._posted(target, number, parcel, origin, None)
-
-    def new_post(
-        self, sender: Account, target: Target, at: int, text: str | None, file: FileNote | None
-    ) -> bytes:
-        group = (target.group or "").partition("@")[0]
-        proof = self.proof(sender, target.home or "", at, text, file)
-        return parcels.encode(parcels.Post(sender.name, group, at, proof, text, file))
-
-    def proof(
-        self, sender: Account, home: str, at: int, text: str | None, file: FileNote | None
-    ) -> bytes:
-        """What shows that a message to a group of the realm `home` was sent from here, when it comes
-        back."""
-        what = (sender.key, home, at, text, None if file is None else file.sha256)
-        return hmac.digest(self._secret, parcels.encode(what), "sha256")[:16]
-
-    async def _posted(
-        self,
-        target: Target,
-        number: int,
-        parcel: NewParcel,
-        origin: IListener | None,
-        name: Name | None,
-    ) -> Sent:
-        """A parcel for a group elsewhere is on disk: let it go, and see what comes of it."""
-        try:
-            receipt = await self._echo_of(target, number, parcel, origin)
-        except ChatError:
-            if name is not None:
-                await self.sends.take_back(name, 0, parcel.realm, number)
-            raise
-        if name is not None and receipt.seq:
-            await self.sends.number(name, receipt)
-        return Sent((receipt,))
-
-    async def _echo_of(
-        self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
-    ) -> Receipt:
-        """Let a parcel go, and wait for what its home says, and for the message itself if the sender is a
-        member."""
-        assert target.home is not None and target.group is not None  # noqa: S101, PT018
-        echo: Deferred[Receipt | None] = Deferred()
-        if target.conversation:
-            self._echoes[number] = echo, origin
-        judged: Deferred[Verdict | None] = Deferred()
-        self._realms.dispatch(
-            target.home, number, parcel.parcel, parcel.attachment_id, judged.callback
-        )
-        verdict = await judged
-        receipt = Receipt(target.conversation, 0, 0, target.group, queued=verdict is None)
-        if verdict is None or verdict.code or not target.conversation:
-            self._echoes.pop(number, None)
-            if verdict is not None and verdict.code:
-                raise refusal(verdict, self._realms.name_of(target.home))
-            return msgspec.structs.replace(receipt, seq=0 if verdict is None else verdict.seq)
-        found = await patiently(self._clock, echo, PATIENCE, lambda: self.echoed(number, None))
-        return found or msgspec.structs.replace(receipt, seq=verdict.seq)
-
-    def awaited(self, number: int) -> IListener | None:
-        """The connection that waits for the message of that parcel to come back."""
-        return self._echoes.get(number, (None, None))[1]
-
-    def echoed(self, number: int, receipt: Receipt | None) -> None:
-        """The message of that parcel has come back from its group's home."""
-        echo, _ = self._echoes.pop(number, (None, None))
-        if echo is not None:
-            echo.callback(receipt)
 
     # Files
 
@@ -440,24 +251,21 @@ class Messages:
         key: str | None = None,
     ) -> Any:
         """In the writer's thread: a message with its place, or a parcel with its number."""
-        note = FileNote(file.name, file.size, file.sha256, file.code)
         if target.home is not None:
-            parcel = self.new_post(sender, target, now, None, note)
-            item = NewParcel(target.home, parcel, now, sender.id, file.id)
-            if key is not None:
-                post = NewPost(name_for(sender, key, target), target.conversation, item)
-                return item, self.sends.writer.put(connection, [post])[0]
-            return item, self._outbox.writer.store(connection, [item])[0]
+            return self._crossings.store_file(connection, sender, target, file, now, key)
         # Much may have happened while the bytes were on their way.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
             raise NotMember(group=target.name)
+        crossing = None
+        if target.realms:
+            crossing = self._crossings.crossing(sender, target, now, None, file)
         new = NewMessage(
             target.conversation,
             sender.id,
             sender.name,
             now,
             attachment_id=file.id,
-            crossing=self._crossing(sender, target, now, None, note),
+            crossing=crossing,
             key=key,
         )
         writer = self.writer if key is None else self.sends.writer
@@ -477,9 +285,9 @@ class Messages:
         if isinstance(where, Known):
             return succeed(Sent((receipt_of(where, target),)))
         if isinstance(new, NewParcel):
-            return Deferred.fromCoroutine(self._posted(target, where, new, origin, name))
+            return Deferred.fromCoroutine(self._crossings.posted(target, where, new, origin, name))
         if target.realms and target.group is None:
-            way = Way(self, new, target, file, origin)
+            way = Way(self._crossings, self.arrived, new, target, file, origin)
             way.callback(where)
             return way.sent
         return succeed(Sent((self.arrived(where, new, target, file, origin),)))
@@ -506,10 +314,7 @@ class Messages:
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
             if new.crossing is not None:
-                for offset, realm in enumerate(new.crossing.realms):
-                    self._realms.post(
-                        realm, stored.first + offset, stored.parcel, new.attachment_id
-                    )
+                self._crossings.relay(stored, new.crossing, new.attachment_id)
         elif len(audience) == 1 and not target.realms:
             origin = None  # who writes to oneself wants to see it arrive
         self._reading.arrived(audience)

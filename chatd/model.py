@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -76,6 +77,13 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     id: int
     to: str
     queued: bool = False
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What became of a message to one or several: where it stands, and who did not get it, and why."""
+
+    receipts: tuple[Receipt, ...]
+    refused: Mapping[str, ChatError] = {}
 
 
 class Group(msgspec.Struct, frozen=True):

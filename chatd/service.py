@@ -16,6 +16,7 @@ from chatd.config import Config
 from chatd.contacts import Contacts
 from chatd.conversations import Conversations
 from chatd.counters import Counters
+from chatd.crossings import Crossings
 from chatd.directs import Directs
 from chatd.files import Files
 from chatd.groups import Groups
@@ -29,7 +30,9 @@ from chatd.reading import Reading
 from chatd.realms import IRealms, NoRealms
 from chatd.returns import Returns
 from chatd.rooms import Rooms
+from chatd.sends import Sends
 from chatd.store.database import Database
+from chatd.store.messages import MessageWriter
 from chatd.uploads import Uploads
 
 
@@ -67,18 +70,20 @@ class ChatService:
         self.groups = Groups(clock, database, accounts, homes, realms)
         self.reading = Reading(database, directs, homes)
         self.conversations = Conversations(database, presence, self.reading)
+        writer = MessageWriter(outbox.writer)
+        sends = Sends(database, writer, outbox)
+        self.crossings = Crossings(clock, database, outbox, sends, realms, secret)
         self.messages = Messages(
-            clock,
             database,
             accounts,
             homes,
             directs,
             self.reading,
             presence,
-            outbox,
-            realms,
+            writer,
+            sends,
+            self.crossings,
             config.limits.message,
-            secret,
             counters,
         )
         self.files = Files(
@@ -99,6 +104,7 @@ class ChatService:
             self.groups,
             directs,
             self.messages,
+            self.crossings,
             self.arrivals,
             realms,
             random_bytes,

@@ -21,8 +21,8 @@ from chatd.errors import (
     UnknownUser,
 )
 from chatd.files import Files, Upload
-from chatd.messages import Messages, Sent
-from chatd.model import Account, Attachment, FileInfo, Message
+from chatd.messages import Messages
+from chatd.model import Account, Attachment, FileInfo, Message, Sent
 from chatd.names import ALL, Address, Place
 from chatd.store.files import all_stored
 from chatd.uploads import Incoming

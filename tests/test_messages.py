@@ -26,8 +26,8 @@ from chatd.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.messages import Messages, Sent
-from chatd.model import Account, Message, Receipt, UnreadCount
+from chatd.messages import Messages
+from chatd.model import Account, Message, Receipt, Sent, UnreadCount
 from chatd.names import ALL, Address, Place, Scope
 from chatd.presence import IListener
 from chatd.reading import Reading

@@ -40,8 +40,7 @@ from chatd.errors import (
     UserExists,
 )
 from chatd.homegroups import Invited
-from chatd.messages import Sent
-from chatd.model import Account, Message
+from chatd.model import Account, Message, Sent
 from chatd.names import ALL, Address, Place, Scope
 from chatd.passwords import Passwords
 from chatd.service import ChatService

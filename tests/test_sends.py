@@ -18,8 +18,7 @@ from chatd.errors import (
     UnknownUser,
 )
 from chatd.lines.jsonlines import message_object
-from chatd.messages import Sent
-from chatd.model import Account, Message, Reply
+from chatd.model import Account, Message, Reply, Sent
 from chatd.names import Address, Place, parse_address
 from chatd.outbox import TIDY_AFTER
 from chatd.store import sends as store

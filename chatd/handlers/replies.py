@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from chatd.errors import UnknownRealm, UnknownUser
-from chatd.messages import Sent
-from chatd.model import Attachment, Message, Receipt, Reply
+from chatd.model import Attachment, Message, Receipt, Reply, Sent
 from chatd.names import parse_address
 from chatd.session import Client
 from chatd.store.messages import Page

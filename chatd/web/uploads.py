@@ -34,8 +34,7 @@ from chatd.errors import (
 )
 from chatd.files import Upload
 from chatd.handlers.replies import file_sent
-from chatd.messages import Sent
-from chatd.model import Account, Attachment, Reply
+from chatd.model import Account, Attachment, Reply, Sent
 from chatd.names import Address
 from chatd.service import ChatService
 from chatd.session import Client, Session
