@@ -73,10 +73,17 @@ def in_thread(
     return run
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nobody listens on; not one of those that the kernel gives away in the meantime."""
+    """A port that nobody listens on, and never the same one twice; not one of those that the kernel gives away
+    in the meantime."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
+        if port in _given:
+            continue
+        _given.add(port)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
