@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import re
@@ -31,7 +32,7 @@ MOST_TABS = 60
 #: How a browser says that nobody is at the other end.
 GONE = (
     r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INTERNET_DISCONNECTED|FAILED)"
-    r"|WebSocket connection to"
+    r"|WebSocket connection to|unknown error occurred when fetching the script"
 )
 
 expect.set_options(timeout=PATIENCE)
@@ -218,13 +219,10 @@ class Person:
         """The system's, which the page follows; colours may fade into others."""
         self.page.emulate_media(color_scheme=theme)
         expect(self.page.locator("html")).to_have_attribute("data-theme", theme)
-        self.page.evaluate(
-            """async () => {
-                await new Promise((done) => requestAnimationFrame(done));
-                const ending = document.getAnimations()
-                    .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity);
-                await Promise.allSettled(ending.map(({ finished }) => finished));
-            }"""
+        self.page.wait_for_function(
+            """() => document.getAnimations().every(({ effect, playState }) =>
+                playState !== "running" || effect.getComputedTiming().endTime === Infinity)""",
+            polling=20,
         )
 
     def is_quiet(self) -> None:
@@ -354,6 +352,10 @@ class Person:
             self.press_button("Attach files")
         choosing.value.set_files(list(files))
 
+    def has_worker(self) -> None:
+        """Wait for the service worker, which keeps the page for when nobody answers."""
+        self.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+
     def is_slow(self, rate: float = -1) -> None:
         """Send so many bytes a second from now on, or as many as may be."""
         network = self.context.new_cdp_session(self.page)
@@ -386,15 +388,22 @@ class Person:
 
     def _hand_over(self, event: str, where: str, file: FilePayload, onto: Locator) -> None:
         onto.evaluate(
-            """(node, [event, where, name, type, bytes]) => {
+            """(node, [event, where, name, type, base64]) => {
                 const data = new DataTransfer();
-                data.items.add(new File([new Uint8Array(bytes)], name, { type }));
+                const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+                data.items.add(new File([bytes], name, { type }));
                 const options = { bubbles: true, cancelable: true, composed: true, [where]: data };
                 node.dispatchEvent(
                     event === "paste" ? new ClipboardEvent(event, options) : new DragEvent(event, options),
                 );
             }""",
-            [event, where, file["name"], file["mimeType"], list(file["buffer"])],
+            [
+                event,
+                where,
+                file["name"],
+                file["mimeType"],
+                base64.b64encode(file["buffer"]).decode(),
+            ],
         )
 
     def downloads(self, name: str) -> bytes:

@@ -46,7 +46,7 @@ class Files(BrowserTestCase):
     @in_browser
     def test_pasted_and_dropped(self) -> None:
         messi, henderson = self.person("messi"), self.person("henderson")
-        pasted, dropped = picture("pasted.png"), os.urandom(300_000)
+        pasted, dropped = picture("pasted.png"), os.urandom(100_000)
         messi.open_chat("henderson")
         messi.pastes(pasted)
         messi.sends_files()
@@ -80,6 +80,7 @@ class Files(BrowserTestCase):
         messi, henderson = self.person("messi"), self.person("henderson")
         for person in (messi, henderson):
             person.expects(GONE)
+            person.has_worker()
         file = some("large.bin", 3_000_000)
         henderson.open_chat("messi")
         messi.open_chat("henderson")

@@ -33,6 +33,7 @@ class Realms(BrowserTestCase):
     def away(self, messi: Person, henderson: Person, there: Site) -> None:
         """What is written to a realm that is down waits, and is there when it is back."""
         henderson.expects(GONE)
+        henderson.has_worker()
         there.kill()
         messi.say("are you there?")
         messi.sees_as("are you there?", "Queued")

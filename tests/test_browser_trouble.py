@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.browser import BrowserTestCase, in_browser
 from tests.page import GONE, NARROW, WIDE
 
-EACH = 12  # messages of each side, before, while and after the daemon is gone
+EACH = 8  # messages of each side, before, while and after the daemon is gone
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -33,6 +33,7 @@ class Killed(BrowserTestCase):
         for person, other in ((messi, "henderson"), (henderson, "messi")):
             person.expects(GONE)
             person.open_chat(other)
+            person.has_worker()
         both = ((messi, "m"), (henderson, "h"))
         for number in range(3 * EACH):
             if number == EACH:
@@ -67,6 +68,8 @@ class Killed(BrowserTestCase):
         messi.open_chat("henderson")
         messi.say("one")
         messi.sees_as("one", "Sent")
+        for person in (messi, henderson):
+            person.has_worker()
         self.site.kill()
         messi.say("two")
         messi.sees("two")
@@ -83,7 +86,7 @@ class Killed(BrowserTestCase):
         """The service worker has the shell: the page comes up, and says what is the matter."""
         messi = self.person("messi")
         messi.expects(GONE)
-        messi.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        messi.has_worker()
         self.site.kill()
         messi.page.reload()
         expect(messi.page.get_by_role("main")).to_be_visible()
