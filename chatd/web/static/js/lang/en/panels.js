@@ -33,7 +33,7 @@ export default {
   "newchat.bad": "That can't be an address. Write a username, or user@realm, without spaces.",
   "newchat.nobody": "Nobody else is here yet",
   "newchat.nobody-hint": "Send people the address of this page so that they register, or write user@realm above to reach another realm.",
-  "newchat.nomatch": "Nobody here is called “{text}”",
+  "newchat.nomatch": "Nobody here is called “{text}”.",
   "newchat.nomatch-hint": "Check the spelling. People of other realms are reached as user@realm.",
   "newchat.several": "Write to several people at once",
   "newchat.several-hint": "Each of them gets it as a private message of their own.",
