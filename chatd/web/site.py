@@ -53,6 +53,7 @@ POLICY = "; ".join(
         "base-uri 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",
+        "trusted-types chatd",  # worker.js has the only one: for the worker's own address
     )
 )
 HEADERS = {

@@ -33,7 +33,7 @@ export default {
   "newchat.bad": "Itu bukan alamat. Tulis username, atau user@realm, tanpa spasi.",
   "newchat.nobody": "Belum ada orang lain di sini",
   "newchat.nobody-hint": "Kirimkan alamat halaman ini agar orang lain mendaftar, atau tulis user@realm di atas untuk menghubungi realm lain.",
-  "newchat.nomatch": "Tidak ada yang bernama “{text}” di sini",
+  "newchat.nomatch": "Tidak ada yang bernama “{text}” di sini.",
   "newchat.nomatch-hint": "Periksa ejaannya. Orang di realm lain dihubungi dengan user@realm.",
   "newchat.several": "Tulis kepada beberapa orang sekaligus",
   "newchat.several-hint": "Masing-masing menerimanya sebagai pesan pribadi.",
