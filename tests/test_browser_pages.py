@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from playwright.sync_api import expect
 
 from tests.browser import PASSWORD, BrowserTestCase, in_browser
@@ -57,7 +55,7 @@ class Pages(BrowserTestCase):
         henderson.go("#/rooms")
         henderson.page.get_by_role("link").filter(has_text="12345 67890").click()
         henderson.heading("12345 67890")
-        messi.is_told("2 people here")
+        henderson.is_told("2 people here")
         for speaker, hearer, text in (
             (messi, henderson, "halo semua"),
             (henderson, messi, "hai juga"),
@@ -71,18 +69,6 @@ class Pages(BrowserTestCase):
         messi.go("#/rooms")
         messi.go("#/room/12345%2067890")
         expect(messi.page.get_by_text("halo semua")).to_have_count(0)
-
-    @in_browser
-    def test_profile(self) -> None:
-        """The new name is on the page, and on others' from then on."""
-        messi, henderson = self.person("messi"), self.person("henderson")
-        messi.go("#/settings")
-        messi.fill("Display name", "Leo")
-        messi.press_button("Save")
-        messi.is_told("Your profile is saved")
-        messi.open_chat("henderson")
-        messi.say("halo")
-        expect(henderson.row("Leo")).to_be_visible()
 
     @in_browser
     def test_password(self) -> None:
@@ -102,52 +88,26 @@ class Pages(BrowserTestCase):
         phone.is_in()
 
     @in_browser
-    def test_language(self) -> None:
-        """All of the page changes, at once, and stays so."""
-        messi = self.person("messi")
-        messi.go("#/settings")
-        messi.choose("Language", "Bahasa Indonesia")
-        expect(messi.page.get_by_role("heading", level=1)).to_have_text("Setelan")
-        expect(messi.page.locator("html")).to_have_attribute("lang", "id")
-        messi.page.reload()
-        expect(messi.page.get_by_role("heading", level=1)).to_have_text("Setelan")
-
-    @in_browser
-    def test_language_of_the_browser(self) -> None:
-        messi = self.person(locale="id-ID")
-        messi.page.goto("/")
-        expect(messi.page.locator("html")).to_have_attribute("lang", "id")
-
-    @in_browser
-    def test_theme(self) -> None:
-        """As the system has it, until one says otherwise."""
-        messi = self.person("messi", theme="dark")
+    def test_profile_language_and_theme(self) -> None:
+        """What one is called is seen by others; the rest changes all of the page at once, and stays."""
+        messi, henderson = self.person("messi", theme="dark"), self.person("henderson")
         dark = self.background(messi)
         messi.go("#/settings")
+        messi.fill("Display name", "Leo")
+        messi.press_button("Save")
+        messi.is_told("Your profile is saved")
         messi.choose("Theme", "Light")
         light = self.background(messi)
         self.assertNotEqual(dark, light)
-        messi.page.reload()
-        messi.heading("Settings")
-        self.assertEqual(self.background(messi), light)
+        messi.choose("Language", "Bahasa Indonesia")
+        for _ in range(2):
+            expect(messi.page.get_by_role("heading", level=1)).to_have_text("Setelan")
+            expect(messi.page.locator("html")).to_have_attribute("lang", "id")
+            self.assertEqual(self.background(messi), light)
+            messi.page.reload()
+        with self.site.login("messi") as talker:
+            talker.must(command="send", to="henderson", text="halo")
+        expect(henderson.row("Leo")).to_be_visible()
 
     def background(self, person: Person) -> str:
         return str(person.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-
-    @in_browser
-    def test_can_be_installed(self) -> None:
-        """What a browser asks of an app: a manifest with icons, and a worker."""
-        messi = self.person("messi")
-        address = messi.page.locator("link[rel=manifest]").get_attribute("href")
-        manifest = messi.context.request.get(str(address)).json()
-        self.assertEqual(manifest["display"], "standalone")
-        self.assertTrue(manifest["name"])
-        sizes = set()
-        for icon in manifest["icons"]:
-            self.assertTrue(messi.context.request.get(icon["src"]).ok, icon)
-            sizes.update(re.split(r"\s+", icon["sizes"]))
-        self.assertTrue({"192x192", "512x512"} <= sizes, sizes)
-        session = messi.context.new_cdp_session(messi.page)
-        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
-        # A context of its own is like a private window, from which nothing is installed.
-        self.assertEqual([each for each in found if each["errorId"] != "in-incognito"], [])

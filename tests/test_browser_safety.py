@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Mapping
+
+from playwright.sync_api import expect
 
 from tests.browser import PASSWORD, BrowserTestCase, SiteTestCase, in_browser
 
@@ -41,11 +44,17 @@ async () => {
 
 class Shell(BrowserTestCase):
     @in_browser
-    def test_headers(self) -> None:
-        person = self.person()
+    def test_first_screen(self) -> None:
+        """It is light, it comes with its headers, and in the browser's language."""
+        person = self.person(locale="id-ID")
         answer = person.page.goto("/")
         assert answer is not None
-        headers = answer.all_headers()
+        self.look_at_headers(answer.all_headers())
+        expect(person.page.locator("html")).to_have_attribute("lang", "id")
+        person.page.get_by_role("button", name="Masuk").wait_for()
+        self.assertLess(self.loaded(person.page), FIRST_SCREEN)
+
+    def look_at_headers(self, headers: Mapping[str, str]) -> None:
         policy = headers["content-security-policy"]
         for part in (
             "default-src 'none'",
@@ -60,14 +69,24 @@ class Shell(BrowserTestCase):
         self.assertEqual(headers["referrer-policy"], "no-referrer")
 
     @in_browser
-    def test_first_screen_is_light(self) -> None:
-        """What is loaded until one can log in; and until one sees one's conversations."""
-        person = self.person()
-        person.page.goto("/")
-        person.page.get_by_role("button", name="Log in").wait_for()
-        self.assertLess(self.loaded(person.page), FIRST_SCREEN)
-        other = self.person("messi")
-        self.assertLess(self.loaded(other.page), FIRST_SCREEN)
+    def test_of_who_is_in(self) -> None:
+        """It is light, too; and an app: a manifest with icons, and a worker."""
+        messi = self.person("messi")
+        self.assertLess(self.loaded(messi.page), FIRST_SCREEN)
+        messi.has_worker()
+        address = messi.page.locator("link[rel=manifest]").get_attribute("href")
+        manifest = messi.context.request.get(str(address)).json()
+        self.assertEqual(manifest["display"], "standalone")
+        self.assertTrue(manifest["name"])
+        sizes = set()
+        for icon in manifest["icons"]:
+            self.assertTrue(messi.context.request.get(icon["src"]).ok, icon)
+            sizes.update(re.split(r"\s+", icon["sizes"]))
+        self.assertTrue({"192x192", "512x512"} <= sizes, sizes)
+        session = messi.context.new_cdp_session(messi.page)
+        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        # A context of its own is like a private window, from which nothing is installed.
+        self.assertEqual([each for each in found if each["errorId"] != "in-incognito"], [])
 
     def loaded(self, page: object) -> int:
         """Bytes that the page itself has asked for so far, unpacked."""

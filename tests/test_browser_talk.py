@@ -129,7 +129,7 @@ class Talk(BrowserTestCase):
 
 class Sessions(BrowserTestCase):
     @in_browser
-    def test_wrong_password(self) -> None:
+    def test_in_and_out(self) -> None:
         self.site.register("messi")
         messi = self.person()
         messi.expects("status of 401")
@@ -139,10 +139,6 @@ class Sessions(BrowserTestCase):
         messi.is_in()
         messi.page.reload()
         messi.is_in()
-
-    @in_browser
-    def test_log_out(self) -> None:
-        messi = self.person("messi")
         messi.go("#/settings")
         messi.press_button("Log out")
         messi.is_out()

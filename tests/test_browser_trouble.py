@@ -102,6 +102,11 @@ class Hostile(BrowserTestCase):
             for text in HOSTILE:
                 mallory.must(command="send", to="messi", text=text)
 
+    @in_browser
+    def test_on_a_phone_and_a_laptop(self) -> None:
+        for size in (NARROW, WIDE):
+            self.shown_on(size)
+
     def shown_on(self, size: tuple[int, int]) -> None:
         """It is all there as it was written, no node was made of it, and the page is no wider."""
         messi = self.person(size=size)
@@ -121,38 +126,20 @@ class Hostile(BrowserTestCase):
         self.assertEqual(len(messi.context.pages), 1)
 
     @in_browser
-    def test_on_a_phone(self) -> None:
-        self.shown_on(NARROW)
-
-    @in_browser
-    def test_on_a_laptop(self) -> None:
-        self.shown_on(WIDE)
-
-    @in_browser
-    def test_display_name(self) -> None:
-        """In lists and heads as well."""
-        with self.site.login("mallory") as mallory:
-            mallory.must(command="profile", name="\u202e<img src=x onerror=alert(1)>")
-        messi = self.person()
-        messi.comes_back("messi")
-        expect(messi.row("onerror")).to_be_visible()
-        messi.follow_row("onerror")
-        messi.sees(HOSTILE[-1])
-        self.assertEqual(messi.page.locator("img[src=x]").count(), 0)
-        messi.fits()
-
-    @in_browser
-    def test_links(self) -> None:
+    def test_names_and_links(self) -> None:
         """Only http and https become links, which are opened apart and tell nothing of the page."""
         with self.site.login("mallory") as mallory:
+            mallory.must(command="profile", name="\u202e<img src=x onerror=alert(1)>")
             mallory.must(
                 command="send", to="messi", text="see https://chat.example.org/a?b#c. javascript:x"
             )
         messi = self.person()
         messi.comes_back("messi")
-        messi.open_chat("mallory")
+        messi.follow_row("onerror")
         links = messi.page.locator(".bubble-text a")
         expect(links).to_have_count(1)
         self.assertEqual(links.get_attribute("href"), "https://chat.example.org/a?b#c")
         self.assertEqual(links.get_attribute("rel"), "noopener noreferrer")
         self.assertEqual(links.get_attribute("target"), "_blank")
+        self.assertEqual(messi.page.locator("img[src=x]").count(), 0)
+        messi.fits()
