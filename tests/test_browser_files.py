@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from typing import TYPE_CHECKING
 
 from PIL import Image
-from playwright.sync_api import FilePayload, expect
 
 from tests.browser import BrowserTestCase, in_browser
-from tests.page import GONE
+from tests.page import GONE, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import FilePayload
 
 
 def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> FilePayload:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
-
 from tests.browser import PASSWORD, BrowserTestCase, in_browser
-from tests.page import NARROW, Person
+from tests.page import NARROW, Person, expect
 
 
 class Pages(BrowserTestCase):

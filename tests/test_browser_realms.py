@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
-
 from tests.browser import BrowserTestCase, Site, in_browser
-from tests.page import GONE, Person
+from tests.page import GONE, Person, expect
 
 
 class Realms(BrowserTestCase):

@@ -7,9 +7,8 @@ import json
 import re
 from collections.abc import Mapping
 
-from playwright.sync_api import expect
-
 from tests.browser import PASSWORD, BrowserTestCase, SiteTestCase, in_browser
+from tests.page import expect
 
 FIRST_SCREEN = 100_000  # bytes, unpacked
 UPGRADE = {

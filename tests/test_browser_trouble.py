@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
-
 from tests.browser import BrowserTestCase, in_browser
-from tests.page import GONE, NARROW, WIDE
+from tests.page import GONE, NARROW, WIDE, expect
 
 EACH = 8  # messages of each side, before, while and after the daemon is gone
 
