@@ -77,8 +77,8 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and never the same one twice; not one of those that the kernel gives away
-    in the meantime."""
+    """A port that nobody listens on, and never the same one twice; not one of those that the kernel gives
+    away in the meantime."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         if port in _given:
