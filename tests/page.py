@@ -224,10 +224,11 @@ class Person:
     def has_theme(self, theme: Literal["light", "dark"]) -> None:
         """The system's, which the page follows; colours may fade into others."""
         self.page.emulate_media(color_scheme=theme)
-        expect(self.page.locator("html")).to_have_attribute("data-theme", theme)
         self.page.wait_for_function(
-            """() => document.getAnimations().every(({ effect, playState }) =>
-                playState !== "running" || effect.getComputedTiming().endTime === Infinity)""",
+            """(theme) => document.documentElement.dataset.theme === theme
+                && document.getAnimations().every(({ effect, playState }) =>
+                    playState !== "running" || effect.getComputedTiming().endTime === Infinity)""",
+            arg=theme,
             polling=20,
         )
 
