@@ -58,6 +58,19 @@ class Killed(BrowserTestCase):
             self.assertEqual([each["text"] for each in page["messages"]], told[0])
 
     @in_browser
+    def test_a_page_that_was_never_loaded(self) -> None:
+        """Asked for while the daemon is gone, and without the worker that would have it: it says so, and
+        comes by itself."""
+        messi = self.person("messi", service_workers="block")
+        messi.expects(GONE)
+        self.site.kill()
+        messi.go("#/rooms")
+        lost = messi.page.get_by_role("heading", level=1, name="This page could not be shown")
+        expect(lost).to_have_count(1)
+        self.site.launch()
+        expect(messi.page.get_by_role("heading", level=1, name="Rooms")).to_be_visible()
+
+    @in_browser
     def test_written_while_away_and_reloaded(self) -> None:
         """What was not sent yet outlives the page."""
         messi, henderson = self.person("messi"), self.person("henderson")

@@ -55,7 +55,16 @@ const shell = new Shell(app, /** @type {HTMLElement} */ (document.getElementById
 document.addEventListener("visibilitychange", () => void lookAround());
 document.addEventListener("keydown", shortcuts);
 await begin(await firstSession()).then(() => router.start(), failed);
-setTimeout(async () => (await import("./aside.js")).startAside(router), MUCH_LATER);
+setTimeout(aside, MUCH_LATER);
+
+/** What can wait. The realm may be away just then. */
+async function aside() {
+  try {
+    (await import("./aside.js")).startAside(router);
+  } catch {
+    setTimeout(aside, LONGEST_PAUSE);
+  }
+}
 
 /** Who one is. Asks until somebody answers. @returns {Promise<Session>} */
 async function firstSession() {
@@ -170,11 +179,16 @@ function shortcuts(event) {
   }
 }
 
-/** A view could not be loaded or made. @param {unknown} error */
+/** A view could not be loaded or made. If the link is away, that is why. @param {unknown} error */
 function failed(error) {
   const again = button(t("app.reload"), { kind: "primary", onClick: () => location.reload() });
   shell.showTrouble(trouble(t("app.not-shown"), t("app.not-shown.hint"), again));
-  reportError(error);
+  const link = app.connection;
+  if (app.session?.account && link.state !== "open") {
+    link.addEventListener("state", () => link.state === "open" && again.isConnected && location.reload());
+  } else {
+    reportError(error);
+  }
 }
 
 /** @param {string} title @param {string} hint @param {HTMLElement} [action] */
