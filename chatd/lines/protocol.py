@@ -92,6 +92,7 @@ class ChatLineProtocol(LineReceiver):
         self._closed_here = False  # by the realm, whatever the client wanted
         self._heard = self._clock.seconds()
         self._timer: Any = None
+        self._pause: Any = None  # the timer that ends Hold.RATE
 
     # The connection's beginning and end
 
@@ -147,6 +148,7 @@ class ChatLineProtocol(LineReceiver):
         clean = done and not self._closed_here and not self._output.is_full
         self._holds |= Hold.CLOSING
         cancel(self._timer)
+        cancel(self._pause)
         if self._receiving is not None:
             self._receiving[1].upload.abort()
             self._receiving = None
@@ -258,7 +260,8 @@ class ChatLineProtocol(LineReceiver):
         pause = (self._bucket if session is None else session.bucket).take(now, count)
         if pause > 0:
             self._hold(Hold.RATE)
-            self._clock.callLater(pause, self._release, Hold.RATE)
+            cancel(self._pause)
+            self._pause = self._clock.callLater(pause, self._release, Hold.RATE)
 
     def _read(self, line: bytes) -> Request | Call | None:
         """The request, or None if the dialect has asked for another line."""
