@@ -201,14 +201,37 @@ class Messages:
         if target.home is not None:
             post = self._crossings.post(sender, target, now, text, origin)
             return Deferred.fromCoroutine(post)
-        crossing = self._crossings.crossing(sender, target, now, text) if target.realms else None
-        new = NewMessage(target.conversation, sender.id, sender.name, now, text, crossing=crossing)
-        if crossing is None or target.group is not None:
+        new = self._new(sender, target, now, text)
+        if new.crossing is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._store, new)
             return stored.addCallback(self._post_arrived, new, target, origin)
         way = Way(self._crossings, self.arrived, new, target, None, origin)
         self._database.submit(self._store, new, way)
         return way.sent
+
+    def _new(
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None = None,
+        key: str | None = None,
+    ) -> NewMessage:
+        """A message that is kept here, with what brings it elsewhere."""
+        crossing = None
+        if target.realms:
+            crossing = self._crossings.crossing(sender, target, at, text, file)
+        return NewMessage(
+            target.conversation,
+            sender.id,
+            sender.name,
+            at,
+            text,
+            None if file is None else file.id,
+            crossing=crossing,
+            key=key,
+        )
 
     def _post_arrived(
         self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
@@ -224,18 +247,7 @@ class Messages:
             if target.home is not None:
                 put = await self._crossings.put(name, sender, target, now, text)
                 return await self.kept(target, put, None, origin, name)
-            crossing = None
-            if target.realms:
-                crossing = self._crossings.crossing(sender, target, now, text)
-            new = NewMessage(
-                target.conversation,
-                sender.id,
-                sender.name,
-                now,
-                text,
-                crossing=crossing,
-                key=name.key,
-            )
+            new = self._new(sender, target, now, text, key=name.key)
             stored = await self.sends.store(name, new)
             return await self.kept(target, (new, stored), None, origin, name)
 
@@ -256,18 +268,7 @@ class Messages:
         # Much may have happened while the bytes were on their way.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
             raise NotMember(group=target.name)
-        crossing = None
-        if target.realms:
-            crossing = self._crossings.crossing(sender, target, now, None, file)
-        new = NewMessage(
-            target.conversation,
-            sender.id,
-            sender.name,
-            now,
-            attachment_id=file.id,
-            crossing=crossing,
-            key=key,
-        )
+        new = self._new(sender, target, now, None, file, key)
         writer = self.writer if key is None else self.sends.writer
         return new, writer.store(connection, [new])[0]
 

@@ -1,4 +1,4 @@
-"""Timers that may have fired already, and waiting that has an end. No clock of its own."""
+"""Timers that may have fired already, waiting that has an end, and waiting for room. No clock of its own."""
 
 from __future__ import annotations
 
@@ -25,3 +25,23 @@ async def patiently(
         return await waiting
     finally:
         cancel(impatient)
+
+
+class Room:
+    """Somebody waits until there is room again for what he has."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: Deferred[None] | None = None
+
+    def wait(self) -> Deferred[None]:
+        """Fires when there is room. For one at a time."""
+        self._waiting = Deferred()
+        return self._waiting
+
+    def make(self) -> None:
+        """There is room, if anybody waits for it."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)

@@ -146,28 +146,23 @@ class Uploads:
 
     def kept(self, keys: re.Pattern[str], but: Collection[str]) -> Deferred[int]:
         """How many bytes are kept under such keys, save some of them. Errs with OSError."""
-
-        def count() -> int:
-            found = [part for part in self._incoming.glob("*.part") if keys.fullmatch(part.stem)]
-            return sum(part.stat().st_size for part in found if part.stem not in but)
-
-        return self.in_thread(count)
+        look = self.in_thread(self._look_for, keys, set(but))
+        return look.addCallback(lambda found: sum(found.values()))
 
     def suspended(self, keys: re.Pattern[str]) -> Deferred[dict[str, int]]:
         """The sizes of what is kept under such keys and is nobody's now, by key, the oldest first. Errs with
         OSError."""
-        claimed = set(self._parts)
+        return self.in_thread(self._look_for, keys, self.claimed(keys))
 
-        def look() -> dict[str, int]:
-            found = []
-            for part in self._incoming.glob("*.part"):
-                if part not in claimed and keys.fullmatch(part.stem):
-                    with suppress(FileNotFoundError):  # it has just been finished or given up
-                        is_now = part.stat()
-                        found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
-            return {key: size for _, key, size in sorted(found)}
-
-        return self.in_thread(look)
+    def _look_for(self, keys: re.Pattern[str], but: Collection[str]) -> dict[str, int]:
+        """In a thread: sizes by key, the oldest first."""
+        found = []
+        for part in self._incoming.glob("*.part"):
+            if keys.fullmatch(part.stem) and part.stem not in but:
+                with suppress(FileNotFoundError):  # it has just been finished or given up
+                    is_now = part.stat()
+                    found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
+        return {key: size for _, key, size in sorted(found)}
 
     def claimed(self, keys: re.Pattern[str]) -> set[str]:
         """Those of such keys that are somebody's now: something is arriving under them."""

@@ -25,7 +25,6 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from unittest import SkipTest
 
@@ -33,7 +32,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tests.processes import PATIENCE, ROOT, Daemon, DaemonTestCase, Talker, free_port
+from tests.processes import PATIENCE, ROOT, DaemonTestCase, Home, Talker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -54,27 +53,6 @@ FLAGS = (
 )
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "correct-horse"
-
-CONFIG = """\
-[realm]
-name = {name}
-state = state
-
-[listen]
-json = tcp:{json}:interface=127.0.0.1
-plain = tcp:{plain}:interface=127.0.0.1
-peers = tcp:{peers}:interface=127.0.0.1
-web = tcp:{web}:interface=127.0.0.1
-
-[accounts]
-argon2 = 8K,1,1
-
-[peers]
-add = anyone
-
-[limits]
-commands_per_second = 0
-{more}"""
 
 
 def find_chromium() -> str | None:
@@ -154,43 +132,15 @@ def studio() -> Studio:
     return made
 
 
-class Site:
-    """A realm with a daemon of its own, whose pages are at `url`."""
+class Site(Home):
+    """A realm whose pages are at `url`."""
 
-    def __init__(self, root: Path, name: str = "realm1", more: str = "") -> None:
-        self.name = name
-        self._folder = root / name
-        (self._folder / "here").mkdir(parents=True)
-        self.ports = {door: free_port() for door in ("json", "plain", "peers", "web")}
-        self.url = f"http://127.0.0.1:{self.ports['web']}"
-        text = CONFIG.format(name=name, more=more, **self.ports)
-        (self._folder / "chatd.ini").write_text(text)
-        self._daemons: list[Daemon] = []
+    doors = ("json", "plain", "peers", "web")
+    more = "\n[peers]\nadd = anyone\n"
 
     @property
-    def daemon(self) -> Daemon:
-        return self._daemons[-1]
-
-    def launch(self) -> None:
-        """Start it, and don't wait."""
-        arguments = ("--config", str(self._folder / "chatd.ini"))
-        logs = self._folder / "logs"
-        self._daemons.append(
-            Daemon(self._folder / "here", self.ports["json"], *arguments, logs=logs)
-        )
-
-    def start(self) -> Site:
-        self.launch()
-        self.daemon.listening()
-        return self
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        self.daemon.kill()
-
-    def close(self) -> None:
-        for daemon in self._daemons:
-            daemon.kill()
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['web']}"
 
     def register(self, *names: str) -> None:
         """Accounts, made without a browser."""
@@ -264,16 +214,17 @@ def _settle(done: Deferred[Any], result: Failure | None) -> None:
 class SiteTestCase(DaemonTestCase):
     """`self.site` runs."""
 
-    #: What stands below the rest in the configuration.
-    more = ""
-
     def setUp(self) -> None:
         super().setUp()
-        self.site = self.realm("realm1")
+        self.site = self.begin()
+
+    def begin(self) -> Site:
+        """What runs when a test begins."""
+        return self.realm("realm1")
 
     def realm(self, name: str) -> Site:
         """A realm that runs until the test ends."""
-        site = Site(self.root, name, self.more)
+        site = Site(self.root, name)
         self.addCleanup(site.close)
         return site.start()
 

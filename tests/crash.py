@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.processes import CONFIG, PATIENCE, Daemon, Talker, free_port
+from tests.processes import PATIENCE, Daemon, Talker, configuration, free_port
 
 PEOPLE = 4  # to whom messages go; every other one reads all the while
 POSTERS = 2  # who write to the group
@@ -176,7 +176,7 @@ class Crash:
 
     def start(self) -> Daemon:
         port = free_port()
-        (self.folder / "chatd.ini").write_text(CONFIG.format(state="state", port=port))
+        (self.folder / "chatd.ini").write_text(configuration({"json": port}))
         here = self.folder / "here"
         here.mkdir(exist_ok=True)
         arguments = ("--config", str(self.folder / "chatd.ini"))

@@ -35,27 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash import Client, Tally
-from tests.processes import PATIENCE, Daemon, Talker, free_port, wait_until
-
-CONFIG = """\
-[realm]
-name = {name}
-state = state
-
-[listen]
-json = tcp:{port}:interface=127.0.0.1
-peers = tcp:{peers}:interface=127.0.0.1
-
-[accounts]
-argon2 = 8K,1,1
-
-[peers]
-add = anyone
-
-[limits]
-commands_per_second = 0
-account_files = 10G
-"""
+from tests.processes import PATIENCE, Home, Talker, wait_until
 
 NAMES = ("realm1", "realm2")
 PEOPLE = 2  # of each realm, who are written to by one of the other realm each
@@ -84,39 +64,14 @@ class Books(Tally):
     problems: list[str] = field(default_factory=list)
 
 
-class House:
-    """A realm with a folder and ports of its own."""
+class House(Home):
+    """A realm, and who has registered there."""
+
+    more = "account_files = 10G\n\n[peers]\nadd = anyone\n"
 
     def __init__(self, root: Path, name: str) -> None:
-        self.name = name
-        self.folder = root / name
-        self.port = free_port()
-        self.peers = free_port()
+        super().__init__(root, name)
         self.tokens: dict[str, str] = {}
-        self._daemon: Daemon | None = None
-        (self.folder / "here").mkdir(parents=True)
-        text = CONFIG.format(name=name, port=self.port, peers=self.peers)
-        (self.folder / "chatd.ini").write_text(text)
-
-    @property
-    def daemon(self) -> Daemon:
-        assert self._daemon is not None
-        return self._daemon
-
-    def launch(self) -> None:
-        """Start it, and don't wait."""
-        arguments = ("--config", str(self.folder / "chatd.ini"))
-        logs = self.folder / "logs"
-        self._daemon = Daemon(self.folder / "here", self.port, *arguments, logs=logs)
-
-    def start(self) -> None:
-        self.launch()
-        self.daemon.listening()
-
-    def close(self) -> None:
-        """Leave no process behind."""
-        if self._daemon is not None:
-            self._daemon.kill()
 
     def register(self, *names: str) -> None:
         for name in names:
@@ -131,7 +86,9 @@ class House:
 
     def add(self, other: House, by: str) -> None:
         with self.talk(by) as talker:
-            talker.must(command="addrealm", realm=other.name, host="127.0.0.1", port=other.peers)
+            talker.must(
+                command="addrealm", realm=other.name, host="127.0.0.1", port=other.ports["peers"]
+            )
 
     def info(self, talker: Talker, other: str) -> dict[str, Any]:
         """What `realms` says of another realm."""
@@ -299,7 +256,7 @@ class Federation:
                 readers = [(each.name, "person0") for each in self.houses]
             label = f"{len(self._senders)}:{house.name}.{number}"
             token = house.tokens[f"sender{number}"]
-            senders.append(Sender(house.port, token, label, place, readers))
+            senders.append(Sender(house.ports["json"], token, label, place, readers))
         return senders
 
     def compare(self) -> None:
@@ -543,7 +500,7 @@ def queue(folder: Path, count: int) -> QueueFigures:
         place = {"command": "send", "to": f"person0@{two.name}"}
         done = 0
         while done < count:
-            sender = Sender(one.port, one.tokens["sender0"], str(done), place, ())
+            sender = Sender(one.ports["json"], one.tokens["sender0"], str(done), place, ())
             sender.most = min(count - done, MAX_MESSAGES)
             sender.start()
             sender.finish(both.books)

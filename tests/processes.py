@@ -35,14 +35,15 @@ PATIENCE = 20.0
 STEP = 0.01
 FOREGROUND = ("-n", "--pidfile=")
 
-# Cheap hashing and no limit on commands: registering and sending much is how a test prepares.
+# Cheap hashing and no limit on commands: registering and sending much is how a test prepares. What is
+# added begins in [limits].
 CONFIG = """\
 [realm]
-name = realm1
+name = {name}
 state = {state}
 
 [listen]
-json = tcp:{port}:interface=127.0.0.1
+{doors}
 
 [accounts]
 argon2 = 8K,1,1
@@ -87,6 +88,14 @@ def free_port() -> int:
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def configuration(
+    doors: Mapping[str, int], more: str = "", *, name: str = "realm1", state: str = "state"
+) -> str:
+    """What stands in the file of a realm with these doors, by their ports."""
+    lines = [f"{door} = tcp:{port}:interface=127.0.0.1" for door, port in doors.items()]
+    return CONFIG.format(name=name, state=state, doors="\n".join(lines)) + more
 
 
 def wait_until(
@@ -294,6 +303,51 @@ class Daemon:
         self.process.wait(PATIENCE)
 
 
+class Home:
+    """A realm with a folder and ports of its own, and the daemons that run there, one after the other."""
+
+    #: Those that it listens at.
+    doors: Sequence[str] = ("json", "peers")
+    #: What stands below the rest in its configuration.
+    more = ""
+
+    def __init__(self, root: Path, name: str = "realm1", more: str = "") -> None:
+        self.name = name
+        self.folder = root / name
+        self.ports = {door: free_port() for door in self.doors}
+        (self.folder / "here").mkdir(parents=True)
+        text = configuration(self.ports, self.more + more, name=name)
+        (self.folder / "chatd.ini").write_text(text)
+        self._daemons: list[Daemon] = []
+
+    @property
+    def daemon(self) -> Daemon:
+        """The one that was started last."""
+        return self._daemons[-1]
+
+    def launch(self) -> None:
+        """Start it, and don't wait."""
+        arguments = ("--config", str(self.folder / "chatd.ini"))
+        logs = self.folder / "logs"
+        self._daemons.append(
+            Daemon(self.folder / "here", self.ports["json"], *arguments, logs=logs)
+        )
+
+    def start(self) -> Self:
+        self.launch()
+        self.daemon.listening()
+        return self
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self.daemon.kill()
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        for daemon in self._daemons:
+            daemon.kill()
+
+
 class DaemonTestCase(TestCase):
     """`self.folder` is empty, and where daemons are started; `self.root` is around it."""
 
@@ -305,10 +359,11 @@ class DaemonTestCase(TestCase):
         self.folder = self.root / "here"
         self.folder.mkdir()
 
-    def configure(self, more: str = "", name: str = "chatd.ini", state: str = "state") -> int:
-        """Write a configuration beside `self.folder`; the port that it has chosen."""
+    def configure(self, more: str = "", state: str = "state", **doors: int) -> int:
+        """Write a configuration beside `self.folder`, with these doors and `json`; the port of that."""
         port = free_port()
-        (self.root / name).write_text(CONFIG.format(state=state, port=port) + more)
+        text = configuration({"json": port, **doors}, more, state=state)
+        (self.root / "chatd.ini").write_text(text)
         return port
 
     def launch(self, port: int, *arguments: str, **options: Any) -> Daemon:

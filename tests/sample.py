@@ -82,8 +82,10 @@ class Sample:
         self._talkers: dict[str, Talker] = {}
 
     def start(self) -> Sample:
+        self.here.launch()
+        self.there.launch()
         for site, people in ((self.here, PEOPLE), (self.there, ELSEWHERE)):
-            site.start()
+            site.daemon.listening()
             for name, (display_name, country) in people.items():
                 talker = self._talkers[name] = site.daemon.talk()
                 account = {"username": name, "password": PASSWORD, "name": display_name}

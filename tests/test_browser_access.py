@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from unittest import SkipTest
 
-from tests.browser import AXE, BrowserTestCase, in_browser, why_not
+from tests.browser import AXE, BrowserTestCase, Site, in_browser, why_not
 from tests.page import NARROW, WIDE, Person
 from tests.sample import ME, Sample
 
@@ -49,21 +49,21 @@ class Access(BrowserTestCase):
             raise SkipTest("no look at the pages' accessibility: axe-core is not there (npm ci)")
         super().setUp()
 
-    @in_browser
-    def test_every_page_on_a_laptop(self) -> None:
-        self.every_page(WIDE)
+    def begin(self) -> Site:
+        sample = Sample(self.root)
+        self.addCleanup(sample.close)
+        return sample.start().here
 
     @in_browser
-    def test_every_page_on_a_phone(self) -> None:
-        self.every_page(NARROW)
+    def test_every_page(self) -> None:
+        """On a laptop, and on a phone."""
+        for size in (WIDE, NARROW):
+            self.every_page(size)
 
     def every_page(self, size: tuple[int, int]) -> None:
-        sample = Sample(self.root / "sample")
-        self.addCleanup(sample.close)
-        sample.start()
         found = []
         # Without motion the colours of a theme are there at once.
-        person = self.person(site=sample.here, size=size, reduced_motion="reduce")
+        person = self.person(size=size, reduced_motion="reduce")
         for page in OUTSIDE:
             person.go(page)
             person.page.get_by_role("heading", level=1).wait_for()

@@ -17,7 +17,7 @@ from unittest import SkipTest
 from PIL import Image
 
 from chatd.client.show import cells
-from tests.processes import CONFIG, Daemon, free_port, in_thread, wait_until
+from tests.processes import Daemon, configuration, free_port, in_thread, wait_until
 from tests.terminal import (
     CTRL_C,
     CTRL_D,
@@ -403,10 +403,10 @@ class RealmApart(ClientTestCase):
 
     def realm(self, name: str, **options: Any) -> tuple[Daemon, int]:
         port, peer_port = free_port(), free_port()
-        doors = f"[listen]\npeers = tcp:{peer_port}:interface=127.0.0.1\n"
-        config = CONFIG.format(state=f"state-{name}", port=port).replace("[listen]\n", doors)
-        file = self.root / f"{name}.ini"
-        file.write_text(config.replace("realm1", name) + "\n[peers]\nadd = anyone\n")
+        doors = {"json": port, "peers": peer_port}
+        more = "\n[peers]\nadd = anyone\n"
+        text = configuration(doors, more, name=name, state=f"state-{name}")
+        (self.root / f"{name}.ini").write_text(text)
         return self.launch(port, "--config", f"../{name}.ini", **options).listening(), peer_port
 
     @in_thread

@@ -81,7 +81,7 @@ class StateTests(TwoHouses):
                     "realm": "realm2",
                     "state": "up",
                     "direction": "out",
-                    "address": f"127.0.0.1:{two.peers}",
+                    "address": f"127.0.0.1:{two.ports['peers']}",
                     "queued": 0,
                     "oldest": None,
                     "error": None,

@@ -531,10 +531,7 @@ class DaemonTests(DaemonTestCase):
     def test_a_real_port(self) -> None:
         """It is where the configuration says, the log says so, and a look leaves no trace in that."""
         port = free_port()
-        json_port = self.configure()
-        path = self.root / "chatd.ini"
-        endpoint = f"metrics = tcp:{port}:interface=127.0.0.1\n"
-        path.write_text(path.read_text().replace("[listen]\n", f"[listen]\n{endpoint}"))
+        json_port = self.configure(metrics=port)
         daemon = self.launch(json_port, "--config", "../chatd.ini").listening()
         with daemon.register("messi") as messi:
             messi.must(command="send", to="messi", text="halo")

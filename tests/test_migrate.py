@@ -470,6 +470,36 @@ class UpgradeTestCase(MigrateTestCase):
         with self.assertRaises(IntegrityError), self.old.begin() as connection:
             connection.execute(text(statement))
 
+    def failures(self, version: str, newer: str) -> int:
+        """How many statements an upgrade has: whichever fails, the database is as it was; when none does, it
+        is upgraded."""
+        tables, rows = dump(self.old), self.rows(self.old)
+        left = failures = 0
+
+        def count(*_args: object) -> None:
+            nonlocal left
+            if left == 0:
+                raise OperationalError("no statement", None, Exception("disk full"))
+            left -= 1
+
+        event.listen(self.old, "before_cursor_execute", count)
+        self.addCleanup(event.remove, self.old, "before_cursor_execute", count)
+        with mock.patch("chatd.store.migrate.back_up"):
+            while True:
+                left = failures
+                try:
+                    upgrade(self.old, version, SCRIPTS, newer)
+                    break
+                except OperationalError:
+                    failures += 1
+                left = 1000
+                self.assertEqual(dump(self.old), tables)
+                self.assertEqual(self.rows(self.old), rows)
+                self.assertEqual(self.version(self.old), version)
+        left = 1000
+        self.assertEqual(self.version(self.old), newer)
+        return failures
+
 
 class To0002(UpgradeTestCase):
     """To that which links realms."""
@@ -527,34 +557,9 @@ class To0002(UpgradeTestCase):
         self.assertEqual(self.rows(kept), rows)
 
     def test_failing_anywhere_changes_nothing(self) -> None:
-        """Whichever statement fails, the database is as it was; when none does, it is upgraded."""
-        tables, rows = dump(self.old), self.rows(self.old)
-        left = failures = 0
-
-        def count(*_args: object) -> None:
-            nonlocal left
-            if left == 0:
-                raise OperationalError("no statement", None, Exception("disk full"))
-            left -= 1
-
-        event.listen(self.old, "before_cursor_execute", count)
-        self.addCleanup(event.remove, self.old, "before_cursor_execute", count)
-        with mock.patch("chatd.store.migrate.back_up"):
-            while True:
-                left = failures
-                try:
-                    upgrade(self.old, "0001", SCRIPTS, "0002")
-                    break
-                except OperationalError:
-                    failures += 1
-                left = 1000
-                self.assertEqual(dump(self.old), tables)
-                self.assertEqual(self.rows(self.old), rows)
-                self.assertEqual(self.version(self.old), "0001")
-        left = 1000
-        self.assertGreater(failures, 25)
-        self.assertEqual(self.version(self.old), "0002")
-        self.assertEqual(len(self.rows(self.old)["messages"]), len(rows["messages"]))
+        before = len(self.rows(self.old)["messages"])
+        self.assertGreater(self.failures("0001", "0002"), 25)
+        self.assertEqual(len(self.rows(self.old)["messages"]), before)
 
 
 class To0003(UpgradeTestCase):
@@ -598,28 +603,4 @@ class To0003(UpgradeTestCase):
         )
 
     def test_failing_anywhere_changes_nothing(self) -> None:
-        before = dump(self.old)
-        left = failures = 0
-
-        def count(*_args: object) -> None:
-            nonlocal left
-            if left == 0:
-                raise OperationalError("no statement", None, Exception("disk full"))
-            left -= 1
-
-        event.listen(self.old, "before_cursor_execute", count)
-        self.addCleanup(event.remove, self.old, "before_cursor_execute", count)
-        with mock.patch("chatd.store.migrate.back_up"):
-            while True:
-                left = failures
-                try:
-                    upgrade(self.old, "0002", SCRIPTS, "0003")
-                    break
-                except OperationalError:
-                    failures += 1
-                left = 1000
-                self.assertEqual(dump(self.old), before)
-                self.assertEqual(self.rows(self.old), self.before)
-        left = 1000
-        self.assertGreater(failures, 10)
-        self.assertEqual(self.version(self.old), "0003")
+        self.assertGreater(self.failures("0002", "0003"), 10)

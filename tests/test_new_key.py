@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import shutil
+import tempfile
+from pathlib import Path
 from unittest import SkipTest
 
-from tests.processes import Daemon, DaemonTestCase, Talker, free_port, in_thread, wait_until
+from tests.processes import Daemon, DaemonTestCase, Home, Talker, in_thread, wait_until
 
 CONFIGURED = ("--config", "../chatd.ini")
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
-REALM = """\
-[realm]
-name = {name}
-state = {name}
 
-[listen]
-json = tcp:{json}:interface=127.0.0.1
-peers = tcp:{peers}:interface=127.0.0.1
-
-[accounts]
-argon2 = 8K,1,1
-"""
+@functools.cache
+def started_once() -> tempfile.TemporaryDirectory[str]:
+    """Where a daemon was started, and stopped in order: its state is in realm1/state."""
+    root = tempfile.TemporaryDirectory(prefix="chatd-test-")
+    home = Home(Path(root.name))
+    try:
+        home.start().daemon.stop()
+    finally:
+        home.close()
+    return root
 
 
 class KeyTestCase(DaemonTestCase):
+    def begin(self) -> None:
+        """A realm that was started once."""
+        self.configure()
+        shutil.copytree(Path(started_once().name) / "realm1" / "state", self.root / "state")
+
     def run_option(self, *arguments: str, umask: int = -1) -> tuple[int, str, str]:
         """`twistd -n chatd` with these to its end: exit code, standard output, standard error."""
         daemon = self.launch(1, *arguments, umask=umask)
@@ -79,7 +87,7 @@ class FingerprintTests(KeyTestCase):
 
     @in_thread
     def test_of_a_configured_certificate(self) -> None:
-        self.start().stop()
+        self.begin()
         own = self.fingerprint()
         (self.root / "state" / "realm.pem").rename(self.root / "given.pem")
         more = "[peers]\ncertificate = given.pem\nprivate_key = state/realm.key\n"
@@ -88,7 +96,7 @@ class FingerprintTests(KeyTestCase):
 
     @in_thread
     def test_what_is_no_certificate(self) -> None:
-        self.start().stop()
+        self.begin()
         (self.root / "state" / "realm.pem").write_text("nothing")
         self.refused("--fingerprint", *CONFIGURED, parts=("realm.pem", "no PEM certificate"))
 
@@ -97,7 +105,7 @@ class NewKeyTests(KeyTestCase):
     @in_thread
     def test_another_key(self) -> None:
         """The old fingerprint, the new one, and the daemon that starts with it afterwards."""
-        self.start().stop()
+        self.begin()
         before = self.fingerprint()
         old, new = self.renew()
         self.assertEqual(old, before)
@@ -127,7 +135,7 @@ class NewKeyTests(KeyTestCase):
     @in_thread
     def test_a_configured_certificate(self) -> None:
         """Whoever issued it renews it."""
-        self.start().stop()
+        self.begin()
         self.configure("[peers]\ncertificate = a.pem\nprivate_key = a.key\n")
         before = self.kept()
         self.refused("--new-key", *CONFIGURED, parts=("[peers] certificate", "a.pem", "expected"))
@@ -135,7 +143,7 @@ class NewKeyTests(KeyTestCase):
 
     @in_thread
     def test_the_state_of_another_realm(self) -> None:
-        self.start().stop()
+        self.begin()
         config = self.root / "chatd.ini"
         config.write_text(config.read_text().replace("realm1", "realm9"))
         before = self.kept()
@@ -144,7 +152,7 @@ class NewKeyTests(KeyTestCase):
 
     @in_thread
     def test_not_both(self) -> None:
-        self.start().stop()
+        self.begin()
         before = self.kept()
         self.refused("--new-key", "--fingerprint", *CONFIGURED, parts=("expected one",))
         self.assertEqual(self.kept(), before)
@@ -154,7 +162,7 @@ class NewKeyTests(KeyTestCase):
         """What root makes for a daemon with a user of its own is that user's."""
         if os.geteuid() != 0:
             raise SkipTest("only root may give files away")
-        self.start().stop()
+        self.begin()
         nobody = 65534
         state = self.root / "state"
         for path in (state, *state.iterdir()):
@@ -165,14 +173,6 @@ class NewKeyTests(KeyTestCase):
 
 class PeersTests(KeyTestCase):
     """What others make of it."""
-
-    def realm(self, name: str) -> tuple[Daemon, int]:
-        """A realm that listens, and its port for others."""
-        path = self.root / f"{name}.ini"
-        if not path.exists():
-            path.write_text(REALM.format(name=name, json=free_port(), peers=free_port()))
-        ports = [int(port) for port in re.findall(r"tcp:(\d+)", path.read_text())]
-        return self.launch(ports[0], "--config", f"../{name}.ini").listening(), ports[1]
 
     def up(self, talker: Talker) -> bool:
         return bool(talker.must(command="realms")["realms"][0]["state"] == "up")
@@ -186,23 +186,27 @@ class PeersTests(KeyTestCase):
     def test_a_peer_accepts_it(self) -> None:
         """It remembers the old certificate, and the old key vouches; what was queued arrives. It does
         not take an unknown key for the realm's: see the end."""
-        first, _ = self.realm("realm1")
-        second, port = self.realm("realm2")
+        one, two = (Home(self.root, name) for name in ("realm1", "realm2"))
+        for home in (one, two):
+            self.addCleanup(home.close)
+            home.launch()
+        first, second = one.daemon.listening(), two.daemon.listening()
+        port = two.ports["peers"]
         with first.register("messi") as messi, second.register("lineker"):
             messi.must(command="addrealm", realm="realm2", host="127.0.0.1", port=port)
             second.stop()
             sent = messi.must(command="send", to="lineker@realm2", text="halo")
             self.assertIn("queued", sent["message"])
-            self.renew("realm2.ini")
-            self.renew("realm2.ini")  # a second time: the first one was never seen
-            second, _ = self.realm("realm2")
+            self.renew("realm2/chatd.ini")
+            self.renew("realm2/chatd.ini")  # a second time: the first one was never seen
+            second = two.start().daemon
             self.wait_for_link(messi, first, second)
             with second.login("lineker", "lineker-password") as lineker:
                 wait_until(lambda: "halo" in lineker.texts(), lambda: second.out)
             second.stop()
-            for path in (self.root / "realm2").glob("realm.*"):
+            for path in (two.folder / "state").glob("realm.*"):
                 path.unlink()
-            second, _ = self.realm("realm2")
+            second = two.start().daemon
             wait_until(
                 lambda: (
                     "certificate-changed" in first.out + second.out

@@ -79,16 +79,18 @@ async def profile(client: Client, command: ask.Profile) -> Reply:
     return _identity(account)
 
 
+def identity_of(account: Account) -> dict[str, str | int | bool]:
+    """What one is told of oneself."""
+    return {
+        "username": account.name,
+        "name": account.display_name,
+        "country": account.country,
+        "operator": account.operator,
+    }
+
+
 def _identity(account: Account) -> Reply:
-    return Reply(
-        f"You are {account.name}",
-        {
-            "username": account.name,
-            "name": account.display_name,
-            "country": account.country,
-            "operator": account.operator,
-        },
-    )
+    return Reply(f"You are {account.name}", identity_of(account))
 
 
 async def info(client: Client, _command: ask.Info) -> Reply:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
@@ -19,9 +19,15 @@ from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service import ChatService
 from chatd.session import Sessions
+from chatd.sources import source_of
 from chatd.throttle import TokenBucket
 
 log = Logger()
+
+
+def host_of(address: IAddress | None) -> str:
+    """The source that a connection counts under (chatd.sources); `local` where it has no address."""
+    return source_of(getattr(address, "host", None))
 
 
 class Connections(msgspec.Struct):
@@ -59,6 +65,42 @@ class Connections(msgspec.Struct):
             del self.by_source[source]
 
 
+T = TypeVar("T")
+
+
+class Open(Generic[T]):
+    """The connections of one door that are open."""
+
+    def __init__(self) -> None:
+        self._all: set[T] = set()
+        self._empty: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._all))  # some of them may go meanwhile
+
+    def __contains__(self, connection: T) -> bool:
+        return connection in self._all
+
+    def add(self, connection: T) -> None:
+        self._all.add(connection)
+
+    def discard(self, connection: T) -> None:
+        self._all.discard(connection)
+        if self._empty is not None and not self._all:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    def emptied(self) -> Deferred[None]:
+        """Fires when there are none any more. To be asked once."""
+        if not self._all:
+            return succeed(None)
+        self._empty = Deferred()
+        return self._empty
+
+
 class ChatLineFactory(ServerFactory):
     """Makes the protocols of one door, which all speak `dialect`."""
 
@@ -88,12 +130,11 @@ class ChatLineFactory(ServerFactory):
         self._connections = connections
         connections.add_door(dialect.name)
         self._random_bytes = random_bytes
-        self._protocols: set[ChatLineProtocol] = set()
-        self._empty: Deferred[None] | None = None
+        self._protocols: Open[ChatLineProtocol] = Open()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of a new connection."""
-        source = str(getattr(addr, "host", "local"))
+        source = host_of(addr)
         self._connections.arrive(self.dialect.name, source)
         protocol = ChatLineProtocol(self, self._connections.number(), source)
         self._protocols.add(protocol)
@@ -116,26 +157,20 @@ class ChatLineFactory(ServerFactory):
     def gone(self, protocol: ChatLineProtocol) -> None:
         """A connection has ended."""
         self._connections.leave(self.dialect.name, protocol.source)
-        self._protocols.discard(protocol)
         log.debug("connection {connection} is gone", connection=protocol.number)
-        if self._empty is not None and not self._protocols:
-            self._empty.callback(None)
-            self._empty = None
+        self._protocols.discard(protocol)
 
     def finish(self) -> Deferred[None]:
         """Answer what was accepted and close all connections; fires when they are gone."""
         self.stopping = True
-        if not self._protocols:
-            return succeed(None)
-        self._empty = Deferred()
-        emptied = self._empty
-        for protocol in list(self._protocols):
+        emptied = self._protocols.emptied()
+        for protocol in self._protocols:
             protocol.finish()
         return emptied
 
     def abort(self) -> None:
         """Drop what is still there."""
-        for protocol in list(self._protocols):
+        for protocol in self._protocols:
             protocol.transport.abortConnection()
 
     def new_bucket(self) -> TokenBucket:

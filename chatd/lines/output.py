@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from chatd.lines.eager import Outbox
+from chatd.timers import Room
 from chatd.uploads import Outgoing
 
 MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
@@ -46,7 +46,7 @@ class Output:
         self._closed = False
         # While a file is streamed: what is pushed waits for its end, and the stream for the reader.
         self._pushed: list[bytes] | None = None
-        self._room: Deferred[None] | None = None
+        self._room = Room()
         transport.registerProducer(self, True)
 
     @property
@@ -104,8 +104,7 @@ class Output:
         most = CHUNK if encode is None else CHUNK // 3 * 3
         while left and not self._closed:
             if self._full_since is not None:
-                self._room = Deferred()
-                await self._room
+                await self._room.wait()
                 continue
             data = await file.read(min(most, left))
             if not data:
@@ -126,18 +125,13 @@ class Output:
     def lost(self) -> None:
         """The connection is gone."""
         self._closed = True
-        self._make_room()
+        self._room.make()
 
     def _count(self, size: int, limit: int) -> None:
         self._unread += size
         if self._unread > limit and not self._closed:
             self._closed = True
             self._cut_off()
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
 
     # IPushProducer: the transport's word on how the reader keeps up.
 
@@ -150,7 +144,7 @@ class Output:
         if self._pushed is None:
             self._unread = 0
         self._drained()
-        self._make_room()
+        self._room.make()
 
     def stopProducing(self) -> None:
         """The connection is gone; `lost` will be called, too."""

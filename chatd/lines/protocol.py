@@ -46,7 +46,7 @@ from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.throttle import TokenBucket
-from chatd.timers import cancel
+from chatd.timers import Room, cancel
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
@@ -86,7 +86,7 @@ class ChatLineProtocol(LineReceiver):
         self._next: Request | Call | None = None
         self._answer: Ask | None = None
         self._receiving: tuple[Slot, Receive] | None = None
-        self._storing: Deferred[None] | None = None
+        self._disk = Room()  # for a file that stood in a request
         self._working = False
         self._ending = False
         self._closed_here = False  # by the realm, whatever the client wanted
@@ -445,8 +445,7 @@ class ChatLineProtocol(LineReceiver):
         try:
             for chunk in content.chunks():
                 if not upload.write(chunk):
-                    self._storing = Deferred()
-                    await self._storing
+                    await self._disk.wait()
                 elif upload.missing:
                     await deferLater(self._clock, 0)  # let others have their turn
         except ChatError:
@@ -456,9 +455,7 @@ class ChatLineProtocol(LineReceiver):
 
     def _drained(self) -> None:
         """The disk is not behind any more."""
-        storing, self._storing = self._storing, None
-        if storing is not None:
-            storing.callback(None)
+        self._disk.make()
         self._release(Hold.DISK)
 
     async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:

@@ -12,11 +12,9 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    case,
     column,
     delete,
     exists,
-    false,
     func,
     or_,
     select,
@@ -27,8 +25,8 @@ from chatd.errors import StorageFailed
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
 from chatd.store.database import driver_insert
-from chatd.store.outbox import NewParcel, OutboxWriter
-from chatd.store.schema import attachments, groups, messages, outbox, participants
+from chatd.store.outbox import NewParcel, OutboxWriter, waits
+from chatd.store.schema import attachments, groups, messages, participants
 
 MAX_CACHED_SEQS = 100_000
 
@@ -264,18 +262,12 @@ class Page(msgspec.Struct, frozen=True):
     remaining: int = 0
 
 
-# Whether a message still waits for the realm of its recipient. Few have gone to another realm at all: the
-# outbox is asked for those only.
-_QUEUED = case(
-    (
-        messages.c.parcel.is_not(None),
-        exists().where(outbox.c.realm == participants.c.realm, outbox.c.id == messages.c.parcel),
-    ),
-    else_=false(),
-)
+# Whether a message still waits for the realm of its recipient.
+_QUEUED = waits(participants.c.realm, messages.c.parcel)
 
-# What an account reads of a message: the message, what carries it, and where it stands.
-_COLUMNS = (
+# What an account reads of a message: the message, what carries it, and where it stands. Queries of other
+# files have them first, and give a row of theirs to `message_of`.
+COLUMNS = (
     messages.c.id,
     messages.c.conversation_id,
     messages.c.seq,
@@ -299,7 +291,7 @@ _COLUMNS = (
 
 def _select(account: Account) -> Select[Any]:
     return (
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .select_from(messages)
         .join(
             participants,
@@ -318,10 +310,6 @@ def _message(row: Sequence[Any], account: Account) -> Message:
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
     return Message(ident, conversation, seq, at, sender, to, group, text, attachment, bool(queued))
-
-
-# For queries of other files: these columns first, and a row of theirs is given to `message_of`.
-COLUMNS = _COLUMNS
 
 
 def message_of(row: Sequence[Any], account: Account) -> Message | None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from chatd.store.database import driver_insert
 from chatd.store.schema import outbox, settings
@@ -190,3 +201,10 @@ def setting(connection: Connection, name: str, default: str) -> str:
         connection.execute(insert(settings).values(name=name, value=default))
         return default
     return found
+
+
+def waits(realm: ColumnElement[str], number: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the parcel of that number still waits for that realm, in a query: of a row that has no parcel
+    the outbox is not asked."""
+    waiting = exists().where(outbox.c.realm == realm, outbox.c.id == number)
+    return case((number.is_not(None), waiting), else_=false())

@@ -11,10 +11,7 @@ import msgspec
 from sqlalchemy import (
     Connection,
     and_,
-    case,
     delete,
-    exists,
-    false,
     select,
     update,
 )
@@ -24,7 +21,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store.database import driver_insert
 from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
-from chatd.store.schema import outbox, sends
+from chatd.store.schema import sends
 
 KEPT_FOR = 7 * 24 * 3600 * 1000  # ms
 TIDY_EVERY = 3600 * 1000  # ms
@@ -143,15 +140,6 @@ def _name_of(new: NewMessage) -> Name:
     return name
 
 
-_QUEUED = case(
-    (
-        sends.c.parcel.is_not(None),
-        exists().where(outbox.c.realm == sends.c.realm, outbox.c.id == sends.c.parcel),
-    ),
-    else_=false(),
-)
-
-
 def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Known]:
     """What is known of those of `names` that were sent before: hardly any, mostly."""
     return {name: _get(connection, name) for name in _sent_before(connection, names)}
@@ -183,7 +171,7 @@ def _get(connection: Connection, name: Name) -> Known:
             sends.c.seq,
             sends.c.message_id,
             sends.c.attachment_id,
-            _QUEUED,
+            outbox_store.waits(sends.c.realm, sends.c.parcel),
         ).where(_which(name))
     ).one()
     conversation, seq, ident, file, queued = row

@@ -12,7 +12,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd.errors import BadSyntax, BodyTooLarge
+from chatd.service import ChatService
 from chatd.web.answers import refuse_failure
+from chatd.web.visits import Visits
 
 MAX_BODY = 64 << 10  # bytes of a request that is no upload
 
@@ -20,12 +22,17 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Asking(Resource):
-    """A resource that answers `respond`. `new_reference` makes that of an internal error."""
+    """A resource that answers `respond`. `visits` knows who asks, and `new_reference` makes that of an
+    internal error."""
 
     isLeaf = True
 
-    def __init__(self, new_reference: Callable[[], str]) -> None:
+    def __init__(
+        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+    ) -> None:
         super().__init__()
+        self._service = service
+        self._visits = visits
         self._new_reference = new_reference
 
     def render(self, request: Request) -> int:

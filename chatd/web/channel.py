@@ -1,4 +1,4 @@
-"""One connection of the browser's door, as long as it speaks HTTP."""
+"""One connection of the browser's door, as long as it speaks HTTP; and what keeps quiet about them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
 from chatd.lines.output import MAX_FULL
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
 from chatd.web.streaming import StreamingChannel
+
+
+class QuietSite(Site):
+    """A site without a log of requests: what people ask for is theirs, and the log has what goes wrong."""
+
+    noisy = False
+
+    def startFactory(self) -> None:
+        """Nothing is to be opened."""
+
+    def stopFactory(self) -> None:
+        """Nothing is to be closed."""
 
 
 class ChatChannel(StreamingChannel):

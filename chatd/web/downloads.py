@@ -9,12 +9,10 @@ stand in a page.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,13 +22,12 @@ from zope.interface import implementer
 from chatd.files import Download
 from chatd.lines.output import CHUNK, MAX_FULL
 from chatd.model import Attachment
-from chatd.service import ChatService
-from chatd.timers import cancel
+from chatd.timers import Room, cancel
 from chatd.uploads import Outgoing
+from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
 from chatd.web.query import query_of, rest_of
 from chatd.web.streaming import hang_up
-from chatd.web.visits import Visits
 
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
 POLICY = "sandbox; default-src 'none'"
@@ -86,7 +83,7 @@ class Stream:
     def __init__(self, request: Request, clock: Any) -> None:
         self._request = request
         self._clock = clock
-        self._room: Deferred[None] | None = None
+        self._room = Room()
         self._full = False
         self._gone = False
         self._timer: Any = None
@@ -100,8 +97,7 @@ class Stream:
             while size:
                 data = await file.read(min(CHUNK, size))
                 if self._full:
-                    self._room = Deferred()
-                    await self._room
+                    await self._room.wait()
                 if self._gone:
                     raise ReaderGone
                 if not data:
@@ -123,9 +119,7 @@ class Stream:
         """The reader has caught up."""
         self._full = False
         cancel(self._timer)
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
+        self._room.make()
 
     def stopProducing(self) -> None:
         """The connection is gone, or the answer complete."""
@@ -136,17 +130,10 @@ class Stream:
 class DownloadResource(Asking):
     """`/files/<code or name>`."""
 
-    def __init__(
-        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
-    ) -> None:
-        super().__init__(new_reference)
-        self._service = service
-        self._visits = visits
-
     def _failed(self, failure: Failure, request: Request) -> None:
         if failure.check(ReaderGone):
             return
-        if request.startedWriting and request.channel is not None:
+        if request.startedWriting and not is_lost(request):
             # The promised bytes can't be delivered, and nothing else can be said in their place.
             log.failure("a download broke", failure)
             hang_up(request)
@@ -160,7 +147,7 @@ class DownloadResource(Asking):
         inline = "inline" in query_of(request)
         download = await self._service.files.fetch(client.account, rest_of(request))
         try:
-            if request.channel is not None:
+            if not is_lost(request):
                 await self._give(request, download, inline)
         finally:
             await download.file.close()
@@ -196,7 +183,6 @@ def _describe(request: Request, file: Attachment, tag: str, inline: bool) -> Non
     request.setHeader(b"Content-Type", file.mime if inline else "application/octet-stream")
     request.setHeader(b"Content-Disposition", disposition(file.name, inline))
     request.setHeader(b"Content-Security-Policy", POLICY)
-    request.setHeader(b"X-Content-Type-Options", "nosniff")
     # The browser keeps it, and asks each time whether it may still show it.
     request.setHeader(b"Cache-Control", "private, no-cache")
     request.setHeader(b"ETag", tag)

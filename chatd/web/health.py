@@ -26,9 +26,7 @@ class HealthResource(Asking):
     def __init__(
         self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
     ) -> None:
-        super().__init__(new_reference)
-        self._service = service
-        self._visits = visits
+        super().__init__(service, visits, new_reference)
         self._probe = Shared(service.clock, lambda: Deferred.fromCoroutine(self._look()))
 
     async def respond(self, request: Request) -> None:

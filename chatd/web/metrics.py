@@ -24,7 +24,7 @@ from prometheus_client.utils import floatToGoString
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd import __version__
 from chatd.counters import Counters, Histogram
@@ -33,6 +33,7 @@ from chatd.lines.factory import Connections
 from chatd.model import RealmInfo
 from chatd.service import ChatService
 from chatd.session import Sessions
+from chatd.web.channel import QuietSite
 from chatd.web.shared import Shared
 
 PATIENCE = 2.0  # seconds in which the database has to say what waits for other realms
@@ -305,19 +306,11 @@ def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:
         return choose_encoder("")  # it asks for a version that is none
 
 
-class MetricsSite(Site):
-    """The connections of who looks at the metrics. Nobody need read in the log that somebody looked."""
-
-    noisy = False
+class MetricsSite(QuietSite):
+    """The connections of who looks at the metrics."""
 
     def __init__(
         self, reactor: Any, service: ChatService, sessions: Sessions, connections: Connections
     ) -> None:
         resource = MetricsResource(service, sessions, connections)
         super().__init__(resource, timeout=IDLE, reactor=reactor)
-
-    def startFactory(self) -> None:
-        """No log of requests is to be opened."""
-
-    def stopFactory(self) -> None:
-        """Nor to be closed."""

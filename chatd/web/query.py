@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from twisted.web.server import Request
 
 from chatd.errors import BadArgument
+from chatd.names import printable
 
 MAX_FIELDS = 20
 
@@ -26,3 +27,8 @@ def query_of(request: Request) -> dict[str, str]:
 def rest_of(request: Request) -> str:
     """The path below the resource that answers."""
     return "/".join(part.decode(errors="replace") for part in request.postpath or ())
+
+
+def shown_path(request: Request) -> str:
+    """The whole path, as it may stand in a sentence."""
+    return printable(request.path.decode(errors="replace"))

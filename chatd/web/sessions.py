@@ -6,7 +6,6 @@ registers, `DELETE /session` logs out, with `?everywhere=true` all sessions of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -17,23 +16,17 @@ from chatd import __version__
 from chatd import commands as ask
 from chatd.accounts import Login
 from chatd.errors import NotLoggedIn
+from chatd.handlers.people import identity_of
 from chatd.model import Account
-from chatd.service import ChatService
 from chatd.table import BY_VERB
 from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking, body_of
-from chatd.web.visits import Visits, source_of
+from chatd.web.query import query_of
+from chatd.web.visits import source_of
 
 
 class Doorstep(Asking):
     """What the resources of logging in share."""
-
-    def __init__(
-        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
-    ) -> None:
-        super().__init__(new_reference)
-        self._service = service
-        self._visits = visits
 
     def _realm(self, account: Account | None) -> dict[str, Any]:
         """What a page has to know before it can show anything."""
@@ -45,7 +38,7 @@ class Doorstep(Asking):
             "registration": config.accounts.registration,
             "min_password": config.accounts.min_password,
             "limits": {"message": limits.message, "file": limits.file},
-            "account": None if account is None else _account(account),
+            "account": None if account is None else identity_of(account),
             "may_add_realms": account is not None
             and (account.operator or config.peers.add == "anyone"),
         }
@@ -90,7 +83,7 @@ class SessionResource(Doorstep):
 
     async def _log_out(self, request: Request) -> None:
         client = await self._visits.client_of(request)
-        everywhere = (request.args or {}).get(b"everywhere") == [b"true"]
+        everywhere = query_of(request).get("everywhere") == "true"
         reply = await client.execute(ask.Logout(everywhere=everywhere))
         self._visits.dismiss(request)
         answer(request, {"message": reply.message})
@@ -116,12 +109,3 @@ class AccountsResource(Doorstep):
             asked.username, asked.password, asked.name, asked.country
         )
         await self._welcome(request, login, HTTPStatus.CREATED)
-
-
-def _account(account: Account) -> Mapping[str, Any]:
-    return {
-        "username": account.name,
-        "name": account.display_name,
-        "country": account.country,
-        "operator": account.operator,
-    }

@@ -14,23 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
-from chatd.errors import UnknownPage
 from chatd.lines.eager import Outbox
-from chatd.lines.factory import ChatLineFactory, Connections
-from chatd.names import printable
+from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
 from chatd.service import ChatService
 from chatd.session import Sessions
-from chatd.web.answers import refuse
-from chatd.web.channel import ChatChannel
+from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource
 from chatd.web.sessions import AccountsResource, SessionResource
-from chatd.web.static import AT_ROOT, Shelf, read_shelf
+from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
 from chatd.web.streaming import StreamingRequest
 from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
@@ -69,16 +66,6 @@ HEADERS = {
 HSTS = "max-age=31536000"  # a year, in seconds
 
 
-class Nowhere(Resource):
-    """What is asked for where there is nothing."""
-
-    isLeaf = True
-
-    def render(self, request: Request) -> int:
-        refuse(request, UnknownPage(path=printable(request.path.decode(errors="replace"))))
-        return 1
-
-
 class Root(Resource):
     """The site's first step: every answer below gets the headers."""
 
@@ -102,10 +89,8 @@ class Root(Resource):
         return self._front
 
 
-class ChatSite(Site):
+class ChatSite(QuietSite):
     """The connections of the browser's door, counted with those of all others."""
-
-    noisy = False
 
     def __init__(
         self,
@@ -124,16 +109,7 @@ class ChatSite(Site):
         self._door = lines.dialect.name
         self._connections = connections
         self._uploads = uploads
-        self._channels: set[Any] = set()
-        self._emptied: Deferred[None] | None = None
-
-    # No log of requests: what people ask for is theirs, and the log has what goes wrong.
-
-    def startFactory(self) -> None:
-        """Nothing is to be opened."""
-
-    def stopFactory(self) -> None:
-        """Nothing is to be closed."""
+        self._channels: Open[Any] = Open()
 
     def acceptableProtocols(self) -> list[bytes]:
         """WebSockets are spoken over HTTP/1.1."""
@@ -141,7 +117,7 @@ class ChatSite(Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many."""
-        source = str(getattr(addr, "host", "local"))
+        source = host_of(addr)
         self._connections.arrive(self._door, source)
         if self._lines.too_many(source):
             self._connections.leave(self._door, source)
@@ -150,9 +126,8 @@ class ChatSite(Site):
 
         def gone() -> None:
             if channel in self._channels:
-                self._channels.discard(channel)
                 self._connections.leave(self._door, source)
-                self._look_if_empty()
+                self._channels.discard(channel)
 
         channel.on_gone = gone
         channel.bucket = self._lines.new_bucket()
@@ -161,24 +136,16 @@ class ChatSite(Site):
 
     def finish(self) -> Deferred[Any]:
         """Close what is open; fires when it is closed."""
-        for channel in list(self._channels):
+        for channel in self._channels:
             channel.finish()
-        emptied: Deferred[None] = succeed(None)
-        if self._channels:
-            emptied = self._emptied = Deferred()
+        emptied = self._channels.emptied()
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
-
-    def _look_if_empty(self) -> None:
-        emptied = self._emptied
-        if emptied is not None and not self._channels:
-            self._emptied = None
-            emptied.callback(None)
 
     def abort(self) -> None:
         """Drop what is still there."""
         self._lines.abort()
-        for channel in list(self._channels):
+        for channel in self._channels:
             channel.transport.abortConnection()
 
 
@@ -199,7 +166,7 @@ def make_site(
     root.putChild(b"session", SessionResource(service, visits, reference))
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
     root.putChild(b"healthz", HealthResource(service, visits, reference))
-    root.putChild(b"ws", WebSockets(lines, visits, reference))
+    root.putChild(b"ws", WebSockets(lines, visits))
     uploads = UploadResource(service, visits, reference)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, visits, reference))

@@ -13,8 +13,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd.errors import UnknownPage
-from chatd.names import printable
 from chatd.web.answers import refuse
+from chatd.web.query import rest_of, shown_path
 
 FOLDER = Path(__file__).with_name("static")
 PAGE = "index.html"
@@ -70,6 +70,16 @@ def _is_shell(name: str) -> bool:
     return Path(name).suffix in (".js", ".css", ".svg", ".png") and name != WORKER
 
 
+class Nowhere(Resource):
+    """What is asked for where there is nothing."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> int:
+        refuse(request, UnknownPage(path=shown_path(request)))
+        return int(NOT_DONE_YET)
+
+
 class Shelf(Resource):
     """Gives out files by the rest of the path. `names` maps it to theirs where they differ."""
 
@@ -82,11 +92,10 @@ class Shelf(Resource):
 
     def render(self, request: Request) -> bytes | int:
         """The file, or that the browser has it already (304)."""
-        path = "/".join(part.decode(errors="replace") for part in request.postpath or ())
+        path = rest_of(request)
         file = self._files.get(path if self._names is None else self._names.get(path, "?"))
         if file is None or request.method not in (b"GET", b"HEAD"):
-            refuse(request, UnknownPage(path=printable(request.path.decode(errors="replace"))))
-            return int(NOT_DONE_YET)
+            return Nowhere().render(request)
         request.setHeader(b"Content-Type", file.kind.encode())
         # The browser keeps it and asks each time whether it still holds: no page mixes two versions.
         request.setHeader(b"Cache-Control", b"no-cache")

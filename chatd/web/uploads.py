@@ -38,7 +38,8 @@ from chatd.model import Account, Attachment, Reply, Sent
 from chatd.names import Address
 from chatd.service import ChatService
 from chatd.session import Client, Session
-from chatd.web.answers import answer
+from chatd.timers import Room
+from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking
 from chatd.web.query import query_of, rest_of
 from chatd.web.streaming import Body, BodyLost, StreamingRequest, hang_up
@@ -105,22 +106,6 @@ class Turn:
             each.callback(None)
 
 
-class Room:
-    """Waiting until the disk has caught up."""
-
-    def __init__(self) -> None:
-        self._waiting: Deferred[None] | None = None
-
-    def wait(self) -> Deferred[None]:
-        self._waiting = Deferred()
-        return self._waiting
-
-    def drained(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
-
-
 class UploadResource(Asking):
     """`/uploads/<key>`. Call `stop` before the realm closes."""
 
@@ -129,9 +114,8 @@ class UploadResource(Asking):
     def __init__(
         self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
     ) -> None:
-        super().__init__(new_reference)
+        super().__init__(service, visits, new_reference)
         self._files = service.files
-        self._visits = visits
         self._turns: dict[tuple[int, str], Turn] = {}
         self._stopping = False
 
@@ -146,7 +130,7 @@ class UploadResource(Asking):
     def _failed(self, failure: Failure, request: Request) -> None:
         if not failure.check(BodyLost):
             super()._failed(failure, request)
-        elif request.channel is not None:
+        elif not is_lost(request):
             hang_up(request)
 
     async def respond(self, request: Request) -> None:
@@ -237,7 +221,7 @@ class UploadResource(Asking):
             asked.name,
             asked.size,
             asked.key,
-            room.drained,
+            room.make,
             client.listener,
         )
         try:

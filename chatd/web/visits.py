@@ -17,11 +17,13 @@ from zope.interface import implementer
 
 from chatd.arguments import Secret
 from chatd.errors import BadMethod, ForeignOrigin, NotLoggedIn
+from chatd.lines.factory import host_of
 from chatd.model import Event
 from chatd.names import key_of, printable
 from chatd.presence import IListener
 from chatd.service import ChatService
 from chatd.session import Client, Connection, Sessions
+from chatd.web.query import shown_path
 
 SAFE = (b"GET", b"HEAD")
 
@@ -36,7 +38,7 @@ class Deaf:
 
 def source_of(request: Request) -> str:
     """The network address that asks."""
-    return str(getattr(request.getClientAddress(), "host", "local"))
+    return host_of(request.getClientAddress())
 
 
 class Visits:
@@ -72,7 +74,7 @@ class Visits:
         if request.method not in methods:
             request.setHeader(b"Allow", b", ".join(methods))
             raise BadMethod(
-                path=printable(request.path.decode(errors="replace")),
+                path=shown_path(request),
                 method=printable(request.method.decode(errors="replace")),
                 allowed=b", ".join(methods).decode(),
             )

@@ -10,7 +10,6 @@ line holds for a frame: limits, rates, order of replies, slow readers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -199,13 +198,9 @@ class Socket(WebSocketProtocol):
 class WebSockets(Asking):
     """`/ws`. `lines` makes the protocols behind the sockets."""
 
-    def __init__(
-        self, lines: ChatLineFactory, visits: Visits, new_reference: Callable[[], str]
-    ) -> None:
-        super().__init__(new_reference)
+    def __init__(self, lines: ChatLineFactory, visits: Visits) -> None:
+        super().__init__(lines.service, visits, lines.new_reference)
         self._lines = lines
-        self._visits = visits
-        self._service = lines.service
         self._strangers: list[Socket] = []  # some of them may have logged in, or be gone
 
     async def respond(self, request: Request) -> None:
