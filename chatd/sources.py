@@ -1,0 +1,41 @@
+"""Network addresses as the limits count them.
+
+One person with IPv6 has a whole /64 (RFC 6177), so limits, throttles and bans treat it as one source.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+LOCAL = "local"  # the source of a connection without a network address, such as a Unix socket
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_ip(host: str) -> IPAddress | None:
+    """The address that `host` spells, or None if it spells none.
+
+    An IPv4 address mapped into IPv6 (`::ffff:1.2.3.4`, RFC 4291) is the IPv4 address. A zone (`%eth0`) is
+    dropped.
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+@lru_cache(maxsize=16384)
+def source_of(host: str | None) -> str:
+    """The key under which everything from `host` is counted: an IPv4 address, an IPv6 /64, or `local`."""
+    if not host:
+        return LOCAL
+    address = parse_ip(host)
+    if address is None:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
