@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from chatd.arguments import Secret
 from chatd.cache import Cache
+from chatd.clocks import Wall
 from chatd.config import Config
 from chatd.errors import (
     BadName,
@@ -68,12 +69,14 @@ def is_token(word: str) -> bool:
 
 
 class Accounts:
-    """The realm's accounts. Times are the clock's; tokens come from `random_bytes`."""
+    """The realm's accounts. `clock` makes failed logins wait; `wall` dates accounts and sessions; tokens come
+    from `random_bytes`."""
 
     def __init__(
         self,
         config: Config,
         clock: Any,
+        wall: Wall,
         database: Database,
         passwords: Passwords,
         presence: Presence,
@@ -81,6 +84,7 @@ class Accounts:
     ) -> None:
         self._config = config
         self._clock = clock
+        self._wall = wall
         self._database = database
         self._passwords = passwords
         self._presence = presence
@@ -100,7 +104,7 @@ class Accounts:
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC."""
-        return int(self._clock.seconds() * 1000)
+        return int(self._wall() * 1000)
 
     def check_name(self, name: str) -> None:
         """Raises ReservedName for what nobody may be called, user or group."""

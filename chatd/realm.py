@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from twisted.logger import Logger
 
+from chatd.clocks import Wall, date_of
 from chatd.config import Config
 from chatd.counters import Counters
 from chatd.demo import add_demo_accounts
@@ -30,8 +31,11 @@ log = Logger()
 
 
 class Realm:
-    """`clock` gives the time and its timers, `reactor` the threads' way back and the network. Call `open`,
-    then `start`, and in the end `close`. `door`, if given, stands in for TLS."""
+    """Call `open`, then `start`, and in the end `close`.
+
+    `clock` has the timers and measures durations; `wall` tells the date; `reactor` has the network and takes
+    the results of threads. `door`, if given, stands in for TLS.
+    """
 
     def __init__(
         self,
@@ -41,10 +45,12 @@ class Realm:
         clock: Any = None,
         door: IDoor | None = None,
         demo: bool = False,
+        wall: Wall = time.time,
     ) -> None:
         self.config = config
         self.random_bytes = random_bytes
         self.clock = clock or reactor
+        self.wall = wall
         self._reactor = reactor
         self._door = door
         self._demo = demo
@@ -59,7 +65,7 @@ class Realm:
         self.gate = self._door or self._tls()
         self.passwords = Passwords(self._reactor, config.accounts.argon2)
         counters = Counters()
-        self.uploads = Uploads(self._reactor, self.state.uploads, counters)
+        self.uploads = Uploads(self._reactor, self.state.uploads, counters, self.wall)
         self.uploads.start()
         with engine.begin() as connection:
             unclaimed = self.uploads.clean(all_stored(connection))
@@ -82,6 +88,7 @@ class Realm:
             self.directory,
             bytes.fromhex(secret),
             counters,
+            self.wall,
         )
         self.sessions = Sessions(self.service, HANDLERS)
         self.directory.attach(self.service)
@@ -89,7 +96,7 @@ class Realm:
         self.database.start()
 
     def _tls(self) -> Door:
-        peers, now = self.config.peers, datetime.fromtimestamp(self.clock.seconds(), UTC)
+        peers, now = self.config.peers, date_of(self.wall)
         try:
             identity = load_identity(self.config.realm, self.state.path, peers, now)
             policy = read_policy(key_of(self.config.realm), peers)
@@ -100,7 +107,7 @@ class Realm:
             realm=self.config.realm,
             fingerprint=identity.fingerprint,
         )
-        return Door(self._reactor, identity, policy)
+        return Door(self._reactor, identity, policy, self.wall)
 
     def start(self) -> None:
         """Look for the other realms."""

@@ -7,11 +7,13 @@ realms through `IRealms` (chatd.realms), which reach it through its `inbound`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from chatd.accounts import Accounts
 from chatd.arrivals import Arrivals
+from chatd.clocks import Wall
 from chatd.config import Config
 from chatd.contacts import Contacts
 from chatd.conversations import Conversations
@@ -37,7 +39,8 @@ from chatd.uploads import Uploads
 
 
 class ChatService:
-    """All that one realm holds. `random_bytes(n)` makes tokens and codes."""
+    """All that one realm holds. `random_bytes(n)` makes tokens and codes. `clock` has the timers and measures
+    durations; `wall` tells the date, which `accounts.now()` gives in milliseconds."""
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class ChatService:
         realms: IRealms | None = None,
         secret: bytes = b"",
         counters: Counters | None = None,
+        wall: Wall = time.time,
     ) -> None:
         self.counters = counters = counters or Counters()
         self.stopping = False  # the realm is shutting down
@@ -61,7 +65,7 @@ class ChatService:
         database.on_settled(presence.flush)
         self.rooms = Rooms()
         self.accounts = accounts = Accounts(
-            config, clock, database, passwords, presence, random_bytes
+            config, clock, wall, database, passwords, presence, random_bytes
         )
         self.contacts = Contacts(database, accounts, presence, realms)
         self.outbox = outbox = Outbox(clock, database, realms)

@@ -20,6 +20,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from chatd.clocks import make_monotonic
 from chatd.config import Config, ConfigError, find_config, load_config
 from chatd.demo import ACCOUNTS, FOLDER, PASSWORD, SHIFT, demo_config
 from chatd.keys import fingerprint_of, renew_key
@@ -140,6 +141,8 @@ def makeService(options: Options) -> IService:
 
     config: Config = options["settings"]
     twistd: Any = options.parent or {}
+    if not make_monotonic(reactor):
+        log.warn("this reactor's timers follow the system's clock, and stop while that is set back")
     return ChatDaemon(
         config,
         reactor,

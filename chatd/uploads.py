@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 import unicodedata
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -22,6 +23,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succe
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from chatd.clocks import Wall
 from chatd.counters import Counters
 from chatd.errors import BadFileName
 from chatd.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
@@ -65,11 +67,18 @@ def safe_name(name: str) -> str:
 
 
 class Uploads:
-    """The uploads folder."""
+    """The uploads folder. `reactor` is where threads report back to; `wall` dates the files."""
 
-    def __init__(self, reactor: Any, folder: Path, counters: Counters | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        counters: Counters | None = None,
+        wall: Wall = time.time,
+    ) -> None:
         self.counters = counters or Counters()
         self._reactor = reactor
+        self._wall = wall
         self._folder = folder
         self._incoming = folder / "incoming"
         self._pool = ThreadPool(0, THREADS, name="uploads")
@@ -92,7 +101,7 @@ class Uploads:
         older database was put back, so nothing that arrived whole is thrown away here. Returns how many
         files were set aside. For the start only: it must not meet a running upload.
         """
-        oldest = self._reactor.seconds() - keep_parts
+        oldest = self._wall() - keep_parts
         for path in self._incoming.iterdir():
             if path.suffix != ".part" or path.stat().st_mtime < oldest:
                 path.unlink()
@@ -205,7 +214,7 @@ class Uploads:
 
     def keep(self, temporary: Path, name: str) -> str:
         """Give a finished file its lasting name; both the name and the bytes are on disk afterwards."""
-        now = self._reactor.seconds()
+        now = self._wall()
         for later in count():
             stamp = datetime.fromtimestamp(now + later * 1e-6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
             target = self._folder / f"{stamp}-{name}"

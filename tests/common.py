@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from chatd import realm
+from chatd.clocks import Wall
 from chatd.config import Accounts, Argon2, Config, Limits
 from chatd.errors import ChatError
 from chatd.lines.dialect import Dialect
@@ -69,8 +71,12 @@ class Realm(realm.Realm):
     Call `open`, and in the end `close`; or let `RealmTestCase` do it.
     """
 
-    def __init__(self, config: Config, clock: Any = None, random_bytes: Any = None) -> None:
-        super().__init__(config, reactor, random_bytes or same_bytes(), clock)
+    def __init__(
+        self, config: Config, clock: Any = None, random_bytes: Any = None, wall: Wall | None = None
+    ) -> None:
+        random_bytes = random_bytes or same_bytes()
+        wall = wall or (time.time if clock is None else clock.seconds)
+        super().__init__(config, reactor, random_bytes, clock, wall=wall)
 
     def open(self) -> None:
         super().open()
@@ -89,10 +95,11 @@ class RealmTestCase(TestCase):
 
     limits: dict[str, Any] = {}
     clock: Any = None
+    wall: Wall | None = None  # as the clock, unless given
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
-        self.realm = Realm(self.make_config(), self.clock)
+        self.realm = Realm(self.make_config(), self.clock, wall=self.wall)
         self.realm.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.realm.close()))
 
@@ -102,7 +109,8 @@ class RealmTestCase(TestCase):
     async def reopen(self) -> None:
         """Stop the realm, and start it again on what it left."""
         await self.realm.close()
-        self.realm = Realm(self.realm.config, self.realm.clock, self.realm.random_bytes)
+        clock = None if self.realm.clock is reactor else self.realm.clock
+        self.realm = Realm(self.realm.config, clock, self.realm.random_bytes)
         self.realm.open()
 
     def connect(self, dialect: Dialect, host: str = "127.0.0.1") -> Wire:

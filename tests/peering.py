@@ -186,7 +186,8 @@ class PeeringTestCase(TestCase):
         await self.close(realm)
         peers = msgspec.structs.replace(realm.config.peers, **changes)
         config = msgspec.structs.replace(realm.config, peers=peers)
-        again = TLSRealm(config, realm.clock, realm.identity, realm.network)
+        clock = None if realm.clock is reactor else realm.clock
+        again = TLSRealm(config, clock, realm.identity, realm.network)
         again.port = realm.port
         return self.open(again)
 

@@ -81,7 +81,15 @@ class PlayRealm(realm_module.Realm):
     def __init__(self, house: House) -> None:
         clock = Clock()
         clock.advance(house.world.now)
-        super().__init__(house.config, clock, house.random_bytes, clock, cast(Any, PlayDoor(house)))
+        door = cast(Any, PlayDoor(house))
+        super().__init__(
+            house.config,
+            clock,
+            house.random_bytes,
+            clock,
+            door,
+            wall=lambda: clock.seconds() + house.stepped,
+        )
 
     def open(self) -> None:
         path = self.config.state
@@ -140,6 +148,7 @@ class House:
         self.where = f"{name}.test", PORT
         self.people: dict[str, Person] = {}
         self.deaths = 0
+        self.stepped = 0.0  # seconds by which the wall clock was set forward
         self._random = itertools.count(1)
         self._life: PlayRealm | None = None
         self.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import cache
@@ -18,6 +19,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from chatd import state as state_module
+from chatd.clocks import Wall
 from chatd.counters import Counters
 from chatd.errors import StorageFailed
 from chatd.store import database as database_module
@@ -150,8 +152,10 @@ class PlayPasswords:
 class PlayUploads(Uploads):
     """As Uploads; what a thread would do is done by `step`."""
 
-    def __init__(self, clock: Any, folder: Path, counters: Counters | None = None) -> None:
-        super().__init__(clock, folder, counters)
+    def __init__(
+        self, clock: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
+    ) -> None:
+        super().__init__(clock, folder, counters, wall)
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:

@@ -158,6 +158,7 @@ def open_inline(
         cast(Passwords, InlinePasswords()),
         cast(Uploads, None),
         random_bytes,
+        wall=clock.seconds,
     )
     return service, database
 

@@ -262,6 +262,17 @@ class PausesTestCase(PlayTestCase):
         self.assertGreater(info.next_try, self.world.now * 1000)
         self.assertIn("was not reached", info.error)
 
+    def test_a_step_of_the_wall_clock(self) -> None:
+        """Setting the system's clock changes nothing of the pauses; `realms` shows them by the new time."""
+        self.world.refusing[self.two.where] = OSError()
+        self.world.cut()
+        for step in (-3600.0, 3600.0):
+            self.one.stepped += step
+            info = self.one.peers()["realm2"]
+            left = info.next_try / 1000 - self.one.stepped - self.world.now
+            self.assertTrue(0 <= left <= module.LONGEST_PAUSE, left)
+            self.assertGreaterEqual(self.tries(module.LONGEST_PAUSE), 1)
+
     def test_reset_by_contact(self) -> None:
         """The other comes by itself: from then on the pauses are short again."""
         self.world.refusing[self.two.where] = OSError()

@@ -974,7 +974,7 @@ class Cleaning(UploadsTestCase):
         """Parts are kept for a week after they were written to; other broken uploads go."""
         clock = Clock()
         clock.advance(1_000_000_000)
-        uploads = Uploads(clock, self.folder)
+        uploads = Uploads(clock, self.folder, wall=clock.seconds)
         folder = self.folder / "incoming"
         for name, age in (("a", 0), ("b", KEEP_PARTS), ("c", KEEP_PARTS + 1), ("d", -5)):
             path = folder / f"{name}.part"

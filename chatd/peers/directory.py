@@ -67,9 +67,9 @@ class IDoor(Protocol):
 
 
 class Peer:
-    """One other realm. Times are the clock's."""
+    """One other realm. `since` is when its link came up or went, in milliseconds since 1970 UTC."""
 
-    def __init__(self, known: KnownPeer, fingerprint: str | None, now: float) -> None:
+    def __init__(self, known: KnownPeer, fingerprint: str | None, now: int) -> None:
         self.known = known
         self.fingerprint = fingerprint
         self.link: PeerLink | None = None
@@ -170,8 +170,8 @@ class Directory:
             if configured.address is not None:
                 host, _, port = configured.address.rpartition(":")
                 known = msgspec.structs.replace(known, host=host.strip("[]"), port=int(port))
-        peer = Peer(known, fingerprint, self.clock.seconds())
         service = self._service
+        peer = Peer(known, fingerprint, service.accounts.now())
         peer.delivery = Delivery(
             known.key,
             self.clock,
@@ -285,7 +285,7 @@ class Directory:
             return
         peer.failures = 0
         peer.error = None
-        peer.since = self.clock.seconds()
+        peer.since = self._service.accounts.now()
         cancel(peer.timer)
         log.info("linked with {realm} at {address}", realm=peer.known.name, address=link.address)
         peer.delivery.link_up(link)
@@ -298,7 +298,7 @@ class Directory:
             return
         log.info("the link with {realm} is lost", realm=peer.known.name)
         peer.link = None
-        peer.since = self.clock.seconds()
+        peer.since = self._service.accounts.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
         dropped = Deferred.fromCoroutine(self.inbound.lost(link.realm))
@@ -486,21 +486,27 @@ class Directory:
         for key in sorted(self._peers):
             peer, depth = self._peers[key], depths.get(key)
             link = peer.link if peer.link is not None and peer.link.is_up else None
-            waits = peer.timer is not None and peer.timer.active() and link is None
             found.append(
                 RealmInfo(
                     peer.known.name,
                     "up" if link else "connecting" if peer.dialling else "down",
-                    _ms(peer.since),
+                    peer.since,
                     None if link is None else "out" if link.dialled else "in",
                     peer.address,
                     depth.queued if depth else 0,
                     depth.oldest if depth else None,
                     peer.error,
-                    _ms(peer.timer.getTime()) if waits else None,
+                    None if link else self._next_dial(peer),
                 )
             )
         return tuple(found)
+
+    def _next_dial(self, peer: Peer) -> int | None:
+        """When `peer` will be dialled, in milliseconds since 1970 UTC; None if it won't."""
+        if peer.timer is None or not peer.timer.active():
+            return None
+        left: float = peer.timer.getTime() - self.clock.seconds()
+        return self._service.accounts.now() + int(left * 1000)
 
     # What waits too long
 
@@ -511,7 +517,3 @@ class Directory:
                 pass
         except Exception:
             log.failure("what has waited too long could not be sent back")
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
+from chatd.clocks import Wall, date_of
 from chatd.eager import Eager
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
@@ -38,10 +39,13 @@ class TLSFactory(TLSMemoryBIOFactory):
 
 
 class Door:
-    """`policy` says who is let in."""
+    """`policy` says who is let in, `wall` what date certificates have to be valid at."""
 
-    def __init__(self, reactor: Any, identity: Identity, policy: Policy) -> None:
+    def __init__(
+        self, reactor: Any, identity: Identity, policy: Policy, wall: Wall = time.time
+    ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._policy = policy
         self._client = client_options(identity)
         self._server = server_options(identity)
@@ -66,7 +70,7 @@ class Door:
         """Who is at the other end. Raises what `trust.judge` does."""
         return judge(
             peer_chain(link.transport),
-            datetime.fromtimestamp(link.host.clock.seconds(), UTC),
+            date_of(self._wall),
             policy=self._policy,
             known_of=known_of,
             address=link.address,
