@@ -312,6 +312,14 @@ class Idle(ChatError):
     sentence = "Nothing was heard for {seconds} s; connect again when you need to"
 
 
+class WrongProtocol(ChatError):
+    code = "wrong-protocol"
+    sentence = (
+        "This port is for chatd's {dialect} protocol, and {found} came; for a browser use the realm's web "
+        "address, for another program the port of its own protocol"
+    )
+
+
 class ShuttingDown(ChatError):
     code = "shutting-down"
     sentence = "The realm is shutting down; connect again in a while"

@@ -87,6 +87,8 @@ A realm speaks two dialects of its own, which offer the same: `plain` (telnet, p
 ## Common to both
 
 - A request is one line of UTF-8, ended by LF or CRLF. Replies end in CRLF. Empty lines are ignored.
+- A connection that begins with a request of HTTP, a TLS handshake, or a line that is too long gets one error
+  and is closed. Nothing that follows is carried out.
 - Each request has one reply, and they come in order. OK to a message or a file means that it is on disk.
 - Commands and names are compared without case. Times are RFC 3339, in UTC, and sizes are in bytes.
 - A login opens a *session*, which has a token. The session outlives its connection: `resume` goes on with

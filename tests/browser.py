@@ -23,7 +23,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
 from unittest import SkipTest
@@ -135,7 +135,7 @@ def studio() -> Studio:
 class Site(Home):
     """A realm whose pages are at `url`."""
 
-    doors = ("json", "plain", "peers", "web")
+    doors: Sequence[str] = ("json", "plain", "peers", "web")
     more = "\n[peers]\nadd = anyone\n"
 
     @property

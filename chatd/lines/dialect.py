@@ -73,7 +73,7 @@ class Dialect:
 
     `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`. `shared`: its
     requests may name their session. `detailed`: it writes display names, groups' codes and when files were
-    sent.
+    sent. `framed`: its lines come in frames of a transport that has checked who opened it.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Dialect:
     inline: bool = False
     shared: bool = False
     detailed: bool = False
+    framed: bool = False
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()

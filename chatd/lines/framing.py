@@ -47,6 +47,11 @@ class LineBuffer:
     def add(self, data: bytes) -> None:
         self._data += data
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._data.clear()
+        self._scanned = 0
+
     def take_raw(self, size: int) -> bytes:
         """At most `size` bytes, as they came."""
         taken = bytes(self._data[:size])

@@ -61,6 +61,10 @@ INDONESIAN: Texts = {
     errors.StorageFailed: "Realm sedang tidak dapat menyimpan apa pun; coba lagi nanti",
     errors.TooManyConnections: "Terlalu banyak koneksi; coba lagi nanti",
     errors.Idle: "Tidak ada kabar selama {seconds} detik; sambungkan lagi bila perlu",
+    errors.WrongProtocol: (
+        "Port ini untuk protokol {dialect} dari chatd, bukan {found}; untuk browser pakai alamat web realm "
+        "ini, untuk program lain pakai port protokolnya sendiri"
+    ),
     errors.ShuttingDown: "Realm sedang dimatikan; sambungkan lagi nanti",
     errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
     errors.UseHttp: "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil",

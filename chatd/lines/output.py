@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
 from zope.interface import implementer
 
 from chatd.lines.eager import Outbox
@@ -122,6 +122,16 @@ class Output:
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
+    def half_close(self) -> bool:
+        """Send what was written, then say that nothing more comes. False, and nothing said, over a
+        transport that can only be closed whole."""
+        if not _can_half_close(self._transport):
+            return False
+        self.flush()
+        self._transport.unregisterProducer()
+        self._transport.loseWriteConnection()
+        return True
+
     def lost(self) -> None:
         """The connection is gone."""
         self._closed = True
@@ -148,3 +158,7 @@ class Output:
 
     def stopProducing(self) -> None:
         """The connection is gone; `lost` will be called, too."""
+
+
+def _can_half_close(transport: Any) -> bool:
+    return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)

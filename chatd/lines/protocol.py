@@ -35,10 +35,12 @@ from chatd.errors import (
     LineTooLong,
     MessageTooLong,
     ShuttingDown,
+    WrongProtocol,
 )
 from chatd.files import Download
 from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold, Slot
+from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.framing import LineBuffer, TooLong
 from chatd.lines.inline import Content
 from chatd.lines.output import MAX_FULL, Output
@@ -49,6 +51,7 @@ from chatd.throttle import TokenBucket
 from chatd.timers import Room, cancel
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
+LINGER = 2.0  # seconds in which a client that is turned away may read why
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
 UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 
@@ -80,6 +83,9 @@ class ChatLineProtocol(LineReceiver):
         self._clock = factory.service.clock
         self._errors = factory.service.counters.errors
         self._lines = LineBuffer(factory.line_limit)
+        # Until the first line has come; frames (RFC 6455) are never anything but lines.
+        self._first = None if self._dialect.framed else FirstBytes()
+        self._lingering = False  # the last word is said, and what arrives is dropped
         self._bucket: TokenBucket = factory.new_bucket()
         self._holds = 0
         self._slots: deque[Slot] = deque()
@@ -121,6 +127,21 @@ class ChatLineProtocol(LineReceiver):
         self.deliver((Closing(error),))
         self._end()
 
+    def _turn_away(self, error: ChatError) -> None:
+        """Say why nothing of what came is carried out, and close.
+
+        What arrives until the client has closed its side, too, is read and dropped: closing a socket with
+        unread data resets the connection, and the client might not get to read the error.
+        """
+        self._closed_here = self._ending = self._lingering = True
+        self._lines.clear()
+        self._output.write(self._refusal(error, None))
+        if self._output.half_close():
+            cancel(self._timer)
+            self._timer = self._clock.callLater(LINGER, self.transport.abortConnection)
+        else:
+            self._end()
+
     def finish(self) -> None:
         """The realm shuts down: answer what was accepted, take nothing more, and close."""
         self._closed_here = True
@@ -133,15 +154,16 @@ class ChatLineProtocol(LineReceiver):
 
     def readConnectionLost(self) -> None:
         """The client will send nothing more. What it asked for is answered first."""
-        if self._receiving is not None:
+        if self._receiving is not None or self._lingering:
             self.transport.loseConnection()
             return
         self._ending = True
         self._end_if_idle()
 
     def writeConnectionLost(self) -> None:
-        """Only half a connection is no use."""
-        self.transport.loseConnection()
+        """Only half a connection is no use, unless the client is to read why it is turned away."""
+        if not self._lingering:
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         done = reason.check(ConnectionDone) is not None
@@ -166,7 +188,7 @@ class ChatLineProtocol(LineReceiver):
         self._output.close()
 
     def _end_if_idle(self) -> None:
-        if self._slots or self._next or self._receiving:
+        if self._slots or self._next or self._receiving or self._lingering:
             return
         if self._lines and self._holds and not self._holds & Hold.CLOSING:
             return  # there may be whole lines yet; without a hold, it can only be half a one
@@ -196,6 +218,11 @@ class ChatLineProtocol(LineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         self.connection.moment += 1
+        if self._lingering:
+            return
+        if self._first is not None and (found := self._first.feed(data)):
+            self._turn_away(WrongProtocol(dialect=self._dialect.name, found=found))
+            return
         self._lines.add(data)
         self._work()
 
@@ -223,13 +250,22 @@ class ChatLineProtocol(LineReceiver):
             self._end_if_idle()
 
     def lineLengthExceeded(self, _line: bytes) -> None:
+        error = LineTooLong(limit=self.factory.line_limit)
+        if self._first is not None:  # it may be a request of HTTP with a long path
+            self._turn_away(error)
+            return
         asked, self._answer = self._answer, None
         if asked is not None:
             self._say(asked.after)
-        self._refuse_line(LineTooLong(limit=self.factory.line_limit))
+        self._refuse_line(error)
 
     def lineReceived(self, line: bytes) -> None:
         self._heard = self._clock.seconds()
+        if self._first is not None and line:
+            self._first = None
+            if is_request_line(line):
+                self._turn_away(WrongProtocol(dialect=self._dialect.name, found=HTTP))
+                return
         request: Request | Call | None = None
         try:
             if line or self._answer is not None:

@@ -56,6 +56,7 @@ class WebDialect(JsonDialect):
 
     name = "web"
     hint = "http://{host}:{port}/"
+    framed = True
 
     def read(self, line: bytes) -> Asked | Ask:
         request = super().read(line)
