@@ -5,25 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.tcp import Port, Server
 
 from chatd.eager import send_at_once
+from chatd.net.listening import set_connection_class
+from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 
 
-class EagerServer(Server):
-    """A server's side of a TCP connection whose `write` tries the socket first."""
-
+class _EagerWrite:
     def write(self, data: bytes) -> None:
         """As Twisted's: data is sent in order, and errors show as a lost connection later on."""
         left = send_at_once(self, data)
         if left:
-            super().write(left)
+            super().write(left)  # type: ignore[misc]
+
+
+class EagerServer(_EagerWrite, AcceptedTCP):
+    """An accepted TCP connection whose `write` tries the socket first."""
+
+
+class EagerUnixServer(_EagerWrite, AcceptedUnix):
+    """An accepted connection to a Unix socket whose `write` tries the socket first."""
 
 
 def make_eager(port: IListeningPort) -> None:
-    """Let the connections that `port` accepts be EagerServers, if they are TCP."""
-    if isinstance(port, Port):
-        port.transport = EagerServer
+    """Let the connections that `port` accepts try the socket first."""
+    set_connection_class(port, EagerServer, EagerUnixServer)
 
 
 class Outbox:

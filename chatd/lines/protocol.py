@@ -105,7 +105,6 @@ class ChatLineProtocol(LineReceiver):
     def connectionMade(self) -> None:
         if interfaces.ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
         self._output = Output(
             self.transport,
             self.factory.outbox,

@@ -127,8 +127,6 @@ class Socket(WebSocketProtocol):
 
     def negotiationStarted(self, transport: Any) -> None:
         stream = self._channel.transport
-        if hasattr(stream, "setTcpKeepAlive"):
-            stream.setTcpKeepAlive(True)
         self._wire = transport
         self._frames = FrameTransport(transport, stream)
 
