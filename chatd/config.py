@@ -49,7 +49,10 @@ class Argon2(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
+    """`registrations_per_hour` is for each network address; 0 is no limit."""
+
     registration: str = "open"
+    registrations_per_hour: int = 300
     session_expiry: int = 30 * 86400
     min_password: int = 8
     argon2: Argon2 = Argon2()
@@ -266,6 +269,7 @@ KEYS: Mapping[str, _Table] = {
     "database": {"url": _url},
     "accounts": {
         "registration": _one_of("open", "closed"),
+        "registrations_per_hour": _count(0),
         "session_expiry": parse_time,
         "min_password": _count(1),
         "argon2": _argon2,

@@ -112,6 +112,19 @@ class TooManyAttempts(ChatError):
     sentence = "There were too many failed logins to {name} from here; try again in {seconds} s"
 
 
+class TooManyRegistrations(ChatError):
+    code = "too-many-registrations"
+    sentence = (
+        "There were too many registrations from your address; try again in {minutes} min, "
+        "or ask the operator for an account"
+    )
+
+
+class Busy(ChatError):
+    code = "busy"
+    sentence = "The realm has too much to do just now; try again in a few seconds"
+
+
 class PasswordMismatch(ChatError):
     code = "password-mismatch"
     sentence = "The two passwords differ; start again"

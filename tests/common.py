@@ -60,7 +60,7 @@ def make_config(state: Path, **limits: Any) -> Config:
     return Config(
         realm="realm1",
         state=state,
-        accounts=Accounts(argon2=CHEAP),
+        accounts=Accounts(argon2=CHEAP, registrations_per_hour=0),
         limits=Limits(**limits),
     )
 

@@ -52,6 +52,7 @@ state = {state}
 
 [accounts]
 argon2 = 8K,1,1
+registrations_per_hour = 0
 
 [limits]
 commands_per_second = 0

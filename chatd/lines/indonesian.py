@@ -25,6 +25,10 @@ INDONESIAN: Texts = {
     errors.UserExists: "Username {name} sudah dipakai; pilih yang lain",
     errors.WrongPassword: "Password {name} salah; coba lagi",
     errors.TooManyAttempts: "Terlalu banyak login gagal untuk {name}; coba lagi dalam {seconds} detik",
+    errors.TooManyRegistrations: (
+        "Terlalu banyak pendaftaran dari alamat Anda; coba lagi dalam {minutes} menit"
+    ),
+    errors.Busy: "Realm sedang sibuk; coba lagi beberapa detik lagi",
     errors.PasswordMismatch: "Kedua password berbeda; ulangi",
     errors.WeakPassword: "Password paling sedikit {minimum} karakter; pilih yang lebih panjang",
     errors.RegistrationClosed: "Realm ini tidak menerima akun baru; minta kepada operatornya",

@@ -25,6 +25,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatd.counters import Counters
 from chatd.errors import StorageFailed
+from chatd.fairthreads import FairThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +35,7 @@ Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
+MAX_SEARCHES = 200  # that wait; with more, those of the busiest account make room
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
@@ -253,7 +255,7 @@ class Database:
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._readers = ThreadPool(0, READERS, name="readers")
-        self._searchers = ThreadPool(0, 1, name="searchers")
+        self._searchers = FairThreads(reactor, "searchers", 1, MAX_SEARCHES)
         self._closed: Deferred[None] = Deferred()
         self._running = False
         self._settled: list[Callable[[], None]] = []
@@ -310,25 +312,26 @@ class Database:
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run `query(connection, ...)` in a reader's thread."""
-        return self._read_in(self._readers, query, *args, **kwargs)
+        if not self._running:
+            return fail(StorageFailed())
+        in_thread: Callable[..., T] = self._read
+        return deferToThreadPool(self._reactor, self._readers, in_thread, query, *args, **kwargs)
 
     def search(
-        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        """As `read`, for what may take long: one at a time, and no other reader waits for it."""
-        return self._read_in(self._searchers, query, *args, **kwargs)
-
-    def _read_in(
         self,
-        pool: ThreadPool,
+        account_id: int,
         query: Callable[Concatenate[Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
+        """As `read`, for what may take long: one at a time, so that no other reader waits for it, and
+        accounts take turns. Errs with Busy if there are too many."""
+        if kwargs:
+            raise TypeError("searches take positional arguments")
         if not self._running:
             return fail(StorageFailed())
         in_thread: Callable[..., T] = self._read
-        return deferToThreadPool(self._reactor, pool, in_thread, query, *args, **kwargs)
+        return self._searchers.run((account_id,), 0, in_thread, query, *args)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if not self._running:

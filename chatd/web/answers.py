@@ -42,9 +42,12 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (errors.BodyTooLarge, errors.FileTooLarge, errors.QuotaExceeded),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ),
-    ((errors.TooManyAttempts, errors.TooManyUploads), HTTPStatus.TOO_MANY_REQUESTS),
     (
-        (errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
+        (errors.TooManyAttempts, errors.TooManyRegistrations, errors.TooManyUploads),
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ),
+    (
+        (errors.Busy, errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
     ((errors.InternalError,), HTTPStatus.INTERNAL_SERVER_ERROR),

@@ -26,6 +26,9 @@ export default {
   "error.user-exists": "Username itu sudah dipakai; pilih yang lain.",
   "error.wrong-password": "Kata sandinya salah; coba lagi.",
   "error.too-many-attempts": "Terlalu banyak percobaan masuk yang gagal; tunggu sebentar, lalu coba lagi.",
+  "error.too-many-registrations":
+    "Terlalu banyak pendaftaran dari alamat Anda; coba lagi dalam {1} menit, atau minta akun kepada operatornya.",
+  "error.busy": "Realm sedang sibuk; coba lagi beberapa detik lagi.",
   "error.password-mismatch": "Kedua kata sandi itu berbeda; ketik ulang.",
   "error.weak-password": "Kata sandinya terlalu pendek: paling sedikit {1} karakter.",
   "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
