@@ -12,6 +12,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatd.errors import Busy, ShuttingDown
 from chatd.fairqueue import FairQueue, Path
+from chatd.threads import stop_pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,12 +42,12 @@ class FairThreads:
     def start(self) -> None:
         self._pool.start()
 
-    def stop(self) -> None:
-        """Refuse what waits, and end once the calls that run are done."""
+    def stop(self) -> Deferred[None]:
+        """Refuse what waits; fires once the calls that run are done."""
         self._stopped = True
         while self._waiting:
             self._waiting.take().done.errback(ShuttingDown())
-        self._pool.stop()
+        return stop_pool(self._reactor, self._pool)
 
     @property
     def waiting(self) -> int:

@@ -40,8 +40,9 @@ class Passwords:
     def start(self) -> None:
         self._threads.start()
 
-    def stop(self) -> None:
-        self._threads.stop()
+    def stop(self) -> Deferred[None]:
+        """Refuse what waits; fires once what runs is done."""
+        return self._threads.stop()
 
     def hash_now(self, password: str) -> str:
         """As `hash`, but in this thread: for the start only."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 import msgspec
 from twisted.application.service import IService, Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from chatd.clocks import make_monotonic
 from chatd.config import Config, ConfigError, find_config, load_config
 from chatd.demo import ACCOUNTS, FOLDER, PASSWORD, SHIFT, demo_config
+from chatd.isolation import guarded
 from chatd.keys import fingerprint_of, renew_key
 from chatd.lines.bagan import BaganDialect
 from chatd.lines.dialect import Dialect
@@ -314,10 +315,10 @@ class ChatDaemon(Service):
         log.info("shutting down")
         if self.service is not None:
             self.service.stopping = True
-        await DeferredList(
-            [Deferred.fromCoroutine(_stop_listening(port)) for port in self.ports.values()]
+        await _all_of("a door was not closed", (port.stopListening for port in self.ports.values()))
+        finished = _all_of(
+            "a door's connections were not finished", (each.finish for each in self._factories)
         )
-        finished = DeferredList([factory.finish() for factory in self._factories])
         await patiently(self._reactor, finished, PATIENCE, self._abort)
         if self.service is not None:
             await self._realm.close()
@@ -325,7 +326,7 @@ class ChatDaemon(Service):
 
     def _abort(self) -> None:
         for factory in self._factories:
-            factory.abort()
+            guarded("a door's connections were not dropped", factory.abort)
 
 
 def _settle_memory() -> None:
@@ -339,7 +340,10 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _stop_listening(port: IListeningPort) -> None:
-    stopped = port.stopListening()
-    if stopped is not None:
-        await stopped
+def _all_of(failed: str, calls: Iterable[Callable[[], Any]]) -> Deferred[Any]:
+    """Make all `calls`; fires when what they return has fired. One that fails is logged."""
+
+    def note(failure: Failure) -> None:
+        log.failure("{failed}", failure, failed=failed)
+
+    return DeferredList([maybeDeferred(call).addErrback(note) for call in calls])

@@ -142,13 +142,17 @@ class ClockedTestCase(RealmTestCase):
 
 @implementer(IListener)
 class Listener:
-    """Somebody who listens; `heard` is all that came, in order."""
+    """Somebody who listens; `heard` is all that came, in order, until it was `dropped`."""
 
     def __init__(self) -> None:
         self.heard: list[Event] = []
+        self.dropped = False
 
     def deliver(self, events: Sequence[Event]) -> None:
         self.heard.extend(events)
+
+    def drop(self) -> None:
+        self.dropped = True
 
 
 class Wire:

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.interfaces import IListeningPort
 
 from chatd.eager import send_at_once
+from chatd.isolation import drop_failed
 from chatd.net.listening import set_connection_class
 from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 
@@ -40,7 +41,7 @@ class Outbox:
         self._waiting: list[Any] = []
 
     def add(self, connection: Any) -> None:
-        """Have `connection.flush()` called at the end of this turn, at the latest."""
+        """Have `connection.flush()` called at this turn's end, at the latest; if it raises, `drop()`."""
         if not self._waiting:
             self._clock.callLater(0, self.flush)
         self._waiting.append(connection)
@@ -48,4 +49,7 @@ class Outbox:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:
+                drop_failed(connection)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from chatd import __version__
 from chatd.errors import TooManyConnections
+from chatd.isolation import drop_failed, guarded
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
@@ -165,13 +166,16 @@ class ChatLineFactory(ServerFactory):
         self.stopping = True
         emptied = self._protocols.emptied()
         for protocol in self._protocols:
-            protocol.finish()
+            try:
+                protocol.finish()
+            except Exception:
+                drop_failed(protocol)
         return emptied
 
     def abort(self) -> None:
         """Drop what is still there."""
         for protocol in self._protocols:
-            protocol.transport.abortConnection()
+            guarded("a connection was not aborted", protocol.transport.abortConnection)
 
     def new_bucket(self) -> TokenBucket:
         """The rate of a connection on which nobody is logged in."""

@@ -172,12 +172,14 @@ class ChatLineProtocol(LineReceiver):
         self._holds |= Hold.CLOSING
         cancel(self._timer)
         cancel(self._pause)
-        if self._receiving is not None:
-            self._receiving[1].upload.abort()
-            self._receiving = None
-        self._output.lost()
-        self.connection.leave(clean)
-        self.factory.gone(self)
+        receiving, self._receiving = self._receiving, None
+        try:
+            if receiving is not None:
+                receiving[1].upload.abort()
+            self._output.lost()
+            self.connection.leave(clean)
+        finally:
+            self.factory.gone(self)
 
     def _end(self) -> None:
         """Close once everything that was written is sent. Who does not read that, either, is cut off."""
@@ -538,6 +540,11 @@ class ChatLineProtocol(LineReceiver):
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
         self._output.push(self._dialect.events(events))
+
+    def drop(self) -> None:
+        """IListener: end the connection, since something on it has raised an exception."""
+        self._closed_here = True
+        self._output.drop()
 
     def _cut_off(self) -> None:
         """Drop a connection whose other end is stuck: nothing that is said would be heard."""

@@ -26,6 +26,7 @@ from chatd.errors import (
     UnknownRealm,
 )
 from chatd.inbound import Inbound
+from chatd.isolation import guarded
 from chatd.model import Member, RealmInfo
 from chatd.names import key_of, parse_name
 from chatd.parcels import Verdict
@@ -147,10 +148,10 @@ class Directory:
         for peer in self._peers.values():
             cancel(peer.timer)
         for dialling in list(self._dials):
-            dialling.cancel()
+            guarded("a dial was not cancelled", dialling.cancel)
         gone = []
         for link in list(self._links):
-            link.close()
+            guarded("a link was not closed", link.close)
             gone.append(link.gone)
         await patiently(self.clock, DeferredList(gone), CLOSING_TIME, self._abort)
         self._service.outbox.tidy()
@@ -158,7 +159,7 @@ class Directory:
 
     def _abort(self) -> None:
         for link in list(self._links):
-            link.abort()
+            guarded("a link was not aborted", link.abort)
 
     # Knowing realms
 
@@ -372,13 +373,27 @@ class Directory:
         peer = self._peers.get(realm)
         if peer is None:
             then(None)
-        else:
+            return
+        try:
             peer.delivery.dispatch(number, parcel, file, then)
+        except Exception:
+            self._begin_anew(peer)
 
     def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
         peer = self._peers.get(realm)
-        if peer is not None:
+        if peer is None:
+            return
+        try:
             peer.delivery.post(number, parcel, file)
+        except Exception:
+            self._begin_anew(peer)
+
+    def _begin_anew(self, peer: Peer) -> None:
+        """Within `except`: drop the link, since handing it a parcel failed. All parcels are on disk, and go
+        over the next one; whoever waits is told that theirs is queued."""
+        log.failure("a parcel was not handed to the link with {realm}", realm=peer.known.name)
+        if peer.link is not None:
+            guarded("the link was not dropped", peer.link.abort)
 
     def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:
         async def ask() -> T:

@@ -58,8 +58,10 @@ class ChatChannel(StreamingChannel):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Let the requests go, and the place among the connections."""
         cancel(self._resting)
-        super().connectionLost(reason)
-        self.on_gone()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.on_gone()
 
     def upgraded(self) -> None:
         """It speaks HTTP no more."""

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from chatd.isolation import guarded
 from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
 from chatd.service import ChatService
@@ -137,7 +138,8 @@ class ChatSite(QuietSite):
     def finish(self) -> Deferred[Any]:
         """Close what is open; fires when it is closed."""
         for channel in self._channels:
-            channel.finish()
+            if not guarded("an HTTP connection was not finished", channel.finish):
+                guarded("nor was it aborted", channel.transport.abortConnection)
         emptied = self._channels.emptied()
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
@@ -146,7 +148,7 @@ class ChatSite(QuietSite):
         """Drop what is still there."""
         self._lines.abort()
         for channel in self._channels:
-            channel.transport.abortConnection()
+            guarded("an HTTP connection was not aborted", channel.transport.abortConnection)
 
 
 def make_site(

@@ -35,6 +35,9 @@ class Deaf:
     def deliver(self, events: Sequence[Event]) -> None:
         """Nobody listens."""
 
+    def drop(self) -> None:
+        """The request ends by itself."""
+
 
 def source_of(request: Request) -> str:
     """The network address that asks."""
