@@ -143,7 +143,7 @@ class PlayPasswords:
 
     stop = start
 
-    def hash(self, password: str) -> Deferred[str]:
+    def hash(self, password: str, *_: object) -> Deferred[str]:
         done: Deferred[str] = Deferred()
         done.callback(password)
         return done
