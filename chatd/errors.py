@@ -366,6 +366,19 @@ class ForeignOrigin(ChatError):
     )
 
 
+class ForeignHost(ChatError):
+    code = "foreign-host"
+    sentence = (
+        "This realm is not called {host}; open it by its own name or address, "
+        "or have its operator add that to [web] hosts"
+    )
+
+
+class BadHost(BadRequest):
+    code = "bad-host"
+    sentence = "A request names one host, in one Host field that is well-formed; send it so"
+
+
 class BodyTooLarge(BadRequest):
     code = "body-too-large"
     sentence = "The body of this request may have {limit} bytes; send less"

@@ -890,6 +890,18 @@ class Endings(ProtocolTestCase):
         self.lose(wires[0])
         self.assertEqual((await self.wire(host="10.0.0.1").ask(command="ping"))["status"], "OK")
 
+    async def test_connections_of_one_address_at_each_door(self) -> None:
+        """Whoever fills one door can still come in by another."""
+        self.realm.config = self.with_limits(connections_per_address=1)
+        self.realm.service.config = self.realm.config
+        first = self.wire(host="10.0.0.1")
+        refused = self.wire(host="10.0.0.1")
+        plain = self.wire(PlainDialect, host="10.0.0.1")
+        await settle()
+        self.assertTrue(refused.transport.disconnecting)
+        self.assertFalse(plain.transport.disconnecting)
+        self.assertEqual((await first.ask(command="ping"))["status"], "OK")
+
     async def test_too_many_connections_in_all(self) -> None:
         self.realm.config = self.with_limits(connections=2)
         self.realm.service.config = self.realm.config

@@ -78,6 +78,11 @@ INDONESIAN: Texts = {
         "Ini datang dari halaman {origin}, yang tidak boleh berbicara atas nama Anda; "
         "pakai halaman realm ini"
     ),
+    errors.ForeignHost: (
+        "Realm ini tidak bernama {host}; buka dengan nama atau alamatnya sendiri, "
+        "atau minta operatornya menambahkan nama itu di [web] hosts"
+    ),
+    errors.BadHost: "Permintaan menyebut satu host, dalam satu baris Host yang benar; kirim seperti itu",
     errors.BodyTooLarge: "Isi permintaan ini paling banyak {limit} byte; kirim lebih sedikit",
     errors.LengthRequired: "Panjang isinya harus diketahui dahulu; kirim Content-Length",
     errors.UploadOffset: "Sudah ada {offset} byte dari file itu di sini; lanjutkan dari sana",

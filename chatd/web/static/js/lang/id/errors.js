@@ -73,6 +73,9 @@ export default {
   "error.use-http": "File tidak dikirim lewat jalur ini; muat ulang halaman, lalu kirim lagi.",
   "error.foreign-origin":
     "Halaman ini dibuka dari alamat yang tidak diizinkan oleh realm; buka lewat alamat realm itu sendiri.",
+  "error.foreign-host":
+    "Realm tidak dikenal dengan alamat ini; buka lewat nama atau alamat realm itu sendiri.",
+  "error.bad-host": "Permintaan tidak menyebut alamat realm dengan benar; muat ulang halaman.",
   "error.upload-offset": "Pengiriman file tersendat di tengah jalan; coba kirim lagi.",
   "error.too-many-uploads": "Terlalu banyak file yang sedang dikirim; tunggu salah satu selesai, atau batalkan.",
   "error.unknown-page": "Alamat itu tidak ada; muat ulang halaman.",
