@@ -254,6 +254,26 @@ class CommandInfo(msgspec.Struct, frozen=True):
     errors: tuple[str, ...]
 
 
+class Exposure(msgspec.Struct, frozen=True):
+    """What went to another realm and came from it in one conversation."""
+
+    conversation: str
+    sent: int
+    received: int
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A realm that was made a peer: the fingerprint of its certificate (empty if none is remembered).
+
+    `replaced` is the fingerprint of the certificate that was remembered before, if it was another one, and
+    `exposed` what was exchanged with whoever showed that one.
+    """
+
+    fingerprint: str
+    replaced: str = ""
+    exposed: tuple[Exposure, ...] = ()
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What a command came to: a sentence, facts by name, and a list of one kind of items.
 

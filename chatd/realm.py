@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
 from chatd.clocks import Wall, date_of
@@ -16,7 +15,8 @@ from chatd.demo import add_demo_accounts
 from chatd.handlers import HANDLERS
 from chatd.names import key_of
 from chatd.passwords import Passwords
-from chatd.peers.directory import Directory, IDoor
+from chatd.peers.dialer import IDoor
+from chatd.peers.directory import Directory
 from chatd.peers.door import Door
 from chatd.peers.identity import IdentityError, load_identity, read_policy
 from chatd.service import ChatService
@@ -116,12 +116,10 @@ class Realm:
 
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""
-        parts = (self.directory, self.database, self.passwords, self.uploads)
-        for part in parts:
-            try:
-                await maybeDeferred(part.stop)
-            except Exception:
-                log.failure("{part} did not stop", part=type(part).__name__)
+        await self.directory.stop()
+        await self.database.stop()
+        self.passwords.stop()
+        self.uploads.stop()
         self.state.release()
 
     def release(self) -> None:

@@ -11,7 +11,7 @@ from zope.interface import Interface, implementer
 
 from chatd import errors
 from chatd.errors import ChatError, PeerFailed, UnknownRealm
-from chatd.model import Member, RealmInfo
+from chatd.model import Added, Member, RealmInfo
 from chatd.names import printable
 from chatd.parcels import INCOMPLETE, Verdict
 
@@ -77,14 +77,23 @@ class IRealms(Interface):
     def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         """Who of `users` there is online; who is not in it does not exist."""
 
-    def add(realm: str, host: str, port: int) -> Deferred[str]:
-        """Make a peer; the fingerprint of its certificate. Errs with what went wrong."""
+    def is_added(realm: str) -> bool:
+        """Whether somebody here has added the realm; else it has come by itself."""
+
+    def source_of(realm: str) -> str:
+        """The network source (`chatd.sources`) of the realm's link, if it has dialled; else an empty
+        string."""
+
+    def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
+        """Make a peer. Errs with what went wrong; for anybody but an operator that is no more than that it
+        was not reached."""
 
     def forget(realm: str) -> Deferred[int]:
         """Forget a peer; how many parcels still wait for it. Errs with UnknownRealm."""
 
-    def all() -> Deferred[Sequence[RealmInfo]]:
-        """The peers, and how the links are."""
+    def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
+        """The peers, and how the links are. Only `detailed` says why a realm that no operator has added is
+        not reached."""
 
 
 @implementer(IRealms)
@@ -112,7 +121,13 @@ class NoRealms:
 
     members = change = presence = add = forget = join
 
-    def all(self) -> Deferred[Sequence[RealmInfo]]:
+    def is_added(self, _realm: str) -> bool:
+        return False
+
+    def source_of(self, _realm: str) -> str:
+        return ""
+
+    def all(self, _detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
         return succeed(())
 
 

@@ -24,7 +24,6 @@ from chatd import commands as ask
 from chatd.accounts import Login, hash_token, is_token
 from chatd.errors import BadToken, NotLoggedIn
 from chatd.files import Download, Upload
-from chatd.isolation import drop_failed, guarded
 from chatd.model import Account, Message, Reply, SessionEnded
 from chatd.presence import IListener
 from chatd.rows import Row
@@ -215,7 +214,7 @@ class Connection:
         """The connection is gone. What was handed out on it counts as read only if it was closed cleanly."""
         self.gone = True
         for client in list(self._clients.values()):
-            guarded("a session was not detached", client.let_go, clean)
+            client.let_go(clean)
 
     async def stay(self) -> None:
         """The connection is in use: so are its sessions, and they live on."""
@@ -331,8 +330,5 @@ class Client:
         for session in sessions:
             for client in list(session.clients):
                 if client is not self:
-                    try:
-                        client.detach()
-                        client.listener.deliver((SessionEnded(reason),))
-                    except Exception:
-                        drop_failed(client.listener)
+                    client.detach()
+                    client.listener.deliver((SessionEnded(reason),))

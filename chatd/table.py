@@ -53,8 +53,6 @@ TABLE: tuple[Row, ...] = (
             errors.ReservedName,
             errors.WeakPassword,
             errors.RegistrationClosed,
-            errors.TooManyRegistrations,
-            errors.Busy,
             errors.AlreadyLoggedIn,
         ),
     ),
@@ -65,7 +63,7 @@ TABLE: tuple[Row, ...] = (
         (Arg("username", types.NAME), Arg("password", types.SECRET)),
         aliases=("login", "auth_login"),
         login=False,
-        errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts, errors.Busy),
+        errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts),
     ),
     Row(
         "resume",
@@ -87,7 +85,7 @@ TABLE: tuple[Row, ...] = (
         ask.ChangePassword,
         "change one's password; one's other sessions end",
         (Arg("old", types.SECRET), Arg("new", types.SECRET)),
-        errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
+        errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts),
     ),
     Row("whoami", ask.WhoAmI, "who one is"),
     Row(
@@ -158,13 +156,7 @@ TABLE: tuple[Row, ...] = (
         ),
         errors=(errors.UnknownUser, *_GROUP),
     ),
-    Row(
-        "search",
-        ask.Search,
-        "find messages in one's own conversations",
-        (Arg("text", types.SEARCH),),
-        errors=(errors.Busy,),
-    ),
+    Row("search", ask.Search, "find messages in one's own conversations", (TEXT,)),
     Row(
         "addgroup",
         ask.AddGroup,

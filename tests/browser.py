@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 
     from tests.page import Person
 
-#: A host name of somebody else's that leads to this machine.
-REBOUND = "evil.example"
 #: What it would otherwise do on its own, over the network or with the machine.
 FLAGS = (
-    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -139,7 +136,7 @@ class Site(Home):
     """A realm whose pages are at `url`."""
 
     doors: Sequence[str] = ("json", "plain", "peers", "web")
-    more = "\n[peers]\nadd = anyone\n"
+    more = "\n[peers]\nadd = anyone\nprivate = yes\n"
 
     @property
     def url(self) -> str:

@@ -67,7 +67,7 @@ class Books(Tally):
 class House(Home):
     """A realm, and who has registered there."""
 
-    more = "account_files = 10G\n\n[peers]\nadd = anyone\n"
+    more = "account_files = 10G\n\n[peers]\nadd = anyone\nprivate = yes\n"
 
     def __init__(self, root: Path, name: str) -> None:
         super().__init__(root, name)

@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from chatd import realm as realm_module
 from chatd.config import Accounts, Config, Limits, Peers
 from chatd.lines.jsonlines import JsonDialect
-from chatd.peers import directory
+from chatd.peers import dialer
 from chatd.peers.door import Door
 from chatd.peers.identity import Identity
 from chatd.peers.link import PeerLink
@@ -152,8 +152,8 @@ class PeeringTestCase(TestCase):
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         self.realms: dict[str, TLSRealm] = {}
-        self.patch(directory, "FIRST_PAUSE", 0.02)
-        self.patch(directory, "LONGEST_PAUSE", 0.2)
+        self.patch(dialer, "FIRST_PAUSE", 0.02)
+        self.patch(dialer, "LONGEST_PAUSE", 0.2)
 
     def make(self, name: str, folder: str = "", **options: Any) -> TLSRealm:
         """A realm on a folder of its own. Options beside TLSRealm's are those of [peers]."""
@@ -163,7 +163,7 @@ class PeeringTestCase(TestCase):
             state=self.folder / (folder or name),
             accounts=Accounts(argon2=CHEAP),
             limits=Limits(commands_per_second=0),
-            peers=Peers(**{"add": "anyone", **options}),
+            peers=Peers(**{"add": "anyone", "private": True, **options}),
         )
         return self.open(TLSRealm(config, **own))
 

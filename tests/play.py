@@ -20,6 +20,7 @@ from random import Random
 from typing import Any, cast
 from unittest import mock
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import error as net
@@ -113,7 +114,10 @@ class PlayDoor:
         peers = house.config.peers
         self._policy = Policy(house.config.realm, peers.trust, (), peers.block)
 
-    def dial(self, host: Any, realm: str, to: str, port: int) -> Deferred[PeerLink]:
+    def dial(
+        self, host: Any, realm: str, to: str, port: int, *, private: bool
+    ) -> Deferred[PeerLink]:
+        self._house.world.dialled_private.append(private)
         return Deferred.fromCoroutine(self._dial(host, realm, to, port))
 
     async def _dial(self, host: Any, realm: str, to: str, port: int) -> PeerLink:
@@ -203,13 +207,15 @@ class House:
         self.kill()
         self.open()
 
-    def person(self, name: str) -> Person:
-        """Somebody of this realm; a new account if need be."""
+    def person(self, name: str, *, operator: bool | None = None) -> Person:
+        """Somebody of this realm; a new account if need be, which is an operator's or not."""
         person = self.people.get(name)
         if person is None:
             person = self.people[name] = Person(self, name)
             adding = self.service.accounts.add(name, "surabaya", None, None)
             person.account = self.world.result(adding)
+            if operator is not None:
+                person.account = msgspec.structs.replace(person.account, operator=operator)
         return person
 
     def parcels_waiting(self) -> int:
@@ -229,14 +235,15 @@ class House:
         """What `realms` shows, by name."""
         return {each.realm: each for each in self.world.result(self.realm.directory.all())}
 
-    def add(self, other: House, as_name: str = "") -> None:
+    def add(self, other: House, as_name: str = "", *, by_operator: bool = True) -> None:
         """`addrealm`."""
-        adding = self.realm.directory.add(as_name or other.name, *other.where)
+        where = other.where
+        adding = self.realm.directory.add(as_name or other.name, *where, by_operator)
         self.world.result(adding)
 
     def knows(self, realm: str) -> None:
         """A realm that has been here, and is not."""
-        self.realm.directory._add(KnownPeer(key_of(realm), realm))
+        self.realm.directory.registry.add(KnownPeer(key_of(realm), realm))
 
 
 class World:
@@ -247,6 +254,7 @@ class World:
         self.houses: dict[str, House] = {}
         self.cables: list[Cable] = []
         self.dialled: list[tuple[str, int]] = []  # all that ever was
+        self.dialled_private: list[bool] = []  # and whether private addresses would do
         self.refusing: dict[tuple[str, int], Exception] = {}  # what connecting to there comes to
         self.silent: set[tuple[str, int]] = set()  # where nothing answers
         self.on_cable: Callable[[Cable], None] = lambda _cable: None

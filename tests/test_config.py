@@ -25,7 +25,6 @@ from chatd.config import (
     parse_size,
     parse_time,
 )
-from chatd.sources import Networks
 
 SHIPPED = Path(__file__).parents[1] / "etc" / "chatd.ini"
 
@@ -98,19 +97,13 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
         lambda c: c.listen,
         {"pychat": "ssl:8000:privateKey=/k"},
     ),
-    (
-        "listen",
-        "trusted",
-        "127.0.0.1, 192.0.2.0/24 2001:db8::/32, local",
-        lambda c: c.trusted,
-        Networks.parse("127.0.0.1/32,192.0.2.0/24,2001:db8::/32,local"),
-    ),
     ("database", "url", "sqlite:////x/y.db", lambda c: c.database_url, "sqlite:////x/y.db"),
     ("accounts", "registration", "closed", lambda c: c.accounts.registration, "closed"),
     ("accounts", "session_expiry", "12h", lambda c: c.accounts.session_expiry, 43200),
     ("accounts", "min_password", "12", lambda c: c.accounts.min_password, 12),
     ("accounts", "argon2", "64M, 3, 4", lambda c: c.accounts.argon2, Argon2(65536, 3, 4)),
     ("peers", "add", "anyone", lambda c: c.peers.add, "anyone"),
+    ("peers", "private", "yes", lambda c: c.peers.private, True),
     ("peers", "trust", "known", lambda c: c.peers.trust, "known"),
     ("peers", "expire", "90m", lambda c: c.peers.expire, 5400),
     ("peers", "block", "Realm2, évil", lambda c: c.peers.block, {"realm2", "évil"}),
@@ -123,20 +116,6 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
         "https://Chat.example.org/, http://localhost:8550",
         lambda c: c.web.origins,
         {"https://chat.example.org", "http://localhost:8550"},
-    ),
-    (
-        "web",
-        "hosts",
-        "Chat.example.org., chat",
-        lambda c: c.web.hosts,
-        {"chat.example.org", "chat"},
-    ),
-    (
-        "web",
-        "trusted_proxies",
-        "::1",
-        lambda c: c.web.trusted_proxies,
-        Networks.parse("::1/128"),
     ),
     ("limits", "line", "1M", lambda c: c.limits.line, 1 << 20),
     ("limits", "inline_line", "1G", lambda c: c.limits.inline_line, 1 << 30),
@@ -154,13 +133,13 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
 BAD: tuple[tuple[str, str, str, str], ...] = (
     ("realm", "name", "two words", "1 to 64 letters"),
     *(("listen", door, "8889", "endpoint") for door in DOORS),
-    ("listen", "trusted", "localhost", "addresses or networks"),
     ("database", "url", "/var/lib/chatd.db", "SQLAlchemy URL"),
     ("accounts", "registration", "yes", "open, closed"),
     ("accounts", "session_expiry", "30 days", "a time"),
     ("accounts", "min_password", "0", "1 or more"),
     ("accounts", "argon2", "19M,2", "memory,passes,lanes"),
     ("peers", "add", "nobody", "operators, anyone"),
+    ("peers", "private", "true", "yes, no"),
     ("peers", "trust", "all", "pinned, known, ca"),
     ("peers", "expire", "1w", "a time"),
     ("peers", "block", "realm2; realm3", "1 to 64 letters"),
@@ -168,8 +147,6 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("peers", "messages_per_second", "-1", "0 or more"),
     ("limits", "message", "0", "at least 1"),
     ("web", "origins", "chat.example.org", "origins"),
-    ("web", "hosts", "https://chat.example.org", "without port"),
-    ("web", "trusted_proxies", "192.0.2.1/24", "addresses or networks"),
     ("limits", "line", "64KB", "a size"),
     ("limits", "inline_line", "255", "at least 256"),
     ("limits", "file", "-1", "a size"),
@@ -308,9 +285,6 @@ class Values(ConfigTestCase):
         self.assertEqual(self.load("[listen]\n").listen, {})
         self.assertEqual(self.load("[listen]\njson = tcp:1\nplain =\n").listen, {"json": "tcp:1"})
         self.assertEqual(self.load("").listen, DEFAULT_DOORS)
-        self.assertEqual(
-            self.load("[listen]\njson = tcp:1\ntrusted = ::1\n").listen, {"json": "tcp:1"}
-        )
 
     def test_paths_are_relative_to_the_file(self) -> None:
         path = self.write(
@@ -330,22 +304,6 @@ class Values(ConfigTestCase):
         self.assertEqual(
             load_config(path).listen["json"],
             f"ssl:1:privateKey={here}/k.pem:certKey=/c.pem:extraCertChain={here}/x/y.pem:interface=::1",
-        )
-
-    def test_unix_sockets_are_relative_to_the_file(self) -> None:
-        path = self.write(
-            "[listen]\nplain = unix:plain.sock:mode=660\njson = haproxy:unix:run/json.sock\n"
-            "web = unix:/run/web.sock\nbagan = unix:mode=660:address=b.sock\n"
-        )
-        here = path.parent.resolve()
-        self.assertEqual(
-            load_config(path).listen,
-            {
-                "plain": f"unix:{here}/plain.sock:mode=660",
-                "json": f"haproxy:unix:{here}/run/json.sock",
-                "web": "unix:/run/web.sock",
-                "bagan": f"unix:mode=660:address={here}/b.sock",
-            },
         )
 
     def test_state_by_default(self) -> None:

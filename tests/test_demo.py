@@ -335,7 +335,7 @@ class ConfigTests(SynchronousTestCase):
             realm="realm1",
             state=Path("/here/var/demo/realm1"),
             accounts=given.accounts,
-            peers=Peers(add="anyone"),
+            peers=Peers(add="anyone", private=True),
             limits=given.limits,
             log=given.log,
         )

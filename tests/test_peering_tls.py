@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.config import Peer, Peers
+from chatd.errors import RealmUnreachable
 from chatd.names import key_of
 from chatd.peers import door, identity, reach, wire
 from chatd.peers.identity import (
@@ -325,7 +326,7 @@ class Pins(TLSTestCase):
         two, one = self.realms["realm2"], self.realms["realm1"]
         ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
         reply = await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
-        await until(lambda: one.directory._peers["realm2"].link)
+        await until(lambda: one.directory.registry.peers["realm2"].link)
         two = await self.with_new_key()
         budi = await self.person(two, "budi")
         sentence = await self.refused(ana)
@@ -341,15 +342,23 @@ class Pins(TLSTestCase):
         reply = await budi.must("send", to="ana@realm1", text="saya")
         self.assertEqual(await ana.gets(1), ["saya"], reply)
 
-    async def test_told_when_adding(self) -> None:
-        """A certificate that was remembered of who came by itself holds for addrealm, too."""
+    async def test_added_by_an_operator(self) -> None:
+        """Who came by itself is no longer believed once an operator adds another under that name."""
         two, one = self.realms["realm2"], self.realms["realm1"]
-        ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
+        budi = await self.person(two, "budi")
+        await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
+        old = kept(two).fingerprint
+        two = await self.with_new_key()
+        added = await one.directory.add("realm2", "127.0.0.1", two.port, True)
+        self.assertEqual((added.fingerprint, added.replaced), (kept(two).fingerprint, old))
+
+    async def test_not_added_by_anybody_else(self) -> None:
+        two, one = self.realms["realm2"], self.realms["realm1"]
+        budi = await self.person(two, "budi")
         await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
         two = await self.with_new_key()
-        reply = await self.add(ana, two.port)
-        self.assertEqual(reply["code"], "certificate-changed")
-        self.assertIn("delrealm realm2", reply["message"])
+        with self.assertRaises(RealmUnreachable):
+            await one.directory.add("realm2", "127.0.0.1", two.port, False)
 
     async def test_rotation(self) -> None:
         """A new key, vouched for by the old one, is accepted and remembered; the old one then is not."""
@@ -364,7 +373,7 @@ class Pins(TLSTestCase):
         self.assertEqual(await budi.gets(1), ["halo"])
         self.assertEqual(self.warned, [])
         one = await self.reopen(one)
-        await until(lambda: one.directory._peers["realm2"].link)
+        await until(lambda: one.directory.registry.peers["realm2"].link)
         self.boxes.clear()
         stranger = await self.knock(one, client_options(old))
         await stranger.lost
@@ -396,7 +405,7 @@ class Fingerprints(TLSTestCase):
         one = self.make("realm1", known=self.known(kept(two).fingerprint, address), trust="known")
         ana = await self.person(one, "ana")
         await self.person(two, "budi")
-        await until(lambda: one.directory._peers["realm2"].link)
+        await until(lambda: one.directory.registry.peers["realm2"].link)
         await ana.must("send", to="budi@realm2", text="halo")
 
     async def test_wrong(self) -> None:
@@ -784,7 +793,7 @@ class Ending(TLSTestCase):
         silent = Unanswering()
         port = self.listen(lambda: silent)
         one = self.make("realm1", known={"realm2": Peer(f"127.0.0.1:{port}")})
-        await until(lambda: one.directory._peers["realm2"].dialling)
+        await until(lambda: one.directory.registry.peers["realm2"].dialling)
         await self.close(one)
 
     async def test_while_shaking_hands(self) -> None:

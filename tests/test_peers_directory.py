@@ -6,229 +6,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from twisted.internet import error as net
-
-from chatd import commands as ask
-from chatd.errors import (
-    CertificateChanged,
-    NotOperator,
-    OwnRealm,
-    RealmExists,
-    RealmNotAllowed,
-    RealmUnreachable,
-    UnknownRealm,
-    WrongRealm,
-)
-from chatd.peers import directory as module
-from chatd.peers import link as link_module
-from tests.play import House, PlayTestCase, World, certificate_of, outcome
-
-
-class AddingTestCase(PlayTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
-        self.ana = self.one.person("ana")
-
-    def adds(self, realm: str = "realm2", host: str = "realm2.test", port: int = 7000) -> Any:
-        return self.ana.does(ask.AddRealm(realm, host, port))
-
-    def test_added(self) -> None:
-        self.assertEqual(self.adds().message, "realm2 is a peer")
-        (info,) = self.ana.does(ask.Realms()).items
-        self.assertEqual(
-            (info.realm, info.state, info.direction, info.address, info.queued, info.error),
-            ("realm2", "up", "out", "realm2.test:7000", 0, None),
-        )
-        there = self.two.peers()["realm1"]
-        self.assertEqual((there.state, there.direction, there.address), ("up", "in", None))
-
-    def test_for_good(self) -> None:
-        """It is remembered, with where it is and the certificate that it showed."""
-        self.adds()
-        self.one.restart()
-        self.world.settle()
-        self.assertEqual(self.one.peers()["realm2"].state, "up")
-        self.two.certificate = certificate_of("realm2", 1)
-        self.world.cut()
-        self.world.advance(3)
-        info = self.one.peers()["realm2"]
-        self.assertEqual(info.state, "down")
-        self.assertIn("another certificate", info.error)
-
-    def test_what_went_wrong(self) -> None:
-        for error, said in (
-            (net.ConnectionRefusedError(), "nothing listens there"),
-            (net.NoRouteError(), "no route"),
-            (net.TimeoutError(), "timed out"),
-            (net.DNSLookupError(), "no such host"),
-            (OSError(), "was not reached"),
-        ):
-            self.world.refusing[self.two.where] = error
-            with self.assertRaises(RealmUnreachable) as caught:
-                self.adds()
-            self.assertIn(said, str(caught.exception))
-            self.assertIn("realm2.test:7000", str(caught.exception))
-            self.assertEqual(self.one.peers(), {}, "it was not remembered")
-        self.world.advance(600)
-        self.assertEqual(len(self.world.dialled), 5, "nor tried again")
-
-    def test_nobody_there(self) -> None:
-        with self.assertRaises(RealmUnreachable):
-            self.adds(host="nowhere.test")
-
-    def test_silent_there(self) -> None:
-        """Something listens there that never says a word."""
-        self.world.on_cable = lambda cable: setattr(cable.far, "held", True)
-        found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
-        self.world.advance(link_module.HANDSHAKE_TIME + 1)
-        self.assertIsInstance(found[0], RealmUnreachable)
-        self.assertEqual(self.one.peers(), {})
-
-    def test_wrong_name(self) -> None:
-        with self.assertRaises(WrongRealm) as caught:
-            self.adds("realm3")
-        self.assertIn("is realm2, not realm3", str(caught.exception))
-        self.assertEqual(self.one.peers(), {})
-
-    def test_itself(self) -> None:
-        with self.assertRaises(OwnRealm):
-            self.adds("Realm1", "realm1.test")
-        with self.assertRaises(WrongRealm):
-            self.adds("realm2", "realm1.test")
-
-    def test_twice(self) -> None:
-        self.adds()
-        with self.assertRaises(RealmExists):
-            self.adds()
-        with self.assertRaises(RealmExists):
-            self.adds("REALM2")
-
-    def test_twice_at_once(self) -> None:
-        found = [outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))]
-        found.append(outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where))))
-        self.world.settle()
-        self.assertEqual(found[0][0].message, "realm2 is a peer")
-        self.assertIsInstance(found[1][0], RealmExists)
-
-    def test_who_has_come_already(self) -> None:
-        """realm1 has dialled in; realm2 may add it, so that it dials, too."""
-        self.adds()
-        self.two.add(self.one)
-        self.assertEqual(self.two.peers()["realm1"].address, "realm1.test:7000")
-        self.world.settle()
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-        self.world.advance(20)
-        self.world.cut()
-        self.world.advance(5)
-        self.assertEqual(self.two.peers()["realm1"].state, "up")
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-
-    def test_who_has_come_long_ago(self) -> None:
-        self.adds()
-        self.world.advance(100)
-        self.two.add(self.one)
-        self.world.settle()
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-        self.assertEqual(self.one.peers()["realm2"].state, "up")
-        self.assertEqual(self.two.peers()["realm1"].state, "up")
-
-    def test_lost_at_once(self) -> None:
-        """The link breaks while the realm is being remembered: it is added nevertheless."""
-        found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
-        directory = self.one.realm.directory
-        for _ in range(100):
-            self.world.step()
-            peer = directory._peers.get("realm2")
-            if peer is not None and peer.link is not None and peer.link.is_up:
-                self.world.cut()
-                break
-        self.world.settle()
-        self.assertEqual(found[0].message, "realm2 is a peer")
-        self.assertNotEqual(self.one.peers()["realm2"].error, "None")
-        self.world.advance(3)
-        self.assertEqual(self.one.peers()["realm2"].state, "up")
-
-    def test_operators_only(self) -> None:
-        three = self.world.house("realm3", add="operators")
-        self.assertTrue(three.person("first").account.operator)
-        second = three.person("second")
-        with self.assertRaises(NotOperator):
-            second.does(ask.AddRealm("realm2", *self.two.where))
-        with self.assertRaises(NotOperator):
-            second.does(ask.DeleteRealm("realm2"))
-        three.person("first").does(ask.AddRealm("realm2", *self.two.where))
-
-    def test_forgotten(self) -> None:
-        self.adds()
-        reply = self.ana.does(ask.DeleteRealm("realm2"))
-        self.assertEqual(reply.message, "realm2 is forgotten")
-        self.assertEqual(self.one.peers(), {})
-        self.world.advance(600)
-        self.assertEqual(self.one.peers(), {})
-        self.assertEqual(self.two.peers()["realm1"].state, "down")
-        with self.assertRaises(UnknownRealm):
-            self.ana.does(ask.DeleteRealm("realm2"))
-        self.one.restart()
-        self.assertEqual(self.one.peers(), {})
-
-    def test_forgotten_and_added_again(self) -> None:
-        """With it goes the certificate that was remembered: so a new one is accepted."""
-        self.adds()
-        self.two.certificate = certificate_of("realm2", 1)
-        self.world.cut()
-        self.world.advance(5)
-        with self.assertRaises(RealmExists):
-            self.adds()
-        self.ana.does(ask.DeleteRealm("realm2"))
-        self.adds()
-        self.assertEqual(self.one.peers()["realm2"].state, "up")
-
-    def test_stranger_with_other_certificate(self) -> None:
-        """Who comes as realm2, and is not the one that was here before, is not let in."""
-        self.adds()
-        self.world.cut()
-        self.world.refusing[self.two.where] = OSError()
-        self.one.certificate = certificate_of("realm1", 1)
-        self.world.refusing.clear()
-        self.world.advance(5)
-        self.assertEqual(self.two.peers()["realm1"].state, "down")
-        info = self.one.peers()["realm2"]
-        self.assertIn("does not trust the certificate of this realm", info.error)
-
-    def test_changed_certificate_says_what_to_do(self) -> None:
-        self.adds()
-        self.ana.does(ask.DeleteRealm("realm2"))
-        self.two.add(self.one)  # so that realm1 has seen realm2, and did not add it
-        self.world.cut()
-        self.two.kill()
-        self.two.certificate = certificate_of("realm2", 1)
-        self.two.open()
-        with self.assertRaises(CertificateChanged) as caught:
-            self.adds()
-        self.assertIn("delrealm realm2", str(caught.exception))
-
-    def test_blocked(self) -> None:
-        three = self.world.house("realm3", block=frozenset({"realm1"}))
-        with self.assertRaises(RealmNotAllowed) as caught:
-            self.one.add(three)
-        self.assertIn("it is blocked there", str(caught.exception))
-        self.assertEqual(three.peers(), {})
-
-    def test_too_many_strangers(self) -> None:
-        """Whoever comes by itself is remembered, but not without end; who was added gets in."""
-        self.patch(module, "MAX_STRANGERS", 3)
-        for number in range(3, 6):
-            self.world.house(f"realm{number}").add(self.two)
-        with self.assertRaises(RealmNotAllowed) as caught:
-            self.adds()
-        self.assertIn("it knows too many already", str(caught.exception))
-        self.assertEqual(len(self.two.peers()), 3)
-        self.two.add(self.one)
-        self.assertEqual(self.two.peers()["realm1"].state, "up")
-        self.world.houses["realm3"].restart()
-        self.world.advance(3)
-        self.assertEqual(self.two.peers()["realm3"].state, "up", "it was known already")
+from chatd.peers import dialer as module
+from tests.play import House, PlayTestCase, World, outcome
 
 
 class PausesTestCase(PlayTestCase):
@@ -345,7 +124,8 @@ class OneLinkTestCase(PlayTestCase):
         if len(cables) != 1:
             return False
         return all(
-            house.realm.directory._peers[other.name].link is cables[0].end_of(house).protocol
+            house.realm.directory.registry.peers[other.name].link
+            is cables[0].end_of(house).protocol
             for house, other in ((one, two), (two, one))
         )
 
@@ -353,7 +133,7 @@ class OneLinkTestCase(PlayTestCase):
         """At the same moment: that of the lower name stays."""
         self.world.cut()
         for house, name in ((self.one, "realm2"), (self.two, "realm1")):
-            house.realm.directory._dial_soon(house.realm.directory._peers[name], 0.0)
+            house.realm.directory.dialer.soon(house.realm.directory.registry.peers[name], 0.0)
         self.world.advance(0)
         self.assertEqual(len(self.world.dialled), 4)
         self.assertTrue(self.agree(self.one, self.two))
@@ -371,8 +151,8 @@ class OneLinkTestCase(PlayTestCase):
             one, two = world.house("realm1"), world.house("realm2")
             ana, budi = one.person("ana"), two.person("budi")
             adding = [
-                outcome(one.realm.directory.add("realm2", *two.where)),
-                outcome(two.realm.directory.add("realm1", *one.where)),
+                outcome(one.realm.directory.add("realm2", *two.where, True)),
+                outcome(two.realm.directory.add("realm1", *one.where, True)),
             ]
             world.advance(1)
             for found in adding:
@@ -412,7 +192,7 @@ class OneLinkTestCase(PlayTestCase):
         old = self.world.cable(self.one, self.two)
         old.darken()
         directory = self.two.realm.directory
-        directory._door.dial(directory, "realm1", *self.one.where)
+        directory._door.dial(directory, "realm1", *self.one.where, private=True)
         self.world.settle()
         self.assertFalse(old.is_open)
         self.assertEqual(self.ana.sends("budi@realm2", "halo").message, "Message sent")
@@ -427,7 +207,7 @@ class OneLinkTestCase(PlayTestCase):
         self.assertIs(young.near.protocol.host, self.one.host)
         self.world.refusing.clear()
         directory = self.two.realm.directory
-        found = outcome(directory._door.dial(directory, "realm1", *self.one.where))
+        found = outcome(directory._door.dial(directory, "realm1", *self.one.where, private=True))
         self.world.advance(2)
         self.assertEqual(len(found), 1)
         self.assertTrue(young.is_open)

@@ -102,7 +102,9 @@ class OrderTestCase(PairTestCase):
         self.cable.near.held = True
         self.send_many(100)
         self.world.settle()
-        self.assertLessEqual(len(self.one.realm.directory._peers["realm2"].delivery._ready), 20)
+        self.assertLessEqual(
+            len(self.one.realm.directory.registry.peers["realm2"].delivery._ready), 20
+        )
         self.cable.near.held = False
         self.world.settle()
         self.assertEqual(self.arrived(), list(range(100)))

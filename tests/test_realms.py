@@ -108,7 +108,7 @@ class Alone(SynchronousTestCase):
             realms.members("realm2", "ana", "bagan"),
             realms.change("realm2", "ana", "bagan", "kick", ["budi"]),
             realms.presence("realm2", ["ana"]),
-            realms.add("realm2", "localhost", 8890),
+            realms.add("realm2", "localhost", 8890, True),
             realms.forget("realm2"),
         ):
             self.assertIs(outcome_of(asked), UnknownRealm)

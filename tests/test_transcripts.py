@@ -71,8 +71,6 @@ OVER_HTTP = {
     "unknown-page",
     "bad-method",
     "foreign-origin",
-    "foreign-host",
-    "bad-host",
     "body-too-large",
     "length-required",
     "upload-offset",

@@ -8,7 +8,7 @@ from chatd import commands as ask
 from chatd.errors import NotOperator, NotYourself, OwnRealm
 from chatd.handlers import files, messages
 from chatd.handlers.replies import count
-from chatd.model import Reply
+from chatd.model import Added, Reply
 from chatd.names import Address, Scope, key_of
 from chatd.session import Client, Handler, Receive
 
@@ -23,11 +23,27 @@ async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
     _check_may_add(client)
     if key_of(command.realm) == client.service.accounts.realm_key:
         raise OwnRealm(realm=command.realm)
-    shown = await client.service.realms.add(command.realm, command.host, command.port)
+    added = await client.service.realms.add(
+        command.realm, command.host, command.port, client.account.operator
+    )
     facts: dict[str, str | int | bool] = {"realm": command.realm}
-    if shown:
-        facts["fingerprint"] = shown
-    return Reply(f"{command.realm} is a peer", facts)
+    if added.fingerprint:
+        facts["fingerprint"] = added.fingerprint
+    if not added.replaced:
+        return Reply(f"{command.realm} is a peer", facts)
+    facts["replaced"] = added.replaced
+    return Reply(_replaced(command.realm, added), facts, items=added.exposed, items_name="exposed")
+
+
+def _replaced(realm: str, added: Added) -> str:
+    """What an operator has to know where somebody else has had the name before."""
+    sentence = (
+        f"{realm} is a peer; another realm had come under that name, whose certificate no operator had "
+        "confirmed and which is replaced"
+    )
+    if not added.exposed:
+        return f"{sentence}; nothing was sent to it or came from it"
+    return f"{sentence}; below is how many messages were sent to it and came from it"
 
 
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
@@ -40,7 +56,7 @@ async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
 
 
 async def realms(client: Client, _command: ask.Realms) -> Reply:
-    found = await client.service.realms.all()
+    found = await client.service.realms.all(client.account.operator)
     return Reply(count(found, "realm"), items=tuple(found), items_name="realms")
 
 

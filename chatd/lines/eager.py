@@ -5,32 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.tcp import Port, Server
 
 from chatd.eager import send_at_once
-from chatd.isolation import drop_failed
-from chatd.net.listening import set_connection_class
-from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 
 
-class _EagerWrite:
+class EagerServer(Server):
+    """A server's side of a TCP connection whose `write` tries the socket first."""
+
     def write(self, data: bytes) -> None:
         """As Twisted's: data is sent in order, and errors show as a lost connection later on."""
         left = send_at_once(self, data)
         if left:
-            super().write(left)  # type: ignore[misc]
-
-
-class EagerServer(_EagerWrite, AcceptedTCP):
-    """An accepted TCP connection whose `write` tries the socket first."""
-
-
-class EagerUnixServer(_EagerWrite, AcceptedUnix):
-    """An accepted connection to a Unix socket whose `write` tries the socket first."""
+            super().write(left)
 
 
 def make_eager(port: IListeningPort) -> None:
-    """Let the connections that `port` accepts try the socket first."""
-    set_connection_class(port, EagerServer, EagerUnixServer)
+    """Let the connections that `port` accepts be EagerServers, if they are TCP."""
+    if isinstance(port, Port):
+        port.transport = EagerServer
 
 
 class Outbox:
@@ -41,7 +34,7 @@ class Outbox:
         self._waiting: list[Any] = []
 
     def add(self, connection: Any) -> None:
-        """Have `connection.flush()` called at this turn's end, at the latest; if it raises, `drop()`."""
+        """Have `connection.flush()` called at the end of this turn, at the latest."""
         if not self._waiting:
             self._clock.callLater(0, self.flush)
         self._waiting.append(connection)
@@ -49,7 +42,4 @@ class Outbox:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            try:
-                connection.flush()
-            except Exception:
-                drop_failed(connection)
+            connection.flush()

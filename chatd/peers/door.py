@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.tcp import Connection
@@ -14,11 +14,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from chatd.clocks import Wall, date_of
 from chatd.eager import Eager
-from chatd.net.sockets import keep_alive
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
 from chatd.peers.reach import connect, place_of
 from chatd.peers.trust import Judged, Known, Policy, judge
+from chatd.sources import LOCAL, source_of
 
 MAX_KNOCKING = 64  # connections of which it is not known yet who they are
 
@@ -31,10 +31,7 @@ class EagerTLS(TLSMemoryBIOProtocol):
     """
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - as Twisted names it
-        if isinstance(transport, Connection):
-            keep_alive(transport.getHandle())
-            transport = Eager(transport)
-        super().makeConnection(transport)
+        super().makeConnection(Eager(transport) if isinstance(transport, Connection) else transport)
 
 
 class TLSFactory(TLSMemoryBIOFactory):
@@ -54,16 +51,23 @@ class Door:
         self._client = client_options(identity)
         self._server = server_options(identity)
 
-    def dial(self, host: Host, realm: str, to: str, port: int) -> Deferred[PeerLink]:
-        """A link to the realm that is said to be there, up; errs with what went wrong."""
-        return Deferred.fromCoroutine(self._dial(host, realm, to, port))
+    def dial(
+        self, host: Host, realm: str, to: str, port: int, *, private: bool
+    ) -> Deferred[PeerLink]:
+        """A link, up, to `realm` at that address. `private` says whether private and loopback addresses may
+        be dialled. Errs with what went wrong. Cancelling it drops the connection."""
+        return Deferred.fromCoroutine(self._dial(host, realm, to, port, private))
 
-    async def _dial(self, host: Host, realm: str, to: str, port: int) -> PeerLink:
+    async def _dial(self, host: Host, realm: str, to: str, port: int, private: bool) -> PeerLink:
         link = PeerLink(host, realm, place_of(to, port))
         wrapped = TLSFactory(self._client, True, _Only(link))
         ready = link.ready
-        await connect(self._reactor, to, port, wrapped)
-        await ready
+        await connect(self._reactor, to, port, wrapped, private=private)
+        try:
+            await ready
+        except CancelledError:
+            link.abort()
+            raise
         return link
 
     def factory(self, host: Host) -> TLSMemoryBIOFactory:
@@ -116,8 +120,8 @@ class Knocks(ServerFactory):
         return len(self._knocking) >= MAX_KNOCKING
 
     def buildProtocol(self, addr: IAddress | None) -> PeerLink:
-        source = getattr(addr, "host", "local")
+        source = getattr(addr, "host", LOCAL)
         port = getattr(addr, "port", 0)
-        link = PeerLink(self._host, None, place_of(source, port))
+        link = PeerLink(self._host, None, place_of(source, port), source_of(source))
         self._knocking.add(link)
         return link

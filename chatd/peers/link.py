@@ -95,16 +95,18 @@ class Unsettled(Exception):
 
 @implementer(IHandshakeListener)
 class PeerLink(amp.AMP):
-    """`expected` is the realm that was dialled, by its name; None for who has dialled this one."""
+    """`expected` is the realm that was dialled, by its name, or None if the other side has dialled; then
+    `source` is where it came from, as limits count it."""
 
     transport: Any
     noisy = False
 
-    def __init__(self, host: Host, expected: str | None, address: str) -> None:
+    def __init__(self, host: Host, expected: str | None, address: str, source: str = "") -> None:
         super().__init__()
         self.host = host
         self.expected = expected
         self.address = address
+        self.source = source
         self.realm = ""  # the key of the other, once it is settled
         self.instance = b""
         self.since = host.clock.seconds()
@@ -418,6 +420,7 @@ class PeerLink(amp.AMP):
             self.host.clock.callLater(0, self.close)  # once the answer has been sent
             raise
         except ChatError as error:
+            self._refuse(error)
             raise Refused(error.code) from None
         # The answer has to be on its way before anything else is.
         self.host.clock.callLater(0, self._come_up)

@@ -1,4 +1,4 @@
-"""Connecting to another realm, and saying in a sentence why that did not work."""
+"""Connecting to another realm: which addresses may be dialled, and a sentence for each failure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import errno
 import ipaddress
 import os
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet import error as net
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IHostnameResolver, IResolutionReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.errors import ChatError, ForbiddenAddress, RealmDown, RealmUnreachable
+from chatd.sources import IPAddress, parse_ip
 
 CONNECT_TIME = 10.0  # seconds for each address
+MAX_ADDRESSES = 8  # of one host that are tried
+FOR_OPERATORS = "only operators may name private and loopback addresses; ask one of them"
 
 
 def place_of(host: str, port: int) -> str:
@@ -27,19 +31,75 @@ def place_of(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def is_forbidden(address: str) -> bool:
-    """Whether nothing of another realm's may be at that IP address (RFC 3927, RFC 4291, RFC 5771): at what
-    is meant for one link or for many, and at what is no address at all."""
+class Scope(Enum):
+    """Where an IP address leads: nowhere a realm may be, into a private network or this machine, or to the
+    public Internet."""
+
+    FORBIDDEN = 0
+    PRIVATE = 1
+    PUBLIC = 2
+
+
+def scope_of(address: str) -> Scope:
+    """The scope of an IP address (RFC 6890). A zone (`%eth0`) is ignored.
+
+    An IPv6 address that carries an IPv4 address has the narrower scope of the two, because a gateway may
+    forward to the inner one.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    if mapped is not None:
-        ip = mapped
-    return (
+    found = [_own_scope(ip)]
+    if isinstance(ip, ipaddress.IPv6Address):
+        found = [_own_scope(inner) for inner in _carried(ip)] + (
+            found if ip.ipv4_mapped is None else []
+        )
+    return min(found, key=lambda scope: scope.value)
+
+
+def _own_scope(ip: IPAddress) -> Scope:
+    if (
         ip.is_link_local
         or ip.is_multicast
         or ip.is_unspecified
-        or ip == ipaddress.IPv4Address("255.255.255.255")
-    )
+        or ip in _THIS_NETWORK
+        or ip == _BROADCAST
+    ):
+        return Scope.FORBIDDEN
+    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
+    return Scope.PUBLIC if ip.is_global and not site_local else Scope.PRIVATE
+
+
+def _carried(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses in an IPv6 address: mapped and compatible (RFC 4291), translated (RFC 6052, RFC
+    8215), 6to4 (RFC 3056), Teredo (RFC 4380) and ISATAP (RFC 5214)."""
+    found = list(ip.teredo or ())
+    if ip.sixtofour is not None:
+        found.append(ip.sixtofour)
+    isatap = (int(ip) >> 32) & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE)
+    if isatap or (int(ip) > 1 and any(ip in network for network in _CARRYING)):
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return found
+
+
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122: on Linux it leads to this machine
+_CARRYING = tuple(
+    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+)
+
+
+def check_literal(host: str, *, private: bool) -> None:
+    """Refuse `host` if it is an IP address in the usual spelling that may not be dialled; names pass.
+
+    Raises ForbiddenAddress. It depends on the text alone, so it tells nobody anything about the network.
+    """
+    address = parse_ip(host.strip("[]"))
+    if address is None:
+        return
+    scope = scope_of(host.strip("[]"))
+    if scope is Scope.FORBIDDEN:
+        raise ForbiddenAddress(address=host)
+    if scope is Scope.PRIVATE and not private:
+        raise ForbiddenAddress(address=host, reason=FOR_OPERATORS)
 
 
 @implementer(IResolutionReceiver)
@@ -60,10 +120,13 @@ class Resolution:
         self.done.callback(self.found)
 
 
-async def connect(reactor: Any, host: str, port: int, factory: Any) -> Any:
+async def connect(reactor: Any, host: str, port: int, factory: Any, *, private: bool = True) -> Any:
     """A connection to the first of the host's addresses that takes one; its protocol.
 
-    Raises ForbiddenAddress, or the error of the last address that was tried.
+    The name is resolved once, and what is dialled is the address that was checked: a name that changes its
+    address in between gains nothing. `private` says whether private and loopback addresses may be dialled.
+
+    Raises ForbiddenAddress, or the error of the last address that was tried. Cancelling it stops all tries.
     """
     resolver: IHostnameResolver = reactor.nameResolver
     resolution = Resolution()
@@ -75,14 +138,19 @@ async def connect(reactor: Any, host: str, port: int, factory: Any) -> Any:
         "TCP",
     )
     addresses = await resolution.done
-    allowed = [each for each in addresses if not is_forbidden(each.host)]
+    least = Scope.PRIVATE if private else Scope.PUBLIC
+    allowed = [each for each in addresses if scope_of(each.host).value >= least.value]
     if addresses and not allowed:
-        raise ForbiddenAddress(address=host)
+        if all(scope_of(each.host) is Scope.FORBIDDEN for each in addresses):
+            raise ForbiddenAddress(address=host)
+        raise ForbiddenAddress(address=host, reason=FOR_OPERATORS)
     failed: Exception = net.DNSLookupError()
-    for address in allowed:
+    for address in allowed[:MAX_ADDRESSES]:
         kind = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
         try:
             return await kind(reactor, address.host, port, timeout=CONNECT_TIME).connect(factory)
+        except (CancelledError, net.ConnectingCancelledError):
+            raise
         except Exception as error:
             failed = error
     raise failed

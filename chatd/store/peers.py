@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
-import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from collections.abc import Collection, Iterable
+from enum import Enum
 
-from chatd.store.schema import peers
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from chatd.model import Exposure
+from chatd.store.schema import (
+    accounts,
+    contacts,
+    groups,
+    messages,
+    outbox,
+    participants,
+    peers,
+    remote_members,
+)
+
+MAX_EXPOSED = 500  # conversations
+
+
+class Use(Enum):
+    """What a realm is used for here: nothing, only what it did by itself, or what somebody here did."""
+
+    NONE = 0
+    BY_THEM = 1
+    BY_US = 2
 
 
 class KnownPeer(msgspec.Struct, frozen=True):
-    """A realm: its key and name, where it is reached (if this side dials), and the certificate that it
-    has to show, as PEM."""
+    """A realm: its key and name, where it is reached (if this side dials), and the certificate that it has to
+    show, as PEM.
+
+    `confirmed`: an operator has added it, and so vouches for its address and its certificate. `linked_at`:
+    when a link was last made, to the hour (ms since 1970 UTC).
+    """
 
     key: str
     name: str
     host: str | None = None
     port: int | None = None
     certificate: str | None = None
+    confirmed: bool = False
+    linked_at: int | None = None
 
 
 def all_peers(connection: Connection) -> list[KnownPeer]:
-    rows = connection.execute(
-        select(peers.c.key, peers.c.name, peers.c.host, peers.c.port, peers.c.certificate).order_by(
-            peers.c.key
-        )
-    )
+    columns = (peers.c[name] for name in KnownPeer.__struct_fields__)
+    rows = connection.execute(select(*columns).order_by(peers.c.key))
     return [KnownPeer(*row) for row in rows]
 
 
@@ -36,5 +74,114 @@ def remember(connection: Connection, peer: KnownPeer, now: int) -> None:
         connection.execute(insert(peers).values(**values, created_at=now))
 
 
-def forget(connection: Connection, key: str) -> None:
-    connection.execute(delete(peers).where(peers.c.key == key))
+def forget(connection: Connection, keys: Collection[str]) -> None:
+    connection.execute(delete(peers).where(peers.c.key.in_(keys)))
+
+
+def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
+    """What each of these realms is used for.
+
+    Somebody here uses a realm by writing to it or into its groups, by a contact, or by what waits for it. A
+    conversation or a membership alone may be the realm's own doing.
+    """
+    written = exists().where(
+        messages.c.conversation_id == participants.c.conversation_id,
+        messages.c.sender_id.is_not(None),
+    )
+    by_us = [
+        select(outbox.c.realm).where(outbox.c.realm.in_(realms)).distinct(),
+        select(participants.c.realm).where(participants.c.realm.in_(realms), written).distinct(),
+    ]
+    by_them = [
+        select(participants.c.realm).where(participants.c.realm.in_(realms)).distinct(),
+        select(remote_members.c.realm).where(remote_members.c.realm.in_(realms)).distinct(),
+    ]
+    found = dict.fromkeys(realms, Use.NONE)
+    for statements, use in ((by_them, Use.BY_THEM), (by_us, Use.BY_US)):
+        for statement in statements:
+            found.update(dict.fromkeys(connection.scalars(statement), use))
+    for key in connection.scalars(select(contacts.c.key).where(contacts.c.key.contains("@"))):
+        realm = key.partition("@")[2]
+        if realm in found:
+            found[realm] = Use.BY_US
+    return found
+
+
+def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[str]:
+    """Those of the accounts with these keys that have a conversation, a contact or a group in common with the
+    realm."""
+    mine = participants.c.account_id == accounts.c.id
+    talks = exists().where(mine, participants.c.realm == realm)
+    knows = exists().where(
+        contacts.c.account_id == accounts.c.id,
+        contacts.c.key.endswith(f"@{realm}", autoescape=True),
+    )
+    shares = exists().where(
+        mine,
+        remote_members.c.conversation_id == participants.c.conversation_id,
+        remote_members.c.realm == realm,
+    )
+    found = select(accounts.c.key).where(accounts.c.key.in_(keys), or_(talks, knows, shares))
+    return set(connection.scalars(found))
+
+
+def exposed(connection: Connection, realm: str) -> list[Exposure]:
+    """What was exchanged with a realm since it is known, by conversation; the first MAX_EXPOSED of them.
+
+    Of what was sent to it, that which still waits does not count.
+    """
+    since = select(peers.c.created_at).where(peers.c.key == realm).scalar_subquery()
+    theirs = and_(messages.c.origin_realm == realm, messages.c.sender_id.is_(None))
+    waits = exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
+    ours = and_(messages.c.sender_id.is_not(None), ~waits)
+    directs = (
+        select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))
+        .select_from(participants)
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(participants.c.realm == realm, participants.c.peer.is_not(None))
+        .group_by(participants.c.conversation_id, accounts.c.name, participants.c.peer)
+        .order_by(accounts.c.name, participants.c.peer)
+    )
+    mirrors = (
+        select(groups.c.name, _sum(messages.c.sender_id.is_not(None)), _sum(theirs))
+        .select_from(groups)
+        .where(groups.c.realm == realm)
+        .group_by(groups.c.conversation_id, groups.c.name)
+        .order_by(groups.c.name)
+    )
+    joined = (
+        select(
+            remote_members.c.conversation_id.label("id"),
+            func.min(remote_members.c.joined_at).label("at"),
+        )
+        .where(remote_members.c.realm == realm)
+        .group_by(remote_members.c.conversation_id)
+        .subquery()
+    )
+    homes = (
+        select(groups.c.name, _sum(messages.c.origin_realm.is_distinct_from(realm)), _sum(theirs))
+        .select_from(groups)
+        .join(joined, joined.c.id == groups.c.conversation_id)
+        .where(messages.c.at >= joined.c.at)
+        .group_by(groups.c.conversation_id, groups.c.name)
+        .order_by(groups.c.name)
+    )
+    found: list[Exposure] = []
+    for statement, conversation in (
+        (directs, participants.c.conversation_id),
+        (mirrors, groups.c.conversation_id),
+        (homes, groups.c.conversation_id),
+    ):
+        rows = connection.execute(
+            statement.join(messages, messages.c.conversation_id == conversation)
+            .where(messages.c.at >= since)
+            .limit(MAX_EXPOSED)
+        )
+        found += [
+            Exposure(name, sent, received) for name, sent, received in rows if sent or received
+        ]
+    return found[:MAX_EXPOSED]
+
+
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))

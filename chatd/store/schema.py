@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions; a test holds the two together.
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -175,6 +175,14 @@ peers = Table(
     Column("port", Integer),
     Column("certificate", Text, comment="PEM: the one that it has to show; NULL: not seen yet"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "confirmed",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="an operator added it, and vouches for address and certificate",
+    ),
+    Column("linked_at", BigInteger, comment="ms since 1970 UTC"),
 )
 
 # No foreign keys here either: what waits outlives whom it is about.

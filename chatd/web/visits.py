@@ -23,7 +23,6 @@ from chatd.names import key_of, printable
 from chatd.presence import IListener
 from chatd.service import ChatService
 from chatd.session import Client, Connection, Sessions
-from chatd.web.hosts import is_own_origin
 from chatd.web.query import shown_path
 
 SAFE = (b"GET", b"HEAD")
@@ -35,9 +34,6 @@ class Deaf:
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Nobody listens."""
-
-    def drop(self) -> None:
-        """The request ends by itself."""
 
 
 def source_of(request: Request) -> str:
@@ -68,7 +64,9 @@ class Visits:
         origin = request.getHeader("origin")
         if origin is None:
             return  # no page at all: a program, or a browser that only fetches
-        if not is_own_origin(request, origin) and origin.lower() not in self._origins:
+        host = (request.getHeader("host") or "").lower()
+        own = origin.lower().partition("://")[2] == host != ""
+        if not own and origin.lower() not in self._origins:
             raise ForeignOrigin(origin=printable(origin))
 
     def check(self, request: Request, *methods: bytes) -> None:

@@ -1,1 +1,0 @@
-"""The network below every door: listening, keepalive, and the PROXY protocol."""
