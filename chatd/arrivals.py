@@ -7,11 +7,11 @@ restarts of this realm, and gone on with where it ended.
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from chatd.config import Config
 from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed
@@ -23,13 +23,19 @@ from chatd.store.files import Owner
 from chatd.uploads import ChangedBytes, Incoming, Uploads, safe_name
 
 MAX_ARRIVING = 8  # files of one realm at a time
+MAX_PARTS = 32  # half files of one realm that are kept for later
 RESERVE = 64 << 20  # bytes of the disk that other realms' files leave free
-
-log = Logger()
 
 
 class FileIncomplete(Exception):
     """The message came before its file did, or the file has to come anew."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A file that is about to come."""
+
+    note: FileNote
+    owner: Owner
 
 
 class Arrival(msgspec.Struct):
@@ -50,7 +56,7 @@ class Arrivals:
         self._uploads = uploads
         self._arriving: dict[tuple[str, int], Arrival] = {}
         # The newest offer of each file, while it is being made ready.
-        self._opening: dict[tuple[str, int], object] = {}
+        self._opening: dict[tuple[str, int], Offer] = {}
 
     async def offer(self, realm: str, number: int, note: FileNote, owner: Owner) -> int:
         """Make ready for a file: the offset from which it is to be sent.
@@ -64,40 +70,69 @@ class Arrivals:
         if await self._is_known(note, owner):
             return note.size
         await self.drop(realm, number)
-        await self._check_room(realm, number, note, owner)
         room: list[Deferred[None]] = []
-        # Reading back what is there takes its time, in which the link may go, and another come.
-        offer = self._opening[realm, number] = object()
+        # The disk takes its time, in which the link may go, and another offer come.
+        offer = self._opening[realm, number] = Offer(note, owner)
         try:
+            await self._check_room(realm, number, note, owner)
+            await self._drop_oldest_parts(realm, number, note.size)
             incoming = await self._uploads.resume(
                 _key(realm, number), name, note.size, lambda: _make_room(room)
             )
+            if self._opening.get((realm, number)) is not offer:
+                await incoming.suspend()
+                raise FileIncomplete
+            self._arriving[realm, number] = Arrival(note, owner, incoming, room)
         except OSError:
             raise StorageFailed from None
-        if self._opening.get((realm, number)) is not offer:
-            await incoming.suspend()
-            raise FileIncomplete
-        del self._opening[realm, number]
-        self._arriving[realm, number] = Arrival(note, owner, incoming, room)
+        finally:
+            if self._opening.get((realm, number)) is offer:
+                del self._opening[realm, number]
         return incoming.offset
 
     async def _check_room(self, realm: str, number: int, note: FileNote, owner: Owner) -> None:
-        """Raises QuotaExceeded, StorageFailed. What is still arriving counts as if it were there, and so does
-        what may be gone on with."""
-        if len([key for key in self._arriving if key[0] == realm]) >= MAX_ARRIVING:
+        """Raises QuotaExceeded, StorageFailed. What is still arriving, or was offered before, counts as if it
+        were there, and so does what may be resumed."""
+        waiting = self._waiting(realm, number)
+        if len(waiting) >= MAX_ARRIVING:
             raise StorageFailed
         used, by_realm = await self._database.read(_used, owner, realm)
-        counted = {_key(realm, number), *(_key(*key) for key in self._arriving)}
+        counted = {_key(realm, number), *(_key(realm, each) for each in waiting)}
         by_realm += await self._uploads.kept(_keys(realm), counted)
-        for (origin, _), arrival in self._arriving.items():
-            if origin == realm:
-                by_realm += arrival.note.size
-                used += arrival.note.size if arrival.owner == owner else 0
+        for other in waiting.values():
+            by_realm += other.note.size
+            used += other.note.size if other.owner == owner else 0
         for limit, taken in ((self.quota, used), (self._realm_quota, by_realm)):
             if note.size > limit - taken:
                 raise QuotaExceeded(limit=limit, left=max(0, limit - taken))
         if note.size + RESERVE > await self._uploads.room():
             raise StorageFailed
+
+    def _waiting(self, realm: str, number: int) -> dict[int, Offer | Arrival]:
+        """The files of a realm that have room already: those that arrive, and earlier offers than this
+        one."""
+        found: dict[int, Offer | Arrival] = {}
+        for (origin, other), offer in self._opening.items():
+            if (origin, other) == (realm, number):
+                break
+            if origin == realm:
+                found[other] = offer
+        for (origin, other), arrival in self._arriving.items():
+            if origin == realm and other != number:
+                found[other] = arrival
+        return found
+
+    async def _drop_oldest_parts(self, realm: str, number: int, size: int) -> None:
+        """Keep the parts of a realm within MAX_PARTS, and within the bytes of MAX_ARRIVING files: the oldest
+        that nobody is sending go."""
+        parts = await self._uploads.suspended(_keys(realm))
+        parts.pop(_key(realm, number), None)
+        count, taken = len(parts), sum(parts.values())
+        for key, part in parts.items():
+            if count < MAX_PARTS and taken + size <= MAX_ARRIVING * self._limits.file:
+                return
+            await self._uploads.forget(key)
+            count, taken = count - 1, taken - part
 
     async def _is_known(self, note: FileNote, owner: Owner) -> bool:
         """Whether a file of that name and these bytes came from the same sender before."""
@@ -152,14 +187,17 @@ class Arrivals:
         await self.drop(realm, number)
         await self._uploads.forget(_key(realm, number))
 
+    async def forget_all(self, realm: str) -> None:
+        """Remove the parts of all files of a realm."""
+        await self.drop_all(realm)
+        for key in await self._uploads.suspended(_keys(realm)):
+            await self._uploads.forget(key)
+
     async def drop_all(self, realm: str | None = None) -> None:
         """As `drop`, for all files of a realm, or of all realms."""
         for origin, number in [*self._opening, *self._arriving]:
             if realm in (origin, None):
-                try:
-                    await self.drop(origin, number)
-                except Exception:
-                    log.failure("a file from another realm was not set aside")
+                await self.drop(origin, number)
 
 
 def _make_room(room: list[Deferred[None]]) -> None:
@@ -174,14 +212,15 @@ def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:
 
 
 def _key(realm: str, number: int) -> str:
-    """By which what has come of a file is found again."""
-    return f"{_plain(realm)}.{number}"
+    """The key under which the part of a file is kept (`Uploads.resume`)."""
+    return f"{_owner(realm)}.{number}"
 
 
 def _keys(realm: str) -> re.Pattern[str]:
     """All keys of a realm's files."""
-    return re.compile(rf"{re.escape(_plain(realm))}\.-?[0-9]+")
+    return re.compile(rf"{re.escape(_owner(realm))}\.-?[0-9]+")
 
 
-def _plain(realm: str) -> str:
-    return re.sub(r"[^a-z0-9.-]", lambda match: f"-{ord(match[0]):x}-", realm)
+def _owner(realm: str) -> str:
+    """What the names of a realm's parts begin with: of one length for all realms, and another for each."""
+    return f"realm-{sha256(realm.encode()).hexdigest()[:32]}"

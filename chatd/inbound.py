@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
-from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.accounts import Accounts
@@ -50,8 +49,6 @@ from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
-
-log = Logger()
 
 Numbered = tuple[int, Parcel | None]
 
@@ -205,7 +202,7 @@ class Inbound:
 
         def kept(places: list[Stored | None]) -> None:
             for verdict, arrived, place in zip(verdicts, run, places, strict=True):
-                verdict.callback(KEPT if place is None else self._told(arrived, place))
+                verdict.callback(KEPT if place is None else self._tell(arrived, place, None))
 
         def failed(failure: Any) -> None:
             for verdict in verdicts:
@@ -213,14 +210,6 @@ class Inbound:
 
         stored.addCallbacks(kept, failed)
         return verdicts
-
-    def _told(self, arrived: Arrived, place: Stored) -> Verdict:
-        """As `_tell`. It is on disk, so it counts as kept even if nobody could be told."""
-        try:
-            return self._tell(arrived, place, None)
-        except Exception:
-            log.failure("a message from another realm was stored, and its readers were not told")
-            return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)
@@ -387,7 +376,14 @@ class Inbound:
 
     async def lost(self, realm: str) -> None:
         """The link is gone: what has come of files is kept for later."""
+        turn = self._turns.get(realm)
+        if turn is not None and not turn.locked:
+            del self._turns[realm]
         await self._arrivals.drop_all(realm)
+
+    async def forget(self, realm: str) -> None:
+        """Nothing is known of the realm any more: remove what has come of its files."""
+        await self._arrivals.forget_all(realm)
 
     async def offer(self, realm: str, number: int, parcel: Parcel) -> int:
         """The file of a parcel that will follow: the offset from which it is to be sent. Raises what
