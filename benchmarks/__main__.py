@@ -52,6 +52,7 @@ messages_per_second = 0
 registration = open
 ; Hashing is made cheap here: registering thousands is how a run is prepared, not what it measures.
 argon2 = 8K,1,1
+registrations_per_hour = 0
 
 [limits]
 connections = 100000

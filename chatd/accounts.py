@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from chatd.arguments import Secret
@@ -21,20 +20,23 @@ from chatd.config import Config
 from chatd.errors import (
     BadName,
     BadToken,
+    ChatError,
     RegistrationClosed,
     ReservedName,
-    TooManyAttempts,
+    TooManyRegistrations,
     UnknownUser,
+    UserExists,
     WeakPassword,
     WrongPassword,
 )
+from chatd.guard import PasswordGuard
 from chatd.model import Account, UserInfo
 from chatd.names import SYSTEM, Address, key_of, parse_name
-from chatd.passwords import Passwords
+from chatd.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.presence import Presence
 from chatd.store import accounts as store
 from chatd.store.database import Database
-from chatd.throttle import FailureThrottle
+from chatd.throttle import Quota
 
 log = Logger()
 
@@ -43,10 +45,6 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # so many bytes in base64
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
-FREE_FAILURES = 5
-FREE_FAILURES_PER_ACCOUNT = 20
-FREE_FAILURES_PER_ADDRESS = 50
-MAX_WAIT = 30.0  # seconds; whoever would have to wait longer is sent away
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -96,11 +94,8 @@ class Accounts:
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # account id -> as it is since its profile was changed: what was read before may come in later
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
-        # By account and address together; by account, so that many addresses gain little and its owner
-        # waits little; by address, so that many accounts gain little.
-        self._own_failures = FailureThrottle(FREE_FAILURES)
-        self._account_failures = FailureThrottle(FREE_FAILURES_PER_ACCOUNT, longest=2.0, queue=4.0)
-        self._address_failures = FailureThrottle(FREE_FAILURES_PER_ADDRESS, queue=30.0)
+        self._guard = PasswordGuard(clock, passwords)
+        self._registrations = Quota(config.accounts.registrations_per_hour)
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC."""
@@ -152,23 +147,33 @@ class Accounts:
     # Registering and logging in
 
     async def register(
-        self, name: str, password: str, display_name: str | None, country: str | None
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
     ) -> Login:
-        """Make an account and log it in.
+        """Make an account and log it in. `source` is the network address that asks; None is not counted.
 
-        Raises RegistrationClosed, ReservedName, WeakPassword, UserExists.
+        Raises RegistrationClosed, ReservedName, WeakPassword, UserExists, TooManyRegistrations, Busy.
         """
-        account, hashed = await self.sign_up(name, password, display_name, country)
+        account, hashed = await self.sign_up(name, password, display_name, country, source)
         return await self._open_session(account, hashed)
 
     async def sign_up(
-        self, name: str, password: str, display_name: str | None, country: str | None
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
     ) -> tuple[Account, str]:
         """As `register`, without the login; the account and its password's hash."""
         if self._config.accounts.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
-        return await self._add(name, password, display_name, country)
+        return await self._add(name, password, display_name, country, source)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None
@@ -177,15 +182,35 @@ class Accounts:
         return (await self._add(name, password, display_name, country))[0]
 
     async def _add(
-        self, name: str, password: str, display_name: str | None, country: str | None
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
     ) -> tuple[Account, str]:
         self._check_password(password)
-        hashed = await self._passwords.hash(password)
-        account = await self._database.run(
-            store.add_account, name, hashed, display_name or name, country or "", self.now()
-        )
+        if await self._database.read(store.find_account, key_of(name)) is not None:
+            raise UserExists(name=name)  # before it costs a hash
+        self._count_registration(source)
+        try:
+            owner = source or "", key_of(name)
+            hashed = await self._passwords.hash(password, owner, REGISTRATION)
+            account = await self._database.run(
+                store.add_account, name, hashed, display_name or name, country or "", self.now()
+            )
+        except ChatError:
+            if source is not None:
+                self._registrations.give_back(source)
+            raise
         self.remember(account)
         return account, hashed
+
+    def _count_registration(self, source: str | None) -> None:
+        """Raises TooManyRegistrations."""
+        wait = 0.0 if source is None else self._registrations.take(source, self._clock.seconds())
+        if wait > 0:
+            raise TooManyRegistrations(minutes=math.ceil(wait / 60))
 
     def _check_password(self, password: str) -> None:
         minimum = self._config.accounts.min_password
@@ -193,52 +218,37 @@ class Accounts:
             raise WeakPassword(minimum=minimum)
 
     async def login(self, name: str, password: str, source: str) -> Login:
-        """Open a session; `source` is the network address that asks. Raises UnknownUser, WrongPassword.
+        """Open a session; `source` is the network address that asks.
 
         An unknown user costs as long as a known one.
+
+        Raises UnknownUser, WrongPassword, TooManyAttempts, Busy.
         """
         key = key_of(name)
-        account = self._by_key.get(key) or await self._database.read(store.find_account, key)
-        hashed = None
-        if account is not None:
-            account = self.remember(account)
-            hashed = await self._database.read(store.password_of, account.id)
-        if not await self._check(key, password, hashed, source):
+        account: Account | None = None
+        hashed: str | None = None
+
+        async def find_hash() -> str | None:
+            nonlocal account, hashed
+            account = self._by_key.get(key) or await self._database.read(store.find_account, key)
+            if account is not None:
+                account = self.remember(account)
+                hashed = await self._database.read(store.password_of, account.id)
+            return hashed
+
+        good = await self._guard.check(key, password, source, find_hash)
+        if account is None or hashed is None:
             # A name that nobody has may be a password that was typed into the wrong place.
-            shown = "an unknown user" if account is None else account.name
-            log.info("login of {account} from {source} failed", account=shown, source=source)
-            raise UnknownUser(name=name) if account is None else WrongPassword(name=name)
-        assert account is not None and hashed is not None  # noqa: S101, PT018 - or it had failed
+            log.info("login of an unknown user from {source} failed", source=source)
+            raise UnknownUser(name=name)
+        if not good:
+            log.info("login of {account} from {source} failed", account=account.name, source=source)
+            raise WrongPassword(name=name)
         login = await self._open_session(account, hashed)
         if self._passwords.is_outdated(hashed):
-            renewed = await self._passwords.hash(password)
+            renewed = await self._passwords.hash(password, (source, key), LOGIN)
             await self._database.run(store.renew_password, account.id, hashed, renewed)
         return login
-
-    async def _check(self, key: str, password: str, hashed: str | None, source: str) -> bool:
-        """Whether the password is right, slowly for who fails often. Raises TooManyAttempts."""
-        now = self._clock.seconds()
-        own = f"{key} {source}"
-        wait = max(
-            self._own_failures.wait(own, now),
-            self._account_failures.wait(key, now),
-            self._address_failures.wait(source, now),
-        )
-        if wait > MAX_WAIT:
-            raise TooManyAttempts(name=key, seconds=math.ceil(wait))
-        # Counted before it is looked at, so that trying in parallel gains nothing.
-        self._own_failures.failed(own, now)
-        if wait > 0:
-            await deferLater(self._clock, wait)
-        good = await self._passwords.verify(password, hashed)
-        if good:
-            self._own_failures.succeeded(own)
-            self._account_failures.succeeded(key)
-        else:
-            now = self._clock.seconds()
-            self._account_failures.failed(key, now)
-            self._address_failures.failed(source, now)
-        return good
 
     async def _open_session(self, account: Account, hashed: str) -> Login:
         token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
@@ -299,10 +309,16 @@ class Accounts:
     ) -> None:
         """Raises WeakPassword, WrongPassword. Ends the account's other sessions, all but `keep`."""
         self._check_password(new)
-        hashed = await self._database.read(store.password_of, account.id)
-        if not await self._check(account.key, old, hashed, source):
+        hashed = ""
+
+        async def find_hash() -> str:
+            nonlocal hashed
+            hashed = await self._database.read(store.password_of, account.id)
+            return hashed
+
+        if not await self._guard.check(account.key, old, source, find_hash):
             raise WrongPassword(name=account.name)
-        renewed = await self._passwords.hash(new)
+        renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
         await self._database.run(store.set_password, account, hashed, renewed, keep)
         self._endings += 1
 

@@ -15,6 +15,7 @@ from chatd.names import Address, Place, parse_address, parse_name, parse_room, p
 MAX_PEOPLE = 100  # in one command: more would keep everybody else waiting
 MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
+MAX_SEARCH = 500
 MAX_NUMBER = 2**62
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
@@ -230,6 +231,18 @@ class TextType(Type):
         return check_text(text)
 
 
+class SearchType(TextType):
+    """What is looked for. A longer one costs more, and finds nothing that a shorter one does not."""
+
+    about = f"up to {MAX_SEARCH} characters"
+
+    def from_text(self, name: str, text: str) -> str:
+        if len(text) > MAX_SEARCH:
+            found = f"{len(text)} characters long"
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return super().from_text(name, text)
+
+
 class DisplayNameType(Type):
     """How someone is called, or where from. In text an underscore stands for a space."""
 
@@ -396,6 +409,7 @@ GROUP = GroupType()
 JOINABLE = JoinableType()
 PLACE = PlaceType()
 TEXT = TextType()
+SEARCH = SearchType()
 DISPLAY_NAME = DisplayNameType()
 COUNTRY = CountryType()
 FULL_NAME = FullNameType()

@@ -12,6 +12,7 @@ from hashlib import sha256
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from chatd.config import Config
 from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed
@@ -25,6 +26,8 @@ from chatd.uploads import ChangedBytes, Incoming, Uploads, safe_name
 MAX_ARRIVING = 8  # files of one realm at a time
 MAX_PARTS = 32  # half files of one realm that are kept for later
 RESERVE = 64 << 20  # bytes of the disk that other realms' files leave free
+
+log = Logger()
 
 
 class FileIncomplete(Exception):
@@ -197,7 +200,10 @@ class Arrivals:
         """As `drop`, for all files of a realm, or of all realms."""
         for origin, number in [*self._opening, *self._arriving]:
             if realm in (origin, None):
-                await self.drop(origin, number)
+                try:
+                    await self.drop(origin, number)
+                except Exception:
+                    log.failure("a file from another realm was not set aside")
 
 
 def _make_room(room: list[Deferred[None]]) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from chatd.errors import BadName
 from chatd.names import key_of, parse_name
+from chatd.sources import Networks
 
 DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pychat")
 DOORS = (*DIALECTS, "web", "peers", "metrics")
@@ -48,7 +49,10 @@ class Argon2(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
+    """`registrations_per_hour` is for each network address; 0 is no limit."""
+
     registration: str = "open"
+    registrations_per_hour: int = 300
     session_expiry: int = 30 * 86400
     min_password: int = 8
     argon2: Argon2 = Argon2()
@@ -79,9 +83,12 @@ class Peers(msgspec.Struct, frozen=True):
 
 
 class Web(msgspec.Struct, frozen=True):
-    """`origins` are those besides the site's own whose pages may speak for people here."""
+    """`origins` are those besides the site's own whose pages may act for a user. `hosts` are further host
+    names of the site. `trusted_proxies` may name the client's address in a header."""
 
     origins: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    trusted_proxies: Networks = Networks()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -104,11 +111,13 @@ class Log(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All that an operator decides. `listen` maps a door's name to its Twisted endpoint string."""
+    """All that an operator decides. `listen` maps a door's name to its Twisted endpoint string; `trusted`
+    are the proxies whose PROXY header is believed at doors that begin with `haproxy:`."""
 
     realm: str = "localhost"
     state: Path = Path("var")
     listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
+    trusted: Networks = Networks()
     database_url: str = ""
     accounts: Accounts = Accounts()
     peers: Peers = Peers()
@@ -187,6 +196,24 @@ def _origins(text: str) -> frozenset[str]:
     return found
 
 
+def _hosts(text: str) -> frozenset[str]:
+    """Host names, separated by commas or spaces, in lower case."""
+    found = frozenset(each.lower().rstrip(".") for each in re.split(r"[,\s]+", text) if each)
+    if not all(re.fullmatch(r"[^/?#@:\[\]\s]{1,253}", each) for each in found):
+        raise ValueError("host names without port, such as chat.example.org, separated by commas")
+    return found
+
+
+def _networks(text: str) -> Networks:
+    try:
+        return Networks.parse(text)
+    except ValueError:
+        raise ValueError(
+            "addresses or networks, such as 127.0.0.1, 192.0.2.0/24 or local (Unix sockets), "
+            "separated by commas"
+        ) from None
+
+
 def _one_of(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
@@ -243,10 +270,11 @@ _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
     "realm": {"name": _name, "state": _PATH},
-    "listen": dict.fromkeys(DOORS, _endpoint),
+    "listen": {**dict.fromkeys(DOORS, _endpoint), "trusted": _networks},
     "database": {"url": _url},
     "accounts": {
         "registration": _one_of("open", "closed"),
+        "registrations_per_hour": _count(0),
         "session_expiry": parse_time,
         "min_password": _count(1),
         "argon2": _argon2,
@@ -263,7 +291,7 @@ KEYS: Mapping[str, _Table] = {
         "files": parse_size,
         "messages_per_second": _count(0),
     },
-    "web": {"origins": _origins},
+    "web": {"origins": _origins, "hosts": _hosts, "trusted_proxies": _networks},
     "limits": {
         "message": _message_size,
         "line": _size(256),
@@ -335,6 +363,12 @@ def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dic
     return values
 
 
+# Where a relative path begins within an endpoint string.
+_RELATIVE_PATH = re.compile(
+    r"(?<=:)(?:privateKey|certKey|extraCertChain|address)=(?!/)|^(?:haproxy:)?unix:(?!/|\w+=)"
+)
+
+
 def _default_state(path: Path) -> Path:
     """../var; but what is in /etc does not have /var itself for its own."""
     return SYSTEM_STATE if path.resolve() == SYSTEM_CONFIG else path.resolve().parent / "../var"
@@ -344,12 +378,8 @@ def _resolve(folder: Path, section: str, value: Any) -> Any:
     """A path is relative to the file it stands in, also one within an endpoint string."""
     if isinstance(value, Path):
         return folder / value
-    if section == "listen":
-        return re.sub(
-            r"(?<=:)((?:privateKey|certKey|extraCertChain)=)(?!/)",
-            lambda match: f"{match[1]}{folder}/",
-            value,
-        )
+    if section == "listen" and isinstance(value, str):
+        return re.sub(_RELATIVE_PATH, lambda match: f"{match[0]}{folder}/", value)
     return value
 
 
@@ -371,10 +401,13 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         raise ConfigError(
             f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file"
         )
+    listen = dict(values.get("listen", Config().listen))
+    trusted = listen.pop("trusted", Networks())
     return Config(
         realm=realm.get("name", Config().realm),
         state=realm.get("state", _default_state(path)).resolve(),
-        listen=values.get("listen", Config().listen),
+        listen=listen,
+        trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),
         accounts=Accounts(**values.get("accounts", {})),
         peers=peers,

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from chatd import parcels
 from chatd.directs import Target
@@ -74,18 +75,25 @@ class Way:
     def callback(self, stored: Stored) -> None:
         """It is on disk, with its parcel."""
         self._stored = stored
-        self._crossings.dispatch(self._target.realms[0], stored, self._file, self.judged)
+        try:
+            self._crossings.dispatch(self._target.realms[0], stored, self._file, self.judged)
+        except Exception:
+            self.sent.errback(Failure())  # the sender waits for it
 
     def judged(self, verdict: Verdict | None) -> None:
         """The other realm has said what it thinks of it; None: not yet."""
-        if verdict is not None and verdict.code:
-            realm = self._target.realms[0]
-            refused = self._crossings.take_back(self._stored, self._new, realm, verdict)
-            refused.addCallbacks(self.sent.errback, self.sent.errback)
+        try:
+            if verdict is not None and verdict.code:
+                realm = self._target.realms[0]
+                refused = self._crossings.take_back(self._stored, self._new, realm, verdict)
+                refused.addCallbacks(self.sent.errback, self.sent.errback)
+                return
+            receipt = self._tell(self._stored, self._new, self._target, self._file, self._origin)
+            if verdict is None:
+                receipt = msgspec.structs.replace(receipt, queued=True)
+        except Exception:
+            self.sent.errback(Failure())
             return
-        receipt = self._tell(self._stored, self._new, self._target, self._file, self._origin)
-        if verdict is None:
-            receipt = msgspec.structs.replace(receipt, queued=True)
         self.sent.callback(Sent((receipt,)))
 
 

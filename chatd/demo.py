@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine
 
 from chatd.config import Config, Peers
@@ -64,7 +65,7 @@ def demo_config(config: Config, here: Path, second: bool = False) -> Config:
         realm=name,
         state=(here / FOLDER / name).resolve(),
         listen=demo_doors(second),
-        accounts=config.accounts,
+        accounts=msgspec.structs.replace(config.accounts, registrations_per_hour=0),
         peers=Peers(add="anyone", private=True),
         limits=config.limits,
         log=config.log,

@@ -112,6 +112,19 @@ class TooManyAttempts(ChatError):
     sentence = "There were too many failed logins to {name} from here; try again in {seconds} s"
 
 
+class TooManyRegistrations(ChatError):
+    code = "too-many-registrations"
+    sentence = (
+        "There were too many registrations from your address; try again in {minutes} min, "
+        "or ask the operator for an account"
+    )
+
+
+class Busy(ChatError):
+    code = "busy"
+    sentence = "The realm has too much to do just now; try again in a few seconds"
+
+
 class PasswordMismatch(ChatError):
     code = "password-mismatch"
     sentence = "The two passwords differ; start again"
@@ -350,6 +363,19 @@ class ForeignOrigin(ChatError):
         "This came from a page of {origin}, which may not speak for you here; "
         "use the realm's own page, or have its operator add that to [web] origins"
     )
+
+
+class ForeignHost(ChatError):
+    code = "foreign-host"
+    sentence = (
+        "This realm is not called {host}; open it by its own name or address, "
+        "or have its operator add that to [web] hosts"
+    )
+
+
+class BadHost(BadRequest):
+    code = "bad-host"
+    sentence = "A request names one host, in one Host field that is well-formed; send it so"
 
 
 class BodyTooLarge(BadRequest):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
+from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.accounts import Accounts
@@ -49,6 +50,8 @@ from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
+
+log = Logger()
 
 Numbered = tuple[int, Parcel | None]
 
@@ -202,7 +205,7 @@ class Inbound:
 
         def kept(places: list[Stored | None]) -> None:
             for verdict, arrived, place in zip(verdicts, run, places, strict=True):
-                verdict.callback(KEPT if place is None else self._tell(arrived, place, None))
+                verdict.callback(KEPT if place is None else self._told(arrived, place))
 
         def failed(failure: Any) -> None:
             for verdict in verdicts:
@@ -210,6 +213,14 @@ class Inbound:
 
         stored.addCallbacks(kept, failed)
         return verdicts
+
+    def _told(self, arrived: Arrived, place: Stored) -> Verdict:
+        """As `_tell`. It is on disk, so it counts as kept even if nobody could be told."""
+        try:
+            return self._tell(arrived, place, None)
+        except Exception:
+            log.failure("a message from another realm was stored, and its readers were not told")
+            return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)

@@ -1,4 +1,8 @@
-"""Passwords: Argon2id (RFC 9106) in a small thread pool of its own, so that nothing else waits for it."""
+"""Passwords: Argon2id (RFC 9106) in a few threads of its own, so that nothing else waits for it.
+
+Who asks is an owner (network address, account), and owners take turns; logins go before registrations. So a
+flood of either from one address delays itself.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,23 @@ from typing import Any
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
 from chatd.config import Argon2
+from chatd.fairthreads import FairThreads
 
 THREADS = 2
+MAX_WAITING = 1000  # hashes; with more, those of the busiest address make room
+LOGIN, REGISTRATION = range(2)  # what is done first
+
+Owner = tuple[str, str]
+REALM: Owner = ("", "")  # what the realm itself asks for
 
 
 class Passwords:
     """Hashes and checks passwords. Start and stop it with the daemon."""
 
     def __init__(self, reactor: Any, cost: Argon2) -> None:
-        self._reactor = reactor
-        self._pool = ThreadPool(0, THREADS, name="passwords")
+        self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=2)
         self._hasher = PasswordHasher(
             time_cost=cost.passes,
             memory_cost=cost.memory,
@@ -31,21 +38,28 @@ class Passwords:
         self._nobody = self._hasher.hash("nobody has this password")
 
     def start(self) -> None:
-        self._pool.start()
+        self._threads.start()
 
-    def stop(self) -> None:
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Refuse what waits; fires once what runs is done."""
+        return self._threads.stop()
 
     def hash_now(self, password: str) -> str:
         """As `hash`, but in this thread: for the start only."""
         return self._hasher.hash(password)
 
-    def hash(self, password: str) -> Deferred[str]:
-        return deferToThreadPool(self._reactor, self._pool, self._hasher.hash, password)
+    def hash(
+        self, password: str, owner: Owner = REALM, priority: int = REGISTRATION
+    ) -> Deferred[str]:
+        """Fires with the password's hash. Errs with Busy."""
+        return self._threads.run(owner, priority, self._hasher.hash, password)
 
-    def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
-        """Whether `password` belongs to `hashed`; never, but at the same cost, if there is no hash."""
-        return deferToThreadPool(self._reactor, self._pool, self._verify, password, hashed)
+    def verify(self, password: str, hashed: str | None, owner: Owner = REALM) -> Deferred[bool]:
+        """Whether `password` belongs to `hashed`; never, but at the same cost, if there is no hash.
+
+        Errs with Busy.
+        """
+        return self._threads.run(owner, LOGIN, self._verify, password, hashed)
 
     def _verify(self, password: str, hashed: str | None) -> bool:
         try:

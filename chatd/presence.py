@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from zope.interface import Interface
 
 from chatd.counters import Counters
+from chatd.isolation import drop_failed
 from chatd.model import Event
 
 
@@ -14,10 +15,13 @@ class IListener(Interface):
     """What the service needs of a connection that wants to hear of things as they happen."""
 
     def deliver(events: Sequence[Event]) -> None:
-        """Take events, in this order. Must not wait, and must not raise.
+        """Take events, in this order. Must not wait. A connection that raises here is dropped.
 
         Everybody who hears the same is given the same sequence, so that it need be written only once.
         """
+
+    def drop() -> None:
+        """End the connection at once."""
 
 
 class Presence:
@@ -105,16 +109,20 @@ class Presence:
             for listener in listening.get(account, ()):
                 if listener is one_origin:
                     continue
-                if one_origin is not self or listener not in origins:
-                    listener.deliver(events)
-                    given += many
-                elif others := [
-                    event
-                    for event, origin in zip(events, origins, strict=True)
-                    if origin is not listener
-                ]:
-                    listener.deliver(others)
-                    given += len(others)
+                try:
+                    if one_origin is not self or listener not in origins:
+                        listener.deliver(events)
+                        given += many
+                    elif others := [
+                        event
+                        for event, origin in zip(events, origins, strict=True)
+                        if origin is not listener
+                    ]:
+                        listener.deliver(others)
+                        given += len(others)
+                except Exception:
+                    self.listen(account, listener, False)
+                    drop_failed(listener)
         self._counters.delivered += given
 
 

@@ -88,8 +88,8 @@ class Reading:
         return await self._database.read(store.history, account, conversation, limit, before)
 
     async def search(self, account: Account, text: str) -> Page:
-        """The newest messages in the account's conversations that hold `text`."""
-        return await self._database.search(store.search, account, text, MAX_PAGE)
+        """The newest messages in the account's conversations that hold `text`. Raises Busy."""
+        return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
 
     async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
         """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""

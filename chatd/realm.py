@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
 from chatd.clocks import Wall, date_of
@@ -116,10 +117,12 @@ class Realm:
 
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""
-        await self.directory.stop()
-        await self.database.stop()
-        self.passwords.stop()
-        self.uploads.stop()
+        parts = (self.directory, self.database, self.passwords, self.uploads)
+        for part in parts:
+            try:
+                await maybeDeferred(part.stop)
+            except Exception:
+                log.failure("{part} did not stop", part=type(part).__name__)
         self.state.release()
 
     def release(self) -> None:

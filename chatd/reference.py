@@ -111,6 +111,11 @@ that is a text, a room, a list of users or a file's code takes the rest of the l
 of `register` and `profile`, `_` stands for a space. Without a password, `auth` and `register` ask for it,
 unseen.
 
+Telnet (RFC 854): a client that sends any telnet command is offered BINARY (RFC 856) in both directions, so
+that text arrives whole; one that sends none is sent none, except ECHO (RFC 857) while a password is typed.
+IP, BRK, EL and ABORT drop the half-typed line, EC its last character. AYT is answered by a line, DO
+TIMING-MARK (RFC 860) by WONT TIMING-MARK, in order with the replies. Other options are refused.
+
 A reply is a block of `key: value` lines, ended by an empty line: first `status: OK`, `status: ERROR` or
 `status: READY`, then `code:` if it is an error, then `message:`, a sentence, and what else there is to
 know. Each item of a list is a line that begins with `- `. A file's bytes come after the empty line.

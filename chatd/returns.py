@@ -7,12 +7,21 @@ from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import Connection
+from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.accounts import Accounts
 from chatd.directs import Target
-from chatd.errors import ChatError, Expired, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.errors import (
+    ChatError,
+    Expired,
+    StorageFailed,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.homegroups import HomeGroups
+from chatd.isolation import guarded
 from chatd.messages import Messages
 from chatd.model import Account, Party
 from chatd.names import SYSTEM, Address
@@ -28,6 +37,9 @@ from chatd.store.outbox import Waiting
 
 MAX_EXPIRED = 500  # at a time
 MAX_QUOTED = 60  # characters of a message that come back
+UNTOLD = "a sender's connections were not told that a message came back"
+
+log = Logger()
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -63,15 +75,42 @@ class Returns:
         await self._put_right(realm, parcel, error)
 
     async def expire(self, before: int) -> int:
-        """As `refuse`, for what has waited since before then (ms since 1970 UTC); how many those were."""
+        """As `refuse`, for what has waited since before then (ms since 1970 UTC); how many those were.
+
+        A parcel whose sender can't be told is removed, so that it does not hold up the others.
+        """
         old = await self._database.read(store.too_old, before, MAX_EXPIRED)
+        try:
+            await self._tell_expired(old)
+        except StorageFailed:
+            raise
+        except Exception:
+            log.failure("parcels that have waited too long are returned one by one")
+            for each in old:
+                await self._expire_one(each)
+        return len(old)
+
+    async def _tell_expired(self, old: Sequence[tuple[str, Waiting]]) -> None:
         await self._tell(
             [
                 (realm, each, _decode(each), Expired(realm=self._name_of(realm)))
                 for realm, each in old
             ]
         )
-        return len(old)
+
+    async def _expire_one(self, old: tuple[str, Waiting]) -> None:
+        try:
+            await self._tell_expired([old])
+        except StorageFailed:
+            raise
+        except Exception:
+            realm, waiting = old
+            log.failure(
+                "parcel {number} to {realm} is removed, and its sender is not told",
+                number=waiting.id,
+                realm=realm,
+            )
+            await self._database.run(store.remove, realm, waiting.id)
 
     async def _tell(
         self, undelivered: Sequence[tuple[str, Waiting, Parcel | None, ChatError]]
@@ -91,7 +130,7 @@ class Returns:
 
         for notice in await self._database.run(job):
             target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
-            self._messages.arrived(notice.stored, notice.new, target, None, None)
+            guarded(UNTOLD, self._messages.arrived, notice.stored, notice.new, target, None, None)
 
     def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
         account = account_store.get_accounts(connection, [account_id])[0]

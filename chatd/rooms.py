@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import msgspec
 
 from chatd.errors import NotInRoom
+from chatd.isolation import drop_failed
 from chatd.model import Account, RoomInfo, RoomTalk
 from chatd.names import key_of
 from chatd.presence import IListener
@@ -79,7 +80,10 @@ class Rooms:
         events = (RoomTalk(room.name, speaker.name, speaker.display_name, text, at),)
         for other, occupant in list(room.occupants.items()):
             if other is not session:
-                occupant.listener.deliver(events)
+                try:
+                    occupant.listener.deliver(events)
+                except Exception:
+                    drop_failed(occupant.listener)
         return room.info()
 
     def all(self) -> tuple[RoomInfo, ...]:

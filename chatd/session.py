@@ -24,6 +24,7 @@ from chatd import commands as ask
 from chatd.accounts import Login, hash_token, is_token
 from chatd.errors import BadToken, NotLoggedIn
 from chatd.files import Download, Upload
+from chatd.isolation import drop_failed, guarded
 from chatd.model import Account, Message, Reply, SessionEnded
 from chatd.presence import IListener
 from chatd.rows import Row
@@ -214,7 +215,7 @@ class Connection:
         """The connection is gone. What was handed out on it counts as read only if it was closed cleanly."""
         self.gone = True
         for client in list(self._clients.values()):
-            client.let_go(clean)
+            guarded("a session was not detached", client.let_go, clean)
 
     async def stay(self) -> None:
         """The connection is in use: so are its sessions, and they live on."""
@@ -330,5 +331,8 @@ class Client:
         for session in sessions:
             for client in list(session.clients):
                 if client is not self:
-                    client.detach()
-                    client.listener.deliver((SessionEnded(reason),))
+                    try:
+                        client.detach()
+                        client.listener.deliver((SessionEnded(reason),))
+                    except Exception:
+                        drop_failed(client.listener)

@@ -6,11 +6,15 @@ One person with IPv6 has a whole /64 (RFC 6177), so limits, throttles and bans t
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
+
+import msgspec
 
 LOCAL = "local"  # the source of a connection without a network address, such as a Unix socket
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_ip(host: str) -> IPAddress | None:
@@ -39,3 +43,30 @@ def source_of(host: str | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+class Networks(msgspec.Struct, frozen=True):
+    """A set of network addresses; `local` is whether Unix sockets belong to it."""
+
+    networks: tuple[IPNetwork, ...] = ()
+    local: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Networks:
+        """Read addresses, networks (`192.0.2.0/24`) and the word `local`, separated by commas or spaces.
+
+        Raises ValueError.
+        """
+        words = [word for word in re.split(r"[,\s]+", text) if word]
+        networks = tuple(ipaddress.ip_network(word) for word in words if word != LOCAL)
+        return cls(networks, LOCAL in words)
+
+    def __bool__(self) -> bool:
+        return self.local or bool(self.networks)
+
+    def contains(self, host: str | None) -> bool:
+        """Whether the address `host` belongs to the set; None and `local` are a Unix socket."""
+        if not host or host == LOCAL:
+            return self.local
+        address = parse_ip(host)
+        return address is not None and any(address in network for network in self.networks)

@@ -53,6 +53,8 @@ TABLE: tuple[Row, ...] = (
             errors.ReservedName,
             errors.WeakPassword,
             errors.RegistrationClosed,
+            errors.TooManyRegistrations,
+            errors.Busy,
             errors.AlreadyLoggedIn,
         ),
     ),
@@ -63,7 +65,7 @@ TABLE: tuple[Row, ...] = (
         (Arg("username", types.NAME), Arg("password", types.SECRET)),
         aliases=("login", "auth_login"),
         login=False,
-        errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts),
+        errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts, errors.Busy),
     ),
     Row(
         "resume",
@@ -85,7 +87,7 @@ TABLE: tuple[Row, ...] = (
         ask.ChangePassword,
         "change one's password; one's other sessions end",
         (Arg("old", types.SECRET), Arg("new", types.SECRET)),
-        errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts),
+        errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
     ),
     Row("whoami", ask.WhoAmI, "who one is"),
     Row(
@@ -156,7 +158,13 @@ TABLE: tuple[Row, ...] = (
         ),
         errors=(errors.UnknownUser, *_GROUP),
     ),
-    Row("search", ask.Search, "find messages in one's own conversations", (TEXT,)),
+    Row(
+        "search",
+        ask.Search,
+        "find messages in one's own conversations",
+        (Arg("text", types.SEARCH),),
+        errors=(errors.Busy,),
+    ),
     Row(
         "addgroup",
         ask.AddGroup,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 import msgspec
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from chatd.clocks import make_monotonic
 from chatd.config import Config, ConfigError, find_config, load_config
 from chatd.demo import ACCOUNTS, FOLDER, PASSWORD, SHIFT, demo_config
+from chatd.isolation import guarded
 from chatd.keys import fingerprint_of, renew_key
 from chatd.lines.bagan import BaganDialect
 from chatd.lines.dialect import Dialect
@@ -35,6 +36,7 @@ from chatd.lines.pychat import PychatDialect
 from chatd.lines.tugas4 import Tugas4Dialect
 from chatd.lines.urlencoded import UrlencodedDialect
 from chatd.logs import make_observer
+from chatd.net.listening import is_proxied, is_tls, listen
 from chatd.peers.door import Door
 from chatd.peers.identity import IdentityError
 from chatd.realm import Realm
@@ -225,6 +227,11 @@ class ChatDaemon(Service):
         realm.database.on_settled(outbox.flush)
         dialects = {dialect.name: dialect for dialect in DIALECTS}
         for door, endpoint in self.config.listen.items():
+            if is_proxied(endpoint) and not self.config.trusted:
+                log.warn(
+                    "[listen] {door} is for proxies and [listen] trusted is empty: it takes nobody",
+                    door=door,
+                )
             if door == PEERS:
                 self._open_to_peers(endpoint)
                 continue
@@ -242,36 +249,39 @@ class ChatDaemon(Service):
             self.ports[door] = self._listen(door, endpoint, factory)
             make_eager(self.ports[door])
             self._factories.append(factory)
-            self._tell(door, tls_hint if endpoint.startswith("ssl:") else hint)
+            self._tell(door, tls_hint if is_tls(endpoint) else hint)
 
     def _tell(self, door: str, hint: str) -> None:
-        """Log how one comes in by that door."""
+        """Log how to connect to the door: `hint` with its address, or the path of its Unix socket."""
         address: Any = self.ports[door].getHost()
-        where = getattr(address, "host", "localhost")
-        host = "localhost" if where in ("127.0.0.1", "0.0.0.0", "::", "::1") else where  # noqa: S104
-        shown = hint.format(host=host, port=getattr(address, "port", address))
-        log.info("{door}: {hint}", door=door, hint=shown)
+        if isinstance(address, UNIXAddress):
+            shown = f"Unix socket {os.fsdecode(address.name or b'')}"
+        else:
+            where = address.host
+            local = where in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
+            shown = hint.format(host="localhost" if local else where, port=address.port)
+        proxied = " (through a proxy)" if is_proxied(self.config.listen[door]) else ""
+        log.info("{door}: {hint}{proxied}", door=door, hint=shown, proxied=proxied)
 
     def _open_to_peers(self, endpoint: str) -> None:
-        if not endpoint.startswith(("tcp:", "tcp6:", "systemd:")):
+        if is_tls(endpoint):
             raise StartError(
                 f"[listen] {PEERS} is {endpoint!r}; expected a tcp: endpoint, for TLS is there in any case"
             )
         door = cast(Door, self._realm.gate)
         self.ports[PEERS] = self._listen(PEERS, endpoint, door.factory(self._realm.directory))
-        address: Any = self.ports[PEERS].getHost()
-        log.info("peers: port {port}", port=getattr(address, "port", address))
+        self._tell(PEERS, "port {port}")
 
     def _open_metrics(self, endpoint: str, connections: Connections) -> None:
         realm = self._realm
         site = MetricsSite(self._reactor, realm.service, realm.sessions, connections)
         self.ports[METRICS] = self._listen(METRICS, endpoint, site)
-        scheme = "https" if endpoint.startswith("ssl:") else "http"
+        scheme = "https" if is_tls(endpoint) else "http"
         self._tell(METRICS, f"{scheme}://{{host}}:{{port}}/metrics")
 
     def _listen(self, door: str, endpoint: str, factory: IProtocolFactory) -> IListeningPort:
         try:
-            listening = serverFromString(self._reactor, endpoint).listen(factory)
+            listening = listen(self._reactor, door, endpoint, factory, self.config.trusted)
         except Exception as error:
             raise StartError(
                 f"[listen] {door} is {endpoint!r}; expected a Twisted endpoint that works ({error})"
@@ -305,10 +315,10 @@ class ChatDaemon(Service):
         log.info("shutting down")
         if self.service is not None:
             self.service.stopping = True
-        await DeferredList(
-            [Deferred.fromCoroutine(_stop_listening(port)) for port in self.ports.values()]
+        await _all_of("a door was not closed", (port.stopListening for port in self.ports.values()))
+        finished = _all_of(
+            "a door's connections were not finished", (each.finish for each in self._factories)
         )
-        finished = DeferredList([factory.finish() for factory in self._factories])
         await patiently(self._reactor, finished, PATIENCE, self._abort)
         if self.service is not None:
             await self._realm.close()
@@ -316,7 +326,7 @@ class ChatDaemon(Service):
 
     def _abort(self) -> None:
         for factory in self._factories:
-            factory.abort()
+            guarded("a door's connections were not dropped", factory.abort)
 
 
 def _settle_memory() -> None:
@@ -330,7 +340,10 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _stop_listening(port: IListeningPort) -> None:
-    stopped = port.stopListening()
-    if stopped is not None:
-        await stopped
+def _all_of(failed: str, calls: Iterable[Callable[[], Any]]) -> Deferred[Any]:
+    """Make all `calls`; fires when what they return has fired. One that fails is logged."""
+
+    def note(failure: Failure) -> None:
+        log.failure("{failed}", failure, failed=failed)
+
+    return DeferredList([maybeDeferred(call).addErrback(note) for call in calls])

@@ -1,4 +1,7 @@
-"""Slowing down those who are too fast: guesses at passwords, and floods of commands. No clock of its own."""
+"""Slowing down those who are too fast: guesses at passwords, registrations, and floods of commands.
+
+Nothing here has a clock of its own: `now` is in seconds.
+"""
 
 from __future__ import annotations
 
@@ -65,20 +68,65 @@ class FailureThrottle:
         """How many seconds an attempt that comes now has to wait."""
         return max(0.0, self._failures.get(key, (0, now))[1] - now)
 
-    def failed(self, key: str, now: float) -> None:
-        """Count a failure. Counted before the attempt is looked at, parallel guesses gain nothing."""
-        failures, free_at = self._failures.pop(key, (0, now))
-        if now - free_at > self._memory:
-            failures = 0
+    def failures(self, key: str, now: float) -> int:
+        """How often the key has failed, as far as that is remembered."""
+        failures, free_at = self._failures.get(key, (0, now))
+        return 0 if now - free_at > self._memory else failures
+
+    def free(self, key: str, now: float) -> int:
+        """How many more failures of the key cost nothing."""
+        return max(0, self._free - self.failures(key, now))
+
+    def pause(self, failures: int) -> float:
+        """How many seconds one more failure costs, after so many."""
         over = failures - self._free
-        pause = min(self._longest, self._first * 2.0 ** min(over, 16)) if over >= 0 else 0.0
+        return min(self._longest, self._first * 2.0 ** min(over, 16)) if over >= 0 else 0.0
+
+    def failed(self, key: str, now: float) -> None:
+        """Count a failure."""
+        failures = self.failures(key, now)
+        _, free_at = self._failures.pop(key, (0, now))
         if len(self._failures) >= self._capacity:
             del self._failures[next(iter(self._failures))]
         self._failures[key] = (
             failures + 1,
-            min(max(now, free_at) + pause, now + self._queue),
+            min(max(now, free_at) + self.pause(failures), now + self._queue),
         )
 
     def succeeded(self, key: str) -> None:
         """Forget the key's failures."""
         self._failures.pop(key, None)
+
+
+class Quota:
+    """Lets each key do something `per_hour` times an hour, all of them at once if need be; 0 is no limit.
+
+    At most `capacity` keys are remembered.
+    """
+
+    def __init__(self, per_hour: int, capacity: int = 100_000) -> None:
+        self._most = float(per_hour)
+        self._rate = per_hour / 3600
+        self._capacity = capacity
+        # key -> (how often it may still, at what time)
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, key: str, now: float) -> float:
+        """Use one of the key's times; or the seconds until there is one."""
+        if not self._most:
+            return 0.0
+        left, when = self._left.pop(key, (self._most, now))
+        left = min(self._most, left + max(0.0, now - when) * self._rate)
+        if len(self._left) >= self._capacity:
+            del self._left[next(iter(self._left))]
+        if left < 1:
+            self._left[key] = (left, now)
+            return (1 - left) / self._rate
+        self._left[key] = (left - 1, now)
+        return 0.0
+
+    def give_back(self, key: str) -> None:
+        """One that was taken was not used."""
+        if key in self._left:
+            left, when = self._left[key]
+            self._left[key] = (min(self._most, left + 1), when)

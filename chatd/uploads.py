@@ -29,6 +29,7 @@ from chatd.errors import BadFileName
 from chatd.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
 from chatd.model import StoredFile
 from chatd.names import printable
+from chatd.threads import stop_pool
 
 __all__ = [
     "KEEP_PARTS",
@@ -90,8 +91,9 @@ class Uploads:
             folder.mkdir(mode=0o700, exist_ok=True)
         self._pool.start()
 
-    def stop(self) -> None:
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires once what was asked for is done."""
+        return stop_pool(self._reactor, self._pool)
 
     def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
         """Remove broken uploads, and set aside in `unclaimed/` whatever no attachment owns.

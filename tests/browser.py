@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 
     from tests.page import Person
 
+#: A host name of somebody else's that leads to this machine.
+REBOUND = "evil.example"
 #: What it would otherwise do on its own, over the network or with the machine.
 FLAGS = (
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -60,7 +60,7 @@ def make_config(state: Path, **limits: Any) -> Config:
     return Config(
         realm="realm1",
         state=state,
-        accounts=Accounts(argon2=CHEAP),
+        accounts=Accounts(argon2=CHEAP, registrations_per_hour=0),
         limits=Limits(**limits),
     )
 
@@ -142,13 +142,17 @@ class ClockedTestCase(RealmTestCase):
 
 @implementer(IListener)
 class Listener:
-    """Somebody who listens; `heard` is all that came, in order."""
+    """Somebody who listens; `heard` is all that came, in order, until it was `dropped`."""
 
     def __init__(self) -> None:
         self.heard: list[Event] = []
+        self.dropped = False
 
     def deliver(self, events: Sequence[Event]) -> None:
         self.heard.extend(events)
+
+    def drop(self) -> None:
+        self.dropped = True
 
 
 class Wire:

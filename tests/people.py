@@ -35,6 +35,9 @@ class Person:
     def deliver(self, events: Sequence[Event]) -> None:
         self.events.extend(events)
 
+    def drop(self) -> None:
+        raise AssertionError(f"{self.name}'s connection was dropped")
+
     @property
     def client(self) -> Client:
         realm = self._house.realm

@@ -26,6 +26,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+# A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
+# that: the tests that interrupt one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Case = TypeVar("Case", bound=TestCase)
@@ -47,6 +52,7 @@ state = {state}
 
 [accounts]
 argon2 = 8K,1,1
+registrations_per_hour = 0
 
 [limits]
 commands_per_second = 0

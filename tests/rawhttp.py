@@ -52,7 +52,7 @@ class Raw(Protocol):
 
     def begin(self, method: str, path: str, headers: dict[str, Any]) -> None:
         """The head of a request."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: chat.example"]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.send("\r\n".join((*lines, "", "")).encode())
 

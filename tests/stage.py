@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from sqlalchemy import Engine, event
 from twisted.internet import error as net
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
@@ -143,7 +143,7 @@ class PlayPasswords:
 
     stop = start
 
-    def hash(self, password: str) -> Deferred[str]:
+    def hash(self, password: str, *_: object) -> Deferred[str]:
         done: Deferred[str] = Deferred()
         done.callback(password)
         return done
@@ -162,7 +162,8 @@ class PlayUploads(Uploads):
         for folder in (self._folder, self._incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
 
-    def stop(self) -> None: ...
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def clean(self, known: Any, keep_parts: float = math.inf) -> int:
         return super().clean(known, keep_parts)

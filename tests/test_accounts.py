@@ -12,7 +12,8 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from zope.interface import provider
 
 from chatd import accounts as module
-from chatd.accounts import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT, Login
+from chatd import guard
+from chatd.accounts import Login
 from chatd.config import Accounts as AccountsConfig
 from chatd.config import Argon2, Config
 from chatd.errors import (
@@ -20,11 +21,13 @@ from chatd.errors import (
     RegistrationClosed,
     ReservedName,
     TooManyAttempts,
+    TooManyRegistrations,
     UnknownUser,
     UserExists,
     WeakPassword,
     WrongPassword,
 )
+from chatd.guard import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT
 from chatd.lines.plain import PlainDialect
 from chatd.model import Account
 from chatd.names import Address
@@ -138,9 +141,11 @@ class LoggingIn(AccountsTestCase):
         real = Passwords.verify
         calls: list[str | None] = []
 
-        def verify(passwords: Passwords, password: str, hashed: str | None) -> Deferred[bool]:
+        def verify(
+            passwords: Passwords, password: str, hashed: str | None, *owner: Any
+        ) -> Deferred[bool]:
             calls.append(hashed)
-            return real(passwords, password, hashed)
+            return real(passwords, password, hashed, *owner)
 
         with mock.patch.object(Passwords, "verify", verify):
             await self.refused(self.accounts.login("messi", "wrong-one", HERE))
@@ -219,7 +224,7 @@ class Throttling(AccountsTestCase):
 
     async def test_one_address_many_accounts(self) -> None:
         """One address that tries many names is slowed down, too."""
-        with mock.patch.object(module, "FREE_FAILURES_PER_ADDRESS", 3):
+        with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 3):
             await self.reopen()
         for number in range(4):
             await self._fail(1, name=f"nobody{number}")
@@ -265,9 +270,104 @@ class Throttling(AccountsTestCase):
         await sleep(0.05)
         self.clock.advance(4.0)
         self.assertEqual((await owner).account.name, "messi")
-        self.clock.advance(60)
+        while not all(each.called for each in waiting):
+            await sleep(0.01)
+            self.clock.advance(10)
         for each in waiting:
             await self.refused(each)
+
+    async def test_many_right_ones_at_once(self) -> None:
+        """Right passwords in parallel, a hundred of them, are all let in: none counts as a failure."""
+        await self.register("messi")
+        logins = [run(self.accounts.login("messi", PASSWORD, HERE)) for _ in range(100)]
+        for login in logins:
+            self.assertEqual((await login).account.name, "messi")
+
+    async def test_guesses_at_unknown_names_delay_nobody(self) -> None:
+        """Whoever guesses at names that nobody has is slowed down, and nobody else at that address is."""
+        await self.register("messi")
+        with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 3):
+            await self.reopen()
+        guesses = [run(self.accounts.login(f"nobody{n}", PASSWORD, HERE)) for n in range(20)]
+        login = await self.accounts.login("messi", PASSWORD, HERE)
+        self.assertEqual(login.account.name, "messi")
+        slow = [each for each in guesses if not each.called]
+        self.assertGreater(len(slow), 0)
+        self.clock.pump([1.0] * 200)
+        while not all(each.called for each in slow):
+            await sleep(0.01)
+            self.clock.advance(10)
+        for each in guesses:
+            self.assertIn(await self.refused(each), (UnknownUser, TooManyAttempts))
+
+    async def test_guesses_at_one_account_delay_no_other(self) -> None:
+        """However often somebody guesses at one account, others at that address log in at once."""
+        await self.register("messi")
+        await self.register("lineker")
+        with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 7):
+            await self.reopen()
+        for _ in range(10):
+            done = run(self.accounts.login("messi", "wrong-one", HERE))
+            while not done.called:
+                await sleep(0.01)
+                self.clock.advance(4)
+            await self.refused(done)
+        login = await self.accounts.login("lineker", PASSWORD, HERE)
+        self.assertEqual(login.account.name, "lineker")
+
+    async def test_familiar_at_an_address(self) -> None:
+        """Who has logged in from an address does not wait for those who try many accounts there."""
+        for name in ("messi", "lineker", "henderson", "klose"):
+            await self.register(name)
+        with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 2):
+            await self.reopen()
+        await self.accounts.login("messi", PASSWORD, HERE)
+        for name in ("lineker", "henderson", "klose"):
+            await self._fail(1, name=name)
+        self.assertEqual((await self.accounts.login("messi", PASSWORD, HERE)).account.name, "messi")
+        unfamiliar = run(self.accounts.login("lineker", PASSWORD, HERE))
+        await sleep(0.05)
+        self.assertFalse(unfamiliar.called)
+        self.clock.advance(1)
+        await unfamiliar
+
+
+class ManyRegistrations(AccountsTestCase):
+    """How many accounts one address may make in an hour."""
+
+    def make_config(self) -> Config:
+        config = super().make_config()
+        few = AccountsConfig(registrations_per_hour=3, argon2=CHEAP)
+        return msgspec.structs.replace(config, accounts=few)
+
+    async def sign_up(self, name: str, source: str = HERE) -> Login:
+        return await self.accounts.register(name, PASSWORD, None, None, source)
+
+    async def test_bounded_by_address(self) -> None:
+        """The fourth is refused, until a third of the hour is over; other addresses go on."""
+        for number in range(3):
+            await self.sign_up(f"a{number}")
+        try:
+            await self.sign_up("a3")
+        except TooManyRegistrations as error:
+            self.assertIn("20 min", str(error))
+        else:
+            self.fail("a fourth account was made")
+        await self.sign_up("a3", "198.51.100.1")
+        self.clock.advance(1201)
+        await self.sign_up("a4")
+        self.assertIs(await self.refused(self.sign_up("a5")), TooManyRegistrations)
+
+    async def test_refused_names_do_not_count(self) -> None:
+        """Whoever looks for a name that is free uses nothing up."""
+        await self.sign_up("messi")
+        for _ in range(10):
+            self.assertIs(await self.refused(self.sign_up("Messi")), UserExists)
+        both = DeferredList(
+            [run(self.sign_up("klose")), run(self.sign_up("klose"))], consumeErrors=True
+        )
+        self.assertEqual(sum(good for good, _ in await both), 1)
+        await self.sign_up("lineker")
 
 
 class Tokens(AccountsTestCase):
@@ -380,9 +480,9 @@ class ChangingPasswords(AccountsTestCase):
         passwords = self.realm.passwords
         real_hash = passwords.hash
 
-        async def slow_hash(password: str) -> str:
+        async def slow_hash(password: str, *owner: Any) -> str:
             await gate
-            return await real_hash(password)
+            return await real_hash(password, *owner)
 
         with (
             mock.patch.object(passwords, "is_outdated", return_value=True),

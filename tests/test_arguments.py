@@ -29,6 +29,7 @@ ALL: tuple[Type, ...] = (
     types.JOINABLE,
     types.PLACE,
     types.TEXT,
+    types.SEARCH,
     types.DISPLAY_NAME,
     types.COUNTRY,
     types.FULL_NAME,
@@ -66,6 +67,7 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.PLACE, "a", Place(A, A)),
     (types.PLACE, "b@realm1", Place(B, B)),
     (types.TEXT, "  halo,\tselamat malam ", "  halo,\tselamat malam "),
+    (types.SEARCH, "x" * 500, "x" * 500),
     (types.DISPLAY_NAME, "Lionel_Messi", "Lionel Messi"),
     (types.DISPLAY_NAME, "é" * 128, "é" * 128),
     (types.COUNTRY, "Hong_Kong", "Hong Kong"),
@@ -103,6 +105,9 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
 # type, text, error
 NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.NAME, "a b", BadName),
+    (types.SEARCH, "x" * 501, BadArgument),
+    (types.SEARCH, "x" * 50_000, BadArgument),
+    (types.SEARCH, " ", EmptyText),
     (types.ROOM, " a", BadName),
     (types.ADDRESS, "a,b", BadName),
     (types.ADDRESSES, "a,,b", BadName),

@@ -126,8 +126,9 @@ class Steps(RealmTestCase):
         await self.accounts.register("messi", "surabaya", None, None)
         for step in (-HOUR, HOUR):
             for _ in range(40):
-                self.accounts._account_failures.failed("messi", self.clock.seconds())
-                self.accounts._own_failures.failed("messi here", self.clock.seconds())
+                guard = self.accounts._guard
+                guard._accounts.failed("messi", self.clock.seconds())
+                guard._own._throttle.failed("messi here", self.clock.seconds())
             self.date += step
             with self.assertRaises(TooManyAttempts) as caught:
                 await self.accounts.login("messi", "surabaya", "here")

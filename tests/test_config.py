@@ -25,6 +25,7 @@ from chatd.config import (
     parse_size,
     parse_time,
 )
+from chatd.sources import Networks
 
 SHIPPED = Path(__file__).parents[1] / "etc" / "chatd.ini"
 
@@ -97,6 +98,13 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
         lambda c: c.listen,
         {"pychat": "ssl:8000:privateKey=/k"},
     ),
+    (
+        "listen",
+        "trusted",
+        "127.0.0.1, 192.0.2.0/24 2001:db8::/32, local",
+        lambda c: c.trusted,
+        Networks.parse("127.0.0.1/32,192.0.2.0/24,2001:db8::/32,local"),
+    ),
     ("database", "url", "sqlite:////x/y.db", lambda c: c.database_url, "sqlite:////x/y.db"),
     ("accounts", "registration", "closed", lambda c: c.accounts.registration, "closed"),
     ("accounts", "session_expiry", "12h", lambda c: c.accounts.session_expiry, 43200),
@@ -117,6 +125,20 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
         lambda c: c.web.origins,
         {"https://chat.example.org", "http://localhost:8550"},
     ),
+    (
+        "web",
+        "hosts",
+        "Chat.example.org., chat",
+        lambda c: c.web.hosts,
+        {"chat.example.org", "chat"},
+    ),
+    (
+        "web",
+        "trusted_proxies",
+        "::1",
+        lambda c: c.web.trusted_proxies,
+        Networks.parse("::1/128"),
+    ),
     ("limits", "line", "1M", lambda c: c.limits.line, 1 << 20),
     ("limits", "inline_line", "1G", lambda c: c.limits.inline_line, 1 << 30),
     ("limits", "file", "0", lambda c: c.limits.file, 0),
@@ -133,6 +155,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
 BAD: tuple[tuple[str, str, str, str], ...] = (
     ("realm", "name", "two words", "1 to 64 letters"),
     *(("listen", door, "8889", "endpoint") for door in DOORS),
+    ("listen", "trusted", "localhost", "addresses or networks"),
     ("database", "url", "/var/lib/chatd.db", "SQLAlchemy URL"),
     ("accounts", "registration", "yes", "open, closed"),
     ("accounts", "session_expiry", "30 days", "a time"),
@@ -147,6 +170,8 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("peers", "messages_per_second", "-1", "0 or more"),
     ("limits", "message", "0", "at least 1"),
     ("web", "origins", "chat.example.org", "origins"),
+    ("web", "hosts", "https://chat.example.org", "without port"),
+    ("web", "trusted_proxies", "192.0.2.1/24", "addresses or networks"),
     ("limits", "line", "64KB", "a size"),
     ("limits", "inline_line", "255", "at least 256"),
     ("limits", "file", "-1", "a size"),
@@ -285,6 +310,9 @@ class Values(ConfigTestCase):
         self.assertEqual(self.load("[listen]\n").listen, {})
         self.assertEqual(self.load("[listen]\njson = tcp:1\nplain =\n").listen, {"json": "tcp:1"})
         self.assertEqual(self.load("").listen, DEFAULT_DOORS)
+        self.assertEqual(
+            self.load("[listen]\njson = tcp:1\ntrusted = ::1\n").listen, {"json": "tcp:1"}
+        )
 
     def test_paths_are_relative_to_the_file(self) -> None:
         path = self.write(
@@ -304,6 +332,22 @@ class Values(ConfigTestCase):
         self.assertEqual(
             load_config(path).listen["json"],
             f"ssl:1:privateKey={here}/k.pem:certKey=/c.pem:extraCertChain={here}/x/y.pem:interface=::1",
+        )
+
+    def test_unix_sockets_are_relative_to_the_file(self) -> None:
+        path = self.write(
+            "[listen]\nplain = unix:plain.sock:mode=660\njson = haproxy:unix:run/json.sock\n"
+            "web = unix:/run/web.sock\nbagan = unix:mode=660:address=b.sock\n"
+        )
+        here = path.parent.resolve()
+        self.assertEqual(
+            load_config(path).listen,
+            {
+                "plain": f"unix:{here}/plain.sock:mode=660",
+                "json": f"haproxy:unix:{here}/run/json.sock",
+                "web": "unix:/run/web.sock",
+                "bagan": f"unix:mode=660:address={here}/b.sock",
+            },
         )
 
     def test_state_by_default(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.framing import LineBuffer, TooLong
+from chatd.lines.framing import BATCH, LineBuffer, Telnet, TooLong
 
 LIMIT = 12
 LONG = "too long"  # stands for a line that was dropped
@@ -49,6 +50,23 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "unfinished telnet": (b"a\nb\xff\xfb", [b"a"]),
     "unfinished subnegotiation": (b"a\nb\xff\xfa\n\n", [b"a"]),
     "too long by telnet alone": (b"\xff\xf1" * LIMIT + b"ab\n", [b"ab"]),
+    "very much telnet": (b"\xff\xf1" * 3 * BATCH + b"ab\n", [b"ab"]),
+    "end of file and abort": (b"a\xff\xecb\xff\xed\n", [b"ab"]),
+    "interrupt": (b"a\nhalf\xff\xf4b\n", [b"a", b"b"]),
+    "break": (b"half\xff\xf3\xff\xfd\x06b\n", [b"b"]),
+    "abort": (b"half\xff\xeeb\n", [b"b"]),
+    "erase line": (b"half\xff\xf8b\n", [b"b"]),
+    "erase character": (b"ab\xff\xf7c\n", [b"ac"]),
+    "erase a character of several bytes": (
+        "a“\U0001f44b".encode() + b"\xff\xf7" * 2 + b"b\n",
+        [b"ab"],
+    ),
+    "erase what is not there": (b"\xff\xf7\xff\xf7b\n", [b"b"]),
+    "no end of the line before": (b"a\n\xff\xf7\xff\xf4b\n", [b"a", b"b"]),
+    "a break that is a byte of a character": (b"\xc3\xff\xf3 \xe2\x80\xff\xf3\n", ["Ü “".encode()]),
+    "an interrupt that is one": (b"\xc3\xff\xf4\xff\xfd\x06\n", ["Ã".encode()]),
+    "after a whole character it is none": (b"\xc3\x9c\xff\xf3a\n", [b"a"]),
+    "interrupt within what is too long": (b"x" * 50 + b"\xff\xf4b\nc\n", [LONG, b"c"]),
 }
 
 
@@ -59,7 +77,10 @@ def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
     for part in parts:
         buffer.add(part)
         while buffer and (line := buffer.take_line()) is not None:
-            found.append(LONG if isinstance(line, TooLong) else line)
+            if isinstance(line, Telnet):
+                buffer.take_telnet()
+            else:
+                found.append(LONG if isinstance(line, TooLong) else line)
     return found
 
 
@@ -67,19 +88,43 @@ def lines_of(data: bytes, limit: int) -> list[bytes | str]:
     """What the lines of `data` are, said in the plainest way: a byte after the other."""
     found: list[bytes | str] = []
     line = bytearray()
+    dropping = False
     at = 0
     while at < len(data):
-        if data[at] == IAC and (at + 1 == len(data) or data[at + 1] >= 0xF0):
-            at = _after_telnet(data, at)
-            continue
-        if data[at] != LF:
+        if data[at] == IAC and (at + 1 == len(data) or data[at + 1] >= 0xEC):
+            end = _after_telnet(data, at)
+            if end <= len(data) and at + 1 < len(data) and not dropping:
+                _edit(line, data[at + 1])
+            at = end
+        elif data[at] != LF:
             line.append(data[at])
+            at += 1
         else:
             text = bytes(line).removesuffix(b"\r")
-            found.append(LONG if len(text) > limit else text)
+            found += [] if dropping else [LONG if len(text) > limit else text]
             line.clear()
-        at += 1
-    return [*found, LONG] if len(line) > limit + 1 else found
+            dropping = False
+            at += 1
+        if len(line) > limit + 1 and not dropping:
+            found.append(LONG)
+            dropping = True
+    return found
+
+
+def _edit(line: bytearray, code: int) -> None:
+    """What a telnet command does to the line before it."""
+    # The lead byte of a character that has more bytes than have come: 110xxxxx, 1110xxxx or 11110xxx.
+    cut = re.search(
+        rb"([\xc0-\xff]|[\xe0-\xff][\x80-\xbf]|[\xf0-\xff][\x80-\xbf]{2})\Z", line, re.DOTALL
+    )
+    byte = {0xF4: 0x83, 0xF3: 0x9C, 0xEE: 0x9C, 0xED: 0x9A, 0xF5: 0x8F}.get(code)
+    if cut and byte is not None:
+        line.append(byte)
+    elif code in (0xF8, 0xF4, 0xF3, 0xEE):
+        line.clear()
+    elif code == 0xF7:
+        while line and line.pop() & 0xC0 == 0x80:
+            pass
 
 
 def _after_telnet(data: bytes, at: int) -> int:
@@ -178,7 +223,7 @@ class AnyBytes(TestCase):
         for part in parts:
             buffer.add(part)
             while buffer and buffer.take_line() is not None:
-                pass
+                buffer.take_telnet()
             self.assertLessEqual(len(buffer._data), LIMIT + 2)
 
 

@@ -79,7 +79,7 @@ class HealthTests(SiteTestCase):
 
         def ask_and_go() -> None:
             with socket.create_connection(("127.0.0.1", self.port.getHost().port)) as connection:
-                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         released = self.hold_writer()
         await deferToThread(ask_and_go)

@@ -479,13 +479,33 @@ class Realms(MetricsTestCase):
 
         def ask_and_go() -> None:
             with socket.create_connection(("127.0.0.1", self.served.port)) as connection:
-                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         await deferToThread(ask_and_go)
         await until(lambda: self.asked)
         await sleep(0.05)
         known.callback(())
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_foreign_host(self) -> None:
+        """A page whose name was rebound to this machine reads nothing."""
+        for head, status in (
+            (b"GET /metrics HTTP/1.1\r\nHost: evil.example:8551\r\n\r\n", b"421"),
+            (b"GET /metrics HTTP/1.1\r\n\r\n", b"400"),
+            (b"GET /metrics HTTP/1.1\r\nHost: realm1:8551\r\n\r\n", b"200"),
+        ):
+            found = await deferToThread(self.ask_raw, head)
+            self.assertEqual(found.split()[1], status)
+            self.assertEqual(b"chatd_" in found, status == b"200")
+
+    def ask_raw(self, head: bytes) -> bytes:
+        """The beginning of the answer."""
+        with socket.create_connection(("127.0.0.1", self.served.port), 10) as connection:
+            connection.sendall(head)
+            found = b""
+            while b"\r\n\r\n" not in found or found.endswith(b"\r\n\r\n"):
+                found += connection.recv(65536)
+            return found
 
     async def test_a_mistake(self) -> None:
         """Is logged, and whoever looked is not left to wait."""

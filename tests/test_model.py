@@ -87,7 +87,8 @@ class InlineDatabase:
         self._reads.append((done, value))
         return done
 
-    search = read
+    def search(self, _account_id: int, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return self.read(query, *args)
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
@@ -128,10 +129,10 @@ class InlineDatabase:
 class InlinePasswords:
     """As chatd.passwords.Passwords, without the cost."""
 
-    def hash(self, password: str) -> Deferred[str]:
+    def hash(self, password: str, *_owner: Any) -> Deferred[str]:
         return succeed(f"hash of {password}")
 
-    def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
+    def verify(self, password: str, hashed: str | None, *_owner: Any) -> Deferred[bool]:
         return succeed(hashed == f"hash of {password}")
 
     def is_outdated(self, hashed: str) -> bool:

@@ -21,6 +21,9 @@ class Listener:
     def deliver(self, events: Sequence[Event]) -> None:
         self.given.append(events)
 
+    def drop(self) -> None:
+        raise AssertionError("it was dropped")
+
     @property
     def heard(self) -> list[Event]:
         return [event for events in self.given for event in events]
@@ -164,6 +167,9 @@ class Telling(SynchronousTestCase):
         class Shy:
             def deliver(self, _events: Sequence[Event]) -> None:
                 presence.leave(1, self)
+
+            def drop(self) -> None:
+                raise AssertionError("it was dropped")
 
         first, shy = self.listener(1), Shy()
         presence.arrive(1, shy)

@@ -55,7 +55,8 @@ class Caller(Protocol):
     transport: Any
 
     def __init__(self) -> None:
-        self.received = b""
+        self.received = bytearray()
+        self.lines = 0  # received so far, also those that were taken out
         self.size = 0
         self.hash = hashlib.sha256()
         self.keeping = True
@@ -63,6 +64,7 @@ class Caller(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.size += len(data)
+        self.lines += data.count(b"\n")
         if self.keeping:
             self.received += data
         else:
@@ -77,7 +79,8 @@ class Caller(Protocol):
     async def line(self) -> dict[str, Any]:
         """The next line, of json."""
         await until(lambda: b"\r\n" in self.received, lambda: self.received[:1000])
-        line, _, self.received = self.received.partition(b"\r\n")
+        line, _, rest = self.received.partition(b"\r\n")
+        self.received = rest
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -590,6 +593,7 @@ class SlowSockets(ProtocolTestCase):
         caller, other = await self.call(), await self.call()
         caller.transport.pauseProducing()
         count = 2000
+        wanted = caller.lines + count
         with Buffers(self.door_of(JsonDialect)) as buffers:
             caller.transport.write(b'{"command":"help"}\n' * count)
             for _ in range(20):
@@ -597,7 +601,7 @@ class SlowSockets(ProtocolTestCase):
                 self.assertEqual((await other.line())["message"], "pong")
                 await sleep(0.01)
             caller.transport.resumeProducing()
-            await until(lambda: caller.received.count(b"\n") == count)
+            await until(lambda: caller.lines == wanted)
         self.assertLess(buffers.largest, 2 * MIB)
 
     async def test_replies_that_are_not_read_hold_up_the_next_send(self) -> None:
@@ -605,12 +609,13 @@ class SlowSockets(ProtocolTestCase):
         caller = await self.call_as("messi")
         caller.transport.pauseProducing()
         count = 20_000
+        wanted = caller.lines + count
         request = b'{"command":"send","to":"henderson","text":"x","id":"%s"}\n' % (b"i" * 500)
         with Buffers(self.door_of(JsonDialect)) as buffers:
             caller.transport.write(request * count)
             await sleep(1)
             caller.transport.resumeProducing()
-            await until(lambda: caller.received.count(b"\n") == count)
+            await until(lambda: caller.lines == wanted)
         self.assertLess(buffers.largest, 2 * MIB)
 
 
@@ -884,6 +889,18 @@ class Endings(ProtocolTestCase):
         self.lose(refused, CLOSED)
         self.lose(wires[0])
         self.assertEqual((await self.wire(host="10.0.0.1").ask(command="ping"))["status"], "OK")
+
+    async def test_connections_of_one_address_at_each_door(self) -> None:
+        """Whoever fills one door can still come in by another."""
+        self.realm.config = self.with_limits(connections_per_address=1)
+        self.realm.service.config = self.realm.config
+        first = self.wire(host="10.0.0.1")
+        refused = self.wire(host="10.0.0.1")
+        plain = self.wire(PlainDialect, host="10.0.0.1")
+        await settle()
+        self.assertTrue(refused.transport.disconnecting)
+        self.assertFalse(plain.transport.disconnecting)
+        self.assertEqual((await first.ask(command="ping"))["status"], "OK")
 
     async def test_too_many_connections_in_all(self) -> None:
         self.realm.config = self.with_limits(connections=2)

@@ -138,6 +138,9 @@ class RoomsTest(SynchronousTestCase):
             def deliver(self, _events: Sequence[Event]) -> None:
                 rooms.leave(self)
 
+            def drop(self) -> None:
+                raise AssertionError("it was dropped")
+
         rooms.join(self.messi, MESSI, self.messi, "tamu")
         shy = Shy()
         rooms.join(shy, HENDERSON, shy, "tamu")

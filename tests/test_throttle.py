@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.throttle import FailureThrottle, TokenBucket
+from chatd.throttle import FailureThrottle, Quota, TokenBucket
 
 
 class TokenBuckets(SynchronousTestCase):
@@ -130,3 +130,42 @@ class FailureThrottles(SynchronousTestCase):
         self.assertEqual(throttle.wait("b", 10.0), 0.0)
         for key in ("a", "c", "d"):
             self.assertGreater(throttle.wait(key, 10.0), 0.0, key)
+
+
+class Quotas(SynchronousTestCase):
+    def test_all_at_once_and_then_one_by_one(self) -> None:
+        quota = Quota(4)
+        self.assertEqual([quota.take("a", 10.0) for _ in range(4)], [0.0] * 4)
+        self.assertAlmostEqual(quota.take("a", 10.0), 900.0)
+        self.assertAlmostEqual(quota.take("a", 460.0), 450.0)
+        self.assertEqual(quota.take("a", 911.0), 0.0)
+        self.assertGreater(quota.take("a", 911.0), 0.0)
+
+    def test_keys_are_apart(self) -> None:
+        quota = Quota(1)
+        self.assertEqual(quota.take("a", 10.0), 0.0)
+        self.assertEqual(quota.take("b", 10.0), 0.0)
+
+    def test_given_back(self) -> None:
+        quota = Quota(1)
+        quota.take("a", 10.0)
+        quota.give_back("a")
+        quota.give_back("b")
+        self.assertEqual(quota.take("a", 10.0), 0.0)
+        self.assertGreater(quota.take("a", 10.0), 0.0)
+
+    def test_no_limit(self) -> None:
+        quota = Quota(0)
+        self.assertEqual({quota.take("a", 10.0) for _ in range(1000)}, {0.0})
+
+    def test_clock_set_back(self) -> None:
+        quota = Quota(1)
+        quota.take("a", 7200.0)
+        self.assertAlmostEqual(quota.take("a", 10.0), 3600.0)
+
+    def test_memory_is_bounded(self) -> None:
+        quota = Quota(1, capacity=3)
+        for key in "abcd":
+            quota.take(key, 10.0)
+        self.assertGreater(quota.take("d", 10.0), 0.0)
+        self.assertEqual(quota.take("a", 10.0), 0.0)

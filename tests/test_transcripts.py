@@ -71,6 +71,8 @@ OVER_HTTP = {
     "unknown-page",
     "bad-method",
     "foreign-origin",
+    "foreign-host",
+    "bad-host",
     "body-too-large",
     "length-required",
     "upload-offset",

@@ -154,7 +154,7 @@ class Sending(UploadTestCase):
         """What follows a file on its connection is answered after it, and the connection stays."""
         await self.people("messi", "budi")
         raw = await self.begin(5)
-        raw.send(b"halo!GET /session HTTP/1.1\r\nHost: x\r\n\r\n")
+        raw.send(b"halo!GET /session HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertEqual((await raw.answer()).json["message"], "File sent")
         self.assertEqual((await raw.answer()).json["realm"], "realm1")
         raw.begin("PUT", path(3, key="k2"), {"Cookie": self.cookies["messi"], "Content-Length": 3})
@@ -518,7 +518,9 @@ class Refused(UploadTestCase):
             "Transfer-Encoding: gzip",
         ):
             raw = await self.dial()
-            head = f"PUT {path(3)} HTTP/1.1\r\nHost: x\r\nCookie: {self.cookies['messi']}\r\n"
+            head = (
+                f"PUT {path(3)} HTTP/1.1\r\nHost: localhost\r\nCookie: {self.cookies['messi']}\r\n"
+            )
             raw.send(f"{head}{lines}\r\n\r\nabc".encode())
             await raw.gone()
             self.assertTrue(raw.got.startswith(b"HTTP/1.1 400"), raw.got)

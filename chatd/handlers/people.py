@@ -14,7 +14,7 @@ async def register(client: Client, command: ask.Register) -> Reply:
     if command.outside and client.session is not None:
         raise AlreadyLoggedIn
     accounts = client.service.accounts
-    values = command.username, command.password, command.name, command.country
+    values = command.username, command.password, command.name, command.country, client.source
     if command.login:
         return _welcome(client, await accounts.register(*values), "Welcome")
     account, _ = await accounts.sign_up(*values)

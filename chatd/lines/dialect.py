@@ -51,8 +51,9 @@ class Wrapping(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """The dialect needs one more line before it knows what is asked: send `prompt`, give the next line to
-    `answer`, and send `after` once it came."""
+    """The dialect needs one more line, a secret, before it knows what is asked: send `prompt`, which
+    hides what is typed (chatd.lines.telnet), give the next line to `answer`, and send `after`, which shows it
+    again, once it came."""
 
     prompt: bytes
     after: bytes
@@ -73,7 +74,8 @@ class Dialect:
 
     `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`. `shared`: its
     requests may name their session. `detailed`: it writes display names, groups' codes and when files were
-    sent. `framed`: its lines come in frames of a transport that has checked who opened it.
+    sent. `framed`: its lines come in frames of a transport that has checked who opened it. `telnet`: its
+    people use telnet, which is therefore offered BINARY; `here` answers its ARE-YOU-THERE.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Dialect:
     shared: bool = False
     detailed: bool = False
     framed: bool = False
+    telnet: bool = False
+    here: bytes = b""
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()

@@ -5,25 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.tcp import Port, Server
 
 from chatd.eager import send_at_once
+from chatd.isolation import drop_failed
+from chatd.net.listening import set_connection_class
+from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 
 
-class EagerServer(Server):
-    """A server's side of a TCP connection whose `write` tries the socket first."""
-
+class _EagerWrite:
     def write(self, data: bytes) -> None:
         """As Twisted's: data is sent in order, and errors show as a lost connection later on."""
         left = send_at_once(self, data)
         if left:
-            super().write(left)
+            super().write(left)  # type: ignore[misc]
+
+
+class EagerServer(_EagerWrite, AcceptedTCP):
+    """An accepted TCP connection whose `write` tries the socket first."""
+
+
+class EagerUnixServer(_EagerWrite, AcceptedUnix):
+    """An accepted connection to a Unix socket whose `write` tries the socket first."""
 
 
 def make_eager(port: IListeningPort) -> None:
-    """Let the connections that `port` accepts be EagerServers, if they are TCP."""
-    if isinstance(port, Port):
-        port.transport = EagerServer
+    """Let the connections that `port` accepts try the socket first."""
+    set_connection_class(port, EagerServer, EagerUnixServer)
 
 
 class Outbox:
@@ -34,7 +41,7 @@ class Outbox:
         self._waiting: list[Any] = []
 
     def add(self, connection: Any) -> None:
-        """Have `connection.flush()` called at the end of this turn, at the latest."""
+        """Have `connection.flush()` called at this turn's end, at the latest; if it raises, `drop()`."""
         if not self._waiting:
             self._clock.callLater(0, self.flush)
         self._waiting.append(connection)
@@ -42,4 +49,7 @@ class Outbox:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:
+                drop_failed(connection)

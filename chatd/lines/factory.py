@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from chatd import __version__
 from chatd.errors import TooManyConnections
+from chatd.isolation import drop_failed, guarded
 from chatd.lines.dialect import Dialect
 from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
@@ -31,12 +32,13 @@ def host_of(address: IAddress | None) -> str:
 
 
 class Connections(msgspec.Struct):
-    """How many connections there are, at all doors together and at each of them."""
+    """How many connections there are, at all doors together, at each of them, and of each source (network
+    address) at each of them. A connection without a source is a proxy's."""
 
     total: int = 0
     numbered: int = 0
     by_door: Counter[str] = msgspec.field(default_factory=Counter)
-    by_source: Counter[str] = msgspec.field(default_factory=Counter)
+    by_source: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     opened: Counter[str] = msgspec.field(default_factory=Counter)  # at each door, since the start
 
     def number(self) -> int:
@@ -49,20 +51,22 @@ class Connections(msgspec.Struct):
         self.by_door[door] += 0
         self.opened[door] += 0
 
-    def arrive(self, door: str, source: str) -> None:
-        """There is one more, at that door, from the network address `source`."""
+    def arrive(self, door: str, source: str | None) -> None:
+        """Count one more."""
         self.total += 1
         self.by_door[door] += 1
-        self.by_source[source] += 1
         self.opened[door] += 1
+        if source is not None:
+            self.by_source[door, source] += 1
 
-    def leave(self, door: str, source: str) -> None:
-        """There is one less."""
+    def leave(self, door: str, source: str | None) -> None:
+        """Count one less."""
         self.total -= 1
         self.by_door[door] -= 1
-        self.by_source[source] -= 1
-        if not self.by_source[source]:
-            del self.by_source[source]
+        if source is not None:
+            self.by_source[door, source] -= 1
+            if not self.by_source[door, source]:
+                del self.by_source[door, source]
 
 
 T = TypeVar("T")
@@ -146,11 +150,14 @@ class ChatLineFactory(ServerFactory):
         )
         return protocol
 
-    def too_many(self, source: str) -> TooManyConnections | None:
-        """Why one more connection from `source` is one too many."""
+    def too_many(self, source: str | None) -> TooManyConnections | None:
+        """Why the newest connection, which is from `source`, is one too many."""
         if self._connections.total > self._limits.connections:
             return TooManyConnections(where="to this realm")
-        if self._connections.by_source[source] > self._limits.connections_per_address:
+        if source is None:
+            return None
+        count = self._connections.by_source[self.dialect.name, source]
+        if count > self._limits.connections_per_address:
             return TooManyConnections(where="from your address")
         return None
 
@@ -165,13 +172,16 @@ class ChatLineFactory(ServerFactory):
         self.stopping = True
         emptied = self._protocols.emptied()
         for protocol in self._protocols:
-            protocol.finish()
+            try:
+                protocol.finish()
+            except Exception:
+                drop_failed(protocol)
         return emptied
 
     def abort(self) -> None:
         """Drop what is still there."""
         for protocol in self._protocols:
-            protocol.transport.abortConnection()
+            guarded("a connection was not aborted", protocol.transport.abortConnection)
 
     def new_bucket(self) -> TokenBucket:
         """The rate of a connection on which nobody is logged in."""

@@ -1,18 +1,28 @@
 """Bytes that arrive -> lines, or raw bytes, whichever is wanted next. Knows no socket.
 
-Lines end in LF or CRLF. Telnet's own bytes (RFC 854) among them are swallowed: they begin with IAC (255),
-which UTF-8 never uses. A line that is too long is reported once and dropped up to its end.
+Lines end in LF or CRLF. Telnet's own bytes (RFC 854) are taken out of them: they begin with IAC (255), which
+UTF-8 never uses. A line that is too long is reported once and dropped up to its end.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-IAC: Final = 0xFF
-FIRST_COMMAND: Final = 0xF0  # what follows IAC and is less is no telnet command
-SB: Final = 0xFA  # begins a subnegotiation, which may hold any bytes
-WILL, DONT = 0xFB, 0xFE  # these and the two between them are followed by one option
+from chatd.lines.telnet import (
+    ABANDONING,
+    ARE_YOU_THERE,
+    DONT,
+    ERASE_CHARACTER,
+    FIRST_COMMAND,
+    IAC,
+    MISTAKEN,
+    SB,
+    WILL,
+)
+
 END_OF_SB: Final = b"\xff\xf0"
+SB_BYTES: Final = 16  # so many bytes of subnegotiations count as one command
+BATCH: Final = 256  # commands of telnet that are taken out at a time
 LONG: Final = 1 << 20  # bytes of a line
 
 
@@ -20,7 +30,12 @@ class TooLong:
     """Stands for a line that was dropped."""
 
 
+class Telnet:
+    """Stands for telnet's bytes: there are so many that they are to be counted before there are more."""
+
+
 TOO_LONG: Final = TooLong()
+TELNET: Final = Telnet()
 
 
 def _start_of(data: bytearray, stop: int) -> bytes:
@@ -29,10 +44,33 @@ def _start_of(data: bytearray, stop: int) -> bytes:
         return bytes(view[:stop])
 
 
+def _edited(code: int, data: bytearray, length: int) -> tuple[int, bytes]:
+    """How much a telnet command leaves of the half-typed line, the first `length` bytes, and the byte that
+    it stands for."""
+    if code in MISTAKEN and _is_cut(data[max(0, length - 3) : length]):
+        return length, bytes((MISTAKEN[code],))
+    if code in ABANDONING:
+        return 0, b""
+    if code == ERASE_CHARACTER:
+        while length:
+            length -= 1
+            if data[length] & 0xC0 != 0x80:  # no continuation byte
+                break
+    return length, b""
+
+
+def _is_cut(end: bytes | bytearray) -> bool:
+    """Whether a text with this end, of three bytes at most, ends within a character of UTF-8 (RFC 3629)."""
+    for count, byte in enumerate(reversed(end), 1):
+        if byte & 0xC0 != 0x80:
+            return count < (4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1)
+    return False
+
+
 class LineBuffer:
     """What has arrived and was not taken yet. Holds at most one line's limit, and one read more."""
 
-    __slots__ = ("_data", "_dropping", "_negotiating", "_scanned", "limit")
+    __slots__ = ("_commands", "_data", "_dropping", "_negotiating", "_scanned", "_work", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -40,6 +78,10 @@ class LineBuffer:
         self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
         self._dropping = False  # what has come of this line was too long
         self._negotiating = False  # what comes next belongs to a subnegotiation
+        self._commands: list[
+            tuple[int, int]
+        ] = []  # telnet's, and their options, that want an answer
+        self._work = 0  # of taking telnet's bytes out, in bytes of subnegotiations
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -52,6 +94,18 @@ class LineBuffer:
         self._data.clear()
         self._scanned = 0
 
+    @property
+    def has_telnet(self) -> bool:
+        """Whether anything of telnet's was taken out since `take_telnet`."""
+        return self._work >= SB_BYTES
+
+    def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
+        """Telnet's commands that want an answer, with their options, and how many commands all that was
+        taken out counts for."""
+        commands, self._commands = self._commands, []
+        count, self._work = divmod(self._work, SB_BYTES)
+        return commands, count
+
     def take_raw(self, size: int) -> bytes:
         """At most `size` bytes, as they came."""
         taken = bytes(self._data[:size])
@@ -59,10 +113,12 @@ class LineBuffer:
         self._scanned = 0
         return taken
 
-    def take_line(self) -> bytes | TooLong | None:
+    def take_line(self) -> bytes | TooLong | Telnet | None:
         """The next line without its end; None if there is none yet."""
         data = self._data
         while True:
+            if self._work >= BATCH * SB_BYTES:
+                return TELNET
             position = self._scanned
             if self._negotiating and not self._end_negotiation():
                 return self._drop_if_long(position)
@@ -73,11 +129,15 @@ class LineBuffer:
                     return self._cut(end)
                 self._scanned = len(data)
                 return self._drop_if_long(len(data))
+            if iac > self.limit + 1:
+                if (too_long := self._drop_if_long(iac)) is not None:
+                    return too_long
+                continue
             self._scanned = iac
             if not self._swallow(iac):
                 return self._drop_if_long(iac)
 
-    def _cut(self, end: int) -> bytes | TooLong | None:
+    def _cut(self, end: int) -> bytes | TooLong | Telnet | None:
         data = self._data
         stop = end - 1 if end and data[end - 1] == 0x0D else end
         dropping, self._dropping = self._dropping, False
@@ -114,10 +174,19 @@ class LineBuffer:
         if code < FIRST_COMMAND:
             self._scanned = start + 1
             return True
-        length = 3 if WILL <= code <= DONT else 2
+        has_option = WILL <= code <= DONT
+        length = 3 if has_option else 2
         if len(data) < start + length:
             return False
-        del data[start : start + length]
+        if has_option or code == ARE_YOU_THERE:
+            self._commands.append((code, data[start + 2] if has_option else 0))
+        if self._dropping:
+            left, byte = start, b""
+        else:
+            left, byte = _edited(code, data, start)
+        data[left : start + length] = byte
+        self._scanned = left + len(byte)
+        self._work += SB_BYTES
         self._negotiating = code == SB
         return True
 
@@ -125,11 +194,10 @@ class LineBuffer:
         """Take out what there is of a subnegotiation; whether that was all of it."""
         data = self._data
         end = data.find(END_OF_SB, self._scanned)
-        if end >= 0:
-            del data[self._scanned : end + 2]
-            self._negotiating = False
-            return True
         # An IAC at the very end may be the first half of what ends it.
-        keep = 1 if data[self._scanned :].endswith(b"\xff") else 0
-        del data[self._scanned : len(data) - keep]
-        return False
+        keep = end < 0 and len(data) > self._scanned and data[-1] == IAC
+        stop = end + len(END_OF_SB) if end >= 0 else len(data) - keep
+        self._work += stop - self._scanned
+        del data[self._scanned : stop]
+        self._negotiating = end < 0
+        return end >= 0

@@ -25,6 +25,10 @@ INDONESIAN: Texts = {
     errors.UserExists: "Username {name} sudah dipakai; pilih yang lain",
     errors.WrongPassword: "Password {name} salah; coba lagi",
     errors.TooManyAttempts: "Terlalu banyak login gagal untuk {name}; coba lagi dalam {seconds} detik",
+    errors.TooManyRegistrations: (
+        "Terlalu banyak pendaftaran dari alamat Anda; coba lagi dalam {minutes} menit"
+    ),
+    errors.Busy: "Realm sedang sibuk; coba lagi beberapa detik lagi",
     errors.PasswordMismatch: "Kedua password berbeda; ulangi",
     errors.WeakPassword: "Password paling sedikit {minimum} karakter; pilih yang lebih panjang",
     errors.RegistrationClosed: "Realm ini tidak menerima akun baru; minta kepada operatornya",
@@ -74,6 +78,11 @@ INDONESIAN: Texts = {
         "Ini datang dari halaman {origin}, yang tidak boleh berbicara atas nama Anda; "
         "pakai halaman realm ini"
     ),
+    errors.ForeignHost: (
+        "Realm ini tidak bernama {host}; buka dengan nama atau alamatnya sendiri, "
+        "atau minta operatornya menambahkan nama itu di [web] hosts"
+    ),
+    errors.BadHost: "Permintaan menyebut satu host, dalam satu baris Host yang benar; kirim seperti itu",
     errors.BodyTooLarge: "Isi permintaan ini paling banyak {limit} byte; kirim lebih sedikit",
     errors.LengthRequired: "Panjang isinya harus diketahui dahulu; kirim Content-Length",
     errors.UploadOffset: "Sudah ada {offset} byte dari file itu di sini; lanjutkan dari sana",

@@ -132,6 +132,12 @@ class Output:
         self._transport.loseWriteConnection()
         return True
 
+    def drop(self) -> None:
+        """End the connection at once; what waits to be sent is forgotten."""
+        self._closed = True
+        self._out.clear()
+        self._transport.abortConnection()
+
     def lost(self) -> None:
         """The connection is gone."""
         self._closed = True

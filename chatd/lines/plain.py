@@ -10,11 +10,10 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
-from twisted.conch.telnet import ECHO, IAC, WILL, WONT
-
 from chatd.commands import Auth, Register
 from chatd.errors import ChatError, PasswordMismatch, UnknownCommand
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
+from chatd.lines.telnet import HIDE, SHOW
 from chatd.lines.timestamps import timestamp
 from chatd.model import (
     Closing,
@@ -38,15 +37,14 @@ from chatd.names import printable
 from chatd.rows import Row
 from chatd.table import BY_VERB
 
-# RFC 857: while the server says that it will echo, a terminal shows nothing of what is typed.
-HIDE = IAC + WILL + ECHO
-SHOW = IAC + WONT + ECHO
 PROMPTS = {Auth: (b"Password: ",), Register: (b"Password: ", b"Password again: ")}
 
 
 class PlainDialect(Dialect):
     name = "plain"
     hint = "telnet {host} {port}"
+    telnet = True
+    here = b"* Yes, chatd is here.\r\n"
 
     def greeting(self, realm: str, version: str) -> bytes:
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()

@@ -41,9 +41,10 @@ from chatd.files import Download
 from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
-from chatd.lines.framing import LineBuffer, TooLong
+from chatd.lines.framing import TOO_LONG, LineBuffer
 from chatd.lines.inline import Content
 from chatd.lines.output import MAX_FULL, Output
+from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 from chatd.model import Closing, Event, Reply
 from chatd.presence import IListener
 from chatd.session import Client, Connection, Give, Leave, Receive, Session
@@ -83,6 +84,7 @@ class ChatLineProtocol(LineReceiver):
         self._clock = factory.service.clock
         self._errors = factory.service.counters.errors
         self._lines = LineBuffer(factory.line_limit)
+        self._telnet = Telnet(self._dialect.telnet)
         # Until the first line has come; frames (RFC 6455) are never anything but lines.
         self._first = None if self._dialect.framed else FirstBytes()
         self._lingering = False  # the last word is said, and what arrives is dropped
@@ -105,7 +107,6 @@ class ChatLineProtocol(LineReceiver):
     def connectionMade(self) -> None:
         if interfaces.ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
         self._output = Output(
             self.transport,
             self.factory.outbox,
@@ -171,12 +172,14 @@ class ChatLineProtocol(LineReceiver):
         self._holds |= Hold.CLOSING
         cancel(self._timer)
         cancel(self._pause)
-        if self._receiving is not None:
-            self._receiving[1].upload.abort()
-            self._receiving = None
-        self._output.lost()
-        self.connection.leave(clean)
-        self.factory.gone(self)
+        receiving, self._receiving = self._receiving, None
+        try:
+            if receiving is not None:
+                receiving[1].upload.abort()
+            self._output.lost()
+            self.connection.leave(clean)
+        finally:
+            self.factory.gone(self)
 
     def _end(self) -> None:
         """Close once everything that was written is sent. Who does not read that, either, is cut off."""
@@ -238,16 +241,28 @@ class ChatLineProtocol(LineReceiver):
                     self.rawDataReceived(lines.take_raw(self._receiving[1].upload.missing))
                     continue
                 line = lines.take_line()
+                if lines.has_telnet:
+                    self._heed_telnet()
                 if line is None:
                     break
-                if isinstance(line, TooLong):
-                    self.lineLengthExceeded(b"")
-                else:
+                if isinstance(line, bytes):
                     self.lineReceived(line)
+                elif line is TOO_LONG:
+                    self.lineLengthExceeded(b"")
         finally:
             self._working = False
         if self._ending and not self._holds:
             self._end_if_idle()
+
+    def _heed_telnet(self) -> None:
+        """Answer telnet's commands in order with the replies, and count them as commands."""
+        commands, count = self._lines.take_telnet()
+        answer = self._telnet.answer(commands)
+        if (ARE_YOU_THERE, 0) in commands:
+            answer += self._dialect.here
+        if answer:
+            self._say(answer)
+        self.charge(count)
 
     def lineLengthExceeded(self, _line: bytes) -> None:
         error = LineTooLong(limit=self.factory.line_limit)
@@ -256,7 +271,7 @@ class ChatLineProtocol(LineReceiver):
             return
         asked, self._answer = self._answer, None
         if asked is not None:
-            self._say(asked.after)
+            self._ask_no_more(asked)
         self._refuse_line(error)
 
     def lineReceived(self, line: bytes) -> None:
@@ -305,16 +320,21 @@ class ChatLineProtocol(LineReceiver):
         if asked is None:
             found = self._dialect.read(line)
         else:
-            self._say(asked.after)
+            self._ask_no_more(asked)
             found = asked.answer(line)
         if isinstance(found, Ask):
             self._answer = found
+            self._telnet.said_echo(True)
             self._say(found.prompt)
             return None
         if type(found) is Call and not found.inline and len(line) > self.factory.text_limit:
             error = MessageTooLong(size=len(line), limit=self.factory.text_limit)
             raise Unreadable(error, found.tag)
         return found
+
+    def _ask_no_more(self, asked: Ask) -> None:
+        self._telnet.said_echo(False)
+        self._say(asked.after)
 
     def _say(self, data: bytes) -> None:
         """Send `data` when its turn has come among the replies."""
@@ -520,6 +540,11 @@ class ChatLineProtocol(LineReceiver):
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
         self._output.push(self._dialect.events(events))
+
+    def drop(self) -> None:
+        """IListener: end the connection, since something on it has raised an exception."""
+        self._closed_here = True
+        self._output.drop()
 
     def _cut_off(self) -> None:
         """Drop a connection whose other end is stuck: nothing that is said would be heard."""

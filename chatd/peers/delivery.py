@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.errors import ChatError, PeerFailed, RealmDown
+from chatd.isolation import guarded
 from chatd.outbox import Outbox
 from chatd.parcels import INCOMPLETE, KEPT, Verdict
 from chatd.peers import wire
@@ -35,6 +36,7 @@ PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
 FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
+UNTOLD = "whoever waited for a parcel was not told what became of it"
 
 Waiter = Callable[[Verdict | None], Any]
 
@@ -116,7 +118,7 @@ class Delivery:
                 if deadline > now:
                     self._timer = self._clock.callLater(deadline - now, self._run_out)
                     return
-                self._waiters.pop(number)(None)
+                guarded(UNTOLD, self._waiters.pop(number), None)
             self._deadlines.popleft()
 
     def post(self, number: int, parcel: bytes, file: int | None) -> None:
@@ -166,7 +168,7 @@ class Delivery:
             self._timer = None
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
-            waiter(None)
+            guarded(UNTOLD, waiter, None)
 
     # Sending
 
@@ -312,7 +314,10 @@ class Delivery:
         for item in batch:
             waiter = waiters.pop(item.number, None)
             if waiter is not None:
-                waiter(KEPT)
+                try:
+                    waiter(KEPT)
+                except Exception:
+                    log.failure(UNTOLD)
         if self._failures:
             for item in batch:
                 self._failures.pop(item.number, None)
@@ -335,7 +340,7 @@ class Delivery:
         if not verdict.code or waiter is not None:
             self._outbox.done(self._realm, (item.number,))
             if waiter is not None:
-                waiter(verdict)
+                guarded(UNTOLD, waiter, verdict)
             return
         self._refused(item.number, refusal(verdict, self._name()))
 
@@ -344,7 +349,7 @@ class Delivery:
         waiter = self._waiters.pop(number, None)
         if waiter is not None:
             self._outbox.done(self._realm, (number,))
-            waiter(verdict_of(error))
+            guarded(UNTOLD, waiter, verdict_of(error))
             return
         told = Deferred.fromCoroutine(self._returns.refuse(self._realm, number, error))
         told.addErrback(lambda failure: log.failure("a sender was not told", failure))

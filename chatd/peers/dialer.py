@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.config import Peers
+from chatd.isolation import guarded
 from chatd.peers.link import Host, PeerLink
 from chatd.peers.reach import why
 from chatd.peers.registry import Peer, Registry
@@ -58,7 +59,7 @@ class Dialer:
         for peer in self._registry.peers.values():
             cancel(peer.timer)
         for dialling in list(self._dials):
-            dialling.cancel()
+            guarded("a dial was not cancelled", dialling.cancel)
 
     def soon(self, peer: Peer, pause: float | None = None) -> None:
         """Dial a peer after `pause` seconds. By default that grows with its failures, with some chance in it,

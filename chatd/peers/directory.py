@@ -16,6 +16,7 @@ from chatd.cache import Cache
 from chatd.config import Config
 from chatd.errors import BadName, CertificateChanged, ChatError, RealmDown, UnknownRealm
 from chatd.inbound import Inbound
+from chatd.isolation import guarded
 from chatd.model import Added, Member, RealmInfo
 from chatd.names import key_of, parse_name
 from chatd.parcels import Verdict
@@ -99,7 +100,7 @@ class Directory:
         self.dialer.stop()
         gone = []
         for link in list(self._links):
-            link.close()
+            guarded("a link was not closed", link.close)
             gone.append(link.gone)
         await patiently(self.clock, DeferredList(gone), CLOSING_TIME, self._abort)
         self._service.outbox.tidy()
@@ -107,7 +108,7 @@ class Directory:
 
     def _abort(self) -> None:
         for link in list(self._links):
-            link.abort()
+            guarded("a link was not aborted", link.abort)
 
     def _deliver(self, peer: Peer) -> Delivery:
         service = self._service
@@ -245,13 +246,27 @@ class Directory:
         peer = self.registry.get(realm)
         if peer is None:
             then(None)
-        else:
+            return
+        try:
             peer.delivery.dispatch(number, parcel, file, then)
+        except Exception:
+            self._begin_anew(peer)
 
     def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
         peer = self.registry.get(realm)
-        if peer is not None:
+        if peer is None:
+            return
+        try:
             peer.delivery.post(number, parcel, file)
+        except Exception:
+            self._begin_anew(peer)
+
+    def _begin_anew(self, peer: Peer) -> None:
+        """Within `except`: drop the link, since handing it a parcel failed. All parcels are on disk, and go
+        over the next one; whoever waits is told that theirs is queued."""
+        log.failure("a parcel was not handed to the link with {realm}", realm=peer.known.name)
+        if peer.link is not None:
+            guarded("the link was not dropped", peer.link.abort)
 
     def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:
         async def ask() -> T:

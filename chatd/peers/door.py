@@ -14,6 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from chatd.clocks import Wall, date_of
 from chatd.eager import Eager
+from chatd.net.sockets import keep_alive
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
 from chatd.peers.reach import connect, place_of
@@ -31,7 +32,10 @@ class EagerTLS(TLSMemoryBIOProtocol):
     """
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - as Twisted names it
-        super().makeConnection(Eager(transport) if isinstance(transport, Connection) else transport)
+        if isinstance(transport, Connection):
+            keep_alive(transport.getHandle())
+            transport = Eager(transport)
+        super().makeConnection(transport)
 
 
 class TLSFactory(TLSMemoryBIOFactory):

@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +25,9 @@ from twisted.python.threadpool import ThreadPool
 
 from chatd.counters import Counters
 from chatd.errors import StorageFailed
+from chatd.fairthreads import FairThreads
+from chatd.isolation import guarded
+from chatd.threads import stop_pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +37,7 @@ Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 READERS = 4
+MAX_SEARCHES = 200  # that wait; with more, those of the busiest account make room
 MAX_JOBS = 2000  # in one transaction: what a commit may make the first of them wait
 
 log = Logger()
@@ -168,7 +172,7 @@ class Writer:
         """None of `jobs` was done."""
         self._forget()
         for then in self._refused:
-            then()
+            guarded("a failed transaction was not noted", then)
         error = failed.__cause__ if isinstance(failed, JobFailed) else failed
         assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
         if isinstance(error, OperationalError):
@@ -227,7 +231,7 @@ class Writer:
 
     def _forget(self) -> None:
         for forget in self._rolled_back:
-            forget()
+            guarded("what jobs keep in memory was not forgotten", forget)
 
 
 class Database:
@@ -253,7 +257,7 @@ class Database:
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._readers = ThreadPool(0, READERS, name="readers")
-        self._searchers = ThreadPool(0, 1, name="searchers")
+        self._searchers = FairThreads(reactor, "searchers", 1, MAX_SEARCHES)
         self._closed: Deferred[None] = Deferred()
         self._running = False
         self._settled: list[Callable[[], None]] = []
@@ -310,25 +314,26 @@ class Database:
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run `query(connection, ...)` in a reader's thread."""
-        return self._read_in(self._readers, query, *args, **kwargs)
+        if not self._running:
+            return fail(StorageFailed())
+        in_thread: Callable[..., T] = self._read
+        return deferToThreadPool(self._reactor, self._readers, in_thread, query, *args, **kwargs)
 
     def search(
-        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        """As `read`, for what may take long: one at a time, and no other reader waits for it."""
-        return self._read_in(self._searchers, query, *args, **kwargs)
-
-    def _read_in(
         self,
-        pool: ThreadPool,
+        account_id: int,
         query: Callable[Concatenate[Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
+        """As `read`, for what may take long: one at a time, so that no other reader waits for it, and
+        accounts take turns. Errs with Busy if there are too many."""
+        if kwargs:
+            raise TypeError("searches take positional arguments")
         if not self._running:
             return fail(StorageFailed())
         in_thread: Callable[..., T] = self._read
-        return deferToThreadPool(self._reactor, pool, in_thread, query, *args, **kwargs)
+        return self._searchers.run((account_id,), 0, in_thread, query, *args)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         if not self._running:
@@ -358,26 +363,37 @@ class Database:
                 jobs.extend(more or ())
             if jobs:
                 began = self._stopwatch()
-                outcomes = self._writer.commit(jobs)
+                outcomes = self._commit(jobs)
                 took = self._stopwatch() - began
                 self._reactor.callFromThread(self._settle, outcomes, took)
         self._writer.close()
         self._reactor.callFromThread(self._close)
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """As `Writer.commit`. Whatever it raises, the thread goes on to the next jobs."""
+        try:
+            return self._writer.commit(jobs)
+        except Exception:
+            log.failure("a transaction of {jobs} jobs failed", jobs=len(jobs))
+            failure = Failure()
+            return [Outcome(job.done, failure) for job in jobs]
 
     def _settle(self, outcomes: Sequence[Outcome], took: float) -> None:
         self._handed -= len(outcomes)
         self._counters.jobs.add(len(outcomes))
         self._counters.seconds.add(took)
         for outcome in outcomes:
-            outcome.tell()
+            try:
+                outcome.tell()
+            except Exception:
+                log.failure("what became of a job could not be told")
         for then in self._settled:
-            then()
+            guarded("what follows a transaction was not done", then)
 
     def _close(self) -> None:
-        self._readers.stop()
-        self._searchers.stop()
-        self._engine.dispose()
-        self._closed.callback(None)
+        stopped = DeferredList([stop_pool(self._reactor, self._readers), self._searchers.stop()])
+        stopped.addCallback(lambda _: self._engine.dispose())
+        stopped.addBoth(lambda _: self._closed.callback(None))
 
     def _read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:

@@ -8,7 +8,8 @@ from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd import errors
 from chatd.errors import ChatError
@@ -35,6 +36,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (errors.UnknownPage, errors.UnknownFile, errors.UnknownUser, errors.UnknownGroup),
         HTTPStatus.NOT_FOUND,
     ),
+    ((errors.ForeignHost,), HTTPStatus.MISDIRECTED_REQUEST),
     ((errors.BadMethod,), HTTPStatus.METHOD_NOT_ALLOWED),
     ((errors.UserExists, errors.UploadOffset), HTTPStatus.CONFLICT),
     ((errors.LengthRequired,), HTTPStatus.LENGTH_REQUIRED),
@@ -42,9 +44,12 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (errors.BodyTooLarge, errors.FileTooLarge, errors.QuotaExceeded),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ),
-    ((errors.TooManyAttempts, errors.TooManyUploads), HTTPStatus.TOO_MANY_REQUESTS),
     (
-        (errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
+        (errors.TooManyAttempts, errors.TooManyRegistrations, errors.TooManyUploads),
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ),
+    (
+        (errors.Busy, errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
     ((errors.InternalError,), HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -85,6 +90,21 @@ def refuse(request: Request, error: ChatError) -> None:
     site: Any = request.site
     site.errors[error.code] += 1
     answer(request, {"code": error.code, "message": str(error)}, status_of(error))
+
+
+class Refusal(Resource):
+    """Answers every request with the same refusal, without reading its body."""
+
+    isLeaf = True
+    streamed = (b"PUT", b"POST", b"PATCH", b"DELETE")
+
+    def __init__(self, error: ChatError) -> None:
+        super().__init__()
+        self._error = error
+
+    def render(self, request: Request) -> int:
+        refuse(request, self._error)
+        return int(NOT_DONE_YET)
 
 
 def refuse_failure(request: Request, failure: Failure, new_reference: Callable[[], str]) -> None:

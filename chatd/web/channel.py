@@ -9,10 +9,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.web.server import Request, Site
 
+from chatd.lines.factory import host_of
 from chatd.lines.output import MAX_FULL
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
-from chatd.web.streaming import StreamingChannel
+from chatd.web.streaming import StreamingChannel, StreamingRequest
 
 
 class QuietSite(Site):
@@ -27,19 +28,40 @@ class QuietSite(Site):
         """Nothing is to be closed."""
 
 
+class ChatRequest(StreamingRequest):
+    """A request that waits for its turn if it comes through a proxy and its client asks too fast."""
+
+    _resting: Any = None
+
+    def process(self) -> None:
+        pause = 0.0
+        if self.channel.bucket is None:
+            pause = self.channel.site.pause_for(host_of(self.getClientAddress()))
+        if pause > 0:
+            self._resting = self.channel.site.clock.callLater(pause, super().process)
+        else:
+            super().process()
+
+    def connectionLost(self, reason: Failure) -> None:
+        cancel(self._resting)
+        super().connectionLost(reason)
+
+
 class ChatChannel(StreamingChannel):
     """`on_gone` is called once, when the connection is gone or has become a WebSocket's. `bucket` is the
-    rate of its requests, whoever asks."""
+    rate of its requests; None if a proxy asks for many."""
 
     on_gone: Callable[[], None]
-    bucket: TokenBucket
+    bucket: TokenBucket | None
     site: Any
     abortTimeout = int(MAX_FULL)
     _resting: Any = None
 
     def requestDone(self, request: Request) -> None:  # noqa: N802
         """The request is answered. The next one has its turn later if they come too fast."""
-        pause = 0.0 if self.awaits_body else self.bucket.take(self.site.clock.seconds())
+        pause = 0.0
+        if self.bucket is not None and not self.awaits_body:
+            pause = self.bucket.take(self.site.clock.seconds())
         if pause > 0:
             self._resting = self.site.clock.callLater(pause, super().requestDone, request)
         else:
@@ -58,8 +80,10 @@ class ChatChannel(StreamingChannel):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Let the requests go, and the place among the connections."""
         cancel(self._resting)
-        super().connectionLost(reason)
-        self.on_gone()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.on_gone()
 
     def upgraded(self) -> None:
         """It speaks HTTP no more."""

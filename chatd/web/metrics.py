@@ -28,12 +28,14 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd import __version__
 from chatd.counters import Counters, Histogram
-from chatd.errors import every_error
+from chatd.errors import ChatError, every_error
 from chatd.lines.factory import Connections
 from chatd.model import RealmInfo
 from chatd.service import ChatService
 from chatd.session import Sessions
+from chatd.web.answers import status_of
 from chatd.web.channel import QuietSite
+from chatd.web.hosts import Hosts
 from chatd.web.shared import Shared
 
 PATIENCE = 2.0  # seconds in which the database has to say what waits for other realms
@@ -255,6 +257,7 @@ class MetricsResource(Resource):
         self._service = service
         self._sessions = sessions
         self._connections = connections
+        self._hosts = Hosts(service.config.realm, service.config.web.hosts)
         self._realms = Shared(service.clock, service.realms.all)
         self._chatd = ChatCollector()
         self._registry = CollectorRegistry()
@@ -264,6 +267,12 @@ class MetricsResource(Resource):
 
     def render(self, request: Request) -> int | bytes:
         """Begin to answer."""
+        try:
+            self._hosts.check(request)
+        except ChatError as error:
+            request.setResponseCode(status_of(error))
+            request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+            return f"{error.code}: {error}\n".encode()
         if request.path != b"/metrics" or request.method not in (b"GET", b"HEAD"):
             request.setResponseCode(404)
             request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")

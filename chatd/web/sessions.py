@@ -106,6 +106,6 @@ class AccountsResource(Doorstep):
         self._visits.check(request, b"POST")
         asked: Any = BY_VERB["register"].from_names(body_of(request))
         login = await self._service.accounts.register(
-            asked.username, asked.password, asked.name, asked.country
+            asked.username, asked.password, asked.name, asked.country, source_of(request)
         )
         await self._welcome(request, login, HTTPStatus.CREATED)

@@ -19,20 +19,26 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from chatd.cache import Cache
+from chatd.errors import ChatError
+from chatd.isolation import guarded
 from chatd.lines.eager import Outbox
 from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
 from chatd.service import ChatService
 from chatd.session import Sessions
-from chatd.web.channel import ChatChannel, QuietSite
+from chatd.throttle import TokenBucket
+from chatd.web.answers import Refusal
+from chatd.web.channel import ChatChannel, ChatRequest, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource
+from chatd.web.hosts import Hosts
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
-from chatd.web.streaming import StreamingRequest
 from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
 from chatd.web.websocket import WebDialect, WebSockets
 
+PROXIED_SOURCES = 10_000  # whose rates are remembered
 IDLE = 60.0  # seconds between requests, and for one to come, after which a connection is closed
 
 # What a page of ours may do, and what may be done with it. No script, style or connection but our own; no
@@ -67,11 +73,12 @@ HSTS = "max-age=31536000"  # a year, in seconds
 
 
 class Root(Resource):
-    """The site's first step: every answer below gets the headers."""
+    """The site's first step: every answer below gets the headers, and no foreign host gets any."""
 
-    def __init__(self, front: Resource) -> None:
+    def __init__(self, front: Resource, hosts: Hosts) -> None:
         super().__init__()
         self._front = front
+        self._hosts = hosts
         self._nowhere = Nowhere()
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
@@ -79,6 +86,10 @@ class Root(Resource):
             request.setHeader(name, value)
         if request.isSecure():
             request.setHeader("Strict-Transport-Security", HSTS)
+        try:
+            self._hosts.check(request)
+        except ChatError as error:
+            return Refusal(error)
         found: Resource = super().getChildWithDefault(path, request)
         return found
 
@@ -100,7 +111,7 @@ class ChatSite(QuietSite):
         uploads: UploadResource,
         clock: Any,
     ) -> None:
-        super().__init__(root, requestFactory=StreamingRequest, timeout=IDLE, reactor=clock)
+        super().__init__(root, requestFactory=ChatRequest, timeout=IDLE, reactor=clock)
         # Twisted's own would look for HTTP/2 first.
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
         self.errors = lines.service.counters.errors  # answers.refuse counts them here
@@ -109,6 +120,9 @@ class ChatSite(QuietSite):
         self._door = lines.dialect.name
         self._connections = connections
         self._uploads = uploads
+        self._trusted = lines.service.config.web.trusted_proxies
+        # By network address, of those who ask through a proxy.
+        self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
         self._channels: Open[Any] = Open()
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -117,7 +131,9 @@ class ChatSite(QuietSite):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many."""
-        source = host_of(addr)
+        # A proxy asks for many: only the connections that become WebSockets are of one of them.
+        is_proxy = self._trusted.contains(getattr(addr, "host", None))
+        source = None if is_proxy else host_of(addr)
         self._connections.arrive(self._door, source)
         if self._lines.too_many(source):
             self._connections.leave(self._door, source)
@@ -130,14 +146,23 @@ class ChatSite(QuietSite):
                 self._channels.discard(channel)
 
         channel.on_gone = gone
-        channel.bucket = self._lines.new_bucket()
+        channel.trusted = self._trusted
+        channel.bucket = None if is_proxy else self._lines.new_bucket()
         self._channels.add(channel)
         return channel
+
+    def pause_for(self, source: str) -> float:
+        """The seconds that a request through a proxy has to wait: its connection is others', too."""
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            bucket = self._buckets[source] = self._lines.new_bucket()
+        return bucket.take(self.clock.seconds())
 
     def finish(self) -> Deferred[Any]:
         """Close what is open; fires when it is closed."""
         for channel in self._channels:
-            channel.finish()
+            if not guarded("an HTTP connection was not finished", channel.finish):
+                guarded("nor was it aborted", channel.transport.abortConnection)
         emptied = self._channels.emptied()
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
@@ -146,7 +171,7 @@ class ChatSite(QuietSite):
         """Drop what is still there."""
         self._lines.abort()
         for channel in self._channels:
-            channel.transport.abortConnection()
+            guarded("an HTTP connection was not aborted", channel.transport.abortConnection)
 
 
 def make_site(
@@ -161,7 +186,8 @@ def make_site(
     visits = Visits(service, sessions, connections.number)
     reference = lines.new_reference
     files = read_shelf()
-    root = Root(Shelf(files, AT_ROOT))
+    config = service.config
+    root = Root(Shelf(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
     root.putChild(b"static", Shelf(files))
     root.putChild(b"session", SessionResource(service, visits, reference))
     root.putChild(b"accounts", AccountsResource(service, visits, reference))

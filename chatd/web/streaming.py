@@ -26,9 +26,12 @@ from twisted.web.resource import getChildForRequest
 from twisted.web.server import Request
 
 from chatd.errors import BodyTooLarge
+from chatd.sources import Networks
 from chatd.timers import cancel
 from chatd.web.answers import refuse
 from chatd.web.asking import MAX_BODY
+from chatd.web.forwarding import client_address
+from chatd.web.hosts import origin_form
 
 BODY_TIME = 300.0  # seconds in which some bytes of a streamed body have to come
 LINGER_TIME = 2.0  # seconds that whoever is refused has to read why
@@ -101,10 +104,12 @@ class StreamingRequest(Request):
     body: Body
     channel: Any
     streams = False  # its body is being read as it comes
+    target_authority: bytes | None = None  # that the request target names besides the Host field
 
     def head_received(self, method: bytes, uri: bytes, version: bytes) -> None:
-        """What Twisted tells a request only after its body."""
+        """What Twisted tells a request only after its body; and who asks, if a proxy says so."""
         self.method, self.uri, self.clientproto = method, uri, version
+        self.client = client_address(self.client, self.requestHeaders, self.channel.trusted)
         self.path, _, query = uri.partition(b"?")
         self.args = parse_qs(query, 1)
 
@@ -182,6 +187,7 @@ class StreamingChannel(HTTPChannel):
     transport: Any
     callLater: Any
     length: int | None
+    trusted = Networks()  # proxies that may say who asks
     # Bytes that came after an answer that did not wait for them; None if none was given.
     _dropped: int | None = None
     _lingering: Any = None
@@ -209,6 +215,7 @@ class StreamingChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """Tell the request of itself; it may be answered at once."""
         request = self.requests[-1]
+        self._path, request.target_authority = origin_form(self._path)
         request.head_received(self._command, self._path, self._version)
         super().allHeadersReceived()
         if self.length != 0:

@@ -23,6 +23,7 @@ from chatd.names import key_of, printable
 from chatd.presence import IListener
 from chatd.service import ChatService
 from chatd.session import Client, Connection, Sessions
+from chatd.web.hosts import is_own_origin
 from chatd.web.query import shown_path
 
 SAFE = (b"GET", b"HEAD")
@@ -34,6 +35,9 @@ class Deaf:
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Nobody listens."""
+
+    def drop(self) -> None:
+        """The request ends by itself."""
 
 
 def source_of(request: Request) -> str:
@@ -64,9 +68,7 @@ class Visits:
         origin = request.getHeader("origin")
         if origin is None:
             return  # no page at all: a program, or a browser that only fetches
-        host = (request.getHeader("host") or "").lower()
-        own = origin.lower().partition("://")[2] == host != ""
-        if not own and origin.lower() not in self._origins:
+        if not is_own_origin(request, origin) and origin.lower() not in self._origins:
             raise ForeignOrigin(origin=printable(origin))
 
     def check(self, request: Request, *methods: bytes) -> None:

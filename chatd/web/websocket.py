@@ -115,10 +115,11 @@ class Socket(WebSocketProtocol):
     """One WebSocket: from frames to the line protocol. `login` is whose it is, if that is known."""
 
     def __init__(
-        self, lines: ChatLineFactory, channel: Any, login: Login | None, refused: bool
+        self, lines: ChatLineFactory, request: Request, login: Login | None, refused: bool
     ) -> None:
         self._lines = lines
-        self._channel = channel
+        self._channel: Any = request.channel
+        self._address = request.getClientAddress()
         self._login = login
         self._refused = refused
         self._besides = 0  # bytes that came, but for the messages that were whole
@@ -127,8 +128,6 @@ class Socket(WebSocketProtocol):
 
     def negotiationStarted(self, transport: Any) -> None:
         stream = self._channel.transport
-        if hasattr(stream, "setTcpKeepAlive"):
-            stream.setTcpKeepAlive(True)
         self._wire = transport
         self._frames = FrameTransport(transport, stream)
 
@@ -138,7 +137,7 @@ class Socket(WebSocketProtocol):
         self._feed = channel.dataReceived
         channel.dataReceived = self._data_received
         channel.upgraded()
-        self.protocol: ChatLineProtocol = self._lines.buildProtocol(channel.getPeer())
+        self.protocol: ChatLineProtocol = self._lines.buildProtocol(self._address)
         self.protocol.makeConnection(self._frames)
         if self._refused:
             self._frames.loseConnection(SESSION_OVER)
@@ -216,9 +215,7 @@ class WebSockets(Asking):
             self._check_strangers(source_of(request))
         if is_lost(request):
             return
-        socket = Socket(
-            self._lines, request.channel, login, refused=token is not None and not login
-        )
+        socket = Socket(self._lines, request, login, refused=token is not None and not login)
         refusal = WebSocketResource(_Once(socket)).render_GET(request)
         if isinstance(refusal, bytes):
             request.write(refusal)

@@ -14,6 +14,7 @@ import { announce, avatar, button, emptyState, icon, spinner } from "../ui.js";
 /** @typedef {import("../types.js").Message} Message */
 
 const MOST = 500; // messages that the realm gives
+const LONGEST = 500; // characters that the realm searches for
 const PAGE = 50; // that are shown at once
 
 /** @param {App} app @returns {import("../types.js").View} */
@@ -27,6 +28,7 @@ export function view(app) {
     name: "q",
     autocomplete: "off",
     enterkeyhint: "search",
+    maxlength: LONGEST,
     dir: "auto",
     "aria-describedby": `${id}-hint`,
     value: asked(),

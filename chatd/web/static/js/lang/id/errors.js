@@ -26,6 +26,9 @@ export default {
   "error.user-exists": "Username itu sudah dipakai; pilih yang lain.",
   "error.wrong-password": "Kata sandinya salah; coba lagi.",
   "error.too-many-attempts": "Terlalu banyak percobaan masuk yang gagal; tunggu sebentar, lalu coba lagi.",
+  "error.too-many-registrations":
+    "Terlalu banyak pendaftaran dari alamat Anda; coba lagi dalam {1} menit, atau minta akun kepada operatornya.",
+  "error.busy": "Realm sedang sibuk; coba lagi beberapa detik lagi.",
   "error.password-mismatch": "Kedua kata sandi itu berbeda; ketik ulang.",
   "error.weak-password": "Kata sandinya terlalu pendek: paling sedikit {1} karakter.",
   "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
@@ -70,6 +73,9 @@ export default {
   "error.use-http": "File tidak dikirim lewat jalur ini; muat ulang halaman, lalu kirim lagi.",
   "error.foreign-origin":
     "Halaman ini dibuka dari alamat yang tidak diizinkan oleh realm; buka lewat alamat realm itu sendiri.",
+  "error.foreign-host":
+    "Realm tidak dikenal dengan alamat ini; buka lewat nama atau alamat realm itu sendiri.",
+  "error.bad-host": "Permintaan tidak menyebut alamat realm dengan benar; muat ulang halaman.",
   "error.upload-offset": "Pengiriman file tersendat di tengah jalan; coba kirim lagi.",
   "error.too-many-uploads": "Terlalu banyak file yang sedang dikirim; tunggu salah satu selesai, atau batalkan.",
   "error.unknown-page": "Alamat itu tidak ada; muat ulang halaman.",

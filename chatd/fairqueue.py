@@ -1,0 +1,104 @@
+"""A bounded queue that is fair to the owners of what waits in it. No clock and no threads of its own.
+
+An item has an owner, which is a path such as (network address, account). Owners take turns at each step of
+the path: first the addresses, then the accounts of an address. So whoever fills the queue waits behind their
+own items, and everybody else waits for a few of them at most.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Path = tuple[Hashable, ...]
+
+#: How many items may pass a waiting one of lower priority before it gets a turn.
+PATIENCE = 8
+
+
+class _Turns(Generic[T]):
+    """Owners that take turns; below the last step of a path, the items of one owner, oldest first.
+
+    All paths in one queue have the same length, at least 1.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        # In the order of their turns: who had one goes to the end.
+        self._owners: dict[Hashable, _Turns[T] | deque[T]] = {}
+
+    def add(self, path: Path, item: T) -> None:
+        self.size += 1
+        owner, rest = path[0], path[1:]
+        waiting = self._owners.get(owner)
+        if waiting is None:
+            waiting = self._owners[owner] = _Turns() if rest else deque()
+        if isinstance(waiting, _Turns):
+            waiting.add(rest, item)
+        else:
+            waiting.append(item)
+
+    def take(self) -> T:
+        """Remove the item whose turn it is."""
+        owner = next(iter(self._owners))
+        waiting = self._owners.pop(owner)
+        if _size(waiting) > 1:
+            self._owners[owner] = waiting
+        self.size -= 1
+        return waiting.take() if isinstance(waiting, _Turns) else waiting.popleft()
+
+    def drop(self) -> T:
+        """Remove the oldest item of the owner that has most; of those with equally many, of the one whose
+        turn is last."""
+        owner = max(reversed(self._owners), key=lambda each: _size(self._owners[each]))
+        waiting = self._owners[owner]
+        if _size(waiting) == 1:
+            del self._owners[owner]
+        self.size -= 1
+        return waiting.drop() if isinstance(waiting, _Turns) else waiting.popleft()
+
+
+def _size(waiting: _Turns[T] | deque[T]) -> int:
+    return waiting.size if isinstance(waiting, _Turns) else len(waiting)
+
+
+class FairQueue(Generic[T]):
+    """Holds at most `capacity` items in `priorities` classes, of which 0 is served first.
+
+    A class that waits gets a turn after `PATIENCE` items of better ones, so that nobody waits for good.
+    """
+
+    def __init__(self, capacity: int, priorities: int = 1) -> None:
+        self._capacity = capacity
+        self._classes: list[_Turns[T]] = [_Turns() for _ in range(priorities)]
+        self._passed = [0] * priorities
+
+    def __len__(self) -> int:
+        return sum(each.size for each in self._classes)
+
+    def put(self, owner: Path, item: T, priority: int = 0) -> T | None:
+        """Add `item`. If that is one too many, remove another one and return it.
+
+        That is the oldest item of the busiest owner, in the worst class that has any. It may be `item`
+        itself.
+        """
+        self._classes[priority].add(owner, item)
+        if len(self) <= self._capacity:
+            return None
+        return next(each for each in reversed(self._classes) if each.size).drop()
+
+    def take(self) -> T:
+        """Remove the item whose turn it is. Raises IndexError if there is none."""
+        waiting = [number for number, each in enumerate(self._classes) if each.size]
+        if not waiting:
+            raise IndexError("the queue is empty")
+        overdue = [number for number in waiting[1:] if self._passed[number] >= PATIENCE]
+        chosen = overdue[0] if overdue else waiting[0]
+        for number in range(len(self._classes)):
+            if number == chosen or number not in waiting:
+                self._passed[number] = 0
+            elif number > chosen:
+                self._passed[number] += 1
+        return self._classes[chosen].take()

@@ -1,0 +1,208 @@
+"""Checking passwords so that guessing is slow and nobody else waits for the guessers."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
+
+from chatd.cache import Cache
+from chatd.errors import TooManyAttempts
+from chatd.passwords import Passwords
+from chatd.throttle import FailureThrottle
+
+FREE_FAILURES = 5
+FREE_FAILURES_PER_ACCOUNT = 20
+FREE_FAILURES_PER_ADDRESS = 50
+MAX_WAIT = 30.0  # seconds; whoever would have to wait longer is refused
+MAX_FAMILIAR = 100_000
+
+
+class TooSoon(Exception):
+    """An attempt would have to wait longer than `MAX_WAIT`: `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Line(msgspec.Struct):
+    """The attempts of one key: how many run, and those that wait for a turn."""
+
+    running: int = 0
+    waiting: deque[Deferred[None]] = msgspec.field(default_factory=deque)
+    timer: Any = None
+
+
+class FailureGate:
+    """Lets attempts at a key begin one after the other, with a pause after each failure.
+
+    As many may run at once as could fail without a pause. So right attempts in parallel only wait for their
+    turn, and wrong ones in parallel gain nothing. Once there are pauses, attempts that would wait longer than
+    `MAX_WAIT` are refused, the newest first.
+    """
+
+    def __init__(self, clock: Any, throttle: FailureThrottle) -> None:
+        self._clock = clock
+        self._throttle = throttle
+        self._lines: dict[str, Line] = {}
+
+    def enter(self, key: str) -> Deferred[None]:
+        """Fires when an attempt may begin; `leave` has to follow. Errs with TooSoon."""
+        line = self._lines.setdefault(key, Line())
+        if not line.waiting and self._may_begin(key, line):
+            line.running += 1
+            return succeed(None)
+        wait = self._wait_of(key, len(line.waiting) + 1)
+        if wait > MAX_WAIT:
+            self._go_on(key, line)
+            return fail(TooSoon(wait))
+        done: Deferred[None] = Deferred()
+        line.waiting.append(done)
+        self._set_timer(key, line)
+        return done
+
+    def leave(self, key: str, failed: bool) -> None:
+        """An attempt has ended."""
+        line = self._lines[key]
+        line.running -= 1
+        if failed:
+            self._throttle.failed(key, self._clock.seconds())
+            while line.waiting and (wait := self._wait_of(key, len(line.waiting))) > MAX_WAIT:
+                line.waiting.pop().errback(TooSoon(wait))
+        self._go_on(key, line)
+
+    def forget(self, key: str) -> None:
+        """Forget the key's failures."""
+        self._throttle.succeeded(key)
+
+    def is_free(self, key: str) -> bool:
+        """Whether a failure costs nothing yet."""
+        return self._throttle.free(key, self._clock.seconds()) > 0
+
+    def _may_begin(self, key: str, line: Line) -> bool:
+        now = self._clock.seconds()
+        if line.running:
+            return self._throttle.free(key, now) > line.running
+        return self._throttle.wait(key, now) <= 0
+
+    def _wait_of(self, key: str, place: int) -> float:
+        """How many seconds the one at that place in the line waits, if all before it fail; 0 as long as
+        failures cost nothing, since nothing says that they will."""
+        now = self._clock.seconds()
+        if self._throttle.free(key, now):
+            return 0.0
+        wait, failures = self._throttle.wait(key, now), self._throttle.failures(key, now)
+        for before in range(place - 1 + self._lines[key].running):
+            if wait > MAX_WAIT:
+                break
+            wait += self._throttle.pause(failures + before)
+        return wait
+
+    def _go_on(self, key: str, line: Line) -> None:
+        while line.waiting and self._may_begin(key, line):
+            line.running += 1
+            line.waiting.popleft().callback(None)
+        if line.waiting:
+            self._set_timer(key, line)
+        elif not line.running and self._lines.get(key) is line:
+            del self._lines[key]
+
+    def _set_timer(self, key: str, line: Line) -> None:
+        """Let the next one begin when the pause is over."""
+        if line.running or line.timer is not None:
+            return
+        pause = self._throttle.wait(key, self._clock.seconds())
+        line.timer = self._clock.callLater(pause, self._pause_is_over, key, line)
+
+    def _pause_is_over(self, key: str, line: Line) -> None:
+        line.timer = None
+        self._go_on(key, line)
+
+
+class PasswordGuard:
+    """Checks passwords, slowly for those who fail often.
+
+    Failures are counted by account and address together; by account, so that many addresses gain little and
+    its owner waits little; and by address, so that trying many accounts gains little. Names that nobody has
+    are counted apart by address: whoever guesses at them delays nobody but others who do.
+
+    Who has logged in from an address before does not wait for those who fail there at other accounts.
+    """
+
+    def __init__(self, clock: Any, passwords: Passwords) -> None:
+        self._clock = clock
+        self._passwords = passwords
+        self._own = FailureGate(clock, FailureThrottle(FREE_FAILURES))
+        self._accounts = FailureThrottle(FREE_FAILURES_PER_ACCOUNT, longest=2.0, queue=4.0)
+        self._addresses = FailureGate(
+            clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS, longest=1.0)
+        )
+        self._unknown = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
+        # Account and address of those who have logged in there.
+        self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
+
+    async def check(
+        self,
+        key: str,
+        password: str,
+        source: str,
+        find_hash: Callable[[], Awaitable[str | None]],
+    ) -> bool:
+        """Whether `password` is that of the account `key`, whose hash `find_hash` gives (None: there is no
+        such account). `source` is the network address that asks. Raises TooManyAttempts, Busy.
+        """
+        own = f"{key} {source}"
+        try:
+            await self._own.enter(own)
+            failed = False
+            try:
+                hashed = await find_hash()
+                good = await self._check_in_turn(key, own, password, hashed, source)
+                failed = not good
+                if good:
+                    self._own.forget(own)
+            finally:
+                self._own.leave(own, failed)
+        except TooSoon as error:
+            raise TooManyAttempts(name=key, seconds=math.ceil(error.seconds)) from None
+        return good
+
+    async def _check_in_turn(
+        self, key: str, own: str, password: str, hashed: str | None, source: str
+    ) -> bool:
+        wait = self._accounts.wait(key, self._clock.seconds())
+        if wait > 0:
+            await deferLater(self._clock, wait)
+        if own in self._familiar:
+            good = await self._passwords.verify(password, hashed, (source, key))
+        else:
+            gate = self._addresses if hashed is not None else self._unknown
+            good = await self._check_at_gate(gate, own, password, hashed, (source, key))
+        if good:
+            self._accounts.succeeded(key)
+            self._familiar[own] = None
+        else:
+            self._accounts.failed(key, self._clock.seconds())
+            self._familiar.pop(own, None)
+        return good
+
+    async def _check_at_gate(
+        self, gate: FailureGate, own: str, password: str, hashed: str | None, owner: tuple[str, str]
+    ) -> bool:
+        source = owner[0]
+        # Who has to wait because of failures at this very account does not make others wait, too.
+        counts = self._own.is_free(own)
+        await gate.enter(source)
+        failed = False
+        try:
+            good = await self._passwords.verify(password, hashed, owner)
+            failed = counts and not good
+        finally:
+            gate.leave(source, failed)
+        return good

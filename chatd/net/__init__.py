@@ -1,0 +1,1 @@
+"""The network below every door: listening, keepalive, and the PROXY protocol."""

@@ -1,0 +1,132 @@
+"""From an endpoint string to an open port.
+
+On top of Twisted's endpoints: a door may be behind a proxy (`haproxy:` before any of them), its connections
+have keepalive, and a Unix socket left behind by a killed process is replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet import tcp, unix
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from chatd.net.proxy import ProxyFactory
+from chatd.net.sockets import AcceptedTCP, AcceptedUnix
+from chatd.sources import Networks
+
+PROXY = "haproxy:"
+
+
+def is_proxied(endpoint: str) -> bool:
+    """Whether connections to `endpoint` begin with a PROXY header."""
+    return endpoint.startswith(PROXY)
+
+
+def is_tls(endpoint: str) -> bool:
+    """Whether the door itself speaks TLS, behind a proxy or not."""
+    return endpoint.removeprefix(PROXY).startswith("ssl:")
+
+
+def listen(
+    reactor: Any, door: str, endpoint: str, factory: IProtocolFactory, trusted: Networks
+) -> Deferred[IListeningPort]:
+    """Open the door. `trusted` are the proxies, if the endpoint is for them.
+
+    Raises whatever Twisted does for a string that is no endpoint; errs with CannotListenError.
+    """
+    ports = _Ports(reactor, door, trusted if is_proxied(endpoint) else None)
+    listening: Any = serverFromString(ports, endpoint.removeprefix(PROXY)).listen(factory)
+    listening.addCallback(_adopt)
+    return cast(Deferred[IListeningPort], listening)
+
+
+def _adopt(port: IListeningPort) -> IListeningPort:
+    """Let the port's connections be of our own classes."""
+    set_connection_class(port, AcceptedTCP, AcceptedUnix)
+    return port
+
+
+def set_connection_class(port: Any, for_tcp: type[tcp.Server], for_unix: type[unix.Server]) -> None:
+    """Let connections that `port` accepts from now on be of these classes."""
+    if isinstance(port, unix.Port):  # which is a tcp.Port, too
+        port.transport = for_unix
+    elif isinstance(port, tcp.Port):
+        port.transport = for_tcp
+
+
+def remove_stale_socket(path: str) -> None:
+    """Remove the Unix socket at `path` if nobody listens there. Other files stay."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+        probe.setblocking(False)
+        if probe.connect_ex(path) == errno.ECONNREFUSED:
+            Path(path).unlink()
+
+
+class _TLSFactory(TLSMemoryBIOFactory):
+    """TLS that lets the wrapped factory refuse a connection; Twisted's own fails then."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)
+
+
+class _Ports:
+    """A reactor for endpoints. Between a port and its factory it puts TLS and, outside of that, the PROXY
+    header: proxies send it in clear text before the handshake."""
+
+    def __init__(self, reactor: Any, door: str, trusted: Networks | None) -> None:
+        self._reactor = reactor
+        self._door = door
+        self._trusted = trusted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def _wrap(self, factory: Any) -> Any:
+        if self._trusted is None:
+            return factory
+        return ProxyFactory(self._door, factory, self._trusted, self._reactor)
+
+    def listenTCP(  # noqa: N802 - as IReactorTCP names it
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> Any:
+        return self._reactor.listenTCP(port, self._wrap(factory), backlog, interface)
+
+    def listenSSL(  # noqa: N802
+        self,
+        port: int,
+        factory: Any,
+        contextFactory: Any,  # noqa: N803
+        backlog: int = 50,
+        interface: str = "",
+    ) -> Any:
+        tls = _TLSFactory(contextFactory, False, factory)
+        return self.listenTCP(port, tls, backlog, interface)
+
+    def listenUNIX(  # noqa: N802
+        self,
+        path: str,
+        factory: Any,
+        backlog: int,
+        mode: int,
+        wantPID: bool,  # noqa: N803
+    ) -> Any:
+        # Twisted's lock names a process id, which after a restart may be another process, or our own.
+        remove_stale_socket(path)
+        return self._reactor.listenUNIX(path, self._wrap(factory), backlog, mode, False)
+
+    def adoptStreamPort(self, descriptor: int, family: Any, factory: Any) -> Any:  # noqa: N802
+        return self._reactor.adoptStreamPort(descriptor, family, self._wrap(factory))

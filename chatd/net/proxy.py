@@ -1,0 +1,125 @@
+"""Doors behind a proxy that speaks the PROXY protocol.
+
+Twisted has a wrapper of its own, which is not used: it refuses a version 2 header that arrives in pieces of
+less than 16 bytes, takes up to 64 KiB of it, waits for it without end, and builds the wrapped protocol before
+the client's address is known, so that limits would count the proxy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.net.proxy_header import BadHeader, Header, read_header
+from chatd.sources import Networks, source_of
+from chatd.timers import cancel
+
+HEADER_TIME = (
+    5.0  # seconds in which the header has to arrive; proxies send it with the first packet
+)
+QUIET_TIME = 60.0  # seconds between two log lines of one door
+
+log = Logger()
+
+
+class ProxyFactory(Factory):
+    """Accepts connections of `trusted` proxies, and gives `factory` the client's address.
+
+    `clock` is an IReactorTime; `door` is the door's name, for the log.
+    """
+
+    noisy = False
+
+    def __init__(self, door: str, factory: Any, trusted: Networks, clock: Any) -> None:
+        self._door = door
+        self._factory = factory
+        self._trusted = trusted
+        self._clock = clock
+        self._quiet_until = float("-inf")
+
+    def doStart(self) -> None:  # noqa: N802
+        super().doStart()
+        self._factory.doStart()
+
+    def doStop(self) -> None:  # noqa: N802
+        super().doStop()
+        self._factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Read the header of a trusted proxy; refuse everybody else."""
+        host = getattr(addr, "host", None)
+        if not self._trusted.contains(host):
+            self.warn(source_of(host), "it is not in [listen] trusted")
+            return None
+        return ProxyProtocol(self, self._clock, source_of(host))
+
+    def warn(self, source: str, reason: str) -> None:
+        """Log why a connection is closed, at most once a minute."""
+        now = self._clock.seconds()
+        if now < self._quiet_until:
+            return
+        self._quiet_until = now + QUIET_TIME
+        log.warn(
+            "{door}: a connection from {source} is closed: {reason}",
+            door=self._door,
+            source=source,
+            reason=reason,
+        )
+
+    def hand_over(self, transport: Any, header: Header, rest: bytes) -> None:
+        """Connect the wrapped factory's protocol to `transport`; `rest` is what followed the header.
+
+        The protocol takes the place of the one that read the header, so everything after that costs what it
+        costs without a proxy.
+        """
+        if header.client is not None:
+            transport.client_address = header.client
+        protocol = self._factory.buildProtocol(transport.getPeer())
+        if protocol is None:
+            transport.loseConnection()
+            return
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        if rest and not transport.disconnecting:
+            transport.protocol.dataReceived(rest)
+
+
+class ProxyProtocol(Protocol):
+    """A connection of the proxy at `source`, until its header is complete."""
+
+    factory: ProxyFactory
+    transport: Any
+
+    def __init__(self, factory: ProxyFactory, clock: Any, source: str) -> None:
+        self.factory = factory
+        self._clock = clock
+        self._source = source
+        self._data = b""
+
+    def connectionMade(self) -> None:
+        self._timer = self._clock.callLater(
+            HEADER_TIME, self._refuse, f"no PROXY header came within {HEADER_TIME:g} s"
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+        try:
+            header = read_header(self._data)
+        except BadHeader as error:
+            self._refuse(str(error))
+            return
+        if header is not None:
+            cancel(self._timer)
+            self.factory.hand_over(self.transport, header, self._data[header.size :])
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        cancel(self._timer)
+
+    def _refuse(self, reason: str) -> None:
+        cancel(self._timer)
+        self.factory.warn(self._source, reason)
+        self.transport.abortConnection()

@@ -1,0 +1,56 @@
+"""Accepted and dialled connections: keepalive, and the client's address behind a proxy."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.interfaces import IAddress
+
+KEEPALIVE_IDLE = 60  # seconds of silence after which the other end is probed
+KEEPALIVE_INTERVAL = 10  # seconds between two probes
+KEEPALIVE_PROBES = 6  # unanswered, after which the connection is lost
+# Milliseconds that sent data may stay unacknowledged; the same time as for a silent connection.
+USER_TIMEOUT = (KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES) * 1000
+
+_OPTIONS = (
+    ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+    ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+    ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ("TCP_USER_TIMEOUT", USER_TIMEOUT),
+)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the system notice within two minutes that the other end is gone. Other than TCP: no effect."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with suppress(OSError):  # the connection may be lost already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _OPTIONS:
+            if hasattr(socket, name):  # not every system has all of them
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _Accepted:
+    """What accepted connections of every kind share. `client_address` is set by a PROXY header."""
+
+    client_address: IAddress | None = None
+
+    def getPeer(self) -> Any:  # noqa: N802
+        """The client's address; behind a PROXY door, the one that the proxy has named."""
+        return self.client_address or super().getPeer()  # type: ignore[misc]
+
+
+class AcceptedTCP(_Accepted, tcp.Server):
+    """A TCP connection that was accepted, with keepalive."""
+
+    def __init__(self, sock: socket.socket, *args: Any) -> None:
+        super().__init__(sock, *args)
+        keep_alive(sock)
+
+
+class AcceptedUnix(_Accepted, unix.Server):
+    """A connection to a Unix socket."""

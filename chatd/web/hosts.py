@@ -1,0 +1,102 @@
+"""Which names the site answers to, and whether a page belongs to it.
+
+A page that was loaded from a foreign name which now resolves to this machine (DNS rebinding) is of the same
+origin as the site, as far as its browser can tell. Only the Host field tells the two apart, so the site
+answers to the names that it knows and to no other. An IP address can't be rebound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+from twisted.web.server import Request
+
+from chatd.errors import BadHost, ForeignHost
+from chatd.names import printable
+from chatd.sources import parse_ip
+
+_AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:@/?#,\\]+)(?::(\d{0,5}))?")
+_ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """Host and port of a URL (RFC 3986, 3.2), without user information. `port` is None if none is given."""
+
+    host: str
+    port: int | None
+
+
+def parse_authority(text: str) -> Authority | None:
+    """None if `text` is no host with an optional port."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        return None
+    host = match[1]
+    if host.startswith("["):
+        address = parse_ip(host[1:-1])
+        if address is None:
+            return None
+        host = str(address)
+    return Authority(_comparable(host), int(match[2]) if match[2] else None)
+
+
+def _comparable(host: str) -> str:
+    """Host names that are the same are equal: in lower case, ASCII (RFC 5890), without a final dot."""
+    host = host.lower().removesuffix(".")
+    if not host.isascii():
+        try:
+            return host.encode("idna").decode("ascii")
+        except UnicodeError:
+            return host
+    return host
+
+
+def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
+    """A request target (RFC 9112, 3.2) as path and query, and the authority that it names, if any."""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return target, None
+    rest = match[2]
+    return (rest if rest.startswith(b"/") else b"/" + rest), match[1]
+
+
+def authority_of(request: Request) -> Authority | None:
+    """What the Host field says, if there is exactly one and it is well-formed."""
+    fields = request.requestHeaders.getRawHeaders(b"host") or ()
+    return parse_authority(fields[0].decode(errors="replace")) if len(fields) == 1 else None
+
+
+def is_own_origin(request: Request, origin: str) -> bool:
+    """Whether the page that asks was loaded from the host and port that it asks."""
+    match = _ORIGIN.fullmatch(origin)
+    page = None if match is None else parse_authority(match[2])
+    asked = authority_of(request)
+    if match is None or page is None or asked is None:
+        return False
+    default = _DEFAULT_PORTS[match[1].lower()]
+    return page.host == asked.host and (page.port or default) == (asked.port or default)
+
+
+class Hosts:
+    """The site's names: the realm's, `localhost`, all IP addresses, and `more`."""
+
+    def __init__(self, realm: str, more: Iterable[str] = ()) -> None:
+        self._names = {_comparable(name) for name in (realm, "localhost", *more)}
+
+    def check(self, request: Request) -> None:
+        """Raises BadHost, ForeignHost. HTTP/1.0 has no Host, and no browser speaks it."""
+        named: bytes | None = getattr(request, "target_authority", None)
+        fields = request.requestHeaders.getRawHeaders(b"host") or ()
+        if not fields and named is None and request.clientproto == b"HTTP/1.0":
+            return
+        asked = authority_of(request)
+        if asked is None or (
+            named is not None and parse_authority(named.decode("latin-1")) != asked
+        ):
+            raise BadHost
+        if asked.host not in self._names and parse_ip(asked.host) is None:
+            raise ForeignHost(host=printable(asked.host))
