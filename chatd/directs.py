@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -69,14 +69,7 @@ class Directs:
     ) -> tuple[list[Target], dict[str, ChatError]]:
         """The sender's conversations with `to`, each once and made if need be; and what is wrong with
         whom, by name. It takes its turn among all that waits for the database."""
-        wanted: dict[str, Address] = {}
-        errors: dict[str, ChatError] = {}
-        asked = [self._accounts.localize(address) for address in to]
-        for address in asked:
-            try:
-                wanted[address.key] = self._as_written(address)
-            except UnknownRealm as error:
-                errors[str(address)] = error
+        wanted, errors = self._sort(to)
         found = await self._database.run(
             _open_all, sender, list(wanted.values()), self._accounts.now()
         )
@@ -87,8 +80,42 @@ class Directs:
                 continue
             target = self._remember(sender, address, *found[key])
             targets.append(target)
-        in_order = dict.fromkeys(map(str, asked))
-        return targets, {name: errors[name] for name in in_order if name in errors}
+        return targets, self._in_order(to, errors)
+
+    async def look(
+        self, sender: Account, to: Sequence[Address]
+    ) -> tuple[list[Target], dict[str, ChatError]] | None:
+        """As `open`, but nothing is made: None if one of the conversations does not exist."""
+        wanted, errors = self._sort(to)
+        found = await self._database.read(_find_all, sender, list(wanted.values()))
+        targets = []
+        for key, address in wanted.items():
+            if key not in found:
+                errors[str(address)] = UnknownUser(name=address.name)
+                continue
+            account, conversation = found[key]
+            if conversation is None:
+                return None
+            targets.append(self._remember(sender, address, account, conversation))
+        return targets, self._in_order(to, errors)
+
+    def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
+        """The addresses by key, each once; and those of unknown realms, by name."""
+        wanted: dict[str, Address] = {}
+        errors: dict[str, ChatError] = {}
+        for address in map(self._accounts.localize, to):
+            try:
+                wanted[address.key] = self._as_written(address)
+            except UnknownRealm as error:
+                errors[str(address)] = error
+        return wanted, errors
+
+    def _in_order(
+        self, to: Sequence[Address], errors: Mapping[str, ChatError]
+    ) -> dict[str, ChatError]:
+        """The errors in the order of the addresses."""
+        names = dict.fromkeys(str(self._accounts.localize(address)) for address in to)
+        return {name: errors[name] for name in names if name in errors}
 
     def _as_written(self, address: Address) -> Address:
         """With the realm's name as the realm writes it. Raises UnknownRealm."""
@@ -148,6 +175,22 @@ def _open_all(
         if account is not None:
             opened[address.key] = account, store.open_direct(connection, sender, account, now)
     return opened
+
+
+def _find_all(
+    connection: Connection, sender: Account, to: Sequence[Address]
+) -> dict[str, tuple[Account | None, int | None]]:
+    """For each address that is of another realm, or an account's: the account, and the sender's
+    conversation with it if there is one."""
+    found: dict[str, tuple[Account | None, int | None]] = {}
+    for address in to:
+        account = None
+        if address.realm is None:
+            account = account_store.find_account(connection, address.key)
+            if account is None:
+                continue
+        found[address.key] = account, store.find_direct(connection, sender.id, address.key)
+    return found
 
 
 def _open_from(

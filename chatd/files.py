@@ -171,26 +171,33 @@ class Files:
             raise StorageFailed from None
 
     async def _targets(
-        self, sender: Account, to: Sequence[Address] | Address, member: bool = True
+        self, sender: Account, to: Sequence[Address] | Address
     ) -> tuple[Sequence[Target], Mapping[str, ChatError]]:
         if isinstance(to, Address):
-            return [await self._messages.group(sender, to, member)], {}
+            return [await self._messages.group(sender, to)], {}
         return await self._directs.open(sender, to)
 
     async def answered(
         self, sender: Account, to: Sequence[Address] | Address, key: str
     ) -> tuple[Attachment, Sent] | None:
         """What was answered when the sender sent a file under that `key` to all of these; None if that was
-        not done. If it is just being done, waits for it.
+        not done. If it is just being done, waits for it. Changes nothing.
 
-        Raises BadArgument if it was not a file.
+        Raises BadArgument if it was not a file, and StorageFailed.
         """
+        looked: tuple[Sequence[Target], Mapping[str, ChatError]] | None
         try:
-            targets, refused = await self._targets(sender, to, member=False)
+            if isinstance(to, Address):
+                looked = [await self._messages.group(sender, to, member=False)], {}
+            else:
+                looked = await self._directs.look(sender, to)
         except StorageFailed:
             raise
         except ChatError:
             return None
+        if looked is None:
+            return None  # nothing was ever sent to one of them
+        targets, refused = looked
         names = {name_for(sender, key, target): target for target in targets}
         known = await self._messages.sends.answered(list(names))
         if not names or len(known) < len(names):
