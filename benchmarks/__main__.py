@@ -47,6 +47,7 @@ web = tcp:{web}:interface=127.0.0.1
 
 [peers]
 messages_per_second = 0
+messages = 0
 
 [accounts]
 registration = open
@@ -58,6 +59,7 @@ registrations_per_hour = 0
 connections = 100000
 connections_per_address = 100000
 commands_per_second = 0
+account_messages = 0
 """
 
 

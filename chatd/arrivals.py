@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.config import Config
+from chatd.diskspace import DiskSpace
 from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed
 from chatd.model import StoredFile
 from chatd.parcels import FileNote
@@ -25,7 +26,6 @@ from chatd.uploads import ChangedBytes, Incoming, Uploads, safe_name
 
 MAX_ARRIVING = 8  # files of one realm at a time
 MAX_PARTS = 32  # half files of one realm that are kept for later
-RESERVE = 64 << 20  # bytes of the disk that other realms' files leave free
 
 log = Logger()
 
@@ -51,7 +51,10 @@ class Arrival(msgspec.Struct):
 
 
 class Arrivals:
-    def __init__(self, config: Config, database: Database, uploads: Uploads) -> None:
+    def __init__(
+        self, config: Config, database: Database, uploads: Uploads, disk: DiskSpace
+    ) -> None:
+        self._disk = disk
         self._limits = config.limits
         self._realm_quota = config.peers.files
         self.quota = config.limits.account_files  # bytes that one sender's files may take
@@ -108,7 +111,8 @@ class Arrivals:
         for limit, taken in ((self.quota, used), (self._realm_quota, by_realm)):
             if note.size > limit - taken:
                 raise QuotaExceeded(limit=limit, left=max(0, limit - taken))
-        if note.size + RESERVE > await self._uploads.room():
+        arriving = sum(arrival.note.size for arrival in self._arriving.values())
+        if self._disk.room() < note.size + arriving:
             raise StorageFailed
 
     def _waiting(self, realm: str, number: int) -> dict[int, Offer | Arrival]:

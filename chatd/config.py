@@ -67,7 +67,8 @@ class Peer(msgspec.Struct, frozen=True):
 
 class Peers(msgspec.Struct, frozen=True):
     """`block` holds keys of realms; `files` is what those of one realm may take here, in bytes, and
-    `messages_per_second` 0 is no limit. `private`: addresses that no operator has named may be private."""
+    `messages` what its messages may take in a day; 0 is no limit, as for `messages_per_second`. `private`:
+    addresses that no operator has named may be private."""
 
     add: str = "operators"
     private: bool = False
@@ -78,6 +79,7 @@ class Peers(msgspec.Struct, frozen=True):
     expire: int = 7 * 86400
     block: frozenset[str] = frozenset()
     files: int = 10 << 30
+    messages: int = 256 << 20
     messages_per_second: int = 50_000
     known: dict[str, Peer] = {}
 
@@ -92,13 +94,17 @@ class Web(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Sizes in bytes, times in seconds; `commands_per_second` 0 is no limit, `idle` 0 is never."""
+    """Sizes in bytes, times in seconds; `commands_per_second` and `account_messages` 0 are no limit, `idle` 0
+    is never, and `reserve` None is what `chatd.diskspace` chooses for the disk."""
 
     message: int = 8 << 10
     line: int = 64 << 10
     inline_line: int = 16 << 20
     file: int = 100 << 20
     account_files: int = 1 << 30
+    account_uploads: int = 8
+    account_messages: int = 64 << 20
+    reserve: int | None = None
     connections: int = 20000
     connections_per_address: int = 1000
     idle: int = 0
@@ -289,6 +295,7 @@ KEYS: Mapping[str, _Table] = {
         "expire": parse_time,
         "block": _names,
         "files": parse_size,
+        "messages": parse_size,
         "messages_per_second": _count(0),
     },
     "web": {"origins": _origins, "hosts": _hosts, "trusted_proxies": _networks},
@@ -298,6 +305,9 @@ KEYS: Mapping[str, _Table] = {
         "inline_line": _size(256),
         "file": parse_size,
         "account_files": parse_size,
+        "account_uploads": _count(1),
+        "account_messages": parse_size,
+        "reserve": parse_size,
         "connections": _count(1),
         "connections_per_address": _count(1),
         "idle": parse_time,

@@ -314,6 +314,45 @@ class StorageFailed(ChatError):
     )
 
 
+class DiskFull(StorageFailed):
+    code = "disk-full"
+    sentence = (
+        "The realm's disk is nearly full, so it takes no messages and files just now; try again later, "
+        "and tell its operator"
+    )
+
+
+class MessageQuota(ChatError):
+    code = "message-quota"
+    sentence = (
+        "You may send {limit} bytes of messages a day, and they are used up; "
+        "try again in {minutes} minutes"
+    )
+
+
+class RealmQuota(ChatError):
+    """As MessageQuota, for all of another realm together."""
+
+    code = "realm-quota"
+    sentence = (
+        "{where} takes {limit} bytes of messages a day from one realm, and they are used up; "
+        "try again in {minutes} minutes"
+    )
+    defaults = {"where": "this realm"}
+
+
+class FileMissing(ChatError):
+    code = "file-missing"
+    sentence = "The file {name} is gone from the realm's disk; have it sent again"
+
+
+class FileDamaged(ChatError):
+    code = "file-damaged"
+    sentence = (
+        "The file {name} is damaged on the realm's disk and is not given out; have it sent again"
+    )
+
+
 class TooManyConnections(ChatError):
     code = "too-many-connections"
     sentence = "There are too many connections {where}; try again later"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +13,12 @@ from twisted.logger import Logger
 from chatd.accounts import Accounts
 from chatd.config import Limits
 from chatd.directs import Directs, Target
+from chatd.diskspace import DiskSpace
 from chatd.errors import (
     BadArgument,
     ChatError,
     FileTooLarge,
-    QuotaExceeded,
     StorageFailed,
-    TooManyUploads,
     UnknownFile,
     none_known,
 )
@@ -30,6 +27,7 @@ from chatd.messages import Messages, collect
 from chatd.model import Account, Attachment, FileInfo, Sent, StoredFile
 from chatd.names import Address, Place, printable
 from chatd.presence import IListener
+from chatd.quotas import LEAST, MessageQuotas
 from chatd.reading import Reading
 from chatd.sends import name_for, receipt_of
 from chatd.store import files as store
@@ -37,10 +35,10 @@ from chatd.store import sends as send_store
 from chatd.store.database import Database
 from chatd.store.files import Owner
 from chatd.store.sends import Known
+from chatd.underway import UnderWay, part_of
 from chatd.uploads import Incoming, Outgoing, Uploads, safe_name
 
 MAX_LISTED = 1000
-MAX_UNFINISHED = 8  # files of one account that are arriving by key, or may be gone on with
 
 log = Logger()
 
@@ -62,8 +60,11 @@ class Files:
         messages: Messages,
         reading: Reading,
         uploads: Uploads,
+        disk: DiskSpace,
+        quotas: MessageQuotas,
         random_bytes: Callable[[int], bytes],
     ) -> None:
+        self._quotas = quotas
         self._limits = limits
         self._database = database
         self._accounts = accounts
@@ -72,8 +73,7 @@ class Files:
         self._reading = reading
         self._uploads = uploads
         self._random_bytes = random_bytes
-        # Bytes by account that are arriving: they count before they are there.
-        self._arriving: Counter[int] = Counter()
+        self.under_way = UnderWay(limits, database, uploads, disk)
 
     async def begin(
         self,
@@ -87,11 +87,11 @@ class Files:
     ) -> Upload:
         """Make ready for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
 
-        Raises BadFileName, FileTooLarge, QuotaExceeded, UnknownUser, UnknownRealm, UnknownGroup,
-        NotMember. `drained` is called when a paused sender may go on.
+        Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser,
+        UnknownRealm, UnknownGroup, NotMember. `drained` is called when a paused sender may go on.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
-        await self._reserve(sender, size)
+        await self.under_way.begin(sender, size)
         incoming = self._uploads.receive(safe, size, drained)
         return Upload(self, sender, targets, refused, incoming, size, origin, key)
 
@@ -108,28 +108,27 @@ class Files:
         """As `begin`, for a file that can be gone on with under the sender's `key` when its sending breaks
         off: see Upload.offset and Upload.suspend. Ask `answered` first, here too.
 
-        Raises also TooManyUploads, StorageFailed. What of the sender's nobody has gone on with for longest
+        Raises also StorageFailed. What of the sender's nobody has gone on with for longest
         is given up where there are too many of them, or too little room.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
-        part = _part(sender, key)
-        await self._reserve(sender, size, part)
+        part = part_of(sender, key)
+        await self.under_way.begin(sender, size, part)
         try:
             incoming = await self._uploads.resume(part, safe, size, drained)
         except OSError as error:
-            self.released(sender, size)
+            self.under_way.end(sender, size)
             log.error("an upload can't be gone on with: {error}", error=str(error))
             raise StorageFailed from None
         return Upload(self, sender, targets, refused, incoming, size, origin, key)
 
     async def offset(self, sender: Account, key: str) -> int:
         """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
-        part = _part(sender, key)
-        return (await self._suspended(_parts(sender))).get(part, 0)
+        return (await self.under_way.suspended(sender)).get(part_of(sender, key), 0)
 
     async def give_up(self, sender: Account, key: str) -> None:
         """Nobody will go on with what is there under `key`."""
-        await self._uploads.forget(_part(sender, key))
+        await self._uploads.forget(part_of(sender, key))
 
     async def _admit(
         self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
@@ -142,33 +141,6 @@ class Files:
         if not targets:
             raise none_known(refused)
         return safe, targets, refused
-
-    async def _reserve(self, sender: Account, size: int, part: str | None = None) -> None:
-        """Count `size` bytes for the sender from now on; of `part` some may be there already. Raises
-        QuotaExceeded, TooManyUploads, StorageFailed."""
-        parts = _parts(sender)
-        kept = await self._suspended(parts)
-        used = await self._database.read(store.used_bytes, Owner(sender.id))
-        left = self._limits.account_files - used - self._arriving[sender.id]
-        if size > left:
-            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
-        others = self._uploads.claimed(parts) - {part}
-        if part is not None and len(others) >= MAX_UNFINISHED:
-            raise TooManyUploads(limit=MAX_UNFINISHED)
-        self._arriving[sender.id] += size
-        most = MAX_UNFINISHED - len(others) - (part is not None)
-        kept = {key: kept[key] for key in kept if key not in others and key != part}
-        while kept and (len(kept) > most or size + sum(kept.values()) > left):
-            oldest = next(iter(kept))
-            del kept[oldest]
-            self._uploads.forget(oldest)
-
-    async def _suspended(self, keys: re.Pattern[str]) -> dict[str, int]:
-        try:
-            return await self._uploads.suspended(keys)
-        except OSError as error:
-            log.error("what can be gone on with can't be listed: {error}", error=str(error))
-            raise StorageFailed from None
 
     async def _targets(
         self, sender: Account, to: Sequence[Address] | Address
@@ -206,11 +178,6 @@ class Files:
         file = await self._database.read(_file_of, list(known.values()))
         return file, Sent(receipts, refused)
 
-    def released(self, sender: Account, size: int) -> None:
-        self._arriving[sender.id] -= size
-        if not self._arriving[sender.id]:
-            del self._arriving[sender.id]
-
     async def commit(
         self,
         sender: Account,
@@ -238,6 +205,7 @@ class Files:
         key: str | None,
     ) -> tuple[Attachment, Sent]:
         now = self._accounts.now()
+        size = LEAST * sum(1 + len(target.realms) for target in targets)
         quota = self._limits.account_files
         names = [None if key is None else name_for(sender, key, each) for each in targets]
 
@@ -257,7 +225,8 @@ class Files:
             return self._database.run(job)
 
         try:
-            file, stored = await with_new_code(self._random_bytes, keep)
+            with self._quotas.charged(sender.id, size, now):
+                file, stored = await with_new_code(self._random_bytes, keep)
         except Exception:
             await self._uploads.remove(arrived.stored)
             raise
@@ -285,7 +254,7 @@ class Files:
     ) -> Download:
         """Open the file of that code or name that the account may fetch (see commands.GetFile).
 
-        Raises UnknownFile, and with a place what Reading.conversation_of does.
+        Raises UnknownFile, FileMissing, FileDamaged, and with a place what Reading.conversation_of does.
         """
         conversation = None
         if place is not None:
@@ -297,30 +266,13 @@ class Files:
         if attachment is None:
             raise UnknownFile(name=printable(name))
         try:
-            file = await self._uploads.open(attachment.stored)
-        except OSError as error:
-            log.error(
-                "attachment {code} can't be opened: {error}", code=attachment.code, error=str(error)
-            )
+            file = await self._uploads.open(attachment)
+        except OSError:
             raise StorageFailed from None
-        if file.size != attachment.size:
-            await file.close()
-            log.error("attachment {code} has changed on disk", code=attachment.code)
-            raise StorageFailed
         return Download(attachment, file)
 
     async def list(self, account: Account) -> tuple[FileInfo, ...]:
         return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
-
-
-def _part(sender: Account, key: str) -> str:
-    """Under which the bytes are kept of what the sender may go on with under `key`."""
-    return f"web-{sender.id}-{key.encode().hex()}"
-
-
-def _parts(sender: Account) -> re.Pattern[str]:
-    """All of the sender's."""
-    return re.compile(rf"web-{sender.id}-[0-9a-f]+")
 
 
 def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
@@ -387,15 +339,15 @@ class Upload:
             log.error("an upload could not be stored: {error}", error=str(error))
             raise StorageFailed from None
         finally:
-            self._files.released(self._sender, self._size)
+            self._files.under_way.end(self._sender, self._size)
         return file, Sent(sent.receipts, {**self._refused, **sent.refused})
 
     def abort(self) -> None:
         """The sender is gone: forget what came."""
-        self._files.released(self._sender, self._size)
+        self._files.under_way.end(self._sender, self._size)
         self._incoming.abort()
 
     async def suspend(self) -> None:
         """The sender is gone, and may come back: keep what came."""
         await self._incoming.suspend()
-        self._files.released(self._sender, self._size)
+        self._files.under_way.end(self._sender, self._size)

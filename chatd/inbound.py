@@ -22,11 +22,13 @@ from chatd.arrivals import Arrivals, FileIncomplete
 from chatd.cache import Cache
 from chatd.crossings import Crossings
 from chatd.directs import Directs, Target
+from chatd.diskspace import DiskSpace
 from chatd.errors import (
     BadRequest,
     ChatError,
     GroupClosed,
     NotMember,
+    RealmQuota,
     StorageFailed,
     UnknownGroup,
     UnknownUser,
@@ -38,6 +40,7 @@ from chatd.model import Account, Attachment, Member, Party
 from chatd.names import Address, key_of, parse_address, parse_name, printable
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
 from chatd.presence import IListener
+from chatd.quotas import MessageQuotas, cost_of
 from chatd.realms import IRealms, Membership, verdict_of
 from chatd.store import files as file_store
 from chatd.store import groups as group_store
@@ -76,6 +79,8 @@ class Inbound:
         messages: Messages,
         crossings: Crossings,
         arrivals: Arrivals,
+        disk: DiskSpace,
+        quotas: MessageQuotas,
         realms: IRealms,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -87,6 +92,8 @@ class Inbound:
         self._messages = messages
         self._crossings = crossings
         self._arrivals = arrivals
+        self._disk = disk
+        self._quotas = quotas
         self._realms = realms
         self._random_bytes = random_bytes
         # (realm, sender there, recipient here) -> their conversation, and the sender as shown
@@ -120,6 +127,7 @@ class Inbound:
             # What is read here goes to the database in this order; the disk need not be waited for.
             if stream.broken:
                 raise StorageFailed
+            await self._disk.wait()
             await self._submit(realm, batch, stream, verdicts)
         except Exception:
             stream.broken = True  # before it is the next one's turn
@@ -160,6 +168,8 @@ class Inbound:
                     arrived = self._direct(realm, number, parcel)
                 elif isinstance(parcel, Post | Relay):
                     arrived = await self._read(realm, number, parcel)
+                if arrived is not None:
+                    self._quotas.charge(realm, cost_of(arrived.new), self._accounts.now())
                 if arrived is not None and file is None:
                     run.append(arrived)
                     continue
@@ -167,6 +177,13 @@ class Inbound:
                 verdicts.append(await self._see_to(realm, number, parcel, arrived, stream))
             except StorageFailed:
                 raise
+            except RealmQuota as error:
+                if file is not None:
+                    await self._arrivals.forget(realm, number)
+                store_run()
+                # What came before is kept; its verdict was lost with the link.
+                came = await self._database.read(message_store.has_come, realm, number)
+                verdicts.append(KEPT if came else verdict_of(error))
             except (ChatError, FileIncomplete) as error:
                 if isinstance(error, ChatError) and file is not None:
                     await self._arrivals.forget(realm, number)
@@ -205,9 +222,13 @@ class Inbound:
 
         def kept(places: list[Stored | None]) -> None:
             for verdict, arrived, place in zip(verdicts, run, places, strict=True):
+                if place is None:
+                    self._quotas.give_back(realm, cost_of(arrived.new))
                 verdict.callback(KEPT if place is None else self._told(arrived, place))
 
         def failed(failure: Any) -> None:
+            for arrived in run:
+                self._quotas.give_back(realm, cost_of(arrived.new))
             for verdict in verdicts:
                 verdict.errback(failure)
 

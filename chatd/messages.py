@@ -15,17 +15,26 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 
 from chatd.accounts import Accounts
 from chatd.counters import Counters
 from chatd.crossings import Crossings, Way
 from chatd.directs import Directs, Target
-from chatd.errors import ChatError, MessageTooLong, NotMember, none_known
+from chatd.errors import (
+    ChatError,
+    DiskFull,
+    MessageQuota,
+    MessageTooLong,
+    NotMember,
+    none_known,
+)
 from chatd.homegroups import HomeGroups
 from chatd.model import Account, Attachment, Message, Receipt, Sent
 from chatd.names import Address, key_of
 from chatd.presence import IListener, Presence
+from chatd.quotas import MessageQuotas, cost, cost_of
 from chatd.reading import Reading
 from chatd.sends import Sends, name_for, receipt_of
 from chatd.store import conversations as conversation_store
@@ -48,6 +57,7 @@ class Messages:
         writer: MessageWriter,
         sends: Sends,
         crossings: Crossings,
+        quotas: MessageQuotas,
         max_message: int,
         counters: Counters,
     ) -> None:
@@ -59,6 +69,7 @@ class Messages:
         self._reading = reading
         self._presence = presence
         self._crossings = crossings
+        self._quotas = quotas
         self._max_message = max_message
         self.writer = writer
         self._store = writer.store  # one object for all, by which the database tells a batch
@@ -193,21 +204,40 @@ class Messages:
         origin: IListener | None,
         key: str | None,
     ) -> Deferred[Sent]:
-        """A text into one conversation."""
+        """A text into one conversation. Errs with DiskFull, MessageQuota."""
         if key is not None:
             once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
             return Deferred.fromCoroutine(once)
         now = self._accounts.now()
         if target.home is not None:
-            post = self._crossings.post(sender, target, now, text, origin)
-            return Deferred.fromCoroutine(post)
+            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
         new = self._new(sender, target, now, text)
+        size = cost_of(new)
+        try:
+            self._quotas.charge_account(sender.id, size, now)
+        except ChatError as error:
+            return fail(error)
+        refund = (sender.id, size)
         if new.crossing is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._store, new)
-            return stored.addCallback(self._post_arrived, new, target, origin)
+            return stored.addCallbacks(
+                self._post_arrived, self._not_stored, (new, target, origin), {}, refund
+            )
         way = Way(self._crossings, self.arrived, new, target, None, origin)
         self._database.submit(self._store, new, way)
-        return way.sent
+        return way.sent.addErrback(self._not_stored, *refund)
+
+    def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
+        """Nothing of the message stays."""
+        self._quotas.give_back(sender_id, size)
+        return failure
+
+    async def _post_elsewhere(
+        self, sender: Account, target: Target, now: int, text: str, origin: IListener | None
+    ) -> Sent:
+        """A text to a group of another realm."""
+        with self._quotas.charged(sender.id, cost(text), now):
+            return await self._crossings.post(sender, target, now, text, origin)
 
     def _new(
         self,
@@ -244,12 +274,23 @@ class Messages:
         """As `_post`, unless that was done before."""
         async with self.sends.turn([name]):
             now = self._accounts.now()
-            if target.home is not None:
-                put = await self._crossings.put(name, sender, target, now, text)
-                return await self.kept(target, put, None, origin, name)
             new = self._new(sender, target, now, text, key=name.key)
-            stored = await self.sends.store(name, new)
-            return await self.kept(target, (new, stored), None, origin, name)
+            try:
+                with self._quotas.charged(sender.id, cost_of(new), now) as charge:
+                    put: Any
+                    if target.home is not None:
+                        put = await self._crossings.put(name, sender, target, now, text)
+                    else:
+                        put = new, await self.sends.store(name, new)
+                    if isinstance(put[1], Known):
+                        charge.undo()
+            except (DiskFull, MessageQuota):
+                # What was sent before is answered all the same.
+                known = await self.sends.look_up(name)
+                if known is None:
+                    raise
+                put = new, known
+            return await self.kept(target, put, None, origin, name)
 
     # Files
 

@@ -20,6 +20,7 @@ from chatd.peers.dialer import IDoor
 from chatd.peers.directory import Directory
 from chatd.peers.door import Door
 from chatd.peers.identity import IdentityError, load_identity, read_policy
+from chatd.quotas import DAY
 from chatd.service import ChatService
 from chatd.session import Sessions
 from chatd.state import StartError, StateFolder
@@ -27,6 +28,7 @@ from chatd.store.database import Database
 from chatd.store.files import all_stored
 from chatd.store.outbox import setting
 from chatd.store.peers import all_peers
+from chatd.store.usage import used_on
 from chatd.uploads import Uploads
 
 log = Logger()
@@ -73,6 +75,8 @@ class Realm:
             unclaimed = self.uploads.clean(all_stored(connection))
             secret = setting(connection, "secret", self.random_bytes(32).hex())
             known = all_peers(connection)
+            today = int(self.wall() * 1000) // DAY
+            used = used_on(connection, today)
         if unclaimed:
             log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
         if self._demo:
@@ -92,6 +96,7 @@ class Realm:
             counters,
             self.wall,
         )
+        self.service.quotas.load(today, used)
         self.sessions = Sessions(self.service, HANDLERS)
         self.directory.attach(self.service)
         self.directory.load(known)
@@ -117,7 +122,7 @@ class Realm:
 
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""
-        parts = (self.directory, self.database, self.passwords, self.uploads)
+        parts = (self.directory, self.service.quotas, self.database, self.passwords, self.uploads)
         for part in parts:
             try:
                 await maybeDeferred(part.stop)

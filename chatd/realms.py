@@ -30,6 +30,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.BadFileName, ("name",)),
         (errors.FileTooLarge, ("size", "limit")),
         (errors.QuotaExceeded, ("limit", "left")),
+        (errors.RealmQuota, ("limit", "minutes")),
     )
 }
 

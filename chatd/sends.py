@@ -82,6 +82,11 @@ class Sends:
             found = await self._database.read(store.find, names)
             return {name: await self._now(name, known) for name, known in found.items()}
 
+    async def look_up(self, name: Name) -> Known | None:
+        """Where that stands which was sent under `name`, for who has its turn."""
+        found = await self._database.read(store.find, [name])
+        return await self._now(name, found[name]) if name in found else None
+
     async def _now(self, name: Name, known: Known) -> Known:
         """As it stands with what has arrived taken out of the outbox."""
         if not known.queued:

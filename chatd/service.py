@@ -20,6 +20,7 @@ from chatd.conversations import Conversations
 from chatd.counters import Counters
 from chatd.crossings import Crossings
 from chatd.directs import Directs
+from chatd.diskspace import DiskSpace
 from chatd.files import Files
 from chatd.groups import Groups
 from chatd.homegroups import HomeGroups
@@ -28,6 +29,7 @@ from chatd.messages import Messages
 from chatd.outbox import Outbox
 from chatd.passwords import Passwords
 from chatd.presence import Presence
+from chatd.quotas import MessageQuotas
 from chatd.reading import Reading
 from chatd.realms import IRealms, NoRealms
 from chatd.returns import Returns
@@ -63,6 +65,13 @@ class ChatService:
         self.realms = realms = realms or NoRealms()
         self.presence = presence = Presence(counters)
         database.on_settled(presence.flush)
+        self.disk = disk = DiskSpace(
+            clock, uploads.in_thread, [uploads.folder], config.limits.reserve
+        )
+        limits, peers = config.limits, config.peers
+        self.quotas = quotas = MessageQuotas(
+            clock, database, disk, limits.account_messages, peers.messages
+        )
         self.rooms = Rooms()
         self.accounts = accounts = Accounts(
             config, clock, wall, database, passwords, presence, random_bytes
@@ -87,6 +96,7 @@ class ChatService:
             writer,
             sends,
             self.crossings,
+            quotas,
             config.limits.message,
             counters,
         )
@@ -98,9 +108,11 @@ class ChatService:
             self.messages,
             self.reading,
             uploads,
+            disk,
+            quotas,
             random_bytes,
         )
-        self.arrivals = Arrivals(config, database, uploads)
+        self.arrivals = Arrivals(config, database, uploads, disk)
         self.inbound = Inbound(
             database,
             accounts,
@@ -110,6 +122,8 @@ class ChatService:
             self.messages,
             self.crossings,
             self.arrivals,
+            disk,
+            quotas,
             realms,
             random_bytes,
         )

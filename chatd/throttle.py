@@ -6,8 +6,16 @@ Nothing here has a clock of its own: `now` is in seconds.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
+
+from chatd.cache import Cache
 
 BURST_SECONDS = 5  # whose worth may be saved up
+MAX_SENDERS = 10_000  # whose rates are remembered
+# A link is paused for this long at most after one batch, in seconds. The realm at its other end has 16
+# batches under way and waits 30 s for an answer; all of them have to be read in less.
+MAX_PAUSE = 1.5
 
 
 class TokenBucket:
@@ -36,6 +44,33 @@ class TokenBucket:
         self._when = now
         self._tokens = tokens
         return 0.0 if tokens >= 0 else -tokens / rate
+
+    def forgive(self, pause: float) -> None:
+        """Leave no more to wait for than `pause` seconds."""
+        self._tokens = max(self._tokens, -pause * self._rate)
+
+
+class SenderRates:
+    """The rate of each sender of other realms. The sender that came first is forgotten first."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._buckets: Cache[tuple[str, str], TokenBucket] = Cache(MAX_SENDERS)
+
+    def take(self, realm: str, senders: Iterable[str], now: float) -> float:
+        """Count a message of each of `senders`; the seconds for which nothing more should be read from
+        their realm."""
+        if self._rate == 0:
+            return 0.0
+        pause = 0.0
+        for sender, count in Counter(senders).items():
+            bucket = self._buckets.get((realm, sender))
+            if bucket is None:
+                bucket = self._buckets[realm, sender] = TokenBucket.of(self._rate)
+            pause = max(pause, bucket.take(now, count))
+            # Who stops is not paid for by the rest of the realm much longer.
+            bucket.forgive(MAX_PAUSE)
+        return min(pause, MAX_PAUSE)
 
 
 class FailureThrottle:

@@ -7,9 +7,9 @@ another realm or over HTTP, and can be gone on with.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Collection
@@ -17,17 +17,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatd.cache import Cache
 from chatd.clocks import Wall
 from chatd.counters import Counters
-from chatd.errors import BadFileName
+from chatd.errors import BadFileName, FileDamaged, FileMissing
 from chatd.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
-from chatd.model import StoredFile
+from chatd.model import Attachment, StoredFile
 from chatd.names import printable
 from chatd.threads import stop_pool
 
@@ -46,7 +49,13 @@ __all__ = [
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a file that can be gone on with is kept
+MAX_VERIFIED = 100_000  # files of which it is remembered that they are whole
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
+
+# Inode, size, and the times of the last change of bytes and of the inode, in ns.
+FileState: TypeAlias = tuple[int, int, int, int]
+
+log = Logger()
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LEADING = re.compile(r"^[\s.]+")
@@ -80,14 +89,16 @@ class Uploads:
         self.counters = counters or Counters()
         self._reactor = reactor
         self._wall = wall
-        self._folder = folder
+        self.folder = folder
         self._incoming = folder / "incoming"
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = 0
+        # By the names of files whose bytes were compared with their SHA-256, what they were then.
+        self._verified: Cache[str, FileState] = Cache(MAX_VERIFIED)
         self._parts: dict[Path, DeferredLock] = {}  # that are somebody's
 
     def start(self) -> None:
-        for folder in (self._folder, self._incoming):
+        for folder in (self.folder, self._incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._pool.start()
 
@@ -108,9 +119,9 @@ class Uploads:
             if path.suffix != ".part" or path.stat().st_mtime < oldest:
                 path.unlink()
         unclaimed = [
-            path for path in self._folder.iterdir() if path.is_file() and path.name not in known
+            path for path in self.folder.iterdir() if path.is_file() and path.name not in known
         ]
-        aside = self._folder / "unclaimed"
+        aside = self.folder / "unclaimed"
         if unclaimed:
             aside.mkdir(mode=0o700, exist_ok=True)
         for path in unclaimed:
@@ -195,21 +206,58 @@ class Uploads:
 
         return release
 
-    def open(self, stored: str) -> Deferred[Outgoing]:
-        """Open a stored file for reading. Errs with OSError."""
-        return self.in_thread(self._open, stored)
+    def open(self, attachment: Attachment) -> Deferred[Outgoing]:
+        """Open a stored file for reading, if its bytes are those that came.
 
-    def _open(self, stored: str) -> Outgoing:
-        file = (self._folder / stored).open("rb")
-        return Outgoing(self, file, os.fstat(file.fileno()).st_size)
+        They are compared with the SHA-256 when the file is opened first after a start, and again whenever
+        the file system says that the file has changed. Errs with FileMissing, FileDamaged, OSError.
+        """
+        opening = self.in_thread(self._open, attachment)
+        return opening.addCallbacks(
+            self._opened, self._not_opened, (attachment,), {}, (attachment,)
+        )
+
+    def _open(self, attachment: Attachment) -> tuple[IO[bytes], FileState]:
+        """In a thread. Raises ChangedBytes, OSError."""
+        file = (self.folder / attachment.stored).open("rb")
+        try:
+            found = os.fstat(file.fileno())
+            state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if self._verified.get(attachment.stored) != state:
+                whole = found.st_size == attachment.size
+                if (
+                    not whole
+                    or hashlib.file_digest(file, "sha256").hexdigest() != attachment.sha256
+                ):
+                    raise ChangedBytes("its bytes are not those that came")
+                file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file, state
+
+    def _opened(self, found: tuple[IO[bytes], FileState], attachment: Attachment) -> Outgoing:
+        file, state = found
+        self._verified[attachment.stored] = state
+        return Outgoing(self, file, attachment.size)
+
+    def _not_opened(self, failure: Failure, attachment: Attachment) -> Failure:
+        error = "it is missing" if failure.check(FileNotFoundError) else str(failure.value)
+        log.critical(
+            "the file {code} in uploads/{stored} is not given out: {error}",
+            code=attachment.code,
+            stored=attachment.stored,
+            error=error,
+        )
+        if failure.check(FileNotFoundError):
+            raise FileMissing(name=attachment.name)
+        if failure.check(ChangedBytes):
+            raise FileDamaged(name=attachment.name)
+        return failure
 
     def remove(self, stored: str) -> Deferred[None]:
         """Take back a file whose attachment was not committed."""
-        return self.in_thread((self._folder / stored).unlink, True)
-
-    def room(self) -> Deferred[int]:
-        """How many bytes the file system has left. Errs with OSError."""
-        return self.in_thread(lambda: shutil.disk_usage(self._folder).free)
+        return self.in_thread((self.folder / stored).unlink, True)
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._pool, work, *args)
@@ -219,7 +267,7 @@ class Uploads:
         now = self._wall()
         for later in count():
             stamp = datetime.fromtimestamp(now + later * 1e-6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            target = self._folder / f"{stamp}-{name}"
+            target = self.folder / f"{stamp}-{name}"
             try:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             except FileExistsError:
@@ -235,7 +283,7 @@ class Uploads:
         raise AssertionError("there is always a later moment")
 
     def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
+        folder = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -145,7 +145,7 @@ class House:
     def __init__(self, world: World, name: str, folder: Path, **settings: Any) -> None:
         self.world = world
         self.name = name
-        limits = Limits(**settings.pop("limits", {}))
+        limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
         peers = Peers(**{"add": "anyone", **settings})
         self.config = Config(realm=name, state=folder / name, limits=limits, peers=peers)
         self.certificate = certificate_of(name)

@@ -159,7 +159,7 @@ class PlayUploads(Uploads):
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:
-        for folder in (self._folder, self._incoming):
+        for folder in (self.folder, self._incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def stop(self) -> Deferred[None]:

@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred
 from chatd import files as module
 from chatd.errors import (
     BadFileName,
+    FileDamaged,
+    FileMissing,
     FileTooLarge,
     NotMember,
     QuotaExceeded,
@@ -192,7 +194,7 @@ class Refusing(FilesTestCase):
         second.write(bytes(1000))
         await second.finish()
         self.assertIs(await self.refused(self.begin(ana, "budi", 501)), QuotaExceeded)
-        self.assertEqual(len(self.files._arriving), 0)
+        self.assertEqual(len(self.files.under_way._bytes), 0)
 
     async def test_quota_at_the_same_moment(self) -> None:
         """Two uploads that are announced together do not get the same room."""
@@ -288,9 +290,26 @@ class Fetching(FilesTestCase):
         file, _ = await self.send(ana, "budi")
         path = self.realm.state.uploads / file.stored
         path.write_bytes(DATA[:-1])
-        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), StorageFailed)
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
         path.unlink()
-        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), StorageFailed)
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileMissing)
+
+    async def test_changed_on_disk_after_it_was_fetched(self) -> None:
+        """As many bytes, but others. What has not changed is not hashed again."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi")
+        with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
+            for _ in range(3):
+                download = await self.files.fetch(budi, file.code)
+                self.assertEqual(await download.file.read(len(DATA) + 1), DATA)
+                await download.file.close()
+            self.assertEqual(digest.call_count, 1)
+        path = self.realm.state.uploads / file.stored
+        path.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
+        path.write_bytes(DATA)  # as from a backup
+        download = await self.files.fetch(budi, file.code)
+        await download.file.close()
 
 
 class Listing(FilesTestCase):
@@ -327,7 +346,7 @@ class GoingWrong(FilesTestCase):
         await self._until_empty()
         self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
         self.assertEqual(await self.files.list(ana), ())
-        self.assertEqual(len(self.files._arriving), 0)
+        self.assertEqual(len(self.files.under_way._bytes), 0)
 
     async def _until_empty(self) -> None:
         for _ in range(1000):
@@ -346,7 +365,7 @@ class GoingWrong(FilesTestCase):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
         self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
-        self.assertEqual(len(self.files._arriving), 0)
+        self.assertEqual(len(self.files.under_way._bytes), 0)
         await self.send(ana, "budi")
 
     async def test_database_error(self) -> None:

@@ -126,6 +126,15 @@ class InlineDatabase:
             done.callback(value)
 
 
+class NoUploads:
+    """Takes no files, and does what a thread would do at once."""
+
+    folder = Path()
+
+    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return succeed(work(*args))
+
+
 class InlinePasswords:
     """As chatd.passwords.Passwords, without the cost."""
 
@@ -157,7 +166,7 @@ def open_inline(
         clock,
         cast(Database, database),
         cast(Passwords, InlinePasswords()),
-        cast(Uploads, None),
+        cast(Uploads, NoUploads()),
         random_bytes,
         wall=clock.seconds,
     )
@@ -516,6 +525,7 @@ class ChatMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         """The daemon ends, and starts again on what is on disk."""
+        self.service.quotas.save()
         self.database.stop()
         self.service, self.database = self._open()
 

@@ -720,7 +720,7 @@ class Files(ProtocolTestCase):
         self.assertEqual((await henderson.ask(command="unread"))["conversations"], [])
         self.assertEqual(henderson.transport.events, [])
         self.assertEqual((await messi.ask(command="files"))["files"], [])
-        self.assertEqual(self.realm.service.files._arriving, {})
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
     async def test_an_upload_ends_with_half_a_connection(self) -> None:
         """Who closes the sending side before all bytes came will send no more of them."""
@@ -965,7 +965,7 @@ class Failures(ProtocolTestCase):
             self.assertEqual((await wire.ask(command="ping", id=1))["id"], 1)
 
     async def test_a_lost_file_is_refused(self) -> None:
-        """storage-failed: what lies in the uploads folder is not what the database knows."""
+        """What lies in the uploads folder is not what the database knows."""
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=3)
         wire.feed(b"abc")
@@ -974,9 +974,9 @@ class Failures(ProtocolTestCase):
         path = self.realm.state.uploads / stored
         path.write_bytes(b"ab")
         reply = await wire.ask(command="getfile", code="a")
-        self.assertEqual((reply["status"], reply["code"]), ("ERROR", "storage-failed"))
+        self.assertEqual((reply["status"], reply["code"]), ("ERROR", "file-damaged"))
         path.unlink()
-        self.assertEqual((await wire.ask(command="getfile", code="a"))["code"], "storage-failed")
+        self.assertEqual((await wire.ask(command="getfile", code="a"))["code"], "file-missing")
         self.assertEqual((await wire.ask(command="ping"))["status"], "OK")
 
     async def test_a_failing_disk_refuses_an_upload(self) -> None:

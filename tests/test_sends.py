@@ -506,7 +506,7 @@ class Files(ThereTestCase):
         self.world.settle()
         self.assertEqual(found[0], found[1])
         self.assertEqual(len(self.uploads()), 1)
-        self.assertEqual(files._arriving, {})
+        self.assertEqual(files.under_way._bytes, {})
 
     def test_answer_waits_for_the_first(self) -> None:
         self.hold()

@@ -370,7 +370,7 @@ class InlineFiles(SharedTestCase):
         answer = await self.say(wire, f"send_file henderson a {good[:-8]}QQ==QQ==")
         self.assertEqual(answer["status"], "ERROR")
         await until(lambda: self.stored_files() == [])
-        self.assertEqual(self.realm.service.files._arriving, {})
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
         self.assertEqual((await self.say(wire, "ls"))["status"], "OK")
 
     async def test_a_connection_that_is_lost_once_it_has_sent_it_all(self) -> None:
@@ -381,7 +381,7 @@ class InlineFiles(SharedTestCase):
         self.lose(wire)
         release()
         await until(lambda: len(self.stored_files()) == 1)
-        await until(lambda: self.realm.service.files._arriving == {})
+        await until(lambda: self.realm.service.files.under_way._bytes == {})
         self.assertEqual(await self.unread("henderson"), 1)
 
     async def test_a_session_that_ends_meanwhile_sends_nothing(self) -> None:

@@ -46,7 +46,11 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
 NOT_IN_TRANSCRIPTS = {
     "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
     "already-logged-in": "tests.test_transcripts.Completeness.test_older_dialects_say_all_texts",
-    "storage-failed": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
+    "storage-failed": "tests.test_protocol.Failures.test_a_failing_disk_refuses_an_upload",
+    "file-damaged": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
+    "file-missing": "tests.test_protocol.Failures.test_a_lost_file_is_refused",
+    "disk-full": "tests.test_quotas.Reserve.test_below_it",
+    "message-quota": "tests.test_quotas.AccountQuota.test_says_when_to_try_again",
     "idle": "tests.test_protocol.IdleConnections.test_silence_before_a_login_is_cut_off_after_60_s",
     "shutting-down": "tests.test_protocol.Shutdown.test_what_was_accepted_is_answered",
     "internal": "tests.test_protocol.Failures.test_the_unexpected_is_answered_with_a_reference",
@@ -64,6 +68,7 @@ BETWEEN_REALMS = {
     "group-closed",
     "expired",
     "peer-failed",
+    "realm-quota",
 }
 # What only the browser's door says: tests of chatd.web show it.
 OVER_HTTP = {

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred
 
-from chatd import files as files_module
 from chatd.incoming import Incoming
 from chatd.names import Address
 from chatd.web import streaming
@@ -279,7 +278,7 @@ class GoingOn(UploadTestCase):
         await self.say("DELETE", f"/uploads/{KEY}", "messi")
         await raw.gone()
         self.assertEqual(await self.offset(6), 0)
-        self.assertEqual(self.realm.service.files._arriving, {})
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
     async def test_somebody_elses_key(self) -> None:
         """Keys are each one's own."""
@@ -356,7 +355,7 @@ class Again(UploadTestCase):
         again = await self.put(b"", offset=len(data))
         self.assertEqual(again.json, first.json)
         self.assertEqual(await self.messages(), 1)
-        self.assertEqual(len(self.realm.service.files._arriving), 0)
+        self.assertEqual(len(self.realm.service.files.under_way._bytes), 0)
         self.assertEqual(self.parts(), [])
 
     async def test_answer_was_lost(self) -> None:
@@ -410,7 +409,7 @@ class Refused(UploadTestCase):
         self.assertEqual(answer.headers["connection"], "close")
         await raw.gone()
         self.assertEqual(self.site._uploads._turns, {})
-        self.assertEqual(self.realm.service.files._arriving, {})
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
     async def test_early(self) -> None:
         await self.people("messi", "budi")
@@ -544,22 +543,20 @@ class Refused(UploadTestCase):
 
 
 class Bounds(UploadTestCase):
-    limits = {"file": MIB, "account_files": 2 * MIB}
+    limits = {"file": MIB, "account_files": 2 * MIB, "account_uploads": 3}
 
     async def test_unfinished(self) -> None:
         """Of what is left unfinished the oldest makes room."""
         await self.people("messi", "budi")
-        for number in range(files_module.MAX_UNFINISHED + 2):
+        for number in range(5):
             await self.put(b"abc", size=6, key=f"k{number}")
             await sleep(0.01)
-        self.assertEqual(len(self.parts()), files_module.MAX_UNFINISHED)
-        self.assertEqual([await self.offset(6, key=f"k{n}") for n in (0, 1, 2, 9)], [0, 0, 3, 3])
+        self.assertEqual(len(self.parts()), 3)
+        self.assertEqual([await self.offset(6, key=f"k{n}") for n in (0, 1, 2, 4)], [0, 0, 3, 3])
 
     async def test_under_way(self) -> None:
         await self.people("messi", "budi")
-        raws = [
-            await self.begin(6, key=f"k{number}") for number in range(files_module.MAX_UNFINISHED)
-        ]
+        raws = [await self.begin(6, key=f"k{number}") for number in range(3)]
         await raws[0].until(lambda: len(self.realm.uploads._parts) == len(raws))
         answer = await self.put(b"abc", key="more")
         self.assertEqual((answer.status, answer.json["code"]), (429, "too-many-uploads"))
@@ -585,7 +582,8 @@ class Bounds(UploadTestCase):
         """What the disk does not take stays with its sender."""
         await self.people("messi", "budi")
         service = self.realm.service
-        service.files._limits = self.with_limits(file=64 * MIB, account_files=64 * MIB).limits
+        limits = self.with_limits(file=64 * MIB, account_files=64 * MIB).limits
+        service.files._limits = service.files.under_way._limits = limits
         held: list[Deferred[None]] = []
         in_thread = self.realm.uploads.in_thread
 
@@ -620,7 +618,7 @@ class Bounds(UploadTestCase):
             raw.send(noise(MIB - 1))
             answer = await raw.answer()
         self.assertEqual((answer.status, answer.json["code"]), (503, "storage-failed"))
-        self.assertEqual(self.realm.service.files._arriving, {})
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
 
 class OtherBodies(UploadTestCase):

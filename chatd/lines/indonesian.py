@@ -63,6 +63,17 @@ INDONESIAN: Texts = {
     errors.FileTooLarge: "File {size} byte dan paling banyak {limit}; kirim yang lebih kecil",
     errors.QuotaExceeded: "File Anda paling banyak {limit} byte dan tersisa {left}; kirim yang lebih kecil",
     errors.StorageFailed: "Realm sedang tidak dapat menyimpan apa pun; coba lagi nanti",
+    errors.DiskFull: "Disk realm hampir penuh; pesan dan file belum diterima, coba lagi nanti",
+    errors.MessageQuota: (
+        "Pesan Anda paling banyak {limit} byte sehari dan itu sudah terpakai; "
+        "coba lagi dalam {minutes} menit"
+    ),
+    errors.RealmQuota: (
+        "Realm itu menerima paling banyak {limit} byte pesan sehari dan itu sudah terpakai; "
+        "coba lagi dalam {minutes} menit"
+    ),
+    errors.FileMissing: "File {name} tidak ada lagi di realm; minta dikirim lagi",
+    errors.FileDamaged: "File {name} rusak di realm; minta dikirim lagi",
     errors.TooManyConnections: "Terlalu banyak koneksi; coba lagi nanti",
     errors.Idle: "Tidak ada kabar selama {seconds} detik; sambungkan lagi bila perlu",
     errors.WrongProtocol: (

@@ -34,7 +34,7 @@ from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
 from chatd.store.groups import newest_news
 from chatd.store.peers import KnownPeer
-from chatd.throttle import TokenBucket
+from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel, patiently
 from chatd.uploads import Uploads
 
@@ -61,6 +61,7 @@ class Directory:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self.clock = clock
+        self.sender_rates = SenderRates(config.limits.commands_per_second)
         self._config = config
         self._door = door
         self._uploads = uploads

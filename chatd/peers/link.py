@@ -33,7 +33,7 @@ from chatd.peers.trust import Judged
 from chatd.peers.wire import Refused
 from chatd.realms import Membership, refusal, verdict_of
 from chatd.store.messages import Stream
-from chatd.throttle import TokenBucket
+from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Host(Protocol):
 
     clock: Any
     inbound: Inbound
+    sender_rates: SenderRates
 
     def met(self, link: PeerLink) -> None:
         """There is a connection; who is at the other end is not known yet."""
@@ -351,9 +352,13 @@ class PeerLink(amp.AMP):
     # Answering
 
     def _answer(
-        self, work: Callable[[], Coroutine[Any, Any, dict[str, Any]]], cost: int = 1
+        self,
+        work: Callable[[], Coroutine[Any, Any, dict[str, Any]]],
+        cost: int = 1,
+        senders: Sequence[str] = (),
     ) -> Deferred[Any]:
-        """Do what was asked, and never let an exception out that would end the link."""
+        """Do what was asked, and never let an exception out that would end the link. It counts as `cost`
+        requests of the realm, and as a message of each of `senders`."""
         if not self.is_up:
             if not self._greeted:
                 return fail(Refused("not-greeted"))
@@ -363,8 +368,11 @@ class PeerLink(amp.AMP):
             self._early.append(early)
             if len(self._early) >= MAX_BUSY:
                 self._pause("early")
-            return early.addCallback(lambda _: self._answer(work, cost))
-        pause = self._bucket.take(self.host.clock.seconds(), cost)
+            return early.addCallback(lambda _: self._answer(work, cost, senders))
+        now = self.host.clock.seconds()
+        pause = max(
+            self._bucket.take(now, cost), self.host.sender_rates.take(self.realm, senders, now)
+        )
         if pause > 0:
             self._pause("rate")
             if self._slowed is not None and self._slowed.active():
@@ -453,7 +461,8 @@ class PeerLink(amp.AMP):
             batch = wire.decode_batch(parcels)
         except Refused as refused:
             return fail(refused)
-        return self._answer(work, len(batch))
+        senders = [sender for _, each in batch if (sender := getattr(each, "sender", None))]
+        return self._answer(work, len(batch), senders)
 
     @wire.Offer.responder
     def offered(self, number: int, parcel: bytes) -> Deferred[Any]:

@@ -30,7 +30,7 @@ class Transfers:
     async def send(self, link: PeerLink, number: int, parcel: bytes, file: int) -> None:
         """Have the other realm hold the whole file of a parcel.
 
-        Raises Refused with why it won't, RealmDown, UnknownFile if the file is not there any more.
+        Raises Refused with why it won't, RealmDown, UnknownFile, FileMissing, FileDamaged.
         """
         await self._turn.acquire()
         try:
@@ -38,7 +38,7 @@ class Transfers:
             try:
                 if attachment is None:
                     raise OSError
-                opened = await self._uploads.open(attachment.stored)
+                opened = await self._uploads.open(attachment)
             except OSError:
                 raise UnknownFile(name=attachment.name if attachment else file) from None
             try:

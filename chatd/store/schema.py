@@ -217,6 +217,17 @@ sends = Table(
     sqlite_with_rowid=False,
 )
 
+# What counts against the daily quotas (chatd.quotas).
+message_bytes = Table(
+    "message_bytes",
+    metadata,
+    Column("day", BigInteger, primary_key=True, comment="days since 1970 UTC"),
+    Column("account_id", BigInteger, primary_key=True, comment="0: another realm"),
+    Column("realm", Text, primary_key=True, comment="its key; empty: an account here"),
+    Column("bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -44,8 +44,15 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (errors.BodyTooLarge, errors.FileTooLarge, errors.QuotaExceeded),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ),
+    ((errors.DiskFull,), HTTPStatus.INSUFFICIENT_STORAGE),
+    ((errors.FileMissing, errors.FileDamaged), HTTPStatus.GONE),
     (
-        (errors.TooManyAttempts, errors.TooManyRegistrations, errors.TooManyUploads),
+        (
+            errors.TooManyAttempts,
+            errors.TooManyRegistrations,
+            errors.TooManyUploads,
+            errors.MessageQuota,
+        ),
         HTTPStatus.TOO_MANY_REQUESTS,
     ),
     (

@@ -14,7 +14,7 @@ import { keyOf, newKey } from "./keys.js";
 /** @import { Entry, Place, Message } from "./types.js" */
 
 const PREFIX = "chatd.outbox.";
-const PASSING = new Set(["storage-failed", "shutting-down", "too-many-connections", "not-logged-in"]);
+const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "not-logged-in"]);
 const LATER = 5000; // ms until the realm is asked again after one of those
 
 /** Emits `change` (detail: the Place) whenever something about its entries is different. */

@@ -36,7 +36,7 @@ const LONGEST_PAUSE = 30_000;
 const STALLED = 60_000; // without a byte moving or an answer for so long, the connection is taken for dead
 
 /** Refusals of the moment: these are not the file's fault, and pass. */
-const PASSING = new Set(["storage-failed", "shutting-down", "too-many-connections", "too-many-uploads"]);
+const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "too-many-uploads"]);
 
 /**
  * Sends a file to a conversation. Tries until it is there, refused (ChatError) or given up (AbortError).

@@ -1,0 +1,112 @@
+"""How much room the disk has, and the reserve below which nothing more is taken.
+
+The reserve keeps the realm usable: logins, read marks and the database's own log need some room of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from chatd.errors import DiskFull, StorageFailed
+
+MAX_RESERVE = 500 << 20  # bytes
+RESERVED_PART = 0.05  # of the disk
+LOOK_EVERY = 1.0  # seconds
+# Another realm's batch waits this long for room. It has to be less than the time for which that realm waits
+# for an answer (30 s): then it hears the reason, and sends the batch again over its next link.
+WAIT = 20.0
+RETRY = 2.0  # seconds
+
+log = Logger()
+
+
+def measure(folder: Path) -> tuple[int, int]:
+    """The free bytes of the folder's file system for this process, and its size. Raises OSError."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+class DiskSpace:
+    """The room on the disks that hold `folders`. It is measured in a thread, at most once a second, when
+    somebody asks. `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        in_thread: Callable[..., Deferred[Any]],
+        folders: Sequence[Path],
+        reserve: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._in_thread = in_thread
+        self._folders = folders
+        self._reserve = reserve
+        self._next = 0.0
+        self._room = 0
+        self._failing = False
+        self.look()
+
+    def look(self) -> None:
+        """Measure now. Blocks for as long as the file system takes."""
+        self._measured(self._measure())
+
+    def is_low(self) -> bool:
+        """Whether less than the reserve is free."""
+        return self.room() < 0
+
+    def room(self) -> int:
+        """The bytes that may still be written; negative below the reserve. At most a second old."""
+        now = self._clock.seconds()
+        if now >= self._next:
+            self._next = now + LOOK_EVERY
+            self._in_thread(self._measure).addCallback(self._measured)
+        return self._room
+
+    def check(self, size: int = 0) -> None:
+        """Raises DiskFull if `size` more bytes would leave less than the reserve."""
+        if self.room() < size:
+            raise DiskFull
+
+    async def wait(self) -> None:
+        """Return once the disk is above its reserve. Raises StorageFailed if that takes too long."""
+        left = WAIT
+        while self.is_low():
+            if left <= 0:
+                raise StorageFailed
+            left -= RETRY
+            await deferLater(self._clock, RETRY)
+
+    def _measure(self) -> int | None:
+        """In a thread: the room above the reserve; None if the file system does not tell."""
+        try:
+            return min(self._above_reserve(*measure(folder)) for folder in self._folders)
+        except OSError as error:
+            # A file system without figures is no reason to refuse anything: a write that fails tells more.
+            if not self._failing:
+                log.warn("the free disk space can't be measured: {error}", error=str(error))
+            return None
+
+    def _above_reserve(self, free: int, size: int) -> int:
+        reserve = self._reserve
+        if reserve is None:
+            reserve = min(MAX_RESERVE, int(size * RESERVED_PART))
+        return free - reserve
+
+    def _measured(self, room: int | None) -> None:
+        self._failing = room is None
+        if room is None:
+            room = 1 << 62
+        if (room < 0) != (self._room < 0):
+            if room < 0:
+                log.error("the disk is nearly full: messages and files are refused")
+            else:
+                log.info("the disk has room again: messages and files are taken")
+        self._room = room

@@ -1,0 +1,148 @@
+"""How many bytes of messages an account, and another realm, may have stored in a day (UTC).
+
+What was used is kept in memory and written to the database once a second, all owners in one transaction. So
+a restart does not reset it, and storing a message does not cost another row. A crash forgets the last second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from chatd.diskspace import DiskSpace
+from chatd.errors import MessageQuota, RealmQuota
+from chatd.store import usage as store
+from chatd.store.database import Database
+from chatd.store.messages import NewMessage
+from chatd.store.usage import Owner
+from chatd.timers import cancel
+
+DAY = 24 * 3600 * 1000  # ms
+SAVE_AFTER = 1.0  # seconds
+# A message counts at least so many bytes: an empty one takes as much on the disk, with its indexes.
+LEAST = 100
+
+log = Logger()
+
+
+def cost_of(new: NewMessage) -> int:
+    """The bytes that a message counts: its text, once here and once for each realm that it goes to."""
+    text, crossing = new.text, new.crossing
+    size = LEAST if text is None else cost(text)
+    return size if crossing is None else size * (1 + len(crossing.realms))
+
+
+def cost(text: str) -> int:
+    """The bytes that a text counts."""
+    size = len(text) if text.isascii() else len(text.encode())
+    return size if size > LEAST else LEAST
+
+
+class Charge:
+    """Bytes that were charged."""
+
+    def __init__(self, quotas: MessageQuotas, owner: Owner, size: int) -> None:
+        self._quotas = quotas
+        self._owner = owner
+        self._size = size
+
+    def undo(self) -> None:
+        """Nothing was stored."""
+        self._quotas.give_back(self._owner, self._size)
+
+
+class MessageQuotas:
+    """An owner is an account by its id, or another realm by its key. Limits are bytes a day; 0 is none."""
+
+    def __init__(
+        self,
+        clock: Any,
+        database: Database,
+        disk: DiskSpace,
+        account_limit: int,
+        realm_limit: int,
+    ) -> None:
+        self._clock = clock
+        self._database = database
+        self._disk = disk
+        self._limits = {int: account_limit, str: realm_limit}
+        self._day = 0
+        self._used: dict[Owner, int] = {}
+        self._changed: set[Owner] = set()
+        self._timer: Any = None
+
+    def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
+        """Go on with what was used on that day (days since 1970 UTC)."""
+        self._day = day
+        self._used = dict(used)
+
+    def charge_account(self, account_id: int, size: int, now: int) -> None:
+        """Count `size` bytes for an account. Raises DiskFull, MessageQuota; then nothing is counted."""
+        self._disk.check()
+        self.charge(account_id, size, now)
+
+    def charge(self, owner: Owner, size: int, now: int) -> None:
+        """Count `size` bytes; `now` is in ms since 1970 UTC. Raises MessageQuota, RealmQuota; then nothing
+        is counted."""
+        limit = self._limits[type(owner)]
+        if not limit:
+            return
+        day = now // DAY
+        # After a small step back of the wall clock the same day goes on. A clock that was far ahead showed a
+        # day that does not come soon: begin anew.
+        if self._day - day not in (0, 1):
+            self.load(day, ())
+            self._changed.clear()
+        used = self._used.get(owner, 0) + size
+        if used > limit:
+            minutes = max(1, -(-((self._day + 1) * DAY - now) // 60_000))
+            if type(owner) is int:
+                raise MessageQuota(limit=limit, minutes=minutes)
+            raise RealmQuota(limit=limit, minutes=minutes)
+        self._used[owner] = used
+        self._changed.add(owner)
+        if self._timer is None:
+            self._timer = self._clock.callLater(SAVE_AFTER, self.save)
+
+    @contextmanager
+    def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:
+        """As `charge_account`; it is given back if the block raises, or by `Charge.undo`."""
+        self.charge_account(account_id, size, now)
+        charge = Charge(self, account_id, size)
+        try:
+            yield charge
+        except Exception:
+            charge.undo()
+            raise
+
+    def give_back(self, owner: Owner, size: int) -> None:
+        """What was charged has not been stored."""
+        used = self._used.get(owner)
+        if used is not None:
+            self._used[owner] = max(0, used - size)
+            self._changed.add(owner)
+
+    def stop(self) -> Deferred[None]:
+        """Write down the rest."""
+        return self.save()
+
+    def save(self) -> Deferred[None]:
+        """Write down what was used; fires when that is done, and never errs."""
+        timer, self._timer = self._timer, None
+        cancel(timer)
+        changed, self._changed = self._changed, set()
+        if not changed:
+            return succeed(None)
+        rows = [(owner, self._used[owner]) for owner in changed]
+        saved = self._database.run(store.save, self._day, rows)
+        return saved.addErrback(self._not_saved, self._day, changed)
+
+    def _not_saved(self, failure: Any, day: int, changed: set[Owner]) -> None:
+        """The disk is full, say. It is written down with what is used next."""
+        log.warn("the bytes used today were not written down: {error}", error=str(failure.value))
+        if day == self._day:
+            self._changed |= changed & self._used.keys()

@@ -1,0 +1,40 @@
+"""How many bytes of messages each account and each other realm has used in a day. Jobs and queries for the
+Database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from sqlalchemy import Connection, delete, select
+
+from chatd.store.schema import message_bytes
+
+# An account by its id, or another realm by its key.
+Owner: TypeAlias = int | str
+
+
+def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
+    """What was used on a day (days since 1970 UTC)."""
+    rows = connection.execute(
+        select(message_bytes.c.realm, message_bytes.c.account_id, message_bytes.c.bytes).where(
+            message_bytes.c.day == day
+        )
+    )
+    return [(realm or account_id, used) for realm, account_id, used in rows]
+
+
+def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) -> None:
+    """Write down what these have used on a day, and forget the days before."""
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    rows = [
+        (day, owner, "", size) if isinstance(owner, int) else (day, 0, owner, size)
+        for owner, size in used
+    ]
+    connection.exec_driver_sql(
+        f"INSERT INTO message_bytes (day, account_id, realm, bytes) "  # noqa: S608
+        f"VALUES ({mark}, {mark}, {mark}, {mark}) "
+        "ON CONFLICT (day, account_id, realm) DO UPDATE SET bytes = excluded.bytes",
+        rows,
+    )
+    connection.execute(delete(message_bytes).where(message_bytes.c.day < day))

@@ -1,0 +1,84 @@
+"""The uploads that each account has under way, on all connections and in all dialects, and their limits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from twisted.logger import Logger
+
+from chatd.config import Limits
+from chatd.diskspace import DiskSpace
+from chatd.errors import QuotaExceeded, StorageFailed, TooManyUploads
+from chatd.model import Account
+from chatd.store import files as store
+from chatd.store.database import Database
+from chatd.store.files import Owner
+from chatd.uploads import Uploads
+
+log = Logger()
+
+
+class UnderWay:
+    """Counts files and bytes that are arriving. They count before they are there."""
+
+    def __init__(
+        self, limits: Limits, database: Database, uploads: Uploads, disk: DiskSpace
+    ) -> None:
+        self._limits = limits
+        self._database = database
+        self._uploads = uploads
+        self._disk = disk
+        self._bytes: Counter[int] = Counter()  # by account
+        self._files: Counter[int] = Counter()
+
+    async def begin(self, sender: Account, size: int, part: str | None = None) -> None:
+        """Count a file of `size` bytes until `end`. Of a `part` some bytes may be there already.
+
+        Files that are arriving and files that may be resumed have one limit together; those that nobody has
+        resumed for longest make room. Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
+        """
+        kept = await self.suspended(sender)
+        used = await self._database.read(store.used_bytes, Owner(sender.id))
+        left = self._limits.account_files - used - self._bytes[sender.id]
+        if size > left:
+            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+        most = self._limits.account_uploads
+        if self._files[sender.id] >= most:
+            raise TooManyUploads(limit=most)
+        # What else is arriving may not be on the disk yet.
+        self._disk.check(size + self._bytes.total())
+        self._bytes[sender.id] += size
+        self._files[sender.id] += 1
+        room = most - self._files[sender.id]
+        claimed = self._uploads.claimed(_parts_of(sender))
+        kept = {key: kept[key] for key in kept if key not in claimed and key != part}
+        while kept and (len(kept) > room or size + sum(kept.values()) > left):
+            oldest = next(iter(kept))
+            del kept[oldest]
+            self._uploads.forget(oldest)
+
+    def end(self, sender: Account, size: int) -> None:
+        """A file of so many bytes is not arriving any more."""
+        self._bytes[sender.id] -= size
+        self._files[sender.id] -= 1
+        if not self._files[sender.id]:
+            del self._bytes[sender.id], self._files[sender.id]
+
+    async def suspended(self, sender: Account) -> dict[str, int]:
+        """The sizes of what the sender may resume, by part, the oldest first. Raises StorageFailed."""
+        try:
+            return await self._uploads.suspended(_parts_of(sender))
+        except OSError as error:
+            log.error("the files that may be resumed can't be listed: {error}", error=str(error))
+            raise StorageFailed from None
+
+
+def part_of(sender: Account, key: str) -> str:
+    """Under which the bytes are kept of what the sender may resume under `key`."""
+    return f"web-{sender.id}-{key.encode().hex()}"
+
+
+def _parts_of(sender: Account) -> re.Pattern[str]:
+    """All of the sender's."""
+    return re.compile(rf"web-{sender.id}-[0-9a-f]+")
