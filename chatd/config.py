@@ -100,6 +100,7 @@ class Limits(msgspec.Struct, frozen=True):
     message: int = 8 << 10
     line: int = 64 << 10
     inline_line: int = 16 << 20
+    inline_total: int = 160 << 20
     file: int = 100 << 20
     account_files: int = 1 << 30
     account_uploads: int = 8
@@ -303,6 +304,7 @@ KEYS: Mapping[str, _Table] = {
         "message": _message_size,
         "line": _size(256),
         "inline_line": _size(256),
+        "inline_total": _size(2560),
         "file": parse_size,
         "account_files": parse_size,
         "account_uploads": _count(1),
@@ -422,6 +424,12 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         accounts=Accounts(**values.get("accounts", {})),
         peers=peers,
         web=Web(**values.get("web", {})),
-        limits=Limits(**values.get("limits", {})),
+        limits=_limits(values.get("limits", {})),
         log=Log(**values.get("log", {})),
     )
+
+
+def _limits(values: dict[str, Any]) -> Limits:
+    """Unless `inline_total` is given, one account may hold one line of the longest."""
+    inline_line = values.get("inline_line", Limits().inline_line)
+    return Limits(**{"inline_total": 10 * inline_line, **values})

@@ -41,6 +41,21 @@ class LineTooLong(BadRequest):
     sentence = "The line is longer than {limit} bytes and was dropped; send a shorter one"
 
 
+class LineStalled(ChatError):
+    code = "line-stalled"
+    sentence = (
+        "The line gained less than {bytes} bytes in {seconds} s and was dropped; send it again"
+    )
+
+
+class InlineFull(ChatError):
+    code = "inline-full"
+    sentence = (
+        "Lines with files take too much memory just now (yours may take {limit} bytes together), and this "
+        "one was dropped; send it again later, one at a time"
+    )
+
+
 class UnknownCommand(BadRequest):
     code = "unknown-command"
     sentence = "There is no command {verb}; help lists them all"

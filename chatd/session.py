@@ -30,7 +30,7 @@ from chatd.presence import IListener
 from chatd.rows import Row
 from chatd.service import ChatService
 from chatd.table import BY_COMMAND
-from chatd.throttle import TokenBucket
+from chatd.throttle import Budget, TokenBucket
 
 MAX_CLIENTS = 1000  # sessions on one connection: with more, the eldest has to be looked up again
 
@@ -54,6 +54,7 @@ class Sessions:
 
     def __init__(self, service: ChatService, handlers: Mapping[type[ask.Command], Handler]) -> None:
         self.handlers = handlers
+        self.inline = Budget(service.config.limits.inline_total)  # for lines that carry files
         self._service = service
         self._by_token: dict[bytes, Session] = {}
         self._opened = 0

@@ -73,6 +73,32 @@ class SenderRates:
         return min(pause, MAX_PAUSE)
 
 
+class Budget:
+    """Bytes of memory that accounts share. No account may hold more than `share`, a tenth of them."""
+
+    def __init__(self, total: int) -> None:
+        self.share = total // 10
+        self._left = total
+        self._held: dict[int, int] = {}  # by account; those that hold nothing are not in it
+
+    def change(self, account: int, size: int) -> bool:
+        """Let the account hold `size` bytes more (or less, if negative); False if there are not so many."""
+        held = self._held.get(account, 0) + size
+        if size > 0 and (held > self.share or size > self._left):
+            return False
+        self._left -= size
+        if held:
+            self._held[account] = held
+        else:
+            self._held.pop(account, None)
+        return True
+
+    @property
+    def held(self) -> int:
+        """How many bytes all accounts hold."""
+        return sum(self._held.values())
+
+
 class FailureThrottle:
     """Makes whoever keeps failing wait before the next try, twice as long each time.
 

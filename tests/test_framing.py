@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.framing import BATCH, LineBuffer, Telnet, TooLong
+from chatd.lines.framing import BATCH, LineBuffer, Longer, Telnet, TooLong
 
 LIMIT = 12
 LONG = "too long"  # stands for a line that was dropped
@@ -77,10 +77,12 @@ def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
     for part in parts:
         buffer.add(part)
         while buffer and (line := buffer.take_line()) is not None:
-            if isinstance(line, Telnet):
+            if isinstance(line, bytes):
+                found.append(line)
+            elif isinstance(line, TooLong):
+                found.append(LONG)
+            elif isinstance(line, Telnet):
                 buffer.take_telnet()
-            else:
-                found.append(LONG if isinstance(line, TooLong) else line)
     return found
 
 
@@ -257,3 +259,46 @@ class Raw(TestCase):
         self.assertEqual(buffer.take_line(), b"ping")
         self.assertEqual(buffer.take_raw(7), b"")
         self.assertFalse(buffer)
+
+
+class LongLines(TestCase):
+    """Of one that is longer than lines ordinarily are somebody decides whether it may be."""
+
+    def made(self, *parts: bytes) -> LineBuffer:
+        buffer = LineBuffer(LIMIT, 40)
+        for part in parts:
+            buffer.add(part)
+        return buffer
+
+    def test_allowed(self) -> None:
+        for parts in ((b"x" * 30 + b"\nnext\n",), (b"x" * 20, b"x" * 10 + b"\r\nnext\n")):
+            buffer = self.made(*parts[:1])
+            self.assertIsInstance(buffer.take_line(), Longer)
+            self.assertEqual(buffer.start(3), b"xxx")
+            buffer.allow_long()
+            self.assertTrue(buffer.is_long)
+            for part in parts[1:]:
+                self.assertIsNone(buffer.take_line())
+                buffer.add(part)
+            self.assertEqual(buffer.take_line(), b"x" * 30)
+            self.assertFalse(buffer.is_long)
+            self.assertEqual(buffer.take_line(), b"next")
+
+    def test_dropped(self) -> None:
+        for parts in ((b"x" * 30 + b"\nnext\n",), (b"x" * 20, b"x" * 50 + b"\nnext\n")):
+            buffer = self.made(*parts[:1])
+            self.assertIsInstance(buffer.take_line(), Longer)
+            buffer.drop()
+            for part in parts[1:]:
+                self.assertIsNone(buffer.take_line())
+                buffer.add(part)
+            self.assertEqual(buffer.take_line(), b"next")
+
+    def test_too_long_all_the_same(self) -> None:
+        buffer = self.made(b"x" * 30)
+        self.assertIsInstance(buffer.take_line(), Longer)
+        buffer.allow_long()
+        buffer.add(b"x" * 30)
+        self.assertIsInstance(buffer.take_line(), TooLong)
+        buffer.add(b"\n" + b"y" * 30)
+        self.assertIsInstance(buffer.take_line(), Longer)

@@ -55,6 +55,10 @@ class BlockDialect(Dialect):
     verbs: Mapping[str, Verb]
     texts: tuple[Texts, ...]
 
+    def token_in(self, start: bytes) -> str | None:
+        rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
+        return rest.lstrip(" ").partition(" ")[0]
+
     def read(self, line: bytes) -> Call:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = self.verbs.get(word.lower())

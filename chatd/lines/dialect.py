@@ -95,6 +95,10 @@ class Dialect:
         """What a connection is met with."""
         return b""
 
+    def token_in(self, start: bytes) -> str | None:
+        """The word that may be a live session's token in a line that begins like that."""
+        return None
+
     def read(self, line: bytes) -> Request | Call | Ask:
         """What `line`, without its end, asks for. Raises Unreadable."""
         raise NotImplementedError

@@ -21,6 +21,7 @@ class Hold:
     RATE: Final = 4
     DISK: Final = 8
     CLOSING: Final = 16
+    LOOKUP: Final = 32
 
 
 class Door(Protocol):

@@ -30,11 +30,16 @@ class TooLong:
     """Stands for a line that was dropped."""
 
 
+class Longer:
+    """Stands for a line that is longer than lines ordinarily are: may it be?"""
+
+
 class Telnet:
     """Stands for telnet's bytes: there are so many that they are to be counted before there are more."""
 
 
 TOO_LONG: Final = TooLong()
+LONGER: Final = Longer()
 TELNET: Final = Telnet()
 
 
@@ -68,12 +73,28 @@ def _is_cut(end: bytes | bytearray) -> bool:
 
 
 class LineBuffer:
-    """What has arrived and was not taken yet. Holds at most one line's limit, and one read more."""
+    """What has arrived and was not taken yet. Holds at most one line's limit, and one read more.
 
-    __slots__ = ("_commands", "_data", "_dropping", "_negotiating", "_scanned", "_work", "limit")
+    A line may have `limit` bytes. If `most` is more than that, `take_line` gives LONGER for one that has
+    more, once, and `allow_long` or `drop` decides on that line.
+    """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    __slots__ = (
+        "_commands",
+        "_data",
+        "_dropping",
+        "_most",
+        "_negotiating",
+        "_ordinary",
+        "_scanned",
+        "_work",
+        "limit",
+    )
+
+    def __init__(self, limit: int, most: int = 0) -> None:
+        self.limit = limit  # of the line that is next
+        self._ordinary = limit
+        self._most = max(most, limit)
         self._data = bytearray()
         self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
         self._dropping = False  # what has come of this line was too long
@@ -86,12 +107,35 @@ class LineBuffer:
     def __bool__(self) -> bool:
         return bool(self._data)
 
+    def __len__(self) -> int:
+        return len(self._data)
+
     def add(self, data: bytes) -> None:
         self._data += data
 
     def clear(self) -> None:
         """Forget all of it."""
         self._data.clear()
+        self._scanned = 0
+
+    def start(self, size: int) -> bytes:
+        """The first bytes, at most `size` of them."""
+        return bytes(self._data[:size])
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the line that is next was allowed to be long."""
+        return self.limit > self._ordinary
+
+    def allow_long(self) -> None:
+        """Let the line that is next have up to `most` bytes."""
+        self.limit = self._most
+
+    def drop(self) -> None:
+        """Forget the line that is next, whatever comes of it."""
+        self.limit = self._ordinary
+        self._dropping = True
+        self._data[: self._scanned] = b""
         self._scanned = 0
 
     @property
@@ -113,7 +157,7 @@ class LineBuffer:
         self._scanned = 0
         return taken
 
-    def take_line(self) -> bytes | TooLong | Telnet | None:
+    def take_line(self) -> bytes | TooLong | Longer | Telnet | None:
         """The next line without its end; None if there is none yet."""
         data = self._data
         while True:
@@ -137,11 +181,14 @@ class LineBuffer:
             if not self._swallow(iac):
                 return self._drop_if_long(iac)
 
-    def _cut(self, end: int) -> bytes | TooLong | Telnet | None:
+    def _cut(self, end: int) -> bytes | TooLong | Longer | Telnet | None:
         data = self._data
         stop = end - 1 if end and data[end - 1] == 0x0D else end
-        dropping, self._dropping = self._dropping, False
         too_long = stop > self.limit
+        if too_long and self._may_be_longer():
+            return LONGER
+        dropping, self._dropping = self._dropping, False
+        self.limit = self._ordinary
         line = b""
         if not (dropping or too_long):
             line = bytes(data[:stop]) if stop < LONG else _start_of(data, stop)
@@ -151,10 +198,16 @@ class LineBuffer:
             return self.take_line()  # it was reported when it became too long
         return TOO_LONG if too_long else line
 
-    def _drop_if_long(self, length: int) -> TooLong | None:
+    def _may_be_longer(self) -> bool:
+        return not self._dropping and self.limit < self._most
+
+    def _drop_if_long(self, length: int) -> TooLong | Longer | None:
         """Drop the first `length` bytes, which are all of an unfinished line, if they are too many."""
         if length <= self.limit + 1:
             return None
+        if self._may_be_longer():
+            return LONGER
+        self.limit = self._ordinary
         del self._data[:length]
         self._scanned = 0
         if self._dropping:
@@ -185,6 +238,8 @@ class LineBuffer:
         else:
             left, byte = _edited(code, data, start)
         data[left : start + length] = byte
+        if not left:
+            self.limit = self._ordinary  # nothing is left of it
         self._scanned = left + len(byte)
         self._work += SB_BYTES
         self._negotiating = code == SB

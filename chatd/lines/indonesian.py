@@ -9,6 +9,13 @@ INDONESIAN: Texts = {
     errors.BadEncoding: "Baris itu bukan UTF-8; kirim teks sebagai UTF-8",
     errors.BadSyntax: "Baris itu bukan permintaan yang benar",
     errors.LineTooLong: "Baris lebih panjang dari {limit} byte dan dibuang; kirim yang lebih pendek",
+    errors.LineStalled: (
+        "Baris bertambah kurang dari {bytes} byte dalam {seconds} detik dan dibuang; kirim lagi"
+    ),
+    errors.InlineFull: (
+        "Baris berisi file sedang memakai terlalu banyak memori (milik Anda paling banyak {limit} byte), dan "
+        "baris ini dibuang; kirim lagi nanti, satu demi satu"
+    ),
     errors.UnknownCommand: "Tidak ada perintah {verb}",
     errors.Usage: "Argumen tidak benar; pemakaian: {usage}",
     errors.BadArgument: "Isi {argument} tidak benar",

@@ -41,8 +41,9 @@ from chatd.files import Download
 from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
-from chatd.lines.framing import TOO_LONG, LineBuffer
+from chatd.lines.framing import LONGER, TOO_LONG, LineBuffer
 from chatd.lines.inline import Content
+from chatd.lines.longline import LongLine
 from chatd.lines.output import MAX_FULL, Output
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 from chatd.model import Closing, Event, Reply
@@ -83,7 +84,16 @@ class ChatLineProtocol(LineReceiver):
         )
         self._clock = factory.service.clock
         self._errors = factory.service.counters.errors
-        self._lines = LineBuffer(factory.line_limit)
+        self._lines = LineBuffer(min(factory.text_limit, factory.line_limit), factory.line_limit)
+        self._long = LongLine(
+            self._lines,
+            self.connection,
+            self._dialect,
+            factory.sessions.inline,
+            self._clock,
+            self._refuse_long,
+            lambda: bool(self._holds & (Hold.COMMAND | Hold.DISK | Hold.LOOKUP)),
+        )
         self._telnet = Telnet(self._dialect.telnet)
         # Until the first line has come; frames (RFC 6455) are never anything but lines.
         self._first = None if self._dialect.framed else FirstBytes()
@@ -174,6 +184,8 @@ class ChatLineProtocol(LineReceiver):
         cancel(self._pause)
         receiving, self._receiving = self._receiving, None
         try:
+            if self._long.is_arriving:
+                self._long.end()
             if receiving is not None:
                 receiving[1].upload.abort()
             self._output.lost()
@@ -228,6 +240,9 @@ class ChatLineProtocol(LineReceiver):
             return
         self._lines.add(data)
         self._work()
+        if self._long.is_arriving:
+            self._heard = self._clock.seconds()
+            self._long.grow()
 
     def _work(self) -> None:
         """Take what can be taken from the buffer, until there is a reason to wait."""
@@ -249,6 +264,8 @@ class ChatLineProtocol(LineReceiver):
                     self.lineReceived(line)
                 elif line is TOO_LONG:
                     self.lineLengthExceeded(b"")
+                elif line is LONGER:
+                    self._ask_whose_line()
         finally:
             self._working = False
         if self._ending and not self._holds:
@@ -264,8 +281,33 @@ class ChatLineProtocol(LineReceiver):
             self._say(answer)
         self.charge(count)
 
+    def _ask_whose_line(self) -> None:
+        """Let the line that is next grow if it is somebody's who is logged in."""
+        token = self._long.token()
+        if token is None or not self.connection.must_look_up(token):
+            self._allow_long(self.connection.find(token))
+            return
+        self._hold(Hold.LOOKUP)
+        looking = Deferred.fromCoroutine(self.connection.look_up(token))
+        looking.addErrback(self._not_looked_up)
+        looking.addCallback(self._allow_long)
+        looking.addCallback(lambda _: self._release(Hold.LOOKUP))
+
+    def _not_looked_up(self, failure: Failure) -> None:
+        log.failure("a token was not looked up", failure)
+
+    def _allow_long(self, found: Client | None) -> None:
+        if self.connection.gone:
+            return
+        if found is not None:
+            self._first = None  # no foreign protocol has a live token
+        self._long.begin(found)
+
     def lineLengthExceeded(self, _line: bytes) -> None:
-        error = LineTooLong(limit=self.factory.line_limit)
+        self._long.end()
+        self._refuse_long(LineTooLong(limit=self.factory.line_limit))
+
+    def _refuse_long(self, error: ChatError) -> None:
         if self._first is not None:  # it may be a request of HTTP with a long path
             self._turn_away(error)
             return
@@ -276,6 +318,8 @@ class ChatLineProtocol(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         self._heard = self._clock.seconds()
+        if self._long.is_arriving:
+            self._long.take()
         if self._first is not None and line:
             self._first = None
             if is_request_line(line):
@@ -292,6 +336,7 @@ class ChatLineProtocol(LineReceiver):
         if type(request) is not Call:  # a call is counted once it is known whose it is
             self._count(self.connection.own.session, self._heard)
         if request is None:
+            self._long.end()
             return
         if self._slots and not (
             request.row.overlaps
@@ -466,6 +511,8 @@ class ChatLineProtocol(LineReceiver):
                     self._release(Hold.COMMAND)
         elif self._holds & Hold.COMMAND and len(slots) < MAX_OVERLAPPING // 2:
             self._release(Hold.COMMAND)
+        if self._long.is_taken and not slots and self._next is None:
+            self._long.end()
         if self._ending and not slots and not self._working:
             self._end_if_idle()
 

@@ -178,6 +178,13 @@ class UrlencodedDialect(Dialect):
     inline = True
     shared = True
 
+    def token_in(self, start: bytes) -> str | None:
+        """The session has to stand before the payload, for there it would come too late."""
+        rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
+        whole = rest.rpartition("&")[0].split("&")  # the last pair may have been cut
+        pairs = (pair.partition("=") for pair in whole)
+        return next((value for key, _, value in pairs if key == SESSION), None)
+
     def read(self, line: bytes) -> Call:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = VERBS.get(word.lower())

@@ -1,0 +1,121 @@
+"""A line that carries a file, while it is longer than lines ordinarily are: whose memory it takes.
+
+Such a line needs an account, which a token at its beginning or the login on its connection tells. All of
+them share `[limits] inline_total`, and one account may hold a tenth of that. A line that stops growing is
+given up, so nobody holds memory for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chatd.errors import ChatError, InlineFull, LineStalled, LineTooLong
+from chatd.lines.dialect import Dialect
+from chatd.lines.framing import LineBuffer
+from chatd.session import Client, Connection
+from chatd.throttle import Budget
+from chatd.timers import cancel
+
+TOKEN_BYTES = 4 << 10  # in which a token has to stand
+STALL = 30.0  # seconds in which a line has to gain
+GAIN = 16 << 10  # so many bytes
+
+
+class LongLine:
+    """The long line of a connection, if there is one: as it arrives, and until its request is answered.
+
+    `refuse` is told why a line is dropped. `waits` says whether the line does not grow because the realm
+    does not read it.
+    """
+
+    def __init__(
+        self,
+        lines: LineBuffer,
+        connection: Connection,
+        dialect: Dialect,
+        budget: Budget,
+        clock: Any,
+        refuse: Callable[[ChatError], None],
+        waits: Callable[[], bool],
+    ) -> None:
+        self._lines = lines
+        self._connection = connection
+        self._dialect = dialect
+        self._budget = budget
+        self._clock = clock
+        self._refuse = refuse
+        self._waits = waits
+        self._account: int | None = None
+        self._size = 0  # bytes that are held in the account's name
+        self._seen = 0  # bytes of it at the last look
+        self._timer: Any = None
+
+    @property
+    def is_arriving(self) -> bool:
+        return self._timer is not None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is whole, and its request is under way."""
+        return self._account is not None and self._timer is None
+
+    def token(self) -> str | None:
+        """The word at its beginning that may be a session's token."""
+        return self._dialect.token_in(self._lines.start(TOKEN_BYTES))
+
+    def begin(self, found: Client | None) -> None:
+        """Let the line grow, for the account of the client whose token it has, or else the connection's."""
+        session = (found or self._connection.own).session
+        if session is None:
+            limit = self._lines.limit
+            self._lines.drop()
+            self._refuse(LineTooLong(limit=limit))
+            return
+        self._lines.allow_long()
+        self._account = session.account.id
+        self._seen = len(self._lines)
+        self._timer = self._clock.callLater(STALL, self._look)
+        self.grow()
+
+    def grow(self) -> None:
+        """More of it has arrived, or it was given up."""
+        if not self._lines.is_long:
+            self.end()
+        elif not self._hold(len(self._lines)):
+            self._give_up(InlineFull(limit=self._budget.share))
+
+    def take(self) -> None:
+        """It is whole: what it holds, it holds until `end`."""
+        cancel(self._timer)
+        self._timer = None
+
+    def end(self) -> None:
+        """Nothing is left of it."""
+        cancel(self._timer)
+        self._timer = None
+        self._hold(0)
+        self._account = None
+
+    def _hold(self, size: int) -> bool:
+        """Hold that many bytes; whether the budget has them."""
+        if self._account is None:
+            return True
+        if not self._budget.change(self._account, size - self._size):
+            return False
+        self._size = size
+        return True
+
+    def _look(self) -> None:
+        """Give the line up if it has not grown since the last time, and nobody but the client is to blame."""
+        if self._size - self._seen < GAIN and not self._waits():
+            self._timer = None
+            self._give_up(LineStalled(bytes=GAIN, seconds=int(STALL)))
+            return
+        self._seen = self._size
+        self._timer = self._clock.callLater(STALL, self._look)
+
+    def _give_up(self, error: ChatError) -> None:
+        self._lines.drop()
+        self.end()
+        self._refuse(error)
