@@ -19,7 +19,7 @@ from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, read
 from twisted.web.http_headers import Headers
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection, RejectConnection, Request, TextMessage
+from wsproto.events import CloseConnection, Ping, RejectConnection, Request, TextMessage
 
 from chatd.config import Config, Web
 from chatd.lines.eager import Outbox
@@ -130,6 +130,7 @@ class Socket(Protocol):
             None  # of the close frame, or the status of a handshake that was refused
         )
         self.lost = False
+        self.pings = 0
         self._news: Deferred[None] = Deferred()
 
     async def connect(self, host: str, headers: Mapping[str, str] = {}) -> None:
@@ -145,6 +146,10 @@ class Socket(Protocol):
         for event in self.ws.events():
             if isinstance(event, TextMessage):
                 self.frames.append(event.data)
+            elif isinstance(event, Ping):
+                self.pings += 1
+                if self.ws.state is ConnectionState.OPEN:
+                    self.send(event.response())
             elif isinstance(event, CloseConnection | RejectConnection):
                 self.code = getattr(event, "code", None) or getattr(event, "status_code", None)
                 if isinstance(event, CloseConnection) and self._is_closing:

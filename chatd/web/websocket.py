@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketProtocol, WebSocketResource
@@ -34,6 +35,7 @@ from chatd.web.visits import Visits, source_of
 
 FRAMING = 1 << 10  # bytes that the frames of a message may take besides its text
 FRAME = 16  # bytes that are no text, pings for example, of which each so many count as a command
+PING_TIME = 30.0  # seconds between pings; who says nothing from one to the next is gone
 STRANGERS = 200  # connections on which nobody is logged in yet
 STRANGERS_PER_ADDRESS = 20
 STRANGER_TIME = 30.0  # seconds in which one has to log in
@@ -49,6 +51,8 @@ _FILES = (
     ask.SendGroupFileRealm,
     ask.GetFile,
 )
+
+log = Logger()
 
 
 class WebDialect(JsonDialect):
@@ -74,6 +78,7 @@ class FrameTransport:
     def __init__(self, wire: Any, stream: Any) -> None:
         self._wire = wire
         self._stream = stream
+        self.paused = False  # nothing is read just now
         self.closed = False  # a frame that says so was sent, and nothing may follow it
         self.unheard = False  # the other end has closed it before all was said
 
@@ -103,10 +108,17 @@ class FrameTransport:
     def unregisterProducer(self) -> None:
         self._wire.detachProducer()
 
+    def ping(self) -> None:
+        if not self.closed:
+            with suppress(LocalProtocolError):  # the other end has just closed it
+                self._wire.ping()
+
     def pauseProducing(self) -> None:
+        self.paused = True
         self._stream.pauseProducing()
 
     def resumeProducing(self) -> None:
+        self.paused = False
         if not self.closed:
             self._stream.resumeProducing()
 
@@ -124,6 +136,8 @@ class Socket(WebSocketProtocol):
         self._refused = refused
         self._besides = 0  # bytes that came, but for the messages that were whole
         self._overrun = False
+        self._silent = False  # nothing has come since the last ping
+        self._pinging: Any = None  # the timer of the next ping
         self.patience: Any = None  # the timer of one on which nobody has logged in yet
 
     def negotiationStarted(self, transport: Any) -> None:
@@ -143,8 +157,29 @@ class Socket(WebSocketProtocol):
             self._frames.loseConnection(SESSION_OVER)
         elif self._login is not None and not self._frames.closed:
             self.protocol.connection.attach(self._login)
+        self._wait_to_ping()
+
+    def _wait_to_ping(self) -> None:
+        if not self._frames.closed:
+            clock = self._lines.service.clock
+            self._pinging = clock.callLater(PING_TIME, self._check_alive)
+
+    def _check_alive(self) -> None:
+        """Ping the other end, or drop it if it has not said anything since the last ping. While nothing is
+        read from it, its silence says nothing; the limits for slow readers hold then."""
+        if self._silent and not self._frames.paused:
+            log.info(
+                "connection {connection} does not answer and is cut off",
+                connection=self.protocol.number,
+            )
+            self._frames.abortConnection()
+            return
+        self._silent = True
+        self._frames.ping()
+        self._wait_to_ping()
 
     def _data_received(self, data: bytes) -> None:
+        self._silent = False
         if self._frames.closed:
             return
         self._besides += len(data)
@@ -175,7 +210,7 @@ class Socket(WebSocketProtocol):
         self._frames.loseConnection(NOT_TEXT)
 
     def pongReceived(self, payload: bytes) -> None:
-        """Nobody asked."""
+        """It is alive, as anything that comes shows."""
 
     @property
     def source(self) -> str:
@@ -191,6 +226,7 @@ class Socket(WebSocketProtocol):
     def connectionLost(self, reason: Failure) -> None:
         self._frames.closed = True
         cancel(self.patience)
+        cancel(self._pinging)
         unclean = self._overrun or self._frames.unheard
         self.protocol.connectionLost(Failure(ConnectionLost()) if unclean else reason)
 

@@ -1,0 +1,129 @@
+"""WebSockets whose other end has vanished are noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
+from wsproto.utilities import LocalProtocolError
+
+from chatd.web import websocket
+from chatd.web.websocket import PING_TIME, Socket, WebDialect
+from tests.common import ClockedTestCase, run
+from tests.peering import until
+from tests.websites import SiteTestCase
+
+ADDRESS = IPv4Address("TCP", "192.0.2.7", 50000)
+
+
+class Stream:
+    """The byte stream below, and the channel and the request that it was."""
+
+    def __init__(self) -> None:
+        self.transport = self.channel = self
+        self.aborted = False
+
+    def getClientAddress(self) -> IPv4Address:  # noqa: N802
+        return ADDRESS
+
+    def dataReceived(self, data: bytes) -> None: ...
+
+    def upgraded(self) -> None: ...
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+
+class Wire:
+    """Twisted's WebSocket transport."""
+
+    def __init__(self) -> None:
+        self.pings = 0
+        self.fails = False
+        self._textBuffer = self._bytesBuffer = self
+        self.data = b""
+
+    def ping(self) -> None:
+        if self.fails:
+            raise LocalProtocolError
+        self.pings += 1
+
+    def sendTextMessage(self, text: str) -> None: ...  # noqa: N802
+
+    def loseConnection(self, code: int) -> None: ...
+
+    def attachProducer(self, producer: Any) -> None: ...  # noqa: N802
+
+    def detachProducer(self) -> None: ...  # noqa: N802
+
+
+class Vanished(ClockedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.stream = Stream()
+        self.wire = Wire()
+        request: Any = self.stream
+        self.socket = Socket(self.realm.door(WebDialect()), request, None, refused=False)
+        self.socket.negotiationStarted(self.wire)
+        self.socket.negotiationFinished()
+        self.addCleanup(self.lose)
+
+    def lose(self) -> None:
+        self.socket.connectionLost(Failure(ConnectionAborted()))
+
+    def test_no_answer(self) -> None:
+        self.clock.advance(PING_TIME)
+        self.assertEqual((self.wire.pings, self.stream.aborted), (1, False))
+        self.clock.advance(PING_TIME - 0.1)
+        self.assertFalse(self.stream.aborted)
+        self.clock.advance(0.1)
+        self.assertTrue(self.stream.aborted)
+
+    def test_answers(self) -> None:
+        """Anything that comes is one, not only a pong."""
+        for count in range(1, 20):
+            self.clock.advance(PING_TIME)
+            self.assertEqual((self.wire.pings, self.stream.aborted), (count, False))
+            self.stream.dataReceived(b"x")
+
+    def test_nothing_is_read(self) -> None:
+        """What the realm does not read, it does not miss."""
+        self.socket._frames.pauseProducing()
+        for _ in range(3):
+            self.clock.advance(PING_TIME)
+        self.assertFalse(self.stream.aborted)
+        self.socket._frames.resumeProducing()
+        self.clock.advance(PING_TIME)
+        self.assertTrue(self.stream.aborted)
+
+    def test_closed_meanwhile(self) -> None:
+        """A ping that can't be sent any more is no mistake."""
+        self.wire.fails = True
+        self.clock.advance(PING_TIME)
+        self.assertFalse(self.stream.aborted)
+
+    def test_gone(self) -> None:
+        """Nothing is left of it."""
+        self.lose()
+        self.clock.advance(PING_TIME * 3)
+        self.assertEqual(self.wire.pings, 0)
+
+
+class Alive(SiteTestCase):
+    def test_pings_are_answered(self) -> Any:
+        """A real connection lives on by its pongs alone."""
+
+        async def play() -> None:
+            self.patch(websocket, "PING_TIME", 0.02)
+            socket = await self.open((await self.register("messi")).cookie)
+            await until(lambda: socket.pings > 5)
+            self.assertEqual((await socket.ask(command="ping"))["status"], "OK")
+            await socket.close()
+
+        return run(play())
