@@ -10,11 +10,13 @@ from twisted.python.failure import Failure
 from wsproto.utilities import LocalProtocolError
 
 from chatd.web import websocket
-from chatd.web.websocket import PING_TIME, Socket, WebDialect
+from chatd.web.websocket import Socket, WebDialect
 from tests.common import ClockedTestCase, run
 from tests.peering import until
 from tests.websites import SiteTestCase
 
+PING_TIME = 10.0  # not as shipped: somebody who has not logged in is closed after 60 s
+SHIPPED = websocket.PING_TIME
 ADDRESS = IPv4Address("TCP", "192.0.2.7", 50000)
 
 
@@ -66,6 +68,7 @@ class Wire:
 class Vanished(ClockedTestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.patch(websocket, "PING_TIME", PING_TIME)
         self.stream = Stream()
         self.wire = Wire()
         request: Any = self.stream
@@ -76,6 +79,9 @@ class Vanished(ClockedTestCase):
 
     def lose(self) -> None:
         self.socket.connectionLost(Failure(ConnectionAborted()))
+
+    def test_as_shipped(self) -> None:
+        self.assertEqual(SHIPPED, 30.0)
 
     def test_no_answer(self) -> None:
         self.clock.advance(PING_TIME)
