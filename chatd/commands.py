@@ -152,6 +152,15 @@ class Kick(Command, frozen=True):
     user: Address
 
 
+class Bans(Command, frozen=True):
+    group: Address
+
+
+class Unban(Command, frozen=True):
+    group: Address
+    user: Address
+
+
 class Promote(Command, frozen=True):
     group: Address
     user: Address

@@ -68,7 +68,8 @@ class Peer(msgspec.Struct, frozen=True):
 class Peers(msgspec.Struct, frozen=True):
     """`block` holds keys of realms; `files` is what those of one realm may take here, in bytes, and
     `messages` what its messages may take in a day; 0 is no limit, as for `messages_per_second`. `private`:
-    addresses that no operator has named may be private."""
+    addresses that no operator has named may be private. `group_members`: of one other realm, in one group
+    here."""
 
     add: str = "operators"
     private: bool = False
@@ -81,6 +82,7 @@ class Peers(msgspec.Struct, frozen=True):
     files: int = 10 << 30
     messages: int = 256 << 20
     messages_per_second: int = 50_000
+    group_members: int = 1000
     known: dict[str, Peer] = {}
 
 
@@ -94,8 +96,8 @@ class Web(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Sizes in bytes, times in seconds; `commands_per_second` and `account_messages` 0 are no limit, `idle` 0
-    is never, and `reserve` None is what `chatd.diskspace` chooses for the disk."""
+    """Sizes in bytes, times in seconds; `commands_per_second`, `groups_per_hour` and `account_messages` 0 are
+    no limit, `idle` 0 is never, and `reserve` None is what `chatd.diskspace` chooses for the disk."""
 
     message: int = 8 << 10
     line: int = 64 << 10
@@ -110,6 +112,10 @@ class Limits(msgspec.Struct, frozen=True):
     connections_per_address: int = 1000
     idle: int = 0
     commands_per_second: int = 200
+    account_groups: int = 1000
+    account_contacts: int = 1000
+    group_members: int = 10_000
+    groups_per_hour: int = 100
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -298,6 +304,7 @@ KEYS: Mapping[str, _Table] = {
         "files": parse_size,
         "messages": parse_size,
         "messages_per_second": _count(0),
+        "group_members": _count(1),
     },
     "web": {"origins": _origins, "hosts": _hosts, "trusted_proxies": _networks},
     "limits": {
@@ -314,6 +321,10 @@ KEYS: Mapping[str, _Table] = {
         "connections_per_address": _count(1),
         "idle": parse_time,
         "commands_per_second": _count(0),
+        "account_groups": _count(1),
+        "account_contacts": _count(1),
+        "group_members": _count(1),
+        "groups_per_hour": _count(0),
     },
     "log": {
         "format": _one_of("text", "json"),

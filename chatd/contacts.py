@@ -16,16 +16,23 @@ from chatd.store.database import Database
 
 class Contacts:
     def __init__(
-        self, database: Database, accounts: Accounts, presence: Presence, realms: IRealms
+        self,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        realms: IRealms,
+        limit: int,
     ) -> None:
+        """`limit` is how many contacts an account may have."""
         self._database = database
         self._accounts = accounts
         self._presence = presence
         self._realms = realms
+        self._limit = limit
 
     async def add(self, account: Account, address: Address) -> Address:
-        """Raises UnknownUser, UnknownRealm, ContactExists. Somebody of a realm that can't be asked just now
-        is believed to exist."""
+        """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. Somebody of a realm that can't
+        be asked just now is believed to exist."""
         local = self._accounts.localize(address)
         if local.realm is None:
             found = Address((await self._accounts.find(local.name)).name)
@@ -39,7 +46,7 @@ class Contacts:
                 known = {key_of(local.name): False}
             if key_of(local.name) not in known:
                 raise UnknownUser(name=local.name, where=name)
-        await self._database.run(store.add_contact, account.id, found)
+        await self._database.run(store.add_contact, account.id, found, self._limit)
         return found
 
     async def delete(self, account: Account, address: Address) -> None:

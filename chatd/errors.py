@@ -282,6 +282,39 @@ class NotAdmin(ChatError):
     sentence = "Only the admins of {group} may do that; members {group} shows who they are"
 
 
+class Banned(ChatError):
+    code = "banned"
+    sentence = "You were removed from {group} and can't come back by yourself; ask its admins to invite you"
+
+
+class NotBanned(ChatError):
+    code = "not-banned"
+    sentence = "{name} is not banned from {group}; bans {group} lists who is"
+
+
+class GroupFull(ChatError):
+    code = "group-full"
+    sentence = "{group} has {limit} members and takes no more; ask its admins to make room"
+
+
+class RealmFull(ChatError):
+    code = "realm-full"
+    sentence = (
+        "{group} has {limit} members from {realm} and takes no more from there; "
+        "ask the operator of the group's realm to raise the limit"
+    )
+
+
+class TooManyGroups(ChatError):
+    code = "too-many-groups"
+    sentence = "{name} is in {limit} groups and can be in no more; leave one first"
+
+
+class TooManyNewGroups(ChatError):
+    code = "too-many-new-groups"
+    sentence = "You made {limit} groups within an hour; make the next one in {minutes} min"
+
+
 class UnknownContact(ChatError):
     code = "unknown-contact"
     sentence = "{name} is not on your list of contacts"
@@ -290,6 +323,11 @@ class UnknownContact(ChatError):
 class ContactExists(ChatError):
     code = "contact-exists"
     sentence = "{name} is on your list of contacts already"
+
+
+class TooManyContacts(ChatError):
+    code = "too-many-contacts"
+    sentence = "You have {limit} contacts, the most that an account may have; delete one first"
 
 
 class UnknownConversation(ChatError):

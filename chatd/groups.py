@@ -7,7 +7,7 @@ messages that came since: its home tells of both, in the order in which they hap
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,21 +17,19 @@ from twisted.internet.task import deferLater
 from chatd import parcels
 from chatd.accounts import MAX_LISTED, Accounts
 from chatd.cache import Cache
-from chatd.errors import (
-    BadName,
-    ChatError,
-    NotMember,
-    PeerFailed,
-    RealmDown,
-    UnknownGroup,
-    UnknownUser,
-)
+from chatd.errors import BadName, ChatError, NotMember, PeerFailed, RealmDown, UnknownUser
 from chatd.homegroups import HomeGroups, Invited
-from chatd.model import Account, Group, GroupInfo, Member, party_of
+from chatd.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
 from chatd.names import Address, key_of, parse_address
+from chatd.outbox import Outbox
+from chatd.presence import Presence
 from chatd.realms import IRealms, online_elsewhere
-from chatd.store import groups as store
+from chatd.rosters import Change, Rosters
+from chatd.store import mirrors
+from chatd.store.bans import MAX_BANS
 from chatd.store.database import Database
+from chatd.store.groups import find_group, list_groups
+from chatd.store.members import Delta, check_groups
 from chatd.store.outbox import NewParcel
 from chatd.timers import patiently
 
@@ -46,13 +44,22 @@ class Groups:
         clock: Any,
         database: Database,
         accounts: Accounts,
+        outbox: Outbox,
+        rosters: Rosters,
         homes: HomeGroups,
+        presence: Presence,
         realms: IRealms,
+        limit: int,
     ) -> None:
+        """`limit` is how many groups an account may be in."""
         self._clock = clock
         self._database = database
         self._accounts = accounts
+        self._outbox = outbox
+        self._rosters = rosters
         self._homes = homes
+        self._presence = presence
+        self._limit = limit
         self._realms = realms
         # (group's key, account id) -> those who wait to be let in
         self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
@@ -70,28 +77,30 @@ class Groups:
     # All of these raise what the group's home says, and of groups elsewhere UnknownRealm and ChatError, too.
 
     async def create(self, account: Account, name: str) -> Group:
-        """Raises GroupExists, ReservedName."""
+        """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
         return await self._homes.create(account, name)
 
     async def join(self, account: Account, name: Address) -> Group:
-        """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
+        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, GroupFull, RealmFull,
+        TooManyGroups."""
         realm = self._elsewhere(name)
         if realm is None:
             return await self._homes.join(party_of(account), name)
+        await self._database.read(check_groups, account.id, account.name, self._limit)
         await self._until_left(account, realm)
         membership = await self._realms.join(realm, account.name, name.name)
         there = Address(
             self._parsed(membership.group, name.realm).name, self._realms.name_of(realm)
         )
         await self._until_joined(account, there)
-        roster = self._homes.cached(there.key)
+        roster = self._rosters.cached(there.key)
         if roster is not None:
             return roster.group
         return Group(0, str(there), there.key, "", False, realm, membership.group_id)
 
     async def _until_joined(self, account: Account, group: Address) -> None:
         """Wait until the home's word, which came with a parcel, is on disk here, too."""
-        roster = self._homes.cached(group.key)
+        roster = self._rosters.cached(group.key)
         if roster is not None and account.id in roster.members:
             return
         joined: Deferred[None] = Deferred()
@@ -105,7 +114,7 @@ class Groups:
     async def code_of(self, name: Address) -> str:
         """The group's code; nothing if it has ended meanwhile, or lives elsewhere."""
         try:
-            return (await self._homes.find(name)).group.code
+            return (await self._rosters.find(name)).group.code
         except ChatError:
             return ""
 
@@ -114,15 +123,14 @@ class Groups:
         realm = self._elsewhere(name)
         if realm is None:
             return (await self._homes.leave(party_of(account), name)).name
-        group = (await self._homes.find_mine(account, name)).group
+        group = (await self._rosters.find_mine(account, name)).group
         left = parcels.Left(account.name, group.name.partition("@")[0])
         item = NewParcel(realm, parcels.encode(left), self._accounts.now())
 
-        def job(connection: Connection) -> Sequence[NewParcel]:
-            store.leave_mirror(connection, group, account.id)
-            return (item,)
-
-        (number,) = await self._homes.change(group, job)
+        with self._rosters.leaving(group, party_of(account)):
+            (number,), _ = await self._rosters.change(
+                lambda db: Change(mirrors.leave_mirror(db, group, account), (item,))
+            )
         self._leaving[account.id, realm] = number
         return group.name
 
@@ -131,7 +139,7 @@ class Groups:
         joins again would be out again. Raises RealmDown."""
         number = self._leaving.get((account.id, realm))
         for _ in range(int(PATIENCE / LEFT_EVERY)):
-            if number is None or not await self._homes.waits(realm, number):
+            if number is None or not await self._outbox.waits(realm, number):
                 self._leaving.pop((account.id, realm), None)
                 return
             await deferLater(self._clock, LEFT_EVERY)
@@ -149,15 +157,52 @@ class Groups:
         return shown, Invited(
             *(
                 tuple(self._from(name, each) for each in found.get(key, ()))
-                for key in ("joined", "present", "unknown")
+                for key in ("joined", "present", "unknown", "refused")
             )
         )
 
     async def kick(self, account: Account, name: Address, user: Address) -> str:
-        """The group's name. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
+        """Take a member out and ban them: the group's name. Raises UnknownGroup, NotMember, NotAdmin,
+        UnknownUser, NotTheirGroup."""
         if self._elsewhere(name) is None:
-            return (await self._homes.kick(party_of(account), name, user)).name
+            return (await self.kick_here(party_of(account), name, user)).name
         return (await self._ask(account, name, "kick", (user,)))[0]
+
+    async def kick_here(self, party: Party, name: Address, user: Address) -> Group:
+        """As `kick`, in a group of this realm, for an admin of whatever realm."""
+        group, removed = await self._homes.kick(party, name, user)
+        if removed is not None and removed.id is not None:
+            self._tell_kicked(group.id, group.name, removed.id, removed.name)
+        return group
+
+    def _tell_kicked(self, group: int, group_name: str, account_id: int, name: str) -> None:
+        """All that somebody who was removed hears of it. It is not stored: whoever can invite and kick could
+        fill the inbox of somebody who never asked for it."""
+        event = MemberChange(group, group_name, name)
+        self._presence.tell((account_id,), event, None)
+
+    async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
+        """The group's name, and the address. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser,
+        NotBanned."""
+        if self._elsewhere(name) is None:
+            group, shown = await self._homes.unban(party_of(account), name, user)
+            return group.name, shown
+        return (await self._ask(account, name, "unban", (user,)))[0], str(user)
+
+    async def bans(self, account: Account, name: Address) -> tuple[str, tuple[Ban, ...]]:
+        """The group's name, and who is banned from it. Raises UnknownGroup, NotMember, NotAdmin."""
+        if self._elsewhere(name) is None:
+            group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
+            return group.name, tuple(found)
+        said: list[str] = []
+        while len(said) < MAX_BANS:
+            last = [parse_address(each) for each in said[-1:]]
+            shown, answer = await self._ask_as_named(account, name, "bans", map(str, last))
+            page = [str(self._parsed(each, name.realm)) for each in answer.get("bans", ())]
+            said += page
+            if not page or not answer.get("more"):
+                break
+        return shown, tuple(Ban(self._from(name, each)) for each in said)
 
     async def promote(self, account: Account, name: Address, user: Address) -> str:
         """Make a member an admin. Raises as `kick`."""
@@ -178,13 +223,21 @@ class Groups:
         realm = self._elsewhere(name)
         assert realm is not None  # noqa: S101 - asked for by the caller
         named = [self._for(realm, user) for user in users]
-        found = await self._realms.change(realm, account.name, name.name, change, named)
+        return await self._ask_as_named(account, name, change, named)
+
+    async def _ask_as_named(
+        self, account: Account, name: Address, change: str, named: Iterable[str]
+    ) -> tuple[str, dict[str, Any]]:
+        """As `_ask`, with addresses as the home writes them."""
+        realm = self._elsewhere(name)
+        assert realm is not None  # noqa: S101 - asked for by the caller
+        found = await self._realms.change(realm, account.name, name.name, change, list(named))
         return f"{name.name}@{self._realms.name_of(realm)}", found
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
         """All groups of this realm, or the account's own, wherever they live: the first of them, and how
         many more. Of a group elsewhere, the members of this realm are counted."""
-        found, more = await self._database.read(store.list_groups, account.id, mine, MAX_LISTED)
+        found, more = await self._database.read(list_groups, account.id, mine, MAX_LISTED)
         return tuple(found), more
 
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
@@ -242,34 +295,50 @@ class Groups:
     # What the home of a group says of its own accord
 
     async def joined(self, realm: str, number: int, said: parcels.Joined) -> None:
-        """Raises UnknownUser."""
+        """Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(said.user)
         name = Address(said.group, self._realms.name_of(realm))
         now = self._accounts.now()
 
-        def job(connection: Connection) -> store.Roster | None:
-            if store.is_news(connection, realm, key_of(said.group), number):
-                store.join_mirror(connection, name, realm, said.group_id, account.id, said.seq, now)
-            return store.find_roster(connection, name.key)
+        def job(connection: Connection) -> Change:
+            if not mirrors.is_news(connection, realm, key_of(said.group), number):
+                return Change(Delta(0))
+            return Change(
+                mirrors.join_mirror(
+                    connection, name, realm, said.group_id, account, said.seq, now, self._limit
+                )
+            )
 
-        roster = await self._database.run(job)
-        if roster is not None:
-            self._homes.remember(roster)
+        _, change = await self._rosters.change(job)
+        roster = self._rosters.cached(name.key)
+        if roster is None or change.delta.group not in (0, roster.group.id):
+            await self._load(name)
         self._let_in(name.key, account.id)
 
+    async def _load(self, name: Address) -> None:
+        """Have the group in memory, if there is one."""
+        try:
+            await self._rosters.load(name)
+        except NotMember:
+            return
+
     async def removed(self, realm: str, number: int, said: parcels.Removed) -> None:
-        """What is known already is no mistake."""
+        """The account is told, unless it has left by itself. It is no mistake if all that is known
+        already."""
         try:
             account = await self._accounts.find(said.user)
-            name = Address(said.group, self._realms.name_of(realm))
-            group = (await self._homes.load(name)).group
-        except (UnknownUser, UnknownGroup, NotMember):
+        except UnknownUser:
             return
-        if group.home_id != said.group_id:
-            return
+        name = Address(said.group, self._realms.name_of(realm))
 
-        def job(connection: Connection) -> None:
-            if store.is_news(connection, realm, key_of(said.group), number):
-                store.leave_mirror(connection, group, account.id)
+        def job(connection: Connection) -> Change:
+            group = find_group(connection, name.key)
+            if group is None or group.home_id != said.group_id:
+                return Change(Delta(0))
+            if not mirrors.is_news(connection, realm, key_of(said.group), number):
+                return Change(Delta(group.id))
+            return Change(mirrors.leave_mirror(connection, group, account))
 
-        await self._homes.change(group, job)
+        _, change = await self._rosters.change(job)
+        if change.delta.roles:
+            self._tell_kicked(change.delta.group, str(name), account.id, account.name)

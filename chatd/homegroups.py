@@ -1,57 +1,56 @@
-"""The groups that live in this realm: who is in them, and who may do what there, whatever realm they are of.
-
-Rosters are kept in memory once used, also those of groups elsewhere with members here; the store holds
-the truth.
-"""
+"""The groups that live in this realm: who is in them, and who may do what there, whatever realm they are
+of."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd import parcels
 from chatd.accounts import Accounts
-from chatd.cache import Cache
 from chatd.errors import (
     AlreadyMember,
+    Banned,
     ChatError,
+    GroupClosed,
     NotAdmin,
     NotMember,
     NotTheirGroup,
-    UnknownGroup,
-    UnknownRealm,
-    UnknownUser,
+    TooManyNewGroups,
     none_known,
 )
-from chatd.model import Account, Group, Member, Party, party_of
+from chatd.model import Account, Ban, Group, Member, Party, party_of
 from chatd.names import Address, key_of
-from chatd.outbox import Outbox
 from chatd.presence import Presence
 from chatd.realms import IRealms
-from chatd.store import groups as store
+from chatd.rosters import Change, Rosters
+from chatd.store import bans as ban_store
+from chatd.store import members as store
 from chatd.store.database import CodeTaken, Database
-from chatd.store.groups import Roster
+from chatd.store.groups import add_group
+from chatd.store.members import Bounds, Delta, Roster
 from chatd.store.outbox import NewParcel
+from chatd.throttle import Quota
 
-CACHED_GROUPS = 10_000
-CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that are taken for one another
+CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no two that look alike
 CODE_LENGTH = 6
 CODE_TRIES = 10
 
 T = TypeVar("T")
-# What a change of a group comes to besides: parcels for other realms.
-Change = Callable[[Connection], Sequence[NewParcel] | None]
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """Who joined by an invitation, who was in the group already, and whom nobody knows."""
+    """Who joined by an invitation, who was in the group already, whom nobody knows, and whom there is no room
+    for. `refused` is why, by address; over a link only the addresses are known."""
 
     joined: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def new_code(random_bytes: Callable[[int], bytes]) -> str:
@@ -62,7 +61,7 @@ def new_code(random_bytes: Callable[[int], bytes]) -> str:
 async def with_new_code(
     random_bytes: Callable[[int], bytes], use: Callable[[str], Awaitable[T]]
 ) -> T:
-    """What `use` makes of a new code; it raises CodeTaken if chance has given one that exists."""
+    """What `use` returns for a new code. Raises CodeTaken if several codes in a row exist already."""
     for _ in range(CODE_TRIES):
         try:
             return await use(new_code(random_bytes))
@@ -76,51 +75,26 @@ class HomeGroups:
 
     def __init__(
         self,
+        clock: Any,
         database: Database,
         accounts: Accounts,
         presence: Presence,
-        outbox: Outbox,
+        rosters: Rosters,
         realms: IRealms,
         random_bytes: Callable[[int], bytes],
+        bounds: Bounds,
+        creations_per_hour: int,
     ) -> None:
+        self._clock = clock
         self._database = database
         self._accounts = accounts
         self._presence = presence
-        self._outbox = outbox
+        self._rosters = rosters
         self._realms = realms
         self._random_bytes = random_bytes
-        self._rosters: Cache[str, Roster] = Cache(CACHED_GROUPS)
-
-    def cached(self, key: str) -> Roster | None:
-        return self._rosters.get(key)
-
-    async def find(self, name: Address) -> Roster:
-        """The group of that name, or else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
-        return self._rosters.get(name.key) or await self.load(name)
-
-    async def load(self, name: Address) -> Roster:
-        """As `find`, but takes its turn among all that waits for the database."""
-        local = self._accounts.localize(name)
-        roster = await self._database.run(store.find_roster, local.key)
-        if roster is not None:
-            self.remember(roster)
-            return roster
-        if local.realm is None:
-            raise UnknownGroup(name=local.name)
-        # It may exist there; nobody of this realm is in it.
-        raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
-
-    def remember(self, roster: Roster) -> None:
-        self._rosters[roster.group.key] = roster
-        if roster.group.code:
-            self._rosters[roster.group.code] = roster
-
-    async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
-        """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
-        roster = await (self.load(name) if in_turn else self.find(name))
-        if account.id not in roster.members:
-            raise NotMember(group=roster.group.name)
-        return roster
+        self._bounds = bounds
+        self._creations_per_hour = creations_per_hour
+        self._creations = Quota(creations_per_hour)
 
     async def _find_ruled(self, party: Party, name: Address) -> Roster:
         """The group of this realm, if `party` is an admin."""
@@ -131,66 +105,54 @@ class HomeGroups:
 
     async def _find_of(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is a member."""
-        roster = await self.find(name)
+        roster = await self._rosters.find(name)
         if roster.role(party) is None:
             raise NotMember(group=roster.group.name)
         return roster
 
-    async def change(self, group: Group, change: Change) -> Sequence[int]:
-        """Run a job that changes a group, and remember the group as it then is: the numbers of the parcels
-        that it came to.
-
-        Both in one transaction, so that the rosters arrive here in the order of the changes.
-        """
-
-        def job(connection: Connection) -> tuple[Roster | None, list[int], Sequence[NewParcel]]:
-            items = change(connection) or ()
-            numbers = self._outbox.writer.store(connection, items) if items else []
-            return store.find_roster(connection, group.key), numbers, items
-
-        roster, numbers, items = await self._database.run(job)
-        self._rosters.pop(group.code, None)
-        if roster is None:
-            self._rosters.pop(group.key, None)
-        else:
-            self.remember(roster)
-        self._outbox.send(numbers, items)
-        return numbers
-
-    async def waits(self, realm: str, number: int) -> bool:
-        """Whether a parcel has not been acknowledged yet."""
-        self._outbox.tidy()
-        return await self._outbox.get(realm, number) is not None
-
-    # What people do with groups of this realm
-
     async def create(self, account: Account, name: str) -> Group:
-        """Raises GroupExists, ReservedName."""
+        """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
         self._accounts.check_name(name)
-        return await with_new_code(
-            self._random_bytes,
-            lambda code: self._database.run(
-                store.add_group, name, key_of(name), code, account.id, self._accounts.now()
-            ),
-        )
+        wait = self._creations.take(account.key, self._clock.seconds())
+        if wait:
+            limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
+            raise TooManyNewGroups(limit=limit, minutes=minutes)
+
+        def job(connection: Connection, code: str) -> Group:
+            store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
+            return add_group(connection, name, key_of(name), code, account.id, self._accounts.now())
+
+        try:
+            return await with_new_code(
+                self._random_bytes, lambda code: self._database.run(job, code)
+            )
+        except Exception:
+            self._creations.give_back(account.key)
+            raise
 
     async def join(self, party: Party, name: Address) -> Group:
-        """Join by name or by code. Raises UnknownGroup, AlreadyMember."""
-        group = (await self.find(name)).group
-        await self._admit(group, party)
-        return group
+        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
+        roster = await self._rosters.find(name)
+        if not self._rosters.is_leaving(roster.group, party):
+            # The database says the same, but a failing job there makes its whole transaction run again.
+            if roster.role(party) is not None:
+                raise AlreadyMember(name=party.name, group=roster.group.name)
+            if party.key in roster.banned:
+                raise Banned(group=roster.group.name)
+        await self._admit(roster.group, party)
+        return roster.group
 
-    async def _admit(self, group: Group, party: Party) -> None:
+    async def _admit(self, group: Group, party: Party, invited: bool = False) -> None:
         now = self._accounts.now()
 
-        def job(connection: Connection) -> Sequence[NewParcel]:
-            seq = store.join_group(connection, group, party, now)
+        def job(connection: Connection) -> Change:
+            seq, delta = store.join_group(connection, group, party, now, self._bounds, invited)
             if party.realm is None:
-                return ()
+                return Change(delta)
             joined = parcels.Joined(group.name, group.id, party.name.partition("@")[0], seq)
-            return (NewParcel(party.realm, parcels.encode(joined), now),)
+            return Change(delta, (NewParcel(party.realm, parcels.encode(joined), now),))
 
-        await self.change(group, job)
+        await self._rosters.change(job)
 
     async def leave(
         self,
@@ -198,49 +160,52 @@ class HomeGroups:
         name: Address,
         is_news: Callable[[Connection], bool] = lambda _connection: True,
     ) -> Group:
-        """Raises UnknownGroup, NotMember. Nothing happens if it `is_news` no more when it is written."""
+        """Raises UnknownGroup, NotMember. Does nothing if `is_news` is false in the transaction."""
         group = (await self._find_of(party, name)).group
         now = self._accounts.now()
 
-        def job(connection: Connection) -> Sequence[NewParcel]:
-            return self._take_out(connection, group, party, now) if is_news(connection) else ()
+        def job(connection: Connection) -> Change:
+            if not is_news(connection):
+                return Change(Delta(group.id))
+            return self._take_out(connection, group, party, now)
 
-        await self.change(group, job)
+        with self._rosters.leaving(group, party):
+            await self._rosters.change(job)
         return group
 
-    def _take_out(
-        self, connection: Connection, group: Group, member: Party, now: int
-    ) -> Sequence[NewParcel]:
+    def _take_out(self, connection: Connection, group: Group, member: Party, now: int) -> Change:
         """The member's realm is told, even if it said so itself: it may have heard otherwise since."""
-        store.leave_group(connection, group, member)
+        delta = store.leave_group(connection, group, member)
         if member.realm is None:
-            return ()
+            return Change(delta)
         removed = parcels.Removed(group.name, group.id, member.name.partition("@")[0])
-        return (NewParcel(member.realm, parcels.encode(removed), now),)
+        return Change(delta, (NewParcel(member.realm, parcels.encode(removed), now),))
 
     async def invite(
         self, party: Party, name: Address, users: Sequence[Address]
     ) -> tuple[Group, Invited]:
-        """Make `users` members.
+        """Make `users` members, and lift bans of theirs.
 
-        Raises UnknownGroup, NotMember, NotAdmin; UnknownUser or UnknownRealm if none is known.
+        Raises UnknownGroup, NotMember, NotAdmin; if nobody is a member now, what was wrong with them.
         """
         group = (await self._find_ruled(party, name)).group
         joined: list[str] = []
         present: list[str] = []
-        unknown: dict[str, ChatError] = {}
+        errors: dict[str, ChatError] = {}
         for address in users:
             try:
                 guest = await self.party(address)
-                await self._admit(group, guest)
+                await self._admit(group, guest, invited=True)
                 joined.append(guest.name)
             except AlreadyMember:
                 present.append(str(address))
-            except (UnknownUser, UnknownRealm) as error:
-                unknown[str(address)] = error
+            except ChatError as error:
+                errors[str(address)] = error
         if not joined and not present:
-            raise none_known(unknown)
-        return group, Invited(tuple(joined), tuple(present), tuple(unknown))
+            raise none_known(errors)
+        unknown = [each for each, error in errors.items() if error.code.startswith("unknown-")]
+        refused = [each for each in errors if each not in unknown]
+        return group, Invited(tuple(joined), tuple(present), tuple(unknown), tuple(refused))
 
     async def party(self, address: Address) -> Party:
         """Whoever that is. Raises UnknownUser, UnknownRealm; who is of another realm may not exist there."""
@@ -251,30 +216,63 @@ class HomeGroups:
         shown = Address(local.name, self._realms.name_of(realm))
         return Party(shown.key, str(shown), realm=realm)
 
-    async def kick(self, party: Party, name: Address, user: Address) -> Group:
-        """Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
-        group, member = await self._find_member(party, name, user)
+    async def kick(self, party: Party, name: Address, user: Address) -> tuple[Group, Party | None]:
+        """Take a member out and ban them: the group, and who was a member until now. Somebody of another
+        realm may post to an open group without being a member, and can be banned all the same. Who kicks
+        themselves only leaves.
+        """
+        roster = await self._find_ruled(party, name)
+        group, member = roster.group, await self.party(user)
+        may_post = member.realm is not None and not group.closed and member.key not in roster.banned
+        if roster.role(member) is None and not may_post:
+            raise NotTheirGroup(name=member.name, group=group.name)
         now = self._accounts.now()
-        await self.change(group, lambda db: self._take_out(db, group, member, now))
-        return group
+
+        def job(connection: Connection) -> Change:
+            change = self._take_out(connection, group, member, now)
+            if member.key == party.key or change.delta.ended:
+                return change
+            dropped = ban_store.add_ban(connection, group, member, now)
+            delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
+            return Change(delta, change.parcels)
+
+        with self._rosters.leaving(group, member):
+            _, change = await self._rosters.change(job)
+        return group, member if change.delta.roles else None
+
+    async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
+        """Lift a ban: the group, and the address as shown. Raises UnknownGroup, NotMember, NotAdmin,
+        UnknownUser, NotBanned."""
+        group = (await self._find_ruled(party, name)).group
+        member = await self.party(user)
+
+        def job(connection: Connection) -> Change:
+            ban_store.unban(connection, group, member)
+            return Change(Delta(group.id, unbanned=(member.key,)))
+
+        await self._rosters.change(job)
+        return group, member.name
+
+    async def bans(
+        self, party: Party, name: Address, after: str, limit: int
+    ) -> tuple[Group, Sequence[Ban]]:
+        """The first `limit` bans whose keys come after `after`. Raises UnknownGroup, NotMember, NotAdmin."""
+        group = (await self._find_ruled(party, name)).group
+        return group, await self._database.read(ban_store.bans_of, group.id, after, limit)
 
     async def promote(self, party: Party, name: Address, user: Address) -> Group:
-        """Make a member an admin. Raises as `kick`."""
-        group, member = await self._find_member(party, name, user)
-        await self.change(group, lambda db: store.set_admin(db, group, member))
-        return group
-
-    async def _find_member(self, party: Party, name: Address, user: Address) -> tuple[Group, Party]:
+        """Make a member an admin. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
         roster = await self._find_ruled(party, name)
-        member = await self.party(user)
+        group, member = roster.group, await self.party(user)
         if roster.role(member) is None:
-            raise NotTheirGroup(name=member.name, group=roster.group.name)
-        return roster.group, member
+            raise NotTheirGroup(name=member.name, group=group.name)
+        await self._rosters.change(lambda db: Change(store.set_admin(db, group, member)))
+        return group
 
     async def set_closed(self, party: Party, name: Address, closed: bool) -> Group:
         """Raises UnknownGroup, NotMember, NotAdmin."""
         group = (await self._find_ruled(party, name)).group
-        await self.change(group, lambda db: store.set_closed(db, group, closed))
+        await self._rosters.change(lambda db: Change(store.set_closed(db, group, closed)))
         return group
 
     async def members(self, party: Party, name: Address) -> tuple[Group, tuple[Member, ...]]:
@@ -286,3 +284,15 @@ class HomeGroups:
             Member(shown, admin, ident is not None and is_online(ident))
             for ident, shown, admin in found
         )
+
+    async def find_postable(self, party: Party, name: Address) -> Roster:
+        """The group, if somebody of another realm may post to it. Raises UnknownGroup, GroupClosed,
+        Banned."""
+        roster = await self._rosters.find(name)
+        while self._rosters.is_leaving(roster.group, party):
+            roster = await self._rosters.load(name)
+        if party.key in roster.banned:
+            raise Banned(group=roster.group.name)
+        if roster.group.closed and roster.role(party) is None:
+            raise GroupClosed(group=roster.group.name)
+        return roster

@@ -25,8 +25,8 @@ from chatd.directs import Directs, Target
 from chatd.diskspace import DiskSpace
 from chatd.errors import (
     BadRequest,
+    Banned,
     ChatError,
-    GroupClosed,
     NotMember,
     RealmQuota,
     StorageFailed,
@@ -42,17 +42,20 @@ from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Remov
 from chatd.presence import IListener
 from chatd.quotas import MessageQuotas, cost_of
 from chatd.realms import IRealms, Membership, verdict_of
+from chatd.rosters import Rosters
 from chatd.store import files as file_store
-from chatd.store import groups as group_store
 from chatd.store import messages as message_store
+from chatd.store.bans import check_ban
 from chatd.store.database import Database
 from chatd.store.files import Owner
-from chatd.store.groups import Roster
+from chatd.store.members import Roster
 from chatd.store.messages import Crossing, NewMessage, Stored, Stream
+from chatd.store.mirrors import is_news
 from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
+MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
 
 log = Logger()
 
@@ -60,12 +63,14 @@ Numbered = tuple[int, Parcel | None]
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A message as it will be stored here, whom it concerns, and who of them has sent it and waits."""
+    """A message as it will be stored here, whom it concerns, and who of them has sent it and waits. `guest`
+    has posted it to a group of this realm."""
 
     new: NewMessage
     target: Target
     echo: int = 0
     origin: IListener | None = None
+    guest: tuple[Roster, Party] | None = None
 
 
 class Inbound:
@@ -73,6 +78,7 @@ class Inbound:
         self,
         database: Database,
         accounts: Accounts,
+        rosters: Rosters,
         homes: HomeGroups,
         groups: Groups,
         directs: Directs,
@@ -86,6 +92,7 @@ class Inbound:
     ) -> None:
         self._database = database
         self._accounts = accounts
+        self._rosters = rosters
         self._homes = homes
         self._groups = groups
         self._directs = directs
@@ -211,25 +218,35 @@ class Inbound:
             return verdict
         return KEPT
 
-    def _store(self, realm: str, run: Sequence[Arrived], stream: Stream) -> list[Deferred[Verdict]]:
+    def _store(
+        self, realm: str, arrived: Sequence[Arrived], stream: Stream
+    ) -> list[Deferred[Verdict]]:
         """Hand messages over to the database, as one job; a verdict for each."""
+        verdicts: list[Deferred[Verdict]] = []
+        run: list[tuple[Arrived, Deferred[Verdict]]] = []
+        for each in arrived:
+            verdict: Deferred[Verdict] = Deferred()
+            verdicts.append(verdict)
+            if each.guest is not None and self._is_kicked(*each.guest):
+                self._quotas.give_back(realm, cost_of(each.new))
+                verdict.callback(verdict_of(Banned(group=each.target.name)))
+            else:
+                run.append((each, verdict))
         if not run:
-            return []
-        verdicts: list[Deferred[Verdict]] = [Deferred() for _ in run]
+            return verdicts
         stored = self._database.run(
-            self._messages.writer.receive, realm, [each.new for each in run], stream
+            self._messages.writer.receive, realm, [each.new for each, _ in run], stream
         )
 
         def kept(places: list[Stored | None]) -> None:
-            for verdict, arrived, place in zip(verdicts, run, places, strict=True):
+            for (each, verdict), place in zip(run, places, strict=True):
                 if place is None:
-                    self._quotas.give_back(realm, cost_of(arrived.new))
-                verdict.callback(KEPT if place is None else self._told(arrived, place))
+                    self._quotas.give_back(realm, cost_of(each.new))
+                verdict.callback(KEPT if place is None else self._told(each, place))
 
         def failed(failure: Any) -> None:
-            for arrived in run:
-                self._quotas.give_back(realm, cost_of(arrived.new))
-            for verdict in verdicts:
+            for each, verdict in run:
+                self._quotas.give_back(realm, cost_of(each.new))
                 verdict.errback(failure)
 
         stored.addCallbacks(kept, failed)
@@ -242,6 +259,10 @@ class Inbound:
         except Exception:
             log.failure("a message from another realm was stored, and its readers were not told")
             return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
+
+    def _is_kicked(self, roster: Roster, guest: Party) -> bool:
+        """Whether a kick overtook a post after it was checked: the kick is stored first."""
+        return guest.key in roster.banned or self._rosters.is_leaving(roster.group, guest)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)
@@ -313,11 +334,9 @@ class Inbound:
 
     async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
         """Into a group of this realm, from there to all realms with members of it."""
-        roster = await self._homes.find(Address(parse_name(parcel.group)))
         sender = self._guest(realm, parcel.sender)
+        roster = await self._homes.find_postable(sender, Address(parse_name(parcel.group)))
         group = roster.group
-        if group.closed and roster.role(sender) is None:
-            raise GroupClosed(group=group.name)
 
         def relay(seq: int) -> bytes:
             return parcels.encode(
@@ -334,13 +353,13 @@ class Inbound:
                 )
             )
 
-        crossing = Crossing(roster.realms, relay) if roster.realms else None
+        crossing = Crossing(tuple(roster.realms), relay) if roster.realms else None
         at = self._at(parcel.at)
         origin = (realm, number)
         new = NewMessage(
             group.id, None, sender.name, at, parcel.text, origin=origin, crossing=crossing
         )
-        return Arrived(new, group_target(roster))
+        return Arrived(new, group_target(roster), guest=(roster, sender))
 
     async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
         """Into what is known here of a group that lives there."""
@@ -371,7 +390,7 @@ class Inbound:
     async def _mirror(self, realm: str, parcel: Relay | Removed) -> Roster:
         name = Address(parse_name(parcel.group), self._realms.name_of(realm))
         try:
-            roster = await self._homes.find(name)
+            roster = await self._rosters.find(name)
         except NotMember:
             raise UnknownGroup(name=parcel.group) from None
         if roster.group.home_id != parcel.group_id:
@@ -479,6 +498,9 @@ class Inbound:
         add: Callable[[Connection], Attachment],
     ) -> Verdict:
         def job(connection: Connection) -> tuple[NewMessage, Stored | None, Attachment]:
+            if arrived.guest is not None:
+                roster, guest = arrived.guest
+                check_ban(connection, roster.group, guest)
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
             return new, self._messages.writer.receive(connection, realm, [new], stream)[0], file
@@ -505,7 +527,7 @@ class Inbound:
         await self._homes.leave(
             self._guest(realm, left.sender),
             Address(parse_name(left.group)),
-            lambda db: group_store.is_news(db, realm, key, number),
+            lambda db: is_news(db, realm, key, number),
         )
 
     async def members(self, realm: str, user: str, group: str) -> Sequence[Member]:
@@ -523,7 +545,13 @@ class Inbound:
                 _, invited = await self._homes.invite(party, name, people)
                 return msgspec.structs.asdict(invited)
             case "kick", [user_address]:
-                await self._homes.kick(party, name, user_address)
+                await self._groups.kick_here(party, name, user_address)
+            case "unban", [user_address]:
+                await self._homes.unban(party, name, user_address)
+            case "bans", []:
+                return await self._bans(party, name, "")
+            case "bans", [last]:
+                return await self._bans(party, name, self._accounts.localize(last).key)
             case "promote", [user_address]:
                 await self._homes.promote(party, name, user_address)
             case (("close" | "open"), []):
@@ -531,6 +559,12 @@ class Inbound:
             case _:
                 raise UnknownGroup(name=group)
         return {}
+
+    async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
+        """A page of addresses, and in `more` the last of them, if it is full."""
+        _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
+        said = [each.username for each in found]
+        return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
 
     async def presence(self, users: Sequence[str]) -> dict[str, bool]:
         """Who of `users` is online; who is not in it does not exist."""

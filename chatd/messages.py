@@ -30,16 +30,16 @@ from chatd.errors import (
     NotMember,
     none_known,
 )
-from chatd.homegroups import HomeGroups
 from chatd.model import Account, Attachment, Message, Receipt, Sent
-from chatd.names import Address, key_of
+from chatd.names import Address, key_of, parse_address
 from chatd.presence import IListener, Presence
 from chatd.quotas import MessageQuotas, cost, cost_of
 from chatd.reading import Reading
+from chatd.rosters import Rosters
 from chatd.sends import Sends, name_for, receipt_of
 from chatd.store import conversations as conversation_store
 from chatd.store.database import Database
-from chatd.store.groups import Roster
+from chatd.store.members import Roster
 from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.sends import Known, Name
@@ -50,7 +50,7 @@ class Messages:
         self,
         database: Database,
         accounts: Accounts,
-        homes: HomeGroups,
+        rosters: Rosters,
         directs: Directs,
         reading: Reading,
         presence: Presence,
@@ -64,7 +64,7 @@ class Messages:
         self._counters = counters
         self._database = database
         self._accounts = accounts
-        self._homes = homes
+        self._rosters = rosters
         self._directs = directs
         self._reading = reading
         self._presence = presence
@@ -138,8 +138,8 @@ class Messages:
         Errs with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
         """
         if sender.id not in self._looking_up:
-            roster = self._homes.cached(group.key)
-            if roster is not None and sender.id in roster.members:
+            roster = self._rosters.postable(sender, group.key)
+            if roster is not None:
                 return self._post(sender, group_target(roster), text, origin, key)
         return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key))
 
@@ -187,8 +187,8 @@ class Messages:
         """
         try:
             if not member:
-                return group_target(await self._homes.load(name))
-            return group_target(await self._homes.find_mine(sender, name, in_turn=True))
+                return group_target(await self._rosters.load(name))
+            return group_target(await self._rosters.find_mine(sender, name, in_turn=True))
         except NotMember:
             local = self._accounts.localize(name)
             if local.realm is None:
@@ -273,6 +273,8 @@ class Messages:
     ) -> Sent:
         """As `_post`, unless that was done before."""
         async with self.sends.turn([name]):
+            if target.group is not None and target.home is None:
+                await self._check_member(sender, target.group)
             now = self._accounts.now()
             new = self._new(sender, target, now, text, key=name.key)
             try:
@@ -291,6 +293,12 @@ class Messages:
                     raise
                 put = new, known
             return await self.kept(target, put, None, origin, name)
+
+    async def _check_member(self, sender: Account, group: str) -> None:
+        """Who was a member when the turn was asked for may have been removed since. Raises UnknownGroup,
+        NotMember."""
+        if self._rosters.postable(sender, key_of(group)) is None:
+            await self._rosters.find_mine(sender, parse_address(group), in_turn=True)
 
     # Files
 
@@ -352,7 +360,7 @@ class Messages:
             self._counters.group += 1
         if target.group is not None:
             # Who joined while the message was on its way to the disk has it unread, too.
-            roster = self._homes.cached(key_of(target.group))
+            roster = self._rosters.cached(key_of(target.group))
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
             if new.crossing is not None:
@@ -381,7 +389,7 @@ class Messages:
 def group_target(roster: Roster) -> Target:
     group = roster.group
     return Target(
-        group.id, roster.members, group=group.name, realms=roster.realms, home=group.realm
+        group.id, roster.members, group=group.name, realms=tuple(roster.realms), home=group.realm
     )
 
 

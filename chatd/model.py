@@ -163,6 +163,12 @@ class Member(msgspec.Struct, frozen=True):
     online: bool
 
 
+class Ban(msgspec.Struct, frozen=True):
+    """An address that is banned from a group."""
+
+    username: str
+
+
 class UnreadCount(msgspec.Struct, frozen=True):
     """How many messages of a conversation one has not been given; `user` or `group` is set."""
 
@@ -216,6 +222,19 @@ class RoomTalk(msgspec.Struct, frozen=True):
     at: int
 
 
+class MemberChange(msgspec.Struct, frozen=True):
+    """Event: an admin has removed the listener, whose name is `who`, from the group."""
+
+    conversation: int
+    group: str
+    who: str
+    what: str = "kicked"
+
+    @property
+    def sentence(self) -> str:
+        return f"You were removed from {self.group}"
+
+
 class Closing(msgspec.Struct, frozen=True):
     """Event: the connection is about to be closed, and why."""
 
@@ -229,7 +248,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
-Event: TypeAlias = Message | RoomTalk | Closing | SessionEnded
+Event: TypeAlias = Message | RoomTalk | MemberChange | Closing | SessionEnded
 
 
 class ArgumentInfo(msgspec.Struct, frozen=True):

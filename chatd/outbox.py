@@ -55,6 +55,11 @@ class Outbox:
         """The parcel of that number that waits for a realm."""
         return self._database.read(store.get, realm, number)
 
+    async def waits(self, realm: str, number: int) -> bool:
+        """Whether a parcel has not been acknowledged yet."""
+        self.tidy()
+        return await self.get(realm, number) is not None
+
     async def depths(self) -> dict[str, Depth]:
         """What waits, by realm."""
         await self.tidy()

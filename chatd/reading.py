@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 from chatd.directs import Directs
 from chatd.errors import NotMember, UnknownGroup, UnknownRealm, UnknownUser
-from chatd.homegroups import HomeGroups
 from chatd.model import Account, UnreadCount
 from chatd.names import ALL, Place, Scope, key_of
+from chatd.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import messages as store
 from chatd.store.database import Database
@@ -18,10 +18,10 @@ MAX_PAGE = 500
 
 
 class Reading:
-    def __init__(self, database: Database, directs: Directs, homes: HomeGroups) -> None:
+    def __init__(self, database: Database, directs: Directs, rosters: Rosters) -> None:
         self._database = database
         self._directs = directs
-        self._homes = homes
+        self._rosters = rosters
         # account id -> conversation -> seq: read marks that are on their way to the disk.
         self._moving: dict[int, dict[int, int]] = {}
         # Accounts that are known to have nothing unread, and those of which it is being found out.
@@ -125,7 +125,7 @@ class Reading:
                 unknown = error
         if place.group is not None:
             try:
-                return (await self._homes.find_mine(account, place.group)).group.id
+                return (await self._rosters.find_mine(account, place.group)).group.id
             except (UnknownGroup, NotMember) as error:
                 if place.user is None or (
                     isinstance(unknown, UnknownUser) and isinstance(error, NotMember)

@@ -165,6 +165,7 @@ EVENTS: tuple[tuple[str, m.Event], ...] = (
     ("a message arrived (after `listen`)", TEXT),
     ("a file arrived in a group (after `listen`)", POST),
     ("talk in your room", m.RoomTalk("12345 67890", "messi", "Lionel Messi", "vamos", AT)),
+    ("an admin has removed you from a group", m.MemberChange(7, "bola", "lineker")),
     ("the session has ended elsewhere", m.SessionEnded("The password was changed; log in again")),
     ("the connection is being closed", m.Closing(ShuttingDown())),
 )

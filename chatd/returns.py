@@ -16,22 +16,23 @@ from chatd.errors import (
     ChatError,
     Expired,
     StorageFailed,
+    TooManyGroups,
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
 )
-from chatd.homegroups import HomeGroups
 from chatd.isolation import guarded
 from chatd.messages import Messages
 from chatd.model import Account, Party
 from chatd.names import SYSTEM, Address
 from chatd.parcels import Parcel
 from chatd.realms import IRealms
+from chatd.rosters import Change, Rosters
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
-from chatd.store import groups as group_store
 from chatd.store import outbox as store
 from chatd.store.database import Database
+from chatd.store.members import leave_group, realm_leaves
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import Waiting
 
@@ -55,13 +56,13 @@ class Returns:
         self,
         database: Database,
         accounts: Accounts,
-        homes: HomeGroups,
+        rosters: Rosters,
         messages: Messages,
         realms: IRealms,
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._homes = homes
+        self._rosters = rosters
         self._messages = messages
         self._realms = realms
 
@@ -165,10 +166,10 @@ class Returns:
         """What a realm knows nothing of, in our groups, does not go there any more."""
         if not isinstance(parcel, parcels.Joined | parcels.Relay):
             return
-        if not isinstance(error, UnknownUser | UnknownGroup):
+        if not isinstance(error, UnknownUser | UnknownGroup | TooManyGroups):
             return
         try:
-            group = (await self._homes.find(Address(parcel.group))).group
+            group = (await self._rosters.find(Address(parcel.group))).group
         except UnknownGroup:
             return  # it has ended meanwhile
         if group.id != parcel.group_id:
@@ -176,9 +177,9 @@ class Returns:
         if isinstance(parcel, parcels.Joined):
             guest = Address(parcel.user, realm)
             party = Party(guest.key, str(guest), realm=realm)
-            await self._homes.change(group, lambda db: group_store.leave_group(db, group, party))
+            await self._rosters.change(lambda db: Change(leave_group(db, group, party)))
         else:
-            await self._homes.change(group, lambda db: group_store.realm_leaves(db, group, realm))
+            await self._rosters.change(lambda db: Change(realm_leaves(db, group, realm)))
 
 
 def _decode(waiting: Waiting) -> Parcel | None:

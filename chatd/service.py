@@ -34,8 +34,10 @@ from chatd.reading import Reading
 from chatd.realms import IRealms, NoRealms
 from chatd.returns import Returns
 from chatd.rooms import Rooms
+from chatd.rosters import Rosters
 from chatd.sends import Sends
 from chatd.store.database import Database
+from chatd.store.members import Bounds
 from chatd.store.messages import MessageWriter
 from chatd.uploads import Uploads
 
@@ -76,12 +78,13 @@ class ChatService:
         self.accounts = accounts = Accounts(
             config, clock, wall, database, passwords, presence, random_bytes
         )
-        self.contacts = Contacts(database, accounts, presence, realms)
+        self.contacts = Contacts(
+            database, accounts, presence, realms, config.limits.account_contacts
+        )
         self.outbox = outbox = Outbox(clock, database, realms)
-        homes = HomeGroups(database, accounts, presence, outbox, realms, random_bytes)
         directs = Directs(database, accounts, realms)
-        self.groups = Groups(clock, database, accounts, homes, realms)
-        self.reading = Reading(database, directs, homes)
+        rosters = Rosters(database, accounts, outbox, realms)
+        self.reading = Reading(database, directs, rosters)
         self.conversations = Conversations(database, presence, self.reading)
         writer = MessageWriter(outbox.writer)
         sends = Sends(database, writer, outbox)
@@ -89,7 +92,7 @@ class ChatService:
         self.messages = Messages(
             database,
             accounts,
-            homes,
+            rosters,
             directs,
             self.reading,
             presence,
@@ -99,6 +102,29 @@ class ChatService:
             quotas,
             config.limits.message,
             counters,
+        )
+        limits = config.limits
+        homes = HomeGroups(
+            clock,
+            database,
+            accounts,
+            presence,
+            rosters,
+            realms,
+            random_bytes,
+            Bounds(limits.group_members, config.peers.group_members, limits.account_groups),
+            limits.groups_per_hour,
+        )
+        self.groups = Groups(
+            clock,
+            database,
+            accounts,
+            outbox,
+            rosters,
+            homes,
+            presence,
+            realms,
+            limits.account_groups,
         )
         self.files = Files(
             config.limits,
@@ -116,6 +142,7 @@ class ChatService:
         self.inbound = Inbound(
             database,
             accounts,
+            rosters,
             homes,
             self.groups,
             directs,
@@ -127,4 +154,4 @@ class ChatService:
             realms,
             random_bytes,
         )
-        self.returns = Returns(database, accounts, homes, self.messages, realms)
+        self.returns = Returns(database, accounts, rosters, self.messages, realms)

@@ -21,6 +21,7 @@ _PEOPLE = (errors.UnknownUser, errors.UnknownRealm)
 _GROUP = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
 _ELSEWHERE = (errors.RealmDown, errors.PeerFailed)  # what can't be queued has to be asked at once
 _RULED = (*_GROUP, errors.NotAdmin, *_ELSEWHERE)
+_ROOM = (errors.GroupFull, errors.RealmFull, errors.TooManyGroups)
 _FILE = (errors.BadFileName, errors.FileTooLarge, errors.QuotaExceeded)
 
 GROUP = Arg("group", types.GROUP)
@@ -107,7 +108,7 @@ TABLE: tuple[Row, ...] = (
         ask.AddContact,
         "put someone on the list of contacts",
         (USER,),
-        errors=(*_PEOPLE, errors.ContactExists),
+        errors=(*_PEOPLE, errors.ContactExists, errors.TooManyContacts),
     ),
     Row(
         "delcontact",
@@ -171,7 +172,12 @@ TABLE: tuple[Row, ...] = (
         "make a group, and be its admin",
         (Arg("group", types.NAME),),
         aliases=("mkgr",),
-        errors=(errors.GroupExists, errors.ReservedName),
+        errors=(
+            errors.GroupExists,
+            errors.ReservedName,
+            errors.TooManyGroups,
+            errors.TooManyNewGroups,
+        ),
     ),
     Row(
         "joingroup",
@@ -179,7 +185,14 @@ TABLE: tuple[Row, ...] = (
         "become a member of a group",
         (Arg("group", types.JOINABLE, also=("code",)),),
         aliases=("join",),
-        errors=(errors.UnknownGroup, errors.AlreadyMember, errors.UnknownRealm, *_ELSEWHERE),
+        errors=(
+            errors.UnknownGroup,
+            errors.AlreadyMember,
+            errors.Banned,
+            errors.UnknownRealm,
+            *_ROOM,
+            *_ELSEWHERE,
+        ),
     ),
     Row(
         "leavegroup",
@@ -202,16 +215,30 @@ TABLE: tuple[Row, ...] = (
     Row(
         "invite",
         ask.Invite,
-        "make people members of a group; for its admins",
+        "make people members of a group, and lift their bans; for its admins",
         (GROUP, Arg("users", types.WORDS, also=("user", "to"))),
-        errors=(*_RULED, errors.UnknownUser),
+        errors=(*_RULED, errors.UnknownUser, *_ROOM),
     ),
     Row(
         "kick",
         ask.Kick,
-        "take someone out of a group; for its admins",
+        "remove and ban someone: only an admin can let them in again; for admins",
         (GROUP, USER),
         errors=(*_RULED, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "bans",
+        ask.Bans,
+        "the addresses that are banned from a group; for its admins",
+        (GROUP,),
+        errors=_RULED,
+    ),
+    Row(
+        "unban",
+        ask.Unban,
+        "lift a ban, so that the address may join again; for admins",
+        (GROUP, USER),
+        errors=(*_RULED, errors.UnknownUser, errors.NotBanned),
     ),
     Row(
         "promote",
@@ -240,7 +267,13 @@ TABLE: tuple[Row, ...] = (
         "send a message to a group, or to a list of people",
         (GROUP_OR_PEOPLE, TEXT, KEY),
         overlaps=True,
-        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.MessageTooLong),
+        errors=(
+            *_GROUP,
+            errors.UnknownUser,
+            errors.GroupClosed,
+            errors.Banned,
+            errors.MessageTooLong,
+        ),
     ),
     Row("inboxgroup", ask.InboxGroup, "read what is unread in a group", (GROUP,), errors=_GROUP),
     Row(
@@ -257,7 +290,7 @@ TABLE: tuple[Row, ...] = (
         "send a file to a group, or to a list of people",
         (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY),
         aliases=("sendgroup_file",),
-        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, *_FILE),
+        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.Banned, *_FILE),
     ),
     Row("files", ask.Files, "the files that one may fetch"),
     Row(
@@ -322,7 +355,13 @@ TABLE: tuple[Row, ...] = (
         "send a message to a group, or to a list of people, of another realm",
         (REALM, GROUP_OR_NAMES, TEXT, KEY),
         overlaps=True,
-        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.MessageTooLong),
+        errors=(
+            *_GROUP,
+            errors.UnknownUser,
+            errors.GroupClosed,
+            errors.Banned,
+            errors.MessageTooLong,
+        ),
     ),
     Row(
         "sendfilerealm",
@@ -336,7 +375,7 @@ TABLE: tuple[Row, ...] = (
         ask.SendGroupFileRealm,
         "send a file to a group, or to a list of people, of another realm",
         (REALM, GROUP_OR_NAMES, FILENAME, SIZE),
-        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, *_FILE),
+        errors=(*_GROUP, errors.UnknownUser, errors.GroupClosed, errors.Banned, *_FILE),
     ),
     Row(
         "getrealminbox",

@@ -97,7 +97,7 @@ class Elsewhere(ContactsTestCase):
     @property
     def contacts(self) -> Contacts:
         service = self.realm.service
-        return Contacts(service.database, service.accounts, service.presence, self.realms)
+        return Contacts(service.database, service.accounts, service.presence, self.realms, 1000)
 
     async def test_list(self) -> None:
         """People of other realms stand among the others; each realm is asked once, and who is of one that

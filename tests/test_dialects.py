@@ -27,6 +27,7 @@ from chatd.model import (
     FileInfo,
     GroupInfo,
     Member,
+    MemberChange,
     Message,
     RealmInfo,
     Receipt,
@@ -215,6 +216,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     messages,
     st.builds(RoomTalk, room=rooms, sender=names, display_name=texts, text=texts, at=times),
     st.builds(Closing, refusals),
+    st.builds(MemberChange, conversation=st.integers(1, 2**62), group=names, who=names),
     st.builds(SessionEnded, texts),
 )
 tags: st.SearchStrategy[Any] = st.recursive(

@@ -31,7 +31,8 @@ from chatd.homegroups import Invited
 from chatd.model import Account, Group, GroupInfo, Member, Party
 from chatd.names import ALL, Address, Place
 from chatd.realms import Membership, NoRealms
-from chatd.store.groups import set_admin
+from chatd.rosters import Change
+from chatd.store.members import set_admin
 from tests.common import same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
 
@@ -56,6 +57,7 @@ class GroupsTestCase(SynchronousTestCase):
         self.service, self.database = open_inline(self.folder, self.clock, self.random_bytes)
         self.groups = self.service.groups
         self.homes = self.groups._homes
+        self.rosters = self.groups._rosters
 
     def reopen(self) -> None:
         self.database.stop()
@@ -189,7 +191,7 @@ class Joining(GroupsTestCase):
         """Whoever has joined by the time that a message is stored has it unread, even if they were known
         to have nothing unread."""
         self.create(self.ana)
-        result_of(self.homes.find(BAGAN))
+        result_of(self.rosters.find(BAGAN))
         self.assertEqual(self.inbox(self.budi), [])
         outcomes = self.together(
             lambda: self.groups.join(self.budi, BAGAN),
@@ -201,7 +203,7 @@ class Joining(GroupsTestCase):
     def test_group_that_ends_meanwhile(self) -> None:
         """Nobody becomes a member of a group whose last member is just leaving."""
         self.create(self.ana)
-        result_of(self.homes.find(BAGAN))
+        result_of(self.rosters.find(BAGAN))
         outcomes = self.together(
             lambda: self.groups.leave(self.ana, BAGAN),
             lambda: self.groups.join(self.budi, BAGAN),
@@ -211,7 +213,7 @@ class Joining(GroupsTestCase):
 
     def test_invited_to_a_group_that_ends_meanwhile(self) -> None:
         self.create(self.ana)
-        result_of(self.homes.find(BAGAN))
+        result_of(self.rosters.find(BAGAN))
         outcomes = self.together(
             lambda: self.groups.leave(self.ana, BAGAN),
             lambda: self.groups.invite(self.ana, BAGAN, [Address("Budi")]),
@@ -345,7 +347,7 @@ class Ruling(GroupsTestCase):
             (info,), _ = result_of(self.groups.list(self.budi, mine=True))
             self.assertEqual(info.closed, closed)
         self.reopen()
-        self.assertFalse(result_of(self.homes.find(BAGAN)).group.closed)
+        self.assertFalse(result_of(self.rosters.find(BAGAN)).group.closed)
 
     def test_admins_only(self) -> None:
         citra = Address("citra")
@@ -459,10 +461,8 @@ class Guests(GroupsTestCase):
         self.assertIs(outcome_of(kick(self.emma, BAGAN, Address("ana"))), NotAdmin)
         self.assertIs(outcome_of(kick(self.finn, BAGAN, Address("ana"))), NotMember)
         self.admit(self.finn)
-        roster = result_of(self.homes.find(BAGAN))
-        result_of(
-            self.homes.change(roster.group, lambda db: set_admin(db, roster.group, self.emma))
-        )
+        roster = result_of(self.rosters.find(BAGAN))
+        result_of(self.rosters.change(lambda db: Change(set_admin(db, roster.group, self.emma))))
         result_of(self.homes.invite(self.emma, BAGAN, [Address("budi")]))
         result_of(kick(self.emma, BAGAN, Address("ANA")))
         result_of(self.homes.set_closed(self.emma, BAGAN, True))
@@ -537,11 +537,12 @@ class Elsewhere(GroupsTestCase):
 
 class Listing(GroupsTestCase):
     def test_mine_and_all(self) -> None:
-        """Groups stand by name, each with its size and one's own part in it."""
-        first, second = self.create(self.ana, "b"), self.create(self.budi, "A")
+        """Groups stand by name, each with its size and one's own part in it. Codes are for members."""
+        first = self.create(self.ana, "b")
+        self.create(self.budi, "A")
         self.join(self.budi, "b")
         mine = GroupInfo("b", first.code, 2, closed=False, member=True, admin=True)
-        other = GroupInfo("A", second.code, 1, closed=False, member=False, admin=False)
+        other = GroupInfo("A", "", 1, closed=False, member=False, admin=False)
         self.assertEqual(result_of(self.groups.list(self.ana, mine=False)), ((other, mine), 0))
         self.assertEqual(result_of(self.groups.list(self.ana, mine=True)), ((mine,), 0))
         self.assertEqual(result_of(self.groups.list(self.citra, mine=True)), ((), 0))
@@ -560,21 +561,20 @@ class Remembering(GroupsTestCase):
     def test_nothing_is_read_twice(self) -> None:
         """Who is in a group is looked up once, and then known without the disk."""
         self.create(self.ana)
-        result_of(self.homes.find(BAGAN))
+        result_of(self.rosters.find(BAGAN))
         with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
-            result_of(self.homes.find_mine(self.ana, Address("BAGAN")))
+            result_of(self.rosters.find_mine(self.ana, Address("BAGAN")))
 
     def test_failed_change_is_not_remembered(self) -> None:
         """What the database did not keep, memory does not hold either."""
         self.create(self.ana)
-        result_of(self.homes.find(BAGAN))
+        result_of(self.rosters.find(BAGAN))
 
-        def broken(_connection: Connection, *_args: Any) -> None:
+        def broken(_connection: Connection) -> Change:
             _connection.execute(text("UPDATE participants SET admin = 0"))
             raise ZeroDivisionError
 
-        group = result_of(self.homes.find(BAGAN)).group
         with self.assertRaises(ZeroDivisionError):
-            result_of(self.homes.change(group, broken))
+            result_of(self.rosters.change(broken))
         self.assertEqual(self.members(self.ana), [("ana", True)])
-        self.assertTrue(result_of(self.homes.find(BAGAN)).members[self.ana.id])
+        self.assertTrue(result_of(self.rosters.find(BAGAN)).members[self.ana.id])

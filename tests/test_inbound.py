@@ -284,7 +284,7 @@ class RelayTestCase(InboundTestCase):
     def test_groups_of_this_realm(self) -> None:
         """Another realm has no say in them, whatever it calls its own."""
         self.budi.creates("nusantara")
-        home = self.one.service.groups._homes.cached("nusantara")
+        home = self.one.service.groups._rosters.cached("nusantara")
         ident = home.group.id if home else 1
         for group in ("nusantara", "nusantara@realm1"):
             code = self.code_of(self.relay(group=group, group_id=ident))

@@ -259,7 +259,7 @@ class Order(MessagesTestCase):
         self.group(self.ana, self.budi)
         self.reopen()
         self.database.held = True
-        asked = Deferred.fromCoroutine(self.service.groups._homes.find(Address("bagan")))
+        asked = Deferred.fromCoroutine(self.service.groups._rosters.find(Address("bagan")))
         first = self.messages.post(self.ana, Address("bagan"), "first", None)
         self.database.settle(1)
         result_of(asked)

@@ -30,6 +30,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.errors import (
     AlreadyMember,
+    Banned,
     ChatError,
     GroupExists,
     NotAdmin,
@@ -214,6 +215,7 @@ class Team(msgspec.Struct):
     code: str
     talk: Talk
     members: dict[str, bool]
+    banned: set[str] = set()
 
     @property
     def address(self) -> Address:
@@ -352,7 +354,7 @@ class ChatMachine(RuleBasedStateMachine):
     @rule(data=st.data(), by_code=st.booleans())
     def join(self, data: st.DataObject, by_code: bool) -> None:
         team = self.team(data)
-        others = sorted(self.accounts.keys() - team.members.keys())
+        others = sorted(self.accounts.keys() - team.members.keys() - team.banned)
         if others:
             name = data.draw(st.sampled_from(others), "who")
             self._join(name, team, (team.code if by_code else team.name).upper())
@@ -367,6 +369,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     def _joined(self, team: Team, name: str) -> None:
         team.members[name] = False
+        team.banned.discard(name)
         team.talk.marks[name] = len(team.talk.letters)
 
     @precondition(has_teams)
@@ -391,6 +394,8 @@ class ChatMachine(RuleBasedStateMachine):
         name, other = self.admin(data, team), self.member(data, team)
         result_of(self.service.groups.kick(self.accounts[name], team.address, Address(other)))
         self._left(team, other)
+        if other != name:
+            team.banned.add(other)
 
     @precondition(has_teams)
     @rule(data=st.data())
@@ -439,6 +444,8 @@ class ChatMachine(RuleBasedStateMachine):
         elif name not in team.members:
             refusals = {"create": GroupExists, "leave": NotMember, "kick": NotMember}
             refusals["post"] = NotMember
+            if name in team.banned:
+                refusals["join"] = Banned
         else:
             refusals = {"create": GroupExists, "join": AlreadyMember}
             if not team.members[name]:

@@ -68,6 +68,7 @@ BETWEEN_REALMS = {
     "realm-not-allowed",
     "realm-down",
     "group-closed",
+    "realm-full",
     "expired",
     "peer-failed",
     "realm-quota",

@@ -190,7 +190,7 @@ class Painter:
     def numbered_groups(self, groups: list[Item]) -> list[Line]:
         lines = []
         for number, group in enumerate(groups, 1):
-            lines.append([("time", f"{number:3} "), ("", f"{safe(group.get('code'))} ")])
+            lines.append([("time", f"{number:3} "), ("", f"{safe(group.get('code') or '-')} ")])
             lines[-1].append(("place", safe(group.get("group"))))
         return lines
 
@@ -232,10 +232,8 @@ class Painter:
 
     def _group(self, group: Item) -> Line:
         members = int(group.get("members") or 0)
-        rest = [
-            tr("code {code}", code=safe(group.get("code"))),
-            trn("{n} member", "{n} members", members),
-        ]
+        rest = [tr("code {code}", code=safe(group["code"]))] if group.get("code") else []
+        rest.append(trn("{n} member", "{n} members", members))
         if group.get("closed"):
             rest.append(tr("closed"))
         if group.get("admin"):

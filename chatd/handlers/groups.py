@@ -61,12 +61,30 @@ async def invite(client: Client, command: ask.Invite) -> Reply:
     if invited.unknown:
         sentence += f"; unknown: {', '.join(invited.unknown)}"
     data = {"joined": invited.joined, "members": invited.present, "unknown": invited.unknown}
+    if invited.refused:
+        sentence += f"; no room for: {', '.join(invited.refused)}"
+        data["refused"] = invited.refused
     return Reply(sentence, {"group": group}, data)
 
 
 async def kick(client: Client, command: ask.Kick) -> Reply:
     group = await client.service.groups.kick(client.account, command.group, command.user)
     return Reply(f"{command.user} is no longer in {group}", {"group": group})
+
+
+async def bans(client: Client, command: ask.Bans) -> Reply:
+    group, found = await client.service.groups.bans(client.account, command.group)
+    return Reply(
+        f"{count(found, 'ban')} in {group}",
+        {"group": group},
+        items=found,
+        items_name="bans",
+    )
+
+
+async def unban(client: Client, command: ask.Unban) -> Reply:
+    group, user = await client.service.groups.unban(client.account, command.group, command.user)
+    return Reply(f"{user} may join {group} again", {"group": group, "user": user})
 
 
 async def promote(client: Client, command: ask.Promote) -> Reply:
@@ -93,6 +111,8 @@ HANDLERS: dict[type[ask.Command], Handler] = {
     ask.Members: members,
     ask.Invite: invite,
     ask.Kick: kick,
+    ask.Bans: bans,
+    ask.Unban: unban,
     ask.Promote: promote,
     ask.CloseGroup: close_group,
     ask.OpenGroup: open_group,

@@ -23,6 +23,7 @@ from chatd.model import (
     ConversationInfo,
     Event,
     FileInfo,
+    MemberChange,
     Message,
     RealmInfo,
     Reply,
@@ -187,6 +188,17 @@ def _room_event(event: RoomTalk) -> dict[str, Any]:
     }
 
 
+def _member_event(event: MemberChange) -> dict[str, Any]:
+    return {
+        "event": "member",
+        "conversation": event.conversation,
+        "group": event.group,
+        "who": event.who,
+        "what": event.what,
+        "message": event.sentence,
+    }
+
+
 def _closing_event(event: Closing) -> dict[str, Any]:
     return {"event": "closing", "code": event.error.code, "message": str(event.error)}
 
@@ -204,6 +216,7 @@ _ITEMS: dict[type, Callable[[Any], Any]] = {
 _EVENTS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Message: _message_event,
     RoomTalk: _room_event,
+    MemberChange: _member_event,
     Closing: _closing_event,
     SessionEnded: _session_event,
 }

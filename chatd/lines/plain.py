@@ -16,6 +16,7 @@ from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, deco
 from chatd.lines.telnet import HIDE, SHOW
 from chatd.lines.timestamps import timestamp
 from chatd.model import (
+    Ban,
     Closing,
     CommandInfo,
     Contact,
@@ -24,6 +25,7 @@ from chatd.model import (
     FileInfo,
     GroupInfo,
     Member,
+    MemberChange,
     Message,
     RealmInfo,
     Reply,
@@ -153,6 +155,11 @@ def _member(member: Member) -> str:
 
 
 @item_line.register
+def _ban(ban: Ban) -> str:
+    return ban.username
+
+
+@item_line.register
 def _unread(count: UnreadCount) -> str:
     place = f"in {count.group}" if count.group is not None else f"from {count.user}"
     return f"{count.unread} {place}"
@@ -221,6 +228,10 @@ def _room_talk(event: RoomTalk) -> str:
     return f"{timestamp(event.at)} {event.sender} in room {event.room}: {event.text}"
 
 
+def _member_change(event: MemberChange) -> str:
+    return event.sentence
+
+
 def _closing(event: Closing) -> str:
     return str(event.error)
 
@@ -232,6 +243,7 @@ def _session_ended(event: SessionEnded) -> str:
 _EVENT_LINES: dict[type, Callable[[Any], str]] = {
     Message: message_line,
     RoomTalk: _room_talk,
+    MemberChange: _member_change,
     Closing: _closing,
     SessionEnded: _session_ended,
 }

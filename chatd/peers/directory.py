@@ -32,7 +32,7 @@ from chatd.peers.trust import Judged
 from chatd.peers.wire import Refused
 from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
-from chatd.store.groups import newest_news
+from chatd.store.mirrors import newest_news
 from chatd.store.peers import KnownPeer
 from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel, patiently

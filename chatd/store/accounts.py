@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chatd.errors import ContactExists, UnknownContact, UserExists, WrongPassword
+from chatd.errors import ContactExists, TooManyContacts, UnknownContact, UserExists, WrongPassword
 from chatd.model import Account
 from chatd.names import Address, key_of
 from chatd.store.schema import accounts, contacts, sessions
@@ -158,9 +158,13 @@ def end_sessions(connection: Connection, account_id: int) -> None:
     connection.execute(delete(sessions).where(sessions.c.account_id == account_id))
 
 
-def add_contact(connection: Connection, account_id: int, address: Address) -> None:
-    """Put `address` on the account's list. Raises ContactExists."""
+def add_contact(connection: Connection, account_id: int, address: Address, limit: int) -> None:
+    """Put `address` on the account's list. Raises ContactExists, TooManyContacts."""
     shown = str(address)
+    mine = contacts.c.account_id == account_id
+    count = connection.execute(select(func.count()).select_from(contacts).where(mine)).scalar_one()
+    if count >= limit:
+        raise TooManyContacts(limit=limit)
     try:
         connection.execute(
             insert(contacts).values(account_id=account_id, key=key_of(shown), address=shown)

@@ -9,23 +9,29 @@ from sqlalchemy import Connection, func, insert, select, update
 from chatd.errors import UnknownConversation
 from chatd.model import Account
 from chatd.names import SYSTEM, Address, key_of
-from chatd.store.schema import conversations, messages, participants
+from chatd.store.schema import conversations, messages, participants, rosters
 
 
 def last_seq(connection: Connection, conversation: int) -> int:
     """The number of the conversation's newest message; 0 where there is none.
 
-    A message may have been taken back: what somebody was given, or was spared by joining later, counts.
+    A direct message may have been taken back, so marks count too: a number that somebody was given is not
+    given again. A group's messages are never taken back, and its many marks are not read: `rosters.floor`
+    stands for those that its home has set.
     """
     newest = connection.scalar(
         select(func.max(messages.c.seq)).where(messages.c.conversation_id == conversation)
     )
-    read = connection.scalar(
-        select(func.max(participants.c.read_seq)).where(
-            participants.c.conversation_id == conversation
-        )
+    floor = connection.scalar(
+        select(rosters.c.floor).where(rosters.c.conversation_id == conversation)
     )
-    return max(newest or 0, read or 0)
+    if floor is None:
+        floor = connection.scalar(
+            select(func.max(participants.c.read_seq)).where(
+                participants.c.conversation_id == conversation
+            )
+        )
+    return max(newest or 0, floor or 0)
 
 
 def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:

@@ -15,7 +15,7 @@ from chatd.store.schema import (
     groups,
     messages,
     participants,
-    remote_members,
+    rosters,
 )
 
 
@@ -69,12 +69,13 @@ def _conversations(account: Account) -> Select[Any]:
             groups.c.name.label("group"),
             groups.c.code.label("group_code"),
             groups.c.closed,
-            case((groups.c.conversation_id.is_not(None), _size())).label("members"),
+            rosters.c.members,
         )
         .select_from(participants)
         .outerjoin(messages, messages.c.id == newest)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
+        .outerjoin(rosters, rosters.c.conversation_id == participants.c.conversation_id)
         .outerjoin(accounts, accounts.c.key == participants.c.peer_key)
         .where(
             participants.c.account_id == account.id,
@@ -86,18 +87,6 @@ def _conversations(account: Account) -> Select[Any]:
             participants.c.conversation_id.desc(),
         )
     )
-
-
-def _size() -> Any:
-    """How many members a group has, here and elsewhere."""
-    here, there = (
-        select(func.count())
-        .where(table.c.conversation_id == groups.c.conversation_id)
-        .correlate(groups)
-        .scalar_subquery()
-        for table in (participants.alias("members"), remote_members)
-    )
-    return here + there
 
 
 def _count_unread(

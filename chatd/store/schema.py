@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions; a test holds the two together.
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0006"
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -85,11 +85,38 @@ groups = Table(
     Index("groups_by_home", "realm", "home_id", unique=True),
 )
 
+# Beside each group, so that a join or a leave costs the same whatever the group's size.
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    Column(
+        "members",
+        BigInteger,
+        nullable=False,
+        comment="how many; of a group elsewhere, how many of this realm",
+    ),
+    Column(
+        "joined_at",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="ms since 1970 UTC",
+    ),
+    Column(
+        "floor",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of a group elsewhere: each new message gets a higher seq than this",
+    ),
+)
+
 participants = Table(
     "participants",
     metadata,
     Column("account_id", ForeignKey("accounts.id"), primary_key=True),
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, index=True),
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("peer", Text, comment="direct: the other party's address as shown; NULL in a group"),
     Column("peer_key", Text, comment="direct: that address without case; NULL in a group"),
     Column("read_seq", BigInteger, nullable=False, server_default="0", comment="the read mark"),
@@ -101,6 +128,8 @@ participants = Table(
         comment="key of the realm that the other party or the group is of; NULL: ours",
     ),
     Index("participants_direct_once", "account_id", "peer_key", unique=True),
+    # Finds the longest-standing member, the newest, and any admin without reading the others.
+    Index("participants_by_standing", "conversation_id", "admin", "joined_at"),
 )
 
 remote_members = Table(
@@ -114,6 +143,21 @@ remote_members = Table(
     Column("realm", Text, nullable=False, comment="key of the member's realm"),
     Column("admin", Boolean, nullable=False, server_default=false()),
     Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("remote_members_by_standing", "conversation_id", "admin", "joined_at"),
+    Index("remote_members_by_realm", "conversation_id", "realm"),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("bans_by_at", "conversation_id", "at"),
+    sqlite_with_rowid=False,
 )
 
 attachments = Table(

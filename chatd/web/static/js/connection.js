@@ -20,8 +20,9 @@ const PATIENCE = 10_000; // ms for a pong, and for a request to find the link op
 const NO_SESSION = 4401;
 
 /**
- * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), and `ended` (a string, the
- * reason in English or empty), after which it does not try again until `open()`.
+ * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), `member` (the account was
+ * removed from `group`), and `ended` (a string, the reason in English or empty), after which it does not try again
+ * until `open()`.
  */
 export class Connection extends EventTarget {
   /** @type {WebSocket | null} */
@@ -214,7 +215,7 @@ export class Connection extends EventTarget {
       else waiting?.reject(new ChatError(String(found.code), String(found.message)));
     } else if (event === "session-ended") {
       this.#end(String(found.message ?? ""));
-    } else if (event === "message" || event === "room") {
+    } else if (event === "message" || event === "room" || event === "member") {
       this.#emit(event, rest);
     }
     // After `closing` the socket closes, which is all there is to it.

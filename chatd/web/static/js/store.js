@@ -50,6 +50,7 @@ export class Store extends Emitter {
     });
     connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
     connection.addEventListener("room", (event) => this.emit("rooms", /** @type {CustomEvent} */ (event).detail));
+    connection.addEventListener("member", (event) => this.#removed(/** @type {CustomEvent} */ (event).detail));
     setInterval(() => this.#visible() && void this.refresh(), REFRESH_EACH);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
@@ -282,6 +283,14 @@ export class Store extends Emitter {
     const place = this.placeOf(message);
     this.#add(place, message);
     if (!this.isMe(message.from)) this.emit("incoming", message);
+  }
+
+  /** One was removed from a group: nothing of it is shown any more. @param {{group: string}} said */
+  #removed({ group }) {
+    const place = this.place("g", group);
+    for (const each of [this.conversations, this.#threads, this.#young]) each.delete(place.key);
+    this.emit("conversations");
+    this.emit("messages", place);
   }
 
   /** @param {Place} place @param {Message} message */

@@ -1,0 +1,150 @@
+"""Who is in which group, in memory: the groups of this realm, and those elsewhere that people here are in.
+
+A roster is read from the database when it is first used. From then on each transaction that changes it
+hands over a Delta, and these are applied in the order of the transactions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.accounts import Accounts
+from chatd.cache import Cache
+from chatd.errors import NotMember, UnknownGroup
+from chatd.model import Account, Group, Party, party_of
+from chatd.names import Address, key_of
+from chatd.outbox import Outbox
+from chatd.realms import IRealms
+from chatd.store.database import Database
+from chatd.store.members import Delta, Roster, find_named, roster_of
+from chatd.store.outbox import NewParcel
+
+CACHED_GROUPS = 10_000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a transaction did to a group: to its roster, and what other realms have to be told of it."""
+
+    delta: Delta
+    parcels: Sequence[NewParcel] = ()
+
+
+class Rosters:
+    def __init__(
+        self, database: Database, accounts: Accounts, outbox: Outbox, realms: IRealms
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._outbox = outbox
+        self._realms = realms
+        self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
+        # A group's key or code -> its id.
+        self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
+        # (group's id, member's key) -> how many transactions that take them out are under way.
+        self._leaving: Counter[tuple[int, str]] = Counter()
+
+    def cached(self, key: str) -> Roster | None:
+        """The roster of the group with that name or code, if it is in memory."""
+        ident = self._ids.get(key)
+        return None if ident is None else self._rosters.get(ident)
+
+    async def find(self, name: Address) -> Roster:
+        """The group of that name, or else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
+        return self.cached(name.key) or await self.load(name)
+
+    async def load(self, name: Address) -> Roster:
+        """As `find`, but takes its turn among all that waits for the database."""
+        local = self._accounts.localize(name)
+        while True:
+            known = self.cached(local.key)
+            group, read = await self._database.run(
+                _read, local.key, None if known is None else known.group.id
+            )
+            if group is None:
+                break
+            # What is in memory had the changes of all transactions before this one.
+            roster = read or self._rosters.get(group.id)
+            if roster is not None:
+                self._remember(roster)
+                return roster
+        if local.realm is None:
+            raise UnknownGroup(name=local.name)
+        # It may exist there; nobody of this realm is in it.
+        raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
+
+    def _remember(self, roster: Roster) -> None:
+        group = roster.group
+        self._rosters[group.id] = roster
+        self._ids[group.key] = group.id
+        if group.code:
+            self._ids[group.code] = group.id
+
+    async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
+        """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
+        roster = await (self.load(name) if in_turn else self.find(name))
+        party = party_of(account)
+        while in_turn and self.is_leaving(roster.group, party):
+            roster = await self.load(name)
+        if account.id not in roster.members:
+            raise NotMember(group=roster.group.name)
+        return roster
+
+    def postable(self, account: Account, key: str) -> Roster | None:
+        """The group of that name or code, if it is in memory and the account is a member for certain: no
+        transaction that takes it out is under way, so what is sent now is stored before any later one."""
+        roster = self.cached(key)
+        if roster is None or account.id not in roster.members:
+            return None
+        if self._leaving and (roster.group.id, account.key) in self._leaving:
+            return None
+        return roster
+
+    # Changes
+
+    @contextmanager
+    def leaving(self, group: Group, party: Party) -> Iterator[None]:
+        """While a transaction that takes `party` out is under way."""
+        which = group.id, party.key
+        self._leaving[which] += 1
+        try:
+            yield
+        finally:
+            self._leaving[which] -= 1
+            if not self._leaving[which]:
+                del self._leaving[which]
+
+    def is_leaving(self, group: Group, party: Party) -> bool:
+        return (group.id, party.key) in self._leaving
+
+    async def change(self, run: Callable[[Connection], Change]) -> tuple[Sequence[int], Change]:
+        """Run a job that changes a group, apply what it changed, and send its parcels: their numbers, and the
+        change."""
+
+        def job(connection: Connection) -> tuple[Sequence[int], Change]:
+            change = run(connection)
+            items = change.parcels
+            return self._outbox.writer.store(connection, items) if items else [], change
+
+        numbers, change = await self._database.run(job)
+        roster = self._rosters.get(change.delta.group)
+        if roster is not None:
+            roster.apply(change.delta)
+            if change.delta.ended:
+                del self._rosters[change.delta.group]
+        self._outbox.send(numbers, change.parcels)
+        return numbers, change
+
+
+def _read(
+    connection: Connection, key: str, known: int | None
+) -> tuple[Group | None, Roster | None]:
+    """The group of that name or code, and its roster, unless it is the one with the id `known`."""
+    group = find_named(connection, key)
+    if group is None or group.id == known:
+        return group, None
+    return group, roster_of(connection, group)

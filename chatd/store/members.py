@@ -1,0 +1,299 @@
+"""Who is in a group, and changes of that. Jobs and queries for the Database.
+
+A change costs the same whatever the group's size: it returns a Delta, which the holder of the group's Roster
+applies, instead of a new Roster.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Table,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from chatd.errors import AlreadyMember, GroupFull, RealmFull, TooManyGroups, UnknownGroup
+from chatd.model import Group, Party
+from chatd.store.bans import banned_keys, check_ban, forget_bans, lift_ban
+from chatd.store.conversations import last_seq
+from chatd.store.groups import find_group, find_group_by_code
+from chatd.store.schema import accounts, groups, participants, remote_members, rosters
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How many members a group may have, how many of them may be of one other realm, and in how many groups
+    an account may be."""
+
+    members: int
+    realm_members: int
+    account_groups: int
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
+    is an admin, None is no longer a member. `banned` and `unbanned` are keys of addresses."""
+
+    group: int
+    roles: tuple[tuple[Party, bool | None], ...] = ()
+    closed: bool | None = None
+    ended: bool = False
+    banned: tuple[str, ...] = ()
+    unbanned: tuple[str, ...] = ()
+
+
+class Roster(msgspec.Struct):
+    """A group and its members, each with whether they are an admin, longest-standing first: `members` by
+    account id; `guests`, who are of other realms, by the key of their address. `realms` counts guests by
+    the key of their realm. `banned` holds keys of addresses."""
+
+    group: Group
+    members: dict[int, bool]
+    guests: dict[str, bool]
+    realms: dict[str, int]
+    banned: set[str]
+
+    def role(self, party: Party) -> bool | None:
+        """Whether `party` is an admin; None for non-members."""
+        return self.members.get(party.id) if party.id is not None else self.guests.get(party.key)
+
+    def apply(self, delta: Delta) -> None:
+        """Deltas have to be applied in the order of their transactions."""
+        for party, admin in delta.roles:
+            if party.id is None:
+                self._set_guest(party, admin)
+            elif admin is None:
+                self.members.pop(party.id, None)
+            else:
+                self.members[party.id] = admin
+        if delta.closed is not None:
+            self.group = msgspec.structs.replace(self.group, closed=delta.closed)
+        self.banned.difference_update(delta.unbanned)
+        self.banned.update(delta.banned)
+
+    def _set_guest(self, party: Party, admin: bool | None) -> None:
+        realm = party.realm or ""
+        if admin is not None:
+            if party.key not in self.guests:
+                self.realms[realm] = self.realms.get(realm, 0) + 1
+            self.guests[party.key] = admin
+        elif self.guests.pop(party.key, None) is not None:
+            self.realms[realm] -= 1
+            if not self.realms[realm]:
+                del self.realms[realm]
+
+
+def find_named(connection: Connection, key: str) -> Group | None:
+    """The group of that name, or else of that code."""
+    return find_group(connection, key) or find_group_by_code(connection, key)
+
+
+def roster_of(connection: Connection, group: Group) -> Roster:
+    """Reads all members: only for a group whose roster is not in memory."""
+    rows = connection.execute(
+        select(participants.c.account_id, participants.c.admin)
+        .where(participants.c.conversation_id == group.id)
+        .order_by(participants.c.joined_at, participants.c.account_id)
+    )
+    members = {row[0]: row[1] for row in rows}
+    guests: dict[str, bool] = {}
+    realms: dict[str, int] = {}
+    for key, admin, realm in connection.execute(
+        select(remote_members.c.key, remote_members.c.admin, remote_members.c.realm)
+        .where(remote_members.c.conversation_id == group.id)
+        .order_by(remote_members.c.joined_at, remote_members.c.key)
+    ):
+        guests[key] = admin
+        realms[realm] = realms.get(realm, 0) + 1
+    return Roster(group, members, guests, realms, banned_keys(connection, group.id))
+
+
+def member_names(connection: Connection, group: int) -> list[tuple[int | None, str, bool]]:
+    """The members, longest-standing first: account id, address as shown, whether an admin."""
+    here = (
+        select(
+            participants.c.account_id,
+            accounts.c.name.label("name"),
+            participants.c.admin,
+            participants.c.joined_at.label("since"),
+        )
+        .join_from(participants, accounts)
+        .where(participants.c.conversation_id == group)
+    )
+    elsewhere = select(
+        null(), remote_members.c.address, remote_members.c.admin, remote_members.c.joined_at
+    ).where(remote_members.c.conversation_id == group)
+    both = union_all(here, elsewhere).subquery()
+    rows = connection.execute(select(both).order_by(both.c.since, both.c.name))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def check_groups(connection: Connection, account_id: int, name: str, limit: int) -> None:
+    """Raises TooManyGroups if the account is in `limit` groups."""
+    some = (
+        select(literal(1))
+        .where(participants.c.account_id == account_id, participants.c.peer_key.is_(None))
+        .limit(limit)
+        .subquery()
+    )
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() >= limit:
+        raise TooManyGroups(name=name, limit=limit)
+
+
+def join_group(
+    connection: Connection, group: Group, party: Party, now: int, bounds: Bounds, invited: bool
+) -> tuple[int, Delta]:
+    """Make `party` a member with nothing unread: the seq after which their messages begin, and the change.
+
+    An invitation by an admin lifts a ban. Raises AlreadyMember, UnknownGroup, Banned, GroupFull, RealmFull,
+    TooManyGroups.
+    """
+    found = connection.execute(
+        select(rosters.c.members, rosters.c.joined_at)
+        .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
+        .where(rosters.c.conversation_id == group.id, groups.c.key.is_not(None))
+    ).first()
+    if found is None:
+        raise UnknownGroup(name=group.name)  # it has ended meanwhile
+    members, newest = found
+    table, is_party = _row_of(group, party)
+    if connection.scalar(select(literal(1)).select_from(table).where(is_party)):
+        raise AlreadyMember(name=party.name, group=group.name)
+    if not invited:
+        check_ban(connection, group, party)
+    _check_room(connection, group, party, members, bounds)
+    if invited:
+        lift_ban(connection, group, party)
+    since = max(now, newest + 1)  # keeps the order of those who join in the same millisecond
+    seq = last_seq(connection, group.id)
+    row: dict[str, Any] = {"conversation_id": group.id, "joined_at": since}
+    if party.id is None:
+        row |= {"key": party.key, "address": party.name, "realm": party.realm}
+    else:
+        row |= {"account_id": party.id, "read_seq": seq}
+    connection.execute(insert(table).values(**row))
+    connection.execute(
+        update(rosters)
+        .where(rosters.c.conversation_id == group.id)
+        .values(members=rosters.c.members + 1, joined_at=since)
+    )
+    unbanned = (party.key,) if invited else ()
+    return seq, Delta(group.id, ((party, False),), unbanned=unbanned)
+
+
+def _check_room(
+    connection: Connection, group: Group, party: Party, members: int, bounds: Bounds
+) -> None:
+    """Raises GroupFull, RealmFull, TooManyGroups."""
+    if members >= bounds.members:
+        raise GroupFull(group=group.name, limit=bounds.members)
+    if party.id is not None:
+        check_groups(connection, party.id, party.name, bounds.account_groups)
+        return
+    some = (
+        select(literal(1))
+        .where(remote_members.c.conversation_id == group.id, remote_members.c.realm == party.realm)
+        .limit(bounds.realm_members)
+        .subquery()
+    )
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() >= (
+        bounds.realm_members
+    ):
+        raise RealmFull(group=group.name, limit=bounds.realm_members, realm=party.realm)
+
+
+def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
+    """The table that a member stands in, and the condition that picks them."""
+    if party.id is None:
+        here = remote_members.c.conversation_id == group.id
+        return remote_members, here & (remote_members.c.key == party.key)
+    here = participants.c.conversation_id == group.id
+    return participants, here & (participants.c.account_id == party.id)
+
+
+def leave_group(connection: Connection, group: Group, party: Party) -> Delta:
+    """Take a member out, if they are one. The last admin's role passes to the longest-standing member; with
+    the last member the group ends, and its name and code are free again."""
+    table, is_party = _row_of(group, party)
+    if not connection.execute(delete(table).where(is_party)).rowcount:
+        return Delta(group.id)
+    return _settle(connection, group, ((party, None),))
+
+
+def realm_leaves(connection: Connection, group: Group, realm: str) -> Delta:
+    """Take out all members of a realm that knows nothing of them."""
+    is_theirs = (remote_members.c.conversation_id == group.id) & (remote_members.c.realm == realm)
+    gone = connection.execute(
+        select(remote_members.c.key, remote_members.c.address).where(is_theirs)
+    ).all()
+    if not gone:
+        return Delta(group.id)
+    connection.execute(delete(remote_members).where(is_theirs))
+    roles = tuple((Party(key, address, realm=realm), None) for key, address in gone)
+    return _settle(connection, group, roles)
+
+
+def _settle(
+    connection: Connection, group: Group, roles: tuple[tuple[Party, bool | None], ...]
+) -> Delta:
+    """Bring a group in order after these members have gone."""
+    sized = rosters.c.conversation_id == group.id
+    connection.execute(update(rosters).where(sized).values(members=rosters.c.members - len(roles)))
+    if connection.scalar(select(rosters.c.members).where(sized)) == 0:
+        connection.execute(
+            update(groups).where(groups.c.conversation_id == group.id).values(key=None, code=None)
+        )
+        forget_bans(connection, group.id)
+        return Delta(group.id, roles, ended=True)
+    if _longest_standing(connection, group, admin=True) is None:
+        heir = _longest_standing(connection, group, admin=False)
+        if heir is not None:
+            roles += set_admin(connection, group, heir).roles
+    return Delta(group.id, roles)
+
+
+def _longest_standing(connection: Connection, group: Group, admin: bool) -> Party | None:
+    """The member, among the admins or the others, who joined first."""
+    here = connection.execute(
+        select(participants.c.joined_at, accounts.c.key, accounts.c.name, accounts.c.id)
+        .join_from(participants, accounts)
+        .where(participants.c.conversation_id == group.id, participants.c.admin.is_(admin))
+        .order_by(participants.c.joined_at)
+        .limit(1)
+    ).first()
+    there = connection.execute(
+        select(
+            remote_members.c.joined_at,
+            remote_members.c.key,
+            remote_members.c.address,
+            remote_members.c.realm,
+        )
+        .where(remote_members.c.conversation_id == group.id, remote_members.c.admin.is_(admin))
+        .order_by(remote_members.c.joined_at)
+        .limit(1)
+    ).first()
+    if here is not None and (there is None or here[0] <= there[0]):
+        return Party(here[1], here[2], here[3])
+    return None if there is None else Party(there[1], there[2], realm=there[3])
+
+
+def set_admin(connection: Connection, group: Group, party: Party) -> Delta:
+    table, is_party = _row_of(group, party)
+    risen = connection.execute(update(table).where(is_party).values(admin=True))
+    return Delta(group.id, ((party, True),) if risen.rowcount else ())
+
+
+def set_closed(connection: Connection, group: Group, closed: bool) -> Delta:
+    connection.execute(
+        update(groups).where(groups.c.conversation_id == group.id).values(closed=closed)
+    )
+    return Delta(group.id, closed=closed)

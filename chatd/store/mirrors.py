@@ -1,0 +1,134 @@
+"""Groups of other realms, as far as this realm knows them: who of this realm is a member. Jobs for the
+Database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from chatd.errors import TooManyGroups
+from chatd.model import Account, Group, party_of
+from chatd.names import Address
+from chatd.store.conversations import add_conversation, last_seq
+from chatd.store.groups import find_group, find_mirror
+from chatd.store.members import Delta, check_groups
+from chatd.store.schema import groups, participants, rosters, settings
+
+MAX_MIRRORS = 10_000  # groups of one other realm that are known here
+_SEEN = "who is in groups, "  # in a setting's name, before the realm and the group
+
+
+def join_mirror(
+    connection: Connection,
+    name: Address,
+    realm: str,
+    home_id: int,
+    account: Account,
+    seq: int,
+    now: int,
+    limit: int,
+) -> Delta:
+    """Make an account a member of another realm's group, from after `seq` on; it may be one already.
+
+    If the name belongs here to a group with another id, that group has ended at its home. Raises
+    TooManyGroups if the account is in `limit` groups.
+    """
+    group = find_group(connection, name.key)
+    if group is not None and group.home_id != home_id:
+        _end(connection, group)
+        group = find_mirror(connection, realm, home_id)
+        if group is not None:  # it was believed to have ended
+            connection.execute(
+                update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
+            )
+    conversation = _add(connection, name, realm, home_id, now) if group is None else group.id
+    there = connection.scalar(
+        select(participants.c.account_id).where(
+            participants.c.conversation_id == conversation, participants.c.account_id == account.id
+        )
+    )
+    if there is not None:
+        return Delta(conversation)
+    check_groups(connection, account.id, account.name, limit)
+    mark = max(seq, last_seq(connection, conversation))
+    connection.execute(
+        insert(participants).values(
+            account_id=account.id,
+            conversation_id=conversation,
+            read_seq=mark,
+            joined_at=now,
+            realm=realm,
+        )
+    )
+    connection.execute(
+        update(rosters)
+        .where(rosters.c.conversation_id == conversation)
+        .values(members=rosters.c.members + 1, joined_at=now, floor=mark)
+    )
+    return Delta(conversation, ((party_of(account), False),))
+
+
+def _end(connection: Connection, group: Group) -> None:
+    connection.execute(update(groups).where(groups.c.conversation_id == group.id).values(key=None))
+    connection.execute(delete(participants).where(participants.c.conversation_id == group.id))
+    connection.execute(
+        update(rosters).where(rosters.c.conversation_id == group.id).values(members=0)
+    )
+
+
+def _add(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:
+    known = connection.execute(
+        select(func.count()).select_from(groups).where(groups.c.realm == realm)
+    ).scalar_one()
+    if known >= MAX_MIRRORS:
+        raise TooManyGroups(name=name.realm, limit=MAX_MIRRORS)
+    conversation = add_conversation(connection, "group", now)
+    connection.execute(
+        insert(groups).values(
+            conversation_id=conversation, name=str(name), key=name.key, realm=realm, home_id=home_id
+        )
+    )
+    connection.execute(insert(rosters).values(conversation_id=conversation, members=0))
+    return conversation
+
+
+def leave_mirror(connection: Connection, group: Group, account: Account) -> Delta:
+    """Take an account out of another realm's group. The Delta has no roles if it was not a member."""
+    gone = connection.execute(
+        delete(participants).where(
+            participants.c.conversation_id == group.id, participants.c.account_id == account.id
+        )
+    )
+    if not gone.rowcount:
+        return Delta(group.id)
+    connection.execute(
+        update(rosters)
+        .where(rosters.c.conversation_id == group.id)
+        .values(members=rosters.c.members - 1)
+    )
+    return Delta(group.id, ((party_of(account), None),))
+
+
+def is_news(connection: Connection, realm: str, group: str, number: int) -> bool:
+    """Whether a realm's parcel about the members of a group (by its key at its home) comes for the first
+    time, and note that it came. Such parcels come in order, but again when an acknowledgement was lost."""
+    name = f"{_SEEN}{realm} {group}"
+    seen = connection.scalar(select(settings.c.value).where(settings.c.name == name))
+    if seen is None:
+        connection.execute(insert(settings).values(name=name, value=str(number)))
+    elif int(seen) < number:
+        connection.execute(
+            update(settings).where(settings.c.name == name).values(value=str(number))
+        )
+    else:
+        return False
+    return True
+
+
+def newest_news(connection: Connection, realm: str) -> int:
+    """The highest number of a parcel of a realm that `is_news` has noted; 0 where there is none."""
+    seen = connection.scalars(
+        select(settings.c.value).where(
+            settings.c.name.startswith(f"{_SEEN}{realm} ", autoescape=True)
+        )
+    )
+    return max(map(int, seen), default=0)
