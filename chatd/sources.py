@@ -68,5 +68,7 @@ class Networks(msgspec.Struct, frozen=True):
         """Whether the address `host` belongs to the set; None and `local` are a Unix socket."""
         if not host or host == LOCAL:
             return self.local
+        if not self.networks:
+            return False
         address = parse_ip(host)
         return address is not None and any(address in network for network in self.networks)
