@@ -61,6 +61,10 @@ class UnknownCommand(BadRequest):
     sentence = "There is no command {verb}; help lists them all"
 
 
+class MisspeltCommand(UnknownCommand):
+    sentence = "There is no command {verb}; did you mean {near}? help lists them all"
+
+
 class Usage(BadRequest):
     code = "usage"
     sentence = "{reason}; usage: {usage}"

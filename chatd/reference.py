@@ -108,8 +108,8 @@ A realm speaks two dialects of its own, which offer the same: `plain` (telnet, p
 The server begins: `* chatd <version> at <realm>. Type help.` Every line that is pushed begins with `* `,
 and no line of a reply does. A request is `command argument …`, with single spaces between. A last argument
 that is a text, a room, a list of users or a file's code takes the rest of the line. In the name and country
-of `register` and `profile`, `_` stands for a space. Without a password, `auth` and `register` ask for it,
-unseen.
+of `register` and `profile`, `_` stands for a space. `auth` and `register` with a name alone, and `password`
+alone, ask for the passwords, unseen. A slash before the command is ignored: `/help` is `help`.
 
 Telnet (RFC 854): a client that sends any telnet command is offered BINARY (RFC 856) in both directions, so
 that text arrives whole; one that sends none is sent none, except ECHO (RFC 857) while a password is typed.

@@ -15,6 +15,7 @@ from chatd import commands as ask
 from chatd import errors
 from chatd.errors import ChatError
 from chatd.model import MAX_COUNTED, ArgumentInfo, CommandInfo
+from chatd.names import printable
 from chatd.rows import Arg, Row
 
 _PEOPLE = (errors.UnknownUser, errors.UnknownRealm)
@@ -47,7 +48,7 @@ TABLE: tuple[Row, ...] = (
             Arg("name", types.DISPLAY_NAME, optional=True),
             Arg("country", types.DISPLAY_NAME, optional=True),
         ),
-        aliases=("auth_register",),
+        aliases=("auth_register", "signup"),
         login=False,
         errors=(
             errors.UserExists,
@@ -64,7 +65,7 @@ TABLE: tuple[Row, ...] = (
         ask.Auth,
         "log in",
         (Arg("username", types.NAME), Arg("password", types.SECRET)),
-        aliases=("login", "auth_login"),
+        aliases=("login", "auth_login", "signin"),
         login=False,
         errors=(errors.UnknownUser, errors.WrongPassword, errors.TooManyAttempts, errors.Busy),
     ),
@@ -81,13 +82,14 @@ TABLE: tuple[Row, ...] = (
         ask.Logout,
         "end the session; its token is worth nothing afterwards",
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
-        aliases=("auth_logout",),
+        aliases=("auth_logout", "logoff"),
     ),
     Row(
         "password",
         ask.ChangePassword,
         "change one's password; one's other sessions end",
         (Arg("old", types.SECRET), Arg("new", types.SECRET)),
+        aliases=("passwd",),
         errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
     ),
     Row("whoami", ask.WhoAmI, "who one is"),
@@ -100,7 +102,7 @@ TABLE: tuple[Row, ...] = (
             Arg("country", types.COUNTRY, optional=True),
         ),
     ),
-    Row("info", ask.Info, "who is active"),
+    Row("info", ask.Info, "who is active", aliases=("who",)),
     Row("users", ask.Users, "everybody in this realm", aliases=("ls",)),
     Row("contacts", ask.Contacts, "one's contacts, and who of them is online"),
     Row(
@@ -122,6 +124,7 @@ TABLE: tuple[Row, ...] = (
         ask.Send,
         "send a message to one or several people",
         (TO, TEXT, KEY),
+        aliases=("msg", "tell", "dm", "privmsg"),
         overlaps=True,
         errors=(*_PEOPLE, errors.MessageTooLong),
     ),
@@ -199,7 +202,7 @@ TABLE: tuple[Row, ...] = (
         ask.LeaveGroup,
         "leave a group",
         (GROUP,),
-        aliases=("leave",),
+        aliases=("leave", "part"),
         errors=_GROUP,
     ),
     Row("groups", ask.Groups, "all groups of this realm", aliases=("ls_group",)),
@@ -209,7 +212,7 @@ TABLE: tuple[Row, ...] = (
         ask.Members,
         "who is in a group; for its members",
         (GROUP,),
-        aliases=("ls_member",),
+        aliases=("ls_member", "names"),
         errors=(*_GROUP, *_ELSEWHERE),
     ),
     Row(
@@ -312,6 +315,7 @@ TABLE: tuple[Row, ...] = (
         ask.RoomChat,
         "say something to those in the room",
         (TEXT,),
+        aliases=("say",),
         errors=(errors.NotInRoom, errors.MessageTooLong),
     ),
     Row("roomleave", ask.RoomLeave, "leave the room", errors=(errors.NotInRoom,)),
@@ -397,11 +401,18 @@ TABLE: tuple[Row, ...] = (
         ask.Help,
         "what can be asked, or how one command is used",
         (Arg("verb", types.VERB, optional=True),),
+        aliases=("?", "commands"),
         login=False,
         errors=(errors.UnknownCommand,),
     ),
     Row("ping", ask.Ping, "see whether the realm answers", login=False),
-    Row("quit", ask.Quit, "close the connection; the session stays", login=False),
+    Row(
+        "quit",
+        ask.Quit,
+        "close the connection; the session stays",
+        aliases=("exit", "bye"),
+        login=False,
+    ),
 )
 
 # What any request may meet, whatever the command.
@@ -422,6 +433,61 @@ COMMON_ERRORS: tuple[type[ChatError], ...] = (
 
 BY_VERB: Mapping[str, Row] = {verb: row for row in TABLE for verb in (row.verb, *row.aliases)}
 BY_COMMAND: Mapping[type[ask.Command], Row] = {row.command: row for row in TABLE}
+
+# Words that people try, and that mean something else in one of the clients, or several things.
+_MEANT = {
+    "list": "groups",
+    "channels": "groups",
+    "create": "addgroup",
+    "chat": "send",
+    "message": "send",
+    "write": "send",
+    "post": "sendgroup",
+    "upload": "sendfile",
+    "download": "getfile",
+    "nick": "profile",
+    "whois": "users",
+}
+MIN_NEAR, MAX_NEAR = 3, 24  # characters of a word that may be a misspelt verb
+
+
+def _without_one(word: str) -> set[str]:
+    """The word, and what it is without any one of its characters.
+
+    Two words share one of these if they differ by a character more, less or other, or by two exchanged ones.
+    """
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
+
+
+_NEAR: dict[str, str] = {}
+for _verb in BY_VERB:
+    if len(_verb) >= MIN_NEAR:
+        for _part in _without_one(_verb):
+            _NEAR.setdefault(_part, _verb)
+
+
+def _nearest(word: str) -> str | None:
+    """The verb that was probably meant by a word that is none."""
+    if word in _MEANT:
+        return _MEANT[word]
+    if not MIN_NEAR <= len(word) <= MAX_NEAR or not word.isascii() or not word.isprintable():
+        return None
+    for part in sorted(_without_one(word), key=len, reverse=True):
+        if part in _NEAR:
+            return _NEAR[part]
+    begun = {row.verb for verb, row in BY_VERB.items() if verb.startswith(word)}
+    return begun.pop() if len(begun) == 1 else None
+
+
+def row_of(word: str) -> Row:
+    """The row of a verb or an alias, in whatever case. Raises UnknownCommand, with the nearest verb."""
+    row = BY_VERB.get(word) or BY_VERB.get(word.lower())
+    if row is not None:
+        return row
+    near = _nearest(word.lower())
+    if near is None:
+        raise errors.UnknownCommand(verb=printable(word))
+    raise errors.MisspeltCommand(verb=printable(word), near=near)
 
 
 def describe(row: Row) -> CommandInfo:

@@ -210,7 +210,9 @@ class Understanding(TestCase):
         self.assertEqual(self.command("get"), ask.Inbox())
         self.state.menu = Menu.MAIN
         self.assertRaises(ChatError, self.ask, "get")
-        self.assertEqual(self.ask("quit"), Leave())
+        for word in ("quit", "exit", "bye"):
+            self.assertEqual(self.ask(word), Leave())
+        self.assertEqual(self.ask("? send"), Help("send"))
         self.assertEqual(self.ask("help send"), Help("send"))
 
     def test_groups_by_number(self) -> None:
@@ -301,7 +303,7 @@ class Completing(TestCase):
     def test_in_a_chat(self) -> None:
         self.state.chat = Place("budi", Kind.USER)
         self.assertEqual(self.offered("sen"), [])
-        self.assertEqual(self.offered("/wh"), ["/whoami "])
+        self.assertEqual(self.offered("/wh"), ["/who ", "/whoami "])
 
 
 class Bounds(TestCase):

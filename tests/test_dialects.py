@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd import errors
 from chatd.arguments import FlagType, NumberType, PortType, Secret, check_text
-from chatd.commands import Auth, Ping, Register
+from chatd.commands import Auth, ChangePassword, Ping, Register
 from chatd.errors import ChatError, every_error
 from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
 from chatd.lines.jsonlines import JsonDialect
@@ -276,9 +276,10 @@ class Reading(TestCase):
     """Every line is a Request, an Ask, or Unreadable; nothing else is ever raised."""
 
     @settings(deadline=None, max_examples=300)
-    @given(plain_lines, st.lists(st.binary(max_size=20), min_size=2, max_size=2))
-    @example(b"auth messi", [b"\xff", b""])
-    @example(b"register messi ", [b" ", b" "])
+    @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
+    @example(b"auth messi", [b"\xff", b"", b""])
+    @example(b"register messi ", [b" ", b" ", b" "])
+    @example(b"password", [b"", b"", b""])
     def test_plain_reads_or_refuses(self, line: bytes, answers: list[bytes]) -> None:
         """So does every line that a prompt asked for."""
         dialect = PlainDialect()
@@ -308,11 +309,13 @@ class Reading(TestCase):
             assert_json_line(self, dialect.error(found.error, found.tag), "status")
 
     def test_plain_asks_for_a_password(self) -> None:
-        """A register asks twice, a login once; what was asked for is not shown."""
+        """A register asks twice, a login once, a change thrice; what was asked for is not shown."""
+        word = Secret("surabaya")
         for line, command, times_asked in (
-            (b"auth messi", Auth, 1),
-            (b"LOGIN messi", Auth, 1),
-            (b"register messi", Register, 2),
+            (b"auth messi", Auth("messi", word), 1),
+            (b"LOGIN messi", Auth("messi", word), 1),
+            (b"register messi", Register("messi", word), 2),
+            (b"password", ChangePassword(word, word), 3),
         ):
             found: Any = PlainDialect().read(line)
             for _ in range(times_asked):
@@ -320,7 +323,7 @@ class Reading(TestCase):
                 self.assertTrue(found.prompt.startswith(b"\xff\xfb\x01"))
                 self.assertTrue(found.after.startswith(b"\xff\xfc\x01"))
                 found = found.answer(b"surabaya")
-            self.assertEqual(found.command, command("messi", Secret("surabaya")))
+            self.assertEqual(found.command, command)
 
     def test_every_verb_is_read_without_case(self) -> None:
         for verb, row in BY_VERB.items():

@@ -192,6 +192,7 @@ def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:
 async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> Todo | None:
     """The client's own commands."""
     rest = rest.strip(" ")
+    verb = BY_VERB[verb].verb if verb in BY_VERB else verb
     if verb in ("contact", "group", "list") and not rest:
         return Enter(Menu(verb))
     if verb == "get" and state.menu is Menu.GROUP and not rest:

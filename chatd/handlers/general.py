@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from chatd import commands as ask
-from chatd.errors import UnknownCommand, every_error
+from chatd.errors import every_error
 from chatd.handlers.replies import count
 from chatd.model import Reply
-from chatd.names import printable
 from chatd.session import Client, Handler, Leave
-from chatd.table import BY_VERB, TABLE, describe
+from chatd.table import TABLE, describe, row_of
 
 
 def listen(client: Client, command: ask.Listen) -> Reply:
@@ -18,12 +17,7 @@ def listen(client: Client, command: ask.Listen) -> Reply:
 
 
 def show_help(client: Client, command: ask.Help) -> Reply:
-    if command.verb is None:
-        rows = TABLE
-    elif command.verb in BY_VERB:
-        rows = (BY_VERB[command.verb],)
-    else:
-        raise UnknownCommand(verb=printable(command.verb))
+    rows = TABLE if command.verb is None else (row_of(command.verb),)
     return Reply(
         count(rows, "command"),
         data={}

@@ -51,10 +51,11 @@ class Wrapping(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """The dialect needs one more line, a secret, before it knows what is asked: send `prompt`, which
+    """The dialect needs one more line, a secret, before it knows what is asked of `row`: send `prompt`, which
     hides what is typed (chatd.lines.telnet), give the next line to `answer`, and send `after`, which shows it
     again, once it came."""
 
+    row: Row
     prompt: bytes
     after: bytes
     answer: Callable[[bytes], Request | Ask]

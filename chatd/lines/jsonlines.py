@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.errors import BadEncoding, BadSyntax, ChatError, UnknownCommand
+from chatd.errors import BadEncoding, BadSyntax, ChatError
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
 from chatd.lines.jsontext import encode as _encode
 from chatd.lines.timestamps import timestamp
@@ -30,8 +30,7 @@ from chatd.model import (
     RoomTalk,
     SessionEnded,
 )
-from chatd.names import printable
-from chatd.table import BY_VERB
+from chatd.table import row_of
 
 _decode = msgspec.json.Decoder().decode
 END = b"\r\n"
@@ -53,10 +52,8 @@ class JsonDialect(Dialect):
         verb = request.pop("command", None)
         if not isinstance(verb, str):
             raise Unreadable(BadSyntax(reason='"command" has to name a command'), tag)
-        row = BY_VERB.get(verb) or BY_VERB.get(verb.lower())
-        if row is None:
-            raise Unreadable(UnknownCommand(verb=printable(verb)), tag)
         try:
+            row = row_of(verb)
             return Request(row, row.from_names(request), tag)
         except ChatError as error:
             raise Unreadable(error, tag) from None

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
-from chatd.commands import Auth, Register
-from chatd.errors import ChatError, PasswordMismatch, UnknownCommand
+from chatd.commands import Auth, ChangePassword, Command, Register
+from chatd.errors import ChatError, PasswordMismatch
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
 from chatd.lines.telnet import HIDE, SHOW
 from chatd.lines.timestamps import timestamp
@@ -35,11 +35,21 @@ from chatd.model import (
     UnreadCount,
     UserInfo,
 )
-from chatd.names import printable
 from chatd.rows import Row
-from chatd.table import BY_VERB
+from chatd.table import row_of
 
-PROMPTS = {Auth: (b"Password: ",), Register: (b"Password: ", b"Password again: ")}
+# The arguments that are asked for where they are missing, unseen; what is asked for twice must be the same.
+Prompts = tuple[tuple[str, bytes], ...]
+PASSWORD = ("password", b"Password: ")
+PROMPTS: dict[type[Command], Prompts] = {
+    Auth: (PASSWORD,),
+    Register: (PASSWORD, ("password", b"Password again: ")),
+    ChangePassword: (
+        ("old", b"Old password: "),
+        ("new", b"New password: "),
+        ("new", b"New password again: "),
+    ),
+}
 
 
 class PlainDialect(Dialect):
@@ -52,13 +62,21 @@ class PlainDialect(Dialect):
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()
 
     def read(self, line: bytes) -> Request | Ask:
+        """A slash before the verb, as in IRC, is no part of it."""
         verb, _, rest = decode(line).lstrip(" ").partition(" ")
-        row = BY_VERB.get(verb) or BY_VERB.get(verb.lower())
-        if row is None:
-            raise Unreadable(UnknownCommand(verb=printable(verb)))
-        if row.command in PROMPTS and rest and " " not in rest.rstrip(" "):
-            return _ask_password(row, rest.rstrip(" "), PROMPTS[row.command], ())
-        return _request(row, rest)
+        try:
+            row = row_of(verb.removeprefix("/"))
+        except ChatError as error:
+            raise Unreadable(error) from None
+        prompts = PROMPTS.get(row.command)
+        if prompts is None:
+            return _request(row, rest)
+        asked = {name for name, _ in prompts}
+        shown = [arg.name for arg in row.args if arg.name not in asked and not arg.optional]
+        words = [word for word in rest.split(" ") if word]
+        if len(words) != len(shown):
+            return _request(row, rest)
+        return _ask(row, dict(zip(shown, words, strict=True)), prompts)
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
@@ -90,21 +108,23 @@ def _request(row: Row, rest: str) -> Request:
         raise Unreadable(error) from None
 
 
-def _ask_password(row: Row, name: str, prompts: tuple[bytes, ...], given: tuple[str, ...]) -> Ask:
-    """Ask for the password once for each of `prompts`, unseen; what was typed must be the same."""
+def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
+    """Ask for what is missing besides `given`."""
+    (name, prompt), *others = prompts
 
     def answer(line: bytes) -> Request | Ask:
-        typed = (*given, decode(line))
-        if len(prompts) > 1:
-            return _ask_password(row, name, prompts[1:], typed)
-        if len(set(typed)) > 1:
+        typed = decode(line)
+        if given.get(name, typed) != typed:
             raise Unreadable(PasswordMismatch())
+        found = {**given, name: typed}
+        if others:
+            return _ask(row, found, tuple(others))
         try:
-            return Request(row, row.from_names({"username": name, "password": typed[0]}))
+            return Request(row, row.from_names(found))
         except ChatError as error:
             raise Unreadable(error) from None
 
-    return Ask(HIDE + prompts[0], SHOW + b"\r\n", answer)
+    return Ask(row, HIDE + prompt, SHOW + b"\r\n", answer)
 
 
 def message_line(message: Message) -> str:

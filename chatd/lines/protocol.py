@@ -34,6 +34,7 @@ from chatd.errors import (
     InternalError,
     LineTooLong,
     MessageTooLong,
+    NotLoggedIn,
     ShuttingDown,
     WrongProtocol,
 )
@@ -368,6 +369,8 @@ class ChatLineProtocol(LineReceiver):
             self._ask_no_more(asked)
             found = asked.answer(line)
         if isinstance(found, Ask):
+            if found.row.login and self.connection.own.session is None:
+                raise Unreadable(NotLoggedIn())
             self._answer = found
             self._telnet.said_echo(True)
             self._say(found.prompt)
