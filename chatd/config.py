@@ -121,6 +121,7 @@ class Limits(msgspec.Struct, frozen=True):
 class Log(msgspec.Struct, frozen=True):
     format: str = "text"
     level: str = "info"
+    keep: int = 10  # rotated files
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -329,6 +330,7 @@ KEYS: Mapping[str, _Table] = {
     "log": {
         "format": _one_of("text", "json"),
         "level": _one_of("debug", "info", "warn", "error", "critical"),
+        "keep": _count(1),
     },
 }
 PEER_KEYS: _Table = {"address": _address, "fingerprint": _fingerprint}

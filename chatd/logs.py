@@ -14,19 +14,49 @@ from twisted.logger import (
     jsonFileLogObserver,
     textFileLogObserver,
 )
+from twisted.python import threadable
 from twisted.python.logfile import LogFile
 
 from chatd.config import Log
 
 
-def make_observer(log: Log, twistd: Mapping[str, Any]) -> ILogObserver | None:
-    """What twistd is to log to, by `[log]` and its own options; None leaves it to twistd (syslog, or an
-    observer that was asked for by name)."""
-    if twistd.get("syslog") or twistd.get("logger"):
-        return None
-    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon", True) else "twistd.log")
-    # A LogFile is what twistd itself takes: a file that rotates.
-    out = sys.stdout if name == "-" else cast("IO[Any]", LogFile.fromFullPath(name))
+class RotatingLog(LogFile):
+    """A log file that is moved to `.1`, `.2` and so on at 1 MB each. `maxRotatedFiles` of these are kept."""
+
+    synchronized = ["reopen"]
+
+    def reopen(self) -> None:
+        """Go on in the file that has the log's name now: another program may have moved the one before.
+
+        Raises OSError, and goes on in the old file, if it can't be opened.
+        """
+        old = self._file
+        self._openFile()
+        old.close()
+
+
+threadable.synchronize(RotatingLog)
+
+
+class Output:
+    """What twistd is to log to, by `[log]` and twistd's own options.
+
+    `observer` is None if that is left to twistd (syslog, or an observer that was asked for by name); `file`
+    is None if the log goes to standard output.
+    """
+
+    def __init__(self, log: Log, twistd: Mapping[str, Any]) -> None:
+        self.observer: ILogObserver | None = None
+        self.file: RotatingLog | None = None
+        if twistd.get("syslog") or twistd.get("logger"):
+            return
+        name = twistd.get("logfile") or ("-" if twistd.get("nodaemon", True) else "twistd.log")
+        if name != "-":
+            self.file = RotatingLog.fromFullPath(name, maxRotatedFiles=log.keep)
+        self.observer = _observer(log, cast("IO[Any]", self.file or sys.stdout))
+
+
+def _observer(log: Log, out: IO[Any]) -> ILogObserver:
     observer = (
         jsonFileLogObserver(out, recordSeparator="")
         if log.format == "json"

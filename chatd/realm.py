@@ -19,7 +19,8 @@ from chatd.passwords import Passwords
 from chatd.peers.dialer import IDoor
 from chatd.peers.directory import Directory
 from chatd.peers.door import Door
-from chatd.peers.identity import IdentityError, load_identity, read_policy
+from chatd.peers.identity import Identity, IdentityError, load_identity, read_policy
+from chatd.peers.trust import Policy
 from chatd.quotas import DAY
 from chatd.service import ChatService
 from chatd.session import Sessions
@@ -102,11 +103,21 @@ class Realm:
         self.directory.load(known)
         self.database.start()
 
+    def _identify(self) -> tuple[Identity, Policy]:
+        """What the realm shows and whom it trusts. Raises IdentityError."""
+        peers = self.config.peers
+        identity = load_identity(self.config.realm, self.state.path, peers, date_of(self.wall))
+        return identity, read_policy(key_of(self.config.realm), peers)
+
+    def reload(self) -> None:
+        """Read the files that `[peers]` names again. Raises IdentityError; then nothing has changed."""
+        if isinstance(self.gate, Door):
+            identity, policy = self._identify()
+            self.gate.show(identity, policy)
+
     def _tls(self) -> Door:
-        peers, now = self.config.peers, date_of(self.wall)
         try:
-            identity = load_identity(self.config.realm, self.state.path, peers, now)
-            policy = read_policy(key_of(self.config.realm), peers)
+            identity, policy = self._identify()
         except IdentityError as error:
             raise StartError(str(error)) from None
         log.info(

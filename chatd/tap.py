@@ -35,11 +35,12 @@ from chatd.lines.plain import PlainDialect
 from chatd.lines.pychat import PychatDialect
 from chatd.lines.tugas4 import Tugas4Dialect
 from chatd.lines.urlencoded import UrlencodedDialect
-from chatd.logs import make_observer
+from chatd.logs import Output
 from chatd.net.listening import is_proxied, is_tls, listen
 from chatd.peers.door import Door
 from chatd.peers.identity import IdentityError
 from chatd.realm import Realm
+from chatd.reload import Reloads, install_signals
 from chatd.service import ChatService
 from chatd.state import StartError
 from chatd.timers import patiently
@@ -150,7 +151,7 @@ def makeService(options: Options) -> IService:
         reactor,
         os.urandom,
         demo=bool(options["demo"]),
-        observer=make_observer(config.log, twistd),
+        output=Output(config.log, twistd),
         foreground=bool(twistd.get("nodaemon", True)),
     )
 
@@ -166,7 +167,7 @@ class ChatDaemon(Service):
         reactor: Any,
         random_bytes: Callable[[int], bytes],
         demo: bool = False,
-        observer: ILogObserver | None = None,
+        output: Output | None = None,
         foreground: bool = True,
     ) -> None:
         self.config = config
@@ -175,7 +176,10 @@ class ChatDaemon(Service):
         self._reactor = reactor
         self._random_bytes = random_bytes
         self._demo = demo
-        self._observer = observer
+        self._output = output
+        self._reloads = Reloads()
+        if output is not None and output.file is not None:
+            self._reloads.add("the log file", output.file.reopen)
         self._foreground = foreground
         # A daemon's own standard error leads nowhere, and of what went wrong twistd tells the first 100
         # bytes: this leads to whoever started it.
@@ -185,8 +189,9 @@ class ChatDaemon(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log observer from the application that it starts."""
-        if isinstance(parent, Componentized) and self._observer is not None:
-            parent.setComponent(ILogObserver, self._observer)
+        observer = None if self._output is None else self._output.observer
+        if isinstance(parent, Componentized) and observer is not None:
+            parent.setComponent(ILogObserver, observer)
         super().setServiceParent(parent)
 
     # Up
@@ -215,10 +220,17 @@ class ChatDaemon(Service):
         self.service = self._realm.service
         self._open_doors()
         self._realm.start()
+        self._take_signals()
         _settle_memory()
         if self._demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
+
+    def _take_signals(self) -> None:
+        """Let SIGHUP read again what may have changed."""
+        if self.config.peers.certificate is not None:
+            self._reloads.add("the certificate for other realms", self._realm.reload)
+        install_signals(self._reactor, self._reloads.reload)
 
     def _open_doors(self) -> None:
         realm = self._realm
@@ -281,7 +293,14 @@ class ChatDaemon(Service):
 
     def _listen(self, door: str, endpoint: str, factory: IProtocolFactory) -> IListeningPort:
         try:
-            listening = listen(self._reactor, door, endpoint, factory, self.config.trusted)
+            listening = listen(
+                self._reactor,
+                door,
+                endpoint,
+                factory,
+                self.config.trusted,
+                lambda tls: self._reloads.add(f"the certificate of [listen] {door}", tls.reload),
+            )
         except Exception as error:
             raise StartError(
                 f"[listen] {door} is {endpoint!r}; expected a Twisted endpoint that works ({error})"

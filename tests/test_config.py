@@ -160,6 +160,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
     ("limits", "commands_per_second", "0", lambda c: c.limits.commands_per_second, 0),
     ("log", "format", "json", lambda c: c.log.format, "json"),
     ("log", "level", "debug", lambda c: c.log.level, "debug"),
+    ("log", "keep", "3", lambda c: c.log.keep, 3),
 )
 
 # section, key, a value that it can't have, a part of what is expected
@@ -203,6 +204,7 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("limits", "commands_per_second", "1e3", "0 or more"),
     ("log", "format", "xml", "text, json"),
     ("log", "level", "INFO", "debug, info"),
+    ("log", "keep", "0", "a whole number"),
     ("peer realm1", "address", "172.16.16.102", "host:port"),
     ("peer realm1", "fingerprint", "sha256:abc", "64 hexadecimal"),
 )

@@ -61,7 +61,7 @@ UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 log = Logger()
 
 
-@implementer(interfaces.IHalfCloseableProtocol, IListener)
+@implementer(interfaces.IHalfCloseableProtocol, interfaces.IHandshakeListener, IListener)
 class ChatLineProtocol(LineReceiver):
     """One client's connection."""
 
@@ -107,6 +107,7 @@ class ChatLineProtocol(LineReceiver):
         self._receiving: tuple[Slot, Receive] | None = None
         self._disk = Room()  # for a file that stood in a request
         self._working = False
+        self._shaking = False  # TLS is not up yet
         self._ending = False
         self._closed_here = False  # by the realm, whatever the client wanted
         self._heard = self._clock.seconds()
@@ -126,6 +127,22 @@ class ChatLineProtocol(LineReceiver):
             partial(self._release, Hold.OUTPUT),
             self._cut_off,
         )
+        if interfaces.INegotiated.providedBy(self.transport):
+            # What is written before TLS is up makes it pause its producer; then nothing is read, not even the
+            # rest of the handshake.
+            self._shaking = True
+            self._timer = self._clock.callLater(LOGIN_TIME, self.transport.abortConnection)
+        else:
+            self._welcome()
+
+    def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
+        """TLS is up."""
+        self._shaking = False
+        cancel(self._timer)
+        self._welcome()
+
+    def _welcome(self) -> None:
+        """Greet the client, unless there are too many."""
         if error := self.factory.too_many(self.source):
             self.refuse(error)
             return
@@ -158,7 +175,7 @@ class ChatLineProtocol(LineReceiver):
         """The realm shuts down: answer what was accepted, take nothing more, and close."""
         self._closed_here = True
         self._hold(Hold.CLOSING)
-        if self._receiving is not None:
+        if self._receiving is not None or self._shaking:
             self.transport.abortConnection()
         elif not self._ending:
             self._ending = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from chatd.net.proxy import ProxyFactory
 from chatd.net.sockets import AcceptedTCP, AcceptedUnix
+from chatd.net.tls import DoorTLS
 from chatd.sources import Networks
 
 PROXY = "haproxy:"
@@ -37,14 +39,25 @@ def is_tls(endpoint: str) -> bool:
 
 
 def listen(
-    reactor: Any, door: str, endpoint: str, factory: IProtocolFactory, trusted: Networks
+    reactor: Any,
+    door: str,
+    endpoint: str,
+    factory: IProtocolFactory,
+    trusted: Networks,
+    on_tls: Callable[[DoorTLS], object] = lambda _tls: None,
 ) -> Deferred[IListeningPort]:
-    """Open the door. `trusted` are the proxies, if the endpoint is for them.
+    """Open the door. `trusted` are the proxies, if the endpoint is for them; `on_tls` is given what an `ssl:`
+    door shows.
 
     Raises whatever Twisted does for a string that is no endpoint; errs with CannotListenError.
     """
+    bare = endpoint.removeprefix(PROXY)
     ports = _Ports(reactor, door, trusted if is_proxied(endpoint) else None)
-    listening: Any = serverFromString(ports, endpoint.removeprefix(PROXY)).listen(factory)
+    if is_tls(endpoint):
+        ports.tls = DoorTLS(bare)
+    listening: Any = serverFromString(ports, bare).listen(factory)
+    if ports.tls is not None:
+        on_tls(ports.tls)
     listening.addCallback(_adopt)
     return cast(Deferred[IListeningPort], listening)
 
@@ -91,6 +104,7 @@ class _Ports:
         self._reactor = reactor
         self._door = door
         self._trusted = trusted
+        self.tls: DoorTLS | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -113,7 +127,7 @@ class _Ports:
         backlog: int = 50,
         interface: str = "",
     ) -> Any:
-        tls = _TLSFactory(contextFactory, False, factory)
+        tls = _TLSFactory(self.tls or contextFactory, False, factory)
         return self.listenTCP(port, tls, backlog, interface)
 
     def listenUNIX(  # noqa: N802

@@ -55,6 +55,12 @@ class Door:
         self._client = client_options(identity)
         self._server = server_options(identity)
 
+    def show(self, identity: Identity, policy: Policy) -> None:
+        """Be this to other realms, and let these in, from the next connection on."""
+        for options in (self._client, self._server):
+            options.show(identity)
+        self._policy = policy
+
     def dial(
         self, host: Host, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]:

@@ -313,20 +313,26 @@ def read_policy(realm: str, peers: Peers) -> Policy:
 # TLS.
 
 
-def client_options(identity: Identity) -> IOpenSSLClientConnectionCreator:
+def client_options(identity: Identity) -> TLSOptions:
     """For the end that connects. Who the other side is, has to be judged once the handshake is done."""
-    return _Options(_context(identity))
+    return TLSOptions(identity)
 
 
-def server_options(identity: Identity) -> IOpenSSLServerConnectionCreator:
+def server_options(identity: Identity) -> TLSOptions:
     """For the end that is connected to: without a certificate of the other side the handshake fails."""
-    return _Options(_context(identity))
+    return TLSOptions(identity)
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
-class _Options:
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
+class TLSOptions:
+    """TLS as `identity`, for either end of a connection."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.show(identity)
+
+    def show(self, identity: Identity) -> None:
+        """Show this from the next connection on."""
+        self._context = _context(identity)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803
         return SSL.Connection(self._context, None)
