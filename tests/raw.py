@@ -19,6 +19,11 @@ class Raw(amp.AMP):
     def __init__(self) -> None:
         super().__init__()
         self.is_lost = False
+        self.hears = True
+
+    def ampBoxReceived(self, box: Any) -> None:
+        if self.hears:
+            super().ampBoxReceived(box)
 
     def connectionMade(self) -> None: ...
 

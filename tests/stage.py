@@ -218,6 +218,9 @@ def empty_database() -> Path:
 # Cables
 
 
+BUFFER = 64 << 10  # bytes that a transport takes before it pauses its producer, as Twisted's do
+
+
 class End:
     """One end of a cable: the transport of the protocol there.
 
@@ -243,10 +246,25 @@ class End:
         self.closing = False
         self.aborting = False
         self._asked: dict[bytes, str] = {}
+        self._producer: Any = None
+        self._full = False  # the producer is paused
 
     def write(self, data: bytes) -> None:
         if not self.closed and not self.closing:
             self.out.append(data)
+            if self._producer is not None and not self._full and self.waiting_bytes > BUFFER:
+                self._full = True
+                self._producer.pauseProducing()
+
+    @property
+    def waiting_bytes(self) -> int:
+        return sum(map(len, self.out))
+
+    def registerProducer(self, producer: Any, _streaming: bool) -> None:
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer, self._full = None, False
 
     def loseConnection(self) -> None:
         self.closing = True
@@ -291,6 +309,9 @@ class End:
             self.log.append(kind)
             self.boxes.append(box)
             self.other.protocol.dataReceived(data)
+        if self._full and not self.out:
+            self._full = False
+            self._producer.resumeProducing()
         return True
 
     def lose(self, reason: Exception) -> None:

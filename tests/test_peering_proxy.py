@@ -17,7 +17,8 @@ from twisted.trial.unittest import TestCase
 from chatd.arrivals import Arrivals
 from chatd.peers import link as link_module
 from chatd.peers.directory import Directory
-from chatd.peers.link import Introduction, PeerLink
+from chatd.peers.link import PeerLink
+from chatd.peers.wire import Introduction
 from chatd.uploads import Uploads
 from tests.common import run, sleep
 from tests.peering import PeeringTestCase, Person, until

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from chatd.config import Peer, Peers
 from chatd.errors import RealmUnreachable
 from chatd.names import key_of
-from chatd.peers import door, identity, reach, wire
+from chatd.peers import identity, pending, reach, wire
 from chatd.peers.identity import (
     Identity,
     client_options,
@@ -371,7 +371,7 @@ class Pins(TLSTestCase):
         budi = await self.person(two, "budi")
         await ana.must("send", to="budi@realm2", text="halo")
         self.assertEqual(await budi.gets(1), ["halo"])
-        self.assertEqual(self.warned, [])
+        self.assertEqual([line for line in self.warned if "certificate" in line], [])
         one = await self.reopen(one)
         await until(lambda: one.directory.registry.peers["realm2"].link)
         self.boxes.clear()
@@ -758,22 +758,80 @@ class Strangers(TLSTestCase):
             self.assertIn("not-greeted", str(error))
         await self.dropped_in_time(stranger)
 
-    async def test_too_many(self) -> None:
-        """More than so many that are not known yet are hung up on; once those are gone, others come in."""
-        self.patch(door, "MAX_KNOCKING", 2)
-        silent = [Unanswering() for _ in range(3)]
-        for each in silent:
-            await TCP4ClientEndpoint(reactor, "127.0.0.1", self.one.port).connect(
-                Factory.forProtocol(lambda p=each: p)  # type: ignore[misc]
+    async def silent(self, count: int, address: str = "127.0.0.1") -> list[Any]:
+        """So many connections from an address that say nothing."""
+        found = [Unanswering() for _ in range(count)]
+        for each in found:
+            endpoint = TCP4ClientEndpoint(
+                reactor, "127.0.0.1", self.one.port, bindAddress=(address, 0)
             )
+            await endpoint.connect(Factory.forProtocol(lambda p=each: p))  # type: ignore[misc]
             self.addCleanup(self.hang_up, each)
-        await silent[2].lost
-        self.assertFalse(silent[0].lost.called or silent[1].lost.called)
-        self.clock.advance(HANDSHAKE_TIME)
+        return found
+
+    async def test_too_many(self) -> None:
+        """The oldest of those that have not come far makes room for whoever comes."""
+        self.patch(pending, "MAX_PENDING", 2)
+        silent = await self.silent(3)
         await silent[0].lost
-        await silent[1].lost
+        self.assertFalse(silent[1].lost.called or silent[2].lost.called)
         stranger = await self.knock(self.one, client_options(certified("realm2")), Stranger())
         await until(lambda: stranger.told)
+        await silent[1].lost
+        self.clock.advance(HANDSHAKE_TIME)
+        await silent[2].lost
+
+    async def test_busiest_source(self) -> None:
+        """An address that holds many connections loses its own, not another's."""
+        self.patch(pending, "MAX_PENDING", 4)
+        other = await self.silent(1, "127.0.0.3")
+        many = await self.silent(8, "127.0.0.2")
+        for each in many[:5]:
+            await each.lost
+        self.assertFalse(other[0].lost.called)
+        self.assertEqual([each.lost.called for each in many[5:]], [False] * 3)
+
+    async def test_held_and_opened_again(self) -> None:
+        """An added realm links at once while 200 connections from its own address are held, and opened again
+        as soon as they are dropped."""
+        self.patch(pending, "MAX_PENDING", 64)
+        stopped: list[bool] = []
+
+        class Holding(Protocol):
+            def connectionMade(self) -> None:
+                held.append(self)
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                held.remove(self)
+                if not stopped:
+                    hold()
+
+        held: list[Protocol] = []
+        opening = set[Deferred[Any]]()
+
+        def hold() -> None:
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.one.port)
+            connecting = endpoint.connect(Factory.forProtocol(Holding))
+            opening.add(connecting)
+            connecting.addErrback(lambda _: None)
+            connecting.addBoth(lambda _: opening.discard(connecting))
+
+        for _ in range(200):
+            hold()
+        await until(lambda: len(held) > 50)
+        await self.one.directory.add("realm2", "127.0.0.1", self.make("realm2").port, True)
+        two = self.realms["realm2"]
+        one_there = Peer(f"127.0.0.1:{self.one.port}")
+        two = await self.reopen(two, known={"realm1": one_there})
+        began = net.seconds()
+        await until(lambda: two.directory.registry.peers["realm1"].link)
+        self.assertLess(net.seconds() - began, 5.0)
+        stopped.append(True)
+        for connecting in list(opening):
+            connecting.cancel()
+        for each in held:
+            each.transport.abortConnection()  # type: ignore[union-attr]
+        await until(lambda: not held)
 
     async def test_still_there_at_the_end(self) -> None:
         """Who has not come far enough to be known does not outlive the realm."""

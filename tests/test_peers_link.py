@@ -15,6 +15,7 @@ from chatd.errors import (
     UnknownGroup,
 )
 from chatd.parcels import KEPT, Verdict
+from chatd.peers import answers as answering
 from chatd.peers import link as module
 from chatd.peers import wire
 from chatd.peers.wire import Refused, parse_refused
@@ -234,11 +235,11 @@ class BusyTestCase(RawTestCase):
         self.patch(self.one.service.inbound, "presence", slow)
         answers = [self.begins(wire.Presence, users=["ana"]) for _ in range(100)]
         self.world.settle()
-        self.assertEqual(len(working), module.MAX_BUSY)
-        for each in working[: module.MAX_BUSY // 2 - 1]:
+        self.assertEqual(len(working), answering.MAX_BUSY)
+        for each in working[: answering.MAX_BUSY // 2 - 1]:
             each.callback({})
         self.world.settle()
-        self.assertEqual(len(working), module.MAX_BUSY)
+        self.assertEqual(len(working), answering.MAX_BUSY)
         while any(not each.called for each in working):
             for each in working:
                 if not each.called:

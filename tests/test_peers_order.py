@@ -233,8 +233,10 @@ class TroubleTestCase(PairTestCase):
     def test_undeclared_error(self) -> None:
         """The other does not know what is asked of it, or answers nonsense: nothing is stuck for ever."""
         far = self.cable.far.protocol
-        real = far.locateResponder
-        self.patch(far, "locateResponder", lambda name: None if name == b"Deliver" else real(name))
+        real = far.locator.locateResponder
+        self.patch(
+            far.locator, "locateResponder", lambda name: None if name == b"Deliver" else real(name)
+        )
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
         self.world.advance(10)
         self.assertIn("queued", reply[0].message)
@@ -242,12 +244,14 @@ class TroubleTestCase(PairTestCase):
         for answer in (b"nonsense", wire.encode([1, 2, 3]), wire.encode([])):
             far = self.cable.far.protocol
 
-            def answers(name: bytes, said: bytes = answer, real: Any = far.locateResponder) -> Any:
+            def answers(
+                name: bytes, said: bytes = answer, real: Any = far.locator.locateResponder
+            ) -> Any:
                 if name != b"Deliver":
                     return real(name)
                 return lambda _box: wire.Deliver.makeResponse({"verdicts": said}, None)
 
-            self.patch(far, "locateResponder", answers)
+            self.patch(far.locator, "locateResponder", answers)
             self.ana.begins_to_send("budi@realm2", "lagi")
             self.world.advance(10)
         self.assertEqual(self.budi.reads(), ["ana@realm1: lagi"] * 3)

@@ -22,14 +22,15 @@ from chatd.names import key_of, parse_name
 from chatd.parcels import Verdict
 from chatd.peers import wire
 from chatd.peers.adding import NOT_REACHED, Adding
+from chatd.peers.complaints import Complaints
 from chatd.peers.delivery import Delivery
 from chatd.peers.dialer import Dialer, IDoor
-from chatd.peers.link import Introduction, PeerLink
+from chatd.peers.link import PeerLink
 from chatd.peers.registry import Peer, Registry
 from chatd.peers.strangers import Strangers
 from chatd.peers.transfer import Transfers
 from chatd.peers.trust import Judged
-from chatd.peers.wire import Refused
+from chatd.peers.wire import Introduction, Refused
 from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
 from chatd.store.mirrors import newest_news
@@ -70,6 +71,7 @@ class Directory:
         self.registry = registry = Registry(config)
         self.dialer = Dialer(config.peers, self, door, registry, random_bytes)
         self._links: set[PeerLink] = set()
+        self._complaints = Complaints(clock)
         self._online: Cache[tuple[str, str], tuple[float, bool | None]] = Cache(CACHED_PRESENCE)
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = clock
@@ -224,6 +226,9 @@ class Directory:
         dropped = Deferred.fromCoroutine(self.inbound.lost(link.realm))
         dropped.addErrback(lambda failure: log.failure("files were not set aside", failure))
         self.dialer.soon(peer)
+
+    def complain(self, source: str, sentence: str) -> None:
+        self._complaints.warn(source, sentence)
 
     def new_bucket(self) -> TokenBucket:
         return TokenBucket.of(self._config.peers.messages_per_second)

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory, ServerFactory
+from twisted.internet.protocol import Factory
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
@@ -17,11 +17,9 @@ from chatd.eager import Eager
 from chatd.net.sockets import keep_alive
 from chatd.peers.identity import Identity, client_options, peer_chain, server_options
 from chatd.peers.link import Host, PeerLink
+from chatd.peers.pending import PendingLinks
 from chatd.peers.reach import connect, place_of
 from chatd.peers.trust import Judged, Known, Policy, judge
-from chatd.sources import LOCAL, source_of
-
-MAX_KNOCKING = 64  # connections of which it is not known yet who they are
 
 
 class EagerTLS(TLSMemoryBIOProtocol):
@@ -81,8 +79,8 @@ class Door:
         return link
 
     def factory(self, host: Host) -> TLSMemoryBIOFactory:
-        """For the port on which other realms are awaited."""
-        return Entrance(self._server, False, Knocks(host))
+        """For the port on which other realms connect."""
+        return TLSFactory(self._server, False, PendingLinks(host))
 
     def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged:
         """Who is at the other end. Raises what `trust.judge` does."""
@@ -106,32 +104,3 @@ class _Only(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> PeerLink:
         return self._link
-
-
-class Entrance(TLSFactory):
-    """Hangs up before TLS begins if too many are at the door."""
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        return None if self.wrappedFactory.is_full() else super().buildProtocol(addr)
-
-
-class Knocks(ServerFactory):
-    """Makes the links that others dial."""
-
-    noisy = False
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._knocking: set[PeerLink] = set()
-
-    def is_full(self) -> bool:
-        """Whether nobody more may knock just now."""
-        self._knocking = {link for link in self._knocking if link.is_waiting}
-        return len(self._knocking) >= MAX_KNOCKING
-
-    def buildProtocol(self, addr: IAddress | None) -> PeerLink:
-        source = getattr(addr, "host", LOCAL)
-        port = getattr(addr, "port", 0)
-        link = PeerLink(self._host, None, place_of(source, port), source_of(source))
-        self._knocking.add(link)
-        return link

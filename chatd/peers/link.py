@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from OpenSSL import SSL
 from twisted.internet import defer
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred, fail
@@ -15,7 +16,6 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.arrivals import FileIncomplete
 from chatd.errors import (
     ChatError,
     PeerFailed,
@@ -26,35 +26,27 @@ from chatd.errors import (
 )
 from chatd.inbound import Inbound
 from chatd.model import Member
-from chatd.names import printable
 from chatd.parcels import Verdict
 from chatd.peers import wire
+from chatd.peers.answers import Answers
+from chatd.peers.flow import Flow, Output
 from chatd.peers.trust import Judged
-from chatd.peers.wire import Refused
-from chatd.realms import Membership, refusal, verdict_of
-from chatd.store.messages import Stream
+from chatd.peers.wire import Introduction, Refused
+from chatd.realms import Membership, refusal
 from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel
 
 T = TypeVar("T")
 
 HANDSHAKE_TIME = 15.0  # seconds until a link has to be up
+CLOSE_TIME = 10.0  # seconds until a link that is to be closed is dropped
 QUIET_TIME = 30.0  # seconds of silence after which one asks whether the other is still there
 ANSWER_TIME = 30.0  # seconds in which an answer has to come
-MAX_BUSY = 32  # requests of one link that are worked on; beyond that nothing is read from it
+MAX_ASKED = 32  # questions of people that wait for an answer
+MAX_KEYS = 32  # of a box that is not whole yet
 MAX_MEMBERS = 2000  # that are asked for
 
 log = Logger()
-
-
-class Introduction(msgspec.Struct, frozen=True):
-    """What a realm says of itself first."""
-
-    realm: str
-    version: int
-    capabilities: list[str]
-    instance: bytes
-    last: int
 
 
 class Host(Protocol):
@@ -82,6 +74,12 @@ class Host(Protocol):
     def down(self, link: PeerLink, reason: ChatError | None) -> None:
         """The link is gone; `reason` if it never was up."""
 
+    def is_added(self, realm: str) -> bool:
+        """Whether somebody here has added the realm with that key."""
+
+    def complain(self, source: str, sentence: str) -> None:
+        """Log what somebody from `source` has done wrong, but not all of it."""
+
     def new_bucket(self) -> TokenBucket:
         """The rate of what a realm may send."""
 
@@ -103,7 +101,10 @@ class PeerLink(amp.AMP):
     noisy = False
 
     def __init__(self, host: Host, expected: str | None, address: str, source: str = "") -> None:
-        super().__init__()
+        self.flow = Flow(host.clock, host.new_bucket(), self._stop_reading, self._read_on)
+        self.output = Output(host.clock, self.flow, self.abort)
+        self.answers = Answers(self)
+        super().__init__(locator=self.answers)
         self.host = host
         self.expected = expected
         self.address = address
@@ -115,17 +116,12 @@ class PeerLink(amp.AMP):
         self.judged: Judged | None = None
         self.ready: Deferred[PeerLink] = Deferred()
         self.gone: Deferred[None] = Deferred()
+        self.greeted = False
         self._settled = False
-        self._greeted = False
-        self._refused: ChatError | None = None
-        self._stream = Stream()
-        self._busy = 0
-        self._early: list[Deferred[None]] = []  # requests that came before this side was up
-        self._pausing: set[str] = set()
+        self.refused: ChatError | None = None
+        self._asked = 0
         self._heard = self.since
         self._timer: Any = None
-        self._slowed: Any = None
-        self._bucket = host.new_bucket()
 
     @property
     def dialled(self) -> bool:
@@ -149,7 +145,7 @@ class PeerLink(amp.AMP):
         self.host.met(self)
 
     def _too_slow(self) -> None:
-        self._refused = self._refused or RealmDown(realm=self.expected or self.realm)
+        self.refused = self.refused or RealmDown(realm=self.expected or self.realm)
         self.abort()
 
     def abort(self) -> None:
@@ -158,50 +154,66 @@ class PeerLink(amp.AMP):
             self.transport.abortConnection()
 
     def close(self) -> None:
-        """Close the connection once everything that was written is sent."""
+        """Close the connection once everything that was written is sent, or after a while."""
         if self.transport is not None:
+            self.transport.unregisterProducer()  # which would keep it open
             self.transport.loseConnection()
+            cancel(self._timer)
+            self._timer = self.host.clock.callLater(CLOSE_TIME, self.abort)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
         """Both have shown who they are: let the other in, or say why not."""
         try:
             self.realm = self.host.judge(self).realm
         except ChatError as error:
-            self._refuse(error)
+            self.refuse(error)
             return
         except Exception:
             log.failure("the certificate from {address} can't be judged", address=self.address)
             self.abort()
             return
         self._settled = True
+        self.transport.registerProducer(self.output, True)
         if self.dialled:
             greeting = Deferred.fromCoroutine(self._greet())
             greeting.addErrback(self._greeting_failed)
 
-    def _refuse(self, error: ChatError) -> None:
-        log.warn(
-            "the realm at {address} is not let in: {error}", address=self.address, error=str(error)
-        )
-        self._refused = error
+    def refuse(self, error: ChatError) -> None:
+        """Hang up on a realm that may not link, with a word why."""
+        self.warn(f"the realm at {self.address} is not let in: {error}")
+        self.refused = error
         # The other end is told only what it can do something about, not what is remembered here.
         reason = str(error.details["reason"]) if isinstance(error, RealmNotAllowed) else ""
         self.callRemote(wire.Goodbye, code=error.code, reason=reason)
         self.close()
 
+    def warn(self, sentence: str) -> None:
+        """Log what the other end has done wrong; of who has dialled this one, not all of it."""
+        if self.dialled:
+            log.warn("{sentence}", sentence=sentence)
+        else:
+            self.host.complain(self.source, sentence)
+
+    def garbage(self, what: object) -> None:
+        """Hang up on who does not keep to the protocol."""
+        self.warn(f"{self.realm or 'what connects'} at {self.address} sent no sense: {what}")
+        self.close()
+
     async def _greet(self) -> None:
         own = await self.host.introduce(self.realm)
         answer = await self.call(wire.Hello, **msgspec.structs.asdict(own))
-        self._greeted = True
-        await self._begin(Introduction(**answer))
-        self._come_up()
+        self.greeted = True
+        await self.begin(Introduction(**answer))
+        self.come_up()
 
-    async def _begin(self, other: Introduction) -> None:
+    async def begin(self, other: Introduction) -> None:
         if other.version < 1:
             raise Refused("version", version=wire.VERSION)
         self.instance = other.instance
         await self.host.up(self, other)
 
-    def _come_up(self) -> None:
+    def come_up(self) -> None:
+        """Both have said hello."""
         if self.transport is None or self.is_up or not self._settled:
             return
         self.is_up = True
@@ -209,10 +221,7 @@ class PeerLink(amp.AMP):
         self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
         self.host.ready(self)
         self.ready.callback(self)
-        early, self._early = self._early, []
-        for request in early:
-            request.callback(None)
-        self._resume("early")
+        self.answers.begin()
 
     def _greeting_failed(self, failure: Failure) -> None:
         if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
@@ -225,13 +234,16 @@ class PeerLink(amp.AMP):
         amp.BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
         self._settled = self.is_up = False
-        self._early.clear()
+        self.answers.end()
+        self.flow.end()
+        self.output.end()
         cancel(self._timer)
-        cancel(self._slowed)
-        self.host.down(self, self._refused)
+        if reason.check(SSL.Error) and not self.dialled and self.judged is None:
+            self.warn(f"what connects from {self.address} does not speak TLS as realms do")
+        self.host.down(self, self.refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
-            self.ready.errback(self._refused or (reason if self.judged is None else Unsettled()))
+            self.ready.errback(self.refused or (reason if self.judged is None else Unsettled()))
             if not self.dialled:
                 self.ready.addErrback(lambda _failure: None)
         self.gone.callback(None)
@@ -246,15 +258,51 @@ class PeerLink(amp.AMP):
         self.call(wire.Ping).addErrback(lambda _failure: self.abort())
 
     def dataReceived(self, data: bytes) -> None:
-        if self._settled:
-            self._heard = self.host.clock.seconds()
+        if not self._settled:
+            return
+        self._heard = self.host.clock.seconds()
+        try:
             super().dataReceived(data)
+        except (
+            Exception
+        ) as error:  # of AMP's parser: what requests come to is caught where they are answered
+            self.garbage(type(error).__name__)
+        if self._currentBox is not None and len(self._currentBox) > MAX_KEYS:
+            self.garbage("a box without end")
+
+    def lengthLimitExceeded(self, length: int) -> None:
+        self.garbage(f"a key of {length} bytes")
+
+    def unhandledError(self, failure: Failure) -> None:  # noqa: N802
+        """Of a request that wants no answer, but has an error for one."""
+        self.garbage(failure.getErrorMessage())
+
+    def sendBox(self, box: Any) -> None:  # noqa: N802
+        data = box.serialize()
+        if self.transport is None:
+            raise net.ConnectionLost
+        self.transport.write(data)
+        if amp.COMMAND not in box:
+            self.output.answered(len(data))
+
+    def dispatchCommand(self, box: Any) -> Deferred[Any]:  # noqa: N802
+        self.flow.take(1)
+        answer: Deferred[Any] = super().dispatchCommand(box)
+        return answer.addErrback(self.answers.not_understood)
+
+    def _stop_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.pauseProducing()
+
+    def _read_on(self) -> None:
+        if self.transport is not None and self._settled:
+            self.transport.resumeProducing()
 
     # Asking
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
         """Errs with Refused, or with RealmDown if no answer comes."""
-        if self.transport is None or (self._refused and self.realm == ""):
+        if self.transport is None or (self.refused and self.realm == ""):
             return fail(RealmDown(realm=self.realm))
         answer: Deferred[Any] = self.callRemote(command, **arguments)
         answer.addTimeout(ANSWER_TIME, self.host.clock)
@@ -338,179 +386,18 @@ class PeerLink(amp.AMP):
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         """Raises the ChatError that the other realm means, or PeerFailed, RealmDown."""
+        if self._asked >= MAX_ASKED:
+            raise RealmDown(realm=self.realm)
+        self._asked += 1
         try:
             return await self.call(command, **arguments)
         except Refused as refused:
             raise refusal(Verdict(refused.code, refused.details), self.realm) from None
+        finally:
+            self._asked -= 1
 
     def _decode(self, data: bytes, kind: type[T]) -> T:
         try:
             return msgspec.msgpack.decode(data, type=kind)
         except msgspec.DecodeError:
             raise PeerFailed(realm=self.realm) from None
-
-    # Answering
-
-    def _answer(
-        self,
-        work: Callable[[], Coroutine[Any, Any, dict[str, Any]]],
-        cost: int = 1,
-        senders: Sequence[str] = (),
-    ) -> Deferred[Any]:
-        """Do what was asked, and never let an exception out that would end the link. It counts as `cost`
-        requests of the realm, and as a message of each of `senders`."""
-        if not self.is_up:
-            if not self._greeted:
-                return fail(Refused("not-greeted"))
-            # The other is up with its answer, and this side will be soon: what is refused now would be
-            # overtaken by what comes then.
-            early: Deferred[None] = Deferred()
-            self._early.append(early)
-            if len(self._early) >= MAX_BUSY:
-                self._pause("early")
-            return early.addCallback(lambda _: self._answer(work, cost, senders))
-        now = self.host.clock.seconds()
-        pause = max(
-            self._bucket.take(now, cost), self.host.sender_rates.take(self.realm, senders, now)
-        )
-        if pause > 0:
-            self._pause("rate")
-            if self._slowed is not None and self._slowed.active():
-                self._slowed.reset(pause)
-            else:
-                self._slowed = self.host.clock.callLater(pause, self._resume, "rate")
-        self._busy += 1
-        if self._busy >= MAX_BUSY:
-            self._pause("busy")
-        return Deferred.fromCoroutine(work()).addBoth(self._answered)
-
-    def _answered(self, result: Any) -> Any:
-        self._busy -= 1
-        if self._busy <= MAX_BUSY // 2:
-            self._resume("busy")
-        if not isinstance(result, Failure) or result.check(Refused):
-            return result
-        if isinstance(result.value, ChatError | FileIncomplete):
-            verdict = verdict_of(result.value)
-            raise Refused(verdict.code, **verdict.details)
-        reference = self.host.new_reference()
-        log.failure(
-            "internal error {reference}, asked for by {realm}",
-            result,
-            reference=reference,
-            realm=self.realm,
-        )
-        raise Refused(wire.INTERNAL, reference=reference)
-
-    def _pause(self, reason: str) -> None:
-        if not self._pausing and self.transport is not None:
-            self.transport.pauseProducing()
-        self._pausing.add(reason)
-
-    def _resume(self, reason: str) -> None:
-        if reason in self._pausing:
-            self._pausing.discard(reason)
-            if not self._pausing and self.transport is not None and self._settled:
-                self.transport.resumeProducing()
-
-    @wire.Hello.responder
-    def hello(self, **said: Any) -> Deferred[Any]:
-        if self.dialled or self._greeted:
-            return fail(Refused("already-greeted"))
-        self._greeted = True
-        return Deferred.fromCoroutine(self._greet_back(Introduction(**said)))
-
-    async def _greet_back(self, other: Introduction) -> dict[str, Any]:
-        try:
-            own = await self.host.introduce(self.realm)
-            await self._begin(other)
-        except Refused:
-            self.host.clock.callLater(0, self.close)  # once the answer has been sent
-            raise
-        except ChatError as error:
-            self._refuse(error)
-            raise Refused(error.code) from None
-        # The answer has to be on its way before anything else is.
-        self.host.clock.callLater(0, self._come_up)
-        return msgspec.structs.asdict(own)
-
-    @wire.Goodbye.responder
-    def goodbye(self, code: str, reason: str) -> dict[str, Any]:
-        if not self.is_up:
-            shown = reason or "it does not trust the certificate of this realm"
-            self._refused = RealmNotAllowed(
-                realm="this realm", where=self.expected or self.realm, reason=printable(shown, 300)
-            )
-            log.warn("{realm} does not let this realm in: {code}", realm=self.realm, code=code)
-        return {}
-
-    @wire.Ping.responder
-    def ping(self) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            return {}
-
-        return self._answer(work)
-
-    @wire.Deliver.responder
-    def delivered(self, parcels: bytes) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            verdicts = await self.host.inbound.receive(self.realm, batch, self._stream)
-            return {"verdicts": wire.encode_verdicts(verdicts)}
-
-        try:
-            batch = wire.decode_batch(parcels)
-        except Refused as refused:
-            return fail(refused)
-        senders = [sender for _, each in batch if (sender := getattr(each, "sender", None))]
-        return self._answer(work, len(batch), senders)
-
-    @wire.Offer.responder
-    def offered(self, number: int, parcel: bytes) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            found = wire.decode_parcel(parcel)
-            if found is None:
-                raise Refused("bad-parcel")
-            return {"offset": await self.host.inbound.offer(self.realm, number, found)}
-
-        return self._answer(work)
-
-    @wire.Chunk.responder
-    def chunk_came(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            await self.host.inbound.take(self.realm, number, offset, data)
-            return {}
-
-        return self._answer(work)
-
-    @wire.Join.responder
-    def join_asked(self, user: str, group: str) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            found = await self.host.inbound.join(self.realm, user, group)
-            return msgspec.structs.asdict(found)
-
-        return self._answer(work)
-
-    @wire.Members.responder
-    def members_asked(self, user: str, group: str, start: int) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            found = await self.host.inbound.members(self.realm, user, group)
-            rest = found[max(0, start) :]
-            page = rest[: wire.MAX_NAMES]
-            return {"members": wire.encode(page), "more": len(rest) - len(page)}
-
-        return self._answer(work)
-
-    @wire.Change.responder
-    def change_asked(self, user: str, group: str, change: str, users: list[str]) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            result = await self.host.inbound.change(self.realm, user, group, change, users)
-            return {"result": wire.encode(result)}
-
-        return self._answer(work)
-
-    @wire.Presence.responder
-    def presence_asked(self, users: list[str]) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            return {"online": wire.encode(await self.host.inbound.presence(users))}
-
-        return self._answer(work)

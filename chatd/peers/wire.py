@@ -71,6 +71,16 @@ def parse_refused(description: str) -> Refused:
         return Refused(INTERNAL)
 
 
+class Introduction(msgspec.Struct, frozen=True):
+    """What a realm says of itself first."""
+
+    realm: str
+    version: int
+    capabilities: list[str]
+    instance: bytes
+    last: int
+
+
 class PeerCommand(amp.Command):
     """An exception that a command does not declare would end the link: this one stands for all."""
 
