@@ -10,9 +10,16 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
     Connection,
+    Exists,
+    ScalarSelect,
+    Select,
     Table,
+    bindparam,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -22,12 +29,27 @@ from sqlalchemy import (
     update,
 )
 
-from chatd.errors import AlreadyMember, GroupFull, RealmFull, TooManyGroups, UnknownGroup
+from chatd.errors import (
+    AlreadyMember,
+    Banned,
+    ChatError,
+    GroupFull,
+    RealmFull,
+    TooManyGroups,
+    UnknownGroup,
+)
 from chatd.model import Group, Party
-from chatd.store.bans import banned_keys, check_ban, forget_bans, lift_ban
-from chatd.store.conversations import last_seq
+from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.groups import find_group, find_group_by_code
-from chatd.store.schema import accounts, groups, participants, remote_members, rosters
+from chatd.store.schema import (
+    accounts,
+    bans,
+    groups,
+    messages,
+    participants,
+    remote_members,
+    rosters,
+)
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -137,15 +159,56 @@ def member_names(connection: Connection, group: int) -> list[tuple[int | None, s
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+_GROUP: BindParameter[int] = bindparam("group")
+_KEY: BindParameter[str] = bindparam("key")
+_ACCOUNT: BindParameter[int] = bindparam("account")
+_REALM: BindParameter[str] = bindparam("realm")
+_MOST: BindParameter[int] = bindparam("most")
+
+
+def _up_to(most: Any, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many rows there are, counted up to `most`."""
+    rows = select(literal(1)).where(*conditions).limit(most).correlate(None).subquery()
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def _joining(there: Exists, used: ScalarSelect[int]) -> Select[Any]:
+    """All that decides about a join, in one statement that is built once: building them takes longer than
+    running them."""
+    banned = exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
+    newest = (
+        select(func.max(messages.c.seq))
+        .where(messages.c.conversation_id == _GROUP)
+        .scalar_subquery()
+    )
+    return (
+        select(rosters.c.members, rosters.c.joined_at, newest, there, banned, used)
+        .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
+        .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None))
+    )
+
+
+_GROUPS_OF = _up_to(_MOST, participants.c.account_id == _ACCOUNT, participants.c.peer_key.is_(None))
+_JOINING_HERE = _joining(
+    exists().where(participants.c.conversation_id == _GROUP, participants.c.account_id == _ACCOUNT),
+    _GROUPS_OF,
+)
+_JOINING_ELSEWHERE = _joining(
+    exists().where(remote_members.c.conversation_id == _GROUP, remote_members.c.key == _KEY),
+    _up_to(_MOST, remote_members.c.conversation_id == _GROUP, remote_members.c.realm == _REALM),
+)
+_GROW = (
+    update(rosters)
+    .where(rosters.c.conversation_id == bindparam("of"))
+    .values(members=rosters.c.members + 1)
+)
+_COUNT_GROUPS = select(_GROUPS_OF)
+
+
 def check_groups(connection: Connection, account_id: int, name: str, limit: int) -> None:
     """Raises TooManyGroups if the account is in `limit` groups."""
-    some = (
-        select(literal(1))
-        .where(participants.c.account_id == account_id, participants.c.peer_key.is_(None))
-        .limit(limit)
-        .subquery()
-    )
-    if connection.execute(select(func.count()).select_from(some)).scalar_one() >= limit:
+    used = connection.execute(_COUNT_GROUPS, {"account": account_id, "most": limit}).scalar_one()
+    if used >= limit:
         raise TooManyGroups(name=name, limit=limit)
 
 
@@ -154,61 +217,51 @@ def join_group(
 ) -> tuple[int, Delta]:
     """Make `party` a member with nothing unread: the seq after which their messages begin, and the change.
 
-    An invitation by an admin lifts a ban. Raises AlreadyMember, UnknownGroup, Banned, GroupFull, RealmFull,
-    TooManyGroups.
+    An invitation by an admin lifts a ban. Raises AlreadyMember, UnknownGroup, Banned, GroupFull,
+    RealmFull, TooManyGroups.
     """
-    found = connection.execute(
-        select(rosters.c.members, rosters.c.joined_at)
-        .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
-        .where(rosters.c.conversation_id == group.id, groups.c.key.is_not(None))
-    ).first()
+    asked: dict[str, Any] = {"group": group.id, "key": party.key}
+    if party.id is None:
+        query, most = _JOINING_ELSEWHERE, bounds.realm_members
+        asked["realm"] = party.realm
+    else:
+        query, most = _JOINING_HERE, bounds.account_groups
+        asked["account"] = party.id
+    found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
         raise UnknownGroup(name=group.name)  # it has ended meanwhile
-    members, newest = found
-    table, is_party = _row_of(group, party)
-    if connection.scalar(select(literal(1)).select_from(table).where(is_party)):
+    members, joined_at, newest, is_member, is_banned, used = found
+    if is_member:
         raise AlreadyMember(name=party.name, group=group.name)
-    if not invited:
-        check_ban(connection, group, party)
-    _check_room(connection, group, party, members, bounds)
-    if invited:
+    if is_banned and not invited:
+        raise Banned(group=group.name)
+    if members >= bounds.members:
+        raise GroupFull(group=group.name, limit=bounds.members)
+    if used >= most:
+        raise _no_room(group, party, most)
+    if is_banned:
         lift_ban(connection, group, party)
-    since = max(now, newest + 1)  # keeps the order of those who join in the same millisecond
-    seq = last_seq(connection, group.id)
+    seq = newest or 0
+    since = max(now, joined_at + 1)  # keeps the order of those who join in the same millisecond
+    _add(connection, group, party, since, seq)
+    return seq, Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
+
+
+def _no_room(group: Group, party: Party, most: int) -> ChatError:
+    if party.id is None:
+        return RealmFull(group=group.name, limit=most, realm=party.realm)
+    return TooManyGroups(name=party.name, limit=most)
+
+
+def _add(connection: Connection, group: Group, party: Party, since: int, seq: int) -> None:
     row: dict[str, Any] = {"conversation_id": group.id, "joined_at": since}
     if party.id is None:
         row |= {"key": party.key, "address": party.name, "realm": party.realm}
+        connection.execute(insert(remote_members), row)
     else:
         row |= {"account_id": party.id, "read_seq": seq}
-    connection.execute(insert(table).values(**row))
-    connection.execute(
-        update(rosters)
-        .where(rosters.c.conversation_id == group.id)
-        .values(members=rosters.c.members + 1, joined_at=since)
-    )
-    unbanned = (party.key,) if invited else ()
-    return seq, Delta(group.id, ((party, False),), unbanned=unbanned)
-
-
-def _check_room(
-    connection: Connection, group: Group, party: Party, members: int, bounds: Bounds
-) -> None:
-    """Raises GroupFull, RealmFull, TooManyGroups."""
-    if members >= bounds.members:
-        raise GroupFull(group=group.name, limit=bounds.members)
-    if party.id is not None:
-        check_groups(connection, party.id, party.name, bounds.account_groups)
-        return
-    some = (
-        select(literal(1))
-        .where(remote_members.c.conversation_id == group.id, remote_members.c.realm == party.realm)
-        .limit(bounds.realm_members)
-        .subquery()
-    )
-    if connection.execute(select(func.count()).select_from(some)).scalar_one() >= (
-        bounds.realm_members
-    ):
-        raise RealmFull(group=group.name, limit=bounds.realm_members, realm=party.realm)
+        connection.execute(insert(participants), row)
+    connection.execute(_GROW, {"of": group.id, "joined_at": since})
 
 
 def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
