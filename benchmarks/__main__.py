@@ -178,10 +178,11 @@ def await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     raise BenchError(f"the server doesn't listen; the end of {log}:\n{log.read_text()[-2000:]}")
 
 
-def link(port: int, realm: str, peers_port: int) -> None:
-    """Have the first account of a realm, its operator, add another realm."""
+def link(port: int, code: str, realm: str, peers_port: int) -> None:
+    """Make somebody the operator of a realm, by its code, and have them add another realm."""
     requests: list[dict[str, object]] = [
-        {"command": "register", "username": "operator", "password": "correct-horse"},
+        {"command": "register", "username": "linker", "password": "correct-horse"},
+        {"command": "claim", "code": code},
         {"command": "addrealm", "realm": realm, "host": "127.0.0.1", "port": peers_port},
     ]
     # The benchmark's own requests are few and in plain sight: no need of a dialect for them.
@@ -290,7 +291,8 @@ class Bench:
             self.server("linked", case) as (first, port, _),
             self.server("linked", case, there, self.generator_cpu) as (second, port2, _),
         ):
-            link(port, there, self.peers_port)
+            code = (self.folder / f"s{self.starts - 1}" / "state" / "operator-code").read_text()
+            link(port, code.strip(), there, self.peers_port)
             elsewhere = ["--realm2", there, "--port2", str(port2), "--pid2", str(second.pid)]
             return self.generate("linked", case.scenario, case, first.pid, port, elsewhere)
 

@@ -301,7 +301,11 @@ class Accounts:
     ) -> Account:
         """Change the display name, the country or both; the account as it is from now on."""
         changed = await self._database.run(store.set_profile, account.id, name, country)
-        self._renewed[account.id] = changed
+        return self.renew(changed)
+
+    def renew(self, changed: Account) -> Account:
+        """An account was changed: keep it as it is now, whatever was read of it before."""
+        self._renewed[changed.id] = changed
         return self.remember(changed)
 
     async def change_password(

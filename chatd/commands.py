@@ -45,6 +45,10 @@ class ChangePassword(Command, frozen=True):
     new: Secret
 
 
+class Claim(Command, frozen=True):
+    code: Secret
+
+
 class WhoAmI(Command, frozen=True):
     pass
 

@@ -25,6 +25,7 @@ from chatd.config import Config, Peers
 from chatd.errors import UserExists
 from chatd.passwords import Passwords
 from chatd.store.accounts import add_account
+from chatd.store.operators import appoint
 
 PASSWORD = "surabaya"  # noqa: S105 - known to everybody, which is the point of it
 ACCOUNTS = (
@@ -46,15 +47,14 @@ STOPPING_TIME = 20.0
 
 
 def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
-    """Make those that are not there yet. Blocks: for the start only."""
+    """Make those that are not there yet; the first is the operator. Blocks: for the start only."""
     hashed = passwords.hash_now(PASSWORD)
     now = int(time.time() * 1000)
     for name, display_name, country in ACCOUNTS:
-        try:
-            with engine.begin() as connection:
-                add_account(connection, name, hashed, display_name, country, now)
-        except UserExists:
-            continue
+        with suppress(UserExists), engine.begin() as connection:
+            account = add_account(connection, name, hashed, display_name, country, now)
+            if name == ACCOUNTS[0][0]:
+                appoint(connection, account.id)
 
 
 def demo_config(config: Config, here: Path, second: bool = False) -> Config:

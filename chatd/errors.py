@@ -184,6 +184,19 @@ class NotOperator(ChatError):
     sentence = "Only operators of this realm may do that; ask one of them"
 
 
+class AlreadyClaimed(ChatError):
+    code = "already-claimed"
+    sentence = "This realm has had its first operator; only an operator makes others"
+
+
+class WrongCode(ChatError):
+    code = "wrong-code"
+    sentence = (
+        "That is not the operator's code of this realm; "
+        "it stands in the file operator-code of the realm's state folder"
+    )
+
+
 class ForbiddenAddress(ChatError):
     code = "forbidden-address"
     sentence = "{address} can't be a realm's: {reason}"

@@ -15,6 +15,7 @@ from chatd.counters import Counters
 from chatd.demo import add_demo_accounts
 from chatd.handlers import HANDLERS
 from chatd.names import key_of
+from chatd.operators import CodeFile
 from chatd.passwords import Passwords
 from chatd.peers.dialer import IDoor
 from chatd.peers.directory import Directory
@@ -27,6 +28,7 @@ from chatd.session import Sessions
 from chatd.state import StartError, StateFolder
 from chatd.store.database import Database
 from chatd.store.files import all_stored
+from chatd.store.operators import has_had_operator
 from chatd.store.outbox import setting
 from chatd.store.peers import all_peers
 from chatd.store.usage import used_on
@@ -61,6 +63,9 @@ class Realm:
         self._demo = demo
         self.state = StateFolder(config.state)
         self.service: ChatService
+        self.operator_code: str | None = (
+            None  # what makes the first operator, if there was none yet
+        )
 
     def open(self) -> None:
         """Claim the state, bring it into order, and make the service. Raises StartError."""
@@ -82,6 +87,8 @@ class Realm:
             log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
         if self._demo:
             add_demo_accounts(engine, self.passwords)
+        with engine.begin() as connection:
+            claimed = has_had_operator(connection)
         self.passwords.start()
         self.database = Database(engine, self._reactor, counters)
         self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
@@ -98,6 +105,7 @@ class Realm:
             self.wall,
         )
         self.service.quotas.load(today, used)
+        self._offer_code(claimed)
         self.sessions = Sessions(self.service, HANDLERS)
         self.directory.attach(self.service)
         self.directory.load(known)
@@ -114,6 +122,25 @@ class Realm:
         if isinstance(self.gate, Door):
             identity, policy = self._identify()
             self.gate.show(identity, policy)
+
+    def _offer_code(self, claimed: bool) -> None:
+        """Let a code make the first operator of a realm that never had one. Raises StartError."""
+        file = CodeFile(self.state.path / "operator-code")
+        try:
+            if claimed:
+                file.remove()  # left by a process that was killed after the claim
+                return
+            self.operator_code = file.offer(self.random_bytes)
+        except OSError as error:
+            raise StartError(
+                f"{file.path} can't be written or removed: {error.strerror}; "
+                "expected a file that belongs to whoever runs chatd"
+            ) from None
+        self.service.operators.offer(file, self.operator_code)
+        log.info(
+            "this realm has no operator yet: log in and send claim with the code in {path}",
+            path=str(file.path),
+        )
 
     def _tls(self) -> Door:
         try:

@@ -26,6 +26,7 @@ from chatd.groups import Groups
 from chatd.homegroups import HomeGroups
 from chatd.inbound import Inbound
 from chatd.messages import Messages
+from chatd.operators import Operators
 from chatd.outbox import Outbox
 from chatd.passwords import Passwords
 from chatd.presence import Presence
@@ -81,6 +82,7 @@ class ChatService:
         self.contacts = Contacts(
             database, accounts, presence, realms, config.limits.account_contacts
         )
+        self.operators = Operators(clock, database, accounts)
         self.outbox = outbox = Outbox(clock, database, realms)
         directs = Directs(database, accounts, realms)
         rosters = Rosters(database, accounts, outbox, realms)

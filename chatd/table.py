@@ -92,6 +92,13 @@ TABLE: tuple[Row, ...] = (
         aliases=("passwd",),
         errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
     ),
+    Row(
+        "claim",
+        ask.Claim,
+        "become the first operator, by the code in the realm's state folder; answers as whoami does",
+        (Arg("code", types.SECRET),),
+        errors=(errors.WrongCode, errors.AlreadyClaimed, errors.TooManyAttempts),
+    ),
     Row("whoami", ask.WhoAmI, "who one is"),
     Row(
         "profile",

@@ -221,6 +221,7 @@ class ChatDaemon(Service):
         self._open_doors()
         self._realm.start()
         self._take_signals()
+        self._show_code(sys.__stdout__)
         _settle_memory()
         if self._demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
@@ -231,6 +232,12 @@ class ChatDaemon(Service):
         if self.config.peers.certificate is not None:
             self._reloads.add("the certificate for other realms", self._realm.reload)
         install_signals(self._reactor, self._reloads.reload)
+
+    def _show_code(self, out: TextIO | None) -> None:
+        """Show the code that makes the first operator, to a person only: what a file gets may be kept."""
+        code = self._realm.operator_code
+        if code is not None and self._foreground and out is not None and out.isatty():
+            say(f"to become this realm's operator, log in and type: claim {code}", out)
 
     def _open_doors(self) -> None:
         realm = self._realm

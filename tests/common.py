@@ -90,6 +90,12 @@ class Realm(realm.Realm):
         )
 
 
+async def make_operator(realm: realm.Realm, name: str) -> None:
+    """Let that account be an operator, before it logs in."""
+    service = realm.service
+    await service.operators.appoint(await service.accounts.find(name))
+
+
 class RealmTestCase(TestCase):
     """`self.realm` is open; `limits` are those of its configuration."""
 

@@ -217,7 +217,8 @@ class Daemon:
     """One process of `twistd chatd`, started in `folder` with these arguments after `chatd`.
 
     `doors` are ports in place of the shipped ones, for a start without `[listen]`; `tree` is where
-    chatd is imported from (None: from where it is installed).
+    chatd is imported from (None: from where it is installed). Its output goes to the file `stdout`, if that
+    is given, and can't be read here then.
     """
 
     def __init__(
@@ -231,6 +232,7 @@ class Daemon:
         interpreter: Path = Path(sys.executable),
         tree: Path | None = ROOT,
         umask: int = -1,
+        stdout: int | None = None,
     ) -> None:
         self.port = port
         command = twistd_of(interpreter)
@@ -246,7 +248,7 @@ class Daemon:
                 cwd=folder,
                 env=environment(tree),
                 stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=err,
                 umask=umask,
             )
@@ -309,6 +311,16 @@ class Daemon:
         self.process.wait(PATIENCE)
 
 
+def operator_code(state: Path) -> str:
+    """What makes the first operator of the realm that has its state there."""
+    return (state / "operator-code").read_text().strip()
+
+
+def claim(state: Path, talker: Talker) -> None:
+    """Make whoever is logged in the first operator of the realm that has its state there."""
+    talker.must(command="claim", code=operator_code(state))
+
+
 class Home:
     """A realm with a folder and ports of its own, and the daemons that run there, one after the other."""
 
@@ -338,6 +350,15 @@ class Home:
         self._daemons.append(
             Daemon(self.folder / "here", self.ports["json"], *arguments, logs=logs)
         )
+
+    @property
+    def operator_code(self) -> str:
+        """What makes the realm's first operator."""
+        return operator_code(self.folder / "state")
+
+    def claim(self, talker: Talker) -> None:
+        """Make whoever is logged in the realm's first operator."""
+        claim(self.folder / "state", talker)
 
     def start(self) -> Self:
         self.launch()

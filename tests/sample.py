@@ -110,6 +110,7 @@ class Sample:
     def _link(self) -> None:
         me = self._talkers[ME]
         port = self.there.ports["peers"]
+        self.here.claim(me)
         me.must(command="addrealm", realm="realm2", host="127.0.0.1", port=port)
 
     def _groups(self) -> None:

@@ -12,6 +12,13 @@ class Realms(BrowserTestCase):
         there = self.realm("realm2")
         messi = self.person("messi")
         henderson = self.person("henderson", site=there)
+        messi.go("#/settings")
+        messi.fill("Operator's code", "0000-0000-0000-0000")
+        messi.press_button("Become an operator")
+        messi.is_told("That is not the operator's code")
+        messi.fill("Operator's code", self.site.operator_code)
+        messi.press_button("Become an operator")
+        messi.is_told("You are an operator of this realm.")
         messi.go("#/realms")
         messi.fill("Name of the realm", "realm2")
         messi.fill("Host", "127.0.0.1")
@@ -50,6 +57,7 @@ class Realms(BrowserTestCase):
         there = self.realm("realm2")
         messi = self.person("messi")
         with self.site.login("messi") as talker:
+            self.site.claim(talker)
             talker.must(
                 command="addrealm", realm="realm2", host="127.0.0.1", port=there.ports["peers"]
             )

@@ -28,6 +28,7 @@ VERBS = {
     "resume": (),
     "logout": ("auth_logout", "logoff"),
     "password": ("passwd",),
+    "claim": (),
     "whoami": (),
     "profile": (),
     "info": ("who",),
@@ -122,6 +123,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         {"old": "0123456789", "new": "new-one-1"},
         ask.ChangePassword(TEN, Secret("new-one-1")),
     ),
+    ("claim", "0123456789", {"code": "0123456789"}, ask.Claim(TEN)),
     ("whoami", "", {}, ask.WhoAmI()),
     ("profile", "", {}, ask.Profile()),
     (
@@ -527,7 +529,7 @@ class Secrets(SynchronousTestCase):
             for command in (row.from_words(rest), row.from_names(names)):
                 for shown in (repr(command), str(command), repr([command]), f"{command}"):
                     self.assertNotIn(TEN, shown)
-        self.assertEqual(tried, 6)
+        self.assertEqual(tried, 7)
 
     def test_not_in_what_is_refused(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):

@@ -21,6 +21,7 @@ from tests.processes import (
     Daemon,
     DaemonTestCase,
     Talker,
+    claim,
     free_port,
     in_thread,
     is_running,
@@ -64,6 +65,7 @@ class StartTests(DaemonTestCase):
         self.assertEqual(set(doors), {*DIALECTS, "web", "peers", "metrics"})
         daemon = self.launch(doors["json"], doors=doors).listening()
         with daemon.register("messi") as messi:
+            claim(self.folder / "var", messi)
             self.assertTrue(messi.must(command="whoami")["operator"])
         with socket.create_connection(("127.0.0.1", doors["plain"]), timeout=10) as plain:
             self.assertIn(b"at localhost", plain.makefile("rb").readline())

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.config import DEFAULT_DOORS, Accounts, Config, Limits, Log, Peer, Peers
@@ -334,7 +335,7 @@ class ConfigTests(SynchronousTestCase):
         expected = Config(
             realm="realm1",
             state=Path("/here/var/demo/realm1"),
-            accounts=given.accounts,
+            accounts=msgspec.structs.replace(given.accounts, registrations_per_hour=0),
             peers=Peers(add="anyone", private=True),
             limits=given.limits,
             log=given.log,

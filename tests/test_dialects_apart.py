@@ -251,7 +251,7 @@ class Adding(ApartTestCase):
 
     async def test_not_everybody_may(self) -> None:
         self.one = self.make("realm1", add="operators")
-        await self.person(self.one, "ana")  # who comes first is one
+        await self.person(self.one, "ana")
         messi = await self.speaker(Kelompok3, self.one, "messi")
         answer = await messi.say("addrealm realm2 127.0.0.1 8890")
         self.assertEqual(answer["status"], "ERROR")

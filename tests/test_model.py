@@ -297,7 +297,7 @@ class ChatMachine(RuleBasedStateMachine):
         if name in self.accounts:
             assert found is UserExists
         else:
-            assert found.account.operator == (not self.accounts)
+            assert not found.account.operator
             self.accounts[name] = found.account
 
     @rule(data=st.data())

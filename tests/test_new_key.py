@@ -193,6 +193,7 @@ class PeersTests(KeyTestCase):
         first, second = one.daemon.listening(), two.daemon.listening()
         port = two.ports["peers"]
         with first.register("messi") as messi, second.register("lineker"):
+            one.claim(messi)
             messi.must(command="addrealm", realm="realm2", host="127.0.0.1", port=port)
             second.stop()
             sent = messi.must(command="send", to="lineker@realm2", text="halo")

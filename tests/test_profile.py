@@ -83,7 +83,7 @@ class Profile(WireTestCase):
         await self.reopen()
         found = await self.realm.service.accounts.find("messi")
         self.assertEqual((found.display_name, found.country), ("Leo", "Argentina"))
-        self.assertEqual((found.id, found.name, found.operator), (account.id, "messi", True))
+        self.assertEqual((found.id, found.name), (account.id, "messi"))
 
 
 class WhatWasReadBefore(MessagesTestCase):

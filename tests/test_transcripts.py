@@ -47,6 +47,7 @@ NOT_IN_TRANSCRIPTS = {
     "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
     "line-stalled": "tests.test_longlines.SharedMemory.test_what_does_not_grow_is_given_up",
     "inline-full": "tests.test_longlines.SharedMemory.test_an_account_has_its_share",
+    "busy": "tests.test_fairthreads.FairThreadsTest.test_full",
     "already-logged-in": "tests.test_transcripts.Completeness.test_older_dialects_say_all_texts",
     "storage-failed": "tests.test_protocol.Failures.test_a_failing_disk_refuses_an_upload",
     "file-damaged": "tests.test_protocol.Failures.test_a_lost_file_is_refused",

@@ -13,7 +13,7 @@ from chatd.lines.output import MAX_FULL
 from chatd.model import Account
 from chatd.web.site import HEADERS
 from chatd.web.static import WORKER, read_shelf
-from tests.common import FakeTransport, run, sleep
+from tests.common import FakeTransport, make_operator, run, sleep
 from tests.rawhttp import RawTestCase
 from tests.websites import PASSWORD, SiteTestCase
 
@@ -29,9 +29,13 @@ class LoggingIn(SiteTestCase):
             registered = await self.register("messi")
             self.assertEqual(registered.code, 201)
             self.assertEqual(registered.json["account"]["username"], "messi")
-            self.assertTrue(registered.json["may_add_realms"])  # the first is an operator
+            self.assertEqual(
+                (registered.json["may_add_realms"], registered.json["claimable"]), (False, True)
+            )
+            await make_operator(self.realm, "messi")
             me = await self.ask("GET", "/session", cookie=registered.cookie)
             self.assertEqual(me.json["account"]["username"], "messi")
+            self.assertEqual((me.json["may_add_realms"], me.json["claimable"]), (True, False))
             entered = await self.ask(
                 "POST", "/session", {"username": "messi", "password": PASSWORD}
             )

@@ -24,8 +24,10 @@ its first line.
     . 10 s pass                     the clock moves on; otherwise it stands still
     . {stored} is the newest upload the name under which the last file lies in the uploads folder
 
-`{a*70000}` is that many letters a. `{token…}`, `{code…}`, `{reference…}`, `{version}` and `{stored…}` stand
-for what is not known beforehand; after the first time each stands for what was found then.
+`{a*70000}` is that many letters a. `{operator}` is the code that makes the realm's first operator, which a
+realm with a cast has used up: the first of it is the operator. `{token…}`, `{code…}`, `{reference…}`,
+`{version}` and `{stored…}` stand for what is not known beforehand; after the first time each stands for what
+was found then.
 
 In the end everybody who is still there half-closes, and nothing may arrive that was not expected.
 """
@@ -47,7 +49,7 @@ from twisted.python.failure import Failure
 from chatd import __version__
 from chatd.lines.dialect import Dialect
 from chatd.lines.factory import ChatLineFactory
-from tests.common import Realm, SteadyClock, Wire, sleep
+from tests.common import Realm, SteadyClock, Wire, make_operator, sleep
 
 FOLDER = Path(__file__).with_suffix("")
 TIMEOUT = 10.0
@@ -63,6 +65,7 @@ CAST = {
 _LINE = re.compile(r"(?P<actor>[a-z][a-z0-9-]*)(?P<mark><<|>>|<|>|:)(?: (?P<text>.*))?")
 _DIRECTION = re.compile(r"(\d+) s pass|\{(stored[a-z0-9-]*)\} is the newest upload")
 _PATTERNS = {
+    "operator": "[0-9a-z]{4}(?:-[0-9a-z]{4}){3}",
     "token": r"[A-Za-z0-9_-]{43}",
     "code": r"[a-km-np-z2-9]{6}",
     "reference": r"[0-9a-f]{8}",
@@ -322,12 +325,16 @@ class Play:
         self._connect = connect
         self._actors: dict[str, Actor] = {}
         self._found: dict[str, str] = {"version": __version__}
+        if realm.operator_code is not None:
+            self._found["operator"] = realm.operator_code
 
     async def perform(self) -> None:
         """Play it. Raises AssertionError, with the line's number, where it goes another way."""
         for name in self._transcript.cast:
             password, display_name, country = CAST[name]
             await self._realm.service.accounts.add(name, password, display_name, country)
+        if self._transcript.cast:
+            await make_operator(self._realm, self._transcript.cast[0])
         line = None
         try:
             for line in self._transcript.lines:

@@ -79,6 +79,12 @@ async def profile(client: Client, command: ask.Profile) -> Reply:
     return _identity(account)
 
 
+async def claim(client: Client, command: ask.Claim) -> Reply:
+    account = await client.service.operators.claim(client.account, command.code, client.source)
+    client.sessions.renew(account)
+    return Reply(f"You are an operator of {client.service.config.realm}", identity_of(account))
+
+
 def identity_of(account: Account) -> dict[str, str | int | bool]:
     """What one is told of oneself."""
     return {
@@ -126,6 +132,7 @@ HANDLERS: dict[type[ask.Command], Handler] = {
     ask.Resume: resume,
     ask.Logout: logout,
     ask.ChangePassword: change_password,
+    ask.Claim: claim,
     ask.WhoAmI: who_am_i,
     ask.Profile: profile,
     ask.Info: info,

@@ -44,6 +44,8 @@ INDONESIAN: Texts = {
     errors.RealmExists: "Realm {realm} sudah ada",
     errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
     errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
+    errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
     errors.ForbiddenAddress: "{address} tidak boleh dihubungi",
     errors.RealmUnreachable: "{realm} tidak dapat dihubungi di {address}",
     errors.WrongRealm: "Realm di {address} adalah {found}, bukan {realm}",

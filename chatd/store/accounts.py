@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.errors import ContactExists, TooManyContacts, UnknownContact, UserExists, WrongPassword
@@ -33,17 +33,16 @@ def _account(row: Sequence[Any]) -> Account:
 def add_account(
     connection: Connection, name: str, password: str, display_name: str, country: str, now: int
 ) -> Account:
-    """Register; the first account of an empty realm is an operator. Raises UserExists."""
-    first = not connection.scalar(select(exists().select_from(accounts)))
+    """Register. Raises UserExists."""
     key = key_of(name)
     values = {"name": name, "key": key, "display_name": display_name, "country": country}
     try:
         result = connection.execute(
-            insert(accounts).values(**values, operator=first, password=password, created_at=now)
+            insert(accounts).values(**values, password=password, created_at=now)
         )
     except IntegrityError:
         raise UserExists(name=name) from None
-    return Account(id=_inserted(result.inserted_primary_key), operator=first, **values)
+    return Account(id=_inserted(result.inserted_primary_key), operator=False, **values)
 
 
 def _inserted(key: Sequence[int] | None) -> int:
@@ -76,6 +75,11 @@ def set_profile(
     changed = {"display_name": name, "country": country}
     if given := {column: value for column, value in changed.items() if value is not None}:
         connection.execute(update(accounts).where(accounts.c.id == account_id).values(given))
+    return account_of(connection, account_id)
+
+
+def account_of(connection: Connection, account_id: int) -> Account:
+    """The account with that id."""
     return _account(connection.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one())
 
 

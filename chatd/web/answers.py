@@ -23,12 +23,14 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     ),
     (
         (
+            errors.AlreadyClaimed,
             errors.ForeignOrigin,
             errors.GroupClosed,
             errors.NotAdmin,
             errors.NotMember,
             errors.NotOperator,
             errors.RegistrationClosed,
+            errors.WrongCode,
         ),
         HTTPStatus.FORBIDDEN,
     ),

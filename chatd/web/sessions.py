@@ -39,6 +39,7 @@ class Doorstep(Asking):
             "min_password": config.accounts.min_password,
             "limits": {"message": limits.message, "file": limits.file},
             "account": None if account is None else identity_of(account),
+            "claimable": self._service.operators.claimable,
             "may_add_realms": account is not None
             and (account.operator or config.peers.add == "anyone"),
         }

@@ -73,6 +73,7 @@
  * @property {{message: number, file: number}} limits bytes
  * @property {Account | null} account
  * @property {boolean} may_add_realms
+ * @property {boolean} claimable whether a code makes the realm's first operator
  */
 
 /**

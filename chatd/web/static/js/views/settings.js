@@ -19,6 +19,7 @@ export function view(app) {
     node: page(
       { title: t("settings.title") },
       section(t("settings.profile"), profile(app)),
+      app.store.session?.claimable && section(t("settings.claim"), claim(app)),
       section(t("settings.look"), looks(app)),
       section(t("settings.notifications"), notifying()),
       section(t("settings.password"), password(app)),
@@ -76,6 +77,26 @@ function profile(app) {
     me?.operator && h("p", { class: "quiet" }, t("settings.operator")),
     form([shown, country], save, { label: t("settings.profile") }),
   ];
+}
+
+/**
+ * For a realm that has never had an operator.
+ * @param {App} app
+ */
+function claim(app) {
+  const code = field({
+    label: t("settings.code"),
+    name: "code",
+    hint: t("settings.code-hint"),
+    autocomplete: "off",
+    required: true,
+    codes: ["wrong-code", "already-claimed", "too-many-attempts"],
+  });
+  const become = async () => {
+    await app.connection.request("claim", { code: code.value });
+    location.reload(); // much of the page depends on who one is
+  };
+  return form([code], become, { label: t("settings.become") });
 }
 
 /** @param {App} app */

@@ -238,6 +238,11 @@ export default {
   "settings.name-hint": "How others see you. Empty: your username.",
   "settings.country": "Country",
   "settings.saved": "Your profile is saved",
+  "settings.claim": "Operator",
+  "settings.code": "Operator's code",
+  "settings.code-hint":
+    "This realm has no operator yet. Its code is in the file operator-code of its state folder, on the machine that it runs on.",
+  "settings.become": "Become an operator",
   "settings.operator": "You are an operator of this realm.",
   "settings.password": "Password",
   "settings.old": "Current password",

@@ -238,6 +238,11 @@ export default {
   "settings.name-hint": "Nama yang dilihat orang lain. Kalau kosong: username Anda.",
   "settings.country": "Negara",
   "settings.saved": "Profil Anda sudah disimpan",
+  "settings.claim": "Operator",
+  "settings.code": "Kode operator",
+  "settings.code-hint":
+    "Realm ini belum mempunyai operator. Kodenya ada di file operator-code di folder state, di mesin tempat realm ini berjalan.",
+  "settings.become": "Jadi operator",
   "settings.operator": "Anda operator realm ini.",
   "settings.password": "Kata sandi",
   "settings.old": "Kata sandi sekarang",

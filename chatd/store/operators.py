@@ -1,0 +1,46 @@
+"""Who became operators of the realm, and whether it ever had one. Jobs for the Database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from chatd.errors import AlreadyClaimed
+from chatd.model import Account
+from chatd.store.accounts import account_of
+from chatd.store.schema import accounts, settings
+
+SETTING = "first_operator"
+
+
+def has_had_operator(connection: Connection) -> bool:
+    """Whether the realm has an operator, or had one that is gone."""
+    if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is not None:
+        return True
+    # A realm of an older version had its first operator without remembering it.
+    first = connection.scalar(
+        select(accounts.c.name).where(accounts.c.operator).order_by(accounts.c.id).limit(1)
+    )
+    if first is None:
+        return False
+    _remember(connection, first)
+    return True
+
+
+def appoint(connection: Connection, account_id: int) -> Account:
+    """Make an account an operator; the account as it then is."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(operator=True))
+    account = account_of(connection, account_id)
+    if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is None:
+        _remember(connection, account.name)
+    return account
+
+
+def claim(connection: Connection, account_id: int) -> Account:
+    """Make an account the realm's first operator. Raises AlreadyClaimed if it ever had one."""
+    if has_had_operator(connection):
+        raise AlreadyClaimed
+    return appoint(connection, account_id)
+
+
+def _remember(connection: Connection, name: str) -> None:
+    connection.execute(insert(settings).values(name=SETTING, value=name))
