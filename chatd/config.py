@@ -11,8 +11,24 @@ from typing import Any
 
 import msgspec
 
-from chatd.errors import BadName
-from chatd.names import key_of, parse_name
+from chatd.config_values import (
+    address,
+    count_from,
+    endpoint,
+    fingerprint,
+    hosts,
+    networks,
+    one_of,
+    origins,
+    realm_name,
+    realm_names,
+    size_from,
+    url,
+    yes_or_no,
+)
+from chatd.config_values import parse_size as parse_size
+from chatd.config_values import parse_time as parse_time
+from chatd.names import key_of
 from chatd.sources import Networks
 
 DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pychat")
@@ -140,56 +156,8 @@ class Config(msgspec.Struct, frozen=True):
     log: Log = Log()
 
 
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_size(text: str) -> int:
-    """`64K` -> 65536."""
-    match = re.fullmatch(r"(\d{1,15})\s*([KMG]?)", text, re.IGNORECASE | re.ASCII)
-    if match is None:
-        raise ValueError("a size: a whole number of bytes, with K, M or G if need be")
-    return int(match[1]) * _SIZES[match[2].upper()]
-
-
-def parse_time(text: str) -> int:
-    """`30d` -> 2592000, in seconds."""
-    match = re.fullmatch(r"(\d{1,9})\s*([smhd]?)", text, re.IGNORECASE | re.ASCII)
-    if match is None:
-        raise ValueError("a time: a whole number with s, m, h or d")
-    return int(match[1]) * _TIMES[match[2].lower()]
-
-
-def _name(text: str) -> str:
-    try:
-        return parse_name(text)
-    except BadName:
-        raise ValueError(
-            "a name of 1 to 64 letters, digits, dots, underscores and hyphens"
-        ) from None
-
-
-def _count(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < minimum:
-            raise ValueError(f"a whole number, {minimum} or more")
-        return int(text)
-
-    return parse
-
-
-def _size(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        size = parse_size(text)
-        if size < minimum:
-            raise ValueError(f"a size of at least {minimum} bytes")
-        return size
-
-    return parse
-
-
 def _message_size(text: str) -> int:
-    size = _size(1)(text)
+    size = size_from(1)(text)
     if size > MAX_MESSAGE:
         raise ValueError(
             f"a size of at most {MAX_MESSAGE} bytes: more does not cross between realms"
@@ -197,54 +165,14 @@ def _message_size(text: str) -> int:
     return size
 
 
-def _names(text: str) -> frozenset[str]:
-    """Realms' names, separated by commas or spaces; as keys."""
-    return frozenset(key_of(_name(each)) for each in re.split(r"[,\s]+", text) if each)
-
-
-def _origins(text: str) -> frozenset[str]:
-    """Origins (RFC 6454), separated by commas or spaces, as browsers send them."""
-    found = frozenset(each.lower().rstrip("/") for each in re.split(r"[,\s]+", text) if each)
-    if not all(re.fullmatch(r"https?://[^/?#@\s]+", each) for each in found):
-        raise ValueError("origins, such as https://chat.example.org, separated by commas")
-    return found
-
-
-def _hosts(text: str) -> frozenset[str]:
-    """Host names, separated by commas or spaces, in lower case."""
-    found = frozenset(each.lower().rstrip(".") for each in re.split(r"[,\s]+", text) if each)
-    if not all(re.fullmatch(r"[^/?#@:\[\]\s]{1,253}", each) for each in found):
-        raise ValueError("host names without port, such as chat.example.org, separated by commas")
-    return found
-
-
-def _networks(text: str) -> Networks:
-    try:
-        return Networks.parse(text)
-    except ValueError:
-        raise ValueError(
-            "addresses or networks, such as 127.0.0.1, 192.0.2.0/24 or local (Unix sockets), "
-            "separated by commas"
-        ) from None
-
-
-def _one_of(*values: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError(f"one of {', '.join(values)}")
-        return text
-
-    return parse
-
-
-def _yes_or_no(text: str) -> bool:
-    return _one_of("yes", "no")(text) == "yes"
-
-
 def _argon2(text: str) -> Argon2:
     parts = [part.strip() for part in text.split(",")]
     try:
-        memory, passes, lanes = parse_size(parts[0]) >> 10, _count(1)(parts[1]), _count(1)(parts[2])
+        memory, passes, lanes = (
+            parse_size(parts[0]) >> 10,
+            count_from(1)(parts[1]),
+            count_from(1)(parts[2]),
+        )
         # RFC 9106, 3.1: at least 8 KiB of memory a lane; and no more than a machine has.
         if len(parts) != 3 or memory < 8 * lanes or memory > MAX_ARGON2_MEMORY or lanes > 255:
             raise ValueError
@@ -253,87 +181,61 @@ def _argon2(text: str) -> Argon2:
     return Argon2(memory, passes, lanes)
 
 
-def _address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError("host:port, such as 172.16.16.102:8890")
-    return text
-
-
-def _fingerprint(text: str) -> str:
-    digits = text.removeprefix("sha256:").replace(":", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise ValueError("sha256: and 64 hexadecimal digits")
-    return f"sha256:{digits}"
-
-
-def _endpoint(text: str) -> str:
-    if not re.match(r"(tcp6?|ssl|unix|systemd|fd|haproxy):", text):
-        raise ValueError("a Twisted endpoint string, such as tcp:8889:interface=127.0.0.1")
-    return text
-
-
-def _url(text: str) -> str:
-    if not re.match(r"[a-z0-9_+]+://", text):
-        raise ValueError("an SQLAlchemy URL, such as sqlite:////var/lib/chatd/chatd.db, or nothing")
-    return text
-
-
 _PATH = Path  # resolved against the file's own folder once it is known
 _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
-    "realm": {"name": _name, "state": _PATH},
-    "listen": {**dict.fromkeys(DOORS, _endpoint), "trusted": _networks},
-    "database": {"url": _url},
+    "realm": {"name": realm_name, "state": _PATH},
+    "listen": {**dict.fromkeys(DOORS, endpoint), "trusted": networks},
+    "database": {"url": url},
     "accounts": {
-        "registration": _one_of("open", "closed"),
-        "registrations_per_hour": _count(0),
+        "registration": one_of("open", "closed"),
+        "registrations_per_hour": count_from(0),
         "session_expiry": parse_time,
-        "min_password": _count(1),
+        "min_password": count_from(1),
         "argon2": _argon2,
     },
     "peers": {
-        "add": _one_of("operators", "anyone"),
-        "private": _yes_or_no,
-        "trust": _one_of("pinned", "known", "ca"),
+        "add": one_of("operators", "anyone"),
+        "private": yes_or_no,
+        "trust": one_of("pinned", "known", "ca"),
         "ca_file": _PATH,
         "certificate": _PATH,
         "private_key": _PATH,
         "expire": parse_time,
-        "block": _names,
+        "block": realm_names,
         "files": parse_size,
         "messages": parse_size,
-        "messages_per_second": _count(0),
-        "group_members": _count(1),
+        "messages_per_second": count_from(0),
+        "group_members": count_from(1),
     },
-    "web": {"origins": _origins, "hosts": _hosts, "trusted_proxies": _networks},
+    "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {
         "message": _message_size,
-        "line": _size(256),
-        "inline_line": _size(256),
-        "inline_total": _size(2560),
+        "line": size_from(256),
+        "inline_line": size_from(256),
+        "inline_total": size_from(2560),
         "file": parse_size,
         "account_files": parse_size,
-        "account_uploads": _count(1),
+        "account_uploads": count_from(1),
         "account_messages": parse_size,
         "reserve": parse_size,
-        "connections": _count(1),
-        "connections_per_address": _count(1),
+        "connections": count_from(1),
+        "connections_per_address": count_from(1),
         "idle": parse_time,
-        "commands_per_second": _count(0),
-        "account_groups": _count(1),
-        "account_contacts": _count(1),
-        "group_members": _count(1),
-        "groups_per_hour": _count(0),
+        "commands_per_second": count_from(0),
+        "account_groups": count_from(1),
+        "account_contacts": count_from(1),
+        "group_members": count_from(1),
+        "groups_per_hour": count_from(0),
     },
     "log": {
-        "format": _one_of("text", "json"),
-        "level": _one_of("debug", "info", "warn", "error", "critical"),
-        "keep": _count(1),
+        "format": one_of("text", "json"),
+        "level": one_of("debug", "info", "warn", "error", "critical"),
+        "keep": count_from(1),
     },
 }
-PEER_KEYS: _Table = {"address": _address, "fingerprint": _fingerprint}
+PEER_KEYS: _Table = {"address": address, "fingerprint": fingerprint}
 
 
 def find_config(here: Path) -> Path | None:
@@ -418,7 +320,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
     for section, found in values.items():
         if section.startswith("peer "):
             try:
-                known[key_of(_name(section.removeprefix("peer ").strip()))] = Peer(**found)
+                known[key_of(realm_name(section.removeprefix("peer ").strip()))] = Peer(**found)
             except ValueError as error:
                 raise ConfigError(f"{path}: [{section}] names no realm; expected {error}") from None
     peers = Peers(**values.get("peers", {}), known=known)
