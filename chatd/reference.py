@@ -139,6 +139,8 @@ WEB = """\
 The browser's door (port 8550) speaks HTTP/1.1. Answers are JSON objects as above, without an `id`, with a
 fitting HTTP status. Who asks is told by the cookie that logging in sets, or by
 `Authorization: Bearer <token>`. What changes something must not come from another site's page (`Origin`).
+`Host` names the realm, `localhost`, an IP address or one of `[web] hosts`; any other is refused (421). A
+WebSocket is pinged every 30 s, and closed if nothing comes until the next ping.
 """
 AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)

@@ -14,6 +14,7 @@ plain = unix:plain.sock:mode=660
 web = unix:web.sock
 peers = unix:peers.sock
 metrics = unix:metrics.sock
+bagan = haproxy:unix:bagan.sock
 """
 
 
@@ -73,6 +74,11 @@ class UnixDoors(DaemonTestCase):
         self.assertIn(f"plain: Unix socket {self.root / 'plain.sock'}", daemon.out)
         self.ask_plain("register messi surabaya1")
         self.assertRegex(daemon.out, "of messi on connection .* from local")
+        self.assertIn("[listen] bagan is for proxies and [listen] trusted is empty", daemon.out)
+        with socket.socket(socket.AF_UNIX) as nobody:
+            nobody.settimeout(10)
+            nobody.connect(str(self.root / "bagan.sock"))
+            self.assertEqual(nobody.recv(1), b"")
         daemon.kill()
         self.assertTrue((self.root / "plain.sock").is_socket())
         again = self.launch(daemon.port, "--config", "../chatd.ini").listening()
