@@ -245,8 +245,8 @@ class Groups:
         realm = self._elsewhere(name)
         found: Sequence[Member]
         if realm is None:
-            group, found = await self._homes.members(party_of(account), name)
-            shown = group.name
+            roster, found = await self._homes.members(party_of(account), name)
+            shown = roster.group.name
         else:
             there = await self._realms.members(realm, account.name, name.name)
             shown = f"{name.name}@{self._realms.name_of(realm)}"

@@ -275,12 +275,15 @@ class HomeGroups:
         await self._rosters.change(lambda db: Change(store.set_closed(db, group, closed)))
         return group
 
-    async def members(self, party: Party, name: Address) -> tuple[Group, tuple[Member, ...]]:
-        """For members only; who is of another realm counts as offline. Raises UnknownGroup, NotMember."""
+    async def members(
+        self, party: Party, name: Address, start: int = 0, limit: int | None = None
+    ) -> tuple[Roster, tuple[Member, ...]]:
+        """For members only: the `limit` members (or all) from `start` on, longest-standing first. Who is of
+        another realm counts as offline. Raises UnknownGroup, NotMember."""
         roster = await self._find_of(party, name)
-        found = await self._database.read(store.member_names, roster.group.id)
+        found = await self._database.read(store.member_names, roster.group.id, start, limit)
         is_online = self._presence.is_online
-        return roster.group, tuple(
+        return roster, tuple(
             Member(shown, admin, ident is not None and is_online(ident))
             for ident, shown, admin in found
         )

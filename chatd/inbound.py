@@ -55,6 +55,7 @@ from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
 MAX_ASKED = 1000  # people in one question
+MAX_OFFSET = 1 << 31  # in a list of members
 MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
 
 log = Logger()
@@ -530,9 +531,14 @@ class Inbound:
             lambda db: is_news(db, realm, key, number),
         )
 
-    async def members(self, realm: str, user: str, group: str) -> Sequence[Member]:
-        """Raises UnknownGroup, NotMember."""
-        return (await self._homes.members(self._guest(realm, user), Address(parse_name(group))))[1]
+    async def members(
+        self, realm: str, user: str, group: str, start: int, limit: int
+    ) -> tuple[Sequence[Member], int]:
+        """A page of the members, and how many come after it. Raises UnknownGroup, NotMember."""
+        start = max(0, min(start, MAX_OFFSET))
+        party, name = self._guest(realm, user), Address(parse_name(group))
+        found, page = await self._homes.members(party, name, start, limit)
+        return page, max(0, found.size - start - len(page))
 
     async def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]

@@ -12,6 +12,7 @@ from chatd.errors import GroupFull, RealmFull, TooManyGroups
 from chatd.model import Group, Party
 from chatd.names import Address
 from chatd.parcels import Joined, Removed
+from chatd.peers import wire
 from chatd.rosters import Change
 from chatd.store import members as store
 from chatd.store import mirrors
@@ -149,6 +150,27 @@ class Agreeing(GroupsTestCase):
         )
         result_of(self.groups.leave(self.ana, BAGAN))
         self.assertEqual(self.members(self.budi), [("citra", True), ("Budi", False)])
+
+
+class Listed(GroupTestCase):
+    def test_in_pages(self) -> None:
+        """Another realm reads the members in pages, each of which costs no more than it holds."""
+        self.patch(wire, "MAX_NAMES", 2)
+        names = [f"m{number}" for number in range(4)]
+        for name in names:
+            self.two.person(name).joins("bagan@realm1")
+        found = self.budi.joins("bagan@realm1") and self.budi.members("bagan@realm1")
+        self.assertEqual(found, ["*ana@realm1+", *(f"{name}+" for name in names), "budi+"])
+        page, more = self.world.result(
+            self.one.service.inbound.members("realm2", "budi", "bagan", 1, 3)
+        )
+        self.assertEqual(([each.username for each in page], more),
+                         (["m0@realm2", "m1@realm2", "m2@realm2"], 2))  # fmt: skip
+        for start in (6, 1 << 70, -1):
+            page, more = self.world.result(
+                self.one.service.inbound.members("realm2", "budi", "bagan", start, 3)
+            )
+            self.assertEqual((len(page), more), (3, 3) if start < 0 else (0, 0))
 
 
 class Bounded(GroupTestCase):

@@ -193,10 +193,10 @@ class Answers(amp.CommandLocator):
     @wire.Members.responder
     def members_asked(self, user: str, group: str, start: int) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            found = await self._link.host.inbound.members(self._link.realm, user, group)
-            rest = found[max(0, start) :]
-            page = rest[: wire.MAX_NAMES]
-            return {"members": wire.encode(page), "more": len(rest) - len(page)}
+            page, more = await self._link.host.inbound.members(
+                self._link.realm, user, group, start, wire.MAX_NAMES
+            )
+            return {"members": wire.encode(page), "more": more}
 
         return self._answer(work)
 

@@ -88,6 +88,11 @@ class Roster(msgspec.Struct):
         """Whether `party` is an admin; None for non-members."""
         return self.members.get(party.id) if party.id is not None else self.guests.get(party.key)
 
+    @property
+    def size(self) -> int:
+        """How many members there are, of all realms."""
+        return len(self.members) + len(self.guests)
+
     def apply(self, delta: Delta) -> None:
         """Deltas have to be applied in the order of their transactions."""
         for party, admin in delta.roles:
@@ -139,8 +144,11 @@ def roster_of(connection: Connection, group: Group) -> Roster:
     return Roster(group, members, guests, realms, banned_keys(connection, group.id))
 
 
-def member_names(connection: Connection, group: int) -> list[tuple[int | None, str, bool]]:
-    """The members, longest-standing first: account id, address as shown, whether an admin."""
+def member_names(
+    connection: Connection, group: int, start: int, limit: int | None
+) -> list[tuple[int | None, str, bool]]:
+    """The `limit` members (or all) from `start` on, longest-standing first: account id, address as shown,
+    whether an admin."""
     here = (
         select(
             participants.c.account_id,
@@ -155,7 +163,9 @@ def member_names(connection: Connection, group: int) -> list[tuple[int | None, s
         null(), remote_members.c.address, remote_members.c.admin, remote_members.c.joined_at
     ).where(remote_members.c.conversation_id == group)
     both = union_all(here, elsewhere).subquery()
-    rows = connection.execute(select(both).order_by(both.c.since, both.c.name))
+    rows = connection.execute(
+        select(both).order_by(both.c.since, both.c.name).offset(start).limit(limit)
+    )
     return [(row[0], row[1], row[2]) for row in rows]
 
 
