@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from chatd import commands as ask
 from chatd import inbound
 from chatd.errors import Banned, ChatError, NotAdmin, NotBanned, NotMember, NotTheirGroup
+from chatd.messages import group_target
 from chatd.model import MemberChange
 from chatd.names import Address, parse_address
 from chatd.parcels import Post
+from chatd.sends import name_for
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages
 from tests.test_groups import BAGAN, GroupsTestCase
@@ -85,6 +89,18 @@ class Kicked(GroupsTestCase):
                 self.assertEqual((kicked, posted), ("bagan", NotMember))
                 self.assertEqual(self.history(), [])
                 result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
+
+    def test_message_that_waits_for_its_key(self) -> None:
+        """What waited for an earlier send under the same key is checked again when its turn comes."""
+        sends = self.service.messages.sends
+        roster = result_of(self.rosters.find(BAGAN))
+        turn = sends.turn([name_for(self.budi, "k1", group_target(roster))])
+        result_of(turn.__aenter__())
+        post = self.begin_post("late", "k1")
+        result_of(self.kick())
+        result_of(turn.__aexit__(None, None, None))
+        self.assertIs(outcome_of(post), NotMember)
+        self.assertEqual(self.history(), [])
 
     def test_message_before(self) -> None:
         """What was sent before the kick is kept, though both are stored in one transaction."""
@@ -257,8 +273,25 @@ class KickedElsewhere(GroupTestCase):
         with self.assertRaises(Banned):
             self.citra.joins("bagan@realm1")
 
+    def test_post_overtaken(self) -> None:
+        """A post that was checked before the kick, but is handed over after it, is refused: here what came
+        with it had to be looked up first."""
+        self.agus.creates("lain")
+        self.agus.does(ask.OpenGroup(parse_address("lain")))
+        self.one.restart()
+        self.world.advance(3)
+        self.ana.members("bagan")
+        both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
+                for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
+        receiving = Deferred.fromCoroutine(self.one.service.inbound.receive("realm2", both))
+        kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
+        self.world.result(kicking)
+        verdicts = self.world.result(receiving)
+        self.assertEqual([each.code for each in verdicts], ["banned", ""])
+        self.assertEqual(self.ana.history(group="bagan"), [])
+
     def test_post_on_its_way(self) -> None:
-        """A post that has been checked already, but is handed over after the kick, is refused."""
+        """A post that comes while the kick is being stored is refused."""
         kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
         posted = Post("budi", "bagan", 1, b"proof", "late")
         verdicts = self.one.receives("realm2", (10_000, posted))
