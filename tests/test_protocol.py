@@ -27,7 +27,8 @@ from chatd.lines.factory import ChatLineFactory
 from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.output import CHUNK, MAX_FULL, MAX_HELD, MAX_UNREAD, Output
 from chatd.lines.plain import PlainDialect
-from chatd.lines.protocol import LOGIN_TIME, MAX_OVERLAPPING, UPLOAD_TIME
+from chatd.lines.protocol import LOGIN_TIME, UPLOAD_TIME
+from chatd.lines.replies import MAX_OVERLAPPING
 from chatd.model import SessionEnded
 from chatd.store.accounts import add_account
 from chatd.table import TABLE

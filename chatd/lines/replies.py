@@ -1,0 +1,302 @@
+"""What was asked on one connection is carried out, and the replies are sent in order: the half of the line
+protocol that does not see the bytes that arrive."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatd.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
+from chatd.files import Download
+from chatd.lines.dialect import Call, Request
+from chatd.lines.door import Door, Hold, Slot
+from chatd.lines.inline import Content
+from chatd.lines.output import Output
+from chatd.model import Event, Reply
+from chatd.presence import IListener
+from chatd.session import Client, Connection, Give, Leave, Receive, Session
+from chatd.timers import Room
+
+MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
+
+log = Logger()
+
+
+@implementer(IListener)
+class Replies:
+    """The requests of one connection that are under way, and all that is written to it."""
+
+    transport: Any
+    _output: Output
+
+    def __init__(self, factory: Door, number: int, source: str) -> None:
+        self.factory = factory
+        self.number = number
+        self.source = source
+        self._dialect = factory.dialect
+        self.connection = Connection(
+            factory.service,
+            factory.sessions,
+            self,
+            source,
+            number,
+            self._drained,
+            self._dialect.shared,
+            self._dialect.detailed,
+        )
+        self._clock = factory.service.clock
+        self._errors = factory.service.counters.errors
+        self._holds = 0
+        self._slots: deque[Slot] = deque()
+        self._next: Request | Call | None = None
+        self._receiving: tuple[Slot, Receive] | None = None
+        self._disk = Room()  # for a file that stood in a request
+        self._heard = self._clock.seconds()
+        self._closed_here = False  # by the realm, whatever the client wanted
+
+    # What the half that reads provides.
+
+    def _work(self) -> None:
+        """Go on reading: nothing holds it any more."""
+        raise NotImplementedError
+
+    def _idle(self) -> None:
+        """Every request that was read is answered."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Close the connection once everything that was written is sent."""
+        raise NotImplementedError
+
+    def _count(self, session: Session | None, now: float, count: int = 1) -> None:
+        """That many more commands of the session, or of a connection on which nobody is logged in."""
+        raise NotImplementedError
+
+    # Carrying out
+
+    def _begin(self, request: Request | Call) -> None:
+        slot = Slot(request)
+        self._slots.append(slot)
+        try:
+            if type(request) is Request:
+                result = self.connection.own.execute(request.command)
+            else:
+                result = self._find_caller(slot)
+        except ChatError as error:
+            self._answered(slot, self._refusal(error, request.tag))
+            return
+        except Exception:
+            self._failed(Failure(), slot)
+            return
+        if isinstance(result, Deferred):
+            if not result.called and (
+                not request.row.overlaps or len(self._slots) >= MAX_OVERLAPPING
+            ):
+                self._hold(Hold.COMMAND)
+            result.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
+        else:
+            self._done(result, slot)
+
+    def _find_caller(self, slot: Slot) -> Any:
+        """Carry out the slot's call; what `execute` gives."""
+        token = slot.request.token
+        if self.connection.must_look_up(token):
+            self._hold(
+                Hold.COMMAND
+            )  # even a send has to wait for it, or they would overtake each other
+            return Deferred.fromCoroutine(self._look_up_caller(slot))
+        return self._call(slot, self.connection.find(token))
+
+    async def _look_up_caller(self, slot: Slot) -> Any:
+        result = self._call(slot, await self.connection.look_up(slot.request.token))
+        return await result if isinstance(result, Deferred) else result
+
+    def _call(self, slot: Slot, found: Client | None) -> Any:
+        """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
+        call: Call = slot.request
+        client = found or self.connection.own
+        self._count(client.session, self._heard)
+        if found is None and call.required:
+            raise BadToken
+        client.admit(call.row)
+        slot.request = call.read(found is not None)
+        return client.execute(slot.request.command)
+
+    def _done(self, result: Any, slot: Slot) -> None:
+        try:
+            self._carry_on(result, slot)
+        except Exception:
+            self._failed(Failure(), slot)
+
+    def _carry_on(self, result: Any, slot: Slot) -> None:
+        if type(result) is Reply:
+            self._answered(slot, self._dialect.reply(slot.request, result))
+        elif isinstance(result, Receive):
+            self._receive(slot, result)
+        elif isinstance(result, Give):
+            giving = Deferred.fromCoroutine(self._give(slot, result.reply, result.download))
+            giving.addErrback(self._broken)
+        elif isinstance(result, Leave):
+            self._answered(slot, self._dialect.reply(slot.request, result.reply))
+            self._end()
+        else:
+            raise TypeError(f"{slot.request.command!r} came to {result!r}")
+
+    def _failed(self, failure: Failure, slot: Slot) -> None:
+        error = failure.value
+        if not isinstance(error, ChatError):
+            error = self._unexpected(failure)
+        self._answered(slot, self._refusal(error, slot.request.tag))
+
+    def _unexpected(self, failure: Failure) -> InternalError:
+        """Log what nobody foresaw, once, and make it known by a reference."""
+        error = InternalError(reference=self.factory.new_reference())
+        session = self.connection.own.session
+        log.failure(
+            "internal error {reference} on connection {connection}, session {session}",
+            failure,
+            reference=error.details["reference"],
+            connection=self.number,
+            session=None if session is None else session.number,
+        )
+        return error
+
+    def _answered(self, slot: Slot, answer: bytes) -> None:
+        """Put the answer in its place, and send what is next in order."""
+        slots = self._slots
+        slot.answer = answer
+        while slots and (ready := slots[0].answer) is not None:
+            slots.popleft()
+            self._output.write(ready)
+        if self._next is not None:
+            if not slots:
+                request, self._next = self._next, None
+                self._begin(request)
+                if not self._slots:
+                    self._release(Hold.COMMAND)
+        elif self._holds & Hold.COMMAND and len(slots) < MAX_OVERLAPPING // 2:
+            self._release(Hold.COMMAND)
+        if not slots and self._next is None:
+            self._idle()
+
+    # Files
+
+    def _receive(self, slot: Slot, receive: Receive) -> None:
+        if slot.request.content is not None:
+            self._hold(Hold.COMMAND)
+            stored = Deferred.fromCoroutine(self._store(receive, slot.request.content))
+            stored.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
+            return
+        if self._holds & Hold.CLOSING:
+            receive.upload.abort()
+            self._answered(slot, self._refusal(ShuttingDown(), slot.request.tag))
+            return
+        self._output.write(self._dialect.ready(slot.request))
+        if receive.upload.missing == 0:
+            self._received(slot, receive)
+        else:
+            self._receiving = (slot, receive)
+            self._release(Hold.COMMAND)
+
+    def _received(self, slot: Slot, receive: Receive) -> None:
+        """All bytes are there: the reply comes once they are kept."""
+        self._receiving = None
+        self._hold(Hold.COMMAND)
+        finished = Deferred.fromCoroutine(receive.finish())
+        finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
+
+    async def _store(self, receive: Receive, content: Content) -> Reply:
+        """The file stood in the request: its bytes go the way of those that follow one."""
+        upload = receive.upload
+        try:
+            for chunk in content.chunks():
+                if not upload.write(chunk):
+                    await self._disk.wait()
+                elif upload.missing:
+                    await deferLater(self._clock, 0)  # let others have their turn
+        except ChatError:
+            upload.abort()
+            raise
+        return await receive.finish()
+
+    def _drained(self) -> None:
+        """The disk is not behind any more."""
+        self._disk.make()
+        self._release(Hold.DISK)
+
+    async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
+        """The reply, and then the file's bytes, or these within it."""
+        self._hold(Hold.COMMAND)
+        size, limit = download.file.size, self.factory.line_limit
+        wrapping = self._dialect.give(slot.request, reply)
+        try:
+            if wrapping.encode is not None and size > limit // 4 * 3:
+                error = FileTooLarge(size=size, limit=limit // 4 * 3)
+                answer = self._refusal(error, slot.request.tag)
+            else:
+                await self._output.stream(wrapping.head, download.file, wrapping.encode)
+                answer = wrapping.tail
+        finally:
+            await download.file.close()
+        self._answered(slot, answer)
+
+    def _broken(self, failure: Failure) -> None:
+        """The promised bytes can't be delivered, and nothing else can be said in their place."""
+        log.failure("a download on connection {connection} broke", failure, connection=self.number)
+        self.transport.abortConnection()
+
+    # Writing
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """IListener: push events."""
+        self._output.push(self._dialect.events(events))
+
+    def drop(self) -> None:
+        """IListener: end the connection, since something on it has raised an exception."""
+        self._closed_here = True
+        self._output.drop()
+
+    def _cut_off(self) -> None:
+        """Drop a connection whose other end is stuck: nothing that is said would be heard."""
+        log.info("connection {connection} is stuck and is cut off", connection=self.number)
+        self._hold(Hold.CLOSING)
+        self.transport.abortConnection()
+
+    def _say(self, data: bytes) -> None:
+        """Send `data` when its turn has come among the replies."""
+        if self._slots:
+            slot = Slot(None)
+            slot.answer = data
+            self._slots.append(slot)
+        else:
+            self._output.write(data)
+
+    def _refusal(self, error: ChatError, tag: Any) -> bytes:
+        """As the dialect says it."""
+        self._errors[error.code] += 1
+        return self._dialect.error(error, tag)
+
+    def _refuse_line(self, error: ChatError, tag: Any = None) -> None:
+        self._say(self._refusal(error, tag))
+
+    # Waiting
+
+    def _hold(self, reason: int) -> None:
+        if not self._holds:
+            self.transport.pauseProducing()
+        self._holds |= reason
+
+    def _release(self, reason: int) -> None:
+        if not self._holds & reason:
+            return
+        self._holds &= ~reason
+        if not self._holds:
+            self.transport.resumeProducing()
+            self._work()
