@@ -22,7 +22,6 @@ from chatd.errors import (
     BadToken,
     ChatError,
     RegistrationClosed,
-    ReservedName,
     TooManyRegistrations,
     UnknownUser,
     UserExists,
@@ -31,7 +30,7 @@ from chatd.errors import (
 )
 from chatd.guard import PasswordGuard
 from chatd.model import Account, UserInfo
-from chatd.names import SYSTEM, Address, key_of, parse_name
+from chatd.names import Address, check_new_name, check_reserved, key_of, parse_name
 from chatd.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.presence import Presence
 from chatd.store import accounts as store
@@ -89,7 +88,6 @@ class Accounts:
         self._random_bytes = random_bytes
         self.realm = config.realm
         self.realm_key = key_of(config.realm)
-        self._reserved = {SYSTEM, self.realm_key}
         self._endings = 0  # how often sessions were ended
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # account id -> as it is since its profile was changed: what was read before may come in later
@@ -102,9 +100,9 @@ class Accounts:
         return int(self._wall() * 1000)
 
     def check_name(self, name: str) -> None:
-        """Raises ReservedName for what nobody may be called, user or group."""
-        if key_of(name) in self._reserved:
-            raise ReservedName(name=name)
+        """Raises BadName or ReservedName for what no new account or group may be called."""
+        check_new_name(name)
+        check_reserved(name, self.realm)
 
     def localize(self, address: Address) -> Address:
         """The address as this realm sees it: without the realm, if that is this one."""
@@ -156,7 +154,8 @@ class Accounts:
     ) -> Login:
         """Make an account and log it in. `source` is the network address that asks; None is not counted.
 
-        Raises RegistrationClosed, ReservedName, WeakPassword, UserExists, TooManyRegistrations, Busy.
+        Raises RegistrationClosed, BadName, ReservedName, WeakPassword, UserExists, TooManyRegistrations,
+        Busy.
         """
         account, hashed = await self.sign_up(name, password, display_name, country, source)
         return await self._open_session(account, hashed)
@@ -245,7 +244,7 @@ class Accounts:
             log.info("login of {account} from {source} failed", account=account.name, source=source)
             raise WrongPassword(name=name)
         login = await self._open_session(account, hashed)
-        if self._passwords.is_outdated(hashed):
+        if self._passwords.is_outdated(hashed, password):
             renewed = await self._passwords.hash(password, (source, key), LOGIN)
             await self._database.run(store.renew_password, account.id, hashed, renewed)
         return login

@@ -9,8 +9,19 @@ import unicodedata
 from ipaddress import IPv6Address
 from typing import Any, ClassVar
 
+from chatd.characters import find_hidden, is_blank
 from chatd.errors import BadArgument, BadText, EmptyText
-from chatd.names import Address, Place, parse_address, parse_name, parse_room, printable
+from chatd.names import (
+    Address,
+    Place,
+    parse_address,
+    parse_group,
+    parse_group_name,
+    parse_name,
+    parse_place,
+    parse_room,
+    printable,
+)
 
 MAX_PEOPLE = 100  # in one command: more would keep everybody else waiting
 MAX_SECRET = 1024
@@ -20,6 +31,9 @@ MAX_NUMBER = 2**62
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HIDDEN = (
+    "A name or a country can't hold characters that are invisible or change the direction of text"
+)
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -33,12 +47,14 @@ class Secret(str):
 
 
 def check_text(text: str) -> str:
-    """`text` if it says something and can stand on a terminal. Raises BadText, EmptyText."""
+    """`text` if something of it can be seen and it can stand on a terminal. Raises BadText, EmptyText."""
     if not text or text.isspace():
         raise EmptyText
     # isprintable() is quick, and too strict: it refuses tabs and some spaces.
     if not text.isprintable() and (found := _CONTROL.search(text)):
         raise BadText(position=found.start() + 1)
+    if not text.isascii() and is_blank(text):
+        raise EmptyText
     return text
 
 
@@ -75,6 +91,16 @@ class NameType(Type):
 
     def from_text(self, name: str, text: str) -> str:
         return parse_name(text)
+
+
+class GroupNameType(Type):
+    """A group of a realm that is said elsewhere."""
+
+    shape = "group"
+    about = "a group's name or code"
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_group_name(text)
 
 
 class RoomType(Type):
@@ -150,7 +176,12 @@ class GroupOrPeopleType(Type):
     json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> Address | tuple[Address, ...]:
-        return _addresses(name, text) if "," in text else parse_address(text)
+        if "," in text:
+            return _addresses(name, text)
+        place = parse_place(text)
+        if place.group is None:
+            return _addresses(name, str(place))
+        return place.group
 
     def from_json(self, name: str, value: Any) -> Address | tuple[Address, ...]:
         if isinstance(value, str) and name == "group":
@@ -166,7 +197,7 @@ class GroupOrNamesType(Type):
     json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> str | tuple[str, ...]:
-        return self._names(name, text.split(",")) if "," in text else parse_name(text)
+        return self._names(name, text.split(",")) if "," in text else parse_group_name(text)
 
     def from_json(self, name: str, value: Any) -> str | tuple[str, ...]:
         if isinstance(value, str):
@@ -191,35 +222,43 @@ class NamesType(GroupOrNamesType):
         return self._names(name, text.split(","))
 
 
-class GroupType(AddressType):
+class GroupType(Type):
+    """A group by its name or its code; a `#` before it says no more than that."""
+
     shape = "group"
     about = "a group's name, or group@realm"
 
+    def from_text(self, name: str, text: str) -> Address:
+        return parse_group(text.removeprefix("#"))
 
-class JoinableType(AddressType):
-    """A group to be joined: by name, or by code."""
+
+class JoinableType(GroupType):
+    """A group to be joined."""
 
     shape = "group|code"
     about = "a group's name or code, here or (group@realm) elsewhere"
 
 
 class PlaceType(Type):
-    """A conversation by its name: in text it may be a user's or a group's, in JSON the key tells which."""
+    """A conversation by its name. In text it may be a user's or a group's, and `@name` or `#name` says
+    which; in JSON the key says it, too."""
 
     shape = "user|group"
-    about = "the name of a user or a group, here or (name@realm) elsewhere"
+    about = (
+        "the name of a user or a group, here or (name@realm) elsewhere; "
+        "@name is a user and #name a group"
+    )
 
     def from_text(self, name: str, text: str) -> Place:
-        address = parse_address(text)
-        return Place(address, address)
+        return parse_place(text)
 
     def from_json(self, name: str, value: Any) -> Place:
         text = self.string(name, value)
         if name == "group":
-            return Place(group=parse_address(text))
+            return Place(group=parse_group(text.removeprefix("#")))
         if name == "place":
-            return self.from_text(name, text)
-        return Place(user=parse_address(text))
+            return parse_place(text)
+        return Place(user=parse_address(text.removeprefix("@")))
 
 
 class TextType(Type):
@@ -254,6 +293,8 @@ class DisplayNameType(Type):
 
     def from_json(self, name: str, value: Any) -> str:
         text = check_text(self.string(name, value))
+        if (hidden := find_hidden(text)) is not None:
+            raise BadText(what=_HIDDEN, position=hidden + 1)
         if len(text) > MAX_DISPLAY_NAME:
             raise BadArgument(argument=name, found="that long", expected=self.about)
         return text
@@ -398,6 +439,7 @@ class VerbType(Type):
 
 
 NAME = NameType()
+GROUP_NAME = GroupNameType()
 ROOM = RoomType()
 ADDRESS = AddressType()
 ADDRESSES = AddressesType()

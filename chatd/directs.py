@@ -143,6 +143,10 @@ class Directs:
             self._accounts.remember(owner)
             self._remember(owner, address, None, conversation)
 
+    def is_here(self, address: Address) -> bool:
+        """Whether the address is of this realm."""
+        return self._accounts.localize(address).realm is None
+
     async def find(self, account: Account, address: Address) -> int | None:
         """The account's conversation with someone, None if nothing was said there yet.
 

@@ -77,17 +77,20 @@ class BadArgument(BadRequest):
 
 class BadName(BadRequest):
     code = "bad-name"
-    sentence = "{name} can't be a name; use 1 to 64 letters, digits, dots, underscores and hyphens"
+    sentence = "{name} can't be a name; {reason}"
+    defaults = {"reason": "use 1 to 64 letters, digits, dots, underscores and hyphens"}
 
 
 class ReservedName(BadRequest):
     code = "reserved-name"
-    sentence = "The name {name} is reserved; take another"
+    sentence = "The name {name} {is_}; take another"
+    defaults = {"is_": "is reserved"}
 
 
 class BadText(BadRequest):
     code = "bad-text"
-    sentence = "A text can't hold control characters (one at position {position}); leave it out"
+    sentence = "{what} (one at position {position}); leave it out"
+    defaults = {"what": "A text can't hold control characters"}
 
 
 class EmptyText(BadRequest):
@@ -118,7 +121,8 @@ class UnknownUser(ChatError):
 
 class UserExists(ChatError):
     code = "user-exists"
-    sentence = "The username {name} is taken; choose another"
+    sentence = "The username {name} {is_}; choose another"
+    defaults = {"is_": "is taken"}
 
 
 class WrongPassword(ChatError):
@@ -276,7 +280,8 @@ class UnknownGroup(ChatError):
 
 class GroupExists(ChatError):
     code = "group-exists"
-    sentence = "There is a group {name} already; join it or choose another name"
+    sentence = "The name {name} {is_}; choose another"
+    defaults = {"is_": "is taken"}
 
 
 class AlreadyMember(ChatError):
@@ -345,6 +350,11 @@ class ContactExists(ChatError):
 class TooManyContacts(ChatError):
     code = "too-many-contacts"
     sentence = "You have {limit} contacts, the most that an account may have; delete one first"
+
+
+class AmbiguousName(ChatError):
+    code = "ambiguous-name"
+    sentence = "{name} is a user and a group; write @{name} for the user or #{name} for the group"
 
 
 class UnknownConversation(ChatError):

@@ -37,7 +37,7 @@ from chatd.store.outbox import NewParcel
 from chatd.throttle import Quota
 
 CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no two that look alike
-CODE_LENGTH = 6
+CODE_LENGTH = 6  # significant characters
 CODE_TRIES = 10
 
 T = TypeVar("T")
@@ -54,17 +54,26 @@ class Invited(msgspec.Struct, frozen=True):
 
 
 def new_code(random_bytes: Callable[[int], bytes]) -> str:
-    """Six characters at random, for a group or a file."""
+    """Six characters at random, for a file."""
     return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
 
 
+def new_group_code(random_bytes: Callable[[int], bytes]) -> str:
+    """As `new_code`, with a colon in it, which no name can have."""
+    code = new_code(random_bytes)
+    return f"{code[: CODE_LENGTH // 2]}:{code[CODE_LENGTH // 2 :]}"
+
+
 async def with_new_code(
-    random_bytes: Callable[[int], bytes], use: Callable[[str], Awaitable[T]]
+    random_bytes: Callable[[int], bytes],
+    use: Callable[[str], Awaitable[T]],
+    new: Callable[[Callable[[int], bytes]], str] | None = None,
 ) -> T:
-    """What `use` returns for a new code. Raises CodeTaken if several codes in a row exist already."""
+    """What `use` returns for a new code, of a file unless `new` makes another. Raises CodeTaken if several
+    codes in a row exist already."""
     for _ in range(CODE_TRIES):
         try:
-            return await use(new_code(random_bytes))
+            return await use((new or new_code)(random_bytes))
         except CodeTaken:
             continue
     raise CodeTaken
@@ -120,11 +129,11 @@ class HomeGroups:
 
         def job(connection: Connection, code: str) -> Group:
             store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
-            return add_group(connection, name, key_of(name), code, account.id, self._accounts.now())
+            return add_group(connection, name, code, account.id, self._accounts.now())
 
         try:
             return await with_new_code(
-                self._random_bytes, lambda code: self._database.run(job, code)
+                self._random_bytes, lambda code: self._database.run(job, code), new_group_code
             )
         except Exception:
             self._creations.give_back(account.key)

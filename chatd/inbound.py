@@ -37,7 +37,7 @@ from chatd.groups import Groups
 from chatd.homegroups import HomeGroups, with_new_code
 from chatd.messages import Messages, group_target
 from chatd.model import Account, Attachment, Member, Party
-from chatd.names import Address, key_of, parse_address, parse_name, printable
+from chatd.names import Address, key_of, parse_address, parse_group_name, parse_name, printable
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
 from chatd.presence import IListener
 from chatd.quotas import MessageQuotas, cost_of
@@ -336,7 +336,7 @@ class Inbound:
     async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
         """Into a group of this realm, from there to all realms with members of it."""
         sender = self._guest(realm, parcel.sender)
-        roster = await self._homes.find_postable(sender, Address(parse_name(parcel.group)))
+        roster = await self._homes.find_postable(sender, Address(parse_group_name(parcel.group)))
         group = roster.group
 
         def relay(seq: int) -> bytes:
@@ -519,7 +519,7 @@ class Inbound:
 
     async def join(self, realm: str, user: str, group: str) -> Membership:
         """Raises UnknownGroup, AlreadyMember."""
-        joined = await self._homes.join(self._guest(realm, user), Address(parse_name(group)))
+        joined = await self._homes.join(self._guest(realm, user), Address(parse_group_name(group)))
         return Membership(joined.name, joined.id)
 
     async def _leave(self, realm: str, number: int, left: Left) -> None:
@@ -536,7 +536,7 @@ class Inbound:
     ) -> tuple[Sequence[Member], int]:
         """A page of the members, and how many come after it. Raises UnknownGroup, NotMember."""
         start = max(0, min(start, MAX_OFFSET))
-        party, name = self._guest(realm, user), Address(parse_name(group))
+        party, name = self._guest(realm, user), Address(parse_group_name(group))
         found, page = await self._homes.members(party, name, start, limit)
         return page, max(0, found.size - start - len(page))
 
@@ -544,7 +544,7 @@ class Inbound:
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
     ) -> dict[str, Any]:
         """What an admin of a group wants. Raises what HomeGroups does."""
-        party, name = self._guest(realm, user), Address(parse_name(group))
+        party, name = self._guest(realm, user), Address(parse_group_name(group))
         people = [parse_address(each) for each in users[:MAX_ASKED]]
         match change, people:
             case "invite", _:

@@ -1,7 +1,10 @@
-"""What a name may be, and addresses made of them (product.md, "Edges, decided").
+"""Names of accounts, groups, realms and rooms, and addresses made of them (product.md, "Edges, decided").
 
-A name is 1 to 64 letters, digits, `.`, `_`, `-`; it is kept as typed (NFC) and compared without
-case, by its *key*.
+A name is 1 to 64 letters with their marks, digits, `.`, `_`, `-`. It is kept as typed (NFC) and compared by
+its *key* (NFKC, case-folded). Accounts and groups share one namespace.
+
+What a name may hold is wider than what a new name may hold: `parse_name` reads every name that somebody can
+have, `check_new_name` says whether it may be given to an account or a group that is being made.
 """
 
 from __future__ import annotations
@@ -9,14 +12,48 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import groupby
 
 import msgspec
 
-from chatd.errors import BadName
+from chatd.characters import INVISIBLE
+from chatd.errors import BadName, ReservedName
+from chatd.uts39 import is_highly_restrictive, skeleton
 
+MAX_NAME = 64
+MAX_MARKS = (
+    4  # nonspacing marks on one letter; more of them cover other lines (UTS 39, section 5.4)
+)
 SYSTEM = "system"
-_NAME = re.compile(r"[\w.-]{1,64}")
-_ROOM = re.compile(r"[\w.-](?:[\w. -]{0,62}[\w.-])?")
+# Nobody can register these or make a group called so, nor what looks like one of them.
+RESERVED = (
+    SYSTEM,
+    "abuse",
+    "admin",
+    "administrator",
+    "all",
+    "anonymous",
+    "chatd",
+    "deleted",
+    "everybody",
+    "everyone",
+    "here",
+    "hostmaster",
+    "moderator",
+    "nobody",
+    "operator",
+    "postmaster",
+    "root",
+    "security",
+    "webmaster",
+)
+_ASCII = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Letters by their category, and shown as nothing: earlier versions let people register with them.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+_CODE = re.compile(r"[a-z0-9]{1,16}:[a-z0-9]{1,16}", re.IGNORECASE | re.ASCII)
+_MIXED = "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
+_HIDDEN = "it has characters that nobody can see; leave them out"
+_UNSTABLE = "it has characters that stand for several others; write those instead"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -36,17 +73,76 @@ class Address(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=16384)
 def key_of(name: str) -> str:
-    """The form in which names are compared."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """The form in which names are compared (toNFKC_Casefold, Unicode section 3.13)."""
+    if name.isascii():
+        return name.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", name).casefold())
+    return unicodedata.normalize("NFKC", folded.casefold())
 
 
 @lru_cache(maxsize=16384)
 def parse_name(text: str) -> str:
     """The name that `text` is, in NFC. Raises BadName."""
     name = unicodedata.normalize("NFC", text)
-    if _NAME.fullmatch(name) is None:
+    if _ASCII.fullmatch(name) is None and not _is_name(name):
         raise BadName(name=printable(text))
     return name
+
+
+def _is_name(name: str) -> bool:
+    if not 1 <= len(name) <= MAX_NAME:
+        return False
+    categories = [unicodedata.category(each) for each in name]
+    if not all(
+        kind[0] in "LMN" or each in "._-" for kind, each in zip(categories, name, strict=True)
+    ):
+        return False
+    hidden = INVISIBLE.search(name.translate(dict.fromkeys(map(ord, _FILLERS))))
+    return hidden is None and _are_marks_of_letters(categories)
+
+
+def _are_marks_of_letters(categories: list[str]) -> bool:
+    """Whether marks follow a letter or a digit, and not too many of them."""
+    before = "P"
+    for is_mark, group in groupby(categories, lambda kind: kind[0] == "M"):
+        run = list(group)
+        if is_mark and (before[0] == "P" or sum(kind != "Mc" for kind in run) > MAX_MARKS):
+            return False
+        before = run[-1]
+    return True
+
+
+def check_new_name(name: str) -> None:
+    """Raises BadName for a name that only accounts and groups from before may have."""
+    if name.isascii():
+        return
+    if INVISIBLE.search(name):
+        raise BadName(name=printable(name), reason=_HIDDEN)
+    if not is_highly_restrictive(name):
+        raise BadName(name=printable(name), reason=_MIXED)
+    try:
+        parse_name(unicodedata.normalize("NFKC", name))
+    except BadName:
+        raise BadName(name=printable(name), reason=_UNSTABLE) from None
+
+
+@lru_cache(maxsize=64)
+def _reserved(realm: str) -> frozenset[str]:
+    """The skeletons of what nobody may be called, in every way to write it."""
+    return frozenset(
+        skeleton(form)
+        for name in (*RESERVED, realm)
+        for form in (name, name.lower(), name.upper(), name.title())
+    )
+
+
+def check_reserved(name: str, realm: str) -> None:
+    """Raises ReservedName for a name that nobody may have in `realm`, and for one that looks like it."""
+    key = key_of(name)
+    if key in RESERVED or key == key_of(realm):
+        raise ReservedName(name=name)
+    if not _reserved(realm).isdisjoint((skeleton(name), skeleton(key))):
+        raise ReservedName(name=name, is_="looks like one that is reserved")
 
 
 @lru_cache(maxsize=16384)
@@ -54,16 +150,44 @@ def parse_address(text: str) -> Address:
     """`name` or `name@realm`. Raises BadName."""
     name, at, realm = text.partition("@")
     try:
+        if at and not text.isascii() and INVISIBLE.search(text):
+            raise BadName(name=name)
         return Address(parse_name(name), parse_name(realm) if at else None)
     except BadName:
         raise BadName(name=printable(text)) from None
 
 
+def is_code(text: str) -> bool:
+    """Whether `text` has the form of a group's code, which no name has."""
+    return _CODE.fullmatch(text) is not None
+
+
+def parse_group(text: str) -> Address:
+    """A group by its name or by its code, here or (`@realm`) elsewhere. Raises BadName."""
+    code, at, realm = text.partition("@")
+    if not is_code(code):
+        return parse_address(text)
+    try:
+        return Address(code.lower(), parse_name(realm) if at else None)
+    except BadName:
+        raise BadName(name=printable(text)) from None
+
+
+def parse_group_name(text: str) -> str:
+    """A group's name or code, of a realm that is said elsewhere. Raises BadName."""
+    return text.lower() if is_code(text) else parse_name(text)
+
+
 def parse_room(text: str) -> str:
     """A room's name: as any other, and spaces within. Raises BadName."""
     name = unicodedata.normalize("NFC", text)
-    if _ROOM.fullmatch(name) is None:
+    words = name.replace(" ", "")
+    if name != name.strip(" ") or len(name) > MAX_NAME or INVISIBLE.search(name):
         raise BadName(name=printable(text))
+    try:
+        parse_name(words)
+    except BadName:
+        raise BadName(name=printable(text)) from None
     return name
 
 
@@ -74,13 +198,29 @@ def printable(text: str, limit: int = 80) -> str:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A conversation as people name it: by the other party, by the group, or by a name that may be either."""
+    """A conversation as people name it: by the other party, by the group, or by a name that may be either.
+
+    In text `@messi` is the user and `#family` the group.
+    """
 
     user: Address | None = None
     group: Address | None = None
 
     def __str__(self) -> str:
         return str(self.user if self.user is not None else self.group)
+
+
+def parse_place(text: str) -> Place:
+    """A name or an address of a user or a group; after `@` a user's, after `#` a group's. Raises BadName."""
+    try:
+        if text.startswith("@"):
+            return Place(user=parse_address(text[1:]))
+        if text.startswith("#"):
+            return Place(group=parse_group(text[1:]))
+        group = parse_group(text)
+    except BadName:
+        raise BadName(name=printable(text)) from None
+    return Place(None if is_code(group.name) else group, group)
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ flood of either from one address delays itself.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 from argon2 import PasswordHasher, Type
@@ -19,8 +21,20 @@ THREADS = 2
 MAX_WAITING = 1000  # hashes; with more, those of the busiest address make room
 LOGIN, REGISTRATION = range(2)  # what is done first
 
+_SPACES = re.compile(
+    "[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+)  # of category Zs, but for U+0020
+
 Owner = tuple[str, str]
 REALM: Owner = ("", "")  # what the realm itself asks for
+
+
+def normalized(password: str) -> str:
+    """The form in which a password is hashed: every keyboard and system comes to the same (RFC 8265,
+    OpaqueString; in NFKC, so that full and half width do not count either)."""
+    if password.isascii():
+        return password
+    return unicodedata.normalize("NFKC", _SPACES.sub(" ", password))
 
 
 class Passwords:
@@ -46,13 +60,13 @@ class Passwords:
 
     def hash_now(self, password: str) -> str:
         """As `hash`, but in this thread: for the start only."""
-        return self._hasher.hash(password)
+        return self._hasher.hash(normalized(password))
 
     def hash(
         self, password: str, owner: Owner = REALM, priority: int = REGISTRATION
     ) -> Deferred[str]:
         """Fires with the password's hash. Errs with Busy."""
-        return self._threads.run(owner, priority, self._hasher.hash, password)
+        return self._threads.run(owner, priority, self.hash_now, password)
 
     def verify(self, password: str, hashed: str | None, owner: Owner = REALM) -> Deferred[bool]:
         """Whether `password` belongs to `hashed`; never, but at the same cost, if there is no hash.
@@ -62,12 +76,16 @@ class Passwords:
         return self._threads.run(owner, LOGIN, self._verify, password, hashed)
 
     def _verify(self, password: str, hashed: str | None) -> bool:
-        try:
-            self._hasher.verify(hashed or self._nobody, password)
-        except (VerificationError, InvalidHashError):
-            return False
-        return hashed is not None
+        # As it stands, too: hashes of earlier versions were made of whatever spelling was typed.
+        for spelling in dict.fromkeys((normalized(password), password)):
+            try:
+                self._hasher.verify(hashed or self._nobody, spelling)
+            except (VerificationError, InvalidHashError):
+                continue
+            return hashed is not None
+        return False
 
-    def is_outdated(self, hashed: str) -> bool:
-        """Whether the configured cost has changed since `hashed` was made."""
-        return self._hasher.check_needs_rehash(hashed)
+    def is_outdated(self, hashed: str, password: str) -> bool:
+        """Whether `hashed`, which belongs to `password`, was made at another cost than is configured, or
+        may have been made of another spelling than the normalised one."""
+        return self._hasher.check_needs_rehash(hashed) or normalized(password) != password

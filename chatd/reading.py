@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 
 from chatd.directs import Directs
-from chatd.errors import NotMember, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.model import Account, UnreadCount
-from chatd.names import ALL, Place, Scope, key_of
+from chatd.names import ALL, Address, Place, Scope, key_of
 from chatd.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import messages as store
@@ -112,25 +113,35 @@ class Reading:
     async def conversation_of(self, account: Account, place: Place) -> int | None:
         """The conversation that `place` names, None if nothing was said there yet.
 
-        A name that may be either is that of the user one has talked with, or else the group's. Raises
+        A name that may be either is a user's or a group's, or else a group's code. Raises AmbiguousName,
         UnknownUser, UnknownRealm, UnknownGroup, NotMember.
         """
+        if place.group is None:
+            assert place.user is not None  # noqa: S101 - a place has one of the two
+            return await self._directs.find(account, place.user)
+        if place.user is None:
+            return (await self._rosters.find_mine(account, place.group)).group.id
+        return await self._either(account, place.user, place.group)
+
+    async def _either(self, account: Account, user: Address, group: Address) -> int | None:
         unknown: UnknownUser | UnknownRealm | None = None
-        if place.user is not None:
-            try:
-                direct = await self._directs.find(account, place.user)
-                if direct is not None or place.group is None:
-                    return direct
-            except (UnknownUser, UnknownRealm) as error:
-                unknown = error
-        if place.group is not None:
-            try:
-                return (await self._rosters.find_mine(account, place.group)).group.id
-            except (UnknownGroup, NotMember) as error:
-                if place.user is None or (
-                    isinstance(unknown, UnknownUser) and isinstance(error, NotMember)
-                ):
-                    raise
-        if unknown is not None:
-            raise unknown
-        return None
+        direct = None
+        try:
+            direct = await self._directs.find(account, user)
+        except (UnknownUser, UnknownRealm) as error:
+            unknown = error
+        roster = await self._rosters.named(group)
+        # Whoever has that address in another realm is known here by what was said only.
+        is_user = unknown is None and (direct is not None or self._directs.is_here(user))
+        if roster is not None and not is_user:
+            if account.id not in roster.members:
+                raise NotMember(group=roster.group.name)
+            return roster.group.id
+        if roster is not None and (roster.group.realm is None or account.id in roster.members):
+            raise AmbiguousName(name=str(user))
+        if unknown is None:
+            return direct
+        if isinstance(unknown, UnknownUser):
+            with suppress(UnknownGroup):
+                return (await self._rosters.find_mine(account, group)).group.id  # by its code
+        raise unknown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from chatd.names import Address, key_of
 from chatd.outbox import Outbox
 from chatd.realms import IRealms
 from chatd.store.database import Database
+from chatd.store.groups import find_group
 from chatd.store.members import Delta, Roster, find_named, roster_of
 from chatd.store.outbox import NewParcel
 
@@ -76,6 +77,18 @@ class Rosters:
             raise UnknownGroup(name=local.name)
         # It may exist there; nobody of this realm is in it.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
+
+    async def named(self, name: Address) -> Roster | None:
+        """The group of that name, as far as it is known here; a code is not a name."""
+        local = self._accounts.localize(name)
+        roster = self.cached(local.key)
+        if roster is not None:
+            return roster if roster.group.key == local.key else None
+        if await self._database.read(find_group, local.key) is None:
+            return None
+        with suppress(UnknownGroup, NotMember):  # it may have ended meanwhile
+            return await self.load(local)
+        return None
 
     def _remember(self, roster: Roster) -> None:
         group = roster.group

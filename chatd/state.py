@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from chatd.store.database import connect
 from chatd.store.migrate import SchemaError, prepare
+from chatd.store.names import renew_skeletons
 
 
 class StartError(Exception):
@@ -64,6 +65,7 @@ class StateFolder:
         try:
             engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
             prepare(engine)
+            renew_skeletons(engine)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise StartError(
                 f"[database] url is {shown!r}; expected an SQLAlchemy URL whose driver is installed "

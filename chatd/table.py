@@ -143,7 +143,7 @@ TABLE: tuple[Row, ...] = (
             msgspec.structs.replace(PLACE, optional=True),
             Arg("peek", types.FLAG, optional=True, named=True),
         ),
-        errors=(errors.UnknownUser, *_GROUP),
+        errors=(errors.UnknownUser, *_GROUP, errors.AmbiguousName),
     ),
     Row("unread", ask.Unread, "count what is unread, by conversation; nothing becomes read"),
     Row(
@@ -167,7 +167,7 @@ TABLE: tuple[Row, ...] = (
             Arg("n", types.COUNT, optional=True),
             Arg("before", types.SIZE, optional=True, named=True),
         ),
-        errors=(errors.UnknownUser, *_GROUP),
+        errors=(errors.UnknownUser, *_GROUP, errors.AmbiguousName),
     ),
     Row(
         "search",

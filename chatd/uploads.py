@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatd.cache import Cache
+from chatd.characters import without_hidden
 from chatd.clocks import Wall
 from chatd.counters import Counters
 from chatd.errors import BadFileName, FileDamaged, FileMissing
@@ -57,15 +57,17 @@ FileState: TypeAlias = tuple[int, int, int, int]
 
 log = Logger()
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LEADING = re.compile(r"^[\s.]+")
 _KEY = re.compile(r"[a-z0-9.-]+")
 
 
 def safe_name(name: str) -> str:
-    """`name` without path, control characters or leading dots. Raises BadFileName if nothing is left."""
-    bare = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    safe = _LEADING.sub("", _UNSAFE.sub("", bare)).rstrip()
+    """`name` without path, leading dots, and characters that control, hide or reorder something.
+
+    Raises BadFileName if nothing is left.
+    """
+    bare = re.split(r"[/\\]", without_hidden(name))[-1]
+    safe = _LEADING.sub("", bare).rstrip()
     if not safe:
         raise BadFileName(name=printable(name))
     stem, dot, ending = safe.rpartition(".")

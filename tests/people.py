@@ -12,7 +12,7 @@ from zope.interface import implementer
 from chatd import commands as ask
 from chatd.accounts import Login
 from chatd.model import Account, Event, FileInfo, Message, Reply
-from chatd.names import Place, parse_address
+from chatd.names import Place, parse_address, parse_group
 from chatd.presence import IListener
 from chatd.session import Client, Connection
 
@@ -119,7 +119,7 @@ class Person:
         return str(self.does(ask.AddGroup(group)).fields["groupcode"])
 
     def joins(self, group: str) -> Reply:
-        reply: Reply = self.does(ask.JoinGroup(parse_address(group)))
+        reply: Reply = self.does(ask.JoinGroup(parse_group(group)))
         return reply
 
     def begins_to_send_file(

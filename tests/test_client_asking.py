@@ -311,7 +311,16 @@ class Bounds(TestCase):
 
     ALLOWED = frozenset(
         f"chatd.{each}"
-        for each in ("commands", "names", "errors", "rows", "table", "arguments", "model")
+        for each in (
+            "commands",
+            "characters",
+            "names",
+            "errors",
+            "rows",
+            "table",
+            "arguments",
+            "model",
+        )
     )
 
     def test_imports(self) -> None:

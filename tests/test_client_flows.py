@@ -139,7 +139,7 @@ class ThirdDocument(ClientTestCase):
         modis, tasya = self.enter("modis"), self.enter("tasya")
         modis.type("group", "create keluarga")
         modis.await_text("groupcode: ")
-        code = modis.text().partition("groupcode: ")[2][:6]
+        code = modis.text().partition("groupcode: ")[2][:7]
         tasya.type("group", f"join {code}")
         tasya.await_text("You are a member of keluarga")
         tasya.type("get")

@@ -207,6 +207,7 @@ class Names(TestCase):
             ("", "_"),
             ("C:\\x\\y.txt", "y.txt"),
             ("a\x00b\x1b\n\u202e.txt", "a_b___.txt"),
+            ("a\u3164b.txt", "a_b.txt"),
             ("  spaces.txt ", "spaces.txt"),
         ):
             self.assertEqual(paths.safe_name(name), made)

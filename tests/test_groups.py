@@ -16,6 +16,7 @@ from chatd import groups as module
 from chatd import homegroups, parcels
 from chatd.errors import (
     AlreadyMember,
+    BadName,
     GroupExists,
     NotAdmin,
     NotMember,
@@ -26,10 +27,11 @@ from chatd.errors import (
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
+    UserExists,
 )
 from chatd.homegroups import Invited
 from chatd.model import Account, Group, GroupInfo, Member, Party
-from chatd.names import ALL, Address, Place
+from chatd.names import ALL, Address, Place, is_code, parse_address, parse_name
 from chatd.realms import Membership, NoRealms
 from chatd.rosters import Change
 from chatd.store.members import set_admin
@@ -67,6 +69,9 @@ class GroupsTestCase(SynchronousTestCase):
         login = result_of(self.service.accounts.register(name, "surabaya", None, None))
         account: Account = login.account
         return account
+
+    def signing_up(self, name: str) -> Any:
+        return self.service.accounts.sign_up(name, "surabaya", None, None)
 
     def create(self, who: Account, name: str = "bagan") -> Group:
         group: Group = result_of(self.groups.create(who, name))
@@ -107,26 +112,57 @@ class Creating(GroupsTestCase):
         self.assertEqual(self.members(self.ana), [("ana", True)])
 
     def test_code(self) -> None:
-        """A group has a code of six characters that are not taken for one another."""
+        """A group has a code of six characters that are not taken for one another, in a form that no name
+        has."""
         codes = {self.create(self.ana, f"g{n}").code for n in range(50)}
         self.assertEqual(len(codes), 50)
         for code in codes:
-            self.assertRegex(code, r"\A[a-km-np-z2-9]{6}\Z")
+            self.assertRegex(code, r"\A[a-km-np-z2-9]{3}:[a-km-np-z2-9]{3}\Z")
+            self.assertTrue(is_code(code))
+            with self.assertRaises(BadName):
+                parse_name(code)
 
     def test_code_that_is_taken(self) -> None:
         """If a code comes up that another group has, the next one is taken."""
-        codes = ["aaaaaa", "aaaaaa", "bbbbbb"]
-        with mock.patch.object(homegroups, "new_code", side_effect=codes):
+        codes = ["aaa:aaa", "aaa:aaa", "bbb:bbb"]
+        with mock.patch.object(homegroups, "new_group_code", side_effect=codes):
             first, second = self.create(self.ana, "one"), self.create(self.ana, "two")
-        self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))
+        self.assertEqual((first.code, second.code), ("aaa:aaa", "bbb:bbb"))
 
     def test_name_is_taken(self) -> None:
         self.create(self.ana, "Bagan")
         for name in ("Bagan", "BAGAN"):
             self.assertIs(outcome_of(self.groups.create(self.budi, name)), GroupExists)
 
+    def test_name_of_an_account(self) -> None:
+        """Accounts and groups share one namespace, and what looks like a name is as good as taken."""
+        for name in ("ana", "ANA", "Budi"):
+            self.assertIs(outcome_of(self.groups.create(self.ana, name)), GroupExists)
+        self.create(self.ana, "modern")
+        for name in ("modern", "modem", "MODEM", "Modem"):
+            self.assertIs(outcome_of(self.signing_up(name)), UserExists)
+            self.assertIs(outcome_of(self.groups.create(self.ana, name)), GroupExists)
+
+    def test_name_is_free_again(self) -> None:
+        """Once its group has ended."""
+        self.create(self.ana, "sate")
+        result_of(self.groups.leave(self.ana, parse_address("sate")))
+        result_of(self.signing_up("Sate"))
+
+    def test_code_of_an_earlier_version(self) -> None:
+        """It looks like a name, and stays what it is: nobody gets it for a name."""
+        with mock.patch.object(homegroups, "new_group_code", return_value="abc234"):
+            self.create(self.ana)
+        self.assertIs(outcome_of(self.groups.create(self.budi, "ABC234")), GroupExists)
+        self.assertIs(outcome_of(self.signing_up("abc234")), UserExists)
+        self.assertEqual(self.join(self.budi, "ABC234").name, "bagan")
+
+    def test_new_name_is_checked(self) -> None:
+        for name in ("mеssi", "a\u3164b"):
+            self.assertIs(outcome_of(self.groups.create(self.ana, name)), BadName)
+
     def test_reserved(self) -> None:
-        for name in ("system", "SYSTEM", "Realm1"):
+        for name in ("system", "SYSTEM", "Realm1", "ADMlN", "aII", "here", "reaIm1"):
             self.assertIs(outcome_of(self.groups.create(self.ana, name)), ReservedName)
 
     def test_kept(self) -> None:
@@ -290,7 +326,7 @@ class Leaving(GroupsTestCase):
         self.assertIs(self.join(self.budi), UnknownGroup)
         self.assertIs(self.join(self.budi, code), UnknownGroup)
         self.assertEqual(result_of(self.groups.list(self.ana, mine=False)), ((), 0))
-        with mock.patch.object(homegroups, "new_code", return_value=code):
+        with mock.patch.object(homegroups, "new_group_code", return_value=code):
             again = self.create(self.budi, "BAGAN")
         self.assertEqual(again.code, code)
         self.assertEqual(self.post(self.budi, "new").receipts[0].seq, 1)

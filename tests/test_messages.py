@@ -11,12 +11,14 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text as sql
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import reading as module
 from chatd.errors import (
+    AmbiguousName,
     ChatError,
     MessageTooLong,
     NotMember,
@@ -28,7 +30,7 @@ from chatd.errors import (
 )
 from chatd.messages import Messages
 from chatd.model import Account, Message, Receipt, Sent, UnreadCount
-from chatd.names import ALL, Address, Place, Scope
+from chatd.names import ALL, Address, Place, Scope, parse_place
 from chatd.presence import IListener
 from chatd.reading import Reading
 from chatd.store.messages import Page
@@ -429,14 +431,35 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.history(self.budi, ANA), [])
 
     def test_name_of_a_user_and_of_a_group(self) -> None:
-        """A name that may be either is that of the user one has talked with, or else the group's."""
-        self.group(self.budi, self.ana, name="citra")
-        either = Place(user=Address("citra"), group=Address("citra"))
+        """Of earlier versions: whoever means one of the two has to say which."""
+        with mock.patch("chatd.store.names.taken", return_value=None):
+            self.group(self.budi, self.ana, name="citra")
         self.post(self.budi, "citra", "in the group")
-        self.assertEqual(self.inbox(self.ana, either), ["in the group"])
-        self.send(self.citra, "ana", "from citra")
-        self.assertEqual(self.inbox(self.ana, either), ["from citra"])
-        self.assertEqual(self.inbox(self.ana, Place(group=Address("citra"))), ["in the group"])
+        for said in (False, True):
+            if said:
+                self.send(self.citra, "ana", "from citra")
+            for name in ("citra", "CITRA", "citra@realm1"):
+                either = parse_place(name)
+                inbox = self.reading.inbox(self.ana, Scope(either), {})
+                self.assertIs(outcome_of(inbox), AmbiguousName)
+                for who in (self.ana, self.citra):  # who is in the group, and who is not
+                    history = self.reading.history(who, either, 5)
+                    self.assertIs(outcome_of(history), AmbiguousName)
+            self.assertEqual(self.inbox(self.ana, parse_place("#citra")), ["in the group"])
+            expected = ["from citra"] if said else []
+            self.assertEqual(self.inbox(self.ana, parse_place("@citra")), expected)
+            self.assertEqual(self.inbox(self.ana, parse_place("@citra@realm1")), expected)
+
+    def test_stranger_with_the_name_of_a_code(self) -> None:
+        """A name comes before a code of an earlier version that looks like it."""
+        self.group(self.budi, self.ana)
+        with mock.patch("chatd.store.names.taken", return_value=None):
+            stranger = self.account("abc234")
+        self.database.run(
+            lambda db: db.execute(sql("UPDATE groups SET code = 'abc234' WHERE key = 'bagan'"))
+        )
+        self.send(stranger, "ana", "from the stranger")
+        self.assertEqual(self.history(self.ana, parse_place("abc234")), ["from the stranger"])
 
     def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
         """Who has nothing unread is told so again from memory, until something comes."""

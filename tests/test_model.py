@@ -145,7 +145,7 @@ class InlinePasswords:
     def verify(self, password: str, hashed: str | None, *_owner: Any) -> Deferred[bool]:
         return succeed(hashed == f"hash of {password}")
 
-    def is_outdated(self, hashed: str) -> bool:
+    def is_outdated(self, hashed: str, password: str) -> bool:
         return False
 
 

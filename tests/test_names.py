@@ -8,16 +8,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.errors import BadName
+from chatd.characters import INVISIBLE
+from chatd.errors import BadName, ReservedName
 from chatd.names import (
+    RESERVED,
     Address,
     Place,
+    check_new_name,
+    check_reserved,
+    is_code,
     key_of,
     parse_address,
     parse_name,
+    parse_place,
     parse_room,
     printable,
 )
+from chatd.uts39 import skeleton
 
 MAX_NAME = 64
 
@@ -28,7 +35,7 @@ near_names = st.text(
     max_size=70,
 )
 names = st.text(
-    st.one_of(st.sampled_from("aZ09._-ßİǰΐ"), st.characters(categories=("L", "Nl"))),
+    st.one_of(st.sampled_from("aZ09._-ßİǰΐ"), st.characters(categories=("L", "N", "Mn", "Mc"))),
     min_size=1,
     max_size=20,
 ).filter(lambda text: _is_name(text))
@@ -43,7 +50,7 @@ def _is_name(text: str) -> bool:
 
 
 def _may_stand_in_name(character: str) -> bool:
-    return character.isalnum() or character in "._-"
+    return unicodedata.category(character)[0] in "LMN" or character in "._-"
 
 
 class ParseName(SynchronousTestCase):
@@ -89,14 +96,146 @@ class ParseName(SynchronousTestCase):
             name = parse_name(text)
         except BadName as error:
             composed = unicodedata.normalize("NFC", text)
-            good = 1 <= len(composed) <= MAX_NAME and all(map(_may_stand_in_name, composed))
-            self.assertFalse(good, f"{text!r} was refused")
+            if not any(unicodedata.category(each)[0] == "M" for each in composed):
+                good = 1 <= len(composed) <= MAX_NAME and all(map(_may_stand_in_name, composed))
+                self.assertFalse(good, f"{text!r} was refused")
             self.assertTrue(str(error).isprintable())
         else:
             self.assertEqual(name, unicodedata.normalize("NFC", text))
             self.assertTrue(1 <= len(name) <= MAX_NAME)
             self.assertTrue(all(map(_may_stand_in_name, name)), name)
             self.assertEqual(parse_name(name), name)
+
+
+# Names as people have them, whose letters carry marks or whose writing uses several scripts.
+PEOPLE = (
+    "संदीप",
+    "सुधीर_२",
+    "สมชาย",
+    "ปู่ย่า",
+    "தமிழ்செல்வி",
+    "রহিম-উদ্দিন",
+    "ꦗꦮꦶ",
+    "مُحَمَّد",
+    "محمد٣",
+    "שָׂרָה",
+    "Nguyễn.Văn_Ổn",
+    "ひらカナ漢字abc",
+    "王小明Wang",
+    "김철수kim",
+    "ㄅㄆ漢字",
+    "Ελένη",
+    "Дмитрий",
+    "ኢትዮጵያ",
+    "မြန်မာ",
+    "ខ្មែរ",
+)
+
+
+class NewNames(SynchronousTestCase):
+    """Which names an account or a group may be given."""
+
+    def test_many_scripts(self) -> None:
+        for name in PEOPLE:
+            check_new_name(parse_name(name))
+            check_reserved(name, "realm1")
+
+    def test_marks(self) -> None:
+        """They belong to a letter, and do not cover other lines."""
+        for bad in ("\u0301a", "a.\u0301", "-\u093f", "a" + "\u0301\u0302\u0303\u0304\u0305\u0306"):
+            with self.assertRaises(BadName):
+                parse_name(bad)
+
+    def test_mixed_scripts(self) -> None:
+        for bad in ("mеssi", "аbc", "αbc", "messi٣", "あ한", "а漢", "a_б", "বাংলা१"):
+            parse_name(bad)  # somebody may have it
+            with self.assertRaises(BadName) as caught:
+                check_new_name(bad)
+            self.assertIn("mixes scripts", str(caught.exception))
+
+    def test_invisible(self) -> None:
+        """Earlier versions took fillers for letters: who is called so can log in, and nobody else gets it."""
+        for filler in "\u115f\u1160\u3164\uffa0":
+            name = parse_name(f"messi{filler}")
+            with self.assertRaises(BadName):
+                check_new_name(name)
+            with self.assertRaises(BadName):
+                parse_address(f"{name}@realm2")
+        for bad in (
+            "a\u200db",
+            "a\u200cb",
+            "a\u034fb",
+            "a\ufe0f",
+            "a\u17b4",
+            "a\u180b",
+            "a\u00adb",
+        ):
+            with self.assertRaises(BadName):
+                parse_name(bad)
+
+    def test_one_for_several(self) -> None:
+        """A character that stands for a phrase or for signs that no name has is none for a name."""
+        for bad in ("\ufdfa", "a\u2474", "\u00bd"):
+            parse_name(bad)
+            with self.assertRaises(BadName):
+                check_new_name(bad)
+
+    def test_reserved(self) -> None:
+        for name in (*RESERVED, "Realm1"):
+            for form in (name, name.upper(), name.title()):
+                with self.assertRaises(ReservedName):
+                    check_reserved(form, "realm1")
+        for name in ("ADMlN", "adrnin", "аԁmіn", "ro0t", "aIl", "reaIm1", "realrn1", "\uff41dmin"):
+            with self.assertRaises(ReservedName, msg=name):
+                check_reserved(name, "realm1")
+        for name in ("messi", "admins", "realm2", "al1ce"):
+            check_reserved(name, "realm1")
+
+    def test_those_of_the_demo_and_of_load_generators(self) -> None:
+        found = [f"u{n:04}" for n in range(500)] + [f"user{n}" for n in range(500)]
+        found += ["messi", "henderson", "lineker", "messi10"]
+        for name in found:
+            check_new_name(name)
+            check_reserved(name, "realm1")
+        self.assertEqual(len({skeleton(name) for name in found}), len(found))
+
+
+class ParsePlace(SynchronousTestCase):
+    def test_marked(self) -> None:
+        for text, place in (
+            ("a", Place(Address("a"), Address("a"))),
+            ("a@r", Place(Address("a", "r"), Address("a", "r"))),
+            ("@a", Place(user=Address("a"))),
+            ("@a@r", Place(user=Address("a", "r"))),
+            ("#a", Place(group=Address("a"))),
+            ("#a@r", Place(group=Address("a", "r"))),
+            ("abc:234", Place(group=Address("abc:234"))),
+            ("#ABC:234@r", Place(group=Address("abc:234", "r"))),
+        ):
+            self.assertEqual(parse_place(text), place)
+
+    def test_refused(self) -> None:
+        for bad in (
+            "",
+            "@",
+            "#",
+            "@@a",
+            "#@a",
+            "##a",
+            "@abc:234",
+            "a:b:c",
+            ":a",
+            "a:",
+            "@a@b@c",
+            "#a b",
+        ):
+            with self.assertRaises(BadName, msg=bad) as caught:
+                parse_place(bad)
+            self.assertEqual(caught.exception.details["name"], printable(bad))
+
+    @given(names)
+    def test_no_name_is_a_code(self, name: str) -> None:
+        self.assertFalse(is_code(name))
 
 
 class KeyOf(SynchronousTestCase):
@@ -106,6 +245,9 @@ class KeyOf(SynchronousTestCase):
             ("STRASSE", "straße"),
             ("ΣΊΣΥΦΟΣ", "σίσυφος"),
             ("José", "JOSE\u0301"),
+            ("messi", "\uff2d\uff25\uff33\uff33\uff29"),  # full width
+            ("カナ", "\uff76\uff85"),  # half width
+            ("fish", "\ufb01sh"),  # a ligature
         ):
             self.assertEqual(key_of(one), key_of(other))
 
@@ -122,10 +264,18 @@ class KeyOf(SynchronousTestCase):
     @example("ΐ")
     @example("İ")
     def test_idempotent(self, name: str) -> None:
-        """A key is its own key, and in NFC."""
+        """A key is its own key, and in NFKC."""
         key = key_of(name)
         self.assertEqual(key_of(key), key)
-        self.assertEqual(unicodedata.normalize("NFC", key), key)
+        self.assertEqual(unicodedata.normalize("NFKC", key), key)
+
+    def test_every_character(self) -> None:
+        for point in range(0x110000):
+            each = chr(point)
+            if unicodedata.category(each)[0] in "LMN":
+                key = key_of(f"a{each}b")
+                if key_of(key) != key:
+                    self.fail(f"U+{point:04X}")
 
     @given(names)
     def test_composition_does_not_count(self, name: str) -> None:
@@ -185,11 +335,16 @@ class ParseRoom(SynchronousTestCase):
         try:
             room = parse_room(text)
         except BadName:
-            self.assertFalse(_is_name(text))
+            self.assertFalse(_is_name(text) and not INVISIBLE.search(text))
             return
         self.assertEqual(room, room.strip())
         self.assertLessEqual(len(room), MAX_NAME)
         self.assertTrue(all(_may_stand_in_name(c) or c == " " for c in room))
+
+    def test_invisible(self) -> None:
+        for bad in ("\u3164", "a\u115fb", "a\u202eb", "a\u200bb", "a\u2800b"):
+            with self.assertRaises(BadName):
+                parse_room(bad)
 
 
 class Printable(SynchronousTestCase):

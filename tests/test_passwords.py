@@ -92,9 +92,46 @@ class PasswordsTest(TestCase):
     async def test_outdated(self) -> None:
         """A hash is outdated once the configured cost is another."""
         hashed = await self.passwords.hash("surabaya")
-        self.assertFalse(self.passwords.is_outdated(hashed))
+        self.assertFalse(self.passwords.is_outdated(hashed, "surabaya"))
         dearer = Passwords(reactor, Argon2(memory=16, passes=2, lanes=1))
-        self.assertTrue(dearer.is_outdated(hashed))
+        self.assertTrue(dearer.is_outdated(hashed, "surabaya"))
+
+    async def test_spellings(self) -> None:
+        """Whichever way a keyboard or a system writes a password, it is the same one."""
+        for one, other in (
+            ("pass\u00e9word", "passe\u0301word"),
+            ("\uff53urabaya", "surabaya"),
+            ("kata\u3000sandi", "kata sandi"),
+            ("kata\u00a0sandi", "kata sandi"),
+        ):
+            for first, second in ((one, other), (other, one)):
+                hashed = await self.passwords.hash(first)
+                self.assertIs(await self.passwords.verify(second, hashed), True)
+        hashed = await self.passwords.hash("Surabaya")
+        self.assertIs(await self.passwords.verify("surabaya", hashed), False)
+
+    async def test_hash_of_an_older_spelling(self) -> None:
+        """A hash that was made of what was typed still belongs to that, and is to be renewed."""
+        typed = "passe\u0301word"
+        hashed = self.passwords._hasher.hash(typed)
+        self.assertIs(await self.passwords.verify(typed, hashed), True)
+        self.assertTrue(self.passwords.is_outdated(hashed, typed))
+        self.assertIs(await self.passwords.verify("pass\u00e9word", hashed), False)
+
+    async def test_spellings_cost_the_same_without_an_account(self) -> None:
+        tried: list[str] = []
+        real_verify = PasswordHasher.verify
+
+        def verify(hasher: PasswordHasher, hashed: str, password: str) -> bool:
+            tried.append(password)
+            return real_verify(hasher, hashed, password)
+
+        hashed = await self.passwords.hash("another")
+        with mock.patch.object(PasswordHasher, "verify", verify):
+            for stored in (hashed, None):
+                tried.clear()
+                self.assertIs(await self.passwords.verify("passe\u0301word", stored), False)
+                self.assertEqual(tried, ["pass\u00e9word", "passe\u0301word"])
 
     async def test_blocking_hash(self) -> None:
         """What is hashed at the start can be checked later."""

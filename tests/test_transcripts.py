@@ -44,6 +44,7 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
 
 # What no transcript can show, and the test that shows it.
 NOT_IN_TRANSCRIPTS = {
+    "ambiguous-name": "tests.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",
     "too-many-attempts": ("tests.test_accounts.Throttling.test_many_at_once_lock_nobody_out"),
     "line-stalled": "tests.test_longlines.SharedMemory.test_what_does_not_grow_is_given_up",
     "inline-full": "tests.test_longlines.SharedMemory.test_an_account_has_its_share",

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from chatd.characters import INVISIBLE
 from chatd.client.texts import tr
 
 MAX_NAME = 200  # bytes; file systems allow 255, and a number may be added
@@ -87,7 +88,8 @@ def sent_name(path: Path) -> str:
 def safe_name(name: str) -> str:
     """A name from elsewhere as that of one file in one folder, whatever it was."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    name = "".join(c if c.isprintable() and c not in ':*?"<>|' else "_" for c in name).strip(" ")
+    name = "".join(c if c.isprintable() and c not in ':*?"<>|' else "_" for c in name)
+    name = INVISIBLE.sub("_", name).strip(" ")
     stem, dot, suffix = name.rpartition(".")
     while len(name.encode()) > MAX_NAME:
         if len(suffix.encode()) > 20 or not stem:

@@ -34,7 +34,7 @@ from chatd.rows import Arg
 
 COUNTRY = Arg("country", types.DISPLAY_NAME)
 FULL_NAME = Arg("name", types.FULL_NAME)
-THERE = Arg("group", types.NAME)  # a group of another realm
+THERE = Arg("group", types.GROUP_NAME)  # a group of another realm
 
 NO_USER: Texts = {errors.UnknownUser: "User tidak ada"}
 NO_GROUP: Texts = {errors.UnknownGroup: "Group tidak ditemukan"}

@@ -58,7 +58,7 @@ INDONESIAN: Texts = {
     errors.Expired: "{realm} tidak tercapai selama itu",
     errors.PeerFailed: "{realm} tidak dapat menerimanya; beri tahu operatornya",
     errors.UnknownGroup: "Tidak ada group {name}",
-    errors.GroupExists: "Group {name} sudah ada; bergabunglah atau pilih nama lain",
+    errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
     errors.AlreadyMember: "{name} sudah menjadi anggota {group}",
     errors.NotMember: "Anda bukan anggota {group}; bergabunglah dahulu",
     errors.NotTheirGroup: "{name} bukan anggota {group}",
@@ -72,6 +72,9 @@ INDONESIAN: Texts = {
     errors.UnknownContact: "{name} tidak ada di daftar kontak Anda",
     errors.ContactExists: "{name} sudah ada di daftar kontak Anda",
     errors.TooManyContacts: "Anda sudah punya {limit} kontak; hapus salah satunya dahulu",
+    errors.AmbiguousName: (
+        "{name} adalah user dan juga group; tulis @{name} untuk user atau #{name} untuk group"
+    ),
     errors.UnknownConversation: "Anda tidak punya percakapan {name}",
     errors.NotInRoom: "Anda tidak berada di room; masuk dahulu",
     errors.UnknownFile: "Tidak ada file {name} yang boleh Anda ambil",

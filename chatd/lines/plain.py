@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
+from chatd.characters import isolated
 from chatd.commands import Auth, ChangePassword, Command, Register
 from chatd.errors import ChatError, PasswordMismatch
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
@@ -129,7 +130,7 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
 
 def message_line(message: Message) -> str:
     place = "" if message.group is None else f" in {message.group}"
-    return f"{timestamp(message.at)} {message.sender}{place}: {content(message)}"
+    return f"{timestamp(message.at)} {message.sender}{place}: {isolated(content(message))}"
 
 
 def _online(online: bool) -> str:
@@ -199,7 +200,7 @@ def _conversation(conversation: ConversationInfo) -> str:
         facts.append(f"{conversation.unread} unread")
     if conversation.last is not None:
         last = conversation.last
-        facts.append(f"last {timestamp(last.at)} {last.sender}: {content(last)}")
+        facts.append(f"last {timestamp(last.at)} {last.sender}: {isolated(content(last))}")
     return ", ".join(facts)
 
 
@@ -245,7 +246,7 @@ def event_line(event: Event) -> str:
 
 
 def _room_talk(event: RoomTalk) -> str:
-    return f"{timestamp(event.at)} {event.sender} in room {event.room}: {event.text}"
+    return f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
 
 
 def _member_change(event: MemberChange) -> str:

@@ -13,6 +13,7 @@ from chatd import arguments as types
 from chatd import commands as ask
 from chatd import errors
 from chatd.arguments import Secret
+from chatd.characters import isolated
 from chatd.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
 from chatd.lines.dialect import Call, Dialect, Request, decode
 from chatd.lines.timestamps import timestamp
@@ -148,7 +149,9 @@ def _head(reply: Reply, what: str) -> str:
 def content(message: Message) -> str:
     """The text of a message, or the announcement of its file."""
     file = message.file
-    return message.text or "" if file is None else f"[{file.name}], file_code: {file.code}"
+    return (
+        isolated(message.text or "") if file is None else f"[{file.name}], file_code: {file.code}"
+    )
 
 
 VERBS = table(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from chatd.errors import ContactExists, TooManyContacts, UnknownContact, UserExists, WrongPassword
 from chatd.model import Account
 from chatd.names import Address, key_of
+from chatd.store import names
 from chatd.store.schema import accounts, contacts, sessions
 
 _COLUMNS = (
@@ -34,14 +35,14 @@ def add_account(
     connection: Connection, name: str, password: str, display_name: str, country: str, now: int
 ) -> Account:
     """Register. Raises UserExists."""
+    if why := names.taken(connection, name):
+        raise UserExists(name=name, is_=why)
+    names.take(connection, name, "user")
     key = key_of(name)
     values = {"name": name, "key": key, "display_name": display_name, "country": country}
-    try:
-        result = connection.execute(
-            insert(accounts).values(**values, password=password, created_at=now)
-        )
-    except IntegrityError:
-        raise UserExists(name=name) from None
+    result = connection.execute(
+        insert(accounts).values(**values, password=password, created_at=now)
+    )
     return Account(id=_inserted(result.inserted_primary_key), operator=False, **values)
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, func, insert, select, true
 
 from chatd.errors import GroupExists
 from chatd.model import Group, GroupInfo
+from chatd.names import key_of
+from chatd.store import names
 from chatd.store.conversations import add_conversation
 from chatd.store.database import CodeTaken
 from chatd.store.schema import groups, participants, rosters
@@ -25,17 +27,14 @@ _GROUP = (
 )
 
 
-def add_group(
-    connection: Connection, name: str, key: str, code: str, creator: int, now: int
-) -> Group:
-    """Make a group with its creator as admin. Raises GroupExists, CodeTaken.
-
-    The name can't be another group's code: nobody who joins by that code ends up in the wrong group.
-    """
-    if find_group(connection, key) or find_group_by_code(connection, key):
-        raise GroupExists(name=name)
-    if find_group(connection, code) or find_group_by_code(connection, code):
+def add_group(connection: Connection, name: str, code: str, creator: int, now: int) -> Group:
+    """Make a group with its creator as admin. Raises GroupExists, CodeTaken."""
+    if find_group_by_code(connection, code):
         raise CodeTaken
+    if why := names.taken(connection, name):
+        raise GroupExists(name=name, is_=why)
+    names.take(connection, name, "group")
+    key = key_of(name)
     conversation = add_conversation(connection, "group", now)
     connection.execute(
         insert(groups).values(conversation_id=conversation, name=name, key=key, code=code)

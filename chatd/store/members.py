@@ -39,6 +39,7 @@ from chatd.errors import (
     UnknownGroup,
 )
 from chatd.model import Group, Party
+from chatd.store import names
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.groups import find_group, find_group_by_code
 from chatd.store.schema import (
@@ -312,6 +313,7 @@ def _settle(
     sized = rosters.c.conversation_id == group.id
     connection.execute(update(rosters).where(sized).values(members=rosters.c.members - len(roles)))
     if connection.scalar(select(rosters.c.members).where(sized)) == 0:
+        names.free(connection, group.key, "group")
         connection.execute(
             update(groups).where(groups.c.conversation_id == group.id).values(key=None, code=None)
         )

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions; a test holds the two together.
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -110,6 +110,17 @@ rosters = Table(
         server_default="0",
         comment="of a group elsewhere: each new message gets a higher seq than this",
     ),
+)
+
+# Accounts and groups of this realm share one namespace. Names from before that may stand here twice, as a
+# user's and as a group's, and may look alike.
+names = Table(
+    "names",
+    metadata,
+    Column("key", Text, primary_key=True, comment="the name as it is compared (NFKC, case-folded)"),
+    Column("kind", Text, primary_key=True, comment="user or group"),
+    Column("skeleton", Text, nullable=False, index=True, comment="what it looks like (UTS 39)"),
+    sqlite_with_rowid=False,
 )
 
 participants = Table(

@@ -6,7 +6,7 @@
  * @param {string} name
  */
 export function keyOf(name) {
-  return name.normalize("NFC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFC");
+  return name.normalize("NFKC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFKC");
 }
 
 /** A name for a send that no other has: 22 characters of base64url. */

@@ -3,8 +3,9 @@
 
 import { keyOf } from "../keys.js";
 
-const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
-const ROOM = /^[\p{L}\p{N}_.-](?:[\p{L}\p{N}_. -]{0,62}[\p{L}\p{N}_.-])?$/u;
+export const NAME = /^(?!\p{M})[\p{L}\p{M}\p{N}_.-]{1,64}$/u;
+const ROOM = /^(?![\p{M} ])[\p{L}\p{M}\p{N}_. -]{1,64}(?<! )$/u;
+const CODE = /^[a-z0-9]{1,16}:[a-z0-9]{1,16}$/i;
 
 /**
  * `name` or `name@realm`, whether of a user or of a group.
@@ -18,6 +19,17 @@ export function parseAddress(text) {
   const realm = at < 0 ? null : tidy.slice(at + 1);
   if (!NAME.test(name) || (realm !== null && !NAME.test(realm))) return null;
   return { name, realm, text: tidy };
+}
+
+/**
+ * As `parseAddress`, of a group, which may be given by its code.
+ * @param {string} text
+ */
+export function parseGroup(text) {
+  const tidy = text.trim();
+  const [code = "", realm] = tidy.split("@", 2);
+  if (!CODE.test(code)) return parseAddress(tidy.replace(/^#/u, ""));
+  return realm === undefined || NAME.test(realm) ? { name: code, realm: realm ?? null, text: tidy } : null;
 }
 
 /**

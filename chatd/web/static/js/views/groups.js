@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, live } from "../panels/live.js";
-import { matches, parseAddress, realmOf } from "../panels/names.js";
+import { matches, parseAddress, parseGroup, realmOf } from "../panels/names.js";
 import { bdi, noted, page, row, section, sentence, tag } from "../panels/page.js";
 import { hashOf, segment } from "../router.js";
 import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadge } from "../ui.js";
@@ -72,7 +72,7 @@ function joining(app) {
     hint: t("groups.join-hint"),
     required: true,
     codes: ["unknown-group", "already-member", "unknown-realm", "realm-down", "bad-name"],
-    check: (text) => (parseAddress(text) ? null : t("newchat.bad")),
+    check: (text) => (parseGroup(text) ? null : t("newchat.bad")),
   });
   const join = () => enter(app, which.value.trim());
   return form([which], join, {

@@ -5,10 +5,10 @@ import { h } from "../dom.js";
 import { ask } from "../http.js";
 import { t } from "../i18n.js";
 import { field, form } from "../forms.js";
+import { NAME } from "../panels/names.js";
 import { emptyState } from "../parts.js";
 import { outside } from "./outside.js";
 
-const NAME = /^[\p{L}\p{N}_.-]{1,64}$/u;
 
 /** @param {import("../types.js").App} app @returns {import("../types.js").View} */
 export function view(app) {

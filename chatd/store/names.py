@@ -1,0 +1,68 @@
+"""The names that accounts and groups of this realm have: one namespace. Jobs for the Database."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import Connection, Engine, delete, exists, insert, select
+
+from chatd.names import key_of
+from chatd.store.schema import accounts, groups, names, settings
+from chatd.uts39 import skeleton, version
+
+Kind = Literal["user", "group"]
+_SKELETONS = "how skeletons are made"  # a setting's name
+
+
+def taken(connection: Connection, name: str) -> str | None:
+    """Why no account or group can be made with `name`, in words that follow a name; None if one can.
+
+    Another account or group has it, or one that looks like it, or a group has it as its code: codes of
+    earlier versions look like names.
+    """
+    key = key_of(name)
+    same = exists(select(names.c.key).where(names.c.key == key))
+    code = exists(select(groups.c.code).where(groups.c.code == key))
+    if connection.scalar(select(same | code)):
+        return "is taken"
+    alike = exists(select(names.c.key).where(names.c.skeleton == skeleton(name)))
+    return "looks like one that is taken" if connection.scalar(select(alike)) else None
+
+
+def take(connection: Connection, name: str, kind: Kind) -> None:
+    """Give a name that is not `taken` to an account or a group."""
+    row = {"key": key_of(name), "kind": kind, "skeleton": skeleton(name)}
+    connection.execute(insert(names).values(row))
+
+
+def free(connection: Connection, key: str, kind: Kind) -> None:
+    """The account or group is gone: others may take its name."""
+    connection.execute(delete(names).where(names.c.key == key, names.c.kind == kind))
+
+
+def renew_skeletons(engine: Engine) -> None:
+    """Make the table of names anew if it was not made with the Unicode data of this version. For the start
+    only. Names that were given before stay, whatever they look like now."""
+    now = version()
+    with engine.begin() as connection:
+        made = connection.scalar(select(settings.c.value).where(settings.c.name == _SKELETONS))
+        if made == now:
+            return
+        connection.execute(delete(names))
+        rows = [*_held(connection)]
+        if rows:
+            connection.execute(insert(names), rows)
+        connection.execute(delete(settings).where(settings.c.name == _SKELETONS))
+        connection.execute(insert(settings).values(name=_SKELETONS, value=now))
+
+
+def _held(connection: Connection) -> list[dict[str, str]]:
+    users = select(accounts.c.key, accounts.c.name)
+    here = select(groups.c.key, groups.c.name).where(
+        groups.c.key.is_not(None), groups.c.realm.is_(None)
+    )
+    return [
+        {"key": key, "kind": kind, "skeleton": skeleton(name)}
+        for kind, query in (("user", users), ("group", here))
+        for key, name in connection.execute(query)
+    ]
