@@ -190,6 +190,27 @@ class Groups(BrowserTestCase):
         for name in ("messi", "henderson", "lineker"):
             henderson.is_told(name)
 
+    @in_browser
+    def test_removed(self) -> None:
+        """Who is removed sees nothing of the group any more, and does not get in again by its name."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        self.make(messi, "bola")
+        henderson.go("#/groups")
+        henderson.fill("Name or code", "bola")
+        henderson.press_button("Join")
+        expect(henderson.composer).to_be_visible()
+        messi.open_group("bola")
+        messi.say("rahasia")
+        henderson.sees("rahasia")
+        with self.site.login("messi") as talker:
+            talker.must(command="kick", group="bola", user="henderson")
+        expect(henderson.row("bola")).to_have_count(0)
+        expect(henderson.page.get_by_text("rahasia")).to_have_count(0)
+        henderson.go("#/groups")
+        henderson.fill("Name or code", "bola")
+        henderson.press_button("Join")
+        henderson.is_told("You were removed from bola")
+
     def make(self, person: Person, group: str) -> str:
         """The code of the group that `person` makes."""
         person.go("#/groups")

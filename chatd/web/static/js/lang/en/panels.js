@@ -98,7 +98,7 @@ export default {
   "members.remove": "Remove",
   "members.remove-who": "Remove {name} from the group",
   "members.remove-ask": "Remove {name} from {group}?",
-  "members.remove-text": "What is written from now on no longer reaches this person. With the code or an invitation one can come back.",
+  "members.remove-text": "This person reads nothing of the group any more, and cannot come back until an admin invites them again.",
   "members.removed": "{name} is no longer in {group}",
   "members.posting": "Who may write here",
   "members.is-open": "Open: people of other realms may write here without being members.",

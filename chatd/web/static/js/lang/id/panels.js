@@ -98,7 +98,7 @@ export default {
   "members.remove": "Keluarkan",
   "members.remove-who": "Keluarkan {name} dari grup",
   "members.remove-ask": "Keluarkan {name} dari {group}?",
-  "members.remove-text": "Pesan yang ditulis mulai sekarang tidak sampai lagi kepadanya. Dengan kode atau undangan ia dapat kembali.",
+  "members.remove-text": "Ia tidak dapat membaca apa pun dari grup ini lagi, dan baru dapat kembali jika admin mengundangnya.",
   "members.removed": "{name} tidak lagi di {group}",
   "members.posting": "Siapa yang boleh menulis di sini",
   "members.is-open": "Terbuka: orang dari realm lain boleh menulis di sini tanpa menjadi anggota.",
