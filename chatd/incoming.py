@@ -50,6 +50,7 @@ class Folder(Protocol):
     """What an Incoming needs of the folder in which its file will lie."""
 
     counters: Counters
+    trouble: str | None  # why a file could not be stored the last time
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]: ...
 
@@ -195,6 +196,8 @@ class Incoming:
 
     def _failed(self, failure: Any) -> None:
         self.error = failure.value
+        if not failure.check(ChangedBytes):
+            self._folder.trouble = str(failure.value)
         self._chunks.clear()
         self._pending = 0
 
@@ -219,6 +222,7 @@ class Incoming:
         opened, self._opened = self._opened, None
         finished, self._finished = self._finished, None
         if finished is not None and stored is not None:
+            self._folder.trouble = None
             finished.callback(stored)
             finished = None
         for each in (opened, finished):

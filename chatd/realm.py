@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from sqlalchemy import Connection
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
@@ -14,6 +15,7 @@ from chatd.config import Config
 from chatd.counters import Counters
 from chatd.demo import add_demo_accounts
 from chatd.handlers import HANDLERS
+from chatd.marker import MarkKeeper
 from chatd.names import key_of
 from chatd.operators import CodeFile
 from chatd.passwords import Passwords
@@ -28,6 +30,7 @@ from chatd.session import Sessions
 from chatd.state import StartError, StateFolder
 from chatd.store.database import Database
 from chatd.store.files import all_stored
+from chatd.store.identity import quick_check
 from chatd.store.operators import has_had_operator
 from chatd.store.outbox import setting
 from chatd.store.peers import all_peers
@@ -53,7 +56,9 @@ class Realm:
         door: IDoor | None = None,
         demo: bool = False,
         wall: Wall = time.time,
+        accept_loss: bool = False,
     ) -> None:
+        self._accept_loss = accept_loss
         self.config = config
         self.random_bytes = random_bytes
         self.clock = clock or reactor
@@ -71,14 +76,16 @@ class Realm:
         """Claim the state, bring it into order, and make the service. Raises StartError."""
         self.state.claim()
         config = self.config
-        self.engine = engine = self.state.open_database(config.database_url)
+        self.engine = engine = self.state.open_database(
+            config.database_url, self._accept_loss, self.random_bytes
+        )
         self.gate = self._door or self._tls()
         self.passwords = Passwords(self._reactor, config.accounts.argon2)
         counters = Counters()
         self.uploads = Uploads(self._reactor, self.state.uploads, counters, self.wall)
         self.uploads.start()
         with engine.begin() as connection:
-            unclaimed = self.uploads.clean(all_stored(connection))
+            unclaimed = self._clean_uploads(connection)
             secret = setting(connection, "secret", self.random_bytes(32).hex())
             known = all_peers(connection)
             today = int(self.wall() * 1000) // DAY
@@ -110,6 +117,36 @@ class Realm:
         self.directory.attach(self.service)
         self.directory.load(known)
         self.database.start()
+        self._watch_database()
+
+    def _clean_uploads(self, connection: Connection) -> int:
+        """How many files were set aside. Where a loss was accepted, what the database does not know may be
+        all that is left of a message: then none is."""
+        marker = self.state.marker
+        if marker is not None and marker.lossy:
+            return 0
+        return self.uploads.clean(all_stored(connection))
+
+    def _watch_database(self) -> None:
+        """Note how far it has come, and after an unclean end see whether it is whole."""
+        state, database = self.state, self.database
+        assert state.marker is not None  # noqa: S101 - made when it was opened
+        self.keeper = MarkKeeper(
+            state.path,
+            state.marker,
+            state.database_file,
+            database,
+            self.clock,
+            self.uploads.in_thread,
+        )
+        database.on_settled(self.keeper.settled)
+        if state.unchecked:
+            checking = database.read(quick_check)
+            checking.addCallbacks(self._checked, lambda _failure: None)
+
+    def _checked(self, problems: Sequence[str]) -> None:
+        if problems:
+            self.database.found_damage("; ".join(problems))
 
     def _identify(self) -> tuple[Identity, Policy]:
         """What the realm shows and whom it trusts. Raises IdentityError."""
@@ -160,12 +197,16 @@ class Realm:
 
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""
-        parts = (self.directory, self.service.quotas, self.database, self.passwords, self.uploads)
-        for part in parts:
+        quotas, keeper, database = self.service.quotas, self.keeper, self.database
+        stopped = []
+        for part in (self.directory, quotas, keeper, database, self.passwords, self.uploads):
             try:
                 await maybeDeferred(part.stop)
+                stopped.append(part)
             except Exception:
                 log.failure("{part} did not stop", part=type(part).__name__)
+        if database in stopped:
+            self.state.close(keeper.marker)
         self.state.release()
 
     def release(self) -> None:

@@ -72,7 +72,11 @@ HTTP = (
     ),
     (
         "`GET /healthz`",
-        "whether the realm works",
+        "whether the realm can do its work, and why not",
+    ),
+    (
+        "`GET /livez`",
+        "whether the process answers",
     ),
 )
 

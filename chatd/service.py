@@ -68,6 +68,7 @@ class ChatService:
         self.realms = realms = realms or NoRealms()
         self.presence = presence = Presence(counters)
         database.on_settled(presence.flush)
+        self.uploads = uploads
         self.disk = disk = DiskSpace(
             clock, uploads.in_thread, [uploads.folder], config.limits.reserve
         )

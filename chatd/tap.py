@@ -75,6 +75,10 @@ _SECOND_HELP = (
 _KEY_HELP = (
     "The old key vouches for the new one, so that other realms accept it. Stop the daemon before."
 )
+_LOSS_HELP = (
+    "Where the start was refused: go on with what is there, else with an empty database. No file is "
+    "removed."
+)
 
 log = Logger()
 
@@ -82,12 +86,13 @@ log = Logger()
 class Options(usage.Options):
     """Command line options of `twistd chatd`."""
 
-    synopsis = "[--config FILE] [--demo [--second]] [--fingerprint | --new-key]"
+    synopsis = "[--config FILE] [--accept-loss] [--demo [--second]] [--fingerprint | --new-key]"
     longdesc = "A federated chat daemon. Reads ./etc/chatd.ini, else /etc/chatd.ini, else defaults."
     optParameters = [["config", "c", None, "Read this configuration instead."]]
     optFlags = [
         ["demo", None, f"Try it out: realm1, with three accounts. {_DEMO_HELP}"],
         ["second", None, f"With --demo: realm2, for two realms. {_SECOND_HELP}"],
+        ["accept-loss", None, f"Start on a database that has lost something. {_LOSS_HELP}"],
         ["fingerprint", None, "Print the fingerprint of the realm's certificate, and stop."],
         ["new-key", None, f"Give the realm a new key, and stop. {_KEY_HELP}"],
     ]
@@ -151,6 +156,7 @@ def makeService(options: Options) -> IService:
         reactor,
         os.urandom,
         demo=bool(options["demo"]),
+        accept_loss=bool(options["accept-loss"]),
         output=Output(config.log, twistd),
         foreground=bool(twistd.get("nodaemon", True)),
     )
@@ -167,6 +173,7 @@ class ChatDaemon(Service):
         reactor: Any,
         random_bytes: Callable[[int], bytes],
         demo: bool = False,
+        accept_loss: bool = False,
         output: Output | None = None,
         foreground: bool = True,
     ) -> None:
@@ -185,7 +192,7 @@ class ChatDaemon(Service):
         # bytes: this leads to whoever started it.
         self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
         self._factories: list[ChatLineFactory | ChatSite] = []
-        self._realm = Realm(config, reactor, random_bytes, demo=demo)
+        self._realm = Realm(config, reactor, random_bytes, demo=demo, accept_loss=accept_loss)
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log observer from the application that it starts."""

@@ -49,6 +49,7 @@ __all__ = [
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a file that can be gone on with is kept
+PROBE = 64 << 10  # bytes that are written to see whether the disk takes files
 MAX_VERIFIED = 100_000  # files of which it is remembered that they are whole
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
 
@@ -89,6 +90,7 @@ class Uploads:
         wall: Wall = time.time,
     ) -> None:
         self.counters = counters or Counters()
+        self.trouble: str | None = None
         self._reactor = reactor
         self._wall = wall
         self.folder = folder
@@ -260,6 +262,23 @@ class Uploads:
     def remove(self, stored: str) -> Deferred[None]:
         """Take back a file whose attachment was not committed."""
         return self.in_thread((self.folder / stored).unlink, True)
+
+    def probe(self) -> Deferred[None]:
+        """Write a small file and remove it, to see whether that goes well again. Errs with OSError."""
+        return self.in_thread(self._probe).addCallback(self._probed)
+
+    def _probe(self) -> None:
+        path = self._incoming / f"{os.getpid()}-probe"
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(PROBE))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _probed(self, _result: None) -> None:
+        self.trouble = None
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._pool, work, *args)

@@ -222,7 +222,9 @@ class MistakeTests(DaemonTestCase):
     def test_database_that_is_none(self) -> None:
         (self.root / "state").mkdir()
         (self.root / "state" / "chatd.db").write_bytes(b"not a database at all" * 100)
-        self.refused(self.start_with(""), "[database]", "not a database")
+        self.refused(
+            self.start_with(""), "[database]", "is not an SQLite database", "--accept-loss"
+        )
 
     @in_thread
     def test_database_url_without_a_driver(self) -> None:

@@ -6,11 +6,14 @@ import json
 import socket
 import threading
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError, OperationalError
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
+from chatd.errors import StorageFailed
 from chatd.store import probe
 from chatd.web import health
 from tests.common import sleep
@@ -94,6 +97,72 @@ class HealthTests(SiteTestCase):
             "The realm can't store anything just now, and nothing of this was kept; try again later"
         )
         self.check_ill(await self.look(), "storage-failed", sentence)
+
+    async def test_a_message_could_not_be_stored(self) -> None:
+        """It says why until something is stored again, which it tries itself."""
+
+        def fail(*_arguments: Any) -> None:
+            raise OperationalError("INSERT", (), Exception("database or disk is full"))
+
+        sentence = "The database could not store anything: database or disk is full"
+        with mock.patch.object(probe, "write", fail):
+            await self.assertFailure(self.realm.database.run(fail), StorageFailed)
+            self.check_ill(await self.look(), "storage-failed", sentence)
+            self.check_ill(await self.look(), "storage-failed", sentence)
+        self.assertEqual((await self.look()).code, 200)
+
+    async def test_an_empty_transaction_heals_nothing(self) -> None:
+        database = self.realm.database
+
+        def fail(*_arguments: Any) -> None:
+            raise OperationalError("INSERT", (), Exception("disk I/O error"))
+
+        await self.assertFailure(database.run(fail), StorageFailed)
+        await database.run(probe.nothing)
+        self.assertEqual(database.trouble, "disk I/O error")
+        await database.run(probe.write)
+        self.assertIsNone(database.trouble)
+
+    async def test_a_file_could_not_be_stored(self) -> None:
+        uploads = self.realm.uploads
+        uploads.trouble = "[Errno 28] No space left on device"
+        with mock.patch("chatd.uploads.os.fsync", side_effect=OSError(28, "No space left")):
+            sentence = "A file could not be stored: [Errno 28] No space left"
+            self.check_ill(await self.look(), "storage-failed", sentence)
+        self.assertEqual((await self.look()).code, 200)
+        self.assertIsNone(uploads.trouble)
+        self.assertEqual(list((self.realm.state.uploads / "incoming").iterdir()), [])
+
+    async def test_below_the_reserve(self) -> None:
+        disk = self.realm.service.disk
+        disk._next = float("inf")  # measured by this test alone
+        self.patch(disk, "_measure", lambda: -(3 << 20))
+        disk.look()
+        sentence = "The disk has 3 MiB less free than its reserve: messages and files are refused"
+        self.check_ill(await self.look(), "disk-full", sentence)
+        self.patch(disk, "_measure", lambda: 1)
+        disk.look()
+        self.assertEqual((await self.look()).code, 200)
+
+    async def test_damaged(self) -> None:
+        """Noticed by whatever reads a damaged page."""
+
+        def read(_connection: Connection) -> None:
+            raise DatabaseError("SELECT", (), Exception("database disk image is malformed"))
+
+        await self.assertFailure(self.realm.database.read(read), StorageFailed)
+        self.flushLoggedErrors(DatabaseError)
+        sentence = "The database is damaged: database disk image is malformed"
+        self.check_ill(await self.look(), "database-damaged", sentence)
+
+    async def test_livez(self) -> None:
+        """Tells only that the process answers: a restart does not make room on a disk."""
+        self.realm.database.damage = "page 3"
+        self.realm.service.stopping = True
+        for method, body in (("GET", b'{"status":"OK"}'), ("HEAD", b"")):
+            answer = await self.ask(method, "/livez")
+            self.assertEqual((answer.code, answer.body), (200, body))
+        self.assertEqual((await self.ask("POST", "/livez")).code, 405)
 
     async def test_unforeseen(self) -> None:
         """A mistake is not health, either."""

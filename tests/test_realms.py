@@ -29,6 +29,12 @@ CROSSING = {
     "bad-filename",
     "file-too-large",
     "quota-exceeded",
+    "realm-quota",
+    "banned",
+    "not-banned",
+    "group-full",
+    "realm-full",
+    "too-many-groups",
 }
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),

@@ -124,13 +124,24 @@ def driver_insert(connection: Connection, table: Table) -> str:
     return str(insert(table).compile(dialect=compiler(paramstyle=style)))
 
 
+def damage_in(error: Exception) -> str | None:
+    """What the database says if it is damaged, and not only busy or full."""
+    said = str(getattr(error, "orig", ""))
+    return said if "malformed" in said or "not a database" in said else None
+
+
 class Writer:
     """Runs jobs, many in one transaction. Knows no thread: the Database gives it one."""
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.connect()
+        # Why nothing could be stored the last time; None once something was.
+        self.trouble: str | None = None
         self._rolled_back: list[Callable[[], None]] = []
         self._refused: list[Callable[[], None]] = []
+
+    def on_damage(self, what: str) -> None:
+        """The database is damaged. The Database puts its own in place of this."""
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` whenever something that a job did was undone: for what jobs keep in memory."""
@@ -144,7 +155,23 @@ class Writer:
         self._connection.close()
 
     def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run all of `jobs`, commit, and say what became of each.
+        """Run all of `jobs`, commit, and say what became of each."""
+        if self.trouble is None:
+            return self._commit(jobs)
+        trouble, self.trouble = self.trouble, None
+        before = self._changes()
+        outcomes = self._commit(jobs)
+        if self.trouble is None and before is not None and self._changes() == before:
+            self.trouble = trouble  # nothing was written, so nothing is known
+        return outcomes
+
+    def _changes(self) -> int | None:
+        """How many rows were ever changed; None where the driver does not tell."""
+        raw: Any = self._connection.connection.dbapi_connection
+        return getattr(raw, "total_changes", None)
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """As `commit`.
 
         They run without more ado at first. If one of them fails, all is undone and they run again, each
         in a savepoint: that costs twice, but savepoints would cost every transaction a third.
@@ -175,11 +202,14 @@ class Writer:
             guarded("a failed transaction was not noted", then)
         error = failed.__cause__ if isinstance(failed, JobFailed) else failed
         assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
+        self._is_damage(error)
         if isinstance(error, OperationalError):
             # A full disk, or one that is gone: not a mistake of ours, and it may come often.
-            log.error("nothing can be stored: {reason}", reason=str(error.orig))
+            self.trouble = str(error.orig)
+            log.error("nothing can be stored: {reason}", reason=self.trouble)
             error = StorageFailed()
         elif isinstance(error, SQLAlchemyError):
+            self.trouble = str(getattr(error, "orig", None) or type(error).__name__)
             log.failure(
                 "the database refused a transaction of {jobs} jobs", Failure(error), jobs=len(jobs)
             )
@@ -213,9 +243,15 @@ class Writer:
         except (OperationalError, InterfaceError):
             # A full disk and the like end the whole transaction, whatever the savepoint says.
             raise
-        except Exception:
+        except Exception as error:
             self._forget()
-            return Failure()
+            return Failure(StorageFailed()) if self._is_damage(error) else Failure()
+
+    def _is_damage(self, error: Exception) -> bool:
+        found = damage_in(error)
+        if found is not None:
+            self.on_damage(found)
+        return found is not None
 
     def _run_batch(self, jobs: Sequence[Job], run: Runner, outcomes: list[Outcome]) -> None:
         job = jobs[0].run
@@ -253,6 +289,9 @@ class Database:
         self._handed = 0  # jobs that the writer has, and that were not told yet what became of them
         self._writer = Writer(engine)
         self._writer.on_refused(lambda: reactor.callFromThread(self._count_failed))
+        self._writer.on_damage = self.found_damage  # type: ignore[method-assign]
+        # What is damaged in the database, once that was noticed.
+        self.damage: str | None = None
         self._waiting: list[Job] = []
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
@@ -280,6 +319,21 @@ class Database:
     def queued(self) -> int:
         """How many jobs wait for the writer, or for the end of the transaction that it is at."""
         return len(self._waiting) + self._handed
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction that was to change something could not be stored, if that is so."""
+        return self._writer.trouble
+
+    def found_damage(self, what: str) -> None:
+        """Note that the database is damaged, for who looks after the realm. May be called in any thread."""
+        if self.damage is None:
+            self.damage = what
+            log.critical(
+                "the database is damaged: {what}; restore a backup, or rescue what can be read with "
+                "sqlite3's .recover",
+                what=what,
+            )
 
     def _count_failed(self) -> None:
         self._counters.failed += 1
@@ -399,6 +453,8 @@ class Database:
         try:
             with self._engine.connect() as connection, connection.begin():
                 return query(connection, *args, **kwargs)
-        except DBAPIError:
+        except DBAPIError as error:
+            if (damage := damage_in(error)) is not None:
+                self.found_damage(damage)
             log.failure("the database refused a query")
             raise StorageFailed() from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from chatd.store.schema import settings
 
@@ -14,3 +14,8 @@ def glance(connection: Connection) -> None:
 
 def nothing(_connection: Connection) -> None:
     """For a transaction that changes nothing."""
+
+
+def write(connection: Connection) -> None:
+    """For a transaction that writes something, and changes nothing."""
+    connection.execute(update(settings).values(value=settings.c.value))

@@ -1,4 +1,6 @@
-"""`GET /healthz`: whether the realm can do its work, for whatever decides about restarts and traffic."""
+"""Two questions for probes. `GET /healthz`: can the realm do its work? For load balancers and alarms.
+`GET /livez`: does the process still answer? For whatever restarts it: a restart helps with nothing else.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
-from chatd.errors import ShuttingDown, StorageFailed
+from chatd.errors import ChatError, DiskFull, ShuttingDown, StorageFailed
 from chatd.service import ChatService
 from chatd.store import probe
 from chatd.web.answers import answer
@@ -18,10 +20,28 @@ from chatd.web.shared import Shared
 from chatd.web.visits import Visits
 
 PATIENCE = 2.0  # seconds in which the database has to answer
+DAMAGED = "database-damaged"  # a code of this answer alone: no request is refused with it
+
+
+class Ill(Exception):
+    """The realm can't do its work: a code, and a sentence for the operator."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LiveResource(Asking):
+    """200 as long as the reactor turns."""
+
+    async def respond(self, request: Request) -> None:
+        self._visits.check(request, b"GET", b"HEAD")
+        answer(request, {})
 
 
 class HealthResource(Asking):
-    """200 if the database reads and its writer commits, 503 with the reason otherwise."""
+    """200 if the database reads and writes, nothing is damaged, and there is room; 503 with the reason
+    otherwise."""
 
     def __init__(
         self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
@@ -37,17 +57,47 @@ class HealthResource(Asking):
             await self._probe.ask(PATIENCE)
         except TimeoutError:
             late = f"The database did not answer within {PATIENCE:g} s"
-            told = {"code": StorageFailed.code, "message": late}
-            answer(request, told, HTTPStatus.SERVICE_UNAVAILABLE)
-            return
-        answer(request, {})
+            self._tell(request, Ill(StorageFailed.code, late))
+        except Ill as ill:
+            self._tell(request, ill)
+        else:
+            answer(request, {})
+
+    def _tell(self, request: Request, ill: Ill) -> None:
+        told = {"code": ill.code, "message": str(ill)}
+        answer(request, told, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _look(self) -> None:
-        """Raises StorageFailed."""
-        database = self._service.database
-        both: list[Deferred[Any]] = [database.read(probe.glance), database.run(probe.nothing)]
+        """Raises Ill, StorageFailed."""
+        database, disk = self._service.database, self._service.disk
+        if database.damage is not None:
+            raise Ill(DAMAGED, f"The database is damaged: {database.damage}")
+        if disk.is_low():
+            raise Ill(
+                DiskFull.code,
+                f"The disk has {-disk.room() >> 20} MiB less free than its reserve: messages and "
+                "files are refused",
+            )
+        await self._try_files()
+        trouble = database.trouble
+        # Whether what failed goes well again shows only when something is written.
+        write = probe.nothing if trouble is None else probe.write
+        both: list[Deferred[Any]] = [database.read(probe.glance), database.run(write)]
         for each in both:
             each.addErrback(lambda failure: failure.value)  # both are waited for, whatever comes
         for each in both:
-            if (error := await each) is not None:
-                raise error
+            if (error := await each) is None:
+                continue
+            if isinstance(error, ChatError) and database.trouble is not None:
+                reason = f"The database could not store anything: {database.trouble}"
+                raise Ill(StorageFailed.code, reason)
+            raise error
+
+    async def _try_files(self) -> None:
+        """Raises Ill if the last file could not be stored, and another can't, either."""
+        uploads = self._service.uploads
+        if uploads.trouble is not None:
+            try:
+                await uploads.probe()
+            except OSError as error:
+                raise Ill(StorageFailed.code, f"A file could not be stored: {error}") from None

@@ -5,7 +5,7 @@
 /session  /accounts                           logging in and out, registering
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
-/healthz                                      for operators' probes
+/healthz  /livez                              for operators' probes
 ```
 """
 
@@ -30,7 +30,7 @@ from chatd.throttle import TokenBucket
 from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, ChatRequest, QuietSite
 from chatd.web.downloads import DownloadResource
-from chatd.web.health import HealthResource
+from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
@@ -192,6 +192,7 @@ def make_site(
     root.putChild(b"session", SessionResource(service, visits, reference))
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
     root.putChild(b"healthz", HealthResource(service, visits, reference))
+    root.putChild(b"livez", LiveResource(service, visits, reference))
     root.putChild(b"ws", WebSockets(lines, visits))
     uploads = UploadResource(service, visits, reference)
     root.putChild(b"uploads", uploads)

@@ -1,0 +1,88 @@
+"""Which database this is, how far it has come, and whether it is damaged. Jobs and queries for the Database,
+and looks at an SQLite file that nobody has opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from chatd.store.schema import settings
+
+_ID = "realm id"
+_MARK = "mark"
+MAX_PROBLEMS = 3  # that are named
+
+_MAGIC = b"SQLite format 3\0"
+_HEADER = 100  # bytes (https://www.sqlite.org/fileformat2.html, 1.3)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The database's random id, and its mark (see chatd.marker)."""
+
+    id: str
+    mark: int
+
+
+def read(connection: Connection) -> Identity | None:
+    """None if it has none: it is empty, or an older chatd has made it."""
+    if not inspect(connection).has_table(settings.name):
+        return None
+    wanted = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_ID, _MARK)))
+    found = {row.name: row.value for row in connection.execute(wanted)}
+    return Identity(found[_ID], int(found[_MARK])) if len(found) == 2 else None
+
+
+def claim(connection: Connection, ident: str, mark: int) -> Identity:
+    """Give the database that id and the mark after `mark`, or after its own if that is higher."""
+    found = read(connection)
+    mark = max(mark, found.mark if found is not None else 0) + 1
+    for name, value in ((_ID, ident), (_MARK, str(mark))):
+        changed = connection.execute(
+            update(settings).where(settings.c.name == name).values(value=value)
+        )
+        if not changed.rowcount:
+            connection.execute(insert(settings).values(name=name, value=value))
+    return Identity(ident, mark)
+
+
+def advance(connection: Connection, mark: int) -> int:
+    """Move the mark on from `mark`, and return it."""
+    connection.execute(update(settings).where(settings.c.name == _MARK).values(value=str(mark + 1)))
+    return mark + 1
+
+
+def problems_of_file(path: Path) -> str | None:
+    """What is wrong with an SQLite file, as far as its first bytes and its size tell; None if nothing is.
+
+    Raises OSError.
+    """
+    if not path.exists():
+        return f"{path.name} is missing"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header:
+        return f"{path.name} is empty"
+    if len(header) < _HEADER or not header.startswith(_MAGIC):
+        return f"{path.name} is not an SQLite database"
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return None  # pages that are not in the file may be in its log
+    page = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    expected = (65536 if page == 1 else page) * pages
+    # The size in the header holds if it was written together with the change counter.
+    if header[24:28] == header[92:96] and size < expected:
+        return f"{path.name} is cut off after {size} of {expected} bytes"
+    return None
+
+
+def quick_check(connection: Connection) -> list[str]:
+    """What SQLite finds wrong with the structure of its pages; nothing for other databases. Reads all of the
+    database."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.exec_driver_sql(f"PRAGMA quick_check({MAX_PROBLEMS})").scalars().all()
+    return [str(each) for each in found if each != "ok"]
