@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from chatd.arguments import Secret
@@ -36,11 +35,10 @@ from chatd.presence import Presence
 from chatd.store import accounts as store
 from chatd.store.database import Database
 from chatd.throttle import Quota
+from chatd.tokens import TOKEN_BYTES, hash_token, holds_one_of
 
 log = Logger()
 
-TOKEN_BYTES = 32
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # so many bytes in base64
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
@@ -55,14 +53,11 @@ class Login(msgspec.Struct, frozen=True):
     token: Secret | None = None
 
 
-def hash_token(token: str) -> bytes:
-    """Tokens are random and long: a plain hash is enough for them."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def is_token(word: str) -> bool:
-    """Whether `word` looks like one: what does not need not be looked up."""
-    return TOKEN.fullmatch(word) is not None
+def _is_token_among(
+    connection: Connection, account_id: int, now: int, words: Collection[str]
+) -> bool:
+    """In a reader's thread, since there may be thousands of words."""
+    return holds_one_of(words, store.live_sessions(connection, account_id, now))
 
 
 class Accounts:
@@ -277,6 +272,10 @@ class Accounts:
         account, expires_at = found
         account = self.remember(account)
         return Login(account, token_hash, await self.extend(token_hash, expires_at))
+
+    async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
+        """Whether one of `words` is the token of a session of the account."""
+        return await self._database.read(_is_token_among, account.id, self.now(), words)
 
     async def extend(self, token_hash: bytes, expires_at: int) -> int:
         """Let a session that is used live on, once half its time is over; when it ends now (ms)."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from chatd.tokens import hide_tokens
+
 
 class ChatError(Exception):
     """A refusal. `code` is stable; `str(error)` is the sentence, filled from the keywords given, and from
@@ -18,7 +20,9 @@ class ChatError(Exception):
     defaults: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **details: object) -> None:
-        super().__init__(self.sentence.format_map({**self.defaults, **details}))
+        sentence = self.sentence.format_map({**self.defaults, **details})
+        # A token in the wrong place of a request is not repeated.
+        super().__init__(hide_tokens(sentence))
         self.details = details
 
 
@@ -96,6 +100,14 @@ class BadText(BadRequest):
 class EmptyText(BadRequest):
     code = "empty-text"
     sentence = "There is no text; write one after the name"
+
+
+class TokenInText(BadRequest):
+    code = "token-in-text"
+    sentence = (
+        "There is the token of one of your sessions in this, and whoever reads it could act as you; "
+        "leave it out"
+    )
 
 
 class MessageTooLong(BadRequest):

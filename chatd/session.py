@@ -17,12 +17,12 @@ from types import CoroutineType
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from chatd import commands as ask
-from chatd.accounts import Login, hash_token, is_token
-from chatd.errors import BadToken, NotLoggedIn
+from chatd.accounts import Login
+from chatd.errors import BadToken, NotLoggedIn, TokenInText
 from chatd.files import Download, Upload
 from chatd.isolation import drop_failed, guarded
 from chatd.model import Account, Message, Reply, SessionEnded
@@ -31,8 +31,11 @@ from chatd.rows import Row
 from chatd.service import ChatService
 from chatd.table import BY_COMMAND
 from chatd.throttle import Budget, TokenBucket
+from chatd.tokens import candidates, hash_token, is_token, may_hold_token
 
 MAX_CLIENTS = 1000  # sessions on one connection: with more, the eldest has to be looked up again
+
+CANDIDATES_PER_COMMAND = 100  # of what could be a token, for which the rate counts one command
 
 log = Logger()
 
@@ -145,6 +148,8 @@ class Connection:
         self.passing = passing
         # Counts what arrives on the connection; the protocol moves it on.
         self.moment = 0
+        # Held while it is found out whether there is a token in a command; later ones wait for it.
+        self.turn = DeferredLock()
         self.gone = False
         self.own = Client(self)
         # Those with a session, by its token's hash, in the order in which they came.
@@ -252,10 +257,41 @@ class Client:
             self.admit(BY_COMMAND[type(command)])
         elif self.given and self._given_at != self.connection.moment:
             self.prove()
+        if self.session is not None and (may_hold_token(command) or self.connection.turn.locked):
+            return Deferred.fromCoroutine(self._execute_in_turn(command))
+        return self._begin(command)
+
+    def _begin(self, command: ask.Command) -> Any:
         result = self.sessions.handlers[type(command)](self, command)
         if type(result) is CoroutineType:
             return Deferred.fromCoroutine(result)
         return result
+
+    async def _execute_in_turn(self, command: ask.Command) -> Any:
+        """As `execute`, once it is known that there is no token in the command, and after all before it have
+        begun: what was sent first arrives first."""
+        turn = self.connection.turn
+        await turn.acquire()
+        try:
+            self.admit(BY_COMMAND[type(command)])
+            if may_hold_token(command):
+                await self.refuse_tokens(command)
+                self.admit(BY_COMMAND[type(command)])
+            result = self._begin(command)
+        finally:
+            turn.release()
+        return await result if isinstance(result, Deferred) else result
+
+    async def refuse_tokens(self, value: Any) -> None:
+        """Raises TokenInText if there is the token of one of the account's sessions in `value`, a text or a
+        command: it would be stored and shown to others."""
+        session = self.session
+        if session is None or not (words := candidates(value)):
+            return
+        # Each takes about a microsecond: much of it counts as several commands.
+        session.bucket.take(self.service.clock.seconds(), len(words) // CANDIDATES_PER_COMMAND)
+        if await self.service.accounts.is_token_among(session.account, words):
+            raise TokenInText
 
     @property
     def account(self) -> Account:

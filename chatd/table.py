@@ -433,6 +433,7 @@ COMMON_ERRORS: tuple[type[ChatError], ...] = (
     errors.BadName,
     errors.BadText,
     errors.EmptyText,
+    errors.TokenInText,
     errors.NotLoggedIn,
     errors.StorageFailed,
     errors.InternalError,

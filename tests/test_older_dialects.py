@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd import commands as ask
 from chatd import errors
-from chatd.accounts import is_token
 from chatd.errors import BadArgument, ChatError, every_error
 from chatd.lines import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.blocks import BlockDialect
@@ -26,6 +25,7 @@ from chatd.lines.inline import CHUNK, CONTENT, Content
 from chatd.lines.verbs import Verb, text_of
 from chatd.model import Message, Reply, RoomTalk
 from chatd.names import Address
+from chatd.tokens import is_token
 from tests.test_dialects import ITEMS, events, messages, names, refusals, texts
 
 BLOCKS: tuple[type[BlockDialect], ...] = (

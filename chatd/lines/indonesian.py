@@ -25,6 +25,7 @@ INDONESIAN: Texts = {
     errors.ReservedName: "Nama {name} tidak boleh dipakai; pilih yang lain",
     errors.BadText: "Teks tidak boleh berisi karakter kontrol (ada satu di posisi {position})",
     errors.EmptyText: "Teksnya kosong; tulis sesuatu",
+    errors.TokenInText: "Ada token session Anda di dalamnya; hapus dahulu, lalu kirim lagi",
     errors.MessageTooLong: "Pesan {size} byte dan paling banyak {limit}; bagi atau kirim sebagai file",
     errors.NotLoggedIn: "Login dahulu",
     errors.AlreadyLoggedIn: "Logout terlebih dahulu",

@@ -19,6 +19,7 @@ from chatd.model import Reply
 from chatd.names import printable
 from chatd.rows import Arg, Row
 from chatd.table import BY_COMMAND
+from chatd.tokens import hide_tokens
 
 MAX_WORD = 4096  # characters of an argument beside a file: the line may be long, it may not
 _WORD = re.compile(" *([^ ]+)")
@@ -115,7 +116,7 @@ def text_of(error: ChatError, *tables: Texts) -> str:
             if kind in texts:
                 text = texts[kind]
                 details = {**error.defaults, **error.details}
-                return str(error) if text is None else text.format_map(details)
+                return str(error) if text is None else hide_tokens(text.format_map(details))
     return str(error)
 
 

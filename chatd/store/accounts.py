@@ -148,6 +148,14 @@ def find_session(connection: Connection, token_hash: bytes, now: int) -> tuple[A
     return None if row is None else (Account(*row[:-1]), row[-1])
 
 
+def live_sessions(connection: Connection, account_id: int, now: int) -> set[bytes]:
+    """The tokens' hashes of the account's live sessions."""
+    chosen = select(sessions.c.token_hash).where(
+        sessions.c.account_id == account_id, sessions.c.expires_at > now
+    )
+    return set(connection.scalars(chosen))
+
+
 def extend_session(connection: Connection, token_hash: bytes, expires_at: int) -> None:
     connection.execute(
         update(sessions).where(sessions.c.token_hash == token_hash).values(expires_at=expires_at)

@@ -36,6 +36,8 @@ export default {
   "error.unknown-realm": "Realm itu belum dikenal di sini; daftar realm menunjukkan mana yang dapat dihubungi.",
   "error.realm-exists": "Realm itu sudah terdaftar; lihat keadaannya di daftar realm.",
   "error.own-realm": "Itu realm ini sendiri; tambahkan realm lain.",
+  "error.token-in-text":
+    "Ada token session Anda di dalamnya; siapa pun yang membacanya dapat bertindak sebagai Anda. Hapus dahulu.",
   "error.already-claimed": "Realm ini sudah mempunyai operator; hanya operator yang mengangkat operator lain.",
   "error.wrong-code": "Itu bukan kode operator realm ini; kodenya ada di file operator-code di folder state realm.",
   "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",

@@ -1,0 +1,90 @@
+"""Sessions' tokens: what they look like, their hashes, and how they are found where they do not belong.
+
+A token is 32 random bytes in base64url without padding (RFC 4648), so 43 characters. Only its hash is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+TOKEN_BYTES = 32
+TOKEN_LENGTH = 43
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_TOKEN_LETTER = re.compile(r"[A-Za-z0-9_-]")
+# The last of the 43 characters carries four bits, so its two lowest are 0.
+_LAST = frozenset("AEIMQUYcgkosw048")
+_RUN = re.compile(r"[A-Za-z0-9_-]{43,}")
+_ALONE = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048](?![A-Za-z0-9_-])")
+HIDDEN = "<token>"
+_LETTERS = b"a" * TOKEN_LENGTH
+_TABLE = bytes(97 if _TOKEN_LETTER.match(chr(each)) else 32 for each in range(256))
+
+
+def hash_token(token: str) -> bytes:
+    """Tokens are random and long: a plain hash is enough for them."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def is_token(word: str) -> bool:
+    """Whether `word` looks like a token, so that looking it up makes sense."""
+    return _TOKEN.fullmatch(word) is not None
+
+
+def hide_tokens(text: str) -> str:
+    """`text` without the words in it that look like tokens."""
+    return _ALONE.sub(HIDDEN, text) if len(text) >= TOKEN_LENGTH else text
+
+
+def may_hold_token(value: Any) -> bool:
+    """Whether there may be a token in a command's value: in a text, or in what it is made of.
+
+    Passwords and tokens where they belong (chatd.arguments.Secret) do not count. This is asked for every
+    command, so that it has to be quick.
+    """
+    kind = type(value)
+    if kind is str:
+        # Many times as fast as a pattern: every letter of a token becomes an `a`.
+        return len(value) >= TOKEN_LENGTH and _LETTERS in value.encode(
+            "utf-8", "surrogatepass"
+        ).translate(_TABLE)
+    if kind is tuple:
+        parts = value
+    elif issubclass(kind, msgspec.Struct):
+        parts = msgspec.structs.astuple(value)
+    else:
+        return False
+    for part in parts:
+        if part is None or (type(part) is str and len(part) < TOKEN_LENGTH):
+            continue
+        if may_hold_token(part):
+            return True
+    return False
+
+
+def candidates(value: Any) -> set[str]:
+    """Every part of a command's value that could be a token. In a longer run of letters that is each window
+    of 43."""
+    return set(_windows(value))
+
+
+def _windows(value: Any) -> Iterator[str]:
+    if type(value) is str:
+        for run in _RUN.findall(value):
+            for end in range(TOKEN_LENGTH, len(run) + 1):
+                if run[end - 1] in _LAST:
+                    yield run[end - TOKEN_LENGTH : end]
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _windows(each)
+    elif isinstance(value, msgspec.Struct):
+        yield from _windows(msgspec.structs.astuple(value))
+
+
+def holds_one_of(words: Iterable[str], hashes: Collection[bytes]) -> bool:
+    """Whether one of `words` is the token of one of `hashes`."""
+    return any(hash_token(word) in hashes for word in words)
