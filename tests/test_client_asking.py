@@ -21,7 +21,6 @@ from chatd.client.asking import (
     Help,
     Leave,
     MyGroups,
-    NotUnderstood,
     OpenChat,
     Request,
     SendFiles,
@@ -30,6 +29,7 @@ from chatd.client.asking import (
     understand,
 )
 from chatd.client.completion import LineCompleter
+from chatd.client.mistakes import NoSuchCommand, NotUnderstood
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.errors import ChatError
 from chatd.names import Address
@@ -43,7 +43,7 @@ class Understanding(TestCase):
         self.state.logged_in("lina", "Lina", "token")
         self.asked: list[str] = []
 
-    def ask(self, line: str, *answers: str | None) -> Any:
+    def ask(self, line: str, *answers: str | None, pasted: bool = False) -> Any:
         """What `line` asks for, with these answers to what is asked back."""
         left = list(answers)
 
@@ -51,7 +51,7 @@ class Understanding(TestCase):
             self.asked.append(prompt)
             return left.pop(0)
 
-        found = asyncio.run(understand(line, self.state, answer if answers else None))
+        found = asyncio.run(understand(line, self.state, answer if answers else None, pasted))
         self.assertEqual(left, [], "answers that were not asked for")
         return found
 
@@ -240,7 +240,7 @@ class Understanding(TestCase):
             ("send cica halo", "send cica halo"),
             ("quit", "quit"),
             (" back", " back"),
-            ("/etc/passwd", "/etc/passwd"),
+            ("//etc/passwd is broken", "/etc/passwd is broken"),
             ("//inbox", "/inbox"),
         ):
             found = self.ask(line)
@@ -250,6 +250,34 @@ class Understanding(TestCase):
         self.assertEqual(self.command("/inbox"), ask.Inbox())
         self.assertIsInstance(self.ask("/chat cica"), OpenChat)
         self.assertIsNone(self.ask("  "))
+
+    def test_a_slash_and_no_command(self) -> None:
+        """Nothing is sent; the sentence names the command that was meant, if one is near."""
+        self.state.chat = Place("budi", Kind.USER)
+        for line, part in (
+            ("/etc/passwd is broken", "There is no command /etc/passwd; to send it"),
+            ("/qiut", "did you mean /quit? To send it as a message, begin with //"),
+            ("/sned budi x", "did you mean /send?"),
+            ("/", "There is no command /;"),
+            ("/ halo", "There is no command /;"),
+            ("/\x1b[31m", "There is no command /\N{REPLACEMENT CHARACTER}[31m;"),
+        ):
+            with self.assertRaises(NoSuchCommand) as caught:
+                self.ask(line)
+            self.assertIn(part, str(caught.exception))
+            self.assertEqual(caught.exception.code, "unknown-command")
+        self.state.chat = None
+        self.assertEqual(self.command("/whoami"), ask.WhoAmI())
+
+    def test_pasted_into_a_chat(self) -> None:
+        """It is a message, whatever it looks like."""
+        self.state.chat = Place("budi", Kind.USER)
+        for line in ("/quit", "/nothing", "back", "//x", "halo"):
+            found = self.ask(line, pasted=True)
+            self.assertEqual((found.place, found.text), (self.state.chat, line))
+        self.assertIsNone(self.ask(" ", pasted=True))
+        self.state.chat = None
+        self.assertEqual(self.command("whoami"), ask.WhoAmI())
 
     def test_a_file_into_a_chat(self) -> None:
         path = Path(self.mktemp())

@@ -22,6 +22,7 @@ from tests.terminal import (
     CTRL_C,
     CTRL_D,
     DAEMON_TREE,
+    ENTER,
     PASSWORD,
     TAB,
     UP,
@@ -439,6 +440,57 @@ class RealmApart(ClientTestCase):
         budi.await_text("lina@realm1 in bola: halo dari sini")
 
 
+def pasted(text: str) -> str:
+    """As terminals send what is pasted, if the program has asked for that."""
+    return f"\x1b[200~{text}\x1b[201~"
+
+
+class Pasting(ClientTestCase):
+    @in_thread
+    def test_into_a_chat(self) -> None:
+        """It is text, whatever stands in it; more than three lines are sent only after a question."""
+        budi, lina = self.enter("budi"), self.enter("lina")
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        lina.press(pasted("/logout\nback\n/nothing") + ENTER)
+        budi.await_text("lina: /nothing")
+        budi.await_text("lina: /logout")
+        budi.await_text("lina: back")
+        lina.press(pasted("/quit") + ENTER)
+        budi.await_text("lina: /quit")
+        lina.type("/nothing at all")
+        lina.await_text("There is no command /nothing; to send it as a message, begin with //")
+        lina.type("//nothing at all")
+        budi.await_text("lina: /nothing at all")
+        self.assertNotIn("//nothing", budi.text())
+        four = "one 1\none 2\none 3\none 4"
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("Send 4 pasted lines to budi, each as a message?")
+        lina.type("n")
+        lina.await_text("Nothing was done with the pasted lines")
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("each as a message?", times=2)
+        lina.type("y")
+        budi.await_text("lina: one 4")
+        self.assertEqual(budi.text().count("lina: one"), 4)
+
+    @in_thread
+    def test_outside_of_a_chat(self) -> None:
+        """Several lines would be commands: only after a question. One is a command, as if typed."""
+        lina = self.enter("lina")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("Carry out 2 pasted lines as commands?")
+        lina.type("")
+        lina.await_text("Nothing was done")
+        lina.press(pasted("mygroups") + ENTER)
+        lina.await_text("0 groups")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("as commands?", times=2)
+        lina.type("y")
+        lina.type("mygroups")
+        lina.await_text("2 groups")
+
+
 class AnswerLost(ClientTestCase):
     """The realm has done what was asked, and the link is lost before it can say so."""
 
@@ -459,12 +511,12 @@ class AnswerLost(ClientTestCase):
         budi.await_text("lina: one")
         self.proxy.breaks_at = b'"Message sent"'
         lina.type("two")
-        lina.await_text("Sent before the link was lost: two")
         budi.await_text("lina: two")
+        lina.await_text("connected")
         (self.home("lina") / "plan.txt").write_text("Friday")
         self.proxy.breaks_at = b'"File sent"'
         lina.type("/sendfile plan.txt")
-        lina.await_text("The file was sent before the link was lost")
+        lina.await_text("plan.txt, 6 bytes, code")
         budi.type("history lina")
         budi.await_text("3 messages")
 

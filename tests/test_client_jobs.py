@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from chatd import arguments as types
 from chatd.client.asking import OpenChat, Todo, understand
 from chatd.client.core import Client
 from chatd.client.jobs import Jobs
@@ -39,9 +40,12 @@ class Notes:
 
 
 class FakeRealm:
-    """Keeps messages, and can lose an answer: "before" it has done anything, or "after"."""
+    """Keeps messages, each key once, and can lose an answer: "before" it has done anything, or "after". One
+    that is `old` knows no keys."""
 
     def __init__(self) -> None:
+        self.old = False
+        self.keys: dict[tuple[str, str], dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.lose: list[str] = []
@@ -69,7 +73,17 @@ class FakeRealm:
             to = given.get("to") or [given.get("group")]
             names = [to] if isinstance(to, str) else to
             key = "to" if command == "send" else "group"
-            kept = [self.keep(given["text"], **{key: name}) for name in names]
+            once = given.get("key")
+            if self.old and once is not None:
+                sentence = f"{command} does not take key; usage: {command} …"
+                return {"status": "ERROR", "code": "usage", "message": sentence}
+            kept = []
+            for name in names:
+                message = self.keys.get((once or "", name))
+                message = message or self.keep(given["text"], **{key: name})
+                if once is not None:
+                    self.keys[once, name] = message
+                kept.append(message)
             first = {"seq": kept[0]["seq"], "message_id": kept[0]["id"]} if len(kept) == 1 else {}
             return {"status": "OK", "id": 1, "message": "Message sent", **first}
         if command == "history":
@@ -135,52 +149,50 @@ class JobsTests(TestCase):
         self.assertIn("Message sent", self.shown())
 
     def test_it_had_arrived(self) -> None:
-        """Known before: what there was in the conversation."""
-        self.play("send budi one", "send budi halo")
-        self.realm.lose = ["", "after"]
-        self.play("send budi two", "send budi halo")
-        self.assertEqual(self.texts(), ["one", "halo", "two", "halo"])
-        self.assertIn("Sent before the link was lost: send budi halo", self.shown())
-
-    def test_the_same_text_as_before(self) -> None:
-        """An equal message that was acknowledged is not taken for the one that was lost."""
-        self.realm.lose = ["", "before"]
-        self.play("send budi halo", "send budi halo")
-        self.assertEqual(self.texts(), ["halo", "halo"])
-
-    def test_nobody_can_tell(self) -> None:
-        """Nothing is known of the conversation, and it has the same text from another day."""
-        self.realm.keep("halo", to="budi")
-        self.realm.lose = ["before"]
+        """It is asked for again under its key, and is there once."""
+        self.realm.lose = ["after", "after", "before"]
         self.play("send budi halo")
         self.assertEqual(self.texts(), ["halo"])
-        self.assertIn("it is not certain whether budi got this: send budi halo", self.shown())
+        self.assertIn("Message sent", self.shown())
+
+    def test_another_devices_message(self) -> None:
+        """One's own words from elsewhere are not taken for those that were lost."""
+        self.realm.keep("ok", to="budi")
+        self.realm.lose = ["before"]
+        self.play("send budi ok")
+        self.assertEqual(self.texts(), ["ok", "ok"])
+
+    def test_each_has_a_key(self) -> None:
+        """The same text twice is two messages; the key is one that realms take."""
+        self.play("send budi halo", "send budi halo", "sendgroup futsal halo")
+        self.assertEqual(self.texts(), ["halo"] * 3)
+        keys = [key for key, _ in self.realm.keys]
+        self.assertEqual(len(set(keys)), 3)
+        for key in keys:
+            self.assertEqual(types.KEY.from_text("key", key), key)
 
     def test_half_a_list(self) -> None:
-        """Only those get it again who have not got it."""
-        self.realm.lose = ["", "", "before"]
-        self.play("send budi a", "send cica a", "send budi,cica halo",
-                  before=lambda _: None)  # fmt: skip
-        self.assertEqual([(m["to"], m["text"]) for m in self.realm.messages[2:]],
-                         [("budi", "halo"), ("cica", "halo")])  # fmt: skip
-        self.realm.messages.clear()
+        """Whoever has it does not get it again."""
+        self.realm.lose = ["after"]
+        self.play("send budi,cica halo")
+        self.assertEqual([each["to"] for each in self.realm.messages], ["budi", "cica"])
 
-        def budi_has_it(_client: Client) -> None:
-            self.realm.keep("x", to="budi")
-            self.realm.lose = ["", "before"]
-
-        realm_do = self.realm.do
-
-        def do(command: str, given: dict[str, Any]) -> dict[str, Any]:
-            if command == "history" and given.get("user") == "budi" and len(self.texts()) == 2:
-                self.realm.keep("halo", to="budi")
-            return realm_do(command, given)
-
-        self.realm.do = do  # type: ignore[method-assign]
-        self.play("send budi y", "send budi,cica halo", before=budi_has_it)
-        self.assertEqual(
-            [m["to"] for m in self.realm.messages if m["text"] == "halo"], ["budi", "cica"]
-        )
+    def test_an_older_realm(self) -> None:
+        """It is asked without a key; and what it did not answer is not sent again, but told."""
+        self.realm.old = True
+        self.play("send budi one", "chat budi", "two")
+        self.assertEqual(self.texts(), ["one", "two"])
+        for line, losing in (
+            ("send budi three", ["", "after"]),
+            ("sendgroup futsal four", ["", "after"]),
+        ):
+            self.realm.lose = losing
+            self.play(line)
+            self.assertIn(f"not certain whether this was sent: {line}", self.shown())
+        self.assertEqual(self.texts(), ["one", "two", "three", "four"])
+        self.realm.lose = ["before"]  # and what it has refused for its key, did nothing
+        self.play("send budi five")
+        self.assertEqual(self.texts()[4:], ["five"])
 
     def test_in_a_chat(self) -> None:
         self.realm.lose = ["", "", "", "after"]  # history, inbox, unread of opening it
@@ -205,11 +217,9 @@ class JobsTests(TestCase):
         self.assertNotIn("new-password", self.shown())
 
     def test_a_group_of_another_realm(self) -> None:
-        """It can't be looked up while it is on its way, so the user decides."""
-        self.realm.lose = ["before"]
+        self.realm.lose = ["before", "after"]
         self.play("sendgroup futsal@realm2 halo")
-        self.assertEqual(self.texts(), [])
-        self.assertIn("not certain whether futsal@realm2 got this", self.shown())
+        self.assertEqual(self.texts(), ["halo"])
 
     def test_a_chat_with_nobody(self) -> None:
         client = self.play("chat nobody", "halo")

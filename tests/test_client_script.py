@@ -11,6 +11,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 
 import trustme
@@ -38,7 +39,7 @@ class Scripts(ClientTestCase):
             done.stderr.splitlines(),
             [
                 "There is no user nobody in this realm",
-                "There is no command sned; help lists them all",
+                "There is no command sned; did you mean send? help lists them all",
             ],
         )
         done = self.run_script("budi", lines="inbox\n\nsend lina balas\n")
@@ -193,9 +194,25 @@ class NoRealm(ClientTestCase):
     @in_thread
     def test_somebody_else(self) -> None:
         with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-            self.assertIn("does not talk json", self.said(port))
+            self.assertIn("is a web server. The json door of a chatd is usually", self.said(port))
+        with answering(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
+            self.assertIn("does not talk json, it says SSH-2.0-OpenSSH_9.6.", self.said(port))
+        with answering(b"\x15\x03\x01\x00\x02\x02\x0a") as port:
+            self.assertIn("talks TLS: try --tls", self.said(port))
+        with answering(b"* chatd 0.1.0 at realm1. Type help.\r\n") as port:
+            self.assertIn("is the plain door of a chatd. The json door", self.said(port))
         with answering(b'{"error":"what?"}\n') as port:
             self.assertIn("is no chatd", self.said(port))
+
+    @in_thread
+    def test_nothing_is_said(self) -> None:
+        """Whatever takes the connection and is silent is given up within seconds, over TLS as well."""
+        with answering(b"") as port:
+            for more, part in (((), "said nothing within 2 s, or hung up: another port, or --tls?"),
+                               (("--tls",), "did not begin with TLS")):  # fmt: skip
+                began = time.monotonic()
+                self.assertIn(part, self.said(port, *more))
+                self.assertLess(time.monotonic() - began, 8)
 
     @in_thread
     def test_the_link_is_lost(self) -> None:

@@ -13,23 +13,20 @@ import msgspec
 from chatd import arguments as types
 from chatd import commands as ask
 from chatd.client import paths
+from chatd.client.mistakes import NoSuchCommand, NotUnderstood, no_command
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.client.texts import later, of_error, tr
 from chatd.commands import Command
-from chatd.errors import ChatError, UnknownCommand
-from chatd.names import printable
+from chatd.errors import ChatError
 from chatd.rows import Arg, Row
 from chatd.table import BY_COMMAND, BY_VERB
+from chatd.table import row_of as row_called
 
 # Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]
 
 FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendFileRealm, ask.SendGroupFileRealm)
 BACK, QUIT = "back", "quit"
-
-
-class NotUnderstood(Exception):
-    """A line that can't be carried out, and why, in a sentence."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -141,42 +138,46 @@ def row_of(verb: str, menu: Menu) -> Row | None:
     return BY_VERB.get(MENUS[menu].get(verb, verb))
 
 
-async def understand(line: str, state: State, ask_user: AskUser | None) -> Todo | None:
-    """What `line` asks for; None: nothing. Without `ask_user`, what is missing is a mistake.
+async def understand(
+    line: str, state: State, ask_user: AskUser | None, pasted: bool = False
+) -> Todo | None:
+    """What `line` asks for; None: nothing. Without `ask_user`, what is missing is a mistake. A line that was
+    `pasted` into a chat is never a command.
 
     Raises NotUnderstood and ChatError.
     """
     if state.chat is not None:
-        found = _in_chat(line, state.chat)
+        found = _in_chat(line, state.chat, pasted)
         if not isinstance(found, str):
             return found
         line = found
     verb, _, rest = line.lstrip(" ").partition(" ")
-    verb, rest = _meant(verb.lower(), rest, state)
+    verb, rest = _meant(verb.lower().removeprefix("/"), rest, state)
     if not verb:
         return None
     own = await _own(verb, rest, state, ask_user)
     if own is not None:
         return own
-    row = BY_VERB.get(verb)
-    if row is None:
-        raise UnknownCommand(verb=printable(verb))
-    return await _of_row(row, verb, rest, state, ask_user)
+    return await _of_row(row_called(verb), verb, rest, state, ask_user)
 
 
-def _in_chat(line: str, place: Place) -> Todo | str | None:
-    """In a chat each line is a message, but for `back`, and for commands behind a slash."""
-    if line.rstrip() == BACK:
-        return Back()
+def _in_chat(line: str, place: Place, pasted: bool) -> Todo | str | None:
+    """In a chat each line is a message, but for `back`, and for commands behind a slash. A second slash, or
+    pasting it, makes a message of a line with a slash. Raises NoSuchCommand."""
     if not line.strip():
         return None
+    if pasted:
+        return Talk(place, line)
+    if line.rstrip() == BACK:
+        return Back()
     if line.startswith("//"):
         return Talk(place, line[1:])
-    if line.startswith("/"):
-        word = line[1:].partition(" ")[0].lower()
-        if word in BY_VERB or word in OWN_WORDS or line[1:].rstrip() in TWO_WORDS:
-            return line[1:]
-    return Talk(place, line)
+    if not line.startswith("/"):
+        return Talk(place, line)
+    word = line[1:].partition(" ")[0].lower()
+    if word in BY_VERB or word in OWN_WORDS:
+        return line[1:]
+    raise NoSuchCommand(no_command(word))
 
 
 def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from chatd.client.remember import Store
 from chatd.client.show import Line, Painter
 from chatd.client.state import State
 from chatd.client.texts import refused, said, tr, trn
-from chatd.client.wire import LinkLost, Target
+from chatd.client.wire import LinkLost, Target, Wire
 
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
@@ -50,7 +50,9 @@ class Client:
         self.show_pictures = False
         self.uploading: int | None = None  # the size of the file that is being sent
         self.painter = Painter(self.state, stamps=not live)
-        self.keeper = Keeper(target, self.on_event, self.greet, out.changed)
+        self.keeper = Keeper(
+            target, self.on_event, self.greet, out.changed, dial_first=Wire.open_first
+        )
         self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
         self.pictured: set[object] = set()  # codes of those that were shown
         self._early: list[Reply] | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from chatd.client import paths
+from chatd.client.once import Once
 from chatd.client.texts import tr
 from chatd.client.wire import LinkLost, Target, Wire
 
@@ -81,11 +82,24 @@ async def _answer(wire: Wire) -> Reply:
         return reply
 
 
-async def upload(wire: Wire, request: Reply, path: Path, meter: Meter, sent: Sent) -> Reply:
-    """Send the file at `path`; the realm's answer. Raises Refused, LinkLost, Damaged, OSError."""
+async def upload(
+    wire: Wire, request: Reply, path: Path, meter: Meter, sent: Sent, once: Once
+) -> Reply:
+    """Send the file at `path`; the realm's answer, which comes at once if it was sent before.
+
+    Raises Refused, LinkLost, Damaged, OSError.
+    """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        await ask(wire, **request, filename=paths.sent_name(path), size=size)  # READY
+        request = {**request, "filename": paths.sent_name(path), "size": size}
+        try:
+            reply = await ask(wire, **request, **once.arguments())
+        except Refused as refused:
+            if not once.refuses_keys(refused.reply):
+                raise
+            reply = await ask(wire, **request)
+        if reply.get("status") != "READY":
+            return reply
         meter.begin(path.name, size)
         try:
             await _pour(file, wire, size, meter, sent)

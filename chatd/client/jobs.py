@@ -1,7 +1,7 @@
 """Carrying out what was typed, one thing after another, through losses of the link.
 
-Lines wait while there is no link. One whose answer was lost with the link is not simply asked again: a
-message is looked for first (settle.py), what can be repeated is repeated, and of the rest the user is told.
+Lines wait while there is no link. One whose answer was lost with the link is asked again if that does no harm
+(once.py); of the rest the user is told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chatd import commands as ask
-from chatd.client import settle, show
+from chatd.client import show
 from chatd.client.asking import (
     GetFiles,
     MyGroups,
@@ -24,7 +24,7 @@ from chatd.client.asking import (
 )
 from chatd.client.core import Client
 from chatd.client.link import Link, Reply
-from chatd.client.settle import Found, Recipient
+from chatd.client.once import KEYED, Once, may_repeat
 from chatd.client.show import Line
 from chatd.client.state import Kind, Place
 from chatd.client.texts import tr
@@ -50,7 +50,7 @@ class Job:
         self.todo = todo
         self.user = user
         self.lost = False  # it was sent, and the link was lost before the answer
-        self.known: dict[Recipient, int | None] = {}
+        self.once = Once()
 
     @property
     def needs_login(self) -> bool:
@@ -136,7 +136,7 @@ class Jobs:
         return job.user is not None and user is not None and not self._client.state.is_me(job.user)
 
     async def _carry_out(self, link: Link, job: Job) -> None:
-        if job.lost and not await self._may_repeat(link, job):
+        if job.lost and not self._may_repeat(job):
             return
         match job.todo:
             case Request():
@@ -152,54 +152,38 @@ class Jobs:
 
     # After a loss
 
-    async def _may_repeat(self, link: Link, job: Job) -> bool:
-        """Whether it is right to ask for `job` again. Raises LinkLost."""
-        message = settle.message_of(job.todo)
-        if message is not None:
-            return await self._resend(link, job, *message)
-        if not isinstance(job.todo, Request) or isinstance(job.todo.command, settle.REPEATABLE):
-            return True
-        self._client.out.note(
-            tr("The link was lost before the answer to {verb} came: it may have been done, or not",
-               verb=job.todo.verb)
-        )  # fmt: skip
-        return False
+    def _may_repeat(self, job: Job) -> bool:
+        """Whether to ask for `job` again; if not, its typist is told."""
+        match job.todo:
+            case Talk():
+                may = job.once.is_safe
+            case Request(command=command):
+                may = may_repeat(command, job.once)
+            case _:
+                may = True
+        if not may:
+            self._client.out.note(self._unanswered(job))
+        return may
 
-    async def _resend(self, link: Link, job: Job, text: str, to: tuple[Recipient, ...]) -> bool:
-        """Look whom the message has reached; send it to the others."""
-        state, out = self._client.state, self._client.out
-        found = {
-            each: await settle.look(link, state, each, job.known.get(each), {"text": text})
-            for each in to
-        }
-        unsure = [each.name for each, what in found.items() if what is Found.UNSURE]
-        missing = [each for each, what in found.items() if what is Found.MISSING]
-        if unsure:
-            out.note(
-                tr("The link was lost before the answer came, and it is not certain whether {names} got"
-                   " this: {line}. history shows it; arrow-up brings it back to send it again",
-                   names=", ".join(unsure), line=job.name)
-            )  # fmt: skip
-        if len(missing) == len(to):
-            return True
-        if missing:
-            await self._send_to(link, missing, text)
-        elif not unsure:
-            out.note(tr("Sent before the link was lost: {line}", line=job.name))
-        return False
-
-    async def _send_to(self, link: Link, to: list[Recipient], text: str) -> None:
-        reply = await link.ask("send", to=[each.name for each in to], text=text)
-        self._finish("send", reply, {"to": ", ".join(each.name for each in to)})
+    def _unanswered(self, job: Job) -> str:
+        if isinstance(job.todo, Talk) or (
+            isinstance(job.todo, Request) and isinstance(job.todo.command, KEYED)
+        ):
+            return tr("The link was lost before the answer came, and it is not certain whether this was sent:"
+                      " {line}. history shows it; arrow-up brings it back to send it again",
+                      line=job.name)  # fmt: skip
+        verb = job.todo.verb if isinstance(job.todo, Request) else ""
+        return tr("The link was lost before the answer to {verb} came: it may have been done, or not",
+                  verb=verb)  # fmt: skip
 
     # What was typed
 
     async def _request(self, link: Link, job: Job, todo: Request) -> None:
-        state, command = self._client.state, todo.command
-        if message := settle.message_of(todo):
-            job.known = settle.known(state, message[1])
-        given = by_name(todo.row, command)
-        reply = await link.ask(todo.row.verb, **given)
+        given = by_name(todo.row, todo.command)
+        if isinstance(todo.command, KEYED):
+            reply = await job.once.ask(link, todo.row.verb, **given)
+        else:
+            reply = await link.ask(todo.row.verb, **given)
         if reply["status"] == "OK":
             self._learn(todo, reply)
         details = {k: v if isinstance(v, str) else ", ".join(v) for k, v in given.items()
@@ -215,7 +199,7 @@ class Jobs:
             client.refuse(reply)
             return
         for receipt in (reply, *reply.get("sent", ())):
-            client.state.acknowledge(
+            client.state.note(
                 receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
             )
         count = len(reply.get("messages", ()))
@@ -253,8 +237,6 @@ class Jobs:
                 client.state.room = None
             case ask.Send(to=to):
                 client.state.users.add(*map(str, to))
-                if len(to) == 1:
-                    client.state.reached((Kind.USER, to[0].key), reply.get("seq", 0))
             case _:
                 return
 
@@ -281,29 +263,27 @@ class Jobs:
             client.out.note(tr("Not sent, since there is no chat with {name}: {line}",
                                name=place.name, line=job.name))  # fmt: skip
             return
-        job.known = settle.known(client.state, (Recipient(place.kind, place.name),))
-        reply = await self._say(link, place, todo.text)
+        reply = await self._say(link, job.once, place, todo.text)
         if reply.get("code") == "unknown-user" and not place.sure and place.kind is Kind.USER:
             place.kind = Kind.GROUP
-            other = await self._say(link, place, todo.text)
+            other = await self._say(link, job.once, place, todo.text)
             if other["status"] == "OK":
                 reply = other
             else:
                 place.kind = Kind.USER
         if reply["status"] == "OK":
             place.sure = True
-            client.state.reached(place.key, reply.get("seq", 0))
-            client.state.acknowledge(reply.get("message_id", 0))
+            client.state.note(reply.get("message_id", 0))
             told = client.state.chat is place and reply.get("message") == "Message sent"
             if told and client.live:
                 return
         verb = "chat" if place.kind is Kind.USER else "sendgroup"
         self._finish(verb, reply, {"to": place.name, "group": place.name})
 
-    async def _say(self, link: Link, place: Place, text: str) -> Reply:
+    async def _say(self, link: Link, once: Once, place: Place, text: str) -> Reply:
         if place.kind is Kind.GROUP:
-            return await link.ask("sendgroup", group=place.name, text=text)
-        return await link.ask("send", to=place.name, text=text)
+            return await once.ask(link, "sendgroup", group=place.name, text=text)
+        return await once.ask(link, "send", to=place.name, text=text)
 
     async def _open(self, link: Link, place: Place) -> None:
         """See that there is such a conversation, and show its end and what is unread in it."""

@@ -120,6 +120,7 @@ class Keeper:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
         dial: Callable[[Target], Awaitable[Wire]] = Wire.open,
+        dial_first: Callable[[Target], Awaitable[Wire]] | None = None,
     ) -> None:
         self.target = target
         self.state = "connecting"
@@ -133,6 +134,7 @@ class Keeper:
         self._sleep = sleep
         self._jitter = jitter
         self._dial = dial
+        self._dial_first = dial_first or dial
         self._up = asyncio.Event()
         self._down = asyncio.Event()
 
@@ -153,7 +155,7 @@ class Keeper:
 
     async def first(self) -> None:
         """Connect for the first time. Raises NoLink: nobody waits for a realm that never was there."""
-        wire = await self._dial(self.target)
+        wire = await self._dial_first(self.target)
         self._task = asyncio.create_task(self._run(wire))
 
     async def _run(self, wire: Wire | None) -> None:

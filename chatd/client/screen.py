@@ -16,6 +16,7 @@ from prompt_toolkit.formatted_text import ANSI, FormattedText, to_formatted_text
 from prompt_toolkit.history import FileHistory, History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.renderer import print_formatted_text
@@ -97,6 +98,8 @@ class Screen:
         self._pending: list[Line] = []
         self._flushing: asyncio.Task[None] | None = None
         self._rang = 0.0
+        self._paste = ""  # what the line being typed began with
+        self.was_pasted = False  # whether the last line began with a paste
         self._ticking: asyncio.Task[None] | None = None
 
     def attach(self, state: State, keeper: Keeper) -> None:
@@ -147,6 +150,14 @@ class Screen:
             else:
                 self.note(tr("quit or Ctrl-D leaves"))
 
+        @keys.add(Keys.BracketedPaste)
+        def _paste(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            text = "\n".join(event.data.splitlines())
+            if not buffer.text:
+                self._paste = text
+            buffer.insert_text(text)
+
         return keys
 
     @property
@@ -166,7 +177,15 @@ class Screen:
         self._now = self._line
         await self.flushed()
         self.title()
-        return await self._line.prompt_async(self._prompt)
+        self._paste = ""
+        typed = await self._line.prompt_async(self._prompt)
+        self.was_pasted = bool(self._paste) and typed.startswith(self._paste)
+        return typed
+
+    async def confirm(self, question: str) -> bool:
+        """Ask a question whose answer is no unless it is yes."""
+        answer = await self.ask(f"{question} [y/N]", Arg("answer", types.TEXT))
+        return (answer or "").strip().lower() in ("y", "yes", "ya")
 
     async def ask(self, prompt: str, arg: Arg) -> str | None:
         """Ask for one argument; None if the user would rather not."""

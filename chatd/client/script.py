@@ -20,7 +20,6 @@ from chatd.client.asking import (
     Enter,
     Help,
     Leave,
-    NotUnderstood,
     OpenChat,
     Request,
     Todo,
@@ -32,6 +31,7 @@ from chatd.client.files import Meter
 from chatd.client.helping import help_lines
 from chatd.client.jobs import Jobs
 from chatd.client.link import Reply
+from chatd.client.mistakes import NotUnderstood
 from chatd.client.remember import Store
 from chatd.client.show import Line, safe, text_of
 from chatd.client.state import Menu
@@ -144,7 +144,7 @@ class Script:
             try:
                 todo = await understand(line, self._client.state, None)
             except (NotUnderstood, ChatError) as problem:
-                code = getattr(problem, "code", "usage")
+                code = problem.code
                 reply = {"status": "ERROR", "code": code, "message": sentence(problem)}
                 self._pipe.refused(reply, [[("", safe(reply["message"]))]])
                 continue

@@ -98,8 +98,6 @@ class State:
         self.numbered: tuple[str, ...] = ()  # the groups as the group menu listed them last
         self.files: OrderedDict[str, FileKnown] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
-        self._acknowledged: OrderedDict[int, None] = OrderedDict()
-        self._last: dict[tuple[Kind, str], int] = {}
 
     # Who
 
@@ -127,8 +125,6 @@ class State:
         self.my_groups.put(())
         self.files.clear()
         self._seen.clear()
-        self._acknowledged.clear()
-        self._last.clear()
         self.numbered = ()
         self.chat = None
         self.menu = Menu.MAIN
@@ -159,7 +155,6 @@ class State:
     def see(self, message: Mapping[str, Any]) -> bool:
         """Note what a message teaches; whether it is new here."""
         place, number = self.place_of(message), message.get("id", 0)
-        self.reached(place.key, message.get("seq", 0))
         if place.kind is Kind.USER:
             self.users.add(place.name)
         else:
@@ -180,32 +175,10 @@ class State:
             self._seen[number] = None
             _trim(self._seen)
 
-    def acknowledge(self, number: int) -> None:
-        """A message that this client has sent, and the realm has answered OK."""
-        self.note(number)
-        if number:
-            self._acknowledged[number] = None
-            _trim(self._acknowledged)
-
-    def was_acknowledged(self, number: int) -> bool:
-        return number in self._acknowledged
-
-    def has_seen(self, number: int) -> bool:
-        return number in self._seen
-
     def arrived(self, message: Mapping[str, Any]) -> None:
         if not self.is_me(str(message.get("from", ""))):
             number = message.get("conversation", 0)
             self.unread[number] = self.unread.get(number, 0) + 1
-
-    def reached(self, key: tuple[Kind, str], seq: int) -> None:
-        """A conversation has at least that many messages."""
-        if seq:
-            self._last[key] = max(seq, self._last.get(key, 0))
-
-    def last_seq(self, key: tuple[Kind, str]) -> int | None:
-        """The number of the newest message known of; None where nothing is known."""
-        return self._last.get(key)
 
     def mentions_me(self, message: Mapping[str, Any]) -> bool:
         """Whether a message is to be noticed: it is for me alone, or speaks of me."""

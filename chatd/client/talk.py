@@ -12,7 +12,6 @@ from chatd.client.asking import (
     Enter,
     Help,
     Leave,
-    NotUnderstood,
     OpenChat,
     Request,
     Todo,
@@ -22,6 +21,7 @@ from chatd.client.asking import (
 from chatd.client.core import Client
 from chatd.client.helping import help_lines, menu_lines
 from chatd.client.jobs import Jobs, needs_login
+from chatd.client.mistakes import NotUnderstood
 from chatd.client.progress import Bar
 from chatd.client.remember import Store
 from chatd.client.screen import Screen
@@ -33,6 +33,7 @@ from chatd.client.wire import Target
 from chatd.errors import ChatError
 from chatd.table import BY_VERB
 
+MAX_PASTED = 3  # lines that are sent without a question
 MOMENT = 0.25  # seconds in which most replies come: until then they need no line to be redrawn
 
 
@@ -107,9 +108,36 @@ class Conversation:
                 if not self._step_out():
                     return
                 continue
-            for line in typed.splitlines():  # a paste may be several
-                if await self._handle(line) is False:
-                    return
+            if not await self._take(typed):
+                return
+
+    async def _take(self, typed: str) -> bool:
+        """Carry out what was typed or pasted; False if it leaves."""
+        lines = [line for line in typed.splitlines() if line.strip()]
+        pasted = self._screen.was_pasted or len(lines) > 1
+        if len(lines) > 1 and not await self._is_meant(len(lines)):
+            self._screen.note(
+                tr("Nothing was done with the pasted lines; arrow-up brings them back")
+            )
+            return True
+        for line in lines:
+            if await self._handle(line, pasted) is False:
+                return False
+        return True
+
+    async def _is_meant(self, count: int) -> bool:
+        """Whether the user wants several pasted lines sent; outside of a chat, each would be a command."""
+        chat = self._client.state.chat
+        if chat is None:
+            return await self._screen.confirm(
+                tr("Carry out {n} pasted lines as commands?", n=count)
+            )
+        if count <= MAX_PASTED:
+            return True
+        question = tr(
+            "Send {n} pasted lines to {name}, each as a message?", n=count, name=str(chat)
+        )
+        return await self._screen.confirm(question)
 
     def _step_out(self) -> bool:
         """Out of a chat or a menu; False if there is nothing to step out of but the client."""
@@ -136,11 +164,11 @@ class Conversation:
 
     _warned = False
 
-    async def _handle(self, line: str) -> bool:
+    async def _handle(self, line: str, pasted: bool = False) -> bool:
         """Carry out one line; False if it leaves."""
         state = self._client.state
         try:
-            todo = await understand(line, state, self._screen.ask)
+            todo = await understand(line, state, self._screen.ask, pasted)
         except (NotUnderstood, ChatError) as problem:
             self._screen.show([error(sentence(problem))])
             return True

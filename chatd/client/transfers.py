@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chatd.client import files, paths, pictures, settle, show
+from chatd.client import files, paths, pictures, show
 from chatd.client.asking import GetFiles, SendFiles, row_for
 from chatd.client.core import Client
 from chatd.client.files import Damaged, Meter, Refused, Saving, Sent
+from chatd.client.once import Once
 from chatd.client.paths import BadPath
-from chatd.client.settle import Found, Recipient
-from chatd.client.state import FileKnown, Kind
+from chatd.client.state import FileKnown
 from chatd.client.texts import tr
 from chatd.client.wire import LinkLost, NoLink, Wire
 from chatd.errors import NotLoggedIn
-from chatd.names import Address, key_of
+from chatd.names import key_of
 
 MAX_STARTS = 5  # of one file
 
@@ -130,19 +130,24 @@ class Transfers:
         except BadPath as bad:
             self._fail("file", str(bad))
             return
-        to = _recipients(todo)
-        known = settle.known(self._client.state, to)
+        once = Once()
         before: list[Sent] = []
 
-        async def once() -> bool:
-            if before and before[-1].complete and await self._is_there(to, known, before[-1]):
+        async def send() -> bool:
+            if before and before[-1].complete and not once.is_safe:
+                self._client.out.note(
+                    tr(
+                        "It is not certain whether {name} was sent; history shows it",
+                        name=path.name,
+                    )
+                )
                 return True
             before.append(Sent())
-            return await self._send_once(todo, path, before[-1])
+            return await self._send_once(todo, path, before[-1], once)
 
-        await self._retrying(path.name, once, lambda: bool(before) and before[-1].complete)
+        await self._retrying(path.name, send, lambda: bool(before) and before[-1].complete)
 
-    async def _send_once(self, todo: SendFiles, path: Path, sent: Sent) -> bool:
+    async def _send_once(self, todo: SendFiles, path: Path, sent: Sent, once: Once) -> bool:
         request: dict[str, Any] = {"command": todo.row.verb, **todo.to}
         if todo.place is not None:
             request = {"command": row_for(todo.place).verb, todo.place.kind.value: todo.place.name}
@@ -150,9 +155,9 @@ class Transfers:
         wire = await self._wire()
         try:
             client.uploading = paths.size_of(path)
-            reply = await files.upload(wire, request, path, self._meter, sent)
+            reply = await files.upload(wire, request, path, self._meter, sent, once)
             for receipt in (reply, *reply.get("sent", ())):
-                client.state.acknowledge(receipt.get("message_id") or receipt.get("id", 0))
+                client.state.note(receipt.get("message_id") or receipt.get("id", 0))
         except BaseException:
             wire.abort()
             raise
@@ -160,27 +165,6 @@ class Transfers:
             client.uploading = None
         await wire.close()
         client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
-        return True
-
-    async def _is_there(
-        self, to: tuple[Recipient, ...], known: dict[Recipient, int | None], sent: Sent
-    ) -> bool:
-        """Whether a file whose answer was lost did arrive, as far as can be told."""
-        link = await self._client.keeper.link()
-        looks_like = {"sha256": sent.sha256, "size": sent.bytes}
-        found = {
-            each: await settle.look(link, self._client.state, each, known[each], looks_like)
-            for each in to
-        }
-        if all(what is Found.MISSING for what in found.values()):
-            return False
-        if all(what is Found.THERE for what in found.values()):
-            self._client.out.note(tr("The file was sent before the link was lost"))
-        else:
-            names = ", ".join(each.name for each, what in found.items() if what is not Found.THERE)
-            self._client.out.note(
-                tr("It is not certain whether {names} got the file; history shows it", names=names)
-            )
         return True
 
     # Down
@@ -282,21 +266,6 @@ def _lost(name: str, is_out: bool) -> str:
         "The link was lost in the middle of {name}, and nothing of it was kept; it begins again",
         name=name,
     )
-
-
-def _recipients(todo: SendFiles) -> tuple[Recipient, ...]:
-    if todo.place is not None:
-        return (Recipient(todo.place.kind, todo.place.name),)
-    realm = todo.to.get("realm")
-    found: list[Recipient] = []
-    for name in ("to", "user", "group"):
-        value = todo.to.get(name)
-        if value is None:
-            continue
-        kind = Kind.GROUP if name == "group" and isinstance(value, str) else Kind.USER
-        for each in [value] if isinstance(value, str) else value:
-            found.append(Recipient(kind, str(Address(each, realm)) if realm else each))
-    return tuple(found)
 
 
 def _facts(reply: dict[str, Any]) -> show.Line:

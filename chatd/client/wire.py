@@ -18,13 +18,16 @@ from typing import Any
 import msgspec
 
 from chatd.client.texts import tr
+from chatd.names import printable
 
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
+FIRST_TIME = 2.0  # seconds in which what listens at a port has to show itself, the first time
 MAX_LINE = (
     64 * 1024 * 1024
 )  # a reply has at most 500 messages of 8 KiB, and JSON may escape each byte
 CHUNK = 64 * 1024
+SHOWN = 40  # bytes of what another service says
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -72,8 +75,13 @@ class Wire:
         self._writer = writer
 
     @classmethod
-    async def open(cls, target: Target) -> Wire:
-        """Connect, and see that a realm is there. Raises NoLink."""
+    async def open_first(cls, target: Target) -> Wire:
+        """As `open`, without patience for what says nothing: it may be the wrong port."""
+        return await cls.open(target, FIRST_TIME)
+
+    @classmethod
+    async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Wire:
+        """Connect, and see that a realm is there, which answers within `patience` seconds. Raises NoLink."""
         context = target.context()
         try:
             async with asyncio.timeout(CONNECT_TIME):
@@ -82,11 +90,12 @@ class Wire:
                     target.port,
                     ssl=context,
                     server_hostname=(target.realm or target.host) if context else None,
+                    ssl_handshake_timeout=patience if context else None,
                     limit=MAX_LINE,
                 )
                 wire = cls(reader, writer)
                 try:
-                    await wire._greet(target)
+                    await wire._greet(target, patience)
                 except BaseException:
                     wire.abort()
                     raise
@@ -94,18 +103,34 @@ class Wire:
             raise NoLink(_why(target, error)) from None
         return wire
 
-    async def _greet(self, target: Target) -> None:
+    async def _greet(self, target: Target, patience: float) -> None:
         """Ask for a sign of life: other services listen on ports, too."""
         self.send({"command": "ping"})
+        line = await self._first_line(patience)
         try:
-            reply = await self.read()
-        except LinkLost:
-            sentence = tr("{target} does not talk json: another port, or --tls?", target=target)
-            raise NoLink(sentence) from None
+            reply = _decode(line)
+        except ValueError:
+            raise NoLink(_what_is_there(target, line, patience)) from None
         if reply.get("event") == "closing":
             raise NoLink(str(reply.get("message")))
         if reply.get("status") != "OK":
-            raise NoLink(tr("What answers at {target} is no chatd", target=target))
+            found = tr("What answers at {target} is no chatd", target=target)
+            raise NoLink(f"{found}. {_usual()}")
+
+    async def _first_line(self, patience: float) -> bytes:
+        """The first line that comes within so many seconds, or as much of it as has come."""
+        try:
+            async with asyncio.timeout(patience):
+                return await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as ended:
+            return ended.partial
+        except (asyncio.LimitOverrunError, TimeoutError):
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(0.05):
+                    return await self._reader.read(CHUNK)
+        except OSError:
+            pass
+        return b""
 
     def send(self, request: dict[str, Any]) -> None:
         self._writer.write(_encode(request) + b"\n")
@@ -154,6 +179,30 @@ class Wire:
         self._writer.transport.abort()
 
 
+def _what_is_there(target: Target, said: bytes, patience: float) -> str:
+    """A sentence about what listens at the target, by the first thing that it said, and where to look."""
+    usual = _usual()
+    if said.startswith(b"* chatd"):
+        found = tr("{target} is the plain door of a chatd", target=target)
+    elif said.startswith((b"HTTP/", b"<")):
+        found = tr("{target} is a web server", target=target)
+    elif said.startswith((b"\x15\x03", b"\x16\x03")):
+        return tr("{target} talks TLS: try --tls. {usual}", target=target, usual=usual)
+    elif said:
+        shown = printable(said[:SHOWN].decode(errors="replace").strip())
+        found = tr("{target} does not talk json, it says {said}", target=target, said=shown)
+    elif not target.tls:
+        return tr("{target} said nothing within {n} s, or hung up: another port, or --tls? {usual}",
+                  target=target, n=int(patience), usual=usual)  # fmt: skip
+    else:
+        found = tr("{target} said nothing within {n} s, or hung up", target=target, n=int(patience))
+    return f"{found}. {usual}"
+
+
+def _usual() -> str:
+    return tr("The json door of a chatd is usually port {port}", port=DEFAULT_PORT)
+
+
 def _why(target: Target, error: Exception) -> str:
     if _all_refused(error):
         error = ConnectionRefusedError()
@@ -162,6 +211,12 @@ def _why(target: Target, error: Exception) -> str:
             return tr("There is no daemon at {target}: the connection was refused", target=target)
         case socket.gaierror() | UnicodeError():
             return tr("There is no host called {host}", host=target.host)
+        case ConnectionAbortedError() if (
+            target.tls
+        ):  # as asyncio calls a handshake that takes too long
+            return tr(
+                "{target} did not begin with TLS: leave out --tls, or see the port", target=target
+            )
         case TimeoutError():
             return tr("{target} did not answer within {n} s", target=target, n=int(CONNECT_TIME))
         case ssl.SSLCertVerificationError():

@@ -1,0 +1,69 @@
+"""What may be asked again when the link was lost before the answer came.
+
+A message or a file is sent under a key that is new for each, and a realm stores nothing twice under one key
+(for a week). So what was not answered is sent again, and arrives once. A realm older than keys refuses a send
+that has one, which does nothing, and gets it without. What such a realm has not answered is not sent again:
+the user is told, and decides.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from chatd import commands as ask
+from chatd.client.link import Asks, Reply
+from chatd.commands import Command
+
+KEYED = (
+    ask.Send, ask.SendGroup, ask.SendRealm, ask.SendGroupRealm, ask.SendFile, ask.SendGroupFile,
+    ask.SendFileRealm, ask.SendGroupFileRealm,
+)  # fmt: skip
+
+# Asking these again leaves things as one answer would have.
+REPEATABLE = (
+    ask.Auth, ask.Resume, ask.Logout, ask.WhoAmI, ask.Profile, ask.Info, ask.Users, ask.Contacts,
+    ask.AddContact, ask.DeleteContact, ask.Inbox, ask.Unread, ask.Conversations, ask.Read, ask.History,
+    ask.Search, ask.AddGroup, ask.JoinGroup, ask.LeaveGroup, ask.Groups, ask.MyGroups, ask.Members,
+    ask.Invite, ask.Kick, ask.Promote, ask.CloseGroup, ask.OpenGroup, ask.InboxGroup, ask.Files,
+    ask.RoomJoin, ask.RoomLeave, ask.Rooms, ask.Listen, ask.Help, ask.Ping, ask.Realms, ask.AddRealm,
+    ask.DeleteRealm, ask.RealmInbox, ask.InboxRealm,
+)  # fmt: skip
+
+
+class Once:
+    """One message or file, however often it has to be sent."""
+
+    def __init__(self) -> None:
+        self.key: str | None = secrets.token_urlsafe(16)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it may be sent again."""
+        return self.key is not None
+
+    def arguments(self) -> dict[str, str]:
+        """What a request carries besides its own arguments."""
+        return {} if self.key is None else {"key": self.key}
+
+    def refuses_keys(self, reply: Reply) -> bool:
+        """Whether the realm knows no keys and has done nothing; from then on there is none."""
+        refused = self.key is not None and reply.get("code") == "usage"
+        if refused and "does not take key" in str(reply.get("message")):
+            self.key = None
+            return True
+        return False
+
+    async def ask(self, link: Asks, verb: str, **arguments: Any) -> Reply:
+        """The reply to a request that sends it. Raises LinkLost."""
+        reply = await link.ask(verb, **{**arguments, **self.arguments()})
+        if self.refuses_keys(reply):
+            reply = await link.ask(verb, **arguments)
+        return reply
+
+
+def may_repeat(command: Command, once: Once) -> bool:
+    """Whether to ask for `command` again after its answer was lost."""
+    if isinstance(command, KEYED):
+        return once.is_safe
+    return isinstance(command, REPEATABLE)
