@@ -62,11 +62,8 @@ class InlineFull(ChatError):
 
 class UnknownCommand(BadRequest):
     code = "unknown-command"
-    sentence = "There is no command {verb}; help lists them all"
-
-
-class MisspeltCommand(UnknownCommand):
-    sentence = "There is no command {verb}; did you mean {near}? help lists them all"
+    sentence = "There is no command {verb}; {advice}"
+    defaults = {"advice": "help lists them all"}
 
 
 class Usage(BadRequest):

@@ -474,7 +474,7 @@ for _verb in BY_VERB:
             _NEAR.setdefault(_part, _verb)
 
 
-def _nearest(word: str) -> str | None:
+def nearest(word: str) -> str | None:
     """The verb that was probably meant by a word that is none."""
     if word in _MEANT:
         return _MEANT[word]
@@ -492,10 +492,11 @@ def row_of(word: str) -> Row:
     row = BY_VERB.get(word) or BY_VERB.get(word.lower())
     if row is not None:
         return row
-    near = _nearest(word.lower())
+    near = nearest(word.lower())
     if near is None:
         raise errors.UnknownCommand(verb=printable(word))
-    raise errors.MisspeltCommand(verb=printable(word), near=near)
+    advice = f"did you mean {near}? help lists them all"
+    raise errors.UnknownCommand(verb=printable(word), advice=advice)
 
 
 def describe(row: Row) -> CommandInfo:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chatd.client.texts import tr
-from chatd.errors import ChatError, MisspeltCommand, UnknownCommand
+from chatd.errors import UnknownCommand
 from chatd.names import printable
-from chatd.table import row_of
+from chatd.table import nearest
 
 
 class NotUnderstood(Exception):
@@ -23,11 +23,7 @@ class NoSuchCommand(NotUnderstood):
 def no_command(word: str) -> str:
     """What to do about a word behind a slash that is no command."""
     verb = printable(word) if word else ""
-    try:
-        row_of(word)
-    except MisspeltCommand as error:
+    if near := nearest(word.lower()):
         return tr("There is no command /{verb}; did you mean /{near}? To send it as a message, begin with //",
-                  verb=verb, near=error.details["near"])  # fmt: skip
-    except ChatError:
-        pass
+                  verb=verb, near=near)  # fmt: skip
     return tr("There is no command /{verb}; to send it as a message, begin with //", verb=verb)
