@@ -256,6 +256,15 @@ UNREACHABLE: tuple[type[ChatError], ...] = (
 )
 
 
+class TooManyUnknown(ChatError):
+    code = "too-many-unknown"
+    sentence = (
+        "{where} has said {limit} times in the last hour that a name does not exist there, and says nothing "
+        "of names that are new to it; try again in an hour, or ask its operator to add this realm"
+    )
+    defaults = {"where": "This realm"}
+
+
 class RealmDown(ChatError):
     code = "realm-down"
     sentence = "{realm} can't be asked just now; try again when realms shows it up"

@@ -7,7 +7,7 @@ others' messages stands in its own groups, and it alone answers for it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -30,18 +30,21 @@ from chatd.errors import (
     NotMember,
     RealmQuota,
     StorageFailed,
+    TooManyUnknown,
     UnknownGroup,
     UnknownUser,
 )
 from chatd.groups import Groups
+from chatd.guessing import MAX_UNKNOWN, NameGuesses
 from chatd.homegroups import HomeGroups, with_new_code
 from chatd.messages import Messages, group_target
-from chatd.model import Account, Attachment, Member, Party
+from chatd.model import Account, Attachment, Party
 from chatd.names import Address, key_of, parse_address, parse_group_name, parse_name, printable
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
 from chatd.presence import IListener
+from chatd.questions import guest_of
 from chatd.quotas import MessageQuotas, cost_of
-from chatd.realms import IRealms, Membership, verdict_of
+from chatd.realms import IRealms, verdict_of
 from chatd.rosters import Rosters
 from chatd.store import files as file_store
 from chatd.store import messages as message_store
@@ -54,9 +57,6 @@ from chatd.store.mirrors import is_news
 from chatd.uploads import safe_name
 
 CACHED_PAIRS = 100_000
-MAX_ASKED = 1000  # people in one question
-MAX_OFFSET = 1 << 31  # in a list of members
-MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
 
 log = Logger()
 
@@ -90,7 +90,9 @@ class Inbound:
         quotas: MessageQuotas,
         realms: IRealms,
         random_bytes: Callable[[int], bytes],
+        guesses: NameGuesses,
     ) -> None:
+        self._guesses = guesses
         self._database = database
         self._accounts = accounts
         self._rosters = rosters
@@ -160,7 +162,9 @@ class Inbound:
         verdicts: list[Verdict | Deferred[Verdict]],
     ) -> None:
         """Add to `verdicts` what becomes of each."""
-        await self._open_directs(realm, [each for _, each in batch if type(each) is Direct])
+        barred = await self._open_directs(
+            realm, [each for _, each in batch if type(each) is Direct]
+        )
         run: list[Arrived] = []  # texts that follow each other, which are stored together
 
         def store_run() -> None:
@@ -173,7 +177,7 @@ class Inbound:
             try:
                 arrived = None
                 if type(parcel) is Direct:
-                    arrived = self._direct(realm, number, parcel)
+                    arrived = self._direct(realm, number, parcel, barred)
                 elif isinstance(parcel, Post | Relay):
                     arrived = await self._read(realm, number, parcel)
                 if arrived is not None:
@@ -283,12 +287,13 @@ class Inbound:
         elif parcel.file is None:
             check_text("")
 
-    async def _open_directs(self, realm: str, direct: Sequence[Direct]) -> None:
-        """Have the conversations of these parcels in memory, as far as their recipients exist."""
+    async def _open_directs(self, realm: str, direct: Sequence[Direct]) -> Collection[str]:
+        """Have the conversations of these parcels in memory, as far as their recipients exist. Returns the
+        keys of those of whom the realm is told nothing."""
         pairs = self._pairs
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
-            return
+            return ()
         name = self._realms.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
         for each in missing:
@@ -297,6 +302,9 @@ class Inbound:
                 wanted[each.sender, each.to] = key_of(parse_name(each.to)), sender
             except BadRequest:
                 continue  # its own verdict will say so
+        barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
+        if barred:
+            wanted = {pair: each for pair, each in wanted.items() if each[0] not in barred}
         await self._directs.open_from(list(wanted.values()))
         for (sender_name, to), (key, sender) in wanted.items():
             account = self._accounts.cached(key)
@@ -304,12 +312,15 @@ class Inbound:
             if account is not None and target is not None:
                 mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
                 pairs[realm, sender_name, to] = mine, str(sender)
+        return barred
 
-    def _direct(self, realm: str, number: int, parcel: Direct) -> Arrived:
+    def _direct(self, realm: str, number: int, parcel: Direct, barred: Collection[str]) -> Arrived:
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
             parse_name(parcel.sender)
+            if key_of(parcel.to) in barred:
+                raise TooManyUnknown(limit=MAX_UNKNOWN)
             raise UnknownUser(name=printable(parcel.to))
         target, sender = found
         return Arrived(
@@ -324,10 +335,16 @@ class Inbound:
             target,
         )
 
-    async def _read(self, realm: str, number: int, parcel: Direct | Post | Relay) -> Arrived | None:
+    async def _read(
+        self,
+        realm: str,
+        number: int,
+        parcel: Direct | Post | Relay,
+        barred: Collection[str] = (),
+    ) -> Arrived | None:
         """The message that a parcel brings; None if it is none for anybody here."""
         if isinstance(parcel, Direct):
-            return self._direct(realm, number, parcel)
+            return self._direct(realm, number, parcel, barred)
         self._check(parcel)
         if isinstance(parcel, Post):
             return await self._post(realm, number, parcel)
@@ -335,8 +352,10 @@ class Inbound:
 
     async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
         """Into a group of this realm, from there to all realms with members of it."""
-        sender = self._guest(realm, parcel.sender)
-        roster = await self._homes.find_postable(sender, Address(parse_group_name(parcel.group)))
+        sender = guest_of(self._realms, realm, parcel.sender)
+        name = Address(parse_group_name(parcel.group))
+        await self._guesses.check_group(realm, name)
+        roster = await self._homes.find_postable(sender, name)
         group = roster.group
 
         def relay(seq: int) -> bytes:
@@ -411,6 +430,7 @@ class Inbound:
         """What is no message: who is in which group."""
         if isinstance(parcel, Joined):
             parse_name(parcel.group)
+            await self._guesses.check_people(realm, [Address(parse_name(parcel.user))])
             await self._groups.joined(realm, number, parcel)
         elif isinstance(parcel, Removed):
             await self._groups.removed(realm, number, parcel)
@@ -442,9 +462,8 @@ class Inbound:
         its message would be refused for, and what `Arrivals.offer` does."""
         if not isinstance(parcel, Direct | Post | Relay) or parcel.file is None:
             raise UnknownGroup(name="")
-        if isinstance(parcel, Direct):
-            await self._open_directs(realm, [parcel])
-        await self._read(realm, number, parcel)
+        barred = await self._open_directs(realm, [parcel] if isinstance(parcel, Direct) else [])
+        await self._read(realm, number, parcel, barred)
         return await self._arrivals.offer(realm, number, parcel.file, self._owner(realm, parcel))
 
     def _owner(self, realm: str, parcel: Direct | Post | Relay) -> Owner:
@@ -511,67 +530,13 @@ class Inbound:
             return KEPT
         return self._tell(msgspec.structs.replace(arrived, new=new), place, file)
 
-    # Questions
-
-    def _guest(self, realm: str, user: str) -> Party:
-        address = Address(parse_name(user), self._realms.name_of(realm))
-        return Party(address.key, str(address), realm=realm)
-
-    async def join(self, realm: str, user: str, group: str) -> Membership:
-        """Raises UnknownGroup, AlreadyMember."""
-        joined = await self._homes.join(self._guest(realm, user), Address(parse_group_name(group)))
-        return Membership(joined.name, joined.id)
+    # Groups
 
     async def _leave(self, realm: str, number: int, left: Left) -> None:
         """Raises UnknownGroup, NotMember."""
         key = key_of(left.group)
         await self._homes.leave(
-            self._guest(realm, left.sender),
+            guest_of(self._realms, realm, left.sender),
             Address(parse_name(left.group)),
             lambda db: is_news(db, realm, key, number),
         )
-
-    async def members(
-        self, realm: str, user: str, group: str, start: int, limit: int
-    ) -> tuple[Sequence[Member], int]:
-        """A page of the members, and how many come after it. Raises UnknownGroup, NotMember."""
-        start = max(0, min(start, MAX_OFFSET))
-        party, name = self._guest(realm, user), Address(parse_group_name(group))
-        found, page = await self._homes.members(party, name, start, limit)
-        return page, max(0, found.size - start - len(page))
-
-    async def change(
-        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
-    ) -> dict[str, Any]:
-        """What an admin of a group wants. Raises what HomeGroups does."""
-        party, name = self._guest(realm, user), Address(parse_group_name(group))
-        people = [parse_address(each) for each in users[:MAX_ASKED]]
-        match change, people:
-            case "invite", _:
-                _, invited = await self._homes.invite(party, name, people)
-                return msgspec.structs.asdict(invited)
-            case "kick", [user_address]:
-                await self._groups.kick_here(party, name, user_address)
-            case "unban", [user_address]:
-                await self._homes.unban(party, name, user_address)
-            case "bans", []:
-                return await self._bans(party, name, "")
-            case "bans", [last]:
-                return await self._bans(party, name, self._accounts.localize(last).key)
-            case "promote", [user_address]:
-                await self._homes.promote(party, name, user_address)
-            case (("close" | "open"), []):
-                await self._homes.set_closed(party, name, change == "close")
-            case _:
-                raise UnknownGroup(name=group)
-        return {}
-
-    async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
-        """A page of addresses, and in `more` the last of them, if it is full."""
-        _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
-        said = [each.username for each in found]
-        return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
-
-    async def presence(self, users: Sequence[str]) -> dict[str, bool]:
-        """Who of `users` is online; who is not in it does not exist."""
-        return await self._accounts.online(users[:MAX_ASKED])

@@ -35,6 +35,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.BadFileName, ("name",)),
         (errors.FileTooLarge, ("size", "limit")),
         (errors.QuotaExceeded, ("limit", "left")),
+        (errors.TooManyUnknown, ("limit",)),
         (errors.RealmQuota, ("limit", "minutes")),
     )
 }

@@ -23,6 +23,7 @@ from chatd.directs import Directs
 from chatd.diskspace import DiskSpace
 from chatd.files import Files
 from chatd.groups import Groups
+from chatd.guessing import NameGuesses
 from chatd.homegroups import HomeGroups
 from chatd.inbound import Inbound
 from chatd.messages import Messages
@@ -30,6 +31,7 @@ from chatd.operators import Operators
 from chatd.outbox import Outbox
 from chatd.passwords import Passwords
 from chatd.presence import Presence
+from chatd.questions import Questions
 from chatd.quotas import MessageQuotas
 from chatd.reading import Reading
 from chatd.realms import IRealms, NoRealms
@@ -142,6 +144,8 @@ class ChatService:
             random_bytes,
         )
         self.arrivals = Arrivals(config, database, uploads, disk)
+        guesses = NameGuesses(clock, database, accounts, rosters, realms)
+        self.questions = Questions(accounts, homes, self.groups, realms, guesses)
         self.inbound = Inbound(
             database,
             accounts,
@@ -156,5 +160,6 @@ class ChatService:
             quotas,
             realms,
             random_bytes,
+            guesses,
         )
         self.returns = Returns(database, accounts, rosters, self.messages, realms)

@@ -218,13 +218,13 @@ class PostTestCase(InboundTestCase):
 
     def test_left_again(self) -> None:
         """citra has joined again since she left: what comes twice counts once."""
-        inbound = self.one.service.inbound
+        questions = self.one.service.questions
         for _ in range(2):
-            self.world.result(inbound.join("realm2", "citra", "bagan"))
+            self.world.result(questions.join("realm2", "citra", "bagan"))
             self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
             self.says(Left("citra", "bagan"))
             self.assertEqual(self.ana.members("bagan"), ["*ana+"])
-        self.world.result(inbound.join("realm2", "citra", "bagan"))
+        self.world.result(questions.join("realm2", "citra", "bagan"))
         self.one.receives("realm2", (self.number, Left("citra", "bagan")))
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 

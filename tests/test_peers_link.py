@@ -122,7 +122,7 @@ class AnswerTestCase(RawTestCase):
         def fails(*_: object) -> Any:
             raise ZeroDivisionError
 
-        self.patch(self.one.service.inbound, "join", fails)
+        self.patch(self.one.service.questions, "join", fails)
         error = self.asks(wire.Join, user="budi", group="bagan")
         self.assertEqual(error.code, "internal")
         self.assertRegex(error.details["reference"], r"^[0-9a-f]{8}$")
@@ -232,7 +232,7 @@ class BusyTestCase(RawTestCase):
             working.append(Deferred())
             return working[-1]
 
-        self.patch(self.one.service.inbound, "presence", slow)
+        self.patch(self.one.service.questions, "presence", slow)
         answers = [self.begins(wire.Presence, users=["ana"]) for _ in range(100)]
         self.world.settle()
         self.assertEqual(len(working), answering.MAX_BUSY)
@@ -307,7 +307,7 @@ class AliveTestCase(PlayTestCase):
             def fails(*_: object, error: Refused = said) -> Any:
                 raise error
 
-            self.patch(self.two.service.inbound, "join", fails)
+            self.patch(self.two.service.questions, "join", fails)
             with self.assertRaises(PeerFailed):
                 self.ana.joins("bagan@realm2")
         for details in ({"name": "x\x1b[2J"}, {"name": "y" * 10_000}):
@@ -315,7 +315,7 @@ class AliveTestCase(PlayTestCase):
             def refuses(*_: object, said: dict[str, str] = details) -> Any:
                 raise Refused("unknown-group", **said)
 
-            self.patch(self.two.service.inbound, "join", refuses)
+            self.patch(self.two.service.questions, "join", refuses)
             with self.assertRaises(UnknownGroup) as caught:
                 self.ana.joins("bagan@realm2")
             self.assertNotIn("\x1b", str(caught.exception))

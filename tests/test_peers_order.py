@@ -188,10 +188,10 @@ class TroubleTestCase(PairTestCase):
         inbound = self.two.service.inbound
         real = inbound._direct
 
-        def fails(realm: str, number: int, parcel: parcels.Direct) -> Any:
+        def fails(realm: str, number: int, parcel: parcels.Direct, barred: Any) -> Any:
             if parcel.text == text:
                 raise ZeroDivisionError
-            return real(realm, number, parcel)
+            return real(realm, number, parcel, barred)
 
         self.patch(inbound, "_direct", fails)
 

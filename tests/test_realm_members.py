@@ -219,6 +219,14 @@ class ChangingTestCase(GroupTestCase):
 
 
 class ContactsTestCase(GroupTestCase):
+    """The realms have added one another, so they tell who is online."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for house in (self.two, self.world.houses["realm3"]):
+            house.add(self.one)
+            self.world.settle()
+
     def online(self) -> list[str]:
         return [
             f"{each.username}{'+' if each.online else ''}"

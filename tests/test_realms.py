@@ -35,6 +35,7 @@ CROSSING = {
     "group-full",
     "realm-full",
     "too-many-groups",
+    "too-many-unknown",
 }
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),

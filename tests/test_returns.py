@@ -106,7 +106,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertTrue(code)
         self.one.receives("realm2", (1, Left("x", "bagan")))
         for name in ("budi", "citra"):
-            joining = self.one.service.inbound.join("realm2", name, "bagan")
+            joining = self.one.service.questions.join("realm2", name, "bagan")
             membership = self.world.result(joining)
         group = membership.group_id
         unknown = UnknownUser(name="budi")

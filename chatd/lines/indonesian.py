@@ -53,6 +53,7 @@ INDONESIAN: Texts = {
     errors.CertificateChanged: "Sertifikat {realm} berubah; tanyakan kepada operatornya",
     errors.BadCertificate: "Sertifikat {realm} tidak berlaku; tanyakan kepada operatornya",
     errors.RealmNotAllowed: "{realm} tidak boleh terhubung dengan {where}",
+    errors.TooManyUnknown: "Terlalu banyak nama yang tidak dikenal, coba lagi satu jam lagi",
     errors.RealmDown: "{realm} sedang tidak dapat ditanya; coba lagi nanti",
     errors.GroupClosed: "Hanya anggota yang boleh menulis di {group}; bergabunglah dahulu",
     errors.NotYourself: "Hanya inbox sendiri yang boleh dibaca, dan Anda adalah {name}",

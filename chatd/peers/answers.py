@@ -185,7 +185,7 @@ class Answers(amp.CommandLocator):
     @wire.Join.responder
     def join_asked(self, user: str, group: str) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            found = await self._link.host.inbound.join(self._link.realm, user, group)
+            found = await self._link.host.questions.join(self._link.realm, user, group)
             return msgspec.structs.asdict(found)
 
         return self._answer(work)
@@ -193,7 +193,7 @@ class Answers(amp.CommandLocator):
     @wire.Members.responder
     def members_asked(self, user: str, group: str, start: int) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            page, more = await self._link.host.inbound.members(
+            page, more = await self._link.host.questions.members(
                 self._link.realm, user, group, start, wire.MAX_NAMES
             )
             return {"members": wire.encode(page), "more": more}
@@ -203,7 +203,7 @@ class Answers(amp.CommandLocator):
     @wire.Change.responder
     def change_asked(self, user: str, group: str, change: str, users: list[str]) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            result = await self._link.host.inbound.change(
+            result = await self._link.host.questions.change(
                 self._link.realm, user, group, change, users
             )
             return {"result": wire.encode(result)}
@@ -213,6 +213,10 @@ class Answers(amp.CommandLocator):
     @wire.Presence.responder
     def presence_asked(self, users: list[str]) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            return {"online": wire.encode(await self._link.host.inbound.presence(users))}
+            return {
+                "online": wire.encode(
+                    await self._link.host.questions.presence(self._link.realm, users)
+                )
+            }
 
         return self._answer(work)

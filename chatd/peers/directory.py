@@ -31,6 +31,7 @@ from chatd.peers.strangers import Strangers
 from chatd.peers.transfer import Transfers
 from chatd.peers.trust import Judged
 from chatd.peers.wire import Introduction, Refused
+from chatd.questions import Questions
 from chatd.realms import IRealms, Membership
 from chatd.service import ChatService
 from chatd.store.mirrors import newest_news
@@ -77,10 +78,12 @@ class Directory:
         self._expiring.clock = clock
         self._stopping = False
         self.inbound: Inbound
+        self.questions: Questions
 
     def attach(self, service: ChatService) -> None:
         self._service = service
         self.inbound = service.inbound
+        self.questions = service.questions
         self.registry.attach(service, self._deliver)
         self._adding = Adding(self._config, service, self.registry, self.dialer)
         self._strangers = Strangers(service, self.registry)

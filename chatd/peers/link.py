@@ -32,6 +32,7 @@ from chatd.peers.answers import Answers
 from chatd.peers.flow import Flow, Output
 from chatd.peers.trust import Judged
 from chatd.peers.wire import Introduction, Refused
+from chatd.questions import Questions
 from chatd.realms import Membership, refusal
 from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel
@@ -54,6 +55,7 @@ class Host(Protocol):
 
     clock: Any
     inbound: Inbound
+    questions: Questions
     sender_rates: SenderRates
 
     def met(self, link: PeerLink) -> None:

@@ -56,6 +56,11 @@ def find_account(connection: Connection, key: str) -> Account | None:
     return None if row is None else _account(row)
 
 
+def existing(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these keys that are accounts'."""
+    return set(connection.scalars(select(accounts.c.key).where(accounts.c.key.in_(keys))))
+
+
 def get_accounts(connection: Connection, ids: Sequence[int]) -> list[Account]:
     """The accounts with these ids, by name."""
     chosen = select(*_COLUMNS).where(accounts.c.id.in_(ids)).order_by(accounts.c.key)

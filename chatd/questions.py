@@ -1,0 +1,119 @@
+"""What other realms ask on behalf of their people, and are answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from chatd.accounts import Accounts
+from chatd.errors import BadName, TooManyUnknown, UnknownGroup
+from chatd.groups import Groups
+from chatd.guessing import MAX_UNKNOWN, NameGuesses
+from chatd.homegroups import HomeGroups
+from chatd.model import Member, Party
+from chatd.names import Address, key_of, parse_address, parse_group_name, parse_name
+from chatd.realms import IRealms, Membership
+
+MAX_ASKED = 1000  # people in one question
+MAX_OFFSET = 1 << 31  # in a list of members
+MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
+
+
+def guest_of(realms: IRealms, realm: str, user: str) -> Party:
+    """A person of the realm with that key, for whom it speaks. Raises BadName, UnknownRealm."""
+    address = Address(parse_name(user), realms.name_of(realm))
+    return Party(address.key, str(address), realm=realm)
+
+
+class Questions:
+    """All of these raise BadName and, for a realm that was not added, TooManyUnknown."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        homes: HomeGroups,
+        groups: Groups,
+        realms: IRealms,
+        guesses: NameGuesses,
+    ) -> None:
+        self._accounts = accounts
+        self._homes = homes
+        self._groups = groups
+        self._realms = realms
+        self._guesses = guesses
+
+    async def join(self, realm: str, user: str, group: str) -> Membership:
+        """Raises UnknownGroup, AlreadyMember."""
+        party, name = await self._asked(realm, user, group)
+        joined = await self._homes.join(party, name)
+        return Membership(joined.name, joined.id)
+
+    async def members(
+        self, realm: str, user: str, group: str, start: int, limit: int
+    ) -> tuple[Sequence[Member], int]:
+        """A page of the members, and how many come after it. Raises UnknownGroup, NotMember."""
+        start = max(0, min(start, MAX_OFFSET))
+        party, name = await self._asked(realm, user, group)
+        found, page = await self._homes.members(party, name, start, limit)
+        return page, max(0, found.size - start - len(page))
+
+    async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
+        """Who asks, and of which group. Raises UnknownGroup."""
+        party, name = guest_of(self._realms, realm, user), Address(parse_group_name(group))
+        await self._guesses.check_group(realm, name)
+        return party, name
+
+    async def change(
+        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> dict[str, Any]:
+        """What an admin of a group wants. Raises what HomeGroups does."""
+        party, name = await self._asked(realm, user, group)
+        people = [parse_address(each) for each in users[:MAX_ASKED]]
+        await self._guesses.check_people(realm, people)
+        match change, people:
+            case "invite", _:
+                _, invited = await self._homes.invite(party, name, people)
+                return msgspec.structs.asdict(invited)
+            case "kick", [user_address]:
+                await self._groups.kick_here(party, name, user_address)
+            case "unban", [user_address]:
+                await self._homes.unban(party, name, user_address)
+            case "bans", []:
+                return await self._bans(party, name, "")
+            case "bans", [last]:
+                return await self._bans(party, name, self._accounts.localize(last).key)
+            case "promote", [user_address]:
+                await self._homes.promote(party, name, user_address)
+            case (("close" | "open"), []):
+                await self._homes.set_closed(party, name, change == "close")
+            case _:
+                raise UnknownGroup(name=group)
+        return {}
+
+    async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
+        """A page of addresses, and in `more` the last of them, if it is full."""
+        _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
+        said = [each.username for each in found]
+        return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
+
+    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
+        """Who of `users` is online; who does not exist is left out.
+
+        Of people who have nothing to do with a realm that was not added it is told only that they exist, and
+        that as rarely as elsewhere.
+        """
+        keys = {}
+        for user in users[:MAX_ASKED]:
+            with suppress(BadName):
+                keys[user] = key_of(parse_name(user))
+        barred = await self._guesses.barred(realm, list(keys.values()))
+        if barred and len(barred) == len(set(keys.values())):
+            raise TooManyUnknown(limit=MAX_UNKNOWN)
+        met = await self._guesses.met(realm, list(keys.values()))
+        found = await self._accounts.online(
+            [user for user, key in keys.items() if key not in barred]
+        )
+        return {user: online and keys[user] in met for user, online in found.items()}
