@@ -80,6 +80,11 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
+def older_key_of(name: str) -> str:
+    """The key of earlier versions (NFC), which an account kept if another one had the new key already."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 @lru_cache(maxsize=16384)
 def parse_name(text: str) -> str:
     """The name that `text` is, in NFC. Raises BadName."""

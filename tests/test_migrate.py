@@ -29,6 +29,7 @@ from chatd.store.migrate import (
     prepare,
     upgrade,
 )
+from chatd.store.names import renew_skeletons, taken
 from chatd.store.schema import SCHEMA_VERSION, metadata
 
 NEXT = '''"""For a test."""
@@ -635,3 +636,85 @@ class To0006(UpgradeTestCase):
             self.assertEqual(connection.execute(text("PRAGMA foreign_key_check")).all(), [])
         # Two here and one elsewhere, who joined last; one who is to get nothing up to 70.
         self.assertEqual(list(map(tuple, found)), [(2, 3, 1800000000000, 0), (4, 1, 80, 70)])
+
+
+class To0007(UpgradeTestCase):
+    """To that which compares names by NFKC, and accounts with groups."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with mock.patch("chatd.store.migrate.back_up"):
+            upgrade(self.old, "0001", SCRIPTS, "0006")
+        wide = "\uff4dessi"  # the key that earlier versions gave a name in full width
+        self.execute(
+            "INSERT INTO accounts (id, name, key, password, display_name, country, operator, created_at) "
+            "VALUES (:id, :name, :key, 'hash', :shown, 'A\u200bR', false, 1)",
+            {"id": 7, "name": "\uff2dessi", "key": wide, "shown": "\u202eMessi"},
+            {"id": 8, "name": "\ufb01sh", "key": "\ufb01sh", "shown": "\u3164"},
+            {"id": 9, "name": "\u3164", "key": "\u3164", "shown": "Ana \U0001f469\u200d\U0001f4bb"},
+        )
+        self.execute(
+            "INSERT INTO participants (account_id, conversation_id, peer, peer_key, joined_at) "
+            "VALUES (:account, :conversation, :peer, :key, 1)",
+            {"account": 5, "conversation": 1, "peer": wide, "key": wide},
+            {"account": 7, "conversation": 1, "peer": "\ufb01sh", "key": "\ufb01sh"},
+            {"account": 8, "conversation": 1, "peer": "x@\uff52", "key": "x@\uff52"},
+        )
+        self.execute("UPDATE attachments SET name = :name WHERE id = 1", {"name": "a\u202egpj.exe"})
+        self.execute(
+            "UPDATE groups SET name = 'Zo\u00eb', key = 'zo\u00eb' WHERE conversation_id = 2", {}
+        )
+
+    def execute(self, statement: str, *rows: dict[str, object]) -> None:
+        with self.old.begin() as connection:
+            connection.execute(text(statement), list(rows))
+
+    def values(self, query: str) -> list[tuple[object, ...]]:
+        with self.old.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def test_keys(self) -> None:
+        """They are renewed; where another has the new one, the account keeps its old one, as do the
+        conversations with it."""
+        prepare(self.old)
+        found = self.values("SELECT id, key FROM accounts WHERE id IN (1, 7, 8, 9) ORDER BY id")
+        self.assertEqual(found, [(1, "messi"), (7, "\uff4dessi"), (8, "fish"), (9, "\u1160")])
+        found = self.values(
+            "SELECT peer_key FROM participants WHERE account_id IN (5, 7, 8) ORDER BY 1"
+        )
+        expected = ["fish", "x@r", "\uff4dessi"]
+        self.assertEqual([each for (each,) in found if each], expected)
+
+    def test_shown(self) -> None:
+        """Nothing that is shown hides or turns anything, and everybody is called something."""
+        prepare(self.old)
+        found = self.values("SELECT display_name, country FROM accounts WHERE id > 6 ORDER BY id")
+        self.assertEqual(found[0], ("Messi", "AR"))
+        self.assertEqual(found[1][0], "\ufb01sh")
+        self.assertEqual(found[2][0], "Ana \U0001f469\u200d\U0001f4bb")
+        self.assertEqual(self.values("SELECT name FROM attachments WHERE id = 1"), [("agpj.exe",)])
+
+    def test_skeletons(self) -> None:
+        """Each start makes them that finds those of other Unicode data, also of two who share a name; and
+        nobody else gets such a name."""
+        prepare(self.old)
+        for _ in range(2):
+            renew_skeletons(self.old)
+            found = self.values("SELECT key, kind FROM names ORDER BY key, kind")
+            self.assertIn(("zo\u00eb", "group"), found)
+            self.assertIn(("zo\u00eb", "user"), found)
+            self.assertEqual(len(found), len(self.values("SELECT 1 FROM accounts")) + 1)
+            self.execute("UPDATE settings SET value = 'older' WHERE name LIKE 'how%'", {})
+        with self.old.connect() as connection:
+            for name in ("ZO\u00cb", "MESSI", "rnessi", "\uff4dessi", "FISH"):
+                self.assertIsNotNone(taken(connection, name), name)
+            self.assertIsNone(taken(connection, "lineker"))
+
+    def test_failing_anywhere_changes_nothing(self) -> None:
+        self.assertGreater(self.failures("0006", "0007"), 10)
+
+    def test_equals_fresh(self) -> None:
+        fresh = self.engine("fresh.db")
+        prepare(fresh)
+        prepare(self.old)
+        self.assertEqual(dump(self.old), dump(fresh))
