@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import arguments as types
 from chatd.arguments import MAX_NUMBER, Secret, Type, check_text
+from chatd.characters import is_blank
 from chatd.errors import BadArgument, BadName, BadRequest, BadText, EmptyText
 from chatd.names import Address, Place
 
@@ -19,6 +20,7 @@ A, B = Address("a"), Address("b", "realm1")
 
 ALL: tuple[Type, ...] = (
     types.NAME,
+    types.GROUP_NAME,
     types.ROOM,
     types.ADDRESS,
     types.ADDRESSES,
@@ -49,6 +51,7 @@ ALL: tuple[Type, ...] = (
 # type, text, value
 FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.NAME, "Messi", "Messi"),
+    (types.GROUP_NAME, "ABC:234", "abc:234"),
     (types.ROOM, "12345 67890", "12345 67890"),
     (types.ADDRESS, "b@realm1", B),
     (types.ADDRESSES, "a", (A,)),
@@ -66,6 +69,15 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.JOINABLE, "b@realm1", B),
     (types.PLACE, "a", Place(A, A)),
     (types.PLACE, "b@realm1", Place(B, B)),
+    (types.PLACE, "@a", Place(A)),
+    (types.PLACE, "#b@realm1", Place(group=B)),
+    (types.PLACE, "abc:234", Place(group=Address("abc:234"))),
+    (types.GROUP, "#a", A),
+    (types.GROUP, "ABC:234@realm1", Address("abc:234", "realm1")),
+    (types.GROUP_OR_PEOPLE, "@a", (A,)),
+    (types.GROUP_OR_PEOPLE, "#a", A),
+    (types.TEXT, "a\u202eb", "a\u202eb"),
+    (types.DISPLAY_NAME, "Ana_👩\u200d💻", "Ana 👩\u200d💻"),
     (types.TEXT, "  halo,\tselamat malam ", "  halo,\tselamat malam "),
     (types.SEARCH, "x" * 500, "x" * 500),
     (types.DISPLAY_NAME, "Lionel_Messi", "Lionel Messi"),
@@ -105,6 +117,7 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
 # type, text, error
 NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.NAME, "a b", BadName),
+    (types.GROUP_NAME, "a b", BadName),
     (types.SEARCH, "x" * 501, BadArgument),
     (types.SEARCH, "x" * 50_000, BadArgument),
     (types.SEARCH, " ", EmptyText),
@@ -138,6 +151,17 @@ NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.DISPLAY_NAME, "", EmptyText),
     (types.DISPLAY_NAME, "a" * 129, BadArgument),
     (types.DISPLAY_NAME, "a\x07", BadText),
+    (types.DISPLAY_NAME, "a\u202eb", BadText),
+    (types.DISPLAY_NAME, "a\u3164", BadText),
+    (types.COUNTRY, "a\u200b", BadText),
+    (types.FULL_NAME, "\u2066a", BadText),
+    (types.DISPLAY_NAME, "\u3164", EmptyText),
+    (types.TEXT, "\u3164\u2800 \u200b", EmptyText),
+    (types.PLACE, "@abc:234", BadName),
+    (types.PLACE, "#@a", BadName),
+    (types.GROUP, "@a", BadName),
+    (types.NAME, "abc:234", BadName),
+    (types.ROOM, "a\u202eb", BadName),
     (types.COUNTRY, "a\x07", BadText),
     (types.FULL_NAME, "a" * 129, BadArgument),
     (types.NAMES, "a,,b", BadName),
@@ -213,6 +237,9 @@ FROM_JSON: tuple[tuple[Type, str, Any, Any], ...] = (
     (types.PLACE, "to", "a", Place(A)),
     (types.PLACE, "user", "b@realm1", Place(B)),
     (types.PLACE, "group", "b@realm1", Place(group=B)),
+    (types.PLACE, "group", "#b@realm1", Place(group=B)),
+    (types.PLACE, "user", "@b@realm1", Place(B)),
+    (types.PLACE, "place", "#a", Place(group=A)),
     (types.DISPLAY_NAME, "name", "Lionel_Messi", "Lionel_Messi"),
     (types.SECRET, "password", "with space", "with space"),
     (types.COUNT, "n", 1, 1),
@@ -362,10 +389,10 @@ class Texts(SynchronousTestCase):
             assert isinstance(position, int)
             self.assertEqual(unicodedata.category(text[position - 1]), "Cc")
         except EmptyText:
-            self.assertFalse(text.strip(), repr(text))
+            self.assertTrue(is_blank(text), repr(text))
         else:
             self.assertEqual(passed, text)
-            self.assertTrue(text.strip())
+            self.assertFalse(is_blank(text))
             self.assertNotIn("Cc", {unicodedata.category(c) for c in text if c != "\t"})
 
 

@@ -614,3 +614,22 @@ class Remembering(GroupsTestCase):
             result_of(self.rosters.change(broken))
         self.assertEqual(self.members(self.ana), [("ana", True)])
         self.assertTrue(result_of(self.rosters.find(BAGAN)).members[self.ana.id])
+
+
+class OneNamespace(GroupsTestCase):
+    def test_at_the_same_moment(self) -> None:
+        """An account and a group are made with one name in one transaction: the first gets it."""
+        for group_first in (True, False):
+            name = "keluarga" if group_first else "tetangga"
+            self.database.held = True
+            asked: dict[str, Any] = {}
+            for kind in ("group", "user") if group_first else ("user", "group"):
+                making = (
+                    self.groups.create(self.ana, name) if kind == "group" else self.signing_up(name)
+                )
+                asked[kind] = Deferred.fromCoroutine(making)
+            self.database.settle()
+            self.database.held = False
+            lost, error = ("user", UserExists) if group_first else ("group", GroupExists)
+            self.assertIs(outcome_of(asked.pop(lost)), error)
+            result_of(asked.popitem()[1])

@@ -53,12 +53,30 @@ NAMES = (
     ("e\u0301.txt", "é.txt"),
     ("no-ending", "no-ending"),
     ("a.tar.gz", "a.tar.gz"),
+    ("holiday_\u202egpj.exe", "holiday_gpj.exe"),
+    ("\u200f\u2067.a\u2069.txt", "a.txt"),
+    ("a\u3164\u200b.txt\u2060", "a.txt"),
     ("a" * 300, "a" * 200),
     ("a" * 300 + ".jpg", "a" * 196 + ".jpg"),
     ("é" * 150 + ".jpg", "é" * 98 + ".jpg"),
     ("a." + "b" * 300, "a." + "b" * 198),
 )
-NOT_NAMES = ("", ".", "..", "...", "/", "a/", "\\", " ", "\x00", ". .", "a/..", "\ud800")
+NOT_NAMES = (
+    "",
+    ".",
+    "..",
+    "...",
+    "/",
+    "a/",
+    "\\",
+    " ",
+    "\x00",
+    ". .",
+    "a/..",
+    "\ud800",
+    "\u3164",
+    "\u202e.\u200b",
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + bytes(20)
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(20)
