@@ -15,7 +15,6 @@ from chatd import commands as ask
 from chatd import errors
 from chatd.errors import ChatError
 from chatd.model import MAX_COUNTED, ArgumentInfo, CommandInfo
-from chatd.names import printable
 from chatd.rows import Arg, Row
 
 _PEOPLE = (errors.UnknownUser, errors.UnknownRealm)
@@ -441,62 +440,6 @@ COMMON_ERRORS: tuple[type[ChatError], ...] = (
 
 BY_VERB: Mapping[str, Row] = {verb: row for row in TABLE for verb in (row.verb, *row.aliases)}
 BY_COMMAND: Mapping[type[ask.Command], Row] = {row.command: row for row in TABLE}
-
-# Words that people try, and that mean something else in one of the clients, or several things.
-_MEANT = {
-    "list": "groups",
-    "channels": "groups",
-    "create": "addgroup",
-    "chat": "send",
-    "message": "send",
-    "write": "send",
-    "post": "sendgroup",
-    "upload": "sendfile",
-    "download": "getfile",
-    "nick": "profile",
-    "whois": "users",
-}
-MIN_NEAR, MAX_NEAR = 3, 24  # characters of a word that may be a misspelt verb
-
-
-def _without_one(word: str) -> set[str]:
-    """The word, and what it is without any one of its characters.
-
-    Two words share one of these if they differ by a character more, less or other, or by two exchanged ones.
-    """
-    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
-
-
-_NEAR: dict[str, str] = {}
-for _verb in BY_VERB:
-    if len(_verb) >= MIN_NEAR:
-        for _part in _without_one(_verb):
-            _NEAR.setdefault(_part, _verb)
-
-
-def nearest(word: str) -> str | None:
-    """The verb that was probably meant by a word that is none."""
-    if word in _MEANT:
-        return _MEANT[word]
-    if not MIN_NEAR <= len(word) <= MAX_NEAR or not word.isascii() or not word.isprintable():
-        return None
-    for part in sorted(_without_one(word), key=len, reverse=True):
-        if part in _NEAR:
-            return _NEAR[part]
-    begun = {row.verb for verb, row in BY_VERB.items() if verb.startswith(word)}
-    return begun.pop() if len(begun) == 1 else None
-
-
-def row_of(word: str) -> Row:
-    """The row of a verb or an alias, in whatever case. Raises UnknownCommand, with the nearest verb."""
-    row = BY_VERB.get(word) or BY_VERB.get(word.lower())
-    if row is not None:
-        return row
-    near = nearest(word.lower())
-    if near is None:
-        raise errors.UnknownCommand(verb=printable(word))
-    advice = f"did you mean {near}? help lists them all"
-    raise errors.UnknownCommand(verb=printable(word), advice=advice)
 
 
 def describe(row: Row) -> CommandInfo:

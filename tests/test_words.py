@@ -7,15 +7,16 @@ from twisted.trial.unittest import TestCase
 from chatd.errors import UnknownCommand
 from chatd.lines.dialect import Request, Unreadable
 from chatd.lines.plain import PlainDialect
-from chatd.table import _MEANT, BY_VERB, TABLE, row_of
+from chatd.table import BY_VERB, TABLE
+from chatd.words import MEANT, row_of
 
 
 class Words(TestCase):
     def test_no_word_is_given_twice(self) -> None:
         words = [word for row in TABLE for word in (row.verb, *row.aliases)]
         self.assertEqual(len(words), len(set(words)))
-        self.assertEqual(set(words) & set(_MEANT), set())
-        self.assertEqual(set(_MEANT.values()) - {row.verb for row in TABLE}, set())
+        self.assertEqual(set(words) & set(MEANT), set())
+        self.assertEqual(set(MEANT.values()) - {row.verb for row in TABLE}, set())
 
     def test_verbs_and_aliases_in_any_case(self) -> None:
         for word, row in BY_VERB.items():

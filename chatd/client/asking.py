@@ -20,7 +20,7 @@ from chatd.commands import Command
 from chatd.errors import ChatError
 from chatd.rows import Arg, Row
 from chatd.table import BY_COMMAND, BY_VERB
-from chatd.table import row_of as row_called
+from chatd.words import row_of as row_called
 
 # Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]

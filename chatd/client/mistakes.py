@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd.client.texts import tr
 from chatd.errors import UnknownCommand
 from chatd.names import printable
-from chatd.table import nearest
+from chatd.words import nearest
 
 
 class NotUnderstood(Exception):

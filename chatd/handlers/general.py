@@ -7,7 +7,8 @@ from chatd.errors import every_error
 from chatd.handlers.replies import count
 from chatd.model import Reply
 from chatd.session import Client, Handler, Leave
-from chatd.table import TABLE, describe, row_of
+from chatd.table import TABLE, describe
+from chatd.words import row_of
 
 
 def listen(client: Client, command: ask.Listen) -> Reply:

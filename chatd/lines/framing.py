@@ -87,8 +87,8 @@ class LineBuffer:
         "_negotiating",
         "_ordinary",
         "_scanned",
-        "_work",
         "limit",
+        "telnet",
     )
 
     def __init__(self, limit: int, most: int = 0) -> None:
@@ -102,7 +102,9 @@ class LineBuffer:
         self._commands: list[
             tuple[int, int]
         ] = []  # telnet's, and their options, that want an answer
-        self._work = 0  # of taking telnet's bytes out, in bytes of subnegotiations
+        self.telnet = (
+            0  # how much of telnet's was taken out: bytes of subnegotiations, or as much work
+        )
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -138,16 +140,11 @@ class LineBuffer:
         self._data[: self._scanned] = b""
         self._scanned = 0
 
-    @property
-    def has_telnet(self) -> bool:
-        """Whether anything of telnet's was taken out since `take_telnet`."""
-        return self._work >= SB_BYTES
-
     def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
         """Telnet's commands that want an answer, with their options, and how many commands all that was
         taken out counts for."""
         commands, self._commands = self._commands, []
-        count, self._work = divmod(self._work, SB_BYTES)
+        count, self.telnet = divmod(self.telnet, SB_BYTES)
         return commands, count
 
     def take_raw(self, size: int) -> bytes:
@@ -161,7 +158,7 @@ class LineBuffer:
         """The next line without its end; None if there is none yet."""
         data = self._data
         while True:
-            if self._work >= BATCH * SB_BYTES:
+            if self.telnet >= BATCH * SB_BYTES:
                 return TELNET
             position = self._scanned
             if self._negotiating and not self._end_negotiation():
@@ -241,7 +238,7 @@ class LineBuffer:
         if not left:
             self.limit = self._ordinary  # nothing is left of it
         self._scanned = left + len(byte)
-        self._work += SB_BYTES
+        self.telnet += SB_BYTES
         self._negotiating = code == SB
         return True
 
@@ -252,7 +249,7 @@ class LineBuffer:
         # An IAC at the very end may be the first half of what ends it.
         keep = end < 0 and len(data) > self._scanned and data[-1] == IAC
         stop = end + len(END_OF_SB) if end >= 0 else len(data) - keep
-        self._work += stop - self._scanned
+        self.telnet += stop - self._scanned
         del data[self._scanned : stop]
         self._negotiating = end < 0
         return end >= 0

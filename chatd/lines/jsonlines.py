@@ -30,7 +30,7 @@ from chatd.model import (
     RoomTalk,
     SessionEnded,
 )
-from chatd.table import row_of
+from chatd.words import row_of
 
 _decode = msgspec.json.Decoder().decode
 END = b"\r\n"

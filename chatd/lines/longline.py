@@ -46,7 +46,7 @@ class LongLine:
         self._clock = clock
         self._refuse = refuse
         self._waits = waits
-        self._account: int | None = None
+        self.account: int | None = None  # whose memory it takes; None: there is no long line
         self._size = 0  # bytes that are held in the account's name
         self._seen = 0  # bytes of it at the last look
         self._timer: Any = None
@@ -58,7 +58,7 @@ class LongLine:
     @property
     def is_taken(self) -> bool:
         """Whether it is whole, and its request is under way."""
-        return self._account is not None and self._timer is None
+        return self.account is not None and self._timer is None
 
     def token(self) -> str | None:
         """The word at its beginning that may be a session's token."""
@@ -73,7 +73,7 @@ class LongLine:
             self._refuse(LineTooLong(limit=limit))
             return
         self._lines.allow_long()
-        self._account = session.account.id
+        self.account = session.account.id
         self._seen = len(self._lines)
         self._timer = self._clock.callLater(STALL, self._look)
         self.grow()
@@ -95,13 +95,13 @@ class LongLine:
         cancel(self._timer)
         self._timer = None
         self._hold(0)
-        self._account = None
+        self.account = None
 
     def _hold(self, size: int) -> bool:
         """Hold that many bytes; whether the budget has them."""
-        if self._account is None:
+        if self.account is None:
             return True
-        if not self._budget.change(self._account, size - self._size):
+        if not self._budget.change(self.account, size - self._size):
             return False
         self._size = size
         return True

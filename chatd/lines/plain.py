@@ -37,7 +37,8 @@ from chatd.model import (
     UserInfo,
 )
 from chatd.rows import Row
-from chatd.table import row_of
+from chatd.table import BY_VERB
+from chatd.words import row_of
 
 # The arguments that are asked for where they are missing, unseen; what is asked for twice must be the same.
 Prompts = tuple[tuple[str, bytes], ...]
@@ -65,10 +66,12 @@ class PlainDialect(Dialect):
     def read(self, line: bytes) -> Request | Ask:
         """A slash before the verb, as in IRC, is no part of it."""
         verb, _, rest = decode(line).lstrip(" ").partition(" ")
-        try:
-            row = row_of(verb.removeprefix("/"))
-        except ChatError as error:
-            raise Unreadable(error) from None
+        row = BY_VERB.get(verb)
+        if row is None:
+            try:
+                row = row_of(verb.removeprefix("/"))
+            except ChatError as error:
+                raise Unreadable(error) from None
         prompts = PROMPTS.get(row.command)
         if prompts is None:
             return _request(row, rest)

@@ -196,7 +196,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         self._end()
 
     def _idle(self) -> None:
-        if self._long.is_taken:
+        if self._long.account is not None and self._long.is_taken:
             self._long.end()
         if self._ending and not self._working:
             self._end_if_idle()
@@ -230,7 +230,7 @@ class ChatLineProtocol(Replies, LineReceiver):
             return
         self._lines.add(data)
         self._work()
-        if self._long.is_arriving:
+        if self._long.account is not None and self._long.is_arriving:
             self._heard = self._clock.seconds()
             self._long.grow()
 
@@ -246,7 +246,7 @@ class ChatLineProtocol(Replies, LineReceiver):
                     self.rawDataReceived(lines.take_raw(self._receiving[1].upload.missing))
                     continue
                 line = lines.take_line()
-                if lines.has_telnet:
+                if lines.telnet:
                     self._heed_telnet()
                 if line is None:
                     break
@@ -309,7 +309,7 @@ class ChatLineProtocol(Replies, LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         self._heard = self._clock.seconds()
-        if self._long.is_arriving:
+        if self._long.account is not None:
             self._long.take()
         if self._first is not None and line:
             self._first = None
