@@ -52,6 +52,17 @@ class Scripts(ClientTestCase):
         self.assertEqual(done.stdout, "0 messages\n")
 
     @in_thread
+    def test_a_slash_in_a_chat(self) -> None:
+        """An unknown command is refused, and not sent to whom one talks with."""
+        self.registered("lina", "budi")
+        done = self.run_script("lina", "-c", "chat budi", "-c", "/sned budi x", "-c", "//halo")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("There is no command /sned; did you mean /send?", done.stderr)
+        read = self.run_script("budi", "--json", "-c", "inbox").stdout
+        texts = [each["text"] for each in json.loads(read.splitlines()[-1])["messages"]]
+        self.assertEqual(texts, ["/halo"])
+
+    @in_thread
     def test_no_utf_8(self) -> None:
         self.registered("lina")
         done = self.run_script("lina", lines="send lina caf\udce9\nwhoami\n")
