@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -39,6 +39,7 @@ from chatd.tokens import TOKEN_BYTES, hash_token, holds_one_of
 
 log = Logger()
 
+MAX_UNNOTED = 3_600_000  # ms of use of a session that the database need not know of
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
@@ -51,6 +52,16 @@ class Login(msgspec.Struct, frozen=True):
     token_hash: bytes
     expires_at: int
     token: Secret | None = None
+
+
+class LiveSessions(Protocol):
+    """The sessions that some connection uses now."""
+
+    def in_use(self, account_id: int) -> Collection[bytes]:
+        """The hashes of the account's tokens that are in use."""
+
+    def ended(self, hashes: Collection[bytes]) -> None:
+        """These sessions were ended: whoever uses them is to be told."""
 
 
 def _is_token_among(
@@ -84,6 +95,7 @@ class Accounts:
         self.realm = config.realm
         self.realm_key = key_of(config.realm)
         self._endings = 0  # how often sessions were ended
+        self._live: LiveSessions | None = None
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # account id -> as it is since its profile was changed: what was read before may come in later
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
@@ -254,10 +266,26 @@ class Accounts:
         now = self.now()
         expires_at = now + self._lifetime
         login = Login(account, hash_token(token), expires_at, Secret(token))
-        await self._database.run(
-            store.add_session, login.token_hash, account, hashed, now, expires_at
+        live = self._live
+        ended = await self._database.run(
+            store.add_session,
+            login.token_hash,
+            account,
+            hashed,
+            now,
+            expires_at,
+            self._config.limits.sessions,
+            frozenset() if live is None else live.in_use(account.id),
         )
+        if ended:
+            self._endings += 1
+            if live is not None:
+                live.ended(ended)
         return login
+
+    def watch(self, live: LiveSessions) -> None:
+        """Tell `live` which sessions are ended to make room for others."""
+        self._live = live
 
     @property
     def _lifetime(self) -> int:
@@ -274,20 +302,29 @@ class Accounts:
             found = await self._database.read(store.find_session, token_hash, self.now())
         if found is None:
             raise BadToken
-        account, expires_at = found
+        account, created_at, expires_at = found
         account = self.remember(account)
-        return Login(account, token_hash, await self.extend(token_hash, expires_at))
+        if expires_at - created_at <= self._lifetime:
+            # Used for the first time since the login: that is remembered, for when there are too many.
+            expires_at = await self._renew_session(token_hash)
+        else:
+            expires_at = await self.extend(token_hash, expires_at)
+        return Login(account, token_hash, expires_at)
 
     async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
         """Whether one of `words` is the token of a session of the account."""
         return await self._database.read(_is_token_among, account.id, self.now(), words)
 
     async def extend(self, token_hash: bytes, expires_at: int) -> int:
-        """Let a session that is used live on, once half its time is over; when it ends now (ms)."""
-        now = self.now()
-        if expires_at - now < self._lifetime // 2:
-            expires_at = now + self._lifetime
-            await self._database.run(store.extend_session, token_hash, expires_at)
+        """Let a session that is used live on, at most once an hour; when it ends now (ms)."""
+        if self.now() + self._lifetime - expires_at > min(MAX_UNNOTED, self._lifetime // 2):
+            return await self._renew_session(token_hash)
+        return expires_at
+
+    async def _renew_session(self, token_hash: bytes) -> int:
+        """Count a session's time from now on; when it ends (ms)."""
+        expires_at = self.now() + self._lifetime
+        await self._database.run(store.extend_session, token_hash, expires_at)
         return expires_at
 
     async def end_session(self, token_hash: bytes) -> None:

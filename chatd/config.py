@@ -128,6 +128,7 @@ class Limits(msgspec.Struct, frozen=True):
     connections_per_address: int = 1000
     idle: int = 0
     commands_per_second: int = 200
+    sessions: int = 100
     account_groups: int = 1000
     account_contacts: int = 1000
     group_members: int = 10_000
@@ -224,6 +225,7 @@ KEYS: Mapping[str, _Table] = {
         "connections_per_address": count_from(1),
         "idle": parse_time,
         "commands_per_second": count_from(0),
+        "sessions": count_from(1),
         "account_groups": count_from(1),
         "account_contacts": count_from(1),
         "group_members": count_from(1),

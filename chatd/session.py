@@ -12,7 +12,7 @@ connection of the session: who comes back on a new one may have lost what was on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -60,7 +60,21 @@ class Sessions:
         self.inline = Budget(service.config.limits.inline_total)  # for lines that carry files
         self._service = service
         self._by_token: dict[bytes, Session] = {}
+        self._by_account: dict[int, set[bytes]] = {}
         self._opened = 0
+        service.accounts.watch(self)
+
+    def in_use(self, account_id: int) -> frozenset[bytes]:
+        """The hashes of the account's tokens that some connection uses."""
+        return frozenset(self._by_account.get(account_id, ()))
+
+    def ended(self, hashes: Collection[bytes]) -> None:
+        """Tell those who use them that these sessions were ended to make room for newer ones."""
+        for token_hash in hashes:
+            session = self._by_token.get(token_hash)
+            for client in list(session.clients) if session is not None else ():
+                client.detach()
+                client.listener.deliver((SessionEnded("There are newer sessions; log in again"),))
 
     def attach(self, login: Login, client: Client) -> Session:
         session = self._by_token.get(login.token_hash)
@@ -68,6 +82,7 @@ class Sessions:
             self._opened += 1
             session = Session(self._service, login, self._opened)
             self._by_token[login.token_hash] = session
+            self._by_account.setdefault(session.account.id, set()).add(login.token_hash)
         session.clients.append(client)
         return session
 
@@ -76,6 +91,10 @@ class Sessions:
             session.clients.remove(client)
         if not session.clients:
             self._by_token.pop(session.token_hash, None)
+            tokens = self._by_account.get(session.account.id, set())
+            tokens.discard(session.token_hash)
+            if not tokens:
+                self._by_account.pop(session.account.id, None)
 
     @property
     def attached(self) -> int:

@@ -28,6 +28,7 @@ from chatd.errors import (
     WrongPassword,
 )
 from chatd.guard import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT
+from chatd.lines.jsonlines import JsonDialect
 from chatd.lines.plain import PlainDialect
 from chatd.model import Account
 from chatd.names import Address
@@ -421,6 +422,80 @@ class Tokens(AccountsTestCase):
         await self.register("lineker")
         count = await self.realm.database.read(_count_sessions)
         self.assertEqual(count, 1)
+
+
+class ManySessions(AccountsTestCase):
+    """How many sessions an account may have: three here."""
+
+    limits = {"sessions": 3}
+
+    async def login(self) -> str:
+        self.clock.advance(1)
+        token = (await self.accounts.login("messi", PASSWORD, HERE)).token
+        assert token is not None
+        return token
+
+    async def live(self, *tokens: str) -> list[bool]:
+        """Which of them are, as far as the database knows; it is not told that they are used."""
+        hashes = await self.realm.database.read(_session_hashes)
+        return [hashlib.sha256(token.encode()).digest() in hashes for token in tokens]
+
+    async def test_the_one_used_longest_ago_goes(self) -> None:
+        await self.register("messi")
+        first, second = await self.login(), await self.login()
+        self.assertEqual(await self.realm.database.read(_count_sessions), 3)
+        for token in (second, first):
+            self.clock.advance(7200)
+            await self.accounts.resume(token)
+        third = (
+            await self.login()
+        )  # in place of what registering opened, which was never used again
+        self.assertEqual(await self.live(first, second, third), [True, True, True])
+        self.clock.advance(7200)
+        await self.accounts.resume(third)
+        fourth = await self.login()
+        self.assertEqual(await self.live(first, second, third, fourth), [True, False, True, True])
+        self.assertEqual(await self.realm.database.read(_count_sessions), 3)
+
+    async def test_a_script_ends_none_but_its_own(self) -> None:
+        """What logs in for each run leaves sessions that are never used again: they make room."""
+        await self.register("messi")
+        phone = await self.login()
+        self.clock.advance(1)
+        await self.accounts.resume(phone)
+        for _ in range(20):
+            await self.login()
+        self.assertEqual(await self.live(phone), [True])
+        await self.accounts.resume(phone)
+
+    async def test_whoever_is_connected_stays(self) -> None:
+        """Sessions in use go last; if there is nothing else, whoever uses it is told."""
+        wires = [self.connect(JsonDialect()) for _ in range(4)]
+        await wires[0].ask(command="register", username="messi", password=PASSWORD)
+        await self.login()
+        await wires[1].ask(command="auth", username="messi", password=PASSWORD)
+        await wires[2].ask(command="auth", username="messi", password=PASSWORD)
+        for wire in wires[:3]:
+            self.assertEqual((await wire.ask(command="whoami"))["status"], "OK")
+        self.clock.advance(1)
+        await wires[3].ask(command="auth", username="messi", password=PASSWORD)
+        event = await wires[0].line()
+        self.assertEqual(event["event"], "session-ended")
+        self.assertIn("newer sessions", event["message"])
+        self.assertEqual((await wires[0].ask(command="whoami"))["code"], "not-logged-in")
+        for wire in wires[1:]:
+            self.assertEqual((await wire.ask(command="whoami"))["status"], "OK")
+
+    async def test_others_are_not_touched(self) -> None:
+        await self.register("lineker")
+        await self.register("messi")
+        for _ in range(5):
+            await self.login()
+        self.assertEqual(await self.realm.database.read(_count_sessions), 4)
+
+
+def _session_hashes(connection: Any) -> set[bytes]:
+    return set(connection.exec_driver_sql("SELECT token_hash FROM sessions").scalars())
 
 
 def _count_sessions(connection: Any) -> int:

@@ -5,7 +5,7 @@ Jobs and queries for the Database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -128,29 +128,56 @@ def add_session(
     password: str,
     now: int,
     expires_at: int,
-) -> None:
-    """Keep a new session, and sweep those that have expired.
+    limit: int,
+    in_use: Collection[bytes],
+) -> list[bytes]:
+    """Keep a new session, and sweep those that have expired. The account may have `limit`: of more, some are
+    ended, and the hashes of their tokens returned.
 
-    Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
+    First go those that were never used again after their login, as a script that logs in for each run leaves
+    them; then the others; in both cases the one used longest ago first. Those `in_use` on some connection go
+    last. Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
     """
     if password_of(connection, account.id) != password:
         raise WrongPassword(name=account.name)
     connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    ended = _too_many(connection, account.id, limit - 1, expires_at - now, in_use)
+    if ended:
+        connection.execute(delete(sessions).where(sessions.c.token_hash.in_(ended)))
     connection.execute(
         insert(sessions).values(
             token_hash=token_hash, account_id=account.id, created_at=now, expires_at=expires_at
         )
     )
+    return ended
 
 
-def find_session(connection: Connection, token_hash: bytes, now: int) -> tuple[Account, int] | None:
-    """The account of a live session, and when the session expires."""
+def _too_many(
+    connection: Connection, account_id: int, limit: int, lifetime: int, in_use: Collection[bytes]
+) -> list[bytes]:
+    """The token hashes of those sessions that are more than `limit`."""
+    found = connection.execute(
+        select(sessions.c.token_hash, sessions.c.created_at, sessions.c.expires_at).where(
+            sessions.c.account_id == account_id
+        )
+    ).all()
+    if len(found) <= limit:
+        return []
+    # A session's time is counted from its last use.
+    ranked = sorted(found, key=lambda row: (row[0] in in_use, row[2] - row[1] > lifetime, row[2]))
+    return [row[0] for row in ranked[: len(found) - limit]]
+
+
+def find_session(
+    connection: Connection, token_hash: bytes, now: int
+) -> tuple[Account, int, int] | None:
+    """The account of a live session, when the session was opened and when it expires."""
     row = connection.execute(
-        select(*_COLUMNS, sessions.c.expires_at)
+        select(*_COLUMNS, sessions.c.created_at, sessions.c.expires_at)
         .join_from(sessions, accounts)
         .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
     ).first()
-    return None if row is None else (Account(*row[:-1]), row[-1])
+    return None if row is None else (Account(*row[:-2]), row[-2], row[-1])
 
 
 def live_sessions(connection: Connection, account_id: int, now: int) -> set[bytes]:
