@@ -1,0 +1,225 @@
+"""``python -m benchmarks.stranger``: a realm that nobody has added sends texts as fast as it is read from.
+
+Meanwhile a person here writes to another one, message by message. Printed are the bytes that the stranger
+had stored, beside its quota, and how long the local person waited for each OK. The stranger is a bare AMP
+client with invented senders, so nothing but the realm under test slows it down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Factory
+from twisted.protocols import amp
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from benchmarks.__main__ import ROOT, await_port, free_port
+from chatd import parcels
+from chatd.config import Config, Peers
+from chatd.peers import wire
+from chatd.peers.identity import client_options, load_identity
+
+REALM, STRANGER = "bench.localhost", "stranger.localhost"
+TEXT = "x" * 8000  # bytes; just below the limit of a message
+WINDOW = 16  # batches under way
+PER_BATCH = 7  # as many as fit into one
+CONFIG = """\
+[realm]
+name = {realm}
+state = state
+
+[listen]
+json = tcp:{json}:interface=127.0.0.1
+peers = tcp:{peers}:interface=127.0.0.1
+
+[peers]
+messages = {quota}
+
+[accounts]
+argon2 = 8K,1,1
+"""
+
+reactor: Any = _reactor
+
+
+class Local(threading.Thread):
+    """Somebody here who waits for each OK before the next message. `waits` are in ms."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.waits: list[float] = []
+        self.over = False
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._stream = self._socket.makefile("rwb")
+        for name in ("ana", "budi"):
+            self._ask(command="register", username=name, password="correct-horse")
+            if name == "ana":
+                self._ask(command="logout")
+
+    def _ask(self, **request: object) -> Any:
+        self._stream.write(json.dumps(request).encode() + b"\n")
+        self._stream.flush()
+        reply = json.loads(self._stream.readline())
+        if reply["status"] != "OK":
+            raise RuntimeError(f"{request['command']}: {reply}")
+        return reply
+
+    def run(self) -> None:
+        while not self.over:
+            began = time.monotonic()
+            self._ask(command="send", to="ana", text="halo")
+            self.waits.append((time.monotonic() - began) * 1000)
+            time.sleep(0.01)
+        self._socket.close()
+
+
+@implementer(IHandshakeListener)
+class Flood(amp.AMP):
+    """Delivers batches without end. `sent` and `kept` count messages, `codes` why the others were refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+        self.kept = 0
+        self.codes: dict[str, int] = {}
+        self.linked: Deferred[None] = Deferred()
+        self.lost: Any = None
+
+    def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
+        Deferred.fromCoroutine(self._greet()).addCallbacks(
+            lambda _: self.linked.callback(None), self.linked.errback
+        )
+
+    async def _greet(self) -> None:
+        own = wire.Introduction(STRANGER, wire.VERSION, list(wire.CAPABILITIES), b"i" * 16, 0)
+        await self.callRemote(
+            wire.Hello,
+            realm=own.realm,
+            version=own.version,
+            capabilities=own.capabilities,
+            instance=own.instance,
+            last=own.last,
+        )
+
+    def start(self) -> None:
+        for _ in range(WINDOW):
+            self._deliver()
+
+    def _deliver(self) -> None:
+        batch = []
+        for _ in range(PER_BATCH):
+            self.sent += 1
+            direct = parcels.Direct(f"s{self.sent}", "budi", 0, TEXT)
+            batch.append((self.sent, parcels.encode(direct)))
+        answer: Any = self.callRemote(wire.Deliver, parcels=wire.encode_batch(batch))
+        answer.addCallbacks(self._answered, lambda _failure: None)
+
+    def _answered(self, answer: dict[str, bytes]) -> None:
+        verdicts = wire.decode_verdicts(answer["verdicts"], PER_BATCH) if answer["verdicts"] else []
+        refused = [each.code for each in verdicts or () if each.code]
+        self.kept += PER_BATCH - len(refused)
+        for code in refused:
+            self.codes[code] = self.codes.get(code, 0) + 1
+        self._deliver()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.lost = reason
+        super().connectionLost(reason)
+
+
+def link(folder: Path, port: int) -> Deferred[Flood]:
+    """The stranger, linked with the realm at that port."""
+    folder.mkdir()
+    identity = load_identity(STRANGER, folder, Peers(), datetime.now(UTC))
+    flood = Flood()
+    wrapped = TLSMemoryBIOFactory(
+        client_options(identity), True, Factory.forProtocol(lambda: flood)
+    )
+    connected = TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(wrapped)
+    return connected.addCallback(lambda _: flood.linked).addCallback(lambda _: flood)
+
+
+def measure(folder: Path, seconds: float, quota: int) -> dict[str, Any]:
+    """One run with a fresh realm."""
+    ports = {"json": free_port(), "peers": free_port()}
+    (folder / "chatd.ini").write_text(CONFIG.format(realm=REALM, quota=quota, **ports))
+    twistd = Path(sys.executable).parent / "twistd"
+    command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
+    log = folder / "log"
+    found: dict[str, Any] = {"quota": quota}
+
+    async def run() -> None:
+        local = Local(ports["json"])
+        flood = await link(folder / "stranger", ports["peers"])
+        local.start()
+        flood.start()
+        over: Deferred[None] = Deferred()
+        reactor.callLater(seconds, over.callback, None)
+        await over
+        local.over = True
+        waits = sorted(local.waits)
+        found["local_sends"] = len(waits)
+        found["local_p50_ms"] = round(waits[len(waits) // 2], 1)
+        found["local_p99_ms"] = round(waits[int(len(waits) * 0.99)], 1)
+        found["local_max_ms"] = round(waits[-1], 1)
+        found["kept"], found["refused"] = flood.kept, flood.codes
+        found["link_lost"] = str(flood.lost or "")
+
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            await_port(ports["json"], server, log)
+            running = Deferred.fromCoroutine(run())
+            failures: list[Any] = []
+            running.addErrback(failures.append).addBoth(lambda _: reactor.stop())
+            reactor.run()
+            for failure in failures:
+                failure.raiseException()
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+    with closing(sqlite3.connect(folder / "state" / "chatd.db")) as connection:
+        query = "SELECT coalesce(sum(length(text)), 0) FROM messages WHERE origin_realm IS NOT NULL"
+        (found["stored_bytes"],) = connection.execute(query).fetchone()
+    return found
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.stranger", description=__doc__)
+    options.add_argument("--seconds", type=float, default=10.0)
+    options.add_argument("--state", type=Path, default=Path("var/bench"), help="on a real disk")
+    options.add_argument(
+        "--quota", type=int, default=Config().peers.messages, help="[peers] messages, in bytes"
+    )
+    chosen = options.parse_args()
+    chosen.state.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=chosen.state)).resolve()
+    try:
+        found = measure(folder, chosen.seconds, chosen.quota)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    return 0 if found["stored_bytes"] <= found["quota"] and found["local_p99_ms"] < 100 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
