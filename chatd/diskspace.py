@@ -36,6 +36,8 @@ def measure(folder: Path) -> tuple[int, int]:
 class DiskSpace:
     """The room on the disks that hold `folders`. It is measured in a thread, at most once a second, when
     somebody asks. `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk.
+
+    `low` says whether less than the reserve was free when it was measured last.
     """
 
     def __init__(
@@ -52,11 +54,16 @@ class DiskSpace:
         self._next = 0.0
         self._room = 0
         self._failing = False
+        self.low = False
         self.look()
 
     def look(self) -> None:
         """Measure now. Blocks for as long as the file system takes."""
         self._measured(self._measure())
+
+    def settled(self) -> None:
+        """A transaction is on disk: measure, if it is time."""
+        self.room()
 
     def is_low(self) -> bool:
         """Whether less than the reserve is free."""
@@ -110,3 +117,4 @@ class DiskSpace:
             else:
                 log.info("the disk has room again: messages and files are taken")
         self._room = room
+        self.low = room < 0

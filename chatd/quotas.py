@@ -69,37 +69,35 @@ class MessageQuotas:
         self._clock = clock
         self._database = database
         self._disk = disk
-        self._limits = {int: account_limit, str: realm_limit}
-        self._day = 0
+        self._account_limit = account_limit
+        self._realm_limit = realm_limit
+        self._day = self._begin = self._end = 0  # begin and end of the day in ms
         self._used: dict[Owner, int] = {}
         self._changed: set[Owner] = set()
         self._timer: Any = None
 
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
         """Go on with what was used on that day (days since 1970 UTC)."""
-        self._day = day
+        self._day, self._begin, self._end = day, day * DAY, (day + 1) * DAY
         self._used = dict(used)
 
     def charge_account(self, account_id: int, size: int, now: int) -> None:
         """Count `size` bytes for an account. Raises DiskFull, MessageQuota; then nothing is counted."""
-        self._disk.check()
+        if self._disk.low:  # asked for each message, so no more than this
+            self._disk.check()
         self.charge(account_id, size, now)
 
     def charge(self, owner: Owner, size: int, now: int) -> None:
         """Count `size` bytes; `now` is in ms since 1970 UTC. Raises MessageQuota, RealmQuota; then nothing
         is counted."""
-        limit = self._limits[type(owner)]
+        limit = self._account_limit if type(owner) is int else self._realm_limit
         if not limit:
             return
-        day = now // DAY
-        # After a small step back of the wall clock the same day goes on. A clock that was far ahead showed a
-        # day that does not come soon: begin anew.
-        if self._day - day not in (0, 1):
-            self.load(day, ())
-            self._changed.clear()
+        if not self._begin <= now < self._end:
+            self._turn_day(now)
         used = self._used.get(owner, 0) + size
         if used > limit:
-            minutes = max(1, -(-((self._day + 1) * DAY - now) // 60_000))
+            minutes = max(1, -(-(self._end - now) // 60_000))
             if type(owner) is int:
                 raise MessageQuota(limit=limit, minutes=minutes)
             raise RealmQuota(limit=limit, minutes=minutes)
@@ -107,6 +105,14 @@ class MessageQuotas:
         self._changed.add(owner)
         if self._timer is None:
             self._timer = self._clock.callLater(SAVE_AFTER, self.save)
+
+    def _turn_day(self, now: int) -> None:
+        # After a small step back of the wall clock the same day goes on. A clock that was far ahead showed a
+        # day that does not come soon: begin anew.
+        day = now // DAY
+        if self._day - day not in (0, 1):
+            self.load(day, ())
+            self._changed.clear()
 
     @contextmanager
     def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:

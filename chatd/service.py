@@ -74,6 +74,7 @@ class ChatService:
         self.disk = disk = DiskSpace(
             clock, uploads.in_thread, [uploads.folder], config.limits.reserve
         )
+        database.on_settled(disk.settled)
         limits, peers = config.limits, config.peers
         self.quotas = quotas = MessageQuotas(
             clock, database, disk, limits.account_messages, peers.messages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 from typing import Any
@@ -135,7 +136,7 @@ class HealthTests(SiteTestCase):
 
     async def test_below_the_reserve(self) -> None:
         disk = self.realm.service.disk
-        disk._next = float("inf")  # measured by this test alone
+        disk._next = math.inf  # measured by this test alone
         self.patch(disk, "_measure", lambda: -(3 << 20))
         disk.look()
         sentence = "The disk has 3 MiB less free than its reserve: messages and files are refused"

@@ -337,6 +337,20 @@ class BreaksTestCase(FilesTestCase):
         self.world.advance(40)
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
+    def test_changed_on_the_senders_disk(self) -> None:
+        """It does not cross as if it were whole: the sender is told."""
+        self.world.refusing[self.two.where] = OSError()
+        self.world.cut()
+        self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
+        (stored,) = [path for path in self.one.realm.uploads.folder.iterdir() if path.is_file()]
+        stored.write_bytes(many(99_999) + b"?")
+        self.world.refusing.clear()
+        self.world.advance(5)
+        (notice,) = self.ana.reads()
+        self.assertIn("file a.bin", notice)
+        self.assertIn("is damaged", notice)
+        self.assertEqual(self.budi.files(), [])
+
 
 class GroupFilesTestCase(FilesTestCase):
     """bagan lives in realm2."""
