@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from chatd.config import Config
 from chatd.diskspace import DiskSpace
 from chatd.errors import FileTooLarge, QuotaExceeded, StorageFailed
-from chatd.model import StoredFile
+from chatd.model import Attachment, StoredFile
 from chatd.parcels import FileNote
 from chatd.store import files as store
 from chatd.store.database import Database
@@ -73,7 +73,7 @@ class Arrivals:
         name = safe_name(note.name)
         if note.size > self._limits.file:
             raise FileTooLarge(size=note.size, limit=self._limits.file)
-        if await self._is_known(note, owner):
+        if await self.known(note, owner) is not None:
             return note.size
         await self.drop(realm, number)
         room: list[Deferred[None]] = []
@@ -141,12 +141,15 @@ class Arrivals:
             await self._uploads.forget(key)
             count, taken = count - 1, taken - part
 
-    async def _is_known(self, note: FileNote, owner: Owner) -> bool:
-        """Whether a file of that name and these bytes came from the same sender before."""
+    async def known(self, note: FileNote, owner: Owner) -> Attachment | None:
+        """The file of that name and these bytes that came from the same sender before, if it is still
+        whole. Raises BadFileName."""
         found = await self._database.read(
             store.same_file, owner, safe_name(note.name), note.sha256, note.size
         )
-        return found is not None
+        if found is not None and await self._uploads.is_whole(found):
+            return found
+        return None
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
         """The next bytes; fires when there is room for more. Raises FileIncomplete if they are not the

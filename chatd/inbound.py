@@ -491,7 +491,7 @@ class Inbound:
             return await self._store_file(realm, arrived, stream, lambda _connection: own)
         owner = self._owner(realm, parcel)
         name = safe_name(note.name)
-        same = await self._database.read(file_store.same_file, owner, name, note.sha256, note.size)
+        same = await self._arrivals.known(note, owner)
         if same is not None:
             return await self._store_file(realm, arrived, stream, lambda _connection: same)
         file = await self._arrivals.finish(realm, number)

@@ -221,6 +221,15 @@ class Uploads:
             self._opened, self._not_opened, (attachment,), {}, (attachment,)
         )
 
+    async def is_whole(self, attachment: Attachment) -> bool:
+        """Whether a stored file is there, and its bytes are those that came."""
+        try:
+            file = await self.open(attachment)
+        except (FileMissing, FileDamaged, OSError):
+            return False
+        await file.close()
+        return True
+
     def _open(self, attachment: Attachment) -> tuple[IO[bytes], FileState]:
         """In a thread. Raises ChangedBytes, OSError."""
         file = (self.folder / attachment.stored).open("rb")

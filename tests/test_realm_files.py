@@ -337,6 +337,14 @@ class BreaksTestCase(FilesTestCase):
         self.world.advance(40)
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
+    def test_sent_again_after_it_was_damaged(self) -> None:
+        """The same file again comes anew: what is damaged here is not taken for it."""
+        self.ana.sends_file("budi@realm2", "a.bin", many(1000))
+        (stored,) = [path for path in self.two.realm.uploads.folder.iterdir() if path.is_file()]
+        stored.write_bytes(bytes(1000))
+        self.ana.sends_file("budi@realm2", "a.bin", many(1000))
+        self.assertEqual(self.budi.fetches(self.budi.files()[-1].code), many(1000))
+
     def test_changed_on_the_senders_disk(self) -> None:
         """It does not cross as if it were whole: the sender is told."""
         self.world.refusing[self.two.where] = OSError()

@@ -163,6 +163,21 @@ class Whole(DownloadTestCase):
         head = await self.get(code, method="HEAD", Range="bytes=0-1")
         self.assertEqual((head.status, head.headers["content-length"]), (200, "4"))
 
+    async def test_changed_on_disk(self) -> None:
+        """Not given out as if it were whole, and no part of it, either."""
+        await self.people("messi", "budi")
+        code = await self.send(b"halo dunia")
+        self.assertEqual((await self.get(code)).body, b"halo dunia")
+        (stored,) = [path for path in self.realm.state.uploads.iterdir() if path.is_file()]
+        stored.write_bytes(b"halo dunya")
+        for headers in ({}, {"Range": "bytes=0-3"}):
+            answer = await self.get(code, **headers)
+            self.assertEqual((answer.status, answer.json["code"]), (410, "file-damaged"))
+        stored.unlink()
+        answer = await self.get(code)
+        self.assertEqual((answer.status, answer.json["code"]), (410, "file-missing"))
+        self.assertEqual(self.open_files(), [])
+
     async def test_empty(self) -> None:
         await self.people("messi", "budi")
         answer = await self.get(await self.send(b""))

@@ -119,6 +119,7 @@ def same_file(
             attachments.c.sha256 == sha256,
             attachments.c.size == size,
         )
+        .order_by(attachments.c.id.desc())
         .limit(1)
     ).first()
     return None if row is None else Attachment(*row)
