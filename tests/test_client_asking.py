@@ -346,6 +346,7 @@ class Bounds(TestCase):
             "errors",
             "rows",
             "table",
+            "words",
             "arguments",
             "model",
         )
