@@ -75,8 +75,8 @@ class Adding:
     async def add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
         """Make a peer.
 
-        Raises RealmNotAllowed, RealmExists, ForbiddenAddress; for an operator what went wrong, for anybody
-        else RealmUnreachable.
+        Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an operator what went wrong, for
+        anybody else RealmUnreachable.
         """
         attempt = Attempt(key_of(realm), place_of(host, port), by_operator)
         private = by_operator or self._config.peers.private
@@ -110,6 +110,12 @@ class Adding:
         replaces = attempt.by_operator and peer is not None and not self._registry.is_vouched(peer)
         if attempt.realm in self._attempts or (is_peer and not replaces):
             raise RealmExists(realm=realm)
+        if peer is None:
+            # An operator knows better than names that nobody has vouched for.
+            self._registry.check_name(
+                attempt.realm,
+                against=self._registry.is_vouched if attempt.by_operator else lambda _peer: True,
+            )
 
     async def _reach(
         self, realm: str, host: str, port: int, private: bool, attempt: Attempt

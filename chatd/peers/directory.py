@@ -14,7 +14,14 @@ from zope.interface import implementer
 
 from chatd.cache import Cache
 from chatd.config import Config
-from chatd.errors import BadName, CertificateChanged, ChatError, RealmDown, UnknownRealm
+from chatd.errors import (
+    BadName,
+    CertificateChanged,
+    ChatError,
+    RealmDown,
+    RealmNotAllowed,
+    UnknownRealm,
+)
 from chatd.inbound import Inbound
 from chatd.isolation import guarded
 from chatd.model import Added, Member, RealmInfo
@@ -144,9 +151,21 @@ class Directory:
             if peer is not None and peer.link is None:
                 peer.error = str(error)  # whichever of the two has connected
             raise
+        self._check_name(judged.realm)
         link.judged = judged
         self._adding.judged(link, judged)
         return judged
+
+    def _check_name(self, realm: str) -> None:
+        """Raises RealmNotAllowed for a realm that comes for the first time, under a name that misleads."""
+        if self.registry.get(realm) is not None or self._adding.is_adding(realm):
+            return
+        try:
+            self.registry.check_name(realm, against=lambda _peer: True)
+        except BadName as error:
+            raise RealmNotAllowed(
+                realm=realm, where=self._config.realm, reason=str(error)
+            ) from None
 
     async def introduce(self, realm: str) -> Introduction:
         def newest_of(connection: Connection) -> int:

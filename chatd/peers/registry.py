@@ -10,8 +10,8 @@ from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred, succeed
 
 from chatd.config import Config
-from chatd.errors import UnknownRealm
-from chatd.names import key_of
+from chatd.errors import RealmNotAllowed, UnknownRealm
+from chatd.names import check_new_name, key_of
 from chatd.peers.delivery import Delivery
 from chatd.peers.link import PeerLink
 from chatd.peers.reach import place_of
@@ -19,6 +19,7 @@ from chatd.peers.trust import Known, fingerprint
 from chatd.service import ChatService
 from chatd.store import peers as store
 from chatd.store.peers import KnownPeer
+from chatd.uts39 import skeleton
 
 HOUR = 3_600_000  # ms
 
@@ -29,6 +30,7 @@ class Peer:
 
     def __init__(self, known: KnownPeer, fingerprint: str | None, now: int) -> None:
         self.known = known
+        self.look = skeleton(known.key)  # the same for names that can be mistaken for one another
         self.saved: KnownPeer | None = None  # what is on disk
         self.fingerprint = fingerprint
         self.link: PeerLink | None = None
@@ -114,6 +116,25 @@ class Registry:
     def unvouched(self) -> Iterator[Peer]:
         """The realms that no operator has added."""
         return (peer for peer in self.peers.values() if not self.is_vouched(peer))
+
+    def check_name(self, realm: str, *, against: Callable[[Peer], bool]) -> None:
+        """Refuse the name of a realm that is not known yet if it mixes scripts, or can be mistaken for that
+        of this realm or of one that `against` is true of.
+
+        Raises BadName, RealmNotAllowed.
+        """
+        check_new_name(realm)
+        look = skeleton(realm)
+        alike = [key for key, peer in self.peers.items() if peer.look == look and against(peer)]
+        if skeleton(self.own_key) == look:
+            alike.append(self.own_key)
+        for other in alike:
+            if other != realm:
+                raise RealmNotAllowed(
+                    realm=realm,
+                    where=self.own_name,
+                    reason=f"its name can be mistaken for {other}, which is known there",
+                )
 
     def known_of(self, realm: str) -> Known:
         """What is known of the realm that a certificate names."""
