@@ -20,7 +20,7 @@ from chatd.cache import Cache
 from chatd.errors import BadName, ChatError, NotMember, PeerFailed, RealmDown, UnknownUser
 from chatd.homegroups import HomeGroups, Invited
 from chatd.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
-from chatd.names import Address, key_of, parse_address
+from chatd.names import Address, key_of, parse_address, parse_foreign_address
 from chatd.outbox import Outbox
 from chatd.presence import Presence
 from chatd.realms import IRealms, online_elsewhere
@@ -288,7 +288,7 @@ class Groups:
     def _parsed(self, said: str, realm: str | None) -> Address:
         """What another realm says is an address. Raises PeerFailed: it is not shown to anybody."""
         try:
-            return parse_address(said)
+            return parse_foreign_address(said)
         except BadName:
             raise PeerFailed(realm=realm) from None
 

@@ -39,7 +39,15 @@ from chatd.guessing import MAX_UNKNOWN, NameGuesses
 from chatd.homegroups import HomeGroups, with_new_code
 from chatd.messages import Messages, group_target
 from chatd.model import Account, Attachment, Party
-from chatd.names import Address, key_of, parse_address, parse_group_name, parse_name, printable
+from chatd.names import (
+    Address,
+    key_of,
+    parse_foreign_address,
+    parse_foreign_name,
+    parse_group_name,
+    parse_name,
+    printable,
+)
 from chatd.parcels import KEPT, Direct, Joined, Left, Parcel, Post, Relay, Removed, Verdict
 from chatd.presence import IListener
 from chatd.questions import guest_of
@@ -298,7 +306,7 @@ class Inbound:
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
         for each in missing:
             try:
-                sender = Address(parse_name(each.sender), name)
+                sender = Address(parse_foreign_name(each.sender), name)
                 wanted[each.sender, each.to] = key_of(parse_name(each.to)), sender
             except BadRequest:
                 continue  # its own verdict will say so
@@ -318,7 +326,7 @@ class Inbound:
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
-            parse_name(parcel.sender)
+            parse_foreign_name(parcel.sender)
             if key_of(parcel.to) in barred:
                 raise TooManyUnknown(limit=MAX_UNKNOWN)
             raise UnknownUser(name=printable(parcel.to))
@@ -384,7 +392,7 @@ class Inbound:
     async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
         """Into what is known here of a group that lives there."""
         roster = await self._mirror(realm, parcel)
-        address = parse_address(parcel.sender)
+        address = parse_foreign_address(parcel.sender)
         local = self._accounts.localize(address)
         author: Account | None = None
         if address.realm is None:
@@ -408,7 +416,7 @@ class Inbound:
         return Arrived(new, group_target(roster), parcel.origin, waiting)
 
     async def _mirror(self, realm: str, parcel: Relay | Removed) -> Roster:
-        name = Address(parse_name(parcel.group), self._realms.name_of(realm))
+        name = Address(parse_foreign_name(parcel.group), self._realms.name_of(realm))
         try:
             roster = await self._rosters.find(name)
         except NotMember:
@@ -429,7 +437,7 @@ class Inbound:
     async def _happened(self, realm: str, number: int, parcel: Parcel) -> None:
         """What is no message: who is in which group."""
         if isinstance(parcel, Joined):
-            parse_name(parcel.group)
+            parse_foreign_name(parcel.group)
             await self._guesses.check_people(realm, [Address(parse_name(parcel.user))])
             await self._groups.joined(realm, number, parcel)
         elif isinstance(parcel, Removed):

@@ -131,6 +131,16 @@ def check_new_name(name: str) -> None:
         raise BadName(name=printable(name), reason=_UNSTABLE) from None
 
 
+@lru_cache(maxsize=16384)
+def parse_foreign_name(text: str) -> str:
+    """A name that another realm says one of its people has. Raises BadName, also for invisible characters,
+    which only accounts of this realm may have from before."""
+    name = parse_name(text)
+    if not name.isascii() and INVISIBLE.search(name):
+        raise BadName(name=printable(text), reason=_HIDDEN)
+    return name
+
+
 @lru_cache(maxsize=64)
 def _reserved(realm: str) -> frozenset[str]:
     """The skeletons of what nobody may be called, in every way to write it."""
@@ -155,11 +165,18 @@ def parse_address(text: str) -> Address:
     """`name` or `name@realm`. Raises BadName."""
     name, at, realm = text.partition("@")
     try:
-        if at and not text.isascii() and INVISIBLE.search(text):
-            raise BadName(name=name)
-        return Address(parse_name(name), parse_name(realm) if at else None)
+        if not at:
+            return Address(parse_name(name))
+        return Address(parse_foreign_name(name), parse_foreign_name(realm))
     except BadName:
         raise BadName(name=printable(text)) from None
+
+
+def parse_foreign_address(text: str) -> Address:
+    """An address that another realm says; without a realm it is of that one. Raises BadName."""
+    address = parse_address(text)
+    parse_foreign_name(address.name)
+    return address
 
 
 def is_code(text: str) -> bool:

@@ -14,7 +14,14 @@ from chatd.groups import Groups
 from chatd.guessing import MAX_UNKNOWN, NameGuesses
 from chatd.homegroups import HomeGroups
 from chatd.model import Member, Party
-from chatd.names import Address, key_of, parse_address, parse_group_name, parse_name
+from chatd.names import (
+    Address,
+    key_of,
+    parse_address,
+    parse_foreign_name,
+    parse_group_name,
+    parse_name,
+)
 from chatd.realms import IRealms, Membership
 
 MAX_ASKED = 1000  # people in one question
@@ -24,7 +31,7 @@ MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,5
 
 def guest_of(realms: IRealms, realm: str, user: str) -> Party:
     """A person of the realm with that key, for whom it speaks. Raises BadName, UnknownRealm."""
-    address = Address(parse_name(user), realms.name_of(realm))
+    address = Address(parse_foreign_name(user), realms.name_of(realm))
     return Party(address.key, str(address), realm=realm)
 
 

@@ -19,6 +19,8 @@ from chatd.names import (
     is_code,
     key_of,
     parse_address,
+    parse_foreign_address,
+    parse_foreign_name,
     parse_name,
     parse_place,
     parse_room,
@@ -159,6 +161,9 @@ class NewNames(SynchronousTestCase):
             name = parse_name(f"messi{filler}")
             with self.assertRaises(BadName):
                 check_new_name(name)
+            for parse in (parse_foreign_name, parse_foreign_address):
+                with self.assertRaises(BadName):
+                    parse(name)
             with self.assertRaises(BadName):
                 parse_address(f"{name}@realm2")
         for bad in (

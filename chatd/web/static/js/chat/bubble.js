@@ -4,7 +4,7 @@
  * of it. Text becomes text nodes and checked links, never markup.
  */
 
-import { h } from "../dom.js";
+import { h, isolated } from "../dom.js";
 import { t, tError } from "../i18n.js";
 import { clock } from "../time.js";
 import { button, icon } from "../ui.js";
@@ -85,7 +85,7 @@ export function notice(item) {
 export function textNodes(text) {
   return piecesOf(text).map(({ text: piece, href }) =>
     href === undefined
-      ? document.createTextNode(piece)
+      ? document.createTextNode(isolated(piece))
       : h("a", { href, target: "_blank", rel: "noopener noreferrer", dir: "ltr" }, piece),
   );
 }
