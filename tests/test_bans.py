@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatd import commands as ask
-from chatd import inbound
+from chatd import questions
 from chatd.errors import Banned, ChatError, NotAdmin, NotBanned, NotMember, NotTheirGroup
 from chatd.messages import group_target
 from chatd.model import MemberChange
@@ -239,7 +239,7 @@ class KickedElsewhere(GroupTestCase):
 
     def test_bans_in_pages(self) -> None:
         """As many as there are, however few fit into one answer."""
-        self.patch(inbound, "MAX_BANS_SAID", 2)
+        self.patch(questions, "MAX_BANS_SAID", 2)
         names = [f"m{number}" for number in range(5)]
         for name in names:
             self.two.person(name).joins("bagan@realm1")

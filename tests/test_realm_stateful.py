@@ -40,6 +40,7 @@ from tests.play import Cable, End, House, Person, World, outcome
 
 PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
 GROUPS = {"bagan": "realm1", "ronda": "realm2"}  # all four are in them
+CHANGES = ("join", "leave", "kick", "unban", "invite")
 MOVING = "pasar"  # of realm1, where the people of realm2 come and go
 STEPS = 40  # of one run
 WHERE = ("conversation", "seq", "id")
@@ -201,7 +202,7 @@ class Realms(RuleBasedStateMachine):
             said.ask()
             counts["sent again"] += 1
 
-    @rule(name=st.sampled_from(("budi", "bela")), change=st.sampled_from(("join", "leave", "kick")))
+    @rule(name=st.sampled_from(("budi", "bela")), change=st.sampled_from(CHANGES))
     def come_and_go(self, name: str, change: str) -> None:
         if not (self.one.is_open and self.two.is_open):
             return
@@ -211,9 +212,13 @@ class Realms(RuleBasedStateMachine):
         elif change == "leave":
             self.asked.append(outcome(person.begins(ask.LeaveGroup(group))))
         else:
-            user = parse_address(f"{name}@realm2")
-            kick = ask.Kick(parse_address(MOVING), user)
-            self.asked.append(outcome(self.people["ana"].begins(kick)))
+            user, moving = parse_address(f"{name}@realm2"), parse_address(MOVING)
+            asked = {
+                "kick": ask.Kick(moving, user),
+                "unban": ask.Unban(moving, user),
+                "invite": ask.Invite(moving, (user,)),
+            }
+            self.asked.append(outcome(self.people["ana"].begins(asked[change])))
 
     @rule(count=st.integers(1, 5))
     def talk_there(self, count: int) -> None:

@@ -162,13 +162,13 @@ class Listed(GroupTestCase):
         found = self.budi.joins("bagan@realm1") and self.budi.members("bagan@realm1")
         self.assertEqual(found, ["*ana@realm1+", *(f"{name}+" for name in names), "budi+"])
         page, more = self.world.result(
-            self.one.service.inbound.members("realm2", "budi", "bagan", 1, 3)
+            self.one.service.questions.members("realm2", "budi", "bagan", 1, 3)
         )
         self.assertEqual(([each.username for each in page], more),
                          (["m0@realm2", "m1@realm2", "m2@realm2"], 2))  # fmt: skip
         for start in (6, 1 << 70, -1):
             page, more = self.world.result(
-                self.one.service.inbound.members("realm2", "budi", "bagan", start, 3)
+                self.one.service.questions.members("realm2", "budi", "bagan", start, 3)
             )
             self.assertEqual((len(page), more), (3, 3) if start < 0 else (0, 0))
 
