@@ -11,10 +11,11 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
+_DATA = Path(__file__).with_name("uts39.txt")
 # UTS 39, section 5.1: the writing systems that use several scripts.
 _ALSO = {
     "Hani": ("Hanb", "Jpan", "Kore"),
@@ -28,7 +29,7 @@ _WITH_LATIN = frozenset(("Hanb", "Jpan", "Kore"))
 
 def version() -> str:
     """Changes whenever skeletons may: with the tables here, and with Python's own of Unicode."""
-    table = hashlib.sha256((files("chatd") / "uts39.txt").read_bytes()).hexdigest()
+    table = hashlib.sha256(_DATA.read_bytes()).hexdigest()
     return f"1 {unicodedata.unidata_version} {table[:16]}"
 
 
@@ -43,7 +44,7 @@ class _Tables(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1)
 def _tables() -> _Tables:
-    scripts, _, confusables = (files("chatd") / "uts39.txt").read_text("utf-8").partition("\n\n")
+    scripts, _, confusables = _DATA.read_text("utf-8").partition("\n\n")
     systems: dict[str, frozenset[str]] = {}
     first = []
     ranges = []

@@ -231,6 +231,8 @@ class Understanding(TestCase):
         self.state.users.add("futsal")
         self.assertIs(self.ask("chat futsal").place.kind, Kind.USER)
         self.assertIs(self.ask("chat #futsal").place.kind, Kind.GROUP)
+        self.assertEqual(self.ask("chat #abc:234").place, Place("abc:234", Kind.GROUP))
+        self.assertEqual(self.ask("chat @futsal").place, Place("futsal", Kind.USER))
         self.assertEqual(self.ask("chat budi halo").text, "halo")
 
     def test_in_a_chat(self) -> None:

@@ -219,18 +219,18 @@ async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Todo | Non
 
 
 def _place(name: str, state: State) -> Place:
-    group = name.startswith("#")
-    bare = name.removeprefix("#")
+    group, user = name.startswith("#"), name.startswith("@")
+    bare = name[1:] if group or user else name
     if state.menu is Menu.GROUP and name.isdigit() and state.numbered:
         if not 0 < int(name) <= len(state.numbered):
             raise NotUnderstood(
                 tr("There is no group number {number}: get lists them", number=name)
             )
         return Place(state.numbered[int(name) - 1], Kind.GROUP)
+    if group or (state.menu is Menu.GROUP and not user):
+        return Place(str(types.GROUP.from_text("group", bare)), Kind.GROUP)
     bare = str(types.ADDRESS.from_text("to", bare))
-    if group or state.menu is Menu.GROUP:
-        return Place(bare, Kind.GROUP)
-    if state.menu is Menu.CONTACT:
+    if user or state.menu is Menu.CONTACT:
         return Place(bare, Kind.USER)
     return state.resolve(bare)
 
