@@ -231,8 +231,12 @@ class Understanding(TestCase):
         self.state.users.add("futsal")
         self.assertIs(self.ask("chat futsal").place.kind, Kind.USER)
         self.assertIs(self.ask("chat #futsal").place.kind, Kind.GROUP)
-        self.assertEqual(self.ask("chat #abc:234").place, Place("abc:234", Kind.GROUP))
-        self.assertEqual(self.ask("chat @futsal").place, Place("futsal", Kind.USER))
+        for line, name, kind in (
+            ("chat #abc:234", "abc:234", Kind.GROUP),
+            ("chat @futsal", "futsal", Kind.USER),
+        ):
+            place = self.ask(line).place
+            self.assertEqual((place.name, place.kind), (name, kind))
         self.assertEqual(self.ask("chat budi halo").text, "halo")
 
     def test_in_a_chat(self) -> None:
