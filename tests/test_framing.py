@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.framing import BATCH, LineBuffer, Longer, Telnet, TooLong
+from chatd.lines.framing import BATCH, PIECE, LineBuffer, Longer, Telnet, TooLong
 
 LIMIT = 12
 LONG = "too long"  # stands for a line that was dropped
@@ -302,3 +302,42 @@ class LongLines(TestCase):
         self.assertIsInstance(buffer.take_line(), TooLong)
         buffer.add(b"\n" + b"y" * 30)
         self.assertIsInstance(buffer.take_line(), Longer)
+
+    def test_in_pieces(self) -> None:
+        """However it arrives, and with telnet's bytes in it."""
+        text = bytes(range(32, 127)) * 3000
+        data = text + b"\xff\xf1" + text + b"\r\nnext\n"
+        for size in (1000, 65_536, PIECE, PIECE + 3):
+            buffer = LineBuffer(LIMIT, 1 << 20)
+            found: list[object] = []
+            for start in range(0, len(data), size):
+                buffer.add(data[start : start + size])
+                while buffer and (line := buffer.take_line()) is not None:
+                    if isinstance(line, Longer):
+                        buffer.allow_long()
+                    else:
+                        found.append(line)
+            self.assertEqual(found, [text + text, b"next"], size)
+            self.assertEqual(len(buffer), 0)
+
+    def test_pieces_are_counted_and_dropped(self) -> None:
+        most = 3 * PIECE
+        for how in ("drop", "interrupt", "too long"):
+            buffer = LineBuffer(LIMIT, most)
+            buffer.add(b"x" * 2 * PIECE)
+            self.assertIsInstance(buffer.take_line(), Longer)
+            buffer.allow_long()
+            self.assertIsNone(buffer.take_line())
+            self.assertEqual(len(buffer), 2 * PIECE)
+            if how == "drop":
+                buffer.drop()
+            elif how == "interrupt":
+                buffer.add(b"\xff\xf4")
+            else:
+                buffer.add(b"x" * 2 * PIECE)
+            expected = TooLong if how == "too long" else type(None)
+            self.assertIsInstance(buffer.take_line(), expected)
+            self.assertLess(len(buffer), LIMIT)
+            buffer.add(b"\nnext\n")
+            found = [buffer.take_line(), buffer.take_line()]
+            self.assertIn(b"next", found)

@@ -23,7 +23,8 @@ from chatd.lines.telnet import (
 END_OF_SB: Final = b"\xff\xf0"
 SB_BYTES: Final = 16  # so many bytes of subnegotiations count as one command
 BATCH: Final = 256  # commands of telnet that are taken out at a time
-LONG: Final = 1 << 20  # bytes of a line
+PIECE: Final = 32 << 10  # bytes of a long line that are set aside at a time, at least
+LEFT: Final = 4  # bytes of it that stay: CR, or a character
 
 
 class TooLong:
@@ -86,7 +87,9 @@ class LineBuffer:
         "_most",
         "_negotiating",
         "_ordinary",
+        "_pieces",
         "_scanned",
+        "_size",
         "limit",
         "telnet",
     )
@@ -99,24 +102,27 @@ class LineBuffer:
         self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
         self._dropping = False  # what has come of this line was too long
         self._negotiating = False  # what comes next belongs to a subnegotiation
-        self._commands: list[
-            tuple[int, int]
-        ] = []  # telnet's, and their options, that want an answer
-        self.telnet = (
-            0  # how much of telnet's was taken out: bytes of subnegotiations, or as much work
-        )
+        # The beginning of a long line. One buffer that grew with it would be copied again and again, and
+        # leave holes in memory.
+        self._pieces: list[bytes] = []
+        self._size = 0  # bytes in them
+        # Telnet's commands that want an answer, with their options; and how much work all of telnet's was, in
+        # bytes of subnegotiations.
+        self._commands: list[tuple[int, int]] = []
+        self.telnet = 0
 
     def __bool__(self) -> bool:
         return bool(self._data)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return self._size + len(self._data)
 
     def add(self, data: bytes) -> None:
         self._data += data
 
     def clear(self) -> None:
         """Forget all of it."""
+        self._forget_pieces()
         self._data.clear()
         self._scanned = 0
 
@@ -136,6 +142,7 @@ class LineBuffer:
     def drop(self) -> None:
         """Forget the line that is next, whatever comes of it."""
         self.limit = self._ordinary
+        self._forget_pieces()
         self._dropping = True
         self._data[: self._scanned] = b""
         self._scanned = 0
@@ -169,8 +176,11 @@ class LineBuffer:
                 if end >= 0:
                     return self._cut(end)
                 self._scanned = len(data)
-                return self._drop_if_long(len(data))
-            if iac > self.limit + 1:
+                too_long = self._drop_if_long(len(data))
+                if self.limit > self._ordinary and len(data) > PIECE:
+                    self._set_aside()
+                return too_long
+            if self._size + iac > self.limit + 1:
                 if (too_long := self._drop_if_long(iac)) is not None:
                     return too_long
                 continue
@@ -181,30 +191,46 @@ class LineBuffer:
     def _cut(self, end: int) -> bytes | TooLong | Longer | Telnet | None:
         data = self._data
         stop = end - 1 if end and data[end - 1] == 0x0D else end
-        too_long = stop > self.limit
+        too_long = self._size + stop > self.limit
         if too_long and self._may_be_longer():
             return LONGER
         dropping, self._dropping = self._dropping, False
         self.limit = self._ordinary
         line = b""
         if not (dropping or too_long):
-            line = bytes(data[:stop]) if stop < LONG else _start_of(data, stop)
+            line = bytes(data[:stop]) if stop < PIECE else _start_of(data, stop)
+            if self._pieces:
+                line = b"".join((*self._pieces, line))
+        self._forget_pieces()
         del data[: end + 1]
         self._scanned = 0
         if dropping:
             return self.take_line()  # it was reported when it became too long
         return TOO_LONG if too_long else line
 
+    def _set_aside(self) -> None:
+        """Move what is scanned of a long line out of the buffer, but for what ends a line or edits it."""
+        piece = _start_of(self._data, len(self._data) - LEFT)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        del self._data[: len(piece)]
+        self._scanned = LEFT
+
+    def _forget_pieces(self) -> None:
+        self._pieces.clear()
+        self._size = 0
+
     def _may_be_longer(self) -> bool:
         return not self._dropping and self.limit < self._most
 
     def _drop_if_long(self, length: int) -> TooLong | Longer | None:
         """Drop the first `length` bytes, which are all of an unfinished line, if they are too many."""
-        if length <= self.limit + 1:
+        if self._size + length <= self.limit + 1:
             return None
         if self._may_be_longer():
             return LONGER
         self.limit = self._ordinary
+        self._forget_pieces()
         del self._data[:length]
         self._scanned = 0
         if self._dropping:
@@ -235,8 +261,9 @@ class LineBuffer:
         else:
             left, byte = _edited(code, data, start)
         data[left : start + length] = byte
-        if not left:
-            self.limit = self._ordinary  # nothing is left of it
+        if not left and code in ABANDONING:
+            self.limit = self._ordinary
+            self._forget_pieces()
         self._scanned = left + len(byte)
         self.telnet += SB_BYTES
         self._negotiating = code == SB
