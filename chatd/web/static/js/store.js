@@ -264,7 +264,7 @@ export class Store extends Emitter {
     }
     for (const [key, known] of before) {
       if (this.conversations.has(key)) continue;
-      if (!whole || Date.now() - (this.#young.get(key) ?? 0) < YOUNG) this.conversations.set(key, known);
+      if (!whole || performance.now() - (this.#young.get(key) ?? -Infinity) < YOUNG) this.conversations.set(key, known);
       else this.#threads.delete(key);
     }
   }
@@ -301,7 +301,7 @@ export class Store extends Emitter {
       const name = place.kind === "u" ? this.displayName(place.name) : place.name;
       found = { place, conversation: message.conversation, name, unread: 0, read: 0, seq: 0, last: null };
       this.conversations.set(place.key, found);
-      this.#young.set(place.key, Date.now());
+      this.#young.set(place.key, performance.now());
       this.#refreshSoon();
     }
     const missed = found.seq > 0 && message.seq > found.seq + 1;
