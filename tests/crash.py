@@ -33,7 +33,7 @@ PEOPLE = 4  # to whom messages go; every other one reads all the while
 POSTERS = 2  # who write to the group
 WINDOW = 64
 MAX_MESSAGES = 3000  # of one sender in one round
-GROUP = "everybody"
+GROUP = "crowd"
 
 #: conversation and seq
 Where = tuple[int, int]

@@ -166,7 +166,7 @@ class TroubleTestCase(PairTestCase):
         self.assertTrue(all("queued" in each[0].message for each in replies))
         self.assertEqual(self.one.parcels_waiting(), 5)
         self.two.realm.database.full = False
-        self.world.advance(5)
+        self.world.advance(20)
         self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
         self.assertEqual(self.ana.inbox(), [])
 
