@@ -5,7 +5,8 @@
     python tools/unicode_tables.py data/usr/share/unicode data/confusable_homoglyphs > chatd/uts39.txt
 
 The first folder is the Unicode Character Database, the second holds confusables.json, made from Unicode's
-confusables.txt. Only characters that a name may hold are written.
+confusables.txt. Only characters that a name may hold are written. The data are © 1991-2023 Unicode, Inc.,
+under the Unicode License (https://www.unicode.org/license.txt).
 """
 
 from __future__ import annotations
