@@ -22,7 +22,7 @@ from chatd.peers.door import Door
 from chatd.peers.identity import Identity
 from chatd.peers.link import PeerLink
 from chatd.peers.trust import Policy
-from tests.common import CHEAP, Realm, Wire, sleep
+from tests.common import CHEAP, Realm, Wire, make_operator, sleep
 
 PATIENCE = 20.0
 PIECE = 256 << 10
@@ -191,13 +191,18 @@ class PeeringTestCase(TestCase):
         again.port = realm.port
         return self.open(again)
 
-    async def person(self, realm: Realm, name: str) -> Person:
-        """Registered, or logged in again."""
+    async def person(self, realm: Realm, name: str, *, operator: bool = True) -> Person:
+        """Registered if need be, and logged in."""
         person = Person(realm, name)
         self.addCleanup(person.leave)
-        reply = await person.ask("register", username=name, password=f"{name}-password")
-        if reply["status"] != "OK":
-            await person.must("auth", username=name, password=f"{name}-password")
+        secret = f"{name}-password"
+        reply = await person.ask("register", username=name, password=secret)
+        if reply["status"] == "OK" and not operator:
+            return person
+        if reply["status"] == "OK":
+            await person.must("logout")
+            await make_operator(realm, name)
+        await person.must("auth", username=name, password=secret)
         return person
 
     async def pair(self, *, port: int | None = None) -> tuple[Person, Person]:

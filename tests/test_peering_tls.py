@@ -35,7 +35,7 @@ from chatd.peers.identity import (
     server_options,
 )
 from chatd.peers.link import HANDSHAKE_TIME, PeerLink
-from tests.common import make_operator, sleep
+from tests.common import sleep
 from tests.peering import PeeringTestCase, Person, TLSRealm, until
 from tests.test_identity import Foreign, make, new_key, self_signed
 
@@ -685,9 +685,7 @@ class Sentences(TLSTestCase):
 
     async def test_not_by_anyone(self) -> None:
         one, two = self.make("realm1", add="operators"), self.make("realm2")
-        ana, eko = await self.person(one, "ana"), await self.person(one, "eko")
-        await make_operator(one, "ana")
-        ana = await self.person(one, "ana")
+        ana, eko = await self.person(one, "ana"), await self.person(one, "eko", operator=False)
         self.assertEqual((await self.add(eko, two.port))["code"], "not-operator")
         self.assertEqual((await self.add(ana, two.port))["status"], "OK")
         self.assertEqual(
