@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import bigdb
+from benchmarks import bigdb, logins
 from benchmarks.bigdb import PEER, USER
 from benchmarks.dialects import DIALECTS
 from benchmarks.engine import Report, raise_file_limit, server_rss
@@ -457,6 +457,9 @@ def of_case(case: Case, reports: list[Report]) -> dict[str, list[Report]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["logins"]:
+        return logins.main(given[1:])
     options = parser().parse_args(arguments)
     raise_file_limit()
     cpus = sorted(os.sched_getaffinity(0))

@@ -14,27 +14,36 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 Path = tuple[Hashable, ...]
 
-#: How many items may pass a waiting one of lower priority before it gets a turn.
+#: How many items may pass a waiting one that comes later by its nature before that gets a turn.
 PATIENCE = 8
+MAX_RECENT = 10_000  # owners that are known to have had a turn
 
 
 class _Turns(Generic[T]):
     """Owners that take turns; below the last step of a path, the items of one owner, oldest first.
 
-    All paths in one queue have the same length, at least 1.
+    Owners that had no turn since the queue was last empty go first, so that whoever comes rarely does not
+    wait until all the others had theirs. After `PATIENCE` of them one of the others has a turn. All paths in
+    one queue have the same length, at least 1.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        # In the order of their turns: who had one goes to the end.
-        self._owners: dict[Hashable, _Turns[T] | deque[T]] = {}
+        # In the order of their turns. Those of `_served` had one already: whoever has one goes to the end.
+        self._fresh: dict[Hashable, _Turns[T] | deque[T]] = {}
+        self._served: dict[Hashable, _Turns[T] | deque[T]] = {}
+        self._recent: dict[Hashable, None] = {}
+        self._in_a_row = 0  # fresh ones that had a turn while others waited
 
     def add(self, path: Path, item: T) -> None:
         self.size += 1
         owner, rest = path[0], path[1:]
-        waiting = self._owners.get(owner)
+        waiting = self._fresh.get(owner)
         if waiting is None:
-            waiting = self._owners[owner] = _Turns() if rest else deque()
+            waiting = self._served.get(owner)
+        if waiting is None:
+            waiting = _Turns() if rest else deque()
+            (self._served if owner in self._recent else self._fresh)[owner] = waiting
         if isinstance(waiting, _Turns):
             waiting.add(rest, item)
         else:
@@ -42,20 +51,35 @@ class _Turns(Generic[T]):
 
     def take(self) -> T:
         """Remove the item whose turn it is."""
-        owner = next(iter(self._owners))
-        waiting = self._owners.pop(owner)
+        if self._fresh and (not self._served or self._in_a_row < PATIENCE):
+            ring = self._fresh
+            self._in_a_row += 1
+        else:
+            ring = self._served
+            self._in_a_row = 0
+        owner = next(iter(ring))
+        waiting = ring.pop(owner)
+        self._remember(owner)
         if _size(waiting) > 1:
-            self._owners[owner] = waiting
+            self._served[owner] = waiting
         self.size -= 1
+        if not self.size:
+            self._recent.clear()
         return waiting.take() if isinstance(waiting, _Turns) else waiting.popleft()
+
+    def _remember(self, owner: Hashable) -> None:
+        self._recent.pop(owner, None)
+        if len(self._recent) >= MAX_RECENT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[owner] = None
 
     def drop(self) -> T:
         """Remove the oldest item of the owner that has most; of those with equally many, of the one whose
         turn is last."""
-        owner = max(reversed(self._owners), key=lambda each: _size(self._owners[each]))
-        waiting = self._owners[owner]
+        owners = [*reversed(self._served.items()), *reversed(self._fresh.items())]
+        owner, waiting = max(owners, key=lambda each: _size(each[1]))
         if _size(waiting) == 1:
-            del self._owners[owner]
+            (self._fresh if owner in self._fresh else self._served).pop(owner)
         self.size -= 1
         return waiting.drop() if isinstance(waiting, _Turns) else waiting.popleft()
 

@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 
 from chatd.cache import Cache
 from chatd.errors import TooManyAttempts
-from chatd.passwords import Passwords
+from chatd.passwords import LOGIN, SUSPECT, Passwords
 from chatd.throttle import FailureThrottle
 
 FREE_FAILURES = 5
@@ -84,6 +84,10 @@ class FailureGate:
     def is_free(self, key: str) -> bool:
         """Whether a failure costs nothing yet."""
         return self._throttle.free(key, self._clock.seconds()) > 0
+
+    def has_failed(self, key: str) -> bool:
+        """Whether a failure of the key is remembered."""
+        return self._throttle.failures(key, self._clock.seconds()) > 0
 
     def _may_begin(self, key: str, line: Line) -> bool:
         now = self._clock.seconds()
@@ -180,7 +184,7 @@ class PasswordGuard:
         if wait > 0:
             await deferLater(self._clock, wait)
         if own in self._familiar:
-            good = await self._passwords.verify(password, hashed, (source, key))
+            good = await self._verify(own, password, hashed, (source, key))
         else:
             gate = self._addresses if hashed is not None else self._unknown
             good = await self._check_at_gate(gate, own, password, hashed, (source, key))
@@ -201,8 +205,18 @@ class PasswordGuard:
         await gate.enter(source)
         failed = False
         try:
-            good = await self._passwords.verify(password, hashed, owner)
+            good = await self._verify(own, password, hashed, owner)
             failed = counts and not good
         finally:
             gate.leave(source, failed)
         return good
+
+    async def _verify(
+        self, own: str, password: str, hashed: str | None, owner: tuple[str, str]
+    ) -> bool:
+        """Check the password when it is its turn: those of whom no failure is known go first."""
+        gates = (self._own, own), (self._addresses, owner[0]), (self._unknown, owner[0])
+        suspect = any(gate.has_failed(key) for gate, key in gates) or bool(
+            self._accounts.failures(owner[1], self._clock.seconds())
+        )
+        return await self._passwords.verify(password, hashed, owner, SUSPECT if suspect else LOGIN)

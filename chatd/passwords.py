@@ -1,7 +1,7 @@
 """Passwords: Argon2id (RFC 9106) in a few threads of its own, so that nothing else waits for it.
 
-Who asks is an owner (network address, account), and owners take turns; logins go before registrations. So a
-flood of either from one address delays itself.
+Who asks is an owner (network address, account), and owners take turns; logins go before those of guessers,
+and these before registrations. So a flood of any of them from one address delays itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from chatd.fairthreads import FairThreads
 
 THREADS = 2
 MAX_WAITING = 1000  # hashes; with more, those of the busiest address make room
-LOGIN, REGISTRATION = range(2)  # what is done first
+# What is done first. SUSPECT: a login of an account or from an address that has failed lately.
+LOGIN, SUSPECT, REGISTRATION = range(3)
 
 _SPACES = re.compile(
     "[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
@@ -41,7 +42,7 @@ class Passwords:
     """Hashes and checks passwords. Start and stop it with the daemon."""
 
     def __init__(self, reactor: Any, cost: Argon2) -> None:
-        self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=2)
+        self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=3)
         self._hasher = PasswordHasher(
             time_cost=cost.passes,
             memory_cost=cost.memory,
@@ -68,12 +69,14 @@ class Passwords:
         """Fires with the password's hash. Errs with Busy."""
         return self._threads.run(owner, priority, self.hash_now, password)
 
-    def verify(self, password: str, hashed: str | None, owner: Owner = REALM) -> Deferred[bool]:
+    def verify(
+        self, password: str, hashed: str | None, owner: Owner = REALM, priority: int = LOGIN
+    ) -> Deferred[bool]:
         """Whether `password` belongs to `hashed`; never, but at the same cost, if there is no hash.
 
         Errs with Busy.
         """
-        return self._threads.run(owner, LOGIN, self._verify, password, hashed)
+        return self._threads.run(owner, priority, self._verify, password, hashed)
 
     def _verify(self, password: str, hashed: str | None) -> bool:
         # As it stands, too: hashes of earlier versions were made of whatever spelling was typed.

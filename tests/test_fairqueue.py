@@ -25,6 +25,28 @@ class FairQueues(SynchronousTestCase):
         queue.put(("other",), "other")
         self.assertEqual(self.drained(queue), ["busy0", "other", "busy1", "busy2", "busy3"])
 
+    def test_newcomers_do_not_wait_for_a_whole_round(self) -> None:
+        """Whoever comes while many take turns again and again has one of the next two turns."""
+        queue: FairQueue[str] = FairQueue(100)
+        for number in range(20):
+            queue.put((number,), "busy")
+        for number in [*range(20)] * 2:
+            queue.take()
+            queue.put((number,), "busy")
+        queue.put(("other",), "other")
+        self.assertIn("other", (queue.take(), queue.take()))
+
+    def test_newcomers_do_not_keep_the_others_waiting(self) -> None:
+        """However many come, those that had a turn before have one after some of them."""
+        queue: FairQueue[str] = FairQueue(100)
+        queue.put(("a",), "a1")
+        queue.put(("a",), "a2")
+        taken = []
+        for number in range(PATIENCE + 2):
+            queue.put((number,), "new")
+            taken.append(queue.take())
+        self.assertIn("a2", taken)
+
     def test_within_an_owner_turns_are_taken_too(self) -> None:
         """The accounts of one address take turns, and all of them together have that address's turn."""
         queue: FairQueue[str] = FairQueue(100)

@@ -1,0 +1,251 @@
+"""``python -m benchmarks logins``: how long a right login takes while others flood the realm with hashing.
+
+A real daemon with the shipped cost of hashing. Each right login is of an account that has not logged in from
+that address before, on a connection of its own, and its time begins when the connection is asked for.
+
+registering    300 connections register, each the next account when the last one is answered
+unknown        8 connections guess at names that nobody has
+forwarded      60 guess over HTTP at one name, from as many addresses as X-Forwarded-For says, as behind nginx
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "correct-horse"
+HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+PAUSE = 0.2  # seconds between two right logins
+START_LIMIT = 30.0
+CONFIG = """\
+[realm]
+name = bench.localhost
+state = state
+
+[listen]
+json = tcp:{json}:interface=127.0.0.1
+web = tcp:{web}:interface=127.0.0.1
+
+[accounts]
+registrations_per_hour = 0
+
+[web]
+trusted_proxies = 127.0.0.1
+"""
+
+Login = Callable[[str], Coroutine[Any, Any, float]]
+
+
+class Failed(Exception):
+    """A right login was refused, or the daemon did not come up."""
+
+
+class Daemon:
+    """A daemon on an empty state, and what is asked of it."""
+
+    def __init__(self, folder: Path, json_port: int, web_port: int) -> None:
+        self.json_port, self.web_port = json_port, web_port
+        config = folder / "chatd.ini"
+        config.write_text(CONFIG.format(json=json_port, web=web_port))
+        twistd = Path(sys.executable).parent / "twistd"
+        with (folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(config)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def listening(self) -> None:
+        """Wait until it listens. Raises Failed."""
+        end = time.monotonic() + START_LIMIT
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(HERE, self.json_port)
+                writer.close()
+                return
+            await asyncio.sleep(0.1)
+        raise Failed("the daemon does not listen")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    async def talk(self, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(HERE, self.json_port, local_addr=(source, 0))
+
+    async def login(self, name: str, source: str) -> float:
+        """Seconds that a right login takes. Raises Failed."""
+        began = time.monotonic()
+        reader, writer = await self.talk(source)
+        try:
+            reply = await ask(reader, writer, command="auth", username=name, password=PASSWORD)
+        finally:
+            writer.close()
+        if reply["status"] != "OK":
+            raise Failed(f"a right login from {source}: {reply['message']}")
+        return time.monotonic() - began
+
+    async def login_forwarded(self, name: str, source: str, password: str = PASSWORD) -> float:
+        """The same over HTTP, from the address that a proxy names."""
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection(HERE, self.web_port)
+        body = json.dumps({"username": name, "password": password}).encode()
+        head = (
+            f"POST /session HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {source}\r\n"
+            "Content-Type: application/json\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            writer.write(head.encode() + body)
+            answer = await reader.read()
+        finally:
+            writer.close()
+        if password == PASSWORD and b" 200 " not in answer.split(b"\r\n", 1)[0]:
+            raise Failed(f"a right login from {source}: {answer.decode(errors='replace')}")
+        return time.monotonic() - began
+
+
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, **request: str
+) -> dict[str, Any]:
+    """The reply to one request in json. Raises ConnectionError."""
+    writer.write(json.dumps(request).encode() + b"\r\n")
+    line = await reader.readline()
+    if not line:
+        raise ConnectionError("the daemon has hung up")
+    reply: dict[str, Any] = json.loads(line)
+    return reply
+
+
+async def make_accounts(daemon: Daemon, count: int) -> list[str]:
+    """Names of so many new accounts, made over a few connections."""
+    names = [f"person{number}" for number in range(count)]
+    waiting = iter(names)
+
+    async def register() -> None:
+        reader, writer = await daemon.talk("127.0.0.9")
+        for name in waiting:
+            await ask(reader, writer, command="register", username=name, password=PASSWORD)
+        writer.close()
+
+    await asyncio.gather(*(register() for _ in range(4)))
+    return names
+
+
+async def flood(daemon: Daemon, requests: Callable[[], dict[str, str]]) -> None:
+    """One connection that asks again and again, until it is cancelled."""
+    reader, writer = await daemon.talk(HERE)
+    try:
+        while True:
+            await ask(reader, writer, **requests())
+    finally:
+        writer.close()
+
+
+async def measure(
+    floods: list[Coroutine[Any, Any, None]], login: Login, names: list[str]
+) -> list[float]:
+    """The times of right logins, one after the other, while the floods run."""
+    running = [asyncio.ensure_future(each) for each in floods]
+    await asyncio.sleep(2)
+    times = []
+    try:
+        for name in names:
+            times.append(await login(name))
+            await asyncio.sleep(PAUSE)
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    return sorted(times)
+
+
+def show(title: str, times: list[float], target: float) -> bool:
+    """Print one line; whether the target was met."""
+    p50, p99 = (times[max(0, math.ceil(len(times) * share) - 1)] for share in (0.5, 0.99))
+    good = p99 < target
+    word = "" if good else "  MISSED"
+    print(f"{title:54} p50 {p50:6.3f} s  p99 {p99:6.3f} s  (< {target:g} s){word}")
+    return good
+
+
+async def run(daemon: Daemon, each: int) -> bool:
+    """All measurements; whether all targets were met."""
+    await daemon.listening()
+    people = iter(await make_accounts(daemon, 6 * each + 1))
+    victim = next(people)
+    numbers = itertools.count()
+    met = []
+
+    def some() -> list[str]:
+        return list(itertools.islice(people, each))
+
+    def registration() -> dict[str, str]:
+        return {"command": "register", "username": f"new{next(numbers)}", "password": PASSWORD}
+
+    def unknown() -> dict[str, str]:
+        return {"command": "auth", "username": f"nobody{next(numbers)}", "password": "wrong-one"}
+
+    async def guess_forwarded(number: int) -> None:
+        while True:
+            await daemon.login_forwarded(victim, f"198.51.100.{number}", "wrong-one")
+
+    async def forwarded(name: str) -> float:
+        return await daemon.login_forwarded(name, "203.0.113.7")
+
+    for source, where, slow in ((ELSEWHERE, "elsewhere", 1.0), (HERE, "the same address", 3.0)):
+
+        async def login(name: str, source: str = source) -> float:
+            return await daemon.login(name, source)
+
+        met.append(show(f"nobody else; from {where}", await measure([], login, some()), slow))
+        floods = [flood(daemon, registration) for _ in range(300)]
+        times = await measure(floods, login, some())
+        met.append(show(f"300 register; from {where}", times, slow))
+        if source == HERE:
+            floods = [flood(daemon, unknown) for _ in range(8)]
+            times = await measure(floods, login, some())
+            met.append(show(f"8 guess at unknown names; from {where}", times, 1.0))
+    floods = [guess_forwarded(number) for number in range(1, 61)]
+    times = await measure(floods, forwarded, some())
+    met.append(show("60 guess through a proxy; from another address", times, 1.0))
+    return all(met)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = argparse.ArgumentParser(prog="python -m benchmarks logins", description=__doc__)
+    options.add_argument("--logins", type=int, default=100, help="right logins a measurement")
+    options.add_argument("--port", type=int, default=18_770, help="and the next one")
+    chosen = options.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="chatd-logins-"))
+    daemon = Daemon(folder, chosen.port, chosen.port + 1)
+    try:
+        return 0 if asyncio.run(run(daemon, chosen.logins)) else 1
+    except (Failed, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        daemon.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
