@@ -42,7 +42,7 @@ PEOPLE = 2  # of each realm, who are written to by one of the other realm each
 WINDOW = 64
 MAX_MESSAGES = 2000  # of one sender in one round
 BOTH = 0.2  # how often both are killed
-GROUP = "everybody"
+GROUP = "crowd"
 PIECE = 256 << 10
 
 #: a realm, and who of it
