@@ -96,7 +96,7 @@ function claim(app) {
     await app.connection.request("claim", { code: code.value });
     location.reload(); // much of the page depends on who one is
   };
-  return form([code], become, { label: t("settings.become") });
+  return form([code], become, { submit: t("settings.become"), label: t("settings.claim") });
 }
 
 /** @param {App} app */
