@@ -23,7 +23,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Table, insert
 
 from benchmarks.crowd import PASSWORD, names
-from chatd.store.database import connect
+from chatd.store.engine import connect
 from chatd.store.migrate import prepare
 from chatd.store.schema import accounts as accounts_table
 from chatd.store.schema import conversations, groups, messages, participants, sessions

@@ -30,10 +30,11 @@ from chatd.realms import IRealms
 from chatd.rosters import Change, Rosters
 from chatd.store import bans as ban_store
 from chatd.store import members as store
-from chatd.store.database import CodeTaken, Database
+from chatd.store.database import Database
 from chatd.store.groups import add_group
 from chatd.store.members import Bounds, Delta, Roster
 from chatd.store.outbox import NewParcel
+from chatd.store.writer import CodeTaken
 from chatd.throttle import Quota
 
 CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no two that look alike

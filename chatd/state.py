@@ -24,7 +24,7 @@ from chatd.integrity import (
 )
 from chatd.marker import Marker, write_marker
 from chatd.store import identity
-from chatd.store.database import connect
+from chatd.store.engine import connect
 from chatd.store.migrate import SchemaError, prepare
 from chatd.store.names import renew_skeletons
 

@@ -22,8 +22,8 @@ from chatd import state as state_module
 from chatd.clocks import Wall
 from chatd.counters import Counters
 from chatd.errors import StorageFailed
-from chatd.store import database as database_module
-from chatd.store.database import Job, Writer
+from chatd.store import engine as engines
+from chatd.store.writer import Job, Writer
 from chatd.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _no_sync(connection: Any, _record: object) -> None:
 
 
 def quick_connect(url: str) -> Engine:
-    engine = database_module.connect(url)
+    engine = engines.connect(url)
     # Nothing here pulls the plug: closing the file is enough, and syncing it takes longest.
     event.listen(engine, "connect", _no_sync)
     return engine

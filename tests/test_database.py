@@ -17,7 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import provider
 
 from chatd.errors import StorageFailed, UnknownUser
-from chatd.store.database import MAX_JOBS, Database, Job, Writer, connect
+from chatd.store.database import MAX_JOBS, Database
+from chatd.store.engine import connect
+from chatd.store.writer import Job, Writer
 from tests.common import sleep
 
 

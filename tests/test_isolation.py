@@ -28,8 +28,9 @@ from chatd.peers.delivery import Delivery
 from chatd.presence import IListener, Presence
 from chatd.realm import Realm
 from chatd.rooms import Rooms
-from chatd.store.database import Database, Writer
+from chatd.store.database import Database
 from chatd.store.outbox import NewParcel
+from chatd.store.writer import Writer
 from chatd.tap import _all_of
 from chatd.threads import stop_pool
 from tests.common import Listener

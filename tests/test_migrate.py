@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store.accounts import add_account, find_account
-from chatd.store.database import connect
+from chatd.store.engine import connect
 from chatd.store.migrate import (
     SCRIPTS,
     SchemaError,

@@ -45,8 +45,10 @@ from chatd.model import Account, Message, Sent
 from chatd.names import ALL, Address, Place, Scope
 from chatd.passwords import Passwords
 from chatd.service import ChatService
-from chatd.store.database import Database, Job, Writer, connect
+from chatd.store.database import Database
+from chatd.store.engine import connect
 from chatd.store.migrate import prepare
+from chatd.store.writer import Job, Writer
 from chatd.uploads import Uploads
 from tests.common import make_config, same_bytes
 

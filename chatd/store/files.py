@@ -20,8 +20,8 @@ from sqlalchemy import (
 
 from chatd.errors import QuotaExceeded
 from chatd.model import Attachment, FileInfo, StoredFile
-from chatd.store.database import CodeTaken
 from chatd.store.schema import attachments, messages, participants
+from chatd.store.writer import CodeTaken
 
 _COLUMNS = (
     attachments.c.id,

@@ -13,8 +13,8 @@ from chatd.model import Group, GroupInfo
 from chatd.names import key_of
 from chatd.store import names
 from chatd.store.conversations import add_conversation
-from chatd.store.database import CodeTaken
 from chatd.store.schema import groups, participants, rosters
+from chatd.store.writer import CodeTaken
 
 _GROUP = (
     groups.c.conversation_id,

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from chatd.errors import StorageFailed
 from chatd.model import Account, Attachment, Message, UnreadCount
 from chatd.store.conversations import last_seq
-from chatd.store.database import driver_insert
+from chatd.store.engine import driver_insert
 from chatd.store.outbox import NewParcel, OutboxWriter, waits
 from chatd.store.schema import attachments, groups, messages, participants
 

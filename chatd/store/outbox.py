@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from chatd.store.database import driver_insert
+from chatd.store.engine import driver_insert
 from chatd.store.schema import outbox, settings
 
 _COUNTER = "last parcel"

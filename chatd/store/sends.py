@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from chatd.store import messages as message_store
 from chatd.store import outbox as outbox_store
-from chatd.store.database import driver_insert
+from chatd.store.engine import driver_insert
 from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.schema import sends

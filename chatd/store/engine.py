@@ -1,0 +1,69 @@
+"""Database engines: how chatd connects, and the settings that SQLite needs.
+
+It also has what depends on the driver: a plain insert statement, and recognizing a damaged database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
+
+READERS = 4  # threads that read; `chatd.store.database` starts them
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for `url`. SQLite is set up for durability and for readers beside the writer."""
+    engine = create_engine(
+        url,
+        pool_size=READERS + 3,  # the writer, the search thread, and one to spare
+        pool_reset_on_return=None,
+        hide_parameters=True,  # errors are logged, and the log must not contain messages
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # Turn off the driver's own transactions: it would commit around savepoints.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "busy_timeout = 10000",
+        "cache_size = -65536",
+        "temp_store = MEMORY",
+        # Checkpoint every 32 MB of log, not every 4: a page that many commits touch is copied once.
+        "wal_autocheckpoint = 8192",
+        "journal_size_limit = 67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+    # SQLite's own lower() handles ASCII only, and a search has to ignore the case of all letters.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def driver_insert(connection: Connection, table: Table) -> str:
+    """Return the INSERT of a whole row as SQLAlchemy writes it for this database, columns in table order.
+
+    It is passed to the driver directly: SQLAlchemy's processing of parameters takes longer than the insert.
+    """
+    compiler: Any = type(connection.dialect)
+    style = "qmark" if connection.dialect.name == "sqlite" else "format"
+    return str(insert(table).compile(dialect=compiler(paramstyle=style)))
+
+
+def damage_in(error: Exception) -> str | None:
+    """Return the driver's message if `error` says that the database is damaged, else None."""
+    said = str(getattr(error, "orig", ""))
+    return said if "malformed" in said or "not a database" in said else None

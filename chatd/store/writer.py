@@ -1,0 +1,198 @@
+"""Running jobs, many in one transaction.
+
+A job that fails is undone alone. Jobs for the same batch function that follow each other are passed to it
+together: that is how messages are stored with one executemany.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.errors import StorageFailed
+from chatd.isolation import guarded
+from chatd.store.engine import damage_in
+
+Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
+
+log = Logger()
+
+
+class CodeTaken(Exception):
+    """A random code is in use already: try again with another."""
+
+
+class JobFailed(Exception):
+    """A job raised something in a transaction that was not committed."""
+
+
+class Job(msgspec.Struct):
+    """One call to make in a transaction. The argument of a `batch` job is an item for a shared call."""
+
+    done: Deferred[Any]
+    run: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    batch: bool = False
+
+
+class Outcome(msgspec.Struct):
+    """The result of a job: its return value, or its Failure."""
+
+    done: Deferred[Any]
+    value: Any
+
+    def tell(self) -> None:
+        if isinstance(self.value, Failure):
+            self.done.errback(self.value)
+        else:
+            self.done.callback(self.value)
+
+
+class Writer:
+    """Owns the writing connection. `commit` runs in one thread, which `chatd.store.database` provides.
+
+    `on_damage` is called with the driver's message when the database turns out to be damaged.
+    """
+
+    def __init__(
+        self, engine: Engine, on_damage: Callable[[str], None] = lambda message: None
+    ) -> None:
+        self._connection = engine.connect()
+        self._on_damage = on_damage
+        # Why the last transaction could not be stored; None once one has been.
+        self.trouble: str | None = None
+        self._rolled_back: list[Callable[[], None]] = []
+        self._refused: list[Callable[[], None]] = []
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Call `forget` whenever a job's changes are undone, so that caches of jobs can be dropped."""
+        self._rolled_back.append(forget)
+
+    def on_refused(self, then: Callable[[], None]) -> None:
+        """Call `then` whenever a whole transaction could not be committed."""
+        self._refused.append(then)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run `jobs` in one transaction and return the outcome of each."""
+        if self.trouble is None:
+            return self._commit(jobs)
+        trouble, self.trouble = self.trouble, None
+        before = self._changes()
+        outcomes = self._commit(jobs)
+        if self.trouble is None and before is not None and self._changes() == before:
+            self.trouble = trouble  # nothing was written, so the cause may still be there
+        return outcomes
+
+    def _changes(self) -> int | None:
+        """How many rows this connection has changed; None where the driver does not say."""
+        raw: Any = self._connection.connection.dbapi_connection
+        return getattr(raw, "total_changes", None)
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """As `commit`.
+
+        The first attempt uses no savepoints, which would cost every transaction a third. If a job fails,
+        the transaction is rolled back and all jobs run again, each in a savepoint.
+        """
+        try:
+            return self._transact(jobs, self._run_bare)
+        except JobFailed:
+            self._forget()
+        except Exception as error:
+            return self._refuse(jobs, error)
+        try:
+            return self._transact(jobs, self._run_guarded)
+        except Exception as error:
+            return self._refuse(jobs, error)
+
+    def _transact(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
+        """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored."""
+        with self._connection.begin():
+            try:
+                return self._run_all(jobs, run)
+            except Exception as error:
+                raise JobFailed from error
+
+    def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
+        """Return the outcomes of `jobs` after their transaction was lost."""
+        self._forget()
+        for then in self._refused:
+            guarded("a failed transaction was not noted", then)
+        error = failed.__cause__ if isinstance(failed, JobFailed) else failed
+        assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
+        self._is_damage(error)
+        if isinstance(error, OperationalError):
+            # A full or missing disk is not a bug and may occur often, so log no traceback.
+            self.trouble = str(error.orig)
+            log.error("nothing can be stored: {reason}", reason=self.trouble)
+            error = StorageFailed()
+        elif isinstance(error, SQLAlchemyError):
+            self.trouble = str(getattr(error, "orig", None) or type(error).__name__)
+            log.failure(
+                "the database refused a transaction of {jobs} jobs", Failure(error), jobs=len(jobs)
+            )
+            error = StorageFailed()
+        failure = Failure(error)
+        return [Outcome(job.done, failure) for job in jobs]
+
+    def _run_all(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        start = 0
+        while start < len(jobs):
+            job = jobs[start]
+            end = start + 1
+            if job.batch:
+                while end < len(jobs) and jobs[end].batch and jobs[end].run is job.run:
+                    end += 1
+                self._run_batch(jobs[start:end], run, outcomes)
+            else:
+                outcomes.append(Outcome(job.done, run(job.run, job.args)))
+            start = end
+        return outcomes
+
+    def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        return job(self._connection, *args)
+
+    def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Return what the job returned, or the Failure for which it was undone."""
+        try:
+            with self._connection.begin_nested():
+                return job(self._connection, *args)
+        except (OperationalError, InterfaceError):
+            # Errors such as a full disk end the whole transaction, not only the savepoint.
+            raise
+        except Exception as error:
+            self._forget()
+            return Failure(StorageFailed()) if self._is_damage(error) else Failure()
+
+    def _is_damage(self, error: Exception) -> bool:
+        found = damage_in(error)
+        if found is not None:
+            self._on_damage(found)
+        return found is not None
+
+    def _run_batch(self, jobs: Sequence[Job], run: Runner, outcomes: list[Outcome]) -> None:
+        job = jobs[0].run
+        values = run(job, ([each.args[0] for each in jobs],))
+        if isinstance(values, Failure):
+            # Run the items one by one, so that only the failing ones fail.
+            for each in jobs:
+                value = run(job, ([each.args[0]],))
+                value = value if isinstance(value, Failure) else value[0]
+                outcomes.append(Outcome(each.done, value))
+            return
+        outcomes.extend(Outcome(each.done, value) for each, value in zip(jobs, values, strict=True))
+
+    def _forget(self) -> None:
+        for forget in self._rolled_back:
+            guarded("what jobs keep in memory was not forgotten", forget)
