@@ -22,6 +22,7 @@ from chatd.crossings import Crossings
 from chatd.directs import Directs
 from chatd.diskspace import DiskSpace
 from chatd.files import Files
+from chatd.groupnews import GroupNews
 from chatd.groups import Groups
 from chatd.guessing import NameGuesses
 from chatd.homegroups import HomeGroups
@@ -29,6 +30,8 @@ from chatd.inbound import Inbound
 from chatd.messages import Messages
 from chatd.operators import Operators
 from chatd.outbox import Outbox
+from chatd.parcelreader import ParcelReader
+from chatd.parcelwriter import ParcelWriter
 from chatd.passwords import Passwords
 from chatd.presence import Presence
 from chatd.questions import Questions
@@ -150,17 +153,29 @@ class ChatService:
         self.inbound = Inbound(
             database,
             accounts,
-            rosters,
-            homes,
-            self.groups,
-            directs,
-            self.messages,
-            self.crossings,
             self.arrivals,
             disk,
             quotas,
-            realms,
-            random_bytes,
-            guesses,
+            ParcelReader(
+                accounts,
+                rosters,
+                homes,
+                directs,
+                self.messages,
+                self.crossings,
+                realms,
+                guesses,
+            ),
+            ParcelWriter(
+                database,
+                accounts,
+                rosters,
+                self.messages,
+                self.crossings,
+                self.arrivals,
+                quotas,
+                random_bytes,
+            ),
+            GroupNews(homes, self.groups, realms, guesses),
         )
         self.returns = Returns(database, accounts, rosters, self.messages, realms)

@@ -185,15 +185,15 @@ class TroubleTestCase(PairTestCase):
 
     def poison(self, text: str = "poison") -> None:
         """What has that text makes realm2 fail."""
-        inbound = self.two.service.inbound
-        real = inbound._direct
+        reader = self.two.service.inbound._reader
+        real = reader.direct
 
         def fails(realm: str, number: int, parcel: parcels.Direct, barred: Any) -> Any:
             if parcel.text == text:
                 raise ZeroDivisionError
             return real(realm, number, parcel, barred)
 
-        self.patch(inbound, "_direct", fails)
+        self.patch(reader, "direct", fails)
 
     def test_internal_error(self) -> None:
         """One message makes the other realm fail: it is found out and given up, the others arrive."""
@@ -259,12 +259,12 @@ class TroubleTestCase(PairTestCase):
 
     def test_incomplete_for_ever(self) -> None:
         """The other says again and again that a file is missing: the message comes back."""
-        inbound = self.two.service.inbound
+        writer = self.two.service.inbound._writer
 
         async def forgets(*_: object) -> Any:
             return parcels.INCOMPLETE
 
-        self.patch(inbound, "_keep_file", forgets)
+        self.patch(writer, "store_with_file", forgets)
         with self.assertRaises(PeerFailed):
             self.ana.sends_file("budi@realm2", "a.txt", b"bytes")
         self.assertEqual(self.one.parcels_waiting(), 0)

@@ -1,0 +1,47 @@
+"""Changes of membership that other realms report: their people left, or ours joined or were removed."""
+
+from __future__ import annotations
+
+from chatd.errors import NotMember, UnknownGroup
+from chatd.groups import Groups
+from chatd.guessing import NameGuesses
+from chatd.homegroups import HomeGroups
+from chatd.names import Address, key_of, parse_foreign_name, parse_name
+from chatd.parcels import Joined, Left, Parcel, Removed
+from chatd.questions import guest_of
+from chatd.realms import IRealms
+from chatd.store.mirrors import is_news
+
+
+class GroupNews:
+    def __init__(
+        self, homes: HomeGroups, groups: Groups, realms: IRealms, guesses: NameGuesses
+    ) -> None:
+        self._homes = homes
+        self._groups = groups
+        self._realms = realms
+        self._guesses = guesses
+
+    async def receive(self, realm: str, number: int, parcel: Parcel) -> None:
+        """Apply a change. A parcel that is none is ignored. Raises BadName, TooManyUnknown, and what the
+        methods of `Groups` do."""
+        if isinstance(parcel, Joined):
+            parse_foreign_name(parcel.group)
+            await self._guesses.check_people(realm, [Address(parse_name(parcel.user))])
+            await self._groups.joined(realm, number, parcel)
+        elif isinstance(parcel, Removed):
+            await self._groups.removed(realm, number, parcel)
+        elif isinstance(parcel, Left):
+            try:
+                await self._leave(realm, number, parcel)
+            except (UnknownGroup, NotMember):
+                return  # they are no member already
+
+    async def _leave(self, realm: str, number: int, left: Left) -> None:
+        """Raises UnknownGroup, NotMember."""
+        key = key_of(left.group)
+        await self._homes.leave(
+            guest_of(self._realms, realm, left.sender),
+            Address(parse_name(left.group)),
+            lambda db: is_news(db, realm, key, number),
+        )
