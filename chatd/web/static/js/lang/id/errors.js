@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What every refusal says in Indonesian, by its stable code (chatd/errors.py). The realm's own sentence is
+ * What every refusal says in Indonesian, by its stable code (chatd/errors). The realm's own sentence is
  * English; only its numbers are known here, {1} being the first. i18n.js puts the realm's sentence behind
  * `error.internal`, for the reference in it.
  */
