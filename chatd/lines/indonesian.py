@@ -1,4 +1,4 @@
-"""Every refusal in Indonesian, for the dialects whose people speak it. A test holds it to errors.py."""
+"""Every refusal in Indonesian, for the dialects of Indonesian programs. A test finds what is missing."""
 
 from __future__ import annotations
 
