@@ -20,6 +20,9 @@ _TOKEN_LETTER = re.compile(r"[A-Za-z0-9_-]")
 _LAST = frozenset("AEIMQUYcgkosw048")
 _RUN = re.compile(r"[A-Za-z0-9_-]{43,}")
 _ALONE = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048](?![A-Za-z0-9_-])")
+# 43 random characters out of 64 hold some 31 different ones; fewer than 12 come once in 10**20 tokens. So a
+# line of dashes or a run of one letter needs no look-up.
+_MIN_DISTINCT = 12
 HIDDEN = "<token>"
 _LETTERS = b"a" * TOKEN_LENGTH
 _TABLE = bytes(97 if _TOKEN_LETTER.match(chr(each)) else 32 for each in range(256))
@@ -49,9 +52,11 @@ def may_hold_token(value: Any) -> bool:
     kind = type(value)
     if kind is str:
         # Many times as fast as a pattern: every letter of a token becomes an `a`.
-        return len(value) >= TOKEN_LENGTH and _LETTERS in value.encode(
-            "utf-8", "surrogatepass"
-        ).translate(_TABLE)
+        return (
+            len(value) >= TOKEN_LENGTH
+            and _LETTERS in value.encode("utf-8", "surrogatepass").translate(_TABLE)
+            and any(_is_varied(run) for run in _RUN.findall(value))
+        )
     if kind is tuple:
         parts = value
     elif issubclass(kind, msgspec.Struct):
@@ -66,6 +71,11 @@ def may_hold_token(value: Any) -> bool:
     return False
 
 
+def _is_varied(run: str) -> bool:
+    """Whether there are as many different characters in `run` as in any token."""
+    return len(set(run)) >= _MIN_DISTINCT
+
+
 def candidates(value: Any) -> set[str]:
     """Every part of a command's value that could be a token. In a longer run of letters that is each window
     of 43."""
@@ -74,7 +84,7 @@ def candidates(value: Any) -> set[str]:
 
 def _windows(value: Any) -> Iterator[str]:
     if type(value) is str:
-        for run in _RUN.findall(value):
+        for run in filter(_is_varied, _RUN.findall(value)):
             for end in range(TOKEN_LENGTH, len(run) + 1):
                 if run[end - 1] in _LAST:
                     yield run[end - TOKEN_LENGTH : end]
