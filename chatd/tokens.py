@@ -19,11 +19,13 @@ _TOKEN_LETTER = re.compile(r"[A-Za-z0-9_-]")
 # The last of the 43 characters carries four bits, so its two lowest are 0.
 _LAST = frozenset("AEIMQUYcgkosw048")
 _RUN = re.compile(r"[A-Za-z0-9_-]{43,}")
+_RUN_OF_BYTES = re.compile(rb"[A-Za-z0-9_-]{43,}")
 _ALONE = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048](?![A-Za-z0-9_-])")
 # 43 random characters out of 64 hold some 31 different ones; fewer than 12 come once in 10**20 tokens. So a
 # line of dashes or a run of one letter needs no look-up.
 _MIN_DISTINCT = 12
 HIDDEN = "<token>"
+_encode = msgspec.msgpack.Encoder().encode
 _LETTERS = b"a" * TOKEN_LENGTH
 _TABLE = bytes(97 if _TOKEN_LETTER.match(chr(each)) else 32 for each in range(256))
 
@@ -47,31 +49,32 @@ def may_hold_token(value: Any) -> bool:
     """Whether there may be a token in a command's value: in a text, or in what it is made of.
 
     Passwords and tokens where they belong (chatd.arguments.Secret) do not count. This is asked for every
-    command, so that it has to be quick.
+    command: to encode the value and search the bytes takes a third of the time of a look at each part.
     """
+    try:
+        data = _encode(value)
+    except (TypeError, ValueError):  # a type without an encoding, or half of a surrogate pair
+        return _is_in_part(value)
+    # Many times as fast as a pattern: every letter of a token becomes an `a`.
+    if _LETTERS not in data.translate(_TABLE) or not any(
+        map(_is_varied, _RUN_OF_BYTES.findall(data))
+    ):
+        return False
+    return _is_in_part(value)
+
+
+def _is_in_part(value: Any) -> bool:
     kind = type(value)
     if kind is str:
-        # Many times as fast as a pattern: every letter of a token becomes an `a`.
-        return (
-            len(value) >= TOKEN_LENGTH
-            and _LETTERS in value.encode("utf-8", "surrogatepass").translate(_TABLE)
-            and any(_is_varied(run) for run in _RUN.findall(value))
-        )
+        return len(value) >= TOKEN_LENGTH and any(map(_is_varied, _RUN.findall(value)))
     if kind is tuple:
-        parts = value
-    elif issubclass(kind, msgspec.Struct):
-        parts = msgspec.structs.astuple(value)
-    else:
-        return False
-    for part in parts:
-        if part is None or (type(part) is str and len(part) < TOKEN_LENGTH):
-            continue
-        if may_hold_token(part):
-            return True
+        return any(map(_is_in_part, value))
+    if issubclass(kind, msgspec.Struct):
+        return any(map(_is_in_part, msgspec.structs.astuple(value)))
     return False
 
 
-def _is_varied(run: str) -> bool:
+def _is_varied(run: str | bytes) -> bool:
     """Whether there are as many different characters in `run` as in any token."""
     return len(set(run)) >= _MIN_DISTINCT
 
