@@ -11,9 +11,9 @@ from chatd.model import Account, UnreadCount
 from chatd.names import ALL, Address, Place, Scope, key_of
 from chatd.rosters import Rosters
 from chatd.store import conversations as conversation_store
-from chatd.store import messages as store
+from chatd.store import history as store
 from chatd.store.database import Database
-from chatd.store.messages import Page, Part
+from chatd.store.history import Page, Part
 
 MAX_PAGE = 500
 

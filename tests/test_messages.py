@@ -33,7 +33,7 @@ from chatd.model import Account, Message, Receipt, Sent, UnreadCount
 from chatd.names import ALL, Address, Place, Scope, parse_place
 from chatd.presence import IListener
 from chatd.reading import Reading
-from chatd.store.messages import Page
+from chatd.store.history import Page
 from tests.common import Listener, RealmTestCase, same_bytes
 from tests.test_model import InlineDatabase, open_inline, outcome_of, result_of
 

@@ -11,7 +11,7 @@ from chatd.errors import UnknownRealm, UnknownUser
 from chatd.model import Attachment, Message, Receipt, Reply, Sent
 from chatd.names import parse_address
 from chatd.session import Client
-from chatd.store.messages import Page
+from chatd.store.history import Page
 
 
 def count(things: Any, noun: str) -> str:
