@@ -10,7 +10,7 @@ What goes to another realm besides, or is kept only there, goes by way of chatd.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from chatd.accounts import Accounts
-from chatd.counters import Counters
 from chatd.crossings import Crossings, Way
 from chatd.directs import Directs, Target
 from chatd.errors import (
@@ -30,11 +29,11 @@ from chatd.errors import (
     NotMember,
     none_known,
 )
-from chatd.model import Account, Attachment, Message, Receipt, Sent
+from chatd.fanout import FanOut
+from chatd.model import Account, Attachment, Receipt, Sent
 from chatd.names import Address, key_of, parse_address
-from chatd.presence import IListener, Presence
+from chatd.presence import IListener
 from chatd.quotas import MessageQuotas, cost, cost_of
-from chatd.reading import Reading
 from chatd.rosters import Rosters
 from chatd.sends import Sends, name_for, receipt_of
 from chatd.store import conversations as conversation_store
@@ -52,25 +51,21 @@ class Messages:
         accounts: Accounts,
         rosters: Rosters,
         directs: Directs,
-        reading: Reading,
-        presence: Presence,
         writer: MessageWriter,
         sends: Sends,
         crossings: Crossings,
         quotas: MessageQuotas,
         max_message: int,
-        counters: Counters,
+        fan_out: FanOut,
     ) -> None:
-        self._counters = counters
         self._database = database
         self._accounts = accounts
         self._rosters = rosters
         self._directs = directs
-        self._reading = reading
-        self._presence = presence
         self._crossings = crossings
         self._quotas = quotas
         self._max_message = max_message
+        self.fan_out = fan_out
         self.writer = writer
         self._store = writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(writer.forget)
@@ -223,7 +218,7 @@ class Messages:
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin), {}, refund
             )
-        way = Way(self._crossings, self.arrived, new, target, None, origin)
+        way = Way(self._crossings, self.fan_out.tell, new, target, None, origin)
         self._database.submit(self._store, new, way)
         return way.sent.addErrback(self._not_stored, *refund)
 
@@ -266,7 +261,7 @@ class Messages:
     def _post_arrived(
         self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
     ) -> Sent:
-        return Sent((self.arrived(stored, new, target, None, origin),))
+        return Sent((self.fan_out.tell(stored, new, target, None, origin),))
 
     async def _post_once(
         self, sender: Account, target: Target, text: str, origin: IListener | None, name: Name
@@ -337,53 +332,10 @@ class Messages:
         if isinstance(new, NewParcel):
             return Deferred.fromCoroutine(self._crossings.posted(target, where, new, origin, name))
         if target.realms and target.group is None:
-            way = Way(self._crossings, self.arrived, new, target, file, origin)
+            way = Way(self._crossings, self.fan_out.tell, new, target, file, origin)
             way.callback(where)
             return way.sent
-        return succeed(Sent((self.arrived(where, new, target, file, origin),)))
-
-    # Arriving
-
-    def arrived(
-        self,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-    ) -> Receipt:
-        """The message is on disk: now it may be told."""
-        audience: Collection[int] = target.audience
-        if target.group is None:
-            self._counters.direct += 1
-        else:
-            self._counters.group += 1
-        if target.group is not None:
-            # Who joined while the message was on its way to the disk has it unread, too.
-            roster = self._rosters.cached(key_of(target.group))
-            if roster is not None and roster.group.id == target.conversation:
-                audience = roster.members
-            if new.crossing is not None:
-                self._crossings.relay(stored, new.crossing, new.attachment_id)
-        elif len(audience) == 1 and not target.realms:
-            origin = None  # who writes to oneself wants to see it arrive
-        self._reading.arrived(audience)
-        receipt = Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
-        if len(audience) == 1 and not self._presence.hears(audience, origin):
-            return receipt
-        message = Message(
-            stored.id,
-            new.conversation,
-            stored.seq,
-            new.at,
-            new.sender,
-            target.to,
-            target.group,
-            new.text,
-            file,
-        )
-        self._presence.tell(audience, message, origin)
-        return receipt
+        return succeed(Sent((self.fan_out.tell(where, new, target, file, origin),)))
 
 
 def group_target(roster: Roster) -> Target:

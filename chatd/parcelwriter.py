@@ -109,7 +109,9 @@ class ParcelWriter:
             return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
-        receipt = self._messages.arrived(place, arrived.new, arrived.target, file, arrived.origin)
+        receipt = self._messages.fan_out.tell(
+            place, arrived.new, arrived.target, file, arrived.origin
+        )
         if arrived.echo:
             self._crossings.echoed(arrived.echo, receipt)
         return KEPT if arrived.target.group is None else Verdict(seq=place.seq)

@@ -131,7 +131,9 @@ class Returns:
 
         for notice in await self._database.run(job):
             target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
-            guarded(UNTOLD, self._messages.arrived, notice.stored, notice.new, target, None, None)
+            guarded(
+                UNTOLD, self._messages.fan_out.tell, notice.stored, notice.new, target, None, None
+            )
 
     def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
         account = account_store.get_accounts(connection, [account_id])[0]

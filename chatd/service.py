@@ -21,6 +21,7 @@ from chatd.counters import Counters
 from chatd.crossings import Crossings
 from chatd.directs import Directs
 from chatd.diskspace import DiskSpace
+from chatd.fanout import FanOut
 from chatd.files import Files
 from chatd.groupnews import GroupNews
 from chatd.groups import Groups
@@ -103,14 +104,12 @@ class ChatService:
             accounts,
             rosters,
             directs,
-            self.reading,
-            presence,
             writer,
             sends,
             self.crossings,
             quotas,
             config.limits.message,
-            counters,
+            FanOut(rosters, self.reading, presence, self.crossings, counters),
         )
         limits = config.limits
         homes = HomeGroups(

@@ -336,15 +336,16 @@ class BetweenRealms(PlayTestCase):
 
     def test_a_batch_from_another_realm(self) -> None:
         """Each message of it has its verdict, and those after the one that can't be told are told."""
-        arrived = self.two.service.messages.arrived
+        fan_out = self.two.service.messages.fan_out
+        tell = fan_out.tell
         calls: list[int] = []
 
         def sometimes(*args: Any) -> Any:
             calls.append(1)
-            return fails() if len(calls) == 1 else arrived(*args)
+            return fails() if len(calls) == 1 else tell(*args)
 
         batch = [(n, Direct("ana", "budi", NOW, f"{n}")) for n in (101, 102, 103)]
-        with mock.patch.object(self.two.service.messages, "arrived", sometimes):
+        with mock.patch.object(fan_out, "tell", sometimes):
             verdicts = self.two.receives("realm1", *batch)
         self.assertEqual(verdicts, [KEPT] * 3)
         self.assertEqual(self.logged(), 1)

@@ -7,7 +7,7 @@ import shutil
 from chatd import commands as ask
 from chatd.errors import UnknownRealm, UnknownUser
 from chatd.names import Address
-from chatd.peers import delivery as module
+from chatd.peers.waiters import PATIENCE
 from tests.play import PairTestCase, outcome
 
 
@@ -106,7 +106,7 @@ class WaitingTestCase(PairTestCase):
     def test_slow(self) -> None:
         self.cable.near.held = True
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
-        self.world.advance(module.PATIENCE - 0.1)
+        self.world.advance(PATIENCE - 0.1)
         self.assertEqual(reply, [])
         self.world.advance(0.2)
         self.assertEqual(

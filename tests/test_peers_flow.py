@@ -13,8 +13,9 @@ from zope.interface import implementer
 
 from chatd.peers import complaints as complaints_module
 from chatd.peers import flow, wire
+from chatd.peers.asking import MAX_ASKED
 from chatd.peers.complaints import EVERY, MAX_LINES, Complaints
-from chatd.peers.link import CLOSE_TIME, MAX_ASKED, PeerLink
+from chatd.peers.link import CLOSE_TIME, PeerLink
 from tests import stage
 from tests.play import outcome
 from tests.raw import Raw, RawTestCase, batch, direct, hello
@@ -143,7 +144,7 @@ class UnreadTestCase(RawTestCase):
     def test_questions_under_way_are_bounded(self) -> None:
         """What people here ask of a realm that does not answer fails at once beyond some."""
         found = [
-            outcome(Deferred.fromCoroutine(self.link.presence(["x"])))
+            outcome(Deferred.fromCoroutine(self.link.asking.presence(["x"])))
             for _ in range(MAX_ASKED + 10)
         ]
         self.assertEqual(sum(bool(each) for each in found), 10)

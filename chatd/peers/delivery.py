@@ -18,27 +18,23 @@ from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.errors import ChatError, PeerFailed, RealmDown
-from chatd.isolation import guarded
 from chatd.outbox import Outbox
 from chatd.parcels import INCOMPLETE, KEPT, Verdict
 from chatd.peers import wire
 from chatd.peers.link import PeerLink
 from chatd.peers.transfer import Transfers
+from chatd.peers.waiters import Waiter, Waiters
 from chatd.peers.wire import Refused
 from chatd.realms import refusal, verdict_of
 from chatd.returns import Returns
 from chatd.store.outbox import Waiting
 
-PATIENCE = 5.0  # seconds that a sender waits for what becomes of a message
 WINDOW = 16  # batches under way
 MAX_READY = 5000  # parcels in memory; beyond that they are read from the disk when it is their turn
 PAGE = 1000
 MAX_HELD = 1000  # parcels that wait for a file that has to go first
 FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
-UNTOLD = "whoever waited for a parcel was not told what became of it"
-
-Waiter = Callable[[Verdict | None], Any]
 
 log = Logger()
 
@@ -72,9 +68,7 @@ class Delivery:
         self._transfers = transfers
         self._name = name
         self._link: PeerLink | None = None
-        self._waiters: dict[int, Waiter] = {}
-        self._deadlines: deque[tuple[float, int]] = deque()
-        self._timer: Any = None
+        self._waiters = Waiters(clock)
         # Parcels that failed, and how often; and how many are to be sent one by one, to find out which.
         self._failures: dict[int, int] = {}
         self._singly = 0
@@ -98,28 +92,12 @@ class Delivery:
     # What is to be delivered
 
     def dispatch(self, number: int, parcel: bytes, file: int | None, then: Waiter) -> None:
-        """Deliver a parcel; `then` is told what became of it, or None if that is not known soon."""
+        """Deliver a parcel. `then` is called with its verdict, or with None if there is none soon."""
         if self._link is None:
             then(None)
             return
-        self._waiters[number] = then
-        self._deadlines.append((self._clock.seconds() + PATIENCE, number))
-        if self._timer is None:
-            self._timer = self._clock.callLater(PATIENCE, self._run_out)
+        self._waiters.add(number, then)
         self.post(number, parcel, file)
-
-    def _run_out(self) -> None:
-        """Those who have waited long enough are told that it is queued."""
-        self._timer = None
-        now = self._clock.seconds()
-        while self._deadlines:
-            deadline, number = self._deadlines[0]
-            if number in self._waiters:
-                if deadline > now:
-                    self._timer = self._clock.callLater(deadline - now, self._run_out)
-                    return
-                guarded(UNTOLD, self._waiters.pop(number), None)
-            self._deadlines.popleft()
 
     def post(self, number: int, parcel: bytes, file: int | None) -> None:
         """Deliver a parcel that is on disk."""
@@ -159,16 +137,10 @@ class Delivery:
         self._pump()
 
     def link_down(self) -> None:
-        """What was under way goes over the next link. Nobody need wait for it."""
+        """Send what was under way over the next link, and tell senders not to wait for it."""
         self._link = None
         self._start()
-        self._deadlines.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
-            guarded(UNTOLD, waiter, None)
+        self._waiters.tell_all_unknown()
 
     # Sending
 
@@ -309,15 +281,9 @@ class Delivery:
 
     def _kept(self, link: PeerLink, batch: Sequence[Item]) -> None:
         """The other realm has all of it."""
-        waiters = self._waiters
-        self._outbox.done(self._realm, [item.number for item in batch])
-        for item in batch:
-            waiter = waiters.pop(item.number, None)
-            if waiter is not None:
-                try:
-                    waiter(KEPT)
-                except Exception:
-                    log.failure(UNTOLD)
+        numbers = [item.number for item in batch]
+        self._outbox.done(self._realm, numbers)
+        self._waiters.tell(numbers, KEPT)
         if self._failures:
             for item in batch:
                 self._failures.pop(item.number, None)
@@ -327,29 +293,24 @@ class Delivery:
                     self._let_go(link, item.lane, item)
 
     def _judged(self, link: PeerLink, item: Item, verdict: Verdict) -> None:
-        if self._failures and verdict.code != INCOMPLETE.code:
-            self._failures.pop(item.number, None)
-        waiter = self._waiters.pop(item.number, None) if self._waiters else None
         if verdict.code == INCOMPLETE.code:
-            if waiter is not None:
-                self._waiters[item.number] = waiter
             self._file_missing(link, item)
             return
+        if self._failures:
+            self._failures.pop(item.number, None)
         if item.lane is not None:
             self._let_go(link, item.lane, item)
-        if not verdict.code or waiter is not None:
+        if not verdict.code or item.number in self._waiters:
             self._outbox.done(self._realm, (item.number,))
-            if waiter is not None:
-                guarded(UNTOLD, waiter, verdict)
+            self._waiters.tell((item.number,), verdict)
             return
         self._refused(item.number, refusal(verdict, self._name()))
 
     def _refused(self, number: int, error: ChatError) -> None:
         """It won't be delivered: tell the sender."""
-        waiter = self._waiters.pop(number, None)
-        if waiter is not None:
+        if number in self._waiters:
             self._outbox.done(self._realm, (number,))
-            guarded(UNTOLD, waiter, verdict_of(error))
+            self._waiters.tell((number,), verdict_of(error))
             return
         told = Deferred.fromCoroutine(self._returns.refuse(self._realm, number, error))
         told.addErrback(lambda failure: log.failure("a sender was not told", failure))

@@ -28,12 +28,13 @@ from chatd.model import Added, Member, RealmInfo
 from chatd.names import key_of, parse_name
 from chatd.parcels import Verdict
 from chatd.peers import wire
-from chatd.peers.adding import NOT_REACHED, Adding
+from chatd.peers.adding import Adding
 from chatd.peers.complaints import Complaints
 from chatd.peers.delivery import Delivery
 from chatd.peers.dialer import Dialer, IDoor
 from chatd.peers.link import PeerLink
 from chatd.peers.registry import Peer, Registry
+from chatd.peers.status import Status
 from chatd.peers.strangers import Strangers
 from chatd.peers.transfer import Transfers
 from chatd.peers.trust import Judged
@@ -94,6 +95,7 @@ class Directory:
         self.registry.attach(service, self._deliver)
         self._adding = Adding(self._config, service, self.registry, self.dialer)
         self._strangers = Strangers(service, self.registry)
+        self._status = Status(self.clock, service, self.registry)
 
     def load(self, known: Sequence[KnownPeer]) -> None:
         """Take what was remembered, and what the configuration says."""
@@ -306,15 +308,15 @@ class Directory:
         return Deferred.fromCoroutine(ask())
 
     def join(self, realm: str, user: str, group: str) -> Deferred[Membership]:
-        return self._ask(realm, lambda link: link.join(user, group))
+        return self._ask(realm, lambda link: link.asking.join(user, group))
 
     def members(self, realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
-        return self._ask(realm, lambda link: link.members(user, group))
+        return self._ask(realm, lambda link: link.asking.members(user, group))
 
     def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
     ) -> Deferred[dict[str, Any]]:
-        return self._ask(realm, lambda link: link.change(user, group, change, users))
+        return self._ask(realm, lambda link: link.asking.change(user, group, change, users))
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         return Deferred.fromCoroutine(self._presence(realm, users))
@@ -328,7 +330,7 @@ class Directory:
         }
         asked = [user for user in users if user not in fresh]
         if asked:
-            answer = await self._ask(realm, lambda link: link.presence(asked))
+            answer = await self._ask(realm, lambda link: link.asking.presence(asked))
             for user in asked:
                 fresh[user] = answer.get(user)
                 self._online[realm, user] = now + PRESENCE_TIME, fresh[user]
@@ -358,36 +360,7 @@ class Directory:
         return depths[realm].queued if realm in depths else 0
 
     def all(self, detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
-        return Deferred.fromCoroutine(self._all(detailed))
-
-    async def _all(self, detailed: bool) -> Sequence[RealmInfo]:
-        depths = await self._service.outbox.depths()
-        peers = self.registry.peers
-        return tuple(self._info(peers[key], depths.get(key), detailed) for key in sorted(peers))
-
-    def _info(self, peer: Peer, depth: Any, detailed: bool) -> RealmInfo:
-        link = peer.link if peer.link is not None and peer.link.is_up else None
-        error = peer.error
-        if error is not None and not detailed and not self.registry.is_vouched(peer):
-            error = NOT_REACHED  # or it would tell what listens at an address of anybody's choice
-        return RealmInfo(
-            peer.known.name,
-            "up" if link else "connecting" if peer.dialling else "down",
-            peer.since,
-            None if link is None else "out" if link.dialled else "in",
-            peer.address,
-            depth.queued if depth else 0,
-            depth.oldest if depth else None,
-            error,
-            None if link else self._next_dial(peer),
-        )
-
-    def _next_dial(self, peer: Peer) -> int | None:
-        """When `peer` will be dialled, in milliseconds since 1970 UTC; None if it won't."""
-        if peer.timer is None or not peer.timer.active():
-            return None
-        left: float = peer.timer.getTime() - self.clock.seconds()
-        return self._service.accounts.now() + int(left * 1000)
+        return Deferred.fromCoroutine(self._status.all(detailed))
 
     # What waits too long
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 from OpenSSL import SSL
@@ -16,36 +15,24 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.errors import (
-    ChatError,
-    PeerFailed,
-    RealmDown,
-    RealmNotAllowed,
-    UnknownRealm,
-    UnknownUser,
-)
+from chatd.errors import ChatError, RealmDown, RealmNotAllowed
 from chatd.inbound import Inbound
-from chatd.model import Member
 from chatd.parcels import Verdict
 from chatd.peers import wire
 from chatd.peers.answers import Answers
+from chatd.peers.asking import Asking
 from chatd.peers.flow import Flow, Output
 from chatd.peers.trust import Judged
 from chatd.peers.wire import Introduction, Refused
 from chatd.questions import Questions
-from chatd.realms import Membership, refusal
 from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel
-
-T = TypeVar("T")
 
 HANDSHAKE_TIME = 15.0  # seconds until a link has to be up
 CLOSE_TIME = 10.0  # seconds until a link that is to be closed is dropped
 QUIET_TIME = 30.0  # seconds of silence after which one asks whether the other is still there
 ANSWER_TIME = 30.0  # seconds in which an answer has to come
-MAX_ASKED = 32  # questions of people that wait for an answer
 MAX_KEYS = 32  # of a box that is not whole yet
-MAX_MEMBERS = 2000  # that are asked for
 
 log = Logger()
 
@@ -106,6 +93,7 @@ class PeerLink(amp.AMP):
         self.flow = Flow(host.clock, host.new_bucket(), self._stop_reading, self._read_on)
         self.output = Output(host.clock, self.flow, self.abort)
         self.answers = Answers(self)
+        self.asking = Asking(self)
         super().__init__(locator=self.answers)
         self.host = host
         self.expected = expected
@@ -121,7 +109,6 @@ class PeerLink(amp.AMP):
         self.greeted = False
         self._settled = False
         self.refused: ChatError | None = None
-        self._asked = 0
         self._heard = self.since
         self._timer: Any = None
 
@@ -267,7 +254,7 @@ class PeerLink(amp.AMP):
             super().dataReceived(data)
         except (
             Exception
-        ) as error:  # of AMP's parser: what requests come to is caught where they are answered
+        ) as error:  # of AMP's parser; those of requests are caught where they are answered
             self.garbage(type(error).__name__)
         if self._currentBox is not None and len(self._currentBox) > MAX_KEYS:
             self.garbage("a box without end")
@@ -316,9 +303,8 @@ class PeerLink(amp.AMP):
         ):
             raise RealmDown(realm=self.realm)
         if failure.check(Refused):
-            raise wire.parse_refused(
-                failure.value.code  # type: ignore[union-attr]
-            )  # as AMP makes it: of the description alone
+            # AMP makes the exception from the description alone.
+            raise wire.parse_refused(failure.value.code)  # type: ignore[union-attr]
         # It does not know the command, or answers with what makes no sense.
         log.warn("{realm} failed: {error}", realm=self.realm, error=failure.getErrorMessage())
         raise Refused(wire.INTERNAL)
@@ -341,65 +327,3 @@ class PeerLink(amp.AMP):
     def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
         """Errs with Refused, RealmDown."""
         return self.call(wire.Chunk, number=number, offset=offset, data=data)
-
-    async def join(self, user: str, group: str) -> Membership:
-        return Membership(**await self._ask(wire.Join, user=user, group=group))
-
-    async def members(self, user: str, group: str) -> list[Member]:
-        found: list[Member] = []
-        while len(found) < MAX_MEMBERS:
-            answer = await self._ask(wire.Members, user=user, group=group, start=len(found))
-            page = self._decode(answer["members"], list[Member])
-            found.extend(page)
-            if not page or answer["more"] <= 0:
-                break
-        return found
-
-    async def change(
-        self, user: str, group: str, change: str, users: Sequence[str]
-    ) -> dict[str, Any]:
-        result: dict[str, list[str]] = {}
-        refused: ChatError | None = None
-        for start in range(0, max(1, len(users)), wire.MAX_NAMES):
-            some = list(users[start : start + wire.MAX_NAMES])
-            try:
-                answer = await self._ask(
-                    wire.Change, user=user, group=group, change=change, users=some
-                )
-            except (UnknownUser, UnknownRealm) as error:
-                # Of these nobody was known.
-                refused = error
-                found = {"unknown": some}
-            else:
-                found = self._decode(answer["result"], dict[str, list[str]])
-            for key, names in found.items():
-                result.setdefault(key, []).extend(names)
-        if refused is not None and not result.get("joined") and not result.get("present"):
-            raise refused
-        return result
-
-    async def presence(self, users: Sequence[str]) -> dict[str, bool]:
-        online: dict[str, bool] = {}
-        for start in range(0, len(users), wire.MAX_NAMES):
-            asked = list(users[start : start + wire.MAX_NAMES])
-            answer = await self._ask(wire.Presence, users=asked)
-            online.update(self._decode(answer["online"], dict[str, bool]))
-        return online
-
-    async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
-        """Raises the ChatError that the other realm means, or PeerFailed, RealmDown."""
-        if self._asked >= MAX_ASKED:
-            raise RealmDown(realm=self.realm)
-        self._asked += 1
-        try:
-            return await self.call(command, **arguments)
-        except Refused as refused:
-            raise refusal(Verdict(refused.code, refused.details), self.realm) from None
-        finally:
-            self._asked -= 1
-
-    def _decode(self, data: bytes, kind: type[T]) -> T:
-        try:
-            return msgspec.msgpack.decode(data, type=kind)
-        except msgspec.DecodeError:
-            raise PeerFailed(realm=self.realm) from None
