@@ -29,7 +29,7 @@ from chatd.errors import (
 )
 from chatd.guard import PasswordGuard
 from chatd.model import Account, UserInfo
-from chatd.names import Address, check_new_name, check_reserved, key_of, older_key_of, parse_name
+from chatd.names import Address, check_new_name, check_reserved, key_of, parse_name
 from chatd.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.presence import Presence
 from chatd.store import accounts as store
@@ -236,10 +236,7 @@ class Accounts:
 
         async def find_hash() -> str | None:
             nonlocal account, hashed
-            if (older := older_key_of(name)) != key:
-                account = await self._database.read(store.find_account, older)
-            if account is None:
-                account = self._by_key.get(key)
+            account = self._by_key.get(key)
             if account is None:
                 account = await self._database.read(store.find_account, key)
             if account is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby
 
@@ -71,18 +72,28 @@ class Address(msgspec.Struct, frozen=True):
         return key_of(self.name if self.realm is None else f"{self.name}@{self.realm}")
 
 
+# Names and addresses that are compared as in earlier versions (NFC).
+_older_keys: set[str] = set()
+
+
 @lru_cache(maxsize=16384)
 def key_of(name: str) -> str:
     """The form in which names are compared (toNFKC_Casefold, Unicode section 3.13)."""
     if name.isascii():
         return name.lower()
+    if _older_keys:
+        older = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        if older in _older_keys:
+            return older
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", name).casefold())
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
-def older_key_of(name: str) -> str:
-    """The key of earlier versions (NFC), which an account kept if another one had the new key already."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+def keep_older_keys(keys: Iterable[str]) -> None:
+    """Names with these keys of earlier versions keep them, in this process: others have their new keys. So
+    what is said to an older `\uff4dessi` (in full width) does not go to `messi`."""
+    _older_keys.update(keys)
+    key_of.cache_clear()
 
 
 @lru_cache(maxsize=16384)

@@ -26,7 +26,7 @@ from chatd.marker import Marker, write_marker
 from chatd.store import identity
 from chatd.store.engine import connect
 from chatd.store.migrate import SchemaError, prepare
-from chatd.store.names import renew_skeletons
+from chatd.store.names import load_older_keys, renew_skeletons
 
 log = Logger()
 
@@ -99,6 +99,7 @@ class StateFolder:
                 log.warn("the loss is accepted: {damage}", damage=str(damage))
                 self._accept(engine, damage)
             prepare(engine)
+            load_older_keys(engine)
             renew_skeletons(engine)
             self._claim(engine, accept_loss, random_bytes)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:

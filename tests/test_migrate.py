@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_mock_engine, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd import names
 from chatd.store.accounts import add_account, find_account
 from chatd.store.engine import connect
 from chatd.store.migrate import (
@@ -29,7 +30,7 @@ from chatd.store.migrate import (
     prepare,
     upgrade,
 )
-from chatd.store.names import renew_skeletons, taken
+from chatd.store.names import load_older_keys, renew_skeletons, taken
 from chatd.store.schema import SCHEMA_VERSION, metadata
 
 NEXT = '''"""For a test."""
@@ -684,6 +685,34 @@ class To0007(UpgradeTestCase):
         )
         expected = ["fish", "x@r", "\uff4dessi"]
         self.assertEqual([each for (each,) in found if each], expected)
+
+    def test_older_keys_go_on(self) -> None:
+        """Whoever kept an older key is not taken for the one with the new key; nor is a group, and then no
+        account has the new key of its name either."""
+        self.patch(names, "_older_keys", set())
+        self.addCleanup(names.key_of.cache_clear)
+        wide = "\uff42ola"  # bola
+        self.execute("UPDATE groups SET name = 'bola', key = 'bola' WHERE conversation_id = 2", {})
+        self.execute("INSERT INTO conversations (id, kind, created_at) VALUES (99, 'group', 1)", {})
+        self.execute(
+            "INSERT INTO groups (conversation_id, name, key, code) VALUES (99, :name, :name, 'c')",
+            {"name": wide},
+        )
+        self.execute(
+            "INSERT INTO accounts (id, name, key, password, display_name, country, created_at) "
+            "VALUES (10, :name, :name, 'hash', 'B', '', 1)",
+            {"name": wide},
+        )
+        prepare(self.old)
+        load_older_keys(self.old)
+        for name in ("\uff2dessi", "\uff4dessi"):
+            self.assertEqual(names.key_of(name), "\uff4dessi")
+        self.assertEqual(names.key_of("\uff2dESSI"), "\uff4dessi")
+        self.assertEqual(names.key_of("\ufb01sh"), "fish")
+        found = self.values("SELECT key FROM groups WHERE conversation_id IN (2, 99) ORDER BY 1")
+        self.assertEqual(found, [("bola",), (wide,)])
+        self.assertEqual(self.values("SELECT key FROM accounts WHERE id = 10"), [(wide,)])
+        self.assertEqual(names.key_of(wide), wide)
 
     def test_shown(self) -> None:
         """Nothing that is shown hides or turns anything, and everybody is called something."""

@@ -6,12 +6,13 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine, delete, exists, insert, select
 
-from chatd.names import key_of
+from chatd.names import keep_older_keys, key_of
 from chatd.store.schema import accounts, groups, names, settings
 from chatd.uts39 import skeleton, version
 
 Kind = Literal["user", "group"]
 _SKELETONS = "how skeletons are made"  # a setting's name
+_OLDER_KEY = "older key "  # in a setting's name, before the key
 
 
 def taken(connection: Connection, name: str) -> str | None:
@@ -54,6 +55,15 @@ def renew_skeletons(engine: Engine) -> None:
             connection.execute(insert(names), rows)
         connection.execute(delete(settings).where(settings.c.name == _SKELETONS))
         connection.execute(insert(settings).values(name=_SKELETONS, value=now))
+
+
+def load_older_keys(engine: Engine) -> None:
+    """Compare by their older keys those names that have kept them. For the start only."""
+    with engine.begin() as connection:
+        found = connection.scalars(
+            select(settings.c.name).where(settings.c.name.startswith(_OLDER_KEY))
+        )
+        keep_older_keys([name.removeprefix(_OLDER_KEY) for name in found])
 
 
 def _held(connection: Connection) -> list[dict[str, str]]:

@@ -4,8 +4,8 @@ It says what it makes by itself, and does not import chatd.store.schema: that on
 stays empty here: each start fills it that finds it made with other Unicode data than its own.
 
 Where two names of one kind were different only without compatibility (a full-width `messi` and `messi`), the
-one that is written as its key is, or else the older one, has the new key. The other keeps its old one, and
-logs in by it.
+one that is written as its key is, or else the older one, has the new key. The other keeps its old one
+wherever that stands, and is remembered in `settings`: it goes on being compared by it.
 """
 
 from __future__ import annotations
@@ -100,11 +100,27 @@ def _renew_keys(connection: sa.Connection) -> None:
         if _renew(connection, "peers", "key", realm):
             for table, column in _REALMS:
                 _renew(connection, table, column, realm)
-    kept: set[str] = set()  # of accounts: their conversations have to keep them, too
-    for table, column, order in _ADDRESSES:
-        for key in _changed(connection, table, column, order):
-            if key not in kept and not _renew(connection, table, column, key):
-                kept.update({key} if table == "accounts" else ())
+    kept: set[str] = set()
+    while found := _renew_addresses(connection, kept):
+        kept |= found
+    settings = sa.table("settings", sa.column("name"), sa.column("value"))
+    rows = [{"name": f"older key {key}", "value": ""} for key in sorted(kept)]
+    if rows:
+        connection.execute(sa.insert(settings), rows)
+
+
+def _renew_addresses(connection: sa.Connection, kept: set[str]) -> set[str]:
+    """Renew the keys of addresses but those that are `kept`. Returns those whose new key was not free
+    somewhere: they have to be kept everywhere, so then nothing is done."""
+    found: set[str] = set()
+    with connection.begin_nested() as attempt:
+        for table, column, order in _ADDRESSES:
+            for key in _changed(connection, table, column, order):
+                if key not in kept and not _renew(connection, table, column, key):
+                    found.add(key)
+        if found:
+            attempt.rollback()
+    return found
 
 
 def _renew(connection: sa.Connection, table: str, column: str, key: str) -> bool:
