@@ -15,6 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from chatd.errors import DiskFull, StorageFailed
+from chatd.isolation import guarded
+from chatd.timers import cancel
 
 MAX_RESERVE = 500 << 20  # bytes
 RESERVED_PART = 0.05  # of the disk
@@ -34,8 +36,8 @@ def measure(folder: Path) -> tuple[int, int]:
 
 
 class DiskSpace:
-    """The room on the disks that hold `folders`. It is measured in a thread, at most once a second, when
-    somebody asks. `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk.
+    """The room on the disks that hold `folders`. Between `start` and `stop` it is measured once a second, in
+    a thread. `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk.
 
     `low` says whether less than the reserve was free when it was measured last.
     """
@@ -54,8 +56,33 @@ class DiskSpace:
         self._next = 0.0
         self._room = 0
         self._failing = False
+        self._measuring = False
+        self._timer: Any = None
+        self._changed: list[Callable[[bool], None]] = []
         self.low = False
         self.look()
+
+    def start(self) -> None:
+        """Measure once a second from now on."""
+        self._timer = self._clock.callLater(LOOK_EVERY, self._tick)
+        if self.low:
+            self._tell()
+
+    def stop(self) -> None:
+        cancel(self._timer)
+        self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = self._clock.callLater(LOOK_EVERY, self._tick)
+        self.room()
+
+    def on_change(self, then: Callable[[bool], None]) -> None:
+        """Call `then` with whether the disk is `low` whenever that changes, and at the start if it is."""
+        self._changed.append(then)
+
+    def _tell(self) -> None:
+        for then in self._changed:
+            guarded("what a nearly full disk calls for was not done", then, self.low)
 
     def look(self) -> None:
         """Measure now. Blocks for as long as the file system takes."""
@@ -70,12 +97,17 @@ class DiskSpace:
         return self.room() < 0
 
     def room(self) -> int:
-        """The bytes that may still be written; negative below the reserve. At most a second old."""
+        """The bytes that may still be written when it was measured last; negative below the reserve."""
         now = self._clock.seconds()
-        if now >= self._next:
+        if now >= self._next and not self._measuring:
             self._next = now + LOOK_EVERY
-            self._in_thread(self._measure).addCallback(self._measured)
+            self._measuring = True
+            self._in_thread(self._measure).addBoth(self._done).addCallback(self._measured)
         return self._room
+
+    def _done(self, result: Any) -> Any:
+        self._measuring = False
+        return result
 
     def check(self, size: int = 0) -> None:
         """Raises DiskFull if `size` more bytes would leave less than the reserve."""
@@ -116,5 +148,6 @@ class DiskSpace:
                 log.error("the disk is nearly full: messages and files are refused")
             else:
                 log.info("the disk has room again: messages and files are taken")
-        self._room = room
-        self.low = room < 0
+        was_low, self._room, self.low = self.low, room, room < 0
+        if self.low != was_low:
+            self._tell()

@@ -118,6 +118,7 @@ class Realm:
         self.directory.load(known)
         self.database.start()
         self._watch_database()
+        self.service.disk.start()
 
     def _clean_uploads(self, connection: Connection) -> int:
         """How many files were set aside. Where a loss was accepted, what the database does not know may be
@@ -198,6 +199,7 @@ class Realm:
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
+        self.service.disk.stop()
         stopped = []
         for part in (self.directory, quotas, keeper, database, self.passwords, self.uploads):
             try:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from twisted.logger import Logger
+
 from chatd.accounts import Accounts
 from chatd.arrivals import Arrivals
 from chatd.clocks import Wall
@@ -44,9 +46,12 @@ from chatd.rooms import Rooms
 from chatd.rosters import Rosters
 from chatd.sends import Sends
 from chatd.store.database import Database
+from chatd.store.engine import limit_log
 from chatd.store.members import Bounds
 from chatd.store.messages import MessageWriter
 from chatd.uploads import Uploads
+
+log = Logger()
 
 
 class ChatService:
@@ -79,6 +84,7 @@ class ChatService:
             clock, uploads.in_thread, [uploads.folder], config.limits.reserve
         )
         database.on_settled(disk.settled)
+        disk.on_change(self._spare_disk)
         limits, peers = config.limits, config.peers
         self.quotas = quotas = MessageQuotas(
             clock, database, disk, limits.account_messages, peers.messages
@@ -178,3 +184,8 @@ class ChatService:
             GroupNews(homes, self.groups, realms, guesses),
         )
         self.returns = Returns(database, accounts, rosters, self.messages, realms)
+
+    def _spare_disk(self, low: bool) -> None:
+        """Below the reserve logins and read marks go on: the database's log must not use it up."""
+        limited = self.database.run(limit_log, low)
+        limited.addErrback(lambda failure: log.failure("the log was not limited", failure))

@@ -6,13 +6,15 @@ import math
 from typing import Any
 from unittest import mock
 
-from twisted.internet.defer import fail
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.errors import DiskFull, MessageQuota, RealmQuota, StorageFailed, TooManyUploads
 from chatd.names import ALL, Address
 from chatd.parcels import KEPT, Direct
 from chatd.quotas import LEAST, cost
+from chatd.store.engine import LOG_PAGES, LOG_PAGES_WHEN_LOW
 from chatd.throttle import MAX_PAUSE, SenderRates
 from tests.common import ClockedTestCase
 from tests.play import PairTestCase
@@ -200,6 +202,31 @@ class Reserve(QuotaTestCase):
         for _ in range(20):
             await self.send(ana, "budi", 10)
         self.assertEqual(len(measured), 1)
+
+    async def test_noticed_though_nobody_writes(self) -> None:
+        """The first message after something else has filled the disk is refused."""
+        ana, _ = await self.people("ana", "budi")
+        disk = self.realm.service.disk
+        disk._next = 0.0
+        self.patch(disk, "_measure", lambda: -1)
+        measured: Deferred[None] = Deferred()
+        disk.on_change(lambda _low: measured.callback(None))
+        self.clock.advance(1)
+        await measured
+        self.assertIs(await self.refused(self.send(ana, "budi", 10)), DiskFull)
+
+    async def test_the_log_does_not_use_it_up(self) -> None:
+        """Below the reserve SQLite's log is folded into the database early, with room as late as before."""
+
+        def limit(connection: Connection) -> object:
+            return connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
+
+        for room, pages in ((-1, LOG_PAGES_WHEN_LOW), (1, LOG_PAGES)):
+            self.fill(room)
+            self.assertEqual(await self.realm.database.run(limit), pages)
+        self.fill(-1)
+        await self.reopen()  # with the measure of the true disk
+        self.assertEqual(await self.realm.database.run(limit), LOG_PAGES)
 
 
 class UploadsUnderWay(QuotaTestCase):

@@ -10,6 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 
 READERS = 4  # threads that read; `chatd.store.database` starts them
+# Pages of log after which SQLite checkpoints: 32 MB, not 4, because a page that many commits touch is copied
+# once.
+LOG_PAGES = 8192
+LOG_PAGES_WHEN_LOW = 64  # on a nearly full disk, where the log would use up the reserve
 
 
 def connect(url: str) -> Engine:
@@ -36,8 +40,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "busy_timeout = 10000",
         "cache_size = -65536",
         "temp_store = MEMORY",
-        # Checkpoint every 32 MB of log, not every 4: a page that many commits touch is copied once.
-        "wal_autocheckpoint = 8192",
+        f"wal_autocheckpoint = {LOG_PAGES}",
         "journal_size_limit = 67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
@@ -51,6 +54,13 @@ def _lower(value: object) -> object:
 
 def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def limit_log(connection: Connection, low: bool) -> None:
+    """A job: keep the write-ahead log small if the disk is `low`, else as large as usual."""
+    if connection.dialect.name == "sqlite":
+        pages = LOG_PAGES_WHEN_LOW if low else LOG_PAGES
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}").close()
 
 
 def driver_insert(connection: Connection, table: Table) -> str:

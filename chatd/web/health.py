@@ -75,7 +75,7 @@ class HealthResource(Asking):
         if disk.is_low():
             raise Ill(
                 DiskFull.code,
-                f"The disk has {-disk.room() >> 20} MiB less free than its reserve: messages and "
+                f"The disk has {-(disk.room() >> 20)} MiB less free than its reserve: messages and "
                 "files are refused",
             )
         await self._try_files()
