@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -59,6 +60,20 @@ class Ranges(SynchronousTestCase):
             f"bytes={'1' * 5000}-",
         ):
             self.assertIsNone(range_of(header, 10), header)
+
+    def test_white_space(self) -> None:
+        """As much of it as fits in a head is read in no time."""
+        space = " " * (16 << 10)
+        begun = time.process_time()
+        for header in (
+            f"bytes={space}x",
+            f"bytes{space}x",
+            f"bytes=1{space}x",
+            f"bytes=1-{space}x",
+        ):
+            self.assertIsNone(range_of(header, 10))
+        self.assertEqual(range_of(f"bytes={space}3{space}-{space}5{space}", 10), (3, 3))
+        self.assertLess(time.process_time() - begun, 0.2)
 
     def test_nothing_there(self) -> None:
         for header in ("bytes=10-", "bytes=10-20", "bytes=-0", f"bytes={'9' * 500}-"):

@@ -32,7 +32,10 @@ from chatd.web.streaming import hang_up
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
 POLICY = "sandbox; default-src 'none'"
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE | re.ASCII)
+# White space is taken whole (`*+`), so that a header of nothing else is read in one go.
+_RANGE = re.compile(
+    r"bytes\s*+=\s*+(\d{0,1000})\s*+-\s*+(\d{0,1000})\s*+", re.IGNORECASE | re.ASCII
+)
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 # By which a name could show itself with another ending than it has.
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")

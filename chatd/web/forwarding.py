@@ -19,7 +19,8 @@ from chatd.sources import Networks, parse_ip, source_of
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PAIR = rf"{_WORD}=(?:{_WORD}|{_QUOTED})"
-_ELEMENT = re.compile(rf"\s*({_PAIR}(?:\s*;\s*{_PAIR})*)?\s*(?:,|$)")
+# White space is taken whole (`*+`), so that a field of nothing else is read in one go.
+_ELEMENT = re.compile(rf"\s*+({_PAIR}(?:\s*+;\s*+{_PAIR})*)?\s*+(?:,|$)")
 _NAME_AND_VALUE = re.compile(rf"({_WORD})=({_WORD}|{_QUOTED})")
 _NODE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::\d{1,5})?")
 
@@ -34,9 +35,9 @@ def client_address(peer: IAddress | None, headers: Headers, trusted: Networks) -
     if not trusted.contains(host):
         return peer
     named = [
-        _walk(host, hops(headers), trusted)
-        for hops in (_forwarded_for, _forwarded)
-        if hops(headers)
+        _walk(host, hops, trusted)
+        for hops in (_forwarded_for(headers), _forwarded(headers))
+        if hops
     ]
     if not named or len({source_of(each) for each in named}) > 1 or named[0] == host:
         return peer
