@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
 from chatd.config import Web
+from chatd.web.hosts import is_own_origin
 from tests.common import run
 from tests.rawhttp import Heard, RawTestCase
 
@@ -89,6 +93,9 @@ class Names(RawTestCase):
                 "GET / HTTP/1.1\nHost:",
                 "GET http://evil.example/ HTTP/1.1\nHost: localhost",
                 "GET http://localhost@evil.example/ HTTP/1.1\nHost: localhost",
+                "GET / HTTP/1.1\nHost: 127.0.0.1%.evil.example",
+                "GET / HTTP/1.1\nHost: ::1%eth0",
+                "GET / HTTP/1.1\nHost: " + "\u00fc" * 5000,
             ):
                 answer = await self.ask_raw(head)
                 self.assertEqual((answer.status, answer.json["code"]), (400, "bad-host"), head)
@@ -106,3 +113,40 @@ class Names(RawTestCase):
             self.assertIn(b"<!doctype html>", answer.body.lower())
 
         return run(play())
+
+
+class Asked:
+    """What is_own_origin looks at."""
+
+    def __init__(self, host: str, is_secure: bool) -> None:
+        self.requestHeaders = Headers({"Host": [host]})
+        self.is_secure = is_secure
+
+    def isSecure(self) -> bool:  # noqa: N802
+        return self.is_secure
+
+
+class Origins(SynchronousTestCase):
+    def is_own(self, origin: str, host: str, is_secure: bool) -> bool:
+        asked: Any = Asked(host, is_secure)
+        return is_own_origin(asked, origin)
+
+    def test_own(self) -> None:
+        for origin, host in (
+            ("http://chat.example.org", "chat.example.org"),
+            ("http://chat.example.org", "chat.example.org:80"),
+            ("http://localhost:8550", "localhost:8550"),
+            ("https://chat.example.org", "chat.example.org"),  # behind a proxy that speaks TLS
+        ):
+            self.assertTrue(self.is_own(origin, host, is_secure=False), origin)
+        for origin, host in (
+            ("https://chat.example.org", "chat.example.org:443"),
+            ("https://[::1]:8550", "[::1]:8550"),
+        ):
+            self.assertTrue(self.is_own(origin, host, is_secure=True), origin)
+
+    def test_in_clear_text(self) -> None:
+        """A page that anybody on the way could have written does not speak for who is logged in over TLS."""
+        for port in ("", ":8550", ":80"):
+            host = f"chat.example.org{port}"
+            self.assertFalse(self.is_own(f"http://{host}", host, is_secure=True), host)

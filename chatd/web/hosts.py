@@ -17,7 +17,9 @@ from chatd.errors import BadHost, ForeignHost
 from chatd.names import printable
 from chatd.sources import parse_ip
 
-_AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:@/?#,\\]+)(?::(\d{0,5}))?")
+# A name has 253 characters at most (RFC 1035, 2.3.4), and `%` stands in none: neither for a zone nor for an
+# octet is there a use in a Host field.
+_AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:@/?#,\\%]{1,254})(?::(\d{0,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -71,13 +73,20 @@ def authority_of(request: Request) -> Authority | None:
 
 
 def is_own_origin(request: Request, origin: str) -> bool:
-    """Whether the page that asks was loaded from the host and port that it asks."""
+    """Whether the page that asks was loaded from the host and port that it asks.
+
+    A page that came in clear text does not belong to a site that is asked over TLS: whoever is on the way
+    between the browser and the site can write such a page.
+    """
     match = _ORIGIN.fullmatch(origin)
     page = None if match is None else parse_authority(match[2])
     asked = authority_of(request)
     if match is None or page is None or asked is None:
         return False
-    default = _DEFAULT_PORTS[match[1].lower()]
+    scheme = match[1].lower()
+    if request.isSecure() and scheme != "https":
+        return False
+    default = _DEFAULT_PORTS[scheme]
     return page.host == asked.host and (page.port or default) == (asked.port or default)
 
 
