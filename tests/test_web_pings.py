@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
+from twisted.web._websocket_impl import Buffer
 from wsproto.utilities import LocalProtocolError
 
 from chatd.web import websocket
@@ -26,11 +27,13 @@ class Stream:
     def __init__(self) -> None:
         self.transport = self.channel = self
         self.aborted = False
+        self.fed = b""
 
     def getClientAddress(self) -> IPv4Address:  # noqa: N802
         return ADDRESS
 
-    def dataReceived(self, data: bytes) -> None: ...
+    def dataReceived(self, data: bytes) -> None:
+        self.fed += data
 
     def upgraded(self) -> None: ...
 
@@ -48,8 +51,7 @@ class Wire:
     def __init__(self) -> None:
         self.pings = 0
         self.fails = False
-        self._textBuffer = self._bytesBuffer = self
-        self.data = b""
+        self._textBuffer, self._bytesBuffer = Buffer(""), Buffer(b"")
 
     def ping(self) -> None:
         if self.fails:
@@ -113,6 +115,32 @@ class Vanished(ClockedTestCase):
         self.wire.fails = True
         self.clock.advance(PING_TIME)
         self.assertFalse(self.stream.aborted)
+
+    def test_closed_and_still_there(self) -> None:
+        """Whoever has closed the WebSocket, the connection below it does not stay for good."""
+        self.wire.fails = True
+        for _ in range(2):
+            self.clock.advance(PING_TIME)
+        self.assertTrue(self.stream.aborted)
+
+    def test_closed_here_and_still_there(self) -> None:
+        self.socket.bytesMessageReceived(b"{}")
+        self.assertFalse(self.stream.aborted)
+        self.clock.advance(PING_TIME)
+        self.assertTrue(self.stream.aborted)
+
+    def test_flood(self) -> None:
+        """What frames cost that have no text is paid for before there are more of them: a read can bring ten
+        thousand. Those that wait are read later, in order."""
+        flood = b"".join(f"{count:06}".encode() for count in range(11_000))
+        self.stream.dataReceived(flood)
+        at_once = len(self.stream.fed)
+        self.assertLess(at_once, 24 << 10)
+        self.clock.advance(3.0)
+        self.assertTrue(at_once < len(self.stream.fed) < len(flood))
+        for _ in range(60):
+            self.clock.advance(0.5)
+        self.assertEqual(self.stream.fed, flood)
 
     def test_gone(self) -> None:
         """Nothing is left of it."""

@@ -8,6 +8,7 @@ from typing import Any
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from chatd.config import Web
+from chatd.sources import Networks
 from chatd.web import websocket
 from tests.common import run, sleep
 from tests.websites import PASSWORD, Answer, SiteTestCase, Socket
@@ -86,6 +87,22 @@ class Sockets(SiteTestCase):
             fourth = await self.open()
             self.assertEqual((await fourth.ask(command="ping"))["message"], "pong")
             for socket in (second, friend, fourth):
+                await socket.close()
+
+        return run(play())
+
+    def test_strangers_make_room(self) -> Any:
+        """Of the address that has most of them the oldest goes; so a few addresses keep nobody out."""
+
+        async def play() -> None:
+            self.patch(websocket, "STRANGERS", 3)
+            self.patch(self.site, "_trusted", Networks.parse("127.0.0.1"))
+            sources = ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3")
+            sockets = [await self.open(headers={"X-Forwarded-For": each}) for each in sources]
+            self.assertEqual((await sockets[1].frame())["code"], "too-many-connections")
+            await sockets[1].ended()
+            for socket in (sockets[0], *sockets[2:]):
+                self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
                 await socket.close()
 
         return run(play())
@@ -217,7 +234,7 @@ class Sockets(SiteTestCase):
                 await self.realm.service.accounts.find("messi")
             )
             for _ in range(20):
-                socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(600)))
+                socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(30)))
                 await sleep(0.005)
             self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
             now = self.realm.clock.seconds()

@@ -10,6 +10,8 @@ line holds for a frame: limits, rates, order of replies, slow readers.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,11 +20,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketProtocol, WebSocketResource
+from wsproto import ConnectionType
+from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError
 
 from chatd import commands as ask
 from chatd.accounts import Login
-from chatd.errors import BadToken, Idle, TooManyConnections, UseHttp
+from chatd.errors import BadSyntax, BadToken, Idle, TooManyConnections, UseHttp
 from chatd.lines.dialect import Ask, Unreadable
 from chatd.lines.dialect import Request as Asked
 from chatd.lines.factory import ChatLineFactory
@@ -33,8 +37,9 @@ from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
 from chatd.web.visits import Visits, source_of
 
-FRAMING = 1 << 10  # bytes that the frames of a message may take besides its text
-FRAME = 16  # bytes that are no text, pings for example, of which each so many count as a command
+PIECE = 4 << 10  # bytes that are read at a time: frames without text are many in few bytes
+FRAMING = 1 << 10  # bytes besides text, pings for example, that cost nothing until the next message
+FRAME = 16  # bytes of those beyond that, of which each so many count as a command
 PING_TIME = 30.0  # seconds between pings; who says nothing from one to the next is gone
 STRANGERS = 200  # connections on which nobody is logged in yet
 STRANGERS_PER_ADDRESS = 20
@@ -72,12 +77,14 @@ class WebDialect(JsonDialect):
 class FrameTransport:
     """What the line protocol takes for its transport: each line that it writes becomes a text frame.
 
-    `wire` is Twisted's WebSocket transport, `stream` the byte stream below it.
+    `wire` is Twisted's WebSocket transport, `stream` the byte stream below it. `resumed` is called when
+    there may be frames again.
     """
 
-    def __init__(self, wire: Any, stream: Any) -> None:
+    def __init__(self, wire: Any, stream: Any, resumed: Callable[[], None]) -> None:
         self._wire = wire
         self._stream = stream
+        self._resumed = resumed
         self.paused = False  # nothing is read just now
         self.closed = False  # a frame that says so was sent, and nothing may follow it
         self.unheard = False  # the other end has closed it before all was said
@@ -94,6 +101,7 @@ class FrameTransport:
     def loseConnection(self, code: int = 1000) -> None:
         if not self.closed:
             self.closed = True
+            self._wire.detachProducer()  # with one that is paused, Twisted would not close it
             with suppress(LocalProtocolError):
                 self._wire.loseConnection(code)
 
@@ -110,8 +118,10 @@ class FrameTransport:
 
     def ping(self) -> None:
         if not self.closed:
-            with suppress(LocalProtocolError):  # the other end has just closed it
+            try:
                 self._wire.ping()
+            except LocalProtocolError:  # the other end has closed it
+                self.closed = self.unheard = True
 
     def pauseProducing(self) -> None:
         self.paused = True
@@ -121,6 +131,7 @@ class FrameTransport:
         self.paused = False
         if not self.closed:
             self._stream.resumeProducing()
+            self._resumed()
 
 
 class Socket(WebSocketProtocol):
@@ -134,7 +145,10 @@ class Socket(WebSocketProtocol):
         self._address = request.getClientAddress()
         self._login = login
         self._refused = refused
-        self._besides = 0  # bytes that came, but for the messages that were whole
+        self._came = bytearray()  # and is not read yet
+        self._reading = False
+        # Bytes that were read, but for the messages that were whole, and what was charged.
+        self._besides = 0
         self._overrun = False
         self._silent = False  # nothing has come since the last ping
         self._pinging: Any = None  # the timer of the next ping
@@ -143,7 +157,7 @@ class Socket(WebSocketProtocol):
     def negotiationStarted(self, transport: Any) -> None:
         stream = self._channel.transport
         self._wire = transport
-        self._frames = FrameTransport(transport, stream)
+        self._frames = FrameTransport(transport, stream, self._read)
 
     def negotiationFinished(self) -> None:
         """The channel is ours now."""
@@ -160,49 +174,65 @@ class Socket(WebSocketProtocol):
         self._wait_to_ping()
 
     def _wait_to_ping(self) -> None:
-        if not self._frames.closed:
-            clock = self._lines.service.clock
-            self._pinging = clock.callLater(PING_TIME, self._check_alive)
+        self._pinging = self._lines.service.clock.callLater(PING_TIME, self._check_alive)
 
     def _check_alive(self) -> None:
         """Ping the other end, or drop it if it has not said anything since the last ping. While nothing is
-        read from it, its silence says nothing; the limits for slow readers hold then."""
-        if self._silent and not self._frames.paused:
+        read from it, its silence says nothing; the limits for slow readers hold then. Drop it, too, if the
+        WebSocket was closed and the connection below it is still there."""
+        frames = self._frames
+        if frames.closed or (self._silent and not frames.paused):
             log.info(
                 "connection {connection} does not answer and is cut off",
                 connection=self.protocol.number,
             )
-            self._frames.abortConnection()
+            frames.abortConnection()
             return
         self._silent = True
-        self._frames.ping()
+        frames.ping()
         self._wait_to_ping()
 
     def _data_received(self, data: bytes) -> None:
         self._silent = False
-        if self._frames.closed:
+        self._came += data
+        self._read()
+
+    def _read(self) -> None:
+        """Read what came, as long as nothing is held against it."""
+        if self._reading:
             return
-        self._besides += len(data)
+        self._reading = True
+        try:
+            while self._came and not (self._frames.paused or self._frames.closed):
+                piece = bytes(self._came[:PIECE])
+                del self._came[:PIECE]
+                self._take(piece)
+        finally:
+            self._reading = False
+
+    def _take(self, piece: bytes) -> None:
+        self._besides += len(piece)
         with suppress(LocalProtocolError):  # it speaks on after it was closed
-            self._feed(data)
-        most = self._lines.line_limit + FRAMING
-        if self._collected > most + len(data):
+            self._feed(piece)
+        collected = self._collected
+        if collected > self._lines.line_limit + FRAMING + PIECE:
             self._overrun = True
             self._frames.loseConnection(TOO_BIG)
-        elif self._besides > most:
-            frames, self._besides = divmod(self._besides - most, FRAME)
-            self._besides += most
+            return
+        frames = max(0, self._besides - collected - FRAMING) // FRAME
+        if frames:
+            self._besides -= frames * FRAME
             self.protocol.charge(frames)
 
     @property
     def _collected(self) -> int:
-        """How much of a message has come. Twisted collects its frames without end, and in private."""
-        return len(self._wire._textBuffer.data) + len(self._wire._bytesBuffer.data)
+        """How many bytes of a message have come. Twisted collects its frames without end, and in private."""
+        return len(self._wire._textBuffer.data.encode()) + len(self._wire._bytesBuffer.data)
 
     def textMessageReceived(self, message: str) -> None:
         """A message is a line. Line feeds may stand between JSON's tokens, and nowhere else."""
         line = message.encode()
-        self._besides -= len(line)
+        self._besides = max(0, self._besides - len(line) - FRAME)
         self.protocol.dataReceived(line.replace(b"\n", b"\r") + b"\n")
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
@@ -242,6 +272,7 @@ class WebSockets(Asking):
     async def respond(self, request: Request) -> None:
         self._visits.check(request, b"GET")
         self._visits.check_origin(request)
+        _check_handshake(request)
         token = self._visits.token_of(request)
         login = None
         if token is not None:
@@ -262,12 +293,18 @@ class WebSockets(Asking):
     # Those who have not logged in
 
     def _check_strangers(self, source: str) -> None:
-        """Raises TooManyConnections."""
+        """Make sure that there is room for one more. Raises TooManyConnections."""
         self._strangers = [each for each in self._strangers if each.is_strange]
-        if len(self._strangers) >= STRANGERS:
-            raise TooManyConnections(where="to this realm on which nobody has logged in")
-        if sum(each.source == source for each in self._strangers) >= STRANGERS_PER_ADDRESS:
+        sources = Counter(each.source for each in self._strangers)
+        if sources[source] >= STRANGERS_PER_ADDRESS:
             raise TooManyConnections(where="from your address on which nobody has logged in")
+        if len(self._strangers) >= STRANGERS:
+            # Whoever has few addresses can't keep everybody else out.
+            most = max(sources.values())
+            eldest = next(each for each in self._strangers if sources[each.source] == most)
+            self._strangers.remove(eldest)
+            where = "to this realm on which nobody has logged in"
+            eldest.protocol.refuse(TooManyConnections(where=where))
 
     def _watch(self, socket: Socket) -> None:
         self._strangers.append(socket)
@@ -277,6 +314,18 @@ class WebSockets(Asking):
 def _dismiss(socket: Socket) -> None:
     if socket.is_strange:
         socket.protocol.refuse(Idle(seconds=int(STRANGER_TIME)))
+
+
+def _check_handshake(request: Request) -> None:
+    """Raises BadSyntax for what is no opening handshake (RFC 6455, 4.2.1). Twisted would log the request with
+    its query, where a token may stand, and does not expect all that can be wrong."""
+    named = request.requestHeaders.getAllRawHeaders()
+    fields = [(name, value) for name, values in named for value in values]
+    try:
+        H11Handshake(ConnectionType.SERVER).initiate_upgrade_connection(fields, request.path)
+    except Exception:  # of two libraries and of Python
+        reason = "it opens no WebSocket (RFC 6455); a browser or a library for that does"
+        raise BadSyntax(reason=reason) from None
 
 
 class _Once:
