@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatd.config import Web
@@ -52,6 +53,58 @@ class Limits(ProxiedTestCase):
             cookie = (await self.register("messi")).cookie
             socket = await self.open(cookie)
             self.assertEqual(self.connections.by_source, {("web", "127.0.0.1"): 1})
+            await socket.close()
+
+        return run(play())
+
+
+class UnderWay(ProxiedTestCase):
+    limits = {"connections_per_address": 2}
+
+    def test_requests(self) -> Any:
+        """A client has no more of them at a time through the proxy than it could have connections, so that
+        it can't use up those of the proxy, which are everybody's."""
+
+        async def play() -> None:
+            await self.register("messi")
+            held: Deferred[None] = Deferred()
+            login = self.realm.service.accounts.login
+
+            async def hold(*asked: Any) -> Any:
+                await held
+                return await login(*asked)
+
+            self.patch(self.realm.service.accounts, "login", hold)
+            late = [run(self.log_in(ONE, PASSWORD)) for _ in range(2)]
+            while self.site._under_way[ONE] < 2:
+                await sleep(0.002)
+            refused = await self.ask("GET", "/session", headers={"X-Forwarded-For": ONE})
+            self.assertEqual((refused.code, refused.json["code"]), (503, "too-many-connections"))
+            other = await self.ask("GET", "/session", headers={"X-Forwarded-For": OTHER})
+            self.assertEqual(other.code, 200)
+            held.callback(None)
+            for each in late:
+                self.assertEqual((await each).code, 200)
+            self.assertEqual(self.site._under_way, {})
+
+        return run(play())
+
+    def test_those_that_are_given_up(self) -> Any:
+        """They, and those that became WebSockets, count no more."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie, {"X-Forwarded-For": ONE})
+            self.assertEqual(self.site._under_way, {})
+            self.patch(self.realm.service.accounts, "login", lambda *_asked: Deferred())
+            waiting = run(self.log_in(ONE, PASSWORD))
+            while not self.site._under_way:
+                await sleep(0.002)
+            waiting.addErrback(lambda _failure: None)
+            for channel in self.site._channels:
+                channel.transport.abortConnection()
+            await waiting
+            self.assertEqual(self.site._under_way, {})
             await socket.close()
 
         return run(play())

@@ -9,10 +9,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.web.server import Request, Site
 
+from chatd.errors import TooManyConnections
 from chatd.lines.factory import host_of
 from chatd.lines.output import MAX_FULL
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
+from chatd.web.answers import refuse
+from chatd.web.heads import HeadChannel
 from chatd.web.streaming import StreamingChannel, StreamingRequest
 
 
@@ -20,6 +23,16 @@ class QuietSite(Site):
     """A site without a log of requests: what people ask for is theirs, and the log has what goes wrong."""
 
     noisy = False
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        # No resource here takes a form, and Twisted's reader of forms raises exceptions for some of them.
+        super().__init__(*args, parsePOSTFormSubmission=False, **more)
+        # Twisted's own would look for HTTP/2 first.
+        self.protocol = HeadChannel  # type: ignore[assignment,method-assign]
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """WebSockets are spoken over HTTP/1.1."""
+        return [b"http/1.1"]
 
     def startFactory(self) -> None:
         """Nothing is to be opened."""
@@ -29,22 +42,44 @@ class QuietSite(Site):
 
 
 class ChatRequest(StreamingRequest):
-    """A request that waits for its turn if it comes through a proxy and its client asks too fast."""
+    """A request that waits for its turn if it comes through a proxy and its client asks too fast. Through a
+    proxy, a client may have as many requests under way as it could have connections."""
 
     _resting: Any = None
+    _source: str | None = None  # the client that it counts for, if it does
 
     def process(self) -> None:
-        pause = 0.0
-        if self.channel.bucket is None:
-            pause = self.channel.site.pause_for(host_of(self.getClientAddress()))
+        self.site = site = self.channel.site
+        if self.channel.bucket is not None:
+            super().process()
+            return
+        source = host_of(self.getClientAddress())
+        if not site.begin(source):
+            refuse(self, TooManyConnections(where="from your address"))
+            return
+        self._source = source
+        pause = site.pause_for(source)
         if pause > 0:
-            self._resting = self.channel.site.clock.callLater(pause, super().process)
+            self._resting = site.clock.callLater(pause, super().process)
         else:
             super().process()
 
+    def finish(self) -> None:
+        """The answer is complete."""
+        self.end()
+        super().finish()
+
     def connectionLost(self, reason: Failure) -> None:
         cancel(self._resting)
+        self.end()
         super().connectionLost(reason)
+
+    def end(self) -> None:
+        """It counts no more among those that are under way."""
+        source, self._source = self._source, None
+        if source is not None:
+            site: Any = self.site
+            site.end(source)
 
 
 class ChatChannel(StreamingChannel):
@@ -87,7 +122,9 @@ class ChatChannel(StreamingChannel):
 
     def upgraded(self) -> None:
         """It speaks HTTP no more."""
-        # It would never be finished, and it is kept with all its headers.
+        # They would never be finished, and are kept with all their headers.
+        for request in self.requests:
+            request.end()
         self.requests.clear()
         self.on_gone()
 

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +113,6 @@ class ChatSite(QuietSite):
         clock: Any,
     ) -> None:
         super().__init__(root, requestFactory=ChatRequest, timeout=IDLE, reactor=clock)
-        # Twisted's own would look for HTTP/2 first.
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
         self.errors = lines.service.counters.errors  # answers.refuse counts them here
         self.clock = clock
@@ -123,11 +123,9 @@ class ChatSite(QuietSite):
         self._trusted = lines.service.config.web.trusted_proxies
         # By network address, of those who ask through a proxy.
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
+        self._under_way: Counter[str] = Counter()
+        self._most = lines.service.config.limits.connections_per_address
         self._channels: Open[Any] = Open()
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """WebSockets are spoken over HTTP/1.1."""
-        return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many."""
@@ -150,6 +148,20 @@ class ChatSite(QuietSite):
         channel.bucket = None if is_proxy else self._lines.new_bucket()
         self._channels.add(channel)
         return channel
+
+    def begin(self, source: str) -> bool:
+        """Count one more request of `source` through a proxy; False, and nothing counted, if there are too
+        many. `end` has to follow."""
+        if self._under_way[source] >= self._most:
+            return False
+        self._under_way[source] += 1
+        return True
+
+    def end(self, source: str) -> None:
+        """Count one less."""
+        self._under_way[source] -= 1
+        if not self._under_way[source]:
+            del self._under_way[source]
 
     def pause_for(self, source: str) -> float:
         """The seconds that a request through a proxy has to wait: its connection is others', too."""

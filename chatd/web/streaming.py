@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, parse_qs
+from twisted.web.http import parse_qs
 from twisted.web.resource import getChildForRequest
 from twisted.web.server import Request
 
@@ -31,6 +31,7 @@ from chatd.timers import cancel
 from chatd.web.answers import refuse
 from chatd.web.asking import MAX_BODY
 from chatd.web.forwarding import client_address
+from chatd.web.heads import HeadChannel
 from chatd.web.hosts import origin_form
 
 BODY_TIME = 300.0  # seconds in which some bytes of a streamed body have to come
@@ -176,7 +177,7 @@ def hang_up(request: Request) -> None:
     transport.abortConnection()
 
 
-class StreamingChannel(HTTPChannel):
+class StreamingChannel(HeadChannel):
     """A connection with StreamingRequests.
 
     The channel has to help: only it knows the request's method and path while the body is still to come, and
