@@ -39,7 +39,7 @@ from chatd.tokens import TOKEN_BYTES, hash_token, holds_one_of
 
 log = Logger()
 
-MAX_UNNOTED = 3_600_000  # ms of use of a session that the database need not know of
+MAX_UNNOTED = 3_600_000  # ms; the use of a session is stored no more often than this
 CACHED_ACCOUNTS = 50_000
 # People or groups in one reply: writing more would keep everybody else waiting.
 MAX_LISTED = 2000
@@ -61,7 +61,7 @@ class LiveSessions(Protocol):
         """The hashes of the account's tokens that are in use."""
 
     def ended(self, hashes: Collection[bytes]) -> None:
-        """These sessions were ended: whoever uses them is to be told."""
+        """Tell the clients that use these sessions that they were ended."""
 
 
 def _is_token_among(
@@ -107,7 +107,7 @@ class Accounts:
         return int(self._wall() * 1000)
 
     def check_name(self, name: str) -> None:
-        """Raises BadName or ReservedName for what no new account or group may be called."""
+        """Raises BadName or ReservedName if no new account or group may have this name."""
         check_new_name(name)
         check_reserved(name, self.realm)
 
@@ -302,7 +302,7 @@ class Accounts:
         account, created_at, expires_at = found
         account = self.remember(account)
         if expires_at - created_at <= self._lifetime:
-            # Used for the first time since the login: that is remembered, for when there are too many.
+            # Store the first use after the login: unused sessions are ended first when there are too many.
             expires_at = await self._renew_session(token_hash)
         else:
             expires_at = await self.extend(token_hash, expires_at)
@@ -313,13 +313,13 @@ class Accounts:
         return await self._database.read(_is_token_among, account.id, self.now(), words)
 
     async def extend(self, token_hash: bytes, expires_at: int) -> int:
-        """Let a session that is used live on, at most once an hour; when it ends now (ms)."""
+        """Extend a session that is used, at most once an hour. Returns when it expires (ms)."""
         if self.now() + self._lifetime - expires_at > min(MAX_UNNOTED, self._lifetime // 2):
             return await self._renew_session(token_hash)
         return expires_at
 
     async def _renew_session(self, token_hash: bytes) -> int:
-        """Count a session's time from now on; when it ends (ms)."""
+        """Restart a session's time. Returns when it expires (ms)."""
         expires_at = self.now() + self._lifetime
         await self._database.run(store.extend_session, token_hash, expires_at)
         return expires_at
@@ -341,7 +341,7 @@ class Accounts:
         return self.renew(changed)
 
     def renew(self, changed: Account) -> Account:
-        """An account was changed: keep it as it is now, whatever was read of it before."""
+        """Cache an account that was changed, whatever older reads of it return."""
         self._renewed[changed.id] = changed
         return self.remember(changed)
 

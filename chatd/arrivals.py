@@ -1,7 +1,7 @@
 """Files that come from other realms, in chunks, before the messages that carry them.
 
-Each belongs to a parcel, which says what is to come; what has come of it is kept over breaks of the link and
-restarts of this realm, and gone on with where it ended.
+Each belongs to a parcel, which describes it. Its part is kept when the link or this realm goes down, and the
+transfer is resumed where it ended.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatd.store.files import Owner
 from chatd.uploads import ChangedBytes, Incoming, Uploads, safe_name
 
 MAX_ARRIVING = 8  # files of one realm at a time
-MAX_PARTS = 32  # half files of one realm that are kept for later
+MAX_PARTS = 32  # incomplete files of one realm that are kept, to be resumed
 
 log = Logger()
 
@@ -35,7 +35,7 @@ class FileIncomplete(Exception):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A file that is about to come."""
+    """A file that was announced and has not begun to arrive."""
 
     note: FileNote
     owner: Owner
@@ -65,7 +65,7 @@ class Arrivals:
         self._opening: dict[tuple[str, int], Offer] = {}
 
     async def offer(self, realm: str, number: int, note: FileNote, owner: Owner) -> int:
-        """Make ready for a file: the offset from which it is to be sent.
+        """Prepare for a file. Returns the offset to send it from.
 
         Raises BadFileName, FileTooLarge, QuotaExceeded, StorageFailed; FileIncomplete if it was dropped
         meanwhile.
@@ -77,7 +77,7 @@ class Arrivals:
             return note.size
         await self.drop(realm, number)
         room: list[Deferred[None]] = []
-        # The disk takes its time, in which the link may go, and another offer come.
+        # While the disk works, the link may go down and another offer may come.
         offer = self._opening[realm, number] = Offer(note, owner)
         try:
             await self._check_room(realm, number, note, owner)
@@ -97,8 +97,8 @@ class Arrivals:
         return incoming.offset
 
     async def _check_room(self, realm: str, number: int, note: FileNote, owner: Owner) -> None:
-        """Raises QuotaExceeded, StorageFailed. What is still arriving, or was offered before, counts as if it
-        were there, and so does what may be resumed."""
+        """Raises QuotaExceeded, StorageFailed. Files that are arriving, that were offered earlier or that may
+        be resumed count as if they were stored."""
         waiting = self._waiting(realm, number)
         if len(waiting) >= MAX_ARRIVING:
             raise StorageFailed
@@ -116,7 +116,7 @@ class Arrivals:
             raise StorageFailed
 
     def _waiting(self, realm: str, number: int) -> dict[int, Offer | Arrival]:
-        """The files of a realm that have room already: those that arrive, and earlier offers than this
+        """The files of a realm that room was reserved for: those that arrive, and earlier offers than this
         one."""
         found: dict[int, Offer | Arrival] = {}
         for (origin, other), offer in self._opening.items():
@@ -130,8 +130,8 @@ class Arrivals:
         return found
 
     async def _drop_oldest_parts(self, realm: str, number: int, size: int) -> None:
-        """Keep the parts of a realm within MAX_PARTS, and within the bytes of MAX_ARRIVING files: the oldest
-        that nobody is sending go."""
+        """Keep the parts of a realm within MAX_PARTS, and within the bytes of MAX_ARRIVING files, by removing
+        the oldest ones that are not being sent."""
         parts = await self._uploads.suspended(_keys(realm))
         parts.pop(_key(realm, number), None)
         count, taken = len(parts), sum(parts.values())
@@ -142,8 +142,8 @@ class Arrivals:
             count, taken = count - 1, taken - part
 
     async def known(self, note: FileNote, owner: Owner) -> Attachment | None:
-        """The file of that name and these bytes that came from the same sender before, if it is still
-        whole. Raises BadFileName."""
+        """The intact stored file of that name and content from the same sender, if there is one. Raises
+        BadFileName."""
         found = await self._database.read(
             store.same_file, owner, safe_name(note.name), note.sha256, note.size
         )
@@ -152,8 +152,8 @@ class Arrivals:
         return None
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
-        """The next bytes; fires when there is room for more. Raises FileIncomplete if they are not the
-        next."""
+        """Take the next bytes. Returns when there is room for more. Raises FileIncomplete if they are not the
+        next, StorageFailed."""
         arrival = self._arriving.get((realm, number))
         if arrival is None:
             raise FileIncomplete
@@ -168,7 +168,7 @@ class Arrivals:
             await room
 
     async def finish(self, realm: str, number: int) -> StoredFile:
-        """The file, whole and on disk. Raises FileIncomplete, StorageFailed."""
+        """Store the complete file. Raises FileIncomplete, StorageFailed."""
         arrival = self._arriving.get((realm, number))
         if arrival is None or arrival.incoming.missing:
             raise FileIncomplete
@@ -181,11 +181,11 @@ class Arrivals:
             raise StorageFailed from None
 
     async def discard(self, stored: StoredFile) -> None:
-        """The file is not needed after all."""
+        """Remove a file that `finish` returned and no message carries."""
         await self._uploads.remove(stored.stored)
 
     async def drop(self, realm: str, number: int) -> None:
-        """The link is gone, or the sender begins again: keep what has come for later."""
+        """Suspend a file and keep its part, because the link is gone or the sender starts again."""
         self._opening.pop((realm, number), None)
         arrival = self._arriving.pop((realm, number), None)
         if arrival is not None:
@@ -193,7 +193,7 @@ class Arrivals:
             await arrival.incoming.suspend()
 
     async def forget(self, realm: str, number: int) -> None:
-        """There is no more need of a file: its message is kept or refused."""
+        """Remove the part of a file, because its message is stored or refused."""
         await self.drop(realm, number)
         await self._uploads.forget(_key(realm, number))
 
@@ -214,7 +214,7 @@ class Arrivals:
 
 
 def _make_room(room: list[Deferred[None]]) -> None:
-    """Tell those who wait for it, once."""
+    """Tell those who wait, once."""
     waiting, room[:] = list(room), []
     for each in waiting:
         each.callback(None)
@@ -235,5 +235,5 @@ def _keys(realm: str) -> re.Pattern[str]:
 
 
 def _owner(realm: str) -> str:
-    """What the names of a realm's parts begin with: of one length for all realms, and another for each."""
+    """The prefix of the names of a realm's parts: unique to the realm, and of the same length for all."""
     return f"realm-{sha256(realm.encode()).hexdigest()[:32]}"

@@ -1,7 +1,6 @@
-"""Characters that nobody sees, and those that reorder what surrounds them.
+"""Invisible characters, and those that reorder the text around them.
 
-They are refused or removed where a text stands for something (names, display names, file names), and kept
-but isolated where people write (messages).
+They are refused or removed in names, display names and file names, and kept but isolated in messages.
 """
 
 from __future__ import annotations
@@ -41,38 +40,37 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of `text` can be seen."""
+    """Whether `text` shows nothing at all."""
     return _VISIBLE.search(text) is None
 
 
 def find_hidden(text: str) -> int | None:
-    """Where in `text` the first character is that hides or reorders something; None if there is none.
-
+    """The position of the first character in `text` that hides or reorders something; None if there is none.
     What emoji and scripts need within a text is allowed: joiners between two visible characters, and
-    variation selectors.
-    """
+    variation selectors."""
     if text.isascii():
         return None
-    # Keep the length, so that positions stay what they are.
+    # Keep the length, so that positions still hold.
     rest = _PART_OF_LETTER.sub(lambda found: "x" * len(found[0]), text)
     found = INVISIBLE.search(rest)
     return None if found is None else found.start()
 
 
 def without_hidden(text: str) -> str:
-    """`text` in NFC, without control characters, line ends and whatever is invisible or reorders text."""
+    """`text` in NFC, without control characters, line ends, and characters that are invisible or reorder
+    text."""
     if text.isascii() and text.isprintable():
         return text
     return unicodedata.normalize("NFC", _HARMFUL.sub("", unicodedata.normalize("NFC", text)))
 
 
 def isolated(text: str) -> str:
-    """`text` as it is shown next to other text: what it holds of bidirectional formatting ends with it
-    (UAX 9). A text without any is returned as it is."""
+    """`text` with its bidirectional formatting ended (UAX 9), so that it can't reorder the text shown after
+    it. A text without any is returned unchanged."""
     if text.isascii() or _BIDI.search(text) is None:
         return text
     shown = []
-    ends: list[str] = []  # what closes those that are open
+    ends: list[str] = []  # what closes the open ones
     for character in text:
         if character in _EMBED:
             ends.append(_POP_EMBED)

@@ -1,5 +1,7 @@
-"""Two kinds of time. Timers and durations use a monotonic clock, which never steps. What is written down or
-compared with what was written down (messages, sessions, certificates, files) uses the wall clock.
+"""Two kinds of time.
+
+Timers and durations use a monotonic clock, which never steps. Stored times, and times compared with stored
+ones (messages, sessions, certificates, files), use the wall clock.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ def date_of(wall: Wall) -> datetime:
 
 
 def make_monotonic(reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> bool:
-    """Let `reactor` measure time by `monotonic`; return whether it does.
+    """Let `reactor` measure time by `monotonic`. Returns whether it does.
 
-    Twisted's reactors take the wall clock, so that a clock set back by an hour would stop all timers for an
-    hour. They ask themselves for the time by `IReactorTime.seconds`, which an attribute of the instance
-    replaces. Nothing changes if the reactor has timers already, or takes its time from elsewhere.
+    Twisted's reactors use the wall clock, so setting that back by an hour would stop all timers for an hour.
+    They call `IReactorTime.seconds` on themselves, and an instance attribute replaces that. Nothing changes
+    if the reactor has timers already, or a clock of its own.
     """
     if reactor.getDelayedCalls():
         return False

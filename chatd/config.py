@@ -82,10 +82,10 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Peers(msgspec.Struct, frozen=True):
-    """`block` holds keys of realms; `files` is what those of one realm may take here, in bytes, and
-    `messages` what its messages may take in a day; 0 is no limit, as for `messages_per_second`. `private`:
-    addresses that no operator has named may be private. `group_members`: of one other realm, in one group
-    here."""
+    """`block` holds keys of realms. `files` limits the bytes that files of one realm may take here, and
+    `messages` the bytes of its messages per day; 0 is no limit, also for `messages_per_second`. `private`:
+    addresses that no operator has named may be private. `group_members` limits the members of one other realm
+    in one group here."""
 
     add: str = "operators"
     private: bool = False
@@ -103,8 +103,8 @@ class Peers(msgspec.Struct, frozen=True):
 
 
 class Web(msgspec.Struct, frozen=True):
-    """`origins` are those besides the site's own whose pages may act for a user. `hosts` are further host
-    names of the site. `trusted_proxies` may name the client's address in a header."""
+    """`origins` are those besides the site's own whose pages may act for a user. `hosts` are more host names
+    of the site. `trusted_proxies` may name the client's address in a header."""
 
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
@@ -112,8 +112,8 @@ class Web(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Sizes in bytes, times in seconds; `commands_per_second`, `groups_per_hour` and `account_messages` 0 are
-    no limit, `idle` 0 is never, and `reserve` None is what `chatd.diskspace` chooses for the disk."""
+    """Sizes in bytes, times in seconds. For `commands_per_second`, `groups_per_hour` and `account_messages`,
+    0 is no limit; for `idle`, 0 is never; `reserve` None lets `chatd.diskspace` choose."""
 
     message: int = 8 << 10
     line: int = 64 << 10
@@ -292,7 +292,7 @@ def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dic
     return values
 
 
-# Where a relative path begins within an endpoint string.
+# Where a relative path may begin in an endpoint string.
 _RELATIVE_PATH = re.compile(
     r"(?<=:)(?:privateKey|certKey|extraCertChain|address)=(?!/)|^(?:haproxy:)?unix:(?!/|\w+=)"
 )
@@ -347,6 +347,6 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
 
 
 def _limits(values: dict[str, Any]) -> Limits:
-    """Unless `inline_total` is given, one account may hold one line of the longest."""
+    """Without `inline_total`, the budget lets one account hold one line of the longest kind."""
     inline_line = values.get("inline_line", Limits().inline_line)
     return Limits(**{"inline_total": 10 * inline_line, **values})

@@ -40,7 +40,7 @@ def realm_name(text: str) -> str:
 
 
 def count_from(minimum: int) -> Callable[[str], int]:
-    """A whole number that is not less than `minimum`."""
+    """A whole number of at least `minimum`."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < minimum:
@@ -127,7 +127,7 @@ def fingerprint(text: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """A Twisted endpoint string; whether it works is seen when the door is opened."""
+    """A Twisted endpoint string. Its syntax is checked when the door is opened."""
     if not re.match(r"(tcp6?|ssl|unix|systemd|fd|haproxy):", text):
         raise ValueError("a Twisted endpoint string, such as tcp:8889:interface=127.0.0.1")
     return text

@@ -31,8 +31,8 @@ class Contacts:
         self._limit = limit
 
     async def add(self, account: Account, address: Address) -> Address:
-        """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. Somebody of a realm that can't
-        be asked just now is believed to exist."""
+        """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. An address of a realm that can't
+        be asked is assumed to exist."""
         local = self._accounts.localize(address)
         if local.realm is None:
             found = Address((await self._accounts.find(local.name)).name)

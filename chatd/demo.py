@@ -47,7 +47,8 @@ STOPPING_TIME = 20.0
 
 
 def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
-    """Make those that are not there yet; the first is the operator. Blocks: for the start only."""
+    """Create the accounts that do not exist yet; the first one is the operator. Blocks, so it runs only at
+    the start."""
     hashed = passwords.hash_now(PASSWORD)
     now = int(time.time() * 1000)
     for name, display_name, country in ACCOUNTS:

@@ -85,7 +85,7 @@ class Directs:
     async def look(
         self, sender: Account, to: Sequence[Address]
     ) -> tuple[list[Target], dict[str, ChatError]] | None:
-        """As `open`, but nothing is made: None if one of the conversations does not exist."""
+        """As `open`, but creates nothing. Returns None if one of the conversations does not exist."""
         wanted, errors = self._sort(to)
         found = await self._database.read(_find_all, sender, list(wanted.values()))
         targets = []
@@ -100,7 +100,7 @@ class Directs:
         return targets, self._in_order(to, errors)
 
     def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
-        """The addresses by key, each once; and those of unknown realms, by name."""
+        """The addresses by key, without repetitions, and those of unknown realms by name."""
         wanted: dict[str, Address] = {}
         errors: dict[str, ChatError] = {}
         for address in map(self._accounts.localize, to):
@@ -144,7 +144,7 @@ class Directs:
             self._remember(owner, address, None, conversation)
 
     def is_here(self, address: Address) -> bool:
-        """Whether the address is of this realm."""
+        """Whether the address belongs to this realm."""
         return self._accounts.localize(address).realm is None
 
     async def find(self, account: Account, address: Address) -> int | None:

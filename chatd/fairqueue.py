@@ -1,8 +1,8 @@
-"""A bounded queue that is fair to the owners of what waits in it. No clock and no threads of its own.
+"""A bounded queue that is fair to the owners of its items. It has no clock and no threads.
 
-An item has an owner, which is a path such as (network address, account). Owners take turns at each step of
-the path: first the addresses, then the accounts of an address. So whoever fills the queue waits behind their
-own items, and everybody else waits for a few of them at most.
+An item's owner is a path such as (network address, account). Owners take turns at each step of the path:
+first the addresses, then the accounts of an address. An owner who fills the queue waits behind their own
+items; everybody else waits for a few of them at most.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 Path = tuple[Hashable, ...]
 
-#: How many items may pass a waiting one that comes later by its nature before that gets a turn.
+#: How many items that go first may pass a waiting one before that gets a turn.
 PATIENCE = 8
 MAX_RECENT = 10_000  # owners that are known to have had a turn
 
 
 class _Turns(Generic[T]):
-    """Owners that take turns; below the last step of a path, the items of one owner, oldest first.
+    """Owners that take turns. Below the last step of a path stand the items of one owner, oldest first.
 
-    Owners that had no turn since the queue was last empty go first, so that whoever comes rarely does not
-    wait until all the others had theirs. After `PATIENCE` of them one of the others has a turn. All paths in
-    one queue have the same length, at least 1.
+    Owners that have had no turn since the queue was last empty go first, so that rare ones do not wait for
+    all the others. After `PATIENCE` of them one of the others has a turn. All paths in one queue have the
+    same length, at least 1.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        # In the order of their turns. Those of `_served` had one already: whoever has one goes to the end.
+        # In the order of their turns; an owner goes to the end after its turn. Those in `_served` had one.
         self._fresh: dict[Hashable, _Turns[T] | deque[T]] = {}
         self._served: dict[Hashable, _Turns[T] | deque[T]] = {}
         self._recent: dict[Hashable, None] = {}
@@ -74,8 +74,8 @@ class _Turns(Generic[T]):
         self._recent[owner] = None
 
     def drop(self) -> T:
-        """Remove the oldest item of the owner that has most; of those with equally many, of the one whose
-        turn is last."""
+        """Remove the oldest item of the owner with the most items; among equals, of the one whose turn is
+        last."""
         owners = [*reversed(self._served.items()), *reversed(self._fresh.items())]
         owner, waiting = max(owners, key=lambda each: _size(each[1]))
         if _size(waiting) == 1:
@@ -89,9 +89,9 @@ def _size(waiting: _Turns[T] | deque[T]) -> int:
 
 
 class FairQueue(Generic[T]):
-    """Holds at most `capacity` items in `priorities` classes, of which 0 is served first.
+    """Holds at most `capacity` items in `priorities` classes. Class 0 is served first.
 
-    A class that waits gets a turn after `PATIENCE` items of better ones, so that nobody waits for good.
+    A waiting class gets a turn after `PATIENCE` items of better classes, so none waits forever.
     """
 
     def __init__(self, capacity: int, priorities: int = 1) -> None:
@@ -103,11 +103,8 @@ class FairQueue(Generic[T]):
         return sum(each.size for each in self._classes)
 
     def put(self, owner: Path, item: T, priority: int = 0) -> T | None:
-        """Add `item`. If that is one too many, remove another one and return it.
-
-        That is the oldest item of the busiest owner, in the worst class that has any. It may be `item`
-        itself.
-        """
+        """Add `item`. If the queue is full, remove an item and return it: the oldest one of the busiest
+        owner, in the worst class that has any. It may be `item` itself."""
         self._classes[priority].add(owner, item)
         if len(self) <= self._capacity:
             return None

@@ -1,4 +1,4 @@
-"""Threads for work that takes long, shared fairly by those who ask for it (chatd.fairqueue)."""
+"""Threads for slow work, shared fairly between those who ask for it (chatd.fairqueue)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Work(msgspec.Struct):
 
 
 class FairThreads:
-    """At most `threads` calls run at once and `capacity` wait. Everything is asked for, and answered, in the
-    reactor's thread."""
+    """At most `threads` calls run at once, and `capacity` wait. Its methods are called, and its Deferreds
+    fire, in the reactor's thread."""
 
     def __init__(
         self, reactor: Any, name: str, threads: int, capacity: int, priorities: int = 1
@@ -43,7 +43,7 @@ class FairThreads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Refuse what waits; fires once the calls that run are done."""
+        """Refuse the waiting calls. Fires once the running ones are done."""
         self._stopped = True
         while self._waiting:
             self._waiting.take().done.errback(ShuttingDown())

@@ -85,10 +85,10 @@ class Files:
         origin: IListener | None,
         key: str | None = None,
     ) -> Upload:
-        """Make ready for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
+        """Prepare for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
 
-        Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser,
-        UnknownRealm, UnknownGroup, NotMember. `drained` is called when a paused sender may go on.
+        Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser, UnknownRealm,
+        UnknownGroup, NotMember. `drained` is called when a paused sender may continue.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
         await self.under_way.begin(sender, size)
@@ -105,11 +105,11 @@ class Files:
         drained: Callable[[], None],
         origin: IListener | None,
     ) -> Upload:
-        """As `begin`, for a file that can be gone on with under the sender's `key` when its sending breaks
-        off: see Upload.offset and Upload.suspend. Ask `answered` first, here too.
+        """As `begin`, for a file that can be resumed under the sender's `key` if the transfer breaks off (see
+        Upload.offset and Upload.suspend). Ask `answered` first here too. Also raises StorageFailed.
 
-        Raises also StorageFailed. What of the sender's nobody has gone on with for longest
-        is given up where there are too many of them, or too little room.
+        If the sender has too many suspended files or too little room, those suspended for longest are
+        removed.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
         part = part_of(sender, key)
@@ -152,11 +152,9 @@ class Files:
     async def answered(
         self, sender: Account, to: Sequence[Address] | Address, key: str
     ) -> tuple[Attachment, Sent] | None:
-        """What was answered when the sender sent a file under that `key` to all of these; None if that was
-        not done. If it is just being done, waits for it. Changes nothing.
-
-        Raises BadArgument if it was not a file, and StorageFailed.
-        """
+        """The reply to an earlier file that the sender sent under `key` to all of these; None if there was
+        none. Waits for one that is being stored. Changes nothing. Raises BadArgument if a message was sent
+        under that key, and StorageFailed."""
         looked: tuple[Sequence[Target], Mapping[str, ChatError]] | None
         try:
             if isinstance(to, Address):

@@ -162,35 +162,35 @@ class Groups:
         )
 
     async def kick(self, account: Account, name: Address, user: Address) -> str:
-        """Take a member out and ban them: the group's name. Raises UnknownGroup, NotMember, NotAdmin,
+        """Remove and ban a member. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotTheirGroup."""
         if self._elsewhere(name) is None:
             return (await self.kick_here(party_of(account), name, user)).name
         return (await self._ask(account, name, "kick", (user,)))[0]
 
     async def kick_here(self, party: Party, name: Address, user: Address) -> Group:
-        """As `kick`, in a group of this realm, for an admin of whatever realm."""
+        """As `kick`, in a group of this realm, for an admin of any realm."""
         group, removed = await self._homes.kick(party, name, user)
         if removed is not None and removed.id is not None:
             self._tell_kicked(group.id, group.name, removed.id, removed.name)
         return group
 
     def _tell_kicked(self, group: int, group_name: str, account_id: int, name: str) -> None:
-        """All that somebody who was removed hears of it. It is not stored: whoever can invite and kick could
-        fill the inbox of somebody who never asked for it."""
+        """Tell an account that it was removed; it hears nothing else. The event is not stored, because
+        anybody who invites and kicks could otherwise fill the inbox of people who never asked for it."""
         event = MemberChange(group, group_name, name)
         self._presence.tell((account_id,), event, None)
 
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
-        """The group's name, and the address. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser,
-        NotBanned."""
+        """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,
+        UnknownUser, NotBanned."""
         if self._elsewhere(name) is None:
             group, shown = await self._homes.unban(party_of(account), name, user)
             return group.name, shown
         return (await self._ask(account, name, "unban", (user,)))[0], str(user)
 
     async def bans(self, account: Account, name: Address) -> tuple[str, tuple[Ban, ...]]:
-        """The group's name, and who is banned from it. Raises UnknownGroup, NotMember, NotAdmin."""
+        """The group's name and its bans. Raises UnknownGroup, NotMember, NotAdmin."""
         if self._elsewhere(name) is None:
             group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
             return group.name, tuple(found)
@@ -228,7 +228,7 @@ class Groups:
     async def _ask_as_named(
         self, account: Account, name: Address, change: str, named: Iterable[str]
     ) -> tuple[str, dict[str, Any]]:
-        """As `_ask`, with addresses as the home writes them."""
+        """As `_ask`, with addresses in the form that the group's home uses."""
         realm = self._elsewhere(name)
         assert realm is not None  # noqa: S101 - asked for by the caller
         found = await self._realms.change(realm, account.name, name.name, change, list(named))
@@ -316,15 +316,14 @@ class Groups:
         self._let_in(name.key, account.id)
 
     async def _load(self, name: Address) -> None:
-        """Have the group in memory, if there is one."""
+        """Load the group into memory, if it exists."""
         try:
             await self._rosters.load(name)
         except NotMember:
             return
 
     async def removed(self, realm: str, number: int, said: parcels.Removed) -> None:
-        """The account is told, unless it has left by itself. It is no mistake if all that is known
-        already."""
+        """Tell the account, unless it left by itself. Ignores what is known already."""
         try:
             account = await self._accounts.find(said.user)
         except UnknownUser:

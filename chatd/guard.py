@@ -1,4 +1,4 @@
-"""Checking passwords so that guessing is slow and nobody else waits for the guessers."""
+"""Checks passwords so that guessing is slow, and guessers delay nobody else."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from chatd.throttle import FailureThrottle
 FREE_FAILURES = 5
 FREE_FAILURES_PER_ACCOUNT = 20
 FREE_FAILURES_PER_ADDRESS = 50
-MAX_WAIT = 30.0  # seconds; whoever would have to wait longer is refused
+MAX_WAIT = 30.0  # seconds; attempts that would wait longer are refused
 MAX_FAMILIAR = 100_000
 
 
 class TooSoon(Exception):
-    """An attempt would have to wait longer than `MAX_WAIT`: `seconds`."""
+    """The attempt would wait longer than `MAX_WAIT`: for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -32,7 +32,7 @@ class TooSoon(Exception):
 
 
 class Line(msgspec.Struct):
-    """The attempts of one key: how many run, and those that wait for a turn."""
+    """The attempts at one key: the number that run, and those that wait."""
 
     running: int = 0
     waiting: deque[Deferred[None]] = msgspec.field(default_factory=deque)
@@ -40,11 +40,11 @@ class Line(msgspec.Struct):
 
 
 class FailureGate:
-    """Lets attempts at a key begin one after the other, with a pause after each failure.
+    """Lets attempts at a key begin one after another, with a pause after each failure.
 
-    As many may run at once as could fail without a pause. So right attempts in parallel only wait for their
-    turn, and wrong ones in parallel gain nothing. Once there are pauses, attempts that would wait longer than
-    `MAX_WAIT` are refused, the newest first.
+    Several may run at once as long as their failures would cost no pause. So right attempts in parallel only
+    wait for their turn, and wrong ones in parallel gain nothing. Once there are pauses, attempts that would
+    wait longer than `MAX_WAIT` are refused, the newest first.
     """
 
     def __init__(self, clock: Any, throttle: FailureThrottle) -> None:
@@ -53,7 +53,7 @@ class FailureGate:
         self._lines: dict[str, Line] = {}
 
     def enter(self, key: str) -> Deferred[None]:
-        """Fires when an attempt may begin; `leave` has to follow. Errs with TooSoon."""
+        """Fires when an attempt may begin. Call `leave` afterwards. Fails with TooSoon."""
         line = self._lines.setdefault(key, Line())
         if not line.waiting and self._may_begin(key, line):
             line.running += 1
@@ -68,7 +68,7 @@ class FailureGate:
         return done
 
     def leave(self, key: str, failed: bool) -> None:
-        """An attempt has ended."""
+        """End an attempt."""
         line = self._lines[key]
         line.running -= 1
         if failed:
@@ -82,7 +82,7 @@ class FailureGate:
         self._throttle.succeeded(key)
 
     def is_free(self, key: str) -> bool:
-        """Whether a failure costs nothing yet."""
+        """Whether a failure would cause no pause."""
         return self._throttle.free(key, self._clock.seconds()) > 0
 
     def has_failed(self, key: str) -> bool:
@@ -96,8 +96,8 @@ class FailureGate:
         return self._throttle.wait(key, now) <= 0
 
     def _wait_of(self, key: str, place: int) -> float:
-        """How many seconds the one at that place in the line waits, if all before it fail; 0 as long as
-        failures cost nothing, since nothing says that they will."""
+        """The seconds that the attempt at `place` waits if all before it fail. 0 while failures cost nothing,
+        because those attempts may succeed."""
         now = self._clock.seconds()
         if self._throttle.free(key, now):
             return 0.0
@@ -133,10 +133,9 @@ class PasswordGuard:
     """Checks passwords, slowly for those who fail often.
 
     Failures are counted by account and address together; by account, so that many addresses gain little and
-    its owner waits little; and by address, so that trying many accounts gains little. Names that nobody has
-    are counted apart by address: whoever guesses at them delays nobody but others who do.
-
-    Who has logged in from an address before does not wait for those who fail there at other accounts.
+    its owner waits little; and by address, so that trying many accounts gains little. Unknown names are
+    counted apart, by address, so guessing at them delays only others who do so. A failure at other accounts
+    does not delay an account that has logged in from the same address before.
     """
 
     def __init__(self, clock: Any, passwords: Passwords) -> None:
@@ -200,7 +199,7 @@ class PasswordGuard:
         self, gate: FailureGate, own: str, password: str, hashed: str | None, owner: tuple[str, str]
     ) -> bool:
         source = owner[0]
-        # Who has to wait because of failures at this very account does not make others wait, too.
+        # An attempt that waits for failures at its own account must not delay others.
         counts = self._own.is_free(own)
         await gate.enter(source)
         failed = False
@@ -214,7 +213,7 @@ class PasswordGuard:
     async def _verify(
         self, own: str, password: str, hashed: str | None, owner: tuple[str, str]
     ) -> bool:
-        """Check the password when it is its turn: those of whom no failure is known go first."""
+        """Check the password in turn. Attempts without known failures go first."""
         gates = (self._own, own), (self._addresses, owner[0]), (self._unknown, owner[0])
         suspect = any(gate.has_failed(key) for gate, key in gates) or bool(
             self._accounts.failures(owner[1], self._clock.seconds())

@@ -1,4 +1,4 @@
-"""How often a realm that nobody here has added may try names: or it could find out who has an account."""
+"""Limits how often a realm that nobody here has added may try names, so that it can't list the accounts."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
 from chatd.store.database import Database
 
-MAX_UNKNOWN = 20  # names that a realm, and a network address, is told in an hour do not exist
+MAX_UNKNOWN = 20  # unknown names per hour that a realm, or a network address, is told of
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 
 
 class NameGuesses:
-    """Realms that were added are told what they ask. Any other is told MAX_UNKNOWN times an hour that a name
-    does not exist. After that it is told nothing of names that it has nothing to do with, those that exist
-    included.
+    """Realms that were added are told everything that they ask.
 
-    It counts by realm and by where its link comes from, since names of realms can be invented.
+    Any other realm is told MAX_UNKNOWN times an hour that a name does not exist. After that it is told
+    nothing about names that it has nothing to do with, existing ones included. The count is by realm and by
+    the address of its link, because realm names can be invented.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class NameGuesses:
         self._accounts = accounts
         self._rosters = rosters
         self._realms = realms
-        # (realm or source) -> the names that it was told do not exist, and when
+        # (realm or source) -> the unknown names that it was told of, and when
         self._told: Cache[str, dict[str, float]] = Cache(CACHED_SOURCES)
 
     def is_free(self, realm: str) -> bool:
@@ -54,7 +54,8 @@ class NameGuesses:
         return [f"realm {realm}", *([f"source {source}"] if source else [])]
 
     def _may_tell(self, realm: str, name: str) -> bool:
-        """Whether the realm may be told that `name` does not exist: once more, or again within the hour."""
+        """Whether the realm may be told that `name` does not exist. Telling it again within the hour is
+        free."""
         latest = self._clock.seconds() - HOUR
         for key in self._keys(realm):
             told = self._told.get(key, {})
@@ -71,8 +72,8 @@ class NameGuesses:
             self._told[key] = told
 
     async def barred(self, realm: str, keys: Sequence[str]) -> Collection[str]:
-        """Those of these accounts' keys of which the realm is told nothing. What does not exist among the
-        others is counted."""
+        """The keys among these that the realm is told nothing about. Unknown names among the others are
+        counted."""
         if self.is_free(realm) or not keys:
             return ()
         keys = list(dict.fromkeys(keys))
@@ -86,14 +87,14 @@ class NameGuesses:
         return barred
 
     async def check_people(self, realm: str, people: Sequence[Address]) -> None:
-        """Raises TooManyUnknown if the realm is told nothing of one of these people."""
+        """Raises TooManyUnknown if the realm is told nothing about one of these people."""
         local = map(self._accounts.localize, people)
         if await self.barred(realm, [each.key for each in local if each.realm is None]):
             raise TooManyUnknown(limit=MAX_UNKNOWN)
 
     async def check_group(self, realm: str, name: Address) -> None:
-        """Raises TooManyUnknown if the realm is told nothing of the group of that name or code, UnknownGroup
-        if there is none and it may be told so."""
+        """Raises TooManyUnknown if the realm is told nothing about the group of that name or code,
+        UnknownGroup if there is none."""
         if self.is_free(realm):
             return
         shown = f"group {name.key}"
@@ -108,8 +109,8 @@ class NameGuesses:
             raise TooManyUnknown(limit=MAX_UNKNOWN)
 
     async def met(self, realm: str, keys: Sequence[str]) -> Collection[str]:
-        """Those of these accounts' keys whose presence the realm is told: all, if it was added; else those
-        that have a conversation, a contact or a group in common with it."""
+        """The keys of accounts whose presence the realm is told: all of them if it was added, else those that
+        share a conversation, a contact or a group with it."""
         if self.is_free(realm):
             return keys
         met, _ = await self._database.read(_look_up, realm, keys)
@@ -117,5 +118,5 @@ class NameGuesses:
 
 
 def _look_up(connection: Connection, realm: str, keys: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Of these accounts' keys, those that have something to do with the realm, and those that exist."""
+    """The keys that have something to do with the realm, and the keys of existing accounts."""
     return peer_store.acquainted(connection, realm, keys), account_store.existing(connection, keys)

@@ -1,5 +1,4 @@
-"""The groups that live in this realm: who is in them, and who may do what there, whatever realm they are
-of."""
+"""The groups that live in this realm: their members of any realm, and the rights of those."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ from chatd.store.outbox import NewParcel
 from chatd.store.writer import CodeTaken
 from chatd.throttle import Quota
 
-CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no two that look alike
+CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 CODE_LENGTH = 6  # significant characters
 CODE_TRIES = 10
 
@@ -45,8 +44,8 @@ T = TypeVar("T")
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """Who joined by an invitation, who was in the group already, whom nobody knows, and whom there is no room
-    for. `refused` is why, by address; over a link only the addresses are known."""
+    """Who joined by an invitation, who was a member already, who is unknown, and whom there is no room for.
+    `refused` is why, by address; over a link only the addresses are known."""
 
     joined: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
@@ -55,12 +54,12 @@ class Invited(msgspec.Struct, frozen=True):
 
 
 def new_code(random_bytes: Callable[[int], bytes]) -> str:
-    """Six characters at random, for a file."""
+    """Six random characters, for a file."""
     return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
 
 
 def new_group_code(random_bytes: Callable[[int], bytes]) -> str:
-    """As `new_code`, with a colon in it, which no name can have."""
+    """As `new_code`, with a colon in it, which no name can contain."""
     code = new_code(random_bytes)
     return f"{code[: CODE_LENGTH // 2]}:{code[CODE_LENGTH // 2 :]}"
 
@@ -70,8 +69,8 @@ async def with_new_code(
     use: Callable[[str], Awaitable[T]],
     new: Callable[[Callable[[int], bytes]], str] | None = None,
 ) -> T:
-    """What `use` returns for a new code, of a file unless `new` makes another. Raises CodeTaken if several
-    codes in a row exist already."""
+    """Return what `use` returns for a new code: of a file, unless `new` makes another kind. Raises CodeTaken
+    if several codes in a row are in use."""
     for _ in range(CODE_TRIES):
         try:
             return await use((new or new_code)(random_bytes))
@@ -144,7 +143,7 @@ class HomeGroups:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
         roster = await self._rosters.find(name)
         if not self._rosters.is_leaving(roster.group, party):
-            # The database says the same, but a failing job there makes its whole transaction run again.
+            # The job checks this too, but a job that fails makes its whole transaction run again.
             if roster.role(party) is not None:
                 raise AlreadyMember(name=party.name, group=roster.group.name)
             if party.key in roster.banned:
@@ -194,9 +193,10 @@ class HomeGroups:
     async def invite(
         self, party: Party, name: Address, users: Sequence[Address]
     ) -> tuple[Group, Invited]:
-        """Make `users` members, and lift bans of theirs.
+        """Make `users` members, and lift their bans.
 
-        Raises UnknownGroup, NotMember, NotAdmin; if nobody is a member now, what was wrong with them.
+        Raises UnknownGroup, NotMember, NotAdmin. If nobody is a member afterwards, raises what was wrong with
+        them.
         """
         group = (await self._find_ruled(party, name)).group
         joined: list[str] = []
@@ -227,9 +227,10 @@ class HomeGroups:
         return Party(shown.key, str(shown), realm=realm)
 
     async def kick(self, party: Party, name: Address, user: Address) -> tuple[Group, Party | None]:
-        """Take a member out and ban them: the group, and who was a member until now. Somebody of another
-        realm may post to an open group without being a member, and can be banned all the same. Who kicks
-        themselves only leaves.
+        """Remove and ban a member. Returns the group, and the member, or None if they were none.
+
+        People of other realms may post to an open group without being members, and can be banned too. Kicking
+        oneself is leaving.
         """
         roster = await self._find_ruled(party, name)
         group, member = roster.group, await self.party(user)
@@ -251,7 +252,7 @@ class HomeGroups:
         return group, member if change.delta.roles else None
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
-        """Lift a ban: the group, and the address as shown. Raises UnknownGroup, NotMember, NotAdmin,
+        """Lift a ban. Returns the group, and the address as shown. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotBanned."""
         group = (await self._find_ruled(party, name)).group
         member = await self.party(user)
@@ -288,8 +289,8 @@ class HomeGroups:
     async def members(
         self, party: Party, name: Address, start: int = 0, limit: int | None = None
     ) -> tuple[Roster, tuple[Member, ...]]:
-        """For members only: the `limit` members (or all) from `start` on, longest-standing first. Who is of
-        another realm counts as offline. Raises UnknownGroup, NotMember."""
+        """The `limit` members (or all) from `start` on, longest-standing first, for a member. People of other
+        realms count as offline. Raises UnknownGroup, NotMember."""
         roster = await self._find_of(party, name)
         found = await self._database.read(store.member_names, roster.group.id, start, limit)
         is_online = self._presence.is_online
@@ -299,8 +300,7 @@ class HomeGroups:
         )
 
     async def find_postable(self, party: Party, name: Address) -> Roster:
-        """The group, if somebody of another realm may post to it. Raises UnknownGroup, GroupClosed,
-        Banned."""
+        """The group, if a person of another realm may post to it. Raises UnknownGroup, GroupClosed, Banned."""
         roster = await self._rosters.find(name)
         while self._rosters.is_leaving(roster.group, party):
             roster = await self._rosters.load(name)

@@ -50,7 +50,7 @@ class Folder(Protocol):
     """What an Incoming needs of the folder in which its file will lie."""
 
     counters: Counters
-    trouble: str | None  # why a file could not be stored the last time
+    trouble: str | None  # why the last file could not be stored
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]: ...
 

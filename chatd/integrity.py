@@ -1,7 +1,7 @@
-"""Whether the database is the one that this state folder had when the realm ended.
+"""Checks at the start that the database is the one that this state folder had when the realm ended.
 
-It is asked before anything is written. A realm must not go on as if it were new when its database is missing,
-emptied, cut off, older than it was, or without its log.
+It runs before anything is written. A realm must not start as if it were new when its database is missing,
+empty, cut off, older than it was, or without its log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from chatd.marker import MARKER, Marker, read_marker
 from chatd.store import identity
 
-# A database up to this size is checked before the start goes on; a larger one while the realm runs.
+# A database up to this size is checked during the start; a larger one while the realm runs.
 CHECKED_AT_ONCE = 32 << 20  # bytes
 
 WAYS_OUT = (
@@ -37,7 +37,7 @@ class Damage(Exception):
 
     @property
     def sentence(self) -> str:
-        """For the operator, with the ways out."""
+        """The sentence for the operator, with the ways out."""
         rest = "what is there" if self.usable else "an empty database"
         return f"{self}; {WAYS_OUT.format(rest=rest)}"
 
@@ -59,7 +59,7 @@ def find_marker(folder: Path) -> Marker | None:
 
 
 def check_file(path: Path, marker: Marker | None, uploads: Path) -> None:
-    """To be called before the database is opened, which would make a new one. Raises Damage."""
+    """Check the file. Call this before the database is opened, which would create it. Raises Damage."""
     problem = identity.problems_of_file(path)
     if problem is None:
         return
@@ -103,7 +103,7 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
 
 
 def set_aside(path: Path, now: datetime | None = None) -> None:
-    """Make room for an empty database: keep what is there of the old one under other names."""
+    """Rename the files of the old database, to make room for an empty one."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     for ending in ("", "-wal", "-shm"):
         old = path.with_name(path.name + ending)
@@ -114,7 +114,7 @@ def set_aside(path: Path, now: datetime | None = None) -> None:
 
 
 def is_small(path: Path | None) -> bool:
-    """Whether checking the database holds up the start only briefly."""
+    """Whether the database is small enough to check during the start."""
     return path is not None and path.exists() and path.stat().st_size <= CHECKED_AT_ONCE
 
 

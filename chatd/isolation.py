@@ -1,4 +1,4 @@
-"""Loops over what belongs to many: an exception in one connection's code stops at that connection."""
+"""Isolation in loops: an exception in one connection's code affects that connection only."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Droppable(Protocol):
 
 
 def guarded(what: str, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
-    """Call `call`; return whether it raised nothing. An exception is logged, with its traceback and `what`
-    was not done."""
+    """Call `call`. Returns whether it succeeded. An exception is logged with its traceback and `what`, which
+    says what was not done."""
     try:
         call(*args, **kwargs)
     except Exception:

@@ -15,13 +15,13 @@ class NotUnderstood(Exception):
 
 
 class NoSuchCommand(NotUnderstood):
-    """A slash in a chat, and no command behind it."""
+    """A line in a chat that begins with a slash and is not a command."""
 
     code = UnknownCommand.code
 
 
 def no_command(word: str) -> str:
-    """What to do about a word behind a slash that is no command."""
+    """The sentence for a slash word that is not a command."""
     verb = printable(word) if word else ""
     if near := nearest(word.lower()):
         return tr("There is no command /{verb}; did you mean /{near}? To send it as a message, begin with //",

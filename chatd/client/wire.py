@@ -22,12 +22,12 @@ from chatd.names import printable
 
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
-FIRST_TIME = 2.0  # seconds in which what listens at a port has to show itself, the first time
+FIRST_TIME = 2.0  # seconds for the first answer of whatever listens at a port
 MAX_LINE = (
     64 * 1024 * 1024
 )  # a reply has at most 500 messages of 8 KiB, and JSON may escape each byte
 CHUNK = 64 * 1024
-SHOWN = 40  # bytes of what another service says
+SHOWN = 40  # bytes quoted of another service's answer
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -76,12 +76,12 @@ class Wire:
 
     @classmethod
     async def open_first(cls, target: Target) -> Wire:
-        """As `open`, without patience for what says nothing: it may be the wrong port."""
+        """As `open`, but gives up sooner if the other end is silent: it may be the wrong port."""
         return await cls.open(target, FIRST_TIME)
 
     @classmethod
     async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Wire:
-        """Connect, and see that a realm is there, which answers within `patience` seconds. Raises NoLink."""
+        """Connect, and check that a realm answers within `patience` seconds. Raises NoLink."""
         context = target.context()
         try:
             async with asyncio.timeout(CONNECT_TIME):
@@ -118,7 +118,7 @@ class Wire:
             raise NoLink(f"{found}. {_usual()}")
 
     async def _first_line(self, patience: float) -> bytes:
-        """The first line that comes within so many seconds, or as much of it as has come."""
+        """The first line that arrives within so many seconds, or the beginning of it."""
         try:
             async with asyncio.timeout(patience):
                 return await self._reader.readuntil(b"\n")
@@ -180,7 +180,7 @@ class Wire:
 
 
 def _what_is_there(target: Target, said: bytes, patience: float) -> str:
-    """A sentence about what listens at the target, by the first thing that it said, and where to look."""
+    """A sentence about what listens at the target, judged by the first bytes from it, and where to look."""
     usual = _usual()
     if said.startswith(b"* chatd"):
         found = tr("{target} is the plain door of a chatd", target=target)

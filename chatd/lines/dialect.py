@@ -97,7 +97,7 @@ class Dialect:
         return b""
 
     def token_in(self, start: bytes) -> str | None:
-        """The word that may be a live session's token in a line that begins like that."""
+        """The word in a line with this beginning that may be a live session's token."""
         return None
 
     def read(self, line: bytes) -> Request | Call | Ask:

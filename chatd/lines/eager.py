@@ -41,7 +41,7 @@ class Outbox:
         self._waiting: list[Any] = []
 
     def add(self, connection: Any) -> None:
-        """Have `connection.flush()` called at this turn's end, at the latest; if it raises, `drop()`."""
+        """Call `connection.flush()` by this turn's end, and `drop()` if that raises."""
         if not self._waiting:
             self._clock.callLater(0, self.flush)
         self._waiting.append(connection)

@@ -32,8 +32,8 @@ def host_of(address: IAddress | None) -> str:
 
 
 class Connections(msgspec.Struct):
-    """How many connections there are, at all doors together, at each of them, and of each source (network
-    address) at each of them. A connection without a source is a proxy's."""
+    """Counts connections: all of them, those of each door, and those of each source (network address) at each
+    door. A connection without a source is a proxy's."""
 
     total: int = 0
     numbered: int = 0
@@ -83,7 +83,7 @@ class Open(Generic[T]):
         return len(self._all)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(list(self._all))  # some of them may go meanwhile
+        return iter(list(self._all))  # it changes when connections end meanwhile
 
     def __contains__(self, connection: T) -> bool:
         return connection in self._all
@@ -98,7 +98,7 @@ class Open(Generic[T]):
             empty.callback(None)
 
     def emptied(self) -> Deferred[None]:
-        """Fires when there are none any more. To be asked once."""
+        """Fires when no connection is open. Call it only once."""
         if not self._all:
             return succeed(None)
         self._empty = Deferred()
@@ -151,7 +151,7 @@ class ChatLineFactory(ServerFactory):
         return protocol
 
     def too_many(self, source: str | None) -> TooManyConnections | None:
-        """Why the newest connection, which is from `source`, is one too many."""
+        """Why the newest connection, from `source`, exceeds a limit; None if it does not."""
         if self._connections.total > self._limits.connections:
             return TooManyConnections(where="to this realm")
         if source is None:

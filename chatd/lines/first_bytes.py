@@ -30,7 +30,7 @@ _REQUEST_LINE = re.compile(
 
 
 class FirstBytes:
-    """Fed with what arrives on a connection, in pieces of any size."""
+    """Takes the bytes that arrive on a connection, in pieces of any size."""
 
     __slots__ = ("_decided", "_start")
 
@@ -39,10 +39,8 @@ class FirstBytes:
         self._decided = False
 
     def feed(self, data: bytes) -> str:
-        """The foreign protocol that the connection begins with; empty if it is none, or not known yet.
-
-        Line ends in front are skipped, as servers of HTTP do (RFC 9112, 2.2).
-        """
+        """The foreign protocol that the connection begins with; empty if there is none or it is not known
+        yet. Leading line ends are skipped, as HTTP servers do (RFC 9112, 2.2)."""
         if self._decided:
             return ""
         start = self._start = (self._start + data).lstrip(b"\r\n")[:_LONGEST]
@@ -55,5 +53,5 @@ class FirstBytes:
 
 
 def is_request_line(line: bytes) -> bool:
-    """Whether a first line is a request of HTTP, whatever its method is called."""
+    """Whether a first line is an HTTP request line, with any method."""
     return _REQUEST_LINE.fullmatch(line) is not None

@@ -1,6 +1,6 @@
-"""Bytes that arrive -> lines, or raw bytes, whichever is wanted next. Knows no socket.
+"""Splits arriving bytes into lines, or passes on raw bytes, whichever is wanted next. It has no socket.
 
-Lines end in LF or CRLF. Telnet's own bytes (RFC 854) are taken out of them: they begin with IAC (255), which
+Lines end in LF or CRLF. Telnet's commands (RFC 854) are removed from them: they begin with IAC (255), which
 UTF-8 never uses. A line that is too long is reported once and dropped up to its end.
 """
 
@@ -21,10 +21,10 @@ from chatd.lines.telnet import (
 )
 
 END_OF_SB: Final = b"\xff\xf0"
-SB_BYTES: Final = 16  # so many bytes of subnegotiations count as one command
-BATCH: Final = 256  # commands of telnet that are taken out at a time
-PIECE: Final = 32 << 10  # bytes of a long line that are set aside at a time, at least
-LEFT: Final = 4  # bytes of it that stay: CR, or a character
+SB_BYTES: Final = 16  # bytes of subnegotiations that count as one command
+BATCH: Final = 256  # telnet commands that are removed at a time
+PIECE: Final = 32 << 10  # least bytes of a long line that are set aside at a time
+LEFT: Final = 4  # bytes of it that are kept back: a CR, or part of a character
 
 
 class TooLong:
@@ -32,11 +32,11 @@ class TooLong:
 
 
 class Longer:
-    """Stands for a line that is longer than lines ordinarily are: may it be?"""
+    """Returned for a line that exceeds the ordinary limit: `allow_long` or `drop` has to be called."""
 
 
 class Telnet:
-    """Stands for telnet's bytes: there are so many that they are to be counted before there are more."""
+    """Returned when there are so many telnet commands that they have to be counted first."""
 
 
 TOO_LONG: Final = TooLong()
@@ -51,8 +51,8 @@ def _start_of(data: bytearray, stop: int) -> bytes:
 
 
 def _edited(code: int, data: bytearray, length: int) -> tuple[int, bytes]:
-    """How much a telnet command leaves of the half-typed line, the first `length` bytes, and the byte that
-    it stands for."""
+    """How many of the `length` bytes of the half-typed line a telnet command leaves, and the byte that it
+    stands for."""
     if code in MISTAKEN and _is_cut(data[max(0, length - 3) : length]):
         return length, bytes((MISTAKEN[code],))
     if code in ABANDONING:
@@ -66,7 +66,7 @@ def _edited(code: int, data: bytearray, length: int) -> tuple[int, bytes]:
 
 
 def _is_cut(end: bytes | bytearray) -> bool:
-    """Whether a text with this end, of three bytes at most, ends within a character of UTF-8 (RFC 3629)."""
+    """Whether a text with this end (at most three bytes) breaks off within a UTF-8 character (RFC 3629)."""
     for count, byte in enumerate(reversed(end), 1):
         if byte & 0xC0 != 0x80:
             return count < (4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1)
@@ -74,10 +74,10 @@ def _is_cut(end: bytes | bytearray) -> bool:
 
 
 class LineBuffer:
-    """What has arrived and was not taken yet. Holds at most one line's limit, and one read more.
+    """The bytes that have arrived and were not taken yet: at most one line's limit and one more read.
 
-    A line may have `limit` bytes. If `most` is more than that, `take_line` gives LONGER for one that has
-    more, once, and `allow_long` or `drop` decides on that line.
+    A line may have `limit` bytes. If `most` is larger, `take_line` returns LONGER once for a line that
+    exceeds `limit`, and `allow_long` or `drop` decides on that line.
     """
 
     __slots__ = (
@@ -95,18 +95,18 @@ class LineBuffer:
     )
 
     def __init__(self, limit: int, most: int = 0) -> None:
-        self.limit = limit  # of the line that is next
+        self.limit = limit  # of the next line
         self._ordinary = limit
         self._most = max(most, limit)
         self._data = bytearray()
         self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
         self._dropping = False  # what has come of this line was too long
         self._negotiating = False  # what comes next belongs to a subnegotiation
-        # The beginning of a long line. One buffer that grew with it would be copied again and again, and
+        # The beginning of a long line, in pieces: one growing buffer would be copied again and again, and
         # leave holes in memory.
         self._pieces: list[bytes] = []
         self._size = 0  # bytes in them
-        # Telnet's commands that want an answer, with their options; and how much work all of telnet's was, in
+        # Telnet commands that need an answer, with their options; and the work that all of them made, in
         # bytes of subnegotiations.
         self._commands: list[tuple[int, int]] = []
         self.telnet = 0
@@ -127,20 +127,20 @@ class LineBuffer:
         self._scanned = 0
 
     def start(self, size: int) -> bytes:
-        """The first bytes, at most `size` of them."""
+        """The first bytes that have arrived, at most `size` of them."""
         return bytes(self._data[:size])
 
     @property
     def is_long(self) -> bool:
-        """Whether the line that is next was allowed to be long."""
+        """Whether the next line was allowed to be long."""
         return self.limit > self._ordinary
 
     def allow_long(self) -> None:
-        """Let the line that is next have up to `most` bytes."""
+        """Let the next line have up to `most` bytes."""
         self.limit = self._most
 
     def drop(self) -> None:
-        """Forget the line that is next, whatever comes of it."""
+        """Drop the next line up to its end."""
         self.limit = self._ordinary
         self._forget_pieces()
         self._dropping = True
@@ -148,8 +148,8 @@ class LineBuffer:
         self._scanned = 0
 
     def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
-        """Telnet's commands that want an answer, with their options, and how many commands all that was
-        taken out counts for."""
+        """The telnet commands that need an answer, with their options, and the number of commands that all
+        removed ones count for."""
         commands, self._commands = self._commands, []
         count, self.telnet = divmod(self.telnet, SB_BYTES)
         return commands, count
@@ -209,7 +209,7 @@ class LineBuffer:
         return TOO_LONG if too_long else line
 
     def _set_aside(self) -> None:
-        """Move what is scanned of a long line out of the buffer, but for what ends a line or edits it."""
+        """Move the scanned part of a long line out of the buffer, except what may end the line or edit it."""
         piece = _start_of(self._data, len(self._data) - LEFT)
         self._pieces.append(piece)
         self._size += len(piece)

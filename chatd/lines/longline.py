@@ -1,8 +1,8 @@
-"""A line that carries a file, while it is longer than lines ordinarily are: whose memory it takes.
+"""A line that exceeds the ordinary limit because it carries a file, and the memory that it takes.
 
-Such a line needs an account, which a token at its beginning or the login on its connection tells. All of
-them share `[limits] inline_total`, and one account may hold a tenth of that. A line that stops growing is
-given up, so nobody holds memory for good.
+Such a line needs an account, known by a token at its beginning or by the login on its connection. All of them
+share `[limits] inline_total`, and one account may hold a tenth of that. A line that stops growing is dropped,
+so nobody holds memory forever.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from chatd.session import Client, Connection
 from chatd.throttle import Budget
 from chatd.timers import cancel
 
-TOKEN_BYTES = 4 << 10  # in which a token has to stand
-STALL = 30.0  # seconds in which a line has to gain
+TOKEN_BYTES = 4 << 10  # bytes at its beginning that must contain a token
+STALL = 30.0  # seconds in which a line has to gain GAIN bytes
 GAIN = 16 << 10  # so many bytes
 
 
 class LongLine:
-    """The long line of a connection, if there is one: as it arrives, and until its request is answered.
+    """The long line of a connection, if there is one, while it arrives and until its request is answered.
 
-    `refuse` is told why a line is dropped. `waits` says whether the line does not grow because the realm
-    does not read it.
+    `refuse` is told why a line is dropped. `waits` says whether the line does not grow because the realm does
+    not read it.
     """
 
     def __init__(
@@ -46,9 +46,11 @@ class LongLine:
         self._clock = clock
         self._refuse = refuse
         self._waits = waits
-        self.account: int | None = None  # whose memory it takes; None: there is no long line
-        self._size = 0  # bytes that are held in the account's name
-        self._seen = 0  # bytes of it at the last look
+        self.account: int | None = (
+            None  # the account that it counts for; None if there is no long line
+        )
+        self._size = 0  # bytes held for the account
+        self._seen = 0  # its bytes at the last check
         self._timer: Any = None
 
     @property
@@ -57,15 +59,15 @@ class LongLine:
 
     @property
     def is_taken(self) -> bool:
-        """Whether it is whole, and its request is under way."""
+        """Whether it is complete and its request is under way."""
         return self.account is not None and self._timer is None
 
     def token(self) -> str | None:
-        """The word at its beginning that may be a session's token."""
+        """The word at its beginning that may be a token."""
         return self._dialect.token_in(self._lines.start(TOKEN_BYTES))
 
     def begin(self, found: Client | None) -> None:
-        """Let the line grow, for the account of the client whose token it has, or else the connection's."""
+        """Let the line grow, for the account of the client whose token it has, or else of the connection's."""
         session = (found or self._connection.own).session
         if session is None:
             limit = self._lines.limit
@@ -79,26 +81,26 @@ class LongLine:
         self.grow()
 
     def grow(self) -> None:
-        """More of it has arrived, or it was given up."""
+        """Take more bytes of it, or give it up."""
         if not self._lines.is_long:
             self.end()
         elif not self._hold(len(self._lines)):
             self._give_up(InlineFull(limit=self._budget.share))
 
     def take(self) -> None:
-        """It is whole: what it holds, it holds until `end`."""
+        """It is complete: keep its memory until `end`."""
         cancel(self._timer)
         self._timer = None
 
     def end(self) -> None:
-        """Nothing is left of it."""
+        """Free its memory."""
         cancel(self._timer)
         self._timer = None
         self._hold(0)
         self.account = None
 
     def _hold(self, size: int) -> bool:
-        """Hold that many bytes; whether the budget has them."""
+        """Hold `size` bytes. Returns whether the budget allows it."""
         if self.account is None:
             return True
         if not self._budget.change(self.account, size - self._size):
@@ -107,7 +109,7 @@ class LongLine:
         return True
 
     def _look(self) -> None:
-        """Give the line up if it has not grown since the last time, and nobody but the client is to blame."""
+        """Drop the line if it has not grown since the last check and only the client is to blame."""
         if self._size - self._seen < GAIN and not self._waits():
             self._timer = None
             self._give_up(LineStalled(bytes=GAIN, seconds=int(STALL)))

@@ -123,8 +123,8 @@ class Output:
         self._transport.loseConnection()
 
     def half_close(self) -> bool:
-        """Send what was written, then say that nothing more comes. False, and nothing said, over a
-        transport that can only be closed whole."""
+        """Send what was written, then close the sending side. Returns False, and does nothing, if the
+        transport can only be closed as a whole."""
         if not _can_half_close(self._transport):
             return False
         self.flush()
@@ -133,7 +133,7 @@ class Output:
         return True
 
     def drop(self) -> None:
-        """End the connection at once; what waits to be sent is forgotten."""
+        """End the connection at once, without sending what was written."""
         self._closed = True
         self._out.clear()
         self._transport.abortConnection()

@@ -40,7 +40,7 @@ from chatd.rows import Row
 from chatd.table import BY_VERB
 from chatd.words import row_of
 
-# The arguments that are asked for where they are missing, unseen; what is asked for twice must be the same.
+# Arguments that are asked for, unseen, if they are missing. One that is asked for twice has to be the same.
 Prompts = tuple[tuple[str, bytes], ...]
 PASSWORD = ("password", b"Password: ")
 PROMPTS: dict[type[Command], Prompts] = {
@@ -64,7 +64,7 @@ class PlainDialect(Dialect):
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()
 
     def read(self, line: bytes) -> Request | Ask:
-        """A slash before the verb, as in IRC, is no part of it."""
+        """A slash before the verb, as in IRC, is ignored."""
         verb, _, rest = decode(line).lstrip(" ").partition(" ")
         row = BY_VERB.get(verb)
         if row is None:
@@ -113,7 +113,7 @@ def _request(row: Row, rest: str) -> Request:
 
 
 def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
-    """Ask for what is missing besides `given`."""
+    """Ask for the first missing argument besides `given`."""
     (name, prompt), *others = prompts
 
     def answer(line: bytes) -> Request | Ask:
