@@ -300,7 +300,7 @@ class HomeGroups:
         )
 
     async def find_postable(self, party: Party, name: Address) -> Roster:
-        """The group, if a person of another realm may post to it. Raises UnknownGroup, GroupClosed, Banned."""
+        """The group, if `party`, a guest, may post to it. Raises UnknownGroup, GroupClosed, Banned."""
         roster = await self._rosters.find(name)
         while self._rosters.is_leaving(roster.group, party):
             roster = await self._rosters.load(name)

@@ -26,10 +26,8 @@ class RotatingLog(LogFile):
     synchronized = ["reopen"]
 
     def reopen(self) -> None:
-        """Go on in the file that has the log's name now: another program may have moved the one before.
-
-        Raises OSError, and goes on in the old file, if it can't be opened.
-        """
+        """Reopen the log by its name, because another program may have moved the file. Raises OSError, and
+        continues in the old file, if that fails."""
         old = self._file
         self._openFile()
         old.close()
@@ -39,11 +37,8 @@ threadable.synchronize(RotatingLog)
 
 
 class Output:
-    """What twistd is to log to, by `[log]` and twistd's own options.
-
-    `observer` is None if that is left to twistd (syslog, or an observer that was asked for by name); `file`
-    is None if the log goes to standard output.
-    """
+    """Where twistd logs to, by `[log]` and twistd's own options. `observer` is None if twistd decides
+    (syslog, or an observer given by name); `file` is None if the log goes to standard output."""
 
     def __init__(self, log: Log, twistd: Mapping[str, Any]) -> None:
         self.observer: ILogObserver | None = None

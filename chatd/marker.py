@@ -1,9 +1,9 @@
-"""`marker.json` in the state folder: what has to be in the database, so that a damaged one is noticed.
+"""`marker.json` in the state folder records what the database has to contain, so that damage is noticed.
 
-The database holds a random id and a mark, a number that grows: at each start, after the write-ahead log was
-folded into the database file, and once a minute while something is written. The file holds both, too, and is
-written after the database has committed them. So the database's mark is never below that of the file, unless
-the database is older than it was, or its log is gone.
+The database holds a random id and a mark: a number that grows at each start, after the write-ahead log was
+folded into the database file, and once a minute while something is written. The file holds both too, and is
+written after the database has committed them. So the database's mark is below the file's only if the database
+is older than it was, or its log is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = Logger()
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """`clean`: the daemon ended in order, and the database was closed. `lossy`: an operator has accepted a
+    """`clean`: the daemon shut down cleanly and closed the database. `lossy`: an operator has accepted a
     loss, so files that the database does not know may be all that is left of their messages."""
 
     id: str
@@ -61,10 +61,8 @@ def write_marker(folder: Path, marker: Marker) -> None:
 
 
 class MarkKeeper:
-    """Moves the mark on while the realm runs. Call `settled` after each transaction.
-
-    `database_file` is None if the database is no file of this machine.
-    """
+    """Advances the mark while the realm runs. Call `settled` after each transaction. `database_file` is None
+    if the database is not a local file."""
 
     def __init__(
         self,
@@ -88,7 +86,7 @@ class MarkKeeper:
         self._stopped = False
 
     def settled(self) -> None:
-        """A transaction is on disk."""
+        """Note that a transaction is on disk."""
         now = self._clock.seconds()
         if now >= self._next_look and self._moving is None and not self._stopped:
             self._next_look = now + LOOK_EVERY
@@ -112,13 +110,13 @@ class MarkKeeper:
             await self._in_thread(write_marker, self._folder, self.marker)
             self._written, self._next_mark = changed, now + MARK_EVERY
         except Exception as error:
-            # The disk is full, say. It is tried again with what is written next.
+            # The disk may be full. The next transaction tries again.
             log.warn("the mark was not moved on: {error}", error=str(error))
         finally:
             self._moving = None
 
     def _last_change(self) -> int:
-        """When the database file was written last, in ns: the log is folded into it now and then."""
+        """The time of the last change of the database file (ns): a checkpoint of the log changes it."""
         try:
             return 0 if self._file is None else self._file.stat().st_mtime_ns
         except OSError:

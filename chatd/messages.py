@@ -1,10 +1,10 @@
-"""Messages: into conversations, and to those who listen.
+"""Sending: from an address and a text to a stored message.
 
-A send whose names are known in memory is one row in the next transaction and nothing else. One that has
-to look something up takes the slow way, one job in the writer's queue; while a sender has any of those
-under way, all of theirs take it, so that what was sent first arrives first.
+A send whose names are in memory is one row in the next transaction. One that has to look something up takes a
+job in the writer's queue; while a sender has any of those under way, all of theirs do the same, so that what
+was sent first arrives first.
 
-What goes to another realm besides, or is kept only there, goes by way of chatd.crossings.
+Whatever goes to another realm, or is stored only there, goes through chatd.crossings.
 """
 
 from __future__ import annotations
@@ -89,11 +89,10 @@ class Messages:
         origin: IListener | None,
         key: str | None = None,
     ) -> Deferred[Sent]:
-        """A direct message to each of `to`; fires once all of them are stored, and other realms have said
-        what they think of theirs or let it wait. To whom it was sent before under that `key`, it is not
-        sent again.
+        """Send a direct message to each of `to`. Fires once all are stored, and other realms have answered or
+        are not waited for any longer. What was sent before under that `key` is not sent again.
 
-        Errs with UnknownUser or UnknownRealm if none of them is known.
+        Fails with UnknownUser or UnknownRealm if none of them is known.
         """
         if len(to) == 1 and sender.id not in self._looking_up:
             target = self._directs.cached(sender, to[0])
@@ -127,10 +126,10 @@ class Messages:
         origin: IListener | None,
         key: str | None = None,
     ) -> Deferred[Sent]:
-        """A message to a group of which the sender is a member, or to an open one of another realm; not
-        again if it was sent before under that `key`.
+        """Send a message to a group that the sender is a member of, or to an open one of another realm. What
+        was sent before under that `key` is not sent again.
 
-        Errs with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
+        Fails with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
         """
         if sender.id not in self._looking_up:
             roster = self._rosters.postable(sender, group.key)
@@ -150,7 +149,7 @@ class Messages:
             try:
                 target = await self.group(sender, group)
             except NotMember:
-                # Who has left since then is told where it stands all the same.
+                # A repeated send by a former member gets its earlier answer all the same.
                 before = None if key is None else await self._posted_before(sender, group, key)
                 if before is None:
                     raise
@@ -175,8 +174,8 @@ class Messages:
                 del self._looking_up[sender.id]
 
     async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
-        """A group that the sender may post to, as far as that is known here. `member`: has to be one, of
-        a group of this realm.
+        """A group that the sender may post to, as far as that is known here. `member`: the sender has to be
+        one, if the group lives in this realm.
 
         Raises UnknownGroup, NotMember, UnknownRealm.
         """
@@ -188,7 +187,7 @@ class Messages:
             local = self._accounts.localize(name)
             if local.realm is None:
                 raise
-        # It is for the group's home to say whether it is open.
+        # Only the group's home knows whether the group is open.
         return self._crossings.group(local)
 
     def _post(
@@ -199,7 +198,7 @@ class Messages:
         origin: IListener | None,
         key: str | None,
     ) -> Deferred[Sent]:
-        """A text into one conversation. Errs with DiskFull, MessageQuota."""
+        """Send a text to one conversation. Fails with DiskFull, MessageQuota."""
         if key is not None:
             once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
             return Deferred.fromCoroutine(once)
@@ -223,7 +222,7 @@ class Messages:
         return way.sent.addErrback(self._not_stored, *refund)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
-        """Nothing of the message stays."""
+        """Return the bytes to the quota, since nothing was stored."""
         self._quotas.give_back(sender_id, size)
         return failure
 
@@ -243,7 +242,7 @@ class Messages:
         file: Attachment | None = None,
         key: str | None = None,
     ) -> NewMessage:
-        """A message that is kept here, with what brings it elsewhere."""
+        """A message to store here, with the parcel for other realms."""
         crossing = None
         if target.realms:
             crossing = self._crossings.crossing(sender, target, at, text, file)
@@ -282,7 +281,7 @@ class Messages:
                     if isinstance(put[1], Known):
                         charge.undo()
             except (DiskFull, MessageQuota):
-                # What was sent before is answered all the same.
+                # A repeated send gets its earlier answer all the same.
                 known = await self.sends.look_up(name)
                 if known is None:
                     raise
@@ -290,8 +289,8 @@ class Messages:
             return await self.kept(target, put, None, origin, name)
 
     async def _check_member(self, sender: Account, group: str) -> None:
-        """Who was a member when the turn was asked for may have been removed since. Raises UnknownGroup,
-        NotMember."""
+        """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
+        UnknownGroup, NotMember."""
         if self._rosters.postable(sender, key_of(group)) is None:
             await self._rosters.find_mine(sender, parse_address(group), in_turn=True)
 
@@ -306,10 +305,11 @@ class Messages:
         now: int,
         key: str | None = None,
     ) -> Any:
-        """In the writer's thread: a message with its place, or a parcel with its number."""
+        """In the writer's thread: store a message and return it with its place, or a parcel with its
+        number."""
         if target.home is not None:
             return self._crossings.store_file(connection, sender, target, file, now, key)
-        # Much may have happened while the bytes were on their way.
+        # The sender may have been removed while the bytes arrived.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
             raise NotMember(group=target.name)
         new = self._new(sender, target, now, None, file, key)
@@ -324,8 +324,8 @@ class Messages:
         origin: IListener | None,
         name: Name | None = None,
     ) -> Deferred[Sent]:
-        """A message is on disk (`stored` is what `store_file` gives): let those have it whom it is for.
-        `name` is what it is sent under."""
+        """Tell those whom a stored message is for. `stored` is what `store_file` returned, `name` what it is
+        sent under."""
         new, where = stored
         if isinstance(where, Known):
             return succeed(Sent((receipt_of(where, target),)))
@@ -346,7 +346,7 @@ def group_target(roster: Roster) -> Target:
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
-    """All receipts; refusals go to `errors`, and anything else is raised once all are through."""
+    """All receipts. Refusals go to `errors`; any other exception is raised once all posts are through."""
     receipts: list[Receipt] = []
     failures = []
     for name, post in posts.items():

@@ -274,7 +274,7 @@ class CommandInfo(msgspec.Struct, frozen=True):
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """What went to another realm and came from it in one conversation."""
+    """How many messages went to another realm and came from it in one conversation."""
 
     conversation: str
     sent: int
@@ -282,11 +282,9 @@ class Exposure(msgspec.Struct, frozen=True):
 
 
 class Added(msgspec.Struct, frozen=True):
-    """A realm that was made a peer: the fingerprint of its certificate (empty if none is remembered).
-
-    `replaced` is the fingerprint of the certificate that was remembered before, if it was another one, and
-    `exposed` what was exchanged with whoever showed that one.
-    """
+    """A realm that became a peer. `fingerprint` is empty if no certificate is remembered. `replaced` is the
+    fingerprint of another certificate that was remembered before, and `exposed` the messages exchanged with
+    whoever showed that one."""
 
     fingerprint: str
     replaced: str = ""

@@ -23,10 +23,10 @@ from chatd.uts39 import is_highly_restrictive, skeleton
 
 MAX_NAME = 64
 MAX_MARKS = (
-    4  # nonspacing marks on one letter; more of them cover other lines (UTS 39, section 5.4)
+    4  # nonspacing marks on one letter; more of them would cover other lines (UTS 39, section 5.4)
 )
 SYSTEM = "system"
-# Nobody can register these or make a group called so, nor what looks like one of them.
+# No account or group can be created with these names, or with one that looks like one of them.
 RESERVED = (
     SYSTEM,
     "abuse",
@@ -49,7 +49,7 @@ RESERVED = (
     "webmaster",
 )
 _ASCII = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Letters by their category, and shown as nothing: earlier versions let people register with them.
+# Letters by category, but invisible. Earlier versions allowed them in names.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 _CODE = re.compile(r"[a-z0-9]{1,16}:[a-z0-9]{1,16}", re.IGNORECASE | re.ASCII)
 _MIXED = "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
@@ -118,7 +118,7 @@ def _is_name(name: str) -> bool:
 
 
 def _are_marks_of_letters(categories: list[str]) -> bool:
-    """Whether marks follow a letter or a digit, and not too many of them."""
+    """Whether all marks follow a letter or a digit, and none has too many."""
     before = "P"
     for is_mark, group in groupby(categories, lambda kind: kind[0] == "M"):
         run = list(group)
@@ -129,7 +129,7 @@ def _are_marks_of_letters(categories: list[str]) -> bool:
 
 
 def check_new_name(name: str) -> None:
-    """Raises BadName for a name that only accounts and groups from before may have."""
+    """Raises BadName for a name that only accounts and groups of earlier versions may have."""
     if name.isascii():
         return
     if INVISIBLE.search(name):
@@ -144,8 +144,8 @@ def check_new_name(name: str) -> None:
 
 @lru_cache(maxsize=16384)
 def parse_foreign_name(text: str) -> str:
-    """A name that another realm says one of its people has. Raises BadName, also for invisible characters,
-    which only accounts of this realm may have from before."""
+    """The name of a person of another realm. Raises BadName, also for invisible characters, which only old
+    accounts of this realm may have."""
     name = parse_name(text)
     if not name.isascii() and INVISIBLE.search(name):
         raise BadName(name=printable(text), reason=_HIDDEN)
@@ -154,7 +154,7 @@ def parse_foreign_name(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _reserved(realm: str) -> frozenset[str]:
-    """The skeletons of what nobody may be called, in every way to write it."""
+    """The skeletons of reserved names, with all their spellings."""
     return frozenset(
         skeleton(form)
         for name in (*RESERVED, realm)
@@ -163,7 +163,7 @@ def _reserved(realm: str) -> frozenset[str]:
 
 
 def check_reserved(name: str, realm: str) -> None:
-    """Raises ReservedName for a name that nobody may have in `realm`, and for one that looks like it."""
+    """Raises ReservedName for a reserved name of `realm`, or one that looks like it."""
     key = key_of(name)
     if key in RESERVED or key == key_of(realm):
         raise ReservedName(name=name)
@@ -184,7 +184,7 @@ def parse_address(text: str) -> Address:
 
 
 def parse_foreign_address(text: str) -> Address:
-    """An address that another realm says; without a realm it is of that one. Raises BadName."""
+    """An address in a parcel of another realm; without a realm it is of that one. Raises BadName."""
     address = parse_address(text)
     parse_foreign_name(address.name)
     return address
@@ -196,7 +196,7 @@ def is_code(text: str) -> bool:
 
 
 def parse_group(text: str) -> Address:
-    """A group by its name or by its code, here or (`@realm`) elsewhere. Raises BadName."""
+    """A group by name or code, here or (`@realm`) elsewhere. Raises BadName."""
     code, at, realm = text.partition("@")
     if not is_code(code):
         return parse_address(text)
@@ -207,7 +207,7 @@ def parse_group(text: str) -> Address:
 
 
 def parse_group_name(text: str) -> str:
-    """A group's name or code, of a realm that is said elsewhere. Raises BadName."""
+    """The name or code of a group, whose realm is given elsewhere. Raises BadName."""
     return text.lower() if is_code(text) else parse_name(text)
 
 

@@ -67,7 +67,7 @@ class LongLine:
         return self._dialect.token_in(self._lines.start(TOKEN_BYTES))
 
     def begin(self, found: Client | None) -> None:
-        """Let the line grow, for the account of the client whose token it has, or else of the connection's."""
+        """Let the line grow, for the account of `found`, whose token it has, or else of the connection."""
         session = (found or self._connection.own).session
         if session is None:
             limit = self._lines.limit

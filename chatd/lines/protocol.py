@@ -45,7 +45,7 @@ from chatd.session import Client, Session
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
 
-LINGER = 2.0  # seconds in which a client that is turned away may read why
+LINGER = 2.0  # seconds that a client that is turned away has to read why
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
 UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
 
@@ -54,7 +54,7 @@ log = Logger()
 
 @implementer(interfaces.IHalfCloseableProtocol, interfaces.IHandshakeListener)
 class ChatLineProtocol(Replies, LineReceiver):
-    """One client's connection: its beginning and end, and what arrives on it."""
+    """One client's connection: its beginning and end, and the bytes that arrive on it."""
 
     def __init__(self, factory: Door, number: int, source: str) -> None:
         super().__init__(factory, number, source)
@@ -69,14 +69,14 @@ class ChatLineProtocol(Replies, LineReceiver):
             lambda: bool(self._holds & (Hold.COMMAND | Hold.DISK | Hold.LOOKUP)),
         )
         self._telnet = Telnet(self._dialect.telnet)
-        # Until the first line has come; frames (RFC 6455) are never anything but lines.
+        # Until the first line is complete. Frames (RFC 6455) never contain another protocol.
         self._first = None if self._dialect.framed else FirstBytes()
         self._bucket: TokenBucket = factory.new_bucket()
         self._answer: Ask | None = None
         self._working = False
         self._shaking = False  # TLS is not up yet
         self._ending = False
-        self._lingering = False  # the last word is said, and what arrives is dropped
+        self._lingering = False  # the final error was sent, and arriving bytes are dropped
         self._timer: Any = None
         self._pause: Any = None  # the timer that ends Hold.RATE
 
@@ -94,7 +94,7 @@ class ChatLineProtocol(Replies, LineReceiver):
             self._cut_off,
         )
         if interfaces.INegotiated.providedBy(self.transport):
-            # What is written before TLS is up makes it pause its producer; then nothing is read, not even the
+            # Writing before TLS is up makes it pause its producer; then nothing is read, not even the
             # rest of the handshake.
             self._shaking = True
             self._timer = self._clock.callLater(LOGIN_TIME, self.transport.abortConnection)
@@ -123,9 +123,9 @@ class ChatLineProtocol(Replies, LineReceiver):
         self._end()
 
     def _turn_away(self, error: ChatError) -> None:
-        """Say why nothing of what came is carried out, and close.
+        """Send the reason why nothing was carried out, and close.
 
-        What arrives until the client has closed its side, too, is read and dropped: closing a socket with
+        Until the client has closed its side too, arriving bytes are read and dropped: closing a socket with
         unread data resets the connection, and the client might not get to read the error.
         """
         self._closed_here = self._ending = self._lingering = True
@@ -156,7 +156,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         self._end_if_idle()
 
     def writeConnectionLost(self) -> None:
-        """Only half a connection is no use, unless the client is to read why it is turned away."""
+        """End a half-closed connection, unless the client is about to read why it is turned away."""
         if not self._lingering:
             self.transport.loseConnection()
 
@@ -262,7 +262,7 @@ class ChatLineProtocol(Replies, LineReceiver):
             self._end_if_idle()
 
     def _heed_telnet(self) -> None:
-        """Answer telnet's commands in order with the replies, and count them as commands."""
+        """Answer telnet commands, in order with the replies, and count them as commands."""
         commands, count = self._lines.take_telnet()
         answer = self._telnet.answer(commands)
         if (ARE_YOU_THERE, 0) in commands:
@@ -272,7 +272,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         self.charge(count)
 
     def _ask_whose_line(self) -> None:
-        """Let the line that is next grow if it is somebody's who is logged in."""
+        """Let the next line grow if it belongs to somebody who is logged in."""
         token = self._long.token()
         if token is None or not self.connection.must_look_up(token):
             self._allow_long(self.connection.find(token))
@@ -299,7 +299,7 @@ class ChatLineProtocol(Replies, LineReceiver):
 
     def _refuse_long(self, error: ChatError) -> None:
         self.charge(1)
-        if self._first is not None:  # it may be a request of HTTP with a long path
+        if self._first is not None:  # it may be an HTTP request with a long path
             self._turn_away(error)
             return
         asked, self._answer = self._answer, None

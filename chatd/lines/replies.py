@@ -1,5 +1,5 @@
-"""What was asked on one connection is carried out, and the replies are sent in order: the half of the line
-protocol that does not see the bytes that arrive."""
+"""Carries out the requests of one connection and sends the replies in order: the half of the line protocol
+that does not see the arriving bytes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from chatd.presence import IListener
 from chatd.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.timers import Room
 
-MAX_OVERLAPPING = 256  # commands of one connection that may be on their way to the disk
+MAX_OVERLAPPING = 256  # commands of one connection that may be under way to the disk
 
 log = Logger()
 
 
 @implementer(IListener)
 class Replies:
-    """The requests of one connection that are under way, and all that is written to it."""
+    """The requests of one connection that are under way, and everything that is written to it."""
 
     transport: Any
     _output: Output
@@ -57,14 +57,14 @@ class Replies:
         self._slots: deque[Slot] = deque()
         self._next: Request | Call | None = None
         self._receiving: tuple[Slot, Receive] | None = None
-        self._disk = Room()  # for a file that stood in a request
+        self._disk = Room()  # for a file that was part of a request
         self._heard = self._clock.seconds()
-        self._closed_here = False  # by the realm, whatever the client wanted
+        self._closed_here = False  # by the realm, not by the client
 
-    # What the half that reads provides.
+    # Provided by the half that reads.
 
     def _work(self) -> None:
-        """Go on reading: nothing holds it any more."""
+        """Continue reading, because nothing prevents it any more."""
         raise NotImplementedError
 
     def _idle(self) -> None:
@@ -76,7 +76,7 @@ class Replies:
         raise NotImplementedError
 
     def _count(self, session: Session | None, now: float, count: int = 1) -> None:
-        """That many more commands of the session, or of a connection on which nobody is logged in."""
+        """Count commands of the session, or of the connection if nobody is logged in on it."""
         raise NotImplementedError
 
     # Carrying out
@@ -105,12 +105,12 @@ class Replies:
             self._done(result, slot)
 
     def _find_caller(self, slot: Slot) -> Any:
-        """Carry out the slot's call; what `execute` gives."""
+        """Carry out the slot's call. Returns what `execute` does."""
         token = slot.request.token
         if self.connection.must_look_up(token):
             self._hold(
                 Hold.COMMAND
-            )  # even a send has to wait for it, or they would overtake each other
+            )  # even a send has to wait for it, so that neither overtakes the other
             return Deferred.fromCoroutine(self._look_up_caller(slot))
         return self._call(slot, self.connection.find(token))
 
@@ -119,7 +119,7 @@ class Replies:
         return await result if isinstance(result, Deferred) else result
 
     def _call(self, slot: Slot, found: Client | None) -> Any:
-        """Carry out the slot's call, for the one whose token it has, else for the connection's own."""
+        """Carry out the slot's call, for the client whose token it has, else for the connection's own."""
         call: Call = slot.request
         client = found or self.connection.own
         self._count(client.session, self._heard)
@@ -156,7 +156,7 @@ class Replies:
         self._answered(slot, self._refusal(error, slot.request.tag))
 
     def _unexpected(self, failure: Failure) -> InternalError:
-        """Log what nobody foresaw, once, and make it known by a reference."""
+        """Log an unexpected exception, and return an error with its reference."""
         error = InternalError(reference=self.factory.new_reference())
         session = self.connection.own.session
         log.failure(
@@ -169,7 +169,7 @@ class Replies:
         return error
 
     def _answered(self, slot: Slot, answer: bytes) -> None:
-        """Put the answer in its place, and send what is next in order."""
+        """Put the answer in its place, and send what is due."""
         slots = self._slots
         slot.answer = answer
         while slots and (ready := slots[0].answer) is not None:
@@ -206,14 +206,14 @@ class Replies:
             self._release(Hold.COMMAND)
 
     def _received(self, slot: Slot, receive: Receive) -> None:
-        """All bytes are there: the reply comes once they are kept."""
+        """All bytes of a file have arrived: reply once they are stored."""
         self._receiving = None
         self._hold(Hold.COMMAND)
         finished = Deferred.fromCoroutine(receive.finish())
         finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
 
     async def _store(self, receive: Receive, content: Content) -> Reply:
-        """The file stood in the request: its bytes go the way of those that follow one."""
+        """Store a file that was part of the request, like one whose bytes follow."""
         upload = receive.upload
         try:
             for chunk in content.chunks():
@@ -227,12 +227,12 @@ class Replies:
         return await receive.finish()
 
     def _drained(self) -> None:
-        """The disk is not behind any more."""
+        """The disk has caught up."""
         self._disk.make()
         self._release(Hold.DISK)
 
     async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
-        """The reply, and then the file's bytes, or these within it."""
+        """Send the reply and the file's bytes, or a range of them."""
         self._hold(Hold.COMMAND)
         size, limit = download.file.size, self.factory.line_limit
         wrapping = self._dialect.give(slot.request, reply)
@@ -248,7 +248,8 @@ class Replies:
         self._answered(slot, answer)
 
     def _broken(self, failure: Failure) -> None:
-        """The promised bytes can't be delivered, and nothing else can be said in their place."""
+        """End the connection, because the announced bytes can't be sent and nothing else can take their
+        place."""
         log.failure("a download on connection {connection} broke", failure, connection=self.number)
         self.transport.abortConnection()
 
@@ -264,13 +265,13 @@ class Replies:
         self._output.drop()
 
     def _cut_off(self) -> None:
-        """Drop a connection whose other end is stuck: nothing that is said would be heard."""
+        """Drop a connection whose client has stopped reading, without an error that it would not read."""
         log.info("connection {connection} is stuck and is cut off", connection=self.number)
         self._hold(Hold.CLOSING)
         self.transport.abortConnection()
 
     def _say(self, data: bytes) -> None:
-        """Send `data` when its turn has come among the replies."""
+        """Send `data` in its turn among the replies."""
         if self._slots:
             slot = Slot(None)
             slot.answer = data
@@ -279,7 +280,7 @@ class Replies:
             self._output.write(data)
 
     def _refusal(self, error: ChatError, tag: Any) -> bytes:
-        """As the dialect says it."""
+        """The refusal, as the dialect writes it."""
         self._errors[error.code] += 1
         return self._dialect.error(error, tag)
 

@@ -1,9 +1,9 @@
 """Telnet's options (RFC 854, 855), as far as a server of lines needs them.
 
-A client that never sends IAC is never sent any, but where it is asked for a password. BINARY (RFC 856) is
-accepted, and offered in both directions to a client that turns out to speak telnet: without it, Debian's
-takes bytes of UTF-8 for its own control characters. ECHO (RFC 857) is offered only while a password is
-typed. Our end refuses SUPPRESS-GO-AHEAD (RFC 858): together with ECHO it would make a client send single
+A client that never sends IAC is not sent any either, except when it is asked for a password. BINARY (RFC 856)
+is accepted, and offered in both directions to a client that turns out to speak telnet: without it, Debian's
+client takes bytes of UTF-8 for its own control characters. ECHO (RFC 857) is offered only while a password is
+typed. SUPPRESS-GO-AHEAD (RFC 858) is refused: together with ECHO it would make a client send single
 characters instead of edited lines.
 """
 
@@ -17,12 +17,12 @@ IAC: Final = 0xFF
 DONT, DO, WONT, WILL, SB = 0xFE, 0xFD, 0xFC, 0xFB, 0xFA
 ERASE_LINE, ERASE_CHARACTER, ARE_YOU_THERE = 0xF8, 0xF7, 0xF6
 ABORT_OUTPUT, INTERRUPT, BREAK = 0xF5, 0xF4, 0xF3
-ABORT: Final = 0xEE  # RFC 1184; the codes from here on are commands, those below are not
+ABORT: Final = 0xEE  # RFC 1184; codes from here on are commands
 SUSPEND, END_OF_FILE = 0xED, 0xEC
 FIRST_COMMAND: Final = END_OF_FILE
 ABANDONING: Final = frozenset((ERASE_LINE, INTERRUPT, BREAK, ABORT))  # end a half-typed line
 # Without BINARY, Debian's telnet ignores the high bit of a byte when it looks for the keys ^C, ^\, ^Z and ^O,
-# and sends the command of the key instead of the byte. Within a character of UTF-8 the byte can be told.
+# and sends the key's command instead of the byte. Within a UTF-8 character the byte can be recovered.
 MISTAKEN: Final = {
     INTERRUPT: 0x83,
     BREAK: 0x9C,
@@ -48,11 +48,11 @@ class _End:
         self._no = no
         self._accepted = accepted
         self._on: set[int] = set()
-        # What we said unasked; the next word of the client on that option is the answer.
+        # Options that we proposed; the client's next command on that option is the answer.
         self._unanswered: Counter[int] = Counter()
 
     def said(self, option: int, on: bool) -> None:
-        """The client is told unasked that the option is to be on, or off."""
+        """Note that we propose to turn the option on, or off."""
         self._unanswered[option] += 1
         if not on:
             self._on.discard(option)
@@ -64,10 +64,8 @@ class _End:
         return bytes((IAC, self._yes, option))
 
     def heard(self, option: int, on: bool) -> bytes:
-        """What to answer to a client that wants the option on, or off.
-
-        What was so already is not answered, so that two ends never answer each other without end.
-        """
+        """The answer to a client that wants the option on, or off. A request for the present state is not
+        answered, so that two ends never answer each other without end."""
         was_on = option in self._on
         answers = self._unanswered[option] > 0
         if answers:
@@ -82,7 +80,7 @@ class _End:
 
 
 class Telnet:
-    """The telnet of one connection. `offers`: offer BINARY once the client has sent any command."""
+    """The telnet state of one connection. `offers`: offer BINARY once the client has sent any command."""
 
     def __init__(self, offers: bool) -> None:
         self._offers = offers
@@ -103,5 +101,5 @@ class Telnet:
         return b"".join(answers)
 
     def said_echo(self, on: bool) -> None:
-        """The client is sent HIDE, or SHOW."""
+        """Note that the client is sent HIDE, or SHOW."""
         self._ours.said(ECHO, on)

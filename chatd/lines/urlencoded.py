@@ -179,9 +179,9 @@ class UrlencodedDialect(Dialect):
     shared = True
 
     def token_in(self, start: bytes) -> str | None:
-        """The session has to stand before the payload, for there it would come too late."""
+        """The session has to come before the payload; after it, it would be found too late."""
         rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
-        whole = rest.rpartition("&")[0].split("&")  # the last pair may have been cut
+        whole = rest.rpartition("&")[0].split("&")  # the last pair may be incomplete
         pairs = (pair.partition("=") for pair in whole)
         return next((value for key, _, value in pairs if key == SESSION), None)
 

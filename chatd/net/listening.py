@@ -1,7 +1,7 @@
-"""From an endpoint string to an open port.
+"""Opens ports from endpoint strings.
 
-On top of Twisted's endpoints: a door may be behind a proxy (`haproxy:` before any of them), its connections
-have keepalive, and a Unix socket left behind by a killed process is replaced.
+This adds to Twisted's endpoints: a door may be behind a proxy (`haproxy:` before any of them), its
+connections have keepalive, and a Unix socket left behind by a killed process is replaced.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def listen(
     trusted: Networks,
     on_tls: Callable[[DoorTLS], object] = lambda _tls: None,
 ) -> Deferred[IListeningPort]:
-    """Open the door. `trusted` are the proxies, if the endpoint is for them; `on_tls` is given what an `ssl:`
-    door shows.
+    """Open the door. `trusted` are the proxies, if the endpoint is for them; `on_tls` gets the certificate
+    source of an `ssl:` door.
 
-    Raises whatever Twisted does for a string that is no endpoint; errs with CannotListenError.
+    Raises what Twisted raises for a malformed endpoint string; fails with CannotListenError.
     """
     bare = endpoint.removeprefix(PROXY)
     ports = _Ports(reactor, door, trusted if is_proxied(endpoint) else None)
@@ -63,13 +63,13 @@ def listen(
 
 
 def _adopt(port: IListeningPort) -> IListeningPort:
-    """Let the port's connections be of our own classes."""
+    """Make the port use our own connection classes."""
     set_connection_class(port, AcceptedTCP, AcceptedUnix)
     return port
 
 
 def set_connection_class(port: Any, for_tcp: type[tcp.Server], for_unix: type[unix.Server]) -> None:
-    """Let connections that `port` accepts from now on be of these classes."""
+    """Make `port` use these classes for the connections that it accepts from now on."""
     if isinstance(port, unix.Port):  # which is a tcp.Port, too
         port.transport = for_unix
     elif isinstance(port, tcp.Port):
@@ -87,7 +87,7 @@ def remove_stale_socket(path: str) -> None:
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
-    """TLS that lets the wrapped factory refuse a connection; Twisted's own fails then."""
+    """TLS that lets the wrapped factory refuse a connection, which makes Twisted's own fail."""
 
     noisy = False
 
@@ -138,7 +138,7 @@ class _Ports:
         mode: int,
         wantPID: bool,  # noqa: N803
     ) -> Any:
-        # Twisted's lock names a process id, which after a restart may be another process, or our own.
+        # The process id in Twisted's lock may belong to another process after a restart, or to this one.
         remove_stale_socket(path)
         return self._reactor.listenUNIX(path, self._wrap(factory), backlog, mode, False)
 

@@ -50,7 +50,7 @@ class ProxyFactory(Factory):
         self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Read the header of a trusted proxy; refuse everybody else."""
+        """Read the header of a trusted proxy; refuse all others."""
         host = getattr(addr, "host", None)
         if not self._trusted.contains(host):
             self.warn(source_of(host), "it is not in [listen] trusted")
@@ -73,8 +73,8 @@ class ProxyFactory(Factory):
     def hand_over(self, transport: Any, header: Header, rest: bytes) -> None:
         """Connect the wrapped factory's protocol to `transport`; `rest` is what followed the header.
 
-        The protocol takes the place of the one that read the header, so everything after that costs what it
-        costs without a proxy.
+        The protocol replaces the one that read the header, so later traffic costs what it costs without a
+        proxy.
         """
         if header.client is not None:
             transport.client_address = header.client

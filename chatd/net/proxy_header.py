@@ -1,4 +1,4 @@
-"""The header of the PROXY protocol, versions 1 and 2: whose connection a proxy passes on.
+"""The header of the PROXY protocol, versions 1 and 2, which names the client behind a proxy.
 
 Source: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 """

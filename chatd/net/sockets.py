@@ -24,7 +24,8 @@ _OPTIONS = (
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Have the system notice within two minutes that the other end is gone. Other than TCP: no effect."""
+    """Make the system notice within two minutes that the other end is gone. No effect on transports other
+    than TCP."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     with suppress(OSError):  # the connection may be lost already
@@ -40,7 +41,7 @@ class _Accepted:
     client_address: IAddress | None = None
 
     def getPeer(self) -> Any:  # noqa: N802
-        """The client's address; behind a PROXY door, the one that the proxy has named."""
+        """The client's address; at a PROXY door the one in the header."""
         return self.client_address or super().getPeer()  # type: ignore[misc]
 
 

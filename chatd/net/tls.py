@@ -17,10 +17,10 @@ from zope.interface import implementer
 
 @implementer(IOpenSSLServerConnectionCreator)
 class DoorTLS:
-    """What the door of an `ssl:` endpoint shows.
+    """The certificate and key of the door of an `ssl:` endpoint.
 
-    If the file of `certKey` holds more than one certificate, as Let's Encrypt's fullchain.pem does, all of
-    them are sent, unless `extraCertChain` names the others.
+    If the file of `certKey` holds more than one certificate, like Let's Encrypt's fullchain.pem, all of them
+    are sent, unless `extraCertChain` names the others.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -28,7 +28,7 @@ class DoorTLS:
         self.reload()
 
     def reload(self) -> None:
-        """Read the files again, for connections from now on. If it raises, nothing has changed."""
+        """Read the files again, for new connections. If it raises, nothing has changed."""
         self._context = _options_of(self._endpoint).getContext()
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803
@@ -36,7 +36,7 @@ class DoorTLS:
 
 
 class _Capture:
-    """A reactor for endpoints that keeps what a port would be opened with."""
+    """A reactor for endpoints that keeps the arguments of a port instead of opening it."""
 
     options: CertificateOptions
 
@@ -51,7 +51,8 @@ class _Capture:
 
 
 def _options_of(endpoint: str) -> CertificateOptions:
-    """What Twisted makes of the endpoint, with the rest of the chain. Raises whatever is wrong with it."""
+    """Twisted's options for the endpoint, with the rest of the chain. Raises what Twisted and OpenSSL
+    raise."""
     capture = _Capture()
     serverFromString(capture, endpoint).listen(None)
     options = capture.options
@@ -64,7 +65,7 @@ def _options_of(endpoint: str) -> CertificateOptions:
 
 
 def _arguments(endpoint: str) -> dict[str, str]:
-    """The named arguments of an endpoint string; a backslash stands before a colon that separates nothing."""
+    """The named arguments of an endpoint string. A backslash escapes a colon."""
     parts = re.split(r"(?<!\\):", endpoint)
     named = (part.partition("=") for part in parts if "=" in part)
     return {key: re.sub(r"\\(.)", r"\1", value) for key, _, value in named}
