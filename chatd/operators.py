@@ -1,4 +1,4 @@
-"""How a realm gets its first operator: whoever can read the state folder claims the role by a code."""
+"""How a realm gets its first operator: somebody who can read the state folder claims the role with a code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_code(random_bytes: Callable[[int], bytes]) -> str:
 
 
 def plain_code(text: str) -> str:
-    """A code as it is compared, however it was typed: in capitals, without hyphens, with O for 0."""
+    """A code as it is compared: in capitals, without hyphens, with O as 0."""
     return text.strip().lower().translate(_ALIKE)
 
 
@@ -48,7 +48,7 @@ class CodeFile:
         self.path = path
 
     def offer(self, random_bytes: Callable[[int], bytes]) -> str:
-        """Write a code, unless there is one already; the code. Raises OSError."""
+        """Write a code, unless there is one already. Returns the code. Raises OSError."""
         code = self._read()
         if code is None:
             code = make_code(random_bytes)
@@ -80,7 +80,7 @@ class CodeFile:
 
 
 class Operators:
-    """Who may become an operator. Until the realm has had one, whoever has the code may."""
+    """Who may become an operator. Until the realm has had one, anybody with the code may."""
 
     def __init__(self, clock: Any, database: Database, accounts: Accounts) -> None:
         self._database = database
@@ -90,21 +90,18 @@ class Operators:
         self._code = ""
 
     def offer(self, file: CodeFile, code: str) -> None:
-        """The realm has never had an operator, and `code`, which stands in `file`, makes one."""
+        """Accept `code`, which is in `file`, because the realm has never had an operator."""
         self._file = file
         self._code = plain_code(code)
 
     @property
     def claimable(self) -> bool:
-        """Whether a code makes an operator now."""
+        """Whether a code is accepted now."""
         return self._file is not None
 
     async def claim(self, account: Account, code: str, source: str) -> Account:
-        """Make `account` the realm's first operator; the account from now on. `source` is the network
-        address that asks.
-
-        Raises AlreadyClaimed, WrongCode, TooManyAttempts.
-        """
+        """Make `account` the realm's first operator. Returns the changed account. `source` is the network
+        address that asks. Raises AlreadyClaimed, WrongCode, TooManyAttempts."""
         if self._file is None:
             raise AlreadyClaimed
         try:
@@ -123,13 +120,13 @@ class Operators:
         return self._accounts.renew(changed)
 
     async def appoint(self, account: Account) -> Account:
-        """Make `account` an operator, whoever asks; the account from now on."""
+        """Make `account` an operator, without a code. Returns the changed account."""
         changed = await self._database.run(store.appoint, account.id)
         self._withdraw()
         return self._accounts.renew(changed)
 
     def _withdraw(self) -> None:
-        """The code is used up. If the file stays, the next start removes it: the database knows better."""
+        """Forget the used code. If its file can't be removed, the next start tries again."""
         file, self._file = self._file, None
         if file is None:
             return

@@ -1,7 +1,7 @@
 """Passwords: Argon2id (RFC 9106) in a few threads of its own, so that nothing else waits for it.
 
-Who asks is an owner (network address, account), and owners take turns; logins go before those of guessers,
-and these before registrations. So a flood of any of them from one address delays itself.
+Each request has an owner (network address, account), and owners take turns. Logins go before those of
+guessers, and these before registrations. So a flood from one address delays only itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chatd.config import Argon2
 from chatd.fairthreads import FairThreads
 
 THREADS = 2
-MAX_WAITING = 1000  # hashes; with more, those of the busiest address make room
-# What is done first. SUSPECT: a login of an account or from an address that has failed lately.
+MAX_WAITING = 1000  # waiting hashes; beyond it, those of the busiest address make room
+# In the order of service. SUSPECT: a login after recent failures of its account or address.
 LOGIN, SUSPECT, REGISTRATION = range(3)
 
 _SPACES = re.compile(
@@ -27,12 +27,12 @@ _SPACES = re.compile(
 )  # of category Zs, but for U+0020
 
 Owner = tuple[str, str]
-REALM: Owner = ("", "")  # what the realm itself asks for
+REALM: Owner = ("", "")  # for hashes that the realm itself needs
 
 
 def normalized(password: str) -> str:
-    """The form in which a password is hashed: every keyboard and system comes to the same (RFC 8265,
-    OpaqueString; in NFKC, so that full and half width do not count either)."""
+    """The form in which a password is hashed, the same for every keyboard and system (RFC 8265, OpaqueString;
+    in NFKC, so that full and half width do not matter either)."""
     if password.isascii():
         return password
     return unicodedata.normalize("NFKC", _SPACES.sub(" ", password))
@@ -56,7 +56,7 @@ class Passwords:
         self._threads.start()
 
     def stop(self) -> Deferred[None]:
-        """Refuse what waits; fires once what runs is done."""
+        """Refuse the waiting requests. Fires once the running ones are done."""
         return self._threads.stop()
 
     def hash_now(self, password: str) -> str:
@@ -66,20 +66,18 @@ class Passwords:
     def hash(
         self, password: str, owner: Owner = REALM, priority: int = REGISTRATION
     ) -> Deferred[str]:
-        """Fires with the password's hash. Errs with Busy."""
+        """Fires with the password's hash. Fails with Busy."""
         return self._threads.run(owner, priority, self.hash_now, password)
 
     def verify(
         self, password: str, hashed: str | None, owner: Owner = REALM, priority: int = LOGIN
     ) -> Deferred[bool]:
-        """Whether `password` belongs to `hashed`; never, but at the same cost, if there is no hash.
-
-        Errs with Busy.
-        """
+        """Whether `password` belongs to `hashed`. Without a hash it never does, at the same cost. Fails with
+        Busy."""
         return self._threads.run(owner, priority, self._verify, password, hashed)
 
     def _verify(self, password: str, hashed: str | None) -> bool:
-        # As it stands, too: hashes of earlier versions were made of whatever spelling was typed.
+        # Also as typed: earlier versions hashed that, whatever its spelling.
         for spelling in dict.fromkeys((normalized(password), password)):
             try:
                 self._hasher.verify(hashed or self._nobody, spelling)
@@ -89,6 +87,6 @@ class Passwords:
         return False
 
     def is_outdated(self, hashed: str, password: str) -> bool:
-        """Whether `hashed`, which belongs to `password`, was made at another cost than is configured, or
-        may have been made of another spelling than the normalised one."""
+        """Whether `hashed`, which belongs to `password`, has another cost than the configured one, or may
+        come from a spelling that is not normalised."""
         return self._hasher.check_needs_rehash(hashed) or normalized(password) != password

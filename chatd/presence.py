@@ -15,10 +15,8 @@ class IListener(Interface):
     """What the service needs of a connection that wants to hear of things as they happen."""
 
     def deliver(events: Sequence[Event]) -> None:
-        """Take events, in this order. Must not wait. A connection that raises here is dropped.
-
-        Everybody who hears the same is given the same sequence, so that it need be written only once.
-        """
+        """Take events, in this order. Must not block. A connection that raises here is dropped. All listeners
+        of the same events get the same sequence, so that it is encoded once."""
 
     def drop() -> None:
         """End the connection at once."""

@@ -1,9 +1,9 @@
-"""`addrealm`: a realm is dialled, judged and remembered; what an operator is told, and what others are.
+"""`addrealm`: dials a realm, judges and remembers it, and decides what the user is told.
 
-An operator vouches for the realm: its address may be a private one, and the certificate that it shows there
-replaces one that no operator has confirmed. Anybody else (`[peers] add = anyone`) learns nothing of an
-address but whether a realm of that name was reached, so that the daemon is no port scanner. Only the time
-until the answer still differs.
+An operator vouches for the realm: its address may be private, and the certificate that it shows there
+replaces one that no operator has confirmed. Other users (`[peers] add = anyone`) are told only whether a
+realm of that name was reached, so that the daemon is no port scanner. Only the time until the answer still
+differs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = Logger()
 
 
 class Attempt(msgspec.Struct):
-    """A realm that is being added. `judged` is what it has shown at `address`."""
+    """A realm that is being added. `judged` is the certificate that it showed at `address`."""
 
     realm: str
     address: str
@@ -40,7 +40,7 @@ class Attempt(msgspec.Struct):
 
 
 class Adding:
-    """Carries out `addrealm`. `known_of` and `judged` take part in judging links meanwhile."""
+    """Carries out `addrealm`. Links are judged with `known_of` and `judged` meanwhile."""
 
     def __init__(
         self, config: Config, service: ChatService, registry: Registry, dialer: Dialer
@@ -73,11 +73,8 @@ class Adding:
             attempt.judged = judged
 
     async def add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
-        """Make a peer.
-
-        Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an operator what went wrong, for
-        anybody else RealmUnreachable.
-        """
+        """Make a realm a peer. Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an
+        operator also the reason of a failure, for others RealmUnreachable."""
         attempt = Attempt(key_of(realm), place_of(host, port), by_operator)
         private = by_operator or self._config.peers.private
         self._check(realm, attempt)
@@ -111,7 +108,7 @@ class Adding:
         if attempt.realm in self._attempts or (is_peer and not replaces):
             raise RealmExists(realm=realm)
         if peer is None:
-            # An operator knows better than names that nobody has vouched for.
+            # An operator's word counts more than names that nobody has vouched for.
             self._registry.check_name(
                 attempt.realm,
                 against=self._registry.is_vouched if attempt.by_operator else lambda _peer: True,
@@ -120,7 +117,7 @@ class Adding:
     async def _reach(
         self, realm: str, host: str, port: int, private: bool, attempt: Attempt
     ) -> ChatError | None:
-        """Link with the realm. Returns why it does not let this one in yet, None if it does: its operator may
+        """Link with the realm. Returns None, or why the realm does not let this one in yet: its operator may
         have to add this realm, too."""
         try:
             await self._dialer.connect(realm, host, port, private=private)
@@ -136,7 +133,7 @@ class Adding:
         return None
 
     def _is_linked(self, attempt: Attempt) -> bool:
-        """Whether there is another link, and who was dialled is at its end, too."""
+        """Whether another link is up whose other end is the one that was dialled."""
         peer = self._registry.get(attempt.realm)
         if peer is None or peer.link is None or attempt.judged is None:
             return False
@@ -148,7 +145,7 @@ class Adding:
         return RealmUnreachable(realm=realm, address=attempt.address, reason=NOT_REACHED)
 
     async def _keep(self, realm: str, host: str, port: int, attempt: Attempt) -> Peer:
-        """Remember the realm with its address, and what it has shown there."""
+        """Remember the realm with its address and certificate."""
         peer = self._registry.get(attempt.realm)
         if peer is None:
             peer = self._registry.add(KnownPeer(attempt.realm, realm))
@@ -159,7 +156,7 @@ class Adding:
             known = msgspec.structs.replace(known, certificate=attempt.judged.pem)
         await self._registry.remember(peer, known)
         if peer.link is not None and attempt.by_operator and not self._is_linked(attempt):
-            peer.link.abort()  # of whoever had taken the name before
+            peer.link.abort()  # that of a realm that had taken the name before
         return peer
 
     async def _exposed(self, peer: Peer) -> list[Exposure]:

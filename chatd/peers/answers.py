@@ -1,4 +1,4 @@
-"""What is answered to the realm at the other end of a link."""
+"""Answers the requests of the realm at the other end of a link."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chatd.store.messages import Stream
 if TYPE_CHECKING:
     from chatd.peers.link import PeerLink
 
-MAX_BUSY = 32  # requests of one link that are worked on; beyond that nothing is read from it
+MAX_BUSY = 32  # requests of one link that are under way; beyond that the link is not read from
 BUSY, EARLY = "busy", "early"
 
 log = Logger()
@@ -38,7 +38,7 @@ class Answers(amp.CommandLocator):
         self._early: list[Deferred[None]] = []  # requests that came before this side was up
 
     def begin(self) -> None:
-        """The link is up: do what came early."""
+        """Answer the requests that came before the link was up."""
         early, self._early = self._early, []
         for request in early:
             request.callback(None)
@@ -49,7 +49,7 @@ class Answers(amp.CommandLocator):
         self._early.clear()
 
     def not_understood(self, failure: Failure) -> Any:
-        """What is wrong with a request as such: it is a command of no version, or its arguments are none."""
+        """Handle a request that is malformed: its command is unknown, or its arguments can't be read."""
         if failure.check(amp.RemoteAmpError):
             return failure
         self._link.garbage(f"arguments that can't be read ({type(failure.value).__name__})")
@@ -61,13 +61,13 @@ class Answers(amp.CommandLocator):
         cost: int = 1,
         senders: Sequence[str] = (),
     ) -> Deferred[Any]:
-        """Do what was asked, and never let an exception out that would end the link. It counts as `cost`
+        """Answer a request. No exception may escape, since it would end the link. It counts as `cost`
         requests of the realm, and as a message of each of `senders`."""
         if not self._link.is_up:
             if not self._link.greeted:
                 return fail(Refused("not-greeted"))
-            # The other is up with its answer, and this side will be soon: what is refused now would be
-            # overtaken by what comes then.
+            # The other end is up once it has answered, and this end is soon. A refusal now would overtake
+            # what comes then.
             early: Deferred[None] = Deferred()
             self._early.append(early)
             if len(self._early) >= MAX_BUSY:
@@ -91,7 +91,7 @@ class Answers(amp.CommandLocator):
         return self._refusal(result) if isinstance(result, Failure) else result
 
     def _refusal(self, result: Failure) -> Failure:
-        """The Refused that stands for whatever went wrong."""
+        """The Refused for any exception."""
         if result.check(Refused):
             return result
         if isinstance(result.value, ChatError | FileIncomplete):
@@ -129,7 +129,7 @@ class Answers(amp.CommandLocator):
         except Exception:
             self._link.host.clock.callLater(0, self._link.close)
             raise
-        # The answer has to be on its way before anything else is.
+        # The answer has to be sent before anything else.
         self._link.host.clock.callLater(0, self._link.come_up)
         return msgspec.structs.asdict(own)
 

@@ -1,4 +1,4 @@
-"""Warnings that strangers can cause: one a minute for each source, and a few a minute in all."""
+"""Warnings that strangers can cause: at most one a minute for each source, and a few a minute in all."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ class Complaints:
         self._left_out: Counter[str] = Counter()
 
     def warn(self, source: str, sentence: str) -> None:
-        """Log `sentence`, unless there was a line about that source, or too many lines, a moment ago.
-
-        The next line about the source says how many were left out.
-        """
+        """Log `sentence`, unless that source, or all of them, have been logged too often. The next line about
+        the source says how many were left out."""
         now = self._clock.seconds()
         if now - self._since >= EVERY:
             self._since, self._lines = now, 0

@@ -1,4 +1,4 @@
-"""Dialling the realms whose address is known, again and again with growing pauses."""
+"""Dials the realms whose address is known, again and again with growing pauses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = Logger()
 
 
 class IDoor(Protocol):
-    """How links come about: see chatd.peers.door."""
+    """Makes links: see chatd.peers.door."""
 
     def dial(
         self, host: Host, realm: str, to: str, port: int, *, private: bool
@@ -54,7 +54,7 @@ class Dialer:
         self._stopping = False
 
     def stop(self) -> None:
-        """Give up all dials, and begin no more."""
+        """Give up all dials, and start no more."""
         self._stopping = True
         for peer in self._registry.peers.values():
             cancel(peer.timer)
@@ -62,8 +62,8 @@ class Dialer:
             guarded("a dial was not cancelled", dialling.cancel)
 
     def soon(self, peer: Peer, pause: float | None = None) -> None:
-        """Dial a peer after `pause` seconds. By default that grows with its failures, with some chance in it,
-        so that realms do not dial in step."""
+        """Dial a peer after `pause` seconds. By default the pause grows with the peer's failures, with some
+        randomness, so that realms do not dial in step."""
         if self._stopping or peer.known.host is None or peer.link is not None or peer.dialling:
             return
         if peer.known.key in self._config.block:
@@ -87,7 +87,7 @@ class Dialer:
         dialling.addErrback(lambda failure: log.failure("dialling", failure))
 
     def connect(self, name: str, host: str, port: int, *, private: bool) -> Deferred[PeerLink]:
-        """One try to link with a realm. Errs with what went wrong."""
+        """Try once to link with a realm. Fails with the reason."""
 
         def over(result: Any) -> Any:
             self._dials.discard(dialling)

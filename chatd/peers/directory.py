@@ -1,4 +1,4 @@
-"""The way to other realms: the link to each, and what is asked over it."""
+"""The links to other realms, and the questions over them."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Directory:
         except CertificateChanged as error:
             peer = self.registry.get(key_of(str(error.details["realm"])))
             if peer is not None and peer.link is None:
-                peer.error = str(error)  # whichever of the two has connected
+                peer.error = str(error)  # whichever end has connected
             raise
         self._check_name(judged.realm)
         link.judged = judged
@@ -159,7 +159,7 @@ class Directory:
         return judged
 
     def _check_name(self, realm: str) -> None:
-        """Raises RealmNotAllowed for a realm that comes for the first time, under a name that misleads."""
+        """Raises RealmNotAllowed for a new realm with a misleading name."""
         if self.registry.get(realm) is not None or self._adding.is_adding(realm):
             return
         try:
@@ -193,7 +193,7 @@ class Directory:
             await self._strangers.make_room(link.realm)
         if self._stopping or link.transport is None:
             raise Refused("shutting-down")
-        # Somebody else may have become this realm since the handshake.
+        # Another certificate may have been accepted for this realm since the handshake.
         judged = self.judge(link)
         peer = self.registry.get(link.realm) or self.registry.add(KnownPeer(link.realm, name))
         if peer.link is not None and not self._is_better(link, peer.link):
@@ -292,8 +292,8 @@ class Directory:
             self._begin_anew(peer)
 
     def _begin_anew(self, peer: Peer) -> None:
-        """Within `except`: drop the link, since handing it a parcel failed. All parcels are on disk, and go
-        over the next one; whoever waits is told that theirs is queued."""
+        """Within `except`: drop the link, because handing it a parcel failed. The next link sends all
+        parcels, which are on disk; waiting senders are told that theirs are queued."""
         log.failure("a parcel was not handed to the link with {realm}", realm=peer.known.name)
         if peer.link is not None:
             guarded("the link was not dropped", peer.link.abort)
@@ -354,7 +354,7 @@ class Directory:
     async def _forget(self, realm: str) -> int:
         await self.registry.forget(realm)
         if realm in self._config.peers.known:
-            # The configuration holds, whatever was remembered besides.
+            # The configuration still names it.
             self.dialer.soon(self.registry.add(KnownPeer(realm, realm)))
         depths = await self._service.outbox.depths()
         return depths[realm].queued if realm in depths else 0

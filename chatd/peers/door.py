@@ -42,7 +42,7 @@ class TLSFactory(TLSMemoryBIOFactory):
 
 
 class Door:
-    """`policy` says who is let in, `wall` what date certificates have to be valid at."""
+    """`policy` says who is let in; certificates have to be valid at the time of `wall`."""
 
     def __init__(
         self, reactor: Any, identity: Identity, policy: Policy, wall: Wall = time.time
@@ -54,7 +54,7 @@ class Door:
         self._server = server_options(identity)
 
     def show(self, identity: Identity, policy: Policy) -> None:
-        """Be this to other realms, and let these in, from the next connection on."""
+        """Use this identity and this policy from the next connection on."""
         for options in (self._client, self._server):
             options.show(identity)
         self._policy = policy
@@ -62,8 +62,8 @@ class Door:
     def dial(
         self, host: Host, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]:
-        """A link, up, to `realm` at that address. `private` says whether private and loopback addresses may
-        be dialled. Errs with what went wrong. Cancelling it drops the connection."""
+        """Dial `realm` at that address. Fires with a link that is up. `private` says whether private and
+        loopback addresses may be dialled. Fails with the reason. Cancelling it drops the connection."""
         return Deferred.fromCoroutine(self._dial(host, realm, to, port, private))
 
     async def _dial(self, host: Host, realm: str, to: str, port: int, private: bool) -> PeerLink:

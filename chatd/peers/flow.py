@@ -1,4 +1,4 @@
-"""When a link is not read from, so that neither requests nor answers pile up here."""
+"""Backpressure on a link, so that neither requests nor answers pile up here."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from zope.interface import implementer
 from chatd.throttle import TokenBucket
 from chatd.timers import cancel
 
-MAX_UNREAD = (
-    1 << 20
-)  # bytes of answers that wait for a link to take them; beyond that it is not read from
-STALL_TIME = 60.0  # seconds in which a link has to take all that was written to it
+MAX_UNREAD = 1 << 20  # bytes of answers that wait to be sent; beyond that the link is not read from
+STALL_TIME = 60.0  # seconds in which everything that was written to a link has to be sent
 RATE, OUTPUT = "rate", "output"
 
 
 class Flow:
-    """The reasons for which a link is not read from. `stop` and `go` stop and resume reading."""
+    """The reasons not to read from a link. `stop` and `go` stop and resume reading."""
 
     def __init__(
         self, clock: Any, bucket: TokenBucket, stop: Callable[[], Any], go: Callable[[], Any]
@@ -43,11 +41,11 @@ class Flow:
                 self._go()
 
     def take(self, count: int) -> None:
-        """So much has come: pause if that is over the rate."""
+        """Count `cost` requests, and pause if they exceed the rate."""
         self.slow(self._bucket.take(self._clock.seconds(), count))
 
     def slow(self, seconds: float) -> None:
-        """Pause for so long, if it is more than nothing and more than is left of an earlier pause."""
+        """Pause for that many seconds, unless an earlier pause lasts longer."""
         if seconds <= 0:
             return
         self.pause(RATE)
@@ -63,11 +61,11 @@ class Flow:
 
 @implementer(IPushProducer)
 class Output:
-    """What was written to a link and not taken yet. `abort` drops a link that takes nothing.
+    """The unsent output of a link. `abort` drops a link that takes nothing.
 
-    Deliveries and files wait for their answers (`Delivery`, `Transfers`), so they bound themselves. Answers
-    are bounded here, by not reading what would cause more. Two realms that keep to the protocol never stop
-    each other by that: with what one of them has under way, the other's answers stay below MAX_UNREAD.
+    Deliveries and files wait for their answers (`Delivery`, `Transfers`), which bounds them. Answers are
+    bounded here, by not reading the requests that would cause more. Two realms that keep to the protocol
+    never block each other: the answers to everything that one has under way stay below MAX_UNREAD.
     """
 
     def __init__(self, clock: Any, flow: Flow, abort: Callable[[], Any]) -> None:
@@ -78,12 +76,12 @@ class Output:
         self._stalled: Any = None
 
     def pauseProducing(self) -> None:
-        """The transport has more than it can send."""
+        """The transport's buffer is full."""
         if self._stalled is None:
             self._stalled = self._clock.callLater(STALL_TIME, self._abort)
 
     def resumeProducing(self) -> None:
-        """The transport has sent it all."""
+        """The transport's buffer is empty."""
         self.end()
         self._unread = 0
         self._flow.resume(OUTPUT)
@@ -93,7 +91,7 @@ class Output:
         self.end()
 
     def answered(self, size: int) -> None:
-        """An answer of so many bytes was written."""
+        """Count an answer of `size` bytes."""
         if self._stalled is not None:
             self._unread += size
             if self._unread > MAX_UNREAD:

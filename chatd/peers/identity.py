@@ -331,7 +331,7 @@ class TLSOptions:
         self.show(identity)
 
     def show(self, identity: Identity) -> None:
-        """Show this from the next connection on."""
+        """Use this identity from the next connection on."""
         self._context = _context(identity)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803

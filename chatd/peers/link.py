@@ -29,10 +29,10 @@ from chatd.throttle import SenderRates, TokenBucket
 from chatd.timers import cancel
 
 HANDSHAKE_TIME = 15.0  # seconds until a link has to be up
-CLOSE_TIME = 10.0  # seconds until a link that is to be closed is dropped
+CLOSE_TIME = 10.0  # seconds until a closing link is dropped
 QUIET_TIME = 30.0  # seconds of silence after which one asks whether the other is still there
 ANSWER_TIME = 30.0  # seconds in which an answer has to come
-MAX_KEYS = 32  # of a box that is not whole yet
+MAX_KEYS = 32  # of an incomplete box
 
 log = Logger()
 
@@ -67,7 +67,7 @@ class Host(Protocol):
         """Whether somebody here has added the realm with that key."""
 
     def complain(self, source: str, sentence: str) -> None:
-        """Log what somebody from `source` has done wrong, but not all of it."""
+        """Log a mistake of a client at `source`, unless it has been logged too often."""
 
     def new_bucket(self) -> TokenBucket:
         """The rate of what a realm may send."""
@@ -83,8 +83,8 @@ class Unsettled(Exception):
 
 @implementer(IHandshakeListener)
 class PeerLink(amp.AMP):
-    """`expected` is the realm that was dialled, by its name, or None if the other side has dialled; then
-    `source` is where it came from, as limits count it."""
+    """`expected` is the name of the realm that was dialled, or None if the other side has dialled; then
+    `source` is its network source."""
 
     transport: Any
     noisy = False
@@ -138,7 +138,7 @@ class PeerLink(amp.AMP):
         self.abort()
 
     def abort(self) -> None:
-        """Drop the connection, whatever was on its way."""
+        """Drop the connection, with everything that was under way."""
         if self.transport is not None:
             self.transport.abortConnection()
 
@@ -151,7 +151,7 @@ class PeerLink(amp.AMP):
             self._timer = self.host.clock.callLater(CLOSE_TIME, self.abort)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
-        """Both have shown who they are: let the other in, or say why not."""
+        """Judge the other end's certificate: let it in, or say why not."""
         try:
             self.realm = self.host.judge(self).realm
         except ChatError as error:
@@ -168,7 +168,7 @@ class PeerLink(amp.AMP):
             greeting.addErrback(self._greeting_failed)
 
     def refuse(self, error: ChatError) -> None:
-        """Hang up on a realm that may not link, with a word why."""
+        """Close the link of a realm that is not allowed, and tell it why."""
         self.warn(f"the realm at {self.address} is not let in: {error}")
         self.refused = error
         # The other end is told only what it can do something about, not what is remembered here.
@@ -177,14 +177,14 @@ class PeerLink(amp.AMP):
         self.close()
 
     def warn(self, sentence: str) -> None:
-        """Log what the other end has done wrong; of who has dialled this one, not all of it."""
+        """Log a mistake of the other end; if that has dialled, at a limited rate."""
         if self.dialled:
             log.warn("{sentence}", sentence=sentence)
         else:
             self.host.complain(self.source, sentence)
 
     def garbage(self, what: object) -> None:
-        """Hang up on who does not keep to the protocol."""
+        """Close a link that breaks the protocol."""
         self.warn(f"{self.realm or 'what connects'} at {self.address} sent no sense: {what}")
         self.close()
 
@@ -202,7 +202,7 @@ class PeerLink(amp.AMP):
         await self.host.up(self, other)
 
     def come_up(self) -> None:
-        """Both have said hello."""
+        """Mark the link as up, after both ends have said hello."""
         if self.transport is None or self.is_up or not self._settled:
             return
         self.is_up = True
@@ -238,7 +238,7 @@ class PeerLink(amp.AMP):
         self.gone.callback(None)
 
     def _watch(self) -> None:
-        """Ask whether the other is still there, if nothing was heard of it."""
+        """Ping the other end if it has been silent."""
         left = self._heard + QUIET_TIME - self.host.clock.seconds()
         if left > 0:
             self._timer = self.host.clock.callLater(left, self._watch)
@@ -263,7 +263,7 @@ class PeerLink(amp.AMP):
         self.garbage(f"a key of {length} bytes")
 
     def unhandledError(self, failure: Failure) -> None:  # noqa: N802
-        """Of a request that wants no answer, but has an error for one."""
+        """Called when a request that wants no answer has failed."""
         self.garbage(failure.getErrorMessage())
 
     def sendBox(self, box: Any) -> None:  # noqa: N802
@@ -290,7 +290,7 @@ class PeerLink(amp.AMP):
     # Asking
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
-        """Errs with Refused, or with RealmDown if no answer comes."""
+        """Fails with Refused, or with RealmDown if no answer comes."""
         if self.transport is None or (self.refused and self.realm == ""):
             return fail(RealmDown(realm=self.realm))
         answer: Deferred[Any] = self.callRemote(command, **arguments)
@@ -310,7 +310,8 @@ class PeerLink(amp.AMP):
         raise Refused(wire.INTERNAL)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
-        """A verdict for each; None if all were kept. Raises Refused if nothing could be, RealmDown."""
+        """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises Refused if
+        nothing could be stored, RealmDown."""
         answer = await self.call(wire.Deliver, parcels=wire.encode_batch(items))
         if not answer["verdicts"]:
             return None
@@ -320,10 +321,10 @@ class PeerLink(amp.AMP):
         return verdicts
 
     async def offer(self, number: int, parcel: bytes) -> int:
-        """The offset from which a file is to be sent. Raises Refused, RealmDown."""
+        """Offer a file. Returns the offset to send it from. Raises Refused, RealmDown."""
         offset: int = (await self.call(wire.Offer, number=number, parcel=parcel))["offset"]
         return offset
 
     def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
-        """Errs with Refused, RealmDown."""
+        """Fails with Refused, RealmDown."""
         return self.call(wire.Chunk, number=number, offset=offset, data=data)

@@ -1,4 +1,4 @@
-"""Links that others have dialled and that are not up yet, shared fairly between where they come from."""
+"""Links that others have dialled and that are not up yet, shared fairly between their sources."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _SILENT = (
 
 
 class PendingLinks(ServerFactory):
-    """Makes the links that others dial. A newcomer always gets in: if there are too many, the source that has
-    most loses the one that has come least far, and of these the oldest.
+    """Makes the links that others dial. A new one always gets in.
 
-    A link whose certificate is that of a realm that was added counts for that realm, and no longer for its
-    network address. So whoever holds connections open, even from the same address, can only drop it in the
-    moment before its certificate is here, and only by getting as far with 256 others in that time.
+    If there are too many, the source with the most links loses the one that has come least far, and of equals
+    the oldest. A link whose certificate belongs to a realm that was added counts for that realm, not for its
+    network address. So an attacker who holds connections open, even from the same address, can only drop such
+    a link in the moment before its certificate arrives, and only with 256 others that get as far in that
+    time.
     """
 
     noisy = False
@@ -52,7 +53,7 @@ class PendingLinks(ServerFactory):
         found = [link for link in self._pending if owners[id(link)] == busiest]
         dropped = min(
             found, key=_progress
-        )  # the oldest of equals: they stand in the order of their coming
+        )  # the oldest of equals: they are in the order of arrival
         self._pending.remove(dropped)
         dropped.abort()
 
@@ -63,7 +64,7 @@ class PendingLinks(ServerFactory):
 
 
 def _progress(link: PeerLink) -> int:
-    """How far a link has come: nothing that is TLS, a handshake, a certificate."""
+    """How far a link has come: no TLS yet, a handshake, a certificate."""
     if link.judged is not None:
         return 2
     connection: Any = link.transport.getHandle()

@@ -22,7 +22,7 @@ from chatd.errors import ChatError, ForbiddenAddress, RealmDown, RealmUnreachabl
 from chatd.sources import IPAddress, parse_ip
 
 CONNECT_TIME = 10.0  # seconds for each address
-MAX_ADDRESSES = 8  # of one host that are tried
+MAX_ADDRESSES = 8  # tried for one host
 FOR_OPERATORS = "only operators may name private and loopback addresses; ask one of them"
 
 
@@ -32,7 +32,7 @@ def place_of(host: str, port: int) -> str:
 
 
 class Scope(Enum):
-    """Where an IP address leads: nowhere a realm may be, into a private network or this machine, or to the
+    """What an IP address leads to: nothing that may be a realm, a private network or this machine, or the
     public Internet."""
 
     FORBIDDEN = 0
@@ -81,16 +81,17 @@ def _carried(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 
 
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122: on Linux it leads to this machine
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122; on Linux it leads to this machine
 _CARRYING = tuple(
     map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
 )
 
 
 def check_literal(host: str, *, private: bool) -> None:
-    """Refuse `host` if it is an IP address in the usual spelling that may not be dialled; names pass.
+    """Refuse `host` if it is an IP address in the usual spelling that may not be dialled. Names pass. Raises
+    ForbiddenAddress.
 
-    Raises ForbiddenAddress. It depends on the text alone, so it tells nobody anything about the network.
+    The result depends on the text alone, so it tells nobody anything about the network.
     """
     address = parse_ip(host.strip("[]"))
     if address is None:
@@ -121,12 +122,11 @@ class Resolution:
 
 
 async def connect(reactor: Any, host: str, port: int, factory: Any, *, private: bool = True) -> Any:
-    """A connection to the first of the host's addresses that takes one; its protocol.
+    """Connect to the first of the host's addresses that accepts. Returns the protocol.
 
-    The name is resolved once, and what is dialled is the address that was checked: a name that changes its
-    address in between gains nothing. `private` says whether private and loopback addresses may be dialled.
-
-    Raises ForbiddenAddress, or the error of the last address that was tried. Cancelling it stops all tries.
+    The name is resolved once, and the checked addresses are dialled, so a name that changes its address in
+    between gains nothing. `private` says whether private and loopback addresses may be dialled. Raises
+    ForbiddenAddress, or the error of the last address that was tried. Cancelling it stops all tries.
     """
     resolver: IHostnameResolver = reactor.nameResolver
     resolution = Resolution()

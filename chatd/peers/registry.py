@@ -1,4 +1,4 @@
-"""The realms that this one knows: where they are, and which certificate each has to show."""
+"""The realms that this one knows: their addresses and certificates."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Peer:
 
     def __init__(self, known: KnownPeer, fingerprint: str | None, now: int) -> None:
         self.known = known
-        self.look = skeleton(known.key)  # the same for names that can be mistaken for one another
-        self.saved: KnownPeer | None = None  # what is on disk
+        self.look = skeleton(known.key)  # equal for names that can be mistaken for one another
+        self.saved: KnownPeer | None = None  # as it is on disk
         self.fingerprint = fingerprint
         self.link: PeerLink | None = None
         self.delivery: Delivery
@@ -44,7 +44,7 @@ class Peer:
 
     @property
     def shown(self) -> str:
-        """The fingerprint of the certificate that is remembered, or an empty string."""
+        """The fingerprint of the remembered certificate, or an empty string."""
         pem = self.known.certificate
         return "" if pem is None else fingerprint(load_pem_x509_certificate(pem.encode()))
 
@@ -71,7 +71,7 @@ class Registry:
         self._deliver = deliver
 
     def load(self, known: Sequence[KnownPeer]) -> None:
-        """Take what was remembered, and what the configuration says."""
+        """Load the remembered realms and those of the configuration."""
         for each in known:
             self.add(each).saved = each
         for key in self._config.peers.known:
@@ -79,7 +79,7 @@ class Registry:
                 self.add(KnownPeer(key, key))
 
     def add(self, known: KnownPeer) -> Peer:
-        """Know a realm from now on. The configuration overrides the address and names the fingerprint."""
+        """Add a realm. The configuration overrides the address and the fingerprint."""
         configured = self._config.peers.known.get(known.key)
         pin = None
         if configured is not None:
@@ -137,7 +137,7 @@ class Registry:
                 )
 
     def known_of(self, realm: str) -> Known:
-        """What is known of the realm that a certificate names."""
+        """What is known of the realm in a certificate."""
         peer = self.peers.get(realm)
         added = self.is_added(realm)
         if peer is None:
@@ -145,7 +145,7 @@ class Registry:
         return Known(added, peer.fingerprint, peer.known.certificate)
 
     def remember(self, peer: Peer, known: KnownPeer) -> Deferred[None]:
-        """Keep what is known of a peer; fires once it is on disk.
+        """Store what is known of a peer. Fires once it is on disk.
 
         A later time of its last link alone is written once an hour, so that a link that comes and goes does
         not keep the disk busy.
@@ -160,11 +160,11 @@ class Registry:
         return self._service.database.run(store.remember, known, now)
 
     def linked(self, known: KnownPeer) -> KnownPeer:
-        """`known`, of a realm that has a link now or has just lost it."""
+        """`known` with the present time as that of the last link."""
         return msgspec.structs.replace(known, linked_at=self._service.accounts.now())
 
     async def forget(self, *realms: str) -> None:
-        """Drop these realms from memory, with their links, and from the database."""
+        """Remove these realms from memory, with their links, and from the database."""
         for realm in realms:
             peer = self.peers.pop(realm, None)
             if peer is not None:

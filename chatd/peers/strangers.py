@@ -1,8 +1,8 @@
 """Realms that no operator has added: how many are remembered, and which are forgotten.
 
-Anybody can invent names, so those that nobody here talks with make room for new ones, and go after a day
-without a link. What a stranger did by itself (writing to somebody, joining a group) keeps it for longer, but
-not against others when there is no room.
+Anybody can invent names, so realms that nobody here talks with make room for new ones, and are forgotten
+after a day without a link. What a realm did by itself (writing to somebody, joining a group) keeps it for
+longer, but not when there is no room.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chatd.store.peers import Use
 
 MAX_STRANGERS = 1000  # realms that no operator has added
 AT_ONCE = (
-    20  # the part of them that makes room at a time, so that the database is not asked for each
+    20  # the part of them that is forgotten at a time, so that the database is not asked for each
 )
 IDLE = 86_400_000  # ms without a link after which a realm that nobody talks with is forgotten
 CHECK_EVERY = 3600.0  # seconds
@@ -42,7 +42,7 @@ class Strangers:
         return sum(1 for _ in self._registry.unvouched()) >= MAX_STRANGERS
 
     async def make_room(self, realm: str) -> None:
-        """See to it that one more stranger can be remembered. Raises RealmNotAllowed."""
+        """Make room for one more stranger. Raises RealmNotAllowed."""
         if not self._is_full:
             return
         await self._turn.run(lambda: Deferred.fromCoroutine(self._evict()))
@@ -53,7 +53,7 @@ class Strangers:
 
     async def _evict(self) -> None:
         if not self._is_full:
-            return  # whoever came before has made room
+            return  # an earlier caller has made room
         strangers = list(self._registry.unvouched())
         uses = await self._uses(strangers)
         await self._forget(_to_evict(strangers, uses, max(1, MAX_STRANGERS // AT_ONCE)))
@@ -78,7 +78,7 @@ class Strangers:
         return await self._service.database.read(store.uses, keys) if keys else {}
 
     async def _forget(self, peers: list[Peer]) -> None:
-        # What has happened since the database was asked counts.
+        # They may have been used since the database was asked.
         keys = [peer.known.key for peer in peers if self._registry.get(peer.known.key) is peer]
         if not keys:
             return
@@ -92,8 +92,8 @@ class Strangers:
 
 
 def _to_evict(strangers: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:
-    """Which go: of the source that has brought most, those that are used least, then those without a link,
-    then those whose last link is oldest."""
+    """The realms to forget: from the source with the most, those with the least use, then without a link,
+    then with the oldest last link."""
 
     def rank(peer: Peer) -> Any:
         return uses[peer.known.key].value, peer.link is not None, peer.known.linked_at or 0

@@ -28,10 +28,8 @@ class Transfers:
         self._turn = DeferredSemaphore(MAX_SENDING)
 
     async def send(self, link: PeerLink, number: int, parcel: bytes, file: int) -> None:
-        """Have the other realm hold the whole file of a parcel.
-
-        Raises Refused with why it won't, RealmDown, UnknownFile, FileMissing, FileDamaged.
-        """
+        """Send the bytes of a parcel's file until the other realm has them all. Raises Refused with its
+        reason, RealmDown, UnknownFile, FileMissing, FileDamaged."""
         await self._turn.acquire()
         try:
             attachment = await self._database.read(get_attachment, file)

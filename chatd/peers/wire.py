@@ -144,8 +144,8 @@ class Members(PeerCommand):
 
 
 class Change(PeerCommand):
-    """What an admin wants of a group: `invite`, `kick`, `unban` or `promote` users, `close` or `open` it,
-    or list its `bans`, from behind the address in `users` if there is one."""
+    """A change that an admin makes to a group: `invite`, `kick`, `unban` or `promote` users, `close` or
+    `open` it, or list its `bans`, after the address in `users` if there is one."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
