@@ -1,6 +1,6 @@
-"""How much room the disk has, and the reserve below which nothing more is taken.
+"""The free space of the disk, and the reserve below which nothing more is stored.
 
-The reserve keeps the realm usable: logins, read marks and the database's own log need some room of their own.
+The reserve keeps the realm usable: logins, read marks and the database's own log need some space.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from chatd.timers import cancel
 MAX_RESERVE = 500 << 20  # bytes
 RESERVED_PART = 0.05  # of the disk
 LOOK_EVERY = 1.0  # seconds
-# Another realm's batch waits this long for room. It has to be less than the time for which that realm waits
-# for an answer (30 s): then it hears the reason, and sends the batch again over its next link.
+# How long another realm's batch waits for space. It is shorter than that realm waits for an answer (30 s),
+# so that it learns the reason and sends the batch again over its next link.
 WAIT = 20.0
 RETRY = 2.0  # seconds
 
@@ -36,10 +36,11 @@ def measure(folder: Path) -> tuple[int, int]:
 
 
 class DiskSpace:
-    """The room on the disks that hold `folders`. Between `start` and `stop` it is measured once a second, in
-    a thread. `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk.
+    """The free space on the disks that hold `folders`, measured once a second in a thread between `start` and
+    `stop`.
 
-    `low` says whether less than the reserve was free when it was measured last.
+    `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk. `low` is whether the last
+    measurement found less than the reserve.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class DiskSpace:
             guarded("what a nearly full disk calls for was not done", then, self.low)
 
     def look(self) -> None:
-        """Measure now. Blocks for as long as the file system takes."""
+        """Measure now. Blocks on the file system."""
         self._measured(self._measure())
 
     def settled(self) -> None:
-        """A transaction is on disk: measure, if it is time."""
+        """Measure after a transaction, if the last measurement is old enough."""
         self.room()
 
     def is_low(self) -> bool:
@@ -97,7 +98,7 @@ class DiskSpace:
         return self.room() < 0
 
     def room(self) -> int:
-        """The bytes that may still be written when it was measured last; negative below the reserve."""
+        """The bytes that may still be written, by the last measurement. Negative below the reserve."""
         now = self._clock.seconds()
         if now >= self._next and not self._measuring:
             self._next = now + LOOK_EVERY
@@ -115,7 +116,7 @@ class DiskSpace:
             raise DiskFull
 
     async def wait(self) -> None:
-        """Return once the disk is above its reserve. Raises StorageFailed if that takes too long."""
+        """Return once the disk is above its reserve. Raises StorageFailed after a while."""
         left = WAIT
         while self.is_low():
             if left <= 0:
@@ -124,11 +125,11 @@ class DiskSpace:
             await deferLater(self._clock, RETRY)
 
     def _measure(self) -> int | None:
-        """In a thread: the room above the reserve; None if the file system does not tell."""
+        """In a thread: the bytes above the reserve; None if the file system does not tell."""
         try:
             return min(self._above_reserve(*measure(folder)) for folder in self._folders)
         except OSError as error:
-            # A file system without figures is no reason to refuse anything: a write that fails tells more.
+            # Refuse nothing if the file system has no figures: a full disk then shows when a write fails.
             if not self._failing:
                 log.warn("the free disk space can't be measured: {error}", error=str(error))
             return None
