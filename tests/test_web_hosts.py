@@ -41,8 +41,9 @@ class Names(RawTestCase):
                 self.assertIn("content-security-policy", answer.headers)
             answer = await self.ask_raw(f"GET /ws HTTP/1.1\nHost: evil.example\n{UPGRADE}")
             self.assertEqual((answer.status, answer.json["code"]), (421, "foreign-host"))
-            answer = await self.ask_raw("HEAD / HTTP/1.1\nHost: evil.example")
-            self.assertEqual(answer.status, 421)
+            for line in ("HEAD / HTTP/1.1", "OPTIONS * HTTP/1.1"):
+                answer = await self.ask_raw(f"{line}\nHost: evil.example")
+                self.assertEqual(answer.status, 421, line)
 
         return run(play())
 

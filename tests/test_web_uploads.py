@@ -499,6 +499,21 @@ class Refused(UploadTestCase):
         self.assertEqual((await self.say("POST", path(1), "messi", b"x")).status, 405)
         self.assertEqual(self.parts(), [])
 
+    async def test_tokens(self) -> None:
+        """The sender's own stands in nothing that is kept or shown to others."""
+        await self.people("messi", "budi")
+        token = self.cookies["messi"].partition("=")[2]
+        for wrong in (
+            {"to": f"budi,{token}"},
+            {"to": f"#{token}"},
+            {"name": token},
+            {"key": token},
+        ):
+            answer = await self.say("PUT", path(1, **wrong), "messi", b"x")
+            self.assertEqual((answer.status, answer.json["code"]), (400, "token-in-text"), wrong)
+            self.assertNotIn(token, answer.json["message"])
+        self.assertEqual(self.parts(), [])
+
     async def test_other_sites(self) -> None:
         await self.people("messi", "budi")
         answer = await self.say("PUT", path(1), "messi", b"x", Origin="https://evil.example")

@@ -58,7 +58,10 @@ def _comparable(host: str) -> str:
 
 
 def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
-    """A request target (RFC 9112, 3.2) as path and query, and the authority that it names, if any."""
+    """A request target (RFC 9112, 3.2) as path and query, and the authority that it names, if any. `*`
+    becomes a path at which there is nothing: Twisted would answer it without a look at the Host field."""
+    if target == b"*":
+        return b"/*", None
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         return target, None

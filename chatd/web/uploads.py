@@ -173,7 +173,7 @@ class UploadResource(Asking):
     async def _put(self, request: StreamingRequest, client: Client, key: str) -> None:
         session, body = client.logged_in, request.body
         asked = _asked(key, query_of(request))
-        await client.refuse_tokens((asked.to, asked.name))
+        await client.refuse_tokens((asked.to, asked.name, asked.key))
         offset = _offset(request)
         if body.length is None:
             raise LengthRequired
