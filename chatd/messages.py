@@ -243,6 +243,8 @@ class Messages:
         key: str | None = None,
     ) -> NewMessage:
         """A message to store here, with the parcel for other realms."""
+        if not (target.realms or file or key):  # most messages
+            return NewMessage(target.conversation, sender.id, sender.name, at, text)
         crossing = None
         if target.realms:
             crossing = self._crossings.crossing(sender, target, at, text, file)

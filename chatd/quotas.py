@@ -31,9 +31,8 @@ log = Logger()
 
 def cost_of(new: NewMessage) -> int:
     """The bytes that a message counts: its text, once here and once for each realm that it goes to."""
-    text, crossing = new.text, new.crossing
-    size = LEAST if text is None else cost(text)
-    return size if crossing is None else size * (1 + len(crossing.realms))
+    size = LEAST if new.text is None else cost(new.text)
+    return size if new.crossing is None else size * (1 + len(new.crossing.realms))
 
 
 def cost(text: str) -> int:
@@ -82,17 +81,21 @@ class MessageQuotas:
         self._used = dict(used)
 
     def charge_account(self, account_id: int, size: int, now: int) -> None:
-        """Count `size` bytes for an account. Raises DiskFull, MessageQuota; then nothing is counted."""
-        if self._disk.low:  # asked for each message, so no more than this
-            self._disk.check()
-        self.charge(account_id, size, now)
+        """Count `size` bytes for an account; `now` is in ms since 1970 UTC.
 
-    def charge(self, owner: Owner, size: int, now: int) -> None:
-        """Count `size` bytes; `now` is in ms since 1970 UTC. Raises MessageQuota, RealmQuota; then nothing
-        is counted."""
-        limit = self._account_limit if type(owner) is int else self._realm_limit
-        if not limit:
-            return
+        Raises DiskFull, MessageQuota; then nothing is counted. Called for each message.
+        """
+        if self._disk.low:
+            self._disk.check()
+        if self._account_limit:
+            self._charge(account_id, size, now, self._account_limit)
+
+    def charge(self, realm: str, size: int, now: int) -> None:
+        """As `charge_account`, for another realm by its key. Raises RealmQuota."""
+        if self._realm_limit:
+            self._charge(realm, size, now, self._realm_limit)
+
+    def _charge(self, owner: Owner, size: int, now: int, limit: int) -> None:
         if not self._begin <= now < self._end:
             self._turn_day(now)
         used = self._used.get(owner, 0) + size

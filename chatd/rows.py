@@ -57,7 +57,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _by_name(self) -> tuple[tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool], ...]:
-        return tuple((arg.name, arg.keys, arg.type.from_json, arg.optional) for arg in self.args)
+        return tuple((arg.name, arg.also, arg.type.from_json, arg.optional) for arg in self.args)
 
     def wrong(self, reason: str) -> Usage:
         return Usage(reason=reason, usage=self.usage)
@@ -101,8 +101,12 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         """The arguments `given` by name, as JSON values. Raises BadRequest."""
         values = {}
         used = 0
-        for name, keys, from_json, optional in self._by_name:
-            for key in keys:
+        for name, also, from_json, optional in self._by_name:
+            if name in given:
+                values[name] = from_json(name, given[name])
+                used += 1
+                continue
+            for key in also:
                 if key in given:
                     values[name] = from_json(key, given[key])
                     used += 1

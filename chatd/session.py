@@ -274,9 +274,10 @@ class Client:
         """Carry out `command`: a Result, or a Deferred of one. Raises ChatError, or errs with it."""
         if self.session is None:
             self.admit(BY_COMMAND[type(command)])
-        elif self.given and self._given_at != self.connection.moment:
+            return self._begin(command)
+        if self.given and self._given_at != self.connection.moment:
             self.prove()
-        if self.session is not None and (may_hold_token(command) or self.connection.turn.locked):
+        if may_hold_token(command) or self.connection.turn.locked:
             return Deferred.fromCoroutine(self._execute_in_turn(command))
         return self._begin(command)
 

@@ -56,9 +56,10 @@ def may_hold_token(value: Any) -> bool:
     except (TypeError, ValueError):  # a type without an encoding, or half of a surrogate pair
         return _is_in_part(value)
     # Many times as fast as a pattern: every letter of a token becomes an `a`.
-    if _LETTERS not in data.translate(_TABLE) or not any(
-        map(_is_varied, _RUN_OF_BYTES.findall(data))
-    ):
+    if _LETTERS not in data.translate(_TABLE):
+        return False
+    # One token in 10**9 has no capital.
+    if data.islower() or not any(map(_is_varied, _RUN_OF_BYTES.findall(data))):
         return False
     return _is_in_part(value)
 

@@ -131,10 +131,10 @@ class AccountQuota(QuotaTestCase):
         (ana,) = await self.people("ana")
         quotas = self.realm.service.quotas
         day = 86_400_000
-        quotas.charge(ana.id, 9 * KIB, 20_000 * day)
+        quotas.charge_account(ana.id, 9 * KIB, 20_000 * day)
         with self.assertRaises(MessageQuota):
-            quotas.charge(ana.id, 9 * KIB, 20_000 * day - 1)
-        quotas.charge(ana.id, 9 * KIB, 19_000 * day)
+            quotas.charge_account(ana.id, 9 * KIB, 20_000 * day - 1)
+        quotas.charge_account(ana.id, 9 * KIB, 19_000 * day)
 
 
 class Reserve(QuotaTestCase):

@@ -23,6 +23,7 @@ from chatd.lines.telnet import (
 END_OF_SB: Final = b"\xff\xf0"
 SB_BYTES: Final = 16  # bytes of subnegotiations that count as one command
 BATCH: Final = 256  # telnet commands that are removed at a time
+BATCH_BYTES: Final = BATCH * SB_BYTES
 PIECE: Final = 32 << 10  # least bytes of a long line that are set aside at a time
 LEFT: Final = 4  # bytes of it that are kept back: a CR, or part of a character
 
@@ -165,7 +166,7 @@ class LineBuffer:
         """The next line without its end; None if there is none yet."""
         data = self._data
         while True:
-            if self.telnet >= BATCH * SB_BYTES:
+            if self.telnet >= BATCH_BYTES:
                 return TELNET
             position = self._scanned
             if self._negotiating and not self._end_negotiation():
@@ -201,7 +202,8 @@ class LineBuffer:
             line = bytes(data[:stop]) if stop < PIECE else _start_of(data, stop)
             if self._pieces:
                 line = b"".join((*self._pieces, line))
-        self._forget_pieces()
+        if self._pieces:
+            self._forget_pieces()
         del data[: end + 1]
         self._scanned = 0
         if dropping:

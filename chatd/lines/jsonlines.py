@@ -30,6 +30,7 @@ from chatd.model import (
     RoomTalk,
     SessionEnded,
 )
+from chatd.table import BY_VERB
 from chatd.words import row_of
 
 _decode = msgspec.json.Decoder().decode
@@ -53,7 +54,7 @@ class JsonDialect(Dialect):
         if not isinstance(verb, str):
             raise Unreadable(BadSyntax(reason='"command" has to name a command'), tag)
         try:
-            row = row_of(verb)
+            row = BY_VERB.get(verb) or row_of(verb)
             return Request(row, row.from_names(request), tag)
         except ChatError as error:
             raise Unreadable(error, tag) from None
