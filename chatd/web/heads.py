@@ -17,7 +17,10 @@ class HeadChannel(HTTPChannel):
         such request would leave a traceback in the log.
         """
         name, _, value = line.partition(b":")
-        if name.lower() == b"content-length" and len(value.strip(b" \t")) > LENGTH_DIGITS:
+        name, value = name.lower(), value.strip(b" \t").lower()
+        too_long = name == b"content-length" and len(value) > LENGTH_DIGITS
+        # Twisted takes `identity` for no body, and what is in front of it may take it for another.
+        if too_long or (name == b"transfer-encoding" and value != b"chunked"):
             self._respondToBadRequestAndDisconnect()
             return False
         return bool(super().headerReceived(line))
