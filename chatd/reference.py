@@ -150,7 +150,7 @@ AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
 TEXT = m.Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
 POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
-BAGAN = m.GroupInfo("bagan", "k3x9qa", 3, False, True, True)
+BAGAN = m.GroupInfo("bagan", "k3x:9qa", 3, False, True, True)
 DIRECT = m.ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
 GROUP = m.ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
 ITEMS: tuple[tuple[str, str, msgspec.Struct], ...] = (
@@ -216,8 +216,12 @@ def reference() -> str:
     codes = []
     for error in every_error():
         users = code(*(row.verb for row in TABLE if error in row.errors))
-        where = "any" if error in COMMON_ERRORS else users or "the connection's own"
+        where = "any" if error in COMMON_ERRORS else users or "where it applies"
         codes.append((code(error.code), code(error.sentence), where))
+    limits = [
+        (key, "depends on the disk" if value is None else value)
+        for key, value in msgspec.structs.asdict(Limits()).items()
+    ]
     parts = (
         HEAD,
         WEB,
@@ -233,8 +237,8 @@ def reference() -> str:
         table(("when", "in plain", "in json"), events),
         "## Errors\n\nCodes are stable; sentences may change. What stands in braces is filled in.\n",
         table(("code", "sentence", "of commands"), codes),
-        "## Limits\n\nAs shipped, in bytes and seconds; etc/chatd.ini says what each means.\n",
-        table(("`[limits]`", "shipped"), msgspec.structs.asdict(Limits()).items()),
+        "## Limits\n\nDefaults, in bytes and seconds; etc/chatd.ini says what each means.\n",
+        table(("`[limits]`", "default"), limits),
     )
     return "\n".join(parts)
 

@@ -74,6 +74,7 @@ BETWEEN_REALMS = {
     "expired",
     "peer-failed",
     "realm-quota",
+    "too-many-unknown",
 }
 # What only the browser's door says: tests of chatd.web show it.
 OVER_HTTP = {

@@ -72,7 +72,10 @@ class NotOperator(ChatError):
 
 class AlreadyClaimed(ChatError):
     code = "already-claimed"
-    sentence = "This realm has had its first operator; only an operator makes others"
+    sentence = (
+        "This realm has had its first operator, and the code works only once; ask the operator for "
+        "what you need"
+    )
 
 
 class WrongCode(ChatError):

@@ -38,7 +38,7 @@ export default {
   "error.own-realm": "Itu realm ini sendiri; tambahkan realm lain.",
   "error.token-in-text":
     "Ada token session Anda di dalamnya; siapa pun yang membacanya dapat bertindak sebagai Anda. Hapus dahulu.",
-  "error.already-claimed": "Realm ini sudah mempunyai operator; hanya operator yang mengangkat operator lain.",
+  "error.already-claimed": "Realm ini sudah mempunyai operator, dan kodenya hanya berlaku sekali; mintalah kepada operator apa yang Anda perlukan.",
   "error.wrong-code": "Itu bukan kode operator realm ini; kodenya ada di file operator-code di folder state realm.",
   "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
   "error.forbidden-address":
