@@ -377,6 +377,20 @@ class Prepare(MigrateTestCase):
         prepare(again, scripts, "9999")
         self.assertEqual(dump(again), dump(engine))
 
+    def test_interrupted_backup(self) -> None:
+        """What a kill left of a backup is no backup, and does not pile up."""
+        engine = self.engine()
+        prepare(engine)
+        part = self.folder / "chatd.db.bak.part"
+        part.write_bytes(b"half")
+        killed = mock.patch("chatd.store.migrate.os.fsync", side_effect=OSError("killed here"))
+        with killed, self.assertRaises(OSError):
+            prepare(engine, self.scripts(), "9999")
+        self.assertEqual(self.backups(), [])
+        prepare(engine, self.folder / "migrations", "9999")
+        self.assertEqual(len(self.backups()), 1)
+        self.assertFalse(part.exists())
+
     def test_failing_upgrade_changes_nothing(self) -> None:
         """An upgrade is done whole or not at all."""
         engine = self.engine()

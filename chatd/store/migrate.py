@@ -5,6 +5,7 @@ An empty one is made, an older one upgraded after a backup, a newer or a strange
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,11 +110,20 @@ def back_up(engine: Engine, version: str) -> Path | None:
             f"there is no room for a backup of {path} beside it: {free} bytes are free and "
             f"{path.stat().st_size} are needed; make room and start again"
         )
+    # It has its name once it is whole. What a kill leaves makes room for the next try.
+    part = path.with_name(f"{path.name}.bak.part")
+    part.unlink(missing_ok=True)
     # VACUUM can't run in a transaction, and SQLAlchemy's connections begin one.
     raw = engine.raw_connection()
     try:
-        raw.cursor().execute("VACUUM INTO ?", (str(backup),))
+        raw.cursor().execute("VACUUM INTO ?", (str(part),))
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
     finally:
         raw.close()
-    backup.chmod(0o600)
+    part.chmod(0o600)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(backup)
     return backup
