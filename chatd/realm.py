@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
@@ -74,6 +75,16 @@ class Realm:
 
     def open(self) -> None:
         """Claim the state, bring it into order, and make the service. Raises StartError."""
+        try:
+            self._open()
+        except (OSError, DBAPIError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise StartError(
+                f"[realm] state is {self.config.state} and can't be used: {reason}; "
+                "expected a folder that chatd may write to, with room in it"
+            ) from None
+
+    def _open(self) -> None:
         self.state.claim()
         config = self.config
         self.engine = engine = self.state.open_database(

@@ -120,7 +120,7 @@ class Uploads:
         """
         oldest = self._wall() - keep_parts
         for path in self._incoming.iterdir():
-            if path.suffix != ".part" or path.stat().st_mtime < oldest:
+            if path.is_file() and (path.suffix != ".part" or path.stat().st_mtime < oldest):
                 path.unlink()
         unclaimed = [
             path for path in self.folder.iterdir() if path.is_file() and path.name not in known

@@ -229,6 +229,16 @@ class WithoutMarker(IntegrityTestCase):
         with self.assertRaisesRegex(StartError, "chatd.db is missing.*--accept-loss"):
             self.open()
 
+    def test_no_room_or_no_folder(self) -> None:
+        """The start is refused by a sentence, whatever of the state folder can't be used."""
+        shutil.rmtree(self.killed / "uploads")
+        (self.killed / "uploads").touch()
+        config = msgspec.structs.replace(self.realm.config, state=self.killed)
+        realm = Realm(config, self.clock, wall=self.realm.wall)
+        with self.assertRaisesRegex(StartError, "state is .* and can't be used: .*File exists"):
+            realm.open()
+        realm.release()
+
     def test_interrupted_first_start(self) -> None:
         """Nothing is there yet but an empty file."""
         shutil.rmtree(self.killed)

@@ -1005,8 +1005,10 @@ class Cleaning(UploadsTestCase):
         kept = await self._store(b"kept")
         lost = await self._store(b"lost")
         (self.folder / "incoming" / "123-4").write_bytes(b"half")
+        foreign = self.folder / "incoming" / "lost+found"  # a folder that chatd has not made
+        foreign.mkdir()
         self.assertEqual(self.uploads.clean({kept}), 1)
-        self.assertEqual(list((self.folder / "incoming").iterdir()), [])
+        self.assertEqual(list((self.folder / "incoming").iterdir()), [foreign])
         self.assertEqual((self.folder / "unclaimed" / lost).read_bytes(), b"lost")
         self.assertTrue((self.folder / kept).exists())
         self.assertEqual(self.uploads.clean({kept}), 0)
