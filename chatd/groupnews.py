@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.errors import NotMember, UnknownGroup
+from chatd.errors import NotMember, TooManyUnknown, UnknownGroup
 from chatd.groups import Groups
 from chatd.guessing import NameGuesses
 from chatd.homegroups import HomeGroups
@@ -30,18 +30,17 @@ class GroupNews:
             await self._guesses.check_people(realm, [Address(parse_name(parcel.user))])
             await self._groups.joined(realm, number, parcel)
         elif isinstance(parcel, Removed):
-            await self._groups.removed(realm, number, parcel)
+            # No verdict says whether there is such a user, but the time that it takes would.
+            if not await self._guesses.barred(realm, [key_of(parse_name(parcel.user))]):
+                await self._groups.removed(realm, number, parcel)
         elif isinstance(parcel, Left):
             try:
                 await self._leave(realm, number, parcel)
-            except (UnknownGroup, NotMember):
+            except (UnknownGroup, NotMember, TooManyUnknown):
                 return  # they are no member already
 
     async def _leave(self, realm: str, number: int, left: Left) -> None:
-        """Raises UnknownGroup, NotMember."""
-        key = key_of(left.group)
-        await self._homes.leave(
-            guest_of(self._realms, realm, left.sender),
-            Address(parse_name(left.group)),
-            lambda db: is_news(db, realm, key, number),
-        )
+        """Raises UnknownGroup, NotMember, TooManyUnknown."""
+        guest, name = guest_of(self._realms, realm, left.sender), Address(parse_name(left.group))
+        await self._guesses.check_group(realm, name)
+        await self._homes.leave(guest, name, lambda db: is_news(db, realm, name.key, number))

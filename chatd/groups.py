@@ -35,6 +35,8 @@ from chatd.timers import patiently
 
 LEFT_EVERY = 0.1  # seconds after which one looks again whether a home knows
 MAX_LEAVING = 10_000
+# The part of an account's groups that realms which nobody here has added may fill without being asked.
+UNASKED_PART = 10
 PATIENCE = 5.0  # seconds in which a home that has let someone in should say so in turn
 
 
@@ -299,10 +301,13 @@ class Groups:
         account = await self._accounts.find(said.user)
         name = Address(said.group, self._realms.name_of(realm))
         now = self._accounts.now()
+        is_free = self._realms.is_added(realm) or (name.key, account.id) in self._joining
 
         def job(connection: Connection) -> Change:
             if not mirrors.is_news(connection, realm, key_of(said.group), number):
                 return Change(Delta(0))
+            if not is_free:
+                mirrors.check_unasked(connection, account, self._limit // UNASKED_PART)
             return Change(
                 mirrors.join_mirror(
                     connection, name, realm, said.group_id, account, said.seq, now, self._limit

@@ -98,15 +98,18 @@ class NameGuesses:
         if self.is_free(realm):
             return
         shown = f"group {name.key}"
+        if not self._may_tell(realm, shown):
+            # Looking for the group would take another time if there is one.
+            if await self._database.read(peer_store.is_in_group, realm, name.key):
+                return
+            raise TooManyUnknown(limit=MAX_UNKNOWN)
         try:
-            roster = await self._rosters.find(name)
+            await self._rosters.find(name)
         except UnknownGroup:
             if self._may_tell(realm, shown):
                 self._count(realm, shown)
                 raise
             raise TooManyUnknown(limit=MAX_UNKNOWN) from None
-        if realm not in roster.realms and not self._may_tell(realm, shown):
-            raise TooManyUnknown(limit=MAX_UNKNOWN)
 
     async def met(self, realm: str, keys: Sequence[str]) -> Collection[str]:
         """The keys of accounts whose presence the realm is told: all of them if it was added, else those that

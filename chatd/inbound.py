@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 
 from chatd import parcels
-from chatd.accounts import Accounts
 from chatd.arrivals import Arrivals, FileIncomplete
 from chatd.diskspace import DiskSpace
 from chatd.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
@@ -16,7 +15,7 @@ from chatd.groupnews import GroupNews
 from chatd.parcelreader import Arrived, ParcelReader
 from chatd.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
 from chatd.parcelwriter import ParcelWriter, owner_of
-from chatd.quotas import MessageQuotas, cost_of
+from chatd.realmquotas import RealmQuotas
 from chatd.realms import verdict_of
 from chatd.store import messages as message_store
 from chatd.store.database import Database
@@ -29,16 +28,14 @@ class Inbound:
     def __init__(
         self,
         database: Database,
-        accounts: Accounts,
         arrivals: Arrivals,
         disk: DiskSpace,
-        quotas: MessageQuotas,
+        quotas: RealmQuotas,
         reader: ParcelReader,
         writer: ParcelWriter,
         news: GroupNews,
     ) -> None:
         self._database = database
-        self._accounts = accounts
         self._arrivals = arrivals
         self._disk = disk
         self._quotas = quotas
@@ -69,7 +66,7 @@ class Inbound:
     ) -> list[Verdict]:
         verdicts: list[Verdict | Deferred[Verdict]] = []
         turn = self._turns.setdefault(realm, DeferredLock())
-        await turn.acquire()
+        await stream.wait_for(turn.acquire())
         try:
             # Batches reach the database in the order of their turns. The turn does not wait for the disk.
             if stream.broken:
@@ -99,7 +96,7 @@ class Inbound:
         verdicts: list[Verdict | Deferred[Verdict]],
     ) -> None:
         """Hand each parcel to the database, and add its verdict to `verdicts`."""
-        barred = await self._reader.open_directs(
+        refused = await self._reader.open_directs(
             realm, [each for _, each in batch if type(each) is Direct]
         )
         run: list[Arrived] = []  # consecutive texts, which are stored together
@@ -109,26 +106,39 @@ class Inbound:
             verdicts.extend(self._writer.store(realm, run, stream))
             run = []
 
-        for number, parcel in batch:
-            arrived = None
-            try:
-                if type(parcel) is Direct:
-                    arrived = self._reader.direct(realm, number, parcel, barred)
-                elif isinstance(parcel, Post | Relay):
-                    arrived = await self._reader.read(realm, number, parcel)
-                if arrived is not None:
-                    self._quotas.charge(realm, cost_of(arrived.new), self._accounts.now())
-                    if getattr(parcel, "file", None) is None:
+        came: dict[int, bool] = {}
+        try:
+            for number, parcel in batch:
+                arrived = None
+                try:
+                    if type(parcel) is Direct:
+                        arrived = self._reader.direct(realm, number, parcel, refused)
+                    elif isinstance(parcel, Post | Relay):
+                        arrived = await self._reader.read(realm, number, parcel)
+                    if arrived is not None and getattr(parcel, "file", None) is None:
+                        self._quotas.charge(realm, arrived.new)
                         run.append(arrived)
                         continue
-                store_run()
-                verdicts.append(await self._take(realm, number, parcel, arrived, stream))
-            except StorageFailed:
-                raise
-            except (ChatError, FileIncomplete) as error:
-                store_run()
-                verdicts.append(await self._refuse(realm, number, parcel, error))
+                    store_run()
+                    verdicts.append(await self._take(realm, number, parcel, arrived, stream))
+                except StorageFailed:
+                    raise
+                except (ChatError, FileIncomplete) as error:
+                    store_run()
+                    if isinstance(error, RealmQuota) and not came:
+                        came = await self._have_come(realm, batch)
+                    verdicts.append(await self._refuse(realm, number, parcel, error, came))
+        except Exception:
+            for each in run:
+                self._quotas.give_back(realm, each.new)
+            raise
         store_run()
+
+    async def _have_come(self, realm: str, batch: Sequence[Numbered]) -> dict[int, bool]:
+        """Which of these were stored before. One query tells it of all: much may be refused."""
+        numbers = [number for number, _ in batch]
+        found = await self._database.read(message_store.have_come, realm, numbers)
+        return {number: number in found for number in numbers}
 
     async def _take(
         self,
@@ -151,14 +161,18 @@ class Inbound:
         return KEPT
 
     async def _refuse(
-        self, realm: str, number: int, parcel: Parcel | None, error: ChatError | FileIncomplete
+        self,
+        realm: str,
+        number: int,
+        parcel: Parcel | None,
+        error: ChatError | FileIncomplete,
+        came: Mapping[int, bool],
     ) -> Verdict:
-        """The verdict on a parcel that raised `error`. The file of a refused one is removed."""
+        """The verdict on a parcel that raised `error`. The file of a refused one is removed. `came` says
+        which were stored before, once one was refused for its realm's quota."""
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
             await self._arrivals.forget(realm, number)
-        if isinstance(error, RealmQuota) and await self._database.read(
-            message_store.has_come, realm, number
-        ):
+        if isinstance(error, RealmQuota) and came[number]:
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
 
@@ -171,9 +185,10 @@ class Inbound:
         """
         if not isinstance(parcel, Direct | Post | Relay) or parcel.file is None:
             raise UnknownGroup(name="")
-        directs = [parcel] if isinstance(parcel, Direct) else []
-        barred = await self._reader.open_directs(realm, directs)
-        await self._reader.read(realm, number, parcel, barred)
+        if isinstance(parcel, Direct):
+            await self._reader.check_direct(realm, parcel)
+        else:
+            await self._reader.read(realm, number, parcel)
         return await self._arrivals.offer(realm, number, parcel.file, owner_of(realm, parcel))
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
@@ -182,11 +197,15 @@ class Inbound:
 
     async def lost(self, realm: str) -> None:
         """The link is gone: keep the parts of files for later."""
-        turn = self._turns.get(realm)
-        if turn is not None and not turn.locked:
-            del self._turns[realm]
+        self._end_turns(realm)
         await self._arrivals.drop_all(realm)
 
     async def forget(self, realm: str) -> None:
         """The realm itself is forgotten: remove the parts of its files."""
+        self._end_turns(realm)
         await self._arrivals.forget_all(realm)
+
+    def _end_turns(self, realm: str) -> None:
+        turn = self._turns.get(realm)
+        if turn is not None and not turn.locked:
+            del self._turns[realm]

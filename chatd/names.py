@@ -22,6 +22,7 @@ from chatd.errors import BadName, ReservedName
 from chatd.uts39 import is_highly_restrictive, skeleton
 
 MAX_NAME = 64
+MAX_REMEMBERED = 512  # characters of a text whose key is remembered
 MAX_MARKS = (
     4  # nonspacing marks on one letter; more of them would cover other lines (UTS 39, section 5.4)
 )
@@ -76,11 +77,15 @@ class Address(msgspec.Struct, frozen=True):
 _older_keys: set[str] = set()
 
 
-@lru_cache(maxsize=16384)
 def key_of(name: str) -> str:
     """The form in which names are compared (toNFKC_Casefold, Unicode section 3.13)."""
     if name.isascii():
         return name.lower()
+    # What is longer than any address is not remembered: anybody may send it.
+    return _remembered_key_of(name) if len(name) <= MAX_REMEMBERED else _key_of(name)
+
+
+def _key_of(name: str) -> str:
     if _older_keys:
         older = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
         if older in _older_keys:
@@ -89,11 +94,14 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
+_remembered_key_of = lru_cache(maxsize=16384)(_key_of)
+
+
 def keep_older_keys(keys: Iterable[str]) -> None:
     """Names with these keys of earlier versions keep them, in this process: others have their new keys. So
     what is said to an older `\uff4dessi` (in full width) does not go to `messi`."""
     _older_keys.update(keys)
-    key_of.cache_clear()
+    _remembered_key_of.cache_clear()
 
 
 @lru_cache(maxsize=16384)

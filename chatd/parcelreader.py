@@ -7,7 +7,7 @@ others that a realm relays belong to its own groups, and it alone answers for th
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +17,15 @@ from chatd.arguments import check_text
 from chatd.cache import Cache
 from chatd.crossings import Crossings
 from chatd.directs import Directs, Target
-from chatd.errors import BadRequest, NotMember, TooManyUnknown, UnknownGroup, UnknownUser
+from chatd.errors import (
+    BadRequest,
+    ChatError,
+    NotMember,
+    RealmQuota,
+    TooManyUnknown,
+    UnknownGroup,
+    UnknownUser,
+)
 from chatd.guessing import MAX_UNKNOWN, NameGuesses
 from chatd.homegroups import HomeGroups
 from chatd.messages import Messages, group_target
@@ -34,12 +42,16 @@ from chatd.names import (
 from chatd.parcels import Direct, Post, Relay
 from chatd.presence import IListener
 from chatd.questions import guest_of
+from chatd.realmquotas import RealmQuotas
 from chatd.realms import IRealms
 from chatd.rosters import Rosters
 from chatd.store.members import Roster
 from chatd.store.messages import Crossing, NewMessage
 
 CACHED_PAIRS = 100_000
+
+# (sender there, recipient here) -> why they have no conversation
+Refusals = Mapping[tuple[str, str], ChatError]
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -70,6 +82,7 @@ class ParcelReader:
         crossings: Crossings,
         realms: IRealms,
         guesses: NameGuesses,
+        quotas: RealmQuotas,
     ) -> None:
         self._accounts = accounts
         self._rosters = rosters
@@ -79,30 +92,39 @@ class ParcelReader:
         self._crossings = crossings
         self._realms = realms
         self._guesses = guesses
+        self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender as shown
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
 
-    async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Collection[str]:
-        """Load the conversations of these parcels into memory, for `direct`.
+    async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
+        """Load the conversations of these parcels into memory, for `direct`, and make those that are missing.
 
-        Recipients that do not exist are left out. Returns the keys of the names that the realm has asked too
-        often about: `direct` needs them.
+        Recipients that do not exist are left out. What is refused anyway makes no conversation: that would
+        cost its realm nothing, and count as something that the two have in common. Returns the refusals that
+        depend on more than the parcel: `direct` needs them.
         """
         pairs = self._pairs
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
-            return ()
+            return {}
         name = self._realms.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
+        refused: dict[tuple[str, str], ChatError] = {}
         for each in missing:
             try:
+                self._check(each)
                 sender = Address(parse_foreign_name(each.sender), name)
-                wanted[each.sender, each.to] = key_of(parse_name(each.to)), sender
+                key = key_of(parse_name(each.to))
+                self._quotas.check_text(realm, each.text)
+                wanted[each.sender, each.to] = key, sender
             except BadRequest:
                 continue  # `direct` refuses it
+            except RealmQuota as error:
+                refused[each.sender, each.to] = error
         barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
-        if barred:
-            wanted = {pair: each for pair, each in wanted.items() if each[0] not in barred}
+        for pair in [pair for pair, (key, _) in wanted.items() if key in barred]:
+            del wanted[pair]
+            refused[pair] = TooManyUnknown(limit=MAX_UNKNOWN)
         await self._directs.open_from(list(wanted.values()))
         for (sender_name, to), (key, sender) in wanted.items():
             account = self._accounts.cached(key)
@@ -110,16 +132,16 @@ class ParcelReader:
             if account is not None and target is not None:
                 mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
                 pairs[realm, sender_name, to] = mine, str(sender)
-        return barred
+        return refused
 
-    def direct(self, realm: str, number: int, parcel: Direct, barred: Collection[str]) -> Arrived:
+    def direct(self, realm: str, number: int, parcel: Direct, refused: Refusals) -> Arrived:
         """A message to one person, whose conversation `open_directs` has loaded."""
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
             parse_foreign_name(parcel.sender)
-            if key_of(parcel.to) in barred:
-                raise TooManyUnknown(limit=MAX_UNKNOWN)
+            if (parcel.sender, parcel.to) in refused:
+                raise refused[parcel.sender, parcel.to]
             raise UnknownUser(name=printable(parcel.to))
         target, sender = found
         return Arrived(
@@ -134,16 +156,19 @@ class ParcelReader:
             target,
         )
 
-    async def read(
-        self,
-        realm: str,
-        number: int,
-        parcel: Direct | Post | Relay,
-        barred: Collection[str] = (),
-    ) -> Arrived | None:
-        """The message that a parcel brings; None if it concerns nobody here."""
-        if isinstance(parcel, Direct):
-            return self.direct(realm, number, parcel, barred)
+    async def check_direct(self, realm: str, parcel: Direct) -> None:
+        """Raises what a message to one person would be refused for. It makes no conversation: the message may
+        never come."""
+        self._check(parcel)
+        if (realm, parcel.sender, parcel.to) in self._pairs:
+            return
+        parse_foreign_name(parcel.sender)
+        if await self._guesses.barred(realm, [key_of(parse_name(parcel.to))]):
+            raise TooManyUnknown(limit=MAX_UNKNOWN)
+        await self._accounts.find(parcel.to)
+
+    async def read(self, realm: str, number: int, parcel: Post | Relay) -> Arrived | None:
+        """The message that a parcel brings to a group; None if it concerns nobody here."""
         self._check(parcel)
         if isinstance(parcel, Post):
             return await self._post(realm, number, parcel)

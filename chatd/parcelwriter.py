@@ -20,7 +20,7 @@ from chatd.model import Attachment, Party
 from chatd.names import key_of
 from chatd.parcelreader import Arrived
 from chatd.parcels import KEPT, Direct, Post, Relay, Verdict
-from chatd.quotas import MessageQuotas, cost_of
+from chatd.realmquotas import RealmQuotas
 from chatd.realms import verdict_of
 from chatd.rosters import Rosters
 from chatd.store import files as file_store
@@ -50,7 +50,7 @@ class ParcelWriter:
         messages: Messages,
         crossings: Crossings,
         arrivals: Arrivals,
-        quotas: MessageQuotas,
+        quotas: RealmQuotas,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._database = database
@@ -65,14 +65,15 @@ class ParcelWriter:
     def store(
         self, realm: str, arrived: Sequence[Arrived], stream: Stream
     ) -> list[Deferred[Verdict]]:
-        """Store texts in one job. Returns a verdict for each, which fires once it is on disk."""
+        """Store texts that are charged already, in one job. Returns a verdict for each, which fires once it
+        is on disk."""
         verdicts: list[Deferred[Verdict]] = []
         run: list[tuple[Arrived, Deferred[Verdict]]] = []
         for each in arrived:
             verdict: Deferred[Verdict] = Deferred()
             verdicts.append(verdict)
             if each.guest is not None and self._is_kicked(*each.guest):
-                self._quotas.give_back(realm, cost_of(each.new))
+                self._quotas.give_back(realm, each.new)
                 verdict.callback(verdict_of(Banned(group=each.target.name)))
             else:
                 run.append((each, verdict))
@@ -85,12 +86,12 @@ class ParcelWriter:
         def kept(places: list[Stored | None]) -> None:
             for (each, verdict), place in zip(run, places, strict=True):
                 if place is None:
-                    self._quotas.give_back(realm, cost_of(each.new))
+                    self._quotas.give_back(realm, each.new)
                 verdict.callback(KEPT if place is None else self._told(each, place))
 
         def failed(failure: Any) -> None:
             for each, verdict in run:
-                self._quotas.give_back(realm, cost_of(each.new))
+                self._quotas.give_back(realm, each.new)
                 verdict.errback(failure)
 
         stored.addCallbacks(kept, failed)
@@ -124,7 +125,8 @@ class ParcelWriter:
         parcel: Direct | Post | Relay,
         stream: Stream,
     ) -> Verdict:
-        """Store a message whose file has arrived. Raises FileIncomplete, QuotaExceeded, StorageFailed."""
+        """Store a message whose file has arrived. Raises FileIncomplete, QuotaExceeded, RealmQuota,
+        StorageFailed."""
         note = parcel.file
         assert note is not None  # noqa: S101 - the caller has checked it
         if await self._database.read(message_store.has_come, realm, number):
@@ -170,7 +172,13 @@ class ParcelWriter:
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
             return new, self._messages.writer.receive(connection, realm, [new], stream)[0], file
 
-        new, place, file = await self._database.run(job)
+        self._quotas.charge(realm, arrived.new)
+        try:
+            new, place, file = await self._database.run(job)
+        except Exception:
+            self._quotas.give_back(realm, arrived.new)
+            raise
         if place is None:
+            self._quotas.give_back(realm, arrived.new)
             return KEPT
         return self._tell(msgspec.structs.replace(arrived, new=new), place, file)

@@ -6,7 +6,7 @@ a restart does not reset it, and storing a message does not cost another row. A 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatd.diskspace import DiskSpace
-from chatd.errors import MessageQuota, RealmQuota
+from chatd.errors import ChatError, MessageQuota, RealmQuota
 from chatd.store import usage as store
 from chatd.store.database import Database
 from chatd.store.messages import NewMessage
@@ -25,6 +25,8 @@ DAY = 24 * 3600 * 1000  # ms
 SAVE_AFTER = 1.0  # seconds
 # A message counts at least so many bytes: an empty one takes as much on the disk, with its indexes.
 LEAST = 100
+# As many bytes as so many realms may take come from one network source, of realms that nobody has added.
+REALMS_OF_SOURCE = 4
 
 log = Logger()
 
@@ -33,6 +35,11 @@ def cost_of(new: NewMessage) -> int:
     """The bytes that a message counts: its text, once here and once for each realm that it goes to."""
     size = LEAST if new.text is None else cost(new.text)
     return size if new.crossing is None else size * (1 + len(new.crossing.realms))
+
+
+def cost_of_text(text: str | None) -> int:
+    """The bytes that a message to one person counts; None is a file's."""
+    return LEAST if text is None else cost(text)
 
 
 def cost(text: str) -> int:
@@ -90,24 +97,47 @@ class MessageQuotas:
         if self._account_limit:
             self._charge(account_id, size, now, self._account_limit)
 
-    def charge(self, realm: str, size: int, now: int) -> None:
-        """As `charge_account`, for another realm by its key. Raises RealmQuota."""
+    def charge(self, owner: str, size: int, now: int) -> None:
+        """As `charge_account`, for another realm by its key, or for several together. Raises RealmQuota."""
         if self._realm_limit:
-            self._charge(realm, size, now, self._realm_limit)
+            self._charge(owner, size, now, self._limit_of(owner))
 
     def _charge(self, owner: Owner, size: int, now: int, limit: int) -> None:
         if not self._begin <= now < self._end:
             self._turn_day(now)
         used = self._used.get(owner, 0) + size
         if used > limit:
-            minutes = max(1, -(-(self._end - now) // 60_000))
-            if type(owner) is int:
-                raise MessageQuota(limit=limit, minutes=minutes)
-            raise RealmQuota(limit=limit, minutes=minutes)
+            raise self._used_up(owner, now)
         self._used[owner] = used
         self._changed.add(owner)
         if self._timer is None:
             self._timer = self._clock.callLater(SAVE_AFTER, self.save)
+
+    def _limit_of(self, owner: str) -> int:
+        # A realm's name has no space.
+        return self._realm_limit * (REALMS_OF_SOURCE if " " in owner else 1)
+
+    def _used_up(self, owner: Owner, now: int) -> ChatError:
+        minutes = max(1, -(-(self._end - now) // 60_000))
+        if type(owner) is int:
+            return MessageQuota(limit=self._account_limit, minutes=minutes)
+        return RealmQuota(limit=self._realm_limit, minutes=minutes)
+
+    def check(self, owners: Sequence[str], size: int, now: int) -> None:
+        """As `charge_all`, but counts nothing."""
+        if not self._begin <= now < self._end:
+            self._turn_day(now)
+        for owner in owners:
+            limit = self._limit_of(owner)
+            if limit and self._used.get(owner, 0) + size > limit:
+                raise self._used_up(owner, now)
+
+    def charge_all(self, owners: Sequence[str], size: int, now: int) -> None:
+        """Count `size` bytes for each of these. Raises RealmQuota; then nothing is counted."""
+        if len(owners) > 1:
+            self.check(owners, size, now)
+        for owner in owners:
+            self.charge(owner, size, now)
 
     def _turn_day(self, now: int) -> None:
         # After a small step back of the wall clock the same day goes on. A clock that was far ahead showed a

@@ -40,6 +40,7 @@ from chatd.presence import Presence
 from chatd.questions import Questions
 from chatd.quotas import MessageQuotas
 from chatd.reading import Reading
+from chatd.realmquotas import RealmQuotas
 from chatd.realms import IRealms, NoRealms
 from chatd.returns import Returns
 from chatd.rooms import Rooms
@@ -155,12 +156,12 @@ class ChatService:
         self.arrivals = Arrivals(config, database, uploads, disk)
         guesses = NameGuesses(clock, database, accounts, rosters, realms)
         self.questions = Questions(accounts, homes, self.groups, realms, guesses)
+        realm_quotas = RealmQuotas(quotas, realms, accounts.now)
         self.inbound = Inbound(
             database,
-            accounts,
             self.arrivals,
             disk,
-            quotas,
+            realm_quotas,
             ParcelReader(
                 accounts,
                 rosters,
@@ -170,6 +171,7 @@ class ChatService:
                 self.crossings,
                 realms,
                 guesses,
+                realm_quotas,
             ),
             ParcelWriter(
                 database,
@@ -178,7 +180,7 @@ class ChatService:
                 self.messages,
                 self.crossings,
                 self.arrivals,
-                quotas,
+                realm_quotas,
                 random_bytes,
             ),
             GroupNews(homes, self.groups, realms, guesses),

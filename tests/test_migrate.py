@@ -704,7 +704,7 @@ class To0007(UpgradeTestCase):
         """Whoever kept an older key is not taken for the one with the new key; nor is a group, and then no
         account has the new key of its name either."""
         self.patch(names, "_older_keys", set())
-        self.addCleanup(names.key_of.cache_clear)
+        self.addCleanup(names._remembered_key_of.cache_clear)
         wide = "\uff42ola"  # bola
         self.execute("UPDATE groups SET name = 'bola', key = 'bola' WHERE conversation_id = 2", {})
         self.execute("INSERT INTO conversations (id, kind, created_at) VALUES (99, 'group', 1)", {})

@@ -12,8 +12,8 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from chatd.arrivals import FileIncomplete
-from chatd.errors import CertificateChanged, ChatError, RealmNotAllowed
-from chatd.names import printable
+from chatd.errors import CertificateChanged, ChatError, RealmNotAllowed, RealmQuota
+from chatd.names import MAX_NAME, printable
 from chatd.peers import wire
 from chatd.peers.wire import Introduction, Refused
 from chatd.realms import verdict_of
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_BUSY = 32  # requests of one link that are under way; beyond that the link is not read from
 BUSY, EARLY = "busy", "early"
+# Seconds for which a link is not read from after messages beyond the quota of its realm. All that it has
+# under way (16 batches) has to be answered within 30.
+QUOTA_PAUSE = 1.0
 
 log = Logger()
 
@@ -47,6 +50,7 @@ class Answers(amp.CommandLocator):
     def end(self) -> None:
         """The link is gone."""
         self._early.clear()
+        self._stream.end()
 
     def not_understood(self, failure: Failure) -> Any:
         """Handle a request that is malformed: its command is unknown, or its arguments can't be read."""
@@ -155,13 +159,18 @@ class Answers(amp.CommandLocator):
     def delivered(self, parcels: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             verdicts = await self._link.host.inbound.receive(self._link.realm, batch, self._stream)
+            if self._link.is_up and any(each.code == RealmQuota.code for each in verdicts):
+                self._link.flow.slow(QUOTA_PAUSE)
             return {"verdicts": wire.encode_verdicts(verdicts)}
 
         try:
             batch = wire.decode_batch(parcels)
         except Refused as refused:
             return fail(refused)
-        senders = [sender for _, each in batch if (sender := getattr(each, "sender", None))]
+        # Whatever they say of themselves is remembered for a while, so no more of it than a name has.
+        senders = [
+            sender[:MAX_NAME] for _, each in batch if (sender := getattr(each, "sender", None))
+        ]
         return self._answer(work, len(batch), senders)
 
     @wire.Offer.responder
@@ -208,7 +217,7 @@ class Answers(amp.CommandLocator):
             )
             return {"result": wire.encode(result)}
 
-        return self._answer(work)
+        return self._answer(work, max(1, len(users)))
 
     @wire.Presence.responder
     def presence_asked(self, users: list[str]) -> Deferred[Any]:
@@ -219,4 +228,4 @@ class Answers(amp.CommandLocator):
                 )
             }
 
-        return self._answer(work)
+        return self._answer(work, max(1, len(users)))

@@ -95,5 +95,5 @@ class Asking:
     def _decode(self, data: bytes, kind: type[T]) -> T:
         try:
             return msgspec.msgpack.decode(data, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise PeerFailed(realm=self._link.realm) from None

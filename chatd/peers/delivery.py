@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from chatd import parcels
 from chatd.errors import ChatError, PeerFailed, RealmDown
+from chatd.names import printable
 from chatd.outbox import Outbox
 from chatd.parcels import INCOMPLETE, KEPT, Verdict
 from chatd.peers import wire
@@ -341,7 +342,7 @@ class Delivery:
             if len(batch) == 1 and self._fails_too_often(batch[0].number):
                 self._refused(batch[0].number, PeerFailed(realm=self._name()))
             self._singly = max(self._singly, len(batch) * WINDOW)
-        log.warn("{realm} can't take it: {code}", realm=self._realm, code=refused.code)
+        link.warn(f"{self._realm} can't take it: {printable(refused.code)}")
         link.abort()
 
     def _fails_too_often(self, number: int) -> bool:

@@ -81,6 +81,8 @@ class Directory:
         self.dialer = Dialer(config.peers, self, door, registry, random_bytes)
         self._links: set[PeerLink] = set()
         self._complaints = Complaints(clock)
+        # Of the realms that this side dials; strangers can't use up their lines.
+        self._dialled_complaints = Complaints(clock)
         self._online: Cache[tuple[str, str], tuple[float, bool | None]] = Cache(CACHED_PRESENCE)
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = clock
@@ -251,8 +253,11 @@ class Directory:
         dropped.addErrback(lambda failure: log.failure("files were not set aside", failure))
         self.dialer.soon(peer)
 
-    def complain(self, source: str, sentence: str) -> None:
-        self._complaints.warn(source, sentence)
+    def complain(self, source: str, dialled: str, sentence: str) -> None:
+        if dialled:
+            self._dialled_complaints.warn(dialled, sentence)
+        else:
+            self._complaints.warn(source, sentence)
 
     def new_bucket(self) -> TokenBucket:
         return TokenBucket.of(self._config.peers.messages_per_second)

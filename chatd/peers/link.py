@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from chatd.errors import ChatError, RealmDown, RealmNotAllowed
 from chatd.inbound import Inbound
+from chatd.names import key_of, printable
 from chatd.parcels import Verdict
 from chatd.peers import wire
 from chatd.peers.answers import Answers
@@ -33,6 +34,7 @@ CLOSE_TIME = 10.0  # seconds until a closing link is dropped
 QUIET_TIME = 30.0  # seconds of silence after which one asks whether the other is still there
 ANSWER_TIME = 30.0  # seconds in which an answer has to come
 MAX_KEYS = 32  # of an incomplete box
+MAX_SHOWN = 300  # characters of what the other end says, in the log
 
 log = Logger()
 
@@ -66,8 +68,9 @@ class Host(Protocol):
     def is_added(self, realm: str) -> bool:
         """Whether somebody here has added the realm with that key."""
 
-    def complain(self, source: str, sentence: str) -> None:
-        """Log a mistake of a client at `source`, unless it has been logged too often."""
+    def complain(self, source: str, dialled: str, sentence: str) -> None:
+        """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not empty,
+        unless too many have been logged."""
 
     def new_bucket(self) -> TokenBucket:
         """The rate of what a realm may send."""
@@ -157,8 +160,8 @@ class PeerLink(amp.AMP):
         except ChatError as error:
             self.refuse(error)
             return
-        except Exception:
-            log.failure("the certificate from {address} can't be judged", address=self.address)
+        except Exception as error:
+            self.warn(f"a certificate from {self.address} can't be judged: {error!r:.{MAX_SHOWN}}")
             self.abort()
             return
         self._settled = True
@@ -177,11 +180,8 @@ class PeerLink(amp.AMP):
         self.close()
 
     def warn(self, sentence: str) -> None:
-        """Log a mistake of the other end; if that has dialled, at a limited rate."""
-        if self.dialled:
-            log.warn("{sentence}", sentence=sentence)
-        else:
-            self.host.complain(self.source, sentence)
+        """Log a mistake of the other end, at a limited rate."""
+        self.host.complain(self.source, key_of(self.expected or ""), sentence)
 
     def garbage(self, what: object) -> None:
         """Close a link that breaks the protocol."""
@@ -216,7 +216,7 @@ class PeerLink(amp.AMP):
         if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
             log.debug("{realm} has linked meanwhile", realm=self.realm)
         elif not failure.check(RealmDown):
-            log.warn("{realm}: {error}", realm=self.realm, error=failure.getErrorMessage())
+            self.warn(f"{self.realm}: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         self.close()
 
     def connectionLost(self, reason: Failure = Failure(net.ConnectionDone())) -> None:  # noqa: B008
@@ -306,7 +306,7 @@ class PeerLink(amp.AMP):
             # AMP makes the exception from the description alone.
             raise wire.parse_refused(failure.value.code)  # type: ignore[union-attr]
         # It does not know the command, or answers with what makes no sense.
-        log.warn("{realm} failed: {error}", realm=self.realm, error=failure.getErrorMessage())
+        self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:

@@ -50,7 +50,7 @@ class Transfers:
         for tries in range(MAX_TRIES):
             offset = await link.offer(number, parcel)
             try:
-                await self._stream(link, number, file, max(0, offset))
+                await self._stream(link, number, file, max(0, min(offset, file.size)))
             except Refused as refused:
                 if refused.code != "file-incomplete" or tries + 1 == MAX_TRIES:
                     raise

@@ -67,7 +67,7 @@ def parse_refused(description: str) -> Refused:
     try:
         code, details = msgspec.json.decode(description.encode(), type=tuple[str, dict[str, Any]])
         return Refused(code, **{str(key): value for key, value in details.items()})
-    except (msgspec.DecodeError, TypeError, UnicodeError):
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError):
         return Refused(INTERNAL)
 
 
@@ -183,11 +183,11 @@ def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
         return list(_batch.decode(data))
     except msgspec.ValidationError:
         pass  # one of them is bad, or from a later version: find out which
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Refused("bad-batch") from None
     try:
         loose = _loose.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Refused("bad-batch") from None
     return [(number, decode_parcel(raw)) for number, raw in loose]
 
@@ -196,7 +196,7 @@ def decode_parcel(raw: msgspec.Raw | bytes) -> Parcel | None:
     """None for what is no parcel of this version."""
     try:
         parcel: Parcel = _parcel.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return parcel
 
@@ -212,6 +212,6 @@ def decode_verdicts(data: bytes, count: int) -> list[Verdict] | None:
         return [Verdict()] * count
     try:
         verdicts = _verdicts.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return verdicts if len(verdicts) == count else None

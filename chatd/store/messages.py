@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select
+from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.errors import StorageFailed
 from chatd.store.conversations import last_seq
@@ -58,14 +59,31 @@ class Stored(NamedTuple):
 
 class Stream:
     """The parcels that come over one link, in order. Once one of them could not be stored, nothing that
-    follows is, so that nothing overtakes it. `broken` belongs to the reactor's thread, the rest to the
-    writer's.
+    follows is, so that nothing overtakes it. `broken` and what waits belong to the reactor's thread, the rest
+    to the writer's.
     """
 
     def __init__(self) -> None:
         self.broken = False
         self.culprit: tuple[str, int] | None = None  # origin of a failed job, which may run twice
         self._refused: int | None = None
+        self._waiting: set[Deferred[Any]] = set()
+
+    async def wait_for(self, turn: Deferred[Any]) -> None:
+        """Raises StorageFailed if the link ends first: what it brought comes again over the next one, and
+        must not pile up here."""
+        self._waiting.add(turn)
+        try:
+            await turn
+        except CancelledError:
+            raise StorageFailed from None
+        finally:
+            self._waiting.discard(turn)
+
+    def end(self) -> None:
+        """The link is gone: nothing of it waits any more."""
+        for turn in list(self._waiting):
+            turn.cancel()
 
     def check(self, refused: int, items: Sequence[NewMessage]) -> None:
         """`refused` counts the transactions that were not committed. Raises StorageFailed."""
@@ -128,13 +146,7 @@ class MessageWriter:
         newest = self.newest_from(connection, realm)
         known: set[int] = set()
         if min(numbers) <= newest:
-            known = set(
-                connection.scalars(
-                    select(messages.c.origin_id).where(
-                        messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
-                    )
-                )
-            )
+            known = have_come(connection, realm, numbers)
         fresh: dict[int, NewMessage] = {}
         for number, item in zip(numbers, items, strict=True):
             if number in known:
@@ -240,6 +252,17 @@ def has_come(connection: Connection, realm: str, number: int) -> bool:
         )
     )
     return found is not None
+
+
+def have_come(connection: Connection, realm: str, numbers: Sequence[int]) -> set[int]:
+    """The numbers of those of these parcels of a realm whose messages are stored already."""
+    return set(
+        connection.scalars(
+            select(messages.c.origin_id).where(
+                messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
+            )
+        )
+    )
 
 
 def take_back(connection: Connection, ident: int) -> None:

@@ -3,7 +3,7 @@ Database."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from chatd.errors import TooManyGroups
 from chatd.model import Account, Group, party_of
@@ -11,7 +11,7 @@ from chatd.names import Address
 from chatd.store.conversations import add_conversation, last_seq
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups
-from chatd.store.schema import groups, participants, rosters, settings
+from chatd.store.schema import groups, participants, peers, rosters, settings
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
 _SEEN = "who is in groups, "  # in a setting's name, before the realm and the group
@@ -65,6 +65,21 @@ def join_mirror(
         .values(members=rosters.c.members + 1, joined_at=now, floor=mark)
     )
     return Delta(conversation, ((party_of(account), False),))
+
+
+def check_unasked(connection: Connection, account: Account, limit: int) -> None:
+    """Raises TooManyGroups if the account is in `limit` groups of realms that nobody here has added."""
+    is_added = exists().where(peers.c.key == participants.c.realm, peers.c.host.is_not(None))
+    used = connection.scalar(
+        select(func.count()).where(
+            participants.c.account_id == account.id,
+            participants.c.peer_key.is_(None),
+            participants.c.realm.is_not(None),
+            ~is_added,
+        )
+    )
+    if (used or 0) >= limit:
+        raise TooManyGroups(name=account.name, limit=limit)
 
 
 def _end(connection: Connection, group: Group) -> None:

@@ -25,6 +25,7 @@ _COUNTER = "last parcel"
 ROWS = 32  # that are taken out by one statement
 RESERVED = 10_000  # numbers at a time
 MAX_SKIPPED = 1 << 32
+MAX_SEEN = 1 << 52  # half of what a number may be
 
 
 class NewParcel(msgspec.Struct, frozen=True):
@@ -100,10 +101,11 @@ class OutboxWriter:
         """Number what comes after `seen`, which another realm has had from here: if it is more than is
         known here, an older state was put back, and its numbers must not be given again.
 
-        More than a realm could have sent since then is not believed: numbers would come to an end.
+        More than a realm could have sent since then is not believed, nor, however often it is said, what
+        brings the numbers near their end.
         """
         last = self.last(connection)
-        if last < seen <= last + MAX_SKIPPED:
+        if last < seen <= min(last + MAX_SKIPPED, MAX_SEEN):
             self._advance(connection, seen)
 
     def store(self, connection: Connection, items: Sequence[NewParcel]) -> list[int]:

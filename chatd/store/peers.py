@@ -81,15 +81,18 @@ def forget(connection: Connection, keys: Collection[str]) -> None:
 def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
     """What each of these realms is used for.
 
-    Somebody here uses a realm by writing to it or into its groups, by a contact, or by what waits for it. A
-    conversation or a membership alone may be the realm's own doing.
+    Somebody here uses a realm by writing to it or into its groups, by a contact, or by what somebody sent
+    that waits for it. A conversation, a membership, or news of a group that waits may be the realm's own
+    doing.
     """
     written = exists().where(
         messages.c.conversation_id == participants.c.conversation_id,
         messages.c.sender_id.is_not(None),
     )
     by_us = [
-        select(outbox.c.realm).where(outbox.c.realm.in_(realms)).distinct(),
+        select(outbox.c.realm)
+        .where(outbox.c.realm.in_(realms), outbox.c.sender_id.is_not(None))
+        .distinct(),
         select(participants.c.realm).where(participants.c.realm.in_(realms), written).distinct(),
     ]
     by_them = [
@@ -123,6 +126,17 @@ def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[s
     )
     found = select(accounts.c.key).where(accounts.c.key.in_(keys), or_(talks, knows, shares))
     return set(connection.scalars(found))
+
+
+def is_in_group(connection: Connection, realm: str, key: str) -> bool:
+    """Whether somebody of the realm is a member of the group with that key or code."""
+    found = connection.scalar(
+        select(remote_members.c.conversation_id)
+        .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
+        .where(or_(groups.c.key == key, groups.c.code == key), remote_members.c.realm == realm)
+        .limit(1)
+    )
+    return found is not None
 
 
 def exposed(connection: Connection, realm: str) -> list[Exposure]:
