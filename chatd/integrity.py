@@ -7,6 +7,7 @@ empty, cut off, older than it was, or without its log.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -105,10 +106,15 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
 def set_aside(path: Path, now: datetime | None = None) -> None:
     """Rename the files of the old database, to make room for an empty one."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    aside = f"{path.name}.damaged.{stamp}"
+    for again in count(2):
+        if not any(path.parent.glob(f"{aside}*")):
+            break
+        aside = f"{path.name}.damaged.{stamp}.{again}"
     for ending in ("", "-wal", "-shm"):
         old = path.with_name(path.name + ending)
         if old.exists():
-            new = path.with_name(f"{path.name}.damaged.{stamp}{ending}")
+            new = path.with_name(f"{aside}{ending}")
             old.replace(new)
             log.warn("{old} is now {new}", old=old.name, new=new.name)
 

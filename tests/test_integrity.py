@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd import integrity
 from chatd.marker import MARKER, Marker, read_marker, write_marker
@@ -210,6 +211,19 @@ class Accepting(IntegrityTestCase):
             realm.open()
             await realm.close()
             self.assertTrue(self.file_is_there())
+
+
+class SettingAside(SynchronousTestCase):
+    def test_twice_in_a_second(self) -> None:
+        """A start that was killed and begins anew does not replace what was set aside."""
+        database = Path(self.mktemp())
+        database.parent.mkdir(parents=True, exist_ok=True)
+        now = datetime(2026, 11, 26, tzinfo=UTC)
+        for content in ("damaged", "empty", "again"):
+            database.write_text(content)
+            integrity.set_aside(database, now)
+        found = [path.read_text() for path in sorted(database.parent.glob("*.damaged.*"))]
+        self.assertEqual(found, ["damaged", "empty", "again"])
 
 
 class WithoutMarker(IntegrityTestCase):
