@@ -50,7 +50,7 @@ export default {
   "groups.title": "Groups",
   "groups.join": "Join a group",
   "groups.join-what": "Name or code",
-  "groups.join-hint": "A group's name or its six-character code; in another realm, group@realm.",
+  "groups.join-hint": "A group's name, or its code, such as abc:234; in another realm, group@realm.",
   "groups.join-button": "Join",
   "groups.joined": "You are a member of {group} now",
   "groups.add": "New group",

@@ -38,7 +38,8 @@ export default {
   "error.own-realm": "Itu realm ini sendiri; tambahkan realm lain.",
   "error.token-in-text":
     "Ada token session Anda di dalamnya; siapa pun yang membacanya dapat bertindak sebagai Anda. Hapus dahulu.",
-  "error.already-claimed": "Realm ini sudah mempunyai operator, dan kodenya hanya berlaku sekali; mintalah kepada operator apa yang Anda perlukan.",
+  "error.already-claimed":
+    "Realm ini sudah mempunyai operator, dan kodenya hanya berlaku sekali; mintalah kepada operator apa yang Anda perlukan.",
   "error.wrong-code": "Itu bukan kode operator realm ini; kodenya ada di file operator-code di folder state realm.",
   "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
   "error.forbidden-address":
@@ -50,10 +51,13 @@ export default {
     "Realm itu menunjukkan sertifikat yang berbeda dari yang diingat di sini; mungkin ada yang menyamar. Pastikan dahulu kepada operatornya, baru hapus dan tambahkan lagi.",
   "error.bad-certificate": "Sertifikat realm itu tidak sah; operatornya harus memperbaruinya.",
   "error.realm-not-allowed": "Kedua realm ini tidak diizinkan saling terhubung; tanya operatornya.",
+  "error.too-many-unknown":
+    "Realm itu tidak lagi menjawab tentang nama yang baru baginya; coba lagi satu jam lagi, atau minta operatornya menambahkan realm ini.",
   "error.realm-down": "Realm itu sedang tidak dapat dihubungi; coba lagi setelah tersambung.",
   "error.group-closed":
     "Hanya anggota yang boleh mengirim ke grup ini; bergabunglah dahulu, atau minta adminnya membukanya.",
   "error.not-yourself": "Anda hanya dapat membaca inbox Anda sendiri.",
+  "error.ambiguous-name": "Nama itu milik seorang pengguna dan sebuah grup; tulis @nama untuk penggunanya, #nama untuk grupnya.",
   "error.expired": "Realm itu terlalu lama tidak dapat dihubungi, jadi ini tidak tersampaikan; kirim lagi nanti.",
   "error.peer-failed": "Realm itu tidak dapat menerimanya dan tidak menyebut sebabnya; beri tahu operatornya.",
   "error.unknown-group": "Tidak ada grup dengan nama atau kode itu; periksa ejaannya, atau lihat daftar grup.",
@@ -62,8 +66,16 @@ export default {
   "error.not-member": "Anda bukan anggota grup ini; bergabunglah dahulu.",
   "error.user-not-member": "Orang itu bukan anggota grup ini.",
   "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
+  "error.banned": "Anda telah dikeluarkan dari grup ini dan tidak dapat kembali sendiri; minta adminnya mengundang Anda.",
+  "error.not-banned": "Orang itu tidak dilarang masuk ke grup ini.",
+  "error.group-full": "Grup ini sudah penuh; minta adminnya memberi tempat.",
+  "error.realm-full":
+    "Grup ini sudah terlalu banyak anggotanya dari realm itu; minta operator realm grup ini menaikkan batasnya.",
+  "error.too-many-groups": "Sudah terlalu banyak grup yang diikuti; keluar dahulu dari salah satu.",
+  "error.too-many-new-groups": "Anda membuat terlalu banyak grup dalam satu jam; coba lagi nanti.",
   "error.unknown-contact": "Orang itu tidak ada di daftar kontak Anda.",
   "error.contact-exists": "Orang itu sudah ada di daftar kontak Anda.",
+  "error.too-many-contacts": "Kontak Anda sudah sebanyak yang diizinkan; hapus salah satu dahulu.",
   "error.unknown-conversation": "Anda tidak punya percakapan itu.",
   "error.not-in-room": "Anda tidak sedang berada di ruang mana pun; masuk ke salah satu dahulu.",
   "error.unknown-file": "File itu tidak ada, atau Anda tidak boleh mengunduhnya.",

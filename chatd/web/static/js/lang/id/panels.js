@@ -50,7 +50,7 @@ export default {
   "groups.title": "Grup",
   "groups.join": "Gabung ke grup",
   "groups.join-what": "Nama atau kode",
-  "groups.join-hint": "Nama grup atau kodenya yang enam karakter; di realm lain, grup@realm.",
+  "groups.join-hint": "Nama grup, atau kodenya, misalnya abc:234; di realm lain, grup@realm.",
   "groups.join-button": "Gabung",
   "groups.joined": "Sekarang Anda anggota {group}",
   "groups.add": "Grup baru",
