@@ -20,6 +20,10 @@ _IGNORABLE = (
 _BLANK = "\u2800\ufff9-\ufffb\U0001d159\U00013441\U00013442\U00016fe4"
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 
+# Characters of a file's name that are normalised: that takes time in proportion to the square of a run of
+# marks. File systems allow 255 bytes.
+MAX_FILE_NAME = 512
+
 INVISIBLE = re.compile(f"[{_IGNORABLE}{_BLANK}]")
 _VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff{_IGNORABLE}{_BLANK}]")
 _HARMFUL = re.compile(f"[{_CONTROL}{_IGNORABLE}{_BLANK}]")

@@ -23,6 +23,9 @@ from chatd.uts39 import is_highly_restrictive, skeleton
 
 MAX_NAME = 64
 MAX_REMEMBERED = 512  # characters of a text whose key is remembered
+# Characters of a name as it is typed, in which one of NFC may be four. Normalising takes time in proportion
+# to the square of a run of marks: a whole line of them would keep everybody waiting for seconds.
+MAX_TYPED = 4 * MAX_NAME
 MAX_MARKS = (
     4  # nonspacing marks on one letter; more of them would cover other lines (UTS 39, section 5.4)
 )
@@ -107,10 +110,17 @@ def keep_older_keys(keys: Iterable[str]) -> None:
 @lru_cache(maxsize=16384)
 def parse_name(text: str) -> str:
     """The name that `text` is, in NFC. Raises BadName."""
-    name = unicodedata.normalize("NFC", text)
+    name = _composed(text)
     if _ASCII.fullmatch(name) is None and not _is_name(name):
         raise BadName(name=printable(text))
     return name
+
+
+def _composed(text: str) -> str:
+    """`text` in NFC. Raises BadName if it is too long for a name in any form."""
+    if len(text) > MAX_TYPED:
+        raise BadName(name=printable(text))
+    return unicodedata.normalize("NFC", text)
 
 
 def _is_name(name: str) -> bool:
@@ -221,7 +231,7 @@ def parse_group_name(text: str) -> str:
 
 def parse_room(text: str) -> str:
     """A room's name: as any other, and spaces within. Raises BadName."""
-    name = unicodedata.normalize("NFC", text)
+    name = _composed(text)
     words = name.replace(" ", "")
     if name != name.strip(" ") or len(name) > MAX_NAME or INVISIBLE.search(name):
         raise BadName(name=printable(text))

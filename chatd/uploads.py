@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatd.cache import Cache
-from chatd.characters import without_hidden
+from chatd.characters import MAX_FILE_NAME, without_hidden
 from chatd.clocks import Wall
 from chatd.counters import Counters
 from chatd.errors import BadFileName, FileDamaged, FileMissing
@@ -67,7 +67,7 @@ def safe_name(name: str) -> str:
 
     Raises BadFileName if nothing is left.
     """
-    bare = re.split(r"[/\\]", without_hidden(name))[-1]
+    bare = without_hidden(re.split(r"[/\\]", name)[-1][-MAX_FILE_NAME:])
     safe = _LEADING.sub("", bare).rstrip()
     if not safe:
         raise BadFileName(name=printable(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from unittest import mock
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from chatd.names import (
     parse_address,
     parse_foreign_address,
     parse_foreign_name,
+    parse_group_name,
     parse_name,
     parse_place,
     parse_room,
@@ -71,6 +73,15 @@ class ParseName(SynchronousTestCase):
         for bad in ("", "a" * 65):
             with self.assertRaises(BadName):
                 parse_name(bad)
+
+    def test_nothing_long_is_normalised(self) -> None:
+        """That takes seconds for a line full of marks, in which nobody else is served."""
+        marks = "a" + "\u0315\u0300" * 10_000
+        with mock.patch("unicodedata.normalize", side_effect=AssertionError) as normalize:
+            for parse in (parse_name, parse_address, parse_place, parse_room, parse_group_name):
+                with self.assertRaises(BadName):
+                    parse(marks)
+        normalize.assert_not_called()
 
     def test_refused(self) -> None:
         """No commas, at signs, spaces, control characters, nor anything else that is no letter or digit."""

@@ -95,6 +95,13 @@ class SafeName(SynchronousTestCase):
                 safe_name(name)
             self.assertTrue(str(caught.exception).isprintable())
 
+    def test_long_ones_are_cut_before_they_are_normalised(self) -> None:
+        """That takes seconds for many marks. The end stays, which says what kind of file it is."""
+        with mock.patch("unicodedata.normalize", wraps=unicodedata.normalize) as normalize:
+            safe = safe_name("/tmp/a" + "\u0315\u0300" * 10_000 + ".png")
+        self.assertTrue(safe.endswith(".png"))
+        self.assertLessEqual(max(len(call.args[1]) for call in normalize.mock_calls), 512)
+
     @given(st.text(st.characters(exclude_categories=())))
     @example(". .bashrc")
     @example(".\u2003.x")

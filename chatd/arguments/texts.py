@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 from chatd.arguments.base import CONTROL, Secret, Type, check_text
-from chatd.characters import find_hidden
+from chatd.characters import MAX_FILE_NAME, find_hidden
 from chatd.errors import BadArgument, BadText
 from chatd.names import printable
 
@@ -52,11 +52,12 @@ class DisplayNameType(Type):
         return self.from_json(name, text.replace("_", " "))
 
     def from_json(self, name: str, value: Any) -> str:
-        text = check_text(self.string(name, value))
-        if (hidden := find_hidden(text)) is not None:
-            raise BadText(what=_HIDDEN, position=hidden + 1)
+        text = self.string(name, value)
         if len(text) > MAX_DISPLAY_NAME:
             raise BadArgument(argument=name, found="that long", expected=self.about)
+        check_text(text)
+        if (hidden := find_hidden(text)) is not None:
+            raise BadText(what=_HIDDEN, position=hidden + 1)
         return text
 
 
@@ -98,7 +99,7 @@ class FileNameType(Type):
     def from_text(self, name: str, text: str) -> str:
         if not text:
             raise BadArgument(argument=name, found="empty", expected=self.about)
-        return unicodedata.normalize("NFC", text)
+        return unicodedata.normalize("NFC", text[-MAX_FILE_NAME:])
 
 
 class KeyType(Type):
