@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.framing import BATCH, PIECE, LineBuffer, Longer, Telnet, TooLong
+from chatd.lines.framing import BATCH, PIECE, SB_BYTES, LineBuffer, Longer, Telnet, TooLong
 
 LIMIT = 12
 LONG = "too long"  # stands for a line that was dropped
@@ -227,6 +227,22 @@ class AnyBytes(TestCase):
             while buffer and buffer.take_line() is not None:
                 buffer.take_telnet()
             self.assertLessEqual(len(buffer._data), LIMIT + 2)
+
+
+class Stray(TestCase):
+    def test_bytes_that_begin_no_command_count_as_commands(self) -> None:
+        """Each takes as long as one, and a line may be full of them."""
+        buffer = LineBuffer(1 << 20)
+        buffer.add(b"\xff\x00" * SB_BYTES * BATCH + b"\n")
+        self.assertIsInstance(buffer.take_line(), Telnet)
+        self.assertEqual(buffer.take_telnet(), ([], BATCH))
+        self.assertEqual(buffer.take_line(), b"\xff\x00" * SB_BYTES * BATCH)
+
+    def test_one_of_them_is_no_telnet(self) -> None:
+        buffer = LineBuffer(LIMIT)
+        buffer.add(b"a\xffb\n")
+        buffer.take_line()
+        self.assertEqual(buffer.telnet, 0)
 
 
 class Raw(TestCase):

@@ -91,6 +91,7 @@ class LineBuffer:
         "_pieces",
         "_scanned",
         "_size",
+        "_stray",
         "limit",
         "telnet",
     )
@@ -111,6 +112,7 @@ class LineBuffer:
         # bytes of subnegotiations.
         self._commands: list[tuple[int, int]] = []
         self.telnet = 0
+        self._stray = 0  # IACs that begin no command and are not counted yet
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -251,6 +253,10 @@ class LineBuffer:
         code = data[start + 1]
         if code < FIRST_COMMAND:
             self._scanned = start + 1
+            self._stray += 1
+            if self._stray == SB_BYTES:  # a line full of them is as much work as commands
+                self._stray = 0
+                self.telnet += SB_BYTES
             return True
         has_option = WILL <= code <= DONT
         length = 3 if has_option else 2
