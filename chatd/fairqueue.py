@@ -23,8 +23,9 @@ class _Turns(Generic[T]):
     """Owners that take turns. Below the last step of a path stand the items of one owner, oldest first.
 
     Owners that have had no turn since the queue was last empty go first, so that rare ones do not wait for
-    all the others. After `PATIENCE` of them one of the others has a turn. All paths in one queue have the
-    same length, at least 1.
+    all the others. After `PATIENCE` of them one of the others has a turn. While more than `PATIENCE` of them
+    wait, the newest and the oldest take turns, so that a newcomer does not wait for a whole burst of others.
+    All paths in one queue have the same length, at least 1.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class _Turns(Generic[T]):
         self._served: dict[Hashable, _Turns[T] | deque[T]] = {}
         self._recent: dict[Hashable, None] = {}
         self._in_a_row = 0  # fresh ones that had a turn while others waited
+        self._newest = False  # whether the newest is next, if many fresh ones wait
 
     def add(self, path: Path, item: T) -> None:
         self.size += 1
@@ -58,6 +60,10 @@ class _Turns(Generic[T]):
             ring = self._served
             self._in_a_row = 0
         owner = next(iter(ring))
+        if ring is self._fresh and len(ring) > PATIENCE:
+            self._newest = not self._newest
+            if self._newest:
+                owner = next(reversed(ring))
         waiting = ring.pop(owner)
         self._remember(owner)
         if _size(waiting) > 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import deferLater
 
 from chatd.cache import Cache
-from chatd.errors import TooManyAttempts
+from chatd.errors import Busy, TooManyAttempts
 from chatd.passwords import LOGIN, SUSPECT, Passwords
 from chatd.throttle import FailureThrottle
 
@@ -21,6 +22,24 @@ FREE_FAILURES_PER_ACCOUNT = 20
 FREE_FAILURES_PER_ADDRESS = 50
 MAX_WAIT = 30.0  # seconds; attempts that would wait longer are refused
 MAX_FAMILIAR = 100_000
+# Attempts at one account that may be checked at once before those of guessers. An owner makes few;
+# somebody with many addresses makes one from each.
+MAX_AT_ONCE = 4
+# Attempts under way, also of connections that are gone. More than any address may have connections at a door.
+MAX_PENDING = 2000  # of one address
+MAX_PENDING_PER_ACCOUNT = 1000  # at one account from one address
+
+
+@contextmanager
+def counted(counts: Counter[str], key: str) -> Iterator[None]:
+    """Count `key` as long as the block runs; what is down to 0 is not kept."""
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
 
 
 class TooSoon(Exception):
@@ -134,8 +153,9 @@ class PasswordGuard:
 
     Failures are counted by account and address together; by account, so that many addresses gain little and
     its owner waits little; and by address, so that trying many accounts gains little. Unknown names are
-    counted apart, by address, so guessing at them delays only others who do so. A failure at other accounts
-    does not delay an account that has logged in from the same address before.
+    counted apart, by address, so guessing at them delays only others who do so. Whoever logs in from an
+    address where the account has logged in before does not wait because of failures at other accounts there
+    or at this account elsewhere.
     """
 
     def __init__(self, clock: Any, passwords: Passwords) -> None:
@@ -149,6 +169,8 @@ class PasswordGuard:
         self._unknown = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
         # Account and address of those who have logged in there.
         self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
+        self._pending: Counter[str] = Counter()  # by address, and by account and address
+        self._checking: Counter[str] = Counter()  # by account
 
     async def check(
         self,
@@ -161,6 +183,19 @@ class PasswordGuard:
         such account). `source` is the network address that asks. Raises TooManyAttempts, Busy.
         """
         own = f"{key} {source}"
+        if self._pending[source] >= MAX_PENDING or self._pending[own] >= MAX_PENDING_PER_ACCOUNT:
+            raise Busy
+        with counted(self._pending, source), counted(self._pending, own):
+            return await self._check(key, own, password, source, find_hash)
+
+    async def _check(
+        self,
+        key: str,
+        own: str,
+        password: str,
+        source: str,
+        find_hash: Callable[[], Awaitable[str | None]],
+    ) -> bool:
         try:
             await self._own.enter(own)
             failed = False
@@ -179,12 +214,12 @@ class PasswordGuard:
     async def _check_in_turn(
         self, key: str, own: str, password: str, hashed: str | None, source: str
     ) -> bool:
-        wait = self._accounts.wait(key, self._clock.seconds())
-        if wait > 0:
-            await deferLater(self._clock, wait)
         if own in self._familiar:
             good = await self._verify(own, password, hashed, (source, key))
         else:
+            wait = self._accounts.wait(key, self._clock.seconds())
+            if wait > 0:
+                await deferLater(self._clock, wait)
             gate = self._addresses if hashed is not None else self._unknown
             good = await self._check_at_gate(gate, own, password, hashed, (source, key))
         if good:
@@ -213,9 +248,22 @@ class PasswordGuard:
     async def _verify(
         self, own: str, password: str, hashed: str | None, owner: tuple[str, str]
     ) -> bool:
-        """Check the password in turn. Attempts without known failures go first."""
-        gates = (self._own, own), (self._addresses, owner[0]), (self._unknown, owner[0])
-        suspect = any(gate.has_failed(key) for gate, key in gates) or bool(
-            self._accounts.failures(owner[1], self._clock.seconds())
+        """Check the password in turn. Attempts that may be guesses go last."""
+        priority = SUSPECT if self._is_suspect(own, hashed, owner) else LOGIN
+        with counted(self._checking, owner[1]):
+            return await self._passwords.verify(password, hashed, owner, priority)
+
+    def _is_suspect(self, own: str, hashed: str | None, owner: tuple[str, str]) -> bool:
+        """Whether an attempt may be a guess: it can't be right, a failure is known, or many attempts at the
+        account run at once."""
+        if hashed is None:
+            return True
+        if own in self._familiar:
+            return False
+        source, key = owner
+        return (
+            self._checking[key] >= MAX_AT_ONCE
+            or self._own.has_failed(own)
+            or self._addresses.has_failed(source)
+            or self._accounts.failures(key, self._clock.seconds()) > 0
         )
-        return await self._passwords.verify(password, hashed, owner, SUSPECT if suspect else LOGIN)

@@ -36,6 +36,21 @@ class FairQueues(SynchronousTestCase):
         queue.put(("other",), "other")
         self.assertIn("other", (queue.take(), queue.take()))
 
+    def test_a_burst_is_not_before_who_comes_after_it(self) -> None:
+        """Whoever comes while many wait for their first turn has one of the next two, and the oldest of the
+        many have the others."""
+        queue: FairQueue[str] = FairQueue(200)
+        for number in range(100):
+            queue.put((number,), f"burst{number}")
+        queue.take()
+        taken: list[str] = []
+        for number in range(10):
+            queue.put((f"late{number}",), f"late{number}")
+            pair = {queue.take(), queue.take()}
+            self.assertIn(f"late{number}", pair)
+            taken += pair - {f"late{number}"}
+        self.assertEqual(taken, [f"burst{number}" for number in range(10)])
+
     def test_newcomers_do_not_keep_the_others_waiting(self) -> None:
         """However many come, those that had a turn before have one after some of them."""
         queue: FairQueue[str] = FairQueue(100)

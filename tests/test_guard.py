@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -9,7 +11,17 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.guard import MAX_WAIT, FailureGate, TooSoon
+from chatd.errors import Busy
+from chatd.guard import (
+    MAX_AT_ONCE,
+    MAX_PENDING,
+    MAX_PENDING_PER_ACCOUNT,
+    MAX_WAIT,
+    FailureGate,
+    PasswordGuard,
+    TooSoon,
+)
+from chatd.passwords import LOGIN, SUSPECT, Passwords
 from chatd.throttle import FailureThrottle
 
 
@@ -106,3 +118,92 @@ class Gates(SynchronousTestCase):
                 running.pop()
                 gate.leave("a", failed=False)
         self.assertEqual(gate._lines, {})
+
+
+class Checks:
+    """In place of Passwords: what is to be checked, until `answer`."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[tuple[str, str], int, Deferred[bool]]] = []
+
+    def verify(
+        self, _password: str, _hashed: str | None, owner: tuple[str, str], priority: int
+    ) -> Deferred[bool]:
+        done: Deferred[bool] = Deferred()
+        self.waiting.append((owner, priority, done))
+        return done
+
+    def answer(self, good: bool) -> None:
+        waiting, self.waiting = self.waiting, []
+        for _, _, done in waiting:
+            done.callback(good)
+
+
+class WhoGoesFirst(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.checks = Checks()
+        self.guard = PasswordGuard(self.clock, cast(Passwords, self.checks))
+
+    def attempt(self, name: str, source: str, hashed: str | None = "hash") -> Deferred[bool]:
+        async def find_hash() -> str | None:
+            return hashed
+
+        return Deferred.fromCoroutine(self.guard.check(name, "secret", source, find_hash))
+
+    def log_in(self, name: str, source: str) -> None:
+        done = self.attempt(name, source)
+        self.checks.answer(True)
+        self.assertTrue(self.successResultOf(done))
+
+    @property
+    def priorities(self) -> list[int]:
+        return [priority for _, priority, _ in self.checks.waiting]
+
+    def test_a_burst_at_one_account_goes_after_others(self) -> None:
+        """The first guesses of sixty addresses come before any of them is known to be wrong."""
+        guesses = [self.attempt("messi", f"192.0.2.{number}") for number in range(60)]
+        self.attempt("lineker", "198.51.100.1")
+        few = MAX_AT_ONCE
+        self.assertEqual(self.priorities, [LOGIN] * few + [SUSPECT] * (60 - few) + [LOGIN])
+        self.checks.answer(False)
+        for guess in guesses:
+            self.assertFalse(self.successResultOf(guess))
+        self.assertEqual(self.guard._checking, {})
+
+    def test_names_that_nobody_has(self) -> None:
+        """Whoever guesses at them does not delay others at the same address, either."""
+        self.attempt("nobody1", "192.0.2.1", None)
+        self.checks.answer(False)
+        self.attempt("nobody2", "192.0.2.1", None)
+        self.attempt("messi", "192.0.2.1")
+        self.assertEqual(self.priorities, [SUSPECT, LOGIN])
+
+    def test_the_owner_where_they_have_logged_in_before(self) -> None:
+        """They neither wait for those who guess at the account elsewhere, nor go after them."""
+        self.log_in("messi", "198.51.100.1")
+        for _ in range(2):
+            for number in range(60):
+                self.attempt("messi", f"192.0.2.{number}")
+            self.checks.answer(False)
+        self.attempt("messi", "203.0.113.1")
+        self.assertEqual(self.priorities, [])  # who comes from elsewhere has to wait
+        self.attempt("messi", "198.51.100.1")
+        self.assertEqual(self.priorities, [LOGIN])
+        self.checks.answer(False)
+        self.attempt("messi", "198.51.100.1")
+        self.assertNotIn(LOGIN, self.priorities)  # there was a failure here, too
+
+    def test_tries_are_bounded(self) -> None:
+        """Each takes memory until it is answered, if its connection is gone, too."""
+        tries = [self.attempt("messi", "192.0.2.1") for _ in range(MAX_PENDING_PER_ACCOUNT)]
+        self.failureResultOf(self.attempt("messi", "192.0.2.1"), Busy)
+        for number in range(MAX_PENDING - MAX_PENDING_PER_ACCOUNT):
+            tries.append(self.attempt(f"player{number}", "192.0.2.1"))
+        self.failureResultOf(self.attempt("lineker", "192.0.2.1"), Busy)
+        self.attempt("lineker", "192.0.2.2")
+        while self.checks.waiting:
+            self.checks.answer(True)
+        self.assertTrue(all(self.successResultOf(each) for each in tries))
+        self.assertEqual(self.guard._pending, {})
