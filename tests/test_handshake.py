@@ -9,6 +9,7 @@ from twisted.internet.interfaces import INegotiated
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
+from chatd.lines.factory import MAX_TURNED_AWAY
 from chatd.lines.plain import PlainDialect
 from chatd.lines.protocol import LOGIN_TIME
 from tests.common import FakeTransport
@@ -55,6 +56,15 @@ class Handshake(ProtocolTestCase):
         second.protocol.handshakeCompleted()
         await settle()
         self.assertIn(b"There are too many connections from your address", second.value())
+
+    async def test_far_too_many(self) -> None:
+        """Nobody waits a minute for each handshake of somebody who begins them by the thousand."""
+        for _ in range(1 + MAX_TURNED_AWAY):
+            self.assertFalse(self.arrives().aborted)
+        last = self.arrives()
+        self.assertTrue(last.aborted)
+        last.protocol.connectionLost(Failure(LOST))
+        self.clock.advance(LOGIN_TIME)  # and no timer is left of it
 
     async def test_never_over(self) -> None:
         transport = self.arrives()

@@ -41,6 +41,9 @@ class Door(Protocol):
     def too_many(self, source: str) -> ChatError | None:
         """Why one more connection from `source` is one too many."""
 
+    def is_overrun(self, source: str) -> bool:
+        """Whether there are so many connections that one more is not even told so."""
+
     def gone(self, protocol: Any) -> None:
         """A connection has ended."""
 

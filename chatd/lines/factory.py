@@ -23,6 +23,8 @@ from chatd.session import Sessions
 from chatd.sources import source_of
 from chatd.throttle import TokenBucket
 
+MAX_TURNED_AWAY = 100  # connections that shake hands only to be told that they are too many
+
 log = Logger()
 
 
@@ -160,6 +162,15 @@ class ChatLineFactory(ServerFactory):
         if count > self._limits.connections_per_address:
             return TooManyConnections(where="from your address")
         return None
+
+    def is_overrun(self, source: str) -> bool:
+        """Whether there are so many connections, to the realm or from `source`, that one more is not even
+        told so: it would be held until its handshake is over."""
+        count = self._connections.by_source[self.dialect.name, source]
+        return (
+            self._connections.total > self._limits.connections + MAX_TURNED_AWAY
+            or count > self._limits.connections_per_address + MAX_TURNED_AWAY
+        )
 
     def gone(self, protocol: ChatLineProtocol) -> None:
         """A connection has ended."""

@@ -97,6 +97,9 @@ class ChatLineProtocol(Replies, LineReceiver):
             # Writing before TLS is up makes it pause its producer; then nothing is read, not even the
             # rest of the handshake.
             self._shaking = True
+            if self.factory.is_overrun(self.source):
+                self.transport.abortConnection()
+                return
             self._timer = self._clock.callLater(LOGIN_TIME, self.transport.abortConnection)
         else:
             self._welcome()
