@@ -27,6 +27,7 @@ from chatd.files import Download, Upload
 from chatd.isolation import drop_failed, guarded
 from chatd.model import Account, Message, Reply, SessionEnded
 from chatd.presence import IListener
+from chatd.reading import MAX_PAGE
 from chatd.rows import Row
 from chatd.service import ChatService
 from chatd.table import BY_COMMAND
@@ -34,7 +35,8 @@ from chatd.throttle import Budget, TokenBucket
 from chatd.tokens import candidates, hash_token, is_token, may_hold_token
 
 MAX_CLIENTS = 1000  # sessions on one connection: with more, the eldest has to be looked up again
-
+MIN_UNREAD = 32 << 20  # bytes that an account may at least leave unread, on all its connections
+NOBODY = 0  # stands for an account where nobody is logged in
 CANDIDATES_PER_COMMAND = 100  # of what could be a token, for which the rate counts one command
 
 log = Logger()
@@ -58,6 +60,9 @@ class Sessions:
     def __init__(self, service: ChatService, handlers: Mapping[type[ask.Command], Handler]) -> None:
         self.handlers = handlers
         self.inline = Budget(service.config.limits.inline_total)  # for lines that carry files
+        # What waits for readers who are behind. An account may hold two of the largest replies, in their
+        # largest form.
+        self.unread = Budget(10 * max(MIN_UNREAD, 4 * MAX_PAGE * service.config.limits.message))
         self._service = service
         self._by_token: dict[bytes, Session] = {}
         self._by_account: dict[int, set[bytes]] = {}
@@ -178,6 +183,10 @@ class Connection:
     def in_use(self) -> bool:
         """Whether somebody is logged in on it."""
         return bool(self._clients)
+
+    def payer(self) -> int:
+        """The account that answers for what waits to be read on the connection."""
+        return next((each.account.id for each in self._clients.values()), NOBODY)
 
     def attach(self, login: Login) -> None:
         """Make the login's session the connection's own."""

@@ -32,6 +32,7 @@ from chatd.lines.replies import MAX_OVERLAPPING
 from chatd.model import SessionEnded
 from chatd.store.accounts import add_account
 from chatd.table import TABLE
+from chatd.throttle import Budget
 from chatd.uploads import MAX_PENDING, Outgoing
 from tests.common import START, RealmTestCase, Wire, run, sleep
 
@@ -513,6 +514,33 @@ class SlowReaders(ProtocolTestCase):
         self.assertEqual((await other.ask(command="ping"))["message"], "pong")
         rooms = (await other.ask(command="rooms"))["rooms"]
         self.assertEqual(rooms, [{"room": "bola", "users": ["henderson"]}])
+
+    async def test_the_connections_of_an_account_share_a_bound(self) -> None:
+        """Many of them, each a little behind, would take as much memory as one that is far behind."""
+        share = MAX_UNREAD // 2
+        budget = Budget(10 * share)
+        self.door_of(JsonDialect).sessions.unread = budget
+        slow = [await self.logged_in() for _ in range(4)]
+        other = await self.logged_in("henderson")
+        for wire in (*slow, other):
+            await wire.ask(command="roomjoin", room="bola")
+        for wire in slow:
+            wire.protocol._output.pauseProducing()
+        for _ in range(200):
+            await other.ask(command="roomchat", text="x" * 8000)
+            await settle()
+            if any(wire.transport.aborted for wire in slow):
+                break
+        self.assertLess(sum(len(wire.transport.value()) for wire in slow), share + READ)
+        (cut,) = (wire for wire in slow if wire.transport.aborted)
+        self.lose(cut)
+        slow.remove(cut)
+        slow[0].protocol._output.resumeProducing()
+        self.assertLess(0, budget.held)
+        for wire in slow:
+            self.lose(wire)
+        self.assertEqual(budget.held, 0)
+        self.assertEqual((await other.ask(command="ping"))["message"], "pong")
 
     async def test_one_who_catches_up_stays(self) -> None:
         slow, other = await self.logged_in(), await self.logged_in("henderson")

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransp
 from zope.interface import implementer
 
 from chatd.lines.eager import Outbox
+from chatd.throttle import Budget
 from chatd.timers import Room
 from chatd.uploads import Outgoing
 
@@ -22,7 +23,8 @@ CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
 @implementer(IPushProducer)
 class Output:
     """The writing side of a connection. `full` and `drained` are called when the transport has enough,
-    and when it has sent what it had; `cut_off` when too much is waiting."""
+    and when it has sent what it had; `cut_off` when too much is waiting: pushed to this connection, or of all
+    kinds on all connections of `owner()`, an account, which share `budget`."""
 
     def __init__(
         self,
@@ -32,6 +34,8 @@ class Output:
         full: Callable[[], None],
         drained: Callable[[], None],
         cut_off: Callable[[], None],
+        budget: Budget,
+        owner: Callable[[], int],
     ) -> None:
         self._transport = transport
         self._outbox = outbox
@@ -39,6 +43,10 @@ class Output:
         self._full = full
         self._drained = drained
         self._cut_off = cut_off
+        self._budget = budget
+        self._find_owner = owner
+        self._owner = 0
+        self._held = 0  # bytes that wait for a reader who is behind, of the owner's budget
         self._out: list[bytes] = []
         self._size = 0  # bytes in it
         self._unread = 0
@@ -88,6 +96,8 @@ class Output:
         out.clear()
         self._size = 0
         self._transport.write(data)
+        if self._full_since is not None:
+            self._hold(len(data))
 
     async def stream(
         self, head: bytes, file: Outgoing, encode: Callable[[bytes], bytes] | None = None
@@ -141,7 +151,26 @@ class Output:
     def lost(self) -> None:
         """The connection is gone."""
         self._closed = True
+        self._let_go()
         self._room.make()
+
+    def _hold(self, size: int) -> None:
+        """That much more waits in memory for the reader."""
+        if self._closed:
+            return
+        if not self._held:
+            self._owner = self._find_owner()
+        if self._budget.change(self._owner, size):
+            self._held += size
+        else:
+            self._closed = True
+            self._let_go()  # at once, so that the others that are behind stay
+            self._cut_off()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, 0
+        if held:
+            self._budget.change(self._owner, -held)
 
     def _count(self, size: int, limit: int) -> None:
         self._unread += size
@@ -157,6 +186,7 @@ class Output:
 
     def resumeProducing(self) -> None:
         self._full_since = None
+        self._let_go()
         if self._pushed is None:
             self._unread = 0
         self._drained()

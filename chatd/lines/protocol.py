@@ -92,6 +92,8 @@ class ChatLineProtocol(Replies, LineReceiver):
             partial(self._hold, Hold.OUTPUT),
             partial(self._release, Hold.OUTPUT),
             self._cut_off,
+            self.factory.sessions.unread,
+            self.connection.payer,
         )
         if interfaces.INegotiated.providedBy(self.transport):
             # Writing before TLS is up makes it pause its producer; then nothing is read, not even the
