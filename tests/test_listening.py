@@ -123,6 +123,20 @@ class TCP(ListeningTestCase):
         self.assertEqual(await self.talk(port), b"")
         self.assertEqual(self.servers.met, [])
 
+    async def test_what_was_not_sent_is_forgotten_with_the_connection(self) -> None:
+        """Not only when the garbage collector comes by: it may take long, and there may be much of it."""
+        port = await self.open("tcp:0:interface=127.0.0.1")
+
+        def leave(server: Server, _data: bytes) -> None:
+            server.transport.write(b"x" * (32 << 20))
+            self.assertTrue(server.transport.dataBuffer or server.transport._tempDataBuffer)
+            server.transport.abortConnection()
+
+        self.patch(Server, "dataReceived", leave)
+        await self.talk(port, b"halo\n")
+        transport = self.servers.met[0].transport
+        self.assertFalse(transport.dataBuffer or transport._tempDataBuffer)
+
     async def test_keepalive(self) -> None:
         port = await self.open("tcp:0:interface=127.0.0.1")
         found: list[int] = []

@@ -197,6 +197,7 @@ class SharedMemory(LongLineTestCase):
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         wire.lose(Failure(ConnectionDone()))
+        self.assertEqual(len(wire.protocol._lines), 0)
         self.assertEqual(self.held, 0)
 
     async def test_what_is_refused_holds_nothing(self) -> None:

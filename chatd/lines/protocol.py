@@ -172,6 +172,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         cancel(self._timer)
         cancel(self._pause)
         receiving, self._receiving = self._receiving, None
+        self._lines.clear()  # whoever still refers to the connection keeps no long line alive
         try:
             if self._long.is_arriving:
                 self._long.end()

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
 
 KEEPALIVE_IDLE = 60  # seconds of silence after which the other end is probed
 KEEPALIVE_INTERVAL = 10  # seconds between two probes
@@ -43,6 +44,14 @@ class _Accepted:
     def getPeer(self) -> Any:  # noqa: N802
         """The client's address; at a PROXY door the one in the header."""
         return self.client_address or super().getPeer()  # type: ignore[misc]
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: N802
+        """As Twisted's. What was not sent is forgotten at once: the connection and its protocol refer to each
+        other, so that it would stay in memory until the garbage collector comes by."""
+        super().connectionLost(reason)  # type: ignore[misc]
+        self.dataBuffer = b""
+        self._tempDataBuffer: list[bytes] = []
+        self._tempDataLen = 0
 
 
 class AcceptedTCP(_Accepted, tcp.Server):
