@@ -45,7 +45,7 @@ class _Accepted:
         """The client's address; at a PROXY door the one in the header."""
         return self.client_address or super().getPeer()  # type: ignore[misc]
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure) -> None:
         """As Twisted's. What was not sent is forgotten at once: the connection and its protocol refer to each
         other, so that it would stay in memory until the garbage collector comes by."""
         super().connectionLost(reason)  # type: ignore[misc]
