@@ -49,14 +49,14 @@ def is_blank(text: str) -> bool:
 
 
 def find_hidden(text: str) -> int | None:
-    """The position of the first character in `text` that hides or reorders something; None if there is none.
-    What emoji and scripts need within a text is allowed: joiners between two visible characters, and
-    variation selectors."""
-    if text.isascii():
+    """The position of the first character in `text` that hides or reorders something, or breaks the line;
+    None if there is none. What emoji and scripts need within a text is allowed: joiners between two visible
+    characters, and variation selectors."""
+    if text.isascii() and text.isprintable():
         return None
     # Keep the length, so that positions still hold.
     rest = _PART_OF_LETTER.sub(lambda found: "x" * len(found[0]), text)
-    found = INVISIBLE.search(rest)
+    found = _HARMFUL.search(rest)
     return None if found is None else found.start()
 
 

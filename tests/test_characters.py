@@ -79,6 +79,9 @@ class Hidden(SynchronousTestCase):
             ("a\u200eb", 1),
             ("\ufe0fa", 0),
             ("❤\ufe0f\u202e", 2),
+            ("ana\u2028* system: halo", 3),
+            ("ana\u2029", 3),
+            ("ana\tbudi é", 3),
         ):
             self.assertEqual(find_hidden(text), position, ascii(text))
 
