@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from chatd import commands as ask
 from chatd.config import Peer
@@ -15,7 +16,8 @@ from chatd.store.peers import Use, all_peers
 from tests.play import House, PlayTestCase, outcome
 from tests.raw import Raw, direct, hello
 
-DAY = 86400.0
+DAY = 86400.0 / 24
+MARGIN = 7200.0 / 24
 
 
 class StrangersTestCase(PlayTestCase):
@@ -149,20 +151,30 @@ class FairTestCase(PlayTestCase):
 
 
 class IdleTestCase(StrangersTestCase):
+    """A day is an hour here: the links' own timers are turned one by one."""
+
+    def setUp(self) -> None:
+        self.assertEqual((module.IDLE, module.CHECK_EVERY), (86_400_000, 3600.0))
+        for name in ("IDLE", "CHECK_EVERY"):
+            patched = mock.patch.object(module, name, getattr(module, name) / 24)
+            patched.start()
+            self.addCleanup(patched.stop)
+        super().setUp()
+
     def test_forgotten_after_a_day(self) -> None:
         self.comes("unused")
         self.comes("written", direct("halo"))
         self.one.add(self.world.house("realm2"))
-        self.world.advance(DAY - 7200)
+        self.world.advance(DAY - MARGIN)
         self.assertEqual(self.known(), {"unused", "written", "realm2"})
-        self.world.advance(3 * 3600)
+        self.world.advance(1.5 * MARGIN)
         self.assertEqual(self.known(), {"written", "realm2"})
 
     def test_a_link_counts(self) -> None:
         self.comes("seldom")
-        self.world.advance(DAY - 7200)
+        self.world.advance(DAY - MARGIN)
         self.comes("seldom")
-        self.world.advance(DAY - 7200)
+        self.world.advance(DAY - MARGIN)
         self.assertEqual(self.known(), {"seldom"})
 
     def test_a_long_link_counts_from_its_end(self) -> None:
@@ -172,14 +184,14 @@ class IdleTestCase(StrangersTestCase):
         loyal.close()
         self.world.settle()
         self.one.restart()
-        self.world.advance(7200)
+        self.world.advance(MARGIN)
         self.assertEqual(self.known(), {"loyal"})
 
     def test_over_a_restart(self) -> None:
         self.comes("unused")
-        self.world.advance(DAY - 7200)
+        self.world.advance(DAY - MARGIN)
         self.one.restart()
-        self.world.advance(3 * 3600)
+        self.world.advance(1.5 * MARGIN)
         self.assertEqual(self.known(), set())
 
     def test_known_by_configuration(self) -> None:
