@@ -1,4 +1,4 @@
-"""What other realms ask on behalf of their people, and are answered at once."""
+"""Questions that other realms ask on behalf of their people, and that are answered at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,5
 
 
 def guest_of(realms: IRealms, realm: str, user: str) -> Party:
-    """A person of the realm with that key, for whom it speaks. Raises BadName, UnknownRealm."""
+    """A person of the realm with that key, which speaks for them. Raises BadName, UnknownRealm."""
     address = Address(parse_foreign_name(user), realms.name_of(realm))
     return Party(address.key, str(address), realm=realm)
 
@@ -61,14 +61,14 @@ class Questions:
     async def members(
         self, realm: str, user: str, group: str, start: int, limit: int
     ) -> tuple[Sequence[Member], int]:
-        """A page of the members, and how many come after it. Raises UnknownGroup, NotMember."""
+        """A page of the members, and the number of those after it. Raises UnknownGroup, NotMember."""
         start = max(0, min(start, MAX_OFFSET))
         party, name = await self._asked(realm, user, group)
         found, page = await self._homes.members(party, name, start, limit)
         return page, max(0, found.size - start - len(page))
 
     async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
-        """Who asks, and of which group. Raises UnknownGroup."""
+        """The person who asks, and the group. Raises UnknownGroup."""
         party, name = guest_of(self._realms, realm, user), Address(parse_group_name(group))
         await self._guesses.check_group(realm, name)
         return party, name
@@ -76,7 +76,7 @@ class Questions:
     async def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
     ) -> dict[str, Any]:
-        """What an admin of a group wants. Raises what HomeGroups does."""
+        """Make a change for an admin of a group. Raises what HomeGroups does."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
         await self._guesses.check_people(realm, people)
@@ -101,16 +101,16 @@ class Questions:
         return {}
 
     async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
-        """A page of addresses, and in `more` the last of them, if it is full."""
+        """A page of addresses. If it is full, `more` has the last of them."""
         _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
         said = [each.username for each in found]
         return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
 
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
-        """Who of `users` is online; who does not exist is left out.
+        """Which of `users` are online. Unknown ones are left out.
 
-        Of people who have nothing to do with a realm that was not added it is told only that they exist, and
-        that as rarely as elsewhere.
+        A realm that was not added is told only whether people exist that have nothing to do with it, and no
+        more often than elsewhere.
         """
         keys = {}
         for user in users[:MAX_ASKED]:

@@ -1,4 +1,4 @@
-"""Messages out of conversations again: the inbox and its marks, the history, what is found by searching."""
+"""Reading: the inbox and its marks, the history of conversations, and searching."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Reading:
         return await self._database.read(store.history, account, conversation, limit, before)
 
     async def search(self, account: Account, text: str) -> Page:
-        """The newest messages in the account's conversations that hold `text`. Raises Busy."""
+        """The newest messages in the account's conversations that contain `text`. Raises Busy."""
         return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
 
     async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
@@ -111,10 +111,10 @@ class Reading:
         await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
 
     async def conversation_of(self, account: Account, place: Place) -> int | None:
-        """The conversation that `place` names, None if nothing was said there yet.
+        """The conversation that `place` names; None if nothing was said there yet. A name that may be either
+        is a user's or a group's, else a group's code.
 
-        A name that may be either is a user's or a group's, or else a group's code. Raises AmbiguousName,
-        UnknownUser, UnknownRealm, UnknownGroup, NotMember.
+        Raises AmbiguousName, UnknownUser, UnknownRealm, UnknownGroup, NotMember.
         """
         if place.group is None:
             assert place.user is not None  # noqa: S101 - a place has one of the two
@@ -131,7 +131,7 @@ class Reading:
         except (UnknownUser, UnknownRealm) as error:
             unknown = error
         roster = await self._rosters.named(group)
-        # Whoever has that address in another realm is known here by what was said only.
+        # People of other realms are known here only by their conversations.
         is_user = unknown is None and (direct is not None or self._directs.is_here(user))
         if roster is not None and not is_user:
             if account.id not in roster.members:

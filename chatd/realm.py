@@ -44,8 +44,8 @@ log = Logger()
 class Realm:
     """Call `open`, then `start`, and in the end `close`.
 
-    `clock` has the timers and measures durations; `wall` tells the date; `reactor` has the network and takes
-    the results of threads. `door`, if given, stands in for TLS.
+    `clock` has the timers and measures durations; `wall` tells the date; `reactor` has the network and runs
+    the callbacks of threads. `door`, if given, replaces TLS.
     """
 
     def __init__(
@@ -132,15 +132,15 @@ class Realm:
         self.service.disk.start()
 
     def _clean_uploads(self, connection: Connection) -> int:
-        """How many files were set aside. Where a loss was accepted, what the database does not know may be
-        all that is left of a message: then none is."""
+        """Set aside the files that no message carries. Returns their number. After an accepted loss none is
+        set aside, because files that the database does not know may be all that is left of their messages."""
         marker = self.state.marker
         if marker is not None and marker.lossy:
             return 0
         return self.uploads.clean(all_stored(connection))
 
     def _watch_database(self) -> None:
-        """Note how far it has come, and after an unclean end see whether it is whole."""
+        """Keep the marker up to date, and check the database after an unclean end."""
         state, database = self.state, self.database
         assert state.marker is not None  # noqa: S101 - made when it was opened
         self.keeper = MarkKeeper(
@@ -161,19 +161,19 @@ class Realm:
             self.database.found_damage("; ".join(problems))
 
     def _identify(self) -> tuple[Identity, Policy]:
-        """What the realm shows and whom it trusts. Raises IdentityError."""
+        """The realm's identity and whom it trusts. Raises IdentityError."""
         peers = self.config.peers
         identity = load_identity(self.config.realm, self.state.path, peers, date_of(self.wall))
         return identity, read_policy(key_of(self.config.realm), peers)
 
     def reload(self) -> None:
-        """Read the files that `[peers]` names again. Raises IdentityError; then nothing has changed."""
+        """Read the files of `[peers]` again. Raises IdentityError; then nothing has changed."""
         if isinstance(self.gate, Door):
             identity, policy = self._identify()
             self.gate.show(identity, policy)
 
     def _offer_code(self, claimed: bool) -> None:
-        """Let a code make the first operator of a realm that never had one. Raises StartError."""
+        """Offer a code to become the first operator, if the realm never had one. Raises StartError."""
         file = CodeFile(self.state.path / "operator-code")
         try:
             if claimed:

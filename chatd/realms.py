@@ -85,22 +85,22 @@ class IRealms(Interface):
         """Who of `users` there is online; who is not in it does not exist."""
 
     def is_added(realm: str) -> bool:
-        """Whether somebody here has added the realm; else it has come by itself."""
+        """Whether somebody here has added the realm; otherwise it has linked by itself."""
 
     def source_of(realm: str) -> str:
-        """The network source (`chatd.sources`) of the realm's link, if it has dialled; else an empty
+        """The network source (`chatd.sources`) of the realm's link if it has dialled, else an empty
         string."""
 
     def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
-        """Make a peer. Errs with what went wrong; for anybody but an operator that is no more than that it
-        was not reached."""
+        """Make a realm a peer. Fails with the reason; for anybody but an operator only that it was not
+        reached."""
 
     def forget(realm: str) -> Deferred[int]:
         """Forget a peer; how many parcels still wait for it. Errs with UnknownRealm."""
 
     def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
-        """The peers, and how the links are. Only `detailed` says why a realm that no operator has added is
-        not reached."""
+        """The peers and their links. Only `detailed` says why a realm that no operator has added is not
+        reached."""
 
 
 @implementer(IRealms)

@@ -1,4 +1,4 @@
-"""What a running daemon does on signals: SIGHUP reads files again, SIGUSR1 and SIGUSR2 do nothing."""
+"""Signals of a running daemon: SIGHUP reads files again, SIGUSR1 and SIGUSR2 do nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ log = Logger()
 
 
 class Reloads:
-    """What is read again, each by itself: one that fails stays as it was."""
+    """What SIGHUP reads again. A part that fails keeps its old state."""
 
     def __init__(self) -> None:
         self._all: list[tuple[str, Callable[[], object]]] = []
 
     def add(self, what: str, reload: Callable[[], object]) -> None:
-        """`reload` raises if `what` can't be read; its old state must be intact then."""
+        """Add a part. `reload` raises if `what` can't be read; its old state must be intact then."""
         self._all.append((what, reload))
 
     def reload(self) -> None:
@@ -37,9 +37,9 @@ class Reloads:
 
 
 def install_signals(reactor: Any, reload: Callable[[], None]) -> None:
-    """Call `reload` in the reactor at SIGHUP, and ignore SIGUSR1 and SIGUSR2, which would end the process.
+    """Call `reload` in the reactor on SIGHUP, and ignore SIGUSR1 and SIGUSR2, which would end the process.
 
-    A terminal that is closed sends SIGHUP as well: if the process had one and has none now, it ends in order.
+    Closing a terminal sends SIGHUP too: if the process had a terminal and has none now, it shuts down.
     """
     attended = _has_terminal()
 

@@ -76,7 +76,8 @@ class Returns:
         await self._put_right(realm, parcel, error)
 
     async def expire(self, before: int) -> int:
-        """As `refuse`, for what has waited since before then (ms since 1970 UTC); how many those were.
+        """As `refuse`, for parcels that have waited since before `before` (ms since 1970 UTC). Returns their
+        number.
 
         A parcel whose sender can't be told is removed, so that it does not hold up the others.
         """

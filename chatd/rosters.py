@@ -1,7 +1,7 @@
-"""Who is in which group, in memory: the groups of this realm, and those elsewhere that people here are in.
+"""The rosters of groups in memory: of this realm's groups, and of groups elsewhere with members here.
 
 A roster is read from the database when it is first used. From then on each transaction that changes it
-hands over a Delta, and these are applied in the order of the transactions.
+returns a Delta, and these are applied in the order of the transactions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CACHED_GROUPS = 10_000
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a transaction did to a group: to its roster, and what other realms have to be told of it."""
+    """What a transaction changed in a group: its roster, and the parcels for other realms."""
 
     delta: Delta
     parcels: Sequence[NewParcel] = ()
@@ -46,7 +46,7 @@ class Rosters:
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # A group's key or code -> its id.
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
-        # (group's id, member's key) -> how many transactions that take them out are under way.
+        # (group's id, member's key) -> the number of transactions under way that remove them.
         self._leaving: Counter[tuple[int, str]] = Counter()
 
     def cached(self, key: str) -> Roster | None:
@@ -55,11 +55,11 @@ class Rosters:
         return None if ident is None else self._rosters.get(ident)
 
     async def find(self, name: Address) -> Roster:
-        """The group of that name, or else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
+        """The group of that name, else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
         return self.cached(name.key) or await self.load(name)
 
     async def load(self, name: Address) -> Roster:
-        """As `find`, but takes its turn among all that waits for the database."""
+        """As `find`, but in turn with the jobs of the database."""
         local = self._accounts.localize(name)
         while True:
             known = self.cached(local.key)
@@ -68,18 +68,18 @@ class Rosters:
             )
             if group is None:
                 break
-            # What is in memory had the changes of all transactions before this one.
+            # The roster in memory has the changes of all earlier transactions.
             roster = read or self._rosters.get(group.id)
             if roster is not None:
                 self._remember(roster)
                 return roster
         if local.realm is None:
             raise UnknownGroup(name=local.name)
-        # It may exist there; nobody of this realm is in it.
+        # It may exist there, without members here.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
 
     async def named(self, name: Address) -> Roster | None:
-        """The group of that name, as far as it is known here; a code is not a name."""
+        """The group of that name, as far as it is known here. A code is not a name."""
         local = self._accounts.localize(name)
         roster = self.cached(local.key)
         if roster is not None:
@@ -108,8 +108,8 @@ class Rosters:
         return roster
 
     def postable(self, account: Account, key: str) -> Roster | None:
-        """The group of that name or code, if it is in memory and the account is a member for certain: no
-        transaction that takes it out is under way, so what is sent now is stored before any later one."""
+        """The group of that name or code, if it is in memory and the account is certainly a member: no
+        transaction that removes it is under way, so what is sent now is stored before any later one."""
         roster = self.cached(key)
         if roster is None or account.id not in roster.members:
             return None
@@ -121,7 +121,7 @@ class Rosters:
 
     @contextmanager
     def leaving(self, group: Group, party: Party) -> Iterator[None]:
-        """While a transaction that takes `party` out is under way."""
+        """A context: a transaction that removes `party` is under way."""
         which = group.id, party.key
         self._leaving[which] += 1
         try:
@@ -135,8 +135,8 @@ class Rosters:
         return (group.id, party.key) in self._leaving
 
     async def change(self, run: Callable[[Connection], Change]) -> tuple[Sequence[int], Change]:
-        """Run a job that changes a group, apply what it changed, and send its parcels: their numbers, and the
-        change."""
+        """Run a job that changes a group, apply its change, and send its parcels. Returns their numbers, and
+        the change."""
 
         def job(connection: Connection) -> tuple[Sequence[int], Change]:
             change = run(connection)
@@ -156,7 +156,7 @@ class Rosters:
 def _read(
     connection: Connection, key: str, known: int | None
 ) -> tuple[Group | None, Roster | None]:
-    """The group of that name or code, and its roster, unless it is the one with the id `known`."""
+    """The group of that name or code, and its roster unless its id is `known`."""
     group = find_named(connection, key)
     if group is None or group.id == known:
         return group, None

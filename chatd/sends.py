@@ -83,7 +83,7 @@ class Sends:
             return {name: await self._now(name, known) for name, known in found.items()}
 
     async def look_up(self, name: Name) -> Known | None:
-        """Where that stands which was sent under `name`, for who has its turn."""
+        """The message that was sent under `name`, for a caller that has its turn."""
         found = await self._database.read(store.find, [name])
         return await self._now(name, found[name]) if name in found else None
 

@@ -56,8 +56,9 @@ log = Logger()
 
 
 class ChatService:
-    """All that one realm holds. `random_bytes(n)` makes tokens and codes. `clock` has the timers and measures
-    durations; `wall` tells the date, which `accounts.now()` gives in milliseconds."""
+    """Everything that one realm consists of, except its links and ports. `random_bytes(n)` makes tokens and
+    codes. `clock` has the timers and measures durations; `wall` tells the date, which `accounts.now()`
+    returns in milliseconds."""
 
     def __init__(
         self,

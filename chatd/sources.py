@@ -18,11 +18,8 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_ip(host: str) -> IPAddress | None:
-    """The address that `host` spells, or None if it spells none.
-
-    An IPv4 address mapped into IPv6 (`::ffff:1.2.3.4`, RFC 4291) is the IPv4 address. A zone (`%eth0`) is
-    dropped.
-    """
+    """The address in `host`, or None if there is none. An IPv4 address mapped into IPv6 (`::ffff:1.2.3.4`,
+    RFC 4291) is the IPv4 address. A zone (`%eth0`) is dropped."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -65,7 +62,7 @@ class Networks(msgspec.Struct, frozen=True):
         return self.local or bool(self.networks)
 
     def contains(self, host: str | None) -> bool:
-        """Whether the address `host` belongs to the set; None and `local` are a Unix socket."""
+        """Whether the address `host` belongs to the set. None and `local` stand for a Unix socket."""
         if not host or host == LOCAL:
             return self.local
         if not self.networks:

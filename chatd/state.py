@@ -83,8 +83,8 @@ class StateFolder:
         accept_loss: bool = False,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> Engine:
-        """The realm's database, at the schema of this version. Raises StartError, also where the database is
-        not the one that was here before, unless `accept_loss`."""
+        """Open the realm's database, and bring it to this version's schema. Raises StartError, also if it is
+        not the database that was here before, unless `accept_loss`."""
         shown = _without_password(url) or f"sqlite in {self.path}"
         old_umask = os.umask(0o077)
         try:
@@ -143,7 +143,7 @@ class StateFolder:
         write_marker(self.path, self.marker)
 
     def close(self, marker: Marker) -> None:
-        """The database is closed, and everything is on disk. `marker` is the last one that was written."""
+        """Note a clean end. The database is closed by now. `marker` is the last one that was written."""
         try:
             write_marker(self.path, msgspec.structs.replace(marker, clean=True))
         except OSError as error:

@@ -235,13 +235,13 @@ class ChatDaemon(Service):
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
 
     def _take_signals(self) -> None:
-        """Let SIGHUP read again what may have changed."""
+        """Make SIGHUP read everything again that may have changed."""
         if self.config.peers.certificate is not None:
             self._reloads.add("the certificate for other realms", self._realm.reload)
         install_signals(self._reactor, self._reloads.reload)
 
     def _show_code(self, out: TextIO | None) -> None:
-        """Show the code that makes the first operator, to a person only: what a file gets may be kept."""
+        """Print the code for the first operator, on a terminal only: output to a file may be kept."""
         code = self._realm.operator_code
         if code is not None and self._foreground and out is not None and out.isatty():
             say(f"to become this realm's operator, log in and type: claim {code}", out)
@@ -374,7 +374,7 @@ def _settle_memory() -> None:
 
 
 def _all_of(failed: str, calls: Iterable[Callable[[], Any]]) -> Deferred[Any]:
-    """Make all `calls`; fires when what they return has fired. One that fails is logged."""
+    """Make all `calls`. Fires when all of their results have fired. Failures are logged."""
 
     def note(failure: Failure) -> None:
         log.failure("{failed}", failure, failed=failed)

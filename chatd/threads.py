@@ -1,4 +1,4 @@
-"""Ending threads without waiting for them in the reactor."""
+"""Stops thread pools without blocking the reactor."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Slowing down those who are too fast: guesses at passwords, registrations, and floods of commands.
-
-Nothing here has a clock of its own: `now` is in seconds.
-"""
+"""Slows down guesses at passwords, registrations, and floods of commands. It has no clock: `now` is in
+seconds."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from collections.abc import Iterable
 from chatd.cache import Cache
 
 BURST_SECONDS = 5  # whose worth may be saved up
-MAX_SENDERS = 10_000  # whose rates are remembered
-# A link is paused for this long at most after one batch, in seconds. The realm at its other end has 16
+MAX_SENDERS = 10_000  # with a remembered rate
+# The longest pause of a link after one batch, in seconds. The realm at its other end has 16
 # batches under way and waits 30 s for an answer; all of them have to be read in less.
 MAX_PAUSE = 1.5
 
@@ -46,20 +44,20 @@ class TokenBucket:
         return 0.0 if tokens >= 0 else -tokens / rate
 
     def forgive(self, pause: float) -> None:
-        """Leave no more to wait for than `pause` seconds."""
+        """Shorten the remaining wait to `pause` seconds."""
         self._tokens = max(self._tokens, -pause * self._rate)
 
 
 class SenderRates:
-    """The rate of each sender of other realms. The sender that came first is forgotten first."""
+    """The rate of each sender in other realms. The oldest senders are forgotten first."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._buckets: Cache[tuple[str, str], TokenBucket] = Cache(MAX_SENDERS)
 
     def take(self, realm: str, senders: Iterable[str], now: float) -> float:
-        """Count a message of each of `senders`; the seconds for which nothing more should be read from
-        their realm."""
+        """Count a message of each of `senders`. Returns the seconds for which their realm's link should not
+        be read."""
         if self._rate == 0:
             return 0.0
         pause = 0.0
@@ -68,7 +66,7 @@ class SenderRates:
             if bucket is None:
                 bucket = self._buckets[realm, sender] = TokenBucket.of(self._rate)
             pause = max(pause, bucket.take(now, count))
-            # Who stops is not paid for by the rest of the realm much longer.
+            # Once a sender stops, the rest of the realm must not wait much longer.
             bucket.forgive(MAX_PAUSE)
         return min(pause, MAX_PAUSE)
 
@@ -79,10 +77,11 @@ class Budget:
     def __init__(self, total: int) -> None:
         self.share = total // 10
         self._left = total
-        self._held: dict[int, int] = {}  # by account; those that hold nothing are not in it
+        self._held: dict[int, int] = {}  # by account; accounts that hold nothing are left out
 
     def change(self, account: int, size: int) -> bool:
-        """Let the account hold `size` bytes more (or less, if negative); False if there are not so many."""
+        """Let the account hold `size` bytes more (or less, if negative). Returns False if the budget does not
+        allow it."""
         held = self._held.get(account, 0) + size
         if size > 0 and (held > self.share or size > self._left):
             return False
@@ -130,16 +129,16 @@ class FailureThrottle:
         return max(0.0, self._failures.get(key, (0, now))[1] - now)
 
     def failures(self, key: str, now: float) -> int:
-        """How often the key has failed, as far as that is remembered."""
+        """The remembered failures of the key."""
         failures, free_at = self._failures.get(key, (0, now))
         return 0 if now - free_at > self._memory else failures
 
     def free(self, key: str, now: float) -> int:
-        """How many more failures of the key cost nothing."""
+        """The number of further failures of the key without a pause."""
         return max(0, self._free - self.failures(key, now))
 
     def pause(self, failures: int) -> float:
-        """How many seconds one more failure costs, after so many."""
+        """The pause in seconds after one more failure."""
         over = failures - self._free
         return min(self._longest, self._first * 2.0 ** min(over, 16)) if over >= 0 else 0.0
 
@@ -160,20 +159,18 @@ class FailureThrottle:
 
 
 class Quota:
-    """Lets each key do something `per_hour` times an hour, all of them at once if need be; 0 is no limit.
-
-    At most `capacity` keys are remembered.
-    """
+    """Lets each key do something `per_hour` times an hour, even all at once; 0 is no limit. At most
+    `capacity` keys are remembered."""
 
     def __init__(self, per_hour: int, capacity: int = 100_000) -> None:
         self._most = float(per_hour)
         self._rate = per_hour / 3600
         self._capacity = capacity
-        # key -> (how often it may still, at what time)
+        # key -> (how often it may still do it, at what time)
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str, now: float) -> float:
-        """Use one of the key's times; or the seconds until there is one."""
+        """Use one of the key's times. Returns the seconds until there is one if there is none now."""
         if not self._most:
             return 0.0
         left, when = self._left.pop(key, (self._most, now))
@@ -187,7 +184,7 @@ class Quota:
         return 0.0
 
     def give_back(self, key: str) -> None:
-        """One that was taken was not used."""
+        """Give back a time that was taken and not used."""
         if key in self._left:
             left, when = self._left[key]
             self._left[key] = (min(self._most, left + 1), when)

@@ -1,4 +1,5 @@
-"""Timers that may have fired already, waiting that has an end, and waiting for room. No clock of its own."""
+"""Timers that may have fired already, waiting with a time limit, and waiting for room. It has no clock of its
+own."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ async def patiently(
 
 
 class Room:
-    """Somebody waits until there is room again for what he has."""
+    """Lets one caller wait for room."""
 
     __slots__ = ("_waiting",)
 
@@ -36,12 +37,12 @@ class Room:
         self._waiting: Deferred[None] | None = None
 
     def wait(self) -> Deferred[None]:
-        """Fires when there is room. For one at a time."""
+        """Fires when there is room. For one caller at a time."""
         self._waiting = Deferred()
         return self._waiting
 
     def make(self) -> None:
-        """There is room, if anybody waits for it."""
+        """Tell the caller that there is room, if one waits."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.callback(None)

@@ -1,4 +1,5 @@
-"""The uploads that each account has under way, on all connections and in all dialects, and their limits."""
+"""The uploads of each account that are under way, on all connections and in all dialects, and their
+limits."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ log = Logger()
 
 
 class UnderWay:
-    """Counts files and bytes that are arriving. They count before they are there."""
+    """Counts the files and bytes that are arriving, before they are stored."""
 
     def __init__(
         self, limits: Limits, database: Database, uploads: Uploads, disk: DiskSpace
@@ -33,10 +34,10 @@ class UnderWay:
         self._files: Counter[int] = Counter()
 
     async def begin(self, sender: Account, size: int, part: str | None = None) -> None:
-        """Count a file of `size` bytes until `end`. Of a `part` some bytes may be there already.
+        """Count a file of `size` bytes until `end`. Some bytes of a `part` may be there already.
 
-        Files that are arriving and files that may be resumed have one limit together; those that nobody has
-        resumed for longest make room. Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
+        Arriving files and files that may be resumed share one limit; the oldest of the latter make room.
+        Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
         """
         kept = await self.suspended(sender)
         used = await self._database.read(store.used_bytes, Owner(sender.id))
@@ -46,7 +47,7 @@ class UnderWay:
         most = self._limits.account_uploads
         if self._files[sender.id] >= most:
             raise TooManyUploads(limit=most)
-        # What else is arriving may not be on the disk yet.
+        # The bytes of other arriving files may not be on the disk yet.
         self._disk.check(size + self._bytes.total())
         self._bytes[sender.id] += size
         self._files[sender.id] += 1
@@ -59,14 +60,15 @@ class UnderWay:
             self._uploads.forget(oldest)
 
     def end(self, sender: Account, size: int) -> None:
-        """A file of so many bytes is not arriving any more."""
+        """Stop counting a file of `size` bytes."""
         self._bytes[sender.id] -= size
         self._files[sender.id] -= 1
         if not self._files[sender.id]:
             del self._bytes[sender.id], self._files[sender.id]
 
     async def suspended(self, sender: Account) -> dict[str, int]:
-        """The sizes of what the sender may resume, by part, the oldest first. Raises StorageFailed."""
+        """The sizes of the files that the sender may resume, by part, the oldest first. Raises
+        StorageFailed."""
         try:
             return await self._uploads.suspended(_parts_of(sender))
         except OSError as error:
@@ -75,10 +77,10 @@ class UnderWay:
 
 
 def part_of(sender: Account, key: str) -> str:
-    """Under which the bytes are kept of what the sender may resume under `key`."""
+    """The name of the part that the sender may resume under `key`."""
     return f"web-{sender.id}-{key.encode().hex()}"
 
 
 def _parts_of(sender: Account) -> re.Pattern[str]:
-    """All of the sender's."""
+    """All parts of the sender."""
     return re.compile(rf"web-{sender.id}-[0-9a-f]+")

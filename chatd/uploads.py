@@ -49,8 +49,8 @@ __all__ = [
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a file that can be gone on with is kept
-PROBE = 64 << 10  # bytes that are written to see whether the disk takes files
-MAX_VERIFIED = 100_000  # files of which it is remembered that they are whole
+PROBE = 64 << 10  # bytes that are written to test whether files can be stored
+MAX_VERIFIED = 100_000  # files that are remembered as intact
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
 
 # Inode, size, and the times of the last change of bytes and of the inode, in ns.
@@ -97,7 +97,7 @@ class Uploads:
         self._incoming = folder / "incoming"
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = 0
-        # By the names of files whose bytes were compared with their SHA-256, what they were then.
+        # The state of files when their bytes were compared with their SHA-256, by name.
         self._verified: Cache[str, FileState] = Cache(MAX_VERIFIED)
         self._parts: dict[Path, DeferredLock] = {}  # that are somebody's
 
@@ -107,7 +107,7 @@ class Uploads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires once what was asked for is done."""
+        """Fires once all requests are done."""
         return stop_pool(self._reactor, self._pool)
 
     def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
@@ -211,10 +211,10 @@ class Uploads:
         return release
 
     def open(self, attachment: Attachment) -> Deferred[Outgoing]:
-        """Open a stored file for reading, if its bytes are those that came.
+        """Open a stored file for reading, if it is intact.
 
-        They are compared with the SHA-256 when the file is opened first after a start, and again whenever
-        the file system says that the file has changed. Errs with FileMissing, FileDamaged, OSError.
+        Its bytes are compared with the SHA-256 when the file is first opened after a start, and again
+        whenever the file system says that it has changed. Fails with FileMissing, FileDamaged, OSError.
         """
         opening = self.in_thread(self._open, attachment)
         return opening.addCallbacks(
@@ -222,7 +222,7 @@ class Uploads:
         )
 
     async def is_whole(self, attachment: Attachment) -> bool:
-        """Whether a stored file is there, and its bytes are those that came."""
+        """Whether a stored file exists and is intact."""
         try:
             file = await self.open(attachment)
         except (FileMissing, FileDamaged, OSError):
@@ -273,7 +273,7 @@ class Uploads:
         return self.in_thread((self.folder / stored).unlink, True)
 
     def probe(self) -> Deferred[None]:
-        """Write a small file and remove it, to see whether that goes well again. Errs with OSError."""
+        """Write and remove a small file, to test whether that works again. Fails with OSError."""
         return self.in_thread(self._probe).addCallback(self._probed)
 
     def _probe(self) -> None:

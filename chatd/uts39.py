@@ -1,7 +1,7 @@
-"""Scripts and confusables of names, after Unicode Technical Standard 39 (Unicode Security Mechanisms).
+"""Scripts and confusables of names (UTS 39, Unicode Security Mechanisms).
 
-The tables come from uts39.txt, which tools/unicode_tables.py makes of Unicode's data. They are read when
-a name is first checked that is to be new here, which takes some milliseconds and about a megabyte.
+The tables are in uts39.txt, which tools/unicode_tables.py makes from Unicode's data. They are read when a new
+name is first checked, which takes some milliseconds and about a megabyte.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WITH_LATIN = frozenset(("Hanb", "Jpan", "Kore"))
 
 
 def version() -> str:
-    """Changes whenever skeletons may: with the tables here, and with Python's own of Unicode."""
+    """A version that changes whenever skeletons may: with these tables, and with Python's Unicode data."""
     table = hashlib.sha256(_DATA.read_bytes()).hexdigest()
     return f"1 {unicodedata.unidata_version} {table[:16]}"
 
@@ -60,7 +60,7 @@ def _tables() -> _Tables:
 
 
 def _systems_of(character: str) -> frozenset[str] | None:
-    """The writing systems that the character belongs to; None if it goes with any."""
+    """The writing systems that the character belongs to; None if it is common to all."""
     tables = _tables()
     place = bisect_right(tables.first, ord(character)) - 1
     if place < 0:

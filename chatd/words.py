@@ -1,4 +1,4 @@
-"""The command that a word stands for, and the one that was probably meant by a word that is none."""
+"""The command that a typed word stands for, or a similar one for a word that is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chatd.names import printable
 from chatd.rows import Row
 from chatd.table import BY_VERB
 
-# Words that people try, and that mean something else in one of the clients, or several things.
+# Words that people try, and that are ambiguous or mean something else in one of the clients.
 MEANT = {
     "list": "groups",
     "channels": "groups",
@@ -21,14 +21,12 @@ MEANT = {
     "nick": "profile",
     "whois": "users",
 }
-MIN_NEAR, MAX_NEAR = 3, 24  # characters of a word that may be a misspelt verb
+MIN_NEAR, MAX_NEAR = 3, 24  # most characters of a misspelt verb
 
 
 def _without_one(word: str) -> set[str]:
-    """The word, and what it is without any one of its characters.
-
-    Two words share one of these if they differ by a character more, less or other, or by two exchanged ones.
-    """
+    """The word, and the word without any one of its characters. Two words share one of these if they differ
+    by one character, or by two exchanged ones."""
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
@@ -40,7 +38,7 @@ for _verb in BY_VERB:
 
 
 def nearest(word: str) -> str | None:
-    """The verb that was probably meant by a word that is none."""
+    """The verb that a misspelt word most likely stands for."""
     if word in MEANT:
         return MEANT[word]
     if not MIN_NEAR <= len(word) <= MAX_NEAR or not word.isascii() or not word.isprintable():

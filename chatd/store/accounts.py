@@ -57,7 +57,7 @@ def find_account(connection: Connection, key: str) -> Account | None:
 
 
 def existing(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Those of these keys that are accounts'."""
+    """The keys among these that belong to accounts."""
     return set(connection.scalars(select(accounts.c.key).where(accounts.c.key.in_(keys))))
 
 
@@ -131,12 +131,12 @@ def add_session(
     limit: int,
     in_use: Collection[bytes],
 ) -> list[bytes]:
-    """Keep a new session, and sweep those that have expired. The account may have `limit`: of more, some are
-    ended, and the hashes of their tokens returned.
+    """Store a new session, and remove expired ones.
 
-    First go those that were never used again after their login, as a script that logs in for each run leaves
-    them; then the others; in both cases the one used longest ago first. Those `in_use` on some connection go
-    last. Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
+    The account may have `limit` sessions; beyond that some are ended, and the hashes of their tokens
+    returned. First go those that were never used after their login, like those of a script that logs in for
+    each run, then the others; in both cases the one used longest ago first. Those `in_use` on some connection
+    go last. Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
     """
     if password_of(connection, account.id) != password:
         raise WrongPassword(name=account.name)
@@ -155,7 +155,7 @@ def add_session(
 def _too_many(
     connection: Connection, account_id: int, limit: int, lifetime: int, in_use: Collection[bytes]
 ) -> list[bytes]:
-    """The token hashes of those sessions that are more than `limit`."""
+    """The token hashes of the sessions beyond `limit`."""
     found = connection.execute(
         select(sessions.c.token_hash, sessions.c.created_at, sessions.c.expires_at).where(
             sessions.c.account_id == account_id
@@ -163,7 +163,7 @@ def _too_many(
     ).all()
     if len(found) <= limit:
         return []
-    # A session's time is counted from its last use.
+    # A session expires a fixed time after its last use.
     ranked = sorted(found, key=lambda row: (row[0] in in_use, row[2] - row[1] > lifetime, row[2]))
     return [row[0] for row in ranked[: len(found) - limit]]
 
@@ -171,7 +171,7 @@ def _too_many(
 def find_session(
     connection: Connection, token_hash: bytes, now: int
 ) -> tuple[Account, int, int] | None:
-    """The account of a live session, when the session was opened and when it expires."""
+    """The account of a live session, and the times when it was opened and when it expires."""
     row = connection.execute(
         select(*_COLUMNS, sessions.c.created_at, sessions.c.expires_at)
         .join_from(sessions, accounts)
@@ -181,7 +181,7 @@ def find_session(
 
 
 def live_sessions(connection: Connection, account_id: int, now: int) -> set[bytes]:
-    """The tokens' hashes of the account's live sessions."""
+    """The token hashes of the account's live sessions."""
     chosen = select(sessions.c.token_hash).where(
         sessions.c.account_id == account_id, sessions.c.expires_at > now
     )

@@ -68,7 +68,7 @@ def unban(connection: Connection, group: Group, party: Party) -> None:
 
 
 def bans_of(connection: Connection, group: int, after: str, limit: int) -> Sequence[Ban]:
-    """The banned addresses in the order of their keys, from behind the key `after`."""
+    """The banned addresses in the order of their keys, after the key `after`."""
     rows = connection.execute(
         select(bans.c.address)
         .where(bans.c.conversation_id == group, bans.c.key > after)
@@ -79,5 +79,5 @@ def bans_of(connection: Connection, group: int, after: str, limit: int) -> Seque
 
 
 def forget_bans(connection: Connection, group: int) -> None:
-    """The group has ended."""
+    """Remove the bans of a group that has ended."""
     connection.execute(delete(bans).where(bans.c.conversation_id == group))

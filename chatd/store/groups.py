@@ -1,5 +1,5 @@
-"""Groups by name, code and home: those of this realm, and those elsewhere that people here are in. Jobs and
-queries for the Database."""
+"""Groups by name, code and home: those of this realm, and those elsewhere with members here. Jobs and queries
+for the Database."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | Non
 def list_groups(
     connection: Connection, account_id: int, mine: bool, limit: int
 ) -> tuple[list[GroupInfo], int]:
-    """The first `limit` groups by name, all of this realm or the account's own, wherever they live; and how
-    many more there are. Codes are only for members."""
+    """The first `limit` groups by name, and the number of the others. They are all groups of this realm, or
+    the account's own, wherever they live. Codes are for members only."""
     me = participants.alias("me")
     query = (
         select(

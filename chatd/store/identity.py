@@ -1,5 +1,5 @@
-"""Which database this is, how far it has come, and whether it is damaged. Jobs and queries for the Database,
-and looks at an SQLite file that nobody has opened."""
+"""The identity of a database, its mark, and whether it is damaged. Jobs and queries for the Database, and
+checks of an SQLite file that is not open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatd.store.schema import settings
 
 _ID = "realm id"
 _MARK = "mark"
-MAX_PROBLEMS = 3  # that are named
+MAX_PROBLEMS = 3  # that are listed
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # bytes (https://www.sqlite.org/fileformat2.html, 1.3)
@@ -26,7 +26,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def read(connection: Connection) -> Identity | None:
-    """None if it has none: it is empty, or an older chatd has made it."""
+    """None if the database has none: it is empty, or from an older chatd."""
     if not inspect(connection).has_table(settings.name):
         return None
     wanted = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_ID, _MARK)))
@@ -35,7 +35,7 @@ def read(connection: Connection) -> Identity | None:
 
 
 def claim(connection: Connection, ident: str, mark: int) -> Identity:
-    """Give the database that id and the mark after `mark`, or after its own if that is higher."""
+    """Give the database that id, and a mark above `mark` and above its own."""
     found = read(connection)
     mark = max(mark, found.mark if found is not None else 0) + 1
     for name, value in ((_ID, ident), (_MARK, str(mark))):
@@ -48,16 +48,14 @@ def claim(connection: Connection, ident: str, mark: int) -> Identity:
 
 
 def advance(connection: Connection, mark: int) -> int:
-    """Move the mark on from `mark`, and return it."""
+    """Advance the mark from `mark`, and return it."""
     connection.execute(update(settings).where(settings.c.name == _MARK).values(value=str(mark + 1)))
     return mark + 1
 
 
 def problems_of_file(path: Path) -> str | None:
-    """What is wrong with an SQLite file, as far as its first bytes and its size tell; None if nothing is.
-
-    Raises OSError.
-    """
+    """What is wrong with an SQLite file, judged by its header and its size; None if nothing is. Raises
+    OSError."""
     if not path.exists():
         return f"{path.name} is missing"
     size = path.stat().st_size
@@ -73,14 +71,14 @@ def problems_of_file(path: Path) -> str | None:
     page = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     expected = (65536 if page == 1 else page) * pages
-    # The size in the header holds if it was written together with the change counter.
+    # The size in the header is valid if it was written together with the change counter.
     if header[24:28] == header[92:96] and size < expected:
         return f"{path.name} is cut off after {size} of {expected} bytes"
     return None
 
 
 def quick_check(connection: Connection) -> list[str]:
-    """What SQLite finds wrong with the structure of its pages; nothing for other databases. Reads all of the
+    """What SQLite finds wrong with the structure of its pages; nothing for other databases. Reads the whole
     database."""
     if connection.dialect.name != "sqlite":
         return []

@@ -1,7 +1,7 @@
-"""Who is in a group, and changes of that. Jobs and queries for the Database.
+"""The members of groups, and changes of them. Jobs and queries for the Database.
 
-A change costs the same whatever the group's size: it returns a Delta, which the holder of the group's Roster
-applies, instead of a new Roster.
+A change costs the same whatever the group's size: instead of a new Roster it returns a Delta, which the
+holder of the group's Roster applies.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ from chatd.store.schema import (
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How many members a group may have, how many of them may be of one other realm, and in how many groups
-    an account may be."""
+    """The most members that a group may have, that it may have of one other realm, and groups that an account
+    may be in."""
 
     members: int
     realm_members: int
@@ -121,12 +121,12 @@ class Roster(msgspec.Struct):
 
 
 def find_named(connection: Connection, key: str) -> Group | None:
-    """The group of that name, or else of that code."""
+    """The group of that name, else of that code."""
     return find_group(connection, key) or find_group_by_code(connection, key)
 
 
 def roster_of(connection: Connection, group: Group) -> Roster:
-    """Reads all members: only for a group whose roster is not in memory."""
+    """Read all members. Only for a group whose roster is not in memory."""
     rows = connection.execute(
         select(participants.c.account_id, participants.c.admin)
         .where(participants.c.conversation_id == group.id)
@@ -178,14 +178,14 @@ _MOST: BindParameter[int] = bindparam("most")
 
 
 def _up_to(most: Any, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    """How many rows there are, counted up to `most`."""
+    """The number of rows, counted up to `most`."""
     rows = select(literal(1)).where(*conditions).limit(most).correlate(None).subquery()
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _joining(there: Exists, used: ScalarSelect[int]) -> Select[Any]:
-    """All that decides about a join, in one statement that is built once: building them takes longer than
-    running them."""
+    """Everything that decides about a join, in one statement. It is built once, because building it takes
+    longer than running it."""
     banned = exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
     newest = (
         select(func.max(messages.c.seq))
@@ -226,10 +226,10 @@ def check_groups(connection: Connection, account_id: int, name: str, limit: int)
 def join_group(
     connection: Connection, group: Group, party: Party, now: int, bounds: Bounds, invited: bool
 ) -> tuple[int, Delta]:
-    """Make `party` a member with nothing unread: the seq after which their messages begin, and the change.
+    """Make `party` a member with nothing unread. Returns the seq after which their messages begin, and the
+    change. An invitation by an admin lifts a ban.
 
-    An invitation by an admin lifts a ban. Raises AlreadyMember, UnknownGroup, Banned, GroupFull,
-    RealmFull, TooManyGroups.
+    Raises AlreadyMember, UnknownGroup, Banned, GroupFull, RealmFull, TooManyGroups.
     """
     asked: dict[str, Any] = {"group": group.id, "key": party.key}
     if party.id is None:
@@ -253,7 +253,7 @@ def join_group(
     if is_banned:
         lift_ban(connection, group, party)
     seq = newest or 0
-    since = max(now, joined_at + 1)  # keeps the order of those who join in the same millisecond
+    since = max(now, joined_at + 1)  # keeps the order of joins in the same millisecond
     _add(connection, group, party, since, seq)
     return seq, Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
 
@@ -276,7 +276,7 @@ def _add(connection: Connection, group: Group, party: Party, since: int, seq: in
 
 
 def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
-    """The table that a member stands in, and the condition that picks them."""
+    """The table that has a member's row, and the condition that selects it."""
     if party.id is None:
         here = remote_members.c.conversation_id == group.id
         return remote_members, here & (remote_members.c.key == party.key)
@@ -285,8 +285,8 @@ def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
 
 
 def leave_group(connection: Connection, group: Group, party: Party) -> Delta:
-    """Take a member out, if they are one. The last admin's role passes to the longest-standing member; with
-    the last member the group ends, and its name and code are free again."""
+    """Remove a member, if they are one. The last admin's role passes to the longest-standing member; with the
+    last member the group ends, and its name and code are free again."""
     table, is_party = _row_of(group, party)
     if not connection.execute(delete(table).where(is_party)).rowcount:
         return Delta(group.id)
@@ -294,7 +294,7 @@ def leave_group(connection: Connection, group: Group, party: Party) -> Delta:
 
 
 def realm_leaves(connection: Connection, group: Group, realm: str) -> Delta:
-    """Take out all members of a realm that knows nothing of them."""
+    """Remove all members of a realm that does not know them."""
     is_theirs = (remote_members.c.conversation_id == group.id) & (remote_members.c.realm == realm)
     gone = connection.execute(
         select(remote_members.c.key, remote_members.c.address).where(is_theirs)
@@ -309,7 +309,7 @@ def realm_leaves(connection: Connection, group: Group, realm: str) -> Delta:
 def _settle(
     connection: Connection, group: Group, roles: tuple[tuple[Party, bool | None], ...]
 ) -> Delta:
-    """Bring a group in order after these members have gone."""
+    """Pass on the admin's role, or end the group, after these members have gone."""
     sized = rosters.c.conversation_id == group.id
     connection.execute(update(rosters).where(sized).values(members=rosters.c.members - len(roles)))
     if connection.scalar(select(rosters.c.members).where(sized)) == 0:

@@ -1,5 +1,4 @@
-"""Groups of other realms, as far as this realm knows them: who of this realm is a member. Jobs for the
-Database."""
+"""Groups of other realms, with their members in this realm. Jobs for the Database."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from chatd.store.members import Delta, check_groups
 from chatd.store.schema import groups, participants, peers, rosters, settings
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
-_SEEN = "who is in groups, "  # in a setting's name, before the realm and the group
+_SEEN = "who is in groups, "  # prefix of a setting's name, before the realm and the group
 
 
 def join_mirror(
@@ -36,7 +35,7 @@ def join_mirror(
     if group is not None and group.home_id != home_id:
         _end(connection, group)
         group = find_mirror(connection, realm, home_id)
-        if group is not None:  # it was believed to have ended
+        if group is not None:  # it was taken for ended
             connection.execute(
                 update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
             )
@@ -107,7 +106,7 @@ def _add(connection: Connection, name: Address, realm: str, home_id: int, now: i
 
 
 def leave_mirror(connection: Connection, group: Group, account: Account) -> Delta:
-    """Take an account out of another realm's group. The Delta has no roles if it was not a member."""
+    """Remove an account from another realm's group. The Delta has no roles if it was not a member."""
     gone = connection.execute(
         delete(participants).where(
             participants.c.conversation_id == group.id, participants.c.account_id == account.id
@@ -124,8 +123,8 @@ def leave_mirror(connection: Connection, group: Group, account: Account) -> Delt
 
 
 def is_news(connection: Connection, realm: str, group: str, number: int) -> bool:
-    """Whether a realm's parcel about the members of a group (by its key at its home) comes for the first
-    time, and note that it came. Such parcels come in order, but again when an acknowledgement was lost."""
+    """Whether a realm's parcel about the members of a group (by its key at its home) is new. Notes that it
+    came. Such parcels come in order, but are repeated if an acknowledgement was lost."""
     name = f"{_SEEN}{realm} {group}"
     seen = connection.scalar(select(settings.c.value).where(settings.c.name == name))
     if seen is None:
@@ -140,7 +139,7 @@ def is_news(connection: Connection, realm: str, group: str, number: int) -> bool
 
 
 def newest_news(connection: Connection, realm: str) -> int:
-    """The highest number of a parcel of a realm that `is_news` has noted; 0 where there is none."""
+    """The highest parcel number of a realm that `is_news` has noted; 0 if there is none."""
     seen = connection.scalars(
         select(settings.c.value).where(
             settings.c.name.startswith(f"{_SEEN}{realm} ", autoescape=True)

@@ -16,10 +16,10 @@ _OLDER_KEY = "older key "  # in a setting's name, before the key
 
 
 def taken(connection: Connection, name: str) -> str | None:
-    """Why no account or group can be made with `name`, in words that follow a name; None if one can.
+    """Why no account or group can be created with `name`, in words that follow a name; None if one can.
 
-    Another account or group has it, or one that looks like it, or a group has it as its code: codes of
-    earlier versions look like names.
+    Another account or group may have it, or one that looks like it, or a group may have it as its code,
+    because codes of earlier versions look like names.
     """
     key = key_of(name)
     same = exists(select(names.c.key).where(names.c.key == key))
@@ -31,19 +31,22 @@ def taken(connection: Connection, name: str) -> str | None:
 
 
 def take(connection: Connection, name: str, kind: Kind) -> None:
-    """Give a name that is not `taken` to an account or a group."""
+    """Reserve a name that is not `taken` for an account or a group."""
     row = {"key": key_of(name), "kind": kind, "skeleton": skeleton(name)}
     connection.execute(insert(names).values(row))
 
 
 def free(connection: Connection, key: str, kind: Kind) -> None:
-    """The account or group is gone: others may take its name."""
+    """Release the name of an account or group that is gone."""
     connection.execute(delete(names).where(names.c.key == key, names.c.kind == kind))
 
 
 def renew_skeletons(engine: Engine) -> None:
-    """Make the table of names anew if it was not made with the Unicode data of this version. For the start
-    only. Names that were given before stay, whatever they look like now."""
+    """Rebuild the table of names if it was made with other Unicode data than this version's. For the start
+    only.
+
+    Existing names stay, whatever they look like now.
+    """
     now = version()
     with engine.begin() as connection:
         made = connection.scalar(select(settings.c.value).where(settings.c.name == _SKELETONS))

@@ -1,4 +1,4 @@
-"""Who became operators of the realm, and whether it ever had one. Jobs for the Database."""
+"""The operators of the realm, and whether it ever had one. Jobs for the Database."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SETTING = "first_operator"
 
 
 def has_had_operator(connection: Connection) -> bool:
-    """Whether the realm has an operator, or had one that is gone."""
+    """Whether the realm has or ever had an operator."""
     if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is not None:
         return True
-    # A realm of an older version had its first operator without remembering it.
+    # Older versions did not record that a realm had an operator.
     first = connection.scalar(
         select(accounts.c.name).where(accounts.c.operator).order_by(accounts.c.id).limit(1)
     )
@@ -27,7 +27,7 @@ def has_had_operator(connection: Connection) -> bool:
 
 
 def appoint(connection: Connection, account_id: int) -> Account:
-    """Make an account an operator; the account as it then is."""
+    """Make an account an operator. Returns the changed account."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(operator=True))
     account = account_of(connection, account_id)
     if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is None:

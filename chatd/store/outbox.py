@@ -206,7 +206,7 @@ def setting(connection: Connection, name: str, default: str) -> str:
 
 
 def waits(realm: ColumnElement[str], number: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether the parcel of that number still waits for that realm, in a query: of a row that has no parcel
-    the outbox is not asked."""
+    """A condition: the parcel of that number still waits for that realm. Rows without a parcel are not looked
+    up."""
     waiting = exists().where(outbox.c.realm == realm, outbox.c.id == number)
     return case((number.is_not(None), waiting), else_=false())

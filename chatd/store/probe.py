@@ -17,5 +17,5 @@ def nothing(_connection: Connection) -> None:
 
 
 def write(connection: Connection) -> None:
-    """For a transaction that writes something, and changes nothing."""
+    """Write something that changes nothing."""
     connection.execute(update(settings).values(value=settings.c.value))

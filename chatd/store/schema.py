@@ -85,7 +85,7 @@ groups = Table(
     Index("groups_by_home", "realm", "home_id", unique=True),
 )
 
-# Beside each group, so that a join or a leave costs the same whatever the group's size.
+# One row for each group, so that a join or a leave costs the same whatever the group's size.
 rosters = Table(
     "rosters",
     metadata,
@@ -112,7 +112,7 @@ rosters = Table(
     ),
 )
 
-# Accounts and groups of this realm share one namespace. Names from before that may stand here twice, as a
+# Accounts and groups of this realm share one namespace. Older names may be here twice, as a
 # user's and as a group's, and may look alike.
 names = Table(
     "names",

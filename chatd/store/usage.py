@@ -1,4 +1,4 @@
-"""How many bytes of messages each account and each other realm has used in a day. Jobs and queries for the
+"""The bytes of messages that each account and each other realm has used in a day. Jobs and queries for the
 Database."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Owner: TypeAlias = int | str
 
 
 def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
-    """What was used on a day (days since 1970 UTC)."""
+    """The use of a day (days since 1970 UTC)."""
     rows = connection.execute(
         select(message_bytes.c.realm, message_bytes.c.account_id, message_bytes.c.bytes).where(
             message_bytes.c.day == day
@@ -25,7 +25,7 @@ def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
 
 
 def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) -> None:
-    """Write down what these have used on a day, and forget the days before."""
+    """Store the use of these owners on a day, and remove the days before."""
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     rows = [
         (day, owner, "", size) if isinstance(owner, int) else (day, 0, owner, size)

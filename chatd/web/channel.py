@@ -1,4 +1,4 @@
-"""One connection of the browser's door, as long as it speaks HTTP; and what keeps quiet about them."""
+"""One HTTP connection, and a site that does not log requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatd.web.streaming import StreamingChannel, StreamingRequest
 
 
 class QuietSite(Site):
-    """A site without a log of requests: what people ask for is theirs, and the log has what goes wrong."""
+    """A site without a request log, because requests are private. Failures are logged elsewhere."""
 
     noisy = False
 
@@ -35,10 +35,10 @@ class QuietSite(Site):
         return [b"http/1.1"]
 
     def startFactory(self) -> None:
-        """Nothing is to be opened."""
+        """Open no log."""
 
     def stopFactory(self) -> None:
-        """Nothing is to be closed."""
+        """Close no log."""
 
 
 class ChatRequest(StreamingRequest):

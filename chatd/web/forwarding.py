@@ -1,7 +1,7 @@
-"""Who asks through a trusted proxy: X-Forwarded-For, and Forwarded (RFC 7239).
+"""The client behind trusted proxies: X-Forwarded-For, and Forwarded (RFC 7239).
 
-Each proxy appends the address that it was asked from, so the fields are read from the right: whatever stands
-left of the first address that is not a trusted proxy was written by whoever that is, and may be invented.
+Each proxy appends the address that it was asked from, so the fields are read from the right. Everything left
+of the first address that is not a trusted proxy was written by that address and may be invented.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NODE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::\d{1,5})?")
 def client_address(peer: IAddress | None, headers: Headers, trusted: Networks) -> IAddress | None:
     """The address that a request is from; `peer` is at the other end of the connection.
 
-    Where both fields are there and say different things, one of them was passed on unchecked. Nobody can say
-    which, so `peer` counts.
+    If both fields are there and differ, one of them was passed on unchecked. Nobody can say which, so `peer`
+    counts.
     """
     host = getattr(peer, "host", None)
     if not trusted.contains(host):
@@ -45,8 +45,8 @@ def client_address(peer: IAddress | None, headers: Headers, trusted: Networks) -
 
 
 def _walk(host: str | None, hops: Sequence[str | None], trusted: Networks) -> str | None:
-    """The first of these hosts, from the nearest on, that is not a trusted proxy. Where a proxy does not say
-    who asked it, or not so that it can be understood, the proxy counts."""
+    """The first of these hosts, from the nearest on, that is not a trusted proxy. A proxy that does not name
+    its client, or not in a readable form, counts itself."""
     for hop in hops:
         if hop is None or not trusted.contains(host):
             break
@@ -70,14 +70,14 @@ def _node(text: str) -> str | None:
 
 
 def _forwarded_for(headers: Headers) -> Sequence[str | None]:
-    """What X-Forwarded-For says, the nearest first."""
+    """The hosts in X-Forwarded-For, the nearest first."""
     fields = headers.getRawHeaders(b"x-forwarded-for") or ()
     joined = b",".join(fields).decode("latin-1")
     return [_node(each.strip()) for each in reversed(joined.split(","))] if fields else ()
 
 
 def _forwarded(headers: Headers) -> Sequence[str | None]:
-    """What Forwarded says, the nearest first. A field that breaks the grammar says nothing: what a client
+    """The hosts in Forwarded, the nearest first. A malformed field counts as empty: something that a client
     has begun, such as a quotation, must not run into what a proxy appends."""
     fields = headers.getRawHeaders(b"forwarded") or ()
     found: list[str | None] = []
@@ -90,7 +90,7 @@ def _forwarded(headers: Headers) -> Sequence[str | None]:
 
 
 def _elements(field: str) -> Iterator[str | None]:
-    """Who asked, by each element of the field. Raises ValueError."""
+    """The client that each element of the field names. Raises ValueError."""
     at = 0
     while at < len(field):
         match = _ELEMENT.match(field, at)

@@ -1,5 +1,7 @@
-"""Two questions for probes. `GET /healthz`: can the realm do its work? For load balancers and alarms.
-`GET /livez`: does the process still answer? For whatever restarts it: a restart helps with nothing else.
+"""Two endpoints for probes.
+
+`GET /healthz` says whether the realm can do its work, for load balancers and alarms. `GET /livez` says
+whether the process still answers, for whatever restarts it: a restart cures nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from chatd.web.shared import Shared
 from chatd.web.visits import Visits
 
 PATIENCE = 2.0  # seconds in which the database has to answer
-DAMAGED = "database-damaged"  # a code of this answer alone: no request is refused with it
+DAMAGED = "database-damaged"  # only used in this answer: no request is refused with it
 
 
 class Ill(Exception):
@@ -32,7 +34,7 @@ class Ill(Exception):
 
 
 class LiveResource(Asking):
-    """200 as long as the reactor turns."""
+    """200 as long as the reactor runs."""
 
     async def respond(self, request: Request) -> None:
         self._visits.check(request, b"GET", b"HEAD")
@@ -80,7 +82,7 @@ class HealthResource(Asking):
             )
         await self._try_files()
         trouble = database.trouble
-        # Whether what failed goes well again shows only when something is written.
+        # Only a write shows whether the failure is over.
         write = probe.nothing if trouble is None else probe.write
         both: list[Deferred[Any]] = [database.read(probe.glance), database.run(write)]
         for each in both:
@@ -94,7 +96,7 @@ class HealthResource(Asking):
             raise error
 
     async def _try_files(self) -> None:
-        """Raises Ill if the last file could not be stored, and another can't, either."""
+        """Raises Ill if the last file could not be stored, and a test file can't be either."""
         uploads = self._service.uploads
         if uploads.trouble is not None:
             try:

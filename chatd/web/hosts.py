@@ -1,8 +1,8 @@
-"""Which names the site answers to, and whether a page belongs to it.
+"""The host names that the site answers to, and whether a page belongs to it.
 
-A page that was loaded from a foreign name which now resolves to this machine (DNS rebinding) is of the same
-origin as the site, as far as its browser can tell. Only the Host field tells the two apart, so the site
-answers to the names that it knows and to no other. An IP address can't be rebound.
+A page that was loaded from a foreign name which now resolves to this machine (DNS rebinding) has the site's
+origin, as far as its browser can tell. Only the Host field tells the two apart, so the site answers to the
+names that it knows and to no other. An IP address can't be rebound.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def _comparable(host: str) -> str:
-    """Host names that are the same are equal: in lower case, ASCII (RFC 5890), without a final dot."""
+    """A form in which equal host names are equal: lower case, ASCII (RFC 5890), without a final dot."""
     host = host.lower().removesuffix(".")
     if not host.isascii():
         try:
@@ -70,17 +70,13 @@ def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
 
 
 def authority_of(request: Request) -> Authority | None:
-    """What the Host field says, if there is exactly one and it is well-formed."""
+    """The authority in the Host field, if there is exactly one and it is well-formed."""
     fields = request.requestHeaders.getRawHeaders(b"host") or ()
     return parse_authority(fields[0].decode(errors="replace")) if len(fields) == 1 else None
 
 
 def is_own_origin(request: Request, origin: str) -> bool:
-    """Whether the page that asks was loaded from the host and port that it asks.
-
-    A page that came in clear text does not belong to a site that is asked over TLS: whoever is on the way
-    between the browser and the site can write such a page.
-    """
+    """Whether the requesting page was loaded from the host and port that it asks."""
     match = _ORIGIN.fullmatch(origin)
     page = None if match is None else parse_authority(match[2])
     asked = authority_of(request)
@@ -100,7 +96,7 @@ class Hosts:
         self._names = {_comparable(name) for name in (realm, "localhost", *more)}
 
     def check(self, request: Request) -> None:
-        """Raises BadHost, ForeignHost. HTTP/1.0 has no Host, and no browser speaks it."""
+        """Raises BadHost, ForeignHost. HTTP/1.0 requests have no Host, and no browser sends them."""
         named: bytes | None = getattr(request, "target_authority", None)
         fields = request.requestHeaders.getRawHeaders(b"host") or ()
         if not fields and named is None and request.clientproto == b"HTTP/1.0":

@@ -316,7 +316,7 @@ def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:
 
 
 class MetricsSite(QuietSite):
-    """The connections of who looks at the metrics."""
+    """The connections of those who read the metrics."""
 
     def __init__(
         self, reactor: Any, service: ChatService, sessions: Sessions, connections: Connections

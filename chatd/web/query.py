@@ -30,5 +30,5 @@ def rest_of(request: Request) -> str:
 
 
 def shown_path(request: Request) -> str:
-    """The whole path, as it may stand in a sentence."""
+    """The whole path, in a form that a sentence may contain."""
     return printable(request.path.decode(errors="replace"))

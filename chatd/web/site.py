@@ -39,7 +39,7 @@ from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
 from chatd.web.websocket import WebDialect, WebSockets
 
-PROXIED_SOURCES = 10_000  # whose rates are remembered
+PROXIED_SOURCES = 10_000  # with a remembered rate
 IDLE = 60.0  # seconds between requests, and for one to come, after which a connection is closed
 
 # What a page of ours may do, and what may be done with it. No script, style or connection but our own; no
@@ -74,7 +74,7 @@ HSTS = "max-age=31536000"  # a year, in seconds
 
 
 class Root(Resource):
-    """The site's first step: every answer below gets the headers, and no foreign host gets any."""
+    """The root: every answer gets the headers, and a foreign host gets no answer."""
 
     def __init__(self, front: Resource, hosts: Hosts) -> None:
         super().__init__()
@@ -164,7 +164,8 @@ class ChatSite(QuietSite):
             del self._under_way[source]
 
     def pause_for(self, source: str) -> float:
-        """The seconds that a request through a proxy has to wait: its connection is others', too."""
+        """The seconds that a request through a proxy has to wait. The connection can't be paused, because
+        other clients share it."""
         bucket = self._buckets.get(source)
         if bucket is None:
             bucket = self._buckets[source] = self._lines.new_bucket()

@@ -71,7 +71,7 @@ def _is_shell(name: str) -> bool:
 
 
 class Nowhere(Resource):
-    """What is asked for where there is nothing."""
+    """The answer for paths that do not exist."""
 
     isLeaf = True
 

@@ -105,10 +105,10 @@ class StreamingRequest(Request):
     body: Body
     channel: Any
     streams = False  # its body is being read as it comes
-    target_authority: bytes | None = None  # that the request target names besides the Host field
+    target_authority: bytes | None = None  # in the request target, besides the Host field
 
     def head_received(self, method: bytes, uri: bytes, version: bytes) -> None:
-        """What Twisted tells a request only after its body; and who asks, if a proxy says so."""
+        """Note what Twisted passes to a request only after its body, and the client that a proxy names."""
         self.method, self.uri, self.clientproto = method, uri, version
         self.client = client_address(self.client, self.requestHeaders, self.channel.trusted)
         self.path, _, query = uri.partition(b"?")
@@ -188,7 +188,7 @@ class StreamingChannel(HeadChannel):
     transport: Any
     callLater: Any
     length: int | None
-    trusted = Networks()  # proxies that may say who asks
+    trusted = Networks()  # proxies that may name the client
     # Bytes that came after an answer that did not wait for them; None if none was given.
     _dropped: int | None = None
     _lingering: Any = None

@@ -37,7 +37,7 @@ class Deaf:
         """Nobody listens."""
 
     def drop(self) -> None:
-        """The request ends by itself."""
+        """Do nothing: the request ends by itself."""
 
 
 def source_of(request: Request) -> str:

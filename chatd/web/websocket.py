@@ -40,7 +40,7 @@ from chatd.web.visits import Visits, source_of
 PIECE = 4 << 10  # bytes that are read at a time: frames without text are many in few bytes
 FRAMING = 1 << 10  # bytes besides text, pings for example, that cost nothing until the next message
 FRAME = 16  # bytes of those beyond that, of which each so many count as a command
-PING_TIME = 30.0  # seconds between pings; who says nothing from one to the next is gone
+PING_TIME = 30.0  # seconds between pings; a client that is silent between two is gone
 STRANGERS = 200  # connections on which nobody is logged in yet
 STRANGERS_PER_ADDRESS = 20
 STRANGER_TIME = 30.0  # seconds in which one has to log in
@@ -85,7 +85,7 @@ class FrameTransport:
         self._wire = wire
         self._stream = stream
         self._resumed = resumed
-        self.paused = False  # nothing is read just now
+        self.paused = False  # reading is paused
         self.closed = False  # a frame that says so was sent, and nothing may follow it
         self.unheard = False  # the other end has closed it before all was said
 
@@ -177,9 +177,10 @@ class Socket(WebSocketProtocol):
         self._pinging = self._lines.service.clock.callLater(PING_TIME, self._check_alive)
 
     def _check_alive(self) -> None:
-        """Ping the other end, or drop it if it has not said anything since the last ping. While nothing is
-        read from it, its silence says nothing; the limits for slow readers hold then. Drop it, too, if the
-        WebSocket was closed and the connection below it is still there."""
+        """Ping the client, or drop it if it has been silent since the last ping.
+
+        While reading is paused, its silence means nothing; the limits for slow readers apply then.
+        """
         frames = self._frames
         if frames.closed or (self._silent and not frames.paused):
             log.info(
@@ -240,7 +241,7 @@ class Socket(WebSocketProtocol):
         self._frames.loseConnection(NOT_TEXT)
 
     def pongReceived(self, payload: bytes) -> None:
-        """It is alive, as anything that comes shows."""
+        """Note that the client is alive."""
 
     @property
     def source(self) -> str:
