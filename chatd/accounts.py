@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.arguments import Secret
 from chatd.cache import Cache
@@ -21,6 +22,7 @@ from chatd.errors import (
     BadToken,
     ChatError,
     RegistrationClosed,
+    StorageFailed,
     TooManyRegistrations,
     UnknownUser,
     UserExists,
@@ -62,6 +64,11 @@ class LiveSessions(Protocol):
 
     def ended(self, hashes: Collection[bytes]) -> None:
         """Tell the clients that use these sessions that they were ended."""
+
+
+def _not_renewed(failure: Failure) -> None:
+    if not failure.check(StorageFailed):  # which the database has logged
+        log.failure("a session's time was not restarted", failure)
 
 
 def _is_token_among(
@@ -303,25 +310,29 @@ class Accounts:
         account = self.remember(account)
         if expires_at - created_at <= self._lifetime:
             # Store the first use after the login: unused sessions are ended first when there are too many.
-            expires_at = await self._renew_session(token_hash)
+            expires_at = self._renew_session(token_hash)
         else:
-            expires_at = await self.extend(token_hash, expires_at)
+            expires_at = self.extend(token_hash, expires_at)
         return Login(account, token_hash, expires_at)
 
     async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
         """Whether one of `words` is the token of a session of the account."""
         return await self._database.read(_is_token_among, account.id, self.now(), words)
 
-    async def extend(self, token_hash: bytes, expires_at: int) -> int:
+    def extend(self, token_hash: bytes, expires_at: int) -> int:
         """Extend a session that is used, at most once an hour. Returns when it expires (ms)."""
         if self.now() + self._lifetime - expires_at > min(MAX_UNNOTED, self._lifetime // 2):
-            return await self._renew_session(token_hash)
+            return self._renew_session(token_hash)
         return expires_at
 
-    async def _renew_session(self, token_hash: bytes) -> int:
-        """Restart a session's time. Returns when it expires (ms)."""
+    def _renew_session(self, token_hash: bytes) -> int:
+        """Restart a session's time. Returns when it expires (ms).
+
+        It does not wait for the disk, so that a session can be resumed when that is full.
+        """
         expires_at = self.now() + self._lifetime
-        await self._database.run(store.extend_session, token_hash, expires_at)
+        renewing = self._database.run(store.extend_session, token_hash, expires_at)
+        renewing.addErrback(_not_renewed)
         return expires_at
 
     async def end_session(self, token_hash: bytes) -> None:

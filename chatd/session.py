@@ -251,12 +251,12 @@ class Connection:
         for client in list(self._clients.values()):
             guarded("a session was not detached", client.let_go, clean)
 
-    async def stay(self) -> None:
-        """The connection is in use: so are its sessions, and they live on."""
+    def stay(self) -> None:
+        """Extend the connection's sessions, because it is in use."""
         for client in list(self._clients.values()):
             session = client.session
             if session is not None:
-                session.expires_at = await self.service.accounts.extend(
+                session.expires_at = self.service.accounts.extend(
                     session.token_hash, session.expires_at
                 )
 

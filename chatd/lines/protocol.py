@@ -214,8 +214,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         if stuck or self._output.is_stalled():
             self._cut_off()
             return
-        staying = Deferred.fromCoroutine(self.connection.stay())
-        staying.addErrback(lambda failure: log.failure("a session was not extended", failure))
+        self.connection.stay()
         limit = self.factory.idle_limit if self.connection.in_use else LOGIN_TIME
         left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self._slots:
