@@ -1,7 +1,7 @@
-"""How many bytes of messages an account, and another realm, may have stored in a day (UTC).
+"""Daily limits (UTC) on the bytes of messages that an account, or another realm, may have stored.
 
-What was used is kept in memory and written to the database once a second, all owners in one transaction. So
-a restart does not reset it, and storing a message does not cost another row. A crash forgets the last second.
+The use is kept in memory and written to the database once a second, for all owners in one transaction. So a
+restart does not reset it, and storing a message does not cost another row. A crash loses the last second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chatd.timers import cancel
 
 DAY = 24 * 3600 * 1000  # ms
 SAVE_AFTER = 1.0  # seconds
-# A message counts at least so many bytes: an empty one takes as much on the disk, with its indexes.
+# The least that a message counts: an empty one takes as much on the disk, with its indexes.
 LEAST = 100
 # As many bytes as so many realms may take come from one network source, of realms that nobody has added.
 REALMS_OF_SOURCE = 4
@@ -32,7 +32,8 @@ log = Logger()
 
 
 def cost_of(new: NewMessage) -> int:
-    """The bytes that a message counts: its text, once here and once for each realm that it goes to."""
+    """The bytes that a message counts: its text, once for this realm and once for each other realm that it
+    goes to."""
     size = LEAST if new.text is None else cost(new.text)
     return size if new.crossing is None else size * (1 + len(new.crossing.realms))
 
@@ -57,7 +58,7 @@ class Charge:
         self._size = size
 
     def undo(self) -> None:
-        """Nothing was stored."""
+        """Give the bytes back, because nothing was stored."""
         self._quotas.give_back(self._owner, self._size)
 
 
@@ -83,7 +84,7 @@ class MessageQuotas:
         self._timer: Any = None
 
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
-        """Go on with what was used on that day (days since 1970 UTC)."""
+        """Continue with the use of a day (days since 1970 UTC)."""
         self._day, self._begin, self._end = day, day * DAY, (day + 1) * DAY
         self._used = dict(used)
 
@@ -140,8 +141,8 @@ class MessageQuotas:
             self.charge(owner, size, now)
 
     def _turn_day(self, now: int) -> None:
-        # After a small step back of the wall clock the same day goes on. A clock that was far ahead showed a
-        # day that does not come soon: begin anew.
+        # After a small step back of the wall clock the day continues. If the clock was far ahead, its day
+        # will not come soon: start over.
         day = now // DAY
         if self._day - day not in (0, 1):
             self.load(day, ())
@@ -149,7 +150,7 @@ class MessageQuotas:
 
     @contextmanager
     def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:
-        """As `charge_account`; it is given back if the block raises, or by `Charge.undo`."""
+        """As `charge_account`, but given back if the block raises, or by `Charge.undo`."""
         self.charge_account(account_id, size, now)
         charge = Charge(self, account_id, size)
         try:
@@ -159,18 +160,18 @@ class MessageQuotas:
             raise
 
     def give_back(self, owner: Owner, size: int) -> None:
-        """What was charged has not been stored."""
+        """Undo a charge, because nothing was stored."""
         used = self._used.get(owner)
         if used is not None:
             self._used[owner] = max(0, used - size)
             self._changed.add(owner)
 
     def stop(self) -> Deferred[None]:
-        """Write down the rest."""
+        """Store the rest."""
         return self.save()
 
     def save(self) -> Deferred[None]:
-        """Write down what was used; fires when that is done, and never errs."""
+        """Store the use. Fires when that is done, and never fails."""
         timer, self._timer = self._timer, None
         cancel(timer)
         changed, self._changed = self._changed, set()

@@ -1,4 +1,4 @@
-"""Sessions' tokens: what they look like, their hashes, and how they are found where they do not belong.
+"""Session tokens: their form, their hashes, and finding them where they do not belong.
 
 A token is 32 random bytes in base64url without padding (RFC 4648), so 43 characters. Only its hash is stored.
 """
@@ -16,7 +16,7 @@ TOKEN_BYTES = 32
 TOKEN_LENGTH = 43
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _TOKEN_LETTER = re.compile(r"[A-Za-z0-9_-]")
-# The last of the 43 characters carries four bits, so its two lowest are 0.
+# The last of the 43 characters carries four bits, so its two lowest bits are 0.
 _LAST = frozenset("AEIMQUYcgkosw048")
 _RUN = re.compile(r"[A-Za-z0-9_-]{43,}")
 _RUN_OF_BYTES = re.compile(rb"[A-Za-z0-9_-]{43,}")
@@ -36,7 +36,7 @@ def hash_token(token: str) -> bytes:
 
 
 def is_token(word: str) -> bool:
-    """Whether `word` looks like a token, so that looking it up makes sense."""
+    """Whether `word` looks like a token, so that it is worth looking up."""
     return _TOKEN.fullmatch(word) is not None
 
 
@@ -46,16 +46,16 @@ def hide_tokens(text: str) -> str:
 
 
 def may_hold_token(value: Any) -> bool:
-    """Whether there may be a token in a command's value: in a text, or in what it is made of.
+    """Whether a command's value (a text, or a structure with texts) may contain a token.
 
-    Passwords and tokens where they belong (chatd.arguments.Secret) do not count. This is asked for every
-    command: to encode the value and search the bytes takes a third of the time of a look at each part.
+    Passwords and tokens where they belong (chatd.arguments.Secret) do not count. This is called for every
+    command: encoding the value and searching the bytes takes a third of the time of a look at each part.
     """
     try:
         data = _encode(value)
     except (TypeError, ValueError):  # a type without an encoding, or half of a surrogate pair
         return _is_in_part(value)
-    # Many times as fast as a pattern: every letter of a token becomes an `a`.
+    # Much faster than a pattern: every letter of a token becomes an `a`.
     if _LETTERS not in data.translate(_TABLE):
         return False
     # One token in 10**9 has no capital.

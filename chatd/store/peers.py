@@ -36,7 +36,7 @@ MAX_EXPOSED = 500  # conversations
 
 
 class Use(Enum):
-    """What a realm is used for here: nothing, only what it did by itself, or what somebody here did."""
+    """How a realm is used here: not at all, only by itself, or by people here."""
 
     NONE = 0
     BY_THEM = 1
@@ -44,11 +44,11 @@ class Use(Enum):
 
 
 class KnownPeer(msgspec.Struct, frozen=True):
-    """A realm: its key and name, where it is reached (if this side dials), and the certificate that it has to
-    show, as PEM.
+    """A realm: its key and name, its address (if this side dials), and the certificate that it has to show,
+    as PEM.
 
     `confirmed`: an operator has added it, and so vouches for its address and its certificate. `linked_at`:
-    when a link was last made, to the hour (ms since 1970 UTC).
+    the time of its last link, to the hour (ms since 1970 UTC).
     """
 
     key: str
@@ -79,11 +79,10 @@ def forget(connection: Connection, keys: Collection[str]) -> None:
 
 
 def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
-    """What each of these realms is used for.
+    """How each of these realms is used.
 
-    Somebody here uses a realm by writing to it or into its groups, by a contact, or by what somebody sent
-    that waits for it. A conversation, a membership, or news of a group that waits may be the realm's own
-    doing.
+    People here use a realm by writing to it or into its groups, by a contact, or by a message of theirs that
+    waits for it. A conversation, a membership, or waiting news of a group may be the realm's own doing.
     """
     written = exists().where(
         messages.c.conversation_id == participants.c.conversation_id,
@@ -111,8 +110,7 @@ def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
 
 
 def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[str]:
-    """Those of the accounts with these keys that have a conversation, a contact or a group in common with the
-    realm."""
+    """The keys among these of accounts that share a conversation, a contact or a group with the realm."""
     mine = participants.c.account_id == accounts.c.id
     talks = exists().where(mine, participants.c.realm == realm)
     knows = exists().where(
@@ -140,10 +138,8 @@ def is_in_group(connection: Connection, realm: str, key: str) -> bool:
 
 
 def exposed(connection: Connection, realm: str) -> list[Exposure]:
-    """What was exchanged with a realm since it is known, by conversation; the first MAX_EXPOSED of them.
-
-    Of what was sent to it, that which still waits does not count.
-    """
+    """The messages exchanged with a realm since it became known, by conversation, for the first MAX_EXPOSED
+    conversations. Messages that still wait to be sent do not count."""
     since = select(peers.c.created_at).where(peers.c.key == realm).scalar_subquery()
     theirs = and_(messages.c.origin_realm == realm, messages.c.sender_id.is_(None))
     waits = exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
