@@ -206,6 +206,8 @@ class Groups(BrowserTestCase):
             talker.must(command="kick", group="bola", user="henderson")
         expect(henderson.row("bola")).to_have_count(0)
         expect(henderson.page.get_by_text("rahasia")).to_have_count(0)
+        expect(henderson.page.get_by_text("You were removed from bola").first).to_be_visible()
+        expect(henderson.composer).to_be_hidden()
         henderson.go("#/groups")
         henderson.fill("Name or code", "bola")
         henderson.press_button("Join")

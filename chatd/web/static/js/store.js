@@ -3,7 +3,7 @@
  * What the page knows: who one is, the conversations, and their messages as far as they were looked at.
  *
  * Events: `me`, `link` (LinkState), `conversations`, `messages` (the Place), `incoming` (a Message of somebody
- * else's that has just arrived), `rooms` (a RoomTalk).
+ * else's that has just arrived), `removed` (from a group: its Place, and a sentence in English), `rooms` (a RoomTalk).
  */
 
 import { Emitter } from "./emitter.js";
@@ -285,12 +285,13 @@ export class Store extends Emitter {
     if (!this.isMe(message.from)) this.emit("incoming", message);
   }
 
-  /** One was removed from a group: nothing of it is shown any more. @param {{group: string}} said */
-  #removed({ group }) {
+  /** One was removed from a group: nothing of it is shown any more. @param {{group: string, message: string}} said */
+  #removed({ group, message }) {
     const place = this.place("g", group);
     for (const each of [this.conversations, this.#threads, this.#young]) each.delete(place.key);
     this.emit("conversations");
     this.emit("messages", place);
+    this.emit("removed", { place, message });
   }
 
   /** @param {Place} place @param {Message} message */

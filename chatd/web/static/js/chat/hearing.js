@@ -31,8 +31,11 @@ export class Hearing {
     this.#timer ??= window.setTimeout(() => this.#tell(), GATHER);
   }
 
+  /** What was heard and not told is forgotten. */
   destroy() {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#heard = [];
   }
 
   #tell() {

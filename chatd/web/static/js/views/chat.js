@@ -78,6 +78,13 @@ class Chat {
       app.store.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       app.store.on("conversations", () => this.listed()),
       app.store.on("incoming", (/** @type {Message} */ message) => this.heard(message)),
+      app.store.on("removed", (/** @type {{place: Place, message: string}} */ { place: where, message }) => {
+        if (where.key !== place.key) return;
+        const error = new ChatError("banned", message);
+        this.failed(error);
+        this.hearing.destroy();
+        app.announce(tError(error)); // it also takes the place of a message that was announced
+      }),
       app.store.on("link", () => this.linked()),
       app.outbox.on("change", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       this.uploads.on((upload, whole) => this.uploaded(upload, whole)),
@@ -184,8 +191,8 @@ class Chat {
     const code = error instanceof ChatError ? error.code : "";
     this.state = code === "" ? "lost" : "refused";
     this.why = error;
-    const unknown = code.startsWith("unknown-");
-    this.composer.node.hidden = unknown || code === "not-member";
+    const closed = ["not-member", "banned"].includes(code);
+    this.composer.node.hidden = closed || code.startsWith("unknown-");
     this.showInstead();
   }
 
@@ -267,6 +274,7 @@ class Chat {
     const others = kind === "g" ? { href: "#/groups" } : { href: "#/new" };
     const back = button(t(kind === "g" ? "chat.elsewhere.group" : "chat.elsewhere"), others);
     if (code === "not-member") return emptyState(t("chat.failed"), tError(this.why), [join, back], "groups");
+    if (code === "banned") return emptyState(t("chat.failed"), tError(this.why), back, "groups");
     if (!code.startsWith("unknown-")) return emptyState(t("chat.failed"), tError(this.why), again, "alert");
     return emptyState(t("chat.failed.unknown", { name }), tError(this.why), back, "search");
   }
