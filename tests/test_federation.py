@@ -106,6 +106,10 @@ class StateTests(TwoHouses):
             self.assertTrue(reply["queued"])
             self.assertIn("queued until it can be delivered: budi@realm2", reply["message"])
             ana.must(command="send", to="nobody@realm2", text="?")
+            # Only operators read why a realm that no operator has added is not reached.
+            info = one.info(ana, "realm2")
+            self.assertEqual(info["error"], "check its name, address and port")
+            one.claim(ana)
             info = one.wait_for(ana, "realm2", lambda info: "was not reached" in info["error"])
             self.assertEqual((info["queued"], info["direction"]), (2, None))
             self.assertIn("nothing listens there", info["error"])
