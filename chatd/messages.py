@@ -205,7 +205,10 @@ class Messages:
         now = self._accounts.now()
         if target.home is not None:
             return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
-        new = self._new(sender, target, now, text)
+        if target.realms:
+            new = self._new(sender, target, now, text)
+        else:
+            new = NewMessage(target.conversation, sender.id, sender.name, now, text)
         size = cost_of(new)
         try:
             self._quotas.charge_account(sender.id, size, now)
@@ -243,8 +246,6 @@ class Messages:
         key: str | None = None,
     ) -> NewMessage:
         """A message to store here, with the parcel for other realms."""
-        if not (target.realms or file or key):  # most messages
-            return NewMessage(target.conversation, sender.id, sender.name, at, text)
         crossing = None
         if target.realms:
             crossing = self._crossings.crossing(sender, target, at, text, file)

@@ -288,7 +288,8 @@ class Client:
             self.prove()
         if may_hold_token(command) or self.connection.turn.locked:
             return Deferred.fromCoroutine(self._execute_in_turn(command))
-        return self._begin(command)
+        result = self.sessions.handlers[type(command)](self, command)
+        return Deferred.fromCoroutine(result) if type(result) is CoroutineType else result
 
     def _begin(self, command: ask.Command) -> Any:
         result = self.sessions.handlers[type(command)](self, command)

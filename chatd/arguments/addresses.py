@@ -82,7 +82,8 @@ class AddressesType(Type):
 
     def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
         if isinstance(value, str):
-            return _addresses(name, value)
+            # Most messages go to one person: parse_address remembers what it has read.
+            return _addresses(name, value) if "," in value else (parse_address(value),)
         if not isinstance(value, list) or not value:
             expected = "a list of addresses, or one"
             raise BadArgument(argument=name, found=kind_of(value), expected=expected)

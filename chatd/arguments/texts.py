@@ -29,6 +29,9 @@ class TextType(Type):
     def from_text(self, name: str, text: str) -> str:
         return check_text(text)
 
+    def from_json(self, name: str, value: Any) -> str:
+        return self.from_text(name, value if type(value) is str else self.string(name, value))
+
 
 class SearchType(TextType):
     """What to search for. It is bounded because long patterns are slow to search for."""

@@ -99,6 +99,9 @@ def _where(receipt: Receipt) -> dict[str, Any]:
 
 
 def message_sent(sent: Sent) -> Reply:
+    receipt = sent.receipts[0]
+    if not receipt.queued:  # most of them
+        return Reply("Message sent", data=_where(receipt))
     return Reply(f"Message sent{but_queued(sent)}", data=receipts(sent, single=True))
 
 

@@ -206,8 +206,13 @@ class Database:
         self._counters.jobs.add(len(outcomes))
         self._counters.seconds.add(took)
         for outcome in outcomes:
+            # As Outcome.tell, without a call for each message.
+            value = outcome.value
             try:
-                outcome.tell()
+                if isinstance(value, Failure):
+                    outcome.done.errback(value)
+                else:
+                    outcome.done.callback(value)
             except Exception:
                 log.failure("what became of a job could not be told")
         for then in self._settled:
