@@ -30,8 +30,9 @@ def parse_time(text: str) -> int:
 
 
 def realm_name(text: str) -> str:
-    """A realm's name, as it is written."""
+    """A realm's name, as it is written. Its key has to be a name as well, since certificates hold it."""
     try:
+        parse_name(key_of(text))
         return parse_name(text)
     except BadName:
         raise ValueError(

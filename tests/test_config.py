@@ -174,6 +174,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
 # section, key, a value that it can't have, a part of what is expected
 BAD: tuple[tuple[str, str, str, str], ...] = (
     ("realm", "name", "two words", "1 to 64 letters"),
+    ("realm", "name", "\N{VULGAR FRACTION ONE QUARTER}", "1 to 64 letters"),  # its key has a slash
     *(("listen", door, "8889", "endpoint") for door in DOORS),
     ("listen", "trusted", "localhost", "addresses or networks"),
     ("database", "url", "/var/lib/chatd.db", "SQLAlchemy URL"),

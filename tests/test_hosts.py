@@ -26,6 +26,10 @@ class Asked:
             )
         self.clientproto = version
         self.target_authority = target
+        self.secure = False  # asked over TLS
+
+    def isSecure(self) -> bool:  # noqa: N802 - as Twisted names it
+        return self.secure
 
 
 class Checks(SynchronousTestCase):
@@ -74,7 +78,6 @@ class Checks(SynchronousTestCase):
             "127.1",
             "2130706433",
             "0x7f.0.0.1",
-            "localhost%00.evil.example",
         ):
             self.assertIs(self.outcome(host), ForeignHost, host)
 
@@ -83,6 +86,8 @@ class Checks(SynchronousTestCase):
             "",
             ":8550",
             "localhost:80:80",
+            "localhost%00.evil.example",
+            "127.0.0.1%.evil.example",
             "localhost:x",
             "localhost:123456",
             "user@localhost",
@@ -130,7 +135,7 @@ class Targets(SynchronousTestCase):
     def test_forms(self) -> None:
         for target, found in (
             (b"/a?b", (b"/a?b", None)),
-            (b"*", (b"*", None)),
+            (b"*", (b"/*", None)),
             (b"http://localhost:1/a?b", (b"/a?b", b"localhost:1")),
             (b"HTTPS://localhost", (b"/", b"localhost")),
             (b"http://localhost?q", (b"/?q", b"localhost")),
@@ -146,8 +151,9 @@ class Targets(SynchronousTestCase):
 
 
 class Origins(SynchronousTestCase):
-    def is_own(self, origin: str, host: str) -> bool:
+    def is_own(self, origin: str, host: str, secure: bool = False) -> bool:
         asked: Any = Asked(host)
+        asked.secure = secure
         return is_own_origin(asked, origin)
 
     def test_own(self) -> None:
@@ -173,3 +179,8 @@ class Origins(SynchronousTestCase):
             ("http://localhost/", "localhost"),
         ):
             self.assertFalse(self.is_own(origin, host), origin)
+
+    def test_over_tls(self) -> None:
+        """A page that came in clear text, and may be anybody's on the way, is not the site's own."""
+        self.assertTrue(self.is_own("https://localhost", "localhost", secure=True))
+        self.assertFalse(self.is_own("http://localhost:443", "localhost:443", secure=True))

@@ -35,16 +35,16 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from chatd.config import Peers, load_config
+from chatd.config_values import realm_name
 from chatd.errors import (
     BadCertificate,
-    BadName,
     CertificateChanged,
     ChatError,
     OwnRealm,
     RealmNotAllowed,
     WrongRealm,
 )
-from chatd.names import key_of, parse_name
+from chatd.names import key_of
 from chatd.peers import identity as identity_module
 from chatd.peers.identity import (
     MAX_KEPT,
@@ -125,9 +125,10 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def _is_name(text: str) -> bool:
+    """Whether a realm may be called that."""
     try:
-        parse_name(text)
-    except BadName:
+        realm_name(text)
+    except ValueError:
         return False
     return True
 
