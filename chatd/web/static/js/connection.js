@@ -20,9 +20,8 @@ const PATIENCE = 10_000; // ms for a pong, and for a request to find the link op
 const NO_SESSION = 4401;
 
 /**
- * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), `member` (the account was
- * removed from `group`), and `ended` (a string, the reason in English or empty), after which it does not try again
- * until `open()`.
+ * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), `member` (removed from `group`),
+ * and `ended` (why, in English or empty), after which it does not try again until `open()`.
  */
 export class Connection extends EventTarget {
   /** @type {WebSocket | null} */

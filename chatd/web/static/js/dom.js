@@ -50,39 +50,12 @@ export function fill(node, ...children) {
 function append(node, children) {
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : isolated(String(child)));
+    node.append(child instanceof Node ? child : String(child).replace(BIDI, ""));
   }
 }
 
-const EMBED = "\u202a\u202b\u202d\u202e"; // ended by POP_EMBED
-const ISOLATE = "\u2066\u2067\u2068"; // ended by POP_ISOLATE
-const POP_EMBED = "\u202c";
-const POP_ISOLATE = "\u2069";
-
-/**
- * `text` with an end to whatever it holds of bidirectional formatting, as chatd/characters.py has it: it turns
- * nothing around but itself.
- * @param {string} text
- */
-export function isolated(text) {
-  if (!/[\u202a-\u202e\u2066-\u2069]/u.test(text)) return text;
-  let shown = "\u2068";
-  /** @type {string[]} */
-  const ends = []; // what closes those that are open
-  for (const character of text) {
-    if (EMBED.includes(character)) ends.push(POP_EMBED);
-    else if (ISOLATE.includes(character)) ends.push(POP_ISOLATE);
-    else if (character === POP_EMBED) {
-      if (ends.at(-1) !== POP_EMBED) continue;
-      ends.pop();
-    } else if (character === POP_ISOLATE) {
-      if (!ends.includes(POP_ISOLATE)) continue;
-      while (ends.pop() !== POP_ISOLATE) shown += POP_EMBED;
-    }
-    shown += character;
-  }
-  return shown + ends.reverse().join("") + POP_ISOLATE;
-}
+/** Bidirectional formatting, which would turn what stands beside it; chat/bidi.js keeps that of messages. */
+const BIDI = /[\u202a-\u202e\u2066-\u2069]/gu;
 
 /** @param {HTMLElement} node @param {string} name @param {any} value */
 function setProp(node, name, value) {

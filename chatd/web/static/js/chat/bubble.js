@@ -4,11 +4,12 @@
  * of it. Text becomes text nodes and checked links, never markup.
  */
 
-import { h, isolated } from "../dom.js";
+import { h } from "../dom.js";
 import { t, tError } from "../i18n.js";
 import { clock } from "../time.js";
 import { button, icon } from "../ui.js";
 import { fileBody, uploadBody } from "./attachments.js";
+import { isolated } from "./bidi.js";
 import { isFewEmoji, piecesOf } from "./text.js";
 
 /** @typedef {import("./layout.js").Item} Item */
