@@ -64,8 +64,9 @@ def _own_scope(ip: IPAddress) -> Scope:
         or ip == _BROADCAST
     ):
         return Scope.FORBIDDEN
-    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
-    return Scope.PUBLIC if ip.is_global and not site_local else Scope.PRIVATE
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.is_site_local or ip.sixtofour is not None):
+        return Scope.PRIVATE  # 6to4 has no public relays any more (RFC 7526)
+    return Scope.PUBLIC if ip.is_global else Scope.PRIVATE
 
 
 def _carried(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
