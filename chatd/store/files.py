@@ -23,7 +23,8 @@ from chatd.model import Attachment, FileInfo, StoredFile
 from chatd.store.schema import attachments, messages, participants
 from chatd.store.writer import CodeTaken
 
-_COLUMNS = (
+# What is read of an attachment, here and with the message that carries it.
+COLUMNS = (
     attachments.c.id,
     attachments.c.code,
     attachments.c.name,
@@ -103,7 +104,7 @@ def remove_attachment(connection: Connection, ident: int) -> None:
 
 
 def get_attachment(connection: Connection, ident: int) -> Attachment | None:
-    row = connection.execute(select(*_COLUMNS).where(attachments.c.id == ident)).first()
+    row = connection.execute(select(*COLUMNS).where(attachments.c.id == ident)).first()
     return None if row is None else Attachment(*row)
 
 
@@ -112,7 +113,7 @@ def same_file(
 ) -> Attachment | None:
     """A file of that name and these bytes that the same owner has sent before."""
     row = connection.execute(
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .where(
             owner.condition,
             attachments.c.name == name,
@@ -128,7 +129,7 @@ def same_file(
 def own_file(connection: Connection, account_id: int, code: str) -> Attachment | None:
     """The account's own file of that code."""
     row = connection.execute(
-        select(*_COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
+        select(*COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
     ).first()
     return None if row is None else Attachment(*row)
 
@@ -171,7 +172,7 @@ def find_file(
         exact = and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
         ways.append(exact)
     row = connection.execute(
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .where(or_(*ways), mine)
         .order_by(exact.desc(), attachments.c.id.desc())
         .limit(1)

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from chatd.model import Account, Attachment, Message, UnreadCount
+from chatd.store import files
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, groups, messages, participants
 
@@ -48,14 +49,7 @@ COLUMNS = (
     participants.c.peer,
     groups.c.name,
     _QUEUED,
-    attachments.c.id,
-    attachments.c.code,
-    attachments.c.name,
-    attachments.c.size,
-    attachments.c.sha256,
-    attachments.c.mime,
-    attachments.c.stored,
-    attachments.c.created_at,
+    *files.COLUMNS,
 )
 
 
