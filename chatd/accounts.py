@@ -149,7 +149,7 @@ class Accounts:
         return account
 
     async def display_name(self, address: str) -> str:
-        """What whoever has that address is called; the address itself if that is not known here."""
+        """Return the display name of an address, or the address itself if it is not known here."""
         account = self._by_key.get(key_of(address))
         if account is None and "@" not in address:
             with suppress(UnknownUser):

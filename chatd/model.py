@@ -284,7 +284,7 @@ class Exposure(msgspec.Struct, frozen=True):
 class Added(msgspec.Struct, frozen=True):
     """A realm that became a peer. `fingerprint` is empty if no certificate is remembered. `replaced` is the
     fingerprint of another certificate that was remembered before, and `exposed` the messages exchanged with
-    whoever showed that one."""
+    the holder of that certificate."""
 
     fingerprint: str
     replaced: str = ""

@@ -141,8 +141,8 @@ def row_of(verb: str, menu: Menu) -> Row | None:
 async def understand(
     line: str, state: State, ask_user: AskUser | None, pasted: bool = False
 ) -> Todo | None:
-    """What `line` asks for; None: nothing. Without `ask_user`, what is missing is a mistake. A line that was
-    `pasted` into a chat is never a command.
+    """Return what `line` asks for, or None. Without `ask_user`, a missing argument is an error. A line
+    that was `pasted` into a chat is never a command.
 
     Raises NotUnderstood and ChatError.
     """

@@ -172,7 +172,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         cancel(self._timer)
         cancel(self._pause)
         receiving, self._receiving = self._receiving, None
-        self._lines.clear()  # whoever still refers to the connection keeps no long line alive
+        self._lines.clear()  # free the line even while something refers to the connection
         try:
             if self._long.is_arriving:
                 self._long.end()

@@ -108,7 +108,7 @@ class Adding:
         if attempt.realm in self._attempts or (is_peer and not replaces):
             raise RealmExists(realm=realm)
         if peer is None:
-            # An operator's word counts more than names that nobody has vouched for.
+            # An operator may take a name that resembles that of an unconfirmed realm.
             self._registry.check_name(
                 attempt.realm,
                 against=self._registry.is_vouched if attempt.by_operator else lambda _peer: True,

@@ -300,7 +300,7 @@ class WebSockets(Asking):
         if sources[source] >= STRANGERS_PER_ADDRESS:
             raise TooManyConnections(where="from your address on which nobody has logged in")
         if len(self._strangers) >= STRANGERS:
-            # Whoever has few addresses can't keep everybody else out.
+            # A client with few addresses can't use up all the places.
             most = max(sources.values())
             eldest = next(each for each in self._strangers if sources[each.source] == most)
             self._strangers.remove(eldest)
