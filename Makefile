@@ -12,20 +12,20 @@ run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
 
 demo: $(STAMP)
-	$(BIN)/python -m chatd.demo
+	$(BIN)/python -m chatd.app.demo
 
 test: $(STAMP) $(MODULES)
 	$(BIN)/python -m pytest -n 2 tests
 
 # The part of the suite that starts no processes, under Twisted's own runner.
 trial: $(STAMP)
-	$(BIN)/python -m twisted.trial --jobs 2 \
-		$$(grep -LE 'tests\.(processes|browser|terminal|federation|crash|sample)' tests/test_*.py)
+	$(BIN)/python -m twisted.trial --jobs 2 tests.unit
 
 check: $(STAMP) types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The browser client's modules. What checks them runs on node; a machine without it says so.
 types: $(MODULES)
@@ -43,11 +43,11 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(STAMP)
-	$(BIN)/python -m chatd.reference > docs/protocol.new
+	$(BIN)/python -m chatd.app.reference > docs/protocol.new
 	mv docs/protocol.new docs/protocol.md
 
 screenshots: $(STAMP)
-	$(BIN)/python -m tests.screenshots var/screenshots
+	$(BIN)/python -m tests.browser.screenshots var/screenshots
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

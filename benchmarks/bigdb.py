@@ -23,11 +23,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import Table, insert
 
 from benchmarks.crowd import PASSWORD, names
+from chatd.base.tokens import hash_token
 from chatd.store.engine import connect
 from chatd.store.migrate import prepare
 from chatd.store.schema import accounts as accounts_table
 from chatd.store.schema import conversations, groups, messages, participants, sessions
-from chatd.tokens import hash_token
 
 ACCOUNTS = 100_000
 MESSAGES = 1_000_000

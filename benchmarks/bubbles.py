@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser import Site, studio, why_not
+from tests.support.browser import Site, studio, why_not
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -51,7 +51,7 @@ NOTE_BUBBLES = """
 
 def measure(browser: Browser, site: Site, lines: int) -> list[float]:
     """So many times from Enter to bubble, in ms."""
-    from tests.page import Person
+    from tests.support.page import Person
 
     anna, bert = Person(browser, site), Person(browser, site)
     anna.enter("anna")
@@ -76,7 +76,7 @@ def measure(browser: Browser, site: Site, lines: int) -> list[float]:
 
 def first_screens(browser: Browser, site: Site, times: int) -> list[float]:
     """So many times from nothing to the first screen that shows something, each in a new browser, in ms."""
-    from tests.page import Person
+    from tests.support.page import Person
 
     found = []
     for _ in range(times):

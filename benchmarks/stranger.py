@@ -33,10 +33,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from benchmarks.__main__ import ROOT, await_port, free_port
-from chatd import parcels
-from chatd.config import Config, Peers
-from chatd.peers import wire
-from chatd.peers.identity import client_options, load_identity
+from chatd.base.config import Config, Peers
+from chatd.federation import parcels
+from chatd.federation.amp import wire
+from chatd.federation.amp.identity import client_options, load_identity
 
 REALM, STRANGER = "bench.localhost", "stranger.localhost"
 TEXT = "x" * 8000  # bytes; just below the limit of a message

@@ -1,4 +1,4 @@
-"""Makes chatd/uts39.txt, the Unicode data that `chatd.uts39` reads: scripts and confusables.
+"""Makes chatd/uts39.txt, the Unicode data that `chatd.base.uts39` reads: scripts and confusables.
 
     apt-get download unicode-data && dpkg -x unicode-data_*.deb data
     pip download --no-deps confusable-homoglyphs && unzip -d data confusable_homoglyphs-*.whl

@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-from chatd import arguments as types
-from chatd import commands as ask
+from chatd.base.errors import ChatError
 from chatd.client import paths
 from chatd.client.mistakes import NoSuchCommand, NotUnderstood, no_command
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.client.texts import later, of_error, tr
-from chatd.commands import Command
-from chatd.errors import ChatError
-from chatd.rows import Arg, Row
-from chatd.table import BY_COMMAND, BY_VERB
-from chatd.words import row_of as row_called
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table import BY_COMMAND, BY_VERB
+from chatd.commands.values import Command
+from chatd.commands.words import row_of as row_called
 
 # Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]

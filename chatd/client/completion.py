@@ -8,13 +8,13 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from chatd import arguments as types
+from chatd.base.names import key_of
 from chatd.client import paths
 from chatd.client.asking import FILE_COMMANDS, MENUS, OWN_WORDS, row_of
 from chatd.client.state import Menu, State
-from chatd.names import key_of
-from chatd.rows import Arg
-from chatd.table import BY_VERB
+from chatd.commands import arguments as types
+from chatd.commands.rows import Arg
+from chatd.commands.table import BY_VERB
 
 MAX_PATHS = 500
 

@@ -6,9 +6,9 @@ from chatd.client.asking import FILE_COMMANDS, MENUS, TWO_WORDS
 from chatd.client.show import Line
 from chatd.client.state import Menu
 from chatd.client.texts import later, tr
-from chatd.commands import GetFile
-from chatd.rows import Row
-from chatd.table import BY_VERB, TABLE
+from chatd.commands.rows import Row
+from chatd.commands.table import BY_VERB, TABLE
+from chatd.commands.values import GetFile
 
 OWN: dict[str, tuple[str, str]] = {
     "chat": ("chat [address|#group] [text]", later("talk with someone, line by line, until back")),

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chatd import commands as ask
 from chatd.client import show
 from chatd.client.asking import (
     GetFiles,
@@ -29,6 +28,7 @@ from chatd.client.show import Line
 from chatd.client.state import Kind, Place
 from chatd.client.texts import tr
 from chatd.client.wire import LinkLost
+from chatd.commands import values as ask
 
 # Parts of a reply that people need not see.
 _HIDDEN = {

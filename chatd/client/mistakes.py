@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from chatd.base.errors import UnknownCommand
+from chatd.base.names import printable
 from chatd.client.texts import tr
-from chatd.errors import UnknownCommand
-from chatd.names import printable
-from chatd.words import nearest
+from chatd.commands.words import nearest
 
 
 class NotUnderstood(Exception):

@@ -11,9 +11,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from chatd import commands as ask
 from chatd.client.link import Asks, Reply
-from chatd.commands import Command
+from chatd.commands import values as ask
+from chatd.commands.values import Command
 
 KEYED = (
     ask.Send, ask.SendGroup, ask.SendRealm, ask.SendGroupRealm, ask.SendFile, ask.SendGroupFile,

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from chatd.characters import INVISIBLE
+from chatd.base.characters import INVISIBLE
 from chatd.client.texts import tr
 
 MAX_NAME = 200  # bytes; file systems allow 255, and a number may be added

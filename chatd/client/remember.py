@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from chatd.base.names import key_of
 from chatd.client.wire import Target
-from chatd.names import key_of
-from chatd.table import BY_VERB
+from chatd.commands.table import BY_VERB
 
 MAX_SESSIONS = 100
 MAX_LOG = 1_000_000

@@ -23,7 +23,6 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from chatd import arguments as types
 from chatd.client import show
 from chatd.client.completion import ArgumentCompleter, LineCompleter
 from chatd.client.link import Keeper, Reply
@@ -31,7 +30,8 @@ from chatd.client.remember import for_history
 from chatd.client.show import Line, cells, cut, indent_of, safe, wrap
 from chatd.client.state import Menu, State
 from chatd.client.texts import tr, trn
-from chatd.rows import Arg
+from chatd.commands import arguments as types
+from chatd.commands.rows import Arg
 
 # Readable on dark grounds and on light ones.
 _SENDERS = (

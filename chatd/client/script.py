@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TextIO
 
-from chatd import commands as ask
+from chatd.base.errors import ChatError
 from chatd.client.asking import (
     Back,
     Enter,
@@ -38,8 +38,8 @@ from chatd.client.state import Menu
 from chatd.client.texts import tr
 from chatd.client.transfers import Transfers
 from chatd.client.wire import LinkLost, NoLink, Target
-from chatd.errors import ChatError
-from chatd.table import BY_VERB
+from chatd.commands import values as ask
+from chatd.commands.table import BY_VERB
 
 FINE, REFUSED, NO_LINK = 0, 1, 2
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from wcwidth import wcswidth, wcwidth
 
+from chatd.base.names import key_of
 from chatd.client.state import State
 from chatd.client.texts import tr, trc, trn
-from chatd.names import key_of
 
 Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]

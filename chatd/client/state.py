@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from chatd.names import key_of
+from chatd.base.names import key_of
 
 MAX_REMEMBERED = 20_000  # ids, names, files: of each, the newest stay
 

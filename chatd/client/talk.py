@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+from chatd.base.errors import ChatError
 from chatd.client import pictures
 from chatd.client.asking import (
     Back,
@@ -30,8 +31,7 @@ from chatd.client.state import Menu
 from chatd.client.texts import tr, trn
 from chatd.client.transfers import Transfers
 from chatd.client.wire import Target
-from chatd.errors import ChatError
-from chatd.table import BY_VERB
+from chatd.commands.table import BY_VERB
 
 MAX_PASTED = 3  # lines that are sent without a question
 MOMENT = 0.25  # seconds in which most replies come: until then they need no line to be redrawn

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from chatd.errors import ChatError, every_error
+from chatd.base.errors import ChatError, every_error
 
 LANGUAGES = ("en", "id")
 REPLY = "reply"

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chatd.base.errors import NotLoggedIn
+from chatd.base.names import key_of
 from chatd.client import files, paths, pictures, show
 from chatd.client.asking import GetFiles, SendFiles, row_for
 from chatd.client.core import Client
@@ -19,8 +21,6 @@ from chatd.client.paths import BadPath
 from chatd.client.state import FileKnown
 from chatd.client.texts import tr
 from chatd.client.wire import LinkLost, NoLink, Wire
-from chatd.errors import NotLoggedIn
-from chatd.names import key_of
 
 MAX_STARTS = 5  # of one file
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
+from chatd.base.names import printable
 from chatd.client.texts import tr
-from chatd.names import printable
 
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0

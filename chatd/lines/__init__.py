@@ -1,0 +1,1 @@
+"""The line protocol: framing, the connection, and its output."""

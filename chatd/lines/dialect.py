@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from chatd.commands import Command
-from chatd.errors import BadEncoding, ChatError
+from chatd.base.errors import BadEncoding, ChatError
+from chatd.base.model import Event, Message, Reply
+from chatd.commands.rows import Row
+from chatd.commands.values import Command
 from chatd.lines.inline import Content
-from chatd.model import Event, Message, Reply
-from chatd.rows import Row
 
 
 class Request(msgspec.Struct, frozen=True):

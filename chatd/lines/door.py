@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from chatd.errors import ChatError
+from chatd.base.errors import ChatError
+from chatd.base.throttle import TokenBucket
+from chatd.commands.session import Sessions
 from chatd.lines.dialect import Dialect
-from chatd.lines.eager import Outbox
-from chatd.service import ChatService
-from chatd.session import Sessions
-from chatd.throttle import TokenBucket
+from chatd.net.eager import Outbox
+from chatd.service.chat_service import ChatService
 
 
 class Hold:

@@ -13,15 +13,15 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
 from chatd import __version__
-from chatd.errors import TooManyConnections
-from chatd.isolation import drop_failed, guarded
+from chatd.base.errors import TooManyConnections
+from chatd.base.isolation import drop_failed, guarded
+from chatd.base.sources import source_of
+from chatd.base.throttle import TokenBucket
+from chatd.commands.session import Sessions
 from chatd.lines.dialect import Dialect
-from chatd.lines.eager import Outbox
 from chatd.lines.protocol import ChatLineProtocol
-from chatd.service import ChatService
-from chatd.session import Sessions
-from chatd.sources import source_of
-from chatd.throttle import TokenBucket
+from chatd.net.eager import Outbox
+from chatd.service.chat_service import ChatService
 
 MAX_TURNED_AWAY = 100  # connections that shake hands only to be told that they are too many
 
@@ -29,7 +29,7 @@ log = Logger()
 
 
 def host_of(address: IAddress | None) -> str:
-    """The source that a connection counts under (chatd.sources); `local` where it has no address."""
+    """The source that a connection counts under (chatd.base.sources); `local` where it has no address."""
     return source_of(getattr(address, "host", None))
 
 

@@ -6,8 +6,8 @@ import binascii
 from collections.abc import Iterator
 from typing import Any
 
-from chatd.arguments import Type
-from chatd.errors import BadArgument
+from chatd.base.errors import BadArgument
+from chatd.commands.arguments import Type
 
 CHUNK = 64 << 10  # characters that are decoded at a time: more would keep everybody else waiting
 ABOUT = "base64, bare or as b'...'"

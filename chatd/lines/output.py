@@ -9,10 +9,10 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
 from zope.interface import implementer
 
-from chatd.lines.eager import Outbox
-from chatd.throttle import Budget
-from chatd.timers import Room
-from chatd.uploads import Outgoing
+from chatd.base.throttle import Budget
+from chatd.base.timers import Room
+from chatd.files.folder import Outgoing
+from chatd.net.eager import Outbox
 
 MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download

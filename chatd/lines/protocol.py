@@ -23,7 +23,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.errors import (
+from chatd.base.errors import (
     ChatError,
     Idle,
     LineTooLong,
@@ -32,18 +32,18 @@ from chatd.errors import (
     ShuttingDown,
     WrongProtocol,
 )
+from chatd.base.model import Closing
+from chatd.base.throttle import TokenBucket
+from chatd.base.timers import cancel
+from chatd.commands.session import Client, Session
 from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.framing import LONGER, TOO_LONG, LineBuffer
-from chatd.lines.longline import LongLine
+from chatd.lines.long_line import LongLine
 from chatd.lines.output import MAX_FULL, Output
 from chatd.lines.replies import Replies
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
-from chatd.model import Closing
-from chatd.session import Client, Session
-from chatd.throttle import TokenBucket
-from chatd.timers import cancel
 
 LINGER = 2.0  # seconds that a client that is turned away has to read why
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login

@@ -13,16 +13,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
-from chatd.files import Download
+from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
+from chatd.base.model import Event, Reply
+from chatd.base.timers import Room
+from chatd.commands.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.lines.dialect import Call, Request
 from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.inline import Content
 from chatd.lines.output import Output
-from chatd.model import Event, Reply
-from chatd.presence import IListener
-from chatd.session import Client, Connection, Give, Leave, Receive, Session
-from chatd.timers import Room
+from chatd.service.attachments import Download
+from chatd.service.presence import IListener
 
 MAX_OVERLAPPING = 256  # commands of one connection that may be under way to the disk
 

@@ -20,10 +20,10 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from chatd.base.sources import Networks
 from chatd.net.proxy import ProxyFactory
 from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 from chatd.net.tls import DoorTLS
-from chatd.sources import Networks
 
 PROXY = "haproxy:"
 

@@ -14,9 +14,9 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.sources import Networks, source_of
+from chatd.base.timers import cancel
 from chatd.net.proxy_header import BadHeader, Header, read_header
-from chatd.sources import Networks, source_of
-from chatd.timers import cancel
 
 HEADER_TIME = (
     5.0  # seconds in which the header has to arrive; proxies send it with the first packet

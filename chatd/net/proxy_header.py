@@ -13,7 +13,7 @@ import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from chatd.sources import parse_ip
+from chatd.base.sources import parse_ip
 
 V1_SIGNATURE = b"PROXY "
 V1_MAX = 107  # bytes, with CR LF

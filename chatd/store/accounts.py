@@ -11,9 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chatd.errors import ContactExists, TooManyContacts, UnknownContact, UserExists, WrongPassword
-from chatd.model import Account
-from chatd.names import Address, key_of
+from chatd.base.errors import (
+    ContactExists,
+    TooManyContacts,
+    UnknownContact,
+    UserExists,
+    WrongPassword,
+)
+from chatd.base.model import Account
+from chatd.base.names import Address, key_of
 from chatd.store import names
 from chatd.store.schema import accounts, contacts, sessions
 

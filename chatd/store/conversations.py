@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from chatd.errors import UnknownConversation
-from chatd.model import Account
-from chatd.names import SYSTEM, Address, key_of
+from chatd.base.errors import UnknownConversation
+from chatd.base.model import Account
+from chatd.base.names import SYSTEM, Address, key_of
 from chatd.store.schema import conversations, messages, participants, rosters
 
 

@@ -20,13 +20,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatd.counters import Counters
-from chatd.errors import StorageFailed
-from chatd.fairthreads import FairThreads
-from chatd.isolation import guarded
+from chatd.base.counters import Counters
+from chatd.base.errors import StorageFailed
+from chatd.base.fair_threads import FairThreads
+from chatd.base.isolation import guarded
+from chatd.base.thread_pools import stop_pool
 from chatd.store.engine import READERS, damage_in
 from chatd.store.writer import Job, Outcome, Writer
-from chatd.threads import stop_pool
 
 P = ParamSpec("P")
 T = TypeVar("T")

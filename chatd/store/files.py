@@ -18,8 +18,8 @@ from sqlalchemy import (
     select,
 )
 
-from chatd.errors import QuotaExceeded
-from chatd.model import Attachment, FileInfo, StoredFile
+from chatd.base.errors import QuotaExceeded
+from chatd.base.model import Attachment, FileInfo, StoredFile
 from chatd.store.schema import attachments, messages, participants
 from chatd.store.writer import CodeTaken
 

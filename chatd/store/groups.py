@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, true
 
-from chatd.errors import GroupExists
-from chatd.model import Group, GroupInfo
-from chatd.names import key_of
+from chatd.base.errors import GroupExists
+from chatd.base.model import Group, GroupInfo
+from chatd.base.names import key_of
 from chatd.store import names
 from chatd.store.conversations import add_conversation
 from chatd.store.schema import groups, participants, rosters

@@ -20,7 +20,7 @@ from sqlalchemy import (
     values,
 )
 
-from chatd.model import Account, Attachment, Message, UnreadCount
+from chatd.base.model import Account, Attachment, Message, UnreadCount
 from chatd.store import files
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, groups, messages, participants

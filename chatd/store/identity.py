@@ -19,7 +19,7 @@ _HEADER = 100  # bytes (https://www.sqlite.org/fileformat2.html, 1.3)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The database's random id, and its mark (see chatd.marker)."""
+    """The database's random id, and its mark (see chatd.app.marker)."""
 
     id: str
     mark: int

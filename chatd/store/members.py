@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from chatd.errors import (
+from chatd.base.errors import (
     AlreadyMember,
     Banned,
     ChatError,
@@ -38,7 +38,7 @@ from chatd.errors import (
     TooManyGroups,
     UnknownGroup,
 )
-from chatd.model import Group, Party
+from chatd.base.model import Group, Party
 from chatd.store import names
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.groups import find_group, find_group_by_code

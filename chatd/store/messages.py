@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 from twisted.internet.defer import CancelledError, Deferred
 
-from chatd.errors import StorageFailed
+from chatd.base.errors import StorageFailed
 from chatd.store.conversations import last_seq
 from chatd.store.engine import driver_insert
 from chatd.store.outbox import NewParcel, OutboxWriter

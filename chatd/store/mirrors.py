@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
-from chatd.errors import TooManyGroups
-from chatd.model import Account, Group, party_of
-from chatd.names import Address
+from chatd.base.errors import TooManyGroups
+from chatd.base.model import Account, Group, party_of
+from chatd.base.names import Address
 from chatd.store.conversations import add_conversation, last_seq
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups

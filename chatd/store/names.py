@@ -6,9 +6,9 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine, delete, exists, insert, select
 
-from chatd.names import keep_older_keys, key_of
+from chatd.base.names import keep_older_keys, key_of
+from chatd.base.uts39 import skeleton, version
 from chatd.store.schema import accounts, groups, names, settings
-from chatd.uts39 import skeleton, version
 
 Kind = Literal["user", "group"]
 _SKELETONS = "how skeletons are made"  # a setting's name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from chatd.errors import AlreadyClaimed
-from chatd.model import Account
+from chatd.base.errors import AlreadyClaimed
+from chatd.base.model import Account
 from chatd.store.accounts import account_of
 from chatd.store.schema import accounts, settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, func, literal, or_, select
 
-from chatd.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
+from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
 from chatd.store.history import COLUMNS, message_of
 from chatd.store.schema import (
     accounts,

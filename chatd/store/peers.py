@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from chatd.model import Exposure
+from chatd.base.model import Exposure
 from chatd.store.schema import (
     accounts,
     contacts,

@@ -249,7 +249,12 @@ outbox = Table(
     Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
     Column("attachment_id", BigInteger, comment="the file that has to go first"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
-    Column("parcel", LargeBinary, nullable=False, comment="what crosses (chatd.parcels), encoded"),
+    Column(
+        "parcel",
+        LargeBinary,
+        nullable=False,
+        comment="what crosses (chatd.federation.parcels), encoded",
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -272,7 +277,7 @@ sends = Table(
     sqlite_with_rowid=False,
 )
 
-# What counts against the daily quotas (chatd.quotas).
+# What counts against the daily quotas (chatd.service.quotas).
 message_bytes = Table(
     "message_bytes",
     metadata,

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.errors import StorageFailed
-from chatd.isolation import guarded
+from chatd.base.errors import StorageFailed
+from chatd.base.isolation import guarded
 from chatd.store.engine import damage_in
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]

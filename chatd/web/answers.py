@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from chatd import errors
-from chatd.errors import ChatError
-from chatd.lines.jsontext import encode
+from chatd.base import errors
+from chatd.base.errors import ChatError
+from chatd.lines.dialects.json_text import encode
 
 # The first that fits holds.
 _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (

@@ -11,8 +11,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from chatd.errors import BadSyntax, BodyTooLarge
-from chatd.service import ChatService
+from chatd.base.errors import BadSyntax, BodyTooLarge
+from chatd.service.chat_service import ChatService
 from chatd.web.answers import refuse_failure
 from chatd.web.visits import Visits
 

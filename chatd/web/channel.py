@@ -9,11 +9,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.web.server import Request, Site
 
-from chatd.errors import TooManyConnections
+from chatd.base.errors import TooManyConnections
+from chatd.base.throttle import TokenBucket
+from chatd.base.timers import cancel
 from chatd.lines.factory import host_of
 from chatd.lines.output import MAX_FULL
-from chatd.throttle import TokenBucket
-from chatd.timers import cancel
 from chatd.web.answers import refuse
 from chatd.web.heads import HeadChannel
 from chatd.web.streaming import StreamingChannel, StreamingRequest

@@ -19,11 +19,11 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from chatd.files import Download
+from chatd.base.model import Attachment
+from chatd.base.timers import Room, cancel
+from chatd.files.folder import Outgoing
 from chatd.lines.output import CHUNK, MAX_FULL
-from chatd.model import Attachment
-from chatd.timers import Room, cancel
-from chatd.uploads import Outgoing
+from chatd.service.attachments import Download
 from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
 from chatd.web.query import query_of, rest_of

@@ -14,7 +14,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from twisted.web.http_headers import Headers
 
-from chatd.sources import Networks, parse_ip, source_of
+from chatd.base.sources import Networks, parse_ip, source_of
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'

@@ -13,8 +13,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
-from chatd.errors import ChatError, DiskFull, ShuttingDown, StorageFailed
-from chatd.service import ChatService
+from chatd.base.errors import ChatError, DiskFull, ShuttingDown, StorageFailed
+from chatd.service.chat_service import ChatService
 from chatd.store import probe
 from chatd.web.answers import answer
 from chatd.web.asking import Asking

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import msgspec
 from twisted.web.server import Request
 
-from chatd.errors import BadHost, ForeignHost
-from chatd.names import printable
-from chatd.sources import parse_ip
+from chatd.base.errors import BadHost, ForeignHost
+from chatd.base.names import printable
+from chatd.base.sources import parse_ip
 
 # A name has 253 characters at most (RFC 1035, 2.3.4), and `%` stands in none: neither for a zone nor for an
 # octet is there a use in a Host field.

@@ -1,7 +1,7 @@
 """`GET /metrics`: what operators measure, for Prometheus, on an endpoint of its own.
 
 `FAMILIES` has one row for each metric, from which docs/operating.md is checked, too. What is counted is in
-chatd.counters; all else is asked for when somebody looks. Labels are bounded: doors, kinds, codes of
+chatd.base.counters; all else is asked for when somebody looks. Labels are bounded: doors, kinds, codes of
 errors, and no more than MAX_REALMS realms.
 """
 
@@ -27,12 +27,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd import __version__
-from chatd.counters import Counters, Histogram
-from chatd.errors import ChatError, every_error
+from chatd.base.counters import Counters, Histogram
+from chatd.base.errors import ChatError, every_error
+from chatd.base.model import RealmInfo
+from chatd.commands.session import Sessions
 from chatd.lines.factory import Connections
-from chatd.model import RealmInfo
-from chatd.service import ChatService
-from chatd.session import Sessions
+from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
 from chatd.web.channel import QuietSite
 from chatd.web.hosts import Hosts

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 
 from twisted.web.server import Request
 
-from chatd.errors import BadArgument
-from chatd.names import printable
+from chatd.base.errors import BadArgument
+from chatd.base.names import printable
 
 MAX_FIELDS = 20
 

@@ -13,12 +13,12 @@ from typing import Any
 from twisted.web.server import Request
 
 from chatd import __version__
-from chatd import commands as ask
-from chatd.accounts import Login
-from chatd.errors import NotLoggedIn
-from chatd.handlers.people import identity_of
-from chatd.model import Account
-from chatd.table import BY_VERB
+from chatd.base.errors import NotLoggedIn
+from chatd.base.model import Account
+from chatd.commands import values as ask
+from chatd.commands.handlers.people import identity_of
+from chatd.commands.table import BY_VERB
+from chatd.service.accounts import Login
 from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking, body_of
 from chatd.web.query import query_of

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from chatd.timers import patiently
+from chatd.base.timers import patiently
 
 T = TypeVar("T")
 

@@ -20,14 +20,14 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from chatd.cache import Cache
-from chatd.errors import ChatError
-from chatd.isolation import guarded
-from chatd.lines.eager import Outbox
+from chatd.base.cache import Cache
+from chatd.base.errors import ChatError
+from chatd.base.isolation import guarded
+from chatd.base.throttle import TokenBucket
+from chatd.commands.session import Sessions
 from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
-from chatd.service import ChatService
-from chatd.session import Sessions
-from chatd.throttle import TokenBucket
+from chatd.net.eager import Outbox
+from chatd.service.chat_service import ChatService
 from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, ChatRequest, QuietSite
 from chatd.web.downloads import DownloadResource

@@ -12,7 +12,7 @@ import msgspec
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from chatd.errors import UnknownPage
+from chatd.base.errors import UnknownPage
 from chatd.web.answers import refuse
 from chatd.web.query import rest_of, shown_path
 

@@ -25,9 +25,9 @@ from twisted.web.http import parse_qs
 from twisted.web.resource import getChildForRequest
 from twisted.web.server import Request
 
-from chatd.errors import BodyTooLarge
-from chatd.sources import Networks
-from chatd.timers import cancel
+from chatd.base.errors import BodyTooLarge
+from chatd.base.sources import Networks
+from chatd.base.timers import cancel
 from chatd.web.answers import refuse
 from chatd.web.asking import MAX_BODY
 from chatd.web.forwarding import client_address

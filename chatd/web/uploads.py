@@ -23,8 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from chatd import arguments as types
-from chatd.errors import (
+from chatd.base.errors import (
     BadArgument,
     LengthRequired,
     NotLoggedIn,
@@ -32,13 +31,14 @@ from chatd.errors import (
     StorageFailed,
     UploadOffset,
 )
-from chatd.files import Upload
-from chatd.handlers.replies import file_sent
-from chatd.model import Account, Attachment, Reply, Sent
-from chatd.names import Address
-from chatd.service import ChatService
-from chatd.session import Client, Session
-from chatd.timers import Room
+from chatd.base.model import Account, Attachment, Reply, Sent
+from chatd.base.names import Address
+from chatd.base.timers import Room
+from chatd.commands import arguments as types
+from chatd.commands.handlers.replies import file_sent
+from chatd.commands.session import Client, Session
+from chatd.service.attachments import Upload
+from chatd.service.chat_service import ChatService
 from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking
 from chatd.web.query import query_of, rest_of

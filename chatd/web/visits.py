@@ -15,14 +15,14 @@ from twisted.internet.task import deferLater
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from chatd.arguments import Secret
-from chatd.errors import BadMethod, ForeignOrigin, NotLoggedIn
+from chatd.base.errors import BadMethod, ForeignOrigin, NotLoggedIn
+from chatd.base.model import Event
+from chatd.base.names import key_of, printable
+from chatd.base.texts import Secret
+from chatd.commands.session import Client, Connection, Sessions
 from chatd.lines.factory import host_of
-from chatd.model import Event
-from chatd.names import key_of, printable
-from chatd.presence import IListener
-from chatd.service import ChatService
-from chatd.session import Client, Connection, Sessions
+from chatd.service.chat_service import ChatService
+from chatd.service.presence import IListener
 from chatd.web.hosts import is_own_origin
 from chatd.web.query import shown_path
 

@@ -24,15 +24,15 @@ from wsproto import ConnectionType
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError
 
-from chatd import commands as ask
-from chatd.accounts import Login
-from chatd.errors import BadSyntax, BadToken, Idle, TooManyConnections, UseHttp
+from chatd.base.errors import BadSyntax, BadToken, Idle, TooManyConnections, UseHttp
+from chatd.base.timers import cancel
+from chatd.commands import values as ask
 from chatd.lines.dialect import Ask, Unreadable
 from chatd.lines.dialect import Request as Asked
+from chatd.lines.dialects.jsonlines import END, JsonDialect
 from chatd.lines.factory import ChatLineFactory
-from chatd.lines.jsonlines import END, JsonDialect
 from chatd.lines.protocol import ChatLineProtocol
-from chatd.timers import cancel
+from chatd.service.accounts import Login
 from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
 from chatd.web.visits import Visits, source_of

@@ -227,7 +227,7 @@ def _add_tables() -> None:
             "parcel",
             sa.LargeBinary,
             nullable=False,
-            comment="what crosses (chatd.parcels), encoded",
+            comment="what crosses (chatd.federation.parcels), encoded",
         ),
         sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
         sqlite_with_rowid=False,

@@ -2,7 +2,7 @@
 /** Names: how they are compared, and new ones for sends. */
 
 /**
- * The form in which names and addresses are compared, as chatd/names.py has it.
+ * The form in which names and addresses are compared, as chatd/base/names.py has it.
  * @param {string} name
  */
 export function keyOf(name) {

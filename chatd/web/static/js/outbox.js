@@ -13,7 +13,7 @@ import { keyOf, newKey } from "./keys.js";
 
 /** @import { Entry, Place, Message } from "./types.js" */
 
-const PREFIX = "chatd.outbox.";
+const PREFIX = "chatd.federation.outbox.";
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "not-logged-in"]);
 const LATER = 5000; // ms until the realm is asked again after one of those
 

@@ -2,7 +2,7 @@
 /** Bidirectional formatting in messages (Unicode Annex 9): shown as written, and closed at its end. */
 
 /**
- * `text` with an end to all its bidirectional formatting, as in chatd/characters.py: it turns nothing but itself.
+ * `text` with an end to all its bidirectional formatting, as in chatd/base/characters.py: it turns nothing but itself.
  * @param {string} text
  */
 export function isolated(text) {

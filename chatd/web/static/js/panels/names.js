@@ -1,5 +1,5 @@
 // @ts-check
-/** What a name may be, as chatd/names.py has it: enough to say so before the server is asked. */
+/** What a name may be, as chatd/base/names.py has it: enough to say so before the server is asked. */
 
 import { keyOf } from "../keys.js";
 

@@ -1,0 +1,1 @@
+"""The daemon: a realm put together, its state folder, its doors, and its tools."""

@@ -1,0 +1,359 @@
+"""The demo: its accounts, its two realms, and both of them in one terminal (`python -m chatd.app.demo`).
+
+The accounts have been in this since the first of the five systems.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+
+from chatd.base.config import Config, Peers
+from chatd.base.errors import UserExists
+from chatd.service.passwords import Passwords
+from chatd.store.accounts import add_account
+from chatd.store.operators import appoint
+
+PASSWORD = "surabaya"  # noqa: S105 - known to everybody, which is the point of it
+ACCOUNTS = (
+    ("messi", "Lionel Messi", "Argentina"),
+    ("henderson", "Jordan Henderson", "Inggris"),
+    ("lineker", "Gary Lineker", "Inggris"),
+)
+FOLDER = Path("var/demo")  # with a folder for each realm
+NAMES = ("realm1", "realm2")
+SHIFT = 100  # from a port of the first realm to that of the second
+
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+COLOURS = {NAMES[0]: 36, NAMES[1]: 33}
+LOOPBACK = "127.0.0.1"
+STEP = 0.05  # seconds between two looks
+STARTING_TIME = 30.0
+LINKING_TIME = 15.0
+STOPPING_TIME = 20.0
+
+
+def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
+    """Create the accounts that do not exist yet; the first one is the operator. Blocks, so it runs only at
+    the start."""
+    hashed = passwords.hash_now(PASSWORD)
+    now = int(time.time() * 1000)
+    for name, display_name, country in ACCOUNTS:
+        with suppress(UserExists), engine.begin() as connection:
+            account = add_account(connection, name, hashed, display_name, country, now)
+            if name == ACCOUNTS[0][0]:
+                appoint(connection, account.id)
+
+
+def demo_config(config: Config, here: Path, second: bool = False) -> Config:
+    """A realm for trying things out. Of `config` it has only accounts, limits and log: the demo accounts
+    must not come into a real realm's state or database, nor its name and certificate to them."""
+    name = NAMES[second]
+    return Config(
+        realm=name,
+        state=(here / FOLDER / name).resolve(),
+        listen=demo_doors(second),
+        accounts=msgspec.structs.replace(config.accounts, registrations_per_hour=0),
+        peers=Peers(add="anyone", private=True),
+        limits=config.limits,
+        log=config.log,
+    )
+
+
+def demo_doors(second: bool) -> dict[str, str]:
+    """The doors of a demo realm: the default ones, all on loopback; those of the second are shifted."""
+
+    def shifted(match: re.Match[str]) -> str:
+        return f"tcp:{int(match[1]) + SHIFT * second}"
+
+    return {
+        door: re.sub(r"^tcp:(\d+)", shifted, endpoint) for door, endpoint in Config().listen.items()
+    }
+
+
+# Both in one terminal.
+
+
+class DemoFailed(Exception):
+    """`str()` says what is the matter."""
+
+
+class Screen:
+    """Standard output; `gone` is set once nobody reads it any more."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+        self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def say(self, sentence: str) -> None:
+        self.write(f"{sentence}\n".encode())
+
+    def line(self, realm: str, line: bytes) -> None:
+        mark = f"{realm} |"
+        if self._colours:
+            mark = f"\x1b[{COLOURS[realm]}m{mark}\x1b[0m"
+        self.write(mark.encode() + b" " + line + b"\n")
+
+    def write(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+        except OSError:
+            self.gone.set()
+
+
+class DemoRealm:
+    """One of the two, as a process of its own."""
+
+    def __init__(self, screen: Screen, second: bool) -> None:
+        self.name = NAMES[second]
+        self.ports = {
+            door: int(endpoint.split(":")[1]) for door, endpoint in demo_doors(second).items()
+        }
+        self._screen = screen
+        self._options = ["--demo", *(["--second"] if second else [])]
+        self._process: asyncio.subprocess.Process | None = None
+        self._signal: int | None = None  # for a process that is not there yet
+
+    def check_ports(self) -> None:
+        """Raises DemoFailed if one is taken: what is there might be taken for this realm later."""
+        for door, port in self.ports.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((LOOPBACK, port))
+                    probe.listen()
+                except OSError as error:
+                    raise DemoFailed(
+                        f"port {port}, for {door} of {self.name}, can't be had: {error.strerror}; "
+                        "if another chatd is running (make run, make demo), end it first"
+                    ) from None
+
+    async def run(self) -> None:
+        """Until it ends, with all that it says on the screen."""
+        # A session of its own: Ctrl-C is for this program, which ends the realms in order.
+        self._process = await asyncio.create_subprocess_exec(
+            *TWISTD,
+            *("-n", "--pidfile=", "chatd", *self._options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        if self._signal is not None:
+            self._process.send_signal(self._signal)
+        out = self._process.stdout
+        assert out is not None  # noqa: S101 - it is a pipe
+        rest = b""
+        while data := await out.read(1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._screen.line(self.name, line)
+        if rest:
+            self._screen.line(self.name, rest)
+        await self._process.wait()
+
+    @property
+    def how_it_ended(self) -> str:
+        code = None if self._process is None else self._process.returncode
+        if code is not None and code < 0:
+            return f"{self.name} was ended by {signal.Signals(-code).name}"
+        return f"{self.name} has ended (exit code {code}); its last line may say why"
+
+    def signal(self, number: int) -> None:
+        self._signal = number
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def client(self) -> Client:
+        """Someone who talks to it, as soon as it answers. Raises DemoFailed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STARTING_TIME):
+                while True:
+                    with suppress(OSError):
+                        client = Client(
+                            *await asyncio.open_connection(LOOPBACK, self.ports["json"])
+                        )
+                        await client.ask(command="ping")
+                        return client
+                    await asyncio.sleep(STEP)
+        raise DemoFailed(f"{self.name} does not answer on port {self.ports['json']}")
+
+
+class Client:
+    """A connection in the dialect for programs."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """The reply. Raises OSError."""
+        self._writer.write(json.dumps(request).encode() + b"\n")
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError(f"no reply to {request['command']}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    async def log_in(self) -> None:
+        """As the first whose password is still that of the demo. Raises DemoFailed."""
+        for name, _, _ in ACCOUNTS:
+            reply = await self.ask(command="auth", username=name, password=PASSWORD)
+            if reply["status"] == "OK":
+                return
+        raise DemoFailed("all demo accounts have another password by now")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def make_peers(first: DemoRealm, second: DemoRealm) -> None:
+    """Peer the two, once they are up. Raises DemoFailed."""
+    (await second.client()).close()
+    client = await first.client()
+    try:
+        await client.log_in()
+        await _add_realm(client, second)
+        await client.ask(command="logout")
+    except OSError as error:
+        raise DemoFailed(str(error)) from None
+    finally:
+        client.close()
+
+
+async def _add_realm(client: Client, other: DemoRealm) -> None:
+    reply = await client.ask(
+        command="addrealm", realm=other.name, host=LOOPBACK, port=other.ports["peers"]
+    )
+    if reply["status"] != "OK" and reply["code"] != "realm-exists":
+        raise DemoFailed(reply["message"])
+    found: dict[str, Any] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINKING_TIME):
+            while True:
+                realms = (await client.ask(command="realms"))["realms"]
+                found = next(realm for realm in realms if realm["realm"] == other.name)
+                if found["state"] == "up":
+                    return
+                await asyncio.sleep(STEP)
+    raise DemoFailed(f"{other.name} is {found.get('state')}: {found.get('error')}")
+
+
+def _what_to_type(first: DemoRealm, second: DemoRealm) -> str:
+    left = [
+        f"telnet localhost {first.ports['plain']}",
+        f"auth messi {PASSWORD}",
+        "listen on",
+        f"send henderson@{second.name} halo",
+        "realms",
+    ]
+    right = [
+        f"telnet localhost {second.ports['plain']}",
+        f"auth henderson {PASSWORD}",
+        "inbox",
+        f"send messi@{first.name} halo juga",
+        "quit",
+    ]
+    lines = [f"    {one:<34}{two}" for one, two in zip(left, right, strict=True)]
+    names = ", ".join(name for name, _, _ in ACCOUNTS)
+    return "\n".join(
+        (
+            "",
+            f"  {first.name} and {second.name} are up and linked. In a browser:",
+            "",
+            f"    http://localhost:{first.ports['web']}/         http://localhost:{second.ports['web']}/",
+            "",
+            "  Or type in two other terminals:",
+            "",
+            *lines,
+            "",
+            f"  Accounts in each: {names}; password {PASSWORD}. What is said is kept in {FOLDER}.",
+            "  Ctrl-C ends both.",
+            "",
+        )
+    )
+
+
+async def _introduce(screen: Screen, first: DemoRealm, second: DemoRealm) -> None:
+    try:
+        await make_peers(first, second)
+    except DemoFailed as error:
+        screen.say(
+            f"\n  {first.name} and {second.name} run, and are not linked: {error}\n"
+            f"  To begin afresh, end this with Ctrl-C and remove {FOLDER}.\n"
+        )
+    else:
+        screen.say(_what_to_type(first, second))
+
+
+async def run_demo() -> int:
+    """Both realms, until a signal comes (0), or one of them ends or can't start (1)."""
+    screen = Screen()
+    first, second = realms = [DemoRealm(screen, False), DemoRealm(screen, True)]
+    try:
+        for realm in realms:
+            realm.check_ports()
+    except DemoFailed as error:
+        screen.say(f"chatd: {error}")
+        return 1
+    ending = asyncio.Event()
+
+    def end() -> None:
+        for realm in realms:
+            realm.signal(signal.SIGKILL if ending.is_set() else signal.SIGTERM)
+        ending.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    running = [asyncio.create_task(realm.run()) for realm in realms]
+    introduction = asyncio.create_task(_introduce(screen, first, second))
+    asked = [asyncio.create_task(event.wait()) for event in (ending, screen.gone)]
+    await asyncio.wait([*running, *asked], return_when=asyncio.FIRST_COMPLETED)
+    introduction.cancel()
+    failed = not ending.is_set() and not screen.gone.is_set()
+    if failed:
+        for realm, task in zip(realms, running, strict=True):
+            if task.done():
+                screen.say(f"chatd: {realm.how_it_ended}")
+    if not ending.is_set():
+        end()
+    _, left = await asyncio.wait(running, timeout=STOPPING_TIME)
+    if left:
+        screen.say("chatd: it takes too long; what is left is ended by force")
+        end()
+    await asyncio.gather(*running)
+    with suppress(asyncio.CancelledError):
+        await introduction
+    return int(failed)
+
+
+def main() -> None:
+    """`python -m chatd.app.demo`"""
+    argparse.ArgumentParser(
+        prog="python -m chatd.app.demo",
+        description="Two peered realms with the demo accounts in one terminal. Ctrl-C ends both.",
+    ).parse_args()
+    try:
+        code = asyncio.run(run_demo())
+    except KeyboardInterrupt:  # before the realms were there
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Checks at the start that the database is the one that this state folder had when the realm ended.
+
+It runs before anything is written. A realm must not start as if it were new when its database is missing,
+empty, cut off, older than it was, or without its log.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+from twisted.logger import Logger
+
+from chatd.app.marker import MARKER, Marker, read_marker
+from chatd.store import identity
+
+# A database up to this size is checked during the start; a larger one while the realm runs.
+CHECKED_AT_ONCE = 32 << 20  # bytes
+
+WAYS_OUT = (
+    "nothing was changed; restore a backup into an empty state folder (docs/operating.md, Backup), "
+    "or start once with --accept-loss to go on with {rest}"
+)
+
+log = Logger()
+
+
+class Damage(Exception):
+    """`str()` says what is wrong. `usable`: something of the database can still be read."""
+
+    def __init__(self, what: str, usable: bool) -> None:
+        super().__init__(what)
+        self.usable = usable
+
+    @property
+    def sentence(self) -> str:
+        """The sentence for the operator, with the ways out."""
+        rest = "what is there" if self.usable else "an empty database"
+        return f"{self}; {WAYS_OUT.format(rest=rest)}"
+
+
+def file_of(engine: Engine) -> Path | None:
+    """The file of an SQLite database; None for one in memory, and for other databases."""
+    found = engine.url.database
+    if engine.dialect.name != "sqlite" or not found or found == ":memory:":
+        return None
+    return Path(found)
+
+
+def find_marker(folder: Path) -> Marker | None:
+    """Raises Damage."""
+    try:
+        return read_marker(folder)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Damage(f"{MARKER} can't be read ({error})", usable=True) from None
+
+
+def check_file(path: Path, marker: Marker | None, uploads: Path) -> None:
+    """Check the file. Call this before the database is opened, which would create it. Raises Damage."""
+    problem = identity.problems_of_file(path)
+    if problem is None:
+        return
+    if marker is None and not path.exists() and not _has_files(uploads):
+        return  # the first start
+    if marker is None and not _has_files(uploads) and path.stat().st_size == 0:
+        return  # the first start was interrupted
+    raise Damage(problem, usable=False)
+
+
+def check_content(engine: Engine, marker: Marker | None) -> None:
+    """Compare an opened database with the marker. Raises Damage."""
+    try:
+        with engine.connect() as connection, connection.begin():
+            found = identity.read(connection)
+            problems = []
+            if marker is not None and not marker.clean and is_small(file_of(engine)):
+                problems = identity.quick_check(connection)
+    except DatabaseError as error:
+        if "malformed" in str(error.orig) or "not a database" in str(error.orig):
+            raise Damage(f"the database is damaged ({error.orig})", usable=False) from None
+        raise
+    if marker is None:
+        return
+    if found is None:
+        raise Damage(
+            "the database holds nothing of this realm: it is empty, from an older chatd, or its "
+            "write-ahead log (chatd.db-wal) is gone",
+            usable=True,
+        )
+    if found.id != marker.id:
+        raise Damage("the database is that of another realm", usable=True)
+    if found.mark < marker.mark:
+        raise Damage(
+            "the database lacks what was written last: it is older than it was, or its "
+            "write-ahead log (chatd.db-wal) is gone",
+            usable=True,
+        )
+    if problems:
+        raise Damage(f"the database is damaged ({'; '.join(problems)})", usable=True)
+
+
+def set_aside(path: Path, now: datetime | None = None) -> None:
+    """Rename the files of the old database, to make room for an empty one."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    aside = f"{path.name}.damaged.{stamp}"
+    for again in count(2):
+        if not any(path.parent.glob(f"{aside}*")):
+            break
+        aside = f"{path.name}.damaged.{stamp}.{again}"
+    for ending in ("", "-wal", "-shm"):
+        old = path.with_name(path.name + ending)
+        if old.exists():
+            new = path.with_name(f"{aside}{ending}")
+            old.replace(new)
+            log.warn("{old} is now {new}", old=old.name, new=new.name)
+
+
+def is_small(path: Path | None) -> bool:
+    """Whether the database is small enough to check during the start."""
+    return path is not None and path.exists() and path.stat().st_size <= CHECKED_AT_ONCE
+
+
+def _has_files(uploads: Path) -> bool:
+    return uploads.is_dir() and any(each.is_file() for each in uploads.iterdir())

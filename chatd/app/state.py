@@ -1,0 +1,154 @@
+"""The state folder: the database, the uploads, and the lock that keeps a second daemon out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from twisted.logger import Logger
+
+from chatd.app.integrity import (
+    Damage,
+    check_content,
+    check_file,
+    file_of,
+    find_marker,
+    is_small,
+    set_aside,
+)
+from chatd.app.marker import Marker, write_marker
+from chatd.store import identity
+from chatd.store.engine import connect
+from chatd.store.migrate import SchemaError, prepare
+from chatd.store.names import load_older_keys, renew_skeletons
+
+log = Logger()
+
+
+class StartError(Exception):
+    """The daemon can't start; `str()` is the sentence for the operator."""
+
+
+class StateInUse(StartError):
+    """Another daemon has the state folder."""
+
+
+class StateFolder:
+    """A folder that belongs to one running daemon. Made with mode 0700."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.uploads = path / "uploads"
+        self.marker: Marker | None = None
+        self.unchecked = False  # the database may be damaged: the last end was unclean
+        self.database_file: Path | None = None
+        self._lock: int | None = None
+
+    def claim(self) -> None:
+        """Make the folder if need be, and lock it. Raises StartError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StartError(
+                f"[realm] state is {self.path} and can't be used: {error.strerror}; "
+                "expected a folder that chatd may write to"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(self._lock, 32).decode(errors="replace").strip()
+            self.release()
+            raise StateInUse(
+                f"[realm] state is {self.path}, and another chatd (process {owner}) is using it; "
+                "expected a folder of its own"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def open_database(
+        self,
+        url: str,
+        accept_loss: bool = False,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> Engine:
+        """Open the realm's database, and bring it to this version's schema. Raises StartError, also if it is
+        not the database that was here before, unless `accept_loss`."""
+        shown = _without_password(url) or f"sqlite in {self.path}"
+        old_umask = os.umask(0o077)
+        try:
+            engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
+            self.database_file = file_of(engine)
+            try:
+                self._check(engine)
+            except Damage as damage:
+                if not accept_loss:
+                    engine.dispose()
+                    raise StartError(f"[database] {shown}: {damage.sentence}") from None
+                log.warn("the loss is accepted: {damage}", damage=str(damage))
+                self._accept(engine, damage)
+            prepare(engine)
+            load_older_keys(engine)
+            renew_skeletons(engine)
+            self._claim(engine, accept_loss, random_bytes)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise StartError(
+                f"[database] url is {shown!r}; expected an SQLAlchemy URL whose driver is installed "
+                f"({error})"
+            ) from None
+        except DBAPIError as error:
+            raise StartError(f"[database] {shown} can't be opened: {error.orig}") from None
+        except SchemaError as error:
+            raise StartError(f"[database] {shown}: {error}") from None
+        except OSError as error:
+            raise StartError(f"[database] {shown} can't be opened: {error}") from None
+        finally:
+            os.umask(old_umask)
+        return engine
+
+    def _check(self, engine: Engine) -> None:
+        """Raises Damage."""
+        self.marker = None
+        self.marker = find_marker(self.path)
+        if self.database_file is not None:
+            check_file(self.database_file, self.marker, self.uploads)
+        check_content(engine, self.marker)
+
+    def _accept(self, engine: Engine, damage: Damage) -> None:
+        engine.dispose()
+        if not damage.usable and self.database_file is not None:
+            set_aside(self.database_file)
+
+    def _claim(self, engine: Engine, lossy: bool, random_bytes: Callable[[int], bytes]) -> None:
+        """Mark the database and the folder as belonging together, and as in use."""
+        old = self.marker
+        with engine.begin() as connection:
+            found = identity.read(connection)
+            ident = found.id if found is not None else random_bytes(16).hex()
+            mark = identity.claim(connection, ident, 0 if old is None else old.mark).mark
+        lossy = lossy or (old is not None and old.lossy)
+        self.unchecked = old is not None and not old.clean and not is_small(self.database_file)
+        self.marker = Marker(ident, mark, clean=False, lossy=lossy)
+        write_marker(self.path, self.marker)
+
+    def close(self, marker: Marker) -> None:
+        """Note a clean end. The database is closed by now. `marker` is the last one that was written."""
+        try:
+            write_marker(self.path, msgspec.structs.replace(marker, clean=True))
+        except OSError as error:
+            log.warn("that the realm ended in order was not noted: {error}", error=str(error))
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", url)

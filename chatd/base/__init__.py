@@ -1,0 +1,1 @@
+"""What every layer uses: errors, names, values, configuration, time, limits. No chat logic."""

@@ -1,0 +1,141 @@
+"""The kinds of values in chatd.ini. A parser raises ValueError with what it expects, for the operator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from chatd.base.errors import BadName
+from chatd.base.names import key_of, parse_name
+from chatd.base.sources import Networks
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """`64K` -> 65536."""
+    match = re.fullmatch(r"(\d{1,15})\s*([KMG]?)", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError("a size: a whole number of bytes, with K, M or G if need be")
+    return int(match[1]) * _SIZES[match[2].upper()]
+
+
+def parse_time(text: str) -> int:
+    """`30d` -> 2592000, in seconds."""
+    match = re.fullmatch(r"(\d{1,9})\s*([smhd]?)", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError("a time: a whole number with s, m, h or d")
+    return int(match[1]) * _TIMES[match[2].lower()]
+
+
+def realm_name(text: str) -> str:
+    """A realm's name, as it is written. Its key has to be a name as well, since certificates hold it."""
+    try:
+        parse_name(key_of(text))
+        return parse_name(text)
+    except BadName:
+        raise ValueError(
+            "a name of 1 to 64 letters, digits, dots, underscores and hyphens"
+        ) from None
+
+
+def count_from(minimum: int) -> Callable[[str], int]:
+    """A whole number of at least `minimum`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < minimum:
+            raise ValueError(f"a whole number, {minimum} or more")
+        return int(text)
+
+    return parse
+
+
+def size_from(minimum: int) -> Callable[[str], int]:
+    """A size of at least so many bytes."""
+
+    def parse(text: str) -> int:
+        size = parse_size(text)
+        if size < minimum:
+            raise ValueError(f"a size of at least {minimum} bytes")
+        return size
+
+    return parse
+
+
+def realm_names(text: str) -> frozenset[str]:
+    """Realms' names, separated by commas or spaces; as keys."""
+    return frozenset(key_of(realm_name(each)) for each in re.split(r"[,\s]+", text) if each)
+
+
+def origins(text: str) -> frozenset[str]:
+    """Origins (RFC 6454), separated by commas or spaces, as browsers send them."""
+    found = frozenset(each.lower().rstrip("/") for each in re.split(r"[,\s]+", text) if each)
+    if not all(re.fullmatch(r"https?://[^/?#@\s]+", each) for each in found):
+        raise ValueError("origins, such as https://chat.example.org, separated by commas")
+    return found
+
+
+def hosts(text: str) -> frozenset[str]:
+    """Host names, separated by commas or spaces, in lower case."""
+    found = frozenset(each.lower().rstrip(".") for each in re.split(r"[,\s]+", text) if each)
+    if not all(re.fullmatch(r"[^/?#@:\[\]\s]{1,253}", each) for each in found):
+        raise ValueError("host names without port, such as chat.example.org, separated by commas")
+    return found
+
+
+def networks(text: str) -> Networks:
+    """Network addresses, networks and `local`, separated by commas or spaces."""
+    try:
+        return Networks.parse(text)
+    except ValueError:
+        raise ValueError(
+            "addresses or networks, such as 127.0.0.1, 192.0.2.0/24 or local (Unix sockets), "
+            "separated by commas"
+        ) from None
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"one of {', '.join(values)}")
+        return text
+
+    return parse
+
+
+def yes_or_no(text: str) -> bool:
+    """`yes` or `no`."""
+    return one_of("yes", "no")(text) == "yes"
+
+
+def address(text: str) -> str:
+    """Host and port of another realm."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("host:port, such as 172.16.16.102:8890")
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """The SHA-256 of a certificate, as `sha256:` and 64 digits in lower case."""
+    digits = text.removeprefix("sha256:").replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("sha256: and 64 hexadecimal digits")
+    return f"sha256:{digits}"
+
+
+def endpoint(text: str) -> str:
+    """A Twisted endpoint string. Its syntax is checked when the door is opened."""
+    if not re.match(r"(tcp6?|ssl|unix|systemd|fd|haproxy):", text):
+        raise ValueError("a Twisted endpoint string, such as tcp:8889:interface=127.0.0.1")
+    return text
+
+
+def url(text: str) -> str:
+    """A URL of a database."""
+    if not re.match(r"[a-z0-9_+]+://", text):
+        raise ValueError("an SQLAlchemy URL, such as sqlite:////var/lib/chatd/chatd.db, or nothing")
+    return text

@@ -1,0 +1,90 @@
+"""Groups, rooms and other conversations."""
+
+from __future__ import annotations
+
+from chatd.base.errors.base import ChatError
+
+
+class GroupClosed(ChatError):
+    code = "group-closed"
+    sentence = "Only members may post to {group}; join it first, or ask its admins to open it"
+
+
+class UnknownGroup(ChatError):
+    code = "unknown-group"
+    sentence = "There is no group {name} in {where}"
+    defaults = {"where": "this realm; groups lists them"}
+
+
+class GroupExists(ChatError):
+    code = "group-exists"
+    sentence = "The name {name} {is_}; choose another"
+    defaults = {"is_": "is taken"}
+
+
+class AlreadyMember(ChatError):
+    code = "already-member"
+    sentence = "{name} is a member of {group} already"
+
+
+class NotMember(ChatError):
+    code = "not-member"
+    sentence = "You are not a member of {group}; join it first"
+
+
+class NotTheirGroup(ChatError):
+    code = "user-not-member"
+    sentence = "{name} is not a member of {group}"
+
+
+class NotAdmin(ChatError):
+    code = "not-admin"
+    sentence = "Only the admins of {group} may do that; members {group} shows who they are"
+
+
+class Banned(ChatError):
+    code = "banned"
+    sentence = "You were removed from {group} and can't come back by yourself; ask its admins to invite you"
+
+
+class NotBanned(ChatError):
+    code = "not-banned"
+    sentence = "{name} is not banned from {group}; bans {group} lists who is"
+
+
+class GroupFull(ChatError):
+    code = "group-full"
+    sentence = "{group} has {limit} members and takes no more; ask its admins to make room"
+
+
+class RealmFull(ChatError):
+    code = "realm-full"
+    sentence = (
+        "{group} has {limit} members from {realm} and takes no more from there; "
+        "ask the operator of the group's realm to raise the limit"
+    )
+
+
+class TooManyGroups(ChatError):
+    code = "too-many-groups"
+    sentence = "{name} is in {limit} groups and can be in no more; leave one first"
+
+
+class TooManyNewGroups(ChatError):
+    code = "too-many-new-groups"
+    sentence = "You made {limit} groups within an hour; make the next one in {minutes} min"
+
+
+class UnknownConversation(ChatError):
+    code = "unknown-conversation"
+    sentence = "You have no conversation {name}"
+
+
+class NotYourself(ChatError):
+    code = "not-yourself"
+    sentence = "One can read one's own inbox only, and you are {name}"
+
+
+class NotInRoom(ChatError):
+    code = "not-in-room"
+    sentence = "You are in no room; join one first: roomjoin <room>"

@@ -1,0 +1,81 @@
+"""Files, quotas, and a disk or database that takes nothing."""
+
+from __future__ import annotations
+
+from chatd.base.errors.base import BadRequest, ChatError
+
+
+class UnknownFile(ChatError):
+    code = "unknown-file"
+    sentence = "There is no file {name} that you may fetch; files lists them"
+
+
+class BadFileName(BadRequest):
+    code = "bad-filename"
+    sentence = "{name} can't be a file's name; use one with letters or digits in it"
+
+
+class FileTooLarge(ChatError):
+    code = "file-too-large"
+    sentence = "The file has {size} bytes and {limit} are allowed; send a smaller one"
+
+
+class QuotaExceeded(ChatError):
+    code = "quota-exceeded"
+    sentence = "Your files may take {limit} bytes and {left} are left; send a smaller one"
+
+
+class UploadOffset(ChatError):
+    code = "upload-offset"
+    sentence = "There are {offset} bytes of that file here; go on from there"
+
+
+class TooManyUploads(ChatError):
+    code = "too-many-uploads"
+    sentence = "You have {limit} files under way; finish or give up one of them first"
+
+
+class FileMissing(ChatError):
+    code = "file-missing"
+    sentence = "The file {name} is gone from the realm's disk; have it sent again"
+
+
+class FileDamaged(ChatError):
+    code = "file-damaged"
+    sentence = (
+        "The file {name} is damaged on the realm's disk and is not given out; have it sent again"
+    )
+
+
+class StorageFailed(ChatError):
+    code = "storage-failed"
+    sentence = (
+        "The realm can't store anything just now, and nothing of this was kept; try again later"
+    )
+
+
+class DiskFull(StorageFailed):
+    code = "disk-full"
+    sentence = (
+        "The realm's disk is nearly full, so it takes no messages and files just now; try again later, "
+        "and tell its operator"
+    )
+
+
+class MessageQuota(ChatError):
+    code = "message-quota"
+    sentence = (
+        "You may send {limit} bytes of messages a day, and they are used up; "
+        "try again in {minutes} minutes"
+    )
+
+
+class RealmQuota(ChatError):
+    """As MessageQuota, for all of another realm together."""
+
+    code = "realm-quota"
+    sentence = (
+        "{where} takes {limit} bytes of messages a day from one realm, and they are used up; "
+        "try again in {minutes} minutes"
+    )
+    defaults = {"where": "this realm"}

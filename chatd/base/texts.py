@@ -1,0 +1,31 @@
+"""Checks of texts, and strings that must not be shown."""
+
+from __future__ import annotations
+
+import re
+
+from chatd.base.characters import is_blank
+from chatd.base.errors import BadText, EmptyText
+
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Secret(str):
+    """A password or a token: a string whose repr() hides it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+def check_text(text: str) -> str:
+    """Return `text` if it shows something and has no control characters. Raises BadText, EmptyText."""
+    if not text or text.isspace():
+        raise EmptyText
+    # isprintable() is fast but too strict: it is false for tabs and some spaces.
+    if not text.isprintable() and (found := CONTROL.search(text)):
+        raise BadText(position=found.start() + 1)
+    if not text.isascii() and is_blank(text):
+        raise EmptyText
+    return text

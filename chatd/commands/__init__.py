@@ -1,0 +1,1 @@
+"""What a client can ask: values, argument types, the table of commands, and their handlers."""

@@ -1,0 +1,211 @@
+"""Names and addresses of people, groups and rooms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import BadArgument
+from chatd.base.names import (
+    Address,
+    Place,
+    parse_address,
+    parse_group,
+    parse_group_name,
+    parse_name,
+    parse_place,
+    parse_room,
+)
+from chatd.commands.arguments.base import Type, kind_of
+
+MAX_PEOPLE = 100  # in one command, so that it does not delay everybody else's
+
+
+class NameType(Type):
+    shape = "name"
+    about = "1 to 64 letters, digits, dots, underscores and hyphens"
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_name(text)
+
+
+class GroupNameType(Type):
+    """A group of a realm that another argument names."""
+
+    shape = "group"
+    about = "a group's name or code"
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_group_name(text)
+
+
+class RoomType(Type):
+    shape = "room"
+    about = "a name that may have spaces in it"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return parse_room(text)
+
+
+class AddressType(Type):
+    shape = "address"
+    about = "a username, or username@realm"
+
+    def from_text(self, name: str, text: str) -> Address:
+        return parse_address(text)
+
+
+def _addresses(name: str, text: str) -> tuple[Address, ...]:
+    return _people(name, text.split(","))
+
+
+def _people(name: str, words: list[str]) -> tuple[Address, ...]:
+    _check_number(name, words)
+    return tuple(map(parse_address, words))
+
+
+def _check_number(name: str, words: list[str]) -> None:
+    if len(words) > MAX_PEOPLE:
+        found = f"a list of {len(words)}"
+        raise BadArgument(argument=name, found=found, expected=f"{MAX_PEOPLE} people at most")
+
+
+class AddressesType(Type):
+    """Several people, separated by commas."""
+
+    shape = "address[,address…]"
+    about = "usernames or username@realm, separated by commas"
+    json = "string or list of strings"
+
+    def from_text(self, name: str, text: str) -> tuple[Address, ...]:
+        return _addresses(name, text)
+
+    def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
+        if isinstance(value, str):
+            # Most messages go to one person: parse_address remembers what it has read.
+            return _addresses(name, value) if "," in value else (parse_address(value),)
+        if not isinstance(value, list) or not value:
+            expected = "a list of addresses, or one"
+            raise BadArgument(argument=name, found=kind_of(value), expected=expected)
+        return _people(name, [self.string(name, each) for each in value])
+
+
+class WordsType(AddressesType):
+    """Several people, separated by spaces."""
+
+    shape = "user [user…]"
+    about = "usernames, separated by spaces"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> tuple[Address, ...]:
+        words = text.split()
+        if not words:
+            raise BadArgument(argument=name, found="empty", expected=self.about)
+        return _people(name, words)
+
+
+class GroupOrPeopleType(Type):
+    """A group's name; with a comma in it, a list of people."""
+
+    shape = "group|address,address[,…]"
+    about = "a group's name, group@realm, or a list of addresses"
+    json = "string or list of strings"
+
+    def from_text(self, name: str, text: str) -> Address | tuple[Address, ...]:
+        if "," in text:
+            return _addresses(name, text)
+        place = parse_place(text)
+        if place.group is None:
+            return _addresses(name, str(place))
+        return place.group
+
+    def from_json(self, name: str, value: Any) -> Address | tuple[Address, ...]:
+        if isinstance(value, str) and name == "group":
+            return self.from_text(name, value)
+        return ADDRESSES.from_json(name, value)
+
+
+class GroupOrNamesType(Type):
+    """As GroupOrPeopleType, in a realm that another argument names."""
+
+    shape = "group|user,user[,…]"
+    about = "a group's name, or a list of usernames"
+    json = "string or list of strings"
+
+    def from_text(self, name: str, text: str) -> str | tuple[str, ...]:
+        return self._names(name, text.split(",")) if "," in text else parse_group_name(text)
+
+    def from_json(self, name: str, value: Any) -> str | tuple[str, ...]:
+        if isinstance(value, str):
+            found = self.from_text(name, value)
+            return found if name == "group" or isinstance(found, tuple) else (found,)
+        if not isinstance(value, list) or not value:
+            raise BadArgument(argument=name, found=kind_of(value), expected=self.about)
+        return self._names(name, [self.string(name, each) for each in value])
+
+    def _names(self, name: str, words: list[str]) -> tuple[str, ...]:
+        _check_number(name, words)
+        return tuple(map(parse_name, words))
+
+
+class NamesType(GroupOrNamesType):
+    """Several usernames, separated by commas."""
+
+    shape = "user[,user…]"
+    about = "usernames, separated by commas"
+
+    def from_text(self, name: str, text: str) -> tuple[str, ...]:
+        return self._names(name, text.split(","))
+
+
+class GroupType(Type):
+    """A group by its name or its code. A `#` before it is allowed and ignored."""
+
+    shape = "group"
+    about = "a group's name, or group@realm"
+
+    def from_text(self, name: str, text: str) -> Address:
+        return parse_group(text.removeprefix("#"))
+
+
+class JoinableType(GroupType):
+    """A group to be joined."""
+
+    shape = "group|code"
+    about = "a group's name or code, here or (group@realm) elsewhere"
+
+
+class PlaceType(Type):
+    """A conversation by the name of a user or a group. `@name` or `#name` says which; in JSON the argument's
+    key does too."""
+
+    shape = "user|group"
+    about = (
+        "the name of a user or a group, here or (name@realm) elsewhere; "
+        "@name is a user and #name a group"
+    )
+
+    def from_text(self, name: str, text: str) -> Place:
+        return parse_place(text)
+
+    def from_json(self, name: str, value: Any) -> Place:
+        text = self.string(name, value)
+        if name == "group":
+            return Place(group=parse_group(text.removeprefix("#")))
+        if name == "place":
+            return parse_place(text)
+        return Place(user=parse_address(text.removeprefix("@")))
+
+
+NAME = NameType()
+GROUP_NAME = GroupNameType()
+ROOM = RoomType()
+ADDRESS = AddressType()
+ADDRESSES = AddressesType()
+WORDS = WordsType()
+GROUP_OR_PEOPLE = GroupOrPeopleType()
+GROUP_OR_NAMES = GroupOrNamesType()
+NAMES = NamesType()
+GROUP = GroupType()
+JOINABLE = JoinableType()
+PLACE = PlaceType()

@@ -1,0 +1,142 @@
+"""Texts: messages, display names, secrets, names of files."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from chatd.base.characters import MAX_FILE_NAME, find_hidden
+from chatd.base.errors import BadArgument, BadText
+from chatd.base.names import printable
+from chatd.base.texts import CONTROL, Secret, check_text
+from chatd.commands.arguments.base import Type
+
+MAX_SECRET = 1024
+MAX_DISPLAY_NAME = 128
+MAX_SEARCH = 500
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HIDDEN = (
+    "A name or a country can't hold characters that are invisible or change the direction of text"
+)
+
+
+class TextType(Type):
+    shape = "text"
+    about = "text without control characters"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return check_text(text)
+
+    def from_json(self, name: str, value: Any) -> str:
+        return self.from_text(name, value if type(value) is str else self.string(name, value))
+
+
+class SearchType(TextType):
+    """What to search for. It is bounded because long patterns are slow to search for."""
+
+    about = f"up to {MAX_SEARCH} characters"
+
+    def from_text(self, name: str, text: str) -> str:
+        if len(text) > MAX_SEARCH:
+            found = f"{len(text)} characters long"
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return super().from_text(name, text)
+
+
+class DisplayNameType(Type):
+    """A display name or a country. In text an underscore stands for a space."""
+
+    shape = "text"
+    about = f"up to {MAX_DISPLAY_NAME} characters (in a line, _ stands for a space)"
+
+    def from_text(self, name: str, text: str) -> str:
+        return self.from_json(name, text.replace("_", " "))
+
+    def from_json(self, name: str, value: Any) -> str:
+        text = self.string(name, value)
+        if len(text) > MAX_DISPLAY_NAME:
+            raise BadArgument(argument=name, found="that long", expected=self.about)
+        check_text(text)
+        if (hidden := find_hidden(text)) is not None:
+            raise BadText(what=_HIDDEN, position=hidden + 1)
+        return text
+
+
+class CountryType(DisplayNameType):
+    """As DisplayNameType. An empty one, or only spaces, removes the present value."""
+
+    about = f"{DisplayNameType.about}; or nothing: in a line, _ alone"
+
+    def from_json(self, name: str, value: Any) -> str:
+        text = self.string(name, value)
+        return super().from_json(name, text) if text.strip(" ") else ""
+
+
+class FullNameType(DisplayNameType):
+    """As DisplayNameType, at the end of a line, where spaces need no underscores."""
+
+    about = f"up to {MAX_DISPLAY_NAME} characters"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return self.from_json(name, text)
+
+
+class SecretType(Type):
+    shape = "secret"
+    about = "text that is never shown; in a line, without spaces"
+
+    def from_text(self, name: str, text: str) -> Secret:
+        if not text or len(text) > MAX_SECRET or CONTROL.search(text):
+            expected = f"1 to {MAX_SECRET} characters, none of them a control character"
+            raise BadArgument(argument=name, found="that", expected=expected)
+        return Secret(text)
+
+
+class FileNameType(Type):
+    shape = "filename"
+    about = "a file's name; a path before it is dropped"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not text:
+            raise BadArgument(argument=name, found="empty", expected=self.about)
+        return unicodedata.normalize("NFC", text[-MAX_FILE_NAME:])
+
+
+class KeyType(Type):
+    shape = "key"
+    about = "1 to 64 letters A to Z, digits, underscores and hyphens, new for each message"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not _KEY.fullmatch(text):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+
+class CodeType(FileNameType):
+    shape = "code|filename"
+    about = "a file's code, or its name (then the newest of that name)"
+    greedy = True
+
+
+class VerbType(Type):
+    shape = "verb"
+    about = "the name of a command"
+
+    def from_text(self, name: str, text: str) -> str:
+        return text.lower()
+
+
+TEXT = TextType()
+SEARCH = SearchType()
+DISPLAY_NAME = DisplayNameType()
+COUNTRY = CountryType()
+FULL_NAME = FullNameType()
+SECRET = SecretType()
+FILENAME = FileNameType()
+CODE = CodeType()
+KEY = KeyType()
+VERB = VerbType()

@@ -1,0 +1,95 @@
+"""Numbers, switches, hosts and ports."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import Any
+
+from chatd.base.errors import BadArgument
+from chatd.base.names import printable
+from chatd.commands.arguments.base import Type, kind_of
+
+MAX_NUMBER = 2**62
+
+_HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
+
+
+class NumberType(Type):
+    shape = "number"
+    json = "number"
+
+    def __init__(self, minimum: int) -> None:
+        self._minimum = minimum
+        self.about = f"a whole number, {minimum} or more"  # type: ignore[misc]
+
+    def from_text(self, name: str, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return self.from_json(name, int(text))
+
+    def from_json(self, name: str, value: Any) -> int:
+        if type(value) is not int or not self._minimum <= value <= MAX_NUMBER:
+            found = value if isinstance(value, int | float) else printable(str(value))
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return value
+
+
+class HostType(Type):
+    """A host name (RFC 1123) or an IP address. It is not looked up."""
+
+    shape = "host"
+    about = "a host's name or IP address"
+
+    def from_text(self, name: str, text: str) -> str:
+        match = _HOST.fullmatch(text)
+        if match is None or (match[1] and not _is_ipv6(match[1])):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class PortType(NumberType):
+    shape = "port"
+    about = "a TCP port, 1 to 65535"
+
+    def __init__(self) -> None:
+        self._minimum = 1
+
+    def from_json(self, name: str, value: Any) -> int:
+        port = super().from_json(name, value)
+        if port > 0xFFFF:
+            raise BadArgument(argument=name, found=port, expected=self.about)
+        return port
+
+
+class FlagType(Type):
+    shape = "on|off"
+    about = "on or off"
+    json = "boolean"
+
+    def from_text(self, name: str, text: str) -> bool:
+        if text.lower() not in ("on", "off"):
+            raise BadArgument(argument=name, found=printable(text), expected="on or off")
+        return text.lower() == "on"
+
+    def from_json(self, name: str, value: Any) -> bool:
+        if isinstance(value, str):
+            return self.from_text(name, value)
+        if not isinstance(value, bool):
+            raise BadArgument(argument=name, found=kind_of(value), expected="true or false")
+        return value
+
+
+COUNT = NumberType(1)
+SIZE = NumberType(0)
+FLAG = FlagType()
+HOST = HostType()
+PORT = PortType()

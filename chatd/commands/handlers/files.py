@@ -1,0 +1,70 @@
+"""Files: sending, listing and fetching them. One function a command."""
+
+from __future__ import annotations
+
+from chatd.base.errors import NotLoggedIn
+from chatd.base.model import Attachment, Reply
+from chatd.base.names import Address
+from chatd.commands import values as ask
+from chatd.commands.handlers.replies import count, file_sent
+from chatd.commands.session import Client, Give, Handler, Receive
+
+
+async def send_file(client: Client, command: ask.SendFile) -> Receive | Reply:
+    return await _receive(client, command.to, command.filename, command.size, command.key)
+
+
+async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive | Reply:
+    return await _receive(client, command.group, command.filename, command.size, command.key)
+
+
+async def _receive(
+    client: Client, to: tuple[Address, ...] | Address, name: str, size: int, key: str | None
+) -> Receive | Reply:
+    session = client.logged_in
+    files = client.service.files
+    single = isinstance(to, Address) or len(to) == 1
+    if key is not None and (before := await files.answered(client.account, to, key)) is not None:
+        file, sent = before
+        return file_sent(file, sent, single, _details(client, file))
+    upload = await files.begin(client.account, to, name, size, client.drained, client.listener, key)
+
+    async def finish() -> Reply:
+        if client.session is not session and not client.connection.gone:
+            upload.abort()
+            raise NotLoggedIn  # the session was ended from elsewhere meanwhile
+        file, sent = await upload.finish()
+        return file_sent(file, sent, single, _details(client, file))
+
+    return Receive(upload, finish)
+
+
+def _details(client: Client, file: Attachment) -> dict[str, int]:
+    """For those who show it: when the file was sent."""
+    return {"at": file.at} if client.connection.detailed else {}
+
+
+async def files(client: Client, _command: ask.Files) -> Reply:
+    files = await client.service.files.list(client.account)
+    return Reply(count(files, "file"), items=files, items_name="files")
+
+
+async def get_file(client: Client, command: ask.GetFile) -> Give:
+    download = await client.service.files.fetch(
+        client.account, command.code, command.only, command.stamped, command.place
+    )
+    file = download.attachment
+    reply = Reply(
+        f"{file.size} bytes follow",
+        {"name": file.name, "size": file.size, "sha256": file.sha256},
+        {"code": file.code, "mime": file.mime, **_details(client, file)},
+    )
+    return Give(reply, download)
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.SendFile: send_file,
+    ask.SendGroupFile: send_group_file,
+    ask.Files: files,
+    ask.GetFile: get_file,
+}

@@ -1,0 +1,45 @@
+"""What is about the connection itself. One function a command."""
+
+from __future__ import annotations
+
+from chatd.base.errors import every_error
+from chatd.base.model import Reply
+from chatd.commands import values as ask
+from chatd.commands.handlers.replies import count
+from chatd.commands.session import Client, Handler, Leave
+from chatd.commands.table import TABLE, describe
+from chatd.commands.words import row_of
+
+
+def listen(client: Client, command: ask.Listen) -> Reply:
+    client.service.presence.listen(client.account.id, client.listener, command.on)
+    state = "Messages are shown" if command.on else "Messages are not shown"
+    return Reply(f"{state} as they arrive", {"listening": command.on})
+
+
+def show_help(client: Client, command: ask.Help) -> Reply:
+    rows = TABLE if command.verb is None else (row_of(command.verb),)
+    return Reply(
+        count(rows, "command"),
+        data={}
+        if command.verb
+        else {"errors": {each.code: each.sentence for each in every_error()}},
+        items=tuple(map(describe, rows)),
+        items_name="commands",
+    )
+
+
+def ping(client: Client, _command: ask.Ping) -> Reply:
+    return Reply("pong")
+
+
+def leave(client: Client, _command: ask.Quit) -> Leave:
+    return Leave(Reply("Goodbye"))
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Listen: listen,
+    ask.Help: show_help,
+    ask.Ping: ping,
+    ask.Quit: leave,
+}

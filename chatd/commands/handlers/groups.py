@@ -1,0 +1,119 @@
+"""Groups and their members. One function a command."""
+
+from __future__ import annotations
+
+from chatd.base.model import Reply
+from chatd.commands import values as ask
+from chatd.commands.handlers.replies import count, some_of
+from chatd.commands.session import Client, Handler
+
+
+async def add_group(client: Client, command: ask.AddGroup) -> Reply:
+    group = await client.service.groups.create(client.account, command.group)
+    return Reply(
+        f"The group {group.name} is made; others join it by its name or its code",
+        {"group": group.name, "groupcode": group.code},
+        {"conversation": group.id},
+    )
+
+
+async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
+    group = await client.service.groups.join(client.account, command.group)
+    return Reply(
+        f"You are a member of {group.name}",
+        {"group": group.name},
+        {"conversation": group.id},
+    )
+
+
+async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
+    group = await client.service.groups.leave(client.account, command.group)
+    return Reply(f"You have left {group}", {"group": group})
+
+
+async def groups(client: Client, _command: ask.Groups) -> Reply:
+    groups, more = await client.service.groups.list(client.account, mine=False)
+    return some_of(count(groups, "group"), groups, "groups", more)
+
+
+async def my_groups(client: Client, _command: ask.MyGroups) -> Reply:
+    groups, more = await client.service.groups.list(client.account, mine=True)
+    return some_of(count(groups, "group"), groups, "groups", more)
+
+
+async def members(client: Client, command: ask.Members) -> Reply:
+    group, members = await client.service.groups.members(client.account, command.group)
+    return Reply(
+        f"{count(members, 'member')} in {group}",
+        {"group": group},
+        items=members,
+        items_name="members",
+    )
+
+
+async def invite(client: Client, command: ask.Invite) -> Reply:
+    group, invited = await client.service.groups.invite(
+        client.account, command.group, command.users
+    )
+    sentence = f"{len(invited.joined)} invited to {group}"
+    if invited.present:
+        sentence += f"; members already: {', '.join(invited.present)}"
+    if invited.unknown:
+        sentence += f"; unknown: {', '.join(invited.unknown)}"
+    data = {"joined": invited.joined, "members": invited.present, "unknown": invited.unknown}
+    if invited.refused:
+        sentence += f"; no room for: {', '.join(invited.refused)}"
+        data["refused"] = invited.refused
+    return Reply(sentence, {"group": group}, data)
+
+
+async def kick(client: Client, command: ask.Kick) -> Reply:
+    group = await client.service.groups.kick(client.account, command.group, command.user)
+    return Reply(f"{command.user} is no longer in {group}", {"group": group})
+
+
+async def bans(client: Client, command: ask.Bans) -> Reply:
+    group, found = await client.service.groups.bans(client.account, command.group)
+    return Reply(
+        f"{count(found, 'ban')} in {group}",
+        {"group": group},
+        items=found,
+        items_name="bans",
+    )
+
+
+async def unban(client: Client, command: ask.Unban) -> Reply:
+    group, user = await client.service.groups.unban(client.account, command.group, command.user)
+    return Reply(f"{user} may join {group} again", {"group": group, "user": user})
+
+
+async def promote(client: Client, command: ask.Promote) -> Reply:
+    group = await client.service.groups.promote(client.account, command.group, command.user)
+    return Reply(f"{command.user} is an admin of {group}", {"group": group})
+
+
+async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
+    group = await client.service.groups.set_closed(client.account, command.group, closed=True)
+    return Reply(f"Only members may post to {group} now", {"group": group})
+
+
+async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
+    group = await client.service.groups.set_closed(client.account, command.group, closed=False)
+    return Reply(f"People of other realms may post to {group}", {"group": group})
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.AddGroup: add_group,
+    ask.JoinGroup: join_group,
+    ask.LeaveGroup: leave_group,
+    ask.Groups: groups,
+    ask.MyGroups: my_groups,
+    ask.Members: members,
+    ask.Invite: invite,
+    ask.Kick: kick,
+    ask.Bans: bans,
+    ask.Unban: unban,
+    ask.Promote: promote,
+    ask.CloseGroup: close_group,
+    ask.OpenGroup: open_group,
+}

@@ -1,0 +1,102 @@
+"""Messages: sending them and reading them. One function a command."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from chatd.base.model import Reply
+from chatd.base.names import Address, Place, Scope
+from chatd.commands import values as ask
+from chatd.commands.handlers.replies import (
+    count,
+    details_of,
+    message_sent,
+    messages_sent,
+    page_of,
+    some_of,
+)
+from chatd.commands.session import Client, Handler
+
+
+def send(client: Client, command: ask.Send) -> Deferred[Reply]:
+    return _send_to_people(client, command.to, command.text, command.key)
+
+
+def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
+    if isinstance(command.group, tuple):
+        return _send_to_people(client, command.group, command.text, command.key)
+    messages = client.service.messages
+    messages.check_text(command.text)
+    sent = messages.post(client.account, command.group, command.text, client.listener, command.key)
+    return sent.addCallback(message_sent)
+
+
+def _send_to_people(
+    client: Client, to: tuple[Address, ...], text: str, key: str | None
+) -> Deferred[Reply]:
+    messages = client.service.messages
+    messages.check_text(text)
+    sent = messages.send(client.account, to, text, client.listener, key)
+    return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
+
+
+async def inbox(client: Client, command: ask.Inbox) -> Reply:
+    scope = Scope(command.place, here=command.here, direct=command.direct)
+    return await read_inbox(client, scope, command.peek)
+
+
+async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
+    return await read_inbox(client, Scope(Place(group=command.group)))
+
+
+async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
+    session = client.logged_in
+    page = await client.service.reading.inbox(session.account, scope, client.given)
+    details = await details_of(client, page.messages) if client.connection.detailed else {}
+    if not peek:
+        client.give(session, page.messages)
+    return page_of(page, details)
+
+
+async def unread(client: Client, _command: ask.Unread) -> Reply:
+    session = client.logged_in
+    counts = await client.service.reading.unread(session.account, client.given)
+    total = sum(each.unread for each in counts)
+    return Reply(
+        f"{total} unread in {count(counts, 'conversation')}",
+        items=counts,
+        items_name="conversations",
+    )
+
+
+async def conversations(client: Client, _command: ask.Conversations) -> Reply:
+    session = client.logged_in
+    found, more = await client.service.conversations.all(session.account, client.given)
+    return some_of(count(found, "conversation"), found, "conversations", more)
+
+
+async def read(client: Client, command: ask.Read) -> Reply:
+    await client.service.reading.mark_read(client.account, command.conversation, command.seq)
+    return Reply("The conversation is marked as read")
+
+
+async def history(client: Client, command: ask.History) -> Reply:
+    reading = client.service.reading
+    return page_of(await reading.history(client.account, command.place, command.n, command.before))
+
+
+async def search(client: Client, command: ask.Search) -> Reply:
+    return page_of(await client.service.reading.search(client.account, command.text))
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Send: send,
+    ask.SendGroup: send_group,
+    ask.Inbox: inbox,
+    ask.InboxGroup: inbox_group,
+    ask.Unread: unread,
+    ask.Read: read,
+    ask.Conversations: conversations,
+    ask.History: history,
+    ask.Search: search,
+}

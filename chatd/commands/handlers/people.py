@@ -1,0 +1,143 @@
+"""Accounts, sessions and contacts. One function a command."""
+
+from __future__ import annotations
+
+from chatd.base.errors import AlreadyLoggedIn
+from chatd.base.model import Account, Reply
+from chatd.commands import values as ask
+from chatd.commands.handlers.replies import count, some_of
+from chatd.commands.session import Client, Handler
+from chatd.service.accounts import Login
+
+
+async def register(client: Client, command: ask.Register) -> Reply:
+    if command.outside and client.session is not None:
+        raise AlreadyLoggedIn
+    accounts = client.service.accounts
+    values = command.username, command.password, command.name, command.country, client.source
+    if command.login:
+        return _welcome(client, await accounts.register(*values), "Welcome")
+    account, _ = await accounts.sign_up(*values)
+    return Reply(f"There is an account {account.name} now; log in to it")
+
+
+async def auth(client: Client, command: ask.Auth) -> Reply:
+    login = await client.service.accounts.login(command.username, command.password, client.source)
+    return _welcome(client, login, "Welcome")
+
+
+async def resume(client: Client, command: ask.Resume) -> Reply:
+    login = await client.service.accounts.resume(command.token)
+    return _welcome(client, login, "Welcome back")
+
+
+def _welcome(client: Client, login: Login, greeting: str) -> Reply:
+    client.attach(login)
+    account = client.service.accounts.current(login.account)
+    return Reply(
+        f"{greeting}, {account.display_name}",
+        {} if login.token is None else {"tokenId": login.token},
+        {"username": account.name, "name": account.display_name},
+    )
+
+
+async def logout(client: Client, command: ask.Logout) -> Reply:
+    session = client.logged_in
+    client.prove()
+    goodbye = f"Goodbye, {session.account.display_name}"
+    if command.everywhere:
+        await client.service.accounts.end_sessions(session.account)
+        every = client.sessions.of_account(session.account)
+        client.end_others(every, "You were logged out everywhere; log in again")
+        goodbye += "; all your sessions have ended"
+    else:
+        await client.service.accounts.end_session(session.token_hash)
+        client.end_others([session], "This session was logged out on another connection")
+    client.detach()
+    return Reply(goodbye)
+
+
+async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
+    session = client.logged_in
+    await client.service.accounts.change_password(
+        session.account, command.old, command.new, session.token_hash, client.source
+    )
+    others = [each for each in client.sessions.of_account(session.account) if each is not session]
+    client.end_others(others, "The password was changed; log in again")
+    return Reply("The password is changed, and your other sessions have ended")
+
+
+def who_am_i(client: Client, _command: ask.WhoAmI) -> Reply:
+    return _identity(client.account)
+
+
+async def profile(client: Client, command: ask.Profile) -> Reply:
+    account = await client.service.accounts.change_profile(
+        client.account, command.name, command.country
+    )
+    client.sessions.renew(account)
+    return _identity(account)
+
+
+async def claim(client: Client, command: ask.Claim) -> Reply:
+    account = await client.service.operators.claim(client.account, command.code, client.source)
+    client.sessions.renew(account)
+    return Reply(f"You are an operator of {client.service.config.realm}", identity_of(account))
+
+
+def identity_of(account: Account) -> dict[str, str | int | bool]:
+    """What one is told of oneself."""
+    return {
+        "username": account.name,
+        "name": account.display_name,
+        "country": account.country,
+        "operator": account.operator,
+    }
+
+
+def _identity(account: Account) -> Reply:
+    return Reply(f"You are {account.name}", identity_of(account))
+
+
+async def info(client: Client, _command: ask.Info) -> Reply:
+    users, more = await client.service.accounts.active()
+    return some_of(f"{count(users, 'user')} active", users, "users", more)
+
+
+async def users(client: Client, command: ask.Users) -> Reply:
+    users, more = await client.service.accounts.users()
+    if command.others:
+        users = tuple(each for each in users if each.username != client.account.name)
+    return some_of(count(users, "user"), users, "users", more)
+
+
+async def contacts(client: Client, _command: ask.Contacts) -> Reply:
+    contacts = await client.service.contacts.all(client.account)
+    return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
+
+
+async def add_contact(client: Client, command: ask.AddContact) -> Reply:
+    address = await client.service.contacts.add(client.account, command.user)
+    return Reply(f"{address} is on your list of contacts")
+
+
+async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
+    await client.service.contacts.delete(client.account, command.user)
+    return Reply(f"{command.user} is off your list of contacts")
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.Register: register,
+    ask.Auth: auth,
+    ask.Resume: resume,
+    ask.Logout: logout,
+    ask.ChangePassword: change_password,
+    ask.Claim: claim,
+    ask.WhoAmI: who_am_i,
+    ask.Profile: profile,
+    ask.Info: info,
+    ask.Users: users,
+    ask.Contacts: contacts,
+    ask.AddContact: add_contact,
+    ask.DeleteContact: delete_contact,
+}

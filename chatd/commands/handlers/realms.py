@@ -1,0 +1,115 @@
+"""Other realms: peering with them, and writing to their people and groups. One function a command."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from chatd.base.errors import NotOperator, NotYourself, OwnRealm
+from chatd.base.model import Added, Reply
+from chatd.base.names import Address, Scope, key_of
+from chatd.commands import values as ask
+from chatd.commands.handlers import files, messages
+from chatd.commands.handlers.replies import count
+from chatd.commands.session import Client, Handler, Receive
+
+
+def _check_may_add(client: Client) -> None:
+    """Raises NotOperator."""
+    if client.service.config.peers.add != "anyone" and not client.account.operator:
+        raise NotOperator
+
+
+async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
+    _check_may_add(client)
+    if key_of(command.realm) == client.service.accounts.realm_key:
+        raise OwnRealm(realm=command.realm)
+    added = await client.service.realms.add(
+        command.realm, command.host, command.port, client.account.operator
+    )
+    facts: dict[str, str | int | bool] = {"realm": command.realm}
+    if added.fingerprint:
+        facts["fingerprint"] = added.fingerprint
+    if not added.replaced:
+        return Reply(f"{command.realm} is a peer", facts)
+    facts["replaced"] = added.replaced
+    return Reply(_replaced(command.realm, added), facts, items=added.exposed, items_name="exposed")
+
+
+def _replaced(realm: str, added: Added) -> str:
+    """What an operator has to know where somebody else has had the name before."""
+    sentence = (
+        f"{realm} is a peer; another realm had come under that name, whose certificate no operator had "
+        "confirmed and which is replaced"
+    )
+    if not added.exposed:
+        return f"{sentence}; nothing was sent to it or came from it"
+    return f"{sentence}; below is how many messages were sent to it and came from it"
+
+
+async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
+    _check_may_add(client)
+    waiting = await client.service.realms.forget(key_of(command.realm))
+    sentence = f"{command.realm} is forgotten"
+    if waiting:
+        sentence += f"; {waiting} queued for it will go out if it is added again"
+    return Reply(sentence, {"realm": command.realm}, {"queued": waiting})
+
+
+async def realms(client: Client, _command: ask.Realms) -> Reply:
+    found = await client.service.realms.all(client.account.operator)
+    return Reply(count(found, "realm"), items=tuple(found), items_name="realms")
+
+
+def send_realm(client: Client, command: ask.SendRealm) -> Deferred[Reply]:
+    to = (Address(command.user, command.realm),)
+    return messages.send(client, ask.Send(to, command.text, command.key))
+
+
+def send_group_realm(client: Client, command: ask.SendGroupRealm) -> Deferred[Reply]:
+    to = _addresses(command.realm, command.group)
+    return messages.send_group(client, ask.SendGroup(to, command.text, command.key))
+
+
+async def send_file_realm(client: Client, command: ask.SendFileRealm) -> Receive | Reply:
+    to = (Address(command.user, command.realm),)
+    return await files.send_file(client, ask.SendFile(to, command.filename, command.size))
+
+
+async def send_group_file_realm(client: Client, command: ask.SendGroupFileRealm) -> Receive | Reply:
+    to = _addresses(command.realm, command.group)
+    return await files.send_group_file(
+        client, ask.SendGroupFile(to, command.filename, command.size)
+    )
+
+
+def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Address, ...]:
+    if isinstance(group, str):
+        return Address(group, realm)
+    return tuple(Address(name, realm) for name in group)
+
+
+async def realm_inbox(client: Client, command: ask.RealmInbox) -> Reply:
+    scope = Scope(here=True)
+    if key_of(command.realm) != client.service.accounts.realm_key:
+        client.service.realms.name_of(key_of(command.realm))
+        scope = Scope(realm=command.realm)
+    return await messages.read_inbox(client, scope)
+
+
+async def inbox_realm(client: Client, command: ask.InboxRealm) -> Reply:
+    if key_of(command.username) != client.account.key:
+        raise NotYourself(name=client.account.name)
+    return await realm_inbox(client, ask.RealmInbox(command.realm))
+
+
+HANDLERS: dict[type[ask.Command], Handler] = {
+    ask.AddRealm: add_realm,
+    ask.DeleteRealm: delete_realm,
+    ask.Realms: realms,
+    ask.SendRealm: send_realm,
+    ask.SendGroupRealm: send_group_realm,
+    ask.SendFileRealm: send_file_realm,
+    ask.SendGroupFileRealm: send_group_file_realm,
+    ask.RealmInbox: realm_inbox,
+    ask.InboxRealm: inbox_realm,
+}

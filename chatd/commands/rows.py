@@ -1,0 +1,121 @@
+"""A row of the table of commands: what it takes to read a command, to explain it, and to allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from chatd.base.errors import ChatError, Usage
+from chatd.commands import arguments as types
+from chatd.commands.values import Command
+
+
+class Arg(msgspec.Struct, frozen=True):
+    """One argument of a command. By name it may also be given under one of `also`; one that is `named`
+    can't be given by its place in a line."""
+
+    name: str
+    type: types.Type
+    optional: bool = False
+    also: tuple[str, ...] = ()
+    named: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.name, *self.also)
+
+    @property
+    def usage(self) -> str:
+        generic = self.type.shape in ("name", "text", "number", "secret", "code|filename")
+        shape = self.name if generic else self.type.shape
+        return f"[{shape}]" if self.optional else shape
+
+
+class Row(msgspec.Struct, frozen=True, dict=True):
+    """All there is to say of a command.
+
+    `login`: only for those logged in. `overlaps`: may begin while earlier ones that overlap, too, are
+    still on their way to the disk; all others wait for what came before. `errors`: the refusals of its
+    own, besides those that any request may meet.
+    """
+
+    verb: str
+    command: type[Command]
+    help: str
+    args: tuple[Arg, ...] = ()
+    aliases: tuple[str, ...] = ()
+    login: bool = True
+    overlaps: bool = False
+    errors: tuple[type[ChatError], ...] = ()
+
+    @property
+    def usage(self) -> str:
+        return " ".join((self.verb, *(arg.usage for arg in self.args if not arg.named)))
+
+    @cached_property
+    def _by_name(self) -> tuple[tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool], ...]:
+        return tuple((arg.name, arg.also, arg.type.from_json, arg.optional) for arg in self.args)
+
+    def wrong(self, reason: str) -> Usage:
+        return Usage(reason=reason, usage=self.usage)
+
+    def from_words(self, rest: str) -> Command:
+        """The command that `rest`, the line after the verb, asks for. Raises BadRequest."""
+        return self.command(**self.values_of(rest))
+
+    def values_of(self, rest: str) -> dict[str, Any]:
+        """The arguments that stand in `rest`, by name. Raises BadRequest."""
+        args = [arg for arg in self.args if not arg.named]
+        words: list[str] = []
+        space = ""
+        for arg in args:
+            if not arg.type.greedy:
+                rest = rest.lstrip(" ")
+            if not rest:
+                break
+            word, space, rest = (rest, "", "") if arg.type.greedy else rest.partition(" ")
+            words.append(word)
+        else:
+            space = ""
+        if space and args[len(words)].type.greedy:
+            words.append("")  # there is a place for it, and nothing in it
+        if rest.strip(" "):
+            raise self.wrong("Too many arguments" if args else f"{self.verb} takes no argument")
+        values = {
+            arg.name: arg.type.from_text(arg.name, word)
+            for arg, word in zip(args, words, strict=False)
+        }
+        for arg in args[len(words) :]:
+            if not arg.optional:
+                raise self.wrong(f"{arg.name} is missing")
+        return values
+
+    def from_names(self, given: Mapping[str, Any]) -> Command:
+        """The command with the arguments `given` by name, as JSON values. Raises BadRequest."""
+        return self.command(**self.named_values(given))
+
+    def named_values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments `given` by name, as JSON values. Raises BadRequest."""
+        values = {}
+        used = 0
+        for name, also, from_json, optional in self._by_name:
+            if name in given:
+                values[name] = from_json(name, given[name])
+                used += 1
+                continue
+            for key in also:
+                if key in given:
+                    values[name] = from_json(key, given[key])
+                    used += 1
+                    break
+            else:
+                if not optional:
+                    raise self.wrong(f"{name} is missing")
+        if used != len(given):
+            known = {key for arg in self.args for key in arg.keys}
+            extra = ", ".join(sorted(set(given) - known)) or "the same argument twice"
+            raise self.wrong(f"{self.verb} does not take {extra}")
+        return values

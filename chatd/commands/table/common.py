@@ -1,0 +1,26 @@
+"""Arguments and errors that several commands share."""
+
+from __future__ import annotations
+
+from chatd.base import errors
+from chatd.commands import arguments as types
+from chatd.commands.rows import Arg
+
+PEOPLE_ERRORS = (errors.UnknownUser, errors.UnknownRealm)
+GROUP_ERRORS = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
+REMOTE_ERRORS = (errors.RealmDown, errors.PeerFailed)  # for what can't be queued
+ADMIN_ERRORS = (*GROUP_ERRORS, errors.NotAdmin, *REMOTE_ERRORS)
+MEMBERSHIP_ERRORS = (errors.GroupFull, errors.RealmFull, errors.TooManyGroups)
+FILE_ERRORS = (errors.BadFileName, errors.FileTooLarge, errors.QuotaExceeded)
+
+GROUP = Arg("group", types.GROUP)
+TEXT = Arg("text", types.TEXT)
+TO = Arg("to", types.ADDRESSES, also=("users", "user"))
+USER = Arg("user", types.ADDRESS, also=("to",))
+PLACE = Arg("place", types.PLACE, also=("user", "to", "group"))
+GROUP_OR_PEOPLE = Arg("group", types.GROUP_OR_PEOPLE, also=("to", "users"))
+GROUP_OR_NAMES = Arg("group", types.GROUP_OR_NAMES, also=("to", "users"))
+REALM = Arg("realm", types.NAME)
+FILENAME = Arg("filename", types.FILENAME)
+SIZE = Arg("size", types.SIZE)
+KEY = Arg("key", types.KEY, optional=True, named=True)

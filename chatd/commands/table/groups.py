@@ -1,0 +1,138 @@
+"""Groups."""
+
+from __future__ import annotations
+
+from chatd.base import errors
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table.common import (
+    ADMIN_ERRORS,
+    GROUP,
+    GROUP_ERRORS,
+    GROUP_OR_PEOPLE,
+    KEY,
+    MEMBERSHIP_ERRORS,
+    REMOTE_ERRORS,
+    TEXT,
+    USER,
+)
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "addgroup",
+        ask.AddGroup,
+        "make a group, and be its admin",
+        (Arg("group", types.NAME),),
+        aliases=("mkgr",),
+        errors=(
+            errors.GroupExists,
+            errors.ReservedName,
+            errors.TooManyGroups,
+            errors.TooManyNewGroups,
+        ),
+    ),
+    Row(
+        "joingroup",
+        ask.JoinGroup,
+        "become a member of a group",
+        (Arg("group", types.JOINABLE, also=("code",)),),
+        aliases=("join",),
+        errors=(
+            errors.UnknownGroup,
+            errors.AlreadyMember,
+            errors.Banned,
+            errors.UnknownRealm,
+            *MEMBERSHIP_ERRORS,
+            *REMOTE_ERRORS,
+        ),
+    ),
+    Row(
+        "leavegroup",
+        ask.LeaveGroup,
+        "leave a group",
+        (GROUP,),
+        aliases=("leave", "part"),
+        errors=GROUP_ERRORS,
+    ),
+    Row("groups", ask.Groups, "all groups of this realm", aliases=("ls_group",)),
+    Row("mygroups", ask.MyGroups, "the groups that one is a member of"),
+    Row(
+        "members",
+        ask.Members,
+        "who is in a group; for its members",
+        (GROUP,),
+        aliases=("ls_member", "names"),
+        errors=(*GROUP_ERRORS, *REMOTE_ERRORS),
+    ),
+    Row(
+        "invite",
+        ask.Invite,
+        "make people members of a group, and lift their bans; for its admins",
+        (GROUP, Arg("users", types.WORDS, also=("user", "to"))),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, *MEMBERSHIP_ERRORS),
+    ),
+    Row(
+        "kick",
+        ask.Kick,
+        "remove and ban someone: only an admin can let them in again; for admins",
+        (GROUP, USER),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "bans",
+        ask.Bans,
+        "the addresses that are banned from a group; for its admins",
+        (GROUP,),
+        errors=ADMIN_ERRORS,
+    ),
+    Row(
+        "unban",
+        ask.Unban,
+        "lift a ban, so that the address may join again; for admins",
+        (GROUP, USER),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotBanned),
+    ),
+    Row(
+        "promote",
+        ask.Promote,
+        "make a member an admin; for admins",
+        (GROUP, USER),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "closegroup",
+        ask.CloseGroup,
+        "let only members post to a group; for its admins",
+        (GROUP,),
+        errors=ADMIN_ERRORS,
+    ),
+    Row(
+        "opengroup",
+        ask.OpenGroup,
+        "let people of other realms post to a group; for its admins",
+        (GROUP,),
+        errors=ADMIN_ERRORS,
+    ),
+    Row(
+        "sendgroup",
+        ask.SendGroup,
+        "send a message to a group, or to a list of people",
+        (GROUP_OR_PEOPLE, TEXT, KEY),
+        overlaps=True,
+        errors=(
+            *GROUP_ERRORS,
+            errors.UnknownUser,
+            errors.GroupClosed,
+            errors.Banned,
+            errors.MessageTooLong,
+        ),
+    ),
+    Row(
+        "inboxgroup",
+        ask.InboxGroup,
+        "read what is unread in a group",
+        (GROUP,),
+        errors=GROUP_ERRORS,
+    ),
+)

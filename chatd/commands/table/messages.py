@@ -1,0 +1,65 @@
+"""Messages to people, and reading."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatd.base import errors
+from chatd.base.model import MAX_COUNTED
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table.common import GROUP_ERRORS, KEY, PEOPLE_ERRORS, PLACE, TEXT, TO
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "send",
+        ask.Send,
+        "send a message to one or several people",
+        (TO, TEXT, KEY),
+        aliases=("msg", "tell", "dm", "privmsg"),
+        overlaps=True,
+        errors=(*PEOPLE_ERRORS, errors.MessageTooLong),
+    ),
+    Row(
+        "inbox",
+        ask.Inbox,
+        "read what is unread: all of it, or what is from one user or in one group",
+        (
+            msgspec.structs.replace(PLACE, optional=True),
+            Arg("peek", types.FLAG, optional=True, named=True),
+        ),
+        errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
+    ),
+    Row("unread", ask.Unread, "count what is unread, by conversation; nothing becomes read"),
+    Row(
+        "read",
+        ask.Read,
+        "mark a conversation as read up to a message",
+        (Arg("conversation", types.SIZE), Arg("seq", types.SIZE)),
+        errors=(errors.UnknownConversation,),
+    ),
+    Row(
+        "conversations",
+        ask.Conversations,
+        f"one's conversations, newest first: the last message, and what is unread (up to {MAX_COUNTED})",
+    ),
+    Row(
+        "history",
+        ask.History,
+        "the last messages of a conversation, read or not",
+        (
+            PLACE,
+            Arg("n", types.COUNT, optional=True),
+            Arg("before", types.SIZE, optional=True, named=True),
+        ),
+        errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
+    ),
+    Row(
+        "search",
+        ask.Search,
+        "find messages in one's own conversations",
+        (Arg("text", types.SEARCH),),
+        errors=(errors.Busy,),
+    ),
+)

@@ -1,0 +1,28 @@
+"""Rooms."""
+
+from __future__ import annotations
+
+from chatd.base import errors
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table.common import TEXT
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "roomjoin",
+        ask.RoomJoin,
+        "go into a room, and out of the one before",
+        (Arg("room", types.ROOM),),
+    ),
+    Row(
+        "roomchat",
+        ask.RoomChat,
+        "say something to those in the room",
+        (TEXT,),
+        aliases=("say",),
+        errors=(errors.NotInRoom, errors.MessageTooLong),
+    ),
+    Row("roomleave", ask.RoomLeave, "leave the room", errors=(errors.NotInRoom,)),
+    Row("rooms", ask.Rooms, "the rooms, and who is in them"),
+)

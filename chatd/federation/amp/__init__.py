@@ -1,0 +1,1 @@
+"""AMP over mutual TLS between realms."""

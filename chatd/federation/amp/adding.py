@@ -1,0 +1,167 @@
+"""`addrealm`: dials a realm, judges and remembers it, and decides what the user is told.
+
+An operator vouches for the realm: its address may be private, and the certificate that it shows there
+replaces one that no operator has confirmed. Other users (`[peers] add = anyone`) are told only whether a
+realm of that name was reached, so that the daemon is no port scanner. Only the time until the answer still
+differs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.config import Config
+from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnreachable
+from chatd.base.model import Added, Exposure
+from chatd.base.names import key_of
+from chatd.federation.amp.dialer import Dialer
+from chatd.federation.amp.link import PeerLink, Unsettled
+from chatd.federation.amp.reach import check_literal, place_of, why
+from chatd.federation.amp.registry import Peer, Registry
+from chatd.federation.amp.trust import Judged, Known
+from chatd.service.chat_service import ChatService
+from chatd.store import peers as store
+from chatd.store.peers import KnownPeer
+
+NOT_REACHED = "check its name, address and port"
+
+log = Logger()
+
+
+class Attempt(msgspec.Struct):
+    """A realm that is being added. `judged` is the certificate that it showed at `address`."""
+
+    realm: str
+    address: str
+    by_operator: bool
+    judged: Judged | None = None
+
+
+class Adding:
+    """Carries out `addrealm`. Links are judged with `known_of` and `judged` meanwhile."""
+
+    def __init__(
+        self, config: Config, service: ChatService, registry: Registry, dialer: Dialer
+    ) -> None:
+        self._config = config
+        self._service = service
+        self._registry = registry
+        self._dialer = dialer
+        self._attempts: dict[str, Attempt] = {}
+
+    def is_adding(self, realm: str) -> bool:
+        return realm in self._attempts
+
+    def known_of(self, realm: str, link: PeerLink) -> Known:
+        """What is known of the realm that a certificate names, for the judgement of `link`."""
+        known = self._registry.known_of(realm)
+        attempt = self._attempts.get(realm)
+        if attempt is None:
+            return known
+        peer = self._registry.get(realm)
+        unconfirmed = peer is None or not peer.known.confirmed
+        if attempt.by_operator and unconfirmed and _belongs(link, attempt):
+            known = msgspec.structs.replace(known, certificate=None)
+        return msgspec.structs.replace(known, added=True)
+
+    def judged(self, link: PeerLink, judged: Judged) -> None:
+        """The certificate of `link` was accepted."""
+        attempt = self._attempts.get(judged.realm)
+        if attempt is not None and _belongs(link, attempt):
+            attempt.judged = judged
+
+    async def add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
+        """Make a realm a peer. Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an
+        operator also the reason of a failure, for others RealmUnreachable."""
+        attempt = Attempt(key_of(realm), place_of(host, port), by_operator)
+        private = by_operator or self._config.peers.private
+        self._check(realm, attempt)
+        check_literal(host, private=private)
+        peer = self._registry.get(attempt.realm)
+        before = peer.shown if peer is not None else ""
+        self._attempts[attempt.realm] = attempt
+        try:
+            refused = await self._reach(realm, host, port, private, attempt)
+            peer = await self._keep(realm, host, port, attempt)
+        finally:
+            del self._attempts[attempt.realm]
+        if refused is not None:
+            peer.error = str(refused)
+            peer.failures += 1
+        self._dialer.soon(peer)
+        if refused is not None:
+            raise refused if by_operator else self._not_reached(realm, attempt, refused)
+        if not before or before == peer.shown:
+            return Added(peer.shown)
+        return Added(peer.shown, before, tuple(await self._exposed(peer)))
+
+    def _check(self, realm: str, attempt: Attempt) -> None:
+        if attempt.realm in self._config.peers.block:
+            raise RealmNotAllowed(
+                realm=realm, where=self._config.realm, reason="[peers] block names it"
+            )
+        peer = self._registry.get(attempt.realm)
+        is_peer = peer is not None and peer.known.host is not None
+        replaces = attempt.by_operator and peer is not None and not self._registry.is_vouched(peer)
+        if attempt.realm in self._attempts or (is_peer and not replaces):
+            raise RealmExists(realm=realm)
+        if peer is None:
+            # An operator may take a name that resembles that of an unconfirmed realm.
+            self._registry.check_name(
+                attempt.realm,
+                against=self._registry.is_vouched if attempt.by_operator else lambda _peer: True,
+            )
+
+    async def _reach(
+        self, realm: str, host: str, port: int, private: bool, attempt: Attempt
+    ) -> ChatError | None:
+        """Link with the realm. Returns None, or why the realm does not let this one in yet: its operator may
+        have to add this realm, too."""
+        try:
+            await self._dialer.connect(realm, host, port, private=private)
+        except Exception as error:
+            if isinstance(error, Unsettled) and self._is_linked(attempt):
+                return None
+            refused = why(Failure(), realm, attempt.address)
+            if isinstance(refused, RealmNotAllowed) and refused.details["where"] == realm:
+                return refused
+            if attempt.by_operator:
+                raise refused from None
+            raise self._not_reached(realm, attempt, refused) from None
+        return None
+
+    def _is_linked(self, attempt: Attempt) -> bool:
+        """Whether another link is up whose other end is the one that was dialled."""
+        peer = self._registry.get(attempt.realm)
+        if peer is None or peer.link is None or attempt.judged is None:
+            return False
+        judged = peer.link.judged
+        return judged is not None and judged.certificate == attempt.judged.certificate
+
+    def _not_reached(self, realm: str, attempt: Attempt, error: ChatError) -> ChatError:
+        log.info("{realm} was not added: {error}", realm=realm, error=str(error))
+        return RealmUnreachable(realm=realm, address=attempt.address, reason=NOT_REACHED)
+
+    async def _keep(self, realm: str, host: str, port: int, attempt: Attempt) -> Peer:
+        """Remember the realm with its address and certificate."""
+        peer = self._registry.get(attempt.realm)
+        if peer is None:
+            peer = self._registry.add(KnownPeer(attempt.realm, realm))
+        known = msgspec.structs.replace(
+            peer.known, host=host, port=port, confirmed=attempt.by_operator
+        )
+        if attempt.judged is not None and attempt.judged.remember:
+            known = msgspec.structs.replace(known, certificate=attempt.judged.pem)
+        await self._registry.remember(peer, known)
+        if peer.link is not None and attempt.by_operator and not self._is_linked(attempt):
+            peer.link.abort()  # that of a realm that had taken the name before
+        return peer
+
+    async def _exposed(self, peer: Peer) -> list[Exposure]:
+        return await self._service.database.read(store.exposed, peer.known.key)
+
+
+def _belongs(link: PeerLink, attempt: Attempt) -> bool:
+    return link.dialled and link.address == attempt.address

@@ -1,0 +1,99 @@
+"""What people here ask of another realm over a link, and what is made of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from chatd.base.errors import ChatError, PeerFailed, RealmDown, UnknownRealm, UnknownUser
+from chatd.base.model import Member
+from chatd.federation.amp import wire
+from chatd.federation.amp.wire import Refused
+from chatd.federation.parcels import Verdict
+from chatd.service.realms import Membership, refusal
+
+T = TypeVar("T")
+
+MAX_ASKED = 32  # questions under way on one link
+MAX_MEMBERS = 2000  # of one group
+
+
+class Link(Protocol):
+    """What asking needs of a link."""
+
+    realm: str
+
+    def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Awaitable[Any]:
+        """Raises Refused, RealmDown."""
+
+
+class Asking:
+    """Its methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
+    and RealmDown if none comes or too many questions are under way."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._under_way = 0
+
+    async def join(self, user: str, group: str) -> Membership:
+        return Membership(**await self._ask(wire.Join, user=user, group=group))
+
+    async def members(self, user: str, group: str) -> list[Member]:
+        found: list[Member] = []
+        while len(found) < MAX_MEMBERS:
+            answer = await self._ask(wire.Members, user=user, group=group, start=len(found))
+            page = self._decode(answer["members"], list[Member])
+            found.extend(page)
+            if not page or answer["more"] <= 0:
+                break
+        return found
+
+    async def change(
+        self, user: str, group: str, change: str, users: Sequence[str]
+    ) -> dict[str, Any]:
+        result: dict[str, list[str]] = {}
+        refused: ChatError | None = None
+        for start in range(0, max(1, len(users)), wire.MAX_NAMES):
+            some = list(users[start : start + wire.MAX_NAMES])
+            try:
+                answer = await self._ask(
+                    wire.Change, user=user, group=group, change=change, users=some
+                )
+            except (UnknownUser, UnknownRealm) as error:
+                # The realm knows none of these, but may know some of the others.
+                refused = error
+                found = {"unknown": some}
+            else:
+                found = self._decode(answer["result"], dict[str, list[str]])
+            for key, names in found.items():
+                result.setdefault(key, []).extend(names)
+        if refused is not None and not result.get("joined") and not result.get("present"):
+            raise refused
+        return result
+
+    async def presence(self, users: Sequence[str]) -> dict[str, bool]:
+        online: dict[str, bool] = {}
+        for start in range(0, len(users), wire.MAX_NAMES):
+            asked = list(users[start : start + wire.MAX_NAMES])
+            answer = await self._ask(wire.Presence, users=asked)
+            online.update(self._decode(answer["online"], dict[str, bool]))
+        return online
+
+    async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
+        if self._under_way >= MAX_ASKED:
+            raise RealmDown(realm=self._link.realm)
+        self._under_way += 1
+        try:
+            return await self._link.call(command, **arguments)
+        except Refused as refused:
+            raise refusal(Verdict(refused.code, refused.details), self._link.realm) from None
+        finally:
+            self._under_way -= 1
+
+    def _decode(self, data: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.msgpack.decode(data, type=kind)
+        except (msgspec.DecodeError, RecursionError):
+            raise PeerFailed(realm=self._link.realm) from None

@@ -1,0 +1,109 @@
+"""Dials the realms whose address is known, again and again with growing pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.config import Peers
+from chatd.base.isolation import guarded
+from chatd.base.timers import cancel
+from chatd.federation.amp.link import Host, PeerLink
+from chatd.federation.amp.reach import why
+from chatd.federation.amp.registry import Peer, Registry
+from chatd.federation.amp.trust import Judged, Known
+
+FIRST_PAUSE = 1.0  # seconds before the first new try; each further pause is twice as long
+LONGEST_PAUSE = 300.0
+
+log = Logger()
+
+
+class IDoor(Protocol):
+    """Makes links: see chatd.federation.amp.door."""
+
+    def dial(
+        self, host: Host, realm: str, to: str, port: int, *, private: bool
+    ) -> Deferred[PeerLink]: ...
+
+    def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged: ...
+
+
+class Dialer:
+    """Makes links for `host` through `door`."""
+
+    def __init__(
+        self,
+        config: Peers,
+        host: Host,
+        door: IDoor,
+        registry: Registry,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._clock = host.clock
+        self._door = door
+        self._registry = registry
+        self._random_bytes = random_bytes
+        self._dials: set[Deferred[PeerLink]] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Give up all dials, and start no more."""
+        self._stopping = True
+        for peer in self._registry.peers.values():
+            cancel(peer.timer)
+        for dialling in list(self._dials):
+            guarded("a dial was not cancelled", dialling.cancel)
+
+    def soon(self, peer: Peer, pause: float | None = None) -> None:
+        """Dial a peer after `pause` seconds. By default the pause grows with the peer's failures, with some
+        randomness, so that realms do not dial in step."""
+        if self._stopping or peer.known.host is None or peer.link is not None or peer.dialling:
+            return
+        if peer.known.key in self._config.block:
+            peer.error = "it is blocked here"
+            return
+        if pause is None:
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
+            pause = longest * (0.5 + self._random_bytes(1)[0] / 512)
+        cancel(peer.timer)
+        peer.timer = self._clock.callLater(pause, self._dial, peer)
+
+    def _dial(self, peer: Peer) -> None:
+        if self._stopping or peer.link is not None or peer.dialling:
+            return
+        known = peer.known
+        assert known.host is not None and known.port is not None  # noqa: S101, PT018
+        peer.dialling = True
+        private = self._config.private or self._registry.is_vouched(peer)
+        dialling = self.connect(known.name, known.host, known.port, private=private)
+        dialling.addBoth(self._dialled, peer)
+        dialling.addErrback(lambda failure: log.failure("dialling", failure))
+
+    def connect(self, name: str, host: str, port: int, *, private: bool) -> Deferred[PeerLink]:
+        """Try once to link with a realm. Fails with the reason."""
+
+        def over(result: Any) -> Any:
+            self._dials.discard(dialling)
+            return result
+
+        dialling = self._door.dial(self._host, name, host, port, private=private)
+        self._dials.add(dialling)
+        return dialling.addBoth(over)
+
+    def _dialled(self, result: object, peer: Peer) -> None:
+        peer.dialling = False
+        if isinstance(result, Failure) and peer.link is None and not self._stopping:
+            error = why(result, peer.known.name, peer.address or "")
+            if str(error) != peer.error:
+                log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
+            peer.error = str(error)
+            peer.failures += 1
+            if self._registry.get(peer.known.key) is peer:
+                self.soon(peer)

@@ -1,0 +1,284 @@
+"""Whose a certificate is, and whether the peer that shows it is let in: names, pins, authorities.
+
+A realm's certificate carries the realm's name as the first DNS name of its subjectAltName
+(RFC 5280, 4.2.1.6). What else stands there, the common name included, counts for nothing
+(RFC 9525, 2). Not every realm's name is a host name; `dns_id` says how each one is written.
+
+Trust is at first use, as with SSH (RFC 4251, 4.1), unless a CA is asked for. The key of a pinned
+certificate may vouch for the realm's next one by issuing it. That is no path validation in the sense
+of RFC 5280, section 6: it asks who signed, and not until when, nor for what purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
+
+from chatd.base.errors import (
+    BadCertificate,
+    CertificateChanged,
+    OwnRealm,
+    RealmNotAllowed,
+    WrongRealm,
+)
+from chatd.base.names import key_of
+
+MAX_SHOWN = 10  # certificates of a peer that are looked at; signatures cost time
+SUFFIX = ".x.invalid"  # `invalid` never exists in the DNS (RFC 6761, 6.4)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,64}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.ASCII)
+# Without case a name may be three times as long; and of what may not stand in a name itself, that
+# gives rise to the dot above an i (of İ) only.
+_KEY = re.compile(r"(?:[\w.-]|(?<=i)\u0307){1,192}")
+_HEX_LABEL = 62
+
+
+# Names on certificates.
+
+
+def dns_id(realm: str) -> str:
+    """The DNS name that stands for a realm on its certificate; `realm` may be a name or a key.
+
+    A name that could be a host's stands as it is. All others (digits only or like an IP address,
+    letters beyond ASCII, `_`, a hyphen at an end, a label beyond 63 letters) are written as the
+    hexadecimal digits of their key's UTF-8 under `SUFFIX`, which `realm_named` reads back. That may
+    become longer than the DNS allows: these names are compared and never looked up.
+    """
+    key = key_of(realm)
+    if _HOST.fullmatch(key) and not key.endswith(SUFFIX):
+        return key
+    digits = key.encode().hex()
+    labels = [digits[at : at + _HEX_LABEL] for at in range(0, len(digits), _HEX_LABEL)]
+    return ".".join(labels) + SUFFIX
+
+
+def realm_named(name: str) -> str | None:
+    """The key of the realm that a DNS name stands for: `dns_id` read backwards. None if for no realm."""
+    if not name.isascii():
+        return None
+    key = name = name.lower()
+    if name.endswith(SUFFIX):
+        try:
+            key = bytes.fromhex(name.removesuffix(SUFFIX).replace(".", "")).decode()
+        except ValueError:
+            return None
+    # One name a realm and one realm a name: what only resembles one stands for none.
+    if _KEY.fullmatch(key) is None or dns_id(key) != name:
+        return None
+    return key
+
+
+def realm_of(certificate: x509.Certificate) -> str | None:
+    """The key of the realm that the first DNS name of a certificate stands for, or None.
+
+    A wildcard (RFC 9525, 6.3) stands for no realm.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (
+        ValueError,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ):
+        return None
+    for name in names.get_values_for_type(x509.DNSName):
+        realm = realm_named(name)
+        return realm if realm is not None and _matches(name, realm) else None
+    return None
+
+
+def _matches(name: str, realm: str) -> bool:
+    try:
+        pattern = DNSPattern.from_bytes(name.encode())
+        verify_service_identity([pattern], [DNS_ID(dns_id(realm))], [])
+    except (CertificateError, VerificationError, ValueError):
+        return False
+    return True
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """`sha256:` and 64 hexadecimal digits, as chatd.base.config has it."""
+    return f"sha256:{certificate.fingerprint(hashes.SHA256()).hex()}"
+
+
+def out_of_date(certificate: x509.Certificate, now: datetime) -> str | None:
+    """Why a certificate does not hold at this time (RFC 5280, 4.1.2.5), or None if it does."""
+    try:
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError:
+        return "its dates can't be understood"
+    if now < begin:
+        return f"it holds only from {begin:%Y-%m-%d %H:%M} UTC on"
+    if now > end:
+        return f"it ended on {end:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+# Who may be at the other end.
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a realm.
+
+    `added`: this side has added it, or it stands in the configuration. `fingerprint`: that of its
+    certificate, from the configuration. `certificate`: the one that is remembered, as PEM.
+    """
+
+    added: bool = False
+    fingerprint: str | None = None
+    certificate: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Whom this realm lets in. `trust` is as in [peers]; `blocked` are keys of realms."""
+
+    own: str
+    trust: str = "pinned"
+    authorities: tuple[x509.Certificate, ...] = ()
+    blocked: frozenset[str] = frozenset()
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Who is at the other end. `realm` is its key; `remember` says that the certificate is to be stored
+    as the one that is remembered of it, in place of any other."""
+
+    realm: str
+    certificate: x509.Certificate
+    remember: bool
+
+    @property
+    def pem(self) -> str:
+        """The certificate, in the form for `Known.certificate`."""
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+
+def judge(
+    chain: Sequence[x509.Certificate],
+    now: datetime,
+    *,
+    policy: Policy,
+    known_of: Callable[[str], Known],
+    address: str,
+    expected: str | None = None,
+) -> Judged:
+    """Decide who it is that showed `chain` (leaf first) and proved in TLS to have the leaf's key.
+
+    `now` is aware of its time zone. `known_of` takes a realm's key; what is not known is `Known()`.
+    `address` is where the connection goes to or comes from, for the sentences; `expected` the realm that
+    was to be found there. Raises BadCertificate, WrongRealm, OwnRealm, RealmNotAllowed,
+    CertificateChanged.
+    """
+    shown = expected or f"the realm at {address}"
+    if not chain:
+        raise BadCertificate(realm=shown, reason="it showed none")
+    leaf = chain[0]
+    realm = realm_of(leaf)
+    reason = out_of_date(leaf, now)
+    if reason is not None:
+        raise BadCertificate(realm=realm or shown, reason=reason)
+    if realm is None:
+        raise BadCertificate(
+            realm=shown, reason="the first DNS name of its subjectAltName stands for no realm"
+        )
+    if expected is not None and key_of(expected) != realm:
+        raise WrongRealm(address=address, found=realm, realm=expected)
+    if realm == key_of(policy.own):
+        raise OwnRealm(realm=realm)
+    known = known_of(realm)
+    _check_allowed(realm, policy, known)
+    if policy.trust == "ca":
+        _check_signed(chain[:MAX_SHOWN], now, policy.authorities, realm)
+    remember = _check_pin(chain[:MAX_SHOWN], realm, known, policy.trust)
+    return Judged(realm, leaf, remember)
+
+
+def _check_allowed(realm: str, policy: Policy, known: Known) -> None:
+    if realm in policy.blocked:
+        raise RealmNotAllowed(realm=realm, where=policy.own, reason="it is blocked there")
+    if policy.trust == "known" and not known.added:
+        raise RealmNotAllowed(
+            realm=realm, where=policy.own, reason="only realms that were added there may"
+        )
+
+
+def _check_signed(
+    chain: Sequence[x509.Certificate],
+    now: datetime,
+    authorities: Sequence[x509.Certificate],
+    realm: str,
+) -> None:
+    """RFC 5280, section 6, as OpenSSL does it; whoever stands in ca_file is trusted, root or not.
+
+    No purpose is asked for: many a CA no longer issues for TLS clients, and a realm is both ends.
+    """
+    store = crypto.X509Store()
+    for authority in authorities:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(now.astimezone(UTC))
+    leaf, *others = map(crypto.X509.from_cryptography, chain)
+    try:
+        crypto.X509StoreContext(store, leaf, others).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        raise BadCertificate(
+            realm=realm, reason=f"no authority of the ca_file stands behind it ({error})"
+        ) from None
+
+
+def _check_pin(chain: Sequence[x509.Certificate], realm: str, known: Known, trust: str) -> bool:
+    """Whether the leaf is to be remembered from now on. Raises CertificateChanged.
+
+    What the operator wrote into the configuration goes before what was remembered, and holds with a CA
+    too.
+    """
+    leaf = chain[0]
+    remembered = None
+    if known.certificate is not None and trust != "ca":
+        remembered = x509.load_pem_x509_certificate(known.certificate.encode())
+    pin = remembered
+    if known.fingerprint is not None:
+        pin = next((shown for shown in chain if fingerprint(shown) == known.fingerprint), None)
+    elif pin is None:
+        return trust != "ca"
+    if pin is None or not (leaf == pin or _vouched(chain, pin, realm)):
+        expected = known.fingerprint or (pin and fingerprint(pin))
+        raise CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
+    return trust != "ca" and leaf != remembered
+
+
+def _vouched(chain: Sequence[x509.Certificate], pin: x509.Certificate, realm: str) -> bool:
+    """Whether the leaf was issued by the pinned certificate, or by one that was, and so on.
+
+    All between the two have to name the realm: where the pin is a CA's, whoever else it issued a
+    certificate to must not vouch for anyone.
+    """
+    others = [shown for shown in chain[1:] if realm_of(shown) == realm]
+    reached, waiting = [chain[0]], [chain[0]]
+    while waiting:
+        certificate = waiting.pop()
+        if _issued(certificate, pin):
+            return True
+        for other in others:
+            if other not in reached and _issued(certificate, other):
+                reached.append(other)
+                waiting.append(other)
+    return False
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True

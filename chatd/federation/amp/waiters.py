@@ -1,0 +1,73 @@
+"""Senders who wait to hear what became of their parcels."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.logger import Logger
+
+from chatd.base.isolation import guarded
+from chatd.base.timers import cancel
+from chatd.federation.parcels import Verdict
+
+PATIENCE = 5.0  # seconds that a sender waits for the verdict
+UNTOLD = "whoever waited for a parcel was not told what became of it"
+
+Waiter = Callable[[Verdict | None], Any]
+
+log = Logger()
+
+
+class Waiters:
+    """By the number of the parcel. Each is called once: with the verdict, or with None when there is none
+    after PATIENCE seconds."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._waiters: dict[int, Waiter] = {}
+        self._deadlines: deque[tuple[float, int]] = deque()
+        self._timer: Any = None
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._waiters
+
+    def add(self, number: int, waiter: Waiter) -> None:
+        self._waiters[number] = waiter
+        self._deadlines.append((self._clock.seconds() + PATIENCE, number))
+        if self._timer is None:
+            self._timer = self._clock.callLater(PATIENCE, self._run_out)
+
+    def tell(self, numbers: Iterable[int], verdict: Verdict) -> None:
+        """Tell those who wait for these parcels, if any do."""
+        waiters = self._waiters
+        for number in numbers:
+            waiter = waiters.pop(number, None)
+            if waiter is not None:
+                try:
+                    waiter(verdict)
+                except Exception:
+                    log.failure(UNTOLD)
+
+    def tell_all_unknown(self) -> None:
+        """Tell all who wait that no verdict will come soon."""
+        self._deadlines.clear()
+        cancel(self._timer)
+        self._timer = None
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            guarded(UNTOLD, waiter, None)
+
+    def _run_out(self) -> None:
+        """Tell those whose time is over."""
+        self._timer = None
+        now = self._clock.seconds()
+        while self._deadlines:
+            deadline, number = self._deadlines[0]
+            if number in self._waiters:
+                if deadline > now:
+                    self._timer = self._clock.callLater(deadline - now, self._run_out)
+                    return
+                guarded(UNTOLD, self._waiters.pop(number), None)
+            self._deadlines.popleft()

@@ -1,0 +1,193 @@
+"""What comes back: what another realm refused, or did not take in time. Its sender is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.logger import Logger
+
+from chatd.base.errors import (
+    ChatError,
+    Expired,
+    StorageFailed,
+    TooManyGroups,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.base.isolation import guarded
+from chatd.base.model import Account, Party
+from chatd.base.names import SYSTEM, Address
+from chatd.federation import parcels
+from chatd.federation.parcels import Parcel
+from chatd.service.accounts import Accounts
+from chatd.service.directs import Target
+from chatd.service.messages import Messages
+from chatd.service.realms import IRealms
+from chatd.service.rosters import Change, Rosters
+from chatd.store import accounts as account_store
+from chatd.store import conversations as conversation_store
+from chatd.store import outbox as store
+from chatd.store.database import Database
+from chatd.store.members import leave_group, realm_leaves
+from chatd.store.messages import NewMessage, Stored
+from chatd.store.outbox import Waiting
+
+MAX_EXPIRED = 500  # at a time
+MAX_QUOTED = 60  # characters of a message that come back
+UNTOLD = "a sender's connections were not told that a message came back"
+
+log = Logger()
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A message of the realm itself to one account, and where it was stored."""
+
+    account: Account
+    new: NewMessage
+    stored: Stored
+
+
+class Returns:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        rosters: Rosters,
+        messages: Messages,
+        realms: IRealms,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._rosters = rosters
+        self._messages = messages
+        self._realms = realms
+
+    async def refuse(self, realm: str, number: int, error: ChatError) -> None:
+        """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
+        waiting = await self._database.read(store.get, realm, number)
+        if waiting is None:
+            return
+        parcel = _decode(waiting)
+        await self._tell([(realm, waiting, parcel, error)])
+        await self._put_right(realm, parcel, error)
+
+    async def expire(self, before: int) -> int:
+        """As `refuse`, for parcels that have waited since before `before` (ms since 1970 UTC). Returns their
+        number.
+
+        A parcel whose sender can't be told is removed, so that it does not hold up the others.
+        """
+        old = await self._database.read(store.too_old, before, MAX_EXPIRED)
+        try:
+            await self._tell_expired(old)
+        except StorageFailed:
+            raise
+        except Exception:
+            log.failure("parcels that have waited too long are returned one by one")
+            for each in old:
+                await self._expire_one(each)
+        return len(old)
+
+    async def _tell_expired(self, old: Sequence[tuple[str, Waiting]]) -> None:
+        await self._tell(
+            [
+                (realm, each, _decode(each), Expired(realm=self._name_of(realm)))
+                for realm, each in old
+            ]
+        )
+
+    async def _expire_one(self, old: tuple[str, Waiting]) -> None:
+        try:
+            await self._tell_expired([old])
+        except StorageFailed:
+            raise
+        except Exception:
+            realm, waiting = old
+            log.failure(
+                "parcel {number} to {realm} is removed, and its sender is not told",
+                number=waiting.id,
+                realm=realm,
+            )
+            await self._database.run(store.remove, realm, waiting.id)
+
+    async def _tell(
+        self, undelivered: Sequence[tuple[str, Waiting, Parcel | None, ChatError]]
+    ) -> None:
+        now = self._accounts.now()
+        notices = [
+            (realm, each.id, each.sender_id, self._sentence(realm, parcel, error))
+            for realm, each, parcel, error in undelivered
+        ]
+
+        def job(connection: Connection) -> list[Notice]:
+            told = []
+            for realm, number, sender_id, sentence in notices:
+                if store.remove(connection, realm, number) and sender_id is not None:
+                    told.append(self._note(connection, sender_id, sentence, now))
+            return told
+
+        for notice in await self._database.run(job):
+            target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
+            guarded(
+                UNTOLD, self._messages.fan_out.tell, notice.stored, notice.new, target, None, None
+            )
+
+    def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
+        account = account_store.get_accounts(connection, [account_id])[0]
+        conversation = conversation_store.open_system(connection, account_id, now)
+        new = NewMessage(conversation, None, SYSTEM, now, sentence)
+        return Notice(account, new, self._messages.writer.store(connection, [new])[0])
+
+    def _sentence(self, realm: str, parcel: Parcel | None, error: ChatError) -> str:
+        name = self._name_of(realm)
+        match parcel:
+            case parcels.Direct(to=to):
+                whom = f"{to}@{name}"
+            case parcels.Post(group=group):
+                whom = f"the group {group}@{name}"
+            case _:
+                return f"{name} was not told: {error}"
+        if parcel.file is not None:
+            what = f"file {parcel.file.name}"
+        else:
+            text = parcel.text or ""
+            what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
+        sent = datetime.fromtimestamp(parcel.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"Your {what} of {sent} to {whom} was not delivered: {error}"
+
+    def _name_of(self, realm: str) -> str:
+        try:
+            return self._realms.name_of(realm)
+        except UnknownRealm:
+            return realm
+
+    async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
+        """What a realm knows nothing of, in our groups, does not go there any more."""
+        if not isinstance(parcel, parcels.Joined | parcels.Relay):
+            return
+        if not isinstance(error, UnknownUser | UnknownGroup | TooManyGroups):
+            return
+        try:
+            group = (await self._rosters.find(Address(parcel.group))).group
+        except UnknownGroup:
+            return  # it has ended meanwhile
+        if group.id != parcel.group_id:
+            return
+        if isinstance(parcel, parcels.Joined):
+            guest = Address(parcel.user, realm)
+            party = Party(guest.key, str(guest), realm=realm)
+            await self._rosters.change(lambda db: Change(leave_group(db, group, party)))
+        else:
+            await self._rosters.change(lambda db: Change(realm_leaves(db, group, realm)))
+
+
+def _decode(waiting: Waiting) -> Parcel | None:
+    """None for what a later version has left here."""
+    try:
+        return parcels.decode(waiting.parcel)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,263 @@
+"""From a parcel of another realm to the message that will be stored here.
+
+A realm speaks for its own people only, so a parcel never says of which realm its sender is. Messages of
+others that a realm relays belong to its own groups, and it alone answers for them.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from chatd.base.cache import Cache
+from chatd.base.errors import (
+    BadRequest,
+    ChatError,
+    NotMember,
+    RealmQuota,
+    TooManyUnknown,
+    UnknownGroup,
+    UnknownUser,
+)
+from chatd.base.model import Account, Party
+from chatd.base.names import (
+    Address,
+    key_of,
+    parse_foreign_address,
+    parse_foreign_name,
+    parse_group_name,
+    parse_name,
+    printable,
+)
+from chatd.base.texts import check_text
+from chatd.federation import parcels
+from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
+from chatd.federation.outgoing import Crossings
+from chatd.federation.parcels import Direct, Post, Relay
+from chatd.federation.questions import guest_of
+from chatd.federation.realm_quotas import RealmQuotas
+from chatd.service.accounts import Accounts
+from chatd.service.directs import Directs, Target
+from chatd.service.home_groups import HomeGroups
+from chatd.service.messages import Messages, group_target
+from chatd.service.presence import IListener
+from chatd.service.realms import IRealms
+from chatd.service.rosters import Rosters
+from chatd.store.members import Roster
+from chatd.store.messages import Crossing, NewMessage
+
+CACHED_PAIRS = 100_000
+
+# (sender there, recipient here) -> why they have no conversation
+Refusals = Mapping[tuple[str, str], ChatError]
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A message to store, and who is told of it.
+
+    `echo` is the number of the parcel of this realm that comes back with it, and `origin` the connection
+    that waits for that. `guest` is who posted it to a group of this realm.
+    """
+
+    new: NewMessage
+    target: Target
+    echo: int = 0
+    origin: IListener | None = None
+    guest: tuple[Roster, Party] | None = None
+
+
+class ParcelReader:
+    """Its methods raise what the message is refused for: BadName, BadText, EmptyText, MessageTooLong,
+    UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        rosters: Rosters,
+        homes: HomeGroups,
+        directs: Directs,
+        messages: Messages,
+        crossings: Crossings,
+        realms: IRealms,
+        guesses: NameGuesses,
+        quotas: RealmQuotas,
+    ) -> None:
+        self._accounts = accounts
+        self._rosters = rosters
+        self._homes = homes
+        self._directs = directs
+        self._messages = messages
+        self._crossings = crossings
+        self._realms = realms
+        self._guesses = guesses
+        self._quotas = quotas
+        # (realm, sender there, recipient here) -> their conversation, and the sender as shown
+        self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
+
+    async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
+        """Load the conversations of these parcels into memory, for `direct`, and make those that are missing.
+
+        Recipients that do not exist are left out. What is refused anyway makes no conversation: that would
+        cost its realm nothing, and count as something that the two have in common. Returns the refusals that
+        depend on more than the parcel: `direct` needs them.
+        """
+        pairs = self._pairs
+        missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
+        if not missing:
+            return {}
+        name = self._realms.name_of(realm)
+        wanted: dict[tuple[str, str], tuple[str, Address]] = {}
+        refused: dict[tuple[str, str], ChatError] = {}
+        for each in missing:
+            try:
+                self._check(each)
+                sender = Address(parse_foreign_name(each.sender), name)
+                key = key_of(parse_name(each.to))
+                self._quotas.check_text(realm, each.text)
+                wanted[each.sender, each.to] = key, sender
+            except BadRequest:
+                continue  # `direct` refuses it
+            except RealmQuota as error:
+                refused[each.sender, each.to] = error
+        barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
+        for pair in [pair for pair, (key, _) in wanted.items() if key in barred]:
+            del wanted[pair]
+            refused[pair] = TooManyUnknown(limit=MAX_UNKNOWN)
+        await self._directs.open_from(list(wanted.values()))
+        for (sender_name, to), (key, sender) in wanted.items():
+            account = self._accounts.cached(key)
+            target = None if account is None else self._directs.cached(account, sender)
+            if account is not None and target is not None:
+                mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
+                pairs[realm, sender_name, to] = mine, str(sender)
+        return refused
+
+    def direct(self, realm: str, number: int, parcel: Direct, refused: Refusals) -> Arrived:
+        """A message to one person, whose conversation `open_directs` has loaded."""
+        self._check(parcel)
+        found = self._pairs.get((realm, parcel.sender, parcel.to))
+        if found is None:
+            parse_foreign_name(parcel.sender)
+            if (parcel.sender, parcel.to) in refused:
+                raise refused[parcel.sender, parcel.to]
+            raise UnknownUser(name=printable(parcel.to))
+        target, sender = found
+        return Arrived(
+            NewMessage(
+                target.conversation,
+                None,
+                sender,
+                self._at(parcel.at),
+                parcel.text,
+                origin=(realm, number),
+            ),
+            target,
+        )
+
+    async def check_direct(self, realm: str, parcel: Direct) -> None:
+        """Raises what a message to one person would be refused for. It makes no conversation: the message may
+        never come."""
+        self._check(parcel)
+        if (realm, parcel.sender, parcel.to) in self._pairs:
+            return
+        parse_foreign_name(parcel.sender)
+        if await self._guesses.barred(realm, [key_of(parse_name(parcel.to))]):
+            raise TooManyUnknown(limit=MAX_UNKNOWN)
+        await self._accounts.find(parcel.to)
+
+    async def read(self, realm: str, number: int, parcel: Post | Relay) -> Arrived | None:
+        """The message that a parcel brings to a group; None if it concerns nobody here."""
+        self._check(parcel)
+        if isinstance(parcel, Post):
+            return await self._post(realm, number, parcel)
+        return await self._relay(realm, number, parcel)
+
+    def _check(self, parcel: Direct | Post | Relay) -> None:
+        """Raises BadText, EmptyText, MessageTooLong."""
+        if parcel.text is not None:
+            check_text(parcel.text)
+            self._messages.check_text(parcel.text)
+        elif parcel.file is None:
+            check_text("")
+
+    def _at(self, at: int) -> int:
+        """The time of sending that a parcel claims (ms), but none before 1970 or in the future."""
+        return max(0, min(at, self._accounts.now()))
+
+    async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
+        """A message to a group of this realm, which goes on to all realms with members of it."""
+        sender = guest_of(self._realms, realm, parcel.sender)
+        name = Address(parse_group_name(parcel.group))
+        await self._guesses.check_group(realm, name)
+        roster = await self._homes.find_postable(sender, name)
+        group = roster.group
+
+        def relay(seq: int) -> bytes:
+            return parcels.encode(
+                Relay(
+                    group.name,
+                    group.id,
+                    seq,
+                    sender.name,
+                    parcel.at,
+                    parcel.text,
+                    parcel.file,
+                    number,
+                    parcel.proof,
+                )
+            )
+
+        crossing = Crossing(tuple(roster.realms), relay) if roster.realms else None
+        at = self._at(parcel.at)
+        origin = (realm, number)
+        new = NewMessage(
+            group.id, None, sender.name, at, parcel.text, origin=origin, crossing=crossing
+        )
+        return Arrived(new, group_target(roster), guest=(roster, sender))
+
+    async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
+        """A message of a group that lives in that realm and has members here."""
+        roster = await self._mirror(realm, parcel)
+        address = parse_foreign_address(parcel.sender)
+        local = self._accounts.localize(address)
+        author: Account | None = None
+        if address.realm is None:
+            address = Address(address.name, self._realms.name_of(realm))
+        elif local.realm is None:
+            author = await self._author(realm, local, parcel)
+            if author is None:
+                return None
+        new = NewMessage(
+            roster.group.id,
+            None if author is None else author.id,
+            author.name if author else str(address),
+            self._at(parcel.at),
+            parcel.text,
+            seq=parcel.seq,
+            origin=(realm, number),
+        )
+        if author is None:
+            return Arrived(new, group_target(roster))
+        waiting = self._crossings.awaited(parcel.origin)
+        return Arrived(new, group_target(roster), parcel.origin, waiting)
+
+    async def _mirror(self, realm: str, parcel: Relay) -> Roster:
+        name = Address(parse_foreign_name(parcel.group), self._realms.name_of(realm))
+        try:
+            roster = await self._rosters.find(name)
+        except NotMember:
+            raise UnknownGroup(name=parcel.group) from None
+        if roster.group.home_id != parcel.group_id:
+            raise UnknownGroup(name=parcel.group)
+        return roster
+
+    async def _author(self, realm: str, sender: Address, parcel: Relay) -> Account | None:
+        """The account of this realm that sent the message; None if the parcel's proof is not its own."""
+        try:
+            account = await self._accounts.find(sender.name)
+        except UnknownUser:
+            return None
+        sent = self._crossings.proof(account, realm, parcel.at, parcel.text, parcel.file)
+        return account if hmac.compare_digest(sent, parcel.proof) else None

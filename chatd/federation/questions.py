@@ -1,0 +1,126 @@
+"""Questions that other realms ask on behalf of their people, and that are answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from chatd.base.errors import BadName, TooManyUnknown, UnknownGroup
+from chatd.base.model import Member, Party
+from chatd.base.names import (
+    Address,
+    key_of,
+    parse_address,
+    parse_foreign_name,
+    parse_group_name,
+    parse_name,
+)
+from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
+from chatd.service.accounts import Accounts
+from chatd.service.groups import Groups
+from chatd.service.home_groups import HomeGroups
+from chatd.service.realms import IRealms, Membership
+
+MAX_ASKED = 1000  # people in one question
+MAX_OFFSET = 1 << 31  # in a list of members
+MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
+
+
+def guest_of(realms: IRealms, realm: str, user: str) -> Party:
+    """A person of the realm with that key, which speaks for them. Raises BadName, UnknownRealm."""
+    address = Address(parse_foreign_name(user), realms.name_of(realm))
+    return Party(address.key, str(address), realm=realm)
+
+
+class Questions:
+    """All of these raise BadName and, for a realm that was not added, TooManyUnknown."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        homes: HomeGroups,
+        groups: Groups,
+        realms: IRealms,
+        guesses: NameGuesses,
+    ) -> None:
+        self._accounts = accounts
+        self._homes = homes
+        self._groups = groups
+        self._realms = realms
+        self._guesses = guesses
+
+    async def join(self, realm: str, user: str, group: str) -> Membership:
+        """Raises UnknownGroup, AlreadyMember."""
+        party, name = await self._asked(realm, user, group)
+        joined = await self._homes.join(party, name)
+        return Membership(joined.name, joined.id)
+
+    async def members(
+        self, realm: str, user: str, group: str, start: int, limit: int
+    ) -> tuple[Sequence[Member], int]:
+        """A page of the members, and the number of those after it. Raises UnknownGroup, NotMember."""
+        start = max(0, min(start, MAX_OFFSET))
+        party, name = await self._asked(realm, user, group)
+        found, page = await self._homes.members(party, name, start, limit)
+        return page, max(0, found.size - start - len(page))
+
+    async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
+        """The person who asks, and the group. Raises UnknownGroup."""
+        party, name = guest_of(self._realms, realm, user), Address(parse_group_name(group))
+        await self._guesses.check_group(realm, name)
+        return party, name
+
+    async def change(
+        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> dict[str, Any]:
+        """Make a change for an admin of a group. Raises what HomeGroups does."""
+        party, name = await self._asked(realm, user, group)
+        people = [parse_address(each) for each in users[:MAX_ASKED]]
+        await self._guesses.check_people(realm, people)
+        match change, people:
+            case "invite", _:
+                _, invited = await self._homes.invite(party, name, people)
+                return msgspec.structs.asdict(invited)
+            case "kick", [user_address]:
+                await self._groups.kick_here(party, name, user_address)
+            case "unban", [user_address]:
+                await self._homes.unban(party, name, user_address)
+            case "bans", []:
+                return await self._bans(party, name, "")
+            case "bans", [last]:
+                return await self._bans(party, name, self._accounts.localize(last).key)
+            case "promote", [user_address]:
+                await self._homes.promote(party, name, user_address)
+            case (("close" | "open"), []):
+                await self._homes.set_closed(party, name, change == "close")
+            case _:
+                raise UnknownGroup(name=group)
+        return {}
+
+    async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
+        """A page of addresses. If it is full, `more` has the last of them."""
+        _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
+        said = [each.username for each in found]
+        return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
+
+    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
+        """Which of `users` are online. Unknown ones are left out.
+
+        A realm that was not added is told only whether people exist that have nothing to do with it, and no
+        more often than elsewhere.
+        """
+        keys = {}
+        for user in users[:MAX_ASKED]:
+            with suppress(BadName):
+                keys[user] = key_of(parse_name(user))
+        barred = await self._guesses.barred(realm, list(keys.values()))
+        if barred and len(barred) == len(set(keys.values())):
+            raise TooManyUnknown(limit=MAX_UNKNOWN)
+        met = await self._guesses.met(realm, list(keys.values()))
+        found = await self._accounts.online(
+            [user for user, key in keys.items() if key not in barred]
+        )
+        return {user: online and keys[user] in met for user, online in found.items()}

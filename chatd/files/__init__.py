@@ -1,0 +1,1 @@
+"""The bytes of attachments, and the space they take on the disk."""

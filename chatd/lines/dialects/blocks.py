@@ -1,0 +1,169 @@
+"""What kelompok3, bagan and tugas4 share: a line `verb [token] argument …`, answered by one JSON object and
+CRLF CRLF. Nothing is pushed. Files stand in the line and in the reply, in base64."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from chatd.base.errors import ChatError, UnknownCommand
+from chatd.base.model import Event, Message, Reply
+from chatd.base.names import printable
+from chatd.lines.dialect import (
+    Call,
+    Dialect,
+    Request,
+    Unreadable,
+    Wrapping,
+    content,
+    decode,
+)
+from chatd.lines.dialects.json_text import encode
+from chatd.lines.dialects.verbs import Texts, Verb, text_of
+
+END = b"\r\n\r\n"
+MAX_START = (
+    128  # characters of the arguments in which a token would stand: not all of a file is searched
+)
+
+Answer = dict[str, Any]
+
+
+def json_object(answer: Answer, end: bytes) -> bytes:
+    return encode(answer) + end
+
+
+def base64(data: bytes) -> bytes:
+    return binascii.b2a_base64(data, newline=False)
+
+
+def json_around(answer: Answer, key: str, end: bytes) -> Wrapping:
+    """The object, and a file's bytes in base64 as its last value, by `key`."""
+    whole = json_object({**answer, key: ""}, end)
+    cut = len(whole) - len(end) - 2  # before the last quote and brace
+    return Wrapping(whole[:cut], whole[cut:], base64)
+
+
+class BlockDialect(Dialect):
+    """`verbs` is the dialect's table, and `texts` are its words for what the verbs have none for."""
+
+    inline = True
+    shared = True
+    detailed = True
+    verbs: Mapping[str, Verb]
+    texts: tuple[Texts, ...]
+
+    def token_in(self, start: bytes) -> str | None:
+        rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
+        return rest.lstrip(" ").partition(" ")[0]
+
+    def read(self, line: bytes) -> Call:
+        word, _, rest = decode(line).lstrip(" ").partition(" ")
+        verb = self.verbs.get(word.lower())
+        if verb is None:
+            raise Unreadable(UnknownCommand(verb=printable(word)))
+        token = rest[:MAX_START].lstrip(" ").partition(" ")[0]
+        return Call(
+            verb.row, partial(_read, verb, rest, token), token, tag=verb, inline=verb.inline
+        )
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        return json_object({"status": "OK", **request.tag.write(request, reply)}, END)
+
+    def give(self, request: Request, reply: Reply) -> Wrapping:
+        answer = {"status": "OK", **request.tag.write(request, reply)}
+        return json_around(answer, "file_content", END)
+
+    def ready(self, request: Request) -> bytes:
+        return b""  # files come within their requests
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        own = tag.texts if tag is not None else {}
+        return json_object({"status": "ERROR", "message": text_of(error, own, *self.texts)}, END)
+
+    def write_event(self, event: Event) -> bytes:
+        return b""
+
+
+def _read(verb: Verb, rest: str, token: str, live: bool) -> Request:
+    """The request in `rest`, or in what comes behind a live session's token there."""
+    return verb.read(rest[rest.index(token) + len(token) + 1 :] if live else rest)
+
+
+# What stands in answers.
+
+
+def said(sentence: str) -> Callable[[Request, Reply], Answer]:
+    """Always the same; and whom nobody knows, if it went to a list."""
+
+    def write(_request: Request, reply: Reply) -> Answer:
+        return {"message": sentence, **some(unknown=reply.data.get("unknown"))}
+
+    return write
+
+
+def token(_request: Request, reply: Reply) -> Answer:
+    return {"tokenid": reply.fields["tokenId"]}
+
+
+def some(**values: Any) -> Answer:
+    """Those of the values that say anything."""
+    return {key: value for key, value in values.items() if value}
+
+
+def entry(message: Message, names: Mapping[str, str]) -> Answer:
+    """A message with display names; in a group it is to the group."""
+    to = message.group if message.to is None else names.get(message.to, message.to)
+    found: Answer = {
+        "msg_from": names.get(message.sender, message.sender),
+        "msg_to": to,
+        "msg": content(message),
+    }
+    if message.file is not None:
+        file = message.file
+        found |= {"file_name": file.name, "file_size": file.size, "file_code": file.code}
+    return found
+
+
+def listed(
+    write: Callable[[Message, Mapping[str, str]], Answer] = entry,
+) -> Callable[[Request, Reply], Answer]:
+    """Messages one after another."""
+
+    def write_list(_request: Request, reply: Reply) -> Answer:
+        names = reply.data.get("names", {})
+        messages = [write(message, names) for message in _messages(reply)]
+        return {"messages": messages, **some(remaining=reply.data.get("remaining"))}
+
+    return write_list
+
+
+def by_sender(
+    write: Callable[[Message, Mapping[str, str]], Answer] = entry,
+) -> Callable[[Request, Reply], Answer]:
+    """Messages by their senders' usernames."""
+
+    def write_inbox(_request: Request, reply: Reply) -> Answer:
+        names = reply.data.get("names", {})
+        messages: dict[str, list[Answer]] = {}
+        for message in _messages(reply):
+            messages.setdefault(message.sender, []).append(write(message, names))
+        return {"messages": messages, **some(remaining=reply.data.get("remaining"))}
+
+    return write_inbox
+
+
+def _messages(reply: Reply) -> list[Message]:
+    return [item for item in reply.items if isinstance(item, Message)]
+
+
+def named(key: str, attribute: str) -> Callable[[Request, Reply], Answer]:
+    """The names of a list's items, under `key`."""
+
+    def write(_request: Request, reply: Reply) -> Answer:
+        names = [getattr(item, attribute) for item in reply.items]
+        return {key: names, **some(remaining=reply.data.get("remaining"))}
+
+    return write

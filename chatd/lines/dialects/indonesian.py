@@ -1,0 +1,122 @@
+"""Every refusal in Indonesian, for the dialects of Indonesian programs. A test finds what is missing."""
+
+from __future__ import annotations
+
+from chatd.base import errors
+from chatd.lines.dialects.verbs import Texts
+
+INDONESIAN: Texts = {
+    errors.BadEncoding: "Baris itu bukan UTF-8; kirim teks sebagai UTF-8",
+    errors.BadSyntax: "Baris itu bukan permintaan yang benar",
+    errors.LineTooLong: "Baris lebih panjang dari {limit} byte dan dibuang; kirim yang lebih pendek",
+    errors.LineStalled: (
+        "Baris bertambah kurang dari {bytes} byte dalam {seconds} detik dan dibuang; kirim lagi"
+    ),
+    errors.InlineFull: (
+        "Baris berisi file sedang memakai terlalu banyak memori (milik Anda paling banyak {limit} byte), dan "
+        "baris ini dibuang; kirim lagi nanti, satu demi satu"
+    ),
+    errors.UnknownCommand: "Tidak ada perintah {verb}",
+    errors.Usage: "Argumen tidak benar; pemakaian: {usage}",
+    errors.BadArgument: "Isi {argument} tidak benar",
+    errors.BadName: (
+        "{name} bukan nama yang benar; pakai 1 sampai 64 huruf, angka, titik, garis bawah atau strip"
+    ),
+    errors.ReservedName: "Nama {name} tidak boleh dipakai; pilih yang lain",
+    errors.BadText: "Teks tidak boleh berisi karakter kontrol (ada satu di posisi {position})",
+    errors.EmptyText: "Teksnya kosong; tulis sesuatu",
+    errors.TokenInText: "Ada token session Anda di dalamnya; hapus dahulu, lalu kirim lagi",
+    errors.MessageTooLong: "Pesan {size} byte dan paling banyak {limit}; bagi atau kirim sebagai file",
+    errors.NotLoggedIn: "Login dahulu",
+    errors.AlreadyLoggedIn: "Logout terlebih dahulu",
+    errors.UnknownUser: "Tidak ada user {name}",
+    errors.UserExists: "Username {name} sudah dipakai; pilih yang lain",
+    errors.WrongPassword: "Password {name} salah; coba lagi",
+    errors.TooManyAttempts: "Terlalu banyak login gagal untuk {name}; coba lagi dalam {seconds} detik",
+    errors.TooManyRegistrations: (
+        "Terlalu banyak pendaftaran dari alamat Anda; coba lagi dalam {minutes} menit"
+    ),
+    errors.Busy: "Realm sedang sibuk; coba lagi beberapa detik lagi",
+    errors.PasswordMismatch: "Kedua password berbeda; ulangi",
+    errors.WeakPassword: "Password paling sedikit {minimum} karakter; pilih yang lebih panjang",
+    errors.RegistrationClosed: "Realm ini tidak menerima akun baru; minta kepada operatornya",
+    errors.BadToken: "Session itu tidak ada atau sudah berakhir; login lagi",
+    errors.UnknownRealm: "Realm ini tidak mengenal realm {realm}",
+    errors.RealmExists: "Realm {realm} sudah ada",
+    errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
+    errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
+    errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
+    errors.ForbiddenAddress: "{address} tidak boleh dihubungi",
+    errors.RealmUnreachable: "{realm} tidak dapat dihubungi di {address}",
+    errors.WrongRealm: "Realm di {address} adalah {found}, bukan {realm}",
+    errors.CertificateChanged: "Sertifikat {realm} berubah; tanyakan kepada operatornya",
+    errors.BadCertificate: "Sertifikat {realm} tidak berlaku; tanyakan kepada operatornya",
+    errors.RealmNotAllowed: "{realm} tidak boleh terhubung dengan {where}",
+    errors.TooManyUnknown: "Terlalu banyak nama yang tidak dikenal, coba lagi satu jam lagi",
+    errors.RealmDown: "{realm} sedang tidak dapat ditanya; coba lagi nanti",
+    errors.GroupClosed: "Hanya anggota yang boleh menulis di {group}; bergabunglah dahulu",
+    errors.NotYourself: "Hanya inbox sendiri yang boleh dibaca, dan Anda adalah {name}",
+    errors.Expired: "{realm} tidak tercapai selama itu",
+    errors.PeerFailed: "{realm} tidak dapat menerimanya; beri tahu operatornya",
+    errors.UnknownGroup: "Tidak ada group {name}",
+    errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
+    errors.AlreadyMember: "{name} sudah menjadi anggota {group}",
+    errors.NotMember: "Anda bukan anggota {group}; bergabunglah dahulu",
+    errors.NotTheirGroup: "{name} bukan anggota {group}",
+    errors.NotAdmin: "Hanya admin {group} yang boleh melakukannya",
+    errors.Banned: "Anda dikeluarkan dari {group}; minta adminnya mengundang Anda lagi",
+    errors.NotBanned: "{name} tidak diblokir dari {group}",
+    errors.GroupFull: "{group} sudah punya {limit} anggota dan penuh; minta adminnya memberi tempat",
+    errors.RealmFull: "{group} sudah punya {limit} anggota dari {realm}; minta operatornya menambah batas",
+    errors.TooManyGroups: "{name} sudah berada di {limit} group; keluar dari salah satunya dahulu",
+    errors.TooManyNewGroups: "Anda membuat {limit} group dalam satu jam; coba lagi dalam {minutes} menit",
+    errors.UnknownContact: "{name} tidak ada di daftar kontak Anda",
+    errors.ContactExists: "{name} sudah ada di daftar kontak Anda",
+    errors.TooManyContacts: "Anda sudah punya {limit} kontak; hapus salah satunya dahulu",
+    errors.AmbiguousName: (
+        "{name} adalah user dan juga group; tulis @{name} untuk user atau #{name} untuk group"
+    ),
+    errors.UnknownConversation: "Anda tidak punya percakapan {name}",
+    errors.NotInRoom: "Anda tidak berada di room; masuk dahulu",
+    errors.UnknownFile: "Tidak ada file {name} yang boleh Anda ambil",
+    errors.BadFileName: "{name} bukan nama file yang benar; pakai yang berisi huruf atau angka",
+    errors.FileTooLarge: "File {size} byte dan paling banyak {limit}; kirim yang lebih kecil",
+    errors.QuotaExceeded: "File Anda paling banyak {limit} byte dan tersisa {left}; kirim yang lebih kecil",
+    errors.StorageFailed: "Realm sedang tidak dapat menyimpan apa pun; coba lagi nanti",
+    errors.DiskFull: "Disk realm hampir penuh; pesan dan file belum diterima, coba lagi nanti",
+    errors.MessageQuota: (
+        "Pesan Anda paling banyak {limit} byte sehari dan itu sudah terpakai; "
+        "coba lagi dalam {minutes} menit"
+    ),
+    errors.RealmQuota: (
+        "Realm itu menerima paling banyak {limit} byte pesan sehari dan itu sudah terpakai; "
+        "coba lagi dalam {minutes} menit"
+    ),
+    errors.FileMissing: "File {name} tidak ada lagi di realm; minta dikirim lagi",
+    errors.FileDamaged: "File {name} rusak di realm; minta dikirim lagi",
+    errors.TooManyConnections: "Terlalu banyak koneksi; coba lagi nanti",
+    errors.Idle: "Tidak ada kabar selama {seconds} detik; sambungkan lagi bila perlu",
+    errors.WrongProtocol: (
+        "Port ini untuk protokol {dialect} dari chatd, bukan {found}; untuk browser pakai alamat web realm "
+        "ini, untuk program lain pakai port protokolnya sendiri"
+    ),
+    errors.ShuttingDown: "Realm sedang dimatikan; sambungkan lagi nanti",
+    errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
+    errors.UseHttp: "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil",
+    errors.UnknownPage: "Tidak ada apa pun di {path}; mulai dari /",
+    errors.BadMethod: "{path} tidak dapat diminta dengan {method}; pakai {allowed}",
+    errors.ForeignOrigin: (
+        "Ini datang dari halaman {origin}, yang tidak boleh berbicara atas nama Anda; "
+        "pakai halaman realm ini"
+    ),
+    errors.ForeignHost: (
+        "Realm ini tidak bernama {host}; buka dengan nama atau alamatnya sendiri, "
+        "atau minta operatornya menambahkan nama itu di [web] hosts"
+    ),
+    errors.BadHost: "Permintaan menyebut satu host, dalam satu baris Host yang benar; kirim seperti itu",
+    errors.BodyTooLarge: "Isi permintaan ini paling banyak {limit} byte; kirim lebih sedikit",
+    errors.LengthRequired: "Panjang isinya harus diketahui dahulu; kirim Content-Length",
+    errors.UploadOffset: "Sudah ada {offset} byte dari file itu di sini; lanjutkan dari sana",
+    errors.TooManyUploads: "Ada {limit} file yang belum selesai; selesaikan atau batalkan salah satunya",
+}

@@ -1,0 +1,19 @@
+"""JSON as chatd writes it: compact, in UTF-8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chatd.base.texts import Secret
+
+
+def _write_secret(value: Any) -> str:
+    """A Secret is a str that msgspec does not know; anything else that it does not know is a mistake."""
+    if isinstance(value, Secret):
+        return str(value)
+    raise TypeError(f"json has no words for {type(value).__name__}")
+
+
+encode = msgspec.json.Encoder(enc_hook=_write_secret).encode

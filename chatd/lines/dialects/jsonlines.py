@@ -1,0 +1,220 @@
+"""The dialect for programs: one JSON object (RFC 8259) a line, both ways; the same commands by name.
+
+`{"id": <anything>, "command": "<verb>", …arguments by name…}` is answered by
+`{"status": "OK"|"ERROR"|"READY", "id": …, "code"?, "message": …, …}`. Events begin with `"event"` and
+have no `id`. A request without an id is answered with `"id": null`, save that the reply to a sending
+command then gives the message's own id there; with an id, the message's is under `message_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from chatd.base.errors import BadEncoding, BadSyntax, ChatError
+from chatd.base.model import (
+    Attachment,
+    Closing,
+    ConversationInfo,
+    Event,
+    FileInfo,
+    MemberChange,
+    Message,
+    RealmInfo,
+    Reply,
+    RoomTalk,
+    SessionEnded,
+)
+from chatd.commands.table import BY_VERB
+from chatd.commands.words import row_of
+from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.dialects.json_text import encode as _encode
+from chatd.lines.dialects.timestamps import timestamp
+
+_decode = msgspec.json.Decoder().decode
+END = b"\r\n"
+
+
+class JsonDialect(Dialect):
+    name = "json"
+
+    def read(self, line: bytes) -> Request | Ask:
+        try:
+            request = _decode(line)
+        except UnicodeDecodeError:
+            raise Unreadable(BadEncoding()) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Unreadable(BadSyntax(reason=f"{error}; send one JSON object a line")) from None
+        if type(request) is not dict:
+            raise Unreadable(BadSyntax(reason="send one JSON object a line"))
+        tag = _as_written(request.pop("id", None))
+        verb = request.pop("command", None)
+        if not isinstance(verb, str):
+            raise Unreadable(BadSyntax(reason='"command" has to name a command'), tag)
+        try:
+            row = BY_VERB.get(verb) or row_of(verb)
+            return Request(row, row.from_names(request), tag)
+        except ChatError as error:
+            raise Unreadable(error, tag) from None
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        tag = request.tag
+        answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields}
+        for key, value in reply.data.items():
+            if key != "id":
+                answer[key] = value
+            elif tag is None:
+                answer["id"] = value
+            else:
+                answer["message_id"] = value
+        if reply.items_name:
+            answer[reply.items_name] = [_ITEMS.get(type(item), _same)(item) for item in reply.items]
+        return _encode(answer) + END
+
+    def ready(self, request: Request) -> bytes:
+        sentence = "Send the bytes of the file now"
+        return _encode({"status": "READY", "id": request.tag, "message": sentence}) + END
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        answer = {"status": "ERROR", "id": tag, "code": error.code, "message": str(error)}
+        return _encode(answer) + END
+
+    def write_event(self, event: Event) -> bytes:
+        return _encode(_EVENTS[type(event)](event)) + END
+
+
+def _as_written(tag: Any) -> Any:
+    """An id as it will be sent back. Raises Unreadable: what can be read may be too deep to write."""
+    if type(tag) not in (dict, list):
+        return tag
+    try:
+        return msgspec.Raw(_encode(tag))
+    except RecursionError:
+        reason = "its id is nested too deeply; take a simpler one"
+        raise Unreadable(BadSyntax(reason=reason)) from None
+
+
+def _same(item: Any) -> Any:
+    return item
+
+
+def message_object(message: Message) -> dict[str, Any]:
+    """A message as it stands in lists and events."""
+    found: dict[str, Any] = {
+        "conversation": message.conversation,
+        "seq": message.seq,
+        "id": message.id,
+        "from": message.sender,
+    }
+    if message.group is None:
+        found["to"] = message.to
+    else:
+        found["group"] = message.group
+    if message.file is None:
+        found["text"] = message.text
+    else:
+        found["file"] = file_object(message.file)
+    found["at"] = timestamp(message.at)
+    if message.queued:
+        found["queued"] = True
+    return found
+
+
+def file_object(file: Attachment) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "size": file.size,
+        "sha256": file.sha256,
+        "mime": file.mime,
+        "code": file.code,
+    }
+
+
+def _conversation(conversation: ConversationInfo) -> dict[str, Any]:
+    """Of direct ones with `online`, if that is known; of groups with what there is to say of a group."""
+    last = conversation.last
+    found: dict[str, Any] = {"conversation": conversation.conversation}
+    group = conversation.group
+    if group is None:
+        found |= {"user": conversation.user, "name": conversation.name}
+        if conversation.online is not None:
+            found["online"] = conversation.online
+    else:
+        found |= {"group": group.group, "name": conversation.name, "code": group.code}
+        found |= {"members": group.members, "closed": group.closed, "admin": group.admin}
+    found |= {
+        "unread": conversation.unread,
+        "read": conversation.read,
+        "seq": conversation.seq,
+        "last": None if last is None else message_object(last),
+    }
+    return found
+
+
+def _file_info(file: FileInfo) -> dict[str, Any]:
+    return {
+        "code": file.code,
+        "name": file.name,
+        "size": file.size,
+        "from": file.sender,
+        "at": timestamp(file.at),
+    }
+
+
+def _realm_info(realm: RealmInfo) -> dict[str, Any]:
+    found = msgspec.structs.asdict(realm)
+    for key in ("since", "oldest", "next_try"):
+        if found[key] is not None:
+            found[key] = timestamp(found[key])
+    return found
+
+
+def _message_event(message: Message) -> dict[str, Any]:
+    return {"event": "message", **message_object(message)}
+
+
+def _room_event(event: RoomTalk) -> dict[str, Any]:
+    return {
+        "event": "room",
+        "room": event.room,
+        "from": event.sender,
+        "name": event.display_name,
+        "text": event.text,
+        "at": timestamp(event.at),
+    }
+
+
+def _member_event(event: MemberChange) -> dict[str, Any]:
+    return {
+        "event": "member",
+        "conversation": event.conversation,
+        "group": event.group,
+        "who": event.who,
+        "what": event.what,
+        "message": event.sentence,
+    }
+
+
+def _closing_event(event: Closing) -> dict[str, Any]:
+    return {"event": "closing", "code": event.error.code, "message": str(event.error)}
+
+
+def _session_event(event: SessionEnded) -> dict[str, Any]:
+    return {"event": "session-ended", "message": event.reason}
+
+
+_ITEMS: dict[type, Callable[[Any], Any]] = {
+    Message: message_object,
+    ConversationInfo: _conversation,
+    FileInfo: _file_info,
+    RealmInfo: _realm_info,
+}
+_EVENTS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Message: _message_event,
+    RoomTalk: _room_event,
+    MemberChange: _member_event,
+    Closing: _closing_event,
+    SessionEnded: _session_event,
+}

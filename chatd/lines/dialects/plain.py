@@ -1,0 +1,273 @@
+"""The dialect for telnet: the whole of chatd, in lines that people type and read.
+
+A request is a line, `verb argument …`. A reply is a block of `key: value` lines that an empty line ends;
+its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, pushed lines with `* `.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+from chatd.base.characters import isolated
+from chatd.base.errors import ChatError, PasswordMismatch
+from chatd.base.model import (
+    Ban,
+    Closing,
+    CommandInfo,
+    Contact,
+    ConversationInfo,
+    Event,
+    FileInfo,
+    GroupInfo,
+    Member,
+    MemberChange,
+    Message,
+    RealmInfo,
+    Reply,
+    RoomInfo,
+    RoomTalk,
+    SessionEnded,
+    UnreadCount,
+    UserInfo,
+)
+from chatd.commands.rows import Row
+from chatd.commands.table import BY_VERB
+from chatd.commands.values import Auth, ChangePassword, Command, Register
+from chatd.commands.words import row_of
+from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
+from chatd.lines.dialects.timestamps import timestamp
+from chatd.lines.telnet import HIDE, SHOW
+
+# Arguments that are asked for, unseen, if they are missing. One that is asked for twice has to be the same.
+Prompts = tuple[tuple[str, bytes], ...]
+PASSWORD = ("password", b"Password: ")
+PROMPTS: dict[type[Command], Prompts] = {
+    Auth: (PASSWORD,),
+    Register: (PASSWORD, ("password", b"Password again: ")),
+    ChangePassword: (
+        ("old", b"Old password: "),
+        ("new", b"New password: "),
+        ("new", b"New password again: "),
+    ),
+}
+
+
+class PlainDialect(Dialect):
+    name = "plain"
+    hint = "telnet {host} {port}"
+    telnet = True
+    here = b"* Yes, chatd is here.\r\n"
+
+    def greeting(self, realm: str, version: str) -> bytes:
+        return f"* chatd {version} at {realm}. Type help.\r\n".encode()
+
+    def read(self, line: bytes) -> Request | Ask:
+        """A slash before the verb, as in IRC, is ignored."""
+        verb, _, rest = decode(line).lstrip(" ").partition(" ")
+        row = BY_VERB.get(verb)
+        if row is None:
+            try:
+                row = row_of(verb.removeprefix("/"))
+            except ChatError as error:
+                raise Unreadable(error) from None
+        prompts = PROMPTS.get(row.command)
+        if prompts is None:
+            return _request(row, rest)
+        asked = {name for name, _ in prompts}
+        shown = [arg.name for arg in row.args if arg.name not in asked and not arg.optional]
+        words = [word for word in rest.split(" ") if word]
+        if len(words) != len(shown):
+            return _request(row, rest)
+        return _ask(row, dict(zip(shown, words, strict=True)), prompts)
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        lines = ["status: OK", f"message: {reply.message}"]
+        for key, value in reply.fields.items():
+            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+            lines.append(f"{key}: {shown}")
+        lines.extend(f"- {item_line(item)}" for item in reply.items)
+        return _block(lines)
+
+    def ready(self, request: Request) -> bytes:
+        return _block(["status: READY", "message: Send the bytes of the file now"])
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
+
+    def write_event(self, event: Event) -> bytes:
+        return f"* {event_line(event)}\r\n".encode()
+
+
+def _block(lines: list[str]) -> bytes:
+    lines += ("", "")
+    return "\r\n".join(lines).encode()
+
+
+def _request(row: Row, rest: str) -> Request:
+    try:
+        return Request(row, row.from_words(rest))
+    except ChatError as error:
+        raise Unreadable(error) from None
+
+
+def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
+    """Ask for the first missing argument besides `given`."""
+    (name, prompt), *others = prompts
+
+    def answer(line: bytes) -> Request | Ask:
+        typed = decode(line)
+        if given.get(name, typed) != typed:
+            raise Unreadable(PasswordMismatch())
+        found = {**given, name: typed}
+        if others:
+            return _ask(row, found, tuple(others))
+        try:
+            return Request(row, row.from_names(found))
+        except ChatError as error:
+            raise Unreadable(error) from None
+
+    return Ask(row, HIDE + prompt, SHOW + b"\r\n", answer)
+
+
+def message_line(message: Message) -> str:
+    place = "" if message.group is None else f" in {message.group}"
+    return f"{timestamp(message.at)} {message.sender}{place}: {isolated(content(message))}"
+
+
+def _online(online: bool) -> str:
+    return "online" if online else "offline"
+
+
+@singledispatch
+def item_line(item: object) -> str:
+    """One item of a list, in a line."""
+    raise TypeError(f"plain has no line for {type(item).__name__}")
+
+
+item_line.register(Message, message_line)
+
+
+@item_line.register
+def _user(user: UserInfo) -> str:
+    country = f", {user.country}" if user.country else ""
+    return f"{user.username} ({user.name}{country}) {_online(user.online)}"
+
+
+@item_line.register
+def _contact(contact: Contact) -> str:
+    return f"{contact.username} {_online(contact.online)}"
+
+
+@item_line.register
+def _group(group: GroupInfo) -> str:
+    people = "1 member" if group.members == 1 else f"{group.members} members"
+    if "@" in group.group:
+        people += " here"  # its home knows how many there are in all
+    marks = [
+        *(["closed"] if group.closed else []),
+        *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
+    ]
+    code = f" code {group.code}" if group.code else ""
+    return ", ".join([f"{group.group}{code}, {people}", *marks])
+
+
+@item_line.register
+def _member(member: Member) -> str:
+    return f"{member.username}{' (admin)' if member.admin else ''} {_online(member.online)}"
+
+
+@item_line.register
+def _ban(ban: Ban) -> str:
+    return ban.username
+
+
+@item_line.register
+def _unread(count: UnreadCount) -> str:
+    place = f"in {count.group}" if count.group is not None else f"from {count.user}"
+    return f"{count.unread} {place}"
+
+
+@item_line.register
+def _conversation(conversation: ConversationInfo) -> str:
+    if conversation.group is not None:
+        facts = [_group(conversation.group)]
+    elif conversation.name == conversation.user:
+        facts = [conversation.name]
+    else:
+        facts = [f"{conversation.user} ({conversation.name})"]
+    if conversation.online is not None:
+        facts[0] += f" {_online(conversation.online)}"
+    if conversation.unread:
+        facts.append(f"{conversation.unread} unread")
+    if conversation.last is not None:
+        last = conversation.last
+        facts.append(f"last {timestamp(last.at)} {last.sender}: {isolated(content(last))}")
+    return ", ".join(facts)
+
+
+@item_line.register
+def _room(room: RoomInfo) -> str:
+    return f"{room.room}: {', '.join(room.users)}"
+
+
+@item_line.register
+def _realm(realm: RealmInfo) -> str:
+    facts = [f"{realm.realm} {realm.state} since {timestamp(realm.since)}"]
+    if realm.address is not None:
+        facts.append(f"at {realm.address}")
+    if realm.direction is not None:
+        facts.append({"out": "dialled from here", "in": "dialled from there"}[realm.direction])
+    if realm.oldest is not None:
+        facts.append(f"{realm.queued} queued, the oldest of {timestamp(realm.oldest)}")
+    else:
+        facts.append("nothing queued")
+    if realm.error is not None:
+        facts.append(f"last error: {realm.error}")
+    if realm.next_try is not None:
+        facts.append(f"next try {timestamp(realm.next_try)}")
+    return ", ".join(facts)
+
+
+@item_line.register
+def _file(file: FileInfo) -> str:
+    return (
+        f"{timestamp(file.at)} {file.sender}: file {file.name} ({file.size} bytes) code {file.code}"
+    )
+
+
+@item_line.register
+def _command(command: CommandInfo) -> str:
+    also = f" (also {', '.join(command.aliases)})" if command.aliases else ""
+    return f"{command.usage}: {command.about}{also}"
+
+
+def event_line(event: Event) -> str:
+    """What is pushed, without its mark."""
+    return _EVENT_LINES[type(event)](event)
+
+
+def _room_talk(event: RoomTalk) -> str:
+    return f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
+
+
+def _member_change(event: MemberChange) -> str:
+    return event.sentence
+
+
+def _closing(event: Closing) -> str:
+    return str(event.error)
+
+
+def _session_ended(event: SessionEnded) -> str:
+    return event.reason
+
+
+_EVENT_LINES: dict[type, Callable[[Any], str]] = {
+    Message: message_line,
+    RoomTalk: _room_talk,
+    MemberChange: _member_change,
+    Closing: _closing,
+    SessionEnded: _session_ended,
+}

@@ -1,0 +1,236 @@
+"""The dialect of "py-chat": `KEYWORD argument …` on a line, answered by `success …` or `failed …`. A list is
+`success <n> <what>` and n lines; files travel raw, as in plain. Groups go by their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from chatd.base import errors
+from chatd.base.characters import isolated
+from chatd.base.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
+from chatd.base.model import Contact, Event, GroupInfo, Message, Reply
+from chatd.base.names import Address, Place, printable
+from chatd.base.texts import Secret
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg
+from chatd.lines.dialect import Call, Dialect, Request, decode
+from chatd.lines.dialects.timestamps import timestamp
+from chatd.lines.dialects.verbs import (
+    GROUP,
+    NAME,
+    PASSWORD,
+    TEXT,
+    TO,
+    USERNAME,
+    Texts,
+    Verb,
+    send,
+    send_file,
+    table,
+    text_of,
+)
+
+MAX_ARGUMENT = 100
+
+AGAIN = Arg("again", types.SECRET)
+CONTACT = Arg("user", types.ADDRESS)
+FRIENDS = Arg("users", types.WORDS)
+PATH = Arg("filename", types.FILENAME)
+SIZE = Arg("size", types.SIZE)
+FILE_CODE = Arg("code", types.NAME)
+
+TEXTS: Texts = {
+    errors.NotLoggedIn: "unauthorized!",
+    errors.UnknownUser: "unknown user",
+    errors.WrongPassword: "wrong password",
+    errors.UserExists: "that username already been used",
+    errors.PasswordMismatch: "password doesn't match!",
+    errors.UnknownGroup: "group code is invalid",
+    errors.NotMember: "you are not a member of the group!",
+    errors.NotAdmin: "you are not an admin of the group!",
+    errors.UnknownFile: "file code is invalid",
+    errors.UnknownCommand: "there is no keyword {verb}",
+}
+INVITE: Texts = {
+    errors.UnknownUser: "unknown users: {name}",
+    errors.NotMember: TEXTS[errors.NotAdmin],
+}
+
+
+# What is asked.
+
+
+def register(username: str, password: Secret, again: Secret) -> ask.Command:
+    if password != again:
+        raise PasswordMismatch
+    return ask.Register(username, password, login=False)
+
+
+def private_inbox(to: Address) -> ask.Command:
+    return ask.Inbox(Place(user=to))
+
+
+def group_inbox(group: Address) -> ask.Command:
+    return ask.Inbox(Place(group=group))
+
+
+def private_file(to: Address, code: str) -> ask.Command:
+    return ask.GetFile(code.lower(), "code", place=Place(user=to))
+
+
+def group_file(group: Address, code: str) -> ask.Command:
+    return ask.GetFile(code.lower(), "code", place=Place(group=group))
+
+
+def notifications() -> ask.Command:
+    return ask.Inbox(peek=True)
+
+
+# What is answered: the message, and the lines of a list.
+
+Lines = Sequence[str]
+
+
+def said(message: str) -> Callable[[Request, Reply], Lines]:
+    """Always the same, with what the reply has to say in it."""
+    return lambda _request, reply: [message.format_map(reply.fields)]
+
+
+def invited(_request: Request, reply: Reply) -> Lines:
+    unknown = reply.data.get("unknown")
+    also = f"; unknown users: {', '.join(unknown)}" if unknown else ""
+    return [f"{len(reply.data.get('joined', ()))} invited{also}"]
+
+
+def groups(_request: Request, reply: Reply) -> Lines:
+    found = [item for item in reply.items if isinstance(item, GroupInfo)]
+    lines = [
+        f"{number} {each.code or each.group} {each.group}" for number, each in enumerate(found, 1)
+    ]
+    return [_head(reply, "groups"), *lines]
+
+
+def contacts(_request: Request, reply: Reply) -> Lines:
+    found = [item for item in reply.items if isinstance(item, Contact)]
+    lines = [f"{each.username} {'online' if each.online else 'offline'}" for each in found]
+    return [_head(reply, "contacts"), *lines]
+
+
+def messages(_request: Request, reply: Reply) -> Lines:
+    lines = [
+        f"{each.sender} {timestamp(each.at)} {content(each)}"
+        for each in reply.items
+        if isinstance(each, Message)
+    ]
+    return [_head(reply, "messages"), *lines]
+
+
+def notes(_request: Request, reply: Reply) -> Lines:
+    codes = reply.data.get("codes", {})
+    lines = []
+    for each in reply.items:
+        if isinstance(each, Message):
+            place = "-" if each.group is None else codes.get(each.group) or each.group
+            lines.append(f"{each.sender} {place} {timestamp(each.at)} {content(each)}")
+    return [_head(reply, "notifications"), *lines]
+
+
+def _head(reply: Reply, what: str) -> str:
+    remaining = reply.data.get("remaining")
+    more = f", {remaining} more remain" if remaining else ""
+    return f"{len(reply.items)} {what}{more}"
+
+
+def content(message: Message) -> str:
+    """The text of a message, or the announcement of its file."""
+    file = message.file
+    return (
+        isolated(message.text or "") if file is None else f"[{file.name}], file_code: {file.code}"
+    )
+
+
+VERBS = table(
+    Verb(
+        "AUTH-REGISTER",
+        ask.Register,
+        (USERNAME, PASSWORD, AGAIN),
+        said("you are registered now!"),
+        make=register,
+    ),
+    Verb("AUTH-LOGIN", ask.Auth, (USERNAME, PASSWORD), said("you are logged in now")),
+    Verb("AUTH-LOGOUT", ask.Logout, (), said("you are logged out now")),
+    Verb("GROUP-CREATE", ask.AddGroup, (NAME,), said("{groupcode}")),
+    Verb("GROUP-GET", ask.MyGroups, (), groups),
+    Verb("GROUP-JOIN", ask.JoinGroup, (GROUP,), said("you have joined {group}")),
+    Verb("GROUP-EXIT", ask.LeaveGroup, (GROUP,), said("you have left {group}")),
+    Verb("GROUP-INVITE", ask.Invite, (GROUP, FRIENDS), invited, INVITE),
+    Verb("CHAT-PRIVATE-SEND", ask.Send, (TO, TEXT), said("message sent"), make=send),
+    Verb("CHAT-GROUP-SEND", ask.SendGroup, (GROUP, TEXT), said("message sent")),
+    Verb("CHAT-PRIVATE-GET", ask.Inbox, (TO,), messages, make=private_inbox),
+    Verb("CHAT-GROUP-GET", ask.Inbox, (GROUP,), messages, make=group_inbox),
+    Verb("FILE-SEND-PRIVATE", ask.SendFile, (TO, PATH, SIZE), said("file {code}"), make=send_file),
+    Verb("FILE-SEND-GROUP", ask.SendGroupFile, (GROUP, PATH, SIZE), said("file {code}")),
+    Verb(
+        "FILE-GET-PRIVATE", ask.GetFile, (TO, FILE_CODE), said("{name} {size}"), make=private_file
+    ),
+    Verb("FILE-GET-GROUP", ask.GetFile, (GROUP, FILE_CODE), said("{name} {size}"), make=group_file),
+    Verb("CONTACT-ADD", ask.AddContact, (CONTACT,), said("contact added")),
+    Verb("CONTACT-DELETE", ask.DeleteContact, (CONTACT,), said("contact deleted")),
+    Verb("CONTACT-GET", ask.Contacts, (), contacts),
+    Verb("NOTIF-GET", ask.Inbox, (), notes, make=notifications),
+)
+
+
+class PychatDialect(Dialect):
+    name = "pychat"
+    detailed = True
+
+    def greeting(self, realm: str, version: str) -> bytes:
+        return f"Welcome to {realm}\r\n".encode()
+
+    def read(self, line: bytes) -> Call:
+        word, _, rest = decode(line).lstrip(" ").partition(" ")
+        verb = VERBS.get(word.lower())
+        if verb is None:
+            # It is refused as any other is: first of all, without a login.
+            unknown = UnknownCommand(verb=printable(word, MAX_ARGUMENT))
+            return Call(NAMELESS.row, partial(_refuse, unknown), tag=NAMELESS)
+        return Call(verb.row, partial(_read, verb, rest), tag=verb)
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        head, *lines = request.tag.write(request, reply)
+        return _lines(f"success {head}", *lines)
+
+    def ready(self, request: Request) -> bytes:
+        return _lines("success ready")
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        own = tag.texts if tag is not None else {}
+        return _lines(f"failed {text_of(error, own, TEXTS)}")
+
+    def write_event(self, event: Event) -> bytes:
+        return b""
+
+
+NAMELESS = msgspec.structs.replace(VERBS["notif-get"], name="")
+
+
+def _lines(*lines: str) -> bytes:
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _refuse(error: ChatError, _live: bool) -> Request:
+    raise error
+
+
+def _read(verb: Verb, rest: str, _live: bool) -> Request:
+    for word in rest.split(" "):
+        if len(word) > MAX_ARGUMENT:
+            expected = f"{MAX_ARGUMENT} characters at most"
+            raise BadArgument(argument="a word", found="that long", expected=expected)
+    return verb.read(rest)

@@ -1,0 +1,191 @@
+"""The dialect of "Tugas 4 - Spesifikasi Protokol": as kelompok3's on the wire, with other verbs and texts.
+Files are called by the time at which they were sent and their name, and are fetched in base64."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from chatd.base import errors
+from chatd.base.model import Message, Reply
+from chatd.base.names import Address, Place
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg
+from chatd.lines.dialect import Request
+from chatd.lines.dialects.blocks import (
+    Answer,
+    BlockDialect,
+    by_sender,
+    entry,
+    listed,
+    named,
+    said,
+    token,
+)
+from chatd.lines.dialects.verbs import (
+    FILE,
+    FILENAME,
+    GROUP,
+    NAME,
+    PASSWORD,
+    TEXT,
+    TO,
+    USERNAME,
+    Texts,
+    Verb,
+    send,
+    send_file,
+    table,
+)
+
+STAMP = "%Y_%m_%d_%H_%M_%S_"
+_STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
+WANTED = Arg("filename", types.CODE)
+
+NO_USER: Texts = {errors.UnknownUser: "User not found"}
+NO_GROUP: Texts = {errors.UnknownGroup: "Group not found"}
+NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "You are not group member"}
+NO_FILE: Texts = {errors.UnknownFile: "File not found"}
+WRONG = "Username/Password salah"
+TEXTS: Texts = {
+    errors.NotLoggedIn: "Session not found",
+    errors.AlreadyLoggedIn: "Logout terlebih dahulu",
+    errors.UnknownCommand: "There is no command {verb}",
+    errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
+    errors.LineTooLong: "The line is too long: {limit} bytes are allowed",
+}
+
+
+def stamped(name: str, at: int) -> str:
+    """The name of a file that was sent at that time (ms)."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
+
+
+def wanted(filename: str, place: Place | None = None) -> ask.Command:
+    """A file by either of its names."""
+    found = _STAMPED.fullmatch(filename)
+    sent = None
+    if found is not None:
+        try:
+            second = datetime.strptime(found[1], STAMP).replace(tzinfo=UTC)
+        except ValueError:  # it only looks like a time
+            pass
+        else:
+            sent = (found[2], int(second.timestamp()) * 1000)
+    return ask.GetFile(filename, "name", sent, place)
+
+
+def wanted_of_group(group: Address, filename: str) -> ask.Command:
+    return wanted(filename, Place(group=group))
+
+
+def inbox() -> ask.Command:
+    return ask.Inbox(direct=True)
+
+
+def sentence(start: str) -> Callable[[Request, Reply], Answer]:
+    """A sentence that ends with the group's name."""
+    return lambda _request, reply: {"message": f"{start} {reply.fields['group']}"}
+
+
+def file_name(reply: Reply) -> str:
+    return stamped(str(reply.fields["name"]), reply.data["at"])
+
+
+def file_sent(_request: Request, reply: Reply) -> Answer:
+    return {"message": "File sent", "filename": file_name(reply)}
+
+
+def file_found(_request: Request, reply: Reply) -> Answer:
+    return {"filename": file_name(reply)}
+
+
+def message_entry(message: Message, names: Mapping[str, str]) -> Answer:
+    """An entry whose file has the name by which it can be fetched here."""
+    file = message.file
+    if file is not None:
+        shown = msgspec.structs.replace(file, name=stamped(file.name, file.at))
+        message = msgspec.structs.replace(message, file=shown)
+    return entry(message, names)
+
+
+def group_entry(message: Message, names: Mapping[str, str]) -> Answer:
+    """As message_entry; everything there is to the group."""
+    found = message_entry(message, names)
+    del found["msg_to"]
+    return found
+
+
+def members(_request: Request, reply: Reply) -> Answer:
+    names: list[Any] = [getattr(member, "username", "") for member in reply.items]
+    return {"messages": {str(reply.fields["group"]): names}}
+
+
+VERBS = table(
+    Verb(
+        "auth_register",
+        ask.Register,
+        (USERNAME, PASSWORD),
+        said("Registrasi berhasil, silakan login dengan auth_login"),
+        {errors.UserExists: "Username sudah ada"},
+        lambda username, password: ask.Register(username, password, login=False, outside=True),
+    ),
+    Verb(
+        "auth_login",
+        ask.Auth,
+        (USERNAME, PASSWORD),
+        token,
+        {errors.UnknownUser: WRONG, errors.WrongPassword: WRONG},
+    ),
+    Verb("auth_logout", ask.Logout, (), said("Logout berhasil")),
+    Verb("ls", ask.Users, (), named("messages", "username"), make=lambda: ask.Users(others=True)),
+    Verb("send", ask.Send, (TO, TEXT), said("Message sent"), NO_USER, send),
+    Verb("inbox", ask.Inbox, (), by_sender(message_entry), make=inbox),
+    Verb("send_file", ask.SendFile, (TO, FILENAME, FILE), file_sent, NO_USER | NO_FILE, send_file),
+    Verb("download_file", ask.GetFile, (WANTED,), file_found, NO_FILE, wanted),
+    Verb(
+        "mkgr",
+        ask.AddGroup,
+        (NAME,),
+        sentence("You have made the group"),
+        {errors.GroupExists: "Group does exist"},
+    ),
+    Verb(
+        "join",
+        ask.JoinGroup,
+        (GROUP,),
+        sentence("You have joined the group"),
+        NO_GROUP | {errors.AlreadyMember: "You have already in group"},
+    ),
+    Verb("leave", ask.LeaveGroup, (GROUP,), sentence("You have left the group"), NOT_IN_GROUP),
+    Verb("ls_group", ask.Groups, (), named("messages", "group")),
+    Verb("ls_member", ask.Members, (GROUP,), members, NOT_IN_GROUP),
+    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
+    Verb("inboxgroup", ask.InboxGroup, (GROUP,), listed(group_entry), NOT_IN_GROUP),
+    Verb(
+        "sendgroup_file",
+        ask.SendGroupFile,
+        (GROUP, FILENAME, FILE),
+        file_sent,
+        NOT_IN_GROUP | NO_FILE,
+    ),
+    Verb(
+        "downloadgroup_file",
+        ask.GetFile,
+        (GROUP, WANTED),
+        file_found,
+        NOT_IN_GROUP | NO_FILE,
+        wanted_of_group,
+    ),
+)
+
+
+class Tugas4Dialect(BlockDialect):
+    name = "tugas4"
+    verbs = VERBS
+    texts = (TEXTS,)

@@ -1,0 +1,1 @@
+"""ChatService and what it holds: accounts, groups, messages, files, rooms."""

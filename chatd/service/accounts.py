@@ -1,0 +1,404 @@
+"""Accounts and the logins into them, over the store."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.cache import Cache
+from chatd.base.clocks import Wall
+from chatd.base.config import Config
+from chatd.base.errors import (
+    BadName,
+    BadToken,
+    ChatError,
+    RegistrationClosed,
+    StorageFailed,
+    TooManyRegistrations,
+    UnknownUser,
+    UserExists,
+    WeakPassword,
+    WrongPassword,
+)
+from chatd.base.model import Account, UserInfo
+from chatd.base.names import Address, check_new_name, check_reserved, key_of, parse_name
+from chatd.base.texts import Secret
+from chatd.base.throttle import Quota
+from chatd.base.tokens import TOKEN_BYTES, hash_token, holds_one_of
+from chatd.service.login_guard import PasswordGuard
+from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
+from chatd.service.presence import Presence
+from chatd.store import accounts as store
+from chatd.store.database import Database
+
+log = Logger()
+
+MAX_UNNOTED = 3_600_000  # ms; the use of a session is stored no more often than this
+CACHED_ACCOUNTS = 50_000
+# People or groups in one reply: writing more would keep everybody else waiting.
+MAX_LISTED = 2000
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A session that was opened or resumed; the token is known only to who holds it."""
+
+    account: Account
+    token_hash: bytes
+    expires_at: int
+    token: Secret | None = None
+
+
+class LiveSessions(Protocol):
+    """The sessions that some connection uses now."""
+
+    def in_use(self, account_id: int) -> Collection[bytes]:
+        """The hashes of the account's tokens that are in use."""
+
+    def ended(self, hashes: Collection[bytes]) -> None:
+        """Tell the clients that use these sessions that they were ended."""
+
+
+def _not_renewed(failure: Failure) -> None:
+    if not failure.check(StorageFailed):  # which the database has logged
+        log.failure("a session's time was not restarted", failure)
+
+
+def _is_token_among(
+    connection: Connection, account_id: int, now: int, words: Collection[str]
+) -> bool:
+    """In a reader's thread, since there may be thousands of words."""
+    return holds_one_of(words, store.live_sessions(connection, account_id, now))
+
+
+class Accounts:
+    """The realm's accounts. `clock` makes failed logins wait; `wall` dates accounts and sessions; tokens come
+    from `random_bytes`."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Any,
+        wall: Wall,
+        database: Database,
+        passwords: Passwords,
+        presence: Presence,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._wall = wall
+        self._database = database
+        self._passwords = passwords
+        self._presence = presence
+        self._random_bytes = random_bytes
+        self.realm = config.realm
+        self.realm_key = key_of(config.realm)
+        self._endings = 0  # how often sessions were ended
+        self._live: LiveSessions | None = None
+        self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
+        # account id -> as it is since its profile was changed: what was read before may come in later
+        self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
+        self._guard = PasswordGuard(clock, passwords)
+        self._registrations = Quota(config.accounts.registrations_per_hour)
+
+    def now(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return int(self._wall() * 1000)
+
+    def check_name(self, name: str) -> None:
+        """Raises BadName or ReservedName if no new account or group may have this name."""
+        check_new_name(name)
+        check_reserved(name, self.realm)
+
+    def localize(self, address: Address) -> Address:
+        """The address as this realm sees it: without the realm, if that is this one."""
+        if address.realm is None or key_of(address.realm) != self.realm_key:
+            return address
+        return Address(address.name)
+
+    def remember(self, account: Account) -> Account:
+        """Keep an account that was read from the disk; the account as it is now."""
+        account = self.current(account)
+        self._by_key[account.key] = account
+        return account
+
+    def current(self, account: Account) -> Account:
+        """The account as it is now: its profile may have been changed since it was read."""
+        return self._renewed.get(account.id, account)
+
+    def cached(self, key: str) -> Account | None:
+        return self._by_key.get(key)
+
+    async def find(self, name: str) -> Account:
+        """The account of that name. Raises UnknownUser."""
+        key = key_of(name)
+        account = self._by_key.get(key)
+        if account is None:
+            account = await self._database.read(store.find_account, key)
+            if account is None:
+                raise UnknownUser(name=name)
+            account = self.remember(account)
+        return account
+
+    async def display_name(self, address: str) -> str:
+        """Return the display name of an address, or the address itself if it is not known here."""
+        account = self._by_key.get(key_of(address))
+        if account is None and "@" not in address:
+            with suppress(UnknownUser):
+                account = await self.find(address)
+        return address if account is None else account.display_name
+
+    # Registering and logging in
+
+    async def register(
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
+    ) -> Login:
+        """Make an account and log it in. `source` is the network address that asks; None is not counted.
+
+        Raises RegistrationClosed, BadName, ReservedName, WeakPassword, UserExists, TooManyRegistrations,
+        Busy.
+        """
+        account, hashed = await self.sign_up(name, password, display_name, country, source)
+        return await self._open_session(account, hashed)
+
+    async def sign_up(
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
+    ) -> tuple[Account, str]:
+        """As `register`, without the login; the account and its password's hash."""
+        if self._config.accounts.registration != "open":
+            raise RegistrationClosed
+        self.check_name(name)
+        return await self._add(name, password, display_name, country, source)
+
+    async def add(
+        self, name: str, password: str, display_name: str | None, country: str | None
+    ) -> Account:
+        """Make an account, whoever asks, without a login. Raises WeakPassword, UserExists."""
+        return (await self._add(name, password, display_name, country))[0]
+
+    async def _add(
+        self,
+        name: str,
+        password: str,
+        display_name: str | None,
+        country: str | None,
+        source: str | None = None,
+    ) -> tuple[Account, str]:
+        self._check_password(password)
+        if await self._database.read(store.find_account, key_of(name)) is not None:
+            raise UserExists(name=name)  # before it costs a hash
+        self._count_registration(source)
+        try:
+            owner = source or "", key_of(name)
+            hashed = await self._passwords.hash(password, owner, REGISTRATION)
+            account = await self._database.run(
+                store.add_account, name, hashed, display_name or name, country or "", self.now()
+            )
+        except ChatError:
+            if source is not None:
+                self._registrations.give_back(source)
+            raise
+        self.remember(account)
+        return account, hashed
+
+    def _count_registration(self, source: str | None) -> None:
+        """Raises TooManyRegistrations."""
+        wait = 0.0 if source is None else self._registrations.take(source, self._clock.seconds())
+        if wait > 0:
+            raise TooManyRegistrations(minutes=math.ceil(wait / 60))
+
+    def _check_password(self, password: str) -> None:
+        minimum = self._config.accounts.min_password
+        if len(password) < minimum:
+            raise WeakPassword(minimum=minimum)
+
+    async def login(self, name: str, password: str, source: str) -> Login:
+        """Open a session; `source` is the network address that asks.
+
+        An unknown user costs as long as a known one.
+
+        Raises UnknownUser, WrongPassword, TooManyAttempts, Busy.
+        """
+        key = key_of(name)
+        account: Account | None = None
+        hashed: str | None = None
+
+        async def find_hash() -> str | None:
+            nonlocal account, hashed
+            account = self._by_key.get(key)
+            if account is None:
+                account = await self._database.read(store.find_account, key)
+            if account is not None:
+                account = self.remember(account)
+                hashed = await self._database.read(store.password_of, account.id)
+            return hashed
+
+        good = await self._guard.check(key, password, source, find_hash)
+        if account is None or hashed is None:
+            # A name that nobody has may be a password that was typed into the wrong place.
+            log.info("login of an unknown user from {source} failed", source=source)
+            raise UnknownUser(name=name)
+        if not good:
+            log.info("login of {account} from {source} failed", account=account.name, source=source)
+            raise WrongPassword(name=name)
+        login = await self._open_session(account, hashed)
+        if self._passwords.is_outdated(hashed, password):
+            renewed = await self._passwords.hash(password, (source, key), LOGIN)
+            await self._database.run(store.renew_password, account.id, hashed, renewed)
+        return login
+
+    async def _open_session(self, account: Account, hashed: str) -> Login:
+        token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        now = self.now()
+        expires_at = now + self._lifetime
+        login = Login(account, hash_token(token), expires_at, Secret(token))
+        live = self._live
+        ended = await self._database.run(
+            store.add_session,
+            login.token_hash,
+            account,
+            hashed,
+            now,
+            expires_at,
+            self._config.limits.sessions,
+            frozenset() if live is None else live.in_use(account.id),
+        )
+        if ended:
+            self._endings += 1
+            if live is not None:
+                live.ended(ended)
+        return login
+
+    def watch(self, live: LiveSessions) -> None:
+        """Tell `live` which sessions are ended to make room for others."""
+        self._live = live
+
+    @property
+    def _lifetime(self) -> int:
+        return self._config.accounts.session_expiry * 1000
+
+    async def resume(self, token: str) -> Login:
+        """The session of a token; one that is used lives on. Raises BadToken."""
+        token_hash = hash_token(token)
+        endings = -1
+        found = None
+        while endings != self._endings:
+            # Again, if sessions were ended meanwhile: this may have been one of them.
+            endings = self._endings
+            found = await self._database.read(store.find_session, token_hash, self.now())
+        if found is None:
+            raise BadToken
+        account, created_at, expires_at = found
+        account = self.remember(account)
+        if expires_at - created_at <= self._lifetime:
+            # Store the first use after the login: unused sessions are ended first when there are too many.
+            expires_at = self._renew_session(token_hash)
+        else:
+            expires_at = self.extend(token_hash, expires_at)
+        return Login(account, token_hash, expires_at)
+
+    async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
+        """Whether one of `words` is the token of a session of the account."""
+        return await self._database.read(_is_token_among, account.id, self.now(), words)
+
+    def extend(self, token_hash: bytes, expires_at: int) -> int:
+        """Extend a session that is used, at most once an hour. Returns when it expires (ms)."""
+        if self.now() + self._lifetime - expires_at > min(MAX_UNNOTED, self._lifetime // 2):
+            return self._renew_session(token_hash)
+        return expires_at
+
+    def _renew_session(self, token_hash: bytes) -> int:
+        """Restart a session's time. Returns when it expires (ms).
+
+        It does not wait for the disk, so that a session can be resumed when that is full.
+        """
+        expires_at = self.now() + self._lifetime
+        renewing = self._database.run(store.extend_session, token_hash, expires_at)
+        renewing.addErrback(_not_renewed)
+        return expires_at
+
+    async def end_session(self, token_hash: bytes) -> None:
+        await self._database.run(store.end_session, token_hash)
+        self._endings += 1
+
+    async def end_sessions(self, account: Account) -> None:
+        """End all sessions of the account; those who use them now are to be told."""
+        await self._database.run(store.end_sessions, account.id)
+        self._endings += 1
+
+    async def change_profile(
+        self, account: Account, name: str | None, country: str | None
+    ) -> Account:
+        """Change the display name, the country or both; the account as it is from now on."""
+        changed = await self._database.run(store.set_profile, account.id, name, country)
+        return self.renew(changed)
+
+    def renew(self, changed: Account) -> Account:
+        """Cache an account that was changed, whatever older reads of it return."""
+        self._renewed[changed.id] = changed
+        return self.remember(changed)
+
+    async def change_password(
+        self, account: Account, old: str, new: str, keep: bytes, source: str
+    ) -> None:
+        """Raises WeakPassword, WrongPassword. Ends the account's other sessions, all but `keep`."""
+        self._check_password(new)
+        hashed = ""
+
+        async def find_hash() -> str:
+            nonlocal hashed
+            hashed = await self._database.read(store.password_of, account.id)
+            return hashed
+
+        if not await self._guard.check(account.key, old, source, find_hash):
+            raise WrongPassword(name=account.name)
+        renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
+        await self._database.run(store.set_password, account, hashed, renewed, keep)
+        self._endings += 1
+
+    # Who there is
+
+    async def users(self) -> tuple[tuple[UserInfo, ...], int]:
+        """Everybody, by name: the first of them, and how many more there are."""
+        found, more = await self._database.read(store.all_accounts, MAX_LISTED)
+        return self._infos(found), more
+
+    async def active(self) -> tuple[tuple[UserInfo, ...], int]:
+        """Those who are logged in on some connection, by name: some of them, and how many more."""
+        online = tuple(self._presence.online())
+        found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
+        return self._infos(found), max(0, len(online) - MAX_LISTED)
+
+    async def online(self, names: Iterable[str]) -> dict[str, bool]:
+        """Who of those is logged in on some connection; who is not in it does not exist."""
+        found = {}
+        for name in names:
+            with suppress(UnknownUser, BadName):
+                account = await self.find(parse_name(name))
+                found[name] = self._presence.is_online(account.id)
+        return found
+
+    def _infos(self, accounts: Iterable[Account]) -> tuple[UserInfo, ...]:
+        is_online = self._presence.is_online
+        return tuple(
+            UserInfo(each.name, each.display_name, each.country, is_online(each.id))
+            for each in accounts
+        )

@@ -1,0 +1,351 @@
+"""Files between people: who may send how much, who may fetch what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.config import Limits
+from chatd.base.errors import (
+    BadArgument,
+    ChatError,
+    FileTooLarge,
+    StorageFailed,
+    UnknownFile,
+    none_known,
+)
+from chatd.base.model import Account, Attachment, FileInfo, Sent, StoredFile
+from chatd.base.names import Address, Place, printable
+from chatd.files.disk_space import DiskSpace
+from chatd.files.folder import Incoming, Outgoing, Uploads, safe_name
+from chatd.service.accounts import Accounts
+from chatd.service.directs import Directs, Target
+from chatd.service.home_groups import with_new_code
+from chatd.service.messages import Messages, collect
+from chatd.service.presence import IListener
+from chatd.service.quotas import LEAST, MessageQuotas
+from chatd.service.reading import Reading
+from chatd.service.sends import name_for, receipt_of
+from chatd.service.upload_limits import UnderWay, part_of
+from chatd.store import files as store
+from chatd.store import sends as send_store
+from chatd.store.database import Database
+from chatd.store.files import Owner
+from chatd.store.sends import Known
+
+MAX_LISTED = 1000
+
+log = Logger()
+
+
+class Download(msgspec.Struct, frozen=True):
+    """A file that may be fetched, open for reading."""
+
+    attachment: Attachment
+    file: Outgoing
+
+
+class Files:
+    def __init__(
+        self,
+        limits: Limits,
+        database: Database,
+        accounts: Accounts,
+        directs: Directs,
+        messages: Messages,
+        reading: Reading,
+        uploads: Uploads,
+        disk: DiskSpace,
+        quotas: MessageQuotas,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._quotas = quotas
+        self._limits = limits
+        self._database = database
+        self._accounts = accounts
+        self._directs = directs
+        self._messages = messages
+        self._reading = reading
+        self._uploads = uploads
+        self._random_bytes = random_bytes
+        self.under_way = UnderWay(limits, database, uploads, disk)
+
+    async def begin(
+        self,
+        sender: Account,
+        to: Sequence[Address] | Address,
+        name: str,
+        size: int,
+        drained: Callable[[], None],
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> Upload:
+        """Prepare for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
+
+        Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser, UnknownRealm,
+        UnknownGroup, NotMember. `drained` is called when a paused sender may continue.
+        """
+        safe, targets, refused = await self._admit(sender, to, name, size)
+        await self.under_way.begin(sender, size)
+        incoming = self._uploads.receive(safe, size, drained)
+        return Upload(self, sender, targets, refused, incoming, size, origin, key)
+
+    async def resume(
+        self,
+        sender: Account,
+        to: Sequence[Address] | Address,
+        name: str,
+        size: int,
+        key: str,
+        drained: Callable[[], None],
+        origin: IListener | None,
+    ) -> Upload:
+        """As `begin`, for a file that can be resumed under the sender's `key` if the transfer breaks off (see
+        Upload.offset and Upload.suspend). Ask `answered` first here too. Also raises StorageFailed.
+
+        If the sender has too many suspended files or too little room, those suspended for longest are
+        removed.
+        """
+        safe, targets, refused = await self._admit(sender, to, name, size)
+        part = part_of(sender, key)
+        await self.under_way.begin(sender, size, part)
+        try:
+            incoming = await self._uploads.resume(part, safe, size, drained)
+        except OSError as error:
+            self.under_way.end(sender, size)
+            log.error("an upload can't be gone on with: {error}", error=str(error))
+            raise StorageFailed from None
+        return Upload(self, sender, targets, refused, incoming, size, origin, key)
+
+    async def offset(self, sender: Account, key: str) -> int:
+        """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
+        return (await self.under_way.suspended(sender)).get(part_of(sender, key), 0)
+
+    async def give_up(self, sender: Account, key: str) -> None:
+        """Nobody will go on with what is there under `key`."""
+        await self._uploads.forget(part_of(sender, key))
+
+    async def _admit(
+        self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
+    ) -> tuple[str, Sequence[Target], Mapping[str, ChatError]]:
+        """The file's safe name, who may get it, and who may not and why."""
+        safe = safe_name(name)
+        if size > self._limits.file:
+            raise FileTooLarge(size=size, limit=self._limits.file)
+        targets, refused = await self._targets(sender, to)
+        if not targets:
+            raise none_known(refused)
+        return safe, targets, refused
+
+    async def _targets(
+        self, sender: Account, to: Sequence[Address] | Address
+    ) -> tuple[Sequence[Target], Mapping[str, ChatError]]:
+        if isinstance(to, Address):
+            return [await self._messages.group(sender, to)], {}
+        return await self._directs.open(sender, to)
+
+    async def answered(
+        self, sender: Account, to: Sequence[Address] | Address, key: str
+    ) -> tuple[Attachment, Sent] | None:
+        """The reply to an earlier file that the sender sent under `key` to all of these; None if there was
+        none. Waits for one that is being stored. Changes nothing. Raises BadArgument if a message was sent
+        under that key, and StorageFailed."""
+        looked: tuple[Sequence[Target], Mapping[str, ChatError]] | None
+        try:
+            if isinstance(to, Address):
+                looked = [await self._messages.group(sender, to, member=False)], {}
+            else:
+                looked = await self._directs.look(sender, to)
+        except StorageFailed:
+            raise
+        except ChatError:
+            return None
+        if looked is None:
+            return None  # nothing was ever sent to one of them
+        targets, refused = looked
+        names = {name_for(sender, key, target): target for target in targets}
+        known = await self._messages.sends.answered(list(names))
+        if not names or len(known) < len(names):
+            return None
+        receipts = tuple(receipt_of(known[name], target) for name, target in names.items())
+        file = await self._database.read(_file_of, list(known.values()))
+        return file, Sent(receipts, refused)
+
+    async def commit(
+        self,
+        sender: Account,
+        targets: Sequence[Target],
+        name: str,
+        arrived: StoredFile,
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> tuple[Attachment, Sent]:
+        """The bytes are on disk: now the messages that carry them, with the note of the file in one
+        transaction. Raises what went wrong if nobody got it; then the file is gone again. So it is if all
+        that was done before under that `key`: then what was answered is answered again."""
+        if key is None:
+            return await self._commit(sender, targets, name, arrived, origin, key)
+        async with self._messages.sends.turn([name_for(sender, key, each) for each in targets]):
+            return await self._commit(sender, targets, name, arrived, origin, key)
+
+    async def _commit(
+        self,
+        sender: Account,
+        targets: Sequence[Target],
+        name: str,
+        arrived: StoredFile,
+        origin: IListener | None,
+        key: str | None,
+    ) -> tuple[Attachment, Sent]:
+        now = self._accounts.now()
+        size = LEAST * sum(1 + len(target.realms) for target in targets)
+        quota = self._limits.account_files
+        names = [None if key is None else name_for(sender, key, each) for each in targets]
+
+        def keep(code: str) -> Deferred[tuple[Attachment, list[Any]]]:
+            def job(connection: Connection) -> tuple[Attachment, list[Any]]:
+                asked = [each for each in names if each is not None]
+                known = send_store.find(connection, asked) if asked else {}
+                if len(known) == len(targets):
+                    file = _file_of(connection, list(known.values()))
+                    return file, [(None, known[each]) for each in asked]
+                file = store.add_attachment(
+                    connection, Owner(sender.id), code, name, arrived, now, quota
+                )
+                put = self._messages.store_file
+                return file, [put(connection, sender, each, file, now, key) for each in targets]
+
+            return self._database.run(job)
+
+        try:
+            with self._quotas.charged(sender.id, size, now):
+                file, stored = await with_new_code(self._random_bytes, keep)
+        except Exception:
+            await self._uploads.remove(arrived.stored)
+            raise
+        if file.stored != arrived.stored:
+            await self._uploads.remove(arrived.stored)
+        refused: dict[str, ChatError] = {}
+        waits = {
+            target.name: self._messages.kept(target, what, file, origin, send)
+            for target, what, send in zip(targets, stored, names, strict=True)
+        }
+        receipts = await collect(waits, refused)
+        if not receipts:
+            await self._database.run(store.remove_attachment, file.id)
+            await self._uploads.remove(arrived.stored)
+            raise none_known(refused)
+        return file, Sent(tuple(receipts), refused)
+
+    async def fetch(
+        self,
+        account: Account,
+        name: str,
+        only: str | None = None,
+        stamped: tuple[str, int] | None = None,
+        place: Place | None = None,
+    ) -> Download:
+        """Open the file of that code or name that the account may fetch (see commands.GetFile).
+
+        Raises UnknownFile, FileMissing, FileDamaged, and with a place what Reading.conversation_of does.
+        """
+        conversation = None
+        if place is not None:
+            # There is no conversation 0: nothing was said there yet.
+            conversation = await self._reading.conversation_of(account, place) or 0
+        attachment = await self._database.read(
+            store.find_file, account.id, name, only, stamped, conversation
+        )
+        if attachment is None:
+            raise UnknownFile(name=printable(name))
+        try:
+            file = await self._uploads.open(attachment)
+        except OSError:
+            raise StorageFailed from None
+        return Download(attachment, file)
+
+    async def list(self, account: Account) -> tuple[FileInfo, ...]:
+        return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
+
+
+def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
+    """The file that was sent. Raises BadArgument if it was none."""
+    idents = [each.attachment_id for each in known if each.attachment_id is not None]
+    file = store.get_attachment(connection, idents[0]) if idents else None
+    if file is None:
+        expected = "a new one for each message or file"
+        raise BadArgument(argument="key", found="that of a message", expected=expected)
+    return file
+
+
+class Upload:
+    """One file on its way in. Give it the bytes, then `finish`; or `abort`; or, if it was resumed,
+    `suspend`."""
+
+    def __init__(
+        self,
+        files: Files,
+        sender: Account,
+        targets: Sequence[Target],
+        refused: Mapping[str, ChatError],
+        incoming: Incoming,
+        size: int,
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> None:
+        self._files = files
+        self._sender = sender
+        self._targets = targets
+        self._refused = refused
+        self._incoming = incoming
+        self._size = size
+        self._origin = origin
+        self._key = key
+
+    @property
+    def offset(self) -> int:
+        """How many bytes were there when it was resumed."""
+        return self._incoming.offset
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are still to come."""
+        return self._incoming.missing
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk does not take any more of it."""
+        return self._incoming.error is not None
+
+    def write(self, data: bytes) -> bool:
+        """Take the next bytes; False asks for a pause."""
+        return self._incoming.write(data)
+
+    async def finish(self) -> tuple[Attachment, Sent]:
+        """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""
+        try:
+            arrived = await self._incoming.finish()
+            file, sent = await self._files.commit(
+                self._sender, self._targets, self._incoming.name, arrived, self._origin, self._key
+            )
+        except OSError as error:
+            log.error("an upload could not be stored: {error}", error=str(error))
+            raise StorageFailed from None
+        finally:
+            self._files.under_way.end(self._sender, self._size)
+        return file, Sent(sent.receipts, {**self._refused, **sent.refused})
+
+    def abort(self) -> None:
+        """The sender is gone: forget what came."""
+        self._files.under_way.end(self._sender, self._size)
+        self._incoming.abort()
+
+    async def suspend(self) -> None:
+        """The sender is gone, and may come back: keep what came."""
+        await self._incoming.suspend()
+        self._files.under_way.end(self._sender, self._size)

@@ -1,0 +1,74 @@
+"""People's lists of contacts, and who of them is online, here and in other realms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from chatd.base.errors import RealmDown, UnknownUser
+from chatd.base.model import Account, Contact
+from chatd.base.names import Address, key_of, parse_address
+from chatd.service.accounts import Accounts
+from chatd.service.presence import Presence
+from chatd.service.realms import IRealms, online_elsewhere
+from chatd.store import accounts as store
+from chatd.store.database import Database
+
+
+class Contacts:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        realms: IRealms,
+        limit: int,
+    ) -> None:
+        """`limit` is how many contacts an account may have."""
+        self._database = database
+        self._accounts = accounts
+        self._presence = presence
+        self._realms = realms
+        self._limit = limit
+
+    async def add(self, account: Account, address: Address) -> Address:
+        """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. An address of a realm that can't
+        be asked is assumed to exist."""
+        local = self._accounts.localize(address)
+        if local.realm is None:
+            found = Address((await self._accounts.find(local.name)).name)
+        else:
+            realm = key_of(local.realm)
+            name = self._realms.name_of(realm)
+            found = Address(local.name, name)
+            try:
+                known = await self._realms.presence(realm, [key_of(local.name)])
+            except RealmDown:
+                known = {key_of(local.name): False}
+            if key_of(local.name) not in known:
+                raise UnknownUser(name=local.name, where=name)
+        await self._database.run(store.add_contact, account.id, found, self._limit)
+        return found
+
+    async def delete(self, account: Account, address: Address) -> None:
+        """Raises UnknownContact."""
+        local = self._accounts.localize(address)
+        await self._database.run(store.delete_contact, account.id, local)
+
+    async def all(self, account: Account) -> tuple[Contact, ...]:
+        """The account's list, with who is online; whose realm can't be asked is not."""
+        shown = await self._database.read(store.contacts_of, account.id)
+        addresses = [parse_address(each) for each in shown]
+        elsewhere: dict[str, list[str]] = defaultdict(list)
+        for address in addresses:
+            if address.realm is not None:
+                elsewhere[key_of(address.realm)].append(key_of(address.name))
+        online = await online_elsewhere(self._realms, elsewhere)
+        found = []
+        for address in addresses:
+            if address.realm is None:
+                contact = await self._accounts.find(address.name)
+                found.append(Contact(contact.name, self._presence.is_online(contact.id)))
+            else:
+                there = online[key_of(address.realm)]
+                found.append(Contact(str(address), there.get(key_of(address.name), False)))
+        return tuple(found)

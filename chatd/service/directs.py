@@ -1,0 +1,209 @@
+"""Direct conversations: between two accounts of this realm, or of one with somebody of another realm."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.cache import Cache
+from chatd.base.errors import ChatError, UnknownRealm, UnknownUser
+from chatd.base.model import Account
+from chatd.base.names import Address, key_of
+from chatd.service.accounts import Accounts
+from chatd.service.realms import IRealms
+from chatd.store import accounts as account_store
+from chatd.store import conversations as store
+from chatd.store.database import Database
+
+CACHED_CONVERSATIONS = 100_000
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A conversation to send to, and the accounts that take part in it; `to` or `group` names it.
+
+    `realms` are the keys of the realms that a message goes to besides. `home` is the key of the realm that
+    a group lives in, if that is another: then it is stored there and comes back.
+    """
+
+    conversation: int
+    audience: Collection[int]
+    to: str | None = None
+    group: str | None = None
+    realms: tuple[str, ...] = ()
+    home: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.to or self.group or ""
+
+    @property
+    def there(self) -> str:
+        """The name in its own realm."""
+        return self.name.partition("@")[0]
+
+
+class Directs:
+    """Conversations by account and the other's address, kept in memory once used."""
+
+    def __init__(self, database: Database, accounts: Accounts, realms: IRealms) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._realms = realms
+        # (account id, the other's key) -> their conversation
+        self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
+
+    def cached(self, account: Account, address: Address) -> Target | None:
+        """The conversation, if it is in memory and leads somewhere."""
+        target = self._known.get((account.id, address.key))
+        if target is not None and target.realms:
+            try:
+                self._realms.name_of(target.realms[0])
+            except UnknownRealm:
+                return None
+        return target
+
+    async def open(
+        self, sender: Account, to: Sequence[Address]
+    ) -> tuple[list[Target], dict[str, ChatError]]:
+        """The sender's conversations with `to`, each once and made if need be; and what is wrong with
+        whom, by name. It takes its turn among all that waits for the database."""
+        wanted, errors = self._sort(to)
+        found = await self._database.run(
+            _open_all, sender, list(wanted.values()), self._accounts.now()
+        )
+        targets = []
+        for key, address in wanted.items():
+            if key not in found:
+                errors[str(address)] = UnknownUser(name=address.name)
+                continue
+            target = self._remember(sender, address, *found[key])
+            targets.append(target)
+        return targets, self._in_order(to, errors)
+
+    async def look(
+        self, sender: Account, to: Sequence[Address]
+    ) -> tuple[list[Target], dict[str, ChatError]] | None:
+        """As `open`, but creates nothing. Returns None if one of the conversations does not exist."""
+        wanted, errors = self._sort(to)
+        found = await self._database.read(_find_all, sender, list(wanted.values()))
+        targets = []
+        for key, address in wanted.items():
+            if key not in found:
+                errors[str(address)] = UnknownUser(name=address.name)
+                continue
+            account, conversation = found[key]
+            if conversation is None:
+                return None
+            targets.append(self._remember(sender, address, account, conversation))
+        return targets, self._in_order(to, errors)
+
+    def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
+        """The addresses by key, without repetitions, and those of unknown realms by name."""
+        wanted: dict[str, Address] = {}
+        errors: dict[str, ChatError] = {}
+        for address in map(self._accounts.localize, to):
+            try:
+                wanted[address.key] = self._as_written(address)
+            except UnknownRealm as error:
+                errors[str(address)] = error
+        return wanted, errors
+
+    def _in_order(
+        self, to: Sequence[Address], errors: Mapping[str, ChatError]
+    ) -> dict[str, ChatError]:
+        """The errors in the order of the addresses."""
+        names = dict.fromkeys(str(self._accounts.localize(address)) for address in to)
+        return {name: errors[name] for name in names if name in errors}
+
+    def _as_written(self, address: Address) -> Address:
+        """With the realm's name as the realm writes it. Raises UnknownRealm."""
+        if address.realm is None:
+            return address
+        return Address(address.name, self._realms.name_of(key_of(address.realm)))
+
+    def _remember(
+        self, owner: Account, address: Address, other: Account | None, conversation: int
+    ) -> Target:
+        if other is not None:
+            self._accounts.remember(other)
+            target = Target(conversation, frozenset((other.id, owner.id)), to=other.name)
+        else:
+            realm = key_of(address.realm or "")
+            target = Target(conversation, frozenset((owner.id,)), to=str(address), realms=(realm,))
+        self._known[owner.id, address.key] = target
+        return target
+
+    async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> None:
+        """Have the conversations of accounts (by their keys) with people of another realm in memory, as
+        far as the accounts exist."""
+        found = await self._database.run(_open_from, pairs, self._accounts.now())
+        for (_, address), (owner, conversation) in found:
+            self._accounts.remember(owner)
+            self._remember(owner, address, None, conversation)
+
+    def is_here(self, address: Address) -> bool:
+        """Whether the address belongs to this realm."""
+        return self._accounts.localize(address).realm is None
+
+    async def find(self, account: Account, address: Address) -> int | None:
+        """The account's conversation with someone, None if nothing was said there yet.
+
+        Raises UnknownUser, UnknownRealm if there is no such person either, as far as can be told here.
+        """
+        address = self._accounts.localize(address)
+        known = self._known.get((account.id, address.key))
+        if known is not None:
+            return known.conversation
+        found = await self._database.read(store.find_direct, account.id, address.key)
+        if found is None:
+            if address.realm is None:
+                await self._accounts.find(address.name)
+            else:
+                self._as_written(address)
+        return found
+
+
+def _open_all(
+    connection: Connection, sender: Account, to: Sequence[Address], now: int
+) -> dict[str, tuple[Account | None, int]]:
+    """For each address that is of another realm, or an account's: the account, and the sender's
+    conversation with it."""
+    opened: dict[str, tuple[Account | None, int]] = {}
+    for address in to:
+        if address.realm is not None:
+            opened[address.key] = None, store.open_remote(connection, sender.id, address, now)
+            continue
+        account = account_store.find_account(connection, address.key)
+        if account is not None:
+            opened[address.key] = account, store.open_direct(connection, sender, account, now)
+    return opened
+
+
+def _find_all(
+    connection: Connection, sender: Account, to: Sequence[Address]
+) -> dict[str, tuple[Account | None, int | None]]:
+    """For each address that is of another realm, or an account's: the account, and the sender's
+    conversation with it if there is one."""
+    found: dict[str, tuple[Account | None, int | None]] = {}
+    for address in to:
+        account = None
+        if address.realm is None:
+            account = account_store.find_account(connection, address.key)
+            if account is None:
+                continue
+        found[address.key] = account, store.find_direct(connection, sender.id, address.key)
+    return found
+
+
+def _open_from(
+    connection: Connection, pairs: Sequence[tuple[str, Address]], now: int
+) -> list[tuple[tuple[str, Address], tuple[Account, int]]]:
+    opened = []
+    for key, address in dict.fromkeys(pairs):
+        account = account_store.find_account(connection, key)
+        if account is not None:
+            conversation = store.open_remote(connection, account.id, address, now)
+            opened.append(((key, address), (account, conversation)))
+    return opened

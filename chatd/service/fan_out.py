@@ -1,0 +1,72 @@
+"""From a stored message to the connections that listen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from chatd.base.counters import Counters
+from chatd.base.model import Attachment, Message, Receipt
+from chatd.base.names import key_of
+from chatd.federation.outgoing import Crossings
+from chatd.service.directs import Target
+from chatd.service.presence import IListener, Presence
+from chatd.service.reading import Reading
+from chatd.service.rosters import Rosters
+from chatd.store.messages import NewMessage, Stored
+
+
+class FanOut:
+    def __init__(
+        self,
+        rosters: Rosters,
+        reading: Reading,
+        presence: Presence,
+        crossings: Crossings,
+        counters: Counters,
+    ) -> None:
+        self._rosters = rosters
+        self._reading = reading
+        self._presence = presence
+        self._crossings = crossings
+        self._counters = counters
+
+    def tell(
+        self,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+    ) -> Receipt:
+        """Tell all who take part, except `origin`, and other realms with members. Returns the sender's
+        receipt."""
+        audience: Collection[int] = target.audience
+        if target.group is not None:
+            self._counters.group += 1
+            # People who joined while the message was being stored have it unread, too.
+            roster = self._rosters.cached(key_of(target.group))
+            if roster is not None and roster.group.id == target.conversation:
+                audience = roster.members
+            if new.crossing is not None:
+                self._crossings.relay(stored, new.crossing, new.attachment_id)
+        else:
+            self._counters.direct += 1
+            if len(audience) == 1 and not target.realms:
+                origin = None  # senders to themselves see the message arrive
+        self._reading.arrived(audience)
+        receipt = Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
+        if len(audience) == 1 and not self._presence.hears(audience, origin):
+            return receipt
+        message = Message(
+            stored.id,
+            new.conversation,
+            stored.seq,
+            new.at,
+            new.sender,
+            target.to,
+            target.group,
+            new.text,
+            file,
+        )
+        self._presence.tell(audience, message, origin)
+        return receipt

@@ -1,0 +1,311 @@
+"""The groups that live in this realm: their members of any realm, and the rights of those."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.errors import (
+    AlreadyMember,
+    Banned,
+    ChatError,
+    GroupClosed,
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    TooManyNewGroups,
+    none_known,
+)
+from chatd.base.model import Account, Ban, Group, Member, Party, party_of
+from chatd.base.names import Address, key_of
+from chatd.base.throttle import Quota
+from chatd.federation import parcels
+from chatd.service.accounts import Accounts
+from chatd.service.presence import Presence
+from chatd.service.realms import IRealms
+from chatd.service.rosters import Change, Rosters
+from chatd.store import bans as ban_store
+from chatd.store import members as store
+from chatd.store.database import Database
+from chatd.store.groups import add_group
+from chatd.store.members import Bounds, Delta, Roster
+from chatd.store.outbox import NewParcel
+from chatd.store.writer import CodeTaken
+
+CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
+CODE_LENGTH = 6  # significant characters
+CODE_TRIES = 10
+
+T = TypeVar("T")
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """Who joined by an invitation, who was a member already, who is unknown, and whom there is no room for.
+    `refused` is why, by address; over a link only the addresses are known."""
+
+    joined: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def new_code(random_bytes: Callable[[int], bytes]) -> str:
+    """Six random characters, for a file."""
+    return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
+
+
+def new_group_code(random_bytes: Callable[[int], bytes]) -> str:
+    """As `new_code`, with a colon in it, which no name can contain."""
+    code = new_code(random_bytes)
+    return f"{code[: CODE_LENGTH // 2]}:{code[CODE_LENGTH // 2 :]}"
+
+
+async def with_new_code(
+    random_bytes: Callable[[int], bytes],
+    use: Callable[[str], Awaitable[T]],
+    new: Callable[[Callable[[int], bytes]], str] | None = None,
+) -> T:
+    """Return what `use` returns for a new code: of a file, unless `new` makes another kind. Raises CodeTaken
+    if several codes in a row are in use."""
+    for _ in range(CODE_TRIES):
+        try:
+            return await use((new or new_code)(random_bytes))
+        except CodeTaken:
+            continue
+    raise CodeTaken
+
+
+class HomeGroups:
+    """Whoever is in these groups, and acts there, is a `Party`, from here or elsewhere."""
+
+    def __init__(
+        self,
+        clock: Any,
+        database: Database,
+        accounts: Accounts,
+        presence: Presence,
+        rosters: Rosters,
+        realms: IRealms,
+        random_bytes: Callable[[int], bytes],
+        bounds: Bounds,
+        creations_per_hour: int,
+    ) -> None:
+        self._clock = clock
+        self._database = database
+        self._accounts = accounts
+        self._presence = presence
+        self._rosters = rosters
+        self._realms = realms
+        self._random_bytes = random_bytes
+        self._bounds = bounds
+        self._creations_per_hour = creations_per_hour
+        self._creations = Quota(creations_per_hour)
+
+    async def _find_ruled(self, party: Party, name: Address) -> Roster:
+        """The group of this realm, if `party` is an admin."""
+        roster = await self._find_of(party, name)
+        if not roster.role(party):
+            raise NotAdmin(group=roster.group.name)
+        return roster
+
+    async def _find_of(self, party: Party, name: Address) -> Roster:
+        """The group, if `party` is a member."""
+        roster = await self._rosters.find(name)
+        if roster.role(party) is None:
+            raise NotMember(group=roster.group.name)
+        return roster
+
+    async def create(self, account: Account, name: str) -> Group:
+        """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
+        self._accounts.check_name(name)
+        wait = self._creations.take(account.key, self._clock.seconds())
+        if wait:
+            limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
+            raise TooManyNewGroups(limit=limit, minutes=minutes)
+
+        def job(connection: Connection, code: str) -> Group:
+            store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
+            return add_group(connection, name, code, account.id, self._accounts.now())
+
+        try:
+            return await with_new_code(
+                self._random_bytes, lambda code: self._database.run(job, code), new_group_code
+            )
+        except Exception:
+            self._creations.give_back(account.key)
+            raise
+
+    async def join(self, party: Party, name: Address) -> Group:
+        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
+        roster = await self._rosters.find(name)
+        if not self._rosters.is_leaving(roster.group, party):
+            # The job checks this too, but a job that fails makes its whole transaction run again.
+            if roster.role(party) is not None:
+                raise AlreadyMember(name=party.name, group=roster.group.name)
+            if party.key in roster.banned:
+                raise Banned(group=roster.group.name)
+        await self._admit(roster.group, party)
+        return roster.group
+
+    async def _admit(self, group: Group, party: Party, invited: bool = False) -> None:
+        now = self._accounts.now()
+
+        def job(connection: Connection) -> Change:
+            seq, delta = store.join_group(connection, group, party, now, self._bounds, invited)
+            if party.realm is None:
+                return Change(delta)
+            joined = parcels.Joined(group.name, group.id, party.name.partition("@")[0], seq)
+            return Change(delta, (NewParcel(party.realm, parcels.encode(joined), now),))
+
+        await self._rosters.change(job)
+
+    async def leave(
+        self,
+        party: Party,
+        name: Address,
+        is_news: Callable[[Connection], bool] = lambda _connection: True,
+    ) -> Group:
+        """Raises UnknownGroup, NotMember. Does nothing if `is_news` is false in the transaction."""
+        group = (await self._find_of(party, name)).group
+        now = self._accounts.now()
+
+        def job(connection: Connection) -> Change:
+            if not is_news(connection):
+                return Change(Delta(group.id))
+            return self._take_out(connection, group, party, now)
+
+        with self._rosters.leaving(group, party):
+            await self._rosters.change(job)
+        return group
+
+    def _take_out(self, connection: Connection, group: Group, member: Party, now: int) -> Change:
+        """The member's realm is told, even if it said so itself: it may have heard otherwise since."""
+        delta = store.leave_group(connection, group, member)
+        if member.realm is None:
+            return Change(delta)
+        removed = parcels.Removed(group.name, group.id, member.name.partition("@")[0])
+        return Change(delta, (NewParcel(member.realm, parcels.encode(removed), now),))
+
+    async def invite(
+        self, party: Party, name: Address, users: Sequence[Address]
+    ) -> tuple[Group, Invited]:
+        """Make `users` members, and lift their bans.
+
+        Raises UnknownGroup, NotMember, NotAdmin. If nobody is a member afterwards, raises what was wrong with
+        them.
+        """
+        group = (await self._find_ruled(party, name)).group
+        joined: list[str] = []
+        present: list[str] = []
+        errors: dict[str, ChatError] = {}
+        for address in users:
+            try:
+                guest = await self.party(address)
+                await self._admit(group, guest, invited=True)
+                joined.append(guest.name)
+            except AlreadyMember:
+                present.append(str(address))
+            except ChatError as error:
+                errors[str(address)] = error
+        if not joined and not present:
+            raise none_known(errors)
+        unknown = [each for each, error in errors.items() if error.code.startswith("unknown-")]
+        refused = [each for each in errors if each not in unknown]
+        return group, Invited(tuple(joined), tuple(present), tuple(unknown), tuple(refused))
+
+    async def party(self, address: Address) -> Party:
+        """Whoever that is. Raises UnknownUser, UnknownRealm; who is of another realm may not exist there."""
+        local = self._accounts.localize(address)
+        if local.realm is None:
+            return party_of(await self._accounts.find(local.name))
+        realm = key_of(local.realm)
+        shown = Address(local.name, self._realms.name_of(realm))
+        return Party(shown.key, str(shown), realm=realm)
+
+    async def kick(self, party: Party, name: Address, user: Address) -> tuple[Group, Party | None]:
+        """Remove and ban a member. Returns the group, and the member, or None if they were none.
+
+        People of other realms may post to an open group without being members, and can be banned too. Kicking
+        oneself is leaving.
+        """
+        roster = await self._find_ruled(party, name)
+        group, member = roster.group, await self.party(user)
+        may_post = member.realm is not None and not group.closed and member.key not in roster.banned
+        if roster.role(member) is None and not may_post:
+            raise NotTheirGroup(name=member.name, group=group.name)
+        now = self._accounts.now()
+
+        def job(connection: Connection) -> Change:
+            change = self._take_out(connection, group, member, now)
+            if member.key == party.key or change.delta.ended:
+                return change
+            dropped = ban_store.add_ban(connection, group, member, now)
+            delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
+            return Change(delta, change.parcels)
+
+        with self._rosters.leaving(group, member):
+            _, change = await self._rosters.change(job)
+        return group, member if change.delta.roles else None
+
+    async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
+        """Lift a ban. Returns the group, and the address as shown. Raises UnknownGroup, NotMember, NotAdmin,
+        UnknownUser, NotBanned."""
+        group = (await self._find_ruled(party, name)).group
+        member = await self.party(user)
+
+        def job(connection: Connection) -> Change:
+            ban_store.unban(connection, group, member)
+            return Change(Delta(group.id, unbanned=(member.key,)))
+
+        await self._rosters.change(job)
+        return group, member.name
+
+    async def bans(
+        self, party: Party, name: Address, after: str, limit: int
+    ) -> tuple[Group, Sequence[Ban]]:
+        """The first `limit` bans whose keys come after `after`. Raises UnknownGroup, NotMember, NotAdmin."""
+        group = (await self._find_ruled(party, name)).group
+        return group, await self._database.read(ban_store.bans_of, group.id, after, limit)
+
+    async def promote(self, party: Party, name: Address, user: Address) -> Group:
+        """Make a member an admin. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
+        roster = await self._find_ruled(party, name)
+        group, member = roster.group, await self.party(user)
+        if roster.role(member) is None:
+            raise NotTheirGroup(name=member.name, group=group.name)
+        await self._rosters.change(lambda db: Change(store.set_admin(db, group, member)))
+        return group
+
+    async def set_closed(self, party: Party, name: Address, closed: bool) -> Group:
+        """Raises UnknownGroup, NotMember, NotAdmin."""
+        group = (await self._find_ruled(party, name)).group
+        await self._rosters.change(lambda db: Change(store.set_closed(db, group, closed)))
+        return group
+
+    async def members(
+        self, party: Party, name: Address, start: int = 0, limit: int | None = None
+    ) -> tuple[Roster, tuple[Member, ...]]:
+        """The `limit` members (or all) from `start` on, longest-standing first, for a member. People of other
+        realms count as offline. Raises UnknownGroup, NotMember."""
+        roster = await self._find_of(party, name)
+        found = await self._database.read(store.member_names, roster.group.id, start, limit)
+        is_online = self._presence.is_online
+        return roster, tuple(
+            Member(shown, admin, ident is not None and is_online(ident))
+            for ident, shown, admin in found
+        )
+
+    async def find_postable(self, party: Party, name: Address) -> Roster:
+        """The group, if `party`, a guest, may post to it. Raises UnknownGroup, GroupClosed, Banned."""
+        roster = await self._rosters.find(name)
+        while self._rosters.is_leaving(roster.group, party):
+            roster = await self._rosters.load(name)
+        if party.key in roster.banned:
+            raise Banned(group=roster.group.name)
+        if roster.group.closed and roster.role(party) is None:
+            raise GroupClosed(group=roster.group.name)
+        return roster

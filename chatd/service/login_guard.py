@@ -1,0 +1,269 @@
+"""Checks passwords so that guessing is slow, and guessers delay nobody else."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
+
+from chatd.base.cache import Cache
+from chatd.base.errors import Busy, TooManyAttempts
+from chatd.base.throttle import FailureThrottle
+from chatd.service.passwords import LOGIN, SUSPECT, Passwords
+
+FREE_FAILURES = 5
+FREE_FAILURES_PER_ACCOUNT = 20
+FREE_FAILURES_PER_ADDRESS = 50
+MAX_WAIT = 30.0  # seconds; attempts that would wait longer are refused
+MAX_FAMILIAR = 100_000
+# Attempts at one account that may be checked at once before those of guessers. An owner makes few;
+# somebody with many addresses makes one from each.
+MAX_AT_ONCE = 4
+# Attempts under way, also of connections that are gone. More than any address may have connections at a door.
+MAX_PENDING = 2000  # of one address
+MAX_PENDING_PER_ACCOUNT = 1000  # at one account from one address
+
+
+@contextmanager
+def counted(counts: Counter[str], key: str) -> Iterator[None]:
+    """Count `key` as long as the block runs; what is down to 0 is not kept."""
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
+
+
+class TooSoon(Exception):
+    """The attempt would wait longer than `MAX_WAIT`: for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Line(msgspec.Struct):
+    """The attempts at one key: the number that run, and those that wait."""
+
+    running: int = 0
+    waiting: deque[Deferred[None]] = msgspec.field(default_factory=deque)
+    timer: Any = None
+
+
+class FailureGate:
+    """Lets attempts at a key begin one after another, with a pause after each failure.
+
+    Several may run at once as long as their failures would cost no pause. So right attempts in parallel only
+    wait for their turn, and wrong ones in parallel gain nothing. Once there are pauses, attempts that would
+    wait longer than `MAX_WAIT` are refused, the newest first.
+    """
+
+    def __init__(self, clock: Any, throttle: FailureThrottle) -> None:
+        self._clock = clock
+        self._throttle = throttle
+        self._lines: dict[str, Line] = {}
+
+    def enter(self, key: str) -> Deferred[None]:
+        """Fires when an attempt may begin. Call `leave` afterwards. Fails with TooSoon."""
+        line = self._lines.setdefault(key, Line())
+        if not line.waiting and self._may_begin(key, line):
+            line.running += 1
+            return succeed(None)
+        wait = self._wait_of(key, len(line.waiting) + 1)
+        if wait > MAX_WAIT:
+            self._go_on(key, line)
+            return fail(TooSoon(wait))
+        done: Deferred[None] = Deferred()
+        line.waiting.append(done)
+        self._set_timer(key, line)
+        return done
+
+    def leave(self, key: str, failed: bool) -> None:
+        """End an attempt."""
+        line = self._lines[key]
+        line.running -= 1
+        if failed:
+            self._throttle.failed(key, self._clock.seconds())
+            while line.waiting and (wait := self._wait_of(key, len(line.waiting))) > MAX_WAIT:
+                line.waiting.pop().errback(TooSoon(wait))
+        self._go_on(key, line)
+
+    def forget(self, key: str) -> None:
+        """Forget the key's failures."""
+        self._throttle.succeeded(key)
+
+    def is_free(self, key: str) -> bool:
+        """Whether a failure would cause no pause."""
+        return self._throttle.free(key, self._clock.seconds()) > 0
+
+    def has_failed(self, key: str) -> bool:
+        """Whether a failure of the key is remembered."""
+        return self._throttle.failures(key, self._clock.seconds()) > 0
+
+    def _may_begin(self, key: str, line: Line) -> bool:
+        now = self._clock.seconds()
+        if line.running:
+            return self._throttle.free(key, now) > line.running
+        return self._throttle.wait(key, now) <= 0
+
+    def _wait_of(self, key: str, place: int) -> float:
+        """The seconds that the attempt at `place` waits if all before it fail. 0 while failures cost nothing,
+        because those attempts may succeed."""
+        now = self._clock.seconds()
+        if self._throttle.free(key, now):
+            return 0.0
+        wait, failures = self._throttle.wait(key, now), self._throttle.failures(key, now)
+        for before in range(place - 1 + self._lines[key].running):
+            if wait > MAX_WAIT:
+                break
+            wait += self._throttle.pause(failures + before)
+        return wait
+
+    def _go_on(self, key: str, line: Line) -> None:
+        while line.waiting and self._may_begin(key, line):
+            line.running += 1
+            line.waiting.popleft().callback(None)
+        if line.waiting:
+            self._set_timer(key, line)
+        elif not line.running and self._lines.get(key) is line:
+            del self._lines[key]
+
+    def _set_timer(self, key: str, line: Line) -> None:
+        """Let the next one begin when the pause is over."""
+        if line.running or line.timer is not None:
+            return
+        pause = self._throttle.wait(key, self._clock.seconds())
+        line.timer = self._clock.callLater(pause, self._pause_is_over, key, line)
+
+    def _pause_is_over(self, key: str, line: Line) -> None:
+        line.timer = None
+        self._go_on(key, line)
+
+
+class PasswordGuard:
+    """Checks passwords, slowly for those who fail often.
+
+    Failures are counted by account and address together; by account, so that many addresses gain little and
+    its owner waits little; and by address, so that trying many accounts gains little. Unknown names are
+    counted apart, by address, so guessing at them delays only others who do so. Whoever logs in from an
+    address where the account has logged in before does not wait because of failures at other accounts there
+    or at this account elsewhere.
+    """
+
+    def __init__(self, clock: Any, passwords: Passwords) -> None:
+        self._clock = clock
+        self._passwords = passwords
+        self._own = FailureGate(clock, FailureThrottle(FREE_FAILURES))
+        self._accounts = FailureThrottle(FREE_FAILURES_PER_ACCOUNT, longest=2.0, queue=4.0)
+        self._addresses = FailureGate(
+            clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS, longest=1.0)
+        )
+        self._unknown = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
+        # Account and address of those who have logged in there.
+        self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
+        self._pending: Counter[str] = Counter()  # by address, and by account and address
+        self._checking: Counter[str] = Counter()  # by account
+
+    async def check(
+        self,
+        key: str,
+        password: str,
+        source: str,
+        find_hash: Callable[[], Awaitable[str | None]],
+    ) -> bool:
+        """Whether `password` is that of the account `key`, whose hash `find_hash` gives (None: there is no
+        such account). `source` is the network address that asks. Raises TooManyAttempts, Busy.
+        """
+        own = f"{key} {source}"
+        if self._pending[source] >= MAX_PENDING or self._pending[own] >= MAX_PENDING_PER_ACCOUNT:
+            raise Busy
+        with counted(self._pending, source), counted(self._pending, own):
+            return await self._check(key, own, password, source, find_hash)
+
+    async def _check(
+        self,
+        key: str,
+        own: str,
+        password: str,
+        source: str,
+        find_hash: Callable[[], Awaitable[str | None]],
+    ) -> bool:
+        try:
+            await self._own.enter(own)
+            failed = False
+            try:
+                hashed = await find_hash()
+                good = await self._check_in_turn(key, own, password, hashed, source)
+                failed = not good
+                if good:
+                    self._own.forget(own)
+            finally:
+                self._own.leave(own, failed)
+        except TooSoon as error:
+            raise TooManyAttempts(name=key, seconds=math.ceil(error.seconds)) from None
+        return good
+
+    async def _check_in_turn(
+        self, key: str, own: str, password: str, hashed: str | None, source: str
+    ) -> bool:
+        if own in self._familiar:
+            good = await self._verify(own, password, hashed, (source, key))
+        else:
+            wait = self._accounts.wait(key, self._clock.seconds())
+            if wait > 0:
+                await deferLater(self._clock, wait)
+            gate = self._addresses if hashed is not None else self._unknown
+            good = await self._check_at_gate(gate, own, password, hashed, (source, key))
+        if good:
+            self._accounts.succeeded(key)
+            self._familiar[own] = None
+        else:
+            self._accounts.failed(key, self._clock.seconds())
+            self._familiar.pop(own, None)
+        return good
+
+    async def _check_at_gate(
+        self, gate: FailureGate, own: str, password: str, hashed: str | None, owner: tuple[str, str]
+    ) -> bool:
+        source = owner[0]
+        # An attempt that waits for failures at its own account must not delay others.
+        counts = self._own.is_free(own)
+        await gate.enter(source)
+        failed = False
+        try:
+            good = await self._verify(own, password, hashed, owner)
+            failed = counts and not good
+        finally:
+            gate.leave(source, failed)
+        return good
+
+    async def _verify(
+        self, own: str, password: str, hashed: str | None, owner: tuple[str, str]
+    ) -> bool:
+        """Check the password in turn. Attempts that may be guesses go last."""
+        priority = SUSPECT if self._is_suspect(own, hashed, owner) else LOGIN
+        with counted(self._checking, owner[1]):
+            return await self._passwords.verify(password, hashed, owner, priority)
+
+    def _is_suspect(self, own: str, hashed: str | None, owner: tuple[str, str]) -> bool:
+        """Whether an attempt may be a guess: it can't be right, a failure is known, or many attempts at the
+        account run at once."""
+        if hashed is None:
+            return True
+        if own in self._familiar:
+            return False
+        source, key = owner
+        return (
+            self._checking[key] >= MAX_AT_ONCE
+            or self._own.has_failed(own)
+            or self._addresses.has_failed(source)
+            or self._accounts.failures(key, self._clock.seconds()) > 0
+        )

@@ -1,0 +1,364 @@
+"""Sending: from an address and a text to a stored message.
+
+A send whose names are in memory is one row in the next transaction. One that has to look something up takes a
+job in the writer's queue; while a sender has any of those under way, all of theirs do the same, so that what
+was sent first arrives first.
+
+Whatever goes to another realm, or is stored only there, goes through chatd.federation.outgoing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from chatd.base.errors import (
+    ChatError,
+    DiskFull,
+    MessageQuota,
+    MessageTooLong,
+    NotMember,
+    none_known,
+)
+from chatd.base.model import Account, Attachment, Receipt, Sent
+from chatd.base.names import Address, key_of, parse_address
+from chatd.federation.outgoing import Crossings, Way
+from chatd.service.accounts import Accounts
+from chatd.service.directs import Directs, Target
+from chatd.service.fan_out import FanOut
+from chatd.service.presence import IListener
+from chatd.service.quotas import MessageQuotas, cost, cost_of
+from chatd.service.rosters import Rosters
+from chatd.service.sends import Sends, name_for, receipt_of
+from chatd.store import conversations as conversation_store
+from chatd.store.database import Database
+from chatd.store.members import Roster
+from chatd.store.messages import MessageWriter, NewMessage, Stored
+from chatd.store.outbox import NewParcel
+from chatd.store.sends import Known, Name
+
+
+class Messages:
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        rosters: Rosters,
+        directs: Directs,
+        writer: MessageWriter,
+        sends: Sends,
+        crossings: Crossings,
+        quotas: MessageQuotas,
+        max_message: int,
+        fan_out: FanOut,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._rosters = rosters
+        self._directs = directs
+        self._crossings = crossings
+        self._quotas = quotas
+        self._max_message = max_message
+        self.fan_out = fan_out
+        self.writer = writer
+        self._store = writer.store  # one object for all, by which the database tells a batch
+        database.on_rollback(writer.forget)
+        database.on_refused(writer.refused)
+        self.sends = sends
+        self._looking_up: Counter[int] = Counter()
+
+    # Sending
+
+    def check_text(self, text: str) -> None:
+        """Raises MessageTooLong."""
+        limit = self._max_message
+        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+            raise MessageTooLong(size=size, limit=limit)
+
+    def send(
+        self,
+        sender: Account,
+        to: Sequence[Address],
+        text: str,
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> Deferred[Sent]:
+        """Send a direct message to each of `to`. Fires once all are stored, and other realms have answered or
+        are not waited for any longer. What was sent before under that `key` is not sent again.
+
+        Fails with UnknownUser or UnknownRealm if none of them is known.
+        """
+        if len(to) == 1 and sender.id not in self._looking_up:
+            target = self._directs.cached(sender, to[0])
+            if target is not None:
+                return self._post(sender, target, text, origin, key)
+        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin, key))
+
+    async def _send_slowly(
+        self,
+        sender: Account,
+        to: Sequence[Address],
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+    ) -> Sent:
+        with self._slowly(sender):
+            targets, errors = await self._directs.open(sender, to)
+            posts = [self._post(sender, target, text, origin, key) for target in targets]
+        receipts = await collect(
+            {target.name: post for target, post in zip(targets, posts, strict=True)}, errors
+        )
+        if not receipts:
+            raise none_known(errors)
+        return Sent(tuple(receipts), errors)
+
+    def post(
+        self,
+        sender: Account,
+        group: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> Deferred[Sent]:
+        """Send a message to a group that the sender is a member of, or to an open one of another realm. What
+        was sent before under that `key` is not sent again.
+
+        Fails with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
+        """
+        if sender.id not in self._looking_up:
+            roster = self._rosters.postable(sender, group.key)
+            if roster is not None:
+                return self._post(sender, group_target(roster), text, origin, key)
+        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key))
+
+    async def _post_slowly(
+        self,
+        sender: Account,
+        group: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+    ) -> Sent:
+        with self._slowly(sender):
+            try:
+                target = await self.group(sender, group)
+            except NotMember:
+                # A repeated send by a former member gets its earlier answer all the same.
+                before = None if key is None else await self._posted_before(sender, group, key)
+                if before is None:
+                    raise
+                return before
+            done = self._post(sender, target, text, origin, key)
+        return await done
+
+    async def _posted_before(self, sender: Account, group: Address, key: str) -> Sent | None:
+        target = await self.group(sender, group, member=False)
+        name = name_for(sender, key, target)
+        known = (await self.sends.answered([name])).get(name)
+        return None if known is None else Sent((receipt_of(known, target),))
+
+    @contextmanager
+    def _slowly(self, sender: Account) -> Iterator[None]:
+        self._looking_up[sender.id] += 1
+        try:
+            yield
+        finally:
+            self._looking_up[sender.id] -= 1
+            if not self._looking_up[sender.id]:
+                del self._looking_up[sender.id]
+
+    async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
+        """A group that the sender may post to, as far as that is known here. `member`: the sender has to be
+        one, if the group lives in this realm.
+
+        Raises UnknownGroup, NotMember, UnknownRealm.
+        """
+        try:
+            if not member:
+                return group_target(await self._rosters.load(name))
+            return group_target(await self._rosters.find_mine(sender, name, in_turn=True))
+        except NotMember:
+            local = self._accounts.localize(name)
+            if local.realm is None:
+                raise
+        # Only the group's home knows whether the group is open.
+        return self._crossings.group(local)
+
+    def _post(
+        self,
+        sender: Account,
+        target: Target,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+    ) -> Deferred[Sent]:
+        """Send a text to one conversation. Fails with DiskFull, MessageQuota."""
+        if key is not None:
+            once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
+            return Deferred.fromCoroutine(once)
+        now = self._accounts.now()
+        if target.home is not None:
+            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
+        if target.realms:
+            new = self._new(sender, target, now, text)
+        else:
+            new = NewMessage(target.conversation, sender.id, sender.name, now, text)
+        size = cost_of(new)
+        try:
+            self._quotas.charge_account(sender.id, size, now)
+        except ChatError as error:
+            return fail(error)
+        refund = (sender.id, size)
+        if new.crossing is None or target.group is not None:
+            stored: Deferred[Stored] = self._database.batch(self._store, new)
+            return stored.addCallbacks(
+                self._post_arrived, self._not_stored, (new, target, origin), {}, refund
+            )
+        way = Way(self._crossings, self.fan_out.tell, new, target, None, origin)
+        self._database.submit(self._store, new, way)
+        return way.sent.addErrback(self._not_stored, *refund)
+
+    def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
+        """Return the bytes to the quota, since nothing was stored."""
+        self._quotas.give_back(sender_id, size)
+        return failure
+
+    async def _post_elsewhere(
+        self, sender: Account, target: Target, now: int, text: str, origin: IListener | None
+    ) -> Sent:
+        """A text to a group of another realm."""
+        with self._quotas.charged(sender.id, cost(text), now):
+            return await self._crossings.post(sender, target, now, text, origin)
+
+    def _new(
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None = None,
+        key: str | None = None,
+    ) -> NewMessage:
+        """A message to store here, with the parcel for other realms."""
+        crossing = None
+        if target.realms:
+            crossing = self._crossings.crossing(sender, target, at, text, file)
+        return NewMessage(
+            target.conversation,
+            sender.id,
+            sender.name,
+            at,
+            text,
+            None if file is None else file.id,
+            crossing=crossing,
+            key=key,
+        )
+
+    def _post_arrived(
+        self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
+    ) -> Sent:
+        return Sent((self.fan_out.tell(stored, new, target, None, origin),))
+
+    async def _post_once(
+        self, sender: Account, target: Target, text: str, origin: IListener | None, name: Name
+    ) -> Sent:
+        """As `_post`, unless that was done before."""
+        async with self.sends.turn([name]):
+            if target.group is not None and target.home is None:
+                await self._check_member(sender, target.group)
+            now = self._accounts.now()
+            new = self._new(sender, target, now, text, key=name.key)
+            try:
+                with self._quotas.charged(sender.id, cost_of(new), now) as charge:
+                    put: Any
+                    if target.home is not None:
+                        put = await self._crossings.put(name, sender, target, now, text)
+                    else:
+                        put = new, await self.sends.store(name, new)
+                    if isinstance(put[1], Known):
+                        charge.undo()
+            except (DiskFull, MessageQuota):
+                # A repeated send gets its earlier answer all the same.
+                known = await self.sends.look_up(name)
+                if known is None:
+                    raise
+                put = new, known
+            return await self.kept(target, put, None, origin, name)
+
+    async def _check_member(self, sender: Account, group: str) -> None:
+        """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
+        UnknownGroup, NotMember."""
+        if self._rosters.postable(sender, key_of(group)) is None:
+            await self._rosters.find_mine(sender, parse_address(group), in_turn=True)
+
+    # Files
+
+    def store_file(
+        self,
+        connection: Connection,
+        sender: Account,
+        target: Target,
+        file: Attachment,
+        now: int,
+        key: str | None = None,
+    ) -> Any:
+        """In the writer's thread: store a message and return it with its place, or a parcel with its
+        number."""
+        if target.home is not None:
+            return self._crossings.store_file(connection, sender, target, file, now, key)
+        # The sender may have been removed while the bytes arrived.
+        if not conversation_store.takes_part(connection, sender.id, target.conversation):
+            raise NotMember(group=target.name)
+        new = self._new(sender, target, now, None, file, key)
+        writer = self.writer if key is None else self.sends.writer
+        return new, writer.store(connection, [new])[0]
+
+    def kept(
+        self,
+        target: Target,
+        stored: Any,
+        file: Attachment | None,
+        origin: IListener | None,
+        name: Name | None = None,
+    ) -> Deferred[Sent]:
+        """Tell those whom a stored message is for. `stored` is what `store_file` returned, `name` what it is
+        sent under."""
+        new, where = stored
+        if isinstance(where, Known):
+            return succeed(Sent((receipt_of(where, target),)))
+        if isinstance(new, NewParcel):
+            return Deferred.fromCoroutine(self._crossings.posted(target, where, new, origin, name))
+        if target.realms and target.group is None:
+            way = Way(self._crossings, self.fan_out.tell, new, target, file, origin)
+            way.callback(where)
+            return way.sent
+        return succeed(Sent((self.fan_out.tell(where, new, target, file, origin),)))
+
+
+def group_target(roster: Roster) -> Target:
+    group = roster.group
+    return Target(
+        group.id, roster.members, group=group.name, realms=tuple(roster.realms), home=group.realm
+    )
+
+
+async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
+    """All receipts. Refusals go to `errors`; any other exception is raised once all posts are through."""
+    receipts: list[Receipt] = []
+    failures = []
+    for name, post in posts.items():
+        try:
+            receipts.extend((await post).receipts)
+        except ChatError as error:
+            errors[name] = error
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return receipts

@@ -1,0 +1,136 @@
+"""How a realm gets its first operator: somebody who can read the state folder claims the role with a code."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from chatd.base.errors import AlreadyClaimed, TooManyAttempts, WrongCode
+from chatd.base.model import Account
+from chatd.base.throttle import FailureThrottle
+from chatd.service.accounts import Accounts
+from chatd.service.login_guard import FREE_FAILURES, FailureGate, TooSoon
+from chatd.store import operators as store
+from chatd.store.database import Database
+
+CODE_BYTES = 10  # 80 bits
+# Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+LENGTH = CODE_BYTES * 8 // 5
+_ALIKE = str.maketrans("oil", "011", "- ")
+
+log = Logger()
+
+
+def make_code(random_bytes: Callable[[int], bytes]) -> str:
+    """A new code, in groups of four: `3f7k-9q2m-…`."""
+    number = int.from_bytes(random_bytes(CODE_BYTES), "big")
+    digits = "".join(ALPHABET[number >> (5 * place) & 31] for place in range(LENGTH))
+    return "-".join(digits[start : start + 4] for start in range(0, LENGTH, 4))
+
+
+def plain_code(text: str) -> str:
+    """A code as it is compared: in capitals, without hyphens, with O as 0."""
+    return text.strip().lower().translate(_ALIKE)
+
+
+class CodeFile:
+    """The file that holds the code, readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def offer(self, random_bytes: Callable[[int], bytes]) -> str:
+        """Write a code, unless there is one already. Returns the code. Raises OSError."""
+        code = self._read()
+        if code is None:
+            code = make_code(random_bytes)
+            self._write(code)
+        self.path.chmod(0o600)
+        return code
+
+    def _read(self) -> str | None:
+        try:
+            text = self.path.read_text(encoding="ascii").strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        digits = plain_code(text)
+        return text if len(digits) == LENGTH and set(digits) <= set(ALPHABET) else None
+
+    def _write(self, code: str) -> None:
+        fresh = self.path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{code}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
+
+    def remove(self) -> None:
+        """Remove it, if it is there. Raises OSError."""
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+
+
+class Operators:
+    """Who may become an operator. Until the realm has had one, anybody with the code may."""
+
+    def __init__(self, clock: Any, database: Database, accounts: Accounts) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._gate = FailureGate(clock, FailureThrottle(FREE_FAILURES))
+        self._file: CodeFile | None = None
+        self._code = ""
+
+    def offer(self, file: CodeFile, code: str) -> None:
+        """Accept `code`, which is in `file`, because the realm has never had an operator."""
+        self._file = file
+        self._code = plain_code(code)
+
+    @property
+    def claimable(self) -> bool:
+        """Whether a code is accepted now."""
+        return self._file is not None
+
+    async def claim(self, account: Account, code: str, source: str) -> Account:
+        """Make `account` the realm's first operator. Returns the changed account. `source` is the network
+        address that asks. Raises AlreadyClaimed, WrongCode, TooManyAttempts."""
+        if self._file is None:
+            raise AlreadyClaimed
+        try:
+            await self._gate.enter(source)
+        except TooSoon as error:
+            name, seconds = account.name, math.ceil(error.seconds)
+            raise TooManyAttempts(name=name, seconds=seconds) from None
+        right = hmac.compare_digest(plain_code(code).encode(), self._code.encode())
+        self._gate.leave(source, failed=not right)
+        if not right:
+            log.info("a wrong operator's code came from {source}", source=source)
+            raise WrongCode
+        changed = await self._database.run(store.claim, account.id)
+        self._withdraw()
+        log.info("{account} is the realm's first operator", account=changed.name)
+        return self._accounts.renew(changed)
+
+    async def appoint(self, account: Account) -> Account:
+        """Make `account` an operator, without a code. Returns the changed account."""
+        changed = await self._database.run(store.appoint, account.id)
+        self._withdraw()
+        return self._accounts.renew(changed)
+
+    def _withdraw(self) -> None:
+        """Forget the used code. If its file can't be removed, the next start tries again."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            file.remove()
+        except OSError as error:
+            log.warn("{path} was not removed: {error}", path=str(file.path), error=error.strerror)

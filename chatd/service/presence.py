@@ -1,0 +1,133 @@
+"""Who is connected, who listens, and giving them what arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from zope.interface import Interface
+
+from chatd.base.counters import Counters
+from chatd.base.isolation import drop_failed
+from chatd.base.model import Event
+
+
+class IListener(Interface):
+    """What the service needs of a connection that wants to hear of things as they happen."""
+
+    def deliver(events: Sequence[Event]) -> None:
+        """Take events, in this order. Must not block. A connection that raises here is dropped. All listeners
+        of the same events get the same sequence, so that it is encoded once."""
+
+    def drop() -> None:
+        """End the connection at once."""
+
+
+class Presence:
+    """Connections by account: those logged in, and those of them that listen.
+
+    What is told waits for `flush`, so that who hears many things at once is given them together.
+    """
+
+    def __init__(self, counters: Counters | None = None) -> None:
+        self._counters = counters or Counters()
+        self._connected: dict[int, list[IListener]] = {}
+        self._listening: dict[int, list[IListener]] = {}
+        self._told: list[tuple[Collection[int], Event, IListener | None]] = []
+
+    def arrive(self, account_id: int, listener: IListener) -> None:
+        self._connected.setdefault(account_id, []).append(listener)
+
+    def leave(self, account_id: int, listener: IListener) -> None:
+        _remove(self._connected, account_id, listener)
+        _remove(self._listening, account_id, listener)
+
+    def listen(self, account_id: int, listener: IListener, on: bool) -> None:
+        """Start or stop giving the account's messages to `listener`."""
+        if not on:
+            _remove(self._listening, account_id, listener)
+        elif listener not in self._listening.get(account_id, ()):
+            self._listening.setdefault(account_id, []).append(listener)
+
+    def is_online(self, account_id: int) -> bool:
+        return account_id in self._connected
+
+    def online(self) -> Collection[int]:
+        """The ids of the accounts that are logged in on some connection."""
+        return self._connected.keys()
+
+    def listeners(self) -> int:
+        """How many connections listen."""
+        return sum(map(len, self._listening.values()))
+
+    def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
+        """Whether anybody listens for one of `accounts` besides `origin`."""
+        for account in accounts:
+            for listener in self._listening.get(account, ()):
+                if listener is not origin:
+                    return True
+        return False
+
+    def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
+        """At the next flush, give `event` to all that listen for one of `accounts`, save `origin`, the
+        connection it came from."""
+        self._told.append((accounts, event, origin))
+
+    def flush(self) -> None:
+        """Give what was told since the last time. What follows each other for the same accounts goes
+        together."""
+        told, self._told = self._told, []
+        if not self._listening:
+            return
+        start = 0
+        while start < len(told):
+            accounts = told[start][0]
+            end = start + 1
+            while end < len(told) and told[end][0] is accounts:
+                end += 1
+            _, events, origins = zip(*told[start:end], strict=True)
+            self._give(accounts, events, origins)
+            start = end
+
+    def _give(
+        self,
+        accounts: Collection[int],
+        events: tuple[Event, ...],
+        origins: tuple[IListener | None, ...],
+    ) -> None:
+        listening = self._listening
+        # Whichever is fewer: a large group of which few listen costs no more than those few.
+        present = (
+            accounts
+            if len(accounts) <= len(listening)
+            else [account for account in listening if account in accounts]
+        )
+        one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
+        given, many = 0, len(events)
+        for account in present:
+            for listener in listening.get(account, ()):
+                if listener is one_origin:
+                    continue
+                try:
+                    if one_origin is not self or listener not in origins:
+                        listener.deliver(events)
+                        given += many
+                    elif others := [
+                        event
+                        for event, origin in zip(events, origins, strict=True)
+                        if origin is not listener
+                    ]:
+                        listener.deliver(others)
+                        given += len(others)
+                except Exception:
+                    self.listen(account, listener, False)
+                    drop_failed(listener)
+        self._counters.delivered += given
+
+
+def _remove(by_account: dict[int, list[IListener]], account_id: int, listener: IListener) -> None:
+    listeners = by_account.get(account_id, [])
+    if listener in listeners:
+        # A new list, not the old one changed: somebody may be going through that just now.
+        by_account[account_id] = [other for other in listeners if other is not listener]
+        if not by_account[account_id]:
+            del by_account[account_id]

@@ -1,0 +1,188 @@
+"""Daily limits (UTC) on the bytes of messages that an account, or another realm, may have stored.
+
+The use is kept in memory and written to the database once a second, for all owners in one transaction. So a
+restart does not reset it, and storing a message does not cost another row. A crash loses the last second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from chatd.base.errors import ChatError, MessageQuota, RealmQuota
+from chatd.base.timers import cancel
+from chatd.files.disk_space import DiskSpace
+from chatd.store import usage as store
+from chatd.store.database import Database
+from chatd.store.messages import NewMessage
+from chatd.store.usage import Owner
+
+DAY = 24 * 3600 * 1000  # ms
+SAVE_AFTER = 1.0  # seconds
+# The least that a message counts: an empty one takes as much on the disk, with its indexes.
+LEAST = 100
+# As many bytes as so many realms may take come from one network source, of realms that nobody has added.
+REALMS_OF_SOURCE = 4
+
+log = Logger()
+
+
+def cost_of(new: NewMessage) -> int:
+    """The bytes that a message counts: its text, once for this realm and once for each other realm that it
+    goes to."""
+    size = LEAST if new.text is None else cost(new.text)
+    return size if new.crossing is None else size * (1 + len(new.crossing.realms))
+
+
+def cost_of_text(text: str | None) -> int:
+    """The bytes that a message to one person counts; None is a file's."""
+    return LEAST if text is None else cost(text)
+
+
+def cost(text: str) -> int:
+    """The bytes that a text counts."""
+    size = len(text) if text.isascii() else len(text.encode())
+    return size if size > LEAST else LEAST
+
+
+class Charge:
+    """Bytes that were charged."""
+
+    def __init__(self, quotas: MessageQuotas, owner: Owner, size: int) -> None:
+        self._quotas = quotas
+        self._owner = owner
+        self._size = size
+
+    def undo(self) -> None:
+        """Give the bytes back, because nothing was stored."""
+        self._quotas.give_back(self._owner, self._size)
+
+
+class MessageQuotas:
+    """An owner is an account by its id, or another realm by its key. Limits are bytes a day; 0 is none."""
+
+    def __init__(
+        self,
+        clock: Any,
+        database: Database,
+        disk: DiskSpace,
+        account_limit: int,
+        realm_limit: int,
+    ) -> None:
+        self._clock = clock
+        self._database = database
+        self._disk = disk
+        self._account_limit = account_limit
+        self._realm_limit = realm_limit
+        self._day = self._begin = self._end = 0  # begin and end of the day in ms
+        self._used: dict[Owner, int] = {}
+        self._changed: set[Owner] = set()
+        self._timer: Any = None
+
+    def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
+        """Continue with the use of a day (days since 1970 UTC)."""
+        self._day, self._begin, self._end = day, day * DAY, (day + 1) * DAY
+        self._used = dict(used)
+
+    def charge_account(self, account_id: int, size: int, now: int) -> None:
+        """Count `size` bytes for an account; `now` is in ms since 1970 UTC.
+
+        Raises DiskFull, MessageQuota; then nothing is counted. Called for each message.
+        """
+        if self._disk.low:
+            self._disk.check()
+        if self._account_limit:
+            self._charge(account_id, size, now, self._account_limit)
+
+    def charge(self, owner: str, size: int, now: int) -> None:
+        """As `charge_account`, for another realm by its key, or for several together. Raises RealmQuota."""
+        if self._realm_limit:
+            self._charge(owner, size, now, self._limit_of(owner))
+
+    def _charge(self, owner: Owner, size: int, now: int, limit: int) -> None:
+        if not self._begin <= now < self._end:
+            self._turn_day(now)
+        used = self._used.get(owner, 0) + size
+        if used > limit:
+            raise self._used_up(owner, now)
+        self._used[owner] = used
+        self._changed.add(owner)
+        if self._timer is None:
+            self._timer = self._clock.callLater(SAVE_AFTER, self.save)
+
+    def _limit_of(self, owner: str) -> int:
+        # A realm's name has no space.
+        return self._realm_limit * (REALMS_OF_SOURCE if " " in owner else 1)
+
+    def _used_up(self, owner: Owner, now: int) -> ChatError:
+        minutes = max(1, -(-(self._end - now) // 60_000))
+        if type(owner) is int:
+            return MessageQuota(limit=self._account_limit, minutes=minutes)
+        return RealmQuota(limit=self._realm_limit, minutes=minutes)
+
+    def check(self, owners: Sequence[str], size: int, now: int) -> None:
+        """As `charge_all`, but counts nothing."""
+        if not self._begin <= now < self._end:
+            self._turn_day(now)
+        for owner in owners:
+            limit = self._limit_of(owner)
+            if limit and self._used.get(owner, 0) + size > limit:
+                raise self._used_up(owner, now)
+
+    def charge_all(self, owners: Sequence[str], size: int, now: int) -> None:
+        """Count `size` bytes for each of these. Raises RealmQuota; then nothing is counted."""
+        if len(owners) > 1:
+            self.check(owners, size, now)
+        for owner in owners:
+            self.charge(owner, size, now)
+
+    def _turn_day(self, now: int) -> None:
+        # After a small step back of the wall clock the day continues. If the clock was far ahead, its day
+        # will not come soon: start over.
+        day = now // DAY
+        if self._day - day not in (0, 1):
+            self.load(day, ())
+            self._changed.clear()
+
+    @contextmanager
+    def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:
+        """As `charge_account`, but given back if the block raises, or by `Charge.undo`."""
+        self.charge_account(account_id, size, now)
+        charge = Charge(self, account_id, size)
+        try:
+            yield charge
+        except Exception:
+            charge.undo()
+            raise
+
+    def give_back(self, owner: Owner, size: int) -> None:
+        """Undo a charge, because nothing was stored."""
+        used = self._used.get(owner)
+        if used is not None:
+            self._used[owner] = max(0, used - size)
+            self._changed.add(owner)
+
+    def stop(self) -> Deferred[None]:
+        """Store the rest."""
+        return self.save()
+
+    def save(self) -> Deferred[None]:
+        """Store the use. Fires when that is done, and never fails."""
+        timer, self._timer = self._timer, None
+        cancel(timer)
+        changed, self._changed = self._changed, set()
+        if not changed:
+            return succeed(None)
+        rows = [(owner, self._used[owner]) for owner in changed]
+        saved = self._database.run(store.save, self._day, rows)
+        return saved.addErrback(self._not_saved, self._day, changed)
+
+    def _not_saved(self, failure: Any, day: int, changed: set[Owner]) -> None:
+        """The disk is full, say. It is written down with what is used next."""
+        log.warn("the bytes used today were not written down: {error}", error=str(failure.value))
+        if day == self._day:
+            self._changed |= changed & self._used.keys()

@@ -1,0 +1,147 @@
+"""Reading: the inbox and its marks, the history of conversations, and searching."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from chatd.base.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.base.model import Account, UnreadCount
+from chatd.base.names import ALL, Address, Place, Scope, key_of
+from chatd.service.directs import Directs
+from chatd.service.rosters import Rosters
+from chatd.store import conversations as conversation_store
+from chatd.store import history as store
+from chatd.store.database import Database
+from chatd.store.history import Page, Part
+
+MAX_PAGE = 500
+
+
+class Reading:
+    def __init__(self, database: Database, directs: Directs, rosters: Rosters) -> None:
+        self._database = database
+        self._directs = directs
+        self._rosters = rosters
+        # account id -> conversation -> seq: read marks that are on their way to the disk.
+        self._moving: dict[int, dict[int, int]] = {}
+        # Accounts that are known to have nothing unread, and those of which it is being found out.
+        self._quiet: set[int] = set()
+        self._checking: dict[int, object] = {}
+
+    def arrived(self, audience: Collection[int]) -> None:
+        """A message for these accounts was stored."""
+        self._quiet.difference_update(audience)
+        if self._checking:
+            for account in audience:
+                self._checking.pop(account, None)
+
+    async def inbox(self, account: Account, scope: Scope, given: Mapping[int, int]) -> Page:
+        """The oldest unread messages, of one part or of all. Moves no mark.
+
+        `given` says what has been handed out already and is not yet in the marks. Raises what
+        `conversation_of` does.
+        """
+        if account.id in self._quiet and scope.place is None:
+            return Page([])
+        marks = self.marks(account, given)
+        part = store.WHOLE
+        if scope.place is not None:
+            conversation = await self.conversation_of(account, scope.place)
+            if conversation is None:
+                return Page([])
+            part = Part(conversation)
+        elif scope != ALL:
+            realm = "" if scope.here else scope.realm and key_of(scope.realm)
+            part = Part(realm=realm, direct=scope.direct)
+        check = object()
+        if part is store.WHOLE and not marks:
+            self._checking[account.id] = check
+        page = await self._database.read(store.unread, account, part, marks, MAX_PAGE)
+        if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
+            del self._checking[account.id]
+            if not page.messages:
+                self._quiet.add(account.id)
+        return page
+
+    def marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
+        """`given`, and the marks that are on their way to the disk."""
+        return {**self._moving.get(account.id, {}), **given}
+
+    async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
+        """How many unread messages each conversation has."""
+        if account.id in self._quiet:
+            return ()
+        marks = self.marks(account, given)
+        return tuple(await self._database.read(store.unread_counts, account, marks))
+
+    async def history(
+        self, account: Account, place: Place, count: int, before: int | None = None
+    ) -> Page:
+        """The last `count` messages of a conversation, or the last of those before the seq `before`.
+
+        Raises what `conversation_of` does.
+        """
+        conversation = await self.conversation_of(account, place)
+        if conversation is None:
+            return Page([])
+        limit = min(count, MAX_PAGE)
+        return await self._database.read(store.history, account, conversation, limit, before)
+
+    async def search(self, account: Account, text: str) -> Page:
+        """The newest messages in the account's conversations that contain `text`. Raises Busy."""
+        return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
+
+    async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
+        """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""
+        moving = self._moving.setdefault(account.id, {})
+        for conversation, seq in marks.items():
+            moving[conversation] = max(seq, moving.get(conversation, 0))
+        try:
+            await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+        finally:
+            for conversation, seq in marks.items():
+                if moving.get(conversation) == seq:
+                    del moving[conversation]
+            if not moving:
+                self._moving.pop(account.id, None)
+
+    async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
+        """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""
+        await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
+
+    async def conversation_of(self, account: Account, place: Place) -> int | None:
+        """The conversation that `place` names; None if nothing was said there yet. A name that may be either
+        is a user's or a group's, else a group's code.
+
+        Raises AmbiguousName, UnknownUser, UnknownRealm, UnknownGroup, NotMember.
+        """
+        if place.group is None:
+            assert place.user is not None  # noqa: S101 - a place has one of the two
+            return await self._directs.find(account, place.user)
+        if place.user is None:
+            return (await self._rosters.find_mine(account, place.group)).group.id
+        return await self._either(account, place.user, place.group)
+
+    async def _either(self, account: Account, user: Address, group: Address) -> int | None:
+        unknown: UnknownUser | UnknownRealm | None = None
+        direct = None
+        try:
+            direct = await self._directs.find(account, user)
+        except (UnknownUser, UnknownRealm) as error:
+            unknown = error
+        roster = await self._rosters.named(group)
+        # People of other realms are known here only by their conversations.
+        is_user = unknown is None and (direct is not None or self._directs.is_here(user))
+        if roster is not None and not is_user:
+            if account.id not in roster.members:
+                raise NotMember(group=roster.group.name)
+            return roster.group.id
+        if roster is not None and (roster.group.realm is None or account.id in roster.members):
+            raise AmbiguousName(name=str(user))
+        if unknown is None:
+            return direct
+        if isinstance(unknown, UnknownUser):
+            with suppress(UnknownGroup):
+                return (await self._rosters.find_mine(account, group)).group.id  # by its code
+        raise unknown

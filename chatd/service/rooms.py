@@ -1,0 +1,91 @@
+"""Rooms: named and live. Who is in one hears it; nothing of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import msgspec
+
+from chatd.base.errors import NotInRoom
+from chatd.base.isolation import drop_failed
+from chatd.base.model import Account, RoomInfo, RoomTalk
+from chatd.base.names import key_of
+from chatd.service.presence import IListener
+
+
+class Occupant(msgspec.Struct, frozen=True):
+    """Someone in a room, and the connection on which they hear it."""
+
+    account: Account
+    listener: IListener
+
+
+class Room(msgspec.Struct):
+    name: str
+    occupants: dict[Hashable, Occupant] = {}
+
+    def info(self) -> RoomInfo:
+        people = {each.account.key: each.account.name for each in self.occupants.values()}
+        return RoomInfo(self.name, tuple(people[key] for key in sorted(people)))
+
+
+class Rooms:
+    """All rooms with somebody in them. A session is in one room at a time, and hears it on the connection
+    on which it joined."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Room] = {}
+        self._whereabouts: dict[Hashable, str] = {}
+
+    def join(self, session: Hashable, account: Account, listener: IListener, name: str) -> RoomInfo:
+        """Go into a room, made on demand, and out of the one before."""
+        key = key_of(name)
+        if self._whereabouts.get(session) != key:
+            self.leave(session)
+        room = self._rooms.setdefault(key, Room(name))
+        room.occupants[session] = Occupant(account, listener)
+        self._whereabouts[session] = key
+        return room.info()
+
+    def renew(self, session: Hashable, account: Account) -> None:
+        """The session's account is called otherwise now."""
+        key = self._whereabouts.get(session)
+        if key is not None:
+            occupants = self._rooms[key].occupants
+            occupants[session] = Occupant(account, occupants[session].listener)
+
+    def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
+        """Go out of the current room: its name, or None if there was none. An empty room is gone.
+
+        With a `listener`, only if that is the one on which the session hears it.
+        """
+        key = self._whereabouts.get(session)
+        if key is None:
+            return None
+        room = self._rooms[key]
+        if listener is not None and room.occupants[session].listener is not listener:
+            return None
+        del self._whereabouts[session], room.occupants[session]
+        if not room.occupants:
+            del self._rooms[key]
+        return room.name
+
+    def talk(self, session: Hashable, text: str, at: int) -> RoomInfo:
+        """Say `text` to the others in the current room. Raises NotInRoom."""
+        key = self._whereabouts.get(session)
+        if key is None:
+            raise NotInRoom
+        room = self._rooms[key]
+        speaker = room.occupants[session].account
+        events = (RoomTalk(room.name, speaker.name, speaker.display_name, text, at),)
+        for other, occupant in list(room.occupants.items()):
+            if other is not session:
+                try:
+                    occupant.listener.deliver(events)
+                except Exception:
+                    drop_failed(occupant.listener)
+        return room.info()
+
+    def all(self) -> tuple[RoomInfo, ...]:
+        """The rooms, by name."""
+        return tuple(self._rooms[key].info() for key in sorted(self._rooms))

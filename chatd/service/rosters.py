@@ -1,0 +1,163 @@
+"""The rosters of groups in memory: of this realm's groups, and of groups elsewhere with members here.
+
+A roster is read from the database when it is first used. From then on each transaction that changes it
+returns a Delta, and these are applied in the order of the transactions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.cache import Cache
+from chatd.base.errors import NotMember, UnknownGroup
+from chatd.base.model import Account, Group, Party, party_of
+from chatd.base.names import Address, key_of
+from chatd.federation.outbox import Outbox
+from chatd.service.accounts import Accounts
+from chatd.service.realms import IRealms
+from chatd.store.database import Database
+from chatd.store.groups import find_group
+from chatd.store.members import Delta, Roster, find_named, roster_of
+from chatd.store.outbox import NewParcel
+
+CACHED_GROUPS = 10_000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a transaction changed in a group: its roster, and the parcels for other realms."""
+
+    delta: Delta
+    parcels: Sequence[NewParcel] = ()
+
+
+class Rosters:
+    def __init__(
+        self, database: Database, accounts: Accounts, outbox: Outbox, realms: IRealms
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._outbox = outbox
+        self._realms = realms
+        self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
+        # A group's key or code -> its id.
+        self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
+        # (group's id, member's key) -> the number of transactions under way that remove them.
+        self._leaving: Counter[tuple[int, str]] = Counter()
+
+    def cached(self, key: str) -> Roster | None:
+        """The roster of the group with that name or code, if it is in memory."""
+        ident = self._ids.get(key)
+        return None if ident is None else self._rosters.get(ident)
+
+    async def find(self, name: Address) -> Roster:
+        """The group of that name, else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
+        return self.cached(name.key) or await self.load(name)
+
+    async def load(self, name: Address) -> Roster:
+        """As `find`, but in turn with the jobs of the database."""
+        local = self._accounts.localize(name)
+        while True:
+            known = self.cached(local.key)
+            group, read = await self._database.run(
+                _read, local.key, None if known is None else known.group.id
+            )
+            if group is None:
+                break
+            # The roster in memory has the changes of all earlier transactions.
+            roster = read or self._rosters.get(group.id)
+            if roster is not None:
+                self._remember(roster)
+                return roster
+        if local.realm is None:
+            raise UnknownGroup(name=local.name)
+        # It may exist there, without members here.
+        raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
+
+    async def named(self, name: Address) -> Roster | None:
+        """The group of that name, as far as it is known here. A code is not a name."""
+        local = self._accounts.localize(name)
+        roster = self.cached(local.key)
+        if roster is not None:
+            return roster if roster.group.key == local.key else None
+        if await self._database.read(find_group, local.key) is None:
+            return None
+        with suppress(UnknownGroup, NotMember):  # it may have ended meanwhile
+            return await self.load(local)
+        return None
+
+    def _remember(self, roster: Roster) -> None:
+        group = roster.group
+        self._rosters[group.id] = roster
+        self._ids[group.key] = group.id
+        if group.code:
+            self._ids[group.code] = group.id
+
+    async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
+        """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
+        roster = await (self.load(name) if in_turn else self.find(name))
+        party = party_of(account)
+        while in_turn and self.is_leaving(roster.group, party):
+            roster = await self.load(name)
+        if account.id not in roster.members:
+            raise NotMember(group=roster.group.name)
+        return roster
+
+    def postable(self, account: Account, key: str) -> Roster | None:
+        """The group of that name or code, if it is in memory and the account is certainly a member: no
+        transaction that removes it is under way, so what is sent now is stored before any later one."""
+        roster = self.cached(key)
+        if roster is None or account.id not in roster.members:
+            return None
+        if self._leaving and (roster.group.id, account.key) in self._leaving:
+            return None
+        return roster
+
+    # Changes
+
+    @contextmanager
+    def leaving(self, group: Group, party: Party) -> Iterator[None]:
+        """A context: a transaction that removes `party` is under way."""
+        which = group.id, party.key
+        self._leaving[which] += 1
+        try:
+            yield
+        finally:
+            self._leaving[which] -= 1
+            if not self._leaving[which]:
+                del self._leaving[which]
+
+    def is_leaving(self, group: Group, party: Party) -> bool:
+        return (group.id, party.key) in self._leaving
+
+    async def change(self, run: Callable[[Connection], Change]) -> tuple[Sequence[int], Change]:
+        """Run a job that changes a group, apply its change, and send its parcels. Returns their numbers, and
+        the change."""
+
+        def job(connection: Connection) -> tuple[Sequence[int], Change]:
+            change = run(connection)
+            items = change.parcels
+            return self._outbox.writer.store(connection, items) if items else [], change
+
+        numbers, change = await self._database.run(job)
+        roster = self._rosters.get(change.delta.group)
+        if roster is not None:
+            roster.apply(change.delta)
+            if change.delta.ended:
+                del self._rosters[change.delta.group]
+        self._outbox.send(numbers, change.parcels)
+        return numbers, change
+
+
+def _read(
+    connection: Connection, key: str, known: int | None
+) -> tuple[Group | None, Roster | None]:
+    """The group of that name or code, and its roster unless its id is `known`."""
+    group = find_named(connection, key)
+    if group is None or group.id == known:
+        return group, None
+    return group, roster_of(connection, group)

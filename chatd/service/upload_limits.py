@@ -1,0 +1,86 @@
+"""The uploads of each account that are under way, on all connections and in all dialects, and their
+limits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from twisted.logger import Logger
+
+from chatd.base.config import Limits
+from chatd.base.errors import QuotaExceeded, StorageFailed, TooManyUploads
+from chatd.base.model import Account
+from chatd.files.disk_space import DiskSpace
+from chatd.files.folder import Uploads
+from chatd.store import files as store
+from chatd.store.database import Database
+from chatd.store.files import Owner
+
+log = Logger()
+
+
+class UnderWay:
+    """Counts the files and bytes that are arriving, before they are stored."""
+
+    def __init__(
+        self, limits: Limits, database: Database, uploads: Uploads, disk: DiskSpace
+    ) -> None:
+        self._limits = limits
+        self._database = database
+        self._uploads = uploads
+        self._disk = disk
+        self._bytes: Counter[int] = Counter()  # by account
+        self._files: Counter[int] = Counter()
+
+    async def begin(self, sender: Account, size: int, part: str | None = None) -> None:
+        """Count a file of `size` bytes until `end`. Some bytes of a `part` may be there already.
+
+        Arriving files and files that may be resumed share one limit; the oldest of the latter make room.
+        Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
+        """
+        kept = await self.suspended(sender)
+        used = await self._database.read(store.used_bytes, Owner(sender.id))
+        left = self._limits.account_files - used - self._bytes[sender.id]
+        if size > left:
+            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+        most = self._limits.account_uploads
+        if self._files[sender.id] >= most:
+            raise TooManyUploads(limit=most)
+        # The bytes of other arriving files may not be on the disk yet.
+        self._disk.check(size + self._bytes.total())
+        self._bytes[sender.id] += size
+        self._files[sender.id] += 1
+        room = most - self._files[sender.id]
+        claimed = self._uploads.claimed(_parts_of(sender))
+        kept = {key: kept[key] for key in kept if key not in claimed and key != part}
+        while kept and (len(kept) > room or size + sum(kept.values()) > left):
+            oldest = next(iter(kept))
+            del kept[oldest]
+            self._uploads.forget(oldest)
+
+    def end(self, sender: Account, size: int) -> None:
+        """Stop counting a file of `size` bytes."""
+        self._bytes[sender.id] -= size
+        self._files[sender.id] -= 1
+        if not self._files[sender.id]:
+            del self._bytes[sender.id], self._files[sender.id]
+
+    async def suspended(self, sender: Account) -> dict[str, int]:
+        """The sizes of the files that the sender may resume, by part, the oldest first. Raises
+        StorageFailed."""
+        try:
+            return await self._uploads.suspended(_parts_of(sender))
+        except OSError as error:
+            log.error("the files that may be resumed can't be listed: {error}", error=str(error))
+            raise StorageFailed from None
+
+
+def part_of(sender: Account, key: str) -> str:
+    """The name of the part that the sender may resume under `key`."""
+    return f"web-{sender.id}-{key.encode().hex()}"
+
+
+def _parts_of(sender: Account) -> re.Pattern[str]:
+    """All parts of the sender."""
+    return re.compile(rf"web-{sender.id}-[0-9a-f]+")

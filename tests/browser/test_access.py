@@ -1,0 +1,104 @@
+"""What axe-core says of every page, in both themes and at both widths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from unittest import SkipTest
+
+from tests.support.browser import AXE, BrowserTestCase, Site, in_browser, why_not
+from tests.support.page import NARROW, WIDE, Person
+from tests.support.sample import ME, Sample
+
+GRAVE = ("serious", "critical")
+# Only the sentences come back: all that axe-core has looked at is a lot.
+LOOK = """
+async ([where, options, grave]) => (await axe.run(where, options)).violations
+    .filter(({ impact }) => grave.includes(impact))
+    .flatMap(({ id, impact, nodes }) => nodes.map(({ html, failureSummary }) =>
+        `${id} (${impact}): ${html.slice(0, 200)} ${failureSummary}`))
+"""
+#: Every page of who is logged in, by its address, with what is on it once it is there.
+PAGES = {
+    "#/": "Chats",
+    "#/u/henderson": "Jordan Henderson",
+    "#/u/omar": "عمر الشريف",
+    "#/u/kroos@realm3": "kroos@realm3",
+    "#/g/bola": "bola",
+    "#/g/bola/members": "Members",
+    "#/new": "New chat",
+    "#/groups": "Groups",
+    "#/contacts": "Contacts",
+    "#/rooms": "Rooms",
+    "#/room/stadium": "stadium",
+    "#/realms": "Realms",
+    "#/search": "Search",
+    "#/files": "Files",
+    "#/settings": "Settings",
+}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+OUTSIDE = ("#/login", "#/register")
+
+
+class Access(BrowserTestCase):
+    timeout = 180
+    themes = THEMES
+
+    def setUp(self) -> None:
+        if not AXE.exists() and not why_not():
+            raise SkipTest("no look at the pages' accessibility: axe-core is not there (npm ci)")
+        super().setUp()
+
+    def begin(self) -> Site:
+        sample = Sample(self.root)
+        self.addCleanup(sample.close)
+        return sample.start().here
+
+    @in_browser
+    def test_every_page(self) -> None:
+        """On a laptop, and on a phone."""
+        for size in (WIDE, NARROW):
+            self.every_page(size)
+
+    def every_page(self, size: tuple[int, int]) -> None:
+        found = []
+        # Without motion the colours of a theme are there at once.
+        person = self.person(size=size, reduced_motion="reduce")
+        for page in OUTSIDE:
+            person.go(page)
+            person.page.get_by_role("heading", level=1).wait_for()
+            found += self.looked_at(person, page)
+        person.comes_back(ME)
+        for page, heading in PAGES.items():
+            person.go(page)
+            person.page.get_by_role("heading", name=heading).first.wait_for()
+            person.is_quiet()
+            person.fits()
+            found += self.looked_at(person, page)
+        self.assertFalse(found, "\n".join(found))
+
+    def looked_at(self, person: Person, page: str) -> list[str]:
+        """What is grave on the page that is shown, in either theme."""
+        found = []
+        for theme in self.themes:
+            person.has_theme(theme)
+            # In the other theme only the colours differ.
+            rules = [] if theme == self.themes[0] else ["color-contrast", "link-in-text-block"]
+            found += [f"{page} {theme}: {each}" for each in violations(person, rules, page == "#/")]
+        # The next page begins with the theme that is there: changing it takes longer than looking.
+        self.themes = self.themes[::-1]
+        return found
+
+
+def violations(person: Person, rules: Sequence[str], beside: bool) -> list[str]:
+    """What axe-core finds by these rules, or by all of those that it applies by itself, in its own words."""
+    page = person.page
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text() + "; null")
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    # The list of conversations is the same beside all pages: it is looked at on its own.
+    where = {"include": "body", **({} if beside else {"exclude": ".side"})}
+    if rules:
+        options["runOnly"] = list(rules)
+    found: list[str] = page.evaluate(LOOK, [where, options, GRAVE])
+    return found

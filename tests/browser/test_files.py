@@ -1,0 +1,125 @@
+"""Files in the browser: chosen, pasted, dropped, cancelled; pictures seen, and all fetched byte by byte."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from tests.support.browser import BrowserTestCase, in_browser
+from tests.support.page import GONE, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import FilePayload
+
+
+def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> FilePayload:
+    """A picture that no other is equal to."""
+    image = Image.frombytes("RGB", size, os.urandom(size[0] * size[1] * 3))
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return {"name": name, "mimeType": "image/png", "buffer": data.getvalue()}
+
+
+def some(name: str, size: int) -> FilePayload:
+    """So many bytes that nobody knows."""
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": os.urandom(size)}
+
+
+class Files(BrowserTestCase):
+    @in_browser
+    def test_picture(self) -> None:
+        """Sent by the button, seen in the other's page, fetched with the same bytes."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        sent = picture()
+        messi.open_chat("henderson")
+        messi.attach(sent)
+        messi.sends_files()
+        henderson.open_chat("messi")
+        shown = henderson.page.get_by_role("img", name="endgame.png")
+        expect(shown).to_be_visible()
+        henderson.waits_for(lambda: shown.evaluate("(image) => image.naturalWidth") == 320)
+        henderson.page.get_by_role("button", name="Picture: endgame.png").click()
+        self.assertEqual(henderson.downloads("Download"), sent["buffer"])
+        henderson.page.keyboard.press("Escape")
+        expect(henderson.page.get_by_role("dialog")).to_have_count(0)
+
+    @in_browser
+    def test_pasted_and_dropped(self) -> None:
+        messi, henderson = self.person("messi"), self.person("henderson")
+        pasted, dropped = picture("pasted.png"), os.urandom(100_000)
+        messi.open_chat("henderson")
+        messi.pastes(pasted)
+        messi.sends_files()
+        messi.sees_file("pasted.png")
+        messi.drops({"name": "laporan.pdf", "mimeType": "application/pdf", "buffer": dropped})
+        messi.sends_files()
+        henderson.open_chat("messi")
+        expect(henderson.page.get_by_role("img", name="pasted.png")).to_be_visible()
+        self.assertEqual(henderson.downloads("laporan.pdf"), dropped)
+
+    @in_browser
+    def test_given_up(self) -> None:
+        """Cancelled on its way: nothing of it arrives, and what comes after it does."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        messi.open_chat("henderson")
+        messi.is_slow(100_000)
+        messi.attach(some("large.bin", 3_000_000))
+        messi.press_button("Send")
+        expect(messi.page.get_by_role("progressbar", name="Sending large.bin")).to_be_visible()
+        messi.press_button("Cancel")
+        expect(messi.page.get_by_role("progressbar")).to_have_count(0)
+        messi.is_slow()
+        messi.say("never mind")
+        henderson.open_chat("messi")
+        henderson.sees("never mind")
+        expect(henderson.bubbles).to_have_count(1)
+
+    @in_browser
+    def test_daemon_is_killed_meanwhile(self) -> None:
+        """The upload goes on by itself, and the file is there once, whole."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        for person in (messi, henderson):
+            person.expects(GONE)
+            person.has_worker()
+        file = some("large.bin", 3_000_000)
+        henderson.open_chat("messi")
+        messi.open_chat("henderson")
+        messi.is_slow(500_000)
+        messi.attach(file)
+        messi.press_button("Send")
+        bar = messi.page.get_by_role("progressbar", name="Sending large.bin")
+        messi.waits_for(lambda: float(bar.get_attribute("value") or 0) > 0)
+        self.site.kill()
+        messi.is_slow()
+        self.site.launch()
+        henderson.sees_file("large.bin")
+        expect(bar).to_have_count(0)
+        self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
+        expect(henderson.page.locator("a.file")).to_have_count(1)
+
+    @in_browser
+    def test_hostile_names_and_kinds(self) -> None:
+        """What says it is a page or a picture and is not does nothing, and stays a download."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        page = b"<script>alert(1)</script>"
+        messi.open_chat("henderson")
+        henderson.open_chat("messi")
+        for name, kind in (
+            ("<img src=x onerror=alert(1)>.html", "text/html"),
+            ("\u202egnp.exe", "image/png"),
+            ("drawing.svg", "image/svg+xml"),
+        ):
+            messi.attach({"name": name, "mimeType": kind, "buffer": page})
+            messi.sends_files()
+        for ending in ("html", "exe", "svg"):
+            henderson.sees_file(ending)
+        self.assertEqual(henderson.page.get_by_role("log").locator("img").count(), 0)
+        self.assertEqual(henderson.downloads("drawing.svg"), page)
+        for link in henderson.page.locator("a.file").all():
+            address = str(link.get_attribute("href"))
+            answer = henderson.context.request.get(f"{address}?inline")
+            self.assertTrue(answer.headers["content-disposition"].startswith("attachment"))
+            self.assertEqual(answer.headers["x-content-type-options"], "nosniff")

@@ -1,0 +1,111 @@
+"""The pages beside the conversations: search, contacts, rooms, settings, and the other language."""
+
+from __future__ import annotations
+
+from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
+from tests.support.page import NARROW, Person, expect
+
+
+class Pages(BrowserTestCase):
+    @in_browser
+    def test_search(self) -> None:
+        messi = self.person("messi")
+        self.site.register("henderson")
+        with self.site.login("henderson") as henderson:
+            for text in ("the match is on Saturday", "bring a ball", "the other MATCH"):
+                henderson.must(command="send", to="messi", text=text)
+        messi.go("#/search")
+        messi.fill("Search your conversations", "match")
+        messi.page.keyboard.press("Enter")
+        messi.is_told("2 messages found")
+        messi.page.get_by_role("link").filter(has_text="Saturday").click()
+        messi.sees("the match is on Saturday")
+        messi.go("#/search")
+        messi.fill("Search your conversations", "nowhere")
+        messi.page.keyboard.press("Enter")
+        messi.is_told("Nothing was found for “nowhere”")
+
+    @in_browser
+    def test_contacts(self) -> None:
+        messi, _henderson = self.person("messi"), self.person("henderson")
+        messi.go("#/contacts")
+        messi.is_told("No contacts yet")
+        messi.fill("Username", "henderson")
+        messi.press_button("Add")
+        messi.is_told("henderson is among your contacts now")
+        expect(messi.contact("henderson")).to_contain_text("online")
+        messi.fill("Username", "nobody")
+        messi.press_button("Add")
+        expect(messi.page.get_by_role("alert").filter(has_text="nobody")).to_be_visible()
+        messi.press_button("Delete the contact henderson")
+        messi.confirm("Delete")
+        messi.is_told("No contacts yet")
+
+    @in_browser
+    def test_rooms(self) -> None:
+        """Heard by who is in it, and by nobody afterwards."""
+        messi, henderson = self.person("messi"), self.person("henderson", size=NARROW)
+        messi.go("#/rooms")
+        messi.fill("Name of the room", "12345 67890")
+        messi.press_button("Go in")
+        messi.heading("12345 67890")
+        messi.is_told("Only you are here")
+        henderson.go("#/rooms")
+        henderson.page.get_by_role("link").filter(has_text="12345 67890").click()
+        henderson.heading("12345 67890")
+        henderson.is_told("2 people here")
+        for speaker, hearer, text in (
+            (messi, henderson, "halo semua"),
+            (henderson, messi, "hai juga"),
+        ):
+            box = speaker.page.get_by_role("textbox", name="Say something to the room")
+            box.fill(text)
+            box.press("Enter")
+            expect(hearer.page.get_by_text(text)).to_be_visible()
+        henderson.press_button("Leave")
+        messi.is_told("henderson left")
+        messi.go("#/rooms")
+        messi.go("#/room/12345%2067890")
+        expect(messi.page.get_by_text("halo semua")).to_have_count(0)
+
+    @in_browser
+    def test_password(self) -> None:
+        messi, phone = self.person("messi"), self.person()
+        phone.comes_back("messi")
+        phone.expects("status of 401")
+        messi.go("#/settings")
+        messi.fill("Current password", PASSWORD)
+        messi.fill("New password", "another-horse")
+        messi.fill("New password again", "another-horse")
+        messi.press_button("Change the password")
+        messi.is_told("The password is changed")
+        phone.is_out()
+        phone.log_in("messi")
+        expect(phone.page.get_by_role("alert").first).to_be_visible()
+        phone.log_in("messi", "another-horse")
+        phone.is_in()
+
+    @in_browser
+    def test_profile_language_and_theme(self) -> None:
+        """What one is called is seen by others; the rest changes all of the page at once, and stays."""
+        messi, henderson = self.person("messi", theme="dark"), self.person("henderson")
+        dark = self.background(messi)
+        messi.go("#/settings")
+        messi.fill("Display name", "Leo")
+        messi.press_button("Save")
+        messi.is_told("Your profile is saved")
+        messi.choose("Theme", "Light")
+        light = self.background(messi)
+        self.assertNotEqual(dark, light)
+        messi.choose("Language", "Bahasa Indonesia")
+        for _ in range(2):
+            expect(messi.page.get_by_role("heading", level=1)).to_have_text("Setelan")
+            expect(messi.page.locator("html")).to_have_attribute("lang", "id")
+            self.assertEqual(self.background(messi), light)
+            messi.page.reload()
+        with self.site.login("messi") as talker:
+            talker.must(command="send", to="henderson", text="halo")
+        expect(henderson.row("Leo")).to_be_visible()
+
+    def background(self, person: Person) -> str:
+        return str(person.page.evaluate("getComputedStyle(document.body).backgroundColor"))

@@ -1,0 +1,66 @@
+"""Two realms in the browser: added on a page, written to while they are up and while they are down."""
+
+from __future__ import annotations
+
+from tests.support.browser import BrowserTestCase, Site, in_browser
+from tests.support.page import GONE, Person, expect
+
+
+class Realms(BrowserTestCase):
+    @in_browser
+    def test_realm_apart(self) -> None:
+        there = self.realm("realm2")
+        messi = self.person("messi")
+        henderson = self.person("henderson", site=there)
+        messi.go("#/settings")
+        messi.fill("Operator's code", "0000-0000-0000-0000")
+        messi.press_button("Become an operator")
+        messi.is_told("That is not the operator's code")
+        messi.fill("Operator's code", self.site.operator_code)
+        messi.press_button("Become an operator")
+        messi.is_told("You are an operator of this realm.")
+        messi.go("#/realms")
+        messi.fill("Name of the realm", "realm2")
+        messi.fill("Host", "127.0.0.1")
+        messi.fill("Port", str(there.ports["peers"]))
+        messi.press_button("Add")
+        messi.is_told("Connected")
+        messi.start_chat("henderson@realm2")
+        messi.say("halo dari realm1")
+        messi.sees_as("halo dari realm1", "Sent")
+        henderson.follow_row("messi@realm1", unread=1)
+        henderson.sees("halo dari realm1")
+        henderson.say("halo juga")
+        messi.sees("halo juga")
+        self.away(messi, henderson, there)
+        self.assertEqual(messi.texts(), henderson.texts())
+
+    def away(self, messi: Person, henderson: Person, there: Site) -> None:
+        """What is written to a realm that is down waits, and is there when it is back."""
+        henderson.expects(GONE)
+        henderson.has_worker()
+        there.kill()
+        messi.say("are you there?")
+        messi.sees_as("are you there?", "Queued")
+        messi.go("#/realms")
+        messi.is_told("Not reachable")
+        messi.is_told("1 message")
+        there.launch()
+        henderson.sees("are you there?")
+        messi.is_told("Connected")
+        messi.open_chat("henderson@realm2")
+        messi.sees_as("are you there?", "Sent")
+
+    @in_browser
+    def test_nobody_there(self) -> None:
+        """What can't be delivered says so, beside what was written."""
+        there = self.realm("realm2")
+        messi = self.person("messi")
+        with self.site.login("messi") as talker:
+            self.site.claim(talker)
+            talker.must(
+                command="addrealm", realm="realm2", host="127.0.0.1", port=there.ports["peers"]
+            )
+        messi.open_chat("nobody@realm2")
+        messi.say("hello?")
+        expect(messi.sees("hello?")).to_contain_text("There is no user nobody in realm2")

@@ -1,0 +1,231 @@
+"""People talk: two in browsers and one with telnet, with the keyboard alone, in two tabs, on a phone."""
+
+from __future__ import annotations
+
+from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
+from tests.support.page import NARROW, Person, expect
+
+
+class Talk(BrowserTestCase):
+    @in_browser
+    def test_two_browsers_and_telnet(self) -> None:
+        messi, henderson, lineker = self.person(), self.person(), self.telnet()
+        messi.register("messi", "Lionel Messi")
+        henderson.register("henderson")
+        lineker.type(f"register lineker {PASSWORD}")
+        lineker.type("listen on")
+        messi.start_chat("henderson")
+        messi.say("halo, selamat malam")
+        messi.sees("halo, selamat malam")
+        henderson.follow_row("Lionel Messi", unread=1)
+        henderson.sees("halo, selamat malam")
+        henderson.say("hai juga")
+        messi.sees("hai juga")
+        lineker.type("send messi and from telnet")
+        lineker.sees("status: OK")
+        messi.follow_row("lineker", unread=1)
+        messi.sees("and from telnet")
+        messi.say("hello, telnet")
+        lineker.sees("messi: hello, telnet")
+        messi.follow_row("henderson")
+        self.assertEqual(messi.texts(), ["halo, selamat malam", "hai juga"])
+        self.assertEqual(henderson.texts(), ["halo, selamat malam", "hai juga"])
+
+    @in_browser
+    def test_on_a_phone(self) -> None:
+        """One thing at a time, with a way back; nothing is wider than the screen."""
+        messi, henderson = self.person("messi", size=NARROW), self.person("henderson")
+        henderson.open_chat("messi")
+        henderson.say("apa kabar?")
+        messi.follow_row("henderson", unread=1)
+        messi.sees("apa kabar?")
+        messi.fits()
+        messi.say("baik")
+        henderson.sees("baik")
+        messi.back()
+        messi.is_in()
+        messi.fits()
+        expect(messi.row("henderson")).to_contain_text("baik")
+
+    @in_browser
+    def test_by_keyboard_alone(self) -> None:
+        """From the log-in to a message that has been sent, and the answer to it."""
+        self.site.register("messi")
+        henderson, messi = self.person("henderson"), self.person()
+        messi.page.goto("/")
+        messi.tabs_to("Username")
+        messi.types("messi")
+        messi.tabs_to("Password")
+        messi.types(PASSWORD)
+        messi.page.keyboard.press("Enter")
+        messi.is_in()
+        messi.tabs_to("New chat")
+        messi.page.keyboard.press("Enter")
+        messi.heading("New chat")
+        messi.tabs_to("Who do you want to write to?")
+        messi.types("henderson")
+        messi.page.keyboard.press("Enter")
+        expect(messi.composer).to_be_visible()
+        messi.tabs_to("Message to henderson")
+        messi.types("halo")
+        messi.page.keyboard.press("Enter")
+        messi.sees("halo")
+        henderson.follow_row("messi", unread=1)
+        henderson.say("hai")
+        messi.sees("hai")
+
+    @in_browser
+    def test_two_tabs(self) -> None:
+        """What is sent or read in one is so in the other."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        henderson.open_chat("messi")
+        henderson.say("one")
+        expect(messi.row("henderson")).to_contain_text("one")
+        other = messi.tab()
+        other.follow_row("henderson", unread=1)
+        other.sees("one")
+        other.say("two")
+        expect(messi.row("henderson")).to_contain_text("two")
+        messi.unread("henderson", 0)
+        messi.follow_row("henderson")
+        messi.say("three")
+        other.sees("three")
+        henderson.sees("three")
+        for person in (messi, other, henderson):
+            self.assertEqual(person.texts(), ["one", "two", "three"])
+
+    @in_browser
+    def test_unread_in_the_title(self) -> None:
+        messi, henderson = self.person("messi"), self.person("henderson")
+        henderson.open_chat("messi")
+        for number in range(3):
+            henderson.say(f"no. {number}")
+        messi.unread("henderson", 3)
+        messi.page.wait_for_function("document.title.startsWith('(3)')")
+        messi.follow_row("henderson")
+        messi.sees("no. 2")
+        messi.page.wait_for_function("!document.title.startsWith('(')")
+
+    @in_browser
+    def test_older_messages_come_in_above(self) -> None:
+        """Scrolling up loads them, and what one reads stays where it is."""
+        self.site.register("henderson")
+        messi = self.person("messi")
+        with self.site.login("henderson") as talker:
+            for number in range(150):
+                talker.must(command="send", to="messi", text=f"no. {number}")
+        messi.open_chat("henderson")
+        messi.sees("no. 149")
+        while (first := messi.texts()[0]) != "no. 0":
+            before = messi.scrolled_up_to(first)
+            messi.page.wait_for_function(
+                "(first) => document.querySelector('.bubble-text').innerText !== first", arg=first
+            )
+            self.assertLess(abs(messi.top_of(first) - before), 5, "what one reads has jumped")
+        self.assertEqual(messi.texts(), [f"no. {number}" for number in range(150)])
+
+
+class Sessions(BrowserTestCase):
+    @in_browser
+    def test_in_and_out(self) -> None:
+        self.site.register("messi")
+        messi = self.person()
+        messi.expects("status of 401")
+        messi.log_in("messi", "wrong-password")
+        expect(messi.page.get_by_role("alert").first).to_be_visible()
+        messi.log_in("messi")
+        messi.is_in()
+        messi.page.reload()
+        messi.is_in()
+        messi.go("#/settings")
+        messi.press_button("Log out")
+        messi.is_out()
+        messi.go("#/settings")
+        messi.is_out()
+
+    @in_browser
+    def test_log_out_everywhere(self) -> None:
+        laptop = self.person("messi")
+        phone, telnet = self.person(size=NARROW), self.telnet()
+        phone.comes_back("messi")
+        telnet.type(f"login messi {PASSWORD}")
+        telnet.sees("status: OK")
+        laptop.go("#/settings")
+        laptop.press_button("Log out everywhere")
+        laptop.confirm("Log out everywhere")
+        laptop.is_out()
+        phone.is_out()
+        telnet.type("whoami")
+        telnet.sees("status: ERROR")
+
+
+class Groups(BrowserTestCase):
+    @in_browser
+    def test_three_people(self) -> None:
+        """Made by one, joined by the second with its code, the third is invited."""
+        messi, henderson, lineker = (
+            self.person(name) for name in ("messi", "henderson", "lineker")
+        )
+        code = self.make(messi, "bola")
+        henderson.go("#/groups")
+        henderson.fill("Name or code", code)
+        henderson.press_button("Join")
+        expect(henderson.composer).to_be_visible()
+        messi.go("#/g/bola/members")
+        messi.fill("Who", "lineker")
+        messi.press_button("Invite")
+        messi.is_told("In the group now: lineker")
+        messi.open_group("bola")
+        messi.say("halo semua")
+        henderson.sees("halo semua")
+        lineker.follow_row("bola", unread=1)
+        henderson.say("hai")
+        lineker.sees("hai")
+        lineker.say("siap")
+        for person in (messi, henderson, lineker):
+            person.sees("siap")
+            self.assertEqual(person.texts(), ["halo semua", "hai", "siap"])
+        expect(lineker.sees("hai")).to_contain_text("henderson")
+        henderson.go("#/g/bola/members")
+        for name in ("messi", "henderson", "lineker"):
+            henderson.is_told(name)
+
+    @in_browser
+    def test_removed(self) -> None:
+        """Who is removed sees nothing of the group any more, and does not get in again by its name."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        self.make(messi, "bola")
+        henderson.go("#/groups")
+        henderson.fill("Name or code", "bola")
+        henderson.press_button("Join")
+        expect(henderson.composer).to_be_visible()
+        messi.open_group("bola")
+        messi.say("rahasia")
+        henderson.sees("rahasia")
+        with self.site.login("messi") as talker:
+            talker.must(command="kick", group="bola", user="henderson")
+        expect(henderson.row("bola")).to_have_count(0)
+        expect(henderson.page.get_by_text("rahasia")).to_have_count(0)
+        expect(henderson.page.get_by_text("You were removed from bola").first).to_be_visible()
+        expect(henderson.composer).to_be_hidden()
+        henderson.go("#/groups")
+        henderson.fill("Name or code", "bola")
+        henderson.press_button("Join")
+        henderson.is_told("You were removed from bola")
+
+    def make(self, person: Person, group: str) -> str:
+        """The code of the group that `person` makes."""
+        person.go("#/groups")
+        person.press_button("New group")
+        person.fill("Name of the group", group)
+        person.press_button("Make the group")
+        with self.site.login(person.name) as talker:
+
+            def mine() -> list[dict[str, str]]:
+                found: list[dict[str, str]] = talker.must(command="mygroups")["groups"]
+                return found
+
+            person.waits_for(mine)
+            code = mine()[0]["code"]
+        person.is_told(code)
+        return code

@@ -1,0 +1,1 @@
+"""Tests of real daemons and programs in processes of their own."""

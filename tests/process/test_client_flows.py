@@ -1,0 +1,567 @@
+"""The real client in real terminals, against a real daemon: what the documents of the older systems show,
+and what may happen meanwhile.
+
+Each wait is for something on the screen; what is asserted afterwards has nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from typing import Any
+from unittest import SkipTest
+
+from PIL import Image
+
+from chatd.client.show import cells
+from tests.support.processes import Daemon, configuration, free_port, in_thread, wait_until
+from tests.support.terminal import (
+    CTRL_C,
+    CTRL_D,
+    DAEMON_TREE,
+    ENTER,
+    PASSWORD,
+    TAB,
+    UP,
+    ClientTestCase,
+    Terminal,
+)
+
+BIDI = "\u202egnp.exe"
+
+
+class SecondDocument(ClientTestCase):
+    """Prompts that ask, in the document's own words."""
+
+    @in_thread
+    def test_all_of_it(self) -> None:
+        alam, budi = self.open("alam", "--lang", "id"), self.enter("budi")
+        self.register(alam)
+        self.log_in(alam)
+        self.send(alam, budi)
+        self.send_file(alam, budi)
+        budi.type("send alam hai juga", "send alam apa kabar")
+        alam.await_text("apa kabar")
+        alam.type("inbox")
+        alam.await_text("2 message incoming.")
+        alam.await_text("from budi : hai juga")
+        alam.type("logout")
+        alam.await_text("Bye bye !", 2)
+        alam.type("quit")
+        self.assertEqual(alam.ended(), 0)
+
+    def register(self, alam: Terminal) -> None:
+        alam.await_text("register membuat akun")
+        alam.type("register")
+        alam.await_text("Username :")
+        alam.type("alam")
+        alam.await_text("Password :")
+        alam.type(PASSWORD)
+        alam.await_text("Name :")
+        alam.type("Alam Cahya")
+        alam.await_text("Nationality :")
+        alam.type("Indonesia")
+        alam.await_text("User berhasil dibuat")
+        self.assertNotIn(PASSWORD, alam.text())
+        self.assertNotIn(PASSWORD.encode(), alam.raw)
+
+    def log_in(self, alam: Terminal) -> None:
+        alam.type("logout")
+        alam.await_text("Bye bye !")
+        alam.type("login")
+        alam.await_text("Username :", 2)
+        alam.type("alam")
+        alam.await_text("Password :", 2)
+        alam.type("wrong-password")
+        alam.await_text("Itu bukan password alam; coba lagi")
+        alam.type("login")
+        alam.await_text("Username :", 3)
+        alam.type("alam")
+        alam.await_text("Password :", 3)
+        alam.type(PASSWORD)
+        alam.await_text("Login [alam] telah berhasil")
+
+    def send(self, alam: Terminal, budi: Terminal) -> None:
+        alam.type("chat")
+        alam.await_text("Recipient username:")
+        alam.type("budi")
+        alam.await_text("Message:")
+        alam.type("halo testing")
+        alam.await_text("Message sent to user [budi].")
+        budi.await_text("alam: halo testing")
+
+    def send_file(self, alam: Terminal, budi: Terminal) -> None:
+        content = os.urandom(100_000)
+        (self.home("alam") / "endgame.PNG").write_bytes(content)
+        alam.type("send file")
+        alam.await_text("File Name:")
+        alam.type("endgame.PNG")
+        alam.await_text("Recipient Username:")
+        alam.type("budi")
+        alam.await_text("Berhasil mengirim file ! endgame.PNG telah dikirim.")
+        budi.await_text("endgame.PNG (100,000 bytes)")
+        budi.type("list file")
+        budi.await_text("1 file")
+        budi.type("get file")
+        budi.await_text("File Name:")
+        budi.type("endgame.PNG")
+        budi.await_text("endgame.PNG is saved as download/budi/endgame.PNG")
+        saved = self.home("budi") / "download" / "budi" / "endgame.PNG"
+        self.assertEqual(saved.read_bytes(), content)
+
+
+class ThirdDocument(ClientTestCase):
+    """The menus."""
+
+    @in_thread
+    def test_contacts(self) -> None:
+        modis, tasya = self.enter("modis"), self.enter("tasya")
+        modis.type("contact")
+        modis.await_text("contact>")
+        modis.type("add tasya")
+        modis.await_text("tasya is on your list of contacts")
+        modis.type("get")
+        modis.await_text("tasya online")
+        modis.type("chat tasya")
+        modis.await_text("You talk with tasya")
+        modis.type("sudah makan?", "back?", "back")
+        tasya.await_text("modis: sudah makan?")
+        tasya.await_text("modis: back?")
+        modis.type("del tasya")
+        modis.await_text("tasya is off your list")
+        modis.type("back", "get")
+        modis.await_text("There is no command get")
+
+    @in_thread
+    def test_groups(self) -> None:
+        modis, tasya = self.enter("modis"), self.enter("tasya")
+        modis.type("group", "create keluarga")
+        modis.await_text("groupcode: ")
+        code = modis.text().partition("groupcode: ")[2][:7]
+        tasya.type("group", f"join {code}")
+        tasya.await_text("You are a member of keluarga")
+        tasya.type("get")
+        tasya.await_text(f"1 {code} keluarga")
+        tasya.type("chat 2")
+        tasya.await_text("There is no group number 2")
+        tasya.type("chat 1")
+        tasya.await_text("You talk with #keluarga")
+        tasya.type("halo semua, halo modis")
+        modis.await_text("tasya in keluarga: halo semua")
+        self.assertEqual(modis.screen.bells, 1)  # the mention
+        modis.type("chat keluarga")
+        modis.await_text("You talk with #keluarga")
+        modis.type("halo juga")
+        tasya.await_text("modis in keluarga: halo juga")
+        modis.type("back", "back", "list")
+        modis.await_text("0 messages")  # what the chat has shown is read
+        modis.await_text("list>")
+        modis.type("back")
+
+    @in_thread
+    def test_first_document_and_fourth(self) -> None:
+        """Files for several people and groups, with the folders that the fourth document has."""
+        messi, lineker = self.enter("messi"), self.enter("lineker")
+        home = self.home("messi")
+        for name in ("pokijan.jpg", "dua file.txt"):
+            (home / name).write_text(f"what is in {name}")
+        messi.type("mkgr bagan")
+        messi.await_text("The group bagan is made")
+        lineker.type("join bagan")
+        lineker.await_text("You are a member of bagan")
+        messi.type("sendgroup lineker,messi halo gaiss")
+        lineker.await_text("messi: halo gaiss")
+        messi.type("sendgroup_file bagan pokijan.jpg 'dua file.txt'")
+        lineker.await_text("messi in bagan: file dua file.txt")
+        lineker.type("downloadgroup_file bagan dua file.txt", "download_file pokijan.jpg")
+        lineker.await_text("is saved as", 2)
+        folder = self.home("lineker") / "downloadgroup" / "lineker"
+        self.assertEqual((folder / "pokijan.jpg").read_text(), "what is in pokijan.jpg")
+        self.assertEqual((folder / "dua file.txt").read_text(), "what is in dua file.txt")
+        messi.type("sendfile lineker nothere.jpg")
+        messi.await_text("There is no file nothere.jpg here")
+
+
+class TwoAtOnce(ClientTestCase):
+    @in_thread
+    def test_both_ways(self) -> None:
+        lina, budi = self.enter("lina"), self.enter("budi")
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        budi.type("chat lina")
+        budi.await_text("You talk with lina")
+        lina.press("half a li")
+        budi.type("Selamat malam")
+        lina.await_text("budi: Selamat malam")
+        lina.await_text("budi> half a li")
+        lina.type("ne")
+        budi.await_text("lina: half a line")
+        self.assertGreater(lina.screen.bells, 0)
+        lina.press(CTRL_D)  # out of the chat
+        lina.await_text("\n>")
+        lina.press(CTRL_D)
+        self.assertEqual(lina.ended(), 0)
+        again = self.open("lina")
+        again.await_text("Welcome back, lina")
+        again.press(UP)
+        again.await_text("half a line")
+        self.assertNotIn(PASSWORD, (self.home("lina") / "state/chatd/client-history").read_text())
+
+    @in_thread
+    def test_completion(self) -> None:
+        (self.home("lina") / "holiday photo.jpg").write_text("x")
+        self.enter("henderson")
+        lina = self.enter("lina")
+        lina.press(f"sendf{TAB}")
+        lina.await_text("sendfile")
+        lina.press(f"\x15sendfile hen{TAB} holi{TAB}")
+        lina.await_text("sendfile henderson holiday\\ photo.jpg")
+        lina.type("")
+        lina.await_text("File sent")
+
+
+class LinkLost(ClientTestCase):
+    @in_thread
+    def test_restart_in_the_middle(self) -> None:
+        lina, budi = self.enter("lina"), self.enter("budi")
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        self.daemon.kill()
+        lina.await_text("link lost")
+        lina.type("first line", "second line", "back", "whoami")
+        lina.await_text("3 lines wait")
+        self.restart()
+        lina.await_text("You are lina")
+        budi.await_text("lina: second line")
+        budi.type("history lina")
+        budi.await_text("2 messages")
+
+    @in_thread
+    def test_unanswered(self) -> None:
+        """The daemon dies while it has a message that it has not answered."""
+        lina, budi = self.enter("lina"), self.enter("budi")
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.type("into the dark")
+        lina.await_text("budi> into the dark")
+        self.daemon.kill()
+        self.restart()
+        budi.await_text("lina: into the dark")
+        budi.type("history lina")
+        budi.await_text("1 message")
+
+    @in_thread
+    def test_session_ends_meanwhile(self) -> None:
+        lina = self.enter("lina")
+        with self.daemon.login("lina", PASSWORD) as other:
+            other.must(command="password", old=PASSWORD, new="another-horse")
+        lina.await_text("log in again")
+        lina.await_text("not logged in")
+        lina.type("send lina later")
+        lina.await_text("(waits until you log in again)")
+        lina.type("login lina another-horse")
+        lina.await_text("Message sent")  # it has waited for her
+
+
+class Files(ClientTestCase):
+    @in_thread
+    def test_interrupted_upload(self) -> None:
+        lina, _ = self.enter("lina"), self.enter("budi")
+        with (self.home("lina") / "big.bin").open("wb") as file:
+            file.truncate(50_000_000)
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.type("sendfile budi big.bin")
+        self.daemon.process.send_signal(signal.SIGCONT)
+        lina.await_text("/50.0 MB")
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.press(CTRL_C)
+        lina.await_text("big.bin is cancelled; nothing of it is kept")
+        self.daemon.process.send_signal(signal.SIGCONT)
+        lina.type("files")
+        lina.await_text("0 files")
+        uploads = self.root / "state" / "uploads"
+        wait_until(
+            lambda: not [each for each in uploads.rglob("*") if each.is_file()],
+            lambda: f"no upload, but there is {list(uploads.rglob('*'))}",
+        )
+        lina.type("sendfile budi big.bin")
+        lina.await_text("File sent")
+
+    @in_thread
+    def test_nothing_is_overwritten(self) -> None:
+        lina = self.enter("lina")
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        lina.type("sendfile lina plan.txt")
+        lina.await_text("File sent")
+        for number in range(3):
+            lina.type("getfile plan.txt")
+            lina.await_text("is saved as", number + 1)
+        found = sorted((self.home("lina") / "download/lina").iterdir())
+        self.assertEqual(
+            [each.name for each in found], ["plan (1).txt", "plan (2).txt", "plan.txt"]
+        )
+        self.assertEqual({each.read_text() for each in found}, {"Friday"})
+
+
+class Looks(ClientTestCase):
+    @in_thread
+    def test_pictures_and_colours(self) -> None:
+        Image.new("RGB", (40, 20), "red").save(self.home("budi") / "red.png")
+        lina, budi = self.enter("lina"), self.enter("budi")
+        plain = self.open("lina", NO_COLOR="1")
+        plain.await_text("Welcome back")
+        budi.type("sendfile lina red.png")
+        lina.await_text("▀" * 40, 10)
+        plain.await_text("red.png")
+        self.assertNotIn("▀", plain.text())
+        self.assertNotEqual(self.senders(lina), {"default"})
+        self.assertEqual(self.senders(plain), {"default"})
+
+    def senders(self, terminal: Terminal) -> set[str]:
+        """The colours in which budi's name is written."""
+        found = set()
+        for y, line in enumerate(terminal.screen.display):
+            if (x := line.find(" budi: ")) >= 0:
+                found.add(terminal.screen.buffer[y][x + 1].fg)
+        return found
+
+    @in_thread
+    def test_a_flood(self) -> None:
+        """What is being typed stays whole, whatever comes meanwhile."""
+        lina = self.enter("lina")
+        with self.daemon.register("budi") as budi:
+            lina.press("this is ")
+            for number in range(300):
+                budi.send(command="send", to="lina", text=f"message {number:03}")
+                if number == 150:
+                    lina.press("being typed")
+            lina.await_text("message 299")
+        lina.await_text("> this is being typed")
+        text = lina.text()
+        self.assertEqual([text.count(f"message {number:03}") for number in range(300)], [1] * 300)
+        self.assertNotIn("^[[", text)
+
+
+class Widths(ClientTestCase):
+    """Narrow and wide terminals, with letters that take two cells."""
+
+    TEXT = (
+        "Selamat pagi 🎉 semua 世界你好世界你好世界你好世界你好 apa kabar "
+        "\U0001f469\u200d\U0001f469\u200d\U0001f467 ini kalimat panjang 가나다라 akhir."
+    )
+
+    def look(self, columns: int) -> None:
+        self.enter("budi").type("mkgr g1")
+        lina = self.enter("lina", columns=columns)
+        lina.type("ping")
+        lina.await_text("pong")  # so it listens, which it has asked for before
+        with self.daemon.login("budi", PASSWORD) as budi:
+            budi.must(command="send", to="lina", text=self.TEXT)
+            budi.must(command="send", to="lina", text=f"see {BIDI} here")
+        lina.press("typing 世界 while it comes")
+        lina.await_text("here")
+        lina.await_text("typing 世界 while it comes")
+        lines = lina.shown()
+        begin = next(i for i, line in enumerate(lines) if "Selamat pagi" in line)
+        end = next(i for i, line in enumerate(lines) if "akhir." in line)
+        for line in lines:
+            self.assertLessEqual(cells(line), columns)
+        self.assertTrue(all(line.startswith("      ") for line in lines[begin + 1 : end + 1]))
+        together = " ".join(line.strip() for line in lines[begin : end + 1])
+        for word in self.TEXT.split():
+            if word.isascii():
+                self.assertIn(word, together)
+        self.assertNotIn("\u202e".encode(), lina.raw)
+        self.assertIn("gnp.exe", lina.text())
+        self.assertIn("connected", lines[-1])
+
+    @in_thread
+    def test_narrow(self) -> None:
+        self.look(60)
+
+    @in_thread
+    def test_wide(self) -> None:
+        self.look(140)
+
+
+class RealmApart(ClientTestCase):
+    """Two daemons, and people of either who talk with those of the other."""
+
+    def setUp(self) -> None:
+        if not (DAEMON_TREE / "chatd" / "peers").is_dir():
+            raise SkipTest("this tree's daemon has no links to other realms yet")
+        super().setUp()
+
+    def start(self, more: str = "", **options: Any) -> Daemon:
+        """realm1; realm2 stands beside it."""
+        self.here, _ = self.realm("realm1", **options)
+        self.there, self.peer_port = self.realm("realm2", **options)
+        return self.here
+
+    def realm(self, name: str, **options: Any) -> tuple[Daemon, int]:
+        port, peer_port = free_port(), free_port()
+        doors = {"json": port, "peers": peer_port}
+        more = "\n[peers]\nadd = anyone\nprivate = yes\n"
+        text = configuration(doors, more, name=name, state=f"state-{name}")
+        (self.root / f"{name}.ini").write_text(text)
+        return self.launch(port, "--config", f"../{name}.ini", **options).listening(), peer_port
+
+    @in_thread
+    def test_messages_files_and_groups(self) -> None:
+        lina = self.enter("lina")
+        self.daemon = self.there
+        budi = self.enter("budi")
+        lina.type(f"addrealm realm2 127.0.0.1 {self.peer_port}", "realms")
+        lina.await_text("realm2 up")
+        lina.type("sendprivaterealm realm2 budi bagaimana di mesin 2")
+        budi.await_text("lina@realm1: bagaimana di mesin 2")
+        budi.type("chat lina@realm1")
+        budi.await_text("You talk with lina@realm1")
+        budi.type("baik")
+        lina.await_text("budi@realm2: baik")
+        (self.home("lina") / "pokijan.jpg").write_bytes(b"x" * 1000)
+        lina.type("sendfilerealm realm2 budi pokijan.jpg")
+        budi.await_text("lina@realm1: file pokijan.jpg (1,000 bytes)")
+        budi.type("/getfile pokijan.jpg")
+        budi.await_text("is saved as download/budi/pokijan.jpg")
+        lina.type("getrealminbox realm2")
+        lina.await_text("budi@realm2: baik", 2)
+        budi.type("back", "addgroup bola")
+        budi.await_text("The group bola is made")
+        lina.type("join bola@realm2")
+        lina.await_text("You are a member of bola@realm2")
+        lina.type("chat bola@realm2")
+        lina.await_text("You talk with #bola@realm2")
+        lina.type("halo dari sini")
+        budi.await_text("lina@realm1 in bola: halo dari sini")
+
+
+def pasted(text: str) -> str:
+    """As terminals send what is pasted, if the program has asked for that."""
+    return f"\x1b[200~{text}\x1b[201~"
+
+
+class Pasting(ClientTestCase):
+    @in_thread
+    def test_into_a_chat(self) -> None:
+        """It is text, whatever stands in it; more than three lines are sent only after a question."""
+        budi, lina = self.enter("budi"), self.enter("lina")
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        lina.press(pasted("/logout\nback\n/nothing") + ENTER)
+        budi.await_text("lina: /nothing")
+        budi.await_text("lina: /logout")
+        budi.await_text("lina: back")
+        lina.press(pasted("/quit") + ENTER)
+        budi.await_text("lina: /quit")
+        lina.type("/nothing at all")
+        lina.await_text("There is no command /nothing; to send it as a message, begin with //")
+        lina.type("//nothing at all")
+        budi.await_text("lina: /nothing at all")
+        self.assertNotIn("//nothing", budi.text())
+        four = "one 1\none 2\none 3\none 4"
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("Send 4 pasted lines to budi, each as a message?")
+        lina.type("n")
+        lina.await_text("Nothing was done with the pasted lines")
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("each as a message?", times=2)
+        lina.type("y")
+        budi.await_text("lina: one 4")
+        self.assertEqual(budi.text().count("lina: one"), 4)
+
+    @in_thread
+    def test_outside_of_a_chat(self) -> None:
+        """Several lines would be commands: only after a question. One is a command, as if typed."""
+        lina = self.enter("lina")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("Carry out 2 pasted lines as commands?")
+        lina.type("")
+        lina.await_text("Nothing was done")
+        lina.press(pasted("mygroups") + ENTER)
+        lina.await_text("0 groups")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("as commands?", times=2)
+        lina.type("y")
+        lina.type("mygroups")
+        lina.await_text("2 groups")
+
+
+class AnswerLost(ClientTestCase):
+    """The realm has done what was asked, and the link is lost before it can say so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.proxy = Proxy(self.daemon.port)
+        self.addCleanup(self.proxy.stop)
+
+    @in_thread
+    def test_once_and_told(self) -> None:
+        budi = self.enter("budi")
+        self.daemon.port, port = self.proxy.port, self.daemon.port
+        lina = self.enter("lina")
+        self.daemon.port = port
+        lina.type("chat budi")
+        lina.await_text("You talk with budi")
+        lina.type("one")
+        budi.await_text("lina: one")
+        self.proxy.breaks_at = b'"Message sent"'
+        lina.type("two")
+        budi.await_text("lina: two")
+        lina.await_text("connected")
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        self.proxy.breaks_at = b'"File sent"'
+        lina.type("/sendfile plan.txt")
+        lina.await_text("plan.txt, 6 bytes, code")
+        budi.type("history lina")
+        budi.await_text("3 messages")
+
+
+class Proxy:
+    """Passes everything on between clients and a daemon, until the daemon says `breaks_at`: then all
+    connections break, and that is not passed on."""
+
+    def __init__(self, port: int) -> None:
+        self.breaks_at = b""
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                daemon = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [client, daemon]
+                for source, target in ((client, daemon), (daemon, client)):
+                    threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.breaks_at and self.breaks_at in data:
+                    self.breaks_at = b""
+                    self._break()
+                    return
+                target.sendall(data)
+        self._shut(source, target)
+
+    def _break(self) -> None:
+        broken, self._open = self._open, []
+        self._shut(*broken)
+
+    def _shut(self, *sockets: socket.socket) -> None:
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def stop(self) -> None:
+        self._shut(self._listener)
+        self._break()

@@ -1,0 +1,146 @@
+"""A real daemon behind real proxies: it sees the client's address, by every way that is documented."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+from unittest import SkipTest
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Request, TextMessage
+
+from tests.support import proxies
+from tests.support.processes import Daemon, DaemonTestCase, free_port, in_thread
+from tests.support.proxies import CLIENT, Proxy
+
+TRUSTED = "\n[web]\ntrusted_proxies = 127.0.0.1\n"
+
+
+class ProxyTestCase(DaemonTestCase):
+    needs = ""
+
+    def setUp(self) -> None:
+        if proxies.find(self.needs) is None:
+            raise SkipTest(f"{self.needs} is not installed (Debian: apt install {self.needs})")
+        super().setUp()
+
+    def launch_behind(self, **doors: str) -> Daemon:
+        """A daemon with these doors behind proxies, besides `json` for the test itself."""
+        port = self.configure(TRUSTED)
+        path = self.root / "chatd.ini"
+        more = "".join(f"{door} = {endpoint}\n" for door, endpoint in doors.items())
+        text = path.read_text().replace("[listen]\n", f"[listen]\ntrusted = 127.0.0.1\n{more}")
+        path.write_text(text)
+        daemon = self.launch(port, "--config", "../chatd.ini").listening()
+        daemon.register("messi").close()
+        return daemon
+
+    def keep(self, proxy: Proxy) -> None:
+        self.addCleanup(proxy.close)
+
+    def dial(self, port: int) -> socket.socket:
+        """A connection to a proxy, from `CLIENT`."""
+        found = socket.create_connection(("127.0.0.1", port), 10, source_address=(CLIENT, 0))
+        self.addCleanup(found.close)
+        return found
+
+    def log_in_by_line(self, port: int) -> None:
+        """In the dialect plain, through a proxy."""
+        with self.dial(port) as line, line.makefile("rb") as answers:
+            line.sendall(b"auth messi messi-password\r\nwhoami\r\n")
+            self.assertIn(b"username: messi\r\n", answers)  # waits for it
+
+    def logged_in_from(self, daemon: Daemon, address: str) -> None:
+        """The last login was from there."""
+        logins = [line for line in daemon.out.splitlines() if " of messi on connection" in line]
+        self.assertTrue(logins[-1].endswith(f"from {address}"), logins[-1])
+
+    def talk_http(self, daemon: Daemon, port: int) -> None:
+        """Log in, and use the session over a WebSocket. The client lies about its address."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, 10, source_address=(CLIENT, 0))
+        body = json.dumps({"username": "messi", "password": "messi-password"})
+        headers = {
+            "Host": f"localhost:{port}",
+            "Origin": f"http://localhost:{port}",
+            "X-Forwarded-For": "203.0.113.66",
+        }
+        connection.request("POST", "/session", body, headers)
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.read()[:14]), (200, b'{"status":"OK"'))
+        cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        connection.close()
+        self.assertEqual(self.whoami(port, cookie)["username"], "messi")
+        self.logged_in_from(daemon, CLIENT)
+        self.assertNotIn("203.0.113.66", daemon.out)
+
+    def whoami(self, port: int, cookie: str) -> dict[str, Any]:
+        """Asked over a WebSocket."""
+        stream, ws = self.dial(port), WSConnection(ConnectionType.CLIENT)
+        headers = [(b"Cookie", cookie.encode()), (b"Origin", f"http://localhost:{port}".encode())]
+        stream.sendall(ws.send(Request(f"localhost:{port}", "/ws", extra_headers=headers)))
+        while True:
+            data = stream.recv(65536)
+            self.assertTrue(data, "the WebSocket was closed")
+            ws.receive_data(data)
+            for event in ws.events():
+                if isinstance(event, AcceptConnection):
+                    stream.sendall(ws.send(TextMessage('{"command": "whoami"}')))
+                elif isinstance(event, TextMessage):
+                    found: dict[str, Any] = json.loads(event.data)
+                    return found
+
+
+class Nginx(ProxyTestCase):
+    needs = "nginx"
+
+    @in_thread
+    def test_http(self) -> None:
+        """Requests and WebSockets; what a client says of its address is not believed."""
+        web, port = free_port(), free_port()
+        daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
+        ports = {"8080": port, "8550": web}
+        self.keep(proxies.nginx(self.root / "nginx", "nginx for web", port, ports))
+        self.talk_http(daemon, port)
+
+    @in_thread
+    def test_stream(self) -> None:
+        """The PROXY protocol, version 1, to a door for lines."""
+        plain, port = free_port(), free_port()
+        daemon = self.launch_behind(plain=f"haproxy:tcp:{plain}:interface=127.0.0.1")
+        try:
+            ports = {"8889": port, "18889": plain}
+            self.keep(proxies.nginx(self.root / "nginx", "nginx for lines", port, ports))
+        except AssertionError as error:
+            if 'unknown directive "stream"' in str(error):
+                raise SkipTest("nginx has no stream module (libnginx-mod-stream)") from None
+            raise
+        self.log_in_by_line(port)
+        self.logged_in_from(daemon, CLIENT)
+
+
+class HAProxy(ProxyTestCase):
+    needs = "haproxy"
+
+    @in_thread
+    def test_lines(self) -> None:
+        """The PROXY protocol in both versions."""
+        plain = free_port()
+        daemon = self.launch_behind(plain=f"haproxy:tcp:{plain}:interface=127.0.0.1")
+        for option in ("send-proxy-v2", "send-proxy"):
+            port = free_port()
+            ports, changes = {"8889": port, "18889": plain}, ("send-proxy-v2", option)
+            folder = self.root / option
+            self.keep(proxies.haproxy(folder, "HAProxy for lines", port, ports, changes))
+            self.log_in_by_line(port)
+            self.logged_in_from(daemon, CLIENT)
+
+    @in_thread
+    def test_http(self) -> None:
+        """With X-Forwarded-For, and with health checks."""
+        web, port = free_port(), free_port()
+        daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
+        ports = {"8080": port, "8550": web}
+        self.keep(proxies.haproxy(self.root / "haproxy", "HAProxy for web", port, ports))
+        self.talk_http(daemon, port)

@@ -1,0 +1,357 @@
+"""The demo: both realms in one terminal, and what `--demo` leaves alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.app.demo import SHIFT, demo_config, demo_doors
+from chatd.base.config import DEFAULT_DOORS, Accounts, Config, Limits, Log, Peer, Peers
+from tests.support.processes import (
+    OTHER_DOORS,
+    PATIENCE,
+    DaemonTestCase,
+    Talker,
+    environment,
+    free_port,
+    in_thread,
+    is_running,
+    wait_until,
+)
+
+DOORS = tuple(DEFAULT_DOORS)
+LINKED = "are up and linked"
+
+# The program, with other ports in place of the shipped ones, in its realms as well.
+PROGRAM = """\
+import sys
+from chatd.base import config
+from chatd.app import demo
+config.DEFAULT_DOORS.update({doors!r})
+demo.TWISTD = (sys.executable, "-c", {twistd!r})
+demo.LINKING_TIME = {patience!r}
+demo.main()
+"""
+
+
+def free_pair() -> int:
+    """A port that is free, and so is the one of the second realm."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + SHIFT))
+            return port
+
+
+class Demo:
+    """The program in a process of its own; `terminal` gives it one, `patience` is how long it waits for a
+    link."""
+
+    def __init__(
+        self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, patience: float
+    ) -> None:
+        self.ports = ports
+        doors = {door: f"tcp:{port}:interface=127.0.0.1" for door, port in ports.items()}
+        twistd = OTHER_DOORS.format(doors=doors)
+        code = PROGRAM.format(doors=doors, twistd=twistd, patience=patience)
+        self._path = Path(tempfile.mkstemp(suffix=".demo", dir=logs)[1])
+        self._terminal = b""
+        self.terminal = -1
+        child = -1
+        if terminal:
+            self.terminal, child = pty.openpty()
+            os.set_blocking(self.terminal, False)
+        with self._path.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=child if terminal else out,
+                stderr=out,
+            )
+        if terminal:
+            os.close(child)
+
+    @property
+    def out(self) -> str:
+        if self.terminal >= 0:
+            with contextlib.suppress(OSError):
+                while data := os.read(self.terminal, 1 << 16):
+                    self._terminal += data
+        return self._terminal.decode() + self._path.read_text()
+
+    def linked(self) -> Demo:
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"it has ended with {self.process.returncode}:\n{self.out}")
+            return LINKED in self.out
+
+        wait_until(ready, lambda: f"two realms:\n{self.out}")
+        return self
+
+    def pids(self) -> list[int]:
+        """The processes of the realms."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    def talk(self, name: str, second: bool = False) -> Talker:
+        talker = Talker(self.ports["json"] + SHIFT * second)
+        talker.must(command="auth", username=name, password="surabaya")
+        return talker
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever has happened."""
+        pids = []
+        with contextlib.suppress(OSError):
+            pids = self.pids()
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if self.terminal >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self.terminal)
+
+
+class BothTests(DaemonTestCase):
+    """`make demo`"""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.logs = self.root / "logs"
+        self.logs.mkdir()
+        self.ports = {door: free_pair() for door in DOORS}
+
+    def begin(self, terminal: bool = False, patience: float = PATIENCE) -> Demo:
+        demo = Demo(self.folder, self.ports, self.logs, terminal, patience)
+        self.addCleanup(demo.close)
+        return demo
+
+    def assert_over(self, pids: list[int]) -> None:
+        self.assertEqual([pid for pid in pids if is_running(pid)], [])
+
+    @in_thread
+    def test_two_linked_realms(self) -> None:
+        """Messages cross both ways; Ctrl-C ends both in order; a second start finds all of it."""
+        demo = self.begin().linked()
+        with demo.talk("messi") as messi, demo.talk("henderson", second=True) as henderson:
+            sent = messi.must(command="send", to="henderson@realm2", text="halo")
+            self.assertEqual(sent["message"], "Message sent")
+            self.assertEqual(henderson.texts(), ["halo"])
+            henderson.must(command="send", to="messi@realm1", text="halo juga")
+            self.assertEqual(messi.texts(), ["halo juga"])
+            messi.must(command="send", to="henderson@realm2", text="sampai jumpa")
+        pids = demo.pids()
+        self.assertEqual(len(pids), 2)
+        self.assertEqual(demo.end(signal.SIGINT), 0)
+        self.assert_over(pids)
+        self.assertEqual(demo.out.count("everything is on disk"), 2)
+        self.assertNotIn("Traceback", demo.out)
+        demo = self.begin().linked()
+        with demo.talk("henderson", second=True) as henderson:
+            self.assertEqual(henderson.texts(), ["sampai jumpa"])
+        self.assertEqual(demo.end(signal.SIGTERM), 0)
+
+    @in_thread
+    def test_lines_are_marked(self) -> None:
+        """Each with its realm; what to type stands between them; no colours in a pipe or file."""
+        demo = self.begin().linked()
+        demo.end(signal.SIGTERM)
+        told = [line for line in demo.out.splitlines() if not line.startswith("  ") and line]
+        self.assertEqual({line[:9] for line in told}, {"realm1 | ", "realm2 | "})
+        self.assertIn(f"telnet localhost {self.ports['plain']} ", demo.out)
+        self.assertIn(f"telnet localhost {self.ports['plain'] + SHIFT}\n", demo.out)
+        for shift in (0, SHIFT):
+            self.assertIn(f"http://localhost:{self.ports['web'] + shift}/", demo.out)
+        self.assertIn("auth messi surabaya", demo.out)
+        self.assertNotIn("\x1b", demo.out)
+        self.assertIn(str(self.folder / "var" / "demo" / "realm2"), demo.out)
+
+    @in_thread
+    def test_on_a_terminal_that_is_closed(self) -> None:
+        """Colours while it is there; once it is gone both realms end in order."""
+        demo = self.begin(terminal=True).linked()
+        self.assertRegex(demo.out, r"\x1b\[\d+mrealm1 \|\x1b\[0m ")
+        pids = demo.pids()
+        os.close(demo.terminal)
+        demo.terminal = -1
+        self.assertEqual(demo.end(signal.SIGHUP), 0)
+        self.assert_over(pids)
+
+    @in_thread
+    def test_nobody_reads_any_more(self) -> None:
+        """The terminal is gone, and no signal came."""
+        demo = self.begin(terminal=True).linked()
+        os.close(demo.terminal)
+        demo.terminal = -1
+        Talker(demo.ports["json"]).close()
+        demo.talk("messi").close()  # which is a line in the log
+        self.assertEqual(demo.process.wait(PATIENCE), 0)
+
+    @in_thread
+    def test_a_signal_before_anything_is_up(self) -> None:
+        demo = self.begin()
+        pids = wait_until(demo.pids, lambda: "a process")
+        self.assertEqual(demo.end(signal.SIGTERM), 0)
+        self.assert_over(pids)
+        self.assertNotIn("Traceback", demo.out)
+
+    @in_thread
+    def test_a_port_is_taken(self) -> None:
+        """It says which one; nothing is started and nothing made."""
+        port = self.ports["json"] + SHIFT
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", port))
+            other.listen()
+            demo = self.begin()
+            self.assertEqual(demo.process.wait(PATIENCE), 1)
+        self.assertIn(f"port {port}, for json of realm2", demo.out)
+        self.assertEqual(demo.out.count("\n"), 1)
+        self.assertFalse((self.folder / "var").exists())
+
+    @in_thread
+    def test_one_dies(self) -> None:
+        """It says which one and how, and the other is ended in order."""
+        demo = self.begin().linked()
+        pids = demo.pids()
+        dead = next(pid for pid in pids if b"--second" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(dead, signal.SIGKILL)
+        self.assertEqual(demo.process.wait(PATIENCE), 1)
+        self.assertIn("realm2 was ended by SIGKILL", demo.out)
+        self.assertEqual(demo.out.count("everything is on disk"), 1)
+        self.assert_over(pids)
+
+    @in_thread
+    def test_one_can_not_start(self) -> None:
+        """Its own sentence is there to read."""
+        (self.folder / "var" / "demo").mkdir(parents=True)
+        (self.folder / "var" / "demo" / "realm1").write_text("in the way")
+        demo = self.begin()
+        self.assertEqual(demo.process.wait(PATIENCE), 1)
+        self.assertRegex(demo.out, r"realm1 \| chatd: \[realm\] state is ")
+        self.assertIn("realm1 has ended (exit code 1)", demo.out)
+
+    @in_thread
+    def test_other_passwords(self) -> None:
+        """Nothing can be said in the accounts' names any more: it says so, and the realms run."""
+        demo = self.begin().linked()
+        for name in ("messi", "henderson", "lineker"):
+            with demo.talk(name) as talker:
+                talker.must(command="password", old="surabaya", new="barcelona")
+        demo.end(signal.SIGTERM)
+        demo = self.begin()
+        wait_until(lambda: "have another password" in demo.out, lambda: demo.out)
+        self.assertEqual(demo.end(signal.SIGTERM), 0)
+
+    @in_thread
+    def test_one_has_forgotten_who_it_is(self) -> None:
+        """The other refuses its new certificate; one is told how to begin afresh."""
+        demo = self.begin().linked()
+        demo.end(signal.SIGTERM)
+        for name in ("realm.key", "realm.pem"):
+            (self.folder / "var" / "demo" / "realm2" / name).unlink()
+        demo = self.begin(patience=4.0)
+        wait_until(lambda: "are not linked" in demo.out, lambda: demo.out)
+        self.assertRegex(demo.out, "not linked: .*certificate")
+        self.assertIn("remove var/demo", demo.out)
+        self.assertEqual(demo.end(signal.SIGTERM), 0)
+
+
+class OptionTests(DaemonTestCase):
+    """`twistd chatd --demo`, and with `--second`."""
+
+    def demo(self, *more: str, port: int, doors: dict[str, int]) -> Any:
+        return self.launch(port, "--demo", *more, doors=doors)
+
+    @in_thread
+    def test_nothing_real_is_touched(self) -> None:
+        """With a configuration of a real realm: neither its state nor its database, whatever its url."""
+        real = self.start()
+        real.register("lina").close()
+        real.stop()
+        database = self.root / "state" / "chatd.db"
+        config = self.root / "chatd.ini"
+        config.write_text(f"{config.read_text()}\n[database]\nurl = sqlite:///{database}\n")
+        doors = {door: free_port() for door in DOORS}
+        demo = self.demo("--config", "../chatd.ini", port=doors["json"], doors=doors).listening()
+        demo.login("messi", "surabaya").close()
+        demo.stop()
+        with closing(sqlite3.connect(database)) as connection:
+            names = connection.execute("SELECT name FROM accounts").fetchall()
+        self.assertEqual(names, [("lina",)])
+
+    @in_thread
+    def test_the_second(self) -> None:
+        """By itself, with everything on its own ports."""
+        ports = {door: free_pair() for door in DOORS}
+        demo = self.demo("--second", port=ports["json"] + SHIFT, doors=ports).listening()
+        self.assertIn("realm realm2", demo.out)
+        demo.login("messi", "surabaya").close()
+        demo.stop()
+        self.assertTrue((self.folder / "var" / "demo" / "realm2" / "realm.key").is_file())
+
+    @in_thread
+    def test_the_second_of_nothing(self) -> None:
+        port = self.configure()
+        daemon = self.launch(port, "--second", "--config", "../chatd.ini")
+        self.assertEqual(daemon.ended(), 1)
+        self.assertEqual(
+            daemon.err, "chatd: --second is given without --demo; expected both\n", daemon.out
+        )
+
+
+class ConfigTests(SynchronousTestCase):
+    def test_only_what_is_harmless_is_taken(self) -> None:
+        """No name, state, doors, database, certificate or peer of a real realm."""
+        given = Config(
+            realm="chat.example.org",
+            state=Path("/var/lib/chatd"),
+            listen={"plain": "tcp:23"},
+            database_url="postgresql://db/chatd",
+            accounts=Accounts(min_password=3),
+            peers=Peers(certificate=Path("/etc/chatd/peer.pem"), known={"other": Peer()}),
+            limits=Limits(message=100),
+            log=Log(level="debug"),
+        )
+        expected = Config(
+            realm="realm1",
+            state=Path("/here/var/demo/realm1"),
+            accounts=msgspec.structs.replace(given.accounts, registrations_per_hour=0),
+            peers=Peers(add="anyone", private=True),
+            limits=given.limits,
+            log=given.log,
+        )
+        self.assertEqual(demo_config(given, Path("/here")), expected)
+
+    def test_all_doors_are_on_loopback(self) -> None:
+        for second in (False, True):
+            for endpoint in demo_doors(second).values():
+                self.assertRegex(endpoint, r"\Atcp:\d+:interface=127\.0\.0\.1\Z")
+
+    def test_no_door_of_one_is_a_door_of_the_other(self) -> None:
+        ports = [
+            int(re.split(":", endpoint)[1])
+            for second in (False, True)
+            for endpoint in demo_doors(second).values()
+        ]
+        self.assertEqual(len(ports), len(set(ports)))

@@ -1,0 +1,264 @@
+"""What the tests share: a realm without sockets, one with real ones, and people who use it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from chatd.app import realm
+from chatd.base.clocks import Wall
+from chatd.base.config import Accounts, Argon2, Config, Limits
+from chatd.base.errors import ChatError
+from chatd.base.model import Event
+from chatd.lines.dialect import Dialect
+from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.lines.protocol import ChatLineProtocol
+from chatd.net.eager import Outbox
+from chatd.service.presence import IListener
+
+CHEAP = Argon2(memory=8, passes=1, lanes=1)
+START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
+
+
+class SteadyClock:
+    """The reactor's timers, but a time that moves only when told: so that what is written is the same
+    in each run."""
+
+    def __init__(self, reactor: Any, now: float = START) -> None:
+        self._reactor = reactor
+        self.now = now
+
+    def seconds(self) -> float:
+        return self.now
+
+    def callLater(self, delay: float, call: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        return self._reactor.callLater(delay, call, *args, **kw)
+
+
+def same_bytes() -> Callable[[int], bytes]:
+    """`random_bytes` that gives the same ones in each run, all different."""
+    count = itertools.count(1)
+    return lambda size: hashlib.shake_256(next(count).to_bytes(8, "big")).digest(size)
+
+
+def make_config(state: Path, **limits: Any) -> Config:
+    return Config(
+        realm="realm1",
+        state=state,
+        accounts=Accounts(argon2=CHEAP, registrations_per_hour=0),
+        limits=Limits(**limits),
+    )
+
+
+class Realm(realm.Realm):
+    """A whole realm on a folder of its own, real but for sockets (and the time, where `clock` is given).
+
+    Call `open`, and in the end `close`; or let `RealmTestCase` do it.
+    """
+
+    def __init__(
+        self, config: Config, clock: Any = None, random_bytes: Any = None, wall: Wall | None = None
+    ) -> None:
+        random_bytes = random_bytes or same_bytes()
+        wall = wall or (time.time if clock is None else clock.seconds)
+        super().__init__(config, reactor, random_bytes, clock, wall=wall)
+
+    def open(self) -> None:
+        super().open()
+        self.connections = Connections()
+        self.outbox = Outbox(reactor)
+        self.database.on_settled(self.outbox.flush)
+
+    def door(self, dialect: Dialect) -> ChatLineFactory:
+        return ChatLineFactory(
+            self.service, self.sessions, self.connections, self.outbox, dialect, self.random_bytes
+        )
+
+
+async def make_operator(realm: realm.Realm, name: str) -> None:
+    """Let that account be an operator, before it logs in."""
+    service = realm.service
+    await service.operators.appoint(await service.accounts.find(name))
+
+
+class RealmTestCase(TestCase):
+    """`self.realm` is open; `limits` are those of its configuration."""
+
+    limits: dict[str, Any] = {}
+    clock: Any = None
+    wall: Wall | None = None  # as the clock, unless given
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.realm = Realm(self.make_config(), self.clock, wall=self.wall)
+        self.realm.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.realm.close()))
+
+    def make_config(self) -> Config:
+        return make_config(self.folder / "state", **self.limits)
+
+    async def reopen(self) -> None:
+        """Stop the realm, and start it again on what it left."""
+        await self.realm.close()
+        clock = None if self.realm.clock is reactor else self.realm.clock
+        self.realm = Realm(self.realm.config, clock, self.realm.random_bytes)
+        self.realm.open()
+
+    def connect(self, dialect: Dialect, host: str = "127.0.0.1") -> Wire:
+        return Wire(self.realm.door(dialect), host)
+
+    def with_limits(self, **limits: Any) -> Config:
+        config = self.realm.config
+        return msgspec.structs.replace(
+            config, limits=msgspec.structs.replace(config.limits, **limits)
+        )
+
+
+class ClockedTestCase(RealmTestCase):
+    """As RealmTestCase, with a time that moves only when told, and does not begin where "never" is."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        super().setUp()
+
+    async def refused(self, done: Any) -> type[ChatError] | None:
+        """With which refusal it ends."""
+        try:
+            await done
+        except ChatError as error:
+            return type(error)
+        return None
+
+
+@implementer(IListener)
+class Listener:
+    """Somebody who listens; `heard` is all that came, in order, until it was `dropped`."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+        self.dropped = False
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        self.heard.extend(events)
+
+    def drop(self) -> None:
+        self.dropped = True
+
+
+class Wire:
+    """One connection without a socket: what is sent is received at once, what is answered is collected."""
+
+    def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
+        self.transport = FakeTransport()
+        self.protocol: ChatLineProtocol = factory.buildProtocol(IPv4Address("TCP", host, 50000))
+        self.transport.protocol = self.protocol
+        self.protocol.makeConnection(self.transport)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes arrive; while the protocol has paused its transport they wait, as in a socket."""
+        self.transport.arrive(data)
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        return data
+
+    async def until(self, end: bytes | Callable[[bytes], bool], patience: float = 10.0) -> bytes:
+        """Wait until what was written ends with `end` (or fulfils it), and take it."""
+        done = end if callable(end) else lambda data: data.endswith(end)
+        waited = 0.0
+        while not done(self.transport.value()):
+            if waited > patience:
+                raise AssertionError(f"waited in vain; there is {self.transport.value()!r}")
+            waited += 0.002
+            await sleep(0.002)
+        return self.taken()
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """In the json dialect: send a request, and wait for its reply. Events before it go to `events`."""
+        self.feed(json.dumps(request).encode() + b"\r\n")
+        while True:
+            line = await self.line()
+            if "event" not in line:
+                return line
+            self.transport.events.append(line)
+
+    async def line(self) -> dict[str, Any]:
+        """In the json dialect: the next line that is written."""
+        waited = 0.0
+        while b"\r\n" not in self.transport.value():
+            if waited > 10:
+                raise AssertionError(f"waited in vain; there is {self.transport.value()!r}")
+            waited += 0.002
+            await sleep(0.002)
+        line, _, rest = self.transport.value().partition(b"\r\n")
+        self.transport.clear()
+        self.transport.write(rest)
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def lose(self, failure: Failure) -> None:
+        """The connection ends."""
+        self.transport.connected = False
+        self.protocol.connectionLost(failure)
+
+
+class FakeTransport(StringTransport):
+    """A StringTransport that holds back what arrives while it is paused, and knows what TCP knows."""
+
+    protocol: ChatLineProtocol
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = b""
+        self.events: list[dict[str, Any]] = []
+        self.aborted = False
+
+    def arrive(self, data: bytes) -> None:
+        self.waiting += data
+        self._go_on()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self.waiting:
+            reactor.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        if self.waiting and self.producerState == "producing":
+            data, self.waiting = self.waiting, b""
+            self.protocol.dataReceived(data)
+
+    def setTcpNoDelay(self, _on: bool) -> None: ...
+
+    def setTcpKeepAlive(self, _on: bool) -> None: ...
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnected = True
+
+
+def sleep(seconds: float) -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(seconds, done.callback, None)
+    return done
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+    return Deferred.fromCoroutine(coroutine)

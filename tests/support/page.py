@@ -1,0 +1,420 @@
+"""What a person does and sees on the client's pages, by roles and labels, as with eyes or a screen reader."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from tests.support.browser import PASSWORD, Site
+
+WIDE = (1440, 900)
+NARROW = (360, 740)
+PATIENCE = 20_000.0  # ms
+MOST_TABS = 60
+#: How a browser says that nobody is at the other end.
+GONE = (
+    r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INTERNET_DISCONNECTED|FAILED)"
+    r"|WebSocket connection to|unknown error occurred when fetching the script"
+)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import (
+        Browser,
+        ConsoleMessage,
+        Dialog,
+        FilePayload,
+        Locator,
+        Request,
+    )
+    from playwright.sync_api._generated import LocatorAssertions
+
+
+def expect(what: Locator) -> LocatorAssertions:
+    """Playwright's own, which is looked for here: without it tests are skipped, but have to be found."""
+    from playwright.sync_api import expect as expect_of
+
+    expect_of.set_options(timeout=PATIENCE)
+    return expect_of(what)
+
+
+class Person:
+    """Somebody with a browser of their own: a context, and one page of it (or more: `tab`)."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        site: Site,
+        size: tuple[int, int] = WIDE,
+        theme: str = "light",
+        **options: Any,
+    ) -> None:
+        self.site = site
+        self.name = ""
+        self.complaints: list[str] = []
+        self.requests: list[Request] = []
+        self._expected: list[str] = []
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if theme == "dark" else "light",
+            locale=options.pop("locale", "en-GB"),
+            base_url=site.url,
+            **options,
+        )
+        self.context.set_default_timeout(PATIENCE)
+        self.context.on("console", self._on_console)
+        self.context.on("weberror", lambda error: self._complain(f"not caught: {error.error}"))
+        self.context.on("dialog", self._on_dialog)
+        self.context.on("request", self._on_request)
+        self.page = self.context.new_page()
+
+    # What the pages complain of.
+
+    def _complain(self, sentence: str) -> None:
+        self.complaints.append(sentence)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "assert"):
+            self._complain(f"console: {message.text} ({message.location.get('url')})")
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self._complain(f"a dialog of the browser: {dialog.message}")
+        dialog.dismiss()
+
+    def _on_request(self, request: Request) -> None:
+        self.requests.append(request)
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and not request.url.startswith(
+            (self.site.url, self.site.url.replace("http", "ws"))
+        ):
+            self._complain(f"a request to elsewhere: {request.url}")
+
+    def expects(self, pattern: str) -> None:
+        """Such complaints are no mistake in this test."""
+        self._expected.append(pattern)
+
+    def has_no_complaint(self) -> None:
+        pattern = re.compile("|".join(self._expected) or r"(?!)")
+        found = [each for each in self.complaints if not pattern.search(each)]
+        assert not found, f"{self.name or 'somebody'}'s pages complain: {found}"
+
+    def describe(self) -> str:
+        """What is shown, for the report of a test that failed."""
+        try:
+            shown = self.page.locator("body").aria_snapshot(timeout=2000)
+        except Exception as error:  # the page may be gone
+            shown = str(error)
+        return f"{self.name or 'Somebody'} at {self.page.url}:\n{shown}\n{self.complaints}"
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # the browser may be gone
+            self.context.close()
+
+    # Coming in.
+
+    def enter(self, name: str) -> None:
+        """Make an account without the page, and come to the list as one who is logged in."""
+        self.name = name
+        account = {"username": name, "password": PASSWORD}
+        answer = self.context.request.post("/accounts", data=account)
+        assert answer.status == 201, answer.text()
+        self.page.goto("/")
+        self.is_in()
+
+    def comes_back(self, name: str) -> None:
+        """As one who has an account and whose browser is logged in."""
+        self.name = name
+        account = {"username": name, "password": PASSWORD}
+        answer = self.context.request.post("/session", data=account)
+        assert answer.ok, answer.text()
+        self.page.goto("/")
+        self.is_in()
+
+    def is_in(self) -> None:
+        """Wait for what one sees who is logged in."""
+        expect(self.page.get_by_role("heading", name="Chats")).to_be_visible()
+
+    def register(self, name: str, display_name: str = "") -> None:
+        """Fill in the form."""
+        self.name = name
+        self.go("#/register")
+        self.fill("Username", name)
+        self.fill("Password", PASSWORD)
+        if display_name:
+            self.fill("Your name (optional)", display_name)
+        self.press_button("Make the account")
+        self.is_in()
+
+    def log_in(self, name: str, password: str = PASSWORD) -> None:
+        """Fill in the form, whatever comes of it."""
+        self.name = name
+        self.go("#/login")
+        self.fill("Username", name)
+        self.fill("Password", password)
+        self.press_button("Log in")
+
+    def is_out(self) -> None:
+        """Wait for the form to log in with."""
+        expect(self.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
+
+    def tab(self) -> Person:
+        """The same one in another tab of the same browser."""
+        other = copy.copy(self)
+        other.page = self.context.new_page()
+        other.page.goto("/")
+        other.is_in()
+        return other
+
+    # On any page.
+
+    def go(self, hash: str) -> None:  # noqa: A002 - what it is called in an address
+        """As by the address bar."""
+        self.page.goto(f"/{hash}")
+
+    def fill(self, label: str, text: str) -> None:
+        self.page.get_by_label(label, exact=True).fill(text)
+
+    def press_button(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def choose(self, group: str, name: str) -> None:
+        """One of several that exclude each other."""
+        found = self.page.get_by_role("group", name=group, exact=True)
+        found.get_by_text(name, exact=True).click()
+
+    def follow(self, name: str) -> None:
+        """Click a link."""
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+
+    def heading(self, name: str) -> None:
+        """Wait for the view with that heading."""
+        expect(self.page.get_by_role("heading", level=1, name=name)).to_be_visible()
+
+    def confirm(self, name: str) -> None:
+        """Say yes in the dialog that has come up."""
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name=name, exact=True).click()
+
+    def back(self) -> None:
+        """On a phone: out of what is shown."""
+        self.page.get_by_role("link", name="Back").click()
+
+    def tabs_to(self, name: str) -> None:
+        """Press Tab until what has that name has the focus."""
+        seen = []
+        for _ in range(MOST_TABS):
+            focused = self.page.locator(":focus")
+            if focused.count():
+                seen.append(focused.first.aria_snapshot().splitlines()[0])
+                if f'"{name}"' in seen[-1]:
+                    return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"{name!r} can't be tabbed to; what can: {seen}")
+
+    def types(self, text: str) -> None:
+        """With the keyboard, wherever the focus is."""
+        self.page.keyboard.type(text)
+
+    def has_theme(self, theme: Literal["light", "dark"]) -> None:
+        """The system's, which the page follows; colours may fade into others."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.wait_for_function(
+            """(theme) => document.documentElement.dataset.theme === theme
+                && document.getAnimations().every(({ effect, playState }) =>
+                    playState !== "running" || effect.getComputedTiming().endTime === Infinity)""",
+            arg=theme,
+            polling=20,
+        )
+
+    def is_quiet(self) -> None:
+        """Wait until nothing is being loaded any more."""
+        expect(self.page.locator(".spinner:visible")).to_have_count(0)
+        self.page.wait_for_function(
+            "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+        )
+
+    def fits(self) -> None:
+        """Nothing is wider than the screen, so that one never scrolls sideways."""
+        widths = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert widths[0] <= widths[1], f"{self.page.url} is {widths[0]} wide on {widths[1]}"
+
+    def waits_for(self, condition: Callable[[], Any], patience: float = PATIENCE) -> None:
+        """Wait for something that is not on the page, while that lives on."""
+        end = time.monotonic() + patience / 1000
+        while not condition():
+            assert time.monotonic() < end, f"waited {patience / 1000:g} s in vain"
+            self.page.wait_for_timeout(20)
+
+    def is_told(self, text: str) -> None:
+        """Wait for a text anywhere on the page."""
+        expect(self.page.get_by_text(text).first).to_be_visible()
+
+    def contact(self, name: str) -> Locator:
+        """A row of one's contacts."""
+        contacts = self.page.get_by_role("list", name="Your contacts")
+        return contacts.get_by_role("listitem").filter(has_text=name)
+
+    # The list of conversations.
+
+    def row(self, name: str) -> Locator:
+        """The conversation with somebody, or of a group, in the list."""
+        conversations = self.page.get_by_role("list", name="Conversations")
+        return conversations.get_by_role("listitem").filter(has_text=name)
+
+    def unread(self, name: str, count: int) -> None:
+        """Wait until so many messages are unread there."""
+        expect(self.row(name)).to_be_visible()
+        badge = self.row(name).get_by_text(f"{count} unread")
+        if count:
+            expect(badge).to_have_count(1)
+        else:
+            expect(self.row(name).get_by_text("unread")).to_have_count(0)
+
+    def follow_row(self, name: str, unread: int | None = None) -> None:
+        """Open a conversation from the list."""
+        if unread is not None:
+            self.unread(name, unread)
+        self.row(name).get_by_role("link").click()
+        expect(self.composer).to_be_visible()
+
+    def start_chat(self, with_whom: str) -> None:
+        """By the list's own button."""
+        self.follow("New chat")
+        self.heading("New chat")
+        self.fill("Who do you want to write to?", with_whom)
+        self.page.keyboard.press("Enter")
+        expect(self.composer).to_be_visible()
+
+    # In a conversation.
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    @property
+    def bubbles(self) -> Locator:
+        """The conversation's messages, oldest first."""
+        return self.page.get_by_role("log").locator(".message")
+
+    def bubble(self, text: str) -> Locator:
+        """The message that says just this."""
+        return self.bubbles.filter(has=self.page.get_by_text(text, exact=True))
+
+    def scrolled_up_to(self, text: str) -> float:
+        """Scroll until that message is the first in sight; how far down it stands then, in px."""
+        return float(
+            self.bubble(text).evaluate(
+                "(node) => (node.scrollIntoView({ block: 'start' }), node.getBoundingClientRect().top)"
+            )
+        )
+
+    def top_of(self, text: str) -> float:
+        """How far down a message stands, in px."""
+        return float(self.bubble(text).evaluate("(node) => node.getBoundingClientRect().top"))
+
+    def open_chat(self, with_whom: str) -> None:
+        self.go(f"#/u/{with_whom}")
+        expect(self.composer).to_be_visible()
+
+    def open_group(self, group: str) -> None:
+        self.go(f"#/g/{group}")
+        expect(self.composer).to_be_visible()
+
+    def say(self, text: str) -> None:
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    def sees(self, text: str) -> Locator:
+        """Wait for a message in sight that says so."""
+        found = self.bubbles.filter(has_text=text).last
+        expect(found).to_be_visible()
+        return found
+
+    def sees_as(self, text: str, delivery: str) -> None:
+        """Wait until one's own message is `Sent`, `Queued`, …"""
+        expect(self.sees(text).locator(".delivery")).to_have_text(
+            re.compile(delivery, re.IGNORECASE)
+        )
+
+    def texts(self) -> list[str]:
+        """What the messages say, oldest first."""
+        return self.page.locator(".bubble-text").all_inner_texts()
+
+    def waits_for_texts(self, count: int) -> list[str]:
+        """What the messages say, as soon as there are so many."""
+        self.waits_for(lambda: len(self.texts()) >= count, 3 * PATIENCE)
+        return self.texts()
+
+    # Files.
+
+    def attach(self, *files: FilePayload) -> None:
+        """By the button and the browser's own dialog."""
+        with self.page.expect_file_chooser() as choosing:
+            self.press_button("Attach files")
+        choosing.value.set_files(list(files))
+
+    def has_worker(self) -> None:
+        """Wait for the service worker, which keeps the page for when nobody answers."""
+        self.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+
+    def is_slow(self, rate: float = -1) -> None:
+        """Send so many bytes a second from now on, or as many as may be."""
+        network = self.context.new_cdp_session(self.page)
+        network.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate},
+        )
+
+    def sends_files(self) -> None:
+        """Press the button that sends what was chosen, and wait until it is there."""
+        self.press_button("Send")
+        expect(self.page.get_by_role("progressbar")).to_have_count(0)
+
+    def sees_file(self, name: str) -> Locator:
+        """Wait for a file's card, or for a picture."""
+        page = self.page
+        found = page.locator("a.file").filter(has_text=name).or_(page.get_by_role("img", name=name))
+        expect(found.last).to_be_visible()
+        return found.last
+
+    def pastes(self, file: FilePayload) -> None:
+        """As from the clipboard, into the composer."""
+        self._hand_over("paste", "clipboardData", file, self.composer)
+
+    def drops(self, file: FilePayload) -> None:
+        """Drag a file in from the desktop, onto the conversation."""
+        onto = self.page.get_by_role("log")
+        for event in ("dragenter", "dragover", "drop"):
+            self._hand_over(event, "dataTransfer", file, onto)
+
+    def _hand_over(self, event: str, where: str, file: FilePayload, onto: Locator) -> None:
+        onto.evaluate(
+            """(node, [event, where, name, type, base64]) => {
+                const data = new DataTransfer();
+                const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+                data.items.add(new File([bytes], name, { type }));
+                const options = { bubbles: true, cancelable: true, composed: true, [where]: data };
+                node.dispatchEvent(
+                    event === "paste" ? new ClipboardEvent(event, options) : new DragEvent(event, options),
+                );
+            }""",
+            [
+                event,
+                where,
+                file["name"],
+                file["mimeType"],
+                base64.b64encode(file["buffer"]).decode(),
+            ],
+        )
+
+    def downloads(self, name: str) -> bytes:
+        """The bytes that come by a file's card or a picture's button."""
+        with self.page.expect_download() as coming:
+            self.page.get_by_role("link", name=name).last.click()
+        return Path(coming.value.path()).read_bytes()

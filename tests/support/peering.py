@@ -1,0 +1,223 @@
+"""Two realms or more in one process, with real TLS on loopback between them, and people who use them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from chatd.app import realm as realm_module
+from chatd.base.config import Accounts, Config, Limits, Peers
+from chatd.federation.amp import dialer
+from chatd.federation.amp.door import Door
+from chatd.federation.amp.identity import Identity
+from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.trust import Policy
+from chatd.lines.dialects.jsonlines import JsonDialect
+from tests.support.common import CHEAP, Realm, Wire, make_operator, sleep
+
+PATIENCE = 20.0
+PIECE = 256 << 10
+
+net: Any = reactor
+
+
+class TLSRealm(Realm):
+    """A realm whose door for peers is open. `identity`, if given, is what it shows, good or bad; `network`
+    is what it connects with."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Any = None,
+        identity: Identity | None = None,
+        network: Any = None,
+    ) -> None:
+        super().__init__(config, clock, os.urandom)
+        self.network = network or reactor
+        self.identity = identity
+        self.port = 0
+        self.listening: Any = None
+
+    def _tls(self) -> Door:
+        door = super()._tls()
+        if self.identity is not None:
+            peers = self.config.peers
+            policy = Policy(self.config.realm, peers.trust, (), peers.block)
+            door = Door(reactor, self.identity, policy)
+        door._reactor = self.network
+        return door
+
+    def open(self) -> None:
+        super().open()
+        factory = self.gate.factory(self.directory)  # type: ignore[attr-defined]
+        self.listening = net.listenTCP(self.port, factory, interface="127.0.0.1")
+        self.port = self.listening.getHost().port
+        self.start()
+
+    async def close(self) -> None:
+        await self.listening.stopListening()
+        await super().close()
+
+    @property
+    def links(self) -> list[PeerLink]:
+        """All that ever came far enough to be judged, and are not gone."""
+        return list(self.directory._links)
+
+
+class Person:
+    """Somebody who uses a realm, in the json dialect."""
+
+    def __init__(self, realm: Realm, name: str) -> None:
+        self.name = name
+        self.wire = Wire(realm.door(JsonDialect()))
+
+    async def ask(self, command: str, **request: Any) -> dict[str, Any]:
+        return await self.wire.ask(command=command, **request)
+
+    async def must(self, command: str, **request: Any) -> dict[str, Any]:
+        reply = await self.ask(command, **request)
+        assert reply["status"] == "OK", (command, reply)
+        return reply
+
+    async def all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Send all of them at once, and wait for all replies."""
+        self.wire.feed(b"".join(json.dumps(each).encode() + b"\r\n" for each in requests))
+        found: list[dict[str, Any]] = []
+        data = b""
+        end = net.seconds() + PATIENCE
+        while len(found) < len(requests):
+            if net.seconds() > end:
+                raise AssertionError(f"{len(found)} of {len(requests)} replies came")
+            await sleep(0.01)
+            *lines, data = (data + self.wire.taken()).split(b"\r\n")
+            found += [line for line in map(json.loads, lines) if "event" not in line]
+        return found
+
+    async def send_file(self, to: str, name: str, data: bytes) -> dict[str, Any]:
+        """The reply once all bytes are there."""
+        ready = await self.ask("sendfile", to=to, filename=name, size=len(data))
+        if ready["status"] != "READY":
+            return ready
+        for at in range(0, len(data), PIECE):
+            self.wire.feed(data[at : at + PIECE])
+            await sleep(0)
+        return await self.wire.line()
+
+    def leave(self) -> None:
+        if self.wire.transport.connected:
+            self.wire.lose(Failure(ConnectionDone()))
+
+    async def texts(self) -> list[str]:
+        """The texts of all that is unread."""
+        found: list[str] = []
+        while True:
+            page = await self.must("inbox")
+            found += [message.get("text") or "" for message in page["messages"]]
+            if not page["remaining"]:
+                return found
+
+    async def gets(self, count: int, patience: float = PATIENCE) -> list[str]:
+        """Wait until so many texts have come, and none in the next moment."""
+        found: list[str] = []
+        end = net.seconds() + patience
+        while len(found) < count:
+            if net.seconds() > end:
+                raise AssertionError(f"{self.name} got {len(found)} of {count} messages")
+            await sleep(0.02)
+            found += await self.texts()
+        return found + await self.texts()
+
+    async def realm_info(self, name: str) -> dict[str, Any]:
+        """What `realms` says of a realm."""
+        found = (await self.must("realms"))["realms"]
+        info: dict[str, Any] = next(each for each in found if each["realm"] == name)
+        return info
+
+
+class PeeringTestCase(TestCase):
+    """Realms are made by `make`, and closed when the test ends. Pauses between tries are short."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.realms: dict[str, TLSRealm] = {}
+        self.patch(dialer, "FIRST_PAUSE", 0.02)
+        self.patch(dialer, "LONGEST_PAUSE", 0.2)
+
+    def make(self, name: str, folder: str = "", **options: Any) -> TLSRealm:
+        """A realm on a folder of its own. Options beside TLSRealm's are those of [peers]."""
+        own = {key: options.pop(key) for key in ("clock", "identity", "network") if key in options}
+        config = Config(
+            realm=name,
+            state=self.folder / (folder or name),
+            accounts=Accounts(argon2=CHEAP),
+            limits=Limits(commands_per_second=0),
+            peers=Peers(**{"add": "anyone", "private": True, **options}),
+        )
+        return self.open(TLSRealm(config, **own))
+
+    def open(self, realm: TLSRealm) -> TLSRealm:
+        realm.open()
+        name = realm.config.realm
+        self.realms[name] = realm
+        self.addCleanup(self.close, realm)
+        return realm
+
+    async def close(self, realm: TLSRealm) -> None:
+        """Once is enough."""
+        if realm.listening is not None:
+            listening, realm.listening = realm.listening, None
+            await listening.stopListening()
+            await realm_module.Realm.close(realm)
+
+    async def reopen(self, realm: TLSRealm, **changes: Any) -> TLSRealm:
+        """Stop a realm, and start it again on what it left and where it was; with other [peers]."""
+        await self.close(realm)
+        peers = msgspec.structs.replace(realm.config.peers, **changes)
+        config = msgspec.structs.replace(realm.config, peers=peers)
+        clock = None if realm.clock is reactor else realm.clock
+        again = TLSRealm(config, clock, realm.identity, realm.network)
+        again.port = realm.port
+        return self.open(again)
+
+    async def person(self, realm: Realm, name: str, *, operator: bool = True) -> Person:
+        """Registered if need be, and logged in."""
+        person = Person(realm, name)
+        self.addCleanup(person.leave)
+        secret = f"{name}-password"
+        reply = await person.ask("register", username=name, password=secret)
+        if reply["status"] == "OK" and not operator:
+            return person
+        if reply["status"] == "OK":
+            await person.must("logout")
+            await make_operator(realm, name)
+        await person.must("auth", username=name, password=secret)
+        return person
+
+    async def pair(self, *, port: int | None = None) -> tuple[Person, Person]:
+        """`ana` in realm1 and `budi` in realm2; realm1 has added realm2, at `port` if given."""
+        one, two = self.realms["realm1"], self.realms["realm2"]
+        ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
+        await ana.must("addrealm", realm="realm2", host="127.0.0.1", port=port or two.port)
+        return ana, budi
+
+
+async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """What `condition` returns once that is true."""
+    end = net.seconds() + patience
+    while not (found := condition()):
+        if net.seconds() > end:
+            raise AssertionError("waited in vain")
+        await sleep(0.005)
+    return found

@@ -1,0 +1,416 @@
+"""Real daemons for the tests: `twistd` in processes of their own, and clients with real sockets.
+
+Everything here blocks, but never for long: a test that uses it runs `in_thread`. Every wait ends
+after `PATIENCE` seconds, and a `DaemonTestCase` leaves neither a process nor a folder behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+# A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
+# that: the tests that interrupt one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Case = TypeVar("Case", bound=TestCase)
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0
+STEP = 0.01
+FOREGROUND = ("-n", "--pidfile=")
+
+# Cheap hashing and no limit on commands: registering and sending much is how a test prepares. What is
+# added begins in [limits].
+CONFIG = """\
+[realm]
+name = {name}
+state = {state}
+
+[listen]
+{doors}
+
+[accounts]
+argon2 = 8K,1,1
+registrations_per_hour = 0
+
+[limits]
+commands_per_second = 0
+"""
+
+# twistd, with other ports in place of the shipped ones, which may be taken on this machine.
+OTHER_DOORS = """\
+import sys
+from chatd.base import config
+config.DEFAULT_DOORS.update({doors!r})
+from twisted.scripts.twistd import run
+run()
+"""
+
+
+def in_thread(
+    method: Callable[Concatenate[Case, P], T],
+) -> Callable[Concatenate[Case, P], Deferred[T]]:
+    """Run a test that blocks in a thread, so that the reactor lives on."""
+
+    @functools.wraps(method)
+    def run(self: Case, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return deferToThread(method, self, *args, **kwargs)
+
+    return run
+
+
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and never the same one twice; not one of those that the kernel gives
+    away in the meantime."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if port in _given:
+            continue
+        _given.add(port)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def configuration(
+    doors: Mapping[str, int], more: str = "", *, name: str = "realm1", state: str = "state"
+) -> str:
+    """What stands in the file of a realm with these doors, by their ports."""
+    lines = [f"{door} = tcp:{port}:interface=127.0.0.1" for door, port in doors.items()]
+    return CONFIG.format(name=name, state=state, doors="\n".join(lines)) + more
+
+
+def wait_until(
+    condition: Callable[[], T], what: Callable[[], str], patience: float = PATIENCE
+) -> T:
+    """What `condition` returns once it is true. Raises AssertionError after `patience` seconds."""
+    end = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {patience:g} s in vain: {what()}")
+        time.sleep(STEP)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def answers(port: int) -> bool:
+    """Whether a daemon is there that does more than let the kernel accept connections for it."""
+    try:
+        with Talker(port, patience=5) as talker:
+            # Where nobody listens, the kernel may connect a socket with itself.
+            return bool(talker.ask(command="ping").get("status") == "OK")
+    except OSError:
+        return False
+
+
+def environment(tree: Path | None = ROOT) -> dict[str, str]:
+    """For a process that is to import chatd from `tree`; None: from where it is installed."""
+    found = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    if tree is not None:
+        found["PYTHONPATH"] = str(tree)
+    return found
+
+
+def twistd_of(interpreter: Path) -> list[str]:
+    """How its command line begins: the twistd installed beside `interpreter`, if there is one."""
+    script = interpreter.parent / "twistd"
+    if script.exists():
+        return [str(script)]
+    return [str(interpreter), "-c", "from twisted.scripts.twistd import run; run()"]
+
+
+class Talker:
+    """A client of the json dialect on a real, blocking socket. Events are put aside in `events`."""
+
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.events: list[dict[str, Any]] = []
+        self._lines = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def send(self, **request: Any) -> None:
+        """Send a request, and don't wait for its reply."""
+        self.socket.sendall(json.dumps(request).encode() + b"\r\n")
+
+    def line(self) -> dict[str, Any] | None:
+        """The next reply; None if the connection has ended, with or without half a line."""
+        while True:
+            try:
+                line = self._lines.readline()
+            except ConnectionError:
+                return None
+            if not line.endswith(b"\n"):
+                return None
+            found: dict[str, Any] = json.loads(line)
+            if "event" not in found:
+                return found
+            self.events.append(found)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The reply to a request, whatever it says."""
+        self.send(**request)
+        reply = self.line()
+        if reply is None:
+            raise ConnectionError(f"no reply to {request['command']}")
+        return reply
+
+    def must(self, **request: Any) -> dict[str, Any]:
+        """The reply to a request, which has to be OK."""
+        reply = self.ask(**request)
+        if reply["status"] != "OK":
+            raise AssertionError(f"{request['command']}: {reply}")
+        return reply
+
+    def texts(self) -> list[str]:
+        """The texts of all that is unread."""
+        found: list[str] = []
+        while True:
+            page = self.must(command="inbox")
+            found += [message["text"] for message in page["messages"]]
+            if not page["remaining"]:
+                return found
+
+    def close(self) -> None:
+        self._lines.close()
+        self.socket.close()
+
+
+class Daemon:
+    """One process of `twistd chatd`, started in `folder` with these arguments after `chatd`.
+
+    `doors` are ports in place of the shipped ones, for a start without `[listen]`; `tree` is where
+    chatd is imported from (None: from where it is installed). Its output goes to the file `stdout`, if that
+    is given, and can't be read here then.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *arguments: str,
+        logs: Path,
+        twistd: Sequence[str] = FOREGROUND,
+        doors: Mapping[str, int] | None = None,
+        interpreter: Path = Path(sys.executable),
+        tree: Path | None = ROOT,
+        umask: int = -1,
+        stdout: int | None = None,
+    ) -> None:
+        self.port = port
+        command = twistd_of(interpreter)
+        if doors is not None:
+            endpoints = {door: f"tcp:{port}:interface=127.0.0.1" for door, port in doors.items()}
+            command = [str(interpreter), "-c", OTHER_DOORS.format(doors=endpoints)]
+        logs.mkdir(exist_ok=True)
+        self._out = Path(tempfile.mkstemp(suffix=".out", dir=logs)[1])
+        self._err = self._out.with_suffix(".err")
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*command, *twistd, "chatd", *arguments],
+                cwd=folder,
+                env=environment(tree),
+                stdin=subprocess.DEVNULL,
+                stdout=out if stdout is None else stdout,
+                stderr=err,
+                umask=umask,
+            )
+
+    @property
+    def out(self) -> str:
+        """What it has written to standard output so far."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What it has written to standard error so far."""
+        return self._err.read_text()
+
+    def listening(self) -> Self:
+        """Wait until it answers. Raises AssertionError if it ends instead."""
+
+        def ready() -> bool:
+            if self.process.poll() not in (None, 0):
+                raise AssertionError(
+                    f"twistd ended with {self.process.returncode}:\n{self.out}\n{self.err}"
+                )
+            return answers(self.port)
+
+        wait_until(ready, lambda: f"an answer of the daemon:\n{self.out}\n{self.err}")
+        return self
+
+    def talk(self) -> Talker:
+        return Talker(self.port)
+
+    def login(self, name: str, password: str) -> Talker:
+        talker = self.talk()
+        talker.must(command="auth", username=name, password=password)
+        return talker
+
+    def register(self, name: str) -> Talker:
+        talker = self.talk()
+        talker.must(command="register", username=name, password=f"{name}-password")
+        return talker
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """End it in order (SIGTERM)."""
+        self.process.send_signal(signal.SIGTERM)
+        self.stopped()
+
+    def stopped(self) -> None:
+        """Wait until a signal has ended it in order. Raises AssertionError if it did not."""
+        code = self.ended()
+        # twistd closes everything down, and then dies of the signal that it was sent.
+        if code not in (0, -signal.SIGTERM, -signal.SIGINT) or self.err:
+            raise AssertionError(f"twistd ended with {code}:\n{self.out}\n{self.err}")
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+
+def operator_code(state: Path) -> str:
+    """What makes the first operator of the realm that has its state there."""
+    return (state / "operator-code").read_text().strip()
+
+
+def claim(state: Path, talker: Talker) -> None:
+    """Make whoever is logged in the first operator of the realm that has its state there."""
+    talker.must(command="claim", code=operator_code(state))
+
+
+class Home:
+    """A realm with a folder and ports of its own, and the daemons that run there, one after the other."""
+
+    #: Those that it listens at.
+    doors: Sequence[str] = ("json", "peers")
+    #: What stands below the rest in its configuration.
+    more = ""
+
+    def __init__(self, root: Path, name: str = "realm1", more: str = "") -> None:
+        self.name = name
+        self.folder = root / name
+        self.ports = {door: free_port() for door in self.doors}
+        (self.folder / "here").mkdir(parents=True)
+        text = configuration(self.ports, self.more + more, name=name)
+        (self.folder / "chatd.ini").write_text(text)
+        self._daemons: list[Daemon] = []
+
+    @property
+    def daemon(self) -> Daemon:
+        """The one that was started last."""
+        return self._daemons[-1]
+
+    def launch(self) -> None:
+        """Start it, and don't wait."""
+        arguments = ("--config", str(self.folder / "chatd.ini"))
+        logs = self.folder / "logs"
+        self._daemons.append(
+            Daemon(self.folder / "here", self.ports["json"], *arguments, logs=logs)
+        )
+
+    @property
+    def operator_code(self) -> str:
+        """What makes the realm's first operator."""
+        return operator_code(self.folder / "state")
+
+    def claim(self, talker: Talker) -> None:
+        """Make whoever is logged in the realm's first operator."""
+        claim(self.folder / "state", talker)
+
+    def start(self) -> Self:
+        self.launch()
+        self.daemon.listening()
+        return self
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self.daemon.kill()
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        for daemon in self._daemons:
+            daemon.kill()
+
+
+class DaemonTestCase(TestCase):
+    """`self.folder` is empty, and where daemons are started; `self.root` is around it."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="chatd-test-")).resolve()
+        self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
+        self.folder = self.root / "here"
+        self.folder.mkdir()
+
+    def configure(self, more: str = "", state: str = "state", **doors: int) -> int:
+        """Write a configuration beside `self.folder`, with these doors and `json`; the port of that."""
+        port = free_port()
+        text = configuration({"json": port, **doors}, more, state=state)
+        (self.root / "chatd.ini").write_text(text)
+        return port
+
+    def launch(self, port: int, *arguments: str, **options: Any) -> Daemon:
+        """Start a daemon that will be gone when the test ends, however it ends."""
+        daemon = Daemon(self.folder, port, *arguments, logs=self.root / "logs", **options)
+        self.addCleanup(daemon.kill)
+        return daemon
+
+    def start(self, more: str = "", **options: Any) -> Daemon:
+        """A daemon on `self.root / "state"` that listens."""
+        port = self.configure(more)
+        return self.launch(port, "--config", "../chatd.ini", **options).listening()
+
+    def end_later(self, pid_file: Path) -> None:
+        """Kill what that file names when the test ends, if it is a twistd that still runs."""
+        self.addCleanup(_kill_twistd, pid_file)
+
+
+def _kill_twistd(pid_file: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(pid_file.read_text())
+        if b"chatd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,104 @@
+"""nginx and HAProxy for the tests: instances of their own, with the configurations of docs/operating.md."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import PATIENCE, ROOT, wait_until
+
+OPERATING = ROOT / "docs" / "operating.md"
+STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+CLIENT = "127.0.0.2"  # an address of this machine that is none of the proxy's
+
+# What an instance needs besides what the documentation shows: no root, no files but in its own folder.
+NGINX = """\
+{module}
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+"""
+NGINX_HTTP = """\
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{shown}
+}}
+"""
+
+
+def shown(title: str) -> str:
+    """The block of docs/operating.md that begins with a comment of that title."""
+    match = re.search(
+        rf"^    # {re.escape(title)}\n((?:    .*\n|\n)+)", OPERATING.read_text(), re.MULTILINE
+    )
+    assert match is not None, title
+    return "".join(line[4:] for line in match[1].splitlines(keepends=True))
+
+
+def find(name: str) -> str | None:
+    """Where a proxy is installed; not all have /usr/sbin in their PATH."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
+
+
+class Proxy:
+    """One process in `folder`, that listens at `port`."""
+
+    def __init__(self, folder: Path, port: int, command: list[str]) -> None:
+        self._errors = folder / "errors"
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors)
+        wait_until(lambda: self._is_up(port), lambda: f"a proxy: {self._errors.read_text()}")
+
+    def _is_up(self, port: int) -> bool:
+        assert self.process.poll() is None, self._errors.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+
+
+def _replaced(text: str, ports: dict[str, int]) -> str:
+    """With other ports in place of those that are shown."""
+    for old, new in ports.items():
+        assert re.search(rf"\b{old}\b", text), f"{old} is not in {text}"
+        text = re.sub(rf"\b{old}\b", str(new), text)
+    return text
+
+
+def nginx(folder: Path, title: str, port: int, ports: dict[str, int]) -> Proxy:
+    """nginx with the documented block `title`; `ports` maps those that it shows to others."""
+    folder.mkdir()
+    text = _replaced(shown(title), ports)
+    is_stream = text.startswith("stream")
+    module = f"load_module {STREAM_MODULE};" if is_stream and STREAM_MODULE.exists() else ""
+    config = NGINX.format(folder=folder, module=module)
+    config += text if is_stream else NGINX_HTTP.format(folder=folder, shown=text)
+    (folder / "nginx.conf").write_text(config)
+    found: Any = find("nginx")
+    return Proxy(folder, port, [found, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+
+
+def haproxy(
+    folder: Path, title: str, port: int, ports: dict[str, int], changes: tuple[str, str] = ("", "")
+) -> Proxy:
+    """HAProxy with the documented block `title`, in which the first of `changes` becomes the second."""
+    folder.mkdir()
+    (folder / "haproxy.cfg").write_text(_replaced(shown(title), ports).replace(*changes))
+    found: Any = find("haproxy")
+    return Proxy(folder, port, [found, "-db", "-f", str(folder / "haproxy.cfg")])

@@ -1,0 +1,99 @@
+"""A realm by hand: AMP as anybody may speak it who has a certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.protocols import amp
+
+from chatd.federation.amp import wire
+from chatd.federation.amp.wire import Refused, parse_refused
+from chatd.federation.parcels import Direct
+from tests.support.play import House, PlayTestCase, outcome
+
+
+class Raw(amp.AMP):
+    """Another realm, by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_lost = False
+        self.hears = True
+
+    def ampBoxReceived(self, box: Any) -> None:
+        if self.hears:
+            super().ampBoxReceived(box)
+
+    def connectionMade(self) -> None: ...
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        amp.BinaryBoxProtocol.makeConnection(self, transport)
+
+    @wire.Deliver.responder
+    def deliver(self, parcels: bytes) -> dict[str, Any]:
+        return {"verdicts": b""}
+
+    @wire.Goodbye.responder
+    def goodbye(self, code: str, reason: str) -> dict[str, Any]:
+        return {}
+
+    def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
+        amp.BinaryBoxProtocol.connectionLost(self, reason)
+        self.is_lost = True
+
+
+def hello(realm: str = "realm2", **changes: Any) -> dict[str, Any]:
+    said = {
+        "realm": realm,
+        "version": 1,
+        "capabilities": [],
+        "instance": b"another",
+        "last": 0,
+    }
+    return {**said, **changes}
+
+
+class RawTestCase(PlayTestCase):
+    """realm1, and somebody with the certificate of realm2 who speaks AMP by hand."""
+
+    settings: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one: House = self.world.house("realm1", **self.settings)
+        self.ana = self.one.person("ana")
+        self.raw: Raw = self.world.knock(self.one, "realm2", Raw())
+        self.end: Any = self.raw.transport
+
+    def begins(self, command: type[wire.PeerCommand], **arguments: Any) -> list[Any]:
+        """Holds the answer once it is there, or the exception."""
+        answer: Deferred[Any] = self.raw.callRemote(command, **arguments)
+        return outcome(answer)
+
+    def asks(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
+        found = self.begins(command, **arguments)
+        self.world.settle()
+        self.assertEqual(len(found), 1, "there is no answer")
+        if isinstance(found[0], Refused):
+            return parse_refused(found[0].code)
+        return found[0]
+
+    def refuses(self, command: type[wire.PeerCommand], **arguments: Any) -> str:
+        """The code with which it is refused."""
+        error = self.asks(command, **arguments)
+        self.assertIsInstance(error, Refused)
+        code: str = error.code
+        return code
+
+    def greets(self) -> None:
+        self.assertEqual(self.asks(wire.Hello, **hello())["realm"], "realm1")
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+
+
+def batch(*numbered: tuple[int, Any]) -> bytes:
+    return wire.encode(list(numbered))
+
+
+def direct(text: str, to: str = "ana", at: int = 1_000) -> Direct:
+    return Direct("budi", to, at, text)

@@ -1,0 +1,513 @@
+"""Plays transcripts: scenarios between named actors and a realm, one a file, that read like a play.
+
+A transcript begins with comments that say what it guards, and may then set the stage:
+
+    ! cast messi henderson          these accounts exist (see CAST), registered in this order
+    ! limits message=100            of the realm's configuration; so does `! accounts`
+    ! at pychat messi henderson     these actors come in at that dialect's door; the others at that of the
+                                    folder that the transcript lies in
+    ! peer realm2                   there is another realm of that name (tests/support/elsewhere.py)
+
+Then come its lines. An actor is a connection; one that is not there yet connects, and is greeted, with
+its first line.
+
+    messi> send henderson halo      sends the line, as it stands, ended by CRLF
+    messi>> halo\\xff\\n              sends these bytes; \\x.., \\n, \\r, \\t and \\\\ as in Python
+    messi< status: OK               the next line that arrives is exactly this
+    messi<< \\xff\\xfb\\x01            the next bytes that arrive are exactly these
+    messi: logs in [as messi]       with the password in CAST, and the welcome (its token: {token-messi})
+    messi: connects                 the same as a first line, but the greeting is left to be read
+    messi: closes                   hangs up, properly
+    messi: is lost                  the connection breaks
+    messi: sends no more            half-closes: what was asked for is still answered
+    messi: is cut off               all that arrived has been read, and then the realm hung up
+    . 10 s pass                     the clock moves on; otherwise it stands still
+    . {stored} is the newest upload the name under which the last file lies in the uploads folder
+
+`{a*70000}` is that many letters a. `{operator}` is the code that makes the realm's first operator, which a
+realm with a cast has used up: the first of it is the operator. `{token…}`, `{code…}`, `{reference…}`,
+`{version}` and `{stored…}` stand for what is not known beforehand; after the first time each stands for what
+was found then.
+
+In the end everybody who is still there half-closes, and nothing may arrive that was not expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+
+from chatd import __version__
+from chatd.lines.dialect import Dialect
+from chatd.lines.factory import ChatLineFactory
+from tests.support.common import Realm, SteadyClock, Wire, make_operator, sleep
+
+FOLDER = Path(__file__).parents[1] / "transcripts"
+TIMEOUT = 10.0
+
+# username -> password, display name, country
+CAST = {
+    "messi": ("surabaya", "Lionel Messi", "Argentina"),
+    "henderson": ("surabaya", "Jordan Henderson", "Inggris"),
+    "lineker": ("surabaya", "Gary Lineker", "Inggris"),
+    "maradona": ("surabaya", "Diego Maradona", "Argentina"),
+}
+
+_LINE = re.compile(r"(?P<actor>[a-z][a-z0-9-]*)(?P<mark><<|>>|<|>|:)(?: (?P<text>.*))?")
+_DIRECTION = re.compile(r"(\d+) s pass|\{(stored[a-z0-9-]*)\} is the newest upload")
+_PATTERNS = {
+    "operator": "[0-9a-z]{4}(?:-[0-9a-z]{4}){3}",
+    "token": r"[A-Za-z0-9_-]{43}",
+    "code": r"[a-km-np-z2-9]{3}:?[a-km-np-z2-9]{3}",
+    "reference": r"[0-9a-f]{8}",
+    "version": r"\d\S*",
+    "stored": r"\d{8}T\d{6}\.\d{6}Z-\S+",
+}
+_PLACEHOLDER = re.compile(rf"\{{((?:{'|'.join(_PATTERNS)})[a-z0-9-]*)\}}")
+_REPEATED = re.compile(r"\{(.)\*(\d+)\}")
+_ESCAPED = re.compile(rb"\\(x[0-9a-f]{2}|[nrt\\])")
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a play. A direction on the stage has no actor."""
+
+    number: int
+    actor: str
+    mark: str
+    text: str
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    path: Path
+    guards: str
+    cast: tuple[str, ...]
+    settings: dict[str, dict[str, Any]]
+    doors: dict[str, str]
+    peers: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    def dialect(self, actor: str) -> str:
+        return self.doors.get(actor, self.path.parent.name)
+
+    def requests(self, dialect: str) -> list[str]:
+        """What actors send in that dialect, a line each; raw bytes as they are written."""
+        return self._texts(dialect, ">", ">>")
+
+    def answers(self, dialect: str) -> list[str]:
+        return self._texts(dialect, "<")
+
+    def refusals(self, dialect: str) -> list[tuple[str, str]]:
+        """What actors are answered in that dialect, with the verb that they last sent, in lower case."""
+        verbs: dict[str, str] = {}
+        found = []
+        for line in self.lines:
+            if line.mark in (">", ">>"):
+                verbs[line.actor] = line.text.partition(" ")[0].lower()
+            elif line.mark == "<" and self.dialect(line.actor) == dialect:
+                found.append((verbs.get(line.actor, ""), line.text))
+        return found
+
+    def _texts(self, dialect: str, *marks: str) -> list[str]:
+        return [
+            line.text
+            for line in self.lines
+            if line.mark in marks and self.dialect(line.actor) == dialect
+        ]
+
+
+def all_transcripts() -> list[Transcript]:
+    return [parse(path) for path in sorted(FOLDER.glob("*/*.txt"))]
+
+
+def parse(path: Path) -> Transcript:
+    """Raises ValueError for a line that is none."""
+    guards: list[str] = []
+    cast: tuple[str, ...] = ()
+    settings: dict[str, dict[str, Any]] = {}
+    doors: dict[str, str] = {}
+    peers: tuple[str, ...] = ()
+    lines: list[Line] = []
+    for number, text in enumerate(path.read_text().split("\n"), 1):
+        if text.startswith("#"):
+            if not lines:
+                guards.append(text.lstrip("# "))
+        elif text.startswith("! cast "):
+            cast = tuple(text.split()[2:])
+        elif text.startswith("! at "):
+            _, _, dialect, *actors = text.split()
+            doors |= dict.fromkeys(actors, dialect)
+        elif text.startswith("! peer "):
+            peers += tuple(text.split()[2:])
+        elif text.startswith("! "):
+            _, section, *pairs = text.split()
+            given = (pair.partition("=")[::2] for pair in pairs)
+            settings[section] = {
+                key: int(value) if value.isdigit() else value for key, value in given
+            }
+        elif text.startswith(". "):
+            lines.append(Line(number, "", ".", text[2:]))
+        elif match := _LINE.fullmatch(text):
+            lines.append(Line(number, match["actor"], match["mark"], match["text"] or ""))
+        elif text.strip():
+            raise ValueError(f"{path}:{number}: no line of a transcript: {text}")
+    return Transcript(path, " ".join(guards), cast, settings, doors, peers, tuple(lines))
+
+
+# dialect -> the request of a login, and what it is answered with.
+LOGINS = {
+    "plain": (
+        "auth {username} {password}",
+        ("status: OK", "message: Welcome, {name}", "tokenId: {token}", ""),
+    ),
+    "json": (
+        '{{"command":"auth","username":"{username}","password":"{password}"}}',
+        (
+            (
+                '{{"status":"OK","id":null,"message":"Welcome, {name}","tokenId":"{token}",'
+                '"username":"{username}","name":"{name}"}}'
+            ),
+        ),
+    ),
+    "kelompok3": ("auth {username} {password}", ('{{"status":"OK","tokenid":"{token}"}}', "")),
+    "bagan": (
+        "auth {username} {password}",
+        ('{{"status":"OK","tokenId":"{token}","tokenid":"{token}"}}', ""),
+    ),
+    "urlencoded": (
+        "auth username={username}&password={password}",
+        ('{{"status":"OK","message":"Login [{username}] telah berhasil","session":"{token}"}}',),
+    ),
+    "tugas4": ("auth_login {username} {password}", ('{{"status":"OK","tokenid":"{token}"}}', "")),
+    "pychat": ("AUTH-LOGIN {username} {password}", ("success you are logged in now",)),
+}
+
+
+class Link(Protocol):
+    """An actor's connection, seen from the actor's side."""
+
+    def send(self, data: bytes) -> None: ...
+
+    def take(self) -> bytes:
+        """What has arrived since the last time."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the realm has hung up."""
+
+    async def send_no_more(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def lose(self) -> None: ...
+
+
+class WireLink:
+    """An actor without a socket. What is sent arrives in `pieces` of so many bytes; 0: whole."""
+
+    def __init__(self, factory: ChatLineFactory, pieces: int = 0) -> None:
+        self._wire = Wire(factory)
+        self._pieces = pieces
+        self._gone = False
+
+    def send(self, data: bytes) -> None:
+        size = self._pieces or len(data)
+        for start in range(0, len(data), size):
+            self._wire.feed(data[start : start + size])
+
+    def take(self) -> bytes:
+        return self._wire.taken()
+
+    @property
+    def ended(self) -> bool:
+        transport = self._wire.transport
+        if (transport.disconnecting or transport.aborted) and not self._gone:
+            self._lost(ConnectionLost() if transport.aborted else ConnectionDone())
+        return self._gone
+
+    def _lost(self, why: Exception) -> None:
+        self._gone = True
+        self._wire.lose(Failure(why))
+
+    async def send_no_more(self) -> None:
+        transport = self._wire.transport
+        # The end is read after all else, and while nothing is read it is not seen, either.
+        await _until(lambda: not transport.waiting and transport.producerState == "producing")
+        if not self.ended:
+            self._wire.protocol.readConnectionLost()
+
+    async def close(self) -> None:
+        await self.send_no_more()
+        await _until(lambda: self.ended)
+
+    async def lose(self) -> None:
+        if not self._gone:
+            self._lost(ConnectionLost())
+
+
+class SocketLink(TwistedProtocol):
+    """An actor with a socket."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += data
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        self.ended = True
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def take(self) -> bytes:
+        data, self._received = self._received, b""
+        return data
+
+    async def send_no_more(self) -> None:
+        self.transport.loseWriteConnection()
+
+    async def close(self) -> None:
+        self.transport.loseConnection()
+        await _until(lambda: self.ended)
+
+    async def lose(self) -> None:
+        self.transport.abortConnection()
+        await _until(lambda: self.ended)
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    waited = 0.0
+    while not done():
+        if waited > TIMEOUT:
+            raise AssertionError("waited in vain")
+        waited += 0.001
+        await sleep(0.001)
+
+
+class Actor:
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.heard = b""
+
+    def listen(self) -> bytes:
+        self.heard += self.link.take()
+        return self.heard
+
+
+class Play:
+    """One performance of a transcript. `connect` makes a connection to `realm` in a dialect."""
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        realm: Realm,
+        clock: SteadyClock,
+        dialects: Mapping[str, Dialect],
+        connect: Callable[[str], Awaitable[Link]],
+    ) -> None:
+        self._transcript = transcript
+        self._realm = realm
+        self._clock = clock
+        self._dialects = dialects
+        self._connect = connect
+        self._actors: dict[str, Actor] = {}
+        self._found: dict[str, str] = {"version": __version__}
+        if realm.operator_code is not None:
+            self._found["operator"] = realm.operator_code
+
+    async def perform(self) -> None:
+        """Play it. Raises AssertionError, with the line's number, where it goes another way."""
+        for name in self._transcript.cast:
+            password, display_name, country = CAST[name]
+            await self._realm.service.accounts.add(name, password, display_name, country)
+        if self._transcript.cast:
+            await make_operator(self._realm, self._transcript.cast[0])
+        line = None
+        try:
+            for line in self._transcript.lines:
+                await self._step(line)
+            line = None
+            await self._curtain()
+        except AssertionError as error:
+            where = "the end" if line is None else f"{line.number}: {line.actor}{line.mark}"
+            raise AssertionError(f"{self._transcript.path}:{where} {error}") from error
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Break all connections."""
+        for actor in self._actors.values():
+            if not actor.link.ended:
+                await actor.link.lose()
+        await _until(lambda: self._realm.connections.total == 0)
+
+    async def _step(self, line: Line) -> None:
+        if line.mark == ".":
+            self._direct(line.text)
+        elif line.mark == ":":
+            await self._act(line.actor, line.text)
+        else:
+            actor = await self._actor(line.actor)
+            if line.mark == ">":
+                actor.link.send(self._filled(line.text).encode() + b"\r\n")
+            elif line.mark == ">>":
+                actor.link.send(raw(self._filled(line.text)))
+            elif line.mark == "<<":
+                await self._expect_bytes(actor, raw(self._filled(line.text)))
+            else:
+                await self._expect_line(actor, line.text)
+
+    def _direct(self, text: str) -> None:
+        match = _DIRECTION.fullmatch(text)
+        assert match is not None, f"nobody knows how to do this: {text}"
+        if match[1]:
+            self._clock.now += int(match[1])
+        else:
+            uploads = self._realm.state.uploads
+            self._found[match[2]] = max(path.name for path in uploads.iterdir() if path.is_file())
+
+    async def _act(self, name: str, text: str) -> None:
+        if text == "connects":
+            await self._enter(name)
+            return
+        actor = await self._actor(name)
+        if text == "logs in" or text.startswith("logs in as "):
+            await self._log_in(actor, self._transcript.dialect(name), text[11:] or name)
+        elif text == "sends no more":
+            await actor.link.send_no_more()
+        elif text == "is cut off":
+            await self._until(actor, lambda: actor.link.ended)
+            assert actor.listen() == b"", f"there is more: {actor.heard!r}"
+            await self._leave(name)
+        elif text in ("closes", "is lost"):
+            assert actor.listen() == b"", f"there is more: {actor.heard!r}"
+            await (actor.link.close() if text == "closes" else actor.link.lose())
+            await self._leave(name)
+        else:
+            raise AssertionError(f"nobody knows how to do this: {text}")
+
+    async def _enter(self, name: str) -> Actor:
+        assert name not in self._actors, "is connected already"
+        actor = self._actors[name] = Actor(await self._connect(self._transcript.dialect(name)))
+        return actor
+
+    async def _actor(self, name: str) -> Actor:
+        if name not in self._actors:
+            actor = await self._enter(name)
+            dialect = self._dialects[self._transcript.dialect(name)]
+            await self._expect_bytes(actor, dialect.greeting("realm1", __version__))
+        return self._actors[name]
+
+    async def _leave(self, name: str) -> None:
+        """The connection is gone; wait until the realm, too, has seen it."""
+        del self._actors[name]
+        await _until(lambda: self._realm.connections.total == len(self._actors))
+
+    async def _log_in(self, actor: Actor, dialect: str, username: str) -> None:
+        password, display_name, _ = CAST[username]
+        token = f"{{token-{username}}}"
+        self._found.pop(token[1:-1], None)
+        values = {"username": username, "password": password, "name": display_name, "token": token}
+        request, answers = LOGINS[dialect]
+        actor.link.send(request.format(**values).encode() + b"\r\n")
+        for answer in answers:
+            await self._expect_line(actor, answer.format(**values))
+
+    # What is expected
+
+    async def _until(self, actor: Actor, done: Callable[[], bool]) -> None:
+        waited = 0.0
+        while not done():
+            if waited > TIMEOUT or (actor.link.ended and not done()):
+                found = actor.listen()
+                raise AssertionError(f"waited in vain; there is {found[:2000]!r}")
+            waited += 0.001
+            await sleep(0.001)
+
+    async def _expect_bytes(self, actor: Actor, expected: bytes) -> None:
+        await self._until(actor, lambda: len(actor.listen()) >= len(expected))
+        found, actor.heard = actor.heard[: len(expected)], actor.heard[len(expected) :]
+        assert found == expected, f"expected {expected!r}, found {found!r}"
+
+    async def _expect_line(self, actor: Actor, expected: str) -> None:
+        await self._until(actor, lambda: b"\n" in actor.listen())
+        line, _, actor.heard = actor.heard.partition(b"\n")
+        assert line.endswith(b"\r"), f"a line that does not end in CRLF: {line!r}"
+        found = line[:-1].decode(errors="surrogateescape")
+        match = re.fullmatch(self._pattern(expected), found)
+        assert match is not None, f"expected {self._filled(expected)!r}, found {found!r}"
+        self._found.update(
+            (name.replace("_", "-"), value) for name, value in match.groupdict().items()
+        )
+
+    def _pattern(self, expected: str) -> str:
+        """A regular expression for `expected`, with a group for each placeholder not yet filled."""
+        parts = _PLACEHOLDER.split(_repeat(self._filled(expected)))
+        pattern = re.escape(parts[0])
+        seen = set()
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            kind = next(kind for kind in _PATTERNS if name.startswith(kind))
+            group = name.replace("-", "_")
+            found = f"(?P={group})" if group in seen else f"(?P<{group}>{_PATTERNS[kind]})"
+            pattern += found + re.escape(text)
+            seen.add(group)
+        return pattern
+
+    def _filled(self, text: str) -> str:
+        return _repeat(_PLACEHOLDER.sub(lambda match: self._found.get(match[1], match[0]), text))
+
+    async def _curtain(self) -> None:
+        """Everybody goes, having heard nothing more."""
+        for actor in self._actors.values():
+            await actor.link.send_no_more()
+        for name, actor in self._actors.items():
+            await self._until(actor, lambda actor=actor: actor.link.ended)  # type: ignore[misc]
+            assert actor.listen() == b"", f"{name} still has to read {actor.heard!r}"
+
+
+def _repeat(text: str) -> str:
+    return _REPEATED.sub(lambda match: match[1] * int(match[2]), text)
+
+
+def raw(text: str) -> bytes:
+    """The bytes that `text` stands for."""
+
+    def unescape(match: re.Match[bytes]) -> bytes:
+        return _ESCAPES.get(match[1]) or bytes.fromhex(match[1][1:].decode())
+
+    return _ESCAPED.sub(unescape, text.encode())
+
+
+def connect_wire(
+    doors: Mapping[str, ChatLineFactory], pieces: int = 0
+) -> Callable[[str], Awaitable[Link]]:
+    """For a Play without sockets."""
+
+    async def connect(dialect: str) -> Link:
+        return WireLink(doors[dialect], pieces)
+
+    return connect
+
+
+def connect_socket(reactor: Any, ports: Mapping[str, int]) -> Callable[[str], Awaitable[Link]]:
+    """For a Play over TCP."""
+
+    def connect(dialect: str) -> Deferred[Link]:
+        endpoint = HostnameEndpoint(reactor, "127.0.0.1", ports[dialect])
+        connected: Deferred[Link] = connectProtocol(endpoint, SocketLink())
+        return connected
+
+    return connect

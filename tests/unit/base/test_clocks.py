@@ -1,0 +1,156 @@
+"""Steps of the system's clock: what waits goes on waiting as long as it should."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.base import DelayedCall
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock, LoopingCall
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.clocks import date_of, make_monotonic
+from chatd.base.errors import TooManyAttempts
+from chatd.lines.dialects.jsonlines import JsonDialect
+from chatd.lines.protocol import LOGIN_TIME
+from tests.support.common import START, RealmTestCase
+from tests.unit.lines.test_protocol import settle
+
+HOUR = 3600.0
+
+
+class Reactor(SynchronousTestCase):
+    """make_monotonic, on reactors of Twisted that nobody runs."""
+
+    def setUp(self) -> None:
+        self.now = 5.0
+        self.reactor = self.make(SelectReactor)
+
+    def make(self, kind: type[SelectReactor]) -> Any:
+        reactor: Any = kind()
+        self.addCleanup(reactor.waker.connectionLost, None)
+        return reactor
+
+    def test_timers_follow(self) -> None:
+        """Delayed calls, when they are put off, and looping calls run by the clock that was given."""
+        self.assertTrue(make_monotonic(self.reactor, lambda: self.now))
+        heard = list[str]()
+        self.reactor.callLater(10, heard.append, "once")
+        put_off = self.reactor.callLater(1, heard.append, "later")
+        put_off.reset(20)
+        looping = LoopingCall(heard.append, "loop")
+        looping.clock = self.reactor
+        looping.start(15, now=False)
+        for passed, expected in ((9, []), (1, ["once"]), (5, ["loop"]), (5, ["later"])):
+            heard.clear()
+            self.now += passed
+            self.reactor.runUntilCurrent()
+            self.assertEqual(heard, expected)
+        self.assertEqual(self.reactor.timeout(), 10)
+        looping.stop()
+
+    def test_the_default_never_steps(self) -> None:
+        self.assertTrue(make_monotonic(self.reactor))
+        self.assertIs(self.reactor.seconds, time.monotonic)
+
+    def test_timers_that_are_there_already(self) -> None:
+        """They count by the old clock: they would fire at once, or never."""
+        self.reactor.callLater(10, lambda: None)
+        self.assertFalse(make_monotonic(self.reactor, lambda: self.now))
+        self.assertGreater(self.reactor.seconds(), START - 366 * 86400)
+
+    def test_a_reactor_with_a_time_of_its_own(self) -> None:
+        """It stays as it is, and no call is left in it."""
+
+        class Own(SelectReactor):
+            def callLater(
+                self,
+                delay: float,
+                callable: Any,  # noqa: A002
+                *args: object,
+                **kw: object,
+            ) -> DelayedCall:
+                delayed = super().callLater(delay, callable, *args, **kw)
+                delayed.time = 1e9 + delay
+                return delayed
+
+        reactor = self.make(Own)
+        self.assertFalse(make_monotonic(reactor, lambda: self.now))
+        self.assertNotIn("seconds", vars(reactor))
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_date(self) -> None:
+        self.assertEqual(date_of(lambda: 86400.5), datetime(1970, 1, 2, 0, 0, 0, 500_000, UTC))
+
+
+class Steps(RealmTestCase):
+    """The wall clock is set back an hour, and forward again, while things wait."""
+
+    limits = {"idle": 100}
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.date = START
+        self.wall = lambda: self.date
+        super().setUp()
+        self.accounts = self.realm.service.accounts
+
+    async def test_silence(self) -> None:
+        """Neither step ends a connection, and none keeps it open."""
+        for step in (-HOUR, HOUR):
+            wire = self.connect(JsonDialect())
+            self.date += step
+            self.clock.advance(LOGIN_TIME - 1)
+            await settle()
+            self.assertFalse(wire.transport.disconnecting)
+            self.clock.advance(1)
+            await settle()
+            self.assertTrue(wire.transport.disconnecting)
+
+    async def test_the_rate(self) -> None:
+        """A connection that has used up its rate goes on when the second is over."""
+        wire = self.connect(JsonDialect())
+        for step in (-HOUR, HOUR):
+            wire.feed(b'{"command":"ping"}\n' * 1100)
+            await wire.until(lambda data: data.count(b"pong") >= 1000)
+            self.date += step
+            self.clock.advance(1)
+            await wire.until(lambda data: data.count(b"pong") >= 50)
+            self.clock.advance(30)
+
+    async def test_failed_logins(self) -> None:
+        """Whoever guessed wrong waits as long as before."""
+        await self.accounts.register("messi", "surabaya", None, None)
+        for step in (-HOUR, HOUR):
+            for _ in range(40):
+                guard = self.accounts._guard
+                guard._accounts.failed("messi", self.clock.seconds())
+                guard._own._throttle.failed("messi here", self.clock.seconds())
+            self.date += step
+            with self.assertRaises(TooManyAttempts) as caught:
+                await self.accounts.login("messi", "surabaya", "here")
+            self.assertLess(caught.exception.details["seconds"], HOUR)
+            self.clock.advance(HOUR)
+            await self.accounts.login("messi", "surabaya", "here")
+
+    async def test_sessions(self) -> None:
+        """A login made before a step, or after it, is still good."""
+        login = await self.accounts.register("messi", "surabaya", None, None)
+        assert login.token is not None
+        for step in (-HOUR, HOUR, HOUR):
+            self.date += step
+            await self.accounts.resume(login.token)
+
+    async def test_what_is_written_down(self) -> None:
+        """Messages have the date of the wall clock, whatever it is."""
+        wire = self.connect(JsonDialect())
+        await wire.ask(command="register", username="messi", password="surabaya")
+        for step in (0.0, -HOUR):
+            self.date += step
+            await wire.ask(command="send", to="messi", text="halo")
+            found = await wire.ask(command="history", user="messi", n=1)
+            sent = datetime.fromisoformat(found["messages"][0]["at"])
+            self.assertEqual(sent.timestamp(), self.date)

@@ -1,0 +1,164 @@
+"""The fair queue: whoever fills it waits behind themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.fair_queue import PATIENCE, FairQueue, Path
+
+OWNERS = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
+
+
+class FairQueues(SynchronousTestCase):
+    def drained(self, queue: FairQueue[str]) -> list[str]:
+        return [queue.take() for _ in range(len(queue))]
+
+    def test_owners_take_turns(self) -> None:
+        queue: FairQueue[str] = FairQueue(100)
+        for number in range(4):
+            queue.put(("busy",), f"busy{number}")
+        queue.put(("other",), "other")
+        self.assertEqual(self.drained(queue), ["busy0", "other", "busy1", "busy2", "busy3"])
+
+    def test_newcomers_do_not_wait_for_a_whole_round(self) -> None:
+        """Whoever comes while many take turns again and again has one of the next two turns."""
+        queue: FairQueue[str] = FairQueue(100)
+        for number in range(20):
+            queue.put((number,), "busy")
+        for number in [*range(20)] * 2:
+            queue.take()
+            queue.put((number,), "busy")
+        queue.put(("other",), "other")
+        self.assertIn("other", (queue.take(), queue.take()))
+
+    def test_a_burst_is_not_before_who_comes_after_it(self) -> None:
+        """Whoever comes while many wait for their first turn has one of the next two, and the oldest of the
+        many have the others."""
+        queue: FairQueue[str] = FairQueue(200)
+        for number in range(100):
+            queue.put((number,), f"burst{number}")
+        queue.take()
+        taken: list[str] = []
+        for number in range(10):
+            queue.put((f"late{number}",), f"late{number}")
+            pair = {queue.take(), queue.take()}
+            self.assertIn(f"late{number}", pair)
+            taken += pair - {f"late{number}"}
+        self.assertEqual(taken, [f"burst{number}" for number in range(10)])
+
+    def test_newcomers_do_not_keep_the_others_waiting(self) -> None:
+        """However many come, those that had a turn before have one after some of them."""
+        queue: FairQueue[str] = FairQueue(100)
+        queue.put(("a",), "a1")
+        queue.put(("a",), "a2")
+        taken = []
+        for number in range(PATIENCE + 2):
+            queue.put((number,), "new")
+            taken.append(queue.take())
+        self.assertIn("a2", taken)
+
+    def test_within_an_owner_turns_are_taken_too(self) -> None:
+        """The accounts of one address take turns, and all of them together have that address's turn."""
+        queue: FairQueue[str] = FairQueue(100)
+        for item in ("a1", "a2", "b1"):
+            queue.put(("here", item[0]), item)
+        queue.put(("there", "c"), "c1")
+        self.assertEqual(self.drained(queue), ["a1", "c1", "b1", "a2"])
+
+    def test_better_classes_go_first(self) -> None:
+        queue: FairQueue[str] = FairQueue(100, priorities=2)
+        queue.put(("a",), "registration", 1)
+        queue.put(("b",), "login", 0)
+        self.assertEqual(self.drained(queue), ["login", "registration"])
+
+    def test_worse_classes_get_a_turn_at_last(self) -> None:
+        """A flood in the better class does not keep the worse one waiting for good."""
+        queue: FairQueue[str] = FairQueue(100, priorities=2)
+        queue.put(("a",), "registration", 1)
+        taken = []
+        for number in range(PATIENCE + 1):
+            queue.put(("b",), f"login{number}", 0)
+            taken.append(queue.take())
+        self.assertEqual(taken[PATIENCE], "registration")
+
+    def test_full(self) -> None:
+        """The oldest of the busiest makes room, in the worst class that has any."""
+        queue: FairQueue[str] = FairQueue(3, priorities=2)
+        for item in ("r1", "r2"):
+            queue.put(("busy",), item, 1)
+        self.assertIsNone(queue.put(("quiet",), "q1", 1))
+        self.assertEqual(queue.put(("quiet",), "login", 0), "r1")
+        self.assertEqual(sorted(self.drained(queue)), ["login", "q1", "r2"])
+
+    def test_full_of_better_ones(self) -> None:
+        """What is worse than all that waits is itself refused."""
+        queue: FairQueue[str] = FairQueue(2, priorities=2)
+        queue.put(("a",), "a1", 0)
+        queue.put(("a",), "a2", 0)
+        self.assertEqual(queue.put(("b",), "b1", 1), "b1")
+
+    def test_empty(self) -> None:
+        with self.assertRaises(IndexError):
+            FairQueue(1).take()
+
+    @given(st.lists(OWNERS, max_size=60))
+    def test_nobody_is_passed_twice(self, owners: list[Path]) -> None:
+        """Between two turns of an address every other address that waits has one."""
+        queue: FairQueue[Path] = FairQueue(100)
+        for owner in owners:
+            queue.put(owner, owner)
+        waiting: Counter[object] = Counter(owner[0] for owner in owners)
+        since: dict[object, set[object]] = {}
+        while queue:
+            address = queue.take()[0]
+            waiting[address] -= 1
+            for other, seen in since.items():
+                if waiting[other] and other != address:
+                    self.assertNotIn(address, seen, f"{address} passed {other} twice")
+                    seen.add(address)
+            since[address] = set()
+            for other in waiting:
+                since.setdefault(other, set())
+
+
+class Books(RuleBasedStateMachine):
+    """Whatever is put in comes out once, by `take` or to make room; and each owner's in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: FairQueue[tuple[Path, int, int]] = FairQueue(8, priorities=2)
+        self.inside: set[tuple[Path, int, int]] = set()
+        self.number = 0
+
+    @rule(owner=OWNERS, priority=st.sampled_from([0, 1]))
+    def put(self, owner: Path, priority: int) -> None:
+        self.number += 1
+        item = (owner, priority, self.number)
+        self.inside.add(item)
+        dropped = self.queue.put(owner, item, priority)
+        if dropped is not None:
+            most = Counter(each[0][0] for each in self.inside if each[1] == dropped[1])
+            assert most[dropped[0][0]] == max(most.values()), "not of the busiest"
+            self.leave(dropped)
+
+    @rule()
+    def take(self) -> None:
+        if self.inside:
+            self.leave(self.queue.take())
+
+    def leave(self, item: tuple[Path, int, int]) -> None:
+        self.inside.remove(item)
+        rest = [each for each in self.inside if each[:2] == item[:2]]
+        assert all(item[2] < each[2] for each in rest), "not the oldest of its owner"
+
+    @invariant()
+    def bounded(self) -> None:
+        assert len(self.queue) == len(self.inside) <= 8
+
+
+BooksTest = Books.TestCase

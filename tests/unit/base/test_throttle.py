@@ -1,0 +1,171 @@
+"""Those who are too fast wait, and nobody else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.throttle import FailureThrottle, Quota, TokenBucket
+
+
+class TokenBuckets(SynchronousTestCase):
+    def test_burst_then_rate(self) -> None:
+        """A burst passes at once; then each waits for its turn."""
+        bucket = TokenBucket(rate=2, burst=3)
+        self.assertEqual([bucket.take(100.0) for _ in range(5)], [0.0, 0.0, 0.0, 0.5, 1.0])
+
+    def test_who_waits_is_served(self) -> None:
+        """Whoever waits as long as was said never waits longer than one turn."""
+        bucket = TokenBucket(rate=2, burst=3)
+        now = 100.0
+        for _ in range(20):
+            pause = bucket.take(now)
+            self.assertLessEqual(pause, 0.5)
+            now += pause
+        self.assertAlmostEqual(now, 100.0 + (20 - 3) / 2)
+
+    def test_silence_saves_up_to_the_burst(self) -> None:
+        bucket = TokenBucket(rate=1, burst=2)
+        bucket.take(0.0)
+        bucket.take(0.0)
+        pauses = [bucket.take(1e6) for _ in range(3)]
+        self.assertEqual(pauses, [0.0, 0.0, 1.0])
+
+    def test_no_limit(self) -> None:
+        bucket = TokenBucket(rate=0, burst=0)
+        self.assertEqual({bucket.take(5.0) for _ in range(1000)}, {0.0})
+
+    def test_clock_set_back(self) -> None:
+        """When the time of day is put back, nobody who was within the rate has to wait for it."""
+        bucket = TokenBucket(rate=10, burst=50)
+        bucket.take(7200.0)
+        self.assertEqual(bucket.take(3600.0), 0.0)
+
+    @given(
+        st.floats(0.5, 100), st.floats(1, 100), st.lists(st.floats(0, 10), min_size=1, max_size=50)
+    )
+    def test_never_more_than_rate_and_burst(
+        self, rate: float, burst: float, gaps: list[float]
+    ) -> None:
+        """However one asks and waits, no more than the burst and the rate's share passes."""
+        bucket = TokenBucket(rate, burst)
+        now = 1000.0
+        for count, gap in enumerate(gaps):
+            now += gap
+            now += bucket.take(now)
+            self.assertLessEqual(count + 1, burst + (now - 1000.0) * rate + 1 + 1e-6)
+
+
+class FailureThrottles(SynchronousTestCase):
+    def test_free_failures_cost_nothing(self) -> None:
+        throttle = FailureThrottle(free=3)
+        for _ in range(3):
+            self.assertEqual(throttle.wait("a", 10.0), 0.0)
+            throttle.failed("a", 10.0)
+        self.assertEqual(throttle.wait("a", 10.0), 0.0)
+
+    def test_twice_as_long_each_time(self) -> None:
+        """Beyond the free ones the pause doubles, up to the longest."""
+        throttle = FailureThrottle(free=1, first=0.5, longest=3.0)
+        now = 10.0
+        throttle.failed("a", now)
+        waits = []
+        for _ in range(5):
+            throttle.failed("a", now)
+            waits.append(throttle.wait("a", now))
+            now += waits[-1]
+        self.assertEqual(waits, [0.5, 1.0, 2.0, 3.0, 3.0])
+
+    def test_waiting_is_worn_off_by_time(self) -> None:
+        throttle = FailureThrottle(free=0, first=2.0)
+        throttle.failed("a", 10.0)
+        self.assertEqual(throttle.wait("a", 11.5), 0.5)
+        self.assertEqual(throttle.wait("a", 13.0), 0.0)
+
+    def test_parallel_guesses_gain_nothing(self) -> None:
+        """Who tries many at once waits as long for the last as who tries one after the other."""
+        throttle = FailureThrottle(free=0, first=1.0, longest=4.0)
+        waits = []
+        for _ in range(4):
+            waits.append(throttle.wait("a", 10.0))
+            throttle.failed("a", 10.0)
+        self.assertEqual(waits, [0.0, 1.0, 3.0, 7.0])
+
+    def test_keys_are_apart(self) -> None:
+        throttle = FailureThrottle(free=0)
+        throttle.failed("a", 10.0)
+        self.assertEqual(throttle.wait("b", 10.0), 0.0)
+
+    def test_success_forgets(self) -> None:
+        throttle = FailureThrottle(free=1)
+        for _ in range(5):
+            throttle.failed("a", 10.0)
+        self.assertGreater(throttle.wait("a", 10.0), 0)
+        throttle.succeeded("a")
+        self.assertEqual(throttle.wait("a", 10.0), 0.0)
+        throttle.failed("a", 10.0)
+        self.assertEqual(throttle.wait("a", 10.0), 0.0)
+
+    def test_success_of_somebody_unknown(self) -> None:
+        throttle = FailureThrottle(free=0)
+        throttle.succeeded("nobody")
+        self.assertEqual(throttle.wait("nobody", 1.0), 0.0)
+
+    def test_forgotten_after_a_while(self) -> None:
+        """After `memory` seconds without a failure, one begins anew."""
+        throttle = FailureThrottle(free=1, memory=60.0)
+        for _ in range(4):
+            throttle.failed("a", 10.0)
+        throttle.failed("a", 200.0)
+        self.assertEqual(throttle.wait("a", 200.0), 0.0)
+
+    def test_memory_is_bounded(self) -> None:
+        """At most `capacity` keys are remembered; the one that failed longest ago goes first."""
+        throttle = FailureThrottle(free=0, first=100.0, longest=100.0, capacity=3)
+        for key in ("a", "b", "c"):
+            throttle.failed(key, 10.0)
+        throttle.failed("a", 10.0)
+        throttle.failed("d", 10.0)
+        self.assertEqual(throttle.wait("b", 10.0), 0.0)
+        for key in ("a", "c", "d"):
+            self.assertGreater(throttle.wait(key, 10.0), 0.0, key)
+
+
+class Quotas(SynchronousTestCase):
+    def test_all_at_once_and_then_one_by_one(self) -> None:
+        quota = Quota(4)
+        self.assertEqual([quota.take("a", 10.0) for _ in range(4)], [0.0] * 4)
+        self.assertAlmostEqual(quota.take("a", 10.0), 900.0)
+        self.assertAlmostEqual(quota.take("a", 460.0), 450.0)
+        self.assertEqual(quota.take("a", 911.0), 0.0)
+        self.assertGreater(quota.take("a", 911.0), 0.0)
+
+    def test_keys_are_apart(self) -> None:
+        quota = Quota(1)
+        self.assertEqual(quota.take("a", 10.0), 0.0)
+        self.assertEqual(quota.take("b", 10.0), 0.0)
+
+    def test_given_back(self) -> None:
+        quota = Quota(1)
+        quota.take("a", 10.0)
+        quota.give_back("a")
+        quota.give_back("b")
+        self.assertEqual(quota.take("a", 10.0), 0.0)
+        self.assertGreater(quota.take("a", 10.0), 0.0)
+
+    def test_no_limit(self) -> None:
+        quota = Quota(0)
+        self.assertEqual({quota.take("a", 10.0) for _ in range(1000)}, {0.0})
+
+    def test_clock_set_back(self) -> None:
+        quota = Quota(1)
+        quota.take("a", 7200.0)
+        self.assertAlmostEqual(quota.take("a", 10.0), 3600.0)
+
+    def test_memory_is_bounded(self) -> None:
+        quota = Quota(1, capacity=3)
+        for key in "abcd":
+            quota.take(key, 10.0)
+        self.assertGreater(quota.take("d", 10.0), 0.0)
+        self.assertEqual(quota.take("a", 10.0), 0.0)

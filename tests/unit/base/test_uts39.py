@@ -1,0 +1,63 @@
+"""What names look like, and of which scripts they are (UTS 39)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.uts39 import is_highly_restrictive, skeleton, version
+
+texts = st.text(
+    st.one_of(
+        st.sampled_from("aAlI1oO0rnmM\u0430\u0435"), st.characters(categories=("L", "M", "N"))
+    ),
+    max_size=12,
+)
+
+
+class Skeletons(SynchronousTestCase):
+    def test_confusable(self) -> None:
+        for one, other in (
+            ("paul", "pau1"),
+            ("paul", "PauI"),
+            ("modern", "modem"),
+            ("MARY", "mary"),
+            ("paypai", "\u0440\u0430\u0443\u0440\u0430\u04cf"),
+            ("scope", "\u0455\u0441\u043e\u0440\u0435"),
+            ("bob0", "bobo"),
+            ("\uff4dessi", "messi"),
+        ):
+            self.assertEqual(skeleton(one), skeleton(other), (one, other))
+
+    def test_not_confusable(self) -> None:
+        for one, other in (("paul", "paula"), ("budi", "rudi"), ("user1", "user2"), ("ana", "aná")):
+            self.assertNotEqual(skeleton(one), skeleton(other))
+
+    @given(texts)
+    def test_own_skeleton(self, text: str) -> None:
+        self.assertEqual(skeleton(skeleton(text)), skeleton(text))
+
+    @given(texts)
+    def test_replaced_by_a_part(self, text: str) -> None:
+        """What a part looks like may stand in its place."""
+        half = len(text) // 2
+        self.assertEqual(skeleton(skeleton(text[:half]) + text[half:]), skeleton(text))
+
+    def test_version(self) -> None:
+        self.assertRegex(version(), r"\A\d+ [\d.]+ [0-9a-f]{16}\Z")
+
+
+class Scripts(SynchronousTestCase):
+    @given(texts, texts)
+    def test_parts(self, one: str, other: str) -> None:
+        """What is fit as a whole is fit in its parts."""
+        if is_highly_restrictive(one + other):
+            self.assertTrue(is_highly_restrictive(one))
+
+    def test_shared(self) -> None:
+        """Digits and marks that several scripts share go with each of them, and with no other."""
+        self.assertTrue(is_highly_restrictive("\u0645\u0663"))
+        self.assertFalse(is_highly_restrictive("a\u0663"))
+        self.assertTrue(is_highly_restrictive("\u30b9\u30fc"))
+        self.assertTrue(is_highly_restrictive(""))

@@ -1,0 +1,338 @@
+"""What lines ask for: verbs, menus, chats, and asking for what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from twisted.trial.unittest import TestCase
+
+from chatd.base.errors import ChatError
+from chatd.base.names import Address
+from chatd.base.texts import Secret
+from chatd.client.asking import (
+    Back,
+    Enter,
+    GetFiles,
+    Help,
+    Leave,
+    MyGroups,
+    OpenChat,
+    Request,
+    SendFiles,
+    Talk,
+    by_name,
+    understand,
+)
+from chatd.client.completion import LineCompleter
+from chatd.client.mistakes import NoSuchCommand, NotUnderstood
+from chatd.client.state import Kind, Menu, Place, State
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg
+from chatd.commands.table import BY_VERB
+
+
+class Understanding(TestCase):
+    def setUp(self) -> None:
+        self.state = State("localhost")
+        self.state.logged_in("lina", "Lina", "token")
+        self.asked: list[str] = []
+
+    def ask(self, line: str, *answers: str | None, pasted: bool = False) -> Any:
+        """What `line` asks for, with these answers to what is asked back."""
+        left = list(answers)
+
+        async def answer(prompt: str, arg: Arg) -> str | None:
+            self.asked.append(prompt)
+            return left.pop(0)
+
+        found = asyncio.run(understand(line, self.state, answer if answers else None, pasted))
+        self.assertEqual(left, [], "answers that were not asked for")
+        return found
+
+    def command(self, line: str, *answers: str | None) -> Any:
+        found = self.ask(line, *answers)
+        self.assertIsInstance(found, Request)
+        return found.command
+
+    # Whole lines
+
+    def test_as_in_plain(self) -> None:
+        found = self.command("send budi,cica@realm2  two  spaces ")
+        self.assertEqual(
+            found, ask.Send((Address("budi"), Address("cica", "realm2")), " two  spaces ")
+        )
+        self.assertEqual(self.command("LS"), ask.Users())
+        self.assertEqual(self.command("mkgr futsal"), ask.AddGroup("futsal"))
+        self.assertEqual(self.command("  whoami  "), ask.WhoAmI())
+        self.assertIsNone(self.ask("   "))
+
+    def test_every_verb_is_known(self) -> None:
+        for verb in BY_VERB:
+            if verb in ("help", "quit"):
+                continue
+            try:
+                self.assertIsNotNone(self.ask(verb), verb)
+            except ChatError as error:
+                self.assertEqual(error.code, "usage", verb)
+
+    def test_mistakes(self) -> None:
+        for line, code in (
+            ("sned budi halo", "unknown-command"),
+            ("send", "usage"),
+            ("whoami now", "usage"),
+            ("history budi many", "bad-argument"),
+            ("send b@d@x halo", "bad-name"),
+            ("sendfile budi", "usage"),
+            ("getfile", "usage"),
+        ):
+            with self.assertRaises(ChatError) as caught:
+                self.ask(line)
+            self.assertEqual(caught.exception.code, code, line)
+
+    def test_by_name(self) -> None:
+        """All types of values become what the json dialect takes."""
+        for line, expected in (
+            ("auth lina secret", {"username": "lina", "password": "secret"}),
+            ("send budi,cica halo", {"to": ["budi", "cica"], "text": "halo"}),
+            ("sendgroup futsal halo", {"group": "futsal", "text": "halo"}),
+            ("sendgroup a,b halo", {"group": ["a", "b"], "text": "halo"}),
+            ("inbox futsal", {"place": "futsal"}),
+            ("inbox", {}),
+            ("history budi 3", {"place": "budi", "n": 3}),
+            ("invite futsal a b", {"group": "futsal", "users": ["a", "b"]}),
+            ("listen on", {"on": True}),
+            (
+                "addrealm realm2 localhost 8890",
+                {"realm": "realm2", "host": "localhost", "port": 8890},
+            ),
+        ):
+            found = self.ask(line)
+            names = by_name(found.row, found.command)
+            self.assertEqual(names, expected)
+            self.assertEqual(found.row.from_names(names), found.command)
+
+    def test_the_third_documents_register(self) -> None:
+        """The password is given twice there. It must not become the name that all see."""
+        found = self.command("register lina correct-horse correct-horse")
+        self.assertEqual(found, ask.Register("lina", Secret("correct-horse")))
+
+    # Asking
+
+    def test_asked_one_by_one(self) -> None:
+        found = self.command("register", "alam", "password", "Alam Cahya", "Indonesia")
+        self.assertEqual(self.asked, ["Username :", "Password :", "Name :", "Nationality :"])
+        self.assertEqual(found, ask.Register("alam", Secret("password"), "Alam Cahya", "Indonesia"))
+
+    def test_what_may_be_left_out(self) -> None:
+        self.assertEqual(
+            self.command("register", "alam", "password", "", ""),
+            ask.Register("alam", Secret("password")),
+        )
+        self.assertEqual(self.command("inbox"), ask.Inbox())
+
+    def test_only_what_is_missing(self) -> None:
+        self.assertEqual(
+            self.command("send budi", "halo  all"), ask.Send((Address("budi"),), "halo  all")
+        )
+        self.assertEqual(self.asked, ["Message:"])
+        self.assertEqual(self.command("login lina", "pw"), ask.Auth("lina", Secret("pw")))
+
+    def test_never_mind(self) -> None:
+        self.assertIsNone(self.ask("send", "budi", None))
+        self.assertIsNone(self.ask("send", ""))
+        self.assertIsNone(self.ask("send file", None))
+        self.assertIsNone(self.ask("get file", ""))
+
+    def test_a_bad_answer(self) -> None:
+        self.assertRaises(ChatError, self.ask, "send", "b@d@x")
+
+    # The second document
+
+    def test_chat_alone(self) -> None:
+        self.assertEqual(self.command("chat", "budi", "halo"), ask.Send((Address("budi"),), "halo"))
+        self.assertEqual(self.asked, ["Recipient username:", "Message:"])
+
+    def test_files_in_two_words(self) -> None:
+        self.assertEqual(self.command("list file"), ask.Files())
+        self.assertEqual(self.ask("get file", "endgame.PNG").words, ("endgame.PNG",))
+        self.assertEqual(self.ask("get file endgame.PNG").words, ("endgame.PNG",))
+        found = self.ask("send file", "~/endgame.PNG", "budi,cica")
+        self.assertEqual(self.asked[-2:], ["File Name: ", "Recipient Username:"])
+        self.assertEqual(found.to, {"to": ["budi", "cica"]})
+        self.assertEqual(found.files, (Path.home() / "endgame.PNG",))
+        self.assertEqual(self.command("send file hello"), ask.Send((Address("file"),), "hello"))
+
+    # Files
+
+    def test_several_files(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        for name in ("a.jpg", "b.jpg", "c d.txt"):
+            (folder / name).write_text("x")
+        found = self.ask(f"sendfile budi {folder}/*.jpg '{folder}/c d.txt' {folder}/e.txt")
+        self.assertIsInstance(found, SendFiles)
+        self.assertEqual(
+            [each.name for each in found.files], ["a.jpg", "b.jpg", "c d.txt", "e.txt"]
+        )
+        found = self.ask(f"sendgroupfilerealm realm2 futsal {folder}/c d.txt")
+        self.assertEqual(found.files, (folder / "c d.txt",))
+        self.assertEqual(found.to, {"realm": "realm2", "group": "futsal"})
+
+    def test_getting_several(self) -> None:
+        self.assertEqual(
+            self.ask("getfile k3x9qa tuta2g"), GetFiles(("k3x9qa", "tuta2g"), "k3x9qa tuta2g")
+        )
+        self.assertTrue(self.ask("downloadgroup_file futsal plan.txt").grouped)
+        self.assertEqual(self.ask("getfile 'my plan.txt'").words, ("my plan.txt",))
+
+    # Menus and chats
+
+    def test_menus(self) -> None:
+        self.assertEqual(self.ask("contact"), Enter(Menu.CONTACT))
+        self.state.menu = Menu.CONTACT
+        self.assertEqual(self.command("get"), ask.Contacts())
+        self.assertEqual(self.command("add budi"), ask.AddContact(Address("budi")))
+        self.assertEqual(self.command("del budi"), ask.DeleteContact(Address("budi")))
+        self.assertEqual(self.ask("chat budi").place.kind, Kind.USER)
+        self.assertEqual(self.command("inbox"), ask.Inbox())
+        self.assertEqual(self.ask("back"), Back())
+        self.state.menu = Menu.GROUP
+        self.assertEqual(self.ask("get"), MyGroups())
+        self.assertEqual(self.command("create futsal"), ask.AddGroup("futsal"))
+        self.assertEqual(self.command("join k3x9qa"), ask.JoinGroup(Address("k3x9qa")))
+        self.state.menu = Menu.LIST
+        self.assertEqual(self.command("get"), ask.Inbox())
+        self.state.menu = Menu.MAIN
+        self.assertRaises(ChatError, self.ask, "get")
+        for word in ("quit", "exit", "bye"):
+            self.assertEqual(self.ask(word), Leave())
+        self.assertEqual(self.ask("? send"), Help("send"))
+        self.assertEqual(self.ask("help send"), Help("send"))
+
+    def test_groups_by_number(self) -> None:
+        self.state.menu = Menu.GROUP
+        self.state.numbered = ("futsal", "bagan")
+        place = self.ask("chat 2").place
+        self.assertEqual((place.name, place.kind), ("bagan", Kind.GROUP))
+        self.assertRaises(NotUnderstood, self.ask, "chat 3")
+        self.assertRaises(NotUnderstood, self.ask, "chat 0")
+        self.assertEqual(self.ask("chat other").place.name, "other")
+
+    def test_a_bare_name(self) -> None:
+        self.state.my_groups.add("futsal")
+        self.assertIs(self.ask("chat Futsal").place.kind, Kind.GROUP)
+        self.assertIs(self.ask("chat budi").place.kind, Kind.USER)
+        self.state.users.add("futsal")
+        self.assertIs(self.ask("chat futsal").place.kind, Kind.USER)
+        self.assertIs(self.ask("chat #futsal").place.kind, Kind.GROUP)
+        for line, name, kind in (
+            ("chat #abc:234", "abc:234", Kind.GROUP),
+            ("chat @futsal", "futsal", Kind.USER),
+        ):
+            place = self.ask(line).place
+            self.assertEqual((place.name, place.kind), (name, kind))
+        self.assertEqual(self.ask("chat budi halo").text, "halo")
+
+    def test_in_a_chat(self) -> None:
+        self.state.chat = Place("budi", Kind.USER)
+        for line, said in (
+            ("halo", "halo"),
+            ("send cica halo", "send cica halo"),
+            ("quit", "quit"),
+            (" back", " back"),
+            ("//etc/passwd is broken", "/etc/passwd is broken"),
+            ("//inbox", "/inbox"),
+        ):
+            found = self.ask(line)
+            self.assertIsInstance(found, Talk)
+            self.assertEqual(found.text, said)
+        self.assertEqual(self.ask("back"), Back())
+        self.assertEqual(self.command("/inbox"), ask.Inbox())
+        self.assertIsInstance(self.ask("/chat cica"), OpenChat)
+        self.assertIsNone(self.ask("  "))
+
+    def test_a_slash_and_no_command(self) -> None:
+        """Nothing is sent; the sentence names the command that was meant, if one is near."""
+        self.state.chat = Place("budi", Kind.USER)
+        for line, part in (
+            ("/etc/passwd is broken", "There is no command /etc/passwd; to send it"),
+            ("/qiut", "did you mean /quit? To send it as a message, begin with //"),
+            ("/sned budi x", "did you mean /send?"),
+            ("/", "There is no command /;"),
+            ("/ halo", "There is no command /;"),
+            ("/\x1b[31m", "There is no command /\N{REPLACEMENT CHARACTER}[31m;"),
+        ):
+            with self.assertRaises(NoSuchCommand) as caught:
+                self.ask(line)
+            self.assertIn(part, str(caught.exception))
+            self.assertEqual(caught.exception.code, "unknown-command")
+        self.state.chat = None
+        self.assertEqual(self.command("/whoami"), ask.WhoAmI())
+
+    def test_pasted_into_a_chat(self) -> None:
+        """It is a message, whatever it looks like."""
+        self.state.chat = Place("budi", Kind.USER)
+        for line in ("/quit", "/nothing", "back", "//x", "halo"):
+            found = self.ask(line, pasted=True)
+            self.assertEqual((found.place, found.text), (self.state.chat, line))
+        self.assertIsNone(self.ask(" ", pasted=True))
+        self.state.chat = None
+        self.assertEqual(self.command("whoami"), ask.WhoAmI())
+
+    def test_a_file_into_a_chat(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text("x")
+        self.state.chat = Place("budi", Kind.USER)
+        found = self.ask(f"/sendfile {path}")
+        self.assertEqual((found.place, found.files), (self.state.chat, (path,)))
+
+
+class Completing(TestCase):
+    def setUp(self) -> None:
+        self.state = State("localhost")
+        self.state.logged_in("lina", "Lina", "token")
+        self.state.users.add("henderson", "Hendra", "budi")
+        self.state.groups.add("futsal")
+        self.state.realms.add("realm2")
+
+    def offered(self, text: str) -> list[str]:
+        found = LineCompleter(self.state).get_completions(Document(text), CompleteEvent())
+        return sorted(text[: len(text) + each.start_position] + each.text for each in found)
+
+    def test_commands(self) -> None:
+        self.assertEqual(self.offered("sendf"), ["sendfile ", "sendfilerealm "])
+        self.assertEqual(self.offered("cont"), ["contact ", "contacts "])
+        self.state.menu = Menu.GROUP
+        self.assertEqual(self.offered("cr"), ["create "])
+
+    def test_names(self) -> None:
+        self.assertEqual(self.offered("send HEN"), ["send Hendra", "send henderson"])
+        self.assertEqual(self.offered("send budi,hende"), ["send budi,henderson"])
+        self.assertEqual(self.offered("invite futsal budi hende"), ["invite futsal budi henderson"])
+        self.assertEqual(self.offered("sendgroup fu"), ["sendgroup futsal"])
+        self.assertEqual(self.offered("sendprivaterealm re"), ["sendprivaterealm realm2"])
+        self.assertEqual(self.offered("chat b"), ["chat budi"])
+        self.assertEqual(self.offered("listen o"), ["listen off", "listen on"])
+        self.assertEqual(self.offered("send budi some te"), [])
+
+    def test_files(self) -> None:
+        folder = Path(self.mktemp())
+        (folder / "sub dir").mkdir(parents=True)
+        (folder / "a b.txt").write_text("x")
+        (folder / ".hidden").write_text("x")
+        self.assertEqual(
+            self.offered(f"sendfile budi {folder}/"),
+            [f"sendfile budi {folder}/a\\ b.txt", f"sendfile budi {folder}/sub\\ dir/"],
+        )
+        self.assertEqual(
+            self.offered(f"sendfile budi x {folder}/a\\ b"), [f"sendfile budi x {folder}/a\\ b.txt"]
+        )
+
+    def test_in_a_chat(self) -> None:
+        self.state.chat = Place("budi", Kind.USER)
+        self.assertEqual(self.offered("sen"), [])
+        self.assertEqual(self.offered("/wh"), ["/who ", "/whoami "])

@@ -1,0 +1,606 @@
+"""The table of commands: each is read from words and by name, and refuses what it can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.errors import BadRequest, EmptyText, Usage
+from chatd.base.names import Address, Place
+from chatd.base.texts import Secret
+from chatd.commands import values as ask
+from chatd.commands.arguments import Type
+from chatd.commands.handlers import HANDLERS
+from chatd.commands.rows import Row
+from chatd.commands.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, describe
+from chatd.commands.values import Command
+
+A, B, G = Address("a"), Address("b", "realm1"), Address("g")
+TEN = Secret("0123456789")
+
+# The verbs of `plain`, with their aliases (spec/dialects.md).
+VERBS = {
+    "register": ("auth_register", "signup"),
+    "auth": ("login", "auth_login", "signin"),
+    "resume": (),
+    "logout": ("auth_logout", "logoff"),
+    "password": ("passwd",),
+    "claim": (),
+    "whoami": (),
+    "profile": (),
+    "info": ("who",),
+    "users": ("ls",),
+    "contacts": (),
+    "addcontact": (),
+    "delcontact": (),
+    "send": ("msg", "tell", "dm", "privmsg"),
+    "inbox": (),
+    "unread": (),
+    "conversations": (),
+    "history": (),
+    "search": (),
+    "addgroup": ("mkgr",),
+    "joingroup": ("join",),
+    "leavegroup": ("leave", "part"),
+    "groups": ("ls_group",),
+    "mygroups": (),
+    "members": ("ls_member", "names"),
+    "invite": (),
+    "kick": (),
+    "bans": (),
+    "unban": (),
+    "promote": (),
+    "closegroup": (),
+    "opengroup": (),
+    "sendgroup": (),
+    "inboxgroup": (),
+    "sendfile": ("send_file",),
+    "sendgroupfile": ("sendgroup_file",),
+    "files": (),
+    "getfile": ("download_file", "downloadgroup_file"),
+    "roomjoin": (),
+    "roomchat": ("say",),
+    "roomleave": (),
+    "rooms": (),
+    "addrealm": (),
+    "delrealm": (),
+    "realms": (),
+    "sendprivaterealm": (),
+    "sendgrouprealm": (),
+    "sendfilerealm": (),
+    "sendgroupfilerealm": (),
+    "getrealminbox": (),
+    "getinboxrealm": (),
+    "listen": (),
+    "help": ("?", "commands"),
+    "ping": (),
+    "quit": ("exit", "bye"),
+}
+# The words of each verb as they stand in `usage`.
+USAGES = {
+    "register": "register username secret [name] [country]",
+    "sendgroup": "sendgroup group|address,address[,…] text",
+    "inbox": "inbox [user|group]",
+    "logout": "logout",
+    "profile": "profile [name] [country]",
+    "history": "history user|group [n]",
+    "sendfile": "sendfile address[,address…] filename size",
+    "addrealm": "addrealm realm host port",
+    "sendprivaterealm": "sendprivaterealm realm user text",
+    "sendgrouprealm": "sendgrouprealm realm group|user,user[,…] text",
+    "sendfilerealm": "sendfilerealm realm user filename size",
+    "getinboxrealm": "getinboxrealm realm username",
+    "joingroup": "joingroup group|code",
+    "listen": "listen on|off",
+    "ping": "ping",
+}
+
+# verb, the line after it, the same by name, the command
+CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
+    (
+        "register",
+        "a 0123456789",
+        {"username": "a", "password": "0123456789"},
+        ask.Register("a", TEN),
+    ),
+    (
+        "register",
+        "a 0123456789 Lionel_Messi Argentina",
+        {"username": "a", "password": "0123456789", "name": "Lionel Messi", "country": "Argentina"},
+        ask.Register("a", TEN, "Lionel Messi", "Argentina"),
+    ),
+    ("auth", "a 0123456789", {"username": "a", "password": "0123456789"}, ask.Auth("a", TEN)),
+    ("login", "a 0123456789 ", {"username": "a", "password": "0123456789"}, ask.Auth("a", TEN)),
+    ("resume", "0123456789", {"token": "0123456789"}, ask.Resume(TEN)),
+    ("logout", "", {}, ask.Logout()),
+    ("logout", "  ", {}, ask.Logout()),
+    (
+        "password",
+        "0123456789 new-one-1",
+        {"old": "0123456789", "new": "new-one-1"},
+        ask.ChangePassword(TEN, Secret("new-one-1")),
+    ),
+    ("claim", "0123456789", {"code": "0123456789"}, ask.Claim(TEN)),
+    ("whoami", "", {}, ask.WhoAmI()),
+    ("profile", "", {}, ask.Profile()),
+    (
+        "profile",
+        "Leo_Messi Argentina",
+        {"name": "Leo Messi", "country": "Argentina"},
+        ask.Profile("Leo Messi", "Argentina"),
+    ),
+    ("info", "", {}, ask.Info()),
+    ("users", "", {}, ask.Users()),
+    ("contacts", "", {}, ask.Contacts()),
+    ("addcontact", "b@realm1", {"user": "b@realm1"}, ask.AddContact(B)),
+    ("delcontact", "a", {"to": "a"}, ask.DeleteContact(A)),
+    ("send", "a halo  semua ", {"to": "a", "text": "halo  semua "}, ask.Send((A,), "halo  semua ")),
+    ("send", "a,b@realm1 x", {"users": ["a", "b@realm1"], "text": "x"}, ask.Send((A, B), "x")),
+    ("send", "a  x", {"user": "a", "text": " x"}, ask.Send((A,), " x")),
+    ("inbox", "", {}, ask.Inbox()),
+    ("inbox", "b@realm1", {"place": "b@realm1"}, ask.Inbox(Place(B, B))),
+    ("unread", "", {}, ask.Unread()),
+    ("conversations", "", {}, ask.Conversations()),
+    ("read", "7 12", {"conversation": 7, "seq": 12}, ask.Read(7, 12)),
+    ("history", "b@realm1", {"place": "b@realm1"}, ask.History(Place(B, B))),
+    ("history", "b@realm1 5", {"place": "b@realm1", "n": 5}, ask.History(Place(B, B), 5)),
+    ("search", "halo semua", {"text": "halo semua"}, ask.Search("halo semua")),
+    ("addgroup", "g", {"group": "g"}, ask.AddGroup("g")),
+    ("joingroup", "k3x9qa", {"code": "k3x9qa"}, ask.JoinGroup(Address("k3x9qa"))),
+    ("joingroup", "b@realm1", {"group": "b@realm1"}, ask.JoinGroup(B)),
+    ("leavegroup", "g", {"group": "g"}, ask.LeaveGroup(G)),
+    ("leave", "b@realm1", {"group": "b@realm1"}, ask.LeaveGroup(B)),
+    ("groups", "", {}, ask.Groups()),
+    ("mygroups", "", {}, ask.MyGroups()),
+    ("members", "g", {"group": "g"}, ask.Members(G)),
+    ("members", "b@realm1", {"group": "b@realm1"}, ask.Members(B)),
+    ("invite", "g a", {"group": "g", "user": "a"}, ask.Invite(G, (A,))),
+    (
+        "invite",
+        "g a  b@realm1",
+        {"group": "g", "users": ["a", "b@realm1"]},
+        ask.Invite(G, (A, B)),
+    ),
+    ("kick", "g a", {"group": "g", "user": "a"}, ask.Kick(G, A)),
+    ("bans", "g", {"group": "g"}, ask.Bans(G)),
+    ("unban", "g a", {"group": "g", "user": "a"}, ask.Unban(G, A)),
+    ("promote", "g a", {"group": "g", "to": "a"}, ask.Promote(G, A)),
+    ("closegroup", "g", {"group": "g"}, ask.CloseGroup(G)),
+    ("opengroup", "g", {"group": "g"}, ask.OpenGroup(G)),
+    ("sendgroup", "g x y", {"group": "g", "text": "x y"}, ask.SendGroup(G, "x y")),
+    (
+        "sendgroup",
+        "a,b@realm1 x",
+        {"to": ["a", "b@realm1"], "text": "x"},
+        ask.SendGroup((A, B), "x"),
+    ),
+    ("sendgroup", "b@realm1 x", {"group": "b@realm1", "text": "x"}, ask.SendGroup(B, "x")),
+    ("inboxgroup", "g", {"group": "g"}, ask.InboxGroup(G)),
+    (
+        "sendfile",
+        "a f.txt 3",
+        {"to": "a", "filename": "f.txt", "size": 3},
+        ask.SendFile((A,), "f.txt", 3),
+    ),
+    (
+        "sendgroupfile",
+        "g f.txt 0",
+        {"group": "g", "filename": "f.txt", "size": 0},
+        ask.SendGroupFile(G, "f.txt", 0),
+    ),
+    ("files", "", {}, ask.Files()),
+    ("getfile", "my file.txt", {"filename": "my file.txt"}, ask.GetFile("my file.txt")),
+    ("roomjoin", "12345 67890", {"room": "12345 67890"}, ask.RoomJoin("12345 67890")),
+    ("roomchat", " hi ", {"text": " hi "}, ask.RoomChat(" hi ")),
+    ("roomleave", "", {}, ask.RoomLeave()),
+    ("rooms", "", {}, ask.Rooms()),
+    (
+        "addrealm",
+        "realm2 172.16.16.102 8890",
+        {"realm": "realm2", "host": "172.16.16.102", "port": 8890},
+        ask.AddRealm("realm2", "172.16.16.102", 8890),
+    ),
+    (
+        "addrealm",
+        "r  ::1  1 ",
+        {"port": 1, "host": "::1", "realm": "r"},
+        ask.AddRealm("r", "::1", 1),
+    ),
+    ("delrealm", "realm2", {"realm": "realm2"}, ask.DeleteRealm("realm2")),
+    ("realms", "", {}, ask.Realms()),
+    (
+        "sendprivaterealm",
+        "r a halo  semua ",
+        {"realm": "r", "user": "a", "text": "halo  semua "},
+        ask.SendRealm("r", "a", "halo  semua "),
+    ),
+    (
+        "sendprivaterealm",
+        "r a  x",
+        {"realm": "r", "to": "a", "text": " x"},
+        ask.SendRealm("r", "a", " x"),
+    ),
+    (
+        "sendgrouprealm",
+        "r g x y",
+        {"realm": "r", "group": "g", "text": "x y"},
+        ask.SendGroupRealm("r", "g", "x y"),
+    ),
+    (
+        "sendgrouprealm",
+        "r a,b x",
+        {"realm": "r", "users": ["a", "b"], "text": "x"},
+        ask.SendGroupRealm("r", ("a", "b"), "x"),
+    ),
+    (
+        "sendfilerealm",
+        "r a f.txt 3",
+        {"realm": "r", "user": "a", "filename": "f.txt", "size": 3},
+        ask.SendFileRealm("r", "a", "f.txt", 3),
+    ),
+    (
+        "sendgroupfilerealm",
+        "r g f.txt 0",
+        {"realm": "r", "group": "g", "filename": "f.txt", "size": 0},
+        ask.SendGroupFileRealm("r", "g", "f.txt", 0),
+    ),
+    (
+        "sendgroupfilerealm",
+        "r a,b f.txt 3",
+        {"realm": "r", "to": ["a", "b"], "filename": "f.txt", "size": 3},
+        ask.SendGroupFileRealm("r", ("a", "b"), "f.txt", 3),
+    ),
+    ("getrealminbox", "r", {"realm": "r"}, ask.RealmInbox("r")),
+    ("getinboxrealm", "r a", {"realm": "r", "username": "a"}, ask.InboxRealm("r", "a")),
+    ("listen", "on", {"on": True}, ask.Listen(True)),
+    ("help", "", {}, ask.Help()),
+    ("help", "SEND", {"verb": "Send"}, ask.Help("send")),
+    ("ping", "", {}, ask.Ping()),
+    ("quit", "", {}, ask.Quit()),
+)
+
+# Where a line can say less, or more, than the arguments by name.
+WORDS_ONLY: tuple[tuple[str, str, Command], ...] = (
+    ("inbox", "a", ask.Inbox(Place(A, A))),
+    ("history", "a 3", ask.History(Place(A, A), 3)),
+)
+NAMES_ONLY: tuple[tuple[str, dict[str, Any], Command], ...] = (
+    ("inbox", {"group": "g"}, ask.Inbox(Place(group=G))),
+    ("inbox", {"group": "b@realm1"}, ask.Inbox(Place(group=B))),
+    ("inbox", {"user": "b@realm1"}, ask.Inbox(Place(B))),
+    ("history", {"to": "b@realm1"}, ask.History(Place(B))),
+    ("history", {"user": "b@realm1", "n": 5}, ask.History(Place(B), 5)),
+    ("sendgroup", {"users": "a", "text": "x"}, ask.SendGroup((A,), "x")),
+    (
+        "sendgrouprealm",
+        {"realm": "r", "to": "a", "text": "x"},
+        ask.SendGroupRealm("r", ("a",), "x"),
+    ),
+    (
+        "sendgroupfilerealm",
+        {"realm": "r", "users": ["a"], "filename": "f", "size": 1},
+        ask.SendGroupFileRealm("r", ("a",), "f", 1),
+    ),
+    ("inbox", {"peek": True}, ask.Inbox(None, True)),
+    ("inbox", {"user": "a", "peek": False}, ask.Inbox(Place(A), False)),
+    ("history", {"group": "g"}, ask.History(Place(group=G))),
+    ("history", {"user": "a", "n": 5, "before": 7}, ask.History(Place(A), 5, 7)),
+    ("profile", {"country": "Brasil"}, ask.Profile(country="Brasil")),
+    ("logout", {"everywhere": True}, ask.Logout(True)),
+)
+
+# verb, the line after it
+BAD_WORDS: tuple[tuple[str, str], ...] = (
+    ("register", ""),
+    ("register", "a"),
+    ("register", "a pass word x y"),
+    ("auth", "a"),
+    ("auth", "a b c"),
+    ("resume", ""),
+    ("logout", "now"),
+    ("profile", "Leo Messi Argentina"),
+    ("profile", "a" * 129),
+    ("conversations", "all"),
+    ("send", ""),
+    ("send", "a"),
+    ("send", "a "),
+    ("send", " a"),
+    ("send", "a,,b x"),
+    ("send", "a x\x07"),
+    ("inbox", "a b"),
+    ("read", "1"),
+    ("read", "one 2"),
+    ("history", ""),
+    ("history", "a 0"),
+    ("history", "a 5 6"),
+    ("addgroup", "two words"),
+    ("invite", "g"),
+    ("kick", "g a b"),
+    ("sendgroup", "g"),
+    ("sendfile", "a f.txt"),
+    ("sendfile", "a f.txt -1"),
+    ("sendfile", "a f.txt 3 4"),
+    ("getfile", ""),
+    ("roomjoin", ""),
+    ("joingroup", "b@"),
+    ("sendgroup", "g@a@b x"),
+    ("addrealm", ""),
+    ("addrealm", "realm2"),
+    ("addrealm", "realm2 localhost"),
+    ("addrealm", "realm2 localhost 0"),
+    ("addrealm", "realm2 localhost 65536"),
+    ("addrealm", "realm2 localhost x"),
+    ("addrealm", "realm2 localhost:8890 8890"),
+    ("addrealm", "realm2 http://localhost 8890"),
+    ("addrealm", "a@realm2 localhost 8890"),
+    ("addrealm", "realm2 localhost 8890 now"),
+    ("delrealm", ""),
+    ("delrealm", "realm2 now"),
+    ("delrealm", "realm2:8890"),
+    ("realms", "all"),
+    ("sendprivaterealm", "r a"),
+    ("sendprivaterealm", "r a "),
+    ("sendprivaterealm", "r a,b x"),
+    ("sendprivaterealm", "r a@r x"),
+    ("sendgrouprealm", "r g"),
+    ("sendgrouprealm", "r g@r x"),
+    ("sendgrouprealm", "r a,,b x"),
+    ("sendfilerealm", "r a f.txt"),
+    ("sendfilerealm", "r a,b f.txt 3"),
+    ("sendgroupfilerealm", "r g f.txt -1"),
+    ("sendgroupfilerealm", "r a,b@r f.txt 3"),
+    ("getrealminbox", ""),
+    ("getrealminbox", "r a"),
+    ("getinboxrealm", "r"),
+    ("getinboxrealm", "r a@r"),
+    ("listen", ""),
+    ("listen", "perhaps"),
+    ("ping", "pong"),
+)
+BAD_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("register", {"username": "a"}),
+    ("register", {"username": "a", "password": 12345678}),
+    ("auth", {"username": ["a"], "password": "x"}),
+    ("auth", {"username": "a", "password": "x", "extra": 1}),
+    ("logout", {"text": "x"}),
+    ("logout", {"everywhere": 1}),
+    ("profile", {"name": ""}),
+    ("profile", {"name": None}),
+    ("profile", {"name": "a" * 129}),
+    ("profile", {"country": "a\x07"}),
+    ("profile", {"username": "a"}),
+    ("send", {"to": "a"}),
+    ("send", {"to": [], "text": "x"}),
+    ("send", {"to": "a", "users": "b", "text": "x"}),
+    ("send", {"to": "a", "text": None}),
+    ("send", {"to": "a", "text": ""}),
+    ("inbox", {"peek": "maybe"}),
+    ("read", {"conversation": 1, "seq": "2"}),
+    ("history", {"user": "a", "n": 0}),
+    ("history", {"user": "a", "before": -1}),
+    ("history", {"user": "a", "before": "7"}),
+    ("invite", {"group": "g", "users": []}),
+    ("sendfile", {"to": "a", "filename": "", "size": 1}),
+    ("sendfile", {"to": "a", "filename": "f", "size": 1.0}),
+    ("addrealm", {"realm": "r", "host": "h"}),
+    ("addrealm", {"realm": "r", "host": "h", "port": "8890"}),
+    ("addrealm", {"realm": "r", "host": "h", "port": 65536}),
+    ("addrealm", {"realm": "r", "host": ["h"], "port": 1}),
+    ("addrealm", {"realm": "r", "host": "h", "port": 1, "name": "x"}),
+    ("delrealm", {"realm": ["r"]}),
+    ("realms", {"realm": "r"}),
+    ("sendprivaterealm", {"realm": "r", "user": ["a"], "text": "x"}),
+    ("sendprivaterealm", {"realm": "r", "user": "a", "to": "a", "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "group": [], "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "users": ["a@r"], "text": "x"}),
+    ("sendgrouprealm", {"realm": "r", "group": "g", "users": ["a"], "text": "x"}),
+    ("sendfilerealm", {"realm": "r", "user": "a", "filename": "f"}),
+    ("sendgroupfilerealm", {"realm": "r", "group": "g", "filename": "f", "size": "1"}),
+    ("getrealminbox", {"realm": None}),
+    ("getinboxrealm", {"realm": "r", "user": "a"}),
+    ("listen", {"on": 1}),
+)
+
+
+def refused(read: Callable[[Any], Command], given_value: Any) -> bool:
+    """Whether it is a BadRequest that can be shown."""
+    try:
+        read(given_value)
+    except BadRequest as error:
+        return str(error).isprintable()
+    return False
+
+
+class Reading(SynchronousTestCase):
+    def test_every_command_has_a_case(self) -> None:
+        self.assertEqual({type(command) for *_, command in CASES}, set(BY_COMMAND))
+
+    def test_from_words(self) -> None:
+        for verb, rest, _, command in CASES:
+            self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
+
+    def test_words_that_may_name_either(self) -> None:
+        """In a line a place may be a user's or a group's name."""
+        for verb, rest, command in WORDS_ONLY:
+            self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
+
+    def test_from_names(self) -> None:
+        for verb, _, names, command in CASES:
+            self.assertEqual(BY_VERB[verb].from_names(names), command, (verb, names))
+
+    def test_names_that_words_do_not_have(self) -> None:
+        for verb, names, command in NAMES_ONLY:
+            self.assertEqual(BY_VERB[verb].from_names(names), command, (verb, names))
+
+    def test_bad_words(self) -> None:
+        """Too few, too many or wrong words are refused."""
+        taken = [case for case in BAD_WORDS if not refused(BY_VERB[case[0]].from_words, case[1])]
+        self.assertEqual(taken, [])
+
+    def test_bad_names(self) -> None:
+        """Missing, unknown, doubled or wrong arguments are refused."""
+        taken = [case for case in BAD_NAMES if not refused(BY_VERB[case[0]].from_names, case[1])]
+        self.assertEqual(taken, [])
+
+    def test_spaces_are_no_list_of_people(self) -> None:
+        """`invite g` and spaces names nobody, which is a mistake of the one who typed it."""
+        taken = [rest for rest in ("g ", "g   ") if not refused(BY_VERB["invite"].from_words, rest)]
+        self.assertEqual(taken, [])
+
+    def test_missing_word_shows_the_usage(self) -> None:
+        with self.assertRaises(Usage) as caught:
+            BY_VERB["kick"].from_words("g")
+        self.assertEqual(str(caught.exception), "user is missing; usage: kick group address")
+
+    def test_empty_text_is_named(self) -> None:
+        with self.assertRaises(EmptyText):
+            BY_VERB["send"].from_words("a ")
+
+    def test_unknown_name_is_named(self) -> None:
+        with self.assertRaises(Usage) as caught:
+            BY_VERB["ping"].from_names({"txet": 1})
+        self.assertIn("ping does not take txet", str(caught.exception))
+
+    def test_the_same_argument_twice(self) -> None:
+        with self.assertRaises(Usage) as caught:
+            BY_VERB["send"].from_names({"to": "a", "users": "b", "text": "x"})
+        self.assertIn("twice", str(caught.exception))
+
+
+rows = st.sampled_from(TABLE)
+any_text = st.text(st.characters(exclude_categories=()))
+# Words that get further than the first check.
+likely = st.sampled_from(("a", "b@realm1", "a,b", "g", "7", "on", "secret-1", "f.txt", "", " "))
+any_words = st.lists(st.one_of(likely, any_text), max_size=6).map(" ".join)
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text | likely,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=5,
+)
+any_key = st.sampled_from(sorted({key for row in TABLE for arg in row.args for key in arg.keys}))
+
+
+class Properties(SynchronousTestCase):
+    @given(rows, any_words)
+    def test_any_words(self, row: Row, rest: str) -> None:
+        """Any words give the row's command, or a BadRequest."""
+        try:
+            command = row.from_words(rest)
+        except BadRequest:
+            return
+        self.assertIs(type(command), row.command)
+
+    @given(rows, st.dictionaries(st.one_of(any_key, any_text), any_json, max_size=5))
+    def test_any_names(self, row: Row, given_names: dict[str, Any]) -> None:
+        """Any JSON object gives the row's command, or a BadRequest."""
+        try:
+            command = row.from_names(given_names)
+        except BadRequest:
+            return
+        self.assertIs(type(command), row.command)
+
+    @given(rows, st.data())
+    def test_own_names(self, row: Row, data: st.DataObject) -> None:
+        """The row's own arguments, with any JSON value, give its command or a BadRequest."""
+        names = {
+            data.draw(st.sampled_from(arg.keys)): data.draw(any_json)
+            for arg in row.args
+            if not arg.optional or data.draw(st.booleans())
+        }
+        try:
+            command = row.from_names(names)
+        except BadRequest:
+            return
+        self.assertIs(type(command), row.command)
+
+
+class Secrets(SynchronousTestCase):
+    def test_not_in_a_repr(self) -> None:
+        """A password or a token shows itself neither in a command nor in what was refused."""
+        tried = 0
+        for verb, rest, names, _ in CASES:
+            row = BY_VERB[verb]
+            if not any(arg.type.shape == "secret" for arg in row.args):
+                continue
+            tried += 1
+            for command in (row.from_words(rest), row.from_names(names)):
+                for shown in (repr(command), str(command), repr([command]), f"{command}"):
+                    self.assertNotIn(TEN, shown)
+        self.assertEqual(tried, 7)
+
+    def test_not_in_what_is_refused(self) -> None:
+        for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):
+            with self.assertRaises(BadRequest) as caught:
+                BY_VERB["register"].from_words(rest)
+            self.assertNotIn("hunter2!", str(caught.exception))
+
+
+class Table(SynchronousTestCase):
+    def test_every_verb_of_plain(self) -> None:
+        """Those that are specified, each with its aliases, and `read`, which only `json` needs."""
+        found = {row.verb: row.aliases for row in TABLE}
+        self.assertEqual(found.pop("read"), ())
+        self.assertEqual(found, VERBS)
+        for verb, aliases in VERBS.items():
+            for each in (verb, *aliases):
+                self.assertEqual(BY_VERB[each].verb, verb, each)
+
+    def test_verbs_once(self) -> None:
+        """No verb or alias stands for two commands, and all are lower case."""
+        verbs = [verb for row in TABLE for verb in (row.verb, *row.aliases)]
+        self.assertEqual(len(verbs), len(set(verbs)))
+        self.assertEqual(verbs, [verb.lower() for verb in verbs])
+        self.assertEqual(len({row.command for row in TABLE}), len(TABLE))
+
+    def test_every_command_has_a_row(self) -> None:
+        self.assertEqual(set(Command.__subclasses__()), set(BY_COMMAND))
+
+    def test_every_command_has_a_handler(self) -> None:
+        self.assertEqual(set(HANDLERS), set(BY_COMMAND))
+
+    def test_usage(self) -> None:
+        for verb, usage in USAGES.items():
+            shown = BY_VERB[verb].usage
+            self.assertEqual(shown.replace(" password ", " secret "), usage)
+
+    def test_only_these_need_no_login(self) -> None:
+        free = {row.verb for row in TABLE if not row.login}
+        self.assertEqual(free, {"register", "auth", "resume", "help", "ping", "quit"})
+
+    def test_optional_arguments_come_last(self) -> None:
+        """In a line nothing that must be given stands behind what may be left out; the rest of the line
+        is taken by the last alone."""
+        for row in TABLE:
+            args = [arg for arg in row.args if not arg.named]
+            optional = [arg.optional for arg in args]
+            self.assertEqual(optional, sorted(optional), row.verb)
+            self.assertFalse(any(arg.type.greedy for arg in args[:-1]), row.verb)
+
+    def test_described(self) -> None:
+        """Help tells of every command what it is for, its arguments and its refusals."""
+        for row in TABLE:
+            info = describe(row)
+            self.assertEqual(info.command, row.verb)
+            self.assertTrue(info.about)
+            self.assertTrue(info.usage.startswith(row.verb))
+            self.assertEqual([each.name for each in info.arguments], [a.name for a in row.args])
+            self.assertEqual(info.errors, tuple(error.code for error in row.errors))
+            for argument in info.arguments:
+                self.assertTrue(argument.about)
+                self.assertTrue(argument.type)
+                self.assertIn(argument.name, argument.keys)
+
+    def test_errors_are_said_once(self) -> None:
+        """A row names no refusal twice."""
+        for row in TABLE:
+            self.assertEqual(len(set(row.errors)), len(row.errors), row.verb)
+        self.assertEqual(len(set(COMMON_ERRORS)), len(COMMON_ERRORS))
+
+    def test_types_are_shared(self) -> None:
+        for row in TABLE:
+            for arg in row.args:
+                self.assertIsInstance(arg.type, Type)

@@ -1,0 +1,441 @@
+"""`addrealm` and `delrealm`: how realms are made peers, and what is said when that does not work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.internet import error as net
+
+from chatd.base.errors import (
+    ForbiddenAddress,
+    NotOperator,
+    OwnRealm,
+    RealmExists,
+    RealmNotAllowed,
+    RealmUnreachable,
+    UnknownRealm,
+    WrongRealm,
+)
+from chatd.base.model import Exposure
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation.amp import link as link_module
+from tests.support.play import House, PlayTestCase, certificate_of, outcome
+
+
+class AddingTestCase(PlayTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.ana = self.one.person("ana", operator=True)
+
+    def adds(self, realm: str = "realm2", host: str = "realm2.test", port: int = 7000) -> Any:
+        return self.ana.does(ask.AddRealm(realm, host, port))
+
+    def test_added(self) -> None:
+        self.assertEqual(self.adds().message, "realm2 is a peer")
+        (info,) = self.ana.does(ask.Realms()).items
+        self.assertEqual(
+            (info.realm, info.state, info.direction, info.address, info.queued, info.error),
+            ("realm2", "up", "out", "realm2.test:7000", 0, None),
+        )
+        there = self.two.peers()["realm1"]
+        self.assertEqual((there.state, there.direction, there.address), ("up", "in", None))
+
+    def test_for_good(self) -> None:
+        """It is remembered, with where it is and the certificate that it showed."""
+        self.adds()
+        self.one.restart()
+        self.world.settle()
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.two.certificate = certificate_of("realm2", 1)
+        self.world.cut()
+        self.world.advance(3)
+        info = self.one.peers()["realm2"]
+        self.assertEqual(info.state, "down")
+        self.assertIn("another certificate", info.error)
+
+    def test_what_went_wrong(self) -> None:
+        for error, said in (
+            (net.ConnectionRefusedError(), "nothing listens there"),
+            (net.NoRouteError(), "no route"),
+            (net.TimeoutError(), "timed out"),
+            (net.DNSLookupError(), "no such host"),
+            (OSError(), "was not reached"),
+        ):
+            self.world.refusing[self.two.where] = error
+            with self.assertRaises(RealmUnreachable) as caught:
+                self.adds()
+            self.assertIn(said, str(caught.exception))
+            self.assertIn("realm2.test:7000", str(caught.exception))
+            self.assertEqual(self.one.peers(), {}, "it was not remembered")
+        self.world.advance(600)
+        self.assertEqual(len(self.world.dialled), 5, "nor tried again")
+
+    def test_nobody_there(self) -> None:
+        with self.assertRaises(RealmUnreachable):
+            self.adds(host="nowhere.test")
+
+    def test_silent_there(self) -> None:
+        """Something listens there that never says a word."""
+        self.world.on_cable = lambda cable: setattr(cable.far, "held", True)
+        found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
+        self.world.advance(link_module.HANDSHAKE_TIME + 1)
+        self.assertIsInstance(found[0], RealmUnreachable)
+        self.assertEqual(self.one.peers(), {})
+
+    def test_wrong_name(self) -> None:
+        with self.assertRaises(WrongRealm) as caught:
+            self.adds("realm3")
+        self.assertIn("is realm2, not realm3", str(caught.exception))
+        self.assertEqual(self.one.peers(), {})
+
+    def test_itself(self) -> None:
+        with self.assertRaises(OwnRealm):
+            self.adds("Realm1", "realm1.test")
+        with self.assertRaises(WrongRealm):
+            self.adds("realm2", "realm1.test")
+
+    def test_twice(self) -> None:
+        self.adds()
+        with self.assertRaises(RealmExists):
+            self.adds()
+        with self.assertRaises(RealmExists):
+            self.adds("REALM2")
+
+    def test_twice_at_once(self) -> None:
+        found = [outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))]
+        found.append(outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where))))
+        self.world.settle()
+        self.assertEqual(found[0][0].message, "realm2 is a peer")
+        self.assertIsInstance(found[1][0], RealmExists)
+
+    def test_who_has_come_already(self) -> None:
+        """realm1 has dialled in; realm2 may add it, so that it dials, too."""
+        self.adds()
+        self.two.add(self.one)
+        self.assertEqual(self.two.peers()["realm1"].address, "realm1.test:7000")
+        self.world.settle()
+        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.world.advance(20)
+        self.world.cut()
+        self.world.advance(5)
+        self.assertEqual(self.two.peers()["realm1"].state, "up")
+        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+
+    def test_who_has_come_long_ago(self) -> None:
+        self.adds()
+        self.world.advance(100)
+        self.two.add(self.one)
+        self.world.settle()
+        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.assertEqual(self.two.peers()["realm1"].state, "up")
+
+    def test_lost_at_once(self) -> None:
+        """The link breaks while the realm is being remembered: it is added nevertheless."""
+        found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
+        directory = self.one.realm.directory
+        for _ in range(100):
+            self.world.step()
+            peer = directory.registry.peers.get("realm2")
+            if peer is not None and peer.link is not None and peer.link.is_up:
+                self.world.cut()
+                break
+        self.world.settle()
+        self.assertEqual(found[0].message, "realm2 is a peer")
+        self.assertNotEqual(self.one.peers()["realm2"].error, "None")
+        self.world.advance(3)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+
+    def test_operators_only(self) -> None:
+        three = self.world.house("realm3", add="operators")
+        three.person("first", operator=True)
+        second = three.person("second", operator=False)
+        with self.assertRaises(NotOperator):
+            second.does(ask.AddRealm("realm2", *self.two.where))
+        with self.assertRaises(NotOperator):
+            second.does(ask.DeleteRealm("realm2"))
+        three.person("first").does(ask.AddRealm("realm2", *self.two.where))
+
+    def test_forgotten(self) -> None:
+        self.adds()
+        reply = self.ana.does(ask.DeleteRealm("realm2"))
+        self.assertEqual(reply.message, "realm2 is forgotten")
+        self.assertEqual(self.one.peers(), {})
+        self.world.advance(600)
+        self.assertEqual(self.one.peers(), {})
+        self.assertEqual(self.two.peers()["realm1"].state, "down")
+        with self.assertRaises(UnknownRealm):
+            self.ana.does(ask.DeleteRealm("realm2"))
+        self.one.restart()
+        self.assertEqual(self.one.peers(), {})
+
+    def test_forgotten_and_added_again(self) -> None:
+        """With it goes the certificate that was remembered: so a new one is accepted."""
+        self.adds()
+        self.two.certificate = certificate_of("realm2", 1)
+        self.world.cut()
+        self.world.advance(5)
+        with self.assertRaises(RealmExists):
+            self.adds()
+        self.ana.does(ask.DeleteRealm("realm2"))
+        self.adds()
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+
+    def test_stranger_with_other_certificate(self) -> None:
+        """Who comes as realm2, and is not the one that was here before, is not let in."""
+        self.adds()
+        self.world.cut()
+        self.world.refusing[self.two.where] = OSError()
+        self.one.certificate = certificate_of("realm1", 1)
+        self.world.refusing.clear()
+        self.world.advance(5)
+        self.assertEqual(self.two.peers()["realm1"].state, "down")
+        info = self.one.peers()["realm2"]
+        self.assertIn("does not trust the certificate of this realm", info.error)
+
+    def test_changed_certificate_says_what_to_do(self) -> None:
+        """An operator had confirmed the old one."""
+        self.adds()
+        self.world.cut()
+        self.two.kill()
+        self.two.certificate = certificate_of("realm2", 1)
+        self.two.open()
+        self.world.advance(5)
+        error = self.one.peers()["realm2"].error
+        self.assertIn("delrealm realm2", error)
+        with self.assertRaises(RealmExists):
+            self.adds()
+
+    def test_blocked(self) -> None:
+        three = self.world.house("realm3", block=frozenset({"realm1"}))
+        with self.assertRaises(RealmNotAllowed) as caught:
+            self.one.add(three)
+        self.assertIn("it is blocked there", str(caught.exception))
+        self.assertEqual(three.peers(), {})
+
+
+class ByAnybodyTestCase(PlayTestCase):
+    """`[peers] add = anyone`: what somebody learns who is no operator."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.ana = self.one.person("ana", operator=True)
+        self.budi = self.one.person("budi", operator=False)
+
+    def fails(self, realm: str = "realm2", host: str = "realm2.test") -> str:
+        with self.assertRaises(RealmUnreachable) as caught:
+            self.budi.does(ask.AddRealm(realm, host, 7000))
+        return str(caught.exception)
+
+    def test_added(self) -> None:
+        reply = self.budi.does(ask.AddRealm("realm2", *self.two.where))
+        self.assertEqual(reply.message, "realm2 is a peer")
+
+    def test_every_failure_reads_the_same(self) -> None:
+        """Or `addrealm` would be a port scanner: only that it was not reached is said."""
+        said = set[str]()
+        for error in (
+            net.ConnectionRefusedError(),
+            net.NoRouteError(),
+            net.TimeoutError(),
+            net.DNSLookupError(),
+            ForbiddenAddress(address="realm2.test"),
+            OSError(),
+        ):
+            self.world.refusing[self.two.where] = error
+            said.add(self.fails())
+        self.world.refusing.clear()
+        self.two.certificate = certificate_of("realm3")
+        said.add(self.fails())
+        self.world.now += 200 * 365 * 86400
+        self.world.advance(0)
+        self.two.certificate = certificate_of("realm2")
+        said.add(self.fails())
+        self.assertEqual(
+            said,
+            {
+                "realm2 was not reached at realm2.test:7000: check its name, address and port",
+            },
+        )
+        self.assertEqual(self.one.peers(), {})
+
+    def test_not_let_in(self) -> None:
+        """It is remembered, as an operator's is, and says no more."""
+        self.world.house("realm3", trust="known")
+        self.assertIn("check its name", self.fails("realm3", "realm3.test"))
+        self.assertEqual(self.one.peers()["realm3"].address, "realm3.test:7000")
+
+    def test_realms_hides_why(self) -> None:
+        """What listens at an address that a user has named is not shown by `realms` either."""
+        self.budi.does(ask.AddRealm("realm2", *self.two.where))
+        self.world.refusing[self.two.where] = net.ConnectionRefusedError()
+        self.world.cut()
+        self.world.advance(5)
+        (info,) = self.budi.does(ask.Realms()).items
+        self.assertEqual(info.error, "check its name, address and port")
+        (info,) = self.ana.does(ask.Realms()).items
+        self.assertIn("nothing listens there", info.error)
+
+    def test_private_addresses(self) -> None:
+        """They need `[peers] private = yes`, or an operator; so does each later dial."""
+        with self.assertRaises(ForbiddenAddress) as caught:
+            self.budi.does(ask.AddRealm("realm2", "127.0.0.1", 7000))
+        self.assertIn("only operators", str(caught.exception))
+        self.assertEqual(self.world.dialled, [])
+        self.budi.does(ask.AddRealm("realm2", *self.two.where))
+        self.world.cut()
+        self.world.advance(3)
+        self.assertEqual(set(self.world.dialled_private), {False})
+        self.world.dialled_private.clear()
+        self.ana.does(ask.AddRealm("realm2", *self.two.where))
+        self.world.cut()
+        self.world.advance(3)
+        self.one.restart()
+        self.world.advance(3)
+        self.assertEqual(set(self.world.dialled_private), {True})
+
+    def test_private_addresses_for_everybody(self) -> None:
+        three = self.world.house("realm3", private=True)
+        three.person("citra", operator=False).does(ask.AddRealm("realm2", *self.two.where))
+        self.assertEqual(self.world.dialled_private, [True])
+
+    def test_link_local_is_for_nobody(self) -> None:
+        for person in (self.ana, self.budi):
+            for host in ("169.254.169.254", "[fe80::1]", "224.0.0.1", "0.0.0.0"):  # noqa: S104
+                with self.assertRaises(ForbiddenAddress):
+                    person.does(ask.AddRealm("realm2", host, 7000))
+        self.assertEqual(self.world.dialled, [])
+
+
+class SquattedTestCase(PlayTestCase):
+    """Somebody has come as realm2 before realm2 did, so its certificate is remembered (`pinned`)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.ana = self.one.person("ana", operator=True)
+        self.dewi = self.one.person("dewi", operator=False)
+        self.false = House(self.world, "realm2", self.world._folder / "false")
+        self.false.certificate = certificate_of("realm2", 7)
+        self.world.houses["false"] = self.false
+        self.false.where = ("false.test", 7000)
+        self.false.add(self.one)
+        self.world.settle()
+
+    def adds(self) -> Any:
+        return self.ana.does(ask.AddRealm("realm2", *self.two.where))
+
+    def test_replaced(self) -> None:
+        """An operator's `addrealm` puts the right one in its place, and shows both."""
+        before = self.one.realm.directory.registry.find("realm2").shown
+        reply = self.adds()
+        now = self.one.realm.directory.registry.find("realm2").shown
+        self.assertNotEqual(before, now)
+        self.assertEqual((reply.fields["fingerprint"], reply.fields["replaced"]), (now, before))
+        self.assertIn("another realm had come under that name", reply.message)
+        self.assertIn("nothing was sent to it", reply.message)
+        self.world.advance(60)
+        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+
+    def test_for_good(self) -> None:
+        self.adds()
+        self.one.restart()
+        self.world.advance(60)
+        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+
+    def test_what_was_exchanged_is_listed(self) -> None:
+        """By conversation: what went to it, and what came from it."""
+        mallory = self.false.person("henderson")
+        mallory.sends("dewi@realm1", "halo")
+        self.dewi.sends("henderson@realm2", "ini rahasia")
+        self.dewi.sends("henderson@realm2", "dan ini")
+        self.ana.creates("bagan")
+        mallory.does(ask.JoinGroup(parse_address("bagan@realm1")))
+        self.world.advance(1)
+        self.ana.posts("bagan", "untuk semua")
+        mallory.creates("palsu")
+        self.dewi.does(ask.JoinGroup(parse_address("palsu@realm2")))
+        self.dewi.posts("palsu@realm2", "kepada yang salah")
+        reply = self.adds()
+        self.assertIn("below is how many messages", reply.message)
+        self.assertEqual(
+            set(reply.items),
+            {
+                Exposure("dewi and henderson@realm2", 2, 1),
+                Exposure("bagan", 1, 0),
+                Exposure("palsu@realm2", 1, 0),
+            },
+        )
+
+    def test_what_still_waits_goes_to_the_right_one(self) -> None:
+        self.world.cut()
+        self.false.close()
+        henderson = self.two.person("henderson")
+        self.world.settle()
+        self.assertIn("queued", self.dewi.sends("henderson@realm2", "halo").message)
+        reply = self.adds()
+        self.assertEqual(reply.items, (), "it was not sent")
+        self.world.advance(3)
+        self.assertEqual(henderson.reads(), ["dewi@realm1: halo"])
+
+    def test_same_certificate(self) -> None:
+        """Who came by itself is who an operator then adds: nothing is replaced."""
+        reply = self.ana.does(ask.AddRealm("realm2", *self.false.where))
+        self.assertEqual(reply.message, "realm2 is a peer")
+        self.assertNotIn("replaced", reply.fields)
+        with self.assertRaises(RealmExists):
+            self.adds()
+
+    def test_not_by_anybody(self) -> None:
+        with self.assertRaises(RealmUnreachable):
+            self.dewi.does(ask.AddRealm("realm2", *self.two.where))
+        self.assertEqual(len(self.world.open_cables(self.one, self.false)), 1)
+
+    def test_not_by_who_comes_in(self) -> None:
+        """The right realm comes by itself: it is refused until an operator adds it."""
+        with self.assertRaises(RealmNotAllowed):
+            self.two.add(self.one)
+        self.adds()
+        self.world.settle()
+        self.assertEqual(self.two.peers()["realm1"].state, "up")
+
+    def test_the_right_one_does_not_let_this_one_in(self) -> None:
+        """Its certificate counts all the same, and the other link ends."""
+        peers = msgspec.structs.replace(self.two.config.peers, trust="known")
+        self.two.kill()
+        self.two.config = msgspec.structs.replace(self.two.config, peers=peers)
+        self.two.open()
+        with self.assertRaises(RealmNotAllowed):
+            self.adds()
+        self.world.advance(60)
+        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+        self.two.add(self.one)
+        self.world.advance(60)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+
+    def test_added_by_a_user(self) -> None:
+        """An operator's word goes before that of a user who has named the wrong address."""
+        self.dewi.does(ask.AddRealm("realm2", *self.false.where))
+        reply = self.adds()
+        self.assertIn("replaced", reply.fields)
+        self.assertEqual(self.one.peers()["realm2"].address, "realm2.test:7000")
+
+    def test_two_at_once(self) -> None:
+        """Two that come under a name that nobody has had yet: one of them gets it."""
+        for house in (self.two, self.false):
+            house.knows("realm9")
+        nine = self.world.house("realm9")
+        found = [
+            outcome(house.realm.directory.add("realm9", *nine.where, True))
+            for house in (self.two, self.false)
+        ]
+        self.world.advance(1)
+        errors = [each for each in found if isinstance(each[0], Exception)]
+        self.assertEqual(len(errors), 1, found)
+        self.assertEqual(nine.peers()["realm2"].state, "up")

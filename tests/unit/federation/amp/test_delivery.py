@@ -1,0 +1,361 @@
+"""Messages to people of other realms: when they arrive, when they wait, and when they come back."""
+
+from __future__ import annotations
+
+import shutil
+
+from chatd.base.errors import UnknownRealm, UnknownUser
+from chatd.base.names import Address
+from chatd.commands import values as ask
+from chatd.federation.amp.waiters import PATIENCE
+from tests.support.play import PairTestCase, outcome
+
+
+class SendingTestCase(PairTestCase):
+    """While the link is up, the reply says what became of it."""
+
+    def test_known(self) -> None:
+        reply = self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(reply.message, "Message sent")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: halo"])
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_back(self) -> None:
+        """One link serves both directions."""
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.budi.sends("ana@realm1", "halo juga").message, "Message sent")
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: halo", "budi@realm2: halo juga"])
+        self.assertEqual(len(self.world.dialled), 1)
+
+    def test_names_without_case(self) -> None:
+        self.ana.sends("BUDI@Realm2", "satu")
+        self.ana.sends("budi@realm2", "dua")
+        self.assertEqual(self.ana.history("Budi@REALM2"), ["ana: satu", "ana: dua"])
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_by_full_address(self) -> None:
+        """One's own realm may be named, and is nothing else than this realm."""
+        self.ana.sends("ana@realm1", "dear diary")
+        self.assertEqual(self.ana.history("ana"), ["ana: dear diary"])
+
+    def test_unknown(self) -> None:
+        """The verdict comes while ana waits: nothing is left of the message."""
+        with self.assertRaises(UnknownUser) as caught:
+            self.ana.sends("dewi@realm2", "halo")
+        self.assertEqual(str(caught.exception), "There is no user dewi in realm2")
+        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        self.assertEqual(self.ana.inbox(), [])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.ana.sends("budi@realm2", "halo")
+        self.one.restart()
+        self.world.advance(60)
+        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_list(self) -> None:
+        """Known and unknown, here and there: the known get it, the unknown are named."""
+        self.one.person("dewi")
+        reply = self.ana.sends("budi@realm2,nobody@realm2,dewi,noone,citra@realm2", "halo")
+        self.assertEqual(reply.message, "Message sent; there is no user noone, nobody@realm2")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.citra.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.person("dewi").reads(), ["ana: halo"])
+
+    def test_list_of_unknown(self) -> None:
+        with self.assertRaises(UnknownUser) as caught:
+            self.ana.sends("nobody@realm2,noone@realm2", "halo")
+        self.assertIn("nobody@realm2, noone@realm2", str(caught.exception))
+
+    def test_unknown_realm(self) -> None:
+        with self.assertRaises(UnknownRealm):
+            self.ana.sends("budi@realm9", "halo")
+        self.assertEqual(
+            self.ana.sends("budi@realm2,budi@realm9", "halo").message,
+            "Message sent; there is no user budi@realm9",
+        )
+
+    def test_listening(self) -> None:
+        """Who listens hears it; the sender's own connection does not."""
+        self.budi.does(ask.Ping())
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual([each.text for each in self.budi.events], ["halo"])  # type: ignore[union-attr]
+        self.assertEqual(self.ana.events, [])
+
+    def test_pipelined(self) -> None:
+        """Many at once go in few boxes, and each gets its own reply."""
+        replies = [
+            outcome(self.ana.begins_to_send(to, f"{to} {number}"))
+            for number in range(50)
+            for to in ("budi@realm2", "nobody@realm2")
+        ]
+        self.world.settle()
+        self.assertTrue(all(each[0].message == "Message sent" for each in replies[::2]))
+        self.assertTrue(all(isinstance(each[0], UnknownUser) for each in replies[1::2]))
+        expected = [f"ana@realm1: budi@realm2 {number}" for number in range(50)]
+        self.assertEqual(self.budi.reads(), expected)
+        self.assertLess(self.cable.near.log.count("Deliver"), 5)
+
+
+class WaitingTestCase(PairTestCase):
+    """What is not decided within five seconds, is queued; what becomes of it then, the sender hears."""
+
+    settings = {"expire": 3600}
+
+    def test_slow(self) -> None:
+        self.cable.near.held = True
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.advance(PATIENCE - 0.1)
+        self.assertEqual(reply, [])
+        self.world.advance(0.2)
+        self.assertEqual(
+            reply[0].message,
+            "Message sent; queued until it can be delivered: budi@realm2",
+        )
+        self.assertEqual(self.one.parcels_waiting(), 1)
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_each_waits_for_its_own(self) -> None:
+        self.cable.near.held = True
+        first = outcome(self.ana.begins_to_send("budi@realm2", "satu"))
+        self.world.advance(3)
+        second = outcome(self.ana.begins_to_send("budi@realm2", "dua"))
+        self.world.advance(2.5)
+        self.assertEqual((len(first), len(second)), (1, 0))
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(second[0].message, "Message sent")
+
+    def test_late_refusal(self) -> None:
+        """It was queued already: the realm tells ana what was not delivered, to whom and why."""
+        self.cable.near.held = True
+        self.ana.begins_to_send("dewi@realm2", "halo, dewi")
+        self.world.advance(6)
+        self.cable.near.held = False
+        self.world.settle()
+        (notice,) = self.ana.inbox()
+        self.assertEqual(notice.sender, "system")
+        self.assertEqual(
+            notice.text,
+            'Your message "halo, dewi" of 2026-11-20T10:15:03Z to dewi@realm2 was not delivered: '
+            "There is no user dewi in realm2",
+        )
+        self.assertEqual(self.ana.history("system"), [f"system: {notice.text}"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        # It was said, and is not unsaid.
+        self.assertEqual(self.ana.history("dewi@realm2"), ["ana: halo, dewi"])
+
+    def test_down(self) -> None:
+        self.part()
+        reply = self.ana.sends("budi@realm2", "halo")
+        self.assertIn("queued", reply.message)
+        self.assertEqual(reply.data["queued"], True)
+        self.world.advance(600)
+        self.meet()
+        (message,) = self.budi.inbox()
+        self.assertEqual(message.text, "halo")
+        self.assertEqual(message.at, 1_795_169_703_000, "when it was sent, not when it came")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_down_and_unknown(self) -> None:
+        self.part()
+        self.ana.sends("dewi@realm2", "x" * 100)
+        self.meet()
+        (notice,) = self.ana.reads()
+        self.assertIn(f'"{"x" * 60}…"', notice)
+        self.assertIn("There is no user dewi in realm2", notice)
+
+    def test_cut_while_waiting(self) -> None:
+        """The link breaks before the verdict: nobody waits for what nobody can know."""
+        self.cable.far.held = True
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.settle()
+        self.assertEqual(reply, [])
+        self.world.cut()
+        self.world.settle()
+        self.assertIn("queued", reply[0].message)
+
+    def test_expires(self) -> None:
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.world.advance(1800)
+        self.ana.sends("budi@realm2", "masih ada?")
+        self.world.advance(1800 - 60)
+        self.assertEqual(self.ana.inbox(), [])
+        self.world.advance(180)
+        self.assertEqual(
+            self.ana.reads(),
+            [
+                (
+                    'system: Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not '
+                    "delivered: realm2 was not reached in all that time"
+                )
+            ],
+        )
+        self.assertEqual(self.one.parcels_waiting(), 1)
+        self.meet()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: masih ada?"])
+
+    def test_notices_wake(self) -> None:
+        """Who listens hears at once that something came back."""
+        self.part()
+        self.ana.sends("dewi@realm2", "halo")
+        self.meet()
+        (event,) = self.ana.events
+        self.assertEqual(event.sender, "system")  # type: ignore[union-attr]
+
+    def test_forgotten_realm(self) -> None:
+        """What waits for a realm that is forgotten waits on, and goes out when it is added again."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.world.result(self.one.realm.directory.forget("realm2")), 1)
+        with self.assertRaises(UnknownRealm):
+            self.ana.sends("budi@realm2", "halo?")
+        self.world.refusing.clear()
+        self.world.advance(600)
+        self.assertEqual(self.budi.inbox(), [])
+        self.one.add(self.two)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_forgotten_and_expired(self) -> None:
+        """Even then the sender is told."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.world.result(self.one.realm.directory.forget("realm2"))
+        self.world.advance(3600 + 120)
+        (notice,) = self.ana.reads()
+        self.assertIn("budi@realm2 was not delivered", notice)
+
+
+class RestartTestCase(PairTestCase):
+    """Nothing that was acknowledged is lost, and nothing doubled, whoever dies in between."""
+
+    def test_sender_killed(self) -> None:
+        self.part()
+        for number in range(5):
+            self.ana.sends("budi@realm2", str(number))
+        self.one.restart()
+        self.meet()
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_sender_closed(self) -> None:
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        self.one.close()
+        self.one.open()
+        self.meet()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_sender_killed_before_the_verdict(self) -> None:
+        self.cable.far.holding = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.ana.begins_to_send("dewi@realm2", "halo")
+        self.world.settle()
+        self.one.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(len(self.ana.inbox()), 1, "she was told of dewi")
+
+    def test_receiver_killed(self) -> None:
+        self.ana.sends("budi@realm2", "satu")
+        self.two.kill()
+        self.assertIn("queued", self.ana.sends("budi@realm2", "dua").message)
+        self.two.open()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_receiver_killed_before_it_was_kept(self) -> None:
+        self.cable.near.held = True
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.cable.near.held = False
+        self.cable.near.deliver()  # it arrives, and is on its way to the disk
+        self.two.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_acknowledgement_lost(self) -> None:
+        """Sent again on the next link, and told apart by its number."""
+        self.cable.far.losing = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.assertEqual(self.cable.far.lost, 1)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.world.cut()
+        self.world.advance(3)
+        self.assertEqual(self.cable.near.log.count("Deliver"), 1)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertEqual(self.budi.inbox(), [])
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+
+    def test_acknowledgement_lost_and_receiver_killed(self) -> None:
+        """What has come is known after a restart, too."""
+        self.cable.far.losing = {"Deliver answer"}
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.two.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+
+    def test_killed_before_the_outbox_is_tidied(self) -> None:
+        self.ana.sends("budi@realm2", "halo")
+        self.one.restart()
+        self.world.advance(5)
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_half_a_box(self) -> None:
+        self.cable.near.held = True
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.world.settle()
+        self.cable.near.held = False
+        self.cable.split()
+        self.world.advance(3)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_older_state(self) -> None:
+        """An older state of realm1 is put back: what it then sends is new, though it has counted so far."""
+        self.ana.sends("budi@realm2", "satu")
+        self.one.close()
+        shutil.copytree(self.one.config.state, "backup")
+        self.one.open()
+        self.world.advance(3)
+        for text in ("dua", "tiga", "empat"):
+            self.ana.sends("budi@realm2", text)
+        self.one.close()
+        shutil.rmtree(self.one.config.state)
+        shutil.copytree("backup", self.one.config.state)
+        self.addCleanup(shutil.rmtree, "backup")
+        self.one.open()
+        self.world.advance(3)
+        self.assertEqual(self.ana.sends("budi@realm2", "lima").message, "Message sent")
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: satu", "ana: lima"])
+        self.assertEqual(
+            self.budi.history("ana@realm1"),
+            [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat", "lima")],
+        )
+
+    def test_older_state_of_members(self) -> None:
+        """So it is where nothing but who is in a group was said."""
+        self.ana.creates("bagan")
+        self.one.close()
+        shutil.copytree(self.one.config.state, "backup")
+        self.addCleanup(shutil.rmtree, "backup")
+        self.one.open()
+        self.world.advance(3)
+        self.budi.joins("bagan@realm1")
+        self.one.close()
+        shutil.rmtree(self.one.config.state)
+        shutil.copytree("backup", self.one.config.state)
+        self.one.open()
+        self.world.advance(3)
+        self.ana.does(ask.Invite(Address("bagan"), (Address("citra", "realm2"),)))
+        self.world.settle()
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])

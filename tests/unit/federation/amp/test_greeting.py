@@ -1,0 +1,116 @@
+"""The beginning of a link: who is there, and what is said first."""
+
+from __future__ import annotations
+
+from chatd.base.errors import BadCertificate, RealmNotAllowed, RealmUnreachable, WrongRealm
+from chatd.federation import parcels
+from chatd.federation.amp import link as module
+from chatd.federation.amp import wire
+from tests.support.play import PlayTestCase
+from tests.support.raw import Raw, RawTestCase, batch, direct, hello
+
+
+class GreetingTestCase(RawTestCase):
+    def test_nothing_before(self) -> None:
+        """What comes before a Hello is refused, and the link stays."""
+        self.assertEqual(
+            self.refuses(wire.Deliver, parcels=batch((1, direct("halo")))), "not-greeted"
+        )
+        self.assertEqual(self.refuses(wire.Ping), "not-greeted")
+        self.assertEqual(self.refuses(wire.Join, user="budi", group="bagan"), "not-greeted")
+        self.assertEqual(self.refuses(wire.Presence, users=["ana"]), "not-greeted")
+        parcel = parcels.encode(direct("halo"))
+        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=parcel), "not-greeted")
+        self.assertEqual(self.refuses(wire.Chunk, number=1, offset=0, data=b"bytes"), "not-greeted")
+        self.assertEqual(self.ana.inbox(), [])
+        self.greets()
+
+    def test_hello(self) -> None:
+        answer = self.asks(wire.Hello, **hello())
+        self.assertEqual(answer["realm"], "realm1")
+        self.assertEqual(answer["version"], 1)
+        self.assertEqual(answer["last"], 0)
+        self.assertEqual(len(answer["instance"]), 16)
+        self.assertIn("files", answer["capabilities"])
+
+    def test_twice(self) -> None:
+        self.greets()
+        self.assertEqual(self.refuses(wire.Hello, **hello()), "already-greeted")
+        self.assertEqual(self.asks(wire.Ping), {})
+
+    def test_other_name(self) -> None:
+        """Who shows the certificate of realm2 can't be realm3."""
+        self.assertEqual(self.refuses(wire.Hello, **hello("realm3")), "wrong-name")
+        self.world.advance(2)
+        self.assertTrue(self.raw.is_lost)
+        self.assertEqual(self.one.peers(), {})
+
+    def test_no_name(self) -> None:
+        self.assertEqual(self.refuses(wire.Hello, **hello("no name at all")), "wrong-name")
+
+    def test_no_version(self) -> None:
+        self.assertEqual(self.refuses(wire.Hello, **hello(version=0)), "version")
+        self.world.advance(2)
+        self.assertTrue(self.raw.is_lost)
+
+    def test_later_version(self) -> None:
+        answer = self.asks(wire.Hello, **hello(version=7, capabilities=["what", "ever"]))
+        self.assertEqual(answer["version"], 1)
+
+    def test_as_written(self) -> None:
+        """A realm's name is shown as it writes itself."""
+        self.asks(wire.Hello, **hello("Realm2"))
+        self.assertEqual(list(self.one.peers()), ["Realm2"])
+
+    def test_silence(self) -> None:
+        """Who says nothing is not waited for."""
+        self.world.advance(module.HANDSHAKE_TIME - 1)
+        self.assertFalse(self.raw.is_lost)
+        self.world.advance(2)
+        self.assertTrue(self.raw.is_lost)
+
+    def test_own_certificate(self) -> None:
+        raw = self.world.knock(self.one, "realm1", Raw())
+        self.assertTrue(raw.is_lost)
+
+    def test_absurd_last(self) -> None:
+        """Nobody can use up this realm's numbers."""
+        self.asks(wire.Hello, **hello(last=1 << 80))
+        self.world.cut()
+        for last in (1 << 63, (1 << 63) - 1, 1 << 62, -1, -(1 << 70)):
+            self.raw = self.world.knock(self.one, "realm2", Raw())
+            self.asks(wire.Hello, **hello(last=last))
+            self.world.cut()
+        self.world.settle()
+        self.assertIn("queued", self.ana.sends("budi@realm2", "halo").message)
+        self.assertEqual(self.one.parcels_waiting(), 1)
+
+
+class DiallingTestCase(PlayTestCase):
+    """What comes of dialling somebody who is not as expected."""
+
+    def test_wrong_name(self) -> None:
+        one, two = self.world.house("realm1"), self.world.house("realm2")
+        with self.assertRaises(WrongRealm):
+            one.add(two, "realm3")
+        self.assertEqual(one.peers(), {})
+        self.assertEqual(two.peers(), {})
+
+    def test_out_of_date(self) -> None:
+        one, two = self.world.house("realm1"), self.world.house("realm2")
+        self.world.now += 200 * 365 * 86400
+        self.world.advance(0)
+        with self.assertRaises((BadCertificate, RealmUnreachable)):
+            one.add(two)
+
+    def test_not_let_in(self) -> None:
+        """realm2 lets in only whom it has added: realm1 is told so, and gets in once it was added."""
+        one, two = self.world.house("realm1"), self.world.house("realm2", trust="known")
+        with self.assertRaises(RealmNotAllowed) as caught:
+            one.add(two)
+        self.assertIn("only realms that were added there may", str(caught.exception))
+        self.assertEqual(one.peers()["realm2"].state, "down")
+        two.add(one)
+        self.world.settle()
+        self.assertEqual(one.peers()["realm2"].state, "up")
+        self.assertEqual(two.peers()["realm1"].state, "up")

@@ -1,0 +1,323 @@
+"""The link between two realms: how it begins, what it bears, and when it is given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.protocols import amp
+
+from chatd.base.errors import (
+    AlreadyMember,
+    PeerFailed,
+    UnknownGroup,
+)
+from chatd.federation import parcels
+from chatd.federation.amp import answers as answering
+from chatd.federation.amp import link as module
+from chatd.federation.amp import wire
+from chatd.federation.amp.wire import Refused, parse_refused
+from chatd.federation.parcels import KEPT, Verdict
+from tests.support.play import PlayTestCase, outcome
+from tests.support.raw import RawTestCase, batch, direct
+
+
+class AnswerTestCase(RawTestCase):
+    """What the other says once it is let in, sense or not: the link stays."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.greets()
+
+    def delivers(self, *numbered: tuple[int, Any]) -> list[Verdict]:
+        answer = self.asks(wire.Deliver, parcels=batch(*numbered))
+        self.assertNotIsInstance(answer, Exception)
+        verdicts = wire.decode_verdicts(answer["verdicts"], len(numbered))
+        assert verdicts is not None
+        return verdicts
+
+    def stays(self) -> None:
+        self.world.advance(5)
+        self.assertEqual(self.asks(wire.Ping), {})
+
+    def test_parcels(self) -> None:
+        self.assertEqual(self.delivers((1, direct("satu")), (2, direct("dua"))), [KEPT, KEPT])
+        self.assertEqual(self.ana.reads(), ["budi@realm2: satu", "budi@realm2: dua"])
+
+    def test_empty_batch(self) -> None:
+        self.assertEqual(self.delivers(), [])
+
+    def test_later_kinds(self) -> None:
+        """Of a batch, what this version does not know is refused, and the rest arrives."""
+        verdicts = self.delivers(
+            (1, direct("satu")),
+            (2, ["sticker", "budi", "ana", 1, "smile"]),
+            (3, direct("dua")),
+            (4, ["direct", "budi"]),
+            (5, {"no": "array"}),
+            (6, ["direct", "budi", "ana", 1, "tiga", None, "and", "something", "new"]),
+        )
+        bad = parcels.UNREADABLE
+        self.assertEqual(verdicts, [KEPT, bad, KEPT, bad, bad, KEPT])
+        self.assertEqual(
+            self.ana.reads(), ["budi@realm2: satu", "budi@realm2: dua", "budi@realm2: tiga"]
+        )
+
+    def test_no_batch(self) -> None:
+        for data in (b"", b"\xc1", b"rubbish", wire.encode({"a": 1}), wire.encode([[1]])):
+            self.assertEqual(self.refuses(wire.Deliver, parcels=data), "bad-batch")
+        self.stays()
+
+    def test_absurd_numbers(self) -> None:
+        for number in (0, -1, 1 << 63, (1 << 64) - 1):
+            self.assertEqual(
+                self.refuses(wire.Deliver, parcels=batch((number, direct("halo")))), "bad-batch"
+            )
+        self.stays()
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_too_many(self) -> None:
+        """More than the protocol allows: the answer would not fit into a box."""
+        many = [(number, ["direct", "b", "x", 0]) for number in range(1, 3001)]
+        self.assertEqual(self.refuses(wire.Deliver, parcels=batch(*many)), "bad-batch")
+        self.stays()
+
+    def test_longest_verdicts(self) -> None:
+        many = [(number, direct("a", to="x" * 30)) for number in range(1, wire.MAX_TAKEN + 1)]
+        verdicts = self.delivers(*many[:950])
+        self.assertEqual({each.code for each in verdicts}, {"unknown-user"})
+        self.stays()
+
+    def test_questions(self) -> None:
+        code = self.ana.creates("bagan")
+        self.assertEqual(self.refuses(wire.Join, user="budi", group="nusantara"), "unknown-group")
+        self.assertEqual(self.refuses(wire.Join, user="b u d i", group="bagan"), "bad-name")
+        self.assertEqual(self.asks(wire.Join, user="budi", group=code)["group"], "bagan")
+        self.assertEqual(self.refuses(wire.Join, user="budi", group="bagan"), "already-member")
+        members = self.asks(wire.Members, user="budi", group="bagan", start=0)
+        found = msgspec.msgpack.decode(members["members"])
+        self.assertEqual([each["username"] for each in found], ["ana", "budi@realm2"])
+        self.assertEqual(members["more"], 0)
+        for start in (2, 1 << 70, -5):
+            self.assertEqual(
+                self.asks(wire.Members, user="budi", group="bagan", start=start)["more"], 0
+            )
+        self.assertEqual(
+            self.refuses(wire.Members, user="citra", group="bagan", start=0), "not-member"
+        )
+        change = {"user": "budi", "group": "bagan"}
+        self.assertEqual(self.refuses(wire.Change, **change, change="close", users=[]), "not-admin")
+        for verb, users in (("burn", []), ("kick", []), ("close", ["ana"]), ("", ["x"] * 9)):
+            self.assertEqual(
+                self.refuses(wire.Change, **change, change=verb, users=users), "unknown-group"
+            )
+        online = self.asks(wire.Presence, users=["ana", "Ana", "nobody", "", "a b", "x" * 70])
+        self.assertEqual(msgspec.msgpack.decode(online["online"]), {"ana": True, "Ana": True})
+        self.stays()
+
+    def test_internal_error(self) -> None:
+        """Something unforeseen: in the log with a reference, and the link stays."""
+
+        def fails(*_: object) -> Any:
+            raise ZeroDivisionError
+
+        self.patch(self.one.service.questions, "join", fails)
+        error = self.asks(wire.Join, user="budi", group="bagan")
+        self.assertEqual(error.code, "internal")
+        self.assertRegex(error.details["reference"], r"^[0-9a-f]{8}$")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.stays()
+
+    def test_chunk_of_nothing(self) -> None:
+        self.assertEqual(
+            self.refuses(wire.Chunk, number=1, offset=0, data=b"bytes"), "file-incomplete"
+        )
+        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=b"rubbish"), "bad-parcel")
+        parcel = parcels.encode(direct("no file"))
+        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=parcel), "unknown-group")
+        self.stays()
+
+    def test_unknown_command(self) -> None:
+        """From a later version."""
+
+        class Dance(wire.PeerCommand):
+            pass
+
+        found = self.begins(Dance)
+        self.world.settle()
+        self.assertIsInstance(found[0], amp.UnhandledCommand)
+        self.stays()
+
+    def test_storage_fails(self) -> None:
+        """What comes after a batch that was not kept would overtake it: it is refused likewise."""
+        self.one.realm.database.full = True
+        first = self.begins(wire.Deliver, parcels=batch((1, direct("satu"))))
+        second = self.begins(wire.Deliver, parcels=batch((2, direct("dua"))))
+        self.world.settle()
+        self.one.realm.database.full = False
+        self.assertEqual(parse_refused(first[0].code).code, "storage-failed")
+        self.assertEqual(parse_refused(second[0].code).code, "storage-failed")
+        self.assertEqual(
+            self.refuses(wire.Deliver, parcels=batch((3, direct("tiga")))), "storage-failed"
+        )
+        self.assertEqual(self.ana.inbox(), [])
+        self.assertEqual(self.asks(wire.Ping), {})
+
+    def test_nothing_overtakes(self) -> None:
+        """Only the first of two transactions fails: what is in the second is not kept either."""
+        self.delivers((1, direct("nol")))
+        failing = [True, False, False, False]
+        self.one.realm.database.failing = lambda: bool(failing) and failing.pop(0)
+        inbound = self.one.service.inbound
+        first = outcome(Deferred.fromCoroutine(inbound.receive("realm2", [(2, direct("satu"))])))
+        found = [self.begins(wire.Deliver, parcels=batch((3, direct("dua"))))]
+        self.end.deliver()
+        self.one.realm.database.step(1)
+        found.append(self.begins(wire.Deliver, parcels=batch((4, direct("tiga")))))
+        self.world.settle()
+        del first
+        self.assertEqual(
+            [parse_refused(each[0].code).code for each in found], ["storage-failed"] * 2
+        )
+
+    def test_hangs_up(self) -> None:
+        """Goodbye is no command to obey once the link is up."""
+        self.raw.callRemote(wire.Goodbye, code="x", reason="y" * 1000)
+        self.stays()
+
+
+class RateTestCase(RawTestCase):
+    settings = {"messages_per_second": 100}
+
+    def test_slows(self) -> None:
+        """More than the rate, and more than was saved up: nothing is read for a while; then it goes on."""
+        self.greets()
+        answers = [self.begins(wire.Ping) for _ in range(700)]
+        self.world.settle()
+        done = sum(map(len, answers))
+        self.assertLess(done, 510)
+        self.world.advance(1)
+        self.assertLess(sum(map(len, answers)), done + 110)
+        self.world.advance(5)
+        self.assertEqual(sum(map(len, answers)), 700)
+        self.assertFalse(self.raw.is_lost)
+
+    def test_many_in_one_piece(self) -> None:
+        """Those that were read together are paid for together."""
+        self.greets()
+        transport: Any = self.raw.transport
+        link = transport.other.protocol
+        for _ in range(10):
+            for _ in range(100):
+                self.begins(wire.Ping)
+            data = b"".join(transport.out)
+            transport.out.clear()
+            link.dataReceived(data)
+        self.world.settle()
+        self.assertTrue(transport.other.paused)
+        self.world.advance(4)
+        self.assertTrue(transport.other.paused, "1000 at 100 a second, and 500 were saved up")
+        self.world.advance(1.1)
+        self.assertFalse(transport.other.paused)
+
+
+class BusyTestCase(RawTestCase):
+    def test_pauses(self) -> None:
+        """What is worked on is bounded; when some of it is done, reading goes on."""
+        self.greets()
+        working: list[Deferred[Any]] = []
+
+        def slow(*_: object) -> Deferred[Any]:
+            working.append(Deferred())
+            return working[-1]
+
+        self.patch(self.one.service.questions, "presence", slow)
+        answers = [self.begins(wire.Presence, users=["ana"]) for _ in range(100)]
+        self.world.settle()
+        self.assertEqual(len(working), answering.MAX_BUSY)
+        for each in working[: answering.MAX_BUSY // 2 - 1]:
+            each.callback({})
+        self.world.settle()
+        self.assertEqual(len(working), answering.MAX_BUSY)
+        while any(not each.called for each in working):
+            for each in working:
+                if not each.called:
+                    each.callback({})
+            self.world.settle()
+        self.assertEqual(len(working), 100)
+        self.assertTrue(all(answers))
+
+
+class AliveTestCase(PlayTestCase):
+    """realm1 and realm2 are linked."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.world.pair()
+        self.ana, self.budi = self.one.person("ana"), self.two.person("budi")
+        self.cable = self.world.cable(self.one, self.two)
+
+    def test_keep_alive(self) -> None:
+        """When nothing is said, one asks now and then."""
+        self.world.advance(600)
+        self.assertTrue(self.cable.is_open)
+        pings = self.cable.near.log.count("Ping") + self.cable.far.log.count("Ping")
+        self.assertGreater(pings, 15)
+        self.assertLess(pings, 45)
+
+    def test_dark(self) -> None:
+        """A cable on which nothing comes through any more is given up, at both ends."""
+        self.cable.darken()
+        self.world.advance(module.QUIET_TIME + module.ANSWER_TIME - 1)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.world.refusing[self.two.where] = RuntimeError()
+        self.world.advance(2)
+        self.assertEqual(self.one.peers()["realm2"].state, "down")
+        self.assertEqual(self.two.peers()["realm1"].state, "down")
+
+    def test_no_answer(self) -> None:
+        """A batch that is not answered: hung up on, and all begins anew on the next link."""
+        self.cable.far.holding = {"Deliver answer"}
+        sent = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.advance(module.ANSWER_TIME - 1)
+        self.assertIn("queued", sent[0].message)
+        self.assertTrue(self.cable.is_open)
+        self.world.advance(5)
+        self.assertFalse(self.cable.is_open)
+        self.assertTrue(self.world.cable(self.one, self.two).is_open)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_refusals_in_own_words(self) -> None:
+        """What the other realm refuses is said as if it were refused here."""
+        with self.assertRaises(UnknownGroup) as caught:
+            self.ana.joins("bagan@realm2")
+        self.assertEqual(str(caught.exception), "There is no group bagan in realm2")
+        self.budi.creates("bagan")
+        self.ana.joins("bagan@realm2")
+        with self.assertRaises(AlreadyMember):
+            self.ana.joins("bagan@realm2")
+
+    def test_odd_answers(self) -> None:
+        """What the other says that makes no sense is its failure, and stays small."""
+        link = self.cable.near.protocol
+        for said in (Refused("no-such-code"), Refused("unknown-group", odd=1), Refused("")):
+
+            def fails(*_: object, error: Refused = said) -> Any:
+                raise error
+
+            self.patch(self.two.service.questions, "join", fails)
+            with self.assertRaises(PeerFailed):
+                self.ana.joins("bagan@realm2")
+        for details in ({"name": "x\x1b[2J"}, {"name": "y" * 10_000}):
+
+            def refuses(*_: object, said: dict[str, str] = details) -> Any:
+                raise Refused("unknown-group", **said)
+
+            self.patch(self.two.service.questions, "join", refuses)
+            with self.assertRaises(UnknownGroup) as caught:
+                self.ana.joins("bagan@realm2")
+            self.assertNotIn("\x1b", str(caught.exception))
+            self.assertLess(len(str(caught.exception)), 200)
+        self.assertTrue(link.is_up)

@@ -1,0 +1,84 @@
+"""Realms whose names mislead: those that look like another realm's, and those that mix scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.config import Peer
+from chatd.base.errors import BadName, RealmNotAllowed
+from chatd.commands import values as ask
+from chatd.federation.amp import wire
+from tests.support.play import House, PlayTestCase
+from tests.support.raw import Raw, hello
+
+CYRILLIC = "\u0441amp"  # its first letter is, and the others are not
+
+
+class NamesTestCase(PlayTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one: House = self.world.house("realm1")
+        self.ana = self.one.person("ana", operator=True)
+        self.budi = self.one.person("budi", operator=False)
+
+    def comes(self, realm: str) -> bool:
+        """Whether a realm that comes by itself is let in."""
+        raw: Raw = self.world.knock(self.one, realm, Raw())
+        answers: list[Any] = []
+        raw.callRemote(wire.Hello, **hello(realm)).addBoth(answers.append)
+        self.world.settle()
+        self.world.cut()
+        self.world.settle()
+        return isinstance(answers[0], dict)
+
+    def known(self) -> set[str]:
+        return set(self.one.peers())
+
+    def test_like_this_realm(self) -> None:
+        for name in ("realml", "rea1m1", "realrn1", "rеalm1"):  # noqa: RUF001 - the last has a Cyrillic letter
+            self.assertFalse(self.comes(name), name)
+        self.assertEqual(self.known(), set())
+        self.assertTrue(self.comes("realm2"))
+
+    def test_like_another(self) -> None:
+        """Whoever came first keeps the look of the name."""
+        self.assertTrue(self.comes("campus"))
+        self.assertFalse(self.comes("carnpus"))
+        self.assertTrue(self.comes("campus"), "it is known")
+        self.assertEqual(self.known(), {"campus"})
+
+    def test_mixed_scripts(self) -> None:
+        self.assertFalse(self.comes(CYRILLIC))
+        self.assertTrue(self.comes("\u043f\u0440\u0438\u0432\u0435\u0442"))
+        self.assertTrue(self.comes("東京"))
+
+    def test_added(self) -> None:
+        """`addrealm` takes no name like that of a realm that was added, nor of this one."""
+        two = self.world.house("campus")
+        self.one.add(two)
+        for name in ("carnpus", "realml"):
+            for person in (self.ana, self.budi):
+                with self.assertRaises(RealmNotAllowed) as caught:
+                    person.does(ask.AddRealm(name, "host.test", 7000))
+                self.assertIn("can be mistaken for", str(caught.exception))
+        with self.assertRaises(BadName):
+            self.ana.does(ask.AddRealm(CYRILLIC, "host.test", 7000))
+        self.assertEqual(len(self.world.dialled), 1)
+
+    def test_an_operator_knows_better(self) -> None:
+        """A name that came by itself keeps nobody out whom an operator adds, but whom others would."""
+        self.comes("carnpus")
+        two = self.world.house("campus")
+        with self.assertRaises(RealmNotAllowed):
+            self.budi.does(ask.AddRealm("campus", *two.where))
+        self.ana.does(ask.AddRealm("campus", *two.where))
+        self.assertEqual(self.one.peers()["campus"].state, "up")
+
+    def test_by_configuration(self) -> None:
+        """What stands there is not judged."""
+        three = self.world.house("realm3", known={"rea1m3": Peer()})
+        raw: Raw = self.world.knock(three, "rea1m3", Raw())
+        answers: list[Any] = []
+        raw.callRemote(wire.Hello, **hello("rea1m3")).addBoth(answers.append)
+        self.world.settle()
+        self.assertIsInstance(answers[0], dict)

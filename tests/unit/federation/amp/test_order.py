@@ -1,0 +1,303 @@
+"""Many messages to another realm: their order, how they are sent together, and what is in their way."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+
+from chatd.base import config
+from chatd.base.errors import PeerFailed
+from chatd.federation import parcels
+from chatd.federation.amp import delivery as module
+from chatd.federation.amp import wire
+from chatd.store.outbox import NewParcel
+from tests.support.play import PairTestCase, outcome
+
+
+class OrderTestCase(PairTestCase):
+    """From one sender in one conversation, what was said first arrives first."""
+
+    def send_many(self, count: int, size: int = 1) -> list[list[Any]]:
+        text = "x" * size
+        return [
+            outcome(self.ana.begins_to_send("budi@realm2", f"{number} {text}"))
+            for number in range(count)
+        ]
+
+    def arrived(self) -> list[int]:
+        return [int((each.text or "").split()[0]) for each in self.budi.inbox()]
+
+    def test_while_it_comes_up(self) -> None:
+        """Sent before, while the link comes up, and after."""
+        self.part()
+        self.send_many(3)
+        self.world.settle()
+        self.world.refusing.clear()
+        sent = 3
+        while self.one.peers()["realm2"].state != "up":
+            self.world.advance(0.1)
+        for _ in range(20):
+            self.ana.begins_to_send("budi@realm2", f"{sent} halo")
+            sent += 1
+            self.world.step()
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(sent)))
+
+    def test_batches_by_count(self) -> None:
+        self.part()
+        self.send_many(2500)
+        self.world.settle()
+        self.meet()
+        self.assertEqual(self.arrived(), list(range(2500)))
+        self.assertEqual(self.cable.near.log.count("Deliver"), -(-2500 // wire.MAX_BATCH))
+
+    def test_batches_by_size(self) -> None:
+        """A batch fits into a value of AMP, however long its messages."""
+        self.part()
+        self.send_many(40, 8000)
+        self.world.settle()
+        self.meet()
+        self.assertEqual(self.arrived(), list(range(40)))
+        sizes = [len(box[b"parcels"]) for box in self.cable.near.boxes if b"parcels" in box]
+        self.assertEqual(len(sizes), 6)
+        self.assertLessEqual(max(sizes), wire.MAX_BATCH_BYTES)
+        self.assertGreater(sizes[0], wire.MAX_BATCH_BYTES - 8100)
+
+    def test_longest(self) -> None:
+        """The longest message that the configuration can allow crosses."""
+        for house in (self.one, self.two):
+            house.service.messages._max_message = config.MAX_MESSAGE
+        self.ana.sends("budi@realm2", "x" * config.MAX_MESSAGE)
+        (message,) = self.budi.inbox()
+        self.assertEqual(len(message.text or ""), config.MAX_MESSAGE)
+
+    def test_window(self) -> None:
+        """So many batches are under way, and no more, until one is answered."""
+        self.part()
+        self.send_many(module.WINDOW * 8 + 20, 7900)
+        self.world.settle()
+        far_held: list[Any] = []
+
+        def hold(cable: Any) -> None:
+            cable.far.holding = {"Deliver answer"}
+            far_held.append(cable.far)
+
+        self.world.on_cable = hold
+        self.meet()
+        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW)
+        far_held[-1].holding = set()
+        far_held[-1].deliver()
+        far_held[-1].holding = {"Deliver answer"}
+        self.world.settle()
+        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW + 1)
+        far_held[-1].holding = set()
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(module.WINDOW * 8 + 20)))
+
+    def test_more_than_fits_into_memory(self) -> None:
+        """What is too much to be kept in memory is read from the disk: nothing is lost or doubled."""
+        self.patch(module, "MAX_READY", 20)
+        self.patch(module, "PAGE", 7)
+        self.cable.near.held = True
+        self.send_many(100)
+        self.world.settle()
+        self.assertLessEqual(
+            len(self.one.realm.directory.registry.peers["realm2"].delivery._ready), 20
+        )
+        self.cable.near.held = False
+        self.world.settle()
+        self.assertEqual(self.arrived(), list(range(100)))
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_more_while_reading(self) -> None:
+        self.patch(module, "MAX_READY", 10)
+        self.patch(module, "PAGE", 5)
+        self.part()
+        self.send_many(30)
+        self.world.settle()
+        self.world.refusing.clear()
+        sent = 30
+        while sent < 200:
+            self.ana.begins_to_send("budi@realm2", f"{sent} halo")
+            sent += 1
+            self.world.step()
+            if sent % 10 == 0:
+                self.world.advance(0.2)
+        self.world.advance(2)
+        self.assertEqual(self.arrived(), list(range(200)))
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_out_of_turn(self) -> None:
+        """A parcel is handed over after one with a higher number: both are delivered, once."""
+        self.ana.sends("budi@realm2", "0 first")
+        directory = self.one.realm.directory
+        real, kept = directory.dispatch, list[Any]()
+
+        def late(*arguments: Any) -> None:
+            kept.append(arguments)
+            if len(kept) == 2:
+                real(*kept[1])
+                real(*kept[0])
+
+        with mock.patch.object(directory, "dispatch", late):
+            replies = [
+                outcome(self.ana.begins_to_send("budi@realm2", "1 satu")),
+                outcome(self.ana.begins_to_send("citra@realm2", "dua")),
+            ]
+            self.world.settle()
+        self.assertEqual([each[0].message for each in replies], ["Message sent"] * 2)
+        self.assertEqual(self.arrived(), [0, 1])
+        self.assertEqual(self.citra.reads(), ["ana@realm1: dua"])
+        self.world.advance(1)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+
+class TroubleTestCase(PairTestCase):
+    """The other realm can't take something."""
+
+    def test_disk_full(self) -> None:
+        """Nothing is lost: it is tried again on the next link."""
+        self.two.realm.database.full = True
+        replies = [
+            outcome(self.ana.begins_to_send("budi@realm2", str(number))) for number in range(5)
+        ]
+        self.world.advance(20)
+        self.assertTrue(all("queued" in each[0].message for each in replies))
+        self.assertEqual(self.one.parcels_waiting(), 5)
+        self.two.realm.database.full = False
+        self.world.advance(20)
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_disk_full_for_a_moment(self) -> None:
+        """The second of several batches fails: none overtakes it."""
+        self.part()
+        for number in range(40):
+            self.ana.begins_to_send("budi@realm2", f"{number} {'x' * 8000}")
+        self.world.settle()
+        answers = iter([False, False, True])
+        self.two.realm.database.failing = lambda: next(answers, False)
+        self.meet()
+        self.world.advance(5)
+        arrived = [int((each.text or "").split()[0]) for each in self.budi.inbox()]
+        self.assertEqual(arrived, list(range(40)))
+
+    def poison(self, text: str = "poison") -> None:
+        """What has that text makes realm2 fail."""
+        reader = self.two.service.inbound._reader
+        real = reader.direct
+
+        def fails(realm: str, number: int, parcel: parcels.Direct, barred: Any) -> Any:
+            if parcel.text == text:
+                raise ZeroDivisionError
+            return real(realm, number, parcel, barred)
+
+        self.patch(reader, "direct", fails)
+
+    def test_internal_error(self) -> None:
+        """One message makes the other realm fail: it is found out and given up, the others arrive."""
+        self.poison()
+        for number in range(10):
+            self.ana.begins_to_send("budi@realm2", str(number))
+        self.ana.begins_to_send("citra@realm2", "poison")
+        for number in range(10, 20):
+            self.ana.begins_to_send("budi@realm2", str(number))
+        self.world.advance(30)
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(20)])
+        self.assertEqual(self.citra.inbox(), [])
+        self.assertEqual(
+            self.ana.reads(),
+            [
+                (
+                    'system: Your message "poison" of 2026-11-20T10:15:03Z to citra@realm2 was not '
+                    "delivered: realm2 could not take it, and does not say why; tell its operator"
+                )
+            ],
+        )
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        failed = len(self.flushLoggedErrors(ZeroDivisionError))
+        self.assertIn(failed, range(module.MAX_FAILURES, module.MAX_FAILURES + 3))
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.ana.sends("budi@realm2", "halo")
+
+    def test_internal_error_alone(self) -> None:
+        """The sender waits meanwhile, and is told at once or when it is queued."""
+        self.poison()
+        reply = outcome(self.ana.begins_to_send("citra@realm2", "poison"))
+        self.world.advance(30)
+        self.assertEqual(len(reply), 1)
+        self.assertEqual(len(self.ana.inbox()), 1)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_undeclared_error(self) -> None:
+        """The other does not know what is asked of it, or answers nonsense: nothing is stuck for ever."""
+        far = self.cable.far.protocol
+        real = far.locator.locateResponder
+        self.patch(
+            far.locator, "locateResponder", lambda name: None if name == b"Deliver" else real(name)
+        )
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.world.advance(10)
+        self.assertIn("queued", reply[0].message)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        for answer in (b"nonsense", wire.encode([1, 2, 3]), wire.encode([])):
+            far = self.cable.far.protocol
+
+            def answers(
+                name: bytes, said: bytes = answer, real: Any = far.locator.locateResponder
+            ) -> Any:
+                if name != b"Deliver":
+                    return real(name)
+                return lambda _box: wire.Deliver.makeResponse({"verdicts": said}, None)
+
+            self.patch(far.locator, "locateResponder", answers)
+            self.ana.begins_to_send("budi@realm2", "lagi")
+            self.world.advance(10)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: lagi"] * 3)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_incomplete_for_ever(self) -> None:
+        """The other says again and again that a file is missing: the message comes back."""
+        writer = self.two.service.inbound._writer
+
+        async def forgets(*_: object) -> Any:
+            return parcels.INCOMPLETE
+
+        self.patch(writer, "store_with_file", forgets)
+        with self.assertRaises(PeerFailed):
+            self.ana.sends_file("budi@realm2", "a.txt", b"bytes")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.assertLess(self.cable.near.log.count("Deliver"), 10)
+
+    def test_outbox_unreadable(self) -> None:
+        """The outbox can't be read: the link is dropped, and it is tried again."""
+        self.part()
+        self.ana.sends("budi@realm2", "halo")
+        outbox = self.one.service.outbox
+        real, tries = outbox.waiting, list[int]()
+
+        def waiting(*arguments: Any) -> Any:
+            tries.append(1)
+            if len(tries) < 3:
+                failed: Deferred[Any] = Deferred()
+                failed.errback(ZeroDivisionError())
+                return failed
+            return real(*arguments)
+
+        self.patch(outbox, "waiting", waiting)
+        self.meet()
+        self.world.advance(10)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_unreadable_parcel(self) -> None:
+        """Something in the outbox that this version can't read does not stand in the way of the rest."""
+        self.part()
+        item = NewParcel("realm2", wire.encode(["sticker", 1]), 0, self.ana.account.id)
+        self.world.result(self.one.service.outbox.put(item))
+        self.ana.sends("budi@realm2", "halo")
+        self.meet()
+        self.world.advance(60)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])

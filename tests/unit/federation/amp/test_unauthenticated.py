@@ -1,0 +1,200 @@
+"""Realms that came by themselves: how many are remembered, and which are forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from chatd.base.config import Peer
+from chatd.base.errors import RealmNotAllowed
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation.amp import unauthenticated as module
+from chatd.federation.amp import wire
+from chatd.federation.amp.unauthenticated import _to_evict
+from chatd.store.peers import Use, all_peers
+from tests.support.play import House, PlayTestCase, outcome
+from tests.support.raw import Raw, direct, hello
+
+DAY = 86400.0 / 24
+MARGIN = 7200.0 / 24
+
+
+class StrangersTestCase(PlayTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one: House = self.world.house("realm1")
+        self.ana = self.one.person("ana", operator=True)
+
+    def comes(self, realm: str, parcel: Any = None) -> Any:
+        """A realm links, brings a message if it has one, and goes: its answer to Hello, or the refusal."""
+        raw: Raw = self.world.knock(self.one, realm, Raw())
+        found: list[Any] = []
+        raw.callRemote(wire.Hello, **hello(realm)).addBoth(found.append)
+        self.world.settle()
+        if parcel is not None:
+            outcome(raw.callRemote(wire.Deliver, parcels=wire.encode([(1, parcel)])))
+            self.world.settle()
+        self.world.cut()
+        self.world.settle()
+        return found[0]
+
+    def known(self) -> set[str]:
+        peers = set(self.one.peers())
+        rows = {each.name for each in self.one.realm.database.now(all_peers)}
+        self.assertEqual(rows, peers, "what is in memory is on disk")
+        return peers
+
+
+class RoomTestCase(StrangersTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(module, "MAX_STRANGERS", 20)
+
+    def test_invented_names(self) -> None:
+        """They make room for one another, so an honest one always gets in."""
+        for number in range(50):
+            self.assertEqual(self.comes(f"invented{number}")["realm"], "realm1", number)
+        self.assertEqual(self.known(), {f"invented{number}" for number in range(30, 50)})
+        self.assertEqual(self.comes("honest")["realm"], "realm1")
+        self.assertIn("honest", self.known())
+
+    def test_what_is_used_stays(self) -> None:
+        """A realm that somebody here has written to, has a contact in, or that something waits for."""
+        self.comes("written", direct("halo"))
+        self.comes("contact")
+        self.ana.does(ask.AddContact(parse_address("x@contact")))
+        self.comes("waited")
+        self.ana.sends("x@waited", "halo")
+        self.ana.sends("budi@written", "halo")
+        self.comes("unused")
+        for number in range(50):
+            self.comes(f"invented{number}")
+        known = self.known()
+        self.assertEqual(len(known), 20)
+        self.assertLessEqual({"written", "contact", "waited"}, known)
+        self.assertNotIn("unused", known)
+
+    def test_writing_to_somebody_is_no_hold(self) -> None:
+        """An invented realm that writes to somebody stays as long as there is room, and then goes."""
+        for number in range(20):
+            self.comes(f"invented{number}", direct("halo"))
+        self.assertEqual(len(self.known()), 20)
+        self.assertEqual(self.comes("honest")["realm"], "realm1")
+        self.assertEqual(len(self.ana.inbox()), 20, "what they wrote stays")
+
+    def test_all_in_use(self) -> None:
+        for number in range(20):
+            self.comes(f"used{number}")
+            self.ana.sends(f"x@used{number}", "halo")
+        self.comes("honest")
+        self.assertNotIn("honest", self.known())
+        two = self.world.house("realm2")
+        with self.assertRaises(RealmNotAllowed) as caught:
+            two.add(self.one)
+        self.assertIn("it knows too many already", str(caught.exception))
+        self.one.add(two)
+        self.world.settle()
+        self.assertEqual(self.one.peers()["realm2"].state, "up", "an operator has added it")
+
+    def test_added_ones_do_not_count(self) -> None:
+        for number in range(20):
+            self.comes(f"invented{number}")
+        self.one.add(self.world.house("realm2"))
+        self.assertEqual(len(self.known()), 21)
+
+    def test_those_that_are_linked(self) -> None:
+        """Names that hold their links open make room, too, and are hung up on."""
+        held = []
+        for number in range(25):
+            raw = self.world.knock(self.one, f"invented{number}", Raw())
+            raw.callRemote(wire.Hello, **hello(f"invented{number}")).addErrback(lambda _: None)
+            self.world.settle()
+            held.append(raw)
+        self.assertEqual([raw.is_lost for raw in held], [True] * 5 + [False] * 20)
+
+
+class FairTestCase(PlayTestCase):
+    """Who goes first."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.registry = self.world.house("realm1").realm.directory.registry
+
+    def peer(self, name: str, source: str, linked_at: int, *, linked: bool = False) -> Any:
+        self.world.houses["realm1"].knows(name)
+        peer: Any = self.registry.find(name)
+        peer.source = source
+        peer.known = type(peer.known)(name, name, linked_at=linked_at)
+        peer.link = object() if linked else None
+        self.addCleanup(setattr, peer, "link", None)
+        return peer
+
+    def goes(self, count: int, *peers: Any, **uses: Use) -> list[str]:
+        found = {peer.known.key: Use.NONE for peer in peers} | uses
+        return [peer.known.key for peer in _to_evict(list(peers), found, count)]
+
+    def test_busiest_source_first(self) -> None:
+        """An address that brings many names loses its own, the oldest first, and nobody else's."""
+        honest = self.peer("honest", "192.0.2.1", 1)
+        many = [self.peer(f"m{at}", "192.0.2.2", at) for at in range(2, 7)]
+        self.assertEqual(self.goes(3, *many, honest), ["m2", "m3", "m4"])
+
+    def test_order_in_a_source(self) -> None:
+        old = self.peer("old", "a", 1, linked=True)
+        wrote = self.peer("wrote", "a", 2)
+        newer = self.peer("newer", "a", 4)
+        idle = self.peer("idle", "a", 3)
+        used = self.peer("used", "a", 0)
+        order = self.goes(9, old, wrote, newer, idle, used, wrote=Use.BY_THEM, used=Use.BY_US)
+        self.assertEqual(order, ["idle", "newer", "old", "wrote"])
+
+
+class IdleTestCase(StrangersTestCase):
+    """A day is an hour here: the links' own timers are turned one by one."""
+
+    def setUp(self) -> None:
+        self.assertEqual((module.IDLE, module.CHECK_EVERY), (86_400_000, 3600.0))
+        for name in ("IDLE", "CHECK_EVERY"):
+            patched = mock.patch.object(module, name, getattr(module, name) / 24)
+            patched.start()
+            self.addCleanup(patched.stop)
+        super().setUp()
+
+    def test_forgotten_after_a_day(self) -> None:
+        self.comes("unused")
+        self.comes("written", direct("halo"))
+        self.one.add(self.world.house("realm2"))
+        self.world.advance(DAY - MARGIN)
+        self.assertEqual(self.known(), {"unused", "written", "realm2"})
+        self.world.advance(1.5 * MARGIN)
+        self.assertEqual(self.known(), {"written", "realm2"})
+
+    def test_a_link_counts(self) -> None:
+        self.comes("seldom")
+        self.world.advance(DAY - MARGIN)
+        self.comes("seldom")
+        self.world.advance(DAY - MARGIN)
+        self.assertEqual(self.known(), {"seldom"})
+
+    def test_a_long_link_counts_from_its_end(self) -> None:
+        loyal = self.world.house("loyal")
+        loyal.add(self.one)
+        self.world.advance(2 * DAY)
+        loyal.close()
+        self.world.settle()
+        self.one.restart()
+        self.world.advance(MARGIN)
+        self.assertEqual(self.known(), {"loyal"})
+
+    def test_over_a_restart(self) -> None:
+        self.comes("unused")
+        self.world.advance(DAY - MARGIN)
+        self.one.restart()
+        self.world.advance(1.5 * MARGIN)
+        self.assertEqual(self.known(), set())
+
+    def test_known_by_configuration(self) -> None:
+        three = self.world.house("realm3", known={"friend": Peer()})
+        self.world.advance(2 * DAY)
+        self.assertEqual(set(three.peers()), {"friend"})

@@ -1,0 +1,152 @@
+"""What stands in the boxes between realms: written, read, and of what can't be read, no more harm done."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.protocols import amp
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.federation.amp import wire
+from chatd.federation.amp.wire import Refused
+from chatd.federation.parcels import KEPT, MAX_PARCEL, UNREADABLE, Direct, Left, Verdict, encode
+
+HALO = Direct("ana", "budi", 1, "halo")
+LEFT = Left("ana", "bagan")
+
+
+class BatchTestCase(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        items = [(1, encode(HALO)), (2, encode(LEFT)), (900, encode(HALO))]
+        self.assertEqual(
+            wire.decode_batch(wire.encode_batch(items)), [(1, HALO), (2, LEFT), (900, HALO)]
+        )
+        self.assertEqual(wire.decode_batch(wire.encode_batch([])), [])
+
+    def test_one_unknown(self) -> None:
+        items = [(1, encode(HALO)), (2, wire.encode(["sticker", 1])), (3, encode(LEFT))]
+        self.assertEqual(
+            wire.decode_batch(wire.encode_batch(items)), [(1, HALO), (2, None), (3, LEFT)]
+        )
+
+    def test_more_than_is_known(self) -> None:
+        """A later version may add to what a parcel says."""
+        data = wire.encode([[1, ["left", "ana", "bagan", "and why"]]])
+        self.assertEqual(wire.decode_batch(data), [(1, LEFT)])
+
+    def test_no_batch(self) -> None:
+        good = encode(HALO)
+        for data in (
+            b"",
+            b"\x00",
+            wire.encode("batch"),
+            wire.encode([[1]]),
+            wire.encode([["1", "x"]]),
+            wire.encode_batch([(0, good)]),
+            wire.encode_batch([(-1, good)]),
+            wire.encode_batch([(1 << 60, good)]),
+            wire.encode_batch([(1, good)])[:-1],
+            wire.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 2)]),
+        ):
+            with self.assertRaises(Refused) as caught:
+                wire.decode_batch(data)
+            self.assertEqual(caught.exception.code, "bad-batch")
+        most = wire.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 1)])
+        self.assertEqual(len(wire.decode_batch(most)), wire.MAX_TAKEN)
+
+    @given(st.binary(max_size=200))
+    def test_anything(self, data: bytes) -> None:
+        try:
+            batch = wire.decode_batch(data)
+        except Refused:
+            return
+        for number, parcel in batch:
+            assert number > 0
+            assert parcel is None or encode(parcel)
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers(-9, 1 << 63) | st.text(), st.lists))
+    def test_anything_in_a_parcel(self, said: Any) -> None:
+        parcel = wire.decode_parcel(wire.encode(said))
+        assert parcel is None or wire.decode_parcel(encode(parcel)) == parcel
+
+
+class VerdictsTestCase(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        verdicts = [KEPT, Verdict("unknown-user", {"name": "x"}), Verdict(seq=7), UNREADABLE]
+        self.assertEqual(wire.decode_verdicts(wire.encode_verdicts(verdicts), 4), verdicts)
+
+    def test_all_kept(self) -> None:
+        """Costs nothing."""
+        self.assertEqual(wire.encode_verdicts([KEPT] * 1000), b"")
+        self.assertEqual(wire.decode_verdicts(b"", 3), [KEPT] * 3)
+
+    def test_no_answer_to_that(self) -> None:
+        two = wire.encode_verdicts([UNREADABLE] * 2)
+        self.assertIsNone(wire.decode_verdicts(two, 3))
+        self.assertIsNone(wire.decode_verdicts(b"rubbish", 3))
+
+    def test_fit_into_a_value(self) -> None:
+        """The verdicts on whatever fits into a batch: each is shorter than what it is about."""
+        names = ["x" * length for length in (1, 20, 64)]
+        for name in names:
+            items: list[tuple[int, bytes]] = []
+            size = 0
+            while size < MAX_PARCEL - 300 and len(items) < wire.MAX_TAKEN:
+                items.append((len(items) + 1, encode(Direct("a", name, 0, "x"))))
+                size += len(items[-1][1]) + 16
+            self.assertLess(len(wire.encode_batch(items)), 65_536)
+            verdicts = [Verdict("unknown-user", {"name": name})] * len(items)
+            self.assertLess(len(wire.encode_verdicts(verdicts)), 65_536)
+
+
+class RefusedTestCase(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        refused = Refused("unknown-user", name="Hé", limit=5)
+        again = wire.parse_refused(str(refused))
+        self.assertEqual((again.code, again.details), ("unknown-user", {"name": "Hé", "limit": 5}))
+
+    def test_as_amp_does_it(self) -> None:
+        """AMP makes the exception anew, of the description alone."""
+        made = wire.PeerCommand.reverseErrors[  # type: ignore[attr-defined]
+            b"REFUSED"
+        ](str(Refused("group-closed", group="g")))
+        again = wire.parse_refused(made.code)
+        self.assertEqual((again.code, again.details), ("group-closed", {"group": "g"}))
+
+    def test_anything(self) -> None:
+        for said in ("", "x", "[]", '["a"]', '["a", 1]', "[1, {}]", '["a", {"b": 1}, 2]', "\ud800"):
+            self.assertEqual(wire.parse_refused(said).code, wire.INTERNAL, said)
+
+
+class CommandsTestCase(SynchronousTestCase):
+    def test_one_error_for_all(self) -> None:
+        """An error that is not declared would end the link."""
+        for command in vars(wire).values():
+            if isinstance(command, type) and issubclass(command, amp.Command):
+                self.assertEqual(command.errors, {Refused: b"REFUSED"}, command)
+
+    def test_greatest_values(self) -> None:
+        """Whatever is sent at most fits into a box."""
+        items = [(n, encode(HALO)) for n in range(1, wire.MAX_BATCH + 1)]
+        boxes = [
+            wire.Deliver.makeArguments({"parcels": wire.encode_batch(items)}, None),
+            wire.Chunk.makeArguments(
+                {"number": 1, "offset": 1 << 50, "data": os.urandom(wire.CHUNK)}, None
+            ),
+            wire.Presence.makeArguments({"users": ["\U0001f600" * 64] * wire.MAX_NAMES}, None),
+            wire.Change.makeArguments(
+                {
+                    "user": "x" * 64,
+                    "group": "x" * 64,
+                    "change": "invite",
+                    "users": [f"{'é' * 64}@{'é' * 64}"] * wire.MAX_NAMES,
+                },
+                None,
+            ),
+            wire.Offer.makeArguments({"number": 1, "parcel": b"x" * MAX_PARCEL}, None),
+        ]
+        for box in boxes:
+            box.serialize()

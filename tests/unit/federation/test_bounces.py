@@ -1,0 +1,123 @@
+"""What comes back from other realms, and what its sender is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import GroupClosed, MessageTooLong, UnknownGroup, UnknownUser
+from chatd.federation import bounces as module
+from chatd.federation import parcels
+from chatd.federation.parcels import Direct, FileNote, Joined, Left, Parcel, Post, Relay
+from chatd.store.outbox import NewParcel
+from tests.support.play import PlayTestCase
+
+AT = 1_795_169_703_000
+
+
+class ReturnsTestCase(PlayTestCase):
+    """realm1, where ana lives; realm2 is known there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one = self.world.house("realm1")
+        self.one.knows("realm2")
+        self.ana = self.one.person("ana")
+        self.returns = self.one.service.returns
+
+    def put(self, parcel: Parcel, realm: str = "realm2", at: int = AT, sender: bool = True) -> int:
+        account = self.ana.account.id if sender else None
+        item = NewParcel(realm, parcels.encode(parcel), at, account)
+        number: int = self.world.result(self.one.service.outbox.put(item))
+        return number
+
+    def refuse(self, parcel: Parcel, error: Any, realm: str = "realm2", **put: Any) -> list[str]:
+        """What ana finds in her inbox."""
+        number = self.put(parcel, realm, **put)
+        self.world.result(self.returns.refuse(realm, number, error))
+        return [each.partition("system: ")[2] for each in self.ana.reads()]
+
+    def test_message(self) -> None:
+        (told,) = self.refuse(
+            Direct("ana", "budi", AT, "halo"), UnknownUser(name="budi", where="realm2")
+        )
+        self.assertEqual(
+            told,
+            'Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not delivered: '
+            "There is no user budi in realm2",
+        )
+
+    def test_long_message(self) -> None:
+        (told,) = self.refuse(
+            Direct("ana", "budi", AT, "é" * 5000), MessageTooLong(size=10_000, limit=8192)
+        )
+        self.assertIn(f'"{"é" * module.MAX_QUOTED}…"', told)
+        self.assertIn("8192 are allowed", told)
+
+    def test_file(self) -> None:
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        (told,) = self.refuse(Direct("ana", "budi", AT, None, note), UnknownUser(name="budi"))
+        self.assertIn("Your file a.txt of 2026", told)
+
+    def test_post(self) -> None:
+        (told,) = self.refuse(Post("ana", "bagan", AT, b"", "halo"), GroupClosed(group="bagan"))
+        self.assertIn("to the group bagan@realm2 was not delivered: Only members", told)
+
+    def test_something_else(self) -> None:
+        (told,) = self.refuse(Left("ana", "bagan"), UnknownGroup(name="bagan"))
+        self.assertIn("realm2 was not told: There is no group bagan", told)
+
+    def test_nobody_to_tell(self) -> None:
+        relay = Relay("bagan", 1, 1, "ana", AT, "halo")
+        self.assertEqual(self.refuse(relay, UnknownGroup(name="bagan"), sender=False), [])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_forgotten_realm(self) -> None:
+        (told,) = self.refuse(Direct("ana", "budi", AT, "x"), UnknownUser(name="budi"), "realm9")
+        self.assertIn("to budi@realm9", told)
+
+    def test_once(self) -> None:
+        """However often it is refused."""
+        number = self.put(Direct("ana", "budi", AT, "halo"))
+        error = UnknownUser(name="budi")
+        first = self.returns.refuse("realm2", number, error)
+        second = self.returns.refuse("realm2", number, error)
+        self.world.result(first)
+        self.world.result(second)
+        self.world.result(self.returns.refuse("realm2", number, error))
+        self.assertEqual(len(self.ana.inbox()), 1)
+
+    def test_expire(self) -> None:
+        """All that is old enough, whatever realm it is for; a great lot of it in several goes."""
+        self.patch(module, "MAX_EXPIRED", 4)
+        for number in range(6):
+            self.put(Direct("ana", "budi", AT, str(number)), at=number)
+        self.put(Direct("ana", "budi", AT, "9"), "realm9", at=1)
+        self.put(Direct("ana", "budi", AT, "young"), at=100)
+        expired = [self.world.result(self.returns.expire(50)) for _ in range(3)]
+        self.assertEqual(expired, [4, 3, 0])
+        told = self.ana.reads()
+        self.assertEqual(len(told), 7)
+        self.assertIn("was not reached in all that time", told[0])
+        self.assertEqual(self.one.parcels_waiting(), 1)
+
+    def test_members_of_nobody(self) -> None:
+        """Who does not exist there is taken out of the group; other refusals change nothing."""
+        code = self.ana.creates("bagan")
+        self.assertTrue(code)
+        self.one.receives("realm2", (1, Left("x", "bagan")))
+        for name in ("budi", "citra"):
+            joining = self.one.service.questions.join("realm2", name, "bagan")
+            membership = self.world.result(joining)
+        group = membership.group_id
+        unknown = UnknownUser(name="budi")
+        self.refuse(
+            Joined("bagan", group, "budi", 0), MessageTooLong(size=1, limit=1), sender=False
+        )
+        self.refuse(Joined("bagan", group + 1, "budi", 0), unknown, sender=False)
+        self.refuse(Joined("nusantara", group, "budi", 0), unknown, sender=False)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2", "citra@realm2"])
+        self.refuse(Joined("bagan", group, "budi", 0), unknown, sender=False)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+        relay = Relay("bagan", group, 1, "ana", AT, "halo")
+        self.refuse(relay, UnknownGroup(name="bagan"), sender=False)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])

@@ -1,0 +1,81 @@
+"""Half files of other realms: whose each is, and how many are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from chatd.base.config import Limits
+from chatd.federation import file_receive as module
+from chatd.federation.file_receive import _key, _keys
+from chatd.federation.parcels import Direct, FileNote
+from tests.support.play import House, PlayTestCase
+
+DATA = b"0123456789" * 100
+
+
+class PartsTestCase(PlayTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one: House = self.world.house("realm1")
+        self.one.person("ana")
+        self.names = 0
+
+    def brings(self, realm: str, number: int, *, part: int = 500, size: int = 1000) -> int:
+        """A realm offers a file, sends a part of it, and goes; the offset that it was told."""
+        digest = hashlib.sha256(DATA).hexdigest()
+        note = FileNote(f"{number}.txt", size, digest, "abcdef")
+        parcel = Direct("budi", "ana", 1_000, None, note)
+        if realm not in self.one.realm.directory.registry.peers:
+            self.one.knows(realm)
+        offset: int = self.result(self.one.service.inbound.offer(realm, number, parcel))
+        if part > offset:
+            data = DATA[offset:part]
+            self.result(self.one.service.inbound.take(realm, number, offset, data))
+        self.result(self.one.service.inbound.lost(realm))
+        return offset
+
+    def result(self, done: Any) -> Any:
+        return self.world.result(done)
+
+    def parts(self, realm: str) -> dict[str, int]:
+        found: dict[str, int] = self.result(self.one.realm.uploads.suspended(_keys(realm)))
+        return found
+
+    def test_resumed(self) -> None:
+        self.assertEqual(self.brings("xé", 1), 0)
+        self.assertEqual(self.brings("xé", 1), 500)
+
+    def test_realms_with_similar_names(self) -> None:
+        """No realm resumes another's file, whatever the two are called."""
+        names = ("xé", "x-e9-", "x", "x.1", "x-e9-.", "é" * 64, "界" * 64)
+        for name in names:
+            self.assertEqual(self.brings(name, 1), 0, name)
+            self.assertEqual(len(self.parts(name)), 1, name)
+        self.assertEqual(len({_key(name, 1) for name in names}), len(names))
+        self.assertNotEqual(_key("x", 11), _key("x.1", 1))
+
+    def test_many(self) -> None:
+        """A realm that begins many files keeps the newest, and others' are left alone."""
+        self.brings("other", 1)
+        for number in range(module.MAX_PARTS + 8):
+            self.brings("realm2", number)
+        parts = self.parts("realm2")
+        self.assertEqual(len(parts), module.MAX_PARTS)
+        self.assertNotIn(_key("realm2", 7), parts)
+        self.assertIn(_key("realm2", module.MAX_PARTS + 7), parts)
+        self.assertEqual(len(self.parts("other")), 1)
+
+    def test_many_bytes(self) -> None:
+        """They take no more than the files that may arrive at a time."""
+        self.patch(module, "MAX_ARRIVING", 2)
+        self.one.service.arrivals._limits = Limits(file=1000)
+        for number in range(8):
+            self.brings("realm2", number, part=900)
+        self.assertLessEqual(sum(self.parts("realm2").values()), 2000)
+
+    def test_of_a_forgotten_realm(self) -> None:
+        self.brings("realm2", 1)
+        self.brings("realm3", 1)
+        self.result(self.one.service.inbound.forget("realm2"))
+        self.assertEqual((self.parts("realm2"), len(self.parts("realm3"))), ({}, 1))

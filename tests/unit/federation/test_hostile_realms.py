@@ -1,0 +1,301 @@
+"""A realm with a good certificate and bad intentions: what it can make this one keep, tell and log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from twisted.protocols import amp
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base import names
+from chatd.base.errors import TooManyGroups
+from chatd.base.names import MAX_NAME, key_of
+from chatd.federation.amp import unauthenticated as strangers_module
+from chatd.federation.amp import wire
+from chatd.federation.amp.complaints import MAX_LINES
+from chatd.federation.amp.link import MAX_SHOWN
+from chatd.federation.name_guesses import MAX_UNKNOWN
+from chatd.federation.parcels import Direct, FileNote, Joined, Left, Removed
+from chatd.service.quotas import REALMS_OF_SOURCE
+from chatd.store import outbox as outbox_store
+from chatd.store.outbox import MAX_SEEN, OutboxWriter
+from chatd.store.schema import conversations
+from tests.support.play import PlayTestCase, outcome
+from tests.support.raw import Raw, batch, direct, hello
+from tests.unit.federation.amp.test_flow import Watched
+from tests.unit.federation.test_name_guesses import GuessingTestCase
+
+KIB = 1 << 10
+DEEP = 50_000
+
+
+class MemoryTestCase(GuessingTestCase):
+    def test_long_names_are_not_kept(self) -> None:
+        """What says who has sent something may be 60,000 characters long, and comes again and again."""
+        long = "é" * 10_000
+        before = names._remembered_key_of.cache_info().currsize
+        self.verdicts(Direct(long, "ana", 1, "x"), Direct("budi", long, 1, "x"))
+        self.verdicts(Left("budi", long))
+        self.assertLess(names._remembered_key_of.cache_info().currsize - before, 3)
+        rates = self.one.realm.directory.sender_rates
+        rates._rate = 100.0
+        self.verdicts(Direct(long, "ana", 1, "x"))
+        self.assertEqual({len(sender) for _, sender in rates._buckets}, {MAX_NAME})
+
+    def test_long_keys(self) -> None:
+        self.assertEqual(key_of("É" * 2000), "é" * 2000)
+
+    def test_invented_realms_leave_nothing(self) -> None:
+        self.patch(strangers_module, "MAX_STRANGERS", 5)
+        for number in range(30):
+            raw = self.world.knock(self.one, f"invented{number}", Raw())
+            raw.callRemote(wire.Hello, **hello(f"invented{number}")).addErrback(lambda _: None)
+            self.world.settle()
+            outcome(raw.callRemote(wire.Deliver, parcels=batch((1, direct("halo")))))
+            self.world.settle()
+        self.assertLess(len(self.one.service.inbound._turns), 10)
+
+    def test_batches_of_links_that_are_gone(self) -> None:
+        """What waits for its turn when its link ends is dropped: it comes again over the next one."""
+        disk = self.one.service.disk
+        self.patch(disk, "_measure", lambda: -1)
+        disk.look()
+        for _ in range(5):
+            for number in range(10):
+                parcels = batch((number + 1, direct(f"{number}")))
+                self.raw.callRemote(wire.Deliver, parcels=parcels).addErrback(lambda _: None)
+            self.world.settle()
+            self.world.cut()
+            self.world.settle()
+            self.raw = self.world.knock(self.one, "realm2", Raw())
+            self.greets()
+        turn = self.one.service.inbound._turns["realm2"]
+        self.assertLess(len(turn.waiting), 6)
+        self.patch(disk, "_measure", lambda: 1)
+        self.world.advance(5)
+        self.number = 0
+        self.assertEqual(self.verdicts(*(direct(f"{each}") for each in range(10))), [""] * 10)
+        texts = [each.text for each in self.ana.inbox()]
+        self.assertEqual(texts, [f"{each}" for each in range(10)], "each once, and in order")
+
+
+class NothingForNothingTestCase(GuessingTestCase):
+    settings = {"messages": 2 * KIB}
+
+    def conversations(self) -> int:
+        def count(connection: Connection) -> int:
+            return connection.scalar(select(func.count()).select_from(conversations)) or 0
+
+        found: int = self.one.realm.database.now(count)
+        return found
+
+    def test_refused_messages_open_no_conversation(self) -> None:
+        """They cost their realm nothing, and would tell it who is online."""
+        before = self.conversations()
+        self.assertIsNotNone(self.one.person("dewi").client)
+        long = self.one.config.limits.message + 1
+        for at, text in enumerate(("", " ", "a\x07b", "x" * long)):
+            code = self.verdicts(Direct(f"s{at}", "dewi", 1, text))[0]
+            self.assertIn(code, ("empty-text", "bad-text", "message-too-long"))
+        self.assertEqual(self.conversations(), before)
+        self.assertEqual(self.online("dewi"), {"dewi": False})
+
+    def test_beyond_the_quota(self) -> None:
+        """Nor do those that there is no room for: the reason is said, and not that nobody has that name."""
+        self.assertEqual(self.verdicts(direct("x" * 2000)), [""])
+        before = self.conversations()
+        self.assertEqual(self.verdicts(Direct("other", "dewi", 1, "x" * 100)), ["realm-quota"])
+        self.assertEqual(self.conversations(), before)
+
+    def test_files_that_are_only_offered(self) -> None:
+        before = self.conversations()
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        parcel = wire.encode(Direct("budi", "dewi", 1, None, note))
+        self.assertEqual(self.asks(wire.Offer, number=9, parcel=parcel)["offset"], 0)
+        self.assertEqual(self.conversations(), before)
+
+    def test_files_that_are_not_stored_do_not_count(self) -> None:
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        for _ in range(30):
+            code = self.verdicts(Direct("budi", "dewi", 1, None, note))[0]
+            self.assertEqual(code, "file-incomplete")
+        self.assertEqual(self.verdicts(direct("x" * 2000)), [""])
+
+    def test_beyond_the_quota_it_is_read_slowly(self) -> None:
+        self.verdicts(direct("x" * 2000))
+        self.begins(wire.Deliver, parcels=batch((50, direct("x" * 500))))
+        self.world.settle()
+        near = self.end.other
+        self.assertTrue(near.paused)
+        self.world.advance(2)
+        self.assertFalse(near.paused)
+
+    def test_invented_names_share_what_their_address_may_bring(self) -> None:
+        registry = self.one.realm.directory.registry
+        codes = []
+        for number in range(REALMS_OF_SOURCE + 2):
+            name = f"invented{number}"
+            self.raw = self.world.knock(self.one, name, Raw())
+            self.asks(wire.Hello, **hello(name))
+            registry.find(name).source = "192.0.2.1"
+            codes += self.verdicts(direct("x" * 2000))
+        self.assertEqual(codes, [""] * REALMS_OF_SOURCE + ["realm-quota"] * 2)
+        registry.find(name).source = "192.0.2.2"
+        self.world.advance(2)
+        self.assertEqual(self.verdicts(direct("x" * 2000)), [""], "others go on")
+
+
+class SilenceTestCase(GuessingTestCase):
+    """Whether there is a name can't be told by how long an answer takes: the database is asked as often."""
+
+    def jobs(self, parcel: Any) -> int:
+        """How many jobs of the writer a parcel comes to."""
+        counted: list[object] = []
+        database = self.one.realm.database
+        submit = database._submit
+
+        def counting(job: Any) -> Any:
+            counted.append(job)
+            return submit(job)
+
+        with self.subTest(parcel=parcel):
+            database._submit = counting  # type: ignore[method-assign]
+            try:
+                self.assertEqual(self.verdicts(parcel), [""])
+            finally:
+                del database._submit
+        return len(counted)
+
+    def test_removed(self) -> None:
+        self.exhausts()
+        some = self.jobs(Removed("bagan", 7, "dewi"))
+        self.assertEqual(some, self.jobs(Removed("bagan", 7, "nobody")))
+
+    def test_removed_counts(self) -> None:
+        for number in range(MAX_UNKNOWN):
+            self.verdicts(Removed("bagan", 7, f"nobody{number}"))
+        self.assertEqual(self.guesses(1), ["too-many-unknown"])
+
+    def test_left(self) -> None:
+        self.ana.creates("bagan")
+        for number in range(MAX_UNKNOWN):
+            self.verdicts(Left("budi", f"nothing{number}"))
+        some = self.jobs(Left("budi", "bagan"))
+        self.assertEqual(some, self.jobs(Left("budi", "nothing")))
+
+
+class FullTestCase(PlayTestCase):
+    def test_joining_a_group_is_no_hold(self) -> None:
+        """Invented realms that join a group and never acknowledge what they are told make room all the
+        same."""
+        self.patch(strangers_module, "MAX_STRANGERS", 10)
+        one = self.world.house("realm1")
+        one.person("ana").creates("bagan")
+        for number in range(11):
+            name = f"invented{number}"
+            raw: Raw = self.world.knock(one, name, Mute())
+            found = outcome(raw.callRemote(wire.Hello, **hello(name)))
+            self.world.settle()
+            self.assertEqual(found[0]["realm"], "realm1", name)
+            outcome(raw.callRemote(wire.Join, user="budi", group="bagan"))
+            self.world.settle()
+            self.world.cut()
+            self.world.settle()
+        self.assertEqual(len(one.peers()), 10)
+
+
+class Mute(Raw):
+    """It takes no parcel."""
+
+    def ampBoxReceived(self, box: Any) -> None:
+        if box.get(b"_command") != b"Deliver":
+            super().ampBoxReceived(box)
+
+
+class MembershipTestCase(GuessingTestCase):
+    def test_groups_that_nobody_asked_for(self) -> None:
+        """They do not fill all that an account may have."""
+        self.one.service.groups._limit = 100
+        codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
+        self.assertEqual(codes, [""] * 10 + [TooManyGroups.code] * 2)
+        self.raw = self.world.knock(self.one, "realm3", Raw())
+        self.asks(wire.Hello, **hello("realm3"))
+        code = self.verdicts(Joined("lain", 1, "dewi", 0))[0]
+        self.assertEqual(code, TooManyGroups.code, "other names gain nothing")
+
+
+class NumbersTestCase(PlayTestCase):
+    def test_they_do_not_come_to_an_end(self) -> None:
+        """However often a realm claims to have had higher ones."""
+        one = self.world.house("realm1")
+
+        def last(connection: Connection) -> int:
+            writer = OutboxWriter()
+            for claimed in (5, MAX_SEEN - 1, MAX_SEEN, MAX_SEEN + 1, wire.MAX_NUMBER):
+                self.patch(outbox_store, "MAX_SKIPPED", wire.MAX_NUMBER)
+                writer.skip(connection, claimed)
+            return writer.last(connection)
+
+        self.assertEqual(one.realm.database.now(last), MAX_SEEN)
+
+
+class LogTestCase(GuessingTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = Watched(self)
+
+    def test_nonsense_in_answers(self) -> None:
+        """Whatever is said instead of an answer is a short line now and then, and no traceback."""
+        for number in range(50):
+            self.ana.begins_to_send(f"x{number}@realm2", "halo")
+            self.world.settle()
+            self.raw = self.world.knock(self.one, "realm2", Liar())
+            self.raw.callRemote(wire.Hello, **hello()).addErrback(lambda _: None)
+            self.world.settle()
+        self.assertLess(len(self.log.warnings), MAX_LINES)
+        self.assertLess(max(map(len, self.log.warnings)), MAX_SHOWN + 200)
+        self.assertEqual(self.log.tracebacks, [])
+
+    def test_goodbyes(self) -> None:
+        """Of a realm that this one has dialled, too."""
+        two = self.world.house("realm3")
+        adding = self.one.realm.directory.add("realm3", *two.where, True)
+        adding.addErrback(lambda _: None)
+        link = next(iter(self.one.realm.directory._links), None)
+        assert link is not None
+        for _ in range(100):
+            link.warn("realm3 does not let this realm in")
+        self.world.settle()
+        self.assertLess(len(self.log.warnings), 3)
+
+
+class Liar(Raw):
+    """It answers each delivery with an error that is none."""
+
+    transport: Any
+
+    def ampBoxReceived(self, box: Any) -> None:
+        if box.get(b"_command") == b"Deliver":
+            said = {b"_error": box[b"_ask"], b"_error_code": b"what\x1b[2J"}
+            error = amp.AmpBox({**said, b"_error_description": b"x" * 60_000})
+            self.transport.write(error.serialize())
+        else:
+            super().ampBoxReceived(box)
+
+
+class DepthTestCase(SynchronousTestCase):
+    """What is nested too deep to be read is unreadable, and nothing else."""
+
+    def test_refusals(self) -> None:
+        refused = wire.parse_refused('["a",{"b":' + "[" * DEEP + "]" * DEEP + "}]")
+        self.assertEqual(refused.code, wire.INTERNAL)
+
+    def test_verdicts(self) -> None:
+        deep = b"\x91\x93\xa1a\x81\xa1b" + b"\x91" * DEEP + b"\x90\x00"
+        self.assertIsNone(wire.decode_verdicts(deep, 1))
+
+    def test_batches(self) -> None:
+        with self.assertRaises(wire.Refused) as caught:
+            wire.decode_batch(b"\x91\x92\x01" + b"\x91" * DEEP + b"\x90")
+        self.assertEqual(caught.exception.code, "bad-batch")

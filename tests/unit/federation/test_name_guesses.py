@@ -1,0 +1,249 @@
+"""Whether another realm can find out which accounts and groups there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chatd.base.errors import TooManyUnknown
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation.amp import wire
+from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
+from chatd.federation.parcels import Direct, Joined, Post
+from chatd.store import accounts as account_store
+from tests.support.play import House, PlayTestCase
+from tests.support.raw import Raw, RawTestCase, batch, direct
+
+LIMIT = TooManyUnknown.code
+
+
+class GuessingTestCase(RawTestCase):
+    """realm2 has come to realm1 by itself. ana has an account there, and so have dewi and eka."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.greets()
+        self.number = 0
+        for name in ("dewi", "eka"):
+            self.one.person(name)
+
+    def an_hour_later(self) -> None:
+        self.world.cut()
+        self.world.advance(HOUR + 1)
+        self.raw = self.world.knock(self.one, "realm2", Raw())
+        self.greets()
+
+    def verdicts(self, *parcels: Any) -> list[str]:
+        numbered = []
+        for parcel in parcels:
+            self.number += 1
+            numbered.append((self.number, parcel))
+        answer = self.asks(wire.Deliver, parcels=batch(*numbered))
+        found = wire.decode_verdicts(answer["verdicts"], len(numbered))
+        assert found is not None
+        return [each.code for each in found]
+
+    def guesses(self, count: int) -> list[str]:
+        """What is said of so many names that nobody has."""
+        return [
+            self.verdicts(direct("x", to=f"nobody{self.number}x{at}"))[0] for at in range(count)
+        ]
+
+    def exhausts(self) -> None:
+        self.assertEqual(self.guesses(MAX_UNKNOWN), ["unknown-user"] * MAX_UNKNOWN)
+
+    def knows(self, name: str, contact: str) -> None:
+        """Have somebody on a list of contacts."""
+        account = self.one.person(name).account
+        adding = account_store.add_contact
+        self.world.result(
+            self.one.realm.database.run(adding, account.id, parse_address(contact), 1000)
+        )
+
+    def online(self, *users: str) -> dict[str, bool]:
+        answer = self.asks(wire.Presence, users=list(users))
+        found: dict[str, bool] = msgspec.msgpack.decode(answer["online"])
+        return found
+
+
+class DirectsTestCase(GuessingTestCase):
+    def test_so_many_an_hour(self) -> None:
+        self.assertEqual(self.guesses(MAX_UNKNOWN + 5)[MAX_UNKNOWN:], [LIMIT] * 5)
+        self.an_hour_later()
+        self.assertEqual(self.guesses(1), ["unknown-user"])
+
+    def test_who_exists_is_not_told_apart(self) -> None:
+        """Beyond the limit a name that somebody has reads as one that nobody has, and nothing is stored."""
+        self.exhausts()
+        self.assertEqual(self.verdicts(direct("x", to="dewi")), [LIMIT])
+        self.assertEqual(self.one.person("dewi").inbox(), [])
+        self.an_hour_later()
+        self.assertEqual(self.verdicts(direct("x", to="dewi")), [""])
+
+    def test_in_one_batch(self) -> None:
+        """Many names at once are worth no more."""
+        names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 10)]
+        names[5], names[-5] = "dewi", "eka"
+        found = self.verdicts(*(direct("x", to=name) for name in names))
+        self.assertEqual(found.count("unknown-user"), MAX_UNKNOWN)
+        self.assertEqual(found[5], "")
+        self.assertEqual(set(found[-9:]), {LIMIT}, "eka, too")
+        self.assertEqual(self.one.person("eka").inbox(), [])
+
+    def test_whom_it_talks_with(self) -> None:
+        """A conversation goes on, whatever its realm has tried."""
+        self.verdicts(direct("satu"))
+        self.exhausts()
+        self.assertEqual(self.verdicts(direct("dua"), direct("tiga")), ["", ""])
+        self.assertEqual(self.verdicts(Direct("citra", "ana", 1, "empat")), [""])
+        self.assertEqual(len(self.ana.inbox()), 4)
+
+    def test_contacts(self) -> None:
+        self.knows("dewi", "budi@realm2")
+        self.exhausts()
+        self.assertEqual(self.verdicts(direct("x", to="dewi")), [""])
+
+    def test_added_realms(self) -> None:
+        """They are told, as often as they ask."""
+        registry = self.one.realm.directory.registry
+        peer = registry.find("realm2")
+        peer.known = type(peer.known)("realm2", "realm2", "realm2.test", 7000)
+        found = self.guesses(MAX_UNKNOWN + 5)
+        self.assertEqual(found, ["unknown-user"] * (MAX_UNKNOWN + 5))
+
+    def test_invented_realms(self) -> None:
+        """Several names of realms from one network address share what they are told."""
+        registry = self.one.realm.directory.registry
+        registry.find("realm2").source = "192.0.2.1"
+        self.exhausts()
+        raw = self.world.knock(self.one, "realm3", Raw())
+        self.raw = raw
+        self.asks(wire.Hello, realm="realm3", version=1, capabilities=[], instance=b"y", last=0)
+        registry.find("realm3").source = "192.0.2.1"
+        self.assertEqual(self.guesses(1), [LIMIT])
+        registry.find("realm3").source = "192.0.2.2"
+        self.assertEqual(self.guesses(1), ["unknown-user"])
+
+    def test_files(self) -> None:
+        self.exhausts()
+        note = ("a.txt", 5, "0" * 64, "abcdef")
+        for name in ("dewi", "nobody"):
+            parcel = wire.encode(["direct", "budi", name, 1, None, note])
+            self.assertEqual(self.refuses(wire.Offer, number=999, parcel=parcel), LIMIT)
+
+
+class OtherWaysTestCase(GuessingTestCase):
+    """Whatever else tells whether there is somebody."""
+
+    def test_joined(self) -> None:
+        """A home that says who is in its groups."""
+        self.exhausts()
+        for name in ("dewi", "nobody"):
+            self.assertEqual(self.verdicts(Joined("bagan", 7, name, 0)), [LIMIT])
+
+    def test_joined_counts(self) -> None:
+        found = [
+            self.verdicts(Joined("bagan", 7, f"nobody{number}", 0))[0]
+            for number in range(MAX_UNKNOWN + 1)
+        ]
+        self.assertEqual(found, ["unknown-user"] * MAX_UNKNOWN + [LIMIT])
+
+    def test_groups(self) -> None:
+        """By name or by code: to join, to read the members, to post."""
+        self.ana.creates("bagan")
+        found = [
+            self.refuses(wire.Join, user="budi", group=f"aaaa{chr(97 + number)}a")
+            for number in range(MAX_UNKNOWN)
+        ]
+        self.assertEqual(set(found), {"unknown-group"})
+        for group in ("bagan", "nothing"):
+            self.assertEqual(self.refuses(wire.Join, user="budi", group=group), LIMIT)
+            self.assertEqual(self.refuses(wire.Members, user="budi", group=group, start=0), LIMIT)
+            change = {"change": "invite", "users": ["ana"]}
+            self.assertEqual(self.refuses(wire.Change, user="budi", group=group, **change), LIMIT)
+            self.assertEqual(self.verdicts(Post(group, "budi", 1, b"", "x")), [LIMIT])
+
+    def test_ones_own_group(self) -> None:
+        """A group that the realm has members in stays within its reach."""
+        self.ana.creates("bagan")
+        self.asks(wire.Join, user="budi", group="bagan")
+        self.exhausts()
+        self.assertEqual(self.asks(wire.Members, user="budi", group="bagan", start=0)["more"], 0)
+        self.assertEqual(self.asks(wire.Join, user="citra", group="bagan")["group"], "bagan")
+
+    def test_invitations(self) -> None:
+        """An admin from there who invites people of this realm."""
+        self.ana.creates("bagan")
+        self.asks(wire.Join, user="budi", group="bagan")
+        self.ana.does(ask.Promote(parse_address("bagan"), parse_address("budi@realm2")))
+        names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 3)]
+        change = {"user": "budi", "group": "bagan", "change": "invite"}
+        self.assertEqual(self.refuses(wire.Change, **change, users=names), LIMIT)
+        self.assertEqual(self.refuses(wire.Change, **change, users=["dewi"]), LIMIT)
+        self.assertNotIn("dewi", self.ana.members("bagan"))
+        for verb in ("kick", "promote"):
+            change["change"] = verb
+            self.assertEqual(self.refuses(wire.Change, **change, users=["dewi"]), LIMIT)
+            self.assertEqual(self.refuses(wire.Change, **change, users=["nobody"]), LIMIT)
+
+
+class PresenceTestCase(GuessingTestCase):
+    """All of them are logged in."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("ana", "dewi", "eka"):
+            self.assertIsNotNone(self.one.person(name).client)
+
+    def test_strangers_are_not_told(self) -> None:
+        """Only that somebody exists, as a message would tell, too."""
+        expected = {"ana": False, "dewi": False}
+        self.assertEqual(self.online("ana", "dewi", "nobody"), expected)
+
+    def test_so_many_an_hour(self) -> None:
+        self.online(*(f"nobody{number}" for number in range(MAX_UNKNOWN)))
+        self.assertEqual(self.refuses(wire.Presence, users=["dewi"]), LIMIT)
+        self.assertEqual(self.refuses(wire.Presence, users=["nobody"]), LIMIT)
+        self.assertEqual(self.online("nobody1"), {}, "it was told so already")
+        self.assertEqual(self.guesses(1), [LIMIT])
+
+    def test_asked_again_and_again(self) -> None:
+        """A contact that does not exist any more uses up nothing else."""
+        for _ in range(3 * MAX_UNKNOWN):
+            self.online("gone")
+        self.assertEqual(self.guesses(1), ["unknown-user"])
+
+    def test_conversation(self) -> None:
+        self.verdicts(direct("halo"))
+        found = {"ana": True, "Ana": True, "dewi": False}
+        self.assertEqual(self.online("ana", "Ana", "dewi", "nobody", ""), found)
+
+    def test_contact(self) -> None:
+        self.knows("dewi", "budi@realm2")
+        self.assertEqual(self.online("ana", "dewi"), {"ana": False, "dewi": True})
+
+    def test_contact_in_a_similar_realm(self) -> None:
+        self.knows("dewi", "budi@xrealm2")
+        self.assertEqual(self.online("dewi"), {"dewi": False})
+
+    def test_group_here(self) -> None:
+        self.ana.creates("bagan")
+        self.asks(wire.Join, user="budi", group="bagan")
+        self.assertEqual(self.online("ana", "dewi"), {"ana": True, "dewi": False})
+
+    def test_group_there(self) -> None:
+        self.verdicts(Joined("palsu", 7, "dewi", 0))
+        self.assertEqual(self.online("ana", "dewi"), {"ana": False, "dewi": True})
+
+
+class AddedTestCase(PlayTestCase):
+    def test_presence(self) -> None:
+        """A realm that was added is told who is online, as before."""
+        one: House = self.world.house("realm1")
+        two: House = self.world.house("realm2")
+        one.add(two)
+        one.person("ana").client  # noqa: B018 - it logs in
+        asking = two.realm.directory.presence("realm1", ["ana", "nobody"])
+        self.assertEqual(self.world.result(asking), {"ana": True})

@@ -1,0 +1,344 @@
+"""Groups with members in several realms: who is in them, who may do what, and who hears what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import (
+    AlreadyMember,
+    GroupClosed,
+    NotMember,
+    RealmDown,
+    UnknownGroup,
+    UnknownRealm,
+)
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
+from chatd.service import groups as module
+from tests.support.play import House, Person, PlayTestCase, outcome
+
+
+def addresses(*names: str) -> Any:
+    return tuple(map(parse_address, names))
+
+
+class GroupTestCase(PlayTestCase):
+    """bagan lives in realm1, where ana has made it; budi and bela are in realm2, citra is in realm3."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.world.pair()
+        self.three = self.world.house("realm3")
+        self.one.add(self.three)
+        self.three.add(self.two)
+        self.ana, self.agus = self.one.person("ana"), self.one.person("agus")
+        self.budi, self.bela = self.two.person("budi"), self.two.person("bela")
+        self.citra = self.three.person("citra")
+        self.code = self.ana.creates("bagan")
+
+    def part(self, house: House) -> None:
+        self.world.refusing[self.one.where] = self.world.refusing[house.where] = OSError()
+        for cable in self.world.open_cables(self.one, house):
+            cable.cut()
+        self.world.settle()
+
+    def meet(self) -> None:
+        self.world.refusing.clear()
+        self.world.advance(310)
+
+    def invite(self, who: Person, *users: str, group: str = "bagan") -> str:
+        reply = who.does(ask.Invite(parse_address(group), addresses(*users)))
+        return str(reply.message)
+
+    def kick(self, who: Person, user: str, group: str = "bagan") -> None:
+        who.does(ask.Kick(parse_address(group), parse_address(user)))
+
+    def promote(self, who: Person, user: str, group: str = "bagan") -> None:
+        who.does(ask.Promote(parse_address(group), parse_address(user)))
+
+
+class JoiningTestCase(GroupTestCase):
+    def test_by_name(self) -> None:
+        reply = self.budi.joins("bagan@realm1")
+        self.assertEqual(reply.message, "You are a member of bagan@realm1")
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2+"])
+        self.assertEqual(self.budi.members("bagan@realm1"), ["*ana@realm1+", "budi+"])
+
+    def test_by_code(self) -> None:
+        reply = self.budi.joins(f"{self.code}@realm1")
+        self.assertEqual(reply.message, "You are a member of bagan@realm1")
+        self.budi.posts("bagan@realm1", "halo")
+
+    def test_refused(self) -> None:
+        for group in ("nusantara@realm1", "budi@realm1"):
+            with self.assertRaises(UnknownGroup):
+                self.budi.joins(group)
+        with self.assertRaises(UnknownRealm):
+            self.budi.joins("bagan@realm9")
+        self.budi.joins("bagan@realm1")
+        with self.assertRaises(AlreadyMember):
+            self.budi.joins("BAGAN@realm1")
+        self.part(self.two)
+        with self.assertRaises(RealmDown):
+            self.bela.joins("bagan@realm1")
+
+    def test_lists(self) -> None:
+        """A group elsewhere is among one's own, not among those of this realm."""
+        self.budi.joins("bagan@realm1")
+        self.assertEqual(self.budi.does(ask.Groups()).items, ())
+        (info,) = self.budi.does(ask.MyGroups()).items
+        self.assertEqual((info.group, info.member, info.admin), ("bagan@realm1", True, False))
+        (info,) = self.ana.does(ask.Groups()).items
+        self.assertEqual(info.members, 2)
+
+    def test_presence(self) -> None:
+        """Who is online is asked of each member's own realm; who can't be asked of is not."""
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2+", "citra@realm3+"])
+        self.assertEqual(
+            self.budi.members("bagan@realm1"), ["*ana@realm1+", "budi+", "citra@realm3+"]
+        )
+        self.citra.leaves()
+        self.world.advance(61)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2+", "citra@realm3"])
+        self.part(self.two)
+        self.world.advance(61)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2", "citra@realm3"])
+        with self.assertRaises(RealmDown):
+            self.budi.members("bagan@realm1")
+
+    def test_members_only(self) -> None:
+        with self.assertRaises(NotMember):
+            self.budi.members("bagan@realm1")
+
+    def test_many_members(self) -> None:
+        """More than fit into one answer."""
+        for number in range(250):
+            self.one.person(f"m{number}").joins("bagan")
+        self.budi.joins("bagan@realm1")
+        members = self.budi.members("bagan@realm1")
+        self.assertEqual(len(members), 252)
+        self.assertEqual(members[-1], "budi+")
+        self.assertEqual(len(set(members)), 252)
+
+    def test_word_of_the_home_is_late(self) -> None:
+        """The home has let budi in, and the parcel that says so is held up: he is not kept waiting."""
+        cable = self.world.cable(self.one, self.two)
+        cable.end_of(self.one).holding = {"Deliver"}
+        found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+        self.world.advance(module.PATIENCE + 0.1)
+        self.assertEqual(found[0].message, "You are a member of bagan@realm1")
+        cable.end_of(self.one).holding = set()
+        self.world.settle()
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+
+    def test_acknowledgement_of_joining_lost(self) -> None:
+        """The home has let budi in, and the link breaks: he is a member nevertheless."""
+        cable = self.world.cable(self.one, self.two)
+        cable.end_of(self.one).held = True
+        found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+        self.world.settle()
+        cable.cut()
+        self.world.advance(5)
+        self.assertIsInstance(found[0], RealmDown)
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_left_and_joined_again(self) -> None:
+        """Again and again, and the acknowledgements get lost: in the end both realms say the same."""
+        self.budi.joins("bagan@realm1")
+        cable = self.world.cable(self.one, self.two)
+        cable.end_of(self.one).losing = {"Deliver answer"}
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.world.settle()
+        found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+        self.world.settle()
+        self.world.cut()
+        self.world.advance(30)
+        self.assertEqual(len(found), 1)
+        inside = self.budi.mine() == ["bagan@realm1"]
+        self.assertEqual("budi@realm2+" in self.ana.members("bagan"), inside)
+        if not inside:
+            self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_left_while_down_and_joined_again(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.assertEqual(self.budi.mine(), [])
+        self.world.refusing.clear()
+        while not self.world.open_cables(self.one, self.two):
+            self.world.advance(0.1)
+        for _ in range(200):
+            found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+            self.world.step()
+            self.world.step()
+            if found and not isinstance(found[0], RealmDown):
+                break
+        self.world.advance(10)
+        inside = self.budi.mine() == ["bagan@realm1"]
+        self.assertEqual("budi@realm2+" in self.ana.members("bagan"), inside)
+
+
+class PostingTestCase(GroupTestCase):
+    def test_to_and_fro(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.assertEqual(self.ana.posts("bagan", "satu").message, "Message sent")
+        self.assertEqual(self.budi.posts("bagan@realm1", "dua").message, "Message sent")
+        self.assertEqual(self.ana.history(group="bagan"), ["ana: satu", "budi@realm2: dua"])
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: satu", "budi: dua"])
+        self.assertEqual(self.ana.reads(), ["budi@realm2: dua"])
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu"])
+
+    def test_numbers(self) -> None:
+        """The home's numbers hold for all members, and stand in the sender's reply."""
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        replies = [
+            who.posts(group, "halo").data["seq"]
+            for who, group in (
+                (self.ana, "bagan"),
+                (self.budi, "bagan@realm1"),
+                (self.citra, "bagan@realm1"),
+                (self.budi, "bagan@realm1"),
+            )
+        ]
+        self.assertEqual(replies, [1, 2, 3, 4])
+        for who, group in (
+            (self.ana, "bagan"),
+            (self.budi, "bagan@realm1"),
+            (self.citra, "bagan@realm1"),
+        ):
+            page = who.does(ask.History(Place(group=parse_address(group)), 10)).items
+            self.assertEqual([each.seq for each in page], [1, 2, 3, 4])
+
+    def test_three_realms(self) -> None:
+        """What budi says from realm2 is heard in realm3, by way of the group's home."""
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "halo")
+        self.assertEqual(self.citra.reads(), ["budi@realm2: halo"])
+        self.assertEqual(self.ana.reads(), ["budi@realm2: halo"])
+        self.citra.sends("budi@realm2", "halo juga")
+        self.assertEqual(self.budi.reads(), ["citra@realm3: halo juga"])
+
+    def test_two_members_of_a_realm(self) -> None:
+        """Each message goes once to a realm, however many of its people are members."""
+        self.budi.joins("bagan@realm1")
+        self.bela.joins("bagan@realm1")
+        end = self.world.cable(self.one, self.two).end_of(self.one)
+        before = end.log.count("Deliver")
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(end.log.count("Deliver"), before + 1)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.bela.reads(), ["ana@realm1: halo"])
+        self.budi.posts("bagan@realm1", "ya")
+        self.assertEqual(self.bela.reads(), ["budi: ya"])
+        self.assertEqual(self.budi.inbox(), [])
+
+    def test_listening(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.bela.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "halo")
+        self.assertEqual([each.text for each in self.bela.events], ["halo"])  # type: ignore[union-attr]
+        self.assertEqual([each.text for each in self.ana.events], ["halo"])  # type: ignore[union-attr]
+        self.assertEqual(self.budi.events, [])
+
+    def test_not_a_member(self) -> None:
+        """To an open group whoever may post; to a closed one its members."""
+        reply = self.budi.posts("bagan@realm1", "halo")
+        self.assertEqual((reply.message, reply.data["seq"]), ("Message sent", 1))
+        self.assertEqual(self.ana.reads(), ["budi@realm2: halo"])
+        self.ana.does(ask.CloseGroup(parse_address("bagan")))
+        with self.assertRaises(GroupClosed):
+            self.budi.posts("bagan@realm1", "halo?")
+        self.budi.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "halo!")
+        self.ana.does(ask.OpenGroup(parse_address("bagan")))
+        self.bela.posts("bagan@realm1", "halo.")
+        self.assertEqual(self.ana.reads(), ["budi@realm2: halo!", "bela@realm2: halo."])
+        with self.assertRaises(UnknownGroup):
+            self.budi.posts("nusantara@realm1", "halo")
+
+    def test_down(self) -> None:
+        """Posted while the home can't be reached: queued, and numbered when it comes."""
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        reply = self.budi.posts("bagan@realm1", "satu")
+        self.assertIn("queued", reply.message)
+        self.ana.posts("bagan", "dua")
+        self.meet()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: dua"])
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: dua", "budi: satu"])
+        self.assertEqual(self.ana.history(group="bagan"), ["ana: dua", "budi@realm2: satu"])
+
+    def test_down_and_refused(self) -> None:
+        """What is refused when it comes, is told by the sender's own realm."""
+        self.part(self.two)
+        self.budi.posts("bagan@realm1", "satu")
+        self.ana.does(ask.CloseGroup(parse_address("bagan")))
+        self.meet()
+        self.assertEqual(
+            self.budi.reads(),
+            [
+                (
+                    'system: Your message "satu" of 2026-11-20T10:15:03Z to the group bagan@realm1 '
+                    "was not delivered: Only members may post to bagan; join it first, or ask its "
+                    "admins to open it"
+                )
+            ],
+        )
+
+    def test_acknowledgements_lost(self) -> None:
+        """Posts and what comes back of them: sent again, and stored once at both ends."""
+        self.budi.joins("bagan@realm1")
+        cable = self.world.cable(self.one, self.two)
+        for end in cable.ends:
+            end.losing = {"Deliver answer"}
+        self.budi.begins_to_post("bagan@realm1", "satu")
+        self.ana.begins_to_post("bagan", "dua")
+        self.world.settle()
+        cable.cut()
+        self.world.advance(5)
+        self.assertEqual(self.ana.history(group="bagan"), ["ana: dua", "budi@realm2: satu"])
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: dua", "budi: satu"])
+        self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
+
+    def test_answer_before_the_echo(self) -> None:
+        """The home has it, and what comes back is held up: the sender is told its number anyway."""
+        self.budi.joins("bagan@realm1")
+        end = self.world.cable(self.one, self.two).end_of(self.one)
+        end.holding = {"Deliver"}
+        found = outcome(self.budi.begins_to_post("bagan@realm1", "halo"))
+        self.world.advance(12)
+        self.assertEqual(len(found), 1)
+        end.holding = set()
+        self.world.settle()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["budi: halo"])
+
+    def test_joined_meanwhile(self) -> None:
+        """ana posts while budi is being let in: he gets all that comes after that, and nothing twice."""
+        for delay in range(1, 25):
+            with self.subTest(delay=delay):
+                group = f"g{delay}"
+                self.ana.creates(group)
+                joining = outcome(self.budi.begins(ask.JoinGroup(parse_address(f"{group}@realm1"))))
+                for number in range(delay * 2):
+                    self.ana.begins_to_post(group, str(number))
+                    self.world.step()
+                self.world.settle()
+                self.assertEqual(len(joining), 1)
+                self.ana.posts(group, "last")
+                heard = self.budi.history(group=f"{group}@realm1")
+                said = [f"ana@realm1: {number}" for number in range(delay * 2)]
+                said.append("ana@realm1: last")
+                self.assertEqual(heard, said[len(said) - len(heard) :])
+                page = self.ana.history(group=group)
+                self.assertEqual(len(page), len(said))
+                seqs = [each.seq for each in self.budi.inbox() if each.group == f"{group}@realm1"]
+                self.assertEqual(seqs, list(range(seqs[0], seqs[0] + len(seqs))))

@@ -1,0 +1,283 @@
+"""Groups with members in several realms: who may change what, and who is online elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import (
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.store.schema import groups, participants
+from tests.support.play import outcome
+from tests.unit.federation.test_realm_groups import GroupTestCase
+
+
+class ChangingTestCase(GroupTestCase):
+    def test_invite(self) -> None:
+        self.assertEqual(self.invite(self.ana, "budi@realm2", "agus"), "2 invited to bagan")
+        self.world.settle()
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_invite_unknown(self) -> None:
+        """Nobody there is called so: taken out again, once that realm has said so."""
+        self.invite(self.ana, "nobody@realm2", "budi@realm2")
+        self.world.settle()
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
+        with self.assertRaises(UnknownRealm):
+            self.invite(self.ana, "budi@realm9")
+
+    def test_invite_while_down(self) -> None:
+        self.part(self.two)
+        self.invite(self.ana, "budi@realm2")
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.mine(), [])
+        self.meet()
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_kick(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.bela.joins("bagan@realm1")
+        self.kick(self.ana, "budi@realm2")
+        self.world.settle()
+        self.assertEqual(self.budi.mine(), [])
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.inbox(), [])
+        self.assertEqual(self.bela.reads(), ["ana@realm1: halo"])
+        with self.assertRaises(NotMember):
+            self.budi.history(group="bagan@realm1")
+        with self.assertRaises(NotTheirGroup):
+            self.kick(self.ana, "budi@realm2")
+
+    def test_kick_while_down(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        self.ana.posts("bagan", "satu")
+        self.kick(self.ana, "budi@realm2")
+        self.ana.posts("bagan", "dua")
+        self.meet()
+        self.assertEqual(self.budi.mine(), [])
+        self.assertEqual(self.budi.inbox(), [])
+
+    def test_leave(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.world.settle()
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.ana.posts("bagan", "halo")
+        self.assertEqual(self.budi.inbox(), [])
+        with self.assertRaises(NotMember):
+            self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+
+    def test_leave_while_down(self) -> None:
+        """Gone at once where one is; the home hears of it later."""
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.assertEqual(self.budi.mine(), [])
+        self.ana.posts("bagan", "halo")
+        self.meet()
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.assertEqual(self.budi.inbox(), [])
+
+    def test_admin_from_elsewhere(self) -> None:
+        """budi is made an admin: from realm2 he may do all that ana may."""
+        self.budi.joins("bagan@realm1")
+        group = "bagan@realm1"
+        with self.assertRaises(NotAdmin):
+            self.invite(self.budi, "bela", group=group)
+        with self.assertRaises(NotAdmin):
+            self.kick(self.budi, "ana@realm1", group)
+        with self.assertRaises(NotAdmin):
+            self.budi.does(ask.CloseGroup(parse_address(group)))
+        self.promote(self.ana, "budi@realm2")
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "*budi@realm2+"])
+        self.assertEqual(
+            self.invite(
+                self.budi, "bela", "agus@realm1", "citra@realm3", "nobody@realm1", group=group
+            ),
+            "3 invited to bagan@realm1; unknown: nobody@realm1",
+        )
+        self.world.settle()
+        self.assertEqual(self.bela.mine(), [group])
+        self.assertEqual(self.citra.mine(), [group])
+        self.assertEqual(
+            self.invite(self.budi, "bela", "agus@realm1", group=group),
+            "0 invited to bagan@realm1; members already: bela, agus@realm1",
+        )
+        with self.assertRaises(UnknownUser):
+            self.invite(self.budi, "noone@realm1", group=group)
+        self.promote(self.budi, "citra@realm3", group)
+        self.kick(self.budi, "agus@realm1", group)
+        self.budi.does(ask.CloseGroup(parse_address(group)))
+        with self.assertRaises(NotTheirGroup):
+            self.kick(self.budi, "agus@realm1", group)
+        self.kick(self.citra, "ana@realm1", group)
+        self.assertEqual(self.budi.members(group), ["*budi+", "bela+", "*citra@realm3+"])
+        self.budi.does(ask.OpenGroup(parse_address(group)))
+
+    def test_many_invited_from_elsewhere(self) -> None:
+        """As many as fit on a line."""
+        self.budi.joins("bagan@realm1")
+        self.promote(self.ana, "budi@realm2")
+        names = [f"m{number}@realm1" for number in range(5000)]
+        for name in (names[0], names[250], names[4999]):
+            self.one.person(name.partition("@")[0])
+        message = self.invite(self.budi, *names, group="bagan@realm1")
+        self.assertIn("3 invited", message)
+        self.assertEqual(len(self.ana.members("bagan")), 5)
+        self.assertTrue(self.world.cable(self.one, self.two).is_open)
+
+    def test_last_of_the_home(self) -> None:
+        """ana leaves her own realm's group: it goes on, with budi as its admin."""
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.assertEqual(self.budi.members("bagan@realm1"), ["*budi+", "citra@realm3+"])
+        self.budi.posts("bagan@realm1", "halo")
+        self.assertEqual(self.citra.reads(), ["budi@realm2: halo"])
+
+    def test_end(self) -> None:
+        """With the last member it ends, wherever that one is."""
+        self.budi.joins("bagan@realm1")
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.world.settle()
+        with self.assertRaises(UnknownGroup):
+            self.ana.joins("bagan")
+        with self.assertRaises(UnknownGroup):
+            self.budi.joins("bagan@realm1")
+        self.ana.creates("bagan")
+
+    def test_new_group_of_the_same_name(self) -> None:
+        """The old one ends, and another is called so: nothing of the one is taken for the other's."""
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", "old")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: old"])
+        self.kick(self.ana, "budi@realm2")
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.agus.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.agus.posts("bagan", "new")
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["agus@realm1: new"])
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.two.restart()
+        self.world.advance(3)
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["agus@realm1: new"])
+
+    def test_new_group_while_down(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        self.ana.posts("bagan", "old")
+        self.kick(self.ana, "budi@realm2")
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.agus.creates("bagan")
+        self.invite(self.agus, "bela@realm2")
+        self.agus.posts("bagan", "new")
+        self.meet()
+        self.assertEqual(self.bela.reads(), ["agus@realm1: new"])
+        self.assertEqual(self.budi.mine(), [])
+
+    def test_ended_while_down(self) -> None:
+        """budi posts to a group that has ended meanwhile: he is told."""
+        self.budi.joins("bagan@realm1")
+        self.part(self.two)
+        self.kick(self.ana, "budi@realm2")
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.budi.posts("bagan@realm1", "halo?")
+        self.meet()
+        self.assertIn("There is no group bagan in realm1", self.budi.reads()[-1])
+        self.assertEqual(self.budi.mine(), [])
+
+    def test_forgotten_there(self) -> None:
+        """realm2 has lost what it knew of the group: its members are taken out."""
+        self.budi.joins("bagan@realm1")
+
+        def lose(connection: Any) -> None:
+            connection.execute(participants.delete())
+            connection.execute(groups.delete())
+
+        self.world.result(self.two.realm.database.run(lose))
+        self.two.restart()
+        self.world.advance(3)
+        self.ana.posts("bagan", "halo")
+        self.world.settle()
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", "halo lagi")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo lagi"])
+
+
+class ContactsTestCase(GroupTestCase):
+    """The realms have added one another, so they tell who is online."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for house in (self.two, self.world.houses["realm3"]):
+            house.add(self.one)
+            self.world.settle()
+
+    def online(self) -> list[str]:
+        return [
+            f"{each.username}{'+' if each.online else ''}"
+            for each in self.ana.does(ask.Contacts()).items
+        ]
+
+    def add(self, address: str) -> Any:
+        return self.ana.does(ask.AddContact(parse_address(address)))
+
+    def test_presence(self) -> None:
+        """Asked on demand, and believed for a minute."""
+        self.budi.does(ask.Ping())
+        self.add("budi@realm2")
+        self.add("citra@realm3")
+        self.add("agus")
+        self.assertEqual(self.online(), ["agus", "budi@realm2+", "citra@realm3"])
+        end = self.world.cable(self.one, self.two).end_of(self.one)
+        asked = end.log.count("Presence")
+        self.budi.leaves()
+        self.world.advance(50)
+        self.assertEqual(self.online(), ["agus", "budi@realm2+", "citra@realm3"])
+        self.assertEqual(end.log.count("Presence"), asked)
+        self.world.advance(11)
+        self.assertEqual(self.online(), ["agus", "budi@realm2", "citra@realm3"])
+        self.assertEqual(end.log.count("Presence"), asked + 1)
+
+    def test_unknown(self) -> None:
+        with self.assertRaises(UnknownUser):
+            self.add("nobody@realm2")
+        with self.assertRaises(UnknownRealm):
+            self.add("budi@realm9")
+        self.part(self.two)
+        self.add("noone@realm2")
+        self.assertEqual(self.online(), ["noone@realm2"])
+
+    def test_many(self) -> None:
+        """More than fit into one question."""
+        self.budi.does(ask.Ping())
+        self.part(self.two)
+        for number in range(150):
+            self.add(f"{'x' * 50}{number}@realm2")
+        self.add("budi@realm2")
+        self.meet()
+        self.assertIn("budi@realm2+", self.online())
+        self.assertEqual(len(self.online()), 151)
+
+    def test_no_answer(self) -> None:
+        """One realm is slow to answer: its people count as offline, and the list comes."""
+        self.add("budi@realm2")
+        self.world.advance(61)
+        self.world.cable(self.one, self.two).end_of(self.two).held = True
+        found = outcome(self.ana.begins(ask.Contacts()))
+        self.world.advance(31)
+        self.assertEqual([each.online for each in found[0].items], [False])

@@ -1,0 +1,465 @@
+"""What another realm may bring here, and what it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import UnknownUser
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation.parcels import (
+    KEPT,
+    UNREADABLE,
+    Direct,
+    FileNote,
+    Joined,
+    Left,
+    Parcel,
+    Post,
+    Relay,
+    Removed,
+    Verdict,
+    decode,
+    encode,
+    order_of,
+)
+from chatd.service.realms import refusal
+from tests.support.play import PlayTestCase
+
+NOW = 1_795_169_703_000
+
+
+class InboundTestCase(PlayTestCase):
+    """realm1, with ana and budi; realm2 and realm3 are known there, and what they say is made up here."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one = self.world.house("realm1")
+        self.one.knows("realm2")
+        self.one.knows("realm3")
+        self.ana, self.budi = self.one.person("ana"), self.one.person("budi")
+        self.number = 0
+
+    def says(self, parcel: Parcel | None, realm: str = "realm2", number: int = 0) -> Verdict:
+        """What becomes of one parcel; it has the next number if no other is given."""
+        self.number = max(self.number + 1, number)
+        (verdict,) = self.one.receives(realm, (number or self.number, parcel))
+        return verdict
+
+    def code_of(self, parcel: Parcel, realm: str = "realm2") -> str:
+        return self.says(parcel, realm).code
+
+
+class DirectTestCase(InboundTestCase):
+    def direct(self, text: str | None = "halo", **changes: Any) -> Direct:
+        said: dict[str, Any] = {"sender": "citra", "to": "ana", "at": NOW, "text": text}
+        return Direct(**{**said, **changes})
+
+    def test_kept(self) -> None:
+        self.assertEqual(self.says(self.direct()), KEPT)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
+
+    def test_sender_is_of_the_realm_that_brings_it(self) -> None:
+        """There is no way to say otherwise: a name with a realm is no name."""
+        for sender in ("citra@realm3", "citra@realm1", "@realm3", "citra@"):
+            self.assertEqual(self.code_of(self.direct(sender=sender)), "bad-name")
+        self.says(self.direct(sender="budi"))
+        self.assertEqual(self.ana.reads(), ["budi@realm2: halo"])
+
+    def test_same_number(self) -> None:
+        """A parcel counts once, by its realm and number, whatever else comes under them."""
+        for _ in range(3):
+            self.assertEqual(self.says(self.direct("satu"), number=7), KEPT)
+        self.assertEqual(self.says(self.direct("dua"), number=7), KEPT)
+        self.says(self.direct("tiga"), "realm3", 7)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm3: tiga"])
+
+    def test_same_number_in_a_batch(self) -> None:
+        batch = [(1, self.direct("satu")), (2, self.direct("dua")), (1, self.direct("lagi"))]
+        self.assertEqual(self.one.receives("realm2", *batch), [KEPT] * 3)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm2: dua"])
+
+    def test_lower_number_later(self) -> None:
+        """A file may have kept a parcel back, while later ones went."""
+        self.says(self.direct("lima"), number=5)
+        self.says(self.direct("tiga"), number=3)
+        self.says(self.direct("tiga"), number=3)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: lima", "citra@realm2: tiga"])
+
+    def test_same_number_after_restart(self) -> None:
+        self.says(self.direct("satu"), number=1)
+        self.one.restart()
+        self.one.knows("realm2")
+        self.assertEqual(self.says(self.direct("satu"), number=1), KEPT)
+        self.assertEqual(self.says(self.direct("dua"), number=2), KEPT)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm2: dua"])
+
+    def test_unknown(self) -> None:
+        verdict = self.says(self.direct(to="nobody"))
+        self.assertEqual(verdict, Verdict("unknown-user", {"name": "nobody"}))
+        error = refusal(verdict, "realm1")
+        self.assertIsInstance(error, UnknownUser)
+        self.assertEqual(str(error), "There is no user nobody in realm1")
+
+    def test_known_later(self) -> None:
+        """That somebody did not exist is not remembered."""
+        self.says(self.direct(to="dewi"))
+        dewi = self.one.person("dewi")
+        self.assertEqual(self.says(self.direct(to="dewi")), KEPT)
+        self.assertEqual(dewi.reads(), ["citra@realm2: halo"])
+
+    def test_bad_names(self) -> None:
+        for name in ("", "a b", "a,b", "a\n", "x" * 65, "\x1b[2J", "ana@realm1", "a\u202eb"):
+            self.assertEqual(self.code_of(self.direct(sender=name)), "bad-name")
+            self.assertIn(self.code_of(self.direct(to=name)), ("unknown-user", "bad-name"))
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_system_is_nobody(self) -> None:
+        self.assertEqual(self.code_of(self.direct(to="system")), "unknown-user")
+        self.says(self.direct(sender="system"))
+        self.assertEqual(self.ana.reads(), ["system@realm2: halo"])
+
+    def test_bad_texts(self) -> None:
+        for text in ("a\x07b", "a\nb", "\x1b[31m", "a\x00", "\x9b"):
+            self.assertEqual(self.code_of(self.direct(text)), "bad-text", repr(text))
+        for nothing in ("", None):
+            self.assertEqual(self.code_of(self.direct(nothing)), "empty-text")
+        verdict = self.says(self.direct("x" * 8193))
+        self.assertEqual(verdict, Verdict("message-too-long", {"size": 8193, "limit": 8192}))
+        self.assertEqual(self.code_of(self.direct("é" * 4097)), "message-too-long")
+        self.assertEqual(self.code_of(self.direct("x" * 8192)), "")
+        self.assertEqual(self.code_of(self.direct("tab\tbed")), "")
+
+    def test_at(self) -> None:
+        """When it was sent, as far as that can be: not tomorrow, and not before there was time."""
+        for at in (NOW - 5000, NOW + 3_600_000, 1 << 62, -1, -(1 << 62), 0):
+            self.says(self.direct(at=at))
+        self.assertEqual(
+            [message.at for message in self.ana.inbox()], [NOW - 5000, NOW, NOW, 0, 0, 0]
+        )
+
+    def test_names_as_written(self) -> None:
+        """The sender's name as that realm writes it, the recipient's as this one does."""
+        self.says(self.direct(sender="Citra", to="ANA"))
+        self.says(self.direct(sender="citra"))
+        (first, second) = self.ana.inbox()
+        self.assertEqual((first.sender, first.to), ("Citra@realm2", "ana"))
+        self.assertEqual(second.conversation, first.conversation)
+
+    def test_mixed_batch(self) -> None:
+        """Each parcel gets its own verdict, in order; what is good stays in order, too."""
+        verdicts = self.one.receives(
+            "realm2",
+            (1, self.direct("satu")),
+            (2, None),
+            (3, self.direct("dua", to="nobody")),
+            (4, self.direct("dua", to="budi")),
+            (5, self.direct("a\x00")),
+            (6, Left("citra", "bagan")),
+            (7, self.direct("tiga")),
+            (8, Post("citra", "bagan", NOW, b"", "x")),
+            (9, self.direct("empat")),
+        )
+        self.assertEqual(
+            [each.code for each in verdicts],
+            ["", "bad-parcel", "unknown-user", "", "bad-text", "", "", "unknown-group", ""],
+        )
+        self.assertIs(verdicts[1], UNREADABLE)
+        self.assertEqual(
+            self.ana.reads(),
+            ["citra@realm2: satu", "citra@realm2: tiga", "citra@realm2: empat"],
+        )
+        self.assertEqual(self.budi.reads(), ["citra@realm2: dua"])
+
+    def test_file_without_bytes(self) -> None:
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        self.assertEqual(self.code_of(self.direct(None, file=note)), "file-incomplete")
+        self.assertEqual(self.ana.inbox(), [])
+
+
+class PostTestCase(InboundTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.code = self.ana.creates("bagan")
+
+    def post(self, text: str | None = "halo", **changes: Any) -> Post:
+        said: dict[str, Any] = {
+            "sender": "citra",
+            "group": "bagan",
+            "at": NOW,
+            "proof": b"proof",
+            "text": text,
+        }
+        return Post(**{**said, **changes})
+
+    def test_open_group(self) -> None:
+        """Whoever may post to an open group; its home says which number the message has."""
+        self.ana.posts("bagan", "satu")
+        self.assertEqual(self.says(self.post("dua")), Verdict(seq=2))
+        self.assertEqual(self.says(self.post("tiga", group=self.code)), Verdict(seq=3))
+        self.assertEqual(
+            self.ana.history(group="bagan"),
+            ["ana: satu", "citra@realm2: dua", "citra@realm2: tiga"],
+        )
+
+    def test_again(self) -> None:
+        self.says(self.post(), number=4)
+        self.says(self.post(), number=4)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
+
+    def test_refused(self) -> None:
+        self.assertEqual(self.code_of(self.post(group="nusantara")), "unknown-group")
+        self.assertEqual(self.code_of(self.post(group="bagan@realm2")), "bad-name")
+        self.assertEqual(self.code_of(self.post(sender="ana@realm1")), "bad-name")
+        self.assertEqual(self.code_of(self.post("\x00")), "bad-text")
+        self.assertEqual(self.code_of(self.post(None)), "empty-text")
+        self.assertEqual(self.code_of(self.post("x" * 8193)), "message-too-long")
+        self.assertEqual(self.ana.history(group="bagan"), [])
+
+    def test_left_again(self) -> None:
+        """citra has joined again since she left: what comes twice counts once."""
+        questions = self.one.service.questions
+        for _ in range(2):
+            self.world.result(questions.join("realm2", "citra", "bagan"))
+            self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+            self.says(Left("citra", "bagan"))
+            self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.world.result(questions.join("realm2", "citra", "bagan"))
+        self.one.receives("realm2", (self.number, Left("citra", "bagan")))
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+
+    def test_left_without_having_been_there(self) -> None:
+        """So it is: nobody minds."""
+        self.assertEqual(self.says(Left("citra", "bagan")), KEPT)
+        self.assertEqual(self.says(Left("ana", "bagan")), KEPT)
+        self.assertEqual(self.says(Left("citra", "nusantara")), KEPT)
+        self.assertEqual(self.code_of(Left("ana@realm1", "bagan")), "bad-name")
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+
+
+class RelayTestCase(InboundTestCase):
+    """ana is a member of bagan@realm2, and what that realm says of it is made up here."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
+
+    def relay(self, text: str | None = "halo", seq: int = 11, **changes: Any) -> Relay:
+        said: dict[str, Any] = {
+            "group": "bagan",
+            "group_id": 5,
+            "seq": seq,
+            "sender": "citra",
+            "at": NOW,
+            "text": text,
+        }
+        return Relay(**{**said, **changes})
+
+    def history(self) -> list[str]:
+        return self.ana.history(group="bagan@realm2")
+
+    def test_kept(self) -> None:
+        self.assertEqual(self.says(self.relay("satu", 11)), Verdict(seq=11))
+        self.assertEqual(self.says(self.relay("dua", 14, sender="dewi@realm3")), Verdict(seq=14))
+        messages = self.ana.inbox()
+        self.assertEqual(
+            [(each.sender, each.group, each.seq) for each in messages],
+            [("citra@realm2", "bagan@realm2", 11), ("dewi@realm3", "bagan@realm2", 14)],
+        )
+
+    def test_numbers_given_again(self) -> None:
+        """The home was put back to an older state: what it then says goes on where this realm is."""
+        self.says(self.relay("satu", 20))
+        self.says(self.relay("dua", 11))
+        self.says(self.relay("tiga", 12))
+        self.assertEqual([each.seq for each in self.ana.inbox()], [20, 21, 22])
+
+    def test_group_of_nobody(self) -> None:
+        """What this realm knows nothing of, it says so: then its home does not send it any more."""
+        self.assertEqual(self.code_of(self.relay(group="nusantara")), "unknown-group")
+        self.assertEqual(self.code_of(self.relay(group_id=6)), "unknown-group")
+        self.assertEqual(self.code_of(self.relay(), "realm3"), "unknown-group")
+        self.assertEqual(self.history(), [])
+
+    def test_groups_of_this_realm(self) -> None:
+        """Another realm has no say in them, whatever it calls its own."""
+        self.budi.creates("nusantara")
+        home = self.one.service.groups._rosters.cached("nusantara")
+        ident = home.group.id if home else 1
+        for group in ("nusantara", "nusantara@realm1"):
+            code = self.code_of(self.relay(group=group, group_id=ident))
+            self.assertIn(code, ("unknown-group", "bad-name"))
+        self.assertIn(self.code_of(Removed("nusantara", ident, "budi")), ("",))
+        self.assertEqual(self.budi.members("nusantara"), ["*budi+"])
+        self.assertEqual(self.budi.history(group="nusantara"), [])
+
+    def test_words_in_the_mouth_of_ana(self) -> None:
+        """realm2 says that ana wrote something: believed only with the proof that came from here."""
+        for proof in (b"", b"x" * 16, b"x" * 40):
+            verdict = self.says(self.relay("I resign", sender="ana@realm1", proof=proof, origin=1))
+            self.assertEqual(verdict, KEPT)
+        self.says(self.relay("I resign", sender="ANA@Realm1", origin=1))
+        self.says(self.relay("I resign", sender="nobody@realm1", origin=1))
+        self.assertEqual(self.history(), [])
+
+    def test_own_words(self) -> None:
+        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, "halo", None)
+        back = self.relay(sender="ana@realm1", proof=proof, origin=1)
+        self.assertEqual(self.says(back).seq, 11)
+        self.assertEqual(self.history(), ["ana: halo"])
+        self.assertEqual(self.ana.inbox(), [], "one's own words are not unread")
+
+    def test_own_words_altered(self) -> None:
+        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, "halo", None)
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        for changes in (
+            {"text": "halo!"},
+            {"at": NOW + 1},
+            {"sender": "budi@realm1"},
+            {"text": None, "file": note},
+            {"file": note},
+        ):
+            said = {"sender": "ana@realm1", "proof": proof, "origin": 1, **changes}
+            self.says(self.relay(**said))
+        self.says(Joined("bagan", 7, "ana", 0), "realm3")
+        self.says(self.relay(sender="ana@realm1", proof=proof, group_id=7), "realm3")
+        self.assertEqual(self.history(), [])
+        self.assertEqual(self.ana.history(group="bagan@realm3"), [])
+
+    def test_own_file_altered(self) -> None:
+        """Neither other bytes, nor a file that is not ana's, come back under her name."""
+        self.budi.sends_file("budi", "b.txt", b"other")
+        (theirs,) = self.budi.files()
+        sha = "0" * 64
+        note = FileNote("a.txt", 5, sha, "abcdef")
+        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, None, note)
+        for file in (
+            note,
+            FileNote("a.txt", 5, sha, theirs.code),
+            FileNote("a.txt", 5, "1" * 64, "abcdef"),
+        ):
+            back = self.relay(None, sender="ana@realm1", proof=proof, file=file)
+            self.assertIn(self.says(back).code, ("", "file-incomplete"))
+        self.assertEqual(self.history(), [])
+
+    def test_bad(self) -> None:
+        self.assertEqual(self.code_of(self.relay("\x1b")), "bad-text")
+        self.assertEqual(self.code_of(self.relay("")), "empty-text")
+        self.assertEqual(self.code_of(self.relay(sender="a b")), "bad-name")
+        self.assertEqual(self.code_of(self.relay(sender="a@b@c")), "bad-name")
+        self.assertEqual(self.code_of(self.relay(group="a b")), "bad-name")
+        self.assertEqual(self.code_of(self.relay("x" * 9000)), "message-too-long")
+        self.says(self.relay(at=1 << 60))
+        self.assertEqual([each.at for each in self.ana.inbox()], [NOW])
+
+    def test_membership(self) -> None:
+        """Who is in it: said twice, said of nobody, said of another group of that name."""
+        self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
+        self.assertEqual(self.code_of(Joined("bagan", 5, "nobody", 10)), "unknown-user")
+        self.assertEqual(self.code_of(Joined("a b", 5, "ana", 10)), "bad-name")
+        self.assertEqual(self.says(Removed("bagan", 6, "ana")), KEPT)
+        self.assertEqual(self.says(self.relay()).seq, 11)
+        self.assertEqual(self.says(Removed("bagan", 5, "nobody")), KEPT)
+        self.assertEqual(self.says(Removed("bagan", 5, "budi")), KEPT)
+        self.assertEqual(self.says(Removed("bagan", 5, "ana")), KEPT)
+        self.assertEqual(self.says(Removed("bagan", 5, "ana")), KEPT)
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_two_members(self) -> None:
+        """Who joins later has only what came since unread."""
+        self.says(self.relay("satu", 11))
+        self.says(Joined("bagan", 5, "budi", 11))
+        self.says(self.relay("dua", 12))
+        self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm2: dua"])
+        self.assertEqual(self.budi.reads(), ["citra@realm2: dua"])
+
+    def test_new_group_of_the_same_name(self) -> None:
+        """The old one has ended there: what was said in it is not the new one's."""
+        self.says(self.relay("satu", 11))
+        self.says(Joined("bagan", 9, "budi", 0))
+        self.assertEqual(self.says(self.relay("dua", 1, group_id=9)), Verdict(seq=1))
+        self.assertEqual(self.code_of(self.relay("tiga", 12)), "unknown-group")
+        self.assertEqual(self.budi.history(group="bagan@realm2"), ["citra@realm2: dua"])
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_said_again_after_a_break(self) -> None:
+        """The acknowledgement was lost, and all of it comes once more: ana has been out and in again
+        meanwhile, and what she has not read stays unread."""
+        story: list[tuple[int, Parcel]] = [
+            (21, self.relay("satu", 11)),
+            (22, Removed("bagan", 5, "ana")),
+            (23, Joined("bagan", 5, "ana", 12)),
+            (24, self.relay("dua", 13)),
+        ]
+        self.one.receives("realm2", *story)
+        self.one.receives("realm2", *story)
+        self.assertEqual(self.ana.mine(), ["bagan@realm2"])
+        self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
+        self.assertEqual(self.one.receives("realm2", (25, Removed("bagan", 5, "ana"))), [KEPT])
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_said_again_when_it_is_no_longer_so(self) -> None:
+        """ana has left meanwhile: that she had joined is no news."""
+        self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
+        self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)))
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_both_groups_of_a_name_said_again(self) -> None:
+        story: list[tuple[int, Parcel]] = [
+            (21, self.relay("satu", 11)),
+            (22, Removed("bagan", 5, "ana")),
+            (23, Joined("bagan", 9, "ana", 0)),
+            (24, self.relay("dua", 1, group_id=9)),
+        ]
+        for _ in range(3):
+            self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)), *story)
+        self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
+        self.one.receives("realm2", (25, self.relay("tiga", 2, group_id=9)))
+        self.assertEqual(self.history(), ["citra@realm2: dua", "citra@realm2: tiga"])
+
+    def test_old_group_again(self) -> None:
+        """The home was put back to a state in which the old group lives."""
+        self.says(self.relay("satu", 11))
+        self.says(Joined("bagan", 9, "ana", 0))
+        self.says(Joined("bagan", 5, "ana", 11))
+        self.says(self.relay("dua", 12))
+        self.assertEqual(self.history(), ["citra@realm2: satu", "citra@realm2: dua"])
+
+
+class ParcelsTestCase(PlayTestCase):
+    def test_there_and_back(self) -> None:
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        for parcel in (
+            Direct("ana", "budi", 1, "halo"),
+            Direct("ana", "budi", 1, None, note),
+            Post("ana", "bagan", 1, b"proof", "halo"),
+            Relay("bagan", 5, 6, "ana", 1, "halo", None, 7, b"proof"),
+            Joined("bagan", 5, "budi", 6),
+            Removed("bagan", 5, "budi"),
+            Left("ana", "bagan"),
+        ):
+            self.assertEqual(decode(encode(parcel)), parcel)
+
+    def test_order(self) -> None:
+        """Two messages of one sender in one conversation, and all that is said of one group."""
+        self.assertEqual(
+            order_of(Direct("ana", "budi", 1, "a")), order_of(Direct("ana", "budi", 2, "b"))
+        )
+        lanes = {
+            order_of(Direct("ana", "budi", 1)),
+            order_of(Direct("ana", "citra", 1)),
+            order_of(Direct("budi", "ana", 1)),
+            order_of(Post("ana", "budi", 1, b"")),
+            order_of(Relay("budi", 1, 1, "ana", 1)),
+        }
+        self.assertEqual(len(lanes), 5)
+        self.assertEqual(
+            len(
+                {
+                    order_of(Relay("bagan", 1, 1, "ana", 1)),
+                    order_of(Joined("bagan", 1, "ana", 1)),
+                    order_of(Removed("bagan", 1, "ana")),
+                }
+            ),
+            1,
+        )

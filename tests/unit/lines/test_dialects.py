@@ -1,0 +1,578 @@
+"""plain and json: whatever arrives can be read or is refused, and whatever there is to say can be written."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import TestCase
+
+from chatd.base import errors
+from chatd.base.errors import ChatError, every_error
+from chatd.base.model import (
+    Attachment,
+    Closing,
+    Contact,
+    Event,
+    FileInfo,
+    GroupInfo,
+    Member,
+    MemberChange,
+    Message,
+    RealmInfo,
+    Receipt,
+    Reply,
+    RoomInfo,
+    RoomTalk,
+    SessionEnded,
+    UnreadCount,
+    UserInfo,
+)
+from chatd.base.names import printable
+from chatd.base.texts import Secret, check_text
+from chatd.commands.arguments import FlagType, NumberType, PortType
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table import BY_VERB, TABLE, describe
+from chatd.commands.values import Auth, ChangePassword, Ping, Register
+from chatd.files.folder import safe_name
+from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
+from chatd.lines.dialects.jsonlines import JsonDialect
+from chatd.lines.dialects.plain import PlainDialect
+
+ODD = [
+    "\u2028",
+    "\u2029",
+    "\u00a0",
+    "\u200b",
+    "\u202e",
+    "👋🏽",
+    "* ",
+    "- ",
+    "\t",
+    " ",
+    "é",
+    "\ufeff",
+]
+PING = Request(BY_VERB["ping"], Ping())
+
+
+# What people may write, and what follows from it.
+
+
+def _is_text(text: str) -> bool:
+    try:
+        check_text(text)
+    except ChatError:
+        return False
+    return True
+
+
+_characters = st.one_of(st.characters(codec="utf-8"), st.sampled_from(ODD))
+texts = st.lists(_characters, min_size=1, max_size=20).map("".join).filter(_is_text)
+names = st.text(string.ascii_letters + string.digits + "._-é日", min_size=1, max_size=64)
+rooms = st.builds("{} {}".format, names, names)
+codes = st.text("abcdefghijkmnpqrstuvwxyz23456789", min_size=6, max_size=6)
+numbers = st.integers(0, 2**62)
+times = st.integers(0, 4_000_000_000_000)
+
+
+def _file_name(text: str) -> str:
+    try:
+        return safe_name(text)
+    except ChatError:
+        return "a"
+
+
+file_names = st.lists(_characters, max_size=20).map("".join).map(_file_name)
+attachments = st.builds(
+    Attachment,
+    id=numbers,
+    code=codes,
+    name=file_names,
+    size=numbers,
+    sha256=st.just("0" * 64),
+    mime=st.just("text/plain"),
+    stored=file_names,
+    at=times,
+)
+_direct = {"to": names, "group": st.none()}
+_in_group = {"to": st.none(), "group": names}
+_with_text = {"text": texts, "file": st.none()}
+_with_file = {"text": st.none(), "file": attachments}
+messages = st.one_of(
+    *(
+        st.builds(
+            Message,
+            id=numbers,
+            conversation=numbers,
+            seq=numbers,
+            at=times,
+            sender=names,
+            queued=st.booleans(),
+            **place,
+            **content,
+        )
+        for place in (_direct, _in_group)
+        for content in (_with_text, _with_file)
+    )
+)
+counts = st.one_of(
+    st.builds(UnreadCount, conversation=numbers, unread=numbers, user=names, group=st.none()),
+    st.builds(UnreadCount, conversation=numbers, unread=numbers, user=st.none(), group=names),
+)
+ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
+    "messages": messages,
+    "users": st.builds(
+        UserInfo,
+        username=names,
+        name=texts,
+        country=st.one_of(st.just(""), texts),
+        online=st.booleans(),
+    ),
+    "contacts": st.builds(Contact, username=names, online=st.booleans()),
+    "groups": st.builds(
+        GroupInfo,
+        group=names,
+        code=codes,
+        members=numbers,
+        closed=st.booleans(),
+        member=st.booleans(),
+        admin=st.booleans(),
+    ),
+    "members": st.builds(Member, username=names, admin=st.booleans(), online=st.booleans()),
+    "conversations": counts,
+    "rooms": st.builds(RoomInfo, room=rooms, users=st.lists(names, max_size=3).map(tuple)),
+    "files": st.builds(FileInfo, code=codes, name=file_names, size=numbers, sender=names, at=times),
+    "realms": st.builds(
+        RealmInfo,
+        realm=names,
+        state=st.sampled_from(["up", "down", "connecting"]),
+        since=times,
+        direction=st.sampled_from([None, "in", "out"]),
+        address=st.one_of(st.none(), names.map("{}:8890".format)),
+        queued=numbers,
+        oldest=st.one_of(st.none(), times),
+        error=st.one_of(st.none(), texts),
+        next_try=st.one_of(st.none(), times),
+    ),
+    "commands": st.sampled_from(TABLE).map(describe),
+}
+data: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"conversation": numbers, "seq": numbers, "id": numbers}),
+    st.fixed_dictionaries(
+        {
+            "sent": st.lists(
+                st.builds(
+                    Receipt,
+                    conversation=numbers,
+                    seq=numbers,
+                    id=numbers,
+                    to=names,
+                    queued=st.booleans(),
+                ),
+                max_size=3,
+            ).map(tuple),
+            "unknown": st.lists(names, max_size=3).map(tuple),
+            "refused": st.dictionaries(
+                names, st.fixed_dictionaries({"code": names, "message": texts}), max_size=2
+            ),
+        }
+    ),
+)
+fields = st.dictionaries(
+    st.sampled_from(["tokenId", "username", "name", "country", "group", "size", "operator"]),
+    st.one_of(texts, numbers, st.booleans(), st.just("")),
+)
+replies = st.one_of(
+    st.builds(Reply, message=texts, fields=fields, data=data),
+    *(
+        st.builds(
+            Reply,
+            message=texts,
+            fields=fields,
+            data=st.just({"remaining": 0}),
+            items=st.lists(items, max_size=4).map(tuple),
+            items_name=st.just(name),
+        )
+        for name, items in ITEMS.items()
+    ),
+)
+
+
+def _details(error: type[ChatError]) -> st.SearchStrategy[ChatError]:
+    """`error` with whatever its sentence names, as chatd itself would fill it in."""
+    keys = [key for _, key, _, _ in string.Formatter().parse(error.sentence) if key]
+    value = st.one_of(st.text(max_size=100).map(printable), numbers)
+    return st.fixed_dictionaries(dict.fromkeys(keys, value)).map(lambda found: error(**found))
+
+
+refusals = st.sampled_from(every_error()).flatmap(_details)
+events: st.SearchStrategy[Event] = st.one_of(
+    messages,
+    st.builds(RoomTalk, room=rooms, sender=names, display_name=texts, text=texts, at=times),
+    st.builds(Closing, refusals),
+    st.builds(MemberChange, conversation=st.integers(1, 2**62), group=names, who=names),
+    st.builds(SessionEnded, texts),
+)
+tags: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(codec="utf-8")),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+# Lines that are nearly requests, besides any bytes at all.
+_words = st.lists(
+    st.one_of(
+        st.sampled_from(["messi", "bola,messi", "on", "12", "-1", "", "a@b", "@", ","]),
+        st.text(max_size=5),
+    ),
+    max_size=5,
+)
+plain_lines = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda verb, words: " ".join([verb, *words]).encode("utf-8", "surrogatepass"),
+        st.sampled_from([*BY_VERB, "LOGIN", "x"]),
+        _words,
+    ),
+)
+_keys = sorted({key for row in TABLE for arg in row.args for key in arg.keys})
+json_lines = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda verb, arguments, tag: json.dumps({"id": tag, "command": verb, **arguments}).encode(),
+        st.one_of(st.sampled_from([*BY_VERB, "LOGIN", "x", "\u0130"]), tags),
+        st.dictionaries(st.one_of(st.sampled_from(_keys), st.text(max_size=5)), tags, max_size=4),
+        tags,
+    ),
+    tags.map(lambda tag: json.dumps(tag).encode()),
+    tags.map(lambda tag: json.dumps(tag).encode()[:-1]),
+)
+
+
+def read(dialect: Dialect, line: bytes) -> Request | Call | Ask | Unreadable:
+    """What the line is. Anything else that is raised is a fault of the dialect."""
+    try:
+        return dialect.read(line)
+    except Unreadable as problem:
+        return problem
+
+
+class Reading(TestCase):
+    """Every line is a Request, an Ask, or Unreadable; nothing else is ever raised."""
+
+    @settings(deadline=None, max_examples=300)
+    @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
+    @example(b"auth messi", [b"\xff", b"", b""])
+    @example(b"register messi ", [b" ", b" ", b" "])
+    @example(b"password", [b"", b"", b""])
+    def test_plain_reads_or_refuses(self, line: bytes, answers: list[bytes]) -> None:
+        """So does every line that a prompt asked for."""
+        dialect = PlainDialect()
+        found = read(dialect, line)
+        for answer in answers:
+            if not isinstance(found, Ask):
+                break
+            try:
+                found = found.answer(answer)
+            except Unreadable as problem:
+                found = problem
+        self.assertIsInstance(found, Request | Unreadable)
+        if isinstance(found, Unreadable):
+            assert_plain_reply(self, dialect.error(found.error, found.tag))
+
+    @settings(deadline=None, max_examples=300)
+    @given(json_lines)
+    @example(b'{"command":"ping","id":' + b"[" * 5000 + b"]" * 5000 + b"}")
+    @example(b'{"command":"read","seq":1,"conversation":' + b"1" * 5000 + b"}")
+    @example(b'{"command":"read","seq":1,"conversation":1e999}')
+    @example(b"\xef\xbb\xbf{}")
+    def test_json_reads_or_refuses(self, line: bytes) -> None:
+        dialect = JsonDialect()
+        found = read(dialect, line)
+        self.assertIsInstance(found, Request | Unreadable)
+        if isinstance(found, Unreadable):
+            assert_json_line(self, dialect.error(found.error, found.tag), "status")
+
+    def test_plain_asks_for_a_password(self) -> None:
+        """A register asks twice, a login once, a change thrice; what was asked for is not shown."""
+        word = Secret("surabaya")
+        for line, command, times_asked in (
+            (b"auth messi", Auth("messi", word), 1),
+            (b"LOGIN messi", Auth("messi", word), 1),
+            (b"register messi", Register("messi", word), 2),
+            (b"password", ChangePassword(word, word), 3),
+        ):
+            found: Any = PlainDialect().read(line)
+            for _ in range(times_asked):
+                self.assertIsInstance(found, Ask)
+                self.assertTrue(found.prompt.startswith(b"\xff\xfb\x01"))
+                self.assertTrue(found.after.startswith(b"\xff\xfc\x01"))
+                found = found.answer(b"surabaya")
+            self.assertEqual(found.command, command)
+
+    def test_every_verb_is_read_without_case(self) -> None:
+        for verb, row in BY_VERB.items():
+            for written in (verb, verb.upper(), verb.title()):
+                for dialect, line in (
+                    (PlainDialect(), f"{written} {_example_line(row)}"),
+                    (JsonDialect(), json.dumps({"command": written, **_example_names(row)})),
+                ):
+                    found = read(dialect, line.encode())
+                    self.assertIsInstance(found, Request, line)
+                    self.assertIs(getattr(found, "row", None), row)
+
+    @settings(deadline=None)
+    @given(tags)
+    def test_json_keeps_the_id(self, tag: Any) -> None:
+        """A reply's id is the request's, of whatever kind."""
+        dialect = JsonDialect()
+        request = dialect.read(json.dumps({"command": "ping", "id": tag}).encode())
+        assert isinstance(request, Request)
+        for answer in (
+            dialect.reply(request, Reply("pong")),
+            dialect.ready(request),
+            dialect.error(errors.NotLoggedIn(), request.tag),
+        ):
+            self.assertEqual(json.loads(answer)["id"], tag)
+
+
+def _example_line(row: Row) -> str:
+    return " ".join(_example(arg) for arg in row.args if not arg.named)
+
+
+def _example_names(row: Row) -> dict[str, Any]:
+    return {
+        arg.name: {NumberType: 7, PortType: 7, FlagType: True}.get(type(arg.type), _example(arg))
+        for arg in row.args
+    }
+
+
+def _example(arg: Arg) -> str:
+    return {NumberType: "7", PortType: "7", FlagType: "on"}.get(type(arg.type), "messi")
+
+
+class PlainWriting(TestCase):
+    """A reply is a block that only its end leaves empty; what is pushed is a line that begins with `* `."""
+
+    @settings(deadline=None)
+    @given(replies)
+    def test_replies(self, reply: Reply) -> None:
+        lines = assert_plain_reply(self, PlainDialect().reply(PING, reply))
+        self.assertEqual(lines[0], "status: OK")
+        self.assertEqual(lines[1], f"message: {reply.message}")
+        head = 2 + len(reply.fields)
+        self.assertEqual(len(lines) - head, len(reply.items))
+        for line in lines[head:]:
+            self.assertTrue(line.startswith("- "), line)
+
+    @settings(deadline=None)
+    @given(refusals)
+    def test_refusals(self, error: ChatError) -> None:
+        lines = assert_plain_reply(self, PlainDialect().error(error))
+        self.assertEqual(lines[:2], ["status: ERROR", f"code: {error.code}"])
+        self.assertEqual(len(lines), 3)
+
+    def test_realms(self) -> None:
+        """A peer in a line: how it is, where, who dialled, what is queued, what went wrong."""
+        quiet = RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None)
+        busy = RealmInfo(
+            "realm3", "down", 0, "out", "10.0.0.3:8890", 7, 61_000, "refused", 3_600_000
+        )
+        reply = PlainDialect().reply(PING, Reply("2 realms", items=(quiet, busy)))
+        self.assertEqual(
+            reply.decode().split("\r\n")[2:4],
+            [
+                "- realm2 up since 1970-01-01T00:00:01Z, dialled from there, nothing queued",
+                (
+                    "- realm3 down since 1970-01-01T00:00:00Z, at 10.0.0.3:8890, dialled from here, "
+                    "7 queued, the oldest of 1970-01-01T00:01:01Z, last error: refused, "
+                    "next try 1970-01-01T01:00:00Z"
+                ),
+            ],
+        )
+
+    def test_ready(self) -> None:
+        lines = assert_plain_reply(self, PlainDialect().ready(PING))
+        self.assertEqual(lines[0], "status: READY")
+
+    @settings(deadline=None)
+    @given(events)
+    def test_events(self, event: Event) -> None:
+        pushed = PlainDialect().events([event])
+        self.assertTrue(pushed.startswith(b"* "))
+        self.assertTrue(pushed.endswith(b"\r\n"))
+        self.assertEqual(pushed.count(b"\n"), 1)
+
+    def test_the_greeting_is_a_pushed_line(self) -> None:
+        self.assertEqual(
+            PlainDialect().greeting("realm1", "1.0"), b"* chatd 1.0 at realm1. Type help.\r\n"
+        )
+
+
+class JsonWriting(TestCase):
+    """Whatever is said is one line with one JSON object, `status` or `event` first, without spaces."""
+
+    @settings(deadline=None)
+    @given(replies, tags)
+    def test_replies(self, reply: Reply, tag: Any) -> None:
+        request = msgspec.structs.replace(PING, tag=tag)
+        found = assert_json_line(self, JsonDialect().reply(request, reply), "status")
+        self.assertEqual(found["status"], "OK")
+        self.assertEqual(found["message"], reply.message)
+        if tag is not None:
+            self.assertEqual(found["id"], tag)
+        if reply.items_name:
+            self.assertEqual(len(found[reply.items_name]), len(reply.items))
+
+    @settings(deadline=None)
+    @given(refusals, tags)
+    def test_refusals(self, error: ChatError, tag: Any) -> None:
+        found = assert_json_line(self, JsonDialect().error(error, tag), "status")
+        self.assertEqual(
+            found, {"status": "ERROR", "id": tag, "code": error.code, "message": str(error)}
+        )
+
+    @settings(deadline=None)
+    @given(tags)
+    def test_ready(self, tag: Any) -> None:
+        request = msgspec.structs.replace(PING, tag=tag)
+        found = assert_json_line(self, JsonDialect().ready(request), "status")
+        self.assertEqual((found["status"], found["id"]), ("READY", tag))
+
+    @settings(deadline=None)
+    @given(events)
+    def test_events(self, event: Event) -> None:
+        found = assert_json_line(self, JsonDialect().events([event]), "event")
+        self.assertNotIn("status", found)
+
+    @settings(deadline=None)
+    @given(messages)
+    def test_messages_carry_everything(self, message: Message) -> None:
+        """conversation, seq, id, from, to or group, text or file, and at; in lists as in events."""
+        dialect = JsonDialect()
+        reply = dialect.reply(PING, Reply("1 message", items=(message,), items_name="messages"))
+        (found,) = json.loads(reply)["messages"]
+        pushed = json.loads(dialect.events([message]))
+        self.assertEqual(pushed, {"event": "message", **found})
+        place = "to" if message.group is None else "group"
+        content = "text" if message.file is None else "file"
+        names = {"conversation", "seq", "id", "from", place, content, "at"}
+        self.assertEqual(set(found), names | ({"queued"} if message.queued else set()))
+        self.assertEqual(found["text"] if content == "text" else None, message.text)
+
+    def test_realms(self) -> None:
+        """All that is known of a peer, its times as everywhere, null where there is none."""
+        items = (
+            RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None),
+            RealmInfo("realm3", "down", 0, "out", "h:1", 7, 61_000, "refused", 3_600_000),
+        )
+        reply = JsonDialect().reply(PING, Reply("", items=items, items_name="realms"))
+        self.assertEqual(
+            json.loads(reply)["realms"],
+            [
+                {
+                    "realm": "realm2",
+                    "state": "up",
+                    "since": "1970-01-01T00:00:01Z",
+                    "direction": "in",
+                    "address": None,
+                    "queued": 0,
+                    "oldest": None,
+                    "error": None,
+                    "next_try": None,
+                },
+                {
+                    "realm": "realm3",
+                    "state": "down",
+                    "since": "1970-01-01T00:00:00Z",
+                    "direction": "out",
+                    "address": "h:1",
+                    "queued": 7,
+                    "oldest": "1970-01-01T00:01:01Z",
+                    "error": "refused",
+                    "next_try": "1970-01-01T01:00:00Z",
+                },
+            ],
+        )
+
+    def test_help_is_the_whole_table(self) -> None:
+        """Verbs, arguments with types, errors: made from the commands' own declarations."""
+        reply = Reply("", items=tuple(map(describe, TABLE)), items_name="commands")
+        shown = json.loads(JsonDialect().reply(PING, reply))["commands"]
+        self.assertEqual([each["command"] for each in shown], [row.verb for row in TABLE])
+        codes = {error.code for error in every_error()}
+        for row, each in zip(TABLE, shown, strict=True):
+            self.assertEqual(each["aliases"], list(row.aliases))
+            self.assertEqual(each["login"], row.login)
+            self.assertLessEqual(set(each["errors"]), codes)
+            self.assertEqual(
+                [argument["name"] for argument in each["arguments"]],
+                [arg.name for arg in row.args],
+            )
+            for argument in each["arguments"]:
+                self.assertTrue(argument["type"])
+                self.assertTrue(argument["about"])
+
+
+class Sharing(TestCase):
+    """The same events are written once, however many hear them; other events never get their bytes."""
+
+    def test_each_dialect_writes_each_batch(self) -> None:
+        dialects: list[Callable[[], Dialect]] = [PlainDialect, JsonDialect]
+        for make in dialects:
+            dialect = make()
+            one, two = (SessionEnded("one"),), (SessionEnded("two"),)
+            first = dialect.events(one)
+            self.assertIs(dialect.events(one), first)
+            self.assertIn(b"two", dialect.events(two))
+            self.assertEqual(dialect.events(one), first)
+            self.assertEqual(dialect.events([*one, *two]), first + dialect.events(two))
+
+
+def assert_plain_reply(case: TestCase, answer: bytes) -> list[str]:
+    """The lines of a reply without the empty one at its end."""
+    text = answer.decode("utf-8")
+    case.assertTrue(text.endswith("\r\n\r\n"), text)
+    lines = text[:-4].split("\r\n")
+    for line in lines:
+        case.assertTrue(line, text)
+        case.assertFalse(line.startswith("* "), line)
+        case.assertNotIn("\n", line)
+        case.assertNotIn("\r", line)
+        case.assertRegex(line, r"\A(- |[a-zA-Z0-9]+: )")
+    return lines
+
+
+def assert_json_line(case: TestCase, answer: bytes, first: str) -> dict[str, Any]:
+    """The object that the line holds."""
+    case.assertTrue(answer.endswith(b"\r\n"))
+    case.assertEqual(answer.count(b"\n"), 1)
+    found = json.loads(answer)
+    case.assertIsInstance(found, dict)
+    case.assertEqual(next(iter(found)), first)
+    case.assertTrue(answer.startswith(b'{"%s":"' % first.encode()))
+    outside_strings = b"".join(_outside_strings(answer[:-2]))
+    case.assertNotIn(b" ", outside_strings)
+    return dict(found)
+
+
+def _outside_strings(line: bytes) -> list[bytes]:
+    """The parts of a line of JSON that are in no string."""
+    parts = line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    return parts[::2]

@@ -1,0 +1,238 @@
+"""Every transcript is played twice, without sockets and over TCP; and together they leave nothing out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from chatd.app import daemon
+from chatd.base.config import Config
+from chatd.base.errors import every_error
+from chatd.commands.table import BY_VERB, TABLE
+from chatd.lines.dialect import Dialect
+from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
+from chatd.lines.dialects.verbs import Texts, Verb
+from chatd.net.eager import make_eager
+from tests.support.common import RealmTestCase, SteadyClock
+from tests.support.elsewhere import Elsewhere
+from tests.support.transcripts import (
+    Play,
+    Transcript,
+    all_transcripts,
+    connect_socket,
+    connect_wire,
+)
+
+DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in daemon.DIALECTS}
+TRANSCRIPTS = all_transcripts()
+
+# The older dialects: their verbs, and the texts that they have for what the verbs have none for.
+OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
+    "kelompok3": (kelompok3.VERBS, (kelompok3.TEXTS,)),
+    "bagan": (bagan.VERBS, (bagan.TEXTS,)),
+    "urlencoded": (urlencoded.VERBS, ()),
+    "tugas4": (tugas4.VERBS, (tugas4.TEXTS,)),
+    "pychat": (pychat.VERBS, (pychat.TEXTS,)),
+}
+
+# What no transcript can show, and the test that shows it.
+NOT_IN_TRANSCRIPTS = {
+    "ambiguous-name": "tests.unit.service.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",
+    "too-many-attempts": (
+        "tests.unit.service.test_accounts.Throttling.test_many_at_once_lock_nobody_out"
+    ),
+    "line-stalled": "tests.unit.lines.test_long_line.SharedMemory.test_what_does_not_grow_is_given_up",
+    "inline-full": "tests.unit.lines.test_long_line.SharedMemory.test_an_account_has_its_share",
+    "busy": "tests.unit.base.test_fair_threads.FairThreadsTest.test_full",
+    "already-logged-in": "tests.unit.lines.test_transcripts.Completeness.test_older_dialects_say_all_texts",
+    "storage-failed": "tests.unit.lines.test_protocol.Failures.test_a_failing_disk_refuses_an_upload",
+    "file-damaged": "tests.unit.lines.test_protocol.Failures.test_a_lost_file_is_refused",
+    "file-missing": "tests.unit.lines.test_protocol.Failures.test_a_lost_file_is_refused",
+    "disk-full": "tests.unit.service.test_quotas.Reserve.test_below_it",
+    "message-quota": "tests.unit.service.test_quotas.AccountQuota.test_says_when_to_try_again",
+    "idle": "tests.unit.lines.test_protocol.IdleConnections.test_silence_before_login_closes_after_60_s",
+    "shutting-down": "tests.unit.lines.test_protocol.Shutdown.test_what_was_accepted_is_answered",
+    "internal": "tests.unit.lines.test_protocol.Failures.test_the_unexpected_is_answered_with_a_reference",
+}
+# What a realm without peers never meets: tests of chatd.federation.amp show it.
+BETWEEN_REALMS = {
+    "realm-exists",
+    "forbidden-address",
+    "realm-unreachable",
+    "wrong-realm",
+    "bad-certificate",
+    "certificate-changed",
+    "realm-not-allowed",
+    "realm-down",
+    "group-closed",
+    "realm-full",
+    "expired",
+    "peer-failed",
+    "realm-quota",
+    "too-many-unknown",
+}
+# What only the browser's door says: tests of chatd.web show it.
+OVER_HTTP = {
+    "use-http",
+    "unknown-page",
+    "bad-method",
+    "foreign-origin",
+    "foreign-host",
+    "bad-host",
+    "body-too-large",
+    "length-required",
+    "upload-offset",
+    "too-many-uploads",
+}
+
+
+class TranscriptTests(RealmTestCase):
+    """Each method plays one file: test_<dialect>_<file>_on_wire, and …_on_socket; where older dialects are
+    spoken, also with what is sent arriving in pieces."""
+
+    transcript: Transcript
+
+    def setUp(self) -> None:
+        self.clock = SteadyClock(reactor)
+        super().setUp()
+
+    def make_config(self) -> Config:
+        transcript = getattr(type(self), self._testMethodName).transcript
+        config = super().make_config()
+        for section, values in transcript.settings.items():
+            part = msgspec.structs.replace(getattr(config, section), **values)
+            config = msgspec.structs.replace(config, **{section: part})
+        return config
+
+    async def play(self, transcript: Transcript, over_socket: bool, pieces: int = 0) -> None:
+        names = {transcript.dialect(line.actor) for line in transcript.lines if line.actor}
+        dialects = {name: DIALECTS[name]() for name in names}
+        doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
+        if transcript.peers:
+            self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
+        connect = connect_wire(doors, pieces)
+        if over_socket:
+            network: Any = reactor
+            ports = {}
+            for name, factory in doors.items():
+                port = network.listenTCP(0, factory, interface="127.0.0.1")
+                make_eager(port)  # as the daemon does
+                self.addCleanup(port.stopListening)
+                ports[name] = port.getHost().port
+            connect = connect_socket(network, ports)
+        await Play(transcript, self.realm, self.clock, dialects, connect).perform()
+
+
+def _performance(
+    transcript: Transcript, over_socket: bool, pieces: int = 0
+) -> Callable[[TranscriptTests], Coroutine[Any, Any, None]]:
+    async def test(self: TranscriptTests) -> None:
+        await self.play(transcript, over_socket, pieces)
+
+    test.__doc__ = transcript.guards
+    test.transcript = transcript  # type: ignore[attr-defined]
+    return test
+
+
+for _transcript in TRANSCRIPTS:
+    _name = f"test_{_transcript.path.parent.name}_{_transcript.path.stem.replace('-', '_')}"
+    setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
+    setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
+    if set(OLDER) & {_transcript.dialect(line.actor) for line in _transcript.lines}:
+        for _pieces in (1, 7):
+            _played = _performance(_transcript, over_socket=False, pieces=_pieces)
+            setattr(TranscriptTests, f"{_name}_in_pieces_of_{_pieces}", _played)
+
+
+class Completeness(TestCase):
+    """What the transcripts leave out."""
+
+    def test_each_transcript_says_what_it_guards(self) -> None:
+        self.assertEqual([each.path.name for each in TRANSCRIPTS if not each.guards], [])
+
+    def test_plain_speaks_every_verb_and_alias(self) -> None:
+        asked = {
+            request.replace("\\", " ").split(" ")[0].lower()
+            for transcript in TRANSCRIPTS
+            for request in transcript.requests("plain")
+        }
+        self.assertEqual(set(BY_VERB) - asked, set())
+
+    def test_json_asks_for_every_command(self) -> None:
+        asked = set()
+        for transcript in TRANSCRIPTS:
+            for request in transcript.requests("json"):
+                try:
+                    found = json.loads(request)
+                except ValueError:
+                    continue
+                if isinstance(found, dict):
+                    asked.add(found.get("command"))
+        self.assertEqual({row.verb for row in TABLE} - asked, set())
+
+    def test_every_refusal_is_shown(self) -> None:
+        """In a transcript, or else in the test that is named here, or between realms."""
+        shown = {
+            code
+            for transcript in TRANSCRIPTS
+            for dialect in ("plain", "json")
+            for answer in transcript.answers(dialect)
+            for code in _codes(answer)
+        }
+        codes = {error.code for error in every_error()}
+        self.assertEqual(codes - shown, NOT_IN_TRANSCRIPTS.keys() | BETWEEN_REALMS | OVER_HTTP)
+
+    def test_older_dialects_are_asked_every_verb(self) -> None:
+        for name, (verbs, _) in OLDER.items():
+            asked = {
+                request.partition(" ")[0].lower()
+                for transcript in TRANSCRIPTS
+                for request in transcript.requests(name)
+            }
+            self.assertEqual(set(verbs) - asked, set(), name)
+
+    def test_older_dialects_say_all_texts(self) -> None:
+        """Each verb's own texts in answer to that verb, and the others somewhere."""
+        for name, (verbs, common) in OLDER.items():
+            said: dict[str, set[str]] = {}
+            for transcript in TRANSCRIPTS:
+                for asked, answer in transcript.refusals(name):
+                    said.setdefault(asked, set()).add(answer)
+            everything = set().union(*said.values())
+            for key, verb in verbs.items():
+                for text in verb.texts.values():
+                    self.assertTrue(_is_said(text, said.get(key, set())), (name, key, text))
+            for text in (text for texts in common for text in texts.values()):
+                self.assertTrue(_is_said(text, everything), (name, text))
+
+    def test_the_exceptions_have_tests(self) -> None:
+        for path in NOT_IN_TRANSCRIPTS.values():
+            module, case, method = path.rsplit(".", 2)
+            self.assertTrue(hasattr(getattr(importlib.import_module(module), case), method), path)
+
+
+def _is_said(text: str | None, answers: Iterable[str]) -> bool:
+    """Whether `text`, filled in, is an answer, or the message of one."""
+    if text is None:
+        return True
+    parts = [re.escape(part) for part in re.split(r"\{\w+\}", text)]
+    pattern = re.compile(rf'failed {".+".join(parts)}|.*"message":"{".+".join(parts)}".*')
+    return any(pattern.fullmatch(answer) for answer in answers)
+
+
+def _codes(answer: str) -> list[str]:
+    if answer.startswith("code: "):
+        return [answer.removeprefix("code: ")]
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return []
+    code = found.get("code") if isinstance(found, dict) else None
+    return [code] if isinstance(code, str) else []

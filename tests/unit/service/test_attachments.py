@@ -1,0 +1,411 @@
+"""Files between people: who may send how much, who may fetch what, and what is left when it goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+
+from chatd.base.errors import (
+    BadFileName,
+    FileDamaged,
+    FileMissing,
+    FileTooLarge,
+    NotMember,
+    QuotaExceeded,
+    StorageFailed,
+    UnknownFile,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.base.model import Account, Attachment, FileInfo, Message, Sent
+from chatd.base.names import ALL, Address, Place
+from chatd.files.folder import Incoming
+from chatd.service import attachments as module
+from chatd.service.attachments import Files, Upload
+from chatd.service.messages import Messages
+from chatd.store.files import all_stored
+from tests.support.common import ClockedTestCase, Listener, run, sleep
+
+DATA = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256))
+
+
+class FilesTestCase(ClockedTestCase):
+    @property
+    def files(self) -> Files:
+        return self.realm.service.files
+
+    async def people(self, *names: str) -> list[Account]:
+        accounts = self.realm.service.accounts
+        return [(await accounts.register(name, "surabaya", None, None)).account for name in names]
+
+    async def begin(self, sender: Account, to: str, size: int, name: str = "laporan.pdf") -> Upload:
+        """An upload to people, or to a group with `#` before its name."""
+        where: Any = (
+            Address(to[1:])
+            if to.startswith("#")
+            else [Address(*each.split("@")) for each in to.split(",")]
+        )
+        return await self.files.begin(sender, where, name, size, lambda: None, None)
+
+    async def send(
+        self, sender: Account, to: str, data: bytes = DATA, name: str = "laporan.pdf"
+    ) -> tuple[Attachment, Sent]:
+        upload = await self.begin(sender, to, len(data), name)
+        upload.write(data)
+        return await upload.finish()
+
+    async def fetch(self, who: Account, name: str) -> bytes:
+        download = await self.files.fetch(who, name)
+        data: bytes = await download.file.read(1 << 20)
+        await download.file.close()
+        return data
+
+    def on_disk(self) -> set[str]:
+        """All files in the uploads folder, and in the one of those that are arriving."""
+        folder = self.realm.state.uploads
+        return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+class Sending(FilesTestCase):
+    async def test_arrives_whole(self) -> None:
+        """A file is a message that carries it: name, size, hash, type, code; and its bytes are the same."""
+        ana, budi = await self.people("ana", "budi")
+        file, sent = await self.send(ana, "budi")
+        self.assertEqual((file.name, file.size), ("laporan.pdf", len(DATA)))
+        self.assertEqual(file.sha256, hashlib.sha256(DATA).hexdigest())
+        self.assertEqual(file.mime, "application/pdf")
+        self.assertRegex(file.code, r"\A[a-z2-9]{6}\Z")
+        self.assertEqual([each.to for each in sent.receipts], ["budi"])
+        page = await self.realm.service.reading.inbox(budi, ALL, {})
+        (message,) = page.messages
+        self.assertEqual((message.sender, message.text, message.file), ("ana", None, file))
+        self.assertEqual(message.seq, sent.receipts[0].seq)
+        self.assertEqual(await self.fetch(budi, file.code), DATA)
+
+    async def test_kept(self) -> None:
+        """After a restart it is all still there."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi")
+        await self.reopen()
+        page = await self.realm.service.reading.history(budi, Place(user=Address("ana")), 5)
+        self.assertEqual([each.file for each in page.messages], [file])
+        self.assertEqual(await self.fetch(budi, file.code), DATA)
+
+    async def test_list(self) -> None:
+        """One file for all of a list, and the unknown are named."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        file, sent = await self.send(ana, "budi,citra,nobody")
+        self.assertEqual([each.to for each in sent.receipts], ["budi", "citra"])
+        self.assertEqual(list(sent.refused), ["nobody"])
+        self.assertIsInstance(sent.refused["nobody"], UnknownUser)
+        for who in (budi, citra):
+            self.assertEqual(await self.fetch(who, file.code), DATA)
+        self.assertEqual(self.on_disk(), {file.stored})
+
+    async def test_heard(self) -> None:
+        """Who listens hears of the file with the message that carries it."""
+        ana, budi = await self.people("ana", "budi")
+        listener = Listener()
+        self.realm.service.presence.arrive(budi.id, listener)
+        self.realm.service.presence.listen(budi.id, listener, on=True)
+        file, _ = await self.send(ana, "budi")
+        await sleep(0)
+        (event,) = listener.heard
+        assert isinstance(event, Message)
+        self.assertEqual(event.file, file)
+
+    async def test_empty(self) -> None:
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi", b"", "kosong.txt")
+        self.assertEqual((file.size, file.mime), (0, "text/plain"))
+        self.assertEqual(await self.fetch(budi, file.code), b"")
+
+    async def test_in_order_with_messages(self) -> None:
+        """A file has its number among the messages of its conversation."""
+        ana, budi = await self.people("ana", "budi")
+        for expected in (1, 2, 3):
+            _, sent = await self.send(ana, "budi")
+            self.assertEqual(sent.receipts[0].seq, expected)
+        page = await self.realm.service.reading.search(budi, "LAPORAN")
+        self.assertEqual([each.seq for each in page.messages], [1, 2, 3])
+
+    async def test_path_is_dropped(self) -> None:
+        ana, _ = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi", DATA, "../../etc/passwd")
+        self.assertEqual(file.name, "passwd")
+        self.assertRegex(file.stored, r"\A\d{8}T\d{6}\.\d{6}Z-passwd\Z")
+
+    async def test_code_that_is_taken(self) -> None:
+        """If a code comes up that another file has, the next one is taken."""
+        ana, _ = await self.people("ana", "budi")
+        with mock.patch(
+            "chatd.service.home_groups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]
+        ):
+            first, _ = await self.send(ana, "budi")
+            second, _ = await self.send(ana, "budi")
+        self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))
+
+
+class Refusing(FilesTestCase):
+    limits = {"file": 1000, "account_files": 1500}
+
+    async def test_whom_and_what(self) -> None:
+        """Before a byte is sent it is clear whether it may be."""
+        ana, budi = await self.people("ana", "budi")
+        await self.realm.service.groups.create(budi, "bagan")
+        for to, name, size, error in (
+            ("nobody", "x", 1, UnknownUser),
+            ("budi@realm2", "x", 1, UnknownRealm),
+            ("#nowhere", "x", 1, UnknownGroup),
+            ("#bagan", "x", 1, NotMember),
+            ("budi", "..", 1, BadFileName),
+            ("budi", "x", 1001, FileTooLarge),
+        ):
+            self.assertIs(await self.refused(self.begin(ana, to, size, name)), error, to)
+        self.assertEqual(self.on_disk(), set())
+
+    async def test_largest(self) -> None:
+        ana, _ = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi", bytes(1000))
+        self.assertEqual(file.size, 1000)
+
+    async def test_quota(self) -> None:
+        """All that an account has sent counts, over restarts; what others send does not."""
+        ana, budi = await self.people("ana", "budi")
+        await self.send(ana, "budi", bytes(1000))
+        await self.reopen()
+        with self.assertRaises(QuotaExceeded) as caught:
+            await self.begin(ana, "budi", 501)
+        self.assertEqual(caught.exception.details, {"limit": 1500, "left": 500})
+        await self.send(budi, "ana", bytes(1000))
+        await self.send(ana, "budi", bytes(500))
+        self.assertIs(await self.refused(self.begin(ana, "budi", 1)), QuotaExceeded)
+        await self.send(ana, "budi", b"")
+
+    async def test_quota_while_arriving(self) -> None:
+        """What is announced counts before it is there; what is given up does not any more."""
+        ana, _ = await self.people("ana", "budi")
+        upload = await self.begin(ana, "budi", 1000)
+        self.assertIs(await self.refused(self.begin(ana, "budi", 501)), QuotaExceeded)
+        upload.abort()
+        second = await self.begin(ana, "budi", 1000)
+        second.write(bytes(1000))
+        await second.finish()
+        self.assertIs(await self.refused(self.begin(ana, "budi", 501)), QuotaExceeded)
+        self.assertEqual(len(self.files.under_way._bytes), 0)
+
+    async def test_quota_at_the_same_moment(self) -> None:
+        """Two uploads that are announced together do not get the same room."""
+        ana, _ = await self.people("ana", "budi")
+        waiting = [run(self.begin(ana, "budi", 1000)) for _ in range(3)]
+        uploads = []
+        refused = 0
+        for each in waiting:
+            try:
+                uploads.append(await each)
+            except QuotaExceeded:
+                refused += 1
+        self.assertEqual(refused, 2)
+        for upload in uploads:
+            upload.abort()
+        await sleep(0.02)
+
+    async def test_quota_while_it_is_noted(self) -> None:
+        """Between the last byte and the note in the database a file counts, too."""
+        ana, _ = await self.people("ana", "budi")
+        gate: Deferred[None] = Deferred()
+        real = self.files.commit
+        reached: Deferred[None] = Deferred()
+
+        async def slow(*args: Any) -> Any:
+            reached.callback(None)
+            await gate
+            return await real(*args)
+
+        with mock.patch.object(self.files, "commit", slow):
+            upload = await self.begin(ana, "budi", 1000)
+            upload.write(bytes(1000))
+            finishing = run(upload.finish())
+            await reached
+            refused = await self.refused(self.begin(ana, "budi", 1000))
+            gate.callback(None)
+            await finishing
+        self.assertIs(refused, QuotaExceeded)
+
+
+class Fetching(FilesTestCase):
+    async def test_who_may(self) -> None:
+        """Sender and recipient; nobody else, by whatever name they ask."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        file, _ = await self.send(ana, "budi")
+        for name in (file.code, file.name, file.stored):
+            self.assertEqual(await self.fetch(ana, name), DATA)
+            self.assertEqual(await self.fetch(budi, name), DATA)
+            self.assertIs(await self.refused(self.files.fetch(citra, name)), UnknownFile)
+
+    async def test_group(self) -> None:
+        """A group's members, those who joined later too; who has left no more, save the sender."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        groups = self.realm.service.groups
+        await groups.create(ana, "bagan")
+        await groups.join(budi, Address("bagan"))
+        file, _ = await self.send(budi, "#bagan")
+        self.assertEqual(await self.fetch(ana, file.code), DATA)
+        self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
+        await groups.join(citra, Address("bagan"))
+        self.assertEqual(await self.fetch(citra, file.code), DATA)
+        await groups.leave(citra, Address("bagan"))
+        await groups.leave(budi, Address("bagan"))
+        self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
+        self.assertEqual(await self.fetch(budi, file.code), DATA)
+
+    async def test_newest_of_a_name(self) -> None:
+        """A name that several files have stands for the newest that one may fetch."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        await self.send(ana, "budi", b"first")
+        await self.send(ana, "budi", b"second")
+        await self.send(ana, "citra", b"third")
+        self.assertEqual(await self.fetch(budi, "laporan.pdf"), b"second")
+        self.assertEqual(await self.fetch(citra, "laporan.pdf"), b"third")
+
+    async def test_code_before_name(self) -> None:
+        """Nobody takes the place of a file by giving another one its code as a name."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi", b"real")
+        await self.send(ana, "budi", b"false", file.code)
+        self.assertEqual(await self.fetch(budi, file.code), b"real")
+
+    async def test_unknown(self) -> None:
+        (ana,) = await self.people("ana")
+        for name in ("aaaaaa", "../chatd.db", "", "\x1b[2J", "%", "x" * 10000):
+            with self.assertRaises(UnknownFile) as caught:
+                await self.files.fetch(ana, name)
+            self.assertTrue(str(caught.exception).isprintable())
+
+    async def test_gone_or_changed_on_disk(self) -> None:
+        """What is not on disk as it was is not given; the operator finds it in the log."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi")
+        path = self.realm.state.uploads / file.stored
+        path.write_bytes(DATA[:-1])
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
+        path.unlink()
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileMissing)
+
+    async def test_changed_on_disk_after_it_was_fetched(self) -> None:
+        """As many bytes, but others. What has not changed is not hashed again."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi")
+        with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
+            for _ in range(3):
+                download = await self.files.fetch(budi, file.code)
+                self.assertEqual(await download.file.read(len(DATA) + 1), DATA)
+                await download.file.close()
+            self.assertEqual(digest.call_count, 1)
+        path = self.realm.state.uploads / file.stored
+        path.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
+        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
+        path.write_bytes(DATA)  # as from a backup
+        download = await self.files.fetch(budi, file.code)
+        await download.file.close()
+
+
+class Listing(FilesTestCase):
+    async def test_mine(self) -> None:
+        """The files of one's conversations, oldest first, each once, with who sent it."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        first, _ = await self.send(ana, "budi,citra", DATA, "a.txt")
+        self.clock.advance(1)
+        second, _ = await self.send(budi, "ana", b"x", "b.txt")
+        await self.send(budi, "citra", b"y", "c.txt")
+        expected = (
+            FileInfo(first.code, "a.txt", len(DATA), "ana", 1_000_000_000),
+            FileInfo(second.code, "b.txt", 1, "budi", 1_000_001_000),
+        )
+        self.assertEqual(await self.files.list(ana), expected)
+        self.assertEqual([each.name for each in await self.files.list(citra)], ["a.txt", "c.txt"])
+
+    async def test_newest_if_there_are_many(self) -> None:
+        ana, _ = await self.people("ana", "budi")
+        for number in range(4):
+            await self.send(ana, "budi", b"", f"{number}.txt")
+        with mock.patch.object(module, "MAX_LISTED", 2):
+            self.assertEqual([each.name for each in await self.files.list(ana)], ["2.txt", "3.txt"])
+
+
+class GoingWrong(FilesTestCase):
+    async def test_given_up(self) -> None:
+        """An upload that is given up leaves no bytes, no message and no use of the quota."""
+        ana, budi = await self.people("ana", "budi")
+        upload = await self.begin(ana, "budi", 1000)
+        upload.write(bytes(500))
+        self.assertEqual(upload.missing, 500)
+        upload.abort()
+        await self._until_empty()
+        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
+        self.assertEqual(await self.files.list(ana), ())
+        self.assertEqual(len(self.files.under_way._bytes), 0)
+
+    async def _until_empty(self) -> None:
+        for _ in range(1000):
+            if not self.on_disk():
+                return
+            await sleep(0.002)
+        self.fail(f"still there: {self.on_disk()}")
+
+    async def test_disk_error(self) -> None:
+        """If the bytes can't be kept the sender is told so, and nothing is left."""
+        ana, budi = await self.people("ana", "budi")
+        upload = await self.begin(ana, "budi", 3)
+        failing = mock.patch.object(Incoming, "_append", side_effect=OSError(28, "No space left"))
+        with failing:
+            upload.write(b"abc")
+            self.assertIs(await self.refused(upload.finish()), StorageFailed)
+        self.assertEqual(self.on_disk(), set())
+        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
+        self.assertEqual(len(self.files.under_way._bytes), 0)
+        await self.send(ana, "budi")
+
+    async def test_database_error(self) -> None:
+        """If the messages can't be stored the bytes are taken back."""
+        ana, budi = await self.people("ana", "budi")
+        upload = await self.begin(ana, "budi", 3)
+        upload.write(b"abc")
+        with mock.patch.object(Messages, "store_file", side_effect=StorageFailed()):
+            self.assertIs(await self.refused(upload.finish()), StorageFailed)
+        self.assertEqual(self.on_disk(), set())
+        self.assertEqual(await self.files.list(budi), ())
+
+    async def test_file_and_messages_are_one(self) -> None:
+        """If one of the messages can't be stored, neither the file nor any other message is."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        upload = await self.begin(ana, "budi,citra", 3)
+        upload.write(b"abc")
+        writer = type(self.realm.service.messages.writer)
+        with mock.patch.object(writer, "store", side_effect=StorageFailed()):
+            self.assertIs(await self.refused(upload.finish()), StorageFailed)
+        self.assertEqual(await self.realm.database.read(all_stored), set())
+        self.assertEqual(self.on_disk(), set())
+        for who in (budi, citra):
+            self.assertEqual((await self.realm.service.reading.inbox(who, ALL, {})).messages, [])
+
+    async def test_whatever_goes_wrong(self) -> None:
+        """Even after an error that nobody foresaw no bytes stay that belong to nothing."""
+        ana, _ = await self.people("ana", "budi")
+        upload = await self.begin(ana, "budi", 3)
+        upload.write(b"abc")
+        broken = mock.patch.object(Messages, "store_file", side_effect=ZeroDivisionError)
+        with broken, self.assertRaises(ZeroDivisionError):
+            await upload.finish()
+        self.assertEqual(self.on_disk(), set())
+
+    async def test_leftovers_are_known(self) -> None:
+        """What is known to belong to an attachment is just what is on disk."""
+        ana, _ = await self.people("ana", "budi")
+        await self.send(ana, "budi")
+        await self.send(ana, "budi")
+        self.assertEqual(await self.realm.database.read(all_stored), self.on_disk())

@@ -1,0 +1,300 @@
+"""A kick holds: the address is banned, at its group's home, and nothing of the group reaches it any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatd.base.errors import Banned, ChatError, NotAdmin, NotBanned, NotMember, NotTheirGroup
+from chatd.base.model import MemberChange
+from chatd.base.names import Address, parse_address
+from chatd.commands import values as ask
+from chatd.federation import questions
+from chatd.federation.parcels import Post
+from chatd.service.messages import group_target
+from chatd.service.sends import name_for
+from chatd.store import bans as ban_store
+from chatd.store.schema import messages
+from tests.unit.federation.test_realm_groups import GroupTestCase
+from tests.unit.service.test_groups import BAGAN, GroupsTestCase
+from tests.unit.service.test_promises import outcome_of, result_of
+
+
+class Kicked(GroupsTestCase):
+    """In the group's own realm."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.group = self.create(self.ana)
+        self.join(self.budi)
+        self.join(self.citra)
+
+    def kick(self, who: str = "budi") -> Any:
+        return self.groups.kick(self.ana, BAGAN, Address(who))
+
+    def begin_post(self, text: str, key: str | None = None) -> Any:
+        return self.service.messages.post(self.budi, BAGAN, text, None, key)
+
+    def history(self) -> list[str | None]:
+        page = self.database.read(_texts, self.group.id)
+        found: list[str | None] = result_of(page)
+        return found
+
+    def test_barred(self) -> None:
+        """Neither by name nor by code, and after a restart as well."""
+        result_of(self.kick())
+        for _ in range(2):
+            for name in ("bagan", "BAGAN", self.group.code):
+                self.assertIs(self.join(self.budi, name), Banned)
+            self.assertEqual(len(self.members(self.ana)), 2)
+            self.reopen()
+
+    def test_lifted(self) -> None:
+        """By an admin's invitation, or by unban; nobody else can."""
+        result_of(self.kick())
+        for change in (self.groups.invite(self.citra, BAGAN, [Address("budi")]),
+                       self.groups.unban(self.citra, BAGAN, Address("budi")),
+                       self.groups.bans(self.citra, BAGAN)):  # fmt: skip
+            self.assertIs(outcome_of(change), NotAdmin)
+        result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
+        self.assertEqual(result_of(self.groups.bans(self.ana, BAGAN)), ("bagan", ()))
+        result_of(self.groups.leave(self.budi, BAGAN))
+        self.assertNotIsInstance(self.join(self.budi), type)
+        result_of(self.kick())
+        _, (ban,) = result_of(self.groups.bans(self.ana, BAGAN))
+        self.assertEqual(ban.username, "Budi")
+        self.assertEqual(
+            result_of(self.groups.unban(self.ana, BAGAN, Address("BUDI"))), ("bagan", "Budi")
+        )
+        self.assertNotIsInstance(self.join(self.budi), type)
+        self.assertIs(outcome_of(self.groups.unban(self.ana, BAGAN, Address("budi"))), NotBanned)
+
+    def test_unread_is_gone(self) -> None:
+        """What was unread at the kick is not counted, then or after coming back."""
+        self.post(self.ana, "before")
+        self.assertEqual(len(result_of(self.service.reading.unread(self.budi, {}))), 1)
+        result_of(self.kick())
+        self.post(self.ana, "after")
+        self.assertEqual(result_of(self.service.reading.unread(self.budi, {})), ())
+        self.assertEqual(self.inbox(self.budi), [])
+        result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
+        self.assertEqual(result_of(self.service.reading.unread(self.budi, {})), ())
+
+    def test_message_on_its_way(self) -> None:
+        """Nothing that is sent after a kick was asked for is stored after it, with a key or without."""
+        for key in (None, "k1"):
+            with self.subTest(key=key):
+                kicked, posted = self.together(self.kick, lambda: self.begin_post("late", key))  # noqa: B023
+                self.assertEqual((kicked, posted), ("bagan", NotMember))
+                self.assertEqual(self.history(), [])
+                result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
+
+    def test_message_that_waits_for_its_key(self) -> None:
+        """What waited for an earlier send under the same key is checked again when its turn comes."""
+        sends = self.service.messages.sends
+        roster = result_of(self.rosters.find(BAGAN))
+        turn = sends.turn([name_for(self.budi, "k1", group_target(roster))])
+        result_of(turn.__aenter__())
+        post = self.begin_post("late", "k1")
+        result_of(self.kick())
+        result_of(turn.__aexit__(None, None, None))
+        self.assertIs(outcome_of(post), NotMember)
+        self.assertEqual(self.history(), [])
+
+    def test_message_before(self) -> None:
+        """What was sent before the kick is kept, though both are stored in one transaction."""
+        posted, kicked = self.together(lambda: self.begin_post("in time"), self.kick)
+        self.assertEqual((posted.receipts[0].seq, kicked), (1, "bagan"))
+        self.assertEqual(self.inbox(self.citra), ["in time"])
+
+    def test_kick_that_fails(self) -> None:
+        """Only its transaction counts: who could not be kicked goes on as before."""
+        self.database.held = True
+        kicking = self.kick("nobody")
+        self.assertIsInstance(outcome_of(kicking), type)
+        self.database.held = False
+        self.assertNotIsInstance(self.post(self.budi, "still here"), type)
+
+    def test_oneself(self) -> None:
+        """Who kicks themselves leaves, and may come back."""
+        result_of(self.groups.kick(self.ana, BAGAN, Address("ana")))
+        self.assertNotIsInstance(self.join(self.ana), type)
+
+    def test_new_group_of_the_name(self) -> None:
+        """The bans of a group end with it."""
+        result_of(self.kick())
+        for who in (self.ana, self.citra):
+            result_of(self.groups.leave(who, BAGAN))
+        self.create(self.ana)
+        self.assertNotIsInstance(self.join(self.budi), type)
+
+    def test_bounded(self) -> None:
+        """A group has so many bans at most: the oldest makes room, in memory as on disk."""
+        self.patch(ban_store, "MAX_BANS", 1)
+        result_of(self.kick("budi"))
+        result_of(self.kick("citra"))
+        for _ in range(2):
+            self.assertIs(self.join(self.citra), Banned)
+            self.reopen()
+        self.assertNotIsInstance(self.join(self.budi), type)
+
+
+def _texts(connection: Any, group: int) -> list[str | None]:
+    rows = connection.execute(messages.select().where(messages.c.conversation_id == group))
+    return [row.text for row in rows]
+
+
+class KickedElsewhere(GroupTestCase):
+    """budi of realm2 is kicked out of bagan of realm1, which is open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.budi.joins("bagan@realm1")
+        self.bela.joins("bagan@realm1")
+
+    def unban(self, who: Any, user: str, group: str = "bagan") -> Any:
+        return who.does(ask.Unban(parse_address(group), parse_address(user)))
+
+    def bans(self, who: Any, group: str = "bagan") -> list[str]:
+        return [each.username for each in who.does(ask.Bans(parse_address(group))).items]
+
+    def test_barred(self) -> None:
+        """By name or code, and posting to the open group without being a member."""
+        self.kick(self.ana, "budi@realm2")
+        self.world.settle()
+        for _ in range(2):
+            for name in ("bagan@realm1", f"{self.code}@realm1"):
+                with self.assertRaises(Banned):
+                    self.budi.joins(name)
+            with self.assertRaises(Banned):
+                self.budi.posts("bagan@realm1", "halo")
+            with self.assertRaises(Banned):
+                self.budi.sends_file("#bagan@realm1", "a.txt", b"halo")
+            self.one.restart()
+            self.world.advance(3)
+        self.assertEqual(self.ana.history(group="bagan"), [])
+        self.ana.posts("bagan", "tanpa budi")
+        self.assertEqual(self.bela.reads(), ["ana@realm1: tanpa budi"])
+        self.assertEqual(self.budi.reads(), [])
+
+    def test_nothing_is_left(self) -> None:
+        """Of what had come before, nothing is read in the other realm."""
+        self.ana.posts("bagan", "rahasia")
+        code = self.ana.sends_file("#bagan", "peta.txt", b"peta").fields["code"]
+        self.world.settle()
+        (known,) = self.budi.files()
+        self.kick(self.ana, "budi@realm2")
+        self.world.settle()
+        self.assertEqual(self.budi.reads(), [])
+        self.assertEqual(self.budi.files(), [])
+        self.assertEqual(self.budi.does(ask.Search("rahasia")).items, ())
+        self.assertEqual(self.budi.does(ask.Conversations()).items, ())
+        self.assertEqual(self.budi.does(ask.Unread()).items, ())
+        for name in (known.code, str(code), "peta.txt"):
+            with self.assertRaises(ChatError):
+                self.budi.does(ask.GetFile(name))
+        with self.assertRaises(NotMember):
+            self.budi.history(group="bagan@realm1")
+        self.assertEqual(self.bela.reads(), ["ana@realm1: rahasia", "ana@realm1: file peta.txt"])
+
+    def test_told(self) -> None:
+        """They hear that they were removed, and only of a kick: not of leaving by themselves."""
+        self.budi.events.clear()
+        self.kick(self.ana, "budi@realm2")
+        self.world.settle()
+        (told,) = self.budi.events
+        assert isinstance(told, MemberChange)
+        self.assertEqual((told.group, told.who, told.what), ("bagan@realm1", "budi", "kicked"))
+        self.assertEqual(self.bela.events, [])
+        self.bela.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.world.settle()
+        self.assertEqual(self.bela.events, [])
+
+    def test_lifted(self) -> None:
+        """By an invitation of the home's admin, or by unban from yet another realm."""
+        self.kick(self.ana, "budi@realm2")
+        with self.assertRaises(NotAdmin):
+            self.invite(self.bela, "budi", group="bagan@realm1")
+        self.invite(self.ana, "budi@realm2")
+        self.world.settle()
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.citra.joins("bagan@realm1")
+        self.promote(self.ana, "citra@realm3")
+        group = "bagan@realm1"
+        self.kick(self.citra, "budi@realm2", group)
+        self.kick(self.citra, "bela@realm2", group)
+        self.assertEqual(self.bans(self.citra, group), ["bela@realm2", "budi@realm2"])
+        self.assertEqual(self.bans(self.ana), ["bela@realm2", "budi@realm2"])
+        self.assertEqual(
+            self.unban(self.citra, "budi@realm2", group).fields,
+            {"group": group, "user": "budi@realm2"},
+        )
+        with self.assertRaises(NotBanned):
+            self.unban(self.citra, "budi@realm2", group)
+        self.world.settle()
+        self.budi.joins(group)
+        with self.assertRaises(Banned):
+            self.bela.joins(group)
+
+    def test_bans_in_pages(self) -> None:
+        """As many as there are, however few fit into one answer."""
+        self.patch(questions, "MAX_BANS_SAID", 2)
+        names = [f"m{number}" for number in range(5)]
+        for name in names:
+            self.two.person(name).joins("bagan@realm1")
+            self.kick(self.ana, f"{name}@realm2")
+        self.citra.joins("bagan@realm1")
+        self.promote(self.ana, "citra@realm3")
+        expected = [f"{name}@realm2" for name in names]
+        self.assertEqual(self.bans(self.citra, "bagan@realm1"), expected)
+
+    def test_kick_without_a_link(self) -> None:
+        """What was posted in the meantime is refused once the link is up, and its sender told why."""
+        self.part(self.two)
+        self.kick(self.ana, "budi@realm2")
+        self.budi.posts("bagan@realm1", "halo?")
+        self.meet()
+        self.assertEqual(self.ana.history(group="bagan"), [])
+        (told,) = self.budi.reads()
+        self.assertIn("was not delivered: You were removed from bagan", told)
+
+    def test_who_is_no_member(self) -> None:
+        """Who posts to an open group from elsewhere can be banned without ever having been a member."""
+        self.citra.posts("bagan@realm1", "iklan")
+        self.kick(self.ana, "citra@realm3")
+        with self.assertRaises(Banned):
+            self.citra.posts("bagan@realm1", "iklan lagi")
+        with self.assertRaises(NotTheirGroup):
+            self.kick(self.ana, "citra@realm3")
+        self.ana.does(ask.CloseGroup(parse_address("bagan")))
+        with self.assertRaises(Banned):
+            self.citra.posts("bagan@realm1", "iklan")
+        with self.assertRaises(Banned):
+            self.citra.joins("bagan@realm1")
+
+    def test_post_overtaken(self) -> None:
+        """A post that was checked before the kick, but is handed over after it, is refused: here what came
+        with it had to be looked up first."""
+        self.agus.creates("lain")
+        self.agus.does(ask.OpenGroup(parse_address("lain")))
+        self.one.restart()
+        self.world.advance(3)
+        self.ana.members("bagan")
+        both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
+                for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
+        receiving = Deferred.fromCoroutine(self.one.service.inbound.receive("realm2", both))
+        kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
+        self.world.result(kicking)
+        verdicts = self.world.result(receiving)
+        self.assertEqual([each.code for each in verdicts], ["banned", ""])
+        self.assertEqual(self.ana.history(group="bagan"), [])
+
+    def test_post_on_its_way(self) -> None:
+        """A post that comes while the kick is being stored is refused."""
+        kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
+        posted = Post("budi", "bagan", 1, b"proof", "late")
+        verdicts = self.one.receives("realm2", (10_000, posted))
+        self.world.result(kicking)
+        self.assertEqual([each.code for each in verdicts], ["banned"])
+        self.assertEqual(self.ana.history(group="bagan"), [])

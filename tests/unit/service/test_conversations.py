@@ -1,0 +1,221 @@
+"""The list of one's conversations: what stands in it, in which order, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import event
+from twisted.internet.defer import Deferred
+
+from chatd.base.model import Account, ConversationInfo, GroupInfo, Receipt
+from chatd.base.names import Address, is_code
+from chatd.commands import values as ask
+from chatd.service import conversations as module
+from chatd.store import overview as store
+from chatd.store.messages import take_back
+from tests.support.common import Listener
+from tests.support.play import PlayTestCase
+from tests.unit.service.test_messages import MessagesTestCase
+from tests.unit.service.test_promises import result_of
+
+
+class ListTestCase(MessagesTestCase):
+    def all(
+        self, who: Account, given: Mapping[int, int] | None = None
+    ) -> tuple[ConversationInfo, ...]:
+        found: tuple[ConversationInfo, ...]
+        found, self.more = result_of(self.service.conversations.all(who, given or {}))
+        return found
+
+    def where(self, who: Account) -> list[str]:
+        """Their names, in their order."""
+        return [each.user or (each.group and each.group.group) or "" for each in self.all(who)]
+
+    def say(self, who: Account, to: str, text: str) -> Receipt:
+        """A second after what was said before."""
+        self.clock.advance(1)
+        return self.send(who, to, text).receipts[0]
+
+    def leave(self, who: Account, name: str) -> None:
+        result_of(self.service.groups.leave(who, Address(name)))
+
+
+class Entries(ListTestCase):
+    def test_nothing_yet(self) -> None:
+        self.assertEqual((self.all(self.ana), self.more), ((), 0))
+
+    def test_direct(self) -> None:
+        """With the other's display name and presence, the newest message, the mark and what is after it."""
+        result_of(self.service.accounts.change_profile(self.ana, "Ana Dewi", None))
+        first = self.say(self.ana, "budi", "1")
+        self.say(self.budi, "ana", "2")
+        last = self.say(self.ana, "budi", "3")
+        result_of(self.reading.mark_read(self.budi, first.conversation, 1))
+        self.service.presence.arrive(self.ana.id, Listener())
+        (found,) = self.all(self.budi)
+        assert found.last is not None
+        self.assertEqual((found.last.id, found.last.text, found.last.to), (last.id, "3", "Budi"))
+        self.assertEqual((found.user, found.name, found.online), ("ana", "Ana Dewi", True))
+        self.assertEqual((found.unread, found.read, found.seq), (1, 1, 3))
+        (mine,) = self.all(self.ana)
+        self.assertEqual((mine.user, mine.name, mine.online), ("Budi", "Budi", False))
+        self.assertEqual((mine.conversation, mine.unread), (found.conversation, 1))
+
+    def test_group(self) -> None:
+        """With what the list of groups says of it; one in which nothing was said is there, too."""
+        self.group(self.ana, self.budi, name="Bagan")
+        (found,) = self.all(self.budi)
+        assert found.group is not None
+        expected = GroupInfo("Bagan", found.group.code, 2, False, member=True, admin=False)
+        self.assertEqual((found.group, found.name, found.user), (expected, "Bagan", None))
+        self.assertEqual((found.last, found.unread, found.read, found.seq), (None, 0, 0, 0))
+        self.assertIsNone(found.online)
+        self.assertTrue(is_code(found.group.code))
+        result_of(self.service.groups.set_closed(self.ana, Address("bagan"), closed=True))
+        self.post(self.ana, "bagan", "halo")
+        (mine,), (theirs,) = self.all(self.ana), self.all(self.budi)
+        assert mine.group is not None
+        assert mine.last is not None
+        self.assertEqual((mine.group.admin, mine.group.closed), (True, True))
+        self.assertEqual((mine.last.text, mine.last.group), ("halo", "Bagan"))
+        self.assertEqual((mine.unread, theirs.unread), (0, 1))
+
+    def test_who_joins_later(self) -> None:
+        """Sees the last message, and has read it."""
+        self.group(self.ana)
+        self.post(self.ana, "bagan", "halo")
+        result_of(self.service.groups.join(self.budi, Address("bagan")))
+        (found,) = self.all(self.budi)
+        assert found.last is not None
+        self.assertEqual((found.last.text, found.unread, found.read), ("halo", 0, 1))
+
+    def test_left_and_ended(self) -> None:
+        """What one has left is not one's own any more."""
+        self.group(self.ana, self.budi)
+        self.post(self.ana, "bagan", "halo")
+        self.leave(self.ana, "bagan")
+        self.assertEqual((self.where(self.ana), self.where(self.budi)), ([], ["bagan"]))
+        self.leave(self.budi, "bagan")
+        self.assertEqual(self.where(self.budi), [])
+
+    def test_with_oneself(self) -> None:
+        self.say(self.ana, "ana", "note")
+        (found,) = self.all(self.ana)
+        self.assertEqual((found.user, found.unread), ("ana", 0))
+
+    def test_nothing_stands_in_it(self) -> None:
+        """A direct conversation whose only message was taken back again is left out."""
+        sent = self.say(self.ana, "budi", "halo")
+        result_of(self.database.run(take_back, sent.id))
+        self.assertEqual(self.where(self.ana), [])
+
+    def test_given_is_read(self) -> None:
+        """What the session has in hand counts as read, as it does in `unread`; nothing moves."""
+        one = self.say(self.ana, "budi", "1").conversation
+        self.say(self.ana, "budi", "2")
+        self.say(self.citra, "budi", "3")
+        citras, anas = self.all(self.budi, {one: 1})
+        self.assertEqual((anas.unread, anas.read, citras.unread), (1, 1, 1))
+        _, anas = self.all(self.budi, {one: 2})
+        self.assertEqual((anas.unread, anas.read), (0, 2))
+        self.assertEqual(self.inbox(self.budi), ["1", "2", "3"])
+        result_of(self.reading.mark_read(self.budi, one, 2))
+        _, anas = self.all(self.budi, {one: 1})
+        self.assertEqual((anas.unread, anas.read), (0, 2))
+
+
+class Order(ListTestCase):
+    def test_newest_activity_first(self) -> None:
+        """The newest message counts, or else that one came into the group."""
+        self.group(self.ana, self.budi)
+        self.say(self.ana, "budi", "1")
+        self.say(self.ana, "citra", "2")
+        self.assertEqual(self.where(self.ana), ["citra", "Budi", "bagan"])
+        self.say(self.budi, "ana", "3")
+        self.assertEqual(self.where(self.ana), ["Budi", "citra", "bagan"])
+        self.clock.advance(1)
+        self.group(self.ana, name="nusantara")
+        self.assertEqual(self.where(self.ana), ["nusantara", "Budi", "citra", "bagan"])
+        self.clock.advance(1)
+        self.post(self.budi, "bagan", "4")
+        self.assertEqual(self.where(self.ana), ["bagan", "nusantara", "Budi", "citra"])
+        self.assertEqual(self.more, 0)
+
+    def test_within_a_moment(self) -> None:
+        for to in ("budi", "citra", "budi"):
+            self.send(self.ana, to, "x")
+        self.assertEqual(self.where(self.ana), ["Budi", "citra"])
+
+    def test_long_lists_are_cut(self) -> None:
+        for to in ("budi", "citra", "ana"):
+            self.say(self.ana, to, "x")
+        with mock.patch.object(module, "MAX_PAGE", 2):
+            self.assertEqual((self.where(self.ana), self.more), (["ana", "citra"], 1))
+        with mock.patch.object(module, "MAX_PAGE", 3):
+            self.assertEqual((len(self.all(self.ana)), self.more), (3, 0))
+
+
+class Cost(ListTestCase):
+    def statements(self, who: Account) -> int:
+        seen: list[Any] = []
+        engine = self.database._engine
+
+        def note(*args: Any) -> None:
+            seen.append(args[2])
+
+        event.listen(engine, "before_cursor_execute", note)
+        self.all(who)
+        event.remove(engine, "before_cursor_execute", note)
+        return sum(statement.startswith(("SELECT", "WITH")) for statement in seen)
+
+    def test_not_a_query_for_each(self) -> None:
+        self.say(self.budi, "ana", "x")
+        few = self.statements(self.ana)
+        for name in ("dewi", "eka", "fajar"):
+            self.say(self.account(name), "ana", "x")
+            self.group(self.ana, self.budi, name=f"group-{name}")
+            self.post(self.budi, f"group-{name}", "x")
+        self.assertEqual(len(self.all(self.ana)), 7)
+        self.assertEqual(self.statements(self.ana), few)
+
+    def test_counts_so_far(self) -> None:
+        """A long backlog is not counted to its end."""
+        for number in range(5):
+            self.say(self.ana, "budi", str(number))
+        with mock.patch.object(store, "MAX_COUNTED", 3):
+            (found,) = self.all(self.budi)
+        self.assertEqual((found.unread, found.seq), (3, 5))
+
+    def test_a_mark_on_its_way(self) -> None:
+        """Holds at once, before it is on disk."""
+        one = self.say(self.ana, "budi", "1").conversation
+        self.database.held = True
+        moving = Deferred.fromCoroutine(self.reading.move_marks(self.budi, {one: 1}))
+        (found,) = self.all(self.budi)
+        self.assertEqual((found.unread, found.read), (0, 1))
+        self.database.held = False
+        self.database.settle()
+        result_of(moving)
+
+
+class Elsewhere(PlayTestCase):
+    def test_people_and_groups_of_other_realms(self) -> None:
+        """Are called by their addresses; who is online there is not known here."""
+        one, two = self.world.pair()
+        ana, budi = one.person("ana"), two.person("budi")
+        ana.creates("bagan")
+        budi.joins("bagan@realm1")
+        ana.sends("budi@realm2", "halo")
+        self.world.advance(1)
+        ana.posts("bagan", "halo semua")
+        self.world.settle()
+        group, direct = budi.does(ask.Conversations()).items
+        self.assertEqual((direct.user, direct.name), ("ana@realm1", "ana@realm1"))
+        self.assertEqual((direct.online, direct.unread, direct.last.text), (None, 1, "halo"))
+        self.assertEqual((group.group.group, group.name), ("bagan@realm1", "bagan@realm1"))
+        self.assertEqual((group.group.code, group.group.members), ("", 1))
+        self.assertEqual((group.unread, group.last.text), (1, "halo semua"))
+        (bagan, _) = ana.does(ask.Conversations()).items
+        self.assertEqual(bagan.group.members, 2)

@@ -1,0 +1,805 @@
+"""Messages: to people and groups, in order, numbered without gaps, kept before they are acknowledged, and
+given to their readers until these have proved that they got them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text as sql
+from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.errors import (
+    AmbiguousName,
+    ChatError,
+    MessageTooLong,
+    NotMember,
+    StorageFailed,
+    UnknownConversation,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.base.model import Account, Message, Receipt, Sent, UnreadCount
+from chatd.base.names import ALL, Address, Place, Scope, parse_place
+from chatd.service import reading as module
+from chatd.service.messages import Messages
+from chatd.service.presence import IListener
+from chatd.service.reading import Reading
+from chatd.store.history import Page
+from tests.support.common import Listener, RealmTestCase, same_bytes
+from tests.unit.service.test_promises import InlineDatabase, open_inline, outcome_of, result_of
+
+
+class Reader(Listener):
+    @property
+    def texts(self) -> list[str | None]:
+        return [event.text for event in self.heard if isinstance(event, Message)]
+
+
+class MessagesTestCase(SynchronousTestCase):
+    """A service on a real database, where everything happens in the order in which the test says so."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000.0)
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir(parents=True)
+        self.database: InlineDatabase
+        self.random_bytes = same_bytes()
+        self.open()
+        self.addCleanup(lambda: self.database.stop())
+        self.ana, self.budi, self.citra = (self.account(name) for name in ("ana", "Budi", "citra"))
+
+    def open(self) -> None:
+        self.service, self.database = open_inline(self.folder, self.clock, self.random_bytes)
+        self.messages: Messages = self.service.messages
+        self.reading: Reading = self.service.reading
+
+    def reopen(self) -> None:
+        self.database.stop()
+        self.open()
+
+    def account(self, name: str) -> Account:
+        login = result_of(self.service.accounts.register(name, "surabaya", None, None))
+        account: Account = login.account
+        return account
+
+    def listen(self, who: Account) -> Reader:
+        """A connection of `who` that hears what comes from now on."""
+        self.service.presence.flush()
+        listener = Reader()
+        self.service.presence.arrive(who.id, listener)
+        self.service.presence.listen(who.id, listener, on=True)
+        return listener
+
+    def sending(
+        self, who: Account, to: str, text: str, origin: IListener | None = None
+    ) -> Deferred[Sent]:
+        addresses = [Address(*each.split("@")) for each in to.split(",")]
+        return self.messages.send(who, addresses, text, origin)
+
+    def send(self, who: Account, to: str, text: str) -> Sent:
+        sent: Sent = result_of(self.sending(who, to, text))
+        return sent
+
+    def post(self, who: Account, group: str, text: str) -> Sent:
+        sent: Sent = result_of(self.messages.post(who, Address(group), text, None))
+        return sent
+
+    def page(self, who: Account, place: Place | None = None) -> Page:
+        scope = ALL if place is None else Scope(place)
+        page: Page = result_of(self.reading.inbox(who, scope, {}))
+        return page
+
+    def inbox(self, who: Account, place: Place | None = None) -> list[str | None]:
+        return texts(self.page(who, place).messages)
+
+    def read(self, who: Account) -> list[str | None]:
+        """Read the inbox, and prove that it arrived."""
+        messages = self.page(who).messages
+        result_of(self.reading.move_marks(who, marks(messages)))
+        return texts(messages)
+
+    def history(self, who: Account, place: Place, count: int = 500) -> list[str | None]:
+        return texts(result_of(self.reading.history(who, place, count)).messages)
+
+    def group(self, *members: Account, name: str = "bagan") -> int:
+        group = result_of(self.service.groups.create(members[0], name))
+        for member in members[1:]:
+            result_of(self.service.groups.join(member, Address(name)))
+        ident: int = group.id
+        return ident
+
+
+def texts(messages: Sequence[Message]) -> list[str | None]:
+    return [message.text for message in messages]
+
+
+def marks(messages: Sequence[Message]) -> dict[int, int]:
+    """How far one has read who has got all these."""
+    return {message.conversation: message.seq for message in messages}
+
+
+ANA, BUDI = Place(user=Address("ana")), Place(user=Address("budi"))
+
+
+class Direct(MessagesTestCase):
+    def test_arrives_whole(self) -> None:
+        """A message says who, to whom, when and what, to either side."""
+        sent = self.send(self.ana, "budi", "halo\tsemua 💚")
+        (message,) = self.page(self.budi).messages
+        receipt = Receipt(message.conversation, 1, message.id, "Budi")
+        self.assertEqual(sent, Sent((receipt,)))
+        expected = Message(
+            message.id,
+            message.conversation,
+            1,
+            1_000_000_000,
+            "ana",
+            "Budi",
+            None,
+            "halo\tsemua 💚",
+        )
+        self.assertEqual(message, expected)
+        (own,) = result_of(self.reading.history(self.ana, BUDI, 5)).messages
+        self.assertEqual(own, expected)
+
+    def test_one_conversation_for_both(self) -> None:
+        """Whoever writes first, two people have one conversation, numbered 1, 2, 3."""
+        receipts = [
+            self.send(who, to, "x").receipts[0]
+            for who, to in ((self.ana, "budi"), (self.budi, "ANA"), (self.ana, "Budi@realm1"))
+        ]
+        self.assertEqual([each.seq for each in receipts], [1, 2, 3])
+        self.assertEqual(len({each.conversation for each in receipts}), 1)
+
+    def test_numbering_goes_on_after_a_restart(self) -> None:
+        self.send(self.ana, "budi", "one")
+        self.reopen()
+        self.assertEqual(self.send(self.budi, "ana", "two").receipts[0].seq, 2)
+
+    def test_list(self) -> None:
+        """To a list it goes to each, once, as a direct message of its own."""
+        sent = self.send(self.ana, "budi,citra,BUDI,budi@realm1", "halo")
+        self.assertEqual([each.to for each in sent.receipts], ["Budi", "citra"])
+        self.assertEqual(sent.refused, {})
+        self.assertEqual(len({each.conversation for each in sent.receipts}), 2)
+        for who in (self.budi, self.citra):
+            self.assertEqual(self.read(who), ["halo"])
+        self.send(self.budi, "ana", "only for ana")
+        self.assertEqual(self.inbox(self.citra), [])
+
+    def test_list_with_unknown_names(self) -> None:
+        """The known ones get it, and the unknown are named."""
+        sent = self.send(self.ana, "nobody,budi,x@realm2", "halo")
+        self.assertEqual([each.to for each in sent.receipts], ["Budi"])
+        self.assertEqual(
+            [(name, type(error)) for name, error in sent.refused.items()],
+            [("nobody", UnknownUser), ("x@realm2", UnknownRealm)],
+        )
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_nobody_known(self) -> None:
+        for to, error in (
+            ("nobody", UnknownUser),
+            ("budi@realm2", UnknownRealm),
+            ("x,y", UnknownUser),
+            ("x,y@realm2", UnknownUser),
+            ("x@realm2,y@realm2", UnknownRealm),
+        ):
+            self.assertIs(outcome_of(self.sending(self.ana, to, "halo")), error, to)
+        with self.assertRaises(UnknownUser) as caught:
+            self.send(self.ana, "x,y", "halo")
+        self.assertEqual(caught.exception.details["name"], "x, y")
+        with self.assertRaises(UnknownUser) as caught:
+            self.send(self.ana, "x,y@realm2,z", "halo")
+        self.assertEqual(caught.exception.details["name"], "x, y@realm2, z")
+        with self.assertRaises(UnknownRealm) as caught_realm:
+            self.send(self.ana, "x@realm2,y@realm3,z@realm2", "halo")
+        self.assertEqual(caught_realm.exception.details["realm"], "realm2, realm3")
+
+    def test_to_oneself(self) -> None:
+        """One may write to oneself; it is in the history and, being one's own, never unread."""
+        self.assertEqual(self.send(self.ana, "ana", "note").receipts[0].seq, 1)
+        self.assertEqual(self.send(self.ana, "ANA", "more").receipts[0].seq, 2)
+        self.assertEqual(self.history(self.ana, ANA), ["note", "more"])
+        self.assertEqual(self.inbox(self.ana), [])
+        self.assertEqual(self.history(self.budi, ANA), [])
+
+    def test_too_long(self) -> None:
+        """8 KiB are allowed, in bytes and not in letters."""
+        self.messages.check_text("x" * 8192)
+        self.messages.check_text("é" * 4096)
+        for text in ("x" * 8193, "é" * 4097, "💚" * 2049):
+            with self.assertRaises(MessageTooLong) as caught:
+                self.messages.check_text(text)
+            self.assertEqual(caught.exception.details["size"], len(text.encode()))
+
+    def test_nothing_of_others(self) -> None:
+        """Nobody reads what is between two others."""
+        self.send(self.ana, "budi", "rahasia")
+        for place in (None, ANA, BUDI):
+            self.assertEqual(self.inbox(self.citra, place), [])
+        self.assertEqual(self.history(self.citra, ANA), [])
+        self.assertEqual(texts(result_of(self.reading.search(self.citra, "rahasia")).messages), [])
+
+
+class Order(MessagesTestCase):
+    def test_what_was_sent_first_arrives_first(self) -> None:
+        """Though the first send has to look up whom it is to, and the next need not, their order is kept."""
+        self.send(self.ana, "budi", "zero")
+        self.reopen()
+        self.database.held = True
+        waiting = [self.sending(self.ana, "budi", str(n)) for n in range(3)]
+        while not all(each.called for each in waiting):
+            self.database.settle()
+        self.assertEqual(self.history(self.budi, ANA), ["zero", "0", "1", "2"])
+
+    def test_lists_and_single_ones(self) -> None:
+        self.database.held = True
+        waiting = [
+            self.sending(self.ana, "budi,citra", "0"),
+            self.sending(self.ana, "citra", "1"),
+            self.sending(self.ana, "nobody,citra", "2"),
+            self.sending(self.ana, "citra", "3"),
+        ]
+        while not all(each.called for each in waiting):
+            self.database.settle(1)
+        self.assertEqual(self.history(self.citra, ANA), ["0", "1", "2", "3"])
+
+    def test_group_that_somebody_else_looked_up(self) -> None:
+        """Posts to a group keep their order, too, when in between the group becomes known because somebody
+        else asked for it."""
+        self.group(self.ana, self.budi)
+        self.reopen()
+        self.database.held = True
+        asked = Deferred.fromCoroutine(self.service.groups._rosters.find(Address("bagan")))
+        first = self.messages.post(self.ana, Address("bagan"), "first", None)
+        self.database.settle(1)
+        result_of(asked)
+        second = self.messages.post(self.ana, Address("bagan"), "second", None)
+        while not (first.called and second.called):
+            self.database.settle()
+        self.database.held = False
+        self.assertEqual(self.inbox(self.budi), ["first", "second"])
+
+    def test_refused_ones_hold_up_nobody(self) -> None:
+        """After a send that failed, the next one goes."""
+        self.assertIs(outcome_of(self.sending(self.ana, "nobody", "x")), UnknownUser)
+        self.assertIs(
+            outcome_of(self.messages.post(self.ana, Address("nowhere"), "x", None)), UnknownGroup
+        )
+        self.send(self.ana, "budi", "halo")
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+        self.assertEqual(len(self.messages._looking_up), 0)
+
+    def test_known_names_need_no_lookup(self) -> None:
+        """A second message between the same two is one row and nothing else."""
+        self.send(self.ana, "budi", "one")
+        with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
+            self.send(self.ana, "BUDI", "two")
+        self.assertEqual(self.inbox(self.budi), ["one", "two"])
+
+
+class InboxTest(MessagesTestCase):
+    def test_until_proved(self) -> None:
+        """What was read stays unread until the marks move; then it is not given again."""
+        self.send(self.ana, "budi", "one")
+        self.send(self.ana, "budi", "two")
+        for _ in range(2):
+            self.assertEqual(self.inbox(self.budi), ["one", "two"])
+        self.assertEqual(self.read(self.budi), ["one", "two"])
+        self.assertEqual(self.inbox(self.budi), [])
+        self.send(self.ana, "budi", "three")
+        self.reopen()
+        self.assertEqual(self.inbox(self.budi), ["three"])
+
+    def test_given_is_not_given_again(self) -> None:
+        """What the session has in hand already is left out, though the marks have not moved."""
+        self.send(self.ana, "budi", "one")
+        self.send(self.citra, "budi", "two")
+        first = self.page(self.budi).messages
+        self.send(self.ana, "budi", "three")
+        again = result_of(self.reading.inbox(self.budi, ALL, marks(first)))
+        self.assertEqual(texts(again.messages), ["three"])
+        part = result_of(self.reading.inbox(self.budi, ALL, marks(first[:1])))
+        self.assertEqual(texts(part.messages), ["two", "three"])
+
+    def test_own_are_not_unread(self) -> None:
+        self.send(self.ana, "budi", "one")
+        self.send(self.budi, "ana", "two")
+        self.assertEqual(self.inbox(self.budi), ["one"])
+        self.assertEqual(self.inbox(self.ana), ["two"])
+
+    def test_oldest_first(self) -> None:
+        """All conversations together, in the order in which the realm took the messages."""
+        self.group(self.ana, self.budi)
+        self.send(self.ana, "budi", "1")
+        self.post(self.ana, "bagan", "2")
+        self.send(self.citra, "budi", "3")
+        self.send(self.ana, "budi", "4")
+        self.assertEqual(self.inbox(self.budi), ["1", "2", "3", "4"])
+
+    def test_one_place(self) -> None:
+        """One sender's or one group's alone; the rest stays unread."""
+        self.group(self.ana, self.budi)
+        self.send(self.ana, "budi", "from ana")
+        self.post(self.ana, "bagan", "in bagan")
+        self.send(self.citra, "budi", "from citra")
+        for place, expected in (
+            (ANA, ["from ana"]),
+            (Place(user=Address("ana", "REALM1")), ["from ana"]),
+            (Place(group=Address("BAGAN")), ["in bagan"]),
+        ):
+            self.assertEqual(self.inbox(self.budi, place), expected)
+        messages = self.page(self.budi, ANA).messages
+        result_of(self.reading.move_marks(self.budi, marks(messages)))
+        self.assertEqual(self.inbox(self.budi), ["in bagan", "from citra"])
+
+    def test_place_of_this_realm(self) -> None:
+        """The realm's own name may stand behind a group's, too."""
+        self.group(self.ana, self.budi)
+        place = Place(user=Address("bagan", "realm1"), group=Address("BAGAN", "Realm1"))
+        result_of(self.messages.post(self.ana, Address("bagan", "realm1"), "halo", None))
+        self.assertEqual(self.inbox(self.budi, place), ["halo"])
+        self.assertEqual(self.history(self.budi, place), ["halo"])
+
+    def test_parts(self) -> None:
+        """What is from this realm, or direct, or both; of another realm nothing has come."""
+        self.group(self.ana, self.budi)
+        self.send(self.ana, "budi", "direct")
+        self.post(self.ana, "bagan", "in bagan")
+        for scope, expected in (
+            (Scope(here=True), ["direct", "in bagan"]),
+            (Scope(direct=True), ["direct"]),
+            (Scope(here=True, direct=True), ["direct"]),
+            (Scope(realm="realm2"), []),
+            (Scope(), ["direct", "in bagan"]),
+        ):
+            page = result_of(self.reading.inbox(self.budi, scope, {}))
+            self.assertEqual(texts(page.messages), expected, scope)
+
+    def test_empty_part_is_not_an_empty_inbox(self) -> None:
+        """Who has nothing unread in one part of the inbox still gets the rest."""
+        self.send(self.ana, "budi", "halo")
+        for scope in (Scope(realm="realm2"), Scope(Place(group=Address("bagan")))):
+            outcome_of(self.reading.inbox(self.budi, scope, {}))
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_group_sender_and_place(self) -> None:
+        self.group(self.ana, self.budi, name="Bagan")
+        self.post(self.ana, "bagan", "halo")
+        (message,) = self.page(self.budi).messages
+        self.assertEqual((message.sender, message.to, message.group), ("ana", None, "Bagan"))
+
+    def test_at_most_500(self) -> None:
+        """A reply gives the 500 oldest and says how many remain."""
+        self.database.held = True
+        for number in range(501):
+            self.sending(self.ana, "budi", str(number))
+        for _ in range(3):
+            self.database.settle()
+        self.database.held = False
+        page = self.page(self.budi)
+        self.assertEqual((len(page.messages), page.remaining), (500, 1))
+        self.assertEqual(texts(page.messages), [str(n) for n in range(500)])
+        result_of(self.reading.move_marks(self.budi, marks(page.messages)))
+        page = self.page(self.budi)
+        self.assertEqual((texts(page.messages), page.remaining), (["500"], 0))
+
+    def test_remaining(self) -> None:
+        """Just as many as a reply holds leave none; what is in hand already does not count."""
+        with mock.patch.object(module, "MAX_PAGE", 3):
+            for number in range(3):
+                self.send(self.ana, "budi", str(number))
+            self.assertEqual(self.page(self.budi).remaining, 0)
+            for number in range(4):
+                self.send(self.citra, "budi", f"c{number}")
+            page = self.page(self.budi)
+            self.assertEqual((texts(page.messages), page.remaining), (["0", "1", "2"], 4))
+            self.assertEqual(self.page(self.budi, ANA).remaining, 0)
+            rest = result_of(self.reading.inbox(self.budi, ALL, marks(page.messages)))
+            self.assertEqual((texts(rest.messages), rest.remaining), (["c0", "c1", "c2"], 1))
+
+    def test_unknown_places(self) -> None:
+        self.group(self.ana)
+        for place, error in (
+            (Place(user=Address("nobody")), UnknownUser),
+            (Place(user=Address("ana", "realm2")), UnknownRealm),
+            (Place(group=Address("nowhere")), UnknownGroup),
+            (Place(group=Address("bagan")), NotMember),
+            (Place(user=Address("bagan"), group=Address("bagan")), NotMember),
+            (Place(user=Address("nobody"), group=Address("nobody")), UnknownUser),
+            (Place(group=Address("bagan", "realm2")), UnknownRealm),
+            (Place(user=Address("a", "realm2"), group=Address("a", "realm2")), UnknownRealm),
+            (Place(user=Address("x", "realm1"), group=Address("x", "realm1")), UnknownUser),
+        ):
+            inbox = self.reading.inbox(self.budi, Scope(place), {})
+            self.assertIs(outcome_of(inbox), error, place)
+            self.assertIs(outcome_of(self.reading.history(self.budi, place, 5)), error, place)
+
+    def test_nothing_was_said_yet(self) -> None:
+        self.assertEqual(self.inbox(self.budi, ANA), [])
+        self.assertEqual(self.history(self.budi, ANA), [])
+
+    def test_name_of_a_user_and_of_a_group(self) -> None:
+        """Of earlier versions: whoever means one of the two has to say which."""
+        with mock.patch("chatd.store.names.taken", return_value=None):
+            self.group(self.budi, self.ana, name="citra")
+        self.post(self.budi, "citra", "in the group")
+        for said in (False, True):
+            if said:
+                self.send(self.citra, "ana", "from citra")
+            for name in ("citra", "CITRA", "citra@realm1"):
+                either = parse_place(name)
+                inbox = self.reading.inbox(self.ana, Scope(either), {})
+                self.assertIs(outcome_of(inbox), AmbiguousName)
+                for who in (self.ana, self.citra):  # who is in the group, and who is not
+                    history = self.reading.history(who, either, 5)
+                    self.assertIs(outcome_of(history), AmbiguousName)
+            self.assertEqual(self.inbox(self.ana, parse_place("#citra")), ["in the group"])
+            expected = ["from citra"] if said else []
+            self.assertEqual(self.inbox(self.ana, parse_place("@citra")), expected)
+            self.assertEqual(self.inbox(self.ana, parse_place("@citra@realm1")), expected)
+
+    def test_stranger_with_the_name_of_a_code(self) -> None:
+        """A name comes before a code of an earlier version that looks like it."""
+        self.group(self.budi, self.ana)
+        with mock.patch("chatd.store.names.taken", return_value=None):
+            stranger = self.account("abc234")
+        self.database.run(
+            lambda db: db.execute(sql("UPDATE groups SET code = 'abc234' WHERE key = 'bagan'"))
+        )
+        self.send(stranger, "ana", "from the stranger")
+        self.assertEqual(self.history(self.ana, parse_place("abc234")), ["from the stranger"])
+
+    def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
+        """Who has nothing unread is told so again from memory, until something comes."""
+        self.assertEqual(self.inbox(self.budi), [])
+        with mock.patch.object(InlineDatabase, "read", side_effect=AssertionError):
+            self.assertEqual(self.inbox(self.budi), [])
+            self.assertEqual(result_of(self.reading.unread(self.budi, {})), ())
+        self.send(self.ana, "budi", "halo")
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_arrives_while_it_is_read(self) -> None:
+        """A message that arrives while the inbox is being read is there the next time."""
+        self.database.held_reads = True
+        reading = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        self.send(self.ana, "budi", "halo")
+        self.database.answer()
+        self.database.held_reads = False
+        self.assertEqual(result_of(reading).messages, [])
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_arrives_while_it_is_read_on_two_connections(self) -> None:
+        """As before, when another connection of the account reads its inbox meanwhile, and goes before it
+        has proved that it got the reply."""
+        self.database.held_reads = True
+        first = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        self.send(self.ana, "budi", "halo")
+        second = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        self.database.answer()
+        self.database.held_reads = False
+        self.assertEqual(result_of(first).messages, [])
+        self.assertEqual(texts(result_of(second).messages), ["halo"])
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+
+class Unread(MessagesTestCase):
+    def test_counts(self) -> None:
+        """How many each conversation has, the longest waiting first; counting moves nothing."""
+        group = self.group(self.ana, self.budi)
+        direct = self.send(self.citra, "budi", "1").receipts[0].conversation
+        self.post(self.ana, "bagan", "2")
+        self.post(self.budi, "bagan", "mine")
+        self.send(self.citra, "budi", "3")
+        expected = (UnreadCount(direct, 2, user="citra"), UnreadCount(group, 1, group="bagan"))
+        for _ in range(2):
+            self.assertEqual(result_of(self.reading.unread(self.budi, {})), expected)
+        given_marks = {direct: 1, group: 1}
+        found = result_of(self.reading.unread(self.budi, given_marks))
+        self.assertEqual(found, (UnreadCount(direct, 1, user="citra"),))
+        self.read(self.budi)
+        self.assertEqual(result_of(self.reading.unread(self.budi, {})), ())
+
+
+class Marks(MessagesTestCase):
+    def _conversation(self) -> int:
+        for number in range(4):
+            self.send(self.ana, "budi", str(number))
+        return self.send(self.ana, "budi", "4").receipts[0].conversation
+
+    def test_forward_only(self) -> None:
+        conversation = self._conversation()
+        for seq, left in ((2, 3), (1, 3), (0, 3), (3, 2)):
+            result_of(self.reading.move_marks(self.budi, {conversation: seq}))
+            self.assertEqual(len(self.inbox(self.budi)), left)
+
+    def test_mark_read(self) -> None:
+        """A mark moves as far as asked, and never beyond what there is: what comes later is unread."""
+        conversation = self._conversation()
+        result_of(self.reading.mark_read(self.budi, conversation, 2))
+        self.assertEqual(self.inbox(self.budi), ["2", "3", "4"])
+        result_of(self.reading.mark_read(self.budi, conversation, 2**62))
+        self.assertEqual(self.inbox(self.budi), [])
+        self.send(self.ana, "budi", "new")
+        self.assertEqual(self.inbox(self.budi), ["new"])
+
+    def test_mark_of_others(self) -> None:
+        """Nobody moves a mark in a conversation that is not theirs, nor anybody else's mark."""
+        conversation = self._conversation()
+        for who, number in ((self.citra, conversation), (self.budi, conversation + 99)):
+            done = self.reading.mark_read(who, number, 1)
+            self.assertIs(outcome_of(done), UnknownConversation)
+        result_of(self.reading.mark_read(self.ana, conversation, 5))
+        result_of(self.reading.move_marks(self.citra, {conversation: 5}))
+        self.assertEqual(len(self.inbox(self.budi)), 5)
+
+    def test_kept(self) -> None:
+        self._conversation()
+        self.read(self.budi)
+        self.reopen()
+        self.assertEqual(self.inbox(self.budi), [])
+
+
+class HistoryAndSearch(MessagesTestCase):
+    def test_last_ones(self) -> None:
+        """The last n, oldest of them first, read or not, one's own or not; reading them moves nothing."""
+        for number in range(5):
+            self.send(
+                self.ana if number % 2 else self.budi, "budi" if number % 2 else "ana", str(number)
+            )
+        self.assertEqual(self.history(self.budi, ANA, 3), ["2", "3", "4"])
+        self.assertEqual(self.history(self.ana, BUDI, 100), ["0", "1", "2", "3", "4"])
+        self.assertEqual(self.inbox(self.budi), ["1", "3"])
+
+    def test_at_most_a_page(self) -> None:
+        with mock.patch.object(module, "MAX_PAGE", 3):
+            for number in range(5):
+                self.send(self.ana, "budi", str(number))
+            self.assertEqual(self.history(self.budi, ANA, 10**9), ["2", "3", "4"])
+
+    def test_before(self) -> None:
+        """The last n of those that are older than a message: so one goes back, page by page."""
+        for number in range(1, 6):
+            self.send(self.ana, "budi", str(number))
+        for before, expected in (
+            (5, ["3", "4"]),
+            (3, ["1", "2"]),
+            (2, ["1"]),
+            (1, []),
+            (0, []),
+            (10**9, ["4", "5"]),
+        ):
+            page = result_of(self.reading.history(self.budi, ANA, 2, before))
+            self.assertEqual((texts(page.messages), page.remaining), (expected, 0), before)
+        self.assertEqual(len(self.inbox(self.budi)), 5)
+
+    def search(self, who: Account, text: str) -> list[str | None]:
+        return texts(result_of(self.reading.search(who, text)).messages)
+
+    def test_search(self) -> None:
+        """Whatever the case, in ASCII and beyond, in all one's conversations, oldest first."""
+        self.group(self.ana, self.budi)
+        self.send(self.ana, "budi", "Selamat MALAM")
+        self.post(self.budi, "bagan", "malam minggu")
+        self.send(self.citra, "ana", "ÉCLAIR")
+        self.assertEqual(self.search(self.ana, "malam"), ["Selamat MALAM", "malam minggu"])
+        self.assertEqual(self.search(self.ana, "éclair"), ["ÉCLAIR"])
+        self.assertEqual(self.search(self.budi, "éclair"), [])
+        self.assertEqual(self.search(self.ana, "pagi"), [])
+
+    def test_no_wildcards(self) -> None:
+        """What is searched for is text, and no pattern."""
+        for text in ("100%", "1000", "a_b", "axb", "a/b", "it's"):
+            self.send(self.ana, "budi", text)
+        for text in ("100%", "a_b", "a/b", "it's"):
+            self.assertEqual(self.search(self.ana, text), [text])
+        self.assertEqual(self.search(self.ana, "%"), ["100%"])
+
+    def test_search_gives_the_newest(self) -> None:
+        with mock.patch.object(module, "MAX_PAGE", 2):
+            for number in range(4):
+                self.send(self.ana, "budi", f"halo {number}")
+            self.assertEqual(self.search(self.ana, "halo"), ["halo 2", "halo 3"])
+
+
+class Live(MessagesTestCase):
+    def stored(self, asked: Callable[[], Deferred[Sent]]) -> None:
+        """Ask for something, let the database take its time, and wait for it."""
+        self.database.held = True
+        done = asked()
+        while not done.called:
+            self.database.settle()
+        self.database.held = False
+        result_of(done)
+
+    def test_heard(self) -> None:
+        """Who listens hears what was stored, as it stands in the inbox; listening reads nothing."""
+        listener = self.listen(self.budi)
+        self.stored(lambda: self.sending(self.ana, "budi", "halo"))
+        self.assertEqual(listener.heard, self.page(self.budi).messages)
+        self.assertEqual(self.inbox(self.budi), ["halo"])
+
+    def test_not_before_it_is_stored(self) -> None:
+        self.send(self.ana, "budi", "zero")
+        listener = self.listen(self.budi)
+        self.database.held = True
+        self.sending(self.ana, "budi", "halo")
+        self.assertEqual(listener.texts, [])
+        self.database.settle()
+        self.assertEqual(listener.texts, ["halo"])
+
+    def test_group(self) -> None:
+        """All members hear it, on all their connections but the one it came from; nobody else."""
+        self.group(self.ana, self.budi)
+        here, elsewhere = self.listen(self.ana), self.listen(self.ana)
+        budi, citra = self.listen(self.budi), self.listen(self.citra)
+        self.stored(lambda: self.messages.post(self.ana, Address("bagan"), "halo", here))
+        self.assertEqual((here.texts, elsewhere.texts), ([], ["halo"]))
+        self.assertEqual((budi.texts, citra.texts), (["halo"], []))
+
+    def test_to_oneself(self) -> None:
+        """Who writes to oneself hears it, on the same connection too."""
+        here = self.listen(self.ana)
+        self.stored(lambda: self.sending(self.ana, "ana", "note", here))
+        self.assertEqual(here.texts, ["note"])
+
+
+def _full_disk(*_args: object) -> Deferred[Any]:
+    return fail(StorageFailed())
+
+
+class Failing(MessagesTestCase):
+    def _full(self, full: bool) -> None:
+        pages = 1 if full else 100_000
+        result_of(
+            self.database.run(
+                lambda connection: connection.exec_driver_sql(
+                    f"PRAGMA max_page_count = {pages}"
+                ).scalar()
+            )
+        )
+
+    def test_full_disk(self) -> None:
+        """What can't be stored is refused, is heard by nobody, and leaves no gap in the numbers."""
+        self.send(self.ana, "budi", "one")
+        listener = self.listen(self.budi)
+        self._full(True)
+        refused = [outcome_of(self.sending(self.ana, "budi", "x" * 8000)) for _ in range(5)]
+        self.service.presence.flush()
+        self.assertIn(StorageFailed, refused)
+        self._full(False)
+        self.flushLoggedErrors()
+        kept = 1 + sum(isinstance(each, Sent) for each in refused)
+        self.assertEqual(self.send(self.ana, "budi", "last").receipts[0].seq, kept + 1)
+        page = result_of(self.reading.history(self.budi, ANA, 500))
+        self.assertEqual([each.seq for each in page.messages], list(range(1, kept + 2)))
+        self.assertEqual(len(listener.heard), kept - 1)
+
+    def test_list_on_a_full_disk(self) -> None:
+        """If nobody of a list got it because the disk is full, that is what the sender is told."""
+        self.send(self.ana, "budi,citra", "one")
+        with mock.patch.object(self.database, "batch", side_effect=_full_disk):
+            refused = outcome_of(self.sending(self.ana, "budi,citra,nobody", "two"))
+        self.assertIs(refused, StorageFailed)
+        self.assertEqual(self.inbox(self.citra), ["one"])
+
+    def test_neighbour_that_fails(self) -> None:
+        """A failing job in the same transaction leaves the messages around it numbered without a gap."""
+        self.send(self.ana, "budi", "zero")
+
+        def broken(_connection: object) -> None:
+            raise ZeroDivisionError
+
+        self.database.held = True
+        first = self.sending(self.ana, "budi", "one")
+        failing = self.database.run(broken)
+        second = self.sending(self.ana, "budi", "two")
+        self.database.settle()
+        self.database.held = False
+        with self.assertRaises(ZeroDivisionError):
+            result_of(failing)
+        self.assertEqual([result_of(each).receipts[0].seq for each in (first, second)], [2, 3])
+        self.assertEqual(self.history(self.budi, ANA), ["zero", "one", "two"])
+
+
+class Acknowledged(SynchronousTestCase):
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(("ana", "budi", "citra")),
+                st.sampled_from(("ana", "budi", "citra", "budi,citra", "nobody", "bagan", "dapur")),
+                st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20),
+                st.booleans(),
+            ),
+            max_size=15,
+        )
+    )
+    def test_is_there_after_reopening(self, steps: list[tuple[str, str, str, bool]]) -> None:
+        """All that was acknowledged is on disk, in order, and nothing else is."""
+        with tempfile.TemporaryDirectory() as name:
+            self.go_through(Path(name), steps)
+
+    def go_through(self, folder: Path, steps: list[tuple[str, str, str, bool]]) -> None:
+        clock, random_bytes = Clock(), same_bytes()
+        clock.advance(1_000_000.0)
+        service, database = open_inline(folder, clock, random_bytes)
+        people = {}
+        for name in ("ana", "budi", "citra"):
+            login = result_of(service.accounts.register(name, "surabaya", None, None))
+            people[name] = login.account
+        result_of(service.groups.create(people["ana"], "bagan"))
+        result_of(service.groups.join(people["budi"], Address("bagan")))
+        acknowledged: dict[int, list[tuple[str, str]]] = {}
+        for sender, to, text, reopen in steps:
+            try:
+                if to in ("bagan", "dapur"):
+                    sent = result_of(service.messages.post(people[sender], Address(to), text, None))
+                else:
+                    addresses = [Address(each) for each in to.split(",")]
+                    sent = result_of(service.messages.send(people[sender], addresses, text, None))
+            except ChatError:
+                continue
+            for receipt in sent.receipts:
+                letters = acknowledged.setdefault(receipt.conversation, [])
+                letters.append((sender, text))
+                self.assertEqual(receipt.seq, len(letters))
+            if reopen:
+                database.stop()
+                service, database = open_inline(folder, clock, random_bytes)
+        database.stop()
+        service, database = open_inline(folder, clock, random_bytes)
+        with database._engine.connect() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT conversation_id, sender, text FROM messages ORDER BY conversation_id, seq"
+            ).all()
+        database.stop()
+        found: dict[int, list[tuple[str, str]]] = {}
+        for conversation, sender, text in rows:
+            found.setdefault(conversation, []).append((sender, text))
+        self.assertEqual(found, acknowledged)
+
+
+class Threads(RealmTestCase):
+    """The same with the real database, which commits many together in its own thread."""
+
+    async def test_many_at_once(self) -> None:
+        """However many write to one group at once, their messages are numbered without gaps, each sender's
+        in order, and all are in every other member's inbox."""
+        accounts, groups = self.realm.service.accounts, self.realm.service.groups
+        messages = self.realm.service.messages
+        people = [
+            (await accounts.register(f"u{n}", "surabaya", None, None)).account for n in range(5)
+        ]
+        await groups.create(people[0], "bagan")
+        for person in people[1:]:
+            await groups.join(person, Address("bagan"))
+        waiting: list[Deferred[Any]] = []
+        for number in range(40):
+            for person in people:
+                waiting.append(
+                    messages.post(person, Address("bagan"), f"{person.name} {number}", None)
+                )
+        results = await DeferredList(waiting)
+        receipts = [sent.receipts[0] for _, sent in results]
+        self.assertEqual([each.seq for each in receipts], list(range(1, 201)))
+        await self.reopen()
+        inbox = self.realm.service.reading.inbox
+        for person in people:
+            page = await inbox(person, ALL, {})
+            self.assertEqual(len(page.messages), 160)
+            for other in people:
+                if other is not person:
+                    own = [each.text for each in page.messages if each.sender == other.name]
+                    self.assertEqual(own, [f"{other.name} {number}" for number in range(40)])

@@ -1,0 +1,130 @@
+"""What realms say to one another of refusals, and a realm that is alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from chatd.base import errors
+from chatd.base.errors import ChatError, PeerFailed, UnknownRealm, every_error
+from chatd.federation.parcels import INCOMPLETE, Verdict, encode
+from chatd.service.realms import IRealms, NoRealms, refusal, verdict_of
+from tests.unit.base.test_errors import fields, needed
+from tests.unit.service.test_promises import outcome_of, result_of
+
+CROSSING = {
+    "unknown-user",
+    "unknown-group",
+    "group-closed",
+    "not-member",
+    "user-not-member",
+    "not-admin",
+    "already-member",
+    "message-too-long",
+    "bad-filename",
+    "file-too-large",
+    "quota-exceeded",
+    "realm-quota",
+    "banned",
+    "not-banned",
+    "group-full",
+    "realm-full",
+    "too-many-groups",
+    "too-many-unknown",
+}
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def over_the_wire(verdict: Verdict) -> Verdict:
+    return msgspec.msgpack.decode(encode(verdict), type=Verdict)
+
+
+class Refusals(SynchronousTestCase):
+    def test_cross(self) -> None:
+        """What can be refused for something that a peer did is said there as here; that of names unknown
+        here, they are unknown in this realm, is said of it by its name."""
+        for error in every_error():
+            given_details = {name: f"<{name}>" for name in needed(error)}
+            said = over_the_wire(verdict_of(error(**given_details)))
+            self.assertEqual(said.code, error.code)
+            found = refusal(said, "Realm2")
+            if error.code not in CROSSING:
+                self.assertEqual((type(found), found.details), (PeerFailed, {"realm": "Realm2"}))
+                continue
+            where = {"where": "Realm2"} if "where" in fields(error) else {}
+            self.assertEqual((type(found), found.details), (error, {**given_details, **where}))
+            self.assertEqual(str(found), str(error(**given_details, **where)))
+
+    def test_the_unexpected_is_not_told(self) -> None:
+        """It is to be tried again, and says nothing of this realm."""
+        self.assertEqual(verdict_of(ZeroDivisionError("secret")), INCOMPLETE)
+
+    def test_details_that_are_not_for_others(self) -> None:
+        """Only those that are known to cross do: of an error that does not, none."""
+        said = verdict_of(errors.CertificateChanged(realm="a", found="b", remembered="c"))
+        self.assertEqual(said.details, {})
+
+    def test_details_that_make_no_sense(self) -> None:
+        for verdict in (
+            Verdict("unknown-user"),
+            Verdict("quota-exceeded", {"limit": 1}),
+            Verdict("quota-exceeded", {"limit": 1, "left": None}),
+            Verdict("unknown-group", {"name": {"name": "bagan", "realm": None}}),
+        ):
+            self.assertIsInstance(refusal(verdict, "Realm2"), PeerFailed)
+
+    def test_control_characters(self) -> None:
+        """A peer paints on nobody's terminal, and ends nobody's line: not even with what should be a
+        number."""
+        for error in every_error():
+            details = dict.fromkeys(needed(error), "x\r\n* \x1b[2J")
+            found = refusal(Verdict(error.code, details), "Realm2")
+            self.assertTrue(str(found).isprintable(), repr(str(found)))
+
+    @given(
+        st.one_of(st.sampled_from(sorted(CROSSING)), st.text()),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["name", "group", "size", "limit", "left"]), st.text()),
+            anything,
+            max_size=6,
+        ),
+    )
+    def test_whatever_a_peer_says(self, code: str, details: dict[str, Any]) -> None:
+        """It comes to a refusal that can be shown."""
+        error = refusal(Verdict(code, details), "Realm2")
+        self.assertIsInstance(error, ChatError)
+        self.assertTrue(str(error).isprintable(), str(error))
+
+
+class Alone(SynchronousTestCase):
+    def test_has_no_peers(self) -> None:
+        realms = NoRealms()
+        verifyObject(IRealms, realms)
+        self.assertEqual(result_of(realms.all()), ())
+        for asked in (
+            realms.join("realm2", "ana", "bagan"),
+            realms.members("realm2", "ana", "bagan"),
+            realms.change("realm2", "ana", "bagan", "kick", ["budi"]),
+            realms.presence("realm2", ["ana"]),
+            realms.add("realm2", "localhost", 8890, True),
+            realms.forget("realm2"),
+        ):
+            self.assertIs(outcome_of(asked), UnknownRealm)
+        with self.assertRaises(UnknownRealm):
+            realms.name_of("realm2")
+
+    def test_nothing_is_sent(self) -> None:
+        realms = NoRealms()
+        told: list[object] = []
+        realms.dispatch("realm2", 1, b"", None, told.append)
+        self.assertEqual(told, [None])
+        realms.post("realm2", 1, b"", None)

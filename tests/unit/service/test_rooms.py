@@ -1,0 +1,177 @@
+"""Rooms: who is in one hears it, nobody else, and nothing of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from chatd.base.errors import NotInRoom
+from chatd.base.model import Account, Event, RoomInfo, RoomTalk
+from chatd.service.presence import IListener
+from chatd.service.rooms import Rooms
+from tests.support.common import Listener
+
+
+def account(name: str) -> Account:
+    return Account(hash(name), name, name.lower(), f"{name}'s name", "", False)
+
+
+MESSI, LINEKER, HENDERSON = account("messi"), account("Lineker"), account("henderson")
+
+
+class RoomsTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.rooms = Rooms()
+        self.messi, self.lineker, self.henderson = Listener(), Listener(), Listener()
+
+    def test_made_on_demand(self) -> None:
+        self.assertEqual(self.rooms.all(), ())
+        info = self.rooms.join(self.messi, MESSI, self.messi, "12345 67890")
+        self.assertEqual(info, RoomInfo("12345 67890", ("messi",)))
+        self.assertEqual(self.rooms.all(), (info,))
+
+    def test_the_others_hear(self) -> None:
+        """What is said reaches all others in the room, with who said it and when; not oneself, and
+        nobody in another room."""
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.join(self.henderson, HENDERSON, self.henderson, "dapur")
+        info = self.rooms.talk(self.messi, "halo", 1000)
+        self.assertEqual(info, RoomInfo("tamu", ("Lineker", "messi")))
+        self.assertEqual(
+            self.lineker.heard, [RoomTalk("tamu", "messi", "messi's name", "halo", 1000)]
+        )
+        self.assertEqual(self.messi.heard, [])
+        self.assertEqual(self.henderson.heard, [])
+
+    def test_nothing_is_kept(self) -> None:
+        """Who comes later hears nothing of what was said before."""
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.rooms.talk(self.messi, "halo", 1)
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.assertEqual(self.lineker.heard, [])
+
+    def test_case_does_not_count(self) -> None:
+        """A room is called as the first who went in wrote it."""
+        self.rooms.join(self.messi, MESSI, self.messi, "Tamu")
+        info = self.rooms.join(self.lineker, LINEKER, self.lineker, "tAMU")
+        self.assertEqual(info, RoomInfo("Tamu", ("Lineker", "messi")))
+        self.assertEqual(len(self.rooms.all()), 1)
+
+    def test_one_room_at_a_time(self) -> None:
+        """Going into a room is going out of the one before."""
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.rooms.join(self.messi, MESSI, self.messi, "dapur")
+        self.assertEqual(
+            self.rooms.all(), (RoomInfo("dapur", ("messi",)), RoomInfo("tamu", ("Lineker",)))
+        )
+        self.rooms.talk(self.lineker, "halo?", 1)
+        self.assertEqual(self.messi.heard, [])
+
+    def test_joining_twice_changes_nothing(self) -> None:
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.assertEqual(
+            self.rooms.join(self.messi, MESSI, self.messi, "tamu"), RoomInfo("tamu", ("messi",))
+        )
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.talk(self.lineker, "halo", 1)
+        self.assertEqual(len(self.messi.heard), 1)
+
+    def test_empty_room_is_gone(self) -> None:
+        """With the last one a room goes; its name may then be written in another way."""
+        self.rooms.join(self.messi, MESSI, self.messi, "Tamu")
+        self.assertEqual(self.rooms.leave(self.messi), "Tamu")
+        self.assertEqual(self.rooms.all(), ())
+        self.assertEqual(self.rooms.join(self.messi, MESSI, self.messi, "TAMU").room, "TAMU")
+
+    def test_nowhere(self) -> None:
+        self.assertIsNone(self.rooms.leave(self.messi))
+        with self.assertRaises(NotInRoom):
+            self.rooms.talk(self.messi, "halo", 1)
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.rooms.leave(self.messi)
+        with self.assertRaises(NotInRoom):
+            self.rooms.talk(self.messi, "halo", 1)
+
+    def test_two_sessions_of_one_account(self) -> None:
+        """An account that is in a room twice is listed once, and hears itself in the other session."""
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        other = Listener()
+        info = self.rooms.join(other, MESSI, other, "tamu")
+        self.assertEqual(info.users, ("messi",))
+        self.rooms.talk(self.messi, "halo", 1)
+        self.assertEqual(len(other.heard), 1)
+        self.rooms.leave(self.messi)
+        self.assertEqual(self.rooms.all(), (RoomInfo("tamu", ("messi",)),))
+
+    def test_two_connections_of_one_session(self) -> None:
+        """A session hears its room on the connection on which it joined last, and nowhere twice."""
+        session = object()
+        self.rooms.join(session, MESSI, self.messi, "tamu")
+        self.rooms.join(session, MESSI, self.henderson, "tamu")
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.talk(self.lineker, "halo", 1)
+        self.assertEqual((len(self.messi.heard), len(self.henderson.heard)), (0, 1))
+        self.rooms.talk(session, "halo", 2)
+        self.assertEqual((len(self.messi.heard), len(self.henderson.heard)), (0, 1))
+
+    def test_a_connection_that_goes(self) -> None:
+        """It takes its session out of the room only if that is where the session hears it."""
+        session = object()
+        self.rooms.join(session, MESSI, self.messi, "tamu")
+        self.assertIsNone(self.rooms.leave(session, self.lineker))
+        self.assertEqual(self.rooms.all(), (RoomInfo("tamu", ("messi",)),))
+        self.assertEqual(self.rooms.leave(session, self.messi), "tamu")
+        self.assertEqual(self.rooms.all(), ())
+
+    def test_leaving_while_hearing(self) -> None:
+        """A listener that goes when it hears something does not keep it from the others."""
+        rooms = self.rooms
+
+        @implementer(IListener)
+        class Shy:
+            def deliver(self, _events: Sequence[Event]) -> None:
+                rooms.leave(self)
+
+            def drop(self) -> None:
+                raise AssertionError("it was dropped")
+
+        rooms.join(self.messi, MESSI, self.messi, "tamu")
+        shy = Shy()
+        rooms.join(shy, HENDERSON, shy, "tamu")
+        rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        info = rooms.talk(self.messi, "halo", 1)
+        self.assertEqual(len(self.lineker.heard), 1)
+        self.assertEqual(info.users, ("Lineker", "messi"))
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 3), st.sampled_from(("join", "leave")), st.sampled_from("aAbc")
+            ),
+            max_size=30,
+        )
+    )
+    def test_as_a_plain_dictionary(self, steps: list[tuple[int, str, str]]) -> None:
+        """Whoever goes where, the list says who is in which room, and there is no empty one."""
+        rooms = Rooms()
+        people = [(Listener(), account(f"u{n}")) for n in range(4)]
+        where: dict[int, str] = {}
+        for who, what, room in steps:
+            listener, one = people[who]
+            if what == "join":
+                rooms.join(listener, one, listener, room)
+                where[who] = room.lower()
+            else:
+                left = rooms.leave(listener)
+                self.assertEqual(None if left is None else left.lower(), where.pop(who, None))
+            expected: dict[str, list[str]] = {}
+            for other, place in sorted(where.items()):
+                expected.setdefault(place, []).append(f"u{other}")
+            found = {info.room.lower(): list(info.users) for info in rooms.all()}
+            self.assertEqual(found, expected)

@@ -1,0 +1,222 @@
+"""Who is in a group: changes cost the same whatever its size, and memory agrees with the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from chatd.base.errors import GroupFull, RealmFull, TooManyGroups
+from chatd.base.model import Group, Party
+from chatd.base.names import Address
+from chatd.federation.amp import wire
+from chatd.federation.parcels import Joined, Removed
+from chatd.service.rosters import Change
+from chatd.store import members as store
+from chatd.store import mirrors
+from chatd.store.members import Bounds, find_named, roster_of
+from chatd.store.schema import remote_members, rosters
+from tests.unit.federation.test_realm_groups import GroupTestCase
+from tests.unit.service.test_groups import BAGAN, GroupsTestCase
+from tests.unit.service.test_promises import result_of
+
+NO_BOUNDS = Bounds(1 << 30, 1 << 30, 1 << 30)
+
+
+class Constant(GroupsTestCase):
+    def steps(self, job: Callable[[Connection], Any]) -> int:
+        """How many hundred instructions SQLite takes for a job."""
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        def counted(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(step, 100)
+            try:
+                job(connection)
+            finally:
+                driver.set_progress_handler(None, 0)
+
+        result_of(self.database.run(counted))
+        return count
+
+    def test_join_and_leave(self) -> None:
+        """With 3,000 more members, a join, a leave and the last admin's leave take as many steps."""
+        group = self.create(self.ana)
+        result_of(self.rosters.find(BAGAN))
+        emma = Party("emma@realm2", "emma@realm2", realm="realm2")
+
+        def join(connection: Connection) -> None:
+            store.join_group(connection, group, emma, 1, NO_BOUNDS, invited=False)
+
+        def leave(connection: Connection) -> None:
+            store.leave_group(connection, group, emma)
+
+        def heir(connection: Connection) -> None:
+            self.join_all(connection, group.id, [])
+            party = Party(self.ana.key, "ana", self.ana.id)
+            store.leave_group(connection, group, party)
+
+        few = [self.steps(join), self.steps(leave)]
+        many = [f"m{number}@realm3" for number in range(3000)]
+        result_of(self.database.run(self.join_all, group.id, many))
+        self.assertLess(sum([self.steps(join), self.steps(leave)]), 2 * sum(few) + 5)
+        self.assertLess(self.steps(heir), 5 * sum(few) + 5)
+
+    @staticmethod
+    def join_all(connection: Connection, group: int, names: list[str]) -> None:
+        if names:
+            connection.execute(
+                insert(remote_members),
+                [
+                    {"conversation_id": group, "key": each, "address": each, "realm": "realm3",
+                     "joined_at": 2 + number}
+                    for number, each in enumerate(names)
+                ],
+            )  # fmt: skip
+            connection.execute(rosters.update().values(members=1 + len(names)))
+
+    def test_nothing_is_read_again(self) -> None:
+        """A change of a group in memory does not read its members."""
+        self.create(self.ana)
+        result_of(self.rosters.find(BAGAN))
+        self.patch(store, "roster_of", None)
+        self.join(self.budi)
+        self.assertNotIsInstance(self.post(self.budi, "halo"), type)
+        result_of(self.groups.kick(self.ana, BAGAN, Address("budi")))
+        result_of(self.groups.leave(self.ana, BAGAN))
+
+
+class Agreeing(GroupsTestCase):
+    def test_memory_and_disk(self) -> None:
+        """After any changes, many of them in one transaction, the roster in memory is the one on disk."""
+        random = Random(11)  # noqa: S311 - the same in each run
+        group = self.create(self.ana)
+        result_of(self.rosters.find(BAGAN))
+        guests = [Party(f"g{n}@realm{n % 3}", f"g{n}@realm{n % 3}", realm=f"realm{n % 3}")
+                  for n in range(6)]  # fmt: skip
+        people = [Party(each.key, each.name, each.id) for each in (self.budi, self.citra)]
+        ana = Party(self.ana.key, "ana", self.ana.id)
+        for _ in range(60):
+            calls = []
+            for _ in range(random.randrange(1, 5)):
+                who = random.choice(guests + people)
+                calls.append(random.choice(self.changes(group, ana, who)))
+            self.together(*calls)
+            self._compare()
+
+    def changes(self, group: Group, ana: Party, who: Party) -> list[Callable[[], Any]]:
+        """What may happen to `who`, or to the group."""
+        where = Address(*who.name.split("@"))
+        return [
+            lambda: self.homes.join(who, BAGAN),
+            lambda: self.homes.leave(who, BAGAN),
+            lambda: self._kick(ana, where),
+            lambda: self.homes.invite(ana, BAGAN, [where]),
+            lambda: self.rosters.change(lambda db: Change(store.set_admin(db, group, who))),
+            lambda: self.homes.set_closed(ana, BAGAN, True),
+            lambda: self.homes.set_closed(ana, BAGAN, False),
+        ]
+
+    def _kick(self, ana: Party, where: Address) -> Any:
+        self.service.realms.name_of = lambda realm: realm  # type: ignore[method-assign]
+        return self.homes.kick(ana, BAGAN, where)
+
+    def _compare(self) -> None:
+        def fresh(connection: Connection) -> Any:
+            group = find_named(connection, "bagan")
+            assert group is not None
+            size = connection.scalar(select(rosters.c.members))
+            return roster_of(connection, group), size
+
+        roster, size = result_of(self.database.read(fresh))
+        found = self.rosters.cached("bagan")
+        assert found is not None
+        self.assertEqual(found, roster)
+        self.assertEqual(list(found.members), list(roster.members))
+        self.assertEqual(len(roster.members) + len(roster.guests), size)
+
+    def test_last_admin_of_many(self) -> None:
+        """The longest-standing member follows, also of those who joined within one millisecond."""
+        self.create(self.ana)
+        self.together(
+            lambda: self.groups.join(self.citra, BAGAN), lambda: self.groups.join(self.budi, BAGAN)
+        )
+        result_of(self.groups.leave(self.ana, BAGAN))
+        self.assertEqual(self.members(self.budi), [("citra", True), ("Budi", False)])
+
+
+class Listed(GroupTestCase):
+    def test_in_pages(self) -> None:
+        """Another realm reads the members in pages, each of which costs no more than it holds."""
+        self.patch(wire, "MAX_NAMES", 2)
+        names = [f"m{number}" for number in range(4)]
+        for name in names:
+            self.two.person(name).joins("bagan@realm1")
+        found = self.budi.joins("bagan@realm1") and self.budi.members("bagan@realm1")
+        self.assertEqual(found, ["*ana@realm1+", *(f"{name}+" for name in names), "budi+"])
+        page, more = self.world.result(
+            self.one.service.questions.members("realm2", "budi", "bagan", 1, 3)
+        )
+        self.assertEqual(([each.username for each in page], more),
+                         (["m0@realm2", "m1@realm2", "m2@realm2"], 2))  # fmt: skip
+        for start in (6, 1 << 70, -1):
+            page, more = self.world.result(
+                self.one.service.questions.members("realm2", "budi", "bagan", start, 3)
+            )
+            self.assertEqual((len(page), more), (3, 3) if start < 0 else (0, 0))
+
+
+class Bounded(GroupTestCase):
+    def test_members_of_one_realm(self) -> None:
+        """A group here takes so many members of one other realm; of others it goes on taking them."""
+        self.bound(members=10, realm_members=1)
+        self.budi.joins("bagan@realm1")
+        with self.assertRaises(RealmFull) as caught:
+            self.bela.joins("bagan@realm1")
+        self.assertIn("has 1 members from realm2", str(caught.exception))
+        self.citra.joins("bagan@realm1")
+        self.assertEqual(self.invite(self.ana, "bela@realm2", "agus"),
+                         "1 invited to bagan; no room for: bela@realm2")  # fmt: skip
+
+    def bound(self, members: int, realm_members: int) -> None:
+        bounds = Bounds(members, realm_members, 1000)
+        self.patch(self.one.service.groups._homes, "_bounds", bounds)
+
+    def test_members(self) -> None:
+        self.bound(members=2, realm_members=10)
+        self.budi.joins("bagan@realm1")
+        with self.assertRaises(GroupFull):
+            self.bela.joins("bagan@realm1")
+        with self.assertRaises(GroupFull):
+            self.agus.joins("bagan")
+        self.kick(self.ana, "budi@realm2")
+        self.agus.joins("bagan")
+
+    def test_groups_elsewhere(self) -> None:
+        """An account that is in enough groups joins none elsewhere, and is not made a member of one: then
+        the group's home takes it out again."""
+        self.patch(self.two.service.groups, "_limit", 1)
+        self.budi.creates("rumah")
+        with self.assertRaises(TooManyGroups):
+            self.budi.joins("bagan@realm1")
+        self.invite(self.ana, "budi@realm2")
+        self.world.settle()
+        self.assertEqual(self.budi.mine(), ["rumah"])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+
+    def test_groups_of_one_realm(self) -> None:
+        """A realm can't make this one remember any number of its groups."""
+        self.patch(mirrors, "MAX_MIRRORS", 3)
+        verdicts = self.two.receives(
+            "realm1", *((n + 100, Joined(f"g{n}", n + 100, "budi", 0)) for n in range(5))
+        )
+        self.assertEqual([each.code for each in verdicts], [""] * 3 + ["too-many-groups"] * 2)
+        self.two.receives("realm1", (200, Removed("g0", 100, "budi")))
+        self.assertEqual(len(self.budi.mine()), 2)

@@ -1,0 +1,171 @@
+"""The site behind a proxy: limits, throttles and rates count the clients and not the proxy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from chatd.base.config import Web
+from chatd.base.sources import Networks
+from tests.support.common import run, sleep
+from tests.support.websites import PASSWORD, Answer, SiteTestCase
+
+ONE, OTHER = "192.0.2.7", "198.51.100.9"
+
+
+class ProxiedTestCase(SiteTestCase):
+    web = Web(trusted_proxies=Networks.parse("127.0.0.1"))
+
+    async def log_in(self, source: str, password: str, name: str = "messi") -> Answer:
+        body = {"username": name, "password": password}
+        return await self.ask("POST", "/session", body, {"X-Forwarded-For": source})
+
+
+class Limits(ProxiedTestCase):
+    limits = {"connections_per_address": 2}
+
+    def test_web_sockets(self) -> Any:
+        """They are counted for the client; the proxy's own connections for nobody."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            sockets = [
+                await self.open(cookie, {"X-Forwarded-For": f"10.0.0.1, {ONE}"}) for _ in range(2)
+            ]
+            self.assertEqual(self.connections.by_source, {("web", ONE): 2})
+            refused = await self.open(cookie, {"X-Forwarded-For": ONE})
+            self.assertEqual((await refused.frame())["code"], "too-many-connections")
+            other = await self.open(cookie, {"Forwarded": f"for={OTHER}"})
+            self.assertEqual(self.connections.by_source["web", OTHER], 1)
+            for socket in (*sockets, other):
+                await socket.close()
+            await refused.ended()
+            self.assertEqual(self.connections.by_source, {})
+
+        return run(play())
+
+    def test_one_who_asks_by_itself(self) -> Any:
+        """Without the field, it is the proxy that asks."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie)
+            self.assertEqual(self.connections.by_source, {("web", "127.0.0.1"): 1})
+            await socket.close()
+
+        return run(play())
+
+
+class UnderWay(ProxiedTestCase):
+    limits = {"connections_per_address": 2}
+
+    def test_requests(self) -> Any:
+        """A client has no more of them at a time through the proxy than it could have connections, so that
+        it can't use up those of the proxy, which are everybody's."""
+
+        async def play() -> None:
+            await self.register("messi")
+            held: Deferred[None] = Deferred()
+            login = self.realm.service.accounts.login
+
+            async def hold(*asked: Any) -> Any:
+                await held
+                return await login(*asked)
+
+            self.patch(self.realm.service.accounts, "login", hold)
+            late = [run(self.log_in(ONE, PASSWORD)) for _ in range(2)]
+            while self.site._under_way[ONE] < 2:
+                await sleep(0.002)
+            refused = await self.ask("GET", "/session", headers={"X-Forwarded-For": ONE})
+            self.assertEqual((refused.code, refused.json["code"]), (503, "too-many-connections"))
+            other = await self.ask("GET", "/session", headers={"X-Forwarded-For": OTHER})
+            self.assertEqual(other.code, 200)
+            held.callback(None)
+            for each in late:
+                self.assertEqual((await each).code, 200)
+            self.assertEqual(self.site._under_way, {})
+
+        return run(play())
+
+    def test_those_that_are_given_up(self) -> Any:
+        """They, and those that became WebSockets, count no more."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie, {"X-Forwarded-For": ONE})
+            self.assertEqual(self.site._under_way, {})
+            self.patch(self.realm.service.accounts, "login", lambda *_asked: Deferred())
+            waiting = run(self.log_in(ONE, PASSWORD))
+            while not self.site._under_way:
+                await sleep(0.002)
+            waiting.addErrback(lambda _failure: None)
+            for channel in self.site._channels:
+                channel.transport.abortConnection()
+            await waiting
+            self.assertEqual(self.site._under_way, {})
+            await socket.close()
+
+        return run(play())
+
+
+class Untrusted(SiteTestCase):
+    limits = {"connections_per_address": 1000}
+
+    def test_web_sockets(self) -> Any:
+        """Whoever is no trusted proxy is counted as who it is."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie, {"X-Forwarded-For": ONE, "Forwarded": f"for={ONE}"})
+            self.assertEqual(self.connections.by_source, {("web", "127.0.0.1"): 1})
+            await socket.close()
+
+        return run(play())
+
+
+class Throttles(ProxiedTestCase):
+    def test_guesses(self) -> Any:
+        """Who guesses makes others wait as little as if they had come by themselves."""
+
+        async def play() -> None:
+            await self.register("messi")
+            seen: list[str] = []
+            login = self.realm.service.accounts.login
+
+            def watched(name: str, password: Any, source: str, *more: Any) -> Any:
+                seen.append(source)
+                return login(name, password, source, *more)
+
+            self.patch(self.realm.service.accounts, "login", watched)
+            self.assertEqual((await self.log_in(ONE, "wrong-password")).code, 401)
+            self.assertEqual((await self.log_in(OTHER, PASSWORD)).code, 200)
+            self.assertEqual(seen, [ONE, OTHER])
+
+        return run(play())
+
+
+class Rates(ProxiedTestCase):
+    limits = {"commands_per_second": 2}
+
+    def test_one_client_is_slowed_down(self) -> Any:
+        """The others, whose requests may come on the same connection, are not."""
+
+        async def play() -> None:
+            self.site.clock = clock = Clock()
+            ask = {"X-Forwarded-For": ONE}
+            for _ in range(10):  # the burst
+                await self.ask("GET", "/session", headers=ask)
+            late: list[Answer] = []
+            waiting = run(self.ask("GET", "/session", headers=ask)).addCallback(late.append)
+            while not clock.getDelayedCalls():
+                await sleep(0.002)
+            other = await self.ask("GET", "/session", headers={"X-Forwarded-For": OTHER})
+            self.assertEqual(other.code, 200)
+            self.assertEqual(late, [])
+            clock.advance(0.5)
+            await waiting
+            self.assertEqual(late[0].code, 200)
+
+        return run(play())

@@ -1,0 +1,333 @@
+"""The json dialect over WebSocket, on real sockets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+
+from chatd.base.config import Web
+from chatd.base.sources import Networks
+from chatd.web import websocket
+from tests.support.common import run, sleep
+from tests.support.websites import PASSWORD, Answer, SiteTestCase, Socket
+
+
+class Sockets(SiteTestCase):
+    async def log_in(self, name: str) -> tuple[str, Socket]:
+        cookie = (await self.register(name)).cookie
+        return cookie, await self.open(cookie)
+
+    def test_the_cookie_logs_in(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            reply = await socket.ask(id=1, command="whoami")
+            self.assertEqual((reply["status"], reply["username"]), ("OK", "messi"))
+            await socket.close()
+
+        return run(play())
+
+    def test_so_does_a_header(self) -> Any:
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            token = cookie.partition("=")[2]
+            socket = await self.open(headers={"Authorization": f"Bearer {token}"})
+            self.assertEqual((await socket.ask(command="whoami"))["status"], "OK")
+            await socket.close()
+
+        return run(play())
+
+    def test_messages_come_as_they_are_stored(self) -> Any:
+        async def play() -> None:
+            _, messi = await self.log_in("messi")
+            _, henderson = await self.log_in("henderson")
+            await henderson.ask(command="listen", on=True)
+            sent = await messi.ask(id="a", command="send", to=["henderson"], text="halo")
+            heard = await henderson.frame()
+            self.assertEqual(heard["event"], "message")
+            self.assertEqual((heard["text"], heard["seq"]), ("halo", sent["seq"]))
+            await messi.close()
+            await henderson.close()
+
+        return run(play())
+
+    def test_a_session_that_has_ended(self) -> Any:
+        """The page is told by a code of its own: a handshake that fails tells a script nothing."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            await self.ask("DELETE", "/session", cookie=cookie)
+            socket = await self.open(cookie)
+            self.assertEqual(await socket.ended(), websocket.SESSION_OVER)
+
+        return run(play())
+
+    def test_a_program_may_log_in_within(self) -> Any:
+        async def play() -> None:
+            await self.register("messi")
+            socket = await self.open()
+            self.assertEqual((await socket.ask(command="whoami"))["code"], "not-logged-in")
+            reply = await socket.ask(command="auth", username="messi", password=PASSWORD)
+            self.assertEqual(reply["status"], "OK")
+            self.assertEqual((await socket.ask(command="whoami"))["username"], "messi")
+            await socket.close()
+
+        return run(play())
+
+    def test_strangers_are_few(self) -> Any:
+        async def play() -> None:
+            self.patch(websocket, "STRANGERS_PER_ADDRESS", 2)
+            first, second = await self.open(), await self.open()
+            third = await self.open()
+            self.assertEqual(third.code, 503)
+            _, friend = await self.log_in("messi")
+            self.assertEqual((await friend.ask(command="ping"))["message"], "pong")
+            await first.close()
+            fourth = await self.open()
+            self.assertEqual((await fourth.ask(command="ping"))["message"], "pong")
+            for socket in (second, friend, fourth):
+                await socket.close()
+
+        return run(play())
+
+    def test_strangers_make_room(self) -> Any:
+        """Of the address that has most of them the oldest goes; so a few addresses keep nobody out."""
+
+        async def play() -> None:
+            self.patch(websocket, "STRANGERS", 3)
+            self.patch(self.site, "_trusted", Networks.parse("127.0.0.1"))
+            sources = ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3")
+            sockets = [await self.open(headers={"X-Forwarded-For": each}) for each in sources]
+            self.assertEqual((await sockets[1].frame())["code"], "too-many-connections")
+            await sockets[1].ended()
+            for socket in (sockets[0], *sockets[2:]):
+                self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+                await socket.close()
+
+        return run(play())
+
+    def test_strangers_stay_short(self) -> Any:
+        async def play() -> None:
+            self.patch(websocket, "STRANGER_TIME", 1.0)
+            await self.register("messi")
+            stays, goes = await self.open(), await self.open()
+            await stays.ask(command="auth", username="messi", password=PASSWORD)
+            self.assertEqual((await goes.frame())["code"], "idle")
+            await goes.ended()
+            self.assertEqual((await stays.ask(command="ping"))["message"], "pong")
+            await stays.close()
+
+        return run(play())
+
+    def test_pages_of_others_do_not_get_in(self) -> Any:
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+                socket = await self.open(cookie, {"Origin": origin})
+                self.assertEqual(socket.code, 403, origin)
+            socket = await self.open(cookie, {"Origin": self.url})
+            self.assertIsNone(socket.code)
+            await socket.close()
+
+        return run(play())
+
+    def test_frames_as_they_may_come(self) -> Any:
+        """In fragments, byte by byte, several at once, with line feeds between tokens."""
+
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            socket.send(TextMessage('{"id":1,', message_finished=False))
+            socket.send(TextMessage('"command":"ping"}'))
+            self.assertEqual((await socket.frame())["id"], 1)
+            for byte in socket.ws.send(TextMessage('{"id":2,"command":"ping"}')):
+                socket.transport.write(bytes([byte]))
+                await sleep(0)
+            self.assertEqual((await socket.frame())["id"], 2)
+            socket.transport.write(
+                b"".join(
+                    socket.ws.send(TextMessage(json.dumps({"id": n, "command": "ping"})))
+                    for n in range(20)
+                )
+            )
+            self.assertEqual([(await socket.frame())["id"] for _ in range(20)], list(range(20)))
+            self.assertEqual(
+                (await self.said(socket, '{\n"id":3,\r\n"command":"ping"\n}\n'))["id"], 3
+            )
+            socket.send(Ping(b"are you there?"))
+            self.assertEqual((await socket.ask(id=4, command="ping"))["id"], 4)
+            await socket.close()
+
+        return run(play())
+
+    async def said(self, socket: Socket, text: str) -> dict[str, Any]:
+        socket.say(text)
+        return await socket.frame()
+
+    def test_what_is_no_request_is_answered(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            for text in (
+                "",
+                "halo",
+                "[]",
+                '{"command":"send","to":["x"],"text":"a\nb"}',
+                '"\ud7ff"',
+            ):
+                if not text:
+                    socket.say(text)  # nothing, as an empty line
+                    continue
+                self.assertEqual((await self.said(socket, text))["code"], "bad-syntax", text)
+            long = json.dumps({"command": "ping", "x": "y" * (65 << 10)})
+            self.assertEqual((await self.said(socket, long))["code"], "line-too-long")
+            self.assertEqual((await socket.ask(id=9, command="ping"))["id"], 9)
+            await socket.close()
+
+        return run(play())
+
+    def test_frames_without_an_end(self) -> Any:
+        """What collects is bounded, and who sends it is cut off; nobody else is."""
+
+        async def play() -> None:
+            _, other = await self.log_in("henderson")
+            _, socket = await self.log_in("messi")
+            for _ in range(20):
+                socket.send(TextMessage("x" * (16 << 10), message_finished=False))
+                await sleep(0.01)
+                if socket.lost:
+                    break
+            self.assertEqual(await socket.ended(), websocket.TOO_BIG)
+            self.assertEqual((await other.ask(command="ping"))["message"], "pong")
+            await other.close()
+
+        return run(play())
+
+    def test_closed_before_it_is_answered(self) -> Any:
+        """Nobody hears the answer, and whoever else is written to in that turn is none the worse."""
+
+        async def play() -> None:
+            _, other = await self.log_in("henderson")
+            _, socket = await self.log_in("messi")
+            whoami = TextMessage('{"command":"whoami"}')
+            for last in (CloseConnection(1000), TextMessage('{"command":"logout"}')):
+                end = socket.ws.send(whoami) + socket.ws.send(last)
+                if isinstance(last, TextMessage):
+                    end += socket.ws.send(Ping()) + socket.ws.send(CloseConnection(1000))
+                socket.transport.write(end)
+                self.assertEqual((await other.ask(command="ping"))["message"], "pong")
+                await socket.ended()
+                answer = await self.ask(
+                    "POST", "/session", {"username": "messi", "password": PASSWORD}
+                )
+                socket = await self.open(answer.cookie)
+            await socket.close()
+            await other.close()
+
+        return run(play())
+
+    def test_pings(self) -> Any:
+        """They may come for days, and count as commands if they are many."""
+
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            (session,) = self.realm.sessions.of_account(
+                await self.realm.service.accounts.find("messi")
+            )
+            for _ in range(20):
+                socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(30)))
+                await sleep(0.005)
+            self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+            now = self.realm.clock.seconds()
+            self.assertEqual(session.bucket.take(now, 600), 0)
+            socket.transport.write(b"".join(socket.ws.send(Ping()) for _ in range(2000)))
+            self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+            until = self.realm.clock.seconds()
+            self.assertGreater(until - now + session.bucket.take(until), 1)
+            await socket.close()
+
+        return run(play())
+
+    def test_bytes_are_no_text(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            socket.send(BytesMessage(b"{}"))
+            self.assertEqual(await socket.ended(), websocket.NOT_TEXT)
+
+        return run(play())
+
+    def test_garbage_instead_of_frames(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            socket.transport.write(b"\xff" * 100)
+            await socket.ended()
+            _, after = await self.log_in("henderson")
+            self.assertEqual((await after.ask(command="ping"))["message"], "pong")
+            await after.close()
+
+        return run(play())
+
+    def test_files_go_over_http(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            reply = await socket.ask(command="sendfile", to=["messi"], filename="a.txt", size=3)
+            self.assertEqual(reply["code"], "use-http")
+            await socket.close()
+
+        return run(play())
+
+    def test_logged_out_over_http(self) -> Any:
+        """The sockets of the session hear of it."""
+
+        async def play() -> None:
+            cookie, socket = await self.log_in("messi")
+            await self.ask("DELETE", "/session", cookie=cookie)
+            self.assertEqual((await socket.frame())["event"], "session-ended")
+            self.assertEqual((await socket.ask(command="whoami"))["code"], "not-logged-in")
+            await socket.close()
+
+        return run(play())
+
+    def test_no_handshake(self) -> Any:
+        async def play() -> Answer:
+            cookie = (await self.register("messi")).cookie
+            answer = await self.ask("GET", "/ws", cookie=cookie)
+            self.assertEqual(answer.code, 400)
+            return answer
+
+        return run(play())
+
+    def test_the_realm_shuts_down(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            closing = self.site.finish()
+            self.assertEqual((await socket.frame())["code"], "shutting-down")
+            await socket.ended()
+            await closing
+            self.assertEqual(self.connections.total, 0)
+
+        return run(play())
+
+    def test_connections_are_counted_once(self) -> Any:
+        async def play() -> None:
+            _, socket = await self.log_in("messi")
+            await sleep(0.02)  # the requests' own connections are closed
+            self.assertEqual(self.connections.total, 1)
+            await socket.close()
+            await sleep(0.02)
+            self.assertEqual(self.connections.total, 0)
+            self.assertFalse(self.realm.service.presence.online())
+
+        return run(play())
+
+
+class OtherOrigins(SiteTestCase):
+    web = Web(frozenset({"https://chat.example.org"}))
+
+    def test_those_that_the_operator_allows(self) -> Any:
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie, {"Origin": "https://chat.example.org"})
+            self.assertEqual((await socket.ask(command="ping"))["message"], "pong")
+            await socket.close()
+
+        return run(play())
