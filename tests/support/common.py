@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 from twisted.internet import reactor
@@ -21,6 +22,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from chatd.app import realm
+from chatd.app import state as state_module
 from chatd.base.clocks import Wall
 from chatd.base.config import Accounts, Argon2, Config, Limits
 from chatd.base.errors import ChatError
@@ -30,6 +32,7 @@ from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.net.eager import Outbox
 from chatd.service.presence import IListener
+from tests.support.databases import connect_without_sync, provide_schema
 
 CHEAP = Argon2(memory=8, passes=1, lanes=1)
 START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
@@ -79,7 +82,9 @@ class Realm(realm.Realm):
         super().__init__(config, reactor, random_bytes, clock, wall=wall)
 
     def open(self) -> None:
-        super().open()
+        provide_schema(self.config)
+        with mock.patch.object(state_module, "connect", connect_without_sync):
+            super().open()
         self.connections = Connections()
         self.outbox = Outbox(reactor)
         self.database.on_settled(self.outbox.flush)

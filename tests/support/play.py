@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import shutil
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from chatd.federation.parcels import Parcel, Verdict
 from chatd.store import outbox as outbox_store
 from chatd.store.peers import KnownPeer
 from tests.support.common import START
+from tests.support.databases import connect_without_sync, provide_schema
 from tests.support.people import Person
 from tests.support.stage import (
     Cable,
@@ -48,8 +48,6 @@ from tests.support.stage import (
     PlayDatabase,
     PlayPasswords,
     PlayUploads,
-    empty_database,
-    quick_connect,
 )
 
 PORT = 7000
@@ -93,12 +91,9 @@ class PlayRealm(realm_module.Realm):
         )
 
     def open(self) -> None:
-        path = self.config.state
-        if not (path / "chatd.db").exists():
-            path.mkdir(parents=True, exist_ok=True)
-            shutil.copy(empty_database(), path / "chatd.db")
+        provide_schema(self.config)
         with (
-            mock.patch.object(state_module, "connect", quick_connect),
+            mock.patch.object(state_module, "connect", connect_without_sync),
             mock.patch.multiple(
                 realm_module, Database=PlayDatabase, Passwords=PlayPasswords, Uploads=PlayUploads
             ),

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-from chatd.app import state as state_module
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
-from chatd.store import engine as engines
 from chatd.store.writer import Job, Writer
 
 if TYPE_CHECKING:
@@ -191,28 +187,6 @@ class PlayUploads(Uploads):
     def parts(self) -> list[Path]:
         """The files of which something has come."""
         return sorted(self._incoming.glob("*.part"))
-
-
-def _no_sync(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous = OFF").close()
-
-
-def quick_connect(url: str) -> Engine:
-    engine = engines.connect(url)
-    # Nothing here pulls the plug: closing the file is enough, and syncing it takes longest.
-    event.listen(engine, "connect", _no_sync)
-    return engine
-
-
-@cache
-def empty_database() -> Path:
-    """Made once: bringing a new one up to date takes longer than most tests."""
-    folder = Path(tempfile.mkdtemp())
-    state = state_module.StateFolder(folder)
-    state.claim()
-    state.open_database("").dispose()
-    state.release()
-    return folder / "chatd.db"
 
 
 # Cables

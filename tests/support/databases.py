@@ -1,0 +1,62 @@
+"""Databases for tests: the schema is created once and copied, and SQLite does not wait for the disk."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Engine, create_engine, event
+
+from chatd.base.config import Config
+from chatd.store import engine as engines
+from chatd.store.migrate import prepare
+
+DATABASE = "chatd.db"
+
+
+def connect_without_sync(url: str) -> Engine:
+    """Connect as the daemon does, but let SQLite skip fsync: no test cuts the power.
+
+    The engines share one cache of compiled statements. Otherwise each realm would compile its own,
+    which takes longer than executing them.
+    """
+    engine: Any = engines.connect(url)
+    event.listen(engine, "connect", _turn_off_sync)
+    shared: Any = _shared_engine()
+    engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache
+    return cast(Engine, engine)
+
+
+@cache
+def _shared_engine() -> Engine:
+    engine = create_engine("sqlite://")
+    engine.connect().close()  # initializes the dialect
+    return engine
+
+
+def _turn_off_sync(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous = OFF").close()
+
+
+@cache
+def empty_database() -> Path:
+    """Return a database with the newest schema and no rows. Creating one takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="chatd-schema-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    engine = connect_without_sync(f"sqlite:///{folder / DATABASE}")
+    prepare(engine)
+    engine.dispose()
+    return folder / DATABASE
+
+
+def provide_schema(config: Config) -> None:
+    """Copy the schema into a state folder that does not exist yet. A folder that exists stays as it is,
+    because tests damage databases and expect the realm to notice."""
+    if not config.database_url and not config.state.exists():
+        config.state.mkdir(mode=0o700, parents=True)
+        shutil.copyfile(empty_database(), config.state / DATABASE)
+        (config.state / DATABASE).chmod(0o600)
