@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/.docs-installed
 MODULES := node_modules/.installed
 CONFIG ?= etc/chatd.ini
 
@@ -42,9 +43,10 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(STAMP)
-	$(BIN)/python -m chatd.app.reference > docs/protocol.new
-	mv docs/protocol.new docs/protocol.md
+# What is made from the code, and then all pages: build/docs/index.html, build/man.
+docs: $(DOCS)
+	$(BIN)/python -m tools.documents
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
 
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshots var/screenshots
@@ -53,6 +55,10 @@ $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable '.[client,test]'
+	touch $@
+
+$(DOCS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 # Only for checks and tests, and so they go on without it.

@@ -1,0 +1,32 @@
+"""Write the documents that are made from the code: `python -m tools.documents`, a part of `make docs`.
+
+These are docs/protocol.md, the table of metrics in docs/operating.md, the picture in docs/architecture.md,
+and the man pages in build/man.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chatd.app.reference import metrics, reference
+from tools import man_pages
+from tools.man_pages import OPERATING, ROOT
+
+METRICS_TABLE = re.compile(r"^\| name \| type \| labels \|.*\n(?:\|.*\n)*", re.MULTILINE)
+
+
+def with_metrics(text: str) -> str:
+    """docs/operating.md with the current table of metrics. Raises ValueError if there is no table."""
+    if not METRICS_TABLE.search(text):
+        raise ValueError(f"{OPERATING} has no table of metrics")
+    return METRICS_TABLE.sub(lambda _: metrics(), text, count=1)
+
+
+def main() -> None:
+    (ROOT / "docs" / "protocol.md").write_text(reference(), encoding="utf-8")
+    OPERATING.write_text(with_metrics(OPERATING.read_text(encoding="utf-8")), encoding="utf-8")
+    man_pages.main(ROOT / "build" / "man")
+
+
+if __name__ == "__main__":
+    main()
