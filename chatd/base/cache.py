@@ -1,21 +1,56 @@
-"""A dictionary that forgets: what saves the service from asking the disk again."""
+"""A bounded cache that evicts the entry that was used least recently."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections import OrderedDict
+from collections.abc import ItemsView
+from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Cache(dict[K, V]):
-    """Holds at most `capacity` entries; the one that was put in first makes room for a new one."""
+class Cache(Generic[K, V]):
+    """Holds at most `capacity` entries. Looking an entry up and replacing it both count as a use.
+
+    It is for one thread.
+    """
+
+    __slots__ = ("_capacity", "_entries")
 
     def __init__(self, capacity: int) -> None:
-        super().__init__()
         self._capacity = capacity
+        self._entries: OrderedDict[K, V] = OrderedDict()  # the entry used last is at the end
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: K) -> bool:
+        """Whether there is an entry. This counts as a use, too."""
+        found = key in self._entries
+        if found:
+            self._entries.move_to_end(key)
+        return found
+
+    def get(self, key: K) -> V | None:
+        entries = self._entries
+        if key not in entries:
+            return None
+        entries.move_to_end(key)
+        return entries[key]
 
     def __setitem__(self, key: K, value: V) -> None:
-        if len(self) >= self._capacity and key not in self:
-            del self[next(iter(self))]
-        super().__setitem__(key, value)
+        entries = self._entries
+        if key in entries:
+            entries.move_to_end(key)
+        elif len(entries) >= self._capacity:
+            entries.popitem(last=False)
+        entries[key] = value
+
+    def pop(self, key: K) -> V | None:
+        """Remove the entry, if there is one, and return its value."""
+        return self._entries.pop(key, None)
+
+    def items(self) -> ItemsView[K, V]:
+        """All entries. The one that was used least recently comes first."""
+        return self._entries.items()

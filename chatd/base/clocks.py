@@ -1,7 +1,8 @@
-"""Two kinds of time.
+"""The two clocks of the daemon, and the reactor's interface as the daemon uses it.
 
-Timers and durations use a monotonic clock, which never steps. Stored times, and times compared with stored
-ones (messages, sessions, certificates, files), use the wall clock.
+Timers and durations use a monotonic clock, which never steps: code that needs one takes an
+`IReactorTime`. Stored times, and times compared with stored ones (messages, sessions, certificates,
+files), use the wall clock.
 """
 
 from __future__ import annotations
@@ -11,7 +12,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUNIX,
+)
+
 Wall: TypeAlias = Callable[[], float]  # seconds since 1970 UTC
+
+
+class IReactor(
+    IReactorCore,
+    IReactorTime,
+    IReactorFromThreads,
+    IReactorTCP,
+    IReactorUNIX,
+    IReactorPluggableNameResolver,
+):
+    """What the daemon uses of Twisted's reactor. Code that needs only timers takes an `IReactorTime`."""
 
 
 def date_of(wall: Wall) -> datetime:
@@ -20,11 +41,11 @@ def date_of(wall: Wall) -> datetime:
 
 
 def make_monotonic(reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> bool:
-    """Let `reactor` measure time by `monotonic`. Returns whether it does.
+    """Make `reactor` measure time with `monotonic`. Returns whether that worked.
 
-    Twisted's reactors use the wall clock, so setting that back by an hour would stop all timers for an hour.
-    They call `IReactorTime.seconds` on themselves, and an instance attribute replaces that. Nothing changes
-    if the reactor has timers already, or a clock of its own.
+    Twisted's reactors use the wall clock, so setting that back by an hour would stop all timers for an
+    hour. They call `IReactorTime.seconds` on themselves, and this replaces it by an instance attribute. A
+    reactor that has timers already, or that ignores the attribute, is left as it was.
     """
     if reactor.getDelayedCalls():
         return False

@@ -37,8 +37,12 @@ class TokenBucket:
         rate = self._rate
         if rate == 0:
             return 0.0
-        passed = max(0.0, now - self._when)  # a clock may be set back
-        tokens = min(self._burst, self._tokens + passed * rate) - count
+        tokens = self._tokens
+        if now > self._when:  # a clock may be set back
+            tokens += (now - self._when) * rate
+            if tokens > self._burst:
+                tokens = self._burst
+        tokens -= count
         self._when = now
         self._tokens = tokens
         return 0.0 if tokens >= 0 else -tokens / rate

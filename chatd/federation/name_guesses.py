@@ -58,7 +58,7 @@ class NameGuesses:
         free."""
         latest = self._clock.seconds() - HOUR
         for key in self._keys(realm):
-            told = self._told.get(key, {})
+            told = self._told.get(key) or {}
             for each in [each for each, at in told.items() if at <= latest]:
                 del told[each]
             if name not in told and len(told) >= MAX_UNKNOWN:
@@ -67,7 +67,7 @@ class NameGuesses:
 
     def _count(self, realm: str, name: str) -> None:
         for key in self._keys(realm):
-            told = self._told.pop(key, None) or {}
+            told = self._told.pop(key) or {}
             told.setdefault(name, self._clock.seconds())
             self._told[key] = told
 

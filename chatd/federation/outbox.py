@@ -32,13 +32,12 @@ class Outbox:
         self._realms = realms
         self.writer = OutboxWriter()
         database.on_rollback(self.writer.forget)
-        self._store = self.writer.store  # one object for all, by which the database tells a batch
         self._arrived: defaultdict[str, list[int]] = defaultdict(list)
         self._tidying: Any = None
 
     def put(self, item: NewParcel) -> Deferred[int]:
         """Keep a parcel; fires with its number once it is on disk."""
-        return self._database.batch(self._store, item)
+        return self._database.batch(self.writer.store, item)
 
     def send(self, numbers: Sequence[int], items: Sequence[NewParcel]) -> None:
         """These are on disk now: let them go, where nobody waits for what becomes of them."""

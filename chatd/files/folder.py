@@ -216,7 +216,7 @@ class Uploads:
         Its bytes are compared with the SHA-256 when the file is first opened after a start, and again
         whenever the file system says that it has changed. Fails with FileMissing, FileDamaged, OSError.
         """
-        opening = self.in_thread(self._open, attachment)
+        opening = self.in_thread(self._open, attachment, self._verified.get(attachment.stored))
         return opening.addCallbacks(
             self._opened, self._not_opened, (attachment,), {}, (attachment,)
         )
@@ -230,13 +230,15 @@ class Uploads:
         await file.close()
         return True
 
-    def _open(self, attachment: Attachment) -> tuple[IO[bytes], FileState]:
-        """In a thread. Raises ChangedBytes, OSError."""
+    def _open(
+        self, attachment: Attachment, verified: FileState | None
+    ) -> tuple[IO[bytes], FileState]:
+        """Runs in a thread. Raises ChangedBytes, OSError."""
         file = (self.folder / attachment.stored).open("rb")
         try:
             found = os.fstat(file.fileno())
             state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            if self._verified.get(attachment.stored) != state:
+            if state != verified:
                 whole = found.st_size == attachment.size
                 if (
                     not whole

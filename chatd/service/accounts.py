@@ -132,7 +132,7 @@ class Accounts:
 
     def current(self, account: Account) -> Account:
         """The account as it is now: its profile may have been changed since it was read."""
-        return self._renewed.get(account.id, account)
+        return self._renewed.get(account.id) or account
 
     def cached(self, key: str) -> Account | None:
         return self._by_key.get(key)

@@ -142,7 +142,7 @@ class Groups:
         number = self._leaving.get((account.id, realm))
         for _ in range(int(PATIENCE / LEFT_EVERY)):
             if number is None or not await self._outbox.waits(realm, number):
-                self._leaving.pop((account.id, realm), None)
+                self._leaving.pop((account.id, realm))
                 return
             await deferLater(self._clock, LEFT_EVERY)
         raise RealmDown(realm=self._realms.name_of(realm))

@@ -227,7 +227,7 @@ class PasswordGuard:
             self._familiar[own] = None
         else:
             self._accounts.failed(key, self._clock.seconds())
-            self._familiar.pop(own, None)
+            self._familiar.pop(own)
         return good
 
     async def _check_at_gate(

@@ -67,7 +67,6 @@ class Messages:
         self._max_message = max_message
         self.fan_out = fan_out
         self.writer = writer
-        self._store = writer.store  # one object for all, by which the database tells a batch
         database.on_rollback(writer.forget)
         database.on_refused(writer.refused)
         self.sends = sends
@@ -216,12 +215,12 @@ class Messages:
             return fail(error)
         refund = (sender.id, size)
         if new.crossing is None or target.group is not None:
-            stored: Deferred[Stored] = self._database.batch(self._store, new)
+            stored: Deferred[Stored] = self._database.batch(self.writer.store, new)
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin), {}, refund
             )
         way = Way(self._crossings, self.fan_out.tell, new, target, None, origin)
-        self._database.submit(self._store, new, way)
+        self._database.submit(self.writer.store, new, way)
         return way.sent.addErrback(self._not_stored, *refund)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:

@@ -148,7 +148,7 @@ class Rosters:
         if roster is not None:
             roster.apply(change.delta)
             if change.delta.ended:
-                del self._rosters[change.delta.group]
+                self._rosters.pop(change.delta.group)
         self._outbox.send(numbers, change.parcels)
         return numbers, change
 

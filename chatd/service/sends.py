@@ -41,8 +41,6 @@ class Sends:
         self._database = database
         self._outbox = outbox
         self.writer = SendsWriter(messages, outbox.writer)
-        self._store = self.writer.store  # one object each, by which the database tells a batch
-        self._put = self.writer.put
         self._turns: dict[Name, DeferredLock] = {}
         # What was refused, and could not be taken back since the disk was full: it has to be, before the
         # same is asked for again.
@@ -68,12 +66,12 @@ class Sends:
 
     async def store(self, name: Name, new: NewMessage) -> Stored | Known:
         """Store a message, which has a key; or where it stands already."""
-        stored = await self._database.batch(self._store, new)
+        stored = await self._database.batch(self.writer.store, new)
         return await self._now(name, stored) if isinstance(stored, Known) else stored
 
     async def put(self, post: NewPost) -> int | Known:
         """Put a message to a group elsewhere into the outbox; or what is known of it already."""
-        number = await self._database.batch(self._put, post)
+        number = await self._database.batch(self.writer.put, post)
         return await self._now(post.name, number) if isinstance(number, Known) else number
 
     async def answered(self, names: Sequence[Name]) -> dict[Name, Known]:

@@ -152,7 +152,7 @@ class Writer:
             job = jobs[start]
             end = start + 1
             if job.batch:
-                while end < len(jobs) and jobs[end].batch and jobs[end].run is job.run:
+                while end < len(jobs) and jobs[end].batch and jobs[end].run == job.run:
                     end += 1
                 self._run_batch(jobs[start:end], run, outcomes)
             else:

@@ -38,7 +38,6 @@ class Complaints:
                 self._left_out[source] += 1
             return
         self._lines += 1
-        self._last.pop(source, None)
         self._last[source] = now
         more = self._left_out.pop(source, 0)
         and_more = f" (and {more} more from {source} that were not logged)" if more else ""

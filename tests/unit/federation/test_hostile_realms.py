@@ -41,7 +41,7 @@ class MemoryTestCase(GuessingTestCase):
         rates = self.one.realm.directory.sender_rates
         rates._rate = 100.0
         self.verdicts(Direct(long, "ana", 1, "x"))
-        self.assertEqual({len(sender) for _, sender in rates._buckets}, {MAX_NAME})
+        self.assertEqual({len(sender) for (_, sender), _ in rates._buckets.items()}, {MAX_NAME})
 
     def test_long_keys(self) -> None:
         self.assertEqual(key_of("É" * 2000), "é" * 2000)

@@ -180,6 +180,21 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual(found, ["1", "2", "X", "3", "4"])
         self.assertEqual(calls, [["1", "2"], ["3"], ["other", "4"]])
 
+    def test_bound_methods_of_one_object_are_one_batch(self) -> None:
+        """A bound method is a new object each time it is looked up."""
+
+        class Log:
+            def __init__(self) -> None:
+                self.calls: list[list[str]] = []
+
+            def note(self, _connection: Connection, items: Sequence[str]) -> Sequence[str]:
+                self.calls.append(list(items))
+                return items
+
+        one, two = Log(), Log()
+        self.commit(*(Job(Deferred(), each.note, ("x",), True) for each in (one, one, two)))
+        self.assertEqual((one.calls, two.calls), ([["x", "x"]], [["x"]]))
+
     def test_rollback_is_told(self) -> None:
         """Whoever keeps in memory what jobs did hears when something of it was undone."""
         self.commit(job(add, "a"))
