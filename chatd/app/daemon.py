@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from chatd.app import memory
 from chatd.app.demo import ACCOUNTS, PASSWORD
 from chatd.app.logs import Output
 from chatd.app.realm import Realm
@@ -38,9 +38,9 @@ from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.net.eager import Outbox, make_eager
 from chatd.net.listening import is_proxied, is_tls, listen
 from chatd.service.chat_service import ChatService
-from chatd.web.metrics import MetricsSite
+from chatd.web.metrics_site import MetricsSite
 from chatd.web.site import ChatSite, make_site
-from chatd.web.websocket import WebDialect
+from chatd.web.web_dialect import WebDialect
 
 METRICS = "metrics"  # the door for who watches over this one
 PEERS = "peers"  # the door for other realms
@@ -143,13 +143,14 @@ class ChatDaemon(Service):
         log.info(
             "realm {realm}, state in {state}", realm=self.config.realm, state=str(self.config.state)
         )
+        memory.return_large_blocks()
         self._realm.open()
         self.service = self._realm.service
         self._open_doors()
         self._realm.start()
         self._take_signals()
         self._show_code(sys.__stdout__)
-        _settle_memory()
+        memory.settle()
         if self._demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
@@ -280,17 +281,6 @@ class ChatDaemon(Service):
     def _abort(self) -> None:
         for factory in self._factories:
             guarded("a door's connections were not dropped", factory.abort)
-
-
-def _settle_memory() -> None:
-    """What was made up to here stays: the garbage collector need not look at it again and again.
-
-    Messages make many objects that live for one transaction and hardly any cycles, so collecting is
-    worth its while more rarely than Python assumes (docs/performance.md has the figures).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _all_of(failed: str, calls: Iterable[Callable[[], Any]]) -> Deferred[Any]:

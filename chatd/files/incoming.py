@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import puremagic
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
@@ -34,6 +33,8 @@ log = Logger()
 
 def guess_type(head: bytes, name: str) -> str:
     """The media type that the first bytes tell, else the name's ending."""
+    import puremagic  # 1.4 MB that a realm without files does without
+
     try:
         found = puremagic.magic_string(head, name) if head else []
     except (puremagic.PureError, ValueError):

@@ -34,14 +34,12 @@ from chatd.commands.session import Sessions
 from chatd.lines.factory import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
-from chatd.web.channel import QuietSite
 from chatd.web.hosts import Hosts
 from chatd.web.shared import Shared
 
 PATIENCE = 2.0  # seconds in which the database has to say what waits for other realms
 MAX_REALMS = 100  # that have labels of their own; anybody may come by and be remembered
 OTHERS = "(others)"  # what stands for the rest: no realm can be called so
-IDLE = 30.0  # seconds after which a silent connection is closed
 STATES = ("up", "connecting", "down")
 
 log = Logger()
@@ -313,13 +311,3 @@ def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:
         return choose_encoder(accept or "")
     except (TypeError, ValueError):
         return choose_encoder("")  # it asks for a version that is none
-
-
-class MetricsSite(QuietSite):
-    """The connections of those who read the metrics."""
-
-    def __init__(
-        self, reactor: Any, service: ChatService, sessions: Sessions, connections: Connections
-    ) -> None:
-        resource = MetricsResource(service, sessions, connections)
-        super().__init__(resource, timeout=IDLE, reactor=reactor)

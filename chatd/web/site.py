@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -33,11 +34,12 @@ from chatd.web.channel import ChatChannel, ChatRequest, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
+from chatd.web.late import LateResource
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
 from chatd.web.uploads import UploadResource
 from chatd.web.visits import Visits
-from chatd.web.websocket import WebDialect, WebSockets
+from chatd.web.web_dialect import WebDialect
 
 PROXIED_SOURCES = 10_000  # with a remembered rate
 IDLE = 60.0  # seconds between requests, and for one to come, after which a connection is closed
@@ -206,8 +208,14 @@ def make_site(
     root.putChild(b"accounts", AccountsResource(service, visits, reference))
     root.putChild(b"healthz", HealthResource(service, visits, reference))
     root.putChild(b"livez", LiveResource(service, visits, reference))
-    root.putChild(b"ws", WebSockets(lines, visits))
+    root.putChild(b"ws", LateResource(partial(_web_sockets, lines, visits)))
     uploads = UploadResource(service, visits, reference)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, visits, reference))
     return ChatSite(root, lines, connections, uploads, service.clock)
+
+
+def _web_sockets(lines: ChatLineFactory, visits: Visits) -> Resource:
+    from chatd.web.websocket import WebSockets
+
+    return WebSockets(lines, visits)

@@ -24,12 +24,9 @@ from wsproto import ConnectionType
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError
 
-from chatd.base.errors import BadSyntax, BadToken, Idle, TooManyConnections, UseHttp
+from chatd.base.errors import BadSyntax, BadToken, Idle, TooManyConnections
 from chatd.base.timers import cancel
-from chatd.commands import values as ask
-from chatd.lines.dialect import Ask, Unreadable
-from chatd.lines.dialect import Request as Asked
-from chatd.lines.dialects.jsonlines import END, JsonDialect
+from chatd.lines.dialects.jsonlines import END
 from chatd.lines.factory import ChatLineFactory
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service.accounts import Login
@@ -49,29 +46,7 @@ SESSION_OVER = 4401  # close codes from 4000 on are the application's own (RFC 6
 NOT_TEXT = 1003
 TOO_BIG = 1009
 
-_FILES = (
-    ask.SendFile,
-    ask.SendGroupFile,
-    ask.SendFileRealm,
-    ask.SendGroupFileRealm,
-    ask.GetFile,
-)
-
 log = Logger()
-
-
-class WebDialect(JsonDialect):
-    """json, but that files go over HTTP: bytes between the frames would be anybody's guess."""
-
-    name = "web"
-    hint = "http://{host}:{port}/"
-    framed = True
-
-    def read(self, line: bytes) -> Asked | Ask:
-        request = super().read(line)
-        if isinstance(request, Asked) and isinstance(request.command, _FILES):
-            raise Unreadable(UseHttp(), request.tag)
-        return request
 
 
 class FrameTransport:

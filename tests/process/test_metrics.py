@@ -29,7 +29,8 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.web import metrics
-from chatd.web.metrics import FAMILIES, MAX_REALMS, MetricsSite
+from chatd.web.metrics import FAMILIES, MAX_REALMS
+from chatd.web.metrics_site import MetricsSite
 from tests.support.common import Realm, RealmTestCase, Wire, sleep
 from tests.support.peering import PeeringTestCase, until
 from tests.support.processes import DaemonTestCase, free_port, in_thread

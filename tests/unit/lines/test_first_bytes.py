@@ -21,7 +21,7 @@ from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.first_bytes import HTTP, METHODS, TLS, FirstBytes, is_request_line
-from chatd.web.websocket import WebDialect
+from chatd.web.web_dialect import WebDialect
 from tests.support.common import RealmTestCase, sleep
 
 REGISTER = {

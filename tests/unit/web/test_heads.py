@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
-from chatd.web.metrics import MetricsSite
+from chatd.web.metrics_site import MetricsSite
 from tests.support.common import run
 from tests.support.rawhttp import Raw, RawTestCase
 

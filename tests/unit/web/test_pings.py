@@ -11,7 +11,8 @@ from twisted.web._websocket_impl import Buffer
 from wsproto.utilities import LocalProtocolError
 
 from chatd.web import websocket
-from chatd.web.websocket import Socket, WebDialect
+from chatd.web.web_dialect import WebDialect
+from chatd.web.websocket import Socket
 from tests.support.common import ClockedTestCase, run
 from tests.support.peering import until
 from tests.support.websites import SiteTestCase

@@ -1,0 +1,34 @@
+"""How the daemon's process uses memory: settings of the C library's allocator and of Python's collector."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+# mallopt(3)
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+LARGE = 4 << 20  # bytes
+
+
+def return_large_blocks() -> None:
+    """Make the C library return large blocks to the system when they are freed.
+
+    A password hash takes 19 MB for some milliseconds. By default glibc keeps such memory once it was used
+    a second time. Other C libraries have no `mallopt`, and other ways.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE)
+        mallopt(_M_TRIM_THRESHOLD, LARGE)
+
+
+def settle() -> None:
+    """Exempt everything that exists now from garbage collection, and collect less often.
+
+    Messages create many objects that live for one transaction and hardly any cycles, so the collector has
+    less to do than Python assumes (docs/performance.md has the figures).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
