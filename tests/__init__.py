@@ -1,7 +1,19 @@
-"""The tests. What is open-ended is tried with hypothesis; how fast that goes says more of the machine, and
-of who else uses it, than of the code."""
+"""The tests, and how thoroughly Hypothesis tries: every runner imports this before any of them.
+
+The profile `ci` tries few examples and the same ones in each run, so that no run fails by chance. The profile
+`thorough` searches for new ones. The environment variable HYPOTHESIS_PROFILE chooses.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("chatd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("chatd")
+# How long an example takes says more about the load of the machine than about the code.
+_SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+settings.register_profile("ci", _SETTINGS, max_examples=40, derandomize=True, database=None)
+settings.register_profile("thorough", _SETTINGS, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+#: Runs of a random test in which each run has many steps.
+RANDOM_RUNS = settings().max_examples // 5

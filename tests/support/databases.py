@@ -54,9 +54,9 @@ def empty_database() -> Path:
 
 
 def provide_schema(config: Config) -> None:
-    """Copy the schema into a state folder that does not exist yet. A folder that exists stays as it is,
-    because tests damage databases and expect the realm to notice."""
-    if not config.database_url and not config.state.exists():
-        config.state.mkdir(mode=0o700, parents=True)
+    """Copy the schema into a state folder that is new or empty. Another one stays as it is, because tests
+    damage databases and expect the realm to notice."""
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not config.database_url and not any(config.state.iterdir()):
         shutil.copyfile(empty_database(), config.state / DATABASE)
         (config.state / DATABASE).chmod(0o600)

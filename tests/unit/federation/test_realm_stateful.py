@@ -36,6 +36,7 @@ from chatd.base.model import Reply
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
+from tests import RANDOM_RUNS
 from tests.support.play import Cable, End, House, Person, World, outcome
 
 PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
@@ -489,7 +490,6 @@ def run(examples: int, seed: int | None = None) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
-            deadline=None,
             derandomize=seed is None,
             database=None,
             suppress_health_check=list(HealthCheck),
@@ -500,7 +500,7 @@ def run(examples: int, seed: int | None = None) -> None:
 
 class RealmsTestCase(SynchronousTestCase):
     def test_everything(self) -> None:
-        run(45)
+        run(RANDOM_RUNS)
         self.flushLoggedErrors(StorageFailed)  # disks were full
 
 

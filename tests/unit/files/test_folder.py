@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from unittest import mock
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
@@ -975,7 +975,6 @@ class Journey:
 
 
 class AnyJourney(SynchronousTestCase):
-    @settings(deadline=None, max_examples=150)
     @given(st.binary(max_size=200), st.integers(1, 300), st.randoms(use_true_random=False))
     @example(b"", 1, random.Random(0))  # noqa: S311
     def test_same_bytes(self, seed: bytes, times: int, chance: random.Random) -> None:

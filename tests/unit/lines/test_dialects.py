@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -276,7 +276,6 @@ def read(dialect: Dialect, line: bytes) -> Request | Call | Ask | Unreadable:
 class Reading(TestCase):
     """Every line is a Request, an Ask, or Unreadable; nothing else is ever raised."""
 
-    @settings(deadline=None, max_examples=300)
     @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
     @example(b"auth messi", [b"\xff", b"", b""])
     @example(b"register messi ", [b" ", b" ", b" "])
@@ -296,7 +295,6 @@ class Reading(TestCase):
         if isinstance(found, Unreadable):
             assert_plain_reply(self, dialect.error(found.error, found.tag))
 
-    @settings(deadline=None, max_examples=300)
     @given(json_lines)
     @example(b'{"command":"ping","id":' + b"[" * 5000 + b"]" * 5000 + b"}")
     @example(b'{"command":"read","seq":1,"conversation":' + b"1" * 5000 + b"}")
@@ -337,7 +335,6 @@ class Reading(TestCase):
                     self.assertIsInstance(found, Request, line)
                     self.assertIs(getattr(found, "row", None), row)
 
-    @settings(deadline=None)
     @given(tags)
     def test_json_keeps_the_id(self, tag: Any) -> None:
         """A reply's id is the request's, of whatever kind."""
@@ -370,7 +367,6 @@ def _example(arg: Arg) -> str:
 class PlainWriting(TestCase):
     """A reply is a block that only its end leaves empty; what is pushed is a line that begins with `* `."""
 
-    @settings(deadline=None)
     @given(replies)
     def test_replies(self, reply: Reply) -> None:
         lines = assert_plain_reply(self, PlainDialect().reply(PING, reply))
@@ -381,7 +377,6 @@ class PlainWriting(TestCase):
         for line in lines[head:]:
             self.assertTrue(line.startswith("- "), line)
 
-    @settings(deadline=None)
     @given(refusals)
     def test_refusals(self, error: ChatError) -> None:
         lines = assert_plain_reply(self, PlainDialect().error(error))
@@ -411,7 +406,6 @@ class PlainWriting(TestCase):
         lines = assert_plain_reply(self, PlainDialect().ready(PING))
         self.assertEqual(lines[0], "status: READY")
 
-    @settings(deadline=None)
     @given(events)
     def test_events(self, event: Event) -> None:
         pushed = PlainDialect().events([event])
@@ -428,7 +422,6 @@ class PlainWriting(TestCase):
 class JsonWriting(TestCase):
     """Whatever is said is one line with one JSON object, `status` or `event` first, without spaces."""
 
-    @settings(deadline=None)
     @given(replies, tags)
     def test_replies(self, reply: Reply, tag: Any) -> None:
         request = msgspec.structs.replace(PING, tag=tag)
@@ -440,7 +433,6 @@ class JsonWriting(TestCase):
         if reply.items_name:
             self.assertEqual(len(found[reply.items_name]), len(reply.items))
 
-    @settings(deadline=None)
     @given(refusals, tags)
     def test_refusals(self, error: ChatError, tag: Any) -> None:
         found = assert_json_line(self, JsonDialect().error(error, tag), "status")
@@ -448,20 +440,17 @@ class JsonWriting(TestCase):
             found, {"status": "ERROR", "id": tag, "code": error.code, "message": str(error)}
         )
 
-    @settings(deadline=None)
     @given(tags)
     def test_ready(self, tag: Any) -> None:
         request = msgspec.structs.replace(PING, tag=tag)
         found = assert_json_line(self, JsonDialect().ready(request), "status")
         self.assertEqual((found["status"], found["id"]), ("READY", tag))
 
-    @settings(deadline=None)
     @given(events)
     def test_events(self, event: Event) -> None:
         found = assert_json_line(self, JsonDialect().events([event]), "event")
         self.assertNotIn("status", found)
 
-    @settings(deadline=None)
     @given(messages)
     def test_messages_carry_everything(self, message: Message) -> None:
         """conversation, seq, id, from, to or group, text or file, and at; in lists as in events."""

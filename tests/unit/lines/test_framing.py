@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -192,21 +192,18 @@ class Table(TestCase):
 class AnyBytes(TestCase):
     """Whatever arrives becomes lines, the same however it is split."""
 
-    @settings(deadline=None)
     @given(STREAMS, CUTS)
     def test_within_the_limit_any_split_gives_the_same_lines(
         self, data: bytes, cuts: list[int]
     ) -> None:
         self.assertEqual(fed(split(data, cuts), 1000), lines_of(data, 1000))
 
-    @settings(deadline=None)
     @given(STREAMS.map(lambda data: data.replace(b"\xff", b"\xfe")), CUTS)
     def test_without_telnet_any_split_gives_the_same_lines(
         self, data: bytes, cuts: list[int]
     ) -> None:
         self.assertEqual(fed(split(data, cuts)), lines_of(data, LIMIT))
 
-    @settings(deadline=None)
     @given(STREAMS, CUTS)
     @example(b"x" * LIMIT + b"\xff\xfb\x01\n", [LIMIT + 2])
     @example(b"a\xff\xfa" + b"x" * 50 + b"\n\xff\xf0b\n", [20])
@@ -214,7 +211,6 @@ class AnyBytes(TestCase):
         """Telnet's bytes are no part of a line, nor of its length."""
         self.assertEqual(fed(split(data, cuts)), lines_of(data, LIMIT))
 
-    @settings(deadline=None)
     @given(st.lists(st.binary(min_size=1, max_size=40), max_size=60))
     @example([b"x"] * 200)
     @example([b"\xff\xfa"] + [b"x"] * 200)
@@ -248,7 +244,6 @@ class Stray(TestCase):
 class Raw(TestCase):
     """Bytes of files among the lines."""
 
-    @settings(deadline=None)
     @given(st.binary(max_size=60), CUTS)
     @example(b"\xff\xfb\x01\r\n\n\xff", [3, 5])
     def test_raw_bytes_are_untouched(self, data: bytes, cuts: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from urllib.parse import quote_plus
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -42,7 +42,6 @@ class SharedBytes(TestCase):
         self.assertTrue(budget.change(1, -10))
         self.assertTrue(budget.change(11, 10))
 
-    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30))))
     def test_never_more_than_there_are(self, sizes: list[tuple[int, int]]) -> None:
         budget = Budget(200)

@@ -10,7 +10,7 @@ import string
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -125,17 +125,14 @@ class Reading(TestCase):
     def check(self, make: type[Dialect], line: bytes, live: bool) -> None:
         self.assertIsInstance(settle(make(), line, live), Request | ChatError)
 
-    @settings(deadline=None, max_examples=300)
     @given(lines_of("kelompok3"), st.booleans())
     def test_kelompok3(self, line: bytes, live: bool) -> None:
         self.check(kelompok3.Kelompok3Dialect, line, live)
 
-    @settings(deadline=None, max_examples=300)
     @given(lines_of("bagan"), st.booleans())
     def test_bagan(self, line: bytes, live: bool) -> None:
         self.check(bagan.BaganDialect, line, live)
 
-    @settings(deadline=None, max_examples=300)
     @given(lines_of("tugas4"), st.booleans())
     @example(b"download_file 0000_00_00_00_00_00_x", False)
     @example(b"download_file 9999_12_31_23_59_59_x", False)
@@ -144,7 +141,6 @@ class Reading(TestCase):
     def test_tugas4(self, line: bytes, live: bool) -> None:
         self.check(tugas4.Tugas4Dialect, line, live)
 
-    @settings(deadline=None, max_examples=300)
     @given(lines_of("urlencoded"), st.booleans())
     @example(b"file_send session=x&payload=%&filename=a&username=b", True)
     @example("file_send session=x&payload=%é&filename=a&username=b".encode(), True)
@@ -154,7 +150,6 @@ class Reading(TestCase):
     def test_urlencoded(self, line: bytes, live: bool) -> None:
         self.check(urlencoded.UrlencodedDialect, line, live)
 
-    @settings(deadline=None, max_examples=300)
     @given(lines_of("pychat"), st.booleans())
     def test_pychat(self, line: bytes, live: bool) -> None:
         self.check(pychat.PychatDialect, line, live)
@@ -257,7 +252,6 @@ def example_of(verb: Verb, dialect: str) -> str:
 class Files(SynchronousTestCase):
     """Base64 in a line: what is encoded comes out again, a piece at a time; all else is refused."""
 
-    @settings(deadline=None)
     @given(st.binary(max_size=100), st.sampled_from((1, 500)))
     def test_there_and_back(self, some: bytes, times: int) -> None:
         data = some * times
@@ -381,7 +375,6 @@ def lines_in(case: TestCase, answer: bytes) -> list[str]:
 class Writing(TestCase):
     """Any reply, refusal or event renders in every dialect."""
 
-    @settings(deadline=None, max_examples=400)
     @given(st.data())
     def test_replies(self, data: st.DataObject) -> None:
         make = data.draw(st.sampled_from(DIALECTS))
@@ -407,7 +400,6 @@ class Writing(TestCase):
         for value in found.values():
             self.assertIsNotNone(value)
 
-    @settings(deadline=None, max_examples=300)
     @given(refusals, st.sampled_from(DIALECTS), st.data())
     def test_refusals(self, error: ChatError, make: type[Dialect], data: st.DataObject) -> None:
         dialect = make()
@@ -424,7 +416,6 @@ class Writing(TestCase):
         self.assertTrue(found["message"])
         self.assertEqual(found.get("error"), error.code if make.name == "urlencoded" else None)
 
-    @settings(deadline=None)
     @given(events)
     def test_events(self, event: Any) -> None:
         """Nothing is pushed, save that urlencoded hears what is said in its room."""
@@ -439,7 +430,6 @@ class Writing(TestCase):
             else:
                 self.assertEqual(pushed, b"")
 
-    @settings(deadline=None)
     @given(st.lists(messages, max_size=4), st.dictionaries(names, texts, max_size=3))
     def test_every_message_is_in_the_inbox(
         self, found: list[Message], shown: dict[str, str]

@@ -16,9 +16,9 @@ from chatd.service.messages import group_target
 from chatd.service.sends import name_for
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages
+from tests.support.inline import outcome_of, result_of
 from tests.unit.federation.test_realm_groups import GroupTestCase
 from tests.unit.service.test_groups import BAGAN, GroupsTestCase
-from tests.unit.service.test_promises import outcome_of, result_of
 
 
 class Kicked(GroupsTestCase):

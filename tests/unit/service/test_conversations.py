@@ -16,9 +16,9 @@ from chatd.service import conversations as module
 from chatd.store import overview as store
 from chatd.store.messages import take_back
 from tests.support.common import Listener
+from tests.support.inline import result_of
 from tests.support.play import PlayTestCase
 from tests.unit.service.test_messages import MessagesTestCase
-from tests.unit.service.test_promises import result_of
 
 
 class ListTestCase(MessagesTestCase):

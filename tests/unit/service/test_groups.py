@@ -37,7 +37,7 @@ from chatd.service.realms import Membership, NoRealms
 from chatd.service.rosters import Change
 from chatd.store.members import set_admin
 from tests.support.common import same_bytes
-from tests.unit.service.test_promises import InlineDatabase, open_inline, outcome_of, result_of
+from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
 BAGAN = Address("bagan")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
 from twisted.internet.defer import Deferred, DeferredList, fail
@@ -35,7 +35,7 @@ from chatd.service.presence import IListener
 from chatd.service.reading import Reading
 from chatd.store.history import Page
 from tests.support.common import Listener, RealmTestCase, same_bytes
-from tests.unit.service.test_promises import InlineDatabase, open_inline, outcome_of, result_of
+from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
 
 class Reader(Listener):
@@ -714,7 +714,6 @@ class Failing(MessagesTestCase):
 
 
 class Acknowledged(SynchronousTestCase):
-    @settings(max_examples=25, deadline=None)
     @given(
         st.lists(
             st.tuples(

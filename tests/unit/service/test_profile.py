@@ -11,8 +11,8 @@ from chatd.base.model import Account
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.service.accounts import Accounts
 from tests.support.common import RealmTestCase, Wire
+from tests.support.inline import result_of
 from tests.unit.service.test_messages import MessagesTestCase
-from tests.unit.service.test_promises import result_of
 
 PASSWORD = "surabaya"
 

@@ -7,9 +7,9 @@ The service runs on a real SQLite file, but without threads: `InlineDatabase` co
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -22,10 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Engine, event
-from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import (
@@ -42,157 +39,16 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Message, Sent
 from chatd.base.names import ALL, Address, Place, Scope
-from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.home_groups import Invited
-from chatd.service.passwords import Passwords
-from chatd.store.database import Database
-from chatd.store.engine import connect
-from chatd.store.migrate import prepare
-from chatd.store.writer import Job, Writer
-from tests.support.common import make_config, same_bytes
+from tests import RANDOM_RUNS
+from tests.support.common import same_bytes
+from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
 NAMES = ("ana", "Budi", "citra", "dewi")
 GROUP_NAMES = ("bagan", "Kelompok")
 PASSWORD = "surabaya"
-
-
-class InlineDatabase:
-    """As chatd.store.database.Database, in this thread: each job is committed at once.
-
-    While `held`, jobs wait for `settle`, and reads for `answer`, so that a test decides what comes first.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = Writer(engine)
-        self._settled: list[Callable[[], None]] = []
-        self.held = False
-        self.held_reads = False
-        self._jobs: list[Job] = []
-        self._reads: list[tuple[Deferred[Any], Any]] = []
-
-    def run(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return self._submit(Job(Deferred(), job, args))
-
-    def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
-        return self._submit(Job(Deferred(), job, (item,), True))
-
-    def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        with self._engine.connect() as connection, connection.begin():
-            try:
-                value = query(connection, *args)
-            except ChatError:
-                return fail(Failure())
-        if not self.held_reads:
-            return succeed(value)
-        done: Deferred[Any] = Deferred()
-        self._reads.append((done, value))
-        return done
-
-    def search(self, _account_id: int, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return self.read(query, *args)
-
-    def on_rollback(self, forget: Callable[[], None]) -> None:
-        self._writer.on_rollback(forget)
-
-    def on_refused(self, then: Callable[[], None]) -> None:
-        self._writer.on_refused(then)
-
-    def on_settled(self, then: Callable[[], None]) -> None:
-        self._settled.append(then)
-
-    def stop(self) -> Deferred[None]:
-        self._writer.close()
-        self._engine.dispose()
-        return succeed(None)
-
-    def _submit(self, job: Job) -> Deferred[Any]:
-        self._jobs.append(job)
-        if not self.held:
-            self.settle()
-        return job.done
-
-    def settle(self, count: int | None = None) -> None:
-        """Commit the first `count` waiting jobs (or all) together, and tell what became of them."""
-        jobs = self._jobs[:count]
-        self._jobs = self._jobs[len(jobs) :]
-        for outcome in self._writer.commit(jobs):
-            outcome.tell()
-        for then in self._settled:
-            then()
-
-    def answer(self) -> None:
-        """Give the reads that were held what they found when they were made."""
-        reads, self._reads = self._reads, []
-        for done, value in reads:
-            done.callback(value)
-
-
-class NoUploads:
-    """Takes no files, and does what a thread would do at once."""
-
-    folder = Path()
-
-    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return succeed(work(*args))
-
-
-class InlinePasswords:
-    """As chatd.service.passwords.Passwords, without the cost."""
-
-    def hash(self, password: str, *_owner: Any) -> Deferred[str]:
-        return succeed(f"hash of {password}")
-
-    def verify(self, password: str, hashed: str | None, *_owner: Any) -> Deferred[bool]:
-        return succeed(hashed == f"hash of {password}")
-
-    def is_outdated(self, hashed: str, password: str) -> bool:
-        return False
-
-
-def _no_sync(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous = OFF").close()
-
-
-def open_inline(
-    folder: Path, clock: Clock, random_bytes: Any
-) -> tuple[ChatService, InlineDatabase]:
-    """A service on the database in `folder`, without threads; it takes no files."""
-    engine = connect(f"sqlite:///{folder / 'chatd.db'}")
-    # Nothing here pulls the plug: closing the file is enough, and syncing it takes longest.
-    event.listen(engine, "connect", _no_sync)
-    prepare(engine)
-    database = InlineDatabase(engine)
-    service = ChatService(
-        make_config(folder),
-        clock,
-        cast(Database, database),
-        cast(Passwords, InlinePasswords()),
-        cast(Uploads, NoUploads()),
-        random_bytes,
-        wall=clock.seconds,
-    )
-    return service, database
-
-
-def result_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
-    """What it came to already; raises what it failed with."""
-    waiting = done if isinstance(done, Deferred) else Deferred.fromCoroutine(done)
-    found: list[Any] = []
-    waiting.addBoth(found.append)
-    assert found, "it is still waiting"
-    if isinstance(found[0], Failure):
-        found[0].raiseException()
-    return found[0]
-
-
-def outcome_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
-    """As `result_of`, but of a refusal its type."""
-    try:
-        return result_of(done)
-    except ChatError as error:
-        return type(error)
+STEPS = 40  # of one run
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -589,9 +445,8 @@ class ModelTest(SynchronousTestCase):
         run_state_machine_as_test(
             ChatMachine,
             settings=settings(
-                max_examples=25,
-                stateful_step_count=40,
-                deadline=None,
+                max_examples=RANDOM_RUNS,
+                stateful_step_count=STEPS,
                 suppress_health_check=list(HealthCheck),
             ),
         )

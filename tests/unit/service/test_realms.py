@@ -14,8 +14,8 @@ from chatd.base import errors
 from chatd.base.errors import ChatError, PeerFailed, UnknownRealm, every_error
 from chatd.federation.parcels import INCOMPLETE, Verdict, encode
 from chatd.service.realms import IRealms, NoRealms, refusal, verdict_of
+from tests.support.inline import outcome_of, result_of
 from tests.unit.base.test_errors import fields, needed
-from tests.unit.service.test_promises import outcome_of, result_of
 
 CROSSING = {
     "unknown-user",

@@ -18,9 +18,9 @@ from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.members import Bounds, find_named, roster_of
 from chatd.store.schema import remote_members, rosters
+from tests.support.inline import result_of
 from tests.unit.federation.test_realm_groups import GroupTestCase
 from tests.unit.service.test_groups import BAGAN, GroupsTestCase
-from tests.unit.service.test_promises import result_of
 
 NO_BOUNDS = Bounds(1 << 30, 1 << 30, 1 << 30)
 

@@ -26,9 +26,9 @@ from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.schema import messages, outbox, sends
 from chatd.store.sends import Known, Name, NewPost
+from tests.support.inline import outcome_of, result_of
 from tests.support.play import PairTestCase, outcome
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
-from tests.unit.service.test_promises import outcome_of, result_of
 
 
 def where(reply: Reply) -> tuple[Any, ...]:

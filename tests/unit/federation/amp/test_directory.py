@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from chatd.federation.amp import dialer as module
+from tests import RANDOM_RUNS
 from tests.support.play import House, PlayTestCase, World, outcome
 
 
@@ -144,7 +145,7 @@ class OneLinkTestCase(PlayTestCase):
 
     def test_both_dial_in_any_order(self) -> None:
         """Whatever arrives first, at known realms and at those that never met."""
-        for seed in range(60):
+        for seed in range(RANDOM_RUNS):
             folder = self.world._folder / str(seed)
             folder.mkdir()
             world = World(folder, Random(seed))  # noqa: S311
