@@ -34,8 +34,9 @@ In the end everybody who is still there half-closes, and nothing may arrive that
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -212,17 +213,18 @@ class Link(Protocol):
 
 
 class WireLink:
-    """An actor without a socket. What is sent arrives in `pieces` of so many bytes; 0: whole."""
+    """An actor without a socket. What is sent arrives in pieces of so many bytes, in turns; or whole."""
 
-    def __init__(self, factory: ChatLineFactory, pieces: int = 0) -> None:
+    def __init__(self, factory: ChatLineFactory, pieces: Sequence[int] = ()) -> None:
         self._wire = Wire(factory)
-        self._pieces = pieces
+        self._sizes = itertools.cycle(pieces) if pieces else None
         self._gone = False
 
     def send(self, data: bytes) -> None:
-        size = self._pieces or len(data)
-        for start in range(0, len(data), size):
-            self._wire.feed(data[start : start + size])
+        while data:
+            size = len(data) if self._sizes is None else next(self._sizes)
+            self._wire.feed(data[:size])
+            data = data[size:]
 
     def take(self) -> bytes:
         return self._wire.taken()
@@ -492,7 +494,7 @@ def raw(text: str) -> bytes:
 
 
 def connect_wire(
-    doors: Mapping[str, ChatLineFactory], pieces: int = 0
+    doors: Mapping[str, ChatLineFactory], pieces: Sequence[int] = ()
 ) -> Callable[[str], Awaitable[Link]]:
     """For a Play without sockets."""
 

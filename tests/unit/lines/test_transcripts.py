@@ -1,11 +1,12 @@
-"""Every transcript is played twice, without sockets and over TCP; and together they leave nothing out."""
+"""Performs every transcript in memory, and one of each dialect over TCP; and what transcripts leave out."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from tests.support.transcripts import (
 
 DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in daemon.DIALECTS}
 TRANSCRIPTS = all_transcripts()
+PIECES = (1, 1, 7)  # bytes of the pieces in which a line arrives, in turns
 
 # The older dialects: their verbs, and the texts that they have for what the verbs have none for.
 OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
@@ -94,8 +96,9 @@ OVER_HTTP = {
 
 
 class TranscriptTests(RealmTestCase):
-    """Each method plays one file: test_<dialect>_<file>_on_wire, and …_on_socket; where older dialects are
-    spoken, also with what is sent arriving in pieces."""
+    """Each method performs one file: test_<dialect>_<file>_in_memory. Where older dialects are spoken, a
+    second one, …_in_pieces, splits what is sent. The longest file of each folder is also performed over
+    TCP: …_over_tcp."""
 
     transcript: Transcript
 
@@ -111,14 +114,16 @@ class TranscriptTests(RealmTestCase):
             config = msgspec.structs.replace(config, **{section: part})
         return config
 
-    async def play(self, transcript: Transcript, over_socket: bool, pieces: int = 0) -> None:
+    async def play(
+        self, transcript: Transcript, over_tcp: bool = False, pieces: Sequence[int] = ()
+    ) -> None:
         names = {transcript.dialect(line.actor) for line in transcript.lines if line.actor}
         dialects = {name: DIALECTS[name]() for name in names}
         doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
         if transcript.peers:
             self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
         connect = connect_wire(doors, pieces)
-        if over_socket:
+        if over_tcp:
             network: Any = reactor
             ports = {}
             for name, factory in doors.items():
@@ -131,24 +136,37 @@ class TranscriptTests(RealmTestCase):
 
 
 def _performance(
-    transcript: Transcript, over_socket: bool, pieces: int = 0
+    transcript: Transcript, **options: Any
 ) -> Callable[[TranscriptTests], Coroutine[Any, Any, None]]:
     async def test(self: TranscriptTests) -> None:
-        await self.play(transcript, over_socket, pieces)
+        await self.play(transcript, **options)
 
     test.__doc__ = transcript.guards
     test.transcript = transcript  # type: ignore[attr-defined]
     return test
 
 
-for _transcript in TRANSCRIPTS:
-    _name = f"test_{_transcript.path.parent.name}_{_transcript.path.stem.replace('-', '_')}"
-    setattr(TranscriptTests, f"{_name}_on_wire", _performance(_transcript, over_socket=False))
-    setattr(TranscriptTests, f"{_name}_on_socket", _performance(_transcript, over_socket=True))
-    if set(OLDER) & {_transcript.dialect(line.actor) for line in _transcript.lines}:
-        for _pieces in (1, 7):
-            _played = _performance(_transcript, over_socket=False, pieces=_pieces)
-            setattr(TranscriptTests, f"{_name}_in_pieces_of_{_pieces}", _played)
+def _longest() -> set[Path]:
+    """The longest transcript of each folder."""
+    by_length = sorted(TRANSCRIPTS, key=lambda each: len(each.lines))
+    return set({each.path.parent: each.path for each in by_length}.values())
+
+
+def _add_tests() -> None:
+    over_tcp = _longest()
+    for transcript in TRANSCRIPTS:
+        path = transcript.path
+        performances: dict[str, dict[str, Any]] = {"in_memory": {}}
+        if path in over_tcp:
+            performances["over_tcp"] = {"over_tcp": True}
+        if set(OLDER) & {transcript.dialect(line.actor) for line in transcript.lines}:
+            performances["in_pieces"] = {"pieces": PIECES}
+        for kind, options in performances.items():
+            name = f"test_{path.parent.name}_{path.stem.replace('-', '_')}_{kind}"
+            setattr(TranscriptTests, name, _performance(transcript, **options))
+
+
+_add_tests()
 
 
 class Completeness(TestCase):
