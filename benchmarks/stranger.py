@@ -33,7 +33,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from benchmarks.__main__ import ROOT, await_port, free_port
-from chatd.base.config import Config, Peers
+from chatd.base.config import Config, PeersConfig
 from chatd.federation import parcels
 from chatd.federation.amp import wire
 from chatd.federation.amp.identity import client_options, load_identity
@@ -149,7 +149,7 @@ class Flood(amp.AMP):
 def link(folder: Path, port: int) -> Deferred[Flood]:
     """The stranger, linked with the realm at that port."""
     folder.mkdir()
-    identity = load_identity(STRANGER, folder, Peers(), datetime.now(UTC))
+    identity = load_identity(STRANGER, folder, PeersConfig(), datetime.now(UTC))
     flood = Flood()
     wrapped = TLSMemoryBIOFactory(
         client_options(identity), True, Factory.forProtocol(lambda: flood)

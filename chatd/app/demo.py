@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from chatd.base.config import Config, Peers
+from chatd.base.config import Config, PeersConfig
 from chatd.base.errors import UserExists
 from chatd.service.passwords import Passwords
 from chatd.store.accounts import add_account
@@ -67,7 +67,7 @@ def demo_config(config: Config, here: Path, second: bool = False) -> Config:
         state=(here / FOLDER / name).resolve(),
         listen=demo_doors(second),
         accounts=msgspec.structs.replace(config.accounts, registrations_per_hour=0),
-        peers=Peers(add="anyone", private=True),
+        peers=PeersConfig(add="anyone", private=True),
         limits=config.limits,
         log=config.log,
     )

@@ -17,7 +17,7 @@ from twisted.logger import (
 from twisted.python import threadable
 from twisted.python.logfile import LogFile
 
-from chatd.base.config import Log
+from chatd.base.config import LogConfig
 
 
 class RotatingLog(LogFile):
@@ -40,7 +40,7 @@ class Output:
     """Where twistd logs to, by `[log]` and twistd's own options. `observer` is None if twistd decides
     (syslog, or an observer given by name); `file` is None if the log goes to standard output."""
 
-    def __init__(self, log: Log, twistd: Mapping[str, Any]) -> None:
+    def __init__(self, log: LogConfig, twistd: Mapping[str, Any]) -> None:
         self.observer: ILogObserver | None = None
         self.file: RotatingLog | None = None
         if twistd.get("syslog") or twistd.get("logger"):
@@ -51,7 +51,7 @@ class Output:
         self.observer = _observer(log, cast("IO[Any]", self.file or sys.stdout))
 
 
-def _observer(log: Log, out: IO[Any]) -> ILogObserver:
+def _observer(log: LogConfig, out: IO[Any]) -> ILogObserver:
     observer = (
         jsonFileLogObserver(out, recordSeparator="")
         if log.format == "json"

@@ -15,7 +15,7 @@ from chatd.base import model as m
 from chatd.base.config import Limits
 from chatd.base.errors import ShuttingDown, every_error
 from chatd.commands.table import BY_VERB, COMMON_ERRORS, TABLE, describe
-from chatd.commands.values import Ping
+from chatd.commands.values import CheckAlive
 from chatd.lines.dialect import Request
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect, item_line
@@ -190,7 +190,7 @@ def code(*texts: object) -> str:
 
 def in_json(name: str, item: msgspec.Struct) -> str:
     reply = m.Reply("", items=(item,), items_name=name)
-    line = JsonDialect().reply(Request(BY_VERB["ping"], Ping()), reply)
+    line = JsonDialect().reply(Request(BY_VERB["ping"], CheckAlive()), reply)
     return msgspec.json.encode(msgspec.json.decode(line)[name][0]).decode()
 
 

@@ -64,7 +64,7 @@ class Argon2(msgspec.Struct, frozen=True):
     lanes: int = 1
 
 
-class Accounts(msgspec.Struct, frozen=True):
+class AccountsConfig(msgspec.Struct, frozen=True):
     """`registrations_per_hour` is for each network address; 0 is no limit."""
 
     registration: str = "open"
@@ -74,14 +74,14 @@ class Accounts(msgspec.Struct, frozen=True):
     argon2: Argon2 = Argon2()
 
 
-class Peer(msgspec.Struct, frozen=True):
+class PeerConfig(msgspec.Struct, frozen=True):
     """A realm known from the start; `fingerprint` is the SHA-256 of its certificate."""
 
     address: str | None = None
     fingerprint: str | None = None
 
 
-class Peers(msgspec.Struct, frozen=True):
+class PeersConfig(msgspec.Struct, frozen=True):
     """`block` holds keys of realms. `files` limits the bytes that files of one realm may take here, and
     `messages` the bytes of its messages per day; 0 is no limit, also for `messages_per_second`. `private`:
     addresses that no operator has named may be private. `group_members` limits the members of one other realm
@@ -99,10 +99,10 @@ class Peers(msgspec.Struct, frozen=True):
     messages: int = 256 << 20
     messages_per_second: int = 50_000
     group_members: int = 1000
-    known: dict[str, Peer] = {}
+    known: dict[str, PeerConfig] = {}
 
 
-class Web(msgspec.Struct, frozen=True):
+class WebConfig(msgspec.Struct, frozen=True):
     """`origins` are those besides the site's own whose pages may act for a user. `hosts` are more host names
     of the site. `trusted_proxies` may name the client's address in a header."""
 
@@ -135,7 +135,7 @@ class Limits(msgspec.Struct, frozen=True):
     groups_per_hour: int = 100
 
 
-class Log(msgspec.Struct, frozen=True):
+class LogConfig(msgspec.Struct, frozen=True):
     format: str = "text"
     level: str = "info"
     keep: int = 10  # rotated files
@@ -150,11 +150,11 @@ class Config(msgspec.Struct, frozen=True):
     listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
     trusted: Networks = Networks()
     database_url: str = ""
-    accounts: Accounts = Accounts()
-    peers: Peers = Peers()
-    web: Web = Web()
+    accounts: AccountsConfig = AccountsConfig()
+    peers: PeersConfig = PeersConfig()
+    web: WebConfig = WebConfig()
     limits: Limits = Limits()
-    log: Log = Log()
+    log: LogConfig = LogConfig()
 
 
 def _message_size(text: str) -> int:
@@ -322,10 +322,12 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
     for section, found in values.items():
         if section.startswith("peer "):
             try:
-                known[key_of(realm_name(section.removeprefix("peer ").strip()))] = Peer(**found)
+                known[key_of(realm_name(section.removeprefix("peer ").strip()))] = PeerConfig(
+                    **found
+                )
             except ValueError as error:
                 raise ConfigError(f"{path}: [{section}] names no realm; expected {error}") from None
-    peers = Peers(**values.get("peers", {}), known=known)
+    peers = PeersConfig(**values.get("peers", {}), known=known)
     if peers.trust == "ca" and peers.ca_file is None:
         raise ConfigError(
             f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file"
@@ -338,11 +340,11 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         listen=listen,
         trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),
-        accounts=Accounts(**values.get("accounts", {})),
+        accounts=AccountsConfig(**values.get("accounts", {})),
         peers=peers,
-        web=Web(**values.get("web", {})),
+        web=WebConfig(**values.get("web", {})),
         limits=_limits(values.get("limits", {})),
-        log=Log(**values.get("log", {})),
+        log=LogConfig(**values.get("log", {})),
     )
 
 

@@ -274,7 +274,7 @@ def parse_place(text: str) -> Place:
     return Place(None if is_code(group.name) else group, group)
 
 
-class Scope(msgspec.Struct, frozen=True):
+class InboxFilter(msgspec.Struct, frozen=True):
     """A part of the inbox: one conversation, or what comes from one realm (`here`: from this one), or
     direct messages only."""
 
@@ -284,4 +284,4 @@ class Scope(msgspec.Struct, frozen=True):
     direct: bool = False
 
 
-ALL = Scope()
+UNFILTERED = InboxFilter()

@@ -25,7 +25,7 @@ from chatd.commands.words import row_of as row_called
 # Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]
 
-FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendFileRealm, ask.SendGroupFileRealm)
+FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendRealmFile, ask.SendRealmGroupFile)
 BACK, QUIT = "back", "quit"
 
 

@@ -35,7 +35,7 @@ _HIDDEN = {
     "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
     "listening", "group", "room", "mime", "queued",
 }  # fmt: skip
-_INBOXES = (ask.Inbox, ask.InboxGroup, ask.RealmInbox, ask.InboxRealm)
+_INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
 BEFORE = 8  # messages of a chat that are shown when it is opened, besides those unread
 SHORT = 40  # characters of a line by which it is named
 
@@ -223,19 +223,19 @@ class Jobs:
         for message in reply.get("messages", ()):
             client.state.see(message)
         match command:
-            case ask.Auth() | ask.Register():
+            case ask.LogIn() | ask.Register():
                 client.welcome(reply, None)
-            case ask.Resume(token=token):
+            case ask.ResumeSession(token=token):
                 client.welcome(reply, token)
-            case ask.Logout():
+            case ask.LogOut():
                 if client.state.token is not None:
                     client.store.logged_out(client.state.token)
                 client.state.logged_out(expired=False)
-            case ask.RoomJoin():
+            case ask.JoinRoom():
                 client.state.room = str(reply.get("room"))
-            case ask.RoomLeave():
+            case ask.LeaveRoom():
                 client.state.room = None
-            case ask.Send(to=to):
+            case ask.SendMessage(to=to):
                 client.state.users.add(*map(str, to))
             case _:
                 return
@@ -244,7 +244,7 @@ class Jobs:
         client, command = self._client, todo.command
         if not client.live:
             return
-        if isinstance(command, ask.Auth | ask.Register | ask.Resume):
+        if isinstance(command, ask.LogIn | ask.Register | ask.ResumeSession):
             await client.settle_in(link, again=False)
         elif isinstance(command, _INBOXES):
             for message in reply.get("messages", ())[-3:]:

@@ -16,19 +16,59 @@ from chatd.commands import values as ask
 from chatd.commands.values import Command
 
 KEYED = (
-    ask.Send, ask.SendGroup, ask.SendRealm, ask.SendGroupRealm, ask.SendFile, ask.SendGroupFile,
-    ask.SendFileRealm, ask.SendGroupFileRealm,
-)  # fmt: skip
+    ask.SendMessage,
+    ask.SendGroupMessage,
+    ask.SendRealmMessage,
+    ask.SendRealmGroupMessage,
+    ask.SendFile,
+    ask.SendGroupFile,
+    ask.SendRealmFile,
+    ask.SendRealmGroupFile,
+)
 
 # Asking these again leaves things as one answer would have.
 REPEATABLE = (
-    ask.Auth, ask.Resume, ask.Logout, ask.WhoAmI, ask.Profile, ask.Info, ask.Users, ask.Contacts,
-    ask.AddContact, ask.DeleteContact, ask.Inbox, ask.Unread, ask.Conversations, ask.Read, ask.History,
-    ask.Search, ask.AddGroup, ask.JoinGroup, ask.LeaveGroup, ask.Groups, ask.MyGroups, ask.Members,
-    ask.Invite, ask.Kick, ask.Promote, ask.CloseGroup, ask.OpenGroup, ask.InboxGroup, ask.Files,
-    ask.RoomJoin, ask.RoomLeave, ask.Rooms, ask.Listen, ask.Help, ask.Ping, ask.Realms, ask.AddRealm,
-    ask.DeleteRealm, ask.RealmInbox, ask.InboxRealm,
-)  # fmt: skip
+    ask.LogIn,
+    ask.ResumeSession,
+    ask.LogOut,
+    ask.ShowAccount,
+    ask.ChangeProfile,
+    ask.ListActive,
+    ask.ListUsers,
+    ask.ListContacts,
+    ask.AddContact,
+    ask.DeleteContact,
+    ask.ReadInbox,
+    ask.CountUnread,
+    ask.ListConversations,
+    ask.MarkRead,
+    ask.ShowHistory,
+    ask.SearchMessages,
+    ask.AddGroup,
+    ask.JoinGroup,
+    ask.LeaveGroup,
+    ask.ListGroups,
+    ask.ListOwnGroups,
+    ask.ListMembers,
+    ask.InviteMembers,
+    ask.KickMember,
+    ask.PromoteMember,
+    ask.CloseGroup,
+    ask.OpenGroup,
+    ask.ReadGroupInbox,
+    ask.ListFiles,
+    ask.JoinRoom,
+    ask.LeaveRoom,
+    ask.ListRooms,
+    ask.SetListening,
+    ask.ShowHelp,
+    ask.CheckAlive,
+    ask.ListRealms,
+    ask.AddRealm,
+    ask.DeleteRealm,
+    ask.ReadRealmInbox,
+    ask.ReadOwnRealmInbox,
+)
 
 
 class Once:

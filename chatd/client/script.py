@@ -178,7 +178,7 @@ class Script:
                 state.chat = place
                 self._jobs.put(line, todo)
             case _:
-                if isinstance(todo, Request) and isinstance(todo.command, ask.Listen):
+                if isinstance(todo, Request) and isinstance(todo.command, ask.SetListening):
                     self._listening = todo.command.on
                 self._jobs.put(line, todo)
 

@@ -25,16 +25,16 @@ class Register(Command, frozen=True):
     outside: bool = False
 
 
-class Auth(Command, frozen=True):
+class LogIn(Command, frozen=True):
     username: str
     password: Secret
 
 
-class Resume(Command, frozen=True):
+class ResumeSession(Command, frozen=True):
     token: Secret
 
 
-class Logout(Command, frozen=True):
+class LogOut(Command, frozen=True):
     """`everywhere` ends all sessions of the account."""
 
     everywhere: bool = False
@@ -45,32 +45,32 @@ class ChangePassword(Command, frozen=True):
     new: Secret
 
 
-class Claim(Command, frozen=True):
+class ClaimRealm(Command, frozen=True):
     code: Secret
 
 
-class WhoAmI(Command, frozen=True):
+class ShowAccount(Command, frozen=True):
     pass
 
 
-class Profile(Command, frozen=True):
+class ChangeProfile(Command, frozen=True):
     """What is not given stays as it is."""
 
     name: str | None = None
     country: str | None = None
 
 
-class Info(Command, frozen=True):
+class ListActive(Command, frozen=True):
     pass
 
 
-class Users(Command, frozen=True):
+class ListUsers(Command, frozen=True):
     """`others` leaves out oneself."""
 
     others: bool = False
 
 
-class Contacts(Command, frozen=True):
+class ListContacts(Command, frozen=True):
     pass
 
 
@@ -82,13 +82,13 @@ class DeleteContact(Command, frozen=True):
     user: Address
 
 
-class Send(Command, frozen=True):
+class SendMessage(Command, frozen=True):
     to: tuple[Address, ...]
     text: str
     key: str | None = None
 
 
-class Inbox(Command, frozen=True):
+class ReadInbox(Command, frozen=True):
     """`here` leaves out what comes from other realms, `direct` what stands in groups."""
 
     place: Place | None = None
@@ -97,20 +97,20 @@ class Inbox(Command, frozen=True):
     direct: bool = False
 
 
-class Unread(Command, frozen=True):
+class CountUnread(Command, frozen=True):
     pass
 
 
-class Read(Command, frozen=True):
+class MarkRead(Command, frozen=True):
     conversation: int
     seq: int
 
 
-class Conversations(Command, frozen=True):
+class ListConversations(Command, frozen=True):
     pass
 
 
-class History(Command, frozen=True):
+class ShowHistory(Command, frozen=True):
     """With `before`, a seq, only what is older than that message."""
 
     place: Place
@@ -118,7 +118,7 @@ class History(Command, frozen=True):
     before: int | None = None
 
 
-class Search(Command, frozen=True):
+class SearchMessages(Command, frozen=True):
     text: str
 
 
@@ -134,38 +134,38 @@ class LeaveGroup(Command, frozen=True):
     group: Address
 
 
-class Groups(Command, frozen=True):
+class ListGroups(Command, frozen=True):
     pass
 
 
-class MyGroups(Command, frozen=True):
+class ListOwnGroups(Command, frozen=True):
     pass
 
 
-class Members(Command, frozen=True):
+class ListMembers(Command, frozen=True):
     group: Address
 
 
-class Invite(Command, frozen=True):
+class InviteMembers(Command, frozen=True):
     group: Address
     users: tuple[Address, ...]
 
 
-class Kick(Command, frozen=True):
+class KickMember(Command, frozen=True):
     group: Address
     user: Address
 
 
-class Bans(Command, frozen=True):
+class ListBans(Command, frozen=True):
     group: Address
 
 
-class Unban(Command, frozen=True):
+class LiftBan(Command, frozen=True):
     group: Address
     user: Address
 
 
-class Promote(Command, frozen=True):
+class PromoteMember(Command, frozen=True):
     group: Address
     user: Address
 
@@ -178,13 +178,13 @@ class OpenGroup(Command, frozen=True):
     group: Address
 
 
-class SendGroup(Command, frozen=True):
+class SendGroupMessage(Command, frozen=True):
     group: Address | tuple[Address, ...]
     text: str
     key: str | None = None
 
 
-class InboxGroup(Command, frozen=True):
+class ReadGroupInbox(Command, frozen=True):
     group: Address
 
 
@@ -202,7 +202,7 @@ class SendGroupFile(Command, frozen=True):
     key: str | None = None
 
 
-class Files(Command, frozen=True):
+class ListFiles(Command, frozen=True):
     pass
 
 
@@ -216,31 +216,31 @@ class GetFile(Command, frozen=True):
     place: Place | None = None
 
 
-class RoomJoin(Command, frozen=True):
+class JoinRoom(Command, frozen=True):
     room: str
 
 
-class RoomChat(Command, frozen=True):
+class SendRoomMessage(Command, frozen=True):
     text: str
 
 
-class RoomLeave(Command, frozen=True):
+class LeaveRoom(Command, frozen=True):
     pass
 
 
-class Rooms(Command, frozen=True):
+class ListRooms(Command, frozen=True):
     pass
 
 
-class Listen(Command, frozen=True):
+class SetListening(Command, frozen=True):
     on: bool
 
 
-class Help(Command, frozen=True):
+class ShowHelp(Command, frozen=True):
     verb: str | None = None
 
 
-class Ping(Command, frozen=True):
+class CheckAlive(Command, frozen=True):
     pass
 
 
@@ -258,44 +258,44 @@ class DeleteRealm(Command, frozen=True):
     realm: str
 
 
-class Realms(Command, frozen=True):
+class ListRealms(Command, frozen=True):
     pass
 
 
-class SendRealm(Command, frozen=True):
+class SendRealmMessage(Command, frozen=True):
     realm: str
     user: str
     text: str
     key: str | None = None
 
 
-class SendGroupRealm(Command, frozen=True):
+class SendRealmGroupMessage(Command, frozen=True):
     realm: str
     group: str | tuple[str, ...]
     text: str
     key: str | None = None
 
 
-class SendFileRealm(Command, frozen=True):
+class SendRealmFile(Command, frozen=True):
     realm: str
     user: str
     filename: str
     size: int
 
 
-class SendGroupFileRealm(Command, frozen=True):
+class SendRealmGroupFile(Command, frozen=True):
     realm: str
     group: str | tuple[str, ...]
     filename: str
     size: int
 
 
-class RealmInbox(Command, frozen=True):
+class ReadRealmInbox(Command, frozen=True):
     realm: str
 
 
-class InboxRealm(Command, frozen=True):
-    """As RealmInbox, with a `username` that has to be one's own."""
+class ReadOwnRealmInbox(Command, frozen=True):
+    """Like ReadRealmInbox. `username` has to be the name of the account that asks."""
 
     realm: str
     username: str

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from chatd.base.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.base.model import Account, UnreadCount
-from chatd.base.names import ALL, Address, Place, Scope, key_of
+from chatd.base.names import UNFILTERED, Address, InboxFilter, Place, key_of
 from chatd.service.directs import Directs
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
@@ -36,7 +36,7 @@ class Reading:
             for account in audience:
                 self._checking.pop(account, None)
 
-    async def inbox(self, account: Account, scope: Scope, given: Mapping[int, int]) -> Page:
+    async def inbox(self, account: Account, scope: InboxFilter, given: Mapping[int, int]) -> Page:
         """The oldest unread messages, of one part or of all. Moves no mark.
 
         `given` says what has been handed out already and is not yet in the marks. Raises what
@@ -51,7 +51,7 @@ class Reading:
             if conversation is None:
                 return Page([])
             part = Part(conversation)
-        elif scope != ALL:
+        elif scope != UNFILTERED:
             realm = "" if scope.here else scope.realm and key_of(scope.realm)
             part = Part(realm=realm, direct=scope.direct)
         check = object()

@@ -11,8 +11,8 @@ from chatd.lines.dialects.jsonlines import JsonDialect
 _FILES = (
     ask.SendFile,
     ask.SendGroupFile,
-    ask.SendFileRealm,
-    ask.SendGroupFileRealm,
+    ask.SendRealmFile,
+    ask.SendRealmGroupFile,
     ask.GetFile,
 )
 

@@ -20,7 +20,15 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.app.demo import SHIFT, demo_config, demo_doors
-from chatd.base.config import DEFAULT_DOORS, Accounts, Config, Limits, Log, Peer, Peers
+from chatd.base.config import (
+    DEFAULT_DOORS,
+    AccountsConfig,
+    Config,
+    Limits,
+    LogConfig,
+    PeerConfig,
+    PeersConfig,
+)
 from tests.support.processes import (
     OTHER_DOORS,
     PATIENCE,
@@ -328,16 +336,18 @@ class ConfigTests(SynchronousTestCase):
             state=Path("/var/lib/chatd"),
             listen={"plain": "tcp:23"},
             database_url="postgresql://db/chatd",
-            accounts=Accounts(min_password=3),
-            peers=Peers(certificate=Path("/etc/chatd/peer.pem"), known={"other": Peer()}),
+            accounts=AccountsConfig(min_password=3),
+            peers=PeersConfig(
+                certificate=Path("/etc/chatd/peer.pem"), known={"other": PeerConfig()}
+            ),
             limits=Limits(message=100),
-            log=Log(level="debug"),
+            log=LogConfig(level="debug"),
         )
         expected = Config(
             realm="realm1",
             state=Path("/here/var/demo/realm1"),
             accounts=msgspec.structs.replace(given.accounts, registrations_per_hour=0),
-            peers=Peers(add="anyone", private=True),
+            peers=PeersConfig(add="anyone", private=True),
             limits=given.limits,
             log=given.log,
         )

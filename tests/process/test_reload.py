@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.app.logs import Output, RotatingLog
 from chatd.app.reload import Reloads
-from chatd.base.config import Log
+from chatd.base.config import LogConfig
 from chatd.federation.amp.door import Door
 from chatd.federation.amp.identity import Identity
 from chatd.federation.amp.trust import Policy
@@ -92,7 +92,7 @@ class LogFiles(SynchronousTestCase):
 
     def test_kept(self) -> None:
         """`[log] keep` is how many rotated files there are at most."""
-        output = Output(Log(keep=3), {"logfile": str(self.path), "nodaemon": True})
+        output = Output(LogConfig(keep=3), {"logfile": str(self.path), "nodaemon": True})
         assert output.file is not None
         output.file.rotateLength = 10
         self.addCleanup(output.file.close)
@@ -104,10 +104,10 @@ class LogFiles(SynchronousTestCase):
 
     def test_standard_output(self) -> None:
         """There is nothing to open again."""
-        output = Output(Log(), {"nodaemon": True})
+        output = Output(LogConfig(), {"nodaemon": True})
         self.assertIsNone(output.file)
         self.assertIsNotNone(output.observer)
-        self.assertIsNone(Output(Log(), {"syslog": True}).observer)
+        self.assertIsNone(Output(LogConfig(), {"syslog": True}).observer)
 
 
 class Issuer:

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from chatd.app import realm
 from chatd.app import state as state_module
 from chatd.base.clocks import Wall
-from chatd.base.config import Accounts, Argon2, Config, Limits
+from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
 from chatd.base.model import Event
 from chatd.lines.dialect import Dialect
@@ -63,7 +63,7 @@ def make_config(state: Path, **limits: Any) -> Config:
     return Config(
         realm="realm1",
         state=state,
-        accounts=Accounts(argon2=CHEAP, registrations_per_hour=0),
+        accounts=AccountsConfig(argon2=CHEAP, registrations_per_hour=0),
         limits=Limits(**limits),
     )
 

@@ -13,7 +13,7 @@ from chatd.base.errors import (
     WrongRealm,
 )
 from chatd.base.model import Message, Reply
-from chatd.base.names import Address, Scope
+from chatd.base.names import Address, InboxFilter
 from chatd.commands import values as ask
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.handlers.messages import read_inbox
@@ -36,12 +36,12 @@ class Elsewhere:
         self.handlers: Mapping[type[ask.Command], Handler] = {
             **HANDLERS,
             ask.AddRealm: self._add,
-            ask.SendRealm: self._send,
-            ask.SendGroupRealm: self._send_group,
-            ask.SendFileRealm: self._send_file,
-            ask.SendGroupFileRealm: self._send_group_file,
-            ask.RealmInbox: self._inbox,
-            ask.InboxRealm: self._inbox,
+            ask.SendRealmMessage: self._send,
+            ask.SendRealmGroupMessage: self._send_group,
+            ask.SendRealmFile: self._send_file,
+            ask.SendRealmGroupFile: self._send_group_file,
+            ask.ReadRealmInbox: self._inbox,
+            ask.ReadOwnRealmInbox: self._inbox,
         }
 
     def _known(self, realm: str) -> str:
@@ -71,23 +71,23 @@ class Elsewhere:
         self._realms.append(command.realm)
         return Reply(f"{command.realm} is a peer now")
 
-    def _send(self, _client: Client, command: ask.SendRealm) -> Reply:
+    def _send(self, _client: Client, command: ask.SendRealmMessage) -> Reply:
         self._known(command.realm)
         self._user(command.realm, command.user)
         return Reply("Message sent", data={"conversation": 0, "seq": 0, "id": 0})
 
-    def _send_group(self, _client: Client, command: ask.SendGroupRealm) -> Reply:
+    def _send_group(self, _client: Client, command: ask.SendRealmGroupMessage) -> Reply:
         self._place(command.realm, command.group)
         group = command.group
         unknown = [] if isinstance(group, str) else [each for each in group if each not in PEOPLE]
         return Reply("Message sent", data={"sent": (), "unknown": unknown})
 
-    async def _send_file(self, client: Client, command: ask.SendFileRealm) -> Receive:
+    async def _send_file(self, client: Client, command: ask.SendRealmFile) -> Receive:
         self._known(command.realm)
         self._user(command.realm, command.user)
         return await self._receive(client, command.filename, command.size)
 
-    async def _send_group_file(self, client: Client, command: ask.SendGroupFileRealm) -> Receive:
+    async def _send_group_file(self, client: Client, command: ask.SendRealmGroupFile) -> Receive:
         self._place(command.realm, command.group)
         return await self._receive(client, command.filename, command.size)
 
@@ -103,10 +103,12 @@ class Elsewhere:
 
         return Receive(upload, finish)
 
-    async def _inbox(self, client: Client, command: ask.RealmInbox | ask.InboxRealm) -> Reply:
+    async def _inbox(
+        self, client: Client, command: ask.ReadRealmInbox | ask.ReadOwnRealmInbox
+    ) -> Reply:
         """One message from each realm, once."""
         realm = self._known(command.realm)
-        reply = await read_inbox(client, Scope(realm=realm))
+        reply = await read_inbox(client, InboxFilter(realm=realm))
         reader = client.account.name
         if (realm, reader) in self._read:
             return reply

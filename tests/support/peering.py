@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.app import realm as realm_module
-from chatd.base.config import Accounts, Config, Limits, Peers
+from chatd.base.config import AccountsConfig, Config, Limits, PeersConfig
 from chatd.federation.amp import dialer
 from chatd.federation.amp.door import Door
 from chatd.federation.amp.identity import Identity
@@ -161,9 +161,9 @@ class PeeringTestCase(TestCase):
         config = Config(
             realm=name,
             state=self.folder / (folder or name),
-            accounts=Accounts(argon2=CHEAP),
+            accounts=AccountsConfig(argon2=CHEAP),
             limits=Limits(commands_per_second=0),
-            peers=Peers(**{"add": "anyone", "private": True, **options}),
+            peers=PeersConfig(**{"add": "anyone", "private": True, **options}),
         )
         return self.open(TLSRealm(config, **own))
 

@@ -64,7 +64,7 @@ class Person:
         return self._house.world.result(self.begins(command))
 
     def begins_to_send(self, to: str, text: str, key: str | None = None) -> Deferred[Any]:
-        return self.begins(ask.Send(tuple(map(parse_address, to.split(","))), text, key))
+        return self.begins(ask.SendMessage(tuple(map(parse_address, to.split(","))), text, key))
 
     def sends(self, to: str, text: str, key: str | None = None) -> Reply:
         """A message to one address, or to several with commas between."""
@@ -72,7 +72,7 @@ class Person:
         return reply
 
     def begins_to_post(self, group: str, text: str, key: str | None = None) -> Deferred[Any]:
-        return self.begins(ask.SendGroup(parse_address(group), text, key))
+        return self.begins(ask.SendGroupMessage(parse_address(group), text, key))
 
     def posts(self, group: str, text: str, key: str | None = None) -> Reply:
         reply: Reply = self._house.world.result(self.begins_to_post(group, text, key))
@@ -82,7 +82,7 @@ class Person:
         """All that is unread. The next thing that is done proves that it has come."""
         found: list[Message] = []
         while True:
-            reply = self.does(ask.Inbox())
+            reply = self.does(ask.ReadInbox())
             found.extend(reply.items)
             if not reply.fields.get("remaining"):
                 return found
@@ -97,22 +97,23 @@ class Person:
             parse_address(user) if user else None, parse_address(group) if group else None
         )
         return [
-            f"{each.sender}: {_shown(each)}" for each in self.does(ask.History(place, 500)).items
+            f"{each.sender}: {_shown(each)}"
+            for each in self.does(ask.ShowHistory(place, 500)).items
         ]
 
     def members(self, group: str) -> list[str]:
         """Who is in a group: `*` before an admin, `+` after who is online."""
         return [
             f"{'*' if each.admin else ''}{each.username}{'+' if each.online else ''}"
-            for each in self.does(ask.Members(parse_address(group))).items
+            for each in self.does(ask.ListMembers(parse_address(group))).items
         ]
 
     def mine(self) -> list[str]:
         """The groups that one is in."""
-        return [each.group for each in self.does(ask.MyGroups()).items]
+        return [each.group for each in self.does(ask.ListOwnGroups()).items]
 
     def files(self) -> list[FileInfo]:
-        return list(self.does(ask.Files()).items)
+        return list(self.does(ask.ListFiles()).items)
 
     def creates(self, group: str) -> str:
         """The group's code."""

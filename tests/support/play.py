@@ -31,7 +31,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.app import realm as realm_module
 from chatd.app import state as state_module
-from chatd.base.config import Config, Limits, Peers
+from chatd.base.config import Config, Limits, PeersConfig
 from chatd.base.names import key_of
 from chatd.federation.amp import identity
 from chatd.federation.amp.link import PeerLink
@@ -141,7 +141,7 @@ class House:
         self.world = world
         self.name = name
         limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
-        peers = Peers(**{"add": "anyone", **settings})
+        peers = PeersConfig(**{"add": "anyone", **settings})
         self.config = Config(realm=name, state=folder / name, limits=limits, peers=peers)
         self.certificate = certificate_of(name)
         self.where = f"{name}.test", PORT

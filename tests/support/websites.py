@@ -21,7 +21,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Ping, RejectConnection, Request, TextMessage
 
-from chatd.base.config import Config, Web
+from chatd.base.config import Config, WebConfig
 from chatd.lines.factory import Connections
 from chatd.net.eager import Outbox
 from chatd.web.site import make_site
@@ -56,7 +56,7 @@ class Answer(msgspec.Struct):
 class SiteTestCase(RealmTestCase):
     """`self.url` is the root of the realm's site."""
 
-    web = Web()
+    web = WebConfig()
 
     def setUp(self) -> None:
         super().setUp()

@@ -44,7 +44,7 @@ def _details(client: Client, file: Attachment) -> dict[str, int]:
     return {"at": file.at} if client.connection.detailed else {}
 
 
-async def files(client: Client, _command: ask.Files) -> Reply:
+async def files(client: Client, _command: ask.ListFiles) -> Reply:
     files = await client.service.files.list(client.account)
     return Reply(count(files, "file"), items=files, items_name="files")
 
@@ -65,6 +65,6 @@ async def get_file(client: Client, command: ask.GetFile) -> Give:
 HANDLERS: dict[type[ask.Command], Handler] = {
     ask.SendFile: send_file,
     ask.SendGroupFile: send_group_file,
-    ask.Files: files,
+    ask.ListFiles: files,
     ask.GetFile: get_file,
 }

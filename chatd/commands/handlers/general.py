@@ -11,13 +11,13 @@ from chatd.commands.table import TABLE, describe
 from chatd.commands.words import row_of
 
 
-def listen(client: Client, command: ask.Listen) -> Reply:
+def listen(client: Client, command: ask.SetListening) -> Reply:
     client.service.presence.listen(client.account.id, client.listener, command.on)
     state = "Messages are shown" if command.on else "Messages are not shown"
     return Reply(f"{state} as they arrive", {"listening": command.on})
 
 
-def show_help(client: Client, command: ask.Help) -> Reply:
+def show_help(client: Client, command: ask.ShowHelp) -> Reply:
     rows = TABLE if command.verb is None else (row_of(command.verb),)
     return Reply(
         count(rows, "command"),
@@ -29,7 +29,7 @@ def show_help(client: Client, command: ask.Help) -> Reply:
     )
 
 
-def ping(client: Client, _command: ask.Ping) -> Reply:
+def ping(client: Client, _command: ask.CheckAlive) -> Reply:
     return Reply("pong")
 
 
@@ -38,8 +38,8 @@ def leave(client: Client, _command: ask.Quit) -> Leave:
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.Listen: listen,
-    ask.Help: show_help,
-    ask.Ping: ping,
+    ask.SetListening: listen,
+    ask.ShowHelp: show_help,
+    ask.CheckAlive: ping,
     ask.Quit: leave,
 }

@@ -31,17 +31,17 @@ async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
     return Reply(f"You have left {group}", {"group": group})
 
 
-async def groups(client: Client, _command: ask.Groups) -> Reply:
+async def groups(client: Client, _command: ask.ListGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=False)
     return some_of(count(groups, "group"), groups, "groups", more)
 
 
-async def my_groups(client: Client, _command: ask.MyGroups) -> Reply:
+async def my_groups(client: Client, _command: ask.ListOwnGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=True)
     return some_of(count(groups, "group"), groups, "groups", more)
 
 
-async def members(client: Client, command: ask.Members) -> Reply:
+async def members(client: Client, command: ask.ListMembers) -> Reply:
     group, members = await client.service.groups.members(client.account, command.group)
     return Reply(
         f"{count(members, 'member')} in {group}",
@@ -51,7 +51,7 @@ async def members(client: Client, command: ask.Members) -> Reply:
     )
 
 
-async def invite(client: Client, command: ask.Invite) -> Reply:
+async def invite(client: Client, command: ask.InviteMembers) -> Reply:
     group, invited = await client.service.groups.invite(
         client.account, command.group, command.users
     )
@@ -67,12 +67,12 @@ async def invite(client: Client, command: ask.Invite) -> Reply:
     return Reply(sentence, {"group": group}, data)
 
 
-async def kick(client: Client, command: ask.Kick) -> Reply:
+async def kick(client: Client, command: ask.KickMember) -> Reply:
     group = await client.service.groups.kick(client.account, command.group, command.user)
     return Reply(f"{command.user} is no longer in {group}", {"group": group})
 
 
-async def bans(client: Client, command: ask.Bans) -> Reply:
+async def bans(client: Client, command: ask.ListBans) -> Reply:
     group, found = await client.service.groups.bans(client.account, command.group)
     return Reply(
         f"{count(found, 'ban')} in {group}",
@@ -82,12 +82,12 @@ async def bans(client: Client, command: ask.Bans) -> Reply:
     )
 
 
-async def unban(client: Client, command: ask.Unban) -> Reply:
+async def unban(client: Client, command: ask.LiftBan) -> Reply:
     group, user = await client.service.groups.unban(client.account, command.group, command.user)
     return Reply(f"{user} may join {group} again", {"group": group, "user": user})
 
 
-async def promote(client: Client, command: ask.Promote) -> Reply:
+async def promote(client: Client, command: ask.PromoteMember) -> Reply:
     group = await client.service.groups.promote(client.account, command.group, command.user)
     return Reply(f"{command.user} is an admin of {group}", {"group": group})
 
@@ -106,14 +106,14 @@ HANDLERS: dict[type[ask.Command], Handler] = {
     ask.AddGroup: add_group,
     ask.JoinGroup: join_group,
     ask.LeaveGroup: leave_group,
-    ask.Groups: groups,
-    ask.MyGroups: my_groups,
-    ask.Members: members,
-    ask.Invite: invite,
-    ask.Kick: kick,
-    ask.Bans: bans,
-    ask.Unban: unban,
-    ask.Promote: promote,
+    ask.ListGroups: groups,
+    ask.ListOwnGroups: my_groups,
+    ask.ListMembers: members,
+    ask.InviteMembers: invite,
+    ask.KickMember: kick,
+    ask.ListBans: bans,
+    ask.LiftBan: unban,
+    ask.PromoteMember: promote,
     ask.CloseGroup: close_group,
     ask.OpenGroup: open_group,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from chatd.base.model import Reply
-from chatd.base.names import Address, Place, Scope
+from chatd.base.names import Address, InboxFilter, Place
 from chatd.commands import values as ask
 from chatd.commands.handlers.replies import (
     count,
@@ -18,11 +18,11 @@ from chatd.commands.handlers.replies import (
 from chatd.commands.session import Client, Handler
 
 
-def send(client: Client, command: ask.Send) -> Deferred[Reply]:
+def send(client: Client, command: ask.SendMessage) -> Deferred[Reply]:
     return _send_to_people(client, command.to, command.text, command.key)
 
 
-def send_group(client: Client, command: ask.SendGroup) -> Deferred[Reply]:
+def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Reply]:
     if isinstance(command.group, tuple):
         return _send_to_people(client, command.group, command.text, command.key)
     messages = client.service.messages
@@ -40,16 +40,16 @@ def _send_to_people(
     return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
 
 
-async def inbox(client: Client, command: ask.Inbox) -> Reply:
-    scope = Scope(command.place, here=command.here, direct=command.direct)
+async def inbox(client: Client, command: ask.ReadInbox) -> Reply:
+    scope = InboxFilter(command.place, here=command.here, direct=command.direct)
     return await read_inbox(client, scope, command.peek)
 
 
-async def inbox_group(client: Client, command: ask.InboxGroup) -> Reply:
-    return await read_inbox(client, Scope(Place(group=command.group)))
+async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply:
+    return await read_inbox(client, InboxFilter(Place(group=command.group)))
 
 
-async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
+async def read_inbox(client: Client, scope: InboxFilter, peek: bool = False) -> Reply:
     session = client.logged_in
     page = await client.service.reading.inbox(session.account, scope, client.given)
     details = await details_of(client, page.messages) if client.connection.detailed else {}
@@ -58,7 +58,7 @@ async def read_inbox(client: Client, scope: Scope, peek: bool = False) -> Reply:
     return page_of(page, details)
 
 
-async def unread(client: Client, _command: ask.Unread) -> Reply:
+async def unread(client: Client, _command: ask.CountUnread) -> Reply:
     session = client.logged_in
     counts = await client.service.reading.unread(session.account, client.given)
     total = sum(each.unread for each in counts)
@@ -69,34 +69,34 @@ async def unread(client: Client, _command: ask.Unread) -> Reply:
     )
 
 
-async def conversations(client: Client, _command: ask.Conversations) -> Reply:
+async def conversations(client: Client, _command: ask.ListConversations) -> Reply:
     session = client.logged_in
     found, more = await client.service.conversations.all(session.account, client.given)
     return some_of(count(found, "conversation"), found, "conversations", more)
 
 
-async def read(client: Client, command: ask.Read) -> Reply:
+async def read(client: Client, command: ask.MarkRead) -> Reply:
     await client.service.reading.mark_read(client.account, command.conversation, command.seq)
     return Reply("The conversation is marked as read")
 
 
-async def history(client: Client, command: ask.History) -> Reply:
+async def history(client: Client, command: ask.ShowHistory) -> Reply:
     reading = client.service.reading
     return page_of(await reading.history(client.account, command.place, command.n, command.before))
 
 
-async def search(client: Client, command: ask.Search) -> Reply:
+async def search(client: Client, command: ask.SearchMessages) -> Reply:
     return page_of(await client.service.reading.search(client.account, command.text))
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.Send: send,
-    ask.SendGroup: send_group,
-    ask.Inbox: inbox,
-    ask.InboxGroup: inbox_group,
-    ask.Unread: unread,
-    ask.Read: read,
-    ask.Conversations: conversations,
-    ask.History: history,
-    ask.Search: search,
+    ask.SendMessage: send,
+    ask.SendGroupMessage: send_group,
+    ask.ReadInbox: inbox,
+    ask.ReadGroupInbox: inbox_group,
+    ask.CountUnread: unread,
+    ask.MarkRead: read,
+    ask.ListConversations: conversations,
+    ask.ShowHistory: history,
+    ask.SearchMessages: search,
 }

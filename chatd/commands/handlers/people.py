@@ -21,12 +21,12 @@ async def register(client: Client, command: ask.Register) -> Reply:
     return Reply(f"There is an account {account.name} now; log in to it")
 
 
-async def auth(client: Client, command: ask.Auth) -> Reply:
+async def auth(client: Client, command: ask.LogIn) -> Reply:
     login = await client.service.accounts.login(command.username, command.password, client.source)
     return _welcome(client, login, "Welcome")
 
 
-async def resume(client: Client, command: ask.Resume) -> Reply:
+async def resume(client: Client, command: ask.ResumeSession) -> Reply:
     login = await client.service.accounts.resume(command.token)
     return _welcome(client, login, "Welcome back")
 
@@ -41,7 +41,7 @@ def _welcome(client: Client, login: Login, greeting: str) -> Reply:
     )
 
 
-async def logout(client: Client, command: ask.Logout) -> Reply:
+async def logout(client: Client, command: ask.LogOut) -> Reply:
     session = client.logged_in
     client.prove()
     goodbye = f"Goodbye, {session.account.display_name}"
@@ -67,11 +67,11 @@ async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     return Reply("The password is changed, and your other sessions have ended")
 
 
-def who_am_i(client: Client, _command: ask.WhoAmI) -> Reply:
+def who_am_i(client: Client, _command: ask.ShowAccount) -> Reply:
     return _identity(client.account)
 
 
-async def profile(client: Client, command: ask.Profile) -> Reply:
+async def profile(client: Client, command: ask.ChangeProfile) -> Reply:
     account = await client.service.accounts.change_profile(
         client.account, command.name, command.country
     )
@@ -79,7 +79,7 @@ async def profile(client: Client, command: ask.Profile) -> Reply:
     return _identity(account)
 
 
-async def claim(client: Client, command: ask.Claim) -> Reply:
+async def claim(client: Client, command: ask.ClaimRealm) -> Reply:
     account = await client.service.operators.claim(client.account, command.code, client.source)
     client.sessions.renew(account)
     return Reply(f"You are an operator of {client.service.config.realm}", identity_of(account))
@@ -99,19 +99,19 @@ def _identity(account: Account) -> Reply:
     return Reply(f"You are {account.name}", identity_of(account))
 
 
-async def info(client: Client, _command: ask.Info) -> Reply:
+async def info(client: Client, _command: ask.ListActive) -> Reply:
     users, more = await client.service.accounts.active()
     return some_of(f"{count(users, 'user')} active", users, "users", more)
 
 
-async def users(client: Client, command: ask.Users) -> Reply:
+async def users(client: Client, command: ask.ListUsers) -> Reply:
     users, more = await client.service.accounts.users()
     if command.others:
         users = tuple(each for each in users if each.username != client.account.name)
     return some_of(count(users, "user"), users, "users", more)
 
 
-async def contacts(client: Client, _command: ask.Contacts) -> Reply:
+async def contacts(client: Client, _command: ask.ListContacts) -> Reply:
     contacts = await client.service.contacts.all(client.account)
     return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
 
@@ -128,16 +128,16 @@ async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
 
 HANDLERS: dict[type[ask.Command], Handler] = {
     ask.Register: register,
-    ask.Auth: auth,
-    ask.Resume: resume,
-    ask.Logout: logout,
+    ask.LogIn: auth,
+    ask.ResumeSession: resume,
+    ask.LogOut: logout,
     ask.ChangePassword: change_password,
-    ask.Claim: claim,
-    ask.WhoAmI: who_am_i,
-    ask.Profile: profile,
-    ask.Info: info,
-    ask.Users: users,
-    ask.Contacts: contacts,
+    ask.ClaimRealm: claim,
+    ask.ShowAccount: who_am_i,
+    ask.ChangeProfile: profile,
+    ask.ListActive: info,
+    ask.ListUsers: users,
+    ask.ListContacts: contacts,
     ask.AddContact: add_contact,
     ask.DeleteContact: delete_contact,
 }

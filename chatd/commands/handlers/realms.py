@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.errors import NotOperator, NotYourself, OwnRealm
 from chatd.base.model import Added, Reply
-from chatd.base.names import Address, Scope, key_of
+from chatd.base.names import Address, InboxFilter, key_of
 from chatd.commands import values as ask
 from chatd.commands.handlers import files, messages
 from chatd.commands.handlers.replies import count
@@ -55,27 +55,27 @@ async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
     return Reply(sentence, {"realm": command.realm}, {"queued": waiting})
 
 
-async def realms(client: Client, _command: ask.Realms) -> Reply:
+async def realms(client: Client, _command: ask.ListRealms) -> Reply:
     found = await client.service.realms.all(client.account.operator)
     return Reply(count(found, "realm"), items=tuple(found), items_name="realms")
 
 
-def send_realm(client: Client, command: ask.SendRealm) -> Deferred[Reply]:
+def send_realm(client: Client, command: ask.SendRealmMessage) -> Deferred[Reply]:
     to = (Address(command.user, command.realm),)
-    return messages.send(client, ask.Send(to, command.text, command.key))
+    return messages.send(client, ask.SendMessage(to, command.text, command.key))
 
 
-def send_group_realm(client: Client, command: ask.SendGroupRealm) -> Deferred[Reply]:
+def send_group_realm(client: Client, command: ask.SendRealmGroupMessage) -> Deferred[Reply]:
     to = _addresses(command.realm, command.group)
-    return messages.send_group(client, ask.SendGroup(to, command.text, command.key))
+    return messages.send_group(client, ask.SendGroupMessage(to, command.text, command.key))
 
 
-async def send_file_realm(client: Client, command: ask.SendFileRealm) -> Receive | Reply:
+async def send_file_realm(client: Client, command: ask.SendRealmFile) -> Receive | Reply:
     to = (Address(command.user, command.realm),)
     return await files.send_file(client, ask.SendFile(to, command.filename, command.size))
 
 
-async def send_group_file_realm(client: Client, command: ask.SendGroupFileRealm) -> Receive | Reply:
+async def send_group_file_realm(client: Client, command: ask.SendRealmGroupFile) -> Receive | Reply:
     to = _addresses(command.realm, command.group)
     return await files.send_group_file(
         client, ask.SendGroupFile(to, command.filename, command.size)
@@ -88,28 +88,28 @@ def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Addr
     return tuple(Address(name, realm) for name in group)
 
 
-async def realm_inbox(client: Client, command: ask.RealmInbox) -> Reply:
-    scope = Scope(here=True)
+async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply:
+    scope = InboxFilter(here=True)
     if key_of(command.realm) != client.service.accounts.realm_key:
         client.service.realms.name_of(key_of(command.realm))
-        scope = Scope(realm=command.realm)
+        scope = InboxFilter(realm=command.realm)
     return await messages.read_inbox(client, scope)
 
 
-async def inbox_realm(client: Client, command: ask.InboxRealm) -> Reply:
+async def inbox_realm(client: Client, command: ask.ReadOwnRealmInbox) -> Reply:
     if key_of(command.username) != client.account.key:
         raise NotYourself(name=client.account.name)
-    return await realm_inbox(client, ask.RealmInbox(command.realm))
+    return await realm_inbox(client, ask.ReadRealmInbox(command.realm))
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {
     ask.AddRealm: add_realm,
     ask.DeleteRealm: delete_realm,
-    ask.Realms: realms,
-    ask.SendRealm: send_realm,
-    ask.SendGroupRealm: send_group_realm,
-    ask.SendFileRealm: send_file_realm,
-    ask.SendGroupFileRealm: send_group_file_realm,
-    ask.RealmInbox: realm_inbox,
-    ask.InboxRealm: inbox_realm,
+    ask.ListRealms: realms,
+    ask.SendRealmMessage: send_realm,
+    ask.SendRealmGroupMessage: send_group_realm,
+    ask.SendRealmFile: send_file_realm,
+    ask.SendRealmGroupFile: send_group_file_realm,
+    ask.ReadRealmInbox: realm_inbox,
+    ask.ReadOwnRealmInbox: inbox_realm,
 }

@@ -9,7 +9,7 @@ from chatd.commands.handlers.replies import count
 from chatd.commands.session import Client, Handler
 
 
-def room_join(client: Client, command: ask.RoomJoin) -> Reply:
+def room_join(client: Client, command: ask.JoinRoom) -> Reply:
     info = client.service.rooms.join(
         client.logged_in, client.account, client.listener, command.room
     )
@@ -17,27 +17,27 @@ def room_join(client: Client, command: ask.RoomJoin) -> Reply:
     return Reply(sentence, {"room": info.room}, {"users": info.users})
 
 
-def room_chat(client: Client, command: ask.RoomChat) -> Reply:
+def room_chat(client: Client, command: ask.SendRoomMessage) -> Reply:
     client.service.messages.check_text(command.text)
     info = client.service.rooms.talk(client.logged_in, command.text, client.service.accounts.now())
     return Reply(f"Said in {info.room}", {"room": info.room})
 
 
-def room_leave(client: Client, _command: ask.RoomLeave) -> Reply:
+def room_leave(client: Client, _command: ask.LeaveRoom) -> Reply:
     room = client.service.rooms.leave(client.logged_in)
     if room is None:
         raise NotInRoom
     return Reply(f"You have left {room}", {"room": room})
 
 
-def rooms(client: Client, _command: ask.Rooms) -> Reply:
+def rooms(client: Client, _command: ask.ListRooms) -> Reply:
     rooms = client.service.rooms.all()
     return Reply(count(rooms, "room"), items=rooms, items_name="rooms")
 
 
 HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.RoomJoin: room_join,
-    ask.RoomChat: room_chat,
-    ask.RoomLeave: room_leave,
-    ask.Rooms: rooms,
+    ask.JoinRoom: room_join,
+    ask.SendRoomMessage: room_chat,
+    ask.LeaveRoom: room_leave,
+    ask.ListRooms: rooms,
 }

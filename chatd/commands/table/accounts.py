@@ -33,7 +33,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "auth",
-        ask.Auth,
+        ask.LogIn,
         "log in",
         (Arg("username", types.NAME), Arg("password", types.SECRET)),
         aliases=("login", "auth_login", "signin"),
@@ -42,7 +42,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "resume",
-        ask.Resume,
+        ask.ResumeSession,
         "go on with the session of a token",
         (Arg("token", types.SECRET),),
         login=False,
@@ -50,7 +50,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "logout",
-        ask.Logout,
+        ask.LogOut,
         "end the session; its token is worth nothing afterwards",
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout", "logoff"),
@@ -65,24 +65,24 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "claim",
-        ask.Claim,
+        ask.ClaimRealm,
         "become the first operator, by the code in the realm's state folder; answers as whoami does",
         (Arg("code", types.SECRET),),
         errors=(errors.WrongCode, errors.AlreadyClaimed, errors.TooManyAttempts),
     ),
-    Row("whoami", ask.WhoAmI, "who one is"),
+    Row("whoami", ask.ShowAccount, "who one is"),
     Row(
         "profile",
-        ask.Profile,
+        ask.ChangeProfile,
         "change one's display name or country; answers as whoami does",
         (
             Arg("name", types.DISPLAY_NAME, optional=True),
             Arg("country", types.COUNTRY, optional=True),
         ),
     ),
-    Row("info", ask.Info, "who is active", aliases=("who",)),
-    Row("users", ask.Users, "everybody in this realm", aliases=("ls",)),
-    Row("contacts", ask.Contacts, "one's contacts, and who of them is online"),
+    Row("info", ask.ListActive, "who is active", aliases=("who",)),
+    Row("users", ask.ListUsers, "everybody in this realm", aliases=("ls",)),
+    Row("contacts", ask.ListContacts, "one's contacts, and who of them is online"),
     Row(
         "addcontact",
         ask.AddContact,

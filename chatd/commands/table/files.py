@@ -34,7 +34,7 @@ ROWS: tuple[Row, ...] = (
         aliases=("sendgroup_file",),
         errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
     ),
-    Row("files", ask.Files, "the files that one may fetch"),
+    Row("files", ask.ListFiles, "the files that one may fetch"),
     Row(
         "getfile",
         ask.GetFile,

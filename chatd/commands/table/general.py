@@ -8,17 +8,22 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 
 ROWS: tuple[Row, ...] = (
-    Row("listen", ask.Listen, "be given messages as they arrive, or not", (Arg("on", types.FLAG),)),
+    Row(
+        "listen",
+        ask.SetListening,
+        "be given messages as they arrive, or not",
+        (Arg("on", types.FLAG),),
+    ),
     Row(
         "help",
-        ask.Help,
+        ask.ShowHelp,
         "what can be asked, or how one command is used",
         (Arg("verb", types.VERB, optional=True),),
         aliases=("?", "commands"),
         login=False,
         errors=(errors.UnknownCommand,),
     ),
-    Row("ping", ask.Ping, "see whether the realm answers", login=False),
+    Row("ping", ask.CheckAlive, "see whether the realm answers", login=False),
     Row(
         "quit",
         ask.Quit,

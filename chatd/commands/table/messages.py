@@ -14,7 +14,7 @@ from chatd.commands.table.common import GROUP_ERRORS, KEY, PEOPLE_ERRORS, PLACE,
 ROWS: tuple[Row, ...] = (
     Row(
         "send",
-        ask.Send,
+        ask.SendMessage,
         "send a message to one or several people",
         (TO, TEXT, KEY),
         aliases=("msg", "tell", "dm", "privmsg"),
@@ -23,7 +23,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "inbox",
-        ask.Inbox,
+        ask.ReadInbox,
         "read what is unread: all of it, or what is from one user or in one group",
         (
             msgspec.structs.replace(PLACE, optional=True),
@@ -31,22 +31,22 @@ ROWS: tuple[Row, ...] = (
         ),
         errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
     ),
-    Row("unread", ask.Unread, "count what is unread, by conversation; nothing becomes read"),
+    Row("unread", ask.CountUnread, "count what is unread, by conversation; nothing becomes read"),
     Row(
         "read",
-        ask.Read,
+        ask.MarkRead,
         "mark a conversation as read up to a message",
         (Arg("conversation", types.SIZE), Arg("seq", types.SIZE)),
         errors=(errors.UnknownConversation,),
     ),
     Row(
         "conversations",
-        ask.Conversations,
+        ask.ListConversations,
         f"one's conversations, newest first: the last message, and what is unread (up to {MAX_COUNTED})",
     ),
     Row(
         "history",
-        ask.History,
+        ask.ShowHistory,
         "the last messages of a conversation, read or not",
         (
             PLACE,
@@ -57,7 +57,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "search",
-        ask.Search,
+        ask.SearchMessages,
         "find messages in one's own conversations",
         (Arg("text", types.SEARCH),),
         errors=(errors.Busy,),

@@ -11,18 +11,18 @@ from chatd.commands.table.common import TEXT
 ROWS: tuple[Row, ...] = (
     Row(
         "roomjoin",
-        ask.RoomJoin,
+        ask.JoinRoom,
         "go into a room, and out of the one before",
         (Arg("room", types.ROOM),),
     ),
     Row(
         "roomchat",
-        ask.RoomChat,
+        ask.SendRoomMessage,
         "say something to those in the room",
         (TEXT,),
         aliases=("say",),
         errors=(errors.NotInRoom, errors.MessageTooLong),
     ),
-    Row("roomleave", ask.RoomLeave, "leave the room", errors=(errors.NotInRoom,)),
-    Row("rooms", ask.Rooms, "the rooms, and who is in them"),
+    Row("roomleave", ask.LeaveRoom, "leave the room", errors=(errors.NotInRoom,)),
+    Row("rooms", ask.ListRooms, "the rooms, and who is in them"),
 )

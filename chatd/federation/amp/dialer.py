@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.config import Peers
+from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
 from chatd.federation.amp.link import Host, PeerLink
@@ -38,7 +38,7 @@ class Dialer:
 
     def __init__(
         self,
-        config: Peers,
+        config: PeersConfig,
         host: Host,
         door: IDoor,
         registry: Registry,

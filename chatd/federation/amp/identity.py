@@ -27,7 +27,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from chatd.base.config import Peers
+from chatd.base.config import PeersConfig
 from chatd.base.errors import BadCertificate
 from chatd.base.names import key_of
 from chatd.federation.amp.trust import Policy, dns_id, fingerprint, out_of_date, realm_of
@@ -74,7 +74,7 @@ class Identity(msgspec.Struct, frozen=True):
 # The realm's own key and certificate.
 
 
-def load_identity(realm: str, state: Path, peers: Peers, now: datetime) -> Identity:
+def load_identity(realm: str, state: Path, peers: PeersConfig, now: datetime) -> Identity:
     """The identity of `realm`: the configured one, else that in the state folder, made at first start.
 
     The caller holds the folder's lock. `now` is aware of its time zone. Raises IdentityError.
@@ -96,7 +96,7 @@ def load_identity(realm: str, state: Path, peers: Peers, now: datetime) -> Ident
     return identity
 
 
-def rotate(state: Path, peers: Peers, now: datetime) -> Identity:
+def rotate(state: Path, peers: PeersConfig, now: datetime) -> Identity:
     """Renew the key and the certificate in the state folder; the old key vouches for the new one, so
     that peers who remember the old certificate accept it.
 
@@ -301,7 +301,7 @@ def _check(label: str, identity: Identity, now: datetime) -> None:
         ) from None
 
 
-def read_policy(realm: str, peers: Peers) -> Policy:
+def read_policy(realm: str, peers: PeersConfig) -> Policy:
     """What [peers] says of whom to trust, with the certificates of ca_file. Raises IdentityError."""
     if peers.trust != "ca" or peers.ca_file is None:
         return Policy(realm, peers.trust, (), peers.block)

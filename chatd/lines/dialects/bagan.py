@@ -69,17 +69,17 @@ def placed(message: Message, names: Mapping[str, str]) -> Answer:
 
 
 def private_inbox(user: Address) -> ask.Command:
-    return ask.Inbox(Place(user=user))
+    return ask.ReadInbox(Place(user=user))
 
 
 def group_inbox(group: Address) -> ask.Command:
-    return ask.Inbox(Place(group=group))
+    return ask.ReadInbox(Place(group=group))
 
 
 VERBS = table(
     Verb(
         "auth",
-        ask.Auth,
+        ask.LogIn,
         (USERNAME, PASSWORD),
         token,
         NO_USER | {errors.WrongPassword: "Password salah"},
@@ -105,7 +105,7 @@ VERBS = table(
         said("Join group berhasil"),
         {errors.UnknownGroup: "Group belum ada", errors.AlreadyMember: "User sudah join"},
     ),
-    Verb("send", ask.Send, (TO, TEXT), said("Message sent"), NO_USER, send),
+    Verb("send", ask.SendMessage, (TO, TEXT), said("Message sent"), NO_USER, send),
     Verb(
         "sendfile",
         ask.SendFile,
@@ -114,7 +114,7 @@ VERBS = table(
         NO_USER | NO_FILE,
         send_file,
     ),
-    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
+    Verb("sendgroup", ask.SendGroupMessage, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
     Verb(
         "sendgroupfile",
         ask.SendGroupFile,
@@ -122,50 +122,50 @@ VERBS = table(
         said("File sent"),
         NOT_IN_GROUP | NO_FILE,
     ),
-    Verb("inbox", ask.Inbox, (), by_sender(placed), make=lambda: ask.Inbox(here=True)),
+    Verb("inbox", ask.ReadInbox, (), by_sender(placed), make=lambda: ask.ReadInbox(here=True)),
     Verb(
         "privateinbox",
-        ask.Inbox,
+        ask.ReadInbox,
         (Arg("user", types.ADDRESS),),
         listed(placed),
         NO_USER,
         private_inbox,
     ),
-    Verb("groupinbox", ask.Inbox, (GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
-    Verb("getusers", ask.Users, (), named("users", "username")),
-    Verb("getgroups", ask.Groups, (), named("groups", "group")),
-    Verb("logout", ask.Logout, (), said("Logout berhasil")),
-    Verb("info", ask.Info, (), active),
+    Verb("groupinbox", ask.ReadInbox, (GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
+    Verb("getusers", ask.ListUsers, (), named("users", "username")),
+    Verb("getgroups", ask.ListGroups, (), named("groups", "group")),
+    Verb("logout", ask.LogOut, (), said("Logout berhasil")),
+    Verb("info", ask.ListActive, (), active),
     Verb("addrealm", ask.AddRealm, ADD_REALM, said("Realm added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
-        ask.SendRealm,
+        ask.SendRealmMessage,
         (REALM, USER, TEXT),
         said("Message sent"),
         NO_REALM | NO_USER,
     ),
     Verb(
         "sendfilerealm",
-        ask.SendFileRealm,
+        ask.SendRealmFile,
         (REALM, USER, FILENAME, FILE),
         said("File sent"),
         NO_REALM | NO_USER | NO_FILE,
     ),
     Verb(
         "sendgrouprealm",
-        ask.SendGroupRealm,
+        ask.SendRealmGroupMessage,
         (REALM, THERE, TEXT),
         said("Message sent"),
         NO_REALM | NO_GROUP,
     ),
     Verb(
         "sendgroupfilerealm",
-        ask.SendGroupFileRealm,
+        ask.SendRealmGroupFile,
         (REALM, THERE, FILENAME, FILE),
         said("File sent"),
         NO_REALM | NO_GROUP | NO_FILE,
     ),
-    Verb("getrealminbox", ask.RealmInbox, (REALM,), listed(placed), NO_REALM),
+    Verb("getrealminbox", ask.ReadRealmInbox, (REALM,), listed(placed), NO_REALM),
 )
 
 

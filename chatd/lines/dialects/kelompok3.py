@@ -73,16 +73,16 @@ def active(_request: Request, reply: Reply) -> Answer:
 VERBS = table(
     Verb(
         "auth",
-        ask.Auth,
+        ask.LogIn,
         (USERNAME, PASSWORD),
         token,
         {errors.UnknownUser: "User Tidak Ada", errors.WrongPassword: "Password Salah"},
     ),
     Verb("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
-    Verb("info", ask.Info, (), active),
-    Verb("logout", ask.Logout, (), said("Logout berhasil")),
-    Verb("send", ask.Send, (TO, TEXT), said("Message Sent"), NO_ONE, send),
-    Verb("sendgroup", ask.Send, (PEOPLE, TEXT), said("Message Sent"), NO_ONE),
+    Verb("info", ask.ListActive, (), active),
+    Verb("logout", ask.LogOut, (), said("Logout berhasil")),
+    Verb("send", ask.SendMessage, (TO, TEXT), said("Message Sent"), NO_ONE, send),
+    Verb("sendgroup", ask.SendMessage, (PEOPLE, TEXT), said("Message Sent"), NO_ONE),
     Verb(
         "sendfile",
         ask.SendFile,
@@ -94,38 +94,38 @@ VERBS = table(
     Verb(
         "sendgroupfile", ask.SendFile, (PEOPLE, FILENAME, FILE), said("File Sent"), NO_ONE | NO_FILE
     ),
-    Verb("inbox", ask.Inbox, (), by_sender(), make=lambda: ask.Inbox(here=True)),
+    Verb("inbox", ask.ReadInbox, (), by_sender(), make=lambda: ask.ReadInbox(here=True)),
     Verb("addrealm", ask.AddRealm, ADD_REALM, said("Realm Added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
-        ask.SendRealm,
+        ask.SendRealmMessage,
         (REALM, USER, TEXT),
         said("Message Sent to Realm"),
         NO_REALM | NO_ONE,
     ),
     Verb(
         "sendgrouprealm",
-        ask.SendGroupRealm,
+        ask.SendRealmGroupMessage,
         (REALM, USERS, TEXT),
         said("Message Sent to Group in Realm"),
         NO_REALM | NO_ONE,
     ),
     Verb(
         "sendfilerealm",
-        ask.SendFileRealm,
+        ask.SendRealmFile,
         (REALM, USER, FILENAME, FILE),
         said("File Sent to Realm"),
         NO_REALM | NO_ONE | NO_FILE,
     ),
     Verb(
         "sendgroupfilerealm",
-        ask.SendGroupFileRealm,
+        ask.SendRealmGroupFile,
         (REALM, USERS, FILENAME, FILE),
         said("File Sent to Group in Realm"),
         NO_REALM | NO_ONE | NO_FILE,
     ),
-    Verb("getinboxrealm", ask.InboxRealm, (REALM, USERNAME), listed(), NO_REALM),
-    Verb("getrealminbox", ask.RealmInbox, (REALM,), listed(), NO_REALM),
+    Verb("getinboxrealm", ask.ReadOwnRealmInbox, (REALM, USERNAME), listed(), NO_REALM),
+    Verb("getrealminbox", ask.ReadRealmInbox, (REALM,), listed(), NO_REALM),
 )
 
 

@@ -34,7 +34,7 @@ from chatd.base.model import (
 )
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
-from chatd.commands.values import Auth, ChangePassword, Command, Register
+from chatd.commands.values import ChangePassword, Command, LogIn, Register
 from chatd.commands.words import row_of
 from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
 from chatd.lines.dialects.timestamps import timestamp
@@ -44,7 +44,7 @@ from chatd.lines.telnet import HIDE, SHOW
 Prompts = tuple[tuple[str, bytes], ...]
 PASSWORD = ("password", b"Password: ")
 PROMPTS: dict[type[Command], Prompts] = {
-    Auth: (PASSWORD,),
+    LogIn: (PASSWORD,),
     Register: (PASSWORD, ("password", b"Password again: ")),
     ChangePassword: (
         ("old", b"Old password: "),

@@ -72,11 +72,11 @@ def register(username: str, password: Secret, again: Secret) -> ask.Command:
 
 
 def private_inbox(to: Address) -> ask.Command:
-    return ask.Inbox(Place(user=to))
+    return ask.ReadInbox(Place(user=to))
 
 
 def group_inbox(group: Address) -> ask.Command:
-    return ask.Inbox(Place(group=group))
+    return ask.ReadInbox(Place(group=group))
 
 
 def private_file(to: Address, code: str) -> ask.Command:
@@ -88,7 +88,7 @@ def group_file(group: Address, code: str) -> ask.Command:
 
 
 def notifications() -> ask.Command:
-    return ask.Inbox(peek=True)
+    return ask.ReadInbox(peek=True)
 
 
 # What is answered: the message, and the lines of a list.
@@ -162,17 +162,17 @@ VERBS = table(
         said("you are registered now!"),
         make=register,
     ),
-    Verb("AUTH-LOGIN", ask.Auth, (USERNAME, PASSWORD), said("you are logged in now")),
-    Verb("AUTH-LOGOUT", ask.Logout, (), said("you are logged out now")),
+    Verb("AUTH-LOGIN", ask.LogIn, (USERNAME, PASSWORD), said("you are logged in now")),
+    Verb("AUTH-LOGOUT", ask.LogOut, (), said("you are logged out now")),
     Verb("GROUP-CREATE", ask.AddGroup, (NAME,), said("{groupcode}")),
-    Verb("GROUP-GET", ask.MyGroups, (), groups),
+    Verb("GROUP-GET", ask.ListOwnGroups, (), groups),
     Verb("GROUP-JOIN", ask.JoinGroup, (GROUP,), said("you have joined {group}")),
     Verb("GROUP-EXIT", ask.LeaveGroup, (GROUP,), said("you have left {group}")),
-    Verb("GROUP-INVITE", ask.Invite, (GROUP, FRIENDS), invited, INVITE),
-    Verb("CHAT-PRIVATE-SEND", ask.Send, (TO, TEXT), said("message sent"), make=send),
-    Verb("CHAT-GROUP-SEND", ask.SendGroup, (GROUP, TEXT), said("message sent")),
-    Verb("CHAT-PRIVATE-GET", ask.Inbox, (TO,), messages, make=private_inbox),
-    Verb("CHAT-GROUP-GET", ask.Inbox, (GROUP,), messages, make=group_inbox),
+    Verb("GROUP-INVITE", ask.InviteMembers, (GROUP, FRIENDS), invited, INVITE),
+    Verb("CHAT-PRIVATE-SEND", ask.SendMessage, (TO, TEXT), said("message sent"), make=send),
+    Verb("CHAT-GROUP-SEND", ask.SendGroupMessage, (GROUP, TEXT), said("message sent")),
+    Verb("CHAT-PRIVATE-GET", ask.ReadInbox, (TO,), messages, make=private_inbox),
+    Verb("CHAT-GROUP-GET", ask.ReadInbox, (GROUP,), messages, make=group_inbox),
     Verb("FILE-SEND-PRIVATE", ask.SendFile, (TO, PATH, SIZE), said("file {code}"), make=send_file),
     Verb("FILE-SEND-GROUP", ask.SendGroupFile, (GROUP, PATH, SIZE), said("file {code}")),
     Verb(
@@ -181,8 +181,8 @@ VERBS = table(
     Verb("FILE-GET-GROUP", ask.GetFile, (GROUP, FILE_CODE), said("{name} {size}"), make=group_file),
     Verb("CONTACT-ADD", ask.AddContact, (CONTACT,), said("contact added")),
     Verb("CONTACT-DELETE", ask.DeleteContact, (CONTACT,), said("contact deleted")),
-    Verb("CONTACT-GET", ask.Contacts, (), contacts),
-    Verb("NOTIF-GET", ask.Inbox, (), notes, make=notifications),
+    Verb("CONTACT-GET", ask.ListContacts, (), contacts),
+    Verb("NOTIF-GET", ask.ReadInbox, (), notes, make=notifications),
 )
 
 

@@ -85,7 +85,7 @@ def wanted_of_group(group: Address, filename: str) -> ask.Command:
 
 
 def inbox() -> ask.Command:
-    return ask.Inbox(direct=True)
+    return ask.ReadInbox(direct=True)
 
 
 def sentence(start: str) -> Callable[[Request, Reply], Answer]:
@@ -137,15 +137,21 @@ VERBS = table(
     ),
     Verb(
         "auth_login",
-        ask.Auth,
+        ask.LogIn,
         (USERNAME, PASSWORD),
         token,
         {errors.UnknownUser: WRONG, errors.WrongPassword: WRONG},
     ),
-    Verb("auth_logout", ask.Logout, (), said("Logout berhasil")),
-    Verb("ls", ask.Users, (), named("messages", "username"), make=lambda: ask.Users(others=True)),
-    Verb("send", ask.Send, (TO, TEXT), said("Message sent"), NO_USER, send),
-    Verb("inbox", ask.Inbox, (), by_sender(message_entry), make=inbox),
+    Verb("auth_logout", ask.LogOut, (), said("Logout berhasil")),
+    Verb(
+        "ls",
+        ask.ListUsers,
+        (),
+        named("messages", "username"),
+        make=lambda: ask.ListUsers(others=True),
+    ),
+    Verb("send", ask.SendMessage, (TO, TEXT), said("Message sent"), NO_USER, send),
+    Verb("inbox", ask.ReadInbox, (), by_sender(message_entry), make=inbox),
     Verb("send_file", ask.SendFile, (TO, FILENAME, FILE), file_sent, NO_USER | NO_FILE, send_file),
     Verb("download_file", ask.GetFile, (WANTED,), file_found, NO_FILE, wanted),
     Verb(
@@ -163,10 +169,10 @@ VERBS = table(
         NO_GROUP | {errors.AlreadyMember: "You have already in group"},
     ),
     Verb("leave", ask.LeaveGroup, (GROUP,), sentence("You have left the group"), NOT_IN_GROUP),
-    Verb("ls_group", ask.Groups, (), named("messages", "group")),
-    Verb("ls_member", ask.Members, (GROUP,), members, NOT_IN_GROUP),
-    Verb("sendgroup", ask.SendGroup, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
-    Verb("inboxgroup", ask.InboxGroup, (GROUP,), listed(group_entry), NOT_IN_GROUP),
+    Verb("ls_group", ask.ListGroups, (), named("messages", "group")),
+    Verb("ls_member", ask.ListMembers, (GROUP,), members, NOT_IN_GROUP),
+    Verb("sendgroup", ask.SendGroupMessage, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
+    Verb("inboxgroup", ask.ReadGroupInbox, (GROUP,), listed(group_entry), NOT_IN_GROUP),
     Verb(
         "sendgroup_file",
         ask.SendGroupFile,

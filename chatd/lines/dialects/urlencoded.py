@@ -55,7 +55,7 @@ def register(username: str, password: Secret, nationality: str, name: str) -> as
 
 
 def send(username: Address, message: str) -> ask.Command:
-    return ask.Send((username,), message)
+    return ask.SendMessage((username,), message)
 
 
 def file_send(username: Address, filename: str, size: int) -> ask.Command:
@@ -67,11 +67,11 @@ def file_get(filename: str) -> ask.Command:
 
 
 def room_join(roomname: str) -> ask.Command:
-    return ask.RoomJoin(roomname)
+    return ask.JoinRoom(roomname)
 
 
 def room_chat(message: str) -> ask.Command:
-    return ask.RoomChat(message)
+    return ask.SendRoomMessage(message)
 
 
 # What is answered.
@@ -159,17 +159,17 @@ ABOUT_SELF = (
 FILE = Arg(PAYLOAD, CONTENT)
 
 VERBS = table(
-    Verb("auth", ask.Auth, (USERNAME, PASSWORD), welcome),
+    Verb("auth", ask.LogIn, (USERNAME, PASSWORD), welcome),
     Verb("register", ask.Register, ABOUT_SELF, registered, make=register),
-    Verb("send", ask.Send, (RECIPIENT, MESSAGE), sent, make=send),
-    Verb("inbox", ask.Inbox, (), inbox),
-    Verb("logout", ask.Logout, (), goodbye),
-    Verb("list_file", ask.Files, (), file_names, aliases=("file_list",)),
+    Verb("send", ask.SendMessage, (RECIPIENT, MESSAGE), sent, make=send),
+    Verb("inbox", ask.ReadInbox, (), inbox),
+    Verb("logout", ask.LogOut, (), goodbye),
+    Verb("list_file", ask.ListFiles, (), file_names, aliases=("file_list",)),
     Verb("file_send", ask.SendFile, (RECIPIENT, FILE, FILENAME), file_sent, make=file_send),
     Verb("file_get", ask.GetFile, (FILENAME,), file_found, make=file_get),
-    Verb("room_join", ask.RoomJoin, (Arg("roomname", types.ROOM),), joined, make=room_join),
-    Verb("room_chat", ask.RoomChat, (MESSAGE,), spoken, make=room_chat),
-    Verb("room_leave", ask.RoomLeave, (), left),
+    Verb("room_join", ask.JoinRoom, (Arg("roomname", types.ROOM),), joined, make=room_join),
+    Verb("room_chat", ask.SendRoomMessage, (MESSAGE,), spoken, make=room_chat),
+    Verb("room_leave", ask.LeaveRoom, (), left),
 )
 
 

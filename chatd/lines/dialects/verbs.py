@@ -124,7 +124,7 @@ def text_of(error: ChatError, *tables: Texts) -> str:
 
 
 def send(to: Any, text: str) -> ask.Command:
-    return ask.Send((to,), text)
+    return ask.SendMessage((to,), text)
 
 
 def send_file(to: Any, filename: str, size: int) -> ask.Command:

@@ -19,7 +19,7 @@ from chatd.base.config import (
     Argon2,
     Config,
     ConfigError,
-    Peer,
+    PeerConfig,
     find_config,
     load_config,
     parse_size,
@@ -273,7 +273,7 @@ class Specified(ConfigTestCase):
         config = self.load(SPECIFIED)
         self.assertEqual(set(config.listen), {*DOORS} - LATER)
         self.assertEqual(config.listen["peers"], "tcp:8890:interface=127.0.0.1")
-        self.assertEqual(config.peers.known, {"realm1": Peer()})
+        self.assertEqual(config.peers.known, {"realm1": PeerConfig()})
         plain = Config()
         self.assertEqual(config.realm, plain.realm)
         self.assertEqual(config.database_url, "")
@@ -398,7 +398,7 @@ class Values(ConfigTestCase):
         fingerprint = f"sha256:{'ab' * 32}"
         self.assertEqual(
             config.peers.known,
-            {"realm1": Peer("h:8890", fingerprint), "r2": Peer("[::1]:1", fingerprint)},
+            {"realm1": PeerConfig("h:8890", fingerprint), "r2": PeerConfig("[::1]:1", fingerprint)},
         )
 
     def test_authority_needs_its_file(self) -> None:

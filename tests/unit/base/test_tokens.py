@@ -41,11 +41,11 @@ class Finding(SynchronousTestCase):
     def test_in_every_part_of_a_command(self, token: str) -> None:
         name = Address(token)
         for command in (
-            ask.Send((Address("a"), name), "halo"),
-            ask.Send((Address("a", token),), "halo"),
-            ask.SendGroup(name, "halo"),
-            ask.History(Place(name, None)),
-            ask.Profile(country=token),
+            ask.SendMessage((Address("a"), name), "halo"),
+            ask.SendMessage((Address("a", token),), "halo"),
+            ask.SendGroupMessage(name, "halo"),
+            ask.ShowHistory(Place(name, None)),
+            ask.ChangeProfile(country=token),
             ask.SendFile((Address("a"),), f"{token}.txt", 1),
         ):
             self.assertTrue(may_hold_token(command), command)
@@ -53,12 +53,16 @@ class Finding(SynchronousTestCase):
 
     @given(TOKENS)
     def test_not_where_it_belongs(self, token: str) -> None:
-        for command in (ask.Resume(Secret(token)), ask.Auth("a", Secret(token)), ask.Ping()):
+        for command in (
+            ask.ResumeSession(Secret(token)),
+            ask.LogIn("a", Secret(token)),
+            ask.CheckAlive(),
+        ):
             self.assertFalse(may_hold_token(command))
 
     def test_ordinary_texts(self) -> None:
         for text in ("", " " * 100, "Selamat malam, Budi! " * 50, "x" * 42, "é" * 100):
-            self.assertFalse(may_hold_token(ask.Send((Address("a"),), text)))
+            self.assertFalse(may_hold_token(ask.SendMessage((Address("a"),), text)))
 
     def test_few_candidates_in_what_repeats(self) -> None:
         self.assertLessEqual(len(candidates("ABCDEFGHIJKLMNOP" * 500)), 16)

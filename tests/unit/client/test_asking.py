@@ -63,11 +63,11 @@ class Understanding(TestCase):
     def test_as_in_plain(self) -> None:
         found = self.command("send budi,cica@realm2  two  spaces ")
         self.assertEqual(
-            found, ask.Send((Address("budi"), Address("cica", "realm2")), " two  spaces ")
+            found, ask.SendMessage((Address("budi"), Address("cica", "realm2")), " two  spaces ")
         )
-        self.assertEqual(self.command("LS"), ask.Users())
+        self.assertEqual(self.command("LS"), ask.ListUsers())
         self.assertEqual(self.command("mkgr futsal"), ask.AddGroup("futsal"))
-        self.assertEqual(self.command("  whoami  "), ask.WhoAmI())
+        self.assertEqual(self.command("  whoami  "), ask.ShowAccount())
         self.assertIsNone(self.ask("   "))
 
     def test_every_verb_is_known(self) -> None:
@@ -132,14 +132,14 @@ class Understanding(TestCase):
             self.command("register", "alam", "password", "", ""),
             ask.Register("alam", Secret("password")),
         )
-        self.assertEqual(self.command("inbox"), ask.Inbox())
+        self.assertEqual(self.command("inbox"), ask.ReadInbox())
 
     def test_only_what_is_missing(self) -> None:
         self.assertEqual(
-            self.command("send budi", "halo  all"), ask.Send((Address("budi"),), "halo  all")
+            self.command("send budi", "halo  all"), ask.SendMessage((Address("budi"),), "halo  all")
         )
         self.assertEqual(self.asked, ["Message:"])
-        self.assertEqual(self.command("login lina", "pw"), ask.Auth("lina", Secret("pw")))
+        self.assertEqual(self.command("login lina", "pw"), ask.LogIn("lina", Secret("pw")))
 
     def test_never_mind(self) -> None:
         self.assertIsNone(self.ask("send", "budi", None))
@@ -153,18 +153,22 @@ class Understanding(TestCase):
     # The second document
 
     def test_chat_alone(self) -> None:
-        self.assertEqual(self.command("chat", "budi", "halo"), ask.Send((Address("budi"),), "halo"))
+        self.assertEqual(
+            self.command("chat", "budi", "halo"), ask.SendMessage((Address("budi"),), "halo")
+        )
         self.assertEqual(self.asked, ["Recipient username:", "Message:"])
 
     def test_files_in_two_words(self) -> None:
-        self.assertEqual(self.command("list file"), ask.Files())
+        self.assertEqual(self.command("list file"), ask.ListFiles())
         self.assertEqual(self.ask("get file", "endgame.PNG").words, ("endgame.PNG",))
         self.assertEqual(self.ask("get file endgame.PNG").words, ("endgame.PNG",))
         found = self.ask("send file", "~/endgame.PNG", "budi,cica")
         self.assertEqual(self.asked[-2:], ["File Name: ", "Recipient Username:"])
         self.assertEqual(found.to, {"to": ["budi", "cica"]})
         self.assertEqual(found.files, (Path.home() / "endgame.PNG",))
-        self.assertEqual(self.command("send file hello"), ask.Send((Address("file"),), "hello"))
+        self.assertEqual(
+            self.command("send file hello"), ask.SendMessage((Address("file"),), "hello")
+        )
 
     # Files
 
@@ -194,18 +198,18 @@ class Understanding(TestCase):
     def test_menus(self) -> None:
         self.assertEqual(self.ask("contact"), Enter(Menu.CONTACT))
         self.state.menu = Menu.CONTACT
-        self.assertEqual(self.command("get"), ask.Contacts())
+        self.assertEqual(self.command("get"), ask.ListContacts())
         self.assertEqual(self.command("add budi"), ask.AddContact(Address("budi")))
         self.assertEqual(self.command("del budi"), ask.DeleteContact(Address("budi")))
         self.assertEqual(self.ask("chat budi").place.kind, Kind.USER)
-        self.assertEqual(self.command("inbox"), ask.Inbox())
+        self.assertEqual(self.command("inbox"), ask.ReadInbox())
         self.assertEqual(self.ask("back"), Back())
         self.state.menu = Menu.GROUP
         self.assertEqual(self.ask("get"), MyGroups())
         self.assertEqual(self.command("create futsal"), ask.AddGroup("futsal"))
         self.assertEqual(self.command("join k3x9qa"), ask.JoinGroup(Address("k3x9qa")))
         self.state.menu = Menu.LIST
-        self.assertEqual(self.command("get"), ask.Inbox())
+        self.assertEqual(self.command("get"), ask.ReadInbox())
         self.state.menu = Menu.MAIN
         self.assertRaises(ChatError, self.ask, "get")
         for word in ("quit", "exit", "bye"):
@@ -251,7 +255,7 @@ class Understanding(TestCase):
             self.assertIsInstance(found, Talk)
             self.assertEqual(found.text, said)
         self.assertEqual(self.ask("back"), Back())
-        self.assertEqual(self.command("/inbox"), ask.Inbox())
+        self.assertEqual(self.command("/inbox"), ask.ReadInbox())
         self.assertIsInstance(self.ask("/chat cica"), OpenChat)
         self.assertIsNone(self.ask("  "))
 
@@ -271,7 +275,7 @@ class Understanding(TestCase):
             self.assertIn(part, str(caught.exception))
             self.assertEqual(caught.exception.code, "unknown-command")
         self.state.chat = None
-        self.assertEqual(self.command("/whoami"), ask.WhoAmI())
+        self.assertEqual(self.command("/whoami"), ask.ShowAccount())
 
     def test_pasted_into_a_chat(self) -> None:
         """It is a message, whatever it looks like."""
@@ -281,7 +285,7 @@ class Understanding(TestCase):
             self.assertEqual((found.place, found.text), (self.state.chat, line))
         self.assertIsNone(self.ask(" ", pasted=True))
         self.state.chat = None
-        self.assertEqual(self.command("whoami"), ask.WhoAmI())
+        self.assertEqual(self.command("whoami"), ask.ShowAccount())
 
     def test_a_file_into_a_chat(self) -> None:
         path = Path(self.mktemp())

@@ -177,7 +177,7 @@ class OtherWaysTestCase(GuessingTestCase):
         """An admin from there who invites people of this realm."""
         self.ana.creates("bagan")
         self.asks(wire.Join, user="budi", group="bagan")
-        self.ana.does(ask.Promote(parse_address("bagan"), parse_address("budi@realm2")))
+        self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("budi@realm2")))
         names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 3)]
         change = {"user": "budi", "group": "bagan", "change": "invite"}
         self.assertEqual(self.refuses(wire.Change, **change, users=names), LIMIT)

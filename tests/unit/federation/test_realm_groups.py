@@ -47,14 +47,14 @@ class GroupTestCase(PlayTestCase):
         self.world.advance(310)
 
     def invite(self, who: Person, *users: str, group: str = "bagan") -> str:
-        reply = who.does(ask.Invite(parse_address(group), addresses(*users)))
+        reply = who.does(ask.InviteMembers(parse_address(group), addresses(*users)))
         return str(reply.message)
 
     def kick(self, who: Person, user: str, group: str = "bagan") -> None:
-        who.does(ask.Kick(parse_address(group), parse_address(user)))
+        who.does(ask.KickMember(parse_address(group), parse_address(user)))
 
     def promote(self, who: Person, user: str, group: str = "bagan") -> None:
-        who.does(ask.Promote(parse_address(group), parse_address(user)))
+        who.does(ask.PromoteMember(parse_address(group), parse_address(user)))
 
 
 class JoiningTestCase(GroupTestCase):
@@ -86,10 +86,10 @@ class JoiningTestCase(GroupTestCase):
     def test_lists(self) -> None:
         """A group elsewhere is among one's own, not among those of this realm."""
         self.budi.joins("bagan@realm1")
-        self.assertEqual(self.budi.does(ask.Groups()).items, ())
-        (info,) = self.budi.does(ask.MyGroups()).items
+        self.assertEqual(self.budi.does(ask.ListGroups()).items, ())
+        (info,) = self.budi.does(ask.ListOwnGroups()).items
         self.assertEqual((info.group, info.member, info.admin), ("bagan@realm1", True, False))
-        (info,) = self.ana.does(ask.Groups()).items
+        (info,) = self.ana.does(ask.ListGroups()).items
         self.assertEqual(info.members, 2)
 
     def test_presence(self) -> None:
@@ -214,7 +214,7 @@ class PostingTestCase(GroupTestCase):
             (self.budi, "bagan@realm1"),
             (self.citra, "bagan@realm1"),
         ):
-            page = who.does(ask.History(Place(group=parse_address(group)), 10)).items
+            page = who.does(ask.ShowHistory(Place(group=parse_address(group)), 10)).items
             self.assertEqual([each.seq for each in page], [1, 2, 3, 4])
 
     def test_three_realms(self) -> None:

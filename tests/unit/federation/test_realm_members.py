@@ -230,7 +230,7 @@ class ContactsTestCase(GroupTestCase):
     def online(self) -> list[str]:
         return [
             f"{each.username}{'+' if each.online else ''}"
-            for each in self.ana.does(ask.Contacts()).items
+            for each in self.ana.does(ask.ListContacts()).items
         ]
 
     def add(self, address: str) -> Any:
@@ -238,7 +238,7 @@ class ContactsTestCase(GroupTestCase):
 
     def test_presence(self) -> None:
         """Asked on demand, and believed for a minute."""
-        self.budi.does(ask.Ping())
+        self.budi.does(ask.CheckAlive())
         self.add("budi@realm2")
         self.add("citra@realm3")
         self.add("agus")
@@ -264,7 +264,7 @@ class ContactsTestCase(GroupTestCase):
 
     def test_many(self) -> None:
         """More than fit into one question."""
-        self.budi.does(ask.Ping())
+        self.budi.does(ask.CheckAlive())
         self.part(self.two)
         for number in range(150):
             self.add(f"{'x' * 50}{number}@realm2")
@@ -278,6 +278,6 @@ class ContactsTestCase(GroupTestCase):
         self.add("budi@realm2")
         self.world.advance(61)
         self.world.cable(self.one, self.two).end_of(self.two).held = True
-        found = outcome(self.ana.begins(ask.Contacts()))
+        found = outcome(self.ana.begins(ask.ListContacts()))
         self.world.advance(31)
         self.assertEqual([each.online for each in found[0].items], [False])

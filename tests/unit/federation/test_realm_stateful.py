@@ -215,9 +215,9 @@ class Realms(RuleBasedStateMachine):
         else:
             user, moving = parse_address(f"{name}@realm2"), parse_address(MOVING)
             asked = {
-                "kick": ask.Kick(moving, user),
-                "unban": ask.Unban(moving, user),
-                "invite": ask.Invite(moving, (user,)),
+                "kick": ask.KickMember(moving, user),
+                "unban": ask.LiftBan(moving, user),
+                "invite": ask.InviteMembers(moving, (user,)),
             }
             self.asked.append(outcome(self.people["ana"].begins(asked[change])))
 

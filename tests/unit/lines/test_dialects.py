@@ -38,7 +38,7 @@ from chatd.base.texts import Secret, check_text
 from chatd.commands.arguments import FlagType, NumberType, PortType
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
-from chatd.commands.values import Auth, ChangePassword, Ping, Register
+from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
 from chatd.files.folder import safe_name
 from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
 from chatd.lines.dialects.jsonlines import JsonDialect
@@ -58,7 +58,7 @@ ODD = [
     "é",
     "\ufeff",
 ]
-PING = Request(BY_VERB["ping"], Ping())
+PING = Request(BY_VERB["ping"], CheckAlive())
 
 
 # What people may write, and what follows from it.
@@ -311,8 +311,8 @@ class Reading(TestCase):
         """A register asks twice, a login once, a change thrice; what was asked for is not shown."""
         word = Secret("surabaya")
         for line, command, times_asked in (
-            (b"auth messi", Auth("messi", word), 1),
-            (b"LOGIN messi", Auth("messi", word), 1),
+            (b"auth messi", LogIn("messi", word), 1),
+            (b"LOGIN messi", LogIn("messi", word), 1),
             (b"register messi", Register("messi", word), 2),
             (b"password", ChangePassword(word, word), 3),
         ):

@@ -230,7 +230,7 @@ class Reading(TestCase):
                 urlencoded.UrlencodedDialect(), f"send {urlencode(values)}".encode(), live=True
             )
             assert isinstance(found, Request)
-            self.assertEqual(found.command, ask.Send((Address("messi"),), text))
+            self.assertEqual(found.command, ask.SendMessage((Address("messi"),), text))
             self.assertNotIn(TOKEN, repr(found))
 
 
@@ -304,17 +304,17 @@ class Files(SynchronousTestCase):
 def replies_to(verb: Verb) -> st.SearchStrategy[Reply]:
     """What the service may answer to what the verb asks."""
     kinds = {
-        ask.Info: "users",
-        ask.Users: "users",
-        ask.Contacts: "contacts",
-        ask.Groups: "groups",
-        ask.MyGroups: "groups",
-        ask.Members: "members",
-        ask.Files: "files",
-        ask.Inbox: "messages",
-        ask.InboxGroup: "messages",
-        ask.RealmInbox: "messages",
-        ask.InboxRealm: "messages",
+        ask.ListActive: "users",
+        ask.ListUsers: "users",
+        ask.ListContacts: "contacts",
+        ask.ListGroups: "groups",
+        ask.ListOwnGroups: "groups",
+        ask.ListMembers: "members",
+        ask.ListFiles: "files",
+        ask.ReadInbox: "messages",
+        ask.ReadGroupInbox: "messages",
+        ask.ReadRealmInbox: "messages",
+        ask.ReadOwnRealmInbox: "messages",
     }
     kind = kinds.get(verb.command)
     items = st.lists(ITEMS[kind], max_size=4).map(tuple) if kind else st.just(())
@@ -393,7 +393,7 @@ class Writing(TestCase):
             return
         found = json_of(self, dialect, answer)
         self.assertEqual(next(iter(found)), "status")
-        if verb.command is ask.Info and not reply.items:
+        if verb.command is ask.ListActive and not reply.items:
             self.assertEqual(found, {"status": "ERROR", "message": "Tidak ada user yang aktif"})
         else:
             self.assertEqual(found["status"], "OK")

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
-from chatd.base.config import Config, Web
+from chatd.base.config import Config, WebConfig
 from chatd.base.sources import Networks
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.net.listening import listen
@@ -74,7 +74,7 @@ class Browsers(ProxyClientsTestCase):
     """Two proxies: an inner one that speaks the PROXY protocol, for one that sends X-Forwarded-For."""
 
     def make_config(self) -> Config:
-        self.web = Web(trusted_proxies=Networks.parse("10.0.0.1"))
+        self.web = WebConfig(trusted_proxies=Networks.parse("10.0.0.1"))
         return super().make_config()
 
     async def source(self, head: bytes) -> str:

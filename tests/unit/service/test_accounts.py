@@ -11,8 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import ILogObserver, globalLogPublisher
 from zope.interface import provider
 
-from chatd.base.config import Accounts as AccountsConfig
-from chatd.base.config import Argon2, Config
+from chatd.base.config import AccountsConfig, Argon2, Config
 from chatd.base.errors import (
     BadToken,
     RegistrationClosed,

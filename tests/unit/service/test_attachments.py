@@ -22,7 +22,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.model import Account, Attachment, FileInfo, Message, Sent
-from chatd.base.names import ALL, Address, Place
+from chatd.base.names import UNFILTERED, Address, Place
 from chatd.files.folder import Incoming
 from chatd.service import attachments as module
 from chatd.service.attachments import Files, Upload
@@ -80,7 +80,7 @@ class Sending(FilesTestCase):
         self.assertEqual(file.mime, "application/pdf")
         self.assertRegex(file.code, r"\A[a-z2-9]{6}\Z")
         self.assertEqual([each.to for each in sent.receipts], ["budi"])
-        page = await self.realm.service.reading.inbox(budi, ALL, {})
+        page = await self.realm.service.reading.inbox(budi, UNFILTERED, {})
         (message,) = page.messages
         self.assertEqual((message.sender, message.text, message.file), ("ana", None, file))
         self.assertEqual(message.seq, sent.receipts[0].seq)
@@ -346,7 +346,9 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(upload.missing, 500)
         upload.abort()
         await self._until_empty()
-        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
+        self.assertEqual(
+            (await self.realm.service.reading.inbox(budi, UNFILTERED, {})).messages, []
+        )
         self.assertEqual(await self.files.list(ana), ())
         self.assertEqual(len(self.files.under_way._bytes), 0)
 
@@ -366,7 +368,9 @@ class GoingWrong(FilesTestCase):
             upload.write(b"abc")
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
-        self.assertEqual((await self.realm.service.reading.inbox(budi, ALL, {})).messages, [])
+        self.assertEqual(
+            (await self.realm.service.reading.inbox(budi, UNFILTERED, {})).messages, []
+        )
         self.assertEqual(len(self.files.under_way._bytes), 0)
         await self.send(ana, "budi")
 
@@ -391,7 +395,9 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(await self.realm.database.read(all_stored), set())
         self.assertEqual(self.on_disk(), set())
         for who in (budi, citra):
-            self.assertEqual((await self.realm.service.reading.inbox(who, ALL, {})).messages, [])
+            self.assertEqual(
+                (await self.realm.service.reading.inbox(who, UNFILTERED, {})).messages, []
+            )
 
     async def test_whatever_goes_wrong(self) -> None:
         """Even after an error that nobody foresaw no bytes stay that belong to nothing."""

@@ -154,10 +154,10 @@ class KickedElsewhere(GroupTestCase):
         self.bela.joins("bagan@realm1")
 
     def unban(self, who: Any, user: str, group: str = "bagan") -> Any:
-        return who.does(ask.Unban(parse_address(group), parse_address(user)))
+        return who.does(ask.LiftBan(parse_address(group), parse_address(user)))
 
     def bans(self, who: Any, group: str = "bagan") -> list[str]:
-        return [each.username for each in who.does(ask.Bans(parse_address(group))).items]
+        return [each.username for each in who.does(ask.ListBans(parse_address(group))).items]
 
     def test_barred(self) -> None:
         """By name or code, and posting to the open group without being a member."""
@@ -188,9 +188,9 @@ class KickedElsewhere(GroupTestCase):
         self.world.settle()
         self.assertEqual(self.budi.reads(), [])
         self.assertEqual(self.budi.files(), [])
-        self.assertEqual(self.budi.does(ask.Search("rahasia")).items, ())
-        self.assertEqual(self.budi.does(ask.Conversations()).items, ())
-        self.assertEqual(self.budi.does(ask.Unread()).items, ())
+        self.assertEqual(self.budi.does(ask.SearchMessages("rahasia")).items, ())
+        self.assertEqual(self.budi.does(ask.ListConversations()).items, ())
+        self.assertEqual(self.budi.does(ask.CountUnread()).items, ())
         for name in (known.code, str(code), "peta.txt"):
             with self.assertRaises(ChatError):
                 self.budi.does(ask.GetFile(name))
@@ -284,7 +284,9 @@ class KickedElsewhere(GroupTestCase):
         both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
                 for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
         receiving = Deferred.fromCoroutine(self.one.service.inbound.receive("realm2", both))
-        kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
+        kicking = self.ana.begins(
+            ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
+        )
         self.world.result(kicking)
         verdicts = self.world.result(receiving)
         self.assertEqual([each.code for each in verdicts], ["banned", ""])
@@ -292,7 +294,9 @@ class KickedElsewhere(GroupTestCase):
 
     def test_post_on_its_way(self) -> None:
         """A post that comes while the kick is being stored is refused."""
-        kicking = self.ana.begins(ask.Kick(parse_address("bagan"), parse_address("budi@realm2")))
+        kicking = self.ana.begins(
+            ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
+        )
         posted = Post("budi", "bagan", 1, b"proof", "late")
         verdicts = self.one.receives("realm2", (10_000, posted))
         self.world.result(kicking)

@@ -211,11 +211,11 @@ class Elsewhere(PlayTestCase):
         self.world.advance(1)
         ana.posts("bagan", "halo semua")
         self.world.settle()
-        group, direct = budi.does(ask.Conversations()).items
+        group, direct = budi.does(ask.ListConversations()).items
         self.assertEqual((direct.user, direct.name), ("ana@realm1", "ana@realm1"))
         self.assertEqual((direct.online, direct.unread, direct.last.text), (None, 1, "halo"))
         self.assertEqual((group.group.group, group.name), ("bagan@realm1", "bagan@realm1"))
         self.assertEqual((group.group.code, group.group.members), ("", 1))
         self.assertEqual((group.unread, group.last.text), (1, "halo semua"))
-        (bagan, _) = ana.does(ask.Conversations()).items
+        (bagan, _) = ana.does(ask.ListConversations()).items
         self.assertEqual(bagan.group.members, 2)

@@ -28,7 +28,7 @@ from chatd.base.errors import (
     UserExists,
 )
 from chatd.base.model import Account, Group, GroupInfo, Member, Party
-from chatd.base.names import ALL, Address, Place, is_code, parse_address, parse_name
+from chatd.base.names import UNFILTERED, Address, Place, is_code, parse_address, parse_name
 from chatd.federation import parcels
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
@@ -91,7 +91,7 @@ class GroupsTestCase(SynchronousTestCase):
         return outcome_of(self.service.messages.post(who, Address(name), words, None))
 
     def inbox(self, who: Account) -> list[str | None]:
-        page = result_of(self.service.reading.inbox(who, ALL, {}))
+        page = result_of(self.service.reading.inbox(who, UNFILTERED, {}))
         return [message.text for message in page.messages]
 
     def together(self, *calls: Callable[[], Any]) -> list[Any]:
@@ -214,7 +214,7 @@ class Joining(GroupsTestCase):
         all were asked for at the same moment."""
         self.create(self.ana)
         self.post(self.ana, "long before")
-        result_of(self.service.reading.inbox(self.budi, ALL, {}))
+        result_of(self.service.reading.inbox(self.budi, UNFILTERED, {}))
         post = self.service.messages.post
         outcomes = self.together(
             lambda: post(self.ana, BAGAN, "just before", None),

@@ -28,7 +28,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.model import Account, Message, Receipt, Sent, UnreadCount
-from chatd.base.names import ALL, Address, Place, Scope, parse_place
+from chatd.base.names import UNFILTERED, Address, InboxFilter, Place, parse_place
 from chatd.service import reading as module
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener
@@ -95,7 +95,7 @@ class MessagesTestCase(SynchronousTestCase):
         return sent
 
     def page(self, who: Account, place: Place | None = None) -> Page:
-        scope = ALL if place is None else Scope(place)
+        scope = UNFILTERED if place is None else InboxFilter(place)
         page: Page = result_of(self.reading.inbox(who, scope, {}))
         return page
 
@@ -308,9 +308,9 @@ class InboxTest(MessagesTestCase):
         self.send(self.citra, "budi", "two")
         first = self.page(self.budi).messages
         self.send(self.ana, "budi", "three")
-        again = result_of(self.reading.inbox(self.budi, ALL, marks(first)))
+        again = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(first)))
         self.assertEqual(texts(again.messages), ["three"])
-        part = result_of(self.reading.inbox(self.budi, ALL, marks(first[:1])))
+        part = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(first[:1])))
         self.assertEqual(texts(part.messages), ["two", "three"])
 
     def test_own_are_not_unread(self) -> None:
@@ -358,11 +358,11 @@ class InboxTest(MessagesTestCase):
         self.send(self.ana, "budi", "direct")
         self.post(self.ana, "bagan", "in bagan")
         for scope, expected in (
-            (Scope(here=True), ["direct", "in bagan"]),
-            (Scope(direct=True), ["direct"]),
-            (Scope(here=True, direct=True), ["direct"]),
-            (Scope(realm="realm2"), []),
-            (Scope(), ["direct", "in bagan"]),
+            (InboxFilter(here=True), ["direct", "in bagan"]),
+            (InboxFilter(direct=True), ["direct"]),
+            (InboxFilter(here=True, direct=True), ["direct"]),
+            (InboxFilter(realm="realm2"), []),
+            (InboxFilter(), ["direct", "in bagan"]),
         ):
             page = result_of(self.reading.inbox(self.budi, scope, {}))
             self.assertEqual(texts(page.messages), expected, scope)
@@ -370,7 +370,7 @@ class InboxTest(MessagesTestCase):
     def test_empty_part_is_not_an_empty_inbox(self) -> None:
         """Who has nothing unread in one part of the inbox still gets the rest."""
         self.send(self.ana, "budi", "halo")
-        for scope in (Scope(realm="realm2"), Scope(Place(group=Address("bagan")))):
+        for scope in (InboxFilter(realm="realm2"), InboxFilter(Place(group=Address("bagan")))):
             outcome_of(self.reading.inbox(self.budi, scope, {}))
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
@@ -406,7 +406,7 @@ class InboxTest(MessagesTestCase):
             page = self.page(self.budi)
             self.assertEqual((texts(page.messages), page.remaining), (["0", "1", "2"], 4))
             self.assertEqual(self.page(self.budi, ANA).remaining, 0)
-            rest = result_of(self.reading.inbox(self.budi, ALL, marks(page.messages)))
+            rest = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(page.messages)))
             self.assertEqual((texts(rest.messages), rest.remaining), (["c0", "c1", "c2"], 1))
 
     def test_unknown_places(self) -> None:
@@ -422,7 +422,7 @@ class InboxTest(MessagesTestCase):
             (Place(user=Address("a", "realm2"), group=Address("a", "realm2")), UnknownRealm),
             (Place(user=Address("x", "realm1"), group=Address("x", "realm1")), UnknownUser),
         ):
-            inbox = self.reading.inbox(self.budi, Scope(place), {})
+            inbox = self.reading.inbox(self.budi, InboxFilter(place), {})
             self.assertIs(outcome_of(inbox), error, place)
             self.assertIs(outcome_of(self.reading.history(self.budi, place, 5)), error, place)
 
@@ -440,7 +440,7 @@ class InboxTest(MessagesTestCase):
                 self.send(self.citra, "ana", "from citra")
             for name in ("citra", "CITRA", "citra@realm1"):
                 either = parse_place(name)
-                inbox = self.reading.inbox(self.ana, Scope(either), {})
+                inbox = self.reading.inbox(self.ana, InboxFilter(either), {})
                 self.assertIs(outcome_of(inbox), AmbiguousName)
                 for who in (self.ana, self.citra):  # who is in the group, and who is not
                     history = self.reading.history(who, either, 5)
@@ -473,7 +473,7 @@ class InboxTest(MessagesTestCase):
     def test_arrives_while_it_is_read(self) -> None:
         """A message that arrives while the inbox is being read is there the next time."""
         self.database.held_reads = True
-        reading = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        reading = Deferred.fromCoroutine(self.reading.inbox(self.budi, UNFILTERED, {}))
         self.send(self.ana, "budi", "halo")
         self.database.answer()
         self.database.held_reads = False
@@ -484,9 +484,9 @@ class InboxTest(MessagesTestCase):
         """As before, when another connection of the account reads its inbox meanwhile, and goes before it
         has proved that it got the reply."""
         self.database.held_reads = True
-        first = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        first = Deferred.fromCoroutine(self.reading.inbox(self.budi, UNFILTERED, {}))
         self.send(self.ana, "budi", "halo")
-        second = Deferred.fromCoroutine(self.reading.inbox(self.budi, ALL, {}))
+        second = Deferred.fromCoroutine(self.reading.inbox(self.budi, UNFILTERED, {}))
         self.database.answer()
         self.database.held_reads = False
         self.assertEqual(result_of(first).messages, [])
@@ -796,7 +796,7 @@ class Threads(RealmTestCase):
         await self.reopen()
         inbox = self.realm.service.reading.inbox
         for person in people:
-            page = await inbox(person, ALL, {})
+            page = await inbox(person, UNFILTERED, {})
             self.assertEqual(len(page.messages), 160)
             for other in people:
                 if other is not person:

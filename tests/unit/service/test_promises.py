@@ -38,7 +38,7 @@ from chatd.base.errors import (
     UserExists,
 )
 from chatd.base.model import Account, Message, Sent
-from chatd.base.names import ALL, Address, Place, Scope
+from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.service.chat_service import ChatService
 from chatd.service.home_groups import Invited
 from tests import RANDOM_RUNS
@@ -329,7 +329,7 @@ class ChatMachine(RuleBasedStateMachine):
         """All that is unread, oldest first. Only with the proof that it arrived do the marks move."""
         name = self.someone(data)
         account = self.accounts[name]
-        page = result_of(self.service.reading.inbox(account, ALL, {}))
+        page = result_of(self.service.reading.inbox(account, UNFILTERED, {}))
         expected = [
             letter for _, talk in self.talks_of(name) for letter in self.unread_in(name, talk)
         ]
@@ -345,7 +345,7 @@ class ChatMachine(RuleBasedStateMachine):
             return
         where, talk = data.draw(st.sampled_from(places), "where")
         place = Place(group=Address(where)) if where in self.teams else Place(user=Address(where))
-        page = result_of(self.service.reading.inbox(self.accounts[name], Scope(place), {}))
+        page = result_of(self.service.reading.inbox(self.accounts[name], InboxFilter(place), {}))
         self.same(page.messages, self.unread_in(name, talk))
         self._given(name, page.messages, proof)
 
@@ -355,7 +355,7 @@ class ChatMachine(RuleBasedStateMachine):
         for each in messages:
             marks[each.conversation] = max(each.seq, marks.get(each.conversation, 0))
         # What was given and not yet proved is not given again to the same session.
-        again = result_of(self.service.reading.inbox(account, ALL, marks))
+        again = result_of(self.service.reading.inbox(account, UNFILTERED, marks))
         told = {each.id for each in messages}
         assert not told & {each.id for each in again.messages}
         if not proof:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import DiskFull, MessageQuota, RealmQuota, StorageFailed, TooManyUploads
-from chatd.base.names import ALL, Address
+from chatd.base.names import UNFILTERED, Address
 from chatd.base.throttle import MAX_PAUSE, SenderRates
 from chatd.federation.parcels import KEPT, Direct
 from chatd.service.quotas import LEAST, cost
@@ -45,7 +45,7 @@ class QuotaTestCase(ClockedTestCase):
         return self.realm.service.quotas._used.get(account.id, 0)
 
     def inbox_of(self, account: Any) -> Any:
-        return self.realm.service.reading.inbox(account, ALL, {})
+        return self.realm.service.reading.inbox(account, UNFILTERED, {})
 
 
 class AccountQuota(QuotaTestCase):

@@ -271,7 +271,9 @@ class ThereTestCase(PairTestCase):
 
     def queued(self, person: Any = None, to: str = "budi@realm2") -> list[bool]:
         place = Place(parse_address(to))
-        return [each.queued for each in (person or self.ana).does(ask.History(place, 100)).items]
+        return [
+            each.queued for each in (person or self.ana).does(ask.ShowHistory(place, 100)).items
+        ]
 
     def hold(self) -> None:
         """What goes to realm2 stays on the way."""
@@ -596,13 +598,13 @@ class Queued(ThereTestCase):
         self.ana.sends("budi@realm2", "halo")
         self.ana.sends_file("budi@realm2", "a.txt", b"halo")
         self.assertEqual(self.queued(), [False, True, True])
-        found = self.ana.does(ask.Search("halo")).items
+        found = self.ana.does(ask.SearchMessages("halo")).items
         self.assertEqual([each.queued for each in found], [True])
         self.assertIs(message_object(found[0])["queued"], True)
         self.meet()
         self.world.advance(2 * TIDY_AFTER)
         self.assertEqual(self.queued(), [False] * 3)
-        found = self.ana.does(ask.Search("halo")).items
+        found = self.ana.does(ask.SearchMessages("halo")).items
         self.assertNotIn("queued", message_object(found[0]))
         self.assertEqual(self.queued(self.budi, "ana@realm1"), [False] * 3)
 
@@ -620,7 +622,7 @@ class Queued(ThereTestCase):
         self.budi.joins("bagan@realm1")
         self.part()
         self.ana.posts("bagan", "halo", "k")
-        (found,) = self.ana.does(ask.History(Place(group=parse_address("bagan")), 9)).items
+        (found,) = self.ana.does(ask.ShowHistory(Place(group=parse_address("bagan")), 9)).items
         self.assertFalse(found.queued)
 
     def test_here(self) -> None:

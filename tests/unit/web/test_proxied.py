@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatd.base.config import Web
+from chatd.base.config import WebConfig
 from chatd.base.sources import Networks
 from tests.support.common import run, sleep
 from tests.support.websites import PASSWORD, Answer, SiteTestCase
@@ -16,7 +16,7 @@ ONE, OTHER = "192.0.2.7", "198.51.100.9"
 
 
 class ProxiedTestCase(SiteTestCase):
-    web = Web(trusted_proxies=Networks.parse("127.0.0.1"))
+    web = WebConfig(trusted_proxies=Networks.parse("127.0.0.1"))
 
     async def log_in(self, source: str, password: str, name: str = "messi") -> Answer:
         body = {"username": name, "password": password}

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from chatd.base.config import Web
+from chatd.base.config import WebConfig
 from chatd.web.hosts import is_own_origin
 from tests.support.common import run
 from tests.support.rawhttp import Heard, RawTestCase
@@ -20,7 +20,7 @@ PATHS = ("/", "/sw.js", "/static/js/main.js", "/session", "/healthz", "/files/x"
 
 
 class Names(RawTestCase):
-    web = Web(hosts=frozenset(("chat.example.org",)))
+    web = WebConfig(hosts=frozenset(("chat.example.org",)))
 
     async def ask_raw(self, head: str) -> Heard:
         """The answer to a request of these lines."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
-from chatd.base.config import Web
+from chatd.base.config import WebConfig
 from chatd.base.sources import Networks
 from chatd.web import websocket
 from tests.support.common import run, sleep
@@ -321,7 +321,7 @@ class Sockets(SiteTestCase):
 
 
 class OtherOrigins(SiteTestCase):
-    web = Web(frozenset({"https://chat.example.org"}))
+    web = WebConfig(frozenset({"https://chat.example.org"}))
 
     def test_those_that_the_operator_allows(self) -> Any:
         async def play() -> None:

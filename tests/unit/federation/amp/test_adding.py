@@ -35,7 +35,7 @@ class AddingTestCase(PlayTestCase):
 
     def test_added(self) -> None:
         self.assertEqual(self.adds().message, "realm2 is a peer")
-        (info,) = self.ana.does(ask.Realms()).items
+        (info,) = self.ana.does(ask.ListRealms()).items
         self.assertEqual(
             (info.realm, info.state, info.direction, info.address, info.queued, info.error),
             ("realm2", "up", "out", "realm2.test:7000", 0, None),
@@ -275,9 +275,9 @@ class ByAnybodyTestCase(PlayTestCase):
         self.world.refusing[self.two.where] = net.ConnectionRefusedError()
         self.world.cut()
         self.world.advance(5)
-        (info,) = self.budi.does(ask.Realms()).items
+        (info,) = self.budi.does(ask.ListRealms()).items
         self.assertEqual(info.error, "check its name, address and port")
-        (info,) = self.ana.does(ask.Realms()).items
+        (info,) = self.ana.does(ask.ListRealms()).items
         self.assertIn("nothing listens there", info.error)
 
     def test_private_addresses(self) -> None:

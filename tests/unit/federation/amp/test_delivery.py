@@ -78,7 +78,7 @@ class SendingTestCase(PairTestCase):
 
     def test_listening(self) -> None:
         """Who listens hears it; the sender's own connection does not."""
-        self.budi.does(ask.Ping())
+        self.budi.does(ask.CheckAlive())
         self.ana.sends("budi@realm2", "halo")
         self.assertEqual([each.text for each in self.budi.events], ["halo"])  # type: ignore[union-attr]
         self.assertEqual(self.ana.events, [])
@@ -356,6 +356,6 @@ class RestartTestCase(PairTestCase):
         shutil.copytree("backup", self.one.config.state)
         self.one.open()
         self.world.advance(3)
-        self.ana.does(ask.Invite(Address("bagan"), (Address("citra", "realm2"),)))
+        self.ana.does(ask.InviteMembers(Address("bagan"), (Address("citra", "realm2"),)))
         self.world.settle()
         self.assertEqual(self.citra.mine(), ["bagan@realm1"])

@@ -34,7 +34,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from chatd.base.config import Peers, load_config
+from chatd.base.config import PeersConfig, load_config
 from chatd.base.config_values import realm_name
 from chatd.base.errors import (
     BadCertificate,
@@ -71,7 +71,7 @@ from chatd.federation.amp.trust import (
 
 NOW = datetime(2026, 11, 20, 10, 15, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
-OURS = Peers()  # no certificate configured: the one in the state folder
+OURS = PeersConfig()  # no certificate configured: the one in the state folder
 PEM = serialization.Encoding.PEM
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -283,7 +283,9 @@ class FolderTestCase(SynchronousTestCase):
         self.key_path = self.state / "realm.key"
         self.path = self.state / "realm.pem"
 
-    def load(self, realm: str = "realm1", peers: Peers = OURS, now: datetime = NOW) -> Identity:
+    def load(
+        self, realm: str = "realm1", peers: PeersConfig = OURS, now: datetime = NOW
+    ) -> Identity:
         return load_identity(realm, self.state, peers, now)
 
     def sentence(self, *args: Any, **kw: Any) -> str:
@@ -399,7 +401,7 @@ class Configured(FolderTestCase):
         super().setUp()
         self.certificate = self.state / "given.pem"
         self.private_key = self.state / "given.key"
-        self.peers = Peers(certificate=self.certificate, private_key=self.private_key)
+        self.peers = PeersConfig(certificate=self.certificate, private_key=self.private_key)
 
     def give(self, *chain: x509.Certificate, key: Any = KEY) -> None:
         self.certificate.write_bytes(pem(*chain))
@@ -440,11 +442,11 @@ class Configured(FolderTestCase):
     def test_both_or_none(self) -> None:
         self.give(make("realm1"))
         self.assertEqual(
-            self.sentence(peers=Peers(certificate=self.certificate)),
+            self.sentence(peers=PeersConfig(certificate=self.certificate)),
             "[peers] certificate is given and private_key is empty; expected both or none",
         )
         self.assertEqual(
-            self.sentence(peers=Peers(private_key=self.private_key)),
+            self.sentence(peers=PeersConfig(private_key=self.private_key)),
             "[peers] private_key is given and certificate is empty; expected both or none",
         )
 
@@ -809,7 +811,7 @@ class Authorities(JudgeTestCase):
         self.ca = trustme.CA()
         self.file = Path(self.mktemp())
         self.ca.cert_pem.write_to_path(self.file)
-        self.policy = read_policy("realm1", Peers(trust="ca", ca_file=self.file))
+        self.policy = read_policy("realm1", PeersConfig(trust="ca", ca_file=self.file))
 
     def chain(self, ca: trustme.CA, *names: str, **kw: Any) -> list[x509.Certificate]:
         issued = ca.issue_cert(*names, **kw)
@@ -845,7 +847,7 @@ class Authorities(JudgeTestCase):
         self.judge(leaf, between)
         self.refused(BadCertificate, leaf)
         child.cert_pem.write_to_path(self.file)
-        policy = read_policy("realm1", Peers(trust="ca", ca_file=self.file))
+        policy = read_policy("realm1", PeersConfig(trust="ca", ca_file=self.file))
         self.judge(leaf, policy=policy)
 
     def test_no_authority_itself(self) -> None:
@@ -879,8 +881,8 @@ class Authorities(JudgeTestCase):
 
     def test_policy(self) -> None:
         self.assertEqual(len(self.policy.authorities), 1)
-        self.assertEqual(read_policy("realm1", Peers()), Policy("realm1"))
-        peers = Peers(trust="ca", ca_file=self.file)
+        self.assertEqual(read_policy("realm1", PeersConfig()), Policy("realm1"))
+        peers = PeersConfig(trust="ca", ca_file=self.file)
         self.file.write_text("nothing")
         error = self.assertRaises(IdentityError, read_policy, "realm1", peers)
         self.assertIn(f"[peers] ca_file is {self.file}, which holds no PEM", str(error))

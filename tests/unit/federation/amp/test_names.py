@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.config import Peer
+from chatd.base.config import PeerConfig
 from chatd.base.errors import BadName, RealmNotAllowed
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
@@ -76,7 +76,7 @@ class NamesTestCase(PlayTestCase):
 
     def test_by_configuration(self) -> None:
         """What stands there is not judged."""
-        three = self.world.house("realm3", known={"rea1m3": Peer()})
+        three = self.world.house("realm3", known={"rea1m3": PeerConfig()})
         raw: Raw = self.world.knock(three, "rea1m3", Raw())
         answers: list[Any] = []
         raw.callRemote(wire.Hello, **hello("rea1m3")).addBoth(answers.append)

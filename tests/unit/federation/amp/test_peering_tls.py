@@ -23,7 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.base.config import Peer, Peers
+from chatd.base.config import PeerConfig, PeersConfig
 from chatd.base.errors import RealmUnreachable
 from chatd.base.names import key_of
 from chatd.federation.amp import identity, pending_links, reach, wire
@@ -52,7 +52,7 @@ def certified(*names: str, begin: int = -1, end: int = 1) -> Identity:
 
 def kept(realm: TLSRealm) -> Identity:
     """What a realm has in its state folder."""
-    return load_identity(realm.config.realm, realm.config.state, Peers(), datetime.now(UTC))
+    return load_identity(realm.config.realm, realm.config.state, PeersConfig(), datetime.now(UTC))
 
 
 class Stranger(amp.AMP):
@@ -365,7 +365,7 @@ class Pins(TLSTestCase):
         ana, budi = await self.pair()
         one, two, old = self.realms["realm1"], self.realms["realm2"], kept(self.realms["realm2"])
         await self.close(two)
-        new = rotate(two.config.state, Peers(), datetime.now(UTC))
+        new = rotate(two.config.state, PeersConfig(), datetime.now(UTC))
         two = await self.reopen(two)
         self.assertEqual(kept(two).fingerprint, new.fingerprint)
         budi = await self.person(two, "budi")
@@ -396,8 +396,8 @@ class Pins(TLSTestCase):
 class Fingerprints(TLSTestCase):
     """`[peer realm2] fingerprint`"""
 
-    def known(self, fingerprint: str, address: str | None = None) -> dict[str, Peer]:  # type: ignore[override]
-        return {"realm2": Peer(address, fingerprint)}
+    def known(self, fingerprint: str, address: str | None = None) -> dict[str, PeerConfig]:  # type: ignore[override]
+        return {"realm2": PeerConfig(address, fingerprint)}
 
     async def test_right(self) -> None:
         two = self.make("realm2")
@@ -821,7 +821,7 @@ class Strangers(TLSTestCase):
         await until(lambda: len(held) > 50)
         await self.one.directory.add("realm2", "127.0.0.1", self.make("realm2").port, True)
         two = self.realms["realm2"]
-        one_there = Peer(f"127.0.0.1:{self.one.port}")
+        one_there = PeerConfig(f"127.0.0.1:{self.one.port}")
         two = await self.reopen(two, known={"realm1": one_there})
         began = net.seconds()
         await until(lambda: two.directory.registry.peers["realm1"].link)
@@ -850,14 +850,14 @@ class Ending(TLSTestCase):
         """A realm that stops while it connects to another leaves nothing behind."""
         silent = Unanswering()
         port = self.listen(lambda: silent)
-        one = self.make("realm1", known={"realm2": Peer(f"127.0.0.1:{port}")})
+        one = self.make("realm1", known={"realm2": PeerConfig(f"127.0.0.1:{port}")})
         await until(lambda: one.directory.registry.peers["realm2"].dialling)
         await self.close(one)
 
     async def test_while_shaking_hands(self) -> None:
         silent = Unanswering()
         port = self.listen(lambda: silent)
-        one = self.make("realm1", known={"realm2": Peer(f"127.0.0.1:{port}")})
+        one = self.make("realm1", known={"realm2": PeerConfig(f"127.0.0.1:{port}")})
         await until(lambda: hasattr(silent, "lost"))
         await self.close(one)
         await silent.lost

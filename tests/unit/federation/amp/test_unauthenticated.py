@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from chatd.base.config import Peer
+from chatd.base.config import PeerConfig
 from chatd.base.errors import RealmNotAllowed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
@@ -195,6 +195,6 @@ class IdleTestCase(StrangersTestCase):
         self.assertEqual(self.known(), set())
 
     def test_known_by_configuration(self) -> None:
-        three = self.world.house("realm3", known={"friend": Peer()})
+        three = self.world.house("realm3", known={"friend": PeerConfig()})
         self.world.advance(2 * DAY)
         self.assertEqual(set(three.peers()), {"friend"})
