@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from typing import Any
 
 # mallopt(3)
 _M_TRIM_THRESHOLD = -1
@@ -15,16 +16,17 @@ def return_large_blocks() -> None:
     """Make the C library return large blocks to the system when they are freed.
 
     A password hash takes 19 MB for some milliseconds. By default glibc keeps such memory once it was used
-    a second time. Other C libraries have no `mallopt`, and other ways.
+    a second time. C libraries other than glibc are left as they are.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE)
-        mallopt(_M_TRIM_THRESHOLD, LARGE)
+    library: Any = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, LARGE)
+        library.mallopt(_M_TRIM_THRESHOLD, LARGE)
 
 
 def settle() -> None:
-    """Exempt everything that exists now from garbage collection, and collect less often.
+    """Exempt everything that exists now from garbage collection, collect less often from now on, and return
+    the memory that only the start needed to the system.
 
     Messages create many objects that live for one transaction and hardly any cycles, so the collector has
     less to do than Python assumes (docs/performance.md has the figures).
@@ -32,3 +34,6 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    library: Any = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

@@ -28,42 +28,50 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
+    ".png": "image/png",
 }
 
 
 class Shelved(msgspec.Struct, frozen=True):
-    """A file as it is given out. `packed` is it in gzip, where that is shorter; `tag` its ETag."""
+    """A file as it is given out. `stored` is in gzip if `packed`; `tag` is its ETag."""
 
-    data: bytes
-    packed: bytes | None
+    stored: bytes
+    packed: bool
     kind: str
     tag: str
+
+    @property
+    def data(self) -> bytes:
+        """The file's own bytes. Few clients accept no gzip, so these are not kept as well."""
+        return gzip.decompress(self.stored) if self.packed else self.stored
 
 
 def shelve(name: str, data: bytes) -> Shelved:
     ending = Path(name).suffix
     kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    packed = gzip.compress(data, mtime=0) if len(data) >= MIN_PACKED else data
+    small = gzip.compress(data, mtime=0) if len(data) >= MIN_PACKED else data
+    packed = len(small) < len(data)
     tag = hashlib.sha256(data).hexdigest()[:24]
-    return Shelved(data, packed if len(packed) < len(data) else None, kind, f'"{tag}"')
+    return Shelved(small if packed else data, packed, kind, f'"{tag}"')
 
 
 def read_shelf(folder: Path = FOLDER) -> dict[str, Shelved]:
     """All files below `folder` by path. The worker is told which they are, and a name for just these."""
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = {}
+    worker = None
     whole = hashlib.sha256()
-    for name, data in files.items():
-        whole.update(f"{name} {len(data)}\n".encode() + data)
-    if WORKER in files:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name, data = path.relative_to(folder).as_posix(), path.read_bytes()
+            whole.update(f"{name} {len(data)}\n".encode() + data)
+            files[name] = shelve(name, data)
+            worker = data if name == WORKER else worker
+    if worker is not None:
         shell = ["/", "/manifest.webmanifest"]
         shell += [f"/static/{name}" for name in files if _is_shell(name)]
         head = f"const VERSION = {json.dumps(whole.hexdigest()[:16])};\nconst SHELL = {json.dumps(shell)};\n"
-        files[WORKER] = head.encode() + files[WORKER]
-    return {name: shelve(name, data) for name, data in files.items()}
+        files[WORKER] = shelve(WORKER, head.encode() + worker)
+    return files
 
 
 def _is_shell(name: str) -> bool:
@@ -102,8 +110,7 @@ class Shelf(Resource):
         request.setHeader(b"Vary", b"Accept-Encoding")
         if request.setETag(file.tag.encode()) is not None:
             return b""
-        data = file.data
-        if file.packed is not None and "gzip" in (request.getHeader("accept-encoding") or ""):
+        if file.packed and "gzip" in (request.getHeader("accept-encoding") or ""):
             request.setHeader(b"Content-Encoding", b"gzip")
-            data = file.packed
-        return data
+            return file.stored
+        return file.data
