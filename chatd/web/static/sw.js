@@ -1,19 +1,19 @@
 // @ts-check
 /**
- * Keeps the page itself, so that it opens at once, and without its realm. Nothing that anybody wrote is kept.
+ * The service worker. It caches the page, so that it opens at once, and offline. It caches no messages or files.
  *
  * The server puts two lines before this file: `const VERSION = "…"` and `const SHELL = ["/", "/static/…", …]`.
- * When anything of the shell changes, VERSION does, and the browser installs this anew. What is below /static/
- * comes from this version's cache; "/" from the realm as long as it answers in time. Nothing else is touched.
+ * VERSION changes with any file of the shell, and the browser then installs this script again. Files below /static/
+ * come from this version's cache, and "/" from the realm if it answers in time. Other requests are left alone.
  */
 
 const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const PREFIX = "chatd-";
-// @ts-expect-error: VERSION stands in the server's lines
+// @ts-expect-error: VERSION is in the server's lines
 const CACHE = PREFIX + VERSION;
-// @ts-expect-error: SHELL stands in the server's lines
+// @ts-expect-error: SHELL is in the server's lines
 const ADDRESSES = /** @type {string[]} */ (SHELL);
-const PATIENCE = 3000; // ms
+const TIMEOUT = 3000; // ms
 
 scope.addEventListener("install", (event) => event.waitUntil(install()));
 scope.addEventListener("activate", (event) => event.waitUntil(activate()));
@@ -35,7 +35,7 @@ async function install() {
   await scope.skipWaiting();
 }
 
-/** The page that is open is told by the change of controller, and loads itself anew at its next step. */
+/** An open page notices the change of controller and reloads at its next navigation. */
 async function activate() {
   const names = await caches.keys();
   await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
@@ -52,17 +52,17 @@ async function fromCache(request, address) {
 }
 
 /**
- * The page from the realm, or as it was, if that does not answer.
+ * The page from the realm, or from the cache if the realm does not answer.
  * @param {Request} request
  */
 async function fromRealm(request) {
   const gone = new AbortController();
-  const timer = setTimeout(() => gone.abort(), PATIENCE);
+  const timer = setTimeout(() => gone.abort(), TIMEOUT);
   try {
     const answer = await fetch(request, { signal: gone.signal });
     if (answer.status < 500) return answer;
   } catch {
-    // Not reached, or not in time.
+    // Not reached, or too late.
   } finally {
     clearTimeout(timer);
   }
@@ -71,7 +71,7 @@ async function fromRealm(request) {
 }
 
 /**
- * A tab that is there comes to the front; without one a new one is opened.
+ * Brings an open tab to the front, or opens a new one.
  * @param {string} hash
  */
 async function open(hash) {

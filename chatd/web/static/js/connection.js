@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * The WebSocket to the realm: one JSON object a frame, both ways. Replies find their requests by id.
+ * The WebSocket to the realm: one JSON object a frame, in both directions. Replies are matched to requests by id.
  *
- * It comes back by itself. After each (re)connection it asks who it is speaking as, since the cookie may
- * have become another's meanwhile, and only then counts as open.
+ * It reconnects by itself. After each connection it asks which account it speaks for, because the cookie may
+ * belong to another session by then. Only after that it counts as open.
  */
 
 import { ChatError, LinkLost } from "./errors.js";
@@ -14,14 +14,14 @@ import { keyOf } from "./keys.js";
 /** @typedef {{resolve: (reply: Reply) => void, reject: (error: Error) => void}} Waiting */
 
 const FIRST_PAUSE = 500; // ms before the second try; each further one takes up to twice as long
-const LONGEST_PAUSE = 15_000;
+const MAX_PAUSE = 15_000;
 const PING_EACH = 25_000;
-const PATIENCE = 10_000; // ms for a pong, and for a request to find the link open
+const TIMEOUT = 10_000; // ms for a pong, and for a request to find the link open
 const NO_SESSION = 4401;
 
 /**
  * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), `member` (removed from `group`),
- * and `ended` (why, in English or empty), after which it does not try again until `open()`.
+ * and `ended` (the reason, in English or empty), after which it does not reconnect until `open()`.
  */
 export class Connection extends EventTarget {
   /** @type {WebSocket | null} */
@@ -53,7 +53,7 @@ export class Connection extends EventTarget {
 
   /**
    * Connects, and stays connected until `close()`.
-   * @param {string} username who the session is expected to be
+   * @param {string} username the account that the session is expected to belong to
    */
   open(username) {
     this.close();
@@ -67,7 +67,7 @@ export class Connection extends EventTarget {
     this.#setState("closed");
   }
 
-  /** Tries at once if it waits to; looks whether the link still answers if it has one. */
+  /** Ends a pause between two attempts; if there is a link, checks whether it still answers. */
   hurry() {
     if (this.#state === "waiting") {
       this.#tries = 0;
@@ -78,8 +78,8 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Asks for something. Waits a while for the link if it is not there. Rejects with ChatError if the realm
-   * refuses, with LinkLost if the link is not there or goes before the answer came.
+   * Sends a command. Waits a while for the link if it is down. Rejects with ChatError if the realm refuses, with
+   * LinkLost if the link stays down or is lost before the reply.
    * @param {string} command
    * @param {Record<string, unknown>} [args]
    * @returns {Promise<Reply>}
@@ -89,13 +89,13 @@ export class Connection extends EventTarget {
     return this.#ask(command, args);
   }
 
-  /** Ends a link that no longer answers, so that a new one is made. */
+  /** Drops a link that no longer answers, so that a new one is made. */
   async check() {
     const socket = this.#socket;
     if (this.#state !== "open" || !socket) return;
     const timer = setTimeout(() => {
       if (socket === this.#socket) this.#lost();
-    }, PATIENCE);
+    }, TIMEOUT);
     await this.#ask("ping", {}).catch(() => {});
     clearTimeout(timer);
   }
@@ -108,7 +108,7 @@ export class Connection extends EventTarget {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/ws`);
     this.#socket = socket;
-    this.#retry = setTimeout(() => socket === this.#socket && this.#lost(), 2 * PATIENCE);
+    this.#retry = setTimeout(() => socket === this.#socket && this.#lost(), 2 * TIMEOUT);
     socket.onopen = () => void this.#begin(socket);
     socket.onmessage = (event) => {
       if (socket === this.#socket) this.#take(JSON.parse(event.data));
@@ -138,7 +138,7 @@ export class Connection extends EventTarget {
     this.#setState("open");
   }
 
-  /** Lets go of the socket and of all that waits for it. */
+  /** Drops the socket and rejects all requests that wait for it. */
   #drop() {
     clearTimeout(this.#retry);
     clearInterval(this.#pings);
@@ -152,7 +152,7 @@ export class Connection extends EventTarget {
 
   #lost() {
     this.#drop();
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#tries) * (0.5 + Math.random() / 2);
+    const pause = Math.min(MAX_PAUSE, FIRST_PAUSE * 2 ** this.#tries) * (0.5 + Math.random() / 2);
     this.#tries += 1;
     this.#retry = setTimeout(() => this.#connect(), pause);
     this.#setState("waiting");
@@ -184,7 +184,7 @@ export class Connection extends EventTarget {
       const timer = setTimeout(() => {
         this.removeEventListener("state", done);
         reject(new LinkLost());
-      }, PATIENCE);
+      }, TIMEOUT);
       this.addEventListener("state", done);
       done();
     });
@@ -217,7 +217,7 @@ export class Connection extends EventTarget {
     } else if (event === "message" || event === "room" || event === "member") {
       this.#emit(event, rest);
     }
-    // After `closing` the socket closes, which is all there is to it.
+    // `closing` needs nothing: the socket closes next.
   }
 
   /** @param {string} type @param {unknown} detail */

@@ -1,5 +1,5 @@
 // @ts-check
-/** What stands above the page: dialogs, toasts, and what is told to a screen reader only. */
+/** Dialogs, toasts, and announcements to a screen reader. */
 
 import "./moreicons.js";
 import { fill, h, uid } from "./dom.js";
@@ -10,7 +10,7 @@ import { button, iconButton } from "./parts.js";
 /** @import { Children } from "./dom.js" */
 
 /**
- * A dialog over the page; Escape, its cross and a click beside it close it. The focus goes back to where it was.
+ * A modal dialog. Escape, its cross and a click outside close it, and the focus returns to where it was.
  * @param {string} title
  * @param {Children} content
  * @param {{actions?: HTMLElement[], onClose?: () => void, narrow?: boolean}} [options]
@@ -48,7 +48,7 @@ export function dialog(title, content, { actions = [], onClose, narrow = false }
 }
 
 /**
- * Asks before something is done. Resolves to whether it shall be.
+ * Asks for confirmation. Resolves to the answer.
  * @param {{title: string, text?: Children, action: string, danger?: boolean, cancel?: string}} question
  * @returns {Promise<boolean>}
  */
@@ -72,11 +72,11 @@ export function confirm({ title, text, action, danger = false, cancel = t("ui.ca
   });
 }
 
-const SHOWN_FOR = 5000; // ms
-const SHOWN_LONGER_FOR = 9000; // ms: for errors, and for what can be acted on
+const TOAST_TIME = 5000; // ms
+const LONG_TOAST_TIME = 9000; // ms: for errors, and toasts with a button
 
 /**
- * A short notice at the edge of the page, which goes by itself.
+ * A short notice at the edge of the page that disappears by itself.
  * @param {string} text
  * @param {"info" | "success" | "error"} [kind]
  * @param {{action?: {label: string, onClick: () => void}}} [options]
@@ -90,7 +90,7 @@ export function toast(text, kind = "info", { action } = {}) {
   };
   const stay = () => {
     clearTimeout(timer);
-    timer = setTimeout(away, action || kind === "error" ? SHOWN_LONGER_FOR : SHOWN_FOR);
+    timer = setTimeout(away, action || kind === "error" ? LONG_TOAST_TIME : TOAST_TIME);
   };
   const node = h(
     "div",
@@ -112,7 +112,7 @@ export function toast(text, kind = "info", { action } = {}) {
 }
 
 /**
- * Tells a screen reader, and nobody else.
+ * Tells a screen reader only.
  * @param {string} text
  * @param {{urgent?: boolean}} [options]
  */
@@ -122,7 +122,7 @@ export function announce(text, { urgent = false } = {}) {
 }
 
 /**
- * The live region of that kind: it has to be there before what it tells.
+ * The live region of that kind. Screen readers need it in the page before its first text.
  * @param {string} name
  * @param {"status" | "alert"} role
  * @returns {HTMLElement}
@@ -136,7 +136,7 @@ function place(name, role) {
   return node;
 }
 
-/** Makes the live regions, so that the first thing told is told, too. */
+/** Makes the live regions in advance, so that the first announcement is read. */
 export function prepareNotices() {
   for (const role of /** @type {const} */ (["status", "alert"])) {
     place("toasts", role);

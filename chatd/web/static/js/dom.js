@@ -1,13 +1,13 @@
 // @ts-check
-/** Making elements. All text goes in as text: nothing here can make markup of what somebody wrote. */
+/** Making elements. Text is always inserted as text: nothing here turns what people write into markup. */
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Child | Child[]} Children */
 
 /**
  * `class`, `dataset`, `on` (listeners by event) and `style` (CSS properties by name) are special. Anything
- * else is an attribute: true sets it empty, and null, undefined or false leaves it out, save that `aria-…`
- * take true and false as words. `value` is set as a property.
+ * else is an attribute: true sets it empty, and null, undefined or false leaves it out, except that `aria-…`
+ * attributes get the words true and false. `value` is set as a property.
  * @typedef {{
  *   class?: string | null | false,
  *   dataset?: Record<string, string | number | undefined>,
@@ -34,7 +34,7 @@ export function h(tag, props = null, ...children) {
 }
 
 /**
- * Puts `children` where the node's own were.
+ * Replaces the node's children.
  * @template {Element} E
  * @param {E} node
  * @param {...Children} children
@@ -54,7 +54,7 @@ function append(node, children) {
   }
 }
 
-/** Bidirectional formatting, which would turn what stands beside it; chat/bidi.js keeps that of messages. */
+/** Bidirectional formatting, which would affect the text around it; chat/bidi.js keeps that of messages. */
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/gu;
 
 /** @param {HTMLElement} node @param {string} name @param {any} value */
@@ -84,7 +84,7 @@ export function uid(prefix) {
   return `${prefix}-${made}`;
 }
 
-/** Somebody's name, kept from mixing with the text around it whichever way either runs.
+/** A name, isolated from the direction of the text around it.
  * @param {string} text
  */
 export function name(text) {

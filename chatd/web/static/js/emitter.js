@@ -1,12 +1,12 @@
 // @ts-check
-/** Telling whoever wants to know. */
+/** Events without the DOM: an emitter and its listeners. */
 
 export class Emitter {
   /** @type {Map<string, Set<(detail: any) => void>>} */
   #listeners = new Map();
 
   /**
-   * Calls `listener` for each `type` from now on.
+   * Calls `listener` at each `type`.
    * @param {string} type
    * @param {(detail: any) => void} listener
    * @returns {() => void} ends that
@@ -24,7 +24,7 @@ export class Emitter {
       try {
         listener(detail);
       } catch (error) {
-        // One listener's trouble is not the others'.
+        // An error in one listener does not affect the others.
         reportError(error);
       }
     }

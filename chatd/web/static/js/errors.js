@@ -1,7 +1,7 @@
 // @ts-check
-/** What can go wrong between the page and its realm. */
+/** The errors of requests to the realm. */
 
-/** The realm said no: a stable code (docs/protocol.md), and its own sentence, in English. */
+/** The realm refused: a stable code (docs/protocol.md), and its sentence in English. */
 export class ChatError extends Error {
   /**
    * @param {string} code
@@ -14,7 +14,7 @@ export class ChatError extends Error {
   }
 }
 
-/** The link went, or was not there: nobody knows whether it was done. */
+/** The link was lost or down: whether the request was carried out is unknown. */
 export class LinkLost extends Error {
   constructor() {
     super("The connection was lost");

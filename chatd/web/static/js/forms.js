@@ -1,5 +1,5 @@
 // @ts-check
-/** Forms: fields with their labels, hints and errors, and what the realm said to them. */
+/** Forms: fields with labels, hints and errors, and the realm's refusals beside them. */
 
 import { fill, h, uid } from "./dom.js";
 import { t, tError } from "./i18n.js";
@@ -23,7 +23,7 @@ import { button, iconButton } from "./parts.js";
  * @property {string} [placeholder]
  * @property {string} [inputmode]
  * @property {{value: string, label: string}[]} [options] of a select
- * @property {string[]} [codes] errors of the realm that are this field's
+ * @property {string[]} [codes] error codes of the realm that concern this field
  * @property {(value: string) => string | null} [check] what is wrong with a value, or null
  */
 
@@ -141,9 +141,9 @@ function reveal(input) {
 }
 
 /**
- * A form of fields. `onSubmit` is given their values; while its promise is under way the form is busy, and
- * what it rejects with is shown: at the field that names the code, else above the button.
- * @param {(Field | Node)[]} parts fields, and whatever stands between them
+ * A form of fields. `onSubmit` gets their values. While its promise is pending the form is busy. If it rejects, the
+ * error is shown at the field that names the code, or else above the button.
+ * @param {(Field | Node)[]} parts fields, and nodes between them
  * @param {(values: Record<string, string>) => unknown} onSubmit
  * @param {{submit?: string, extra?: Child[], class?: string, label?: string}} [options]
  * @returns {HTMLFormElement}
@@ -180,7 +180,7 @@ export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class
     } catch (error) {
       const code = /** @type {any} */ (error)?.code;
       const wrong = fields.find((each) => each.codes.includes(code));
-      // Beside what has to be changed: at the end of a long form nobody would see it.
+      // Beside the field to change: at the end of a long form it would be out of sight.
       if (wrong) wrong.node.after(alert);
       else actions.before(alert);
       fill(alert, icon("alert"), h("p", { dir: "auto" }, tError(error)));
@@ -197,7 +197,7 @@ export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class
 }
 
 /**
- * Whether all fields can be sent; the first that can't gets the focus.
+ * Whether all fields are valid. Otherwise the first invalid one gets the focus.
  * @param {Field[]} fields
  */
 function check(fields) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The session over HTTP. The browser keeps its token in a cookie that no script can read. */
+/** The session over HTTP. Its token is in a cookie that scripts can't read. */
 
 import { ChatError, LinkLost } from "./errors.js";
 
@@ -7,7 +7,7 @@ export { ChatError, LinkLost };
 
 /** @import { Session } from "./types.js" */
 
-/** Who one is, and what this realm is like. @returns {Promise<Session>} */
+/** The session: the realm, and the account that is logged in. @returns {Promise<Session>} */
 export function session() {
   return ask("GET", "/session");
 }
@@ -32,7 +32,7 @@ export async function ask(method, path, body) {
     });
     found = await answer.json();
   } catch {
-    // Nobody answered, or something between here and the realm did.
+    // No answer, or one from a proxy on the way.
     throw new LinkLost();
   }
   if (found?.status !== "OK") {

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * The page's own words, in the language one has chosen, or else the browser's.
+ * The page's texts, in the chosen language, or else in the browser's.
  *
- * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` is there from the start; a
- * route names what else its view needs, and the router loads it before.
+ * Texts come in blocks, `lang/<language>/<block>.js`, a flat object each. `core` is loaded first; a route names
+ * the blocks that its view needs, and the router loads them before the view.
  */
 
 import { ChatError, LinkLost } from "./errors.js";
@@ -21,18 +21,18 @@ const blocks = new Set(["core"]);
 let plural = new Intl.PluralRules("en");
 let numbers = new Intl.NumberFormat("en");
 
-/** The language that texts are in. */
+/** The current language. */
 export function language() {
   return current;
 }
 
-/** The same as the browser wants it, `en-GB` say: how times and numbers are written. */
+/** The locale for times and numbers, such as `en-GB`. */
 export function locale() {
   const wanted = globalThis.navigator?.languages ?? [];
   return wanted.find((each) => each.toLowerCase().split("-")[0] === current) ?? current;
 }
 
-/** What was chosen here before, else what the browser prefers. @returns {Language} */
+/** The language chosen before, or else the browser's. @returns {Language} */
 export function preferredLanguage() {
   const wanted = [remembered(), ...(globalThis.navigator?.languages ?? [])];
   for (const each of wanted) {
@@ -51,7 +51,7 @@ function remembered() {
 }
 
 /**
- * Takes up a language and all blocks that were needed so far. Views that are shown have to be made again.
+ * Switches to a language and loads its texts for all blocks in use. The caller has to redraw the views.
  * @param {Language} wanted
  * @param {{remember?: boolean}} [options]
  * @returns {Promise<void>}
@@ -66,12 +66,12 @@ export async function setLanguage(wanted, { remember = true } = {}) {
     try {
       localStorage.setItem(STORED, wanted);
     } catch {
-      // It holds until the page is closed.
+      // It lasts until the page is closed.
     }
   }
 }
 
-/** Loads further blocks, in the language of now. @param {...string} wanted */
+/** Loads more blocks in the current language. @param {...string} wanted */
 export async function needTexts(...wanted) {
   const missing = wanted.filter((block) => !blocks.has(block));
   for (const [at, found] of (await Promise.all(missing.map((block) => load(current, block)))).entries()) {
@@ -108,7 +108,7 @@ export function t(key, params = {}) {
 
 const BIDI = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
 
-/** A value as it stands in a sentence: what may run the other way is kept to itself.
+/** A value for a sentence, isolated if its direction may differ.
  * @param {string | number} value
  */
 function shown(value) {
@@ -117,8 +117,8 @@ function shown(value) {
 }
 
 /**
- * A sentence for whatever went wrong: `error.<code>` where there is one, else what the realm said. Numbers
- * of the realm's sentence can be had as `{1}`, `{2}`.
+ * A sentence for an error: `error.<code>` if there is one, else the realm's own. Numbers in the realm's
+ * sentence are available as `{1}`, `{2}`.
  * @param {unknown} error
  * @returns {string}
  */

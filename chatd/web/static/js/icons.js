@@ -1,9 +1,9 @@
 // @ts-check
-/** Pictures of 24 by 24, drawn with a pen: each a path. They say nothing to a screen reader; labels do. */
+/** Icons of 24 by 24, each a stroked path. They are hidden from screen readers, which read labels. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Those of the first page; moreicons.js adds the others. */
+/** Those of the first page; moreicons.js adds the rest. */
 const FIRST = {
   alert: "M12 4 3 19.5h18L12 4Zm0 6v4.2m0 2.6v.1",
   attach: "M19.5 11.5 11.8 19a4.6 4.6 0 0 1-6.5-6.5l8-7.9a3 3 0 0 1 4.3 4.3l-8 7.9a1.5 1.5 0 0 1-2.1-2.1l7.2-7.2",

@@ -1,5 +1,5 @@
 // @ts-check
-/** The page as an app of its own, where the browser offers that. It does so once, maybe early: early.js listens. */
+/** Installing the page as an app, where the browser offers it. The offer comes once, maybe before this: see early.js. */
 
 /** @typedef {Event & {prompt: () => Promise<{outcome: "accepted" | "dismissed"}>}} InstallEvent */
 
@@ -7,7 +7,7 @@
 let offer = null;
 const changes = new EventTarget();
 
-/** Keeps the browser's offer until somebody wants it. */
+/** Keeps the browser's offer for later. */
 export function watchInstall() {
   take(/** @type {any} */ (window).installOffer ?? null);
   window.addEventListener("beforeinstallprompt", (event) => {
@@ -27,21 +27,21 @@ export function canInstall() {
   return offer !== null;
 }
 
-/** Whether this is the app already. */
+/** Whether the page runs as the installed app. */
 export function isInstalled() {
   return matchMedia("(display-mode: standalone), (display-mode: window-controls-overlay)").matches;
 }
 
-/** Asks the browser to install the page; whether it was. @returns {Promise<boolean>} */
+/** Asks the browser to install the page. Resolves to whether it did. @returns {Promise<boolean>} */
 export async function install() {
   const found = offer;
   if (!found) return false;
-  take(null); // an offer is good for one try
+  take(null); // an offer can be used once
   return (await found.prompt()).outcome === "accepted";
 }
 
 /**
- * @param {() => void} listener called when there is an offer, or none any longer
+ * @param {() => void} listener called when an offer comes or goes
  * @returns {() => void} ends that
  */
 export function onInstallable(listener) {

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Puts the page together: who is logged in, what they may see, and what happens when that ends.
+ * The page's entry point: who is logged in, which views they may see, and what happens when the session ends.
  *
- * It comes in three parts, so that the first page is light: this one, with the frame; inside.js once one is
- * logged in; later.js for what the list of conversations can do without.
+ * To keep the first page light, the code is loaded in steps: this module with the frame; signedin.js after a
+ * login; deferred.js with what the list of conversations does not need; idle.js at the end.
  */
 
 import { h } from "./dom.js";
@@ -17,13 +17,13 @@ import { setTitle } from "./title.js";
 /** @import { App, Session } from "./types.js" */
 /** @import { Found } from "./router.js" */
 
-const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again, then ever longer
-const LONGEST_PAUSE = 5000;
-const LATER = 800; // ms after the first page is there
-const MUCH_LATER = 2000; // ms: the service worker gets all there is, and nothing shall wait for that
+const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again; it doubles each time
+const MAX_PAUSE = 5000;
+const LATER = 800; // ms after the first page is shown
+const MUCH_LATER = 2000; // ms: the service worker fetches all files, and nothing should wait for that
 
 /** @type {Promise<void> | null} */
-let later = null;
+let deferred = null;
 
 const router = new Router({
   app: () => app,
@@ -33,11 +33,11 @@ const router = new Router({
     note("wanted", hash);
     return "#/login";
   },
-  ready: ({ route }) => (route.outside || route.name === "home" ? null : makeLater()),
+  ready: ({ route }) => (route.outside || route.name === "home" ? null : loadDeferred()),
   show: (view, found) => {
     shell.show(view, found);
-    // If that fails it is tried again with the next view.
-    if (!found.route.outside) setTimeout(() => makeLater().catch(() => {}), LATER);
+    // If this fails, the next view tries again.
+    if (!found.route.outside) setTimeout(() => loadDeferred().catch(() => {}), LATER);
   },
   failed,
 });
@@ -46,29 +46,29 @@ const app = /** @type {App} */ ({ session: null, router, setTitle, enter, leave,
 
 let controlled = Boolean(navigator.serviceWorker?.controller);
 navigator.serviceWorker?.addEventListener("controllerchange", () => {
-  // What would be loaded from now on is of another version than this page.
+  // From now on modules would be of another version than this page.
   router.stale = controlled;
   controlled = true;
 });
 await setLanguage(preferredLanguage(), { remember: false });
 const shell = new Shell(app, /** @type {HTMLElement} */ (document.getElementById("app")));
-document.addEventListener("visibilitychange", () => void lookAround());
+document.addEventListener("visibilitychange", () => void checkSession());
 document.addEventListener("keydown", shortcuts);
 await begin(await firstSession()).then(() => router.start(), failed);
-setTimeout(aside, MUCH_LATER);
+setTimeout(startIdleTasks, MUCH_LATER);
 
-/** What can wait. The realm may be away just then. */
-async function aside() {
+/** Loads idle.js. Tries again if the realm is down. */
+async function startIdleTasks() {
   try {
-    (await import("./aside.js")).startAside(router);
+    (await import("./idle.js")).startIdle(router);
   } catch {
-    setTimeout(aside, LONGEST_PAUSE);
+    setTimeout(startIdleTasks, MAX_PAUSE);
   }
 }
 
-/** Who one is. Asks until somebody answers. @returns {Promise<Session>} */
+/** The session. Asks until the realm answers. @returns {Promise<Session>} */
 async function firstSession() {
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, MAX_PAUSE)) {
     try {
       const session = await askSession();
       shell.setBar(null);
@@ -93,8 +93,8 @@ async function begin(session) {
     return;
   }
   if (!app.store) {
-    const { makeInside, conversationList } = await import("./inside.js");
-    makeInside(app, (reason) => {
+    const { makeSignedIn, conversationList } = await import("./signedin.js");
+    makeSignedIn(app, (reason) => {
       if (!app.leaving) leave(reason && language() === "en" ? `${reason}.` : t("app.ended"), router.current?.hash);
     });
     shell.inside(conversationList);
@@ -106,18 +106,18 @@ async function begin(session) {
   app.connection.open(session.account.username);
 }
 
-function makeLater() {
-  later ??= Promise.all([import("./later.js"), needTexts("more", "errors"), needStyles("forms")]).then(
-    ([{ makeLater }]) => makeLater(app),
+function loadDeferred() {
+  deferred ??= Promise.all([import("./deferred.js"), needTexts("more", "errors"), needStyles("forms")]).then(
+    ([{ makeDeferred }]) => makeDeferred(app),
     (error) => {
-      later = null;
+      deferred = null;
       throw error;
     },
   );
-  return later;
+  return deferred;
 }
 
-/** One has logged in. @param {Session} session */
+/** After a login. @param {Session} session */
 async function enter(session) {
   await begin(session);
   const hash = note("wanted") ?? "#/";
@@ -126,9 +126,9 @@ async function enter(session) {
 }
 
 /**
- * The session is over. What is typed and unsent stays, for when one is back.
- * @param {string} reason a sentence, or nothing if one knows
- * @param {string} [back] where to go on after the next login
+ * After the end of the session. Unsent texts stay for the next login.
+ * @param {string} reason a sentence, or empty if the user logged out
+ * @param {string} [back] the hash to go to after the next login
  */
 function leave(reason, back = "#/") {
   if (!app.session?.account) return;
@@ -141,10 +141,9 @@ function leave(reason, back = "#/") {
 }
 
 /**
- * What is to be known after the next login, or by the login page, even if that is loaded afresh: where one wanted
- * to go, why one is out.
+ * A note that outlives a reload of the page: the hash that was wanted before the login, or why the session ended.
  * @param {"wanted" | "why"} name
- * @param {string} [text] to be kept; nothing forgets it
+ * @param {string} [text] the new value; empty forgets it
  * @returns {string | null}
  */
 function note(name, text) {
@@ -152,12 +151,12 @@ function note(name, text) {
     if (text !== undefined) sessionStorage.setItem(`chatd.${name}`, text);
     return sessionStorage.getItem(`chatd.${name}`) || null;
   } catch {
-    return null; // then one goes to the list
+    return null; // storage is forbidden
   }
 }
 
-/** Somebody comes back to the login page, and may have logged in elsewhere meanwhile. */
-async function lookAround() {
+/** When the login page is shown again: the user may have logged in in another tab. */
+async function checkSession() {
   if (document.hidden || !app.session || app.session.account) return;
   const session = await askSession().catch(() => null);
   if (session?.account && !app.session.account) await enter(session);
@@ -179,7 +178,7 @@ function shortcuts(event) {
   }
 }
 
-/** A view could not be loaded or made. If the link is away, that is why. @param {unknown} error */
+/** A view could not be loaded or made. If the link is down, that is the reason. @param {unknown} error */
 function failed(error) {
   const again = button(t("app.reload"), { kind: "primary", onClick: () => location.reload() });
   shell.showTrouble(trouble(t("app.not-shown"), t("app.not-shown.hint"), again));

@@ -1,24 +1,24 @@
 // @ts-check
-/** Read marks on their way to the realm, which are sent until it has them; other tabs are told at once. */
+/** Read marks on their way to the realm. They are sent until it confirms them; other tabs are told at once. */
 
 /** @import { Connection } from "./connection.js" */
 
 export class Marks {
-  /** @type {Map<number, number>} seq by conversation: what the realm has not confirmed */
+  /** @type {Map<number, number>} seq by conversation, not yet confirmed by the realm */
   #waiting = new Map();
   #connection;
   #tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("chatd") : null;
 
   /**
    * @param {Connection} connection
-   * @param {(said: {read?: string, seq?: number, me?: string}) => void} elsewhere another tab of this browser has read
+   * @param {(said: {read?: string, seq?: number, me?: string}) => void} elsewhere called for read marks of other tabs
    */
   constructor(connection, elsewhere) {
     this.#connection = connection;
     this.#tabs?.addEventListener("message", (event) => elsewhere(event.data));
   }
 
-  /** How far one has read, as far as that is still on its way. @param {number} conversation */
+  /** The unconfirmed read mark of a conversation. @param {number} conversation */
   of(conversation) {
     return this.#waiting.get(conversation) ?? 0;
   }
@@ -47,7 +47,7 @@ export class Marks {
     try {
       await this.#connection.request("read", { conversation, seq });
     } catch {
-      return; // it is sent again when the link is back
+      return; // sent again when the link is back
     }
     if (this.#waiting.get(conversation) === seq) this.#waiting.delete(conversation);
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The pictures that the first page can do without. */
+/** The icons that the first page does not need. */
 
 import { addIcons } from "./icons.js";
 

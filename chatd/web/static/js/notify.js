@@ -1,5 +1,5 @@
 // @ts-check
-/** Being noticed while one looks elsewhere: notifications, and a word to a screen reader. */
+/** Notifications of new messages, and announcements of them to a screen reader. */
 
 import { t } from "./i18n.js";
 import { hashOf } from "./router.js";
@@ -10,9 +10,9 @@ import { worker } from "./worker.js";
 /** @typedef {"unsupported" | "denied" | "off" | "on"} NotificationState */
 
 const STORED = "chatd.notifications";
-const LONGEST = 200; // characters of a message in a notification
+const MAX_LENGTH = 200; // characters of a message in a notification
 
-/** Whether there are notifications: `denied` is the browser's word, `off` one's own. @returns {NotificationState} */
+/** Whether there are notifications: `denied` by the browser, `off` by the user. @returns {NotificationState} */
 export function notificationState() {
   if (!("Notification" in globalThis)) return "unsupported";
   if (Notification.permission === "denied") return "denied";
@@ -20,16 +20,16 @@ export function notificationState() {
 }
 
 /**
- * Turns notifications on, for which the browser may ask, or off.
+ * Turns notifications on or off. Turning them on may make the browser ask for permission.
  * @param {boolean} on
- * @returns {Promise<NotificationState>} how it is now
+ * @returns {Promise<NotificationState>} the new state
  */
 export async function setNotifications(on) {
   if (on && "Notification" in globalThis) await Notification.requestPermission();
   try {
     localStorage.setItem(STORED, on ? "on" : "off");
   } catch {
-    // The browser's own permission is remembered by the browser.
+    // Storage is forbidden: the browser remembers at least its own permission.
   }
   return notificationState();
 }
@@ -66,7 +66,7 @@ function sentence(app, place, message) {
 function bodyOf(message) {
   if (message.file) return t("app.file", { name: message.file.name });
   const text = message.text ?? "";
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
 }
 
 /**
@@ -80,7 +80,7 @@ async function notify(app, place, message) {
   const head = place.kind === "u" ? name : t("app.in", { name, group: place.name });
   const options = {
     body: bodyOf(message),
-    tag: `${app.store.me?.username} ${place.key}`, // a later one takes the place of an earlier one
+    tag: `${app.store.me?.username} ${place.key}`, // a newer notification replaces an older one
     icon: "/static/icons/icon-192.png",
     data: { hash: hashOf(place) },
   };

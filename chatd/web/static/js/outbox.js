@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * Texts on their way out. Each has a key, the client's own name for the send: the realm stores a key once,
- * however often it comes, so what was not answered is simply sent again.
+ * Texts that wait to be sent. Each has an idempotency key. The realm stores a key once, however often it arrives,
+ * so an unanswered text is simply sent again.
  *
- * Entries lie in localStorage, one item each, until they are answered: they outlive a reload, a crash and a
- * session. In a conversation they go one after the other.
+ * Entries are in localStorage, one item each, until they are answered, so they survive a reload, a crash and the
+ * end of the session. Those of one conversation are sent one after another.
  */
 
 import { Emitter } from "./emitter.js";
@@ -17,7 +17,7 @@ const PREFIX = "chatd.federation.outbox.";
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "not-logged-in"]);
 const LATER = 5000; // ms until the realm is asked again after one of those
 
-/** Emits `change` (detail: the Place) whenever something about its entries is different. */
+/** Emits `change` (detail: the Place) when its entries change. */
 export class Outbox extends Emitter {
   /** @type {Map<string, Entry>} by key, oldest first */
   #entries = new Map();
@@ -37,7 +37,7 @@ export class Outbox extends Emitter {
     globalThis.addEventListener?.("storage", (event) => this.#changedElsewhere(event));
   }
 
-  /** Takes up what an account left unsent. @param {string} username */
+  /** Loads the unsent texts of an account. @param {string} username */
   start(username) {
     if (this.#account === keyOf(username)) return;
     this.#account = keyOf(username);
@@ -53,13 +53,13 @@ export class Outbox extends Emitter {
     this.#busy.clear();
   }
 
-  /** Forgets all that is unsent: for who logs out knowingly. */
+  /** Forgets all unsent texts, after a confirmed logout. */
   clear() {
     for (const entry of [...this.#entries.values()]) this.discard(entry.key);
   }
 
   /**
-   * What is on its way to a place, oldest first; everywhere without one.
+   * The entries of a place, or all of them, oldest first.
    * @param {Place} [place]
    * @returns {Entry[]}
    */
@@ -69,7 +69,7 @@ export class Outbox extends Emitter {
   }
 
   /**
-   * Sends a text, which must be one line. The entry is on its way when this returns.
+   * Queues a text of one line and starts sending.
    * @param {Place} place
    * @param {string} text
    * @returns {Entry}
@@ -83,7 +83,7 @@ export class Outbox extends Emitter {
     return entry;
   }
 
-  /** Tries again what was refused, after all else that is for that place. @param {string} key */
+  /** Sends a refused text again, after all others for its place. @param {string} key */
   retry(key) {
     const entry = this.#entries.get(key);
     if (entry?.state !== "refused") return;
@@ -95,7 +95,7 @@ export class Outbox extends Emitter {
     void this.#pump(entry.place);
   }
 
-  /** Gives an entry up. If it is already on its way it may arrive all the same. @param {string} key */
+  /** Discards an entry. If it was already sent, it may still arrive. @param {string} key */
   discard(key) {
     const entry = this.#entries.get(key);
     if (entry) this.#remove(entry);
@@ -108,7 +108,7 @@ export class Outbox extends Emitter {
     }
   }
 
-  /** Sends what waits for a place, one after the other, as long as the link is there. @param {Place} place */
+  /** Sends what waits for a place, one after another, while the link is up. @param {Place} place */
   async #pump(place) {
     if (this.#busy.has(place.key)) return;
     this.#busy.add(place.key);
@@ -116,7 +116,7 @@ export class Outbox extends Emitter {
       let entry;
       while (this.#connection.state === "open" && (entry = this.#next(place))) await this.#try(entry);
     } catch {
-      // The link went, or the realm can't just now: `#flush` goes on with it.
+      // The link was lost, or the realm can't at the moment: `#flush` continues later.
     } finally {
       this.#busy.delete(place.key);
     }
@@ -151,7 +151,7 @@ export class Outbox extends Emitter {
     }
     if (account !== this.#account) return;
     if (reply.seq) {
-      // First the message, then away with the entry: whoever draws in between sees it in one of the two.
+      // Add the message before removing the entry, so that a redraw in between shows one of the two.
       this.#store.addSent(place, reply, { text, key });
       this.#remove(entry);
     } else if (reply.queued) {
@@ -162,7 +162,10 @@ export class Outbox extends Emitter {
     }
   }
 
-  /** What waited for its group's realm comes back as a message, without its key. @param {Message} message */
+  /**
+   * A queued post to another realm's group has arrived there. It comes back without its key.
+   * @param {Message} message
+   */
   #came(message) {
     if (message.group === undefined || !this.#store.isMe(message.from)) return;
     const place = this.#store.placeOf(message);
@@ -170,7 +173,7 @@ export class Outbox extends Emitter {
     if (entry) this.#remove(entry);
   }
 
-  // On disk
+  // Storage
 
   get #prefix() {
     return `${PREFIX}${this.#account}.`;
@@ -181,7 +184,7 @@ export class Outbox extends Emitter {
     try {
       localStorage.setItem(this.#prefix + entry.key, JSON.stringify(entry));
     } catch {
-      // Storage is full or forbidden: it is kept as long as the page is open.
+      // Storage is full or forbidden: the entry lasts until the page is closed.
     }
     this.emit("change", entry.place);
   }
@@ -197,7 +200,7 @@ export class Outbox extends Emitter {
     this.emit("change", entry.place);
   }
 
-  /** Another tab of this account has sent, or been refused, or given up. @param {StorageEvent} event */
+  /** Another tab of this account has changed an entry. @param {StorageEvent} event */
   #changedElsewhere(event) {
     if (!this.#account || !event.key?.startsWith(this.#prefix)) return;
     const before = this.#entries.get(event.key.slice(this.#prefix.length));
@@ -209,7 +212,7 @@ export class Outbox extends Emitter {
   }
 }
 
-/** The values of all items whose key begins so. @param {string} prefix @returns {string[]} */
+/** The values of all items with that prefix. @param {string} prefix @returns {string[]} */
 function stored(prefix) {
   try {
     const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));

@@ -1,5 +1,5 @@
 // @ts-check
-/** The parts that pages are put together from, as far as the first one needs them; ui.js has all. */
+/** The components that the first page needs; ui.js exports these and the others. */
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -13,8 +13,8 @@ import { icon } from "./icons.js";
  *   kind?: string,
  *   icon?: IconName,
  *   onClick?: (event: MouseEvent) => unknown,
- * }} ButtonOptions `kind`: `primary`, `danger`, `quiet`, `small`, or several with spaces between. Anything else
- *   goes to the element. An `href` makes it a link that looks like a button.
+ * }} ButtonOptions `kind`: `primary`, `danger`, `quiet`, `small`, or several with spaces between. All others
+ *   are given to the element. An `href` makes it a link that looks like a button.
  */
 
 /** @param {string} label @param {ButtonOptions} [options] */
@@ -23,7 +23,7 @@ export function button(label, { icon: picture, ...options } = {}) {
 }
 
 /**
- * A button with a picture on it. `label` is its name, and shown when it is pointed at.
+ * A button with an icon. `label` is its accessible name and tooltip.
  * @param {IconName} name
  * @param {string} label
  * @param {ButtonOptions} [options]
@@ -47,12 +47,12 @@ function pressable(base, { kind, onClick, class: more, ...props }, ...inside) {
   return node;
 }
 
-const HUES = [4, 24, 42, 68, 100, 140, 168, 192, 214, 244, 282, 330]; // degrees: that can be told apart
+const HUES = [4, 24, 42, 68, 100, 140, 168, 192, 214, 244, 282, 330]; // degrees, easy to tell apart
 
 /**
- * Somebody's or some group's picture: the first letters, on a colour that goes with the name.
+ * The avatar of a user or group: the first letters, on a colour derived from the name.
  * @param {string} name
- * @param {boolean} [online] a green dot, or an empty one; left out, none
+ * @param {boolean} [online] a green or an empty dot; without it, none
  * @param {{kind?: "user" | "group", large?: boolean}} [options]
  */
 export function avatar(name, online, { kind = "user", large = false } = {}) {
@@ -74,7 +74,7 @@ export function avatar(name, online, { kind = "user", large = false } = {}) {
 }
 
 /**
- * What stands where there is nothing yet: what that means, and what to do about it.
+ * A placeholder for an empty list or page, with a hint on what to do.
  * @param {string} title
  * @param {Children} [hint]
  * @param {HTMLElement | HTMLElement[] | null} [action]
@@ -92,13 +92,12 @@ export function emptyState(title, hint, action, picture) {
 }
 
 /**
- * A row of a list. With `href` or `onClick` all of it can be pressed; `actions` are buttons of their own beside it.
+ * A row of a list. With `href` or `onClick` the whole row is active; `actions` are separate buttons beside it.
  * @param {{
  *   title: string, subtitle?: Children, meta?: Children, badge?: Children, picture?: HTMLElement | null,
  *   href?: string, onClick?: () => unknown, actions?: Children[], current?: boolean, class?: string,
  *   label?: string,
- * }} row `meta` stands at the end of the first line, `badge` at that of the second; `label` replaces what a screen
- *   reader would read
+ * }} row `meta` is at the end of the first line, `badge` at the end of the second; `label` is for screen readers
  * @returns {HTMLLIElement}
  */
 export function listRow(row) {
@@ -124,12 +123,12 @@ export function listRow(row) {
   return h("li", { class: row.class ? `row ${row.class}` : "row" }, main, actions);
 }
 
-/** Something is being got; a screen reader is told what. @param {string} [label] */
+/** A spinner, with a label for screen readers. @param {string} [label] */
 export function spinner(label = t("ui.loading")) {
   return h("div", { class: "spinner", role: "status" }, h("span", { class: "visually-hidden" }, label));
 }
 
-/** A number of unread messages; nothing for none. @param {number} n @returns {HTMLElement | null} */
+/** A badge with the number of unread messages, or null for 0. @param {number} n @returns {HTMLElement | null} */
 export function unreadBadge(n) {
   if (n <= 0) return null;
   return h(

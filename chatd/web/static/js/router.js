@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Hash routes. A view's module, its style sheets and its texts are loaded when it is first gone to.
+ * Hash routes. A view's module, style sheets and texts are loaded when it is first opened.
  */
 
 import { needTexts } from "./i18n.js";
@@ -11,14 +11,14 @@ import { needTexts } from "./i18n.js";
 
 /**
  * @typedef {object} Route
- * @property {string} name also the module's, in views/
+ * @property {string} name also the name of the module in views/
  * @property {RegExp} pattern of what comes after `#/`; its groups are the view's params
  * @property {string[]} [needs] blocks of texts, and style sheets
- * @property {boolean} [outside] for who is not logged in
+ * @property {boolean} [outside] whether it is for people who are not logged in
  */
 
 const OUTSIDE = ["outside", "more", "errors", "forms"];
-/** Which blocks there are of the one and of the other. */
+/** The names in `needs` that are style sheets, and those that are texts. */
 const STYLES = new Set(["chat", "panels", "forms", "outside"]);
 const TEXTS = new Set(["chat", "panels", "outside", "more", "errors"]);
 
@@ -59,7 +59,7 @@ export function match(hash) {
   return null;
 }
 
-/** A name as it stands in a hash. @param {string} name */
+/** A name, encoded for a hash. @param {string} name */
 export function segment(name) {
   return encodeURIComponent(name).replaceAll("%40", "@");
 }
@@ -70,9 +70,9 @@ export function hashOf(place) {
 }
 
 export class Router {
-  /** @type {Found | null} what is shown, or being loaded */
+  /** @type {Found | null} the route that is shown or being loaded */
   current = null;
-  /** True: the page is older than its realm, and is loaded afresh at the next step. */
+  /** True if the page is older than its realm: it reloads at the next navigation. */
   stale = false;
   #hooks;
   #steps = 0;
@@ -84,7 +84,7 @@ export class Router {
    *   show: (view: View, found: Found) => void,
    *   failed: (error: unknown) => void,
    *   app: () => App,
-   * }} hooks `allowed` gives another hash to go to instead, or null; `ready` is waited for
+   * }} hooks `allowed` returns another hash to go to instead, or null; `ready` is awaited
    */
   constructor(hooks) {
     this.#hooks = hooks;
@@ -97,7 +97,7 @@ export class Router {
 
   /**
    * @param {string} hash
-   * @param {{replace?: boolean}} [options] `replace`: without a step in the browser's history
+   * @param {{replace?: boolean}} [options] `replace`: without an entry in the browser's history
    */
   go(hash, { replace = false } = {}) {
     if (replace) {
@@ -110,7 +110,7 @@ export class Router {
     }
   }
 
-  /** Makes the present view anew, as after a change of language. */
+  /** Makes the current view again, as after a change of language. */
   refresh() {
     return this.#arrive();
   }
@@ -126,7 +126,7 @@ export class Router {
     this.current = found;
     try {
       const view = await this.#make(found);
-      if (step !== this.#steps) return; // one has gone on meanwhile
+      if (step !== this.#steps) return; // the user has navigated on
       this.#hooks.show(view(), found);
     } catch (error) {
       if (step === this.#steps) this.#hooks.failed(error);
@@ -147,7 +147,7 @@ export class Router {
   }
 }
 
-/** Whether nothing would be lost by it, such as a file on its way. */
+/** Whether a reload would lose nothing, such as an upload in progress. */
 function mayReload() {
   return dispatchEvent(new Event("beforeunload", { cancelable: true }));
 }

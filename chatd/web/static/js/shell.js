@@ -1,5 +1,5 @@
 // @ts-check
-/** The frame around the views: the ways to go, the list of conversations, the bar that tells of a lost link. */
+/** The frame around the views: the navigation, the list of conversations, and the bar for a lost link. */
 
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -19,15 +19,15 @@ const WAYS = /** @type {const} */ ([
   { hash: "#/settings", icon: "settings", key: "nav.settings", routes: ["settings"] },
 ]);
 
-/** Where a phone shows the ways to go: elsewhere one goes back first. */
+/** The routes where a phone shows the navigation; the others have a way back instead. */
 const TOP = new Set(["home", "contacts", "groups", "rooms", "realms", "settings"]);
 
-const SLOW = 1200; // ms that a link may be away before it is worth a word
+const SLOW = 1200; // ms that a link may be down before the bar shows it
 
 export class Shell {
   #root;
   #main = h("main", { class: "view", tabindex: -1 });
-  /** At home the list is what the page is about, and beside it there is only a greeting. */
+  /** At home the list is the main content, with only a greeting beside it. */
   #greeting = h("section", { class: "view", tabindex: -1 });
   #side = h("section", { class: "side" });
   #rail = h("nav", { class: "rail" });
@@ -53,7 +53,7 @@ export class Shell {
     this.words();
   }
 
-  /** One is logged in for the first time: the app has a store now. @param {MakeList} makeList */
+  /** After the first login, when the app has a store. @param {MakeList} makeList */
   inside(makeList) {
     const { store } = this.#app;
     this.#makeList = makeList;
@@ -62,7 +62,7 @@ export class Shell {
     store.on("me", () => this.#drawSide());
   }
 
-  /** Makes everything anew that has words in it, as after a change of language. */
+  /** Makes everything with texts in it again, after a change of language. */
   words() {
     const skip = this.#root.querySelector(".skip");
     if (skip) fill(skip, t("app.skip"));
@@ -86,13 +86,13 @@ export class Shell {
     this.#drawRail();
     this.#list?.setCurrent(location.hash);
     this.#app.setTitle(this.#titleOf(view.title));
-    // On the first page the browser's own start is where a reader expects to be.
+    // On the first page a screen reader starts at the top by itself.
     if (view.focus) view.focus();
     else if (before) this.#focusView();
     scrollTo(0, 0);
   }
 
-  /** The page that the realm does not answer for. @param {HTMLElement} node */
+  /** Shows a page for a realm that does not answer. @param {HTMLElement} node */
   showTrouble(node) {
     this.#view?.destroy?.();
     this.#view = null;
@@ -156,12 +156,12 @@ export class Shell {
       this.#barLater = undefined;
       this.setBar(null);
     } else {
-      // It goes from waiting to connecting and back meanwhile.
+      // The state alternates between waiting and connecting.
       this.#barLater ??= setTimeout(() => this.setBar(() => this.#app.connection.hurry()), SLOW);
     }
   }
 
-  /** Tells that the realm is not reached; null: it is. @param {(() => void) | null} again */
+  /** The bar for a lost link. @param {(() => void) | null} again called by its button; null hides the bar */
   setBar(again) {
     this.#root.dataset.away = String(again !== null);
     if (again === null) {

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * What the page knows: who one is, the conversations, and their messages as far as they were looked at.
+ * What the page knows: the account, its conversations, and their messages as far as they were loaded.
  *
- * Events: `me`, `link` (LinkState), `conversations`, `messages` (the Place), `incoming` (a Message of somebody
- * else's that has just arrived), `removed` (from a group: its Place, and a sentence in English), `rooms` (a RoomTalk).
+ * Events: `me`, `link` (LinkState), `conversations`, `messages` (the Place), `incoming` (a new Message from somebody
+ * else), `removed` (from a group: its Place, and a sentence in English), `rooms` (a RoomTalk).
  */
 
 import { Emitter } from "./emitter.js";
@@ -14,23 +14,23 @@ import { Thread } from "./thread.js";
 /** @import { Message, Attachment, Conversation, Place, Session, Account, User, Reply } from "./types.js" */
 
 const PAGE = 50; // messages
-const REFRESH_EACH = 15_000; // ms
+const REFRESH_INTERVAL = 15_000; // ms
 const SOON = 300;
-const YOUNG = 10_000; // ms for which the realm's list may not know of what has just arrived
+const YOUNG = 10_000; // ms for which a new conversation may be missing in the realm's list
 
 export class Store extends Emitter {
   /** @type {Session | null} */
   session = null;
   /** @type {Map<string, Conversation>} by the key of their place */
   conversations = new Map();
-  /** Whether the list has been got from the realm at all. */
+  /** Whether the list has been loaded once. */
   loaded = false;
 
   /** @type {Map<string, Thread>} */
   #threads = new Map();
   /** @type {Map<string, string>} display names by the keys of addresses */
   #names = new Map();
-  /** @type {Map<string, number>} when a conversation came up that the realm has not listed yet */
+  /** @type {Map<string, number>} when a conversation appeared that the realm has not listed yet */
   #young = new Map();
   /** @type {Promise<void> | null} */
   #refreshing = null;
@@ -51,11 +51,11 @@ export class Store extends Emitter {
     connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
     connection.addEventListener("room", (event) => this.emit("rooms", /** @type {CustomEvent} */ (event).detail));
     connection.addEventListener("member", (event) => this.#removed(/** @type {CustomEvent} */ (event).detail));
-    setInterval(() => this.#visible() && void this.refresh(), REFRESH_EACH);
+    setInterval(() => this.#visible() && void this.refresh(), REFRESH_INTERVAL);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
 
-  /** Takes up an answer of `GET /session`. @param {Session} session */
+  /** Takes the answer of `GET /session`. @param {Session} session */
   begin(session) {
     this.session = session;
     if (session.account) this.#learn(session.account.username, session.account.name);
@@ -71,7 +71,7 @@ export class Store extends Emitter {
     this.emit("me", null);
   }
 
-  // Who
+  // People
 
   /** @returns {Account | null} */
   get me() {
@@ -82,30 +82,30 @@ export class Store extends Emitter {
     return this.session?.realm ?? "";
   }
 
-  /** Whether an address is one's own. @param {string} address */
+  /** Whether an address is the user's own. @param {string} address */
   isMe(address) {
     return this.me !== null && keyOf(this.#local(address)) === keyOf(this.me.username);
   }
 
-  /** Somebody's display name as far as it is known, else the address itself. @param {string} address */
+  /** The display name for an address if it is known, else the address. @param {string} address */
   displayName(address) {
     return this.#names.get(keyOf(this.#local(address))) ?? address;
   }
 
-  /** Everybody in this realm; their display names are known from then on. @returns {Promise<User[]>} */
+  /** Everybody in this realm. Remembers their display names. @returns {Promise<User[]>} */
   async users() {
     const { users } = await this.#connection.request("users");
     for (const user of users) this.#learn(user.username, user.name);
     return users;
   }
 
-  /** One's name has been changed. @param {Partial<Account>} change */
+  /** The user has changed their own account. @param {Partial<Account>} change */
   changeMe(change) {
     if (!this.session || !this.me) return;
     this.begin({ ...this.session, account: { ...this.me, ...change } });
   }
 
-  // Where
+  // Conversations
 
   /** @param {"u" | "g"} kind @param {string} name a name or `name@realm` @returns {Place} */
   place(kind, name) {
@@ -113,7 +113,7 @@ export class Store extends Emitter {
     return this.conversations.get(key)?.place ?? { kind, name: this.#local(name), key };
   }
 
-  /** Where a message stands, from one's own point of view. @param {Message} message @returns {Place} */
+  /** The conversation of a message, as the user sees it. @param {Message} message @returns {Place} */
   placeOf(message) {
     if (message.group !== undefined) return this.place("g", message.group);
     return this.place("u", this.isMe(message.from) ? (message.to ?? "") : message.from);
@@ -136,7 +136,7 @@ export class Store extends Emitter {
     return total;
   }
 
-  /** Gets the list of conversations anew. Errors are kept to itself: the next time may be better. */
+  /** Loads the list of conversations. Ignores errors, because it is loaded again soon. */
   refresh() {
     this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
     return this.#refreshing;
@@ -144,17 +144,17 @@ export class Store extends Emitter {
 
   // Messages
 
-  /** @param {Place} place @returns {readonly Message[]} by seq, none twice */
+  /** @param {Place} place @returns {readonly Message[]} sorted by seq, without duplicates */
   messages(place) {
     return this.#threads.get(place.key)?.list ?? [];
   }
 
-  /** Whether there is more above. @param {Place} place */
+  /** Whether there are older messages. @param {Place} place */
   hasOlder(place) {
     return this.#threads.get(place.key)?.hasOlder ?? true;
   }
 
-  /** Gets the newest messages. Rejects with ChatError, LinkLost. @param {Place} place */
+  /** Loads the newest messages. Rejects with ChatError, LinkLost. @param {Place} place */
   async loadNewest(place, n = PAGE) {
     const [page, whole] = await this.#history(place, { n });
     this.#thread(place).takeNewest(page, whole);
@@ -162,7 +162,7 @@ export class Store extends Emitter {
   }
 
   /**
-   * Gets a page of what is above; whether there is still more. Rejects with ChatError, LinkLost.
+   * Loads a page of older messages. Resolves to whether there are more. Rejects with ChatError, LinkLost.
    * @param {Place} place
    * @returns {Promise<boolean>}
    */
@@ -180,7 +180,7 @@ export class Store extends Emitter {
   }
 
   /**
-   * A message of one's own has been stored: the reply to its send says where.
+   * Adds a message that the user has sent, from the reply to the send.
    * @param {Place} place
    * @param {Partial<Reply>} reply with `seq`, and `message_id` or `id`
    * @param {{text: string, key?: string} | {file: Attachment}} body
@@ -201,7 +201,7 @@ export class Store extends Emitter {
     this.#add(place, message);
   }
 
-  /** All up to `seq` has been read. @param {Place} place @param {number} seq */
+  /** Marks everything up to `seq` as read. @param {Place} place @param {number} seq */
   markRead(place, seq) {
     const found = this.conversations.get(place.key);
     if (!found || seq <= found.read) return;
@@ -210,10 +210,10 @@ export class Store extends Emitter {
     if (found.conversation) this.#marks.send(found.conversation, seq);
   }
 
-  // Getting and putting together
+  // Loading and merging
 
   /**
-   * A page of messages, and whether there is nothing above it.
+   * A page of messages, and whether it reaches the beginning.
    * @param {Place} place
    * @param {{n: number, before?: number}} args `n` at most 500
    */
@@ -223,7 +223,7 @@ export class Store extends Emitter {
     return /** @type {[Message[], boolean]} */ ([messages, messages.length < args.n || messages[0].seq === 1]);
   }
 
-  /** The link is back: what was missed? */
+  /** Loads what was missed while the link was down. */
   async #caughtUp() {
     await this.refresh();
     this.#marks.sendAll();
@@ -240,7 +240,7 @@ export class Store extends Emitter {
       this.emit("conversations");
       await this.#fillGaps();
     } catch {
-      // The link went; it is done again when it is back.
+      // The link was lost; this runs again when it is back.
     }
   }
 
@@ -269,7 +269,7 @@ export class Store extends Emitter {
     }
   }
 
-  /** Threads that were looked at get what they have missed, and what has become of what was queued. */
+  /** Loads what open threads have missed, and the outcome of queued messages. */
   async #fillGaps() {
     for (const [key, thread] of this.#threads) {
       const found = this.conversations.get(key);
@@ -285,7 +285,7 @@ export class Store extends Emitter {
     if (!this.isMe(message.from)) this.emit("incoming", message);
   }
 
-  /** One was removed from a group: nothing of it is shown any more. @param {{group: string, message: string}} said */
+  /** The user was removed from a group: drops all of it. @param {{group: string, message: string}} said */
   #removed({ group, message }) {
     const place = this.place("g", group);
     for (const each of [this.conversations, this.#threads, this.#young]) each.delete(place.key);
@@ -340,20 +340,20 @@ export class Store extends Emitter {
     found.read = seq;
     const thread = this.#threads.get(found.place.key);
     const left = thread?.list.filter((message) => message.seq > seq && !this.isMe(message.from)).length ?? 0;
-    // Whoever has read to the end has read all; in between, what is loaded below is what is left.
+    // At the end nothing is unread; before it, count the loaded messages below the mark.
     found.unread = seq >= found.seq ? 0 : Math.min(found.unread, left);
     if (tell) this.emit("conversations");
   }
 
-  /** @param {{read?: string, seq?: number, me?: string}} said by another tab of this browser */
+  /** @param {{read?: string, seq?: number, me?: string}} said from another tab of this browser */
   #readElsewhere({ read, seq, me }) {
     const found = read && me === this.me?.username ? this.conversations.get(read) : undefined;
     if (found && seq && seq > found.read) this.#moveMark(found, seq);
   }
 
-  // Small things
+  // Helpers
 
-  /** An address without one's own realm. @param {string} address */
+  /** An address without the user's own realm. @param {string} address */
   #local(address) {
     const at = address.lastIndexOf("@");
     return at > 0 && keyOf(address.slice(at + 1)) === keyOf(this.realm) ? address.slice(0, at) : address;

@@ -1,12 +1,12 @@
 // @ts-check
-/** Light or dark: what the system says, unless one has chosen here. early.js does it for the first paint. */
+/** The theme, light or dark: the system's unless the user has chosen one. early.js sets it for the first paint. */
 
 /** @typedef {"auto" | "light" | "dark"} Theme */
 
 const STORED = "chatd.theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
-/** What was chosen. @returns {Theme} */
+/** The user's choice. @returns {Theme} */
 export function theme() {
   try {
     const found = localStorage.getItem(STORED);
@@ -22,12 +22,12 @@ export function setTheme(wanted) {
     if (wanted === "auto") localStorage.removeItem(STORED);
     else localStorage.setItem(STORED, wanted);
   } catch {
-    // It holds until the page is closed.
+    // It lasts until the page is closed.
   }
   show(wanted);
 }
 
-/** Follows the system, and other tabs. */
+/** Follows changes by the system and by other tabs. */
 export function watchTheme() {
   show(theme());
   system.addEventListener("change", () => show(theme()));

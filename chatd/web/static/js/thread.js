@@ -1,5 +1,5 @@
 // @ts-check
-/** The messages of one conversation as far as they were loaded: by seq, none twice, without gaps. */
+/** The loaded messages of one conversation: sorted by seq, without duplicates or gaps. */
 
 /** @import { Message } from "./types.js" */
 
@@ -7,13 +7,13 @@ export class Thread {
   /** @type {Message[]} */
   list = [];
   hasOlder = true;
-  /** Whether the newest have been got; before that, what arrives can wait for them. */
+  /** Whether the newest page has been loaded. Until then new messages are not added. */
   loaded = false;
 
-  /** @type {number | null} behind which something is missing: what was said while the link was away */
+  /** @type {number | null} the seq after which messages are missing that came while the link was down */
   #hole = null;
 
-  /** Up to where nothing is missing, as far down as was loaded. */
+  /** The seq up to which nothing is missing. */
   get lastSeq() {
     return this.#hole ?? this.#newest;
   }
@@ -27,9 +27,9 @@ export class Thread {
   }
 
   /**
-   * The newest page. If it does not reach down to what is known, that is let go of: it can be got again.
+   * Takes the newest page. If it does not reach the known messages, these are dropped; they can be loaded again.
    * @param {Message[]} page by seq
-   * @param {boolean} whole whether it is all there is
+   * @param {boolean} whole whether these are all messages
    */
   takeNewest(page, whole) {
     const first = page[0]?.seq ?? 0;
@@ -38,7 +38,7 @@ export class Thread {
       this.list = newer;
       this.hasOlder = !whole;
     } else {
-      // What the page does not have of its own stretch is not there any more.
+      // Known messages within the page's range that the page lacks no longer exist.
       this.list = this.list.filter((message) => message.seq < first || message.seq > (page.at(-1)?.seq ?? 0));
     }
     this.loaded = true;
@@ -46,13 +46,13 @@ export class Thread {
     this.#merge(page);
   }
 
-  /** A page from above. @param {Message[]} page @param {boolean} whole whether there is nothing above it */
+  /** Takes an older page. @param {Message[]} page @param {boolean} whole whether there is nothing before it */
   takeOlder(page, whole) {
     this.hasOlder = !whole && page.length > 0;
     this.#merge(page);
   }
 
-  /** One that has just been stored; whether that changes anything here. @param {Message} message */
+  /** Adds a new message. Returns whether anything changes. @param {Message} message */
   add(message) {
     if (!this.loaded) return false;
     const newest = this.#newest;
@@ -62,7 +62,7 @@ export class Thread {
     return true;
   }
 
-  /** What the realm says takes the place of what was guessed here. @param {Message[]} page */
+  /** Merges a page from the realm, which replaces what the client has assumed. @param {Message[]} page */
   #merge(page) {
     const all = new Map(this.list.map((message) => [message.seq, message]));
     for (const message of page) {

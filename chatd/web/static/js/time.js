@@ -36,7 +36,7 @@ function near(days) {
   return words.charAt(0).toLocaleUpperCase(language()) + words.slice(1);
 }
 
-/** The day, as it stands between messages: Today, Yesterday, Monday, 3 March 2026. @param {number | string} at */
+/** The day, for the line between messages: Today, Yesterday, Monday, 3 March 2026. @param {number | string} at */
 export function dayLabel(at) {
   const days = daysAgo(millis(at));
   if (days === 0 || days === 1) return near(days);
@@ -54,7 +54,7 @@ export function full(at) {
   return format("full", { dateStyle: "long", timeStyle: "short" }).format(millis(at));
 }
 
-/** As short as a list wants it: the time today, else the day. @param {number | string} at */
+/** Short, for lists: the time if it is today, else the day. @param {number | string} at */
 export function relative(at) {
   const time = millis(at);
   const days = daysAgo(time);

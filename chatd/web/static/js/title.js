@@ -16,5 +16,5 @@ export function setUnread(n) {
   unread = n;
   setTitle(title);
   const badge = n > 0 ? navigator.setAppBadge?.(n) : navigator.clearAppBadge?.();
-  badge?.catch(() => {}); // an ornament
+  badge?.catch(() => {}); // optional
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The shapes that the modules speak of. No code: `import("./types.js").Message` in a comment is all it is for.
+ * Types that several modules share. No code: comments refer to them, as in `import("./types.js").Message`.
  */
 
 /**
@@ -14,7 +14,7 @@
  */
 
 /**
- * A message as the json dialect writes it. One of `to` and `group` is there, and one of `text` and `file`.
+ * A message as the json dialect writes it. It has either `to` or `group`, and either `text` or `file`.
  * @typedef {object} Message
  * @property {number} conversation
  * @property {number} seq
@@ -25,13 +25,13 @@
  * @property {string} [text]
  * @property {Attachment} [file]
  * @property {string} at RFC 3339, UTC
- * @property {boolean} [queued] one's own, and it waits for its realm
- * @property {string} [key] one's own, sent from here: the key of the send
+ * @property {boolean} [queued] an own message that waits for its realm
+ * @property {string} [key] of an own message from this browser: the key of the send
  */
 
 /**
- * Where messages stand: with a user (`u`) or in a group (`g`). `name` is as people write it, `key` the form
- * that is compared, `u/messi`.
+ * The other side of a conversation: a user (`u`) or a group (`g`). `name` is as people write it, `key` the form
+ * for comparing, such as `u/messi`.
  * @typedef {object} Place
  * @property {"u" | "g"} kind
  * @property {string} name
@@ -42,16 +42,16 @@
  * A conversation in the list.
  * @typedef {object} Conversation
  * @property {Place} place
- * @property {number} conversation its number; 0 while only this page knows of it
+ * @property {number} conversation its number; 0 until the realm has it
  * @property {string} name the other's display name, or the group's name
- * @property {boolean} [online] of a direct one with somebody of this realm
+ * @property {boolean} [online] for direct conversations within this realm
  * @property {number} [members]
  * @property {boolean} [admin]
  * @property {boolean} [closed]
  * @property {string} [code]
  * @property {number} unread
  * @property {number} read the seq up to which all has been read
- * @property {number} seq the last one there is
+ * @property {number} seq the newest one
  * @property {Message | null} last
  */
 
@@ -73,11 +73,11 @@
  * @property {{message: number, file: number}} limits bytes
  * @property {Account | null} account
  * @property {boolean} may_add_realms
- * @property {boolean} claimable whether a code makes the realm's first operator
+ * @property {boolean} claimable whether the first operator can still be made by a code
  */
 
 /**
- * Somebody of this realm, as `users` lists them.
+ * A user of this realm, as `users` lists them.
  * @typedef {object} User
  * @property {string} username
  * @property {string} name
@@ -86,7 +86,7 @@
  */
 
 /**
- * Somebody said something in the room one is in.
+ * A line of talk in a room.
  * @typedef {object} RoomTalk
  * @property {string} room
  * @property {string} from
@@ -96,13 +96,13 @@
  */
 
 /**
- * The reply to a command. What else there is depends on the command: docs/protocol.md.
+ * The reply to a command. The other fields depend on the command: docs/protocol.md.
  * @typedef {{status: "OK", message: string} & Record<string, any>} Reply
  */
 
 /**
- * A text on its way out. `refused`: the server said no, and `error` why. `queued`: kept, and it waits for its
- * realm (only in groups of other realms; what else is kept has become a message).
+ * An unsent text. `refused`: by the realm, for the reason in `error`. `queued`: stored until the other realm is
+ * reached (only in groups of other realms; elsewhere a stored text is a message already).
  * @typedef {object} Entry
  * @property {string} key
  * @property {Place} place
@@ -113,7 +113,7 @@
  */
 
 /**
- * What a view is given: everything there is one of.
+ * What every view gets: the single instances and functions of the page.
  * @typedef {object} App
  * @property {import("./connection.js").Connection} connection
  * @property {import("./store.js").Store} store
@@ -121,19 +121,19 @@
  * @property {import("./router.js").Router} router
  * @property {typeof import("./dialogs.js").toast} toast
  * @property {typeof import("./dialogs.js").announce} announce
- * @property {(title: string) => void} setTitle of the page, while the view is shown
- * @property {Session | null} session as it was when one came; `store.session` follows what one changes
- * @property {(session: Session) => Promise<void>} enter one has logged in: begin
- * @property {(reason: string, back?: string) => void} leave the session is over, and why
- * @property {boolean} [leaving] one is logging out, so that nobody need be told that the session ends
+ * @property {(title: string) => void} setTitle sets the page's title while the view is shown
+ * @property {Session | null} session as of the start; `store.session` follows later changes
+ * @property {(session: Session) => Promise<void>} enter called after a login
+ * @property {(reason: string, back?: string) => void} leave called after the end of the session, with the reason
+ * @property {boolean} [leaving] true while the user logs out, so that the end of the session needs no notice
  * @property {(options?: {everywhere?: boolean}) => Promise<boolean>} signOut asks first if something is unsent;
- *   false if one thought better of it. Rejects with LinkLost, ChatError
- * @property {(language: import("./i18n.js").Language) => Promise<void>} changeLanguage and makes all anew
- * @property {() => string | null} why why one has to log in again, for the login page
+ *   resolves to false if the user cancels. Rejects with LinkLost, ChatError
+ * @property {(language: import("./i18n.js").Language) => Promise<void>} changeLanguage changes it and redraws
+ * @property {() => string | null} why the reason for a new login, for the login page
  */
 
 /**
- * A page. `focus` is called after it is shown, instead of giving the focus to its heading.
+ * A page. `focus` is called after it is shown; without it, the heading gets the focus.
  * @typedef {object} View
  * @property {string} title
  * @property {HTMLElement} node

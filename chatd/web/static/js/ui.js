@@ -1,5 +1,5 @@
 // @ts-check
-/** The parts that pages are put together from, all in one place. Their looks are in css/base.css and css/forms.css. */
+/** All components of pages in one module. Their styles are in css/base.css and css/forms.css. */
 
 import "./moreicons.js";
 import { h } from "./dom.js";
@@ -14,7 +14,7 @@ export { avatar, button, emptyState, iconButton, listRow, spinner, unreadBadge }
 /** @import { Children } from "./dom.js" */
 
 /**
- * The head of a page, with its one h1. On a phone `back` is a way to where one came from.
+ * The header of a page, with its only h1. `back` is the target of the back button on phones.
  * @param {{
  *   title: string, subtitle?: Children, back?: string | null, actions?: Children[], picture?: HTMLElement | null,
  * }} head

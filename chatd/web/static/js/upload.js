@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * A file on its way up: `PUT /uploads/<key>`, gone on with where it stopped.
+ * Uploads a file with `PUT /uploads/<key>`, and resumes it where it stopped.
  *
- * XMLHttpRequest, because fetch() does not say how far a body has come. When the connection dies the realm
- * keeps what it has; HEAD tells how much that is, and the rest follows. The key is the send's own name, so
- * that a file whose answer was lost is not stored twice.
+ * It uses XMLHttpRequest, because fetch() does not report the progress of a body. If the connection is lost, the
+ * realm keeps what has arrived; HEAD tells how much that is, and the rest follows. The key is the idempotency key
+ * of the send, so a file whose answer was lost is not stored twice.
  */
 
 import { ChatError } from "./errors.js";
@@ -25,21 +25,21 @@ import { newKey } from "./keys.js";
  *   onProgress?: (sent: number, total: number) => void,
  *   onPause?: (pausing: boolean) => void,
  *   signal?: AbortSignal,
- * }} UploadOptions `key` is the send's name. `onPause` tells when the way there is broken, and
- *   when it is tried again. Aborting gives the file up, here and at the realm.
+ * }} UploadOptions `key` is the idempotency key. `onPause` is called when the connection is lost, and when the upload
+ *   is tried again. Aborting discards the file, here and at the realm.
  */
 
-/** @typedef {{status: number, offset: number | null, reply: any}} Answer `status` is 0 without any. */
+/** @typedef {{status: number, offset: number | null, reply: any}} Answer `status` is 0 without an answer. */
 
 const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 30_000;
-const STALLED = 60_000; // without a byte moving or an answer for so long, the connection is taken for dead
+const MAX_PAUSE = 30_000;
+const STALLED = 60_000; // ms without progress or an answer after which the connection counts as lost
 
-/** Refusals of the moment: these are not the file's fault, and pass. */
+/** Temporary refusals, which are not about the file. */
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "too-many-uploads"]);
 
 /**
- * Sends a file to a conversation. Tries until it is there, refused (ChatError) or given up (AbortError).
+ * Sends a file to a conversation. Tries until it is stored, refused (ChatError) or aborted (AbortError).
  * @param {Place} place
  * @param {File} file
  * @param {UploadOptions} [options]
@@ -57,7 +57,7 @@ export async function upload(place, file, options = {}) {
   try {
     /** @type {number | null} */
     let offset = 0;
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, MAX_PAUSE)) {
       offset ??= await offsetOf(url, signal);
       if (offset !== null) {
         /** @type {number} */
@@ -66,7 +66,7 @@ export async function upload(place, file, options = {}) {
         const answer = await put(url, file, from, tell, signal);
         if (answer.reply?.status === "OK") return answer.reply;
         offset = answer.offset;
-        if (offset !== null && offset !== from) pause = FIRST_PAUSE; // it has moved on
+        if (offset !== null && offset !== from) pause = FIRST_PAUSE; // there was progress
         await refusal(answer, file);
       }
       signal?.throwIfAborted();
@@ -80,14 +80,14 @@ export async function upload(place, file, options = {}) {
 }
 
 /**
- * Throws what is final about an answer; returns if trying again may help.
+ * Throws if the answer is final; returns if another attempt may help.
  * @param {Answer} answer
  * @param {File} file
  */
 async function refusal(answer, file) {
   const code = answer.reply?.code;
   if (answer.status === 0) {
-    // A file that was moved or changed meanwhile looks like a broken connection.
+    // A file that was moved or changed looks like a lost connection.
     await file
       .slice(0, 1)
       .arrayBuffer()
@@ -102,7 +102,7 @@ async function refusal(answer, file) {
 }
 
 /**
- * How much of it the realm has; null if nobody answers.
+ * How many bytes the realm has; null without an answer.
  * @param {string} url
  * @param {AbortSignal} [signal]
  * @returns {Promise<number | null>}
@@ -111,7 +111,7 @@ async function offsetOf(url, signal) {
   try {
     const answer = await fetch(url, { method: "HEAD", cache: "no-store", signal });
     if (answer.ok) return number(answer.headers.get("Upload-Offset")) ?? 0;
-    // Let the PUT tell what is wrong: only it is answered with words.
+    // Let the PUT find out what is wrong: only its answer has a message.
     return answer.status < 500 ? 0 : null;
   } catch {
     signal?.throwIfAborted();
@@ -120,7 +120,7 @@ async function offsetOf(url, signal) {
 }
 
 /**
- * The bytes from `offset` on.
+ * Sends the bytes from `offset` on.
  * @param {string} url
  * @param {File} file
  * @param {number} offset
@@ -170,7 +170,7 @@ function answerOf(request) {
   try {
     reply = JSON.parse(request.responseText);
   } catch {
-    // Something between here and the realm has answered; its status says enough.
+    // A proxy has answered; its status says enough.
   }
   return { status: request.status, offset: number(request.getResponseHeader("Upload-Offset")), reply };
 }
@@ -181,7 +181,7 @@ function number(text) {
 }
 
 /**
- * Waits about so long, or until the browser says that it is connected again.
+ * Waits for about `pause`, or until the browser is online again.
  * @param {number} pause ms
  * @param {AbortSignal} [signal]
  * @returns {Promise<void>}

@@ -1,21 +1,21 @@
 // @ts-check
-/** The service worker, which keeps the page itself for when the realm can't be reached. */
+/** Registers the service worker (sw.js), which caches the page. */
 
 const URL_OF_IT = "/sw.js";
 
 /** @type {Promise<ServiceWorkerRegistration> | null} */
 let registering = null;
 
-/** Its registration once it is at work, or null where there is none. */
+/** The registration of the active service worker, or null if there is none. */
 export async function worker() {
   const found = await registering?.catch(() => null);
   return found?.active ? found : null;
 }
 
-/** @param {(hash: string) => void} onOpen somebody has pressed a notification */
+/** @param {(hash: string) => void} onOpen called when a notification is clicked */
 export function startWorker(onOpen) {
   const container = navigator.serviceWorker;
-  if (!container) return; // only where the page came securely, or from this machine
+  if (!container) return; // there is one only over https or on localhost
   container.addEventListener("message", (event) => {
     if (typeof event.data?.open === "string") onOpen(event.data.open);
   });
@@ -23,13 +23,13 @@ export function startWorker(onOpen) {
   registering.catch(() => {}); // the page works without
 }
 
-/** Looks whether there is a new version, as when the realm has been away. */
+/** Checks for a new version, as after the realm was down. */
 export async function lookForUpdate() {
   await (await worker())?.update().catch(() => {});
 }
 
 /**
- * The one address of a script that the page vouches for, where the browser asks it to.
+ * The address of the service worker as a TrustedScriptURL, where the browser has Trusted Types.
  * @param {string} url
  */
 function trusted(url) {

@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * Files in bubbles: pictures with a box that is there before they are, cards for all else, and what is
- * still on its way up.
+ * Files in bubbles: pictures in a box of fixed size, cards for other files, and uploads in progress.
  */
 
 import { h } from "../dom.js";
@@ -31,7 +30,7 @@ function picture(file) {
     decoding: "async",
     on: {
       load: () => frame.classList.add("is-loaded"),
-      // It may be no picture after all, or be gone: the card still says what there was.
+      // It may not be a picture, or be gone: the card still shows name and size.
       error: () => whole.replaceWith(card(file)),
     },
   });
@@ -83,7 +82,7 @@ function ending(name) {
 const previews = new WeakMap();
 
 /**
- * A picture's own bytes as an address, as long as the upload is there.
+ * An object URL of the picture, valid until `forgetPreview`.
  * @param {Upload} upload
  */
 function previewOf(upload) {
@@ -104,7 +103,7 @@ export function forgetPreview(upload) {
 const refreshers = new WeakMap();
 
 /**
- * Shows how far an upload has come, where it is shown.
+ * Updates the progress of an upload on the page.
  * @param {Upload} upload
  */
 export function refreshUpload(upload) {

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * One message as it is shown: its bubble, its sender in a group, its time, and for one's own what became
- * of it. Text becomes text nodes and checked links, never markup.
+ * One message on the page: its bubble, its sender in a group, its time, and the state of an own message.
+ * Text becomes text nodes and checked links, never markup.
  */
 
 import { h } from "../dom.js";
@@ -24,7 +24,7 @@ import { isFewEmoji, piecesOf } from "./text.js";
  *   nameOf: (address: string) => string,
  *   retry: (what: Entry | Upload) => void,
  *   discard: (what: Entry | Upload) => void,
- * }} Bubbles What a bubble has to know of its conversation, and whom its buttons tell.
+ * }} Bubbles What a bubble needs of its conversation: facts, and the actions of its buttons.
  */
 
 /** @typedef {"sending" | "waiting" | "queued" | "sent" | "refused"} Delivery */
@@ -32,7 +32,7 @@ import { isFewEmoji, piecesOf } from "./text.js";
 /** @type {Record<Delivery, import("../icons.js").IconName>} */
 const ICONS = { sending: "clock", waiting: "clock", queued: "clock", sent: "check", refused: "alert" };
 
-const COLOURS = 8; // chat.css has as many for senders
+const COLOURS = 8; // of senders; chat.css has the same number
 
 /**
  * @param {Spoken} item
@@ -47,7 +47,7 @@ export function bubble(item, bubbles) {
   return h(
     "div",
     { class: `message ${item.mine ? "message-mine" : "message-theirs"}`, role: "listitem" },
-    // Seen at the head of a run, heard with each message of it.
+    // Visible on the first message of a run; screen readers read it on each.
     shown && senderLine(sender, name),
     h(
       "div",
@@ -56,7 +56,7 @@ export function bubble(item, bubbles) {
         "div",
         { class: `bubble bubble-${delivery ?? "theirs"}` },
         h("span", { class: "visually-hidden" }, h("bdi", null, name), ": "),
-        // The direction is that of the text; the foot says its own.
+        // The direction follows the text; the foot has its own.
         h("div", { class: "bubble-body", dir: "auto" }, body(item, bubbles), foot(item.at, delivery)),
       ),
     ),
@@ -65,7 +65,7 @@ export function bubble(item, bubbles) {
 }
 
 /**
- * What the realm itself says, about a message that could not be delivered for one.
+ * A notice of the realm itself, such as of a message that was not delivered.
  * @param {Item & {kind: "notice"}} item
  */
 export function notice(item) {
@@ -79,7 +79,7 @@ export function notice(item) {
 }
 
 /**
- * A text with its links, as nodes.
+ * A text as nodes, with links.
  * @param {string} text
  * @returns {Node[]}
  */
@@ -139,13 +139,13 @@ function deliveryMark(delivery) {
     "span",
     { class: `delivery delivery-${delivery}`, dir: "auto", title: t(`chat.delivery.${delivery}.title`) },
     icon(ICONS[delivery]),
-    // What is not as usual is said in words, too.
+    // Unusual states are visible as text, too.
     h("span", { class: delivery === "sent" || delivery === "sending" ? "visually-hidden" : "" }, label),
   );
 }
 
 /**
- * What has become of a message; null for another's.
+ * The delivery state of an own message; null for messages of others.
  * @param {Spoken} item
  * @param {Bubbles} bubbles
  * @returns {Delivery | null}

@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * Where one writes. Enter sends, Shift+Enter makes a new line; since a message is one line in a realm, each
- * line is sent as a message of its own, and the note below says so. What is too long for that can go as a
- * text file instead.
+ * The field for writing messages. Enter sends, Shift+Enter makes a new line. A message is one line, so each line is
+ * sent as a message of its own, and the note below the field says so. A text that is too long can be sent as a file.
  */
 
 import { fill, h, uid } from "../dom.js";
@@ -25,9 +24,9 @@ import { Tray } from "./tray.js";
  * }} Options `page` scrolls the messages by so many screens; limits are in bytes
  */
 
-const MOST_LINES = 20; // that go as messages in one go
-const TALLEST = 0.35; // of the window that the field may take
-const NEAR = 0.9; // of the limit, from where on what is left is shown
+const MAX_LINES = 20; // sent at once as messages
+const MAX_HEIGHT = 0.35; // of the window's height, for the field
+const NEAR = 0.9; // of the limit, from which the rest is shown
 
 export class Composer {
   #options;
@@ -117,7 +116,7 @@ export class Composer {
   }
 
   /**
-   * Files that come from elsewhere: pasted, dropped.
+   * Adds files that were pasted or dropped.
    * @param {readonly File[]} files
    */
   attach(files) {
@@ -125,12 +124,12 @@ export class Composer {
     this.focus();
   }
 
-  /** Fits the field to its text; to be called once it is on the page. */
+  /** Fits the field's height to its text. The field must be on the page. */
   fit() {
     const { style } = this.#field;
     style.height = "auto";
     const border = this.#field.offsetHeight - this.#field.clientHeight;
-    const tallest = Math.max(96, window.innerHeight * TALLEST);
+    const tallest = Math.max(96, window.innerHeight * MAX_HEIGHT);
     const wanted = this.#field.scrollHeight + border;
     style.height = `${Math.min(wanted, tallest)}px`;
     style.overflowY = wanted > tallest ? "auto" : "hidden";
@@ -149,7 +148,7 @@ export class Composer {
    * @param {KeyboardEvent} event
    */
   #key(event) {
-    // Enter ends what an input method composes; 229 is how some of them say so.
+    // While an input method composes, Enter belongs to it; some report it as key code 229.
     if (event.isComposing || event.keyCode === 229) return;
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
@@ -173,22 +172,22 @@ export class Composer {
     this.focus();
   }
 
-  /** What would be sent, and whether it may be. */
+  /** Checks the text and the files, and updates the button and the note. */
   #look() {
     const text = this.#field.value;
     const lines = linesOf(text);
     const limit = this.#options.limits.message;
-    // A UTF-16 unit has at most three bytes: most texts need not be counted.
+    // A UTF-16 unit has at most three bytes, so short texts need no exact count.
     const longest = Math.max(
       0,
       ...lines.map((line) => (line.length * 3 < limit * NEAR ? 0 : byteLength(line))),
     );
     const left = limit - longest;
-    return { lines, left, blocked: left < 0 || lines.length > MOST_LINES };
+    return { lines, left, blocked: left < 0 || lines.length > MAX_LINES };
   }
 
   #changed() {
-    if (this.#field === undefined || this.#send === undefined) return; // being made
+    if (this.#field === undefined || this.#send === undefined) return; // in the constructor
     keepDraft(this.#options.username, this.#options.place, this.#field.value);
     const { lines, left, blocked } = this.#look();
     this.#send.setAttribute(
@@ -202,7 +201,7 @@ export class Composer {
   }
 
   /**
-   * Says below the field what Enter will do, where that may not be what one thinks.
+   * Explains below the field what Enter does, if that may be unexpected.
    * @param {number} lines
    * @param {number} left bytes
    * @param {boolean} blocked
@@ -211,7 +210,7 @@ export class Composer {
     const limit = this.#options.limits.message;
     let text = "";
     if (left < 0) text = t("chat.note.too-long", { over: sizeText(-left, language()) });
-    else if (lines > MOST_LINES) text = t("chat.note.too-many", { n: lines });
+    else if (lines > MAX_LINES) text = t("chat.note.too-many", { n: lines });
     else if (lines > 1) text = t("chat.note.lines", { n: lines });
     else if (left < limit * (1 - NEAR)) text = t("chat.note.left", { left: sizeText(left, language()) });
     else if (this.#tray.size > 0) text = t("chat.note.files", { n: this.#tray.size });

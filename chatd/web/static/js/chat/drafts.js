@@ -1,12 +1,12 @@
 // @ts-check
-/** What one had begun to write in each conversation, as long as the tab is open. */
+/** Drafts: the unsent text of each conversation, kept as long as the tab is open. */
 
 /** @typedef {import("../types.js").Place} Place */
 
 const PREFIX = "chatd.draft.";
 
 /**
- * @param {string} username whose it is: the next one at this browser doesn't see it
+ * @param {string} username the author: other users of this browser do not see it
  * @param {Place} place
  */
 function keyOf(username, place) {
@@ -35,6 +35,6 @@ export function keepDraft(username, place, text) {
     if (text === "") sessionStorage.removeItem(keyOf(username, place));
     else sessionStorage.setItem(keyOf(username, place), text);
   } catch {
-    // Storage is full or forbidden: then it is only in the field.
+    // Storage is full or forbidden: the text is only in the field.
   }
 }

@@ -1,10 +1,10 @@
 // @ts-check
-/** What can be said about a file without a page: where it is, what it is, how large. */
+/** Facts about a file, without the DOM: its URL, its kind, its size. */
 
-/** What the realm shows inline; it gives anything else as a download only. */
+/** The types that the realm serves inline; all others are downloads. */
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"]);
 
-const LARGEST_PREVIEW = 10 * 1024 * 1024; // bytes; larger pictures are cards, and loaded when asked for
+const MAX_PREVIEW = 10 * 1024 * 1024; // bytes; larger pictures are cards, loaded on demand
 
 /**
  * @param {string} code
@@ -19,11 +19,11 @@ export function fileUrl(code, inline = false) {
  * @param {number} size bytes
  */
 export function isPreviewed(mime, size) {
-  return PICTURES.has(mime) && size <= LARGEST_PREVIEW;
+  return PICTURES.has(mime) && size <= MAX_PREVIEW;
 }
 
 /**
- * The ending of a name, for the icon: up to four letters, or none.
+ * The extension of a file name, for the icon: up to four letters, or empty.
  * @param {string} name
  */
 export function endingOf(name) {
@@ -31,7 +31,7 @@ export function endingOf(name) {
 }
 
 /**
- * What a file is, in a word that chat.kind.* has.
+ * The kind of a file, as in the texts chat.kind.*.
  * @param {string} mime
  */
 export function kindOf(mime) {
@@ -42,7 +42,7 @@ export function kindOf(mime) {
 }
 
 /**
- * A size in words, with the units of 1,000 that disks are sold in.
+ * A size as text, in units of 1,000.
  * @param {number} size bytes
  * @param {string} language BCP 47
  */

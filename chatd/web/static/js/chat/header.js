@@ -1,5 +1,5 @@
 // @ts-check
-/** The head of a conversation: with whom, who of them is there, and what else can be done with it. */
+/** The header of a conversation: its name, who is online, and its menu. */
 
 import { fill, h } from "../dom.js";
 import { t, tError } from "../i18n.js";
@@ -15,7 +15,7 @@ import { menu } from "./menu.js";
 export class Header {
   #app;
   #place;
-  /** What is shown, so that nothing is made anew (and loses its focus) for nothing. */
+  /** What is shown now, so that an update without changes keeps the elements and the focus. */
   #shown = "";
   #picture;
   #about;
@@ -40,7 +40,7 @@ export class Header {
     this.update();
   }
 
-  /** What the conversation is called. */
+  /** The conversation's name. */
   get name() {
     const { store } = this.#app;
     if (this.#place.kind === "g") return this.#place.name;
@@ -188,7 +188,7 @@ export class Header {
   }
 
   /**
-   * Has something done, and says so; whether it was.
+   * Sends a command and shows the outcome. Resolves to whether it succeeded.
    * @param {string} command
    * @param {Record<string, unknown>} args
    * @param {string} done

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What stands in a conversation, from top to bottom: days, the unread line, messages in runs of one
- * sender, and below them what is still on its way out. Nothing here touches the page.
+ * The items of a conversation from top to bottom: days, the unread line, messages in runs of one sender, and
+ * below them what is not sent yet. Nothing here touches the DOM.
  */
 
 /** @typedef {import("../types.js").Message} Message */
@@ -18,12 +18,12 @@
  * } Item
  */
 
-/** @typedef {Extract<Item, {first: boolean}>} Spoken what somebody says: all that has a bubble */
+/** @typedef {Extract<Item, {first: boolean}>} Spoken the items that have a bubble */
 
-/** Messages of one sender further apart than this are not one run. */
+/** ms: messages of one sender further apart than this are not one run. */
 const RUN = 5 * 60_000;
 
-/** Who writes what the realm itself has to say. */
+/** The sender of the realm's own notices. */
 export const SYSTEM = "system";
 
 /**
@@ -32,7 +32,7 @@ export const SYSTEM = "system";
  *   pending: readonly (Entry | Upload)[],
  *   isMe: (address: string) => boolean,
  *   unreadAfter: number | null,
- * }} Scene `unreadAfter` is the last seq that had been read; the unread line stands after it.
+ * }} Scene `unreadAfter` is the last seq that was read; the unread line is after it.
  */
 
 /**
@@ -64,7 +64,7 @@ export function layOut(scene) {
     else items.push({ kind: "message", key, at, mine, first: true, last: true, message });
   }
   for (const pending of scene.pending) {
-    if (stored.has(pending.key)) continue; // it has just become a message
+    if (stored.has(pending.key)) continue; // it is a message already
     startDay(pending.at);
     const common = { key: `key ${pending.key}`, at: pending.at, first: true, last: true };
     if ("file" in pending) items.push({ kind: "upload", mine: true, ...common, upload: pending });

@@ -1,5 +1,5 @@
 // @ts-check
-/** A picture as large as the window has room for. */
+/** A picture in a dialog, as large as the window allows. */
 
 import { h } from "../dom.js";
 import { language, t } from "../i18n.js";
@@ -23,7 +23,7 @@ export function openLightbox(file) {
         "aria-label": t("chat.picture", { name: file.name }),
         on: {
           close: () => dialog.remove(),
-          // Beside the picture is outside of it.
+          // A click beside the picture closes it.
           click: (/** @type {Event} */ event) => {
             const beside =
               /** @type {Element} */ (event.target).closest("img, a, button, .lightbox-about") === null;

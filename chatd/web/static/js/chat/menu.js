@@ -1,5 +1,5 @@
 // @ts-check
-/** A button with a menu below it: arrow keys go through it, Escape and a press elsewhere close it. */
+/** A button with a menu: arrow keys move through it, Escape and a click outside close it. */
 
 import { fill, h, uid } from "../dom.js";
 import { icon, iconButton } from "../ui.js";
@@ -11,7 +11,7 @@ import { icon, iconButton } from "../ui.js";
 
 /**
  * @param {string} label
- * @param {() => MenuItem[]} items asked each time it opens
+ * @param {() => MenuItem[]} items called each time it opens
  * @returns {HTMLElement}
  */
 export function menu(label, items) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** A conversation's rows on the page: made, moved and taken away so that they are what layOut() says. */
+/** The rows of a conversation on the page, updated to match layOut(). */
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
@@ -18,7 +18,7 @@ export class Rows {
   #rows = new Map();
 
   /**
-   * @param {HTMLElement} list where they stand
+   * @param {HTMLElement} list the element that contains them
    * @param {Bubbles} bubbles
    */
   constructor(list, bubbles) {
@@ -27,14 +27,14 @@ export class Rows {
   }
 
   /**
-   * Makes the page's rows these. A row that looks as before keeps its element, and so its focus.
+   * Updates the page to these items. An unchanged row keeps its element, and so its focus.
    * @param {readonly Item[]} items
    */
   show(items) {
     /** @type {Map<string, Row>} */
     const rows = new Map();
     for (const item of items) rows.set(item.key, this.#row(item));
-    // First what goes: else all that follows it would have to be moved.
+    // Remove rows first: otherwise all rows after them would be moved.
     for (const [key, row] of this.#rows) {
       if (rows.get(key) !== row) row.node.remove();
     }
@@ -106,7 +106,7 @@ export class Rows {
 }
 
 /**
- * All that an item's looks depend on, save its place in a run.
+ * Everything that an item's element depends on, except its place in a run.
  * @param {Item} item
  * @param {Bubbles} bubbles
  */

@@ -1,18 +1,18 @@
 // @ts-check
 /**
- * What can be said about a message's text without a page: its length, its lines, its links.
+ * A message's text without the DOM: its length, its lines, its links.
  *
- * The realm refuses control characters other than tab, line breaks among them, so that no one can paint
- * on another's terminal. That is why what one writes here is sent line by line.
+ * The realm refuses control characters other than tab, to protect terminals. Line breaks are among them, so a
+ * text is sent line by line.
  */
 
-/** Where a line ends, for a browser, a clipboard or Unicode. */
+/** The line breaks of browsers, clipboards and Unicode. */
 const BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/u;
 
-/** What the realm refuses, apart from line breaks; a text may come with it from the clipboard. */
+/** The other control characters that the realm refuses; they may come from the clipboard. */
 const CONTROL = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f]/gu;
 
-/** The addresses that become links. Invisible characters end one, so that it goes where it shows. */
+/** URLs that become links. An invisible character ends one, so that it leads where it seems to lead. */
 const LINK = /\bhttps?:\/\/[^\s<>"\p{Cc}\p{Cf}]+/giu;
 
 const ONE_EMOJI =
@@ -21,12 +21,12 @@ const ONE_EMOJI =
   "(?:\\u200d\\p{Extended_Pictographic}[\\ufe0f\\p{Emoji_Modifier}]*)*)";
 const FEW_EMOJI = new RegExp(`^\\s*(?:${ONE_EMOJI}\\s*){1,6}$`, "u");
 
-const LONGEST_EMOJI = 200; // UTF-16 units that six emoji can't exceed; longer texts aren't looked at
+const MAX_EMOJI_LENGTH = 200; // UTF-16 units that six emoji can't exceed; longer texts are not searched
 
 const encoder = new TextEncoder();
 
 /**
- * How many bytes of UTF-8 a text has, which is what the realm's limit counts.
+ * The length of a text in bytes of UTF-8, which the realm's limit counts.
  * @param {string} text
  */
 export function byteLength(text) {
@@ -34,7 +34,7 @@ export function byteLength(text) {
 }
 
 /**
- * The messages that a text becomes: its lines without what the realm refuses, and without empty ones.
+ * The messages that a text becomes: its lines, without refused characters and without empty lines.
  * @param {string} text
  * @returns {string[]}
  */
@@ -46,15 +46,15 @@ export function linesOf(text) {
 }
 
 /**
- * Whether a text is one to six emoji and nothing else: those are shown large.
+ * Whether a text is only one to six emoji, which are shown large.
  * @param {string} text
  */
 export function isFewEmoji(text) {
-  return text.length <= LONGEST_EMOJI && FEW_EMOJI.test(text);
+  return text.length <= MAX_EMOJI_LENGTH && FEW_EMOJI.test(text);
 }
 
 /**
- * A text cut into pieces, those with an `href` being links to http or https.
+ * A text in pieces; those with an `href` are links to http or https.
  * @param {string} text
  * @returns {{text: string, href?: string}[]}
  */
@@ -75,7 +75,7 @@ export function piecesOf(text) {
 }
 
 /**
- * A link without the full stop or bracket of the sentence around it.
+ * A link without the punctuation of the sentence around it.
  * @param {string} link
  */
 function withoutTail(link) {
@@ -99,7 +99,7 @@ function count(text, character) {
 }
 
 /**
- * The address if it may be a link. One with a name before an `@` may pose as another host's: no link.
+ * The URL if it may be a link, else null. A URL with a user name before an `@` could pose as another host's.
  * @param {string} link
  * @returns {string | null}
  */

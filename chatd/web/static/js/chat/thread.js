@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The scrolling list of a conversation. Only some hundreds of messages are on the page, a window over all
- * that are loaded, which moves with the reader. What one is looking at stays where it is whatever comes
- * above or below; who is at the end stays at the end.
+ * The scrolling list of a conversation. Only some hundred messages are on the page: a window over the loaded ones
+ * that moves with the reader. The messages in sight keep their place when others are added above or below. A reader
+ * at the end stays at the end.
  */
 
 import { h } from "../dom.js";
@@ -22,27 +22,27 @@ import { Rows } from "./rows.js";
  *   older: () => Promise<void>,
  *   hasOlder: () => boolean,
  *   seen: () => void,
- * }} Options `older` gets earlier messages (and tells update()); `seen`: the newest one is being looked at.
+ * }} Options `older` loads earlier messages and calls update(); `seen` is called when the newest one is in sight.
  */
 
-const MOST = 300; // messages on the page, save for those that arrive while one reads further up
+const MAX = 300; // messages on the page, except for those that arrive while the reader is further up
 const STEP = 100; // messages by which the window moves
 const NEAR = 900; // px from the window's edge at which it moves
-const END = 48; // px from the end that still count as there
+const END = 48; // px from the end that count as the end
 const SETTLE = 16; // ms between two renderings
 
 export class Thread {
   #options;
   /** @type {Scene} */
   #scene = { messages: [], pending: [], isMe: () => false, unreadAfter: null };
-  /** The window: seqs of its first and last message. Infinity: it has the newest, whatever comes. */
+  /** The window: the seqs of its first and last message. Infinity: it always includes the newest. */
   #first = -Infinity;
   #last = Infinity;
-  /** Whether one is at the end, and stays there. */
+  /** Whether the reader is at the end, and stays there. */
   #pinned = true;
   /** @type {number | null} The newest seq that has been in sight. */
   #seen = null;
-  /** Where the scroller was when it was last looked at, in px. */
+  /** The last known scroll position, in px. */
   #place = 0;
   /** @type {{node: Element, top: number} | null} */
   #anchor = null;
@@ -72,7 +72,7 @@ export class Thread {
       {
         class: "thread-scroller",
         role: "log",
-        // Histories are not read aloud; what arrives is said elsewhere (hearing.js).
+        // The history is not read aloud; announcer.js announces new messages.
         "aria-live": "off",
         "aria-label": options.label,
         tabindex: "0",
@@ -103,7 +103,7 @@ export class Thread {
     this.#observer.observe(this.#list);
   }
 
-  /** Ends what goes on by itself. */
+  /** Stops timers and observers. */
   destroy() {
     clearTimeout(this.#timer);
     this.#observer.disconnect();
@@ -155,7 +155,7 @@ export class Thread {
   }
 
   /**
-   * Scrolls by so many screens, for keys that are pressed elsewhere.
+   * Scrolls by so many screens, for keys pressed in the composer.
    * @param {number} screens
    */
   page(screens) {
@@ -173,7 +173,7 @@ export class Thread {
   }
 
   /**
-   * Makes the window begin with that message.
+   * Moves the window so that it begins with that message.
    * @param {number} index
    */
   #window(index) {
@@ -181,7 +181,7 @@ export class Thread {
   }
 
   /**
-   * The window's messages, as indexes from … up to.
+   * The window as indexes: from the first, up to but without the last.
    * @returns {[number, number]}
    */
   #bounds() {
@@ -194,9 +194,9 @@ export class Thread {
     this.#look();
     const { messages, pending } = this.#scene;
     let [from, to] = this.#bounds();
-    if (this.#last === Infinity && to - from > MOST) {
-      if (this.#pinned) this.#window((from = to - MOST + STEP));
-      else if (to - from > 2 * MOST) this.#last = messages[(to = from + 2 * MOST) - 1].seq;
+    if (this.#last === Infinity && to - from > MAX) {
+      if (this.#pinned) this.#window((from = to - MAX + STEP));
+      else if (to - from > 2 * MAX) this.#last = messages[(to = from + 2 * MAX) - 1].seq;
     }
     const whole = this.#last === Infinity;
     this.#rows.show(
@@ -207,7 +207,7 @@ export class Thread {
     this.#hold();
   }
 
-  /** Finds out what one is looking at, if one has scrolled: the event comes later than what one sees. */
+  /** Updates the anchor if the reader has scrolled. The scroll event comes late, so it is checked here. */
   #look() {
     if (Math.abs(this.#scroller.scrollTop - this.#place) < 1) return;
     this.#place = this.#scroller.scrollTop;
@@ -215,7 +215,7 @@ export class Thread {
     this.#anchor = this.#pinned ? null : this.#firstInSight();
   }
 
-  /** Puts what one was looking at where it was. */
+  /** Scrolls so that the anchor is where it was. */
   #hold() {
     if (this.#pinned) {
       this.#scroller.scrollTop = this.#scroller.scrollHeight;
@@ -247,7 +247,7 @@ export class Thread {
     return this.#last === Infinity && scrollHeight - clientHeight - scrollTop < END;
   }
 
-  /** Moves the window up, or has earlier messages loaded. */
+  /** Moves the window up, or loads earlier messages. */
   #up() {
     const { messages } = this.#scene;
     const [from, to] = this.#bounds();
@@ -257,8 +257,8 @@ export class Thread {
     }
     const first = Math.max(0, from - STEP);
     this.#first = messages[first].seq;
-    // What is far below is let go; not while one is at the end, which would take it from under one's eyes.
-    if (!this.#pinned && to - first > MOST) this.#last = messages[first + MOST - 1].seq;
+    // Drop what is far below, but not while the reader is at the end, because it is in sight.
+    if (!this.#pinned && to - first > MAX) this.#last = messages[first + MAX - 1].seq;
     this.#render();
   }
 
@@ -267,7 +267,7 @@ export class Thread {
     const [from, to] = this.#bounds();
     const end = Math.min(messages.length, to + STEP);
     this.#last = end === messages.length ? Infinity : messages[end - 1].seq;
-    if (end - from > MOST) this.#first = messages[end - MOST].seq;
+    if (end - from > MAX) this.#first = messages[end - MAX].seq;
     this.#render();
   }
 
@@ -332,7 +332,7 @@ export class Thread {
   }
 
   /**
-   * How far below the list's upper edge a row is, in px.
+   * The distance of a row from the list's upper edge, in px.
    * @param {Element} node
    */
   #offset(node) {
@@ -340,7 +340,7 @@ export class Thread {
   }
 
   /**
-   * The uppermost message in sight, to which the rest is held.
+   * The uppermost message in sight, which serves as the anchor.
    */
   #firstInSight() {
     const rows = this.#list.children;
@@ -352,7 +352,7 @@ export class Thread {
       if (rows[middle].getBoundingClientRect().bottom > top) high = middle;
       else low = middle + 1;
     }
-    // Days and the unread line may go; messages stay.
+    // Days and the unread line may disappear; messages stay.
     while (low < rows.length - 1 && !rows[low].classList.contains("message")) low += 1;
     const node = rows[low];
     return node === undefined ? null : { node, top: this.#offset(node) };
@@ -360,7 +360,7 @@ export class Thread {
 }
 
 /**
- * The index of the first message with that seq or a later one.
+ * The index of the first message with this seq or a later one.
  * @param {readonly Message[]} messages sorted by seq
  * @param {number} seq
  */

@@ -1,12 +1,12 @@
 // @ts-check
-/** The files that were chosen, pasted or dropped, and go with the next Send. */
+/** The files that were chosen, pasted or dropped, to be sent with the next Send. */
 
 import { fill, h } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { icon } from "../ui.js";
 import { isPreviewed, sizeText } from "./files.js";
 
-const MOST = 20; // files in one go
+const MAX = 20; // files at once
 
 export class Tray {
   #hooks;
@@ -14,8 +14,8 @@ export class Tray {
   #files = [];
 
   /**
-   * @param {{changed: () => void, refused: (text: string) => void}} hooks `refused` is told, in words,
-   *   what can't be taken
+   * @param {{changed: () => void, refused: (text: string) => void}} hooks `refused` gets a sentence about
+   *   files that can't be added
    */
   constructor(hooks) {
     this.#hooks = hooks;
@@ -29,8 +29,8 @@ export class Tray {
 
   /** @param {readonly File[]} files */
   add(files) {
-    const room = MOST - this.#files.length;
-    if (files.length > room) this.#hooks.refused(t("chat.tray.full", { n: MOST }));
+    const room = MAX - this.#files.length;
+    if (files.length > room) this.#hooks.refused(t("chat.tray.full", { n: MAX }));
     for (const file of files.slice(0, room)) {
       const url = isPreviewed(file.type, file.size) ? URL.createObjectURL(file) : null;
       this.#files.push({ file, url });
@@ -38,7 +38,7 @@ export class Tray {
     this.#show();
   }
 
-  /** Gives them out, and is empty. */
+  /** Returns the files and empties the tray. */
   take() {
     const files = this.#files.map((each) => each.file);
     this.clear();
@@ -58,7 +58,7 @@ export class Tray {
     const [{ url }] = this.#files.splice(index, 1);
     if (url !== null) URL.revokeObjectURL(url);
     this.#show();
-    // Whoever removes one by the keyboard goes on from there.
+    // Keep the focus at this place for keyboard users.
     const buttons = this.node.querySelectorAll("button");
     buttons[Math.min(index, buttons.length - 1)]?.focus();
   }
@@ -102,7 +102,7 @@ export class Tray {
 }
 
 /**
- * The files of a paste or a drop. Folders come as files that can't be read; they are left out.
+ * The files of a paste or a drop, without folders, which appear as unreadable files.
  * @param {DataTransfer | null} data
  * @returns {File[]}
  */

@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * The files on their way out, of all conversations: one at a time in each, in the order they were chosen.
- * They go on while one looks at another conversation, and are lost with the page, which therefore asks
- * before it is left.
+ * The uploads of all conversations: one at a time in each, in the order they were chosen. They continue while
+ * another conversation is shown, and are lost when the page is closed, so it asks before that.
  */
 
 import { ChatError } from "../errors.js";
@@ -17,10 +16,10 @@ import { upload } from "../upload.js";
  *   key: string, place: Place, file: File, at: number, sent: number,
  *   state: "waiting" | "sending" | "refused",
  *   broken: boolean, error?: {code: string, message: string}, abort?: AbortController,
- * }} Upload `at` is ms since 1970, `sent` bytes; `broken`: the connection is, and it is tried again.
+ * }} Upload `at` is ms since 1970, `sent` bytes; `broken`: the connection is lost, and it is tried again.
  */
 
-/** @typedef {(upload: Upload, whole: boolean) => void} Listener `whole`: the list has changed, or a state */
+/** @typedef {(upload: Upload, whole: boolean) => void} Listener `whole`: the list or a state has changed, and not just the progress */
 
 export class Uploads {
   #store;
@@ -69,7 +68,7 @@ export class Uploads {
   }
 
   /**
-   * Gives a file up, or takes a refused one away.
+   * Cancels an upload, or removes a refused one.
    * @param {Upload} item
    */
   discard(item) {
@@ -80,7 +79,7 @@ export class Uploads {
   }
 
   /**
-   * Tries a refused one again, as another send: the realm has answered the first.
+   * Tries a refused file again under a new key, because the realm has answered the old one.
    * @param {Upload} item
    */
   retry(item) {
@@ -127,7 +126,7 @@ export class Uploads {
         file: { name, size, sha256, mime, code },
       });
     } catch (error) {
-      if (!this.#list.includes(item)) return; // given up
+      if (!this.#list.includes(item)) return; // discarded
       item.state = "refused";
       const { code = "internal", message = String(error) } = /** @type {any} */ (error);
       item.error = { code, message };
@@ -149,7 +148,7 @@ export class Uploads {
 const all = new WeakMap();
 
 /**
- * The one list of a store.
+ * The uploads that belong to a store.
  * @param {Store} store
  */
 export function uploadsOf(store) {
@@ -159,7 +158,7 @@ export function uploadsOf(store) {
 }
 
 /**
- * The realm's own sentence, without the way there.
+ * The realm's sentence for a file that is too large, without asking it.
  * @param {number} size bytes
  * @param {number} limit bytes
  */

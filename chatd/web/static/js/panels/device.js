@@ -1,5 +1,5 @@
 // @ts-check
-/** What this browser may do beyond showing a page: notify, and keep the page as an app. */
+/** Settings of this browser: notifications, and installing the page as an app. */
 
 import { fill, h, uid } from "../dom.js";
 import { t } from "../i18n.js";
@@ -9,7 +9,7 @@ import { button } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 
-/** A switch for notifications; the browser is asked for its permission by a click on it, never before. */
+/** A switch for notifications. Only a click on it makes the browser ask for permission. */
 export function notifying() {
   const id = uid("notify");
   const input = h("input", {
@@ -47,7 +47,7 @@ function saidOf(now) {
 }
 
 /**
- * The page as an app, where the browser offers that.
+ * The button to install the page, if the browser offers it.
  * @param {App} app
  */
 export function installing(app) {

@@ -1,12 +1,12 @@
 // @ts-check
-/** A list that may be long: a field to narrow it, and its rows page by page. */
+/** A long list: a field to filter it, and its rows page by page. */
 
 import { fill, h, uid } from "../dom.js";
 import { t } from "../i18n.js";
 import { announce, button } from "../ui.js";
 import { rows } from "./page.js";
 
-const WORTH_IT = 8; // rows from which on there is a field to filter by
+const WORTH_IT = 8; // rows from which the filter is shown
 const PAGE = 100; // rows
 
 /**
@@ -17,8 +17,8 @@ const PAGE = 100; // rows
  *   fits: (item: T, typed: string) => boolean,
  *   row: (item: T) => Element,
  *   empty: () => Element,
- * }} how `label` is the field's, `title` the list's; `empty` is shown where there is nothing at all
- * @returns {(items: readonly T[]) => HTMLElement} shows these
+ * }} how `label` is the field's, `title` the list's; `empty` is shown without any items
+ * @returns {(items: readonly T[]) => HTMLElement} makes the list of these items
  */
 export function filtered({ label, title, fits, row, empty }) {
   let typed = "";

@@ -1,19 +1,19 @@
 // @ts-check
-/** What was searched for, marked in the text in which it was found. Text stays text: only nodes are made. */
+/** Search results: the text with each match in a <mark>. Text stays text: only nodes are made. */
 
 import { h } from "../dom.js";
 
-const BEFORE = 60; // characters of a long text that are shown before the first find, and after it
+const BEFORE = 60; // characters of a long text that are shown before the first match, and after it
 const AFTER = 180;
 
 /**
  * @param {string} text
  * @param {string} wanted
- * @returns {(string | Element)[]} the part of `text` around the first find, with every find in a <mark>
+ * @returns {(string | Element)[]} the part of `text` around the first match, with each match in a <mark>
  */
 export function found(text, wanted) {
   if (!wanted) return [text];
-  // Simple case folding keeps the lengths, so that the places are those of the text itself.
+  // Simple case folding keeps lengths, so the positions are those of the text.
   const pattern = new RegExp(wanted.replace(/[\\^$.*+?()[\]{}|\/-]/g, "\\$&"), "giu");
   const first = text.search(pattern);
   const [start, end] = around(text, Math.max(first, 0));
@@ -32,7 +32,7 @@ export function found(text, wanted) {
 }
 
 /**
- * Where to cut, so that nothing is cut in two that belongs together.
+ * Where to cut near `at` without splitting a grapheme or a surrogate pair.
  * @param {string} text
  * @param {number} at
  * @returns {[number, number]}
@@ -48,7 +48,7 @@ function around(text, at) {
 }
 
 /**
- * Whether the character at `at` belongs to the one before it.
+ * Whether the character at `at` continues the one before it.
  * @param {string} text
  * @param {number} at
  */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A part of a page that shows what the realm answers, and keeps it fresh: when the link comes back, when
- * the page is shown again, and every so often while it is looked at.
+ * A part of a page that shows an answer of the realm and keeps it up to date: when the link is back, when the page
+ * becomes visible, and at intervals while it is visible.
  */
 
 import { fill, h } from "../dom.js";
@@ -15,14 +15,14 @@ import { button, emptyState } from "../ui.js";
 /**
  * @template T
  * @typedef {object} Source
- * @property {() => Promise<T>} load asks for what is to be shown
- * @property {(found: T) => Child[]} show what it looks like
- * @property {number} [every] ms after which it is asked for again; left out, not by itself
- * @property {(error: unknown) => HTMLElement | null} [failed] what to show instead of what there mostly is
+ * @property {() => Promise<T>} load asks the realm
+ * @property {(found: T) => Child[]} show makes the elements
+ * @property {number} [every] ms after which it is loaded again; without it, never by itself
+ * @property {(error: unknown) => HTMLElement | null} [failed] what to show for an error; null: the usual message
  */
 
-const PATIENCE = 300; // ms without an answer after which it is said that something is loading
-const LATER = 500; // ms until it is looked again whether a dialog is still open
+const TIMEOUT = 300; // ms without an answer after which a spinner is shown
+const LATER = 500; // ms between checks whether a dialog is still open
 
 /**
  * @template T
@@ -34,7 +34,7 @@ export function live(app, source) {
 }
 
 /**
- * Its `node` goes into the page.
+ * The part itself; `node` is its element.
  * @template T
  */
 export class Live {
@@ -46,7 +46,7 @@ export class Live {
   #gone = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #later;
-  #waiting = setTimeout(() => fill(this.node, aside(t("panels.loading"))), PATIENCE);
+  #waiting = setTimeout(() => fill(this.node, aside(t("panels.loading"))), TIMEOUT);
   #source;
   #stop;
 
@@ -60,7 +60,7 @@ export class Live {
     void this.refresh();
   }
 
-  /** Asks now. */
+  /** Loads it now. */
   async refresh() {
     this.#asked += 1;
     const turn = this.#asked;
@@ -77,13 +77,13 @@ export class Live {
     this.node.removeAttribute("aria-busy");
   }
 
-  /** Shows once more what is known. */
+  /** Shows the last answer again. */
   redraw() {
     clearTimeout(this.#later);
     const found = this.#known;
     if (found === undefined || this.#gone) return;
     if (document.querySelector("dialog[open]")) {
-      // When the dialog closes, the focus goes back to the button that opened it: let that stay until then.
+      // When the dialog closes, the focus returns to the button that opened it, so keep the button until then.
       this.#later = setTimeout(() => this.redraw(), LATER);
       return;
     }
@@ -102,7 +102,7 @@ export class Live {
   #failed(error) {
     const refused = error instanceof ChatError;
     const instead = refused && this.#source.failed?.(error);
-    // What was known is better than nothing, and it is asked again soon, or when the link is back.
+    // Keep showing the last answer: it is loaded again soon, or when the link is back.
     if (!instead && this.#known !== undefined) return;
     this.#known = undefined;
     this.#shown = "";
@@ -111,7 +111,7 @@ export class Live {
 }
 
 /**
- * Calls `ask` when the link comes back, when the page is shown again, and every so often while both are there.
+ * Calls `ask` when the link is back, when the page becomes visible, and every `every` ms while both are so.
  * @param {App} app
  * @param {() => void} ask
  * @param {number} [every] ms
@@ -138,7 +138,7 @@ function aside(text) {
 }
 
 /**
- * Why there is nothing to see, and a way on.
+ * An error with a button to try again.
  * @param {unknown} error
  * @param {() => unknown} again
  */
@@ -152,12 +152,12 @@ function trouble(error, again) {
 }
 
 /**
- * Does something that a button or a dialog asked for, and tells what came of it.
+ * Runs the action of a button or dialog, and shows its outcome.
  * @template T
  * @param {App} app
  * @param {() => Promise<T>} action
- * @param {(found: T) => string | null} done what to tell then
- * @returns {Promise<boolean>} whether it was done
+ * @param {(found: T) => string | null} done the sentence to show on success
+ * @returns {Promise<boolean>} whether it succeeded
  */
 export async function attempt(app, action, done) {
   try {
@@ -171,9 +171,9 @@ export async function attempt(app, action, done) {
 }
 
 /**
- * Does `change` to what stands in `node`; who had the focus has it afterwards, by its `data-key`: an item, a
- * line end, and what of it. If that is gone, what else there is of the item takes it, or else all of `node`,
- * so that Tab goes on from there.
+ * Runs `change` on the content of `node` and restores the focus afterwards, by `data-key`: an item, a line end, and a
+ * part of it. If that element is gone, another part of the item gets the focus, or else `node`, so that Tab continues
+ * from there.
  * @param {HTMLElement} node
  * @param {() => void} change
  */

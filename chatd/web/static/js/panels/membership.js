@@ -1,5 +1,5 @@
 // @ts-check
-/** What may be done to a group: letting people in and out, handing on the role, closing it, leaving it. */
+/** Actions on a group: inviting and removing people, making admins, closing it, leaving it. */
 
 import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
@@ -12,7 +12,7 @@ import { listed, section, sentence } from "./page.js";
 /** @typedef {import("../views/members.js").Member} Member */
 
 /**
- * A form to invite people by.
+ * A form to invite people.
  * @param {App} app
  * @param {string} group
  * @param {() => void} changed
@@ -94,7 +94,7 @@ export async function remove(app, group, user, changed) {
 }
 
 /**
- * Who may write to the group; its admins can change that. Of a group elsewhere only its home knows.
+ * Who may post to the group, with a button for admins. Unknown for groups of other realms.
  * @param {App} app
  * @param {string} group
  * @param {{closed: boolean | null}} found
@@ -135,7 +135,7 @@ export function posting(app, group, { closed }, amAdmin, changed) {
 /**
  * @param {App} app
  * @param {string} group
- * @param {() => Member[]} known its members as they are now
+ * @param {() => Member[]} known its current members
  */
 export function leaving(app, group, known) {
   const leave = async () => {

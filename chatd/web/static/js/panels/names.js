@@ -1,5 +1,5 @@
 // @ts-check
-/** What a name may be, as chatd/base/names.py has it: enough to say so before the server is asked. */
+/** What a name may be, as in chatd/base/names.py, to check it before the server does. */
 
 import { keyOf } from "../keys.js";
 
@@ -8,7 +8,7 @@ const ROOM = /^(?![\p{M} ])[\p{L}\p{M}\p{N}_. -]{1,64}(?<! )$/u;
 const CODE = /^[a-z0-9]{1,16}:[a-z0-9]{1,16}$/i;
 
 /**
- * `name` or `name@realm`, whether of a user or of a group.
+ * Parses `name` or `name@realm`, of a user or a group.
  * @param {string} text
  * @returns {{name: string, realm: string | null, text: string} | null} null if it can't be one
  */
@@ -22,7 +22,7 @@ export function parseAddress(text) {
 }
 
 /**
- * As `parseAddress`, of a group, which may be given by its code.
+ * As `parseAddress`, for a group, which may be given by its code.
  * @param {string} text
  */
 export function parseGroup(text) {
@@ -33,7 +33,7 @@ export function parseGroup(text) {
 }
 
 /**
- * The addresses that were written one behind the other, with commas, semicolons or spaces between.
+ * Splits a list of addresses at commas, semicolons or spaces.
  * @param {string} text
  * @returns {string[]}
  */
@@ -47,7 +47,7 @@ export function isRoom(text) {
 }
 
 /**
- * The realm of an address, or null for one's own.
+ * The realm of an address, or null for the user's own.
  * @param {string} address
  */
 export function realmOf(address) {
@@ -56,7 +56,7 @@ export function realmOf(address) {
 }
 
 /**
- * Whether some part of what is known of a person or thing holds what was typed.
+ * Whether one of the parts contains the typed text.
  * @param {string} typed
  * @param {...(string | null | undefined)} parts
  */

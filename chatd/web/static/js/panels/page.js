@@ -1,5 +1,5 @@
 // @ts-check
-/** What the panels' pages are put together of. */
+/** The components of the panels' pages. */
 
 import { h, uid } from "../dom.js";
 import { t } from "../i18n.js";
@@ -11,7 +11,7 @@ import { avatar, listRow, pageHeader } from "../ui.js";
 /** @typedef {Parameters<typeof listRow>[0] & {key: string}} Row */
 
 /**
- * A page: its heading, a word on what it is for, and its parts.
+ * A page: its heading, an introduction, and its parts.
  * @param {Head & {intro?: Children}} head
  * @param {...Children} parts
  */
@@ -21,7 +21,7 @@ export function page({ intro, ...head }, ...parts) {
 }
 
 /**
- * A part of a page, under a heading of its own.
+ * A section with its own heading.
  * @param {Children} title
  * @param {...Children} parts
  */
@@ -37,7 +37,7 @@ export function section(title, ...parts) {
 
 /**
  * A list of rows.
- * @param {string} label what a screen reader calls it
+ * @param {string} label its name for screen readers
  * @param {(Element | null)[]} rows
  */
 export function rows(label, rows) {
@@ -45,8 +45,7 @@ export function rows(label, rows) {
 }
 
 /**
- * A row of a list that is made again and again: `key` tells it from the others, so that the focus stays
- * where it is.
+ * A row of a list that is redrawn: `key` identifies it, so that the focus can stay.
  * @param {Row} options
  */
 export function row({ key, ...options }) {
@@ -59,7 +58,7 @@ export function row({ key, ...options }) {
 }
 
 /**
- * A row for somebody.
+ * A row for a person.
  * @param {{
  *   address: string, name: string, online?: boolean, note?: Child[], href?: string, actions?: Child[],
  *   label?: string,
@@ -78,7 +77,7 @@ export function personRow({ address, name: shown, online, note = [], href, actio
 }
 
 /**
- * Parts of a note, with dots between. Lines break between them rather than within.
+ * Parts of a note with dots between them, where lines may break.
  * @param {...Child} parts
  * @returns {Child[]}
  */
@@ -90,7 +89,7 @@ export function noted(...parts) {
 }
 
 /**
- * A small word that says how something is.
+ * A small label for a state.
  * @param {Children} text
  * @param {"" | "good" | "bad" | "busy"} [kind]
  */
@@ -99,7 +98,7 @@ export function tag(text, kind = "") {
 }
 
 /**
- * A text with names in it, each kept from mixing with the words around it.
+ * A text with names in it, each isolated from the direction of the text around it.
  * @param {string} key
  * @param {Record<string, Children>} parts
  * @returns {Child[]}
@@ -112,7 +111,7 @@ export function sentence(key, parts) {
 }
 
 /**
- * A name, kept from mixing with the words around it whichever way either runs.
+ * A name, isolated from the direction of the text around it.
  * @param {string} text
  */
 export function bdi(text) {
@@ -120,7 +119,7 @@ export function bdi(text) {
 }
 
 /**
- * Names one after the other.
+ * A list of names.
  * @param {readonly string[]} names
  * @returns {Child[]}
  */

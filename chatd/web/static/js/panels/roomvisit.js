@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * Being in a room: going in, hearing, talking, and going out again. Nothing of it is kept, here neither.
+ * A visit to a room: entering, listening, talking, leaving. Nothing of it is kept.
  *
- * Who is in a room is not pushed, so it is asked for every few seconds. The session is in one room at a
- * time and hears it on the connection on which it went in last; if another window of the same login takes
- * that over, this one finds itself missing from the list of people.
+ * The realm does not push who is in a room, so it is polled. A session is in one room at a time and hears it on the
+ * connection that entered last. If another window of the same session enters a room, this one notices that the user
+ * is missing from its list of people.
  */
 
 import { ChatError } from "../errors.js";
@@ -18,10 +18,10 @@ import { keyOf } from "../keys.js";
  *   | {kind: 'back', at: number}} Line
  */
 
-const LOOK_EVERY = 5000; // ms
-const MOST_LINES = 500; // older ones go
+const LOOK_INTERVAL = 5000; // ms
+const MAX_LINES = 500; // older ones are dropped
 
-/** @type {RoomVisit | null} the visit that the session's place in a room belongs to */
+/** @type {RoomVisit | null} the visit of this page that the session is in */
 let current = null;
 
 /** Emits 'state', 'people', 'line' (detail: Line). */
@@ -31,7 +31,7 @@ export class RoomVisit extends EventTarget {
   #tries = 0;
   #onLink = () => this.#linked();
   #onTalk = (/** @type {Event} */ event) => this.#heard(/** @type {CustomEvent} */ (event).detail);
-  #timer = setInterval(() => void this.#look(), LOOK_EVERY);
+  #timer = setInterval(() => void this.#look(), LOOK_INTERVAL);
 
   /**
    * @param {App} app
@@ -53,7 +53,7 @@ export class RoomVisit extends EventTarget {
     app.connection.addEventListener("room", this.#onTalk);
   }
 
-  /** Goes in; `state` says what became of it. */
+  /** Enters the room; `state` tells the outcome. */
   async enter() {
     current = this;
     const again = this.#met;
@@ -75,9 +75,9 @@ export class RoomVisit extends EventTarget {
   }
 
   /**
-   * Says something to the others.
+   * Says something in the room.
    * @param {string} text
-   * @returns {Promise<void>} rejects if it was not said
+   * @returns {Promise<void>} rejects if it was not sent
    */
   async say(text) {
     try {
@@ -90,7 +90,7 @@ export class RoomVisit extends EventTarget {
     this.#add({ kind: "said", from: username, name, text, at: Date.now(), mine: true });
   }
 
-  /** Goes out, unless another view has gone in somewhere meanwhile. */
+  /** Leaves the room, unless another view has entered one since. */
   destroy() {
     this.#gone = true;
     clearInterval(this.#timer);
@@ -99,7 +99,7 @@ export class RoomVisit extends EventTarget {
     if (current !== this) return;
     current = null;
     if (this.state !== "in" && this.state !== "joining") return;
-    // Whatever comes of it: without a connection nobody is in a room.
+    // Ignore errors: without a connection the session is in no room.
     this.app.connection.request("roomleave", {}).catch(() => {});
   }
 
@@ -135,13 +135,13 @@ export class RoomVisit extends EventTarget {
       if (!users.some((user) => keyOf(user) === me)) this.#become("elsewhere");
       this.#seen(users, true);
     } catch {
-      // The link tells of itself, and the next look follows.
+      // The bar shows a lost link, and the next poll follows.
     }
   }
 
   /**
    * @param {string[]} users who is in it now
-   * @param {boolean} tell whether to say who came and went since
+   * @param {boolean} tell whether to add lines for who came and went
    */
   #seen(users, tell) {
     const before = new Set(this.people);
@@ -161,7 +161,7 @@ export class RoomVisit extends EventTarget {
   #add(line) {
     if (this.#gone) return;
     this.lines.push(line);
-    if (this.lines.length > MOST_LINES) this.lines.shift();
+    if (this.lines.length > MAX_LINES) this.lines.shift();
     this.dispatchEvent(new CustomEvent("line", { detail: line }));
   }
 }

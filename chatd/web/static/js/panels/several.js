@@ -1,5 +1,5 @@
 // @ts-check
-/** One text to several people, as a private message to each. */
+/** One text to several people, as a direct message to each. */
 
 import { fill, h } from "../dom.js";
 import { LinkLost } from "../errors.js";
@@ -29,7 +29,7 @@ export function several(app) {
     codes: ["empty-text", "bad-text", "message-too-long"],
   });
   const report = h("div", { class: "report", role: "status" });
-  // A send whose answer was lost is asked for once more by the same key, so that nobody gets it twice.
+  // A send whose answer was lost is repeated under the same key, so that nobody gets it twice.
   let key = newKey();
   const changed = () => {
     key = newKey();
@@ -62,7 +62,7 @@ export function several(app) {
 }
 
 /**
- * Who got it, who will, and who not.
+ * Who got it, who will get it later, and who will not.
  * @param {Reply} reply
  * @param {string[]} to
  */

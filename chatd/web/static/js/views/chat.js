@@ -1,11 +1,11 @@
 // @ts-check
-/** A conversation: its head, its messages, and where one writes. `#/u/<address>` and `#/g/<group>`. */
+/** A conversation: its header, its messages, and the composer. `#/u/<address>` and `#/g/<group>`. */
 
 import { Composer } from "../chat/composer.js";
-import { dropping } from "../chat/dropping.js";
+import { dropZone } from "../chat/dropzone.js";
 import { forgetPreview, refreshUpload } from "../chat/attachments.js";
 import { Header } from "../chat/header.js";
-import { Hearing } from "../chat/hearing.js";
+import { Announcer } from "../chat/announcer.js";
 import { Thread } from "../chat/thread.js";
 import { filesOf } from "../chat/tray.js";
 import { uploadsOf } from "../chat/uploads.js";
@@ -21,10 +21,10 @@ import { button, emptyState, spinner } from "../ui.js";
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../chat/uploads.js").Upload} Upload */
 
-const PAGE = 60; // messages got at once
-const MOST_UNREAD = 400; // messages got at the start, to show the unread line
+const PAGE = 60; // messages loaded at once
+const MAX_UNREAD = 400; // messages loaded at the start, to reach the unread line
 
-/** @type {WeakSet<App["store"]>} those that know everybody's name */
+/** @type {WeakSet<App["store"]>} the stores that know everybody's name */
 const learned = new WeakSet();
 
 /**
@@ -53,17 +53,17 @@ class Chat {
     this.app = app;
     this.place = place;
     this.uploads = uploadsOf(app.store);
-    /** @type {number | null} the seq after which the unread line stands */
+    /** @type {number | null} the seq after which the unread line is shown */
     this.unreadAfter = null;
     /** @type {"loading" | "open" | "lost" | "refused"} */
     this.state = "loading";
-    /** @type {unknown} what was refused, and why */
+    /** @type {unknown} the error of `lost` and `refused` */
     this.why = null;
     this.opened = false;
     this.header = new Header(app, place);
     this.thread = this.makeThread();
     this.composer = this.makeComposer();
-    this.hearing = new Hearing(app.announce, (address) => app.store.displayName(address));
+    this.announcer = new Announcer(app.announce, (address) => app.store.displayName(address));
     this.instead = h("div", { class: "chat-instead" });
     this.node = h(
       "div",
@@ -74,7 +74,7 @@ class Chat {
     );
     this.node.addEventListener("paste", (event) => this.pasted(event));
     this.ends = [
-      dropping(this.node, (files) => this.composer.attach(files)),
+      dropZone(this.node, (files) => this.composer.attach(files)),
       app.store.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       app.store.on("conversations", () => this.listed()),
       app.store.on("incoming", (/** @type {Message} */ message) => this.heard(message)),
@@ -82,8 +82,8 @@ class Chat {
         if (where.key !== place.key) return;
         const error = new ChatError("banned", message);
         this.failed(error);
-        this.hearing.destroy();
-        app.announce(tError(error)); // it also takes the place of a message that was announced
+        this.announcer.destroy();
+        app.announce(tError(error)); // it also replaces an announcement of a message
       }),
       app.store.on("link", () => this.linked()),
       app.outbox.on("change", (/** @type {Place} */ where) => where.key === place.key && this.show()),
@@ -91,17 +91,17 @@ class Chat {
       listen(document, "visibilitychange", () => this.looked()),
       listen(window, "resize", () => this.composer.fit()),
     ];
-    queueMicrotask(() => void this.load()); // when it is on the page, where there are places and heights
+    queueMicrotask(() => void this.load()); // when the node is on the page, so that it has sizes
   }
 
   destroy() {
     for (const end of this.ends) end();
     this.thread.destroy();
     this.composer.destroy();
-    this.hearing.destroy();
+    this.announcer.destroy();
   }
 
-  /** Where there is a keyboard one goes on by writing; on a phone it would cover half of the page. */
+  /** Focuses the composer; not on a phone, where the keyboard would cover half of the page. */
   focus() {
     this.composer.fit();
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
@@ -138,16 +138,16 @@ class Chat {
     });
   }
 
-  // Getting
+  // Loading
 
   async load() {
     const { store } = this.app;
     this.state = "loading";
     this.showInstead();
-    this.open(); // with what is known from before, or waits to be sent
+    this.open(); // with messages known from before and unsent ones
     try {
       const unread = store.conversation(this.place)?.unread ?? 0;
-      await store.loadNewest(this.place, Math.min(Math.max(PAGE, unread + 20), MOST_UNREAD));
+      await store.loadNewest(this.place, Math.min(Math.max(PAGE, unread + 20), MAX_UNREAD));
       if (!store.loaded) await store.refresh();
     } catch (error) {
       this.failed(error);
@@ -160,7 +160,7 @@ class Chat {
     void this.learnNames();
   }
 
-  /** Shows the messages from where one has read on; once that is done, they are only kept up to date. */
+  /** Shows the messages at the unread line. Later changes only update them. */
   open() {
     const { messages, pending } = this.scene();
     const whole = this.state === "open" || messages.length > 0;
@@ -171,7 +171,7 @@ class Chat {
     this.thread.open(this.scene());
   }
 
-  /** Display names are known of those with whom one has a conversation; others' are asked for, once. */
+  /** Loads everybody's display names, once: the store knows only those of direct conversations. */
   async learnNames() {
     const { store } = this.app;
     const known = this.place.kind === "u" && store.conversation(this.place) !== undefined;
@@ -182,7 +182,7 @@ class Chat {
       this.listed();
       this.show();
     } catch {
-      learned.delete(store); // names are an ornament: the addresses are there
+      learned.delete(store); // the addresses are shown instead
     }
   }
 
@@ -231,7 +231,7 @@ class Chat {
     else this.thread.update(this.scene());
   }
 
-  /** What stands where there are no messages, or not yet. */
+  /** What is shown instead of messages: a spinner, an error, or a hint. */
   showInstead() {
     const { messages, pending } = this.scene();
     const hidden = this.state !== "refused" && messages.length + pending.length > 0;
@@ -262,7 +262,7 @@ class Chat {
     }
   }
 
-  /** Why the realm does not show it, and what to do about that. */
+  /** Why the realm refuses to show the conversation, and what to do. */
   refusal() {
     const code = this.why instanceof ChatError ? this.why.code : "";
     const { kind, name } = this.place;
@@ -290,7 +290,7 @@ class Chat {
     else this.show();
   }
 
-  /** The page is shown again, or no longer. */
+  /** The page has become visible or hidden. */
   looked() {
     if (document.visibilityState === "visible") this.show();
   }
@@ -303,13 +303,13 @@ class Chat {
   /** @param {Message} message */
   heard(message) {
     if (this.app.store.placeOf(message).key !== this.place.key) return;
-    // What comes while nobody looks is marked off, too.
+    // What arrives while the page is hidden gets an unread line, too.
     const found = this.app.store.conversation(this.place);
     if (document.visibilityState === "hidden" && found?.unread === 1) {
       this.unreadAfter = message.seq - 1;
       this.show();
     }
-    this.hearing.hear(message);
+    this.announcer.add(message);
   }
 
   // Sending
@@ -329,7 +329,7 @@ class Chat {
   /** @param {ClipboardEvent} event */
   pasted(event) {
     const files = filesOf(event.clipboardData);
-    // A table or a page that was copied brings its picture along: there the text is meant.
+    // A copied table or page comes with a picture of it: paste the text.
     if (files.length === 0 || event.clipboardData?.getData("text/plain")) return;
     event.preventDefault();
     this.composer.attach(files);

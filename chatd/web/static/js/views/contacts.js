@@ -1,5 +1,5 @@
 // @ts-check
-/** The people one has put on one's list, and who of them is online. */
+/** The user's contacts, and who of them is online. */
 
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
@@ -12,7 +12,7 @@ import { confirm, emptyState, field, form, iconButton } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{username: string, online: boolean}} Contact */
 
-const EVERY = 15_000; // ms
+const INTERVAL = 15_000; // ms
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -33,7 +33,7 @@ export function view(app) {
       );
     },
     show: (contacts) => [list(contacts)],
-    every: EVERY,
+    every: INTERVAL,
   });
 
   /** @param {Contact} contact */

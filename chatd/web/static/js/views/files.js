@@ -1,5 +1,5 @@
 // @ts-check
-/** The files that one may fetch, newest first. */
+/** The files that the user may fetch, newest first. */
 
 import { fileUrl, sizeText } from "../chat/files.js";
 import { h } from "../dom.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The groups one is in, the others of the realm, and the ways into one: a new one, or by name or code. */
+/** The user's groups, the other groups of the realm, and forms to make or join one. */
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
@@ -13,7 +13,7 @@ import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadg
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{group: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
 
-const EVERY = 15_000; // ms
+const INTERVAL = 15_000; // ms
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -50,7 +50,7 @@ export function view(app) {
         found.more > 0 && h("p", { class: "aside" }, t("panels.remaining", { n: found.more })),
       ),
     ],
-    every: EVERY,
+    every: INTERVAL,
   });
   const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => adding(app) });
   return {
@@ -83,7 +83,7 @@ function joining(app) {
 }
 
 /**
- * Joins a group, and goes there. Rejects with what was wrong.
+ * Joins a group and opens it. Rejects with the realm's refusal.
  * @param {App} app
  * @param {string} group
  */
@@ -111,7 +111,7 @@ function adding(app) {
     await app.store.refresh();
     close();
     app.toast(t("groups.added", { group: reply.group, code: reply.groupcode }), "success");
-    // Its members are next: the code to hand on, and whom to invite.
+    // Next come its members, with the code to share and a form to invite people.
     app.router.go(`#/g/${segment(reply.group)}/members`);
   };
   const close = dialog(t("groups.add"), form([what], make, { submit: t("groups.add-button") }));

@@ -1,5 +1,5 @@
 // @ts-check
-/** What stands beside the list while no conversation is open: only where there is room for it. */
+/** The page beside the list while no conversation is open, on wide windows. */
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The list of conversations: private ones, groups, and those with other realms. */
+/** The list of conversations: direct ones, groups, and those with other realms. */
 
 import { h } from "../dom.js";
 import { needTexts, t } from "../i18n.js";
@@ -11,12 +11,12 @@ import { avatar, iconButton, listRow, spinner, unreadBadge } from "../parts.js";
 /** @import { App, Conversation, Entry, Message } from "../types.js" */
 /** @import { Child } from "../dom.js" */
 
-const SHOWN = 160; // characters of the last line: more than fits anyway
+const SHOWN = 160; // characters of the last line, more than fits
 
 const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms"]);
 /** @typedef {(typeof FILTERS)[number]} Filter */
 
-/** @type {Filter} what was chosen last, however often the list is made anew */
+/** @type {Filter} the last choice, kept when the list is made again */
 let filter = "all";
 
 /** @param {App} app */
@@ -79,7 +79,7 @@ export function conversationList(app) {
     if (app.outbox) offs.push(app.outbox.on("change", draw));
     draw();
   };
-  // It comes later than the list, with what was left unsent.
+  // The outbox is loaded after the list.
   if (app.outbox) watchOutbox();
   else offs.push(app.store.on("outbox", watchOutbox));
   return {
@@ -88,7 +88,7 @@ export function conversationList(app) {
       cancelAnimationFrame(frame);
       for (const off of offs) off();
     },
-    /** @param {string} hash of what is open beside it */
+    /** @param {string} hash of the open conversation */
     setCurrent(hash) {
       current = hash.replace(/\/members$/, "");
       draw();
@@ -103,7 +103,7 @@ export function conversationList(app) {
 /** @typedef {{conversation: Conversation, entry?: Entry}} Line */
 
 /**
- * All conversations with what is on its way out; those that have nothing else yet come first.
+ * All conversations with their unsent texts; new ones that have only unsent texts come first.
  * @param {App} app
  * @returns {Line[]}
  */
@@ -111,7 +111,7 @@ function everything(app) {
   /** @type {Map<string, Entry>} */
   const unsent = new Map();
   for (const entry of app.outbox?.entries() ?? []) {
-    // What was refused matters more than what is only late.
+    // A refused text matters more than a late one.
     if (unsent.get(entry.place.key)?.state !== "refused") unsent.set(entry.place.key, entry);
   }
   const known = app.store.sorted().map((conversation) => {
@@ -137,7 +137,7 @@ function fits({ place }, wanted) {
 }
 
 /**
- * Says what to do where there are no rows.
+ * Fills an empty list with a hint.
  * @param {HTMLElement} rest
  * @param {Filter} wanted
  */
@@ -146,7 +146,7 @@ async function explain(rest, wanted) {
   if (rest.dataset.says === wanted) rest.replaceChildren(nothing(wanted));
 }
 
-/** The rows as they are on the page: only what is different is made anew, and the focus stays. */
+/** The rows on the page: only changed ones are made again, and the focus stays. */
 class Rows {
   /** @type {Map<string, {node: HTMLElement, looks: string}>} */
   #shown = new Map();
@@ -187,7 +187,7 @@ class Rows {
   }
 }
 
-/** All that a row shows, to tell whether it has changed. @param {Line} line @param {string} current */
+/** Everything that a row shows, to detect changes. @param {Line} line @param {string} current */
 function looksOf({ conversation: found, entry }, current) {
   const { name, online, unread, last, place } = found;
   const when = last && relative(last.at);
@@ -241,7 +241,7 @@ function lastLine(app, message) {
 }
 
 /**
- * Up and down from row to row, as well as by the tabulator.
+ * Arrow up and down move from row to row, in addition to Tab.
  * @param {HTMLElement} list
  * @param {KeyboardEvent} event
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Logging in. */
+/** The login page. */
 
 import { h } from "../dom.js";
 import { ask } from "../http.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** Who is in a group, and what one may do about it. */
+/** The members of a group, and actions for members and admins. */
 
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
@@ -15,9 +15,9 @@ import { button, emptyState, iconButton } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{username: string, admin: boolean, online: boolean}} Member */
-/** @typedef {{members: Member[], code: string, closed: boolean | null}} Found `closed` is null if only its home knows */
+/** @typedef {{members: Member[], code: string, closed: boolean | null}} Found `closed` is null for groups of other realms, where it is unknown */
 
-const EVERY = 15_000; // ms
+const INTERVAL = 15_000; // ms
 
 /**
  * @param {App} app
@@ -71,7 +71,7 @@ export function view(app, { group }) {
         section(t("members.people", { n: found.members.length }), list(found.members)),
       ];
     },
-    every: EVERY,
+    every: INTERVAL,
     failed: (error) => {
       const instead = outside(app, place.name, error);
       if (instead) invite.hidden = below.hidden = true;
@@ -109,7 +109,7 @@ async function lookUp(app, group) {
 }
 
 /**
- * What one sees of a group that one is not in.
+ * The page for people who are not in the group.
  * @param {App} app
  * @param {string} group
  * @param {unknown} error
@@ -139,7 +139,7 @@ function outside(app, group, error) {
 }
 
 /**
- * The code, to be handed on.
+ * The group's code, to share.
  * @param {App} app
  * @param {string} code
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Finding somebody to write to: by name among those one knows of, or by an address. */
+/** A new conversation: finding somebody by name, or by address. */
 
 import { fill, h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
@@ -16,8 +16,8 @@ import { announce, emptyState, icon } from "../ui.js";
 /** @typedef {{username: string, online: boolean}} Contact */
 /** @typedef {{address: string, name: string, country: string, online: boolean, contact: boolean, me: boolean}} Person */
 
-const EVERY = 15_000; // ms
-const MOST = 200; // rows of everybody; more are found by typing
+const INTERVAL = 15_000; // ms
+const MAX = 200; // rows of people; typing finds more
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -30,14 +30,14 @@ export function view(app) {
       people = found;
       return list(app, found, input.value.trim(), check);
     },
-    every: EVERY,
+    every: INTERVAL,
   });
   const refuse = (/** @type {string} */ text) => {
     fill(error, icon("alert"), h("p", { dir: "auto" }, text));
     input.focus();
   };
   const go = (/** @type {string} */ address) => app.router.go(hashOf(app.store.place("u", address)));
-  // Goes there if the realm knows of such an address.
+  // Opens the conversation if the realm knows the address.
   const check = async (/** @type {string} */ address) => {
     fill(error);
     try {
@@ -70,7 +70,7 @@ export function view(app) {
   };
 }
 
-/** The field in which one types a name. */
+/** The field for a name or address. */
 function asking() {
   const id = uid("who");
   const error = h("div", { class: "form-error", role: "alert" });
@@ -91,7 +91,7 @@ function asking() {
 }
 
 /**
- * The arrow down goes to the first of what was found.
+ * Arrow down moves the focus to the first result.
  * @param {KeyboardEvent} event
  * @param {HTMLElement} list
  */
@@ -103,7 +103,7 @@ function intoList(event, list) {
 }
 
 /**
- * Whom one means who types that and presses Enter, if there is no doubt.
+ * The person that a typed text means, if it is unambiguous.
  * @param {Person[]} people
  * @param {string} typed
  * @returns {Person | undefined}
@@ -117,7 +117,7 @@ function meaning(people, typed) {
 }
 
 /**
- * Those one may write to, as far as this realm knows them: who is online first.
+ * Everybody in this realm and all contacts; people who are online come first.
  * @param {App} app
  * @returns {Promise<Person[]>}
  */
@@ -213,12 +213,12 @@ function narrowed(app, people, typed, check) {
  */
 function part(app, title, people) {
   if (!people.length) return null;
-  const cut = people.length - MOST;
+  const cut = people.length - MAX;
   return section(
     title,
     rows(
       title,
-      people.slice(0, MOST).map((each) => person(app, each)),
+      people.slice(0, MAX).map((each) => person(app, each)),
     ),
     cut > 0 && h("p", { class: "aside" }, t("panels.remaining", { n: cut })),
   );

@@ -1,5 +1,5 @@
 // @ts-check
-/** What stands in the list of conversations while there are none. */
+/** The hint in the list of conversations while it is empty. */
 
 import { t } from "../i18n.js";
 import { button, emptyState } from "../parts.js";

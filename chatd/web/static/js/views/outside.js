@@ -1,5 +1,5 @@
 // @ts-check
-/** The frame of the pages for who is not logged in: which realm this is, a form, and the other way in. */
+/** The frame of the login and registration pages: the realm's name, a form, and a link to the other page. */
 
 import { h } from "../dom.js";
 import { language, t } from "../i18n.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The realms that this one exchanges messages with, how the links are, and the way to a new one. */
+/** The other realms, the state of their links, and a form to add one. */
 
 import { fill, h } from "../dom.js";
 import { language, t } from "../i18n.js";
@@ -16,7 +16,7 @@ import { avatar, button, confirm, emptyState, field, form } from "../ui.js";
  * }} Realm
  */
 
-const EVERY = 5000; // ms
+const INTERVAL = 5000; // ms
 const KINDS = /** @type {const} */ ({ up: "good", connecting: "busy", down: "bad" });
 
 /** @param {App} app @returns {import("../types.js").View} */
@@ -28,7 +28,7 @@ export function view(app) {
       realms.length
         ? [h("ul", { class: "cards" }, ...realms.map((realm) => card(realm, may && forget(realm))))]
         : [emptyState(t("realms.none"), t(may ? "realms.none-hint-may" : "realms.none-hint"), null, "globe")],
-    every: EVERY,
+    every: INTERVAL,
   });
 
   /** @param {Realm} realm */
@@ -108,7 +108,7 @@ function facts(realm) {
     { class: "facts" },
     fact(t("realms.address"), where),
     fact(t("realms.queued"), [waits, since].flat()),
-    // The realm says it in English only.
+    // The realm's sentence is in English only.
     error && fact(t("realms.error"), [h("span", { lang: "en" }, error)], "bad"),
     next && fact(t("realms.next"), [h("time", { datetime: next, title: full(next) }, ahead(next))]),
   );
@@ -128,7 +128,7 @@ function fact(what, is, kind) {
   );
 }
 
-/** How far ahead a time is. @param {string} at */
+/** The time until then, as text. @param {string} at */
 function ahead(at) {
   const seconds = Math.max(0, Math.round((Date.parse(at) - Date.now()) / 1000));
   const format = new Intl.RelativeTimeFormat(language());

@@ -1,5 +1,5 @@
 // @ts-check
-/** Making an account. */
+/** The registration page. */
 
 import { h } from "../dom.js";
 import { ask } from "../http.js";

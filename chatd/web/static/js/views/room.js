@@ -1,5 +1,5 @@
 // @ts-check
-/** A room: who is in it, what is said while one is there, and nothing that stays. */
+/** A room: who is in it, and what is said while the user is there. Nothing is kept. */
 
 import { fill, h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
@@ -11,7 +11,7 @@ import { announce, avatar, button, emptyState, icon, iconButton, pageHeader } fr
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../panels/roomvisit.js").Line} Line */
 
-const NEAR = 80; // px from the end within which one follows what is said
+const NEAR = 80; // px from the end within which new lines scroll the list
 
 /**
  * @param {App} app
@@ -64,7 +64,7 @@ export function view(app, params) {
 }
 
 /**
- * What is said, as it is said. Who looks at what was said above is left there.
+ * The lines of talk. New ones scroll the list only if the reader is at its end.
  * @param {App} app
  * @param {RoomVisit} visit
  */
@@ -89,7 +89,7 @@ function talking(app, visit) {
 }
 
 /**
- * Where one writes. What was not said stays there.
+ * The field for talking. A line that could not be sent stays in it.
  * @param {RoomVisit} visit
  */
 function composing(visit) {
@@ -135,7 +135,7 @@ function composing(visit) {
 }
 
 /**
- * What keeps one from talking, if anything does.
+ * The notice for a visit during which talking is not possible, and null otherwise.
  * @param {App} app
  * @param {RoomVisit} visit
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The rooms that have somebody in them, and the way into any. */
+/** The rooms that people are in, and a form to enter any room. */
 
 import { t } from "../i18n.js";
 import { live } from "../panels/live.js";
@@ -12,7 +12,7 @@ import { h } from "../dom.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{room: string, users: string[]}} Room */
 
-const EVERY = 10_000; // ms
+const INTERVAL = 10_000; // ms
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -42,7 +42,7 @@ export function view(app) {
           )
         : emptyState(t("rooms.none"), t("rooms.none-hint"), null, "room"),
     ],
-    every: EVERY,
+    every: INTERVAL,
   });
   return {
     title: t("rooms.title"),

@@ -13,9 +13,9 @@ import { announce, avatar, button, emptyState, icon, spinner } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").Message} Message */
 
-const MOST = 500; // messages that the realm gives
-const LONGEST = 500; // characters that the realm searches for
-const PAGE = 50; // that are shown at once
+const MAX = 500; // messages that the realm returns
+const MAX_LENGTH = 500; // characters that the realm accepts
+const PAGE = 50; // messages shown at once
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -28,7 +28,7 @@ export function view(app) {
     name: "q",
     autocomplete: "off",
     enterkeyhint: "search",
-    maxlength: LONGEST,
+    maxlength: MAX_LENGTH,
     dir: "auto",
     "aria-describedby": `${id}-hint`,
     value: asked(),
@@ -51,7 +51,7 @@ export function view(app) {
   function go(event) {
     event.preventDefault();
     const text = input.value.trim();
-    // So that whoever comes back from a conversation finds what was found.
+    // In the address, so that the results are back after a visit to a conversation.
     history.replaceState(null, "", text ? `#/search?q=${encodeURIComponent(text)}` : "#/search");
     void search(text);
   }
@@ -64,7 +64,7 @@ export function view(app) {
   };
 }
 
-/** What the address of the page asks for. */
+/** The search text in the page's address. */
 function asked() {
   const [, query = ""] = location.hash.split("?");
   return new URLSearchParams(query).get("q") ?? "";
@@ -72,7 +72,7 @@ function asked() {
 
 /**
  * @param {App} app
- * @param {HTMLElement} place where what is found goes
+ * @param {HTMLElement} place the element for the results
  * @returns {(text: string) => Promise<void>}
  */
 function searcher(app, place) {
@@ -118,7 +118,7 @@ function show(app, place, messages, text) {
   };
   add(false);
   announce(count);
-  const cut = messages.length >= MOST && h("p", { class: "aside" }, t("search.most", { n: MOST }));
+  const cut = messages.length >= MAX && h("p", { class: "aside" }, t("search.most", { n: MAX }));
   fill(place, h("p", { class: "count" }, count), cut, list, more);
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** What one may set: who one is, how the page looks and speaks, and when it makes itself heard. */
+/** Settings: profile, password, language, theme, notifications, installing, logging out. */
 
 import { h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
@@ -80,7 +80,7 @@ function profile(app) {
 }
 
 /**
- * For a realm that has never had an operator.
+ * The operator's code, for a realm that has never had an operator.
  * @param {App} app
  */
 function claim(app) {
@@ -94,7 +94,7 @@ function claim(app) {
   });
   const become = async () => {
     await app.connection.request("claim", { code: code.value });
-    location.reload(); // much of the page depends on who one is
+    location.reload(); // much of the page depends on the account's role
   };
   return form([code], become, { submit: t("settings.become"), label: t("settings.claim") });
 }
@@ -108,7 +108,7 @@ function looks(app) {
   languages.addEventListener("change", async (event) => {
     const { value } = /** @type {HTMLInputElement} */ (event.target);
     await app.changeLanguage(/** @type {import("../i18n.js").Language} */ (value));
-    // The page was made anew; whoever chose goes on where they were.
+    // The page was redrawn: give the focus back to the chosen option.
     /** @type {HTMLElement | null} */ (
       document.querySelector(`input[name="language"][value="${value}"]`)
     )?.focus();
@@ -127,7 +127,7 @@ function looks(app) {
 }
 
 /**
- * One of a few, all of which can be seen.
+ * A group of radio buttons.
  * @param {string} name
  * @param {string} legend
  * @param {string} now
@@ -179,7 +179,7 @@ function password(app) {
     required: true,
     check: (text) => (text === fresh.value ? null : t("settings.differ")),
   });
-  // Password managers file what is changed here under it.
+  // Password managers save the new password under this name.
   const whose = h("input", {
     type: "text",
     name: "username",

@@ -1,18 +1,18 @@
 // @ts-check
-/** Says aloud, to a screen reader, what arrives in a conversation; a burst of it as a number. */
+/** Announces new messages of a conversation to screen readers; many at once as a number. */
 
 import { t } from "../i18n.js";
 
 /** @typedef {import("../types.js").Message} Message */
 
-const GATHER = 400; // ms that what arrives together is waited for
-const MOST = 3; // messages read out at once
+const GATHER = 400; // ms during which messages are collected
+const MAX = 3; // messages read out at once
 
-export class Hearing {
+export class Announcer {
   #say;
   #nameOf;
   /** @type {Message[]} */
-  #heard = [];
+  #waiting = [];
   /** @type {number | undefined} */
   #timer;
 
@@ -26,23 +26,23 @@ export class Hearing {
   }
 
   /** @param {Message} message */
-  hear(message) {
-    this.#heard.push(message);
+  add(message) {
+    this.#waiting.push(message);
     this.#timer ??= window.setTimeout(() => this.#tell(), GATHER);
   }
 
-  /** What was heard and not told is forgotten. */
+  /** Drops messages that were not announced yet. */
   destroy() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#heard = [];
+    this.#waiting = [];
   }
 
   #tell() {
-    const heard = this.#heard;
-    this.#heard = [];
+    const heard = this.#waiting;
+    this.#waiting = [];
     this.#timer = undefined;
-    if (heard.length > MOST) this.#say(t("chat.heard", { n: heard.length }));
+    if (heard.length > MAX) this.#say(t("chat.heard", { n: heard.length }));
     else this.#say(heard.map((each) => this.#sentence(each)).join(" "));
   }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** What the list of conversations can do without, so that it is there sooner. All other views wait for it. */
+/** What the list of conversations does not need, loaded after it. All other views wait for this. */
 
 import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
 import { ask } from "./http.js";
@@ -10,8 +10,8 @@ import { lookForUpdate } from "./worker.js";
 
 /** @import { App } from "./types.js" */
 
-/** Gives the app the rest of what it has. @param {App} app */
-export function makeLater(app) {
+/** Gives the app its outbox, toasts, announcements and `signOut`. @param {App} app */
+export function makeDeferred(app) {
   const { connection, store } = app;
   const outbox = new Outbox(connection, store);
   const follow = () => (store.me ? outbox.start(store.me.username) : outbox.stop());
@@ -26,7 +26,7 @@ export function makeLater(app) {
   store.on("me", follow);
   follow();
   connection.addEventListener("state", () => {
-    // A realm that was away may have come back as another version.
+    // The realm may have come back as another version.
     if (connection.state === "open") void lookForUpdate();
   });
   store.emit("outbox");

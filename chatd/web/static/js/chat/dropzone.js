@@ -1,5 +1,5 @@
 // @ts-check
-/** Files that are dragged over a conversation and let fall there. */
+/** Files that are dropped on a conversation. */
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
@@ -11,7 +11,7 @@ import { filesOf } from "./tray.js";
  * @param {(files: File[]) => void} dropped
  * @returns {() => void} ends it
  */
-export function dropping(target, dropped) {
+export function dropZone(target, dropped) {
   const sheet = h(
     "div",
     { class: "drop-sheet", hidden: true, "aria-hidden": "true" },
@@ -19,7 +19,7 @@ export function dropping(target, dropped) {
     h("p", null, t("chat.drop")),
   );
   target.append(sheet);
-  let depth = 0; // enter and leave come for each element on the way
+  let depth = 0; // dragenter and dragleave fire for each element below the pointer
   /** @param {number} now */
   const over = (now) => {
     depth = Math.max(0, now);

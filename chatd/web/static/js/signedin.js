@@ -1,5 +1,5 @@
 // @ts-check
-/** What there is only for who is logged in: the link, what is known by it, and the list of conversations. */
+/** What the page needs only after a login: the link, the store, and the list of conversations. */
 
 import { Connection } from "./connection.js";
 import { Store } from "./store.js";
@@ -12,9 +12,9 @@ export { conversationList } from "./views/list.js";
 /**
  * Gives the app its connection and store.
  * @param {App} app
- * @param {(reason: string) => void} ended the session is over; why, in English
+ * @param {(reason: string) => void} ended called when the session ends, with the reason in English
  */
-export function makeInside(app, ended) {
+export function makeSignedIn(app, ended) {
   const connection = new Connection();
   const store = new Store(connection);
   const count = () => setUnread(store.totalUnread());
