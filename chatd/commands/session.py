@@ -142,7 +142,7 @@ Handler = Callable[["Client", Any], Any]
 
 class Connection:
     """One connection's side of the service. `source` is its network address and `number` its own, for the
-    log; `drained` is called when a paused upload may go on.
+    log.
 
     `shared`: its requests may name other sessions than its own, and a login does not end an earlier one
     here. `detailed`: replies bring display names, groups' codes and when files were sent. `passing`: it is
@@ -156,7 +156,6 @@ class Connection:
         listener: IListener,
         source: str,
         number: int,
-        drained: Callable[[], None],
         shared: bool = False,
         detailed: bool = False,
         passing: bool = False,
@@ -166,7 +165,6 @@ class Connection:
         self.listener = listener
         self.source = source
         self.number = number
-        self.drained = drained
         self.shared = shared
         self.detailed = detailed
         self.passing = passing
@@ -337,10 +335,6 @@ class Client:
     def source(self) -> str:
         """The network address that asks."""
         return self.connection.source
-
-    @property
-    def drained(self) -> Callable[[], None]:
-        return self.connection.drained
 
     def attach(self, login: Login) -> None:
         self.connection.attach(login)

@@ -11,7 +11,6 @@ from hashlib import sha256
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.config import Config
@@ -19,7 +18,10 @@ from chatd.base.errors import FileTooLarge, QuotaExceeded, StorageFailed
 from chatd.base.model import Attachment, StoredFile
 from chatd.federation.parcels import FileNote
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import ChangedBytes, Incoming, Uploads, safe_name
+from chatd.files.file_names import safe_name
+from chatd.files.folder import Uploads
+from chatd.files.incoming import Incoming
+from chatd.files.part import ChangedBytes
 from chatd.store import files as store
 from chatd.store.database import Database
 from chatd.store.files import Owner
@@ -42,12 +44,11 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Arrival(msgspec.Struct):
-    """A file of which something has come. `room` fires when the disk has caught up."""
+    """A file of which something has come."""
 
     note: FileNote
     owner: Owner
     incoming: Incoming
-    room: list[Deferred[None]]
 
 
 class Arrivals:
@@ -76,19 +77,16 @@ class Arrivals:
         if await self.known(note, owner) is not None:
             return note.size
         await self.drop(realm, number)
-        room: list[Deferred[None]] = []
         # While the disk works, the link may go down and another offer may come.
         offer = self._opening[realm, number] = Offer(note, owner)
         try:
             await self._check_room(realm, number, note, owner)
             await self._drop_oldest_parts(realm, number, note.size)
-            incoming = await self._uploads.resume(
-                _key(realm, number), name, note.size, lambda: _make_room(room)
-            )
+            incoming = await self._uploads.resume(_key(realm, number), name, note.size)
             if self._opening.get((realm, number)) is not offer:
                 await incoming.suspend()
                 raise FileIncomplete
-            self._arriving[realm, number] = Arrival(note, owner, incoming, room)
+            self._arriving[realm, number] = Arrival(note, owner, incoming)
         except OSError:
             raise StorageFailed from None
         finally:
@@ -163,9 +161,7 @@ class Arrivals:
         if offset != arrival.note.size - incoming.missing or len(data) > incoming.missing:
             raise FileIncomplete
         if not incoming.write(data):
-            room: Deferred[None] = Deferred()
-            arrival.room.append(room)
-            await room
+            await incoming.room()
 
     async def finish(self, realm: str, number: int) -> StoredFile:
         """Store the complete file. Raises FileIncomplete, StorageFailed."""
@@ -189,7 +185,6 @@ class Arrivals:
         self._opening.pop((realm, number), None)
         arrival = self._arriving.pop((realm, number), None)
         if arrival is not None:
-            _make_room(arrival.room)
             await arrival.incoming.suspend()
 
     async def forget(self, realm: str, number: int) -> None:
@@ -211,13 +206,6 @@ class Arrivals:
                     await self.drop(origin, number)
                 except Exception:
                     log.failure("a file from another realm was not set aside")
-
-
-def _make_room(room: list[Deferred[None]]) -> None:
-    """Tell those who wait, once."""
-    waiting, room[:] = list(room), []
-    for each in waiting:
-        each.callback(None)
 
 
 def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from chatd.federation.outgoing import Crossings
 from chatd.federation.parcel_reader import Arrived
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
-from chatd.files.folder import safe_name
+from chatd.files.file_names import safe_name
 from chatd.service.accounts import Accounts
 from chatd.service.home_groups import with_new_code
 from chatd.service.messages import Messages

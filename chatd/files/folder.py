@@ -1,8 +1,7 @@
-"""Attachments' bytes: streamed to a temporary file, hashed, synced, renamed. Never in the reactor's thread.
+"""The folder of stored files. All access to the disk happens in its own threads.
 
-In the folder stand `<UTC timestamp>-<safe name>` for each attachment, and `incoming/` with what is still
-arriving: what a crash leaves there is cleaned at the next start, but for `<key>.part`, which comes from
-another realm or over HTTP, and can be gone on with.
+A stored file is `<UTC timestamp>-<safe name>`. `incoming/` has the files that are still arriving. The next
+start removes them, except resumable ones (`<key>.part`), which come from other realms and over HTTP.
 """
 
 from __future__ import annotations
@@ -16,71 +15,37 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatd.base.cache import Cache
-from chatd.base.characters import MAX_FILE_NAME, without_hidden
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
-from chatd.base.errors import BadFileName, FileDamaged, FileMissing
-from chatd.base.model import Attachment, StoredFile
-from chatd.base.names import printable
+from chatd.base.errors import FileDamaged, FileMissing
+from chatd.base.model import Attachment
 from chatd.base.thread_pools import stop_pool
-from chatd.files.incoming import MAX_PENDING, ChangedBytes, Incoming, guess_type
-
-__all__ = [
-    "KEEP_PARTS",
-    "MAX_NAME_BYTES",
-    "MAX_PENDING",
-    "ChangedBytes",
-    "Incoming",
-    "Outgoing",
-    "StoredFile",
-    "Uploads",
-    "guess_type",
-    "safe_name",
-]
+from chatd.files.incoming import Incoming
+from chatd.files.outgoing import Outgoing
+from chatd.files.part import ChangedBytes, Digest, FileState, Part, state_of
 
 THREADS = 4
-KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a file that can be gone on with is kept
+KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a suspended file is kept
 PROBE = 64 << 10  # bytes that are written to test whether files can be stored
 MAX_VERIFIED = 100_000  # files that are remembered as intact
-MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
-
-# Inode, size, and the times of the last change of bytes and of the inode, in ns.
-FileState: TypeAlias = tuple[int, int, int, int]
+MAX_DIGESTS = 256  # suspended files that can be resumed without reading them back
 
 log = Logger()
 
-_LEADING = re.compile(r"^[\s.]+")
 _KEY = re.compile(r"[a-z0-9.-]+")
 
 
-def safe_name(name: str) -> str:
-    """`name` without path, leading dots, and characters that control, hide or reorder something.
-
-    Raises BadFileName if nothing is left.
-    """
-    bare = without_hidden(re.split(r"[/\\]", name)[-1][-MAX_FILE_NAME:])
-    safe = _LEADING.sub("", bare).rstrip()
-    if not safe:
-        raise BadFileName(name=printable(name))
-    stem, dot, ending = safe.rpartition(".")
-    if not dot or len(ending) > 16:
-        stem, ending = safe, ""
-    room = MAX_NAME_BYTES - len((dot + ending).encode()) if ending else MAX_NAME_BYTES
-    stem = stem.encode()[:room].decode(errors="ignore")
-    return f"{stem}.{ending}" if ending else stem
-
-
 class Uploads:
-    """The uploads folder. `reactor` is where threads report back to; `wall` dates the files."""
+    """The folder of stored files. Threads report to `reactor`; `wall` dates the files."""
 
     def __init__(
         self,
@@ -91,15 +56,16 @@ class Uploads:
     ) -> None:
         self.counters = counters or Counters()
         self.trouble: str | None = None
+        self.folder = folder
         self._reactor = reactor
         self._wall = wall
-        self.folder = folder
         self._incoming = folder / "incoming"
         self._pool = ThreadPool(0, THREADS, name="uploads")
-        self._counter = 0
-        # The state of files when their bytes were compared with their SHA-256, by name.
+        self._counter = count(1)
+        # The state of a file when its bytes were last compared with its SHA-256, by name.
         self._verified: Cache[str, FileState] = Cache(MAX_VERIFIED)
-        self._parts: dict[Path, DeferredLock] = {}  # that are somebody's
+        self._digests: Cache[Path, Digest] = Cache(MAX_DIGESTS)
+        self._claims: dict[Path, DeferredLock] = {}
 
     def start(self) -> None:
         for folder in (self.folder, self._incoming):
@@ -107,16 +73,15 @@ class Uploads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires once all requests are done."""
+        """Fires once all jobs are done."""
         return stop_pool(self._reactor, self._pool)
 
     def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
-        """Remove broken uploads, and set aside in `unclaimed/` whatever no attachment owns.
+        """Remove interrupted uploads, and move files that are not `known` to `unclaimed/`. Returns how many
+        were moved. Call it at the start only, before any upload.
 
-        Spared are parts that were written to in the last `keep_parts` seconds: they may be resumed. What
-        is set aside is what a crash between a file and its message leaves; but it may also be that an
-        older database was put back, so nothing that arrived whole is thrown away here. Returns how many
-        files were set aside. For the start only: it must not meet a running upload.
+        Resumable parts that were written to in the last `keep_parts` seconds stay. An unknown file is
+        complete: a crash came before its message was stored, or an older database was restored.
         """
         oldest = self._wall() - keep_parts
         for path in self._incoming.iterdir():
@@ -132,89 +97,89 @@ class Uploads:
             path.replace(aside / path.name)
         return len(unclaimed)
 
-    def receive(self, name: str, size: int, drained: Callable[[], None]) -> Incoming:
-        """Make ready for `size` bytes of a file with this (safe) name."""
-        self._counter += 1
-        return Incoming(
-            self, self._incoming / f"{os.getpid()}-{self._counter}", name, size, drained
-        )
+    def receive(self, name: str, size: int) -> Incoming:
+        """A new file of `size` bytes with this (safe) name."""
+        path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
+        return Incoming(self, Part(path, name, size))
 
-    def resume(
-        self, key: str, name: str, size: int, drained: Callable[[], None]
-    ) -> Deferred[Incoming]:
-        """As `receive`, for a file that is kept under `key` when the sending breaks off, or this daemon.
+    def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
+        """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
+        stops.
 
-        What is there of it is read back first: see `Incoming.offset`. If that is more than `size`, it is
-        another file, and is thrown away. An earlier Incoming of the same key is waited for until it is
-        finished, aborted or suspended. Errs with OSError. May be cancelled.
+        The bytes that are there are read back first (`Incoming.offset`). If there are more than `size`, they
+        belong to another file and are dropped. Waits until an earlier Incoming of the same key is closed.
+        Fails with OSError. May be cancelled.
         """
-        return Deferred.fromCoroutine(self._resume(self._part(key), name, size, drained))
+        return Deferred.fromCoroutine(self._resume(self._part(key), name, size))
 
-    async def _resume(
-        self, part: Path, name: str, size: int, drained: Callable[[], None]
-    ) -> Incoming:
-        incoming = Incoming(self, part, name, size, drained, await self._claim(part))
+    async def _resume(self, path: Path, name: str, size: int) -> Incoming:
+        close = await self._claim(path)
+        part = Part(path, name, size, resumable=True, digest=self._digests.pop(path))
+        incoming = Incoming(self, part, close)
         try:
-            return await incoming.read_back()
+            await incoming.read_back()
         except CancelledError:
             incoming.suspend()
             raise
+        return incoming
 
     def forget(self, key: str) -> Deferred[None]:
-        """Remove what was suspended under `key` and will not be gone on with. Waits as `resume` does;
-        never errs."""
+        """Remove the suspended file of `key`. Waits as `resume` does. Never fails."""
         return Deferred.fromCoroutine(self._forget(self._part(key)))
 
-    async def _forget(self, part: Path) -> None:
-        incoming = Incoming(self, part, part.name, 0, lambda: None, await self._claim(part))
+    async def _forget(self, path: Path) -> None:
+        incoming = Incoming(self, Part(path, path.name, 0, resumable=True), await self._claim(path))
         incoming.abort()
         await incoming.suspend()
 
     def kept(self, keys: re.Pattern[str], but: Collection[str]) -> Deferred[int]:
-        """How many bytes are kept under such keys, save some of them. Errs with OSError."""
-        look = self.in_thread(self._look_for, keys, set(but))
+        """The bytes of all parts whose keys match `keys`, without those of the keys `but`. Fails with
+        OSError."""
+        look = self.in_thread(self._find_parts, keys, set(but))
         return look.addCallback(lambda found: sum(found.values()))
 
     def suspended(self, keys: re.Pattern[str]) -> Deferred[dict[str, int]]:
-        """The sizes of what is kept under such keys and is nobody's now, by key, the oldest first. Errs with
+        """The sizes of the suspended files whose keys match `keys`, by key, the oldest first. Fails with
         OSError."""
-        return self.in_thread(self._look_for, keys, self.claimed(keys))
+        return self.in_thread(self._find_parts, keys, self.claimed(keys))
 
-    def _look_for(self, keys: re.Pattern[str], but: Collection[str]) -> dict[str, int]:
+    def _find_parts(self, keys: re.Pattern[str], but: Collection[str]) -> dict[str, int]:
         """In a thread: sizes by key, the oldest first."""
         found = []
         for part in self._incoming.glob("*.part"):
             if keys.fullmatch(part.stem) and part.stem not in but:
-                with suppress(FileNotFoundError):  # it has just been finished or given up
+                with suppress(FileNotFoundError):  # it has just been finished or removed
                     is_now = part.stat()
                     found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
         return {key: size for _, key, size in sorted(found)}
 
     def claimed(self, keys: re.Pattern[str]) -> set[str]:
-        """Those of such keys that are somebody's now: something is arriving under them."""
-        return {part.stem for part in self._parts if keys.fullmatch(part.stem)}
+        """The matching keys under which a file is arriving now."""
+        return {part.stem for part in self._claims if keys.fullmatch(part.stem)}
 
     def _part(self, key: str) -> Path:
         assert _KEY.fullmatch(key), f"{key!r} can't be a key"  # noqa: S101
         return self._incoming / f"{key}.part"
 
-    async def _claim(self, part: Path) -> Callable[[], None]:
-        """Wait until this part is nobody's. Returns what is to be called when it is so again."""
-        lock = self._parts.setdefault(part, DeferredLock())
+    async def _claim(self, path: Path) -> Callable[[Digest | None], None]:
+        """Wait for the exclusive use of a part. Returns the function that ends it."""
+        lock = self._claims.setdefault(path, DeferredLock())
         await lock.acquire()
 
-        def release() -> None:
+        def release(digest: Digest | None) -> None:
+            if digest is not None:
+                self._digests[path] = digest
             lock.release()
             if not lock.locked:
-                del self._parts[part]
+                del self._claims[path]
 
         return release
 
     def open(self, attachment: Attachment) -> Deferred[Outgoing]:
-        """Open a stored file for reading, if it is intact.
+        """Open a stored file for reading, if it is intact. Fails with FileMissing, FileDamaged, OSError.
 
-        Its bytes are compared with the SHA-256 when the file is first opened after a start, and again
-        whenever the file system says that it has changed. Fails with FileMissing, FileDamaged, OSError.
+        Its bytes are compared with its SHA-256 when the file is first opened after a start, and again when
+        the file system shows a change.
         """
         opening = self.in_thread(self._open, attachment, self._verified.get(attachment.stored))
         return opening.addCallbacks(
@@ -233,17 +198,16 @@ class Uploads:
     def _open(
         self, attachment: Attachment, verified: FileState | None
     ) -> tuple[IO[bytes], FileState]:
-        """Runs in a thread. Raises ChangedBytes, OSError."""
+        """In a thread. Raises ChangedBytes, OSError."""
         file = (self.folder / attachment.stored).open("rb")
         try:
-            found = os.fstat(file.fileno())
-            state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            state = state_of(file.fileno())
             if state != verified:
-                whole = found.st_size == attachment.size
-                if (
-                    not whole
-                    or hashlib.file_digest(file, "sha256").hexdigest() != attachment.sha256
-                ):
+                intact = (
+                    state[1] == attachment.size
+                    and hashlib.file_digest(file, "sha256").hexdigest() == attachment.sha256
+                )
+                if not intact:
                     raise ChangedBytes("its bytes are not those that came")
                 file.seek(0)
         except BaseException:
@@ -271,11 +235,11 @@ class Uploads:
         return failure
 
     def remove(self, stored: str) -> Deferred[None]:
-        """Take back a file whose attachment was not committed."""
+        """Remove a file whose attachment was not committed."""
         return self.in_thread((self.folder / stored).unlink, True)
 
     def probe(self) -> Deferred[None]:
-        """Write and remove a small file, to test whether that works again. Fails with OSError."""
+        """Write and remove a small file, to find out whether that works again. Fails with OSError."""
         return self.in_thread(self._probe).addCallback(self._probed)
 
     def _probe(self) -> None:
@@ -295,7 +259,7 @@ class Uploads:
         return deferToThreadPool(self._reactor, self._pool, work, *args)
 
     def keep(self, temporary: Path, name: str) -> str:
-        """Give a finished file its lasting name; both the name and the bytes are on disk afterwards."""
+        """In a thread: give a complete file its final name, and sync the folder. Returns the name."""
         now = self._wall()
         for later in count():
             stamp = datetime.fromtimestamp(now + later * 1e-6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -320,31 +284,3 @@ class Uploads:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-class Outgoing:
-    """A file that is being read. Close it."""
-
-    def __init__(self, uploads: Uploads, file: IO[bytes], size: int) -> None:
-        self.size = size
-        self._uploads = uploads
-        self._file = file
-
-    def read(self, size: int) -> Deferred[bytes]:
-        return self._uploads.in_thread(self._file.read, size).addCallback(self._count)
-
-    def _count(self, data: bytes) -> bytes:
-        self._uploads.counters.given += len(data)
-        return data
-
-    def seek(self, offset: int) -> Deferred[None]:
-        """Read on from there. Wait for it before the next `read`."""
-        return self._uploads.in_thread(self._seek, offset)
-
-    def _seek(self, offset: int) -> None:
-        self._file.seek(offset)
-
-    def close(self) -> Deferred[None]:
-        if self._file.closed:
-            return succeed(None)
-        return self._uploads.in_thread(self._file.close)

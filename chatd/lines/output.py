@@ -4,6 +4,8 @@ reader who does not read."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
@@ -11,13 +13,12 @@ from zope.interface import implementer
 
 from chatd.base.throttle import Budget
 from chatd.base.timers import Room
-from chatd.files.folder import Outgoing
+from chatd.files.outgoing import CHUNK, Outgoing, ReaderGone, send_chunks
 from chatd.net.eager import Outbox
 
 MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
 MAX_FULL = 300.0  # seconds in which a reader has to read something
-CHUNK = 64 << 10  # bytes of a file that are read and sent at a time
 
 
 @implementer(IPushProducer)
@@ -110,21 +111,24 @@ class Output:
         self._pushed = []
         self.write(head)
         self.flush()
-        left = file.size
-        most = CHUNK if encode is None else CHUNK // 3 * 3
-        while left and not self._closed:
-            if self._full_since is not None:
-                await self._room.wait()
-                continue
-            data = await file.read(min(most, left))
-            if not data:
-                raise OSError("the file is shorter than it was")
-            left -= len(data)
-            self._transport.write(data if encode is None else encode(data))
+        transport = self._transport
+        with suppress(ReaderGone):
+            if encode is None:
+                await send_chunks(file, self._ready, transport.write)
+            else:
+                encoded = partial(_write_encoded, transport, encode)
+                await send_chunks(file, self._ready, encoded, chunk=CHUNK // 3 * 3)
         pushed, self._pushed = self._pushed, None
         self._unread = 0
         for data in pushed:
             self.write(data)
+
+    async def _ready(self) -> None:
+        """Wait until the reader has caught up. Raises ReaderGone."""
+        while self._full_since is not None and not self._closed:
+            await self._room.wait()
+        if self._closed:
+            raise ReaderGone
 
     def close(self) -> None:
         """Send what was written, then close the connection."""
@@ -194,6 +198,10 @@ class Output:
 
     def stopProducing(self) -> None:
         """The connection is gone; `lost` will be called, too."""
+
+
+def _write_encoded(transport: Any, encode: Callable[[bytes], bytes], data: bytes) -> None:
+    transport.write(encode(data))
 
 
 def _can_half_close(transport: Any) -> bool:

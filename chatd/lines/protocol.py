@@ -385,5 +385,6 @@ class ChatLineProtocol(Replies, LineReceiver):
         self._heard = self._clock.seconds()
         if not receive.upload.write(data):
             self._hold(Hold.DISK)
+            receive.upload.room().addCallback(lambda _result: self._release(Hold.DISK))
         if receive.upload.missing == 0:
             self._received(slot, receive)

@@ -15,7 +15,6 @@ from zope.interface import implementer
 
 from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
 from chatd.base.model import Event, Reply
-from chatd.base.timers import Room
 from chatd.commands.session import Client, Connection, Give, Leave, Receive, Session
 from chatd.lines.dialect import Call, Request
 from chatd.lines.door import Door, Hold, Slot
@@ -47,7 +46,6 @@ class Replies:
             self,
             source,
             number,
-            self._drained,
             self._dialect.shared,
             self._dialect.detailed,
         )
@@ -57,7 +55,6 @@ class Replies:
         self._slots: deque[Slot] = deque()
         self._next: Request | Call | None = None
         self._receiving: tuple[Slot, Receive] | None = None
-        self._disk = Room()  # for a file that was part of a request
         self._heard = self._clock.seconds()
         self._closed_here = False  # by the realm, not by the client
 
@@ -218,18 +215,13 @@ class Replies:
         try:
             for chunk in content.chunks():
                 if not upload.write(chunk):
-                    await self._disk.wait()
+                    await upload.room()
                 elif upload.missing:
                     await deferLater(self._clock, 0)  # let others have their turn
         except ChatError:
             upload.abort()
             raise
         return await receive.finish()
-
-    def _drained(self) -> None:
-        """The disk has caught up."""
-        self._disk.make()
-        self._release(Hold.DISK)
 
     async def _give(self, slot: Slot, reply: Reply, download: Download) -> None:
         """Send the reply and the file's bytes, or a range of them."""

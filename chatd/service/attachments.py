@@ -22,7 +22,10 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Attachment, FileInfo, Sent, StoredFile
 from chatd.base.names import Address, Place, printable
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Incoming, Outgoing, Uploads, safe_name
+from chatd.files.file_names import safe_name
+from chatd.files.folder import Uploads
+from chatd.files.incoming import Incoming
+from chatd.files.outgoing import Outgoing
 from chatd.service.accounts import Accounts
 from chatd.service.directs import Directs, Target
 from chatd.service.home_groups import with_new_code
@@ -81,18 +84,17 @@ class Files:
         to: Sequence[Address] | Address,
         name: str,
         size: int,
-        drained: Callable[[], None],
         origin: IListener | None,
         key: str | None = None,
     ) -> Upload:
         """Prepare for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
 
         Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser, UnknownRealm,
-        UnknownGroup, NotMember. `drained` is called when a paused sender may continue.
+        UnknownGroup, NotMember.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
         await self.under_way.begin(sender, size)
-        incoming = self._uploads.receive(safe, size, drained)
+        incoming = self._uploads.receive(safe, size)
         return Upload(self, sender, targets, refused, incoming, size, origin, key)
 
     async def resume(
@@ -102,7 +104,6 @@ class Files:
         name: str,
         size: int,
         key: str,
-        drained: Callable[[], None],
         origin: IListener | None,
     ) -> Upload:
         """As `begin`, for a file that can be resumed under the sender's `key` if the transfer breaks off (see
@@ -115,7 +116,7 @@ class Files:
         part = part_of(sender, key)
         await self.under_way.begin(sender, size, part)
         try:
-            incoming = await self._uploads.resume(part, safe, size, drained)
+            incoming = await self._uploads.resume(part, safe, size)
         except OSError as error:
             self.under_way.end(sender, size)
             log.error("an upload can't be gone on with: {error}", error=str(error))
@@ -323,8 +324,12 @@ class Upload:
         return self._incoming.error is not None
 
     def write(self, data: bytes) -> bool:
-        """Take the next bytes; False asks for a pause."""
+        """Take the next bytes; False asks for a pause until `room` fires."""
         return self._incoming.write(data)
+
+    def room(self) -> Deferred[None]:
+        """Fires when the disk has caught up."""
+        return self._incoming.room()
 
     async def finish(self) -> tuple[Attachment, Sent]:
         """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""

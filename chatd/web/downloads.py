@@ -20,9 +20,9 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from chatd.base.model import Attachment
-from chatd.base.timers import Room, cancel
-from chatd.files.folder import Outgoing
-from chatd.lines.output import CHUNK, MAX_FULL
+from chatd.base.timers import Signal, cancel
+from chatd.files.outgoing import Outgoing, ReaderGone, send_chunks
+from chatd.lines.output import MAX_FULL
 from chatd.service.attachments import Download
 from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
@@ -46,10 +46,6 @@ log = Logger()
 
 class BadRange(Exception):
     """There are no bytes of the file in that range."""
-
-
-class ReaderGone(Exception):
-    """Nobody reads what was asked for, or not all of it."""
 
 
 def range_of(header: str | None, size: int) -> tuple[int, int] | None:
@@ -80,49 +76,46 @@ def disposition(name: str, inline: bool) -> str:
 
 
 @implementer(IPushProducer)
-class Stream:
-    """A file's bytes on their way to who asked, as fast as they are read there."""
+class DownloadStream:
+    """Sends a file's bytes as fast as the client reads them. A client that reads nothing is cut off."""
 
     def __init__(self, request: Request, clock: Any) -> None:
         self._request = request
         self._clock = clock
-        self._room = Room()
+        self._room = Signal()
         self._full = False
         self._gone = False
         self._timer: Any = None
         request.notifyFinish().addBoth(lambda _result: self.stopProducing())
 
     async def send(self, file: Outgoing, start: int, size: int) -> None:
-        """Raises ReaderGone; OSError if the file turns out to be shorter than it was."""
+        """Raises ReaderGone; OSError if the file is shorter than it was."""
         self._request.registerProducer(self, True)
         try:
-            await file.seek(start)
-            while size:
-                data = await file.read(min(CHUNK, size))
-                if self._full:
-                    await self._room.wait()
-                if self._gone:
-                    raise ReaderGone
-                if not data:
-                    raise OSError("the file is shorter than it was")
-                size -= len(data)
-                self._request.write(data)
+            await send_chunks(file, self._ready, self._request.write, start, size)
+            await self._ready()
         finally:
             cancel(self._timer)
             if not self._gone:
                 self._request.unregisterProducer()
 
+    async def _ready(self) -> None:
+        if self._full:
+            await self._room.wait()
+        if self._gone:
+            raise ReaderGone
+
     def pauseProducing(self) -> None:
-        """The reader is behind."""
+        """The client is behind."""
         self._full = True
         cancel(self._timer)
         self._timer = self._clock.callLater(MAX_FULL, hang_up, self._request)
 
     def resumeProducing(self) -> None:
-        """The reader has caught up."""
+        """The client has caught up."""
         self._full = False
         cancel(self._timer)
-        self._room.make()
+        self._room.notify()
 
     def stopProducing(self) -> None:
         """The connection is gone, or the answer complete."""
@@ -177,7 +170,7 @@ class DownloadResource(Asking):
                 request.setHeader(b"Content-Range", shown)
         request.setHeader(b"Content-Length", str(size))
         if request.method == b"GET" and size:
-            await Stream(request, self._service.clock).send(download.file, start, size)
+            await DownloadStream(request, self._service.clock).send(download.file, start, size)
         request.finish()
 
 

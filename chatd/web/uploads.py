@@ -33,7 +33,6 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Attachment, Reply, Sent
 from chatd.base.names import Address
-from chatd.base.timers import Room
 from chatd.commands import arguments as types
 from chatd.commands.handlers.replies import file_sent
 from chatd.commands.session import Client, Session
@@ -215,21 +214,19 @@ class UploadResource(Asking):
         offset: int,
     ) -> Reply | None:
         """Take what comes of the file, and send it if that was the rest."""
-        room = Room()
         upload = await self._files.resume(
             session.account,
             asked.to,
             asked.name,
             asked.size,
             asked.key,
-            room.make,
             client.listener,
         )
         try:
             if upload.offset != offset:
                 request.setHeader(b"Upload-Offset", str(upload.offset))
                 raise UploadOffset(offset=upload.offset)
-            await _take(upload, request.body, room, lambda: _check(client, session))
+            await _take(upload, request.body, lambda: _check(client, session))
         except Exception:
             await upload.suspend()
             raise
@@ -239,13 +236,13 @@ class UploadResource(Asking):
         return _reply(asked, *await upload.finish())
 
 
-async def _take(upload: Upload, body: Body, room: Room, check: Callable[[], None]) -> None:
+async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
     """Read the body to its end. `check` raises what is against it."""
     check()
     while data := await body.read():
         check()
         if not upload.write(data):
-            await room.wait()
+            await upload.room()
         if upload.has_failed:
             raise StorageFailed
     check()

@@ -103,20 +103,15 @@ class Visits:
         """Whether a browser asks that has a session's token."""
         return self._cookie_of(request) is not None
 
-    async def client_of(
-        self, request: Request, drained: Callable[[], None] = lambda: None
-    ) -> Client:
-        """The session that asks, for as long as the request lasts. Waits if it asks too fast.
-
-        `drained` is called when an upload that was paused may go on. Raises NotLoggedIn.
-        """
+    async def client_of(self, request: Request) -> Client:
+        """The session that asks, for as long as the request lasts. Waits if it asks too fast. Raises
+        NotLoggedIn."""
         connection = Connection(
             self._service,
             self._sessions,
             Deaf(),
             source_of(request),
             self._new_number(),
-            drained,
             passing=True,
         )
         request.notifyFinish().addBoth(lambda _result: connection.leave(clean=False))

@@ -36,7 +36,7 @@ class IntegrityTestCase(ClockedTestCase):
             for name in ("ana", "budi")
         ]
         files = self.realm.service.files
-        upload = await files.begin(self.ana, [Address("budi")], "a", 4, lambda: None, None)
+        upload = await files.begin(self.ana, [Address("budi")], "a", 4, None)
         upload.write(b"halo")
         self.file, _ = await upload.finish()
         await self.send("satu")

@@ -94,7 +94,7 @@ class Elsewhere:
     async def _receive(self, client: Client, name: str, size: int) -> Receive:
         to = Address(client.account.name)  # somebody has to be the one
         upload: Upload = await client.service.files.begin(
-            client.account, (to,), name, size, client.drained, client.listener
+            client.account, (to,), name, size, client.listener
         )
 
         async def finish() -> Reply:

@@ -43,7 +43,7 @@ class Person:
         realm = self._house.realm
         if self._client is None or self._realm is not realm:
             self._realm = realm
-            connection = Connection(realm.service, realm.sessions, self, "here", 1, lambda: None)
+            connection = Connection(realm.service, realm.sessions, self, "here", 1)
             token = hashlib.sha256(f"{self.name} {id(realm)}".encode()).digest()
             connection.attach(Login(self.account, token, 1 << 50))
             self._client = connection.own

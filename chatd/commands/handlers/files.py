@@ -27,7 +27,7 @@ async def _receive(
     if key is not None and (before := await files.answered(client.account, to, key)) is not None:
         file, sent = before
         return file_sent(file, sent, single, _details(client, file))
-    upload = await files.begin(client.account, to, name, size, client.drained, client.listener, key)
+    upload = await files.begin(client.account, to, name, size, client.listener, key)
 
     async def finish() -> Reply:
         if client.session is not session and not client.connection.gone:

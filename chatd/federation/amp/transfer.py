@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from chatd.base.errors import UnknownFile
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.wire import CHUNK, Refused
-from chatd.files.folder import Outgoing, Uploads
+from chatd.files.folder import Uploads
+from chatd.files.outgoing import Outgoing, send_chunks
 from chatd.store.database import Database
 from chatd.store.files import get_attachment
 
@@ -58,17 +59,19 @@ class Transfers:
                 return
 
     async def _stream(self, link: PeerLink, number: int, file: Outgoing, offset: int) -> None:
-        await file.seek(offset)
         flying: deque[Deferred[Any]] = deque()
+
+        async def window() -> None:
+            if len(flying) >= WINDOW:
+                await flying.popleft()
+
+        def write(data: bytes) -> None:
+            nonlocal offset
+            flying.append(_kept(link.chunk(number, offset, data)))
+            offset += len(data)
+
         try:
-            while offset < file.size:
-                if len(flying) >= WINDOW:
-                    await flying.popleft()
-                data = await file.read(min(CHUNK, file.size - offset))
-                if not data:
-                    raise OSError("the file is shorter than it was")
-                flying.append(_kept(link.chunk(number, offset, data)))
-                offset += len(data)
+            await send_chunks(file, window, write, offset, chunk=CHUNK)
             while flying:
                 await flying.popleft()
         finally:

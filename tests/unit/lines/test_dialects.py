@@ -39,7 +39,7 @@ from chatd.commands.arguments import FlagType, NumberType, PortType
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
-from chatd.files.folder import safe_name
+from chatd.files.file_names import safe_name
 from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect

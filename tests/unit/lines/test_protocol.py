@@ -24,12 +24,13 @@ from chatd.base.texts import Secret
 from chatd.base.throttle import Budget
 from chatd.commands import values as ask
 from chatd.commands.table import TABLE
-from chatd.files.folder import MAX_PENDING, Outgoing
+from chatd.files.incoming import MAX_PENDING
+from chatd.files.outgoing import CHUNK, Outgoing
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.factory import ChatLineFactory
-from chatd.lines.output import CHUNK, MAX_FULL, MAX_HELD, MAX_UNREAD, Output
+from chatd.lines.output import MAX_FULL, MAX_HELD, MAX_UNREAD, Output
 from chatd.lines.protocol import LOGIN_TIME, UPLOAD_TIME
 from chatd.lines.replies import MAX_OVERLAPPING
 from chatd.net.eager import make_eager

@@ -157,8 +157,8 @@ class Reserve(QuotaTestCase):
         for done in (
             self.send(ana, "budi", 10),
             self.send(ana, "budi", 10, "key"),
-            files.begin(ana, [Address("budi")], "a", 1, lambda: None, None),
-            files.resume(ana, [Address("budi")], "a", 1, "k", lambda: None, None),
+            files.begin(ana, [Address("budi")], "a", 1, None),
+            files.resume(ana, [Address("budi")], "a", 1, "k", None),
         ):
             self.assertIs(await self.refused(done), DiskFull)
         self.assertEqual(files.under_way._files, {})
@@ -172,11 +172,11 @@ class Reserve(QuotaTestCase):
         ana, _ = await self.people("ana", "budi")
         files = self.realm.service.files
         self.fill(100_000)
-        upload = await files.begin(ana, [Address("budi")], "a", 60_000, lambda: None, None)
-        begin = files.begin(ana, [Address("budi")], "b", 60_000, lambda: None, None)
+        upload = await files.begin(ana, [Address("budi")], "a", 60_000, None)
+        begin = files.begin(ana, [Address("budi")], "b", 60_000, None)
         self.assertIs(await self.refused(begin), DiskFull)
         upload.abort()
-        upload = await files.begin(ana, [Address("budi")], "b", 60_000, lambda: None, None)
+        upload = await files.begin(ana, [Address("budi")], "b", 60_000, None)
         upload.abort()
 
     async def test_default(self) -> None:
@@ -235,16 +235,16 @@ class UploadsUnderWay(QuotaTestCase):
         ana, budi = await self.people("ana", "budi")
         files = self.realm.service.files
         to = [Address("budi")]
-        uploads = [await files.begin(ana, to, f"{n}", 9, lambda: None, None) for n in range(2)]
-        resumed = await files.resume(ana, to, "c", 9, "k", lambda: None, None)
+        uploads = [await files.begin(ana, to, f"{n}", 9, None) for n in range(2)]
+        resumed = await files.resume(ana, to, "c", 9, "k", None)
         for more in (
-            files.begin(ana, to, "d", 9, lambda: None, None),
-            files.resume(ana, to, "d", 9, "l", lambda: None, None),
+            files.begin(ana, to, "d", 9, None),
+            files.resume(ana, to, "d", 9, "l", None),
         ):
             self.assertIs(await self.refused(more), TooManyUploads)
-        other = await files.begin(budi, [Address("ana")], "e", 9, lambda: None, None)
+        other = await files.begin(budi, [Address("ana")], "e", 9, None)
         await resumed.suspend()
-        uploads.append(await files.begin(ana, to, "d", 9, lambda: None, None))
+        uploads.append(await files.begin(ana, to, "d", 9, None))
         for upload in (*uploads, other):
             upload.abort()
         self.assertEqual(files.under_way._files, {})

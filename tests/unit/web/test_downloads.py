@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.files.folder import Outgoing
+from chatd.files.outgoing import Outgoing
 from chatd.web import downloads
 from chatd.web.downloads import BadRange, disposition, range_of
 from tests.support.common import sleep

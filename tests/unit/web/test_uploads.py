@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.names import Address
 from chatd.files.incoming import Incoming
+from chatd.files.part import Part
 from chatd.web import streaming
 from chatd.web.asking import MAX_BODY
 from tests.support.common import sleep
@@ -572,7 +573,7 @@ class Bounds(UploadTestCase):
     async def test_under_way(self) -> None:
         await self.people("messi", "budi")
         raws = [await self.begin(6, key=f"k{number}") for number in range(3)]
-        await raws[0].until(lambda: len(self.realm.uploads._parts) == len(raws))
+        await raws[0].until(lambda: len(self.realm.uploads._claims) == len(raws))
         answer = await self.put(b"abc", key="more")
         self.assertEqual((answer.status, answer.json["code"]), (429, "too-many-uploads"))
         raws[0].send(b"abcdef")
@@ -603,7 +604,7 @@ class Bounds(UploadTestCase):
         in_thread = self.realm.uploads.in_thread
 
         def slowly(work: Any, *args: Any) -> Deferred[Any]:
-            if getattr(work, "__name__", "") != "_append":
+            if getattr(work, "func", work).__name__ != "append":
                 return in_thread(work, *args)
             gate: Deferred[None] = Deferred()
             held.append(gate)
@@ -628,7 +629,7 @@ class Bounds(UploadTestCase):
 
     async def test_disk_full(self) -> None:
         await self.people("messi", "budi")
-        with mock.patch.object(Incoming, "_append", side_effect=OSError(28, "No space left")):
+        with mock.patch.object(Part, "append", side_effect=OSError(28, "No space left")):
             raw = await self.begin(MIB)
             raw.send(noise(MIB - 1))
             answer = await raw.answer()

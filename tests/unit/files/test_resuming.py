@@ -1,0 +1,439 @@
+"""Files that are suspended and resumed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+from twisted.internet.defer import CancelledError
+
+from chatd.files import part as part_module
+from chatd.files.incoming import MAX_PENDING, Incoming, State
+from chatd.files.part import ChangedBytes, Digest, Part
+from tests.unit.files.cases import ResumingTestCase, crash, sha256
+
+
+class Resuming(ResumingTestCase):
+    async def test_nothing_there(self) -> None:
+        self.assertEqual((await self.goes_on(0)).mime, "image/png")
+
+    async def test_after_a_break(self) -> None:
+        """What was accepted is there, down to the last byte; and the type is still told by the head."""
+        await self.suspended(self.data[:12_345])
+        self.assertEqual(self.part.read_bytes(), self.data[:12_345])
+        self.assertEqual((await self.goes_on(12_345)).mime, "image/png")
+
+    async def test_break_within_the_head(self) -> None:
+        await self.suspended(self.data[:5])
+        self.assertEqual((await self.goes_on(5)).mime, "image/png")
+
+    async def test_many_breaks(self) -> None:
+        for start in range(0, 50_000, 5000):
+            incoming = await self.resume()
+            self.assertEqual(incoming.offset, start)
+            for at in range(start, start + 5000, 1000):
+                incoming.write(self.data[at : at + 1000])
+            await incoming.suspend()
+        await self.goes_on(50_000)
+
+    async def test_after_a_restart(self) -> None:
+        await self.suspended(self.data[:50_000])
+        self.restart()
+        await self.goes_on(50_000)
+
+    async def test_after_a_crash(self) -> None:
+        """What was still in a buffer is lost, and simply asked for again."""
+        incoming = await self.resume()
+        incoming.write(self.data[:50_000])
+        await self.idle(incoming)
+        incoming.write(self.data[50_000:50_010])
+        await self.idle(incoming)
+        crash(incoming)
+        left = self.part.stat().st_size
+        self.assertLess(left, 50_010)
+        self.restart()
+        await self.goes_on(left)
+
+    async def test_torn_tail(self) -> None:
+        await self.suspended(self.data[:50_000])
+        os.truncate(self.part, 49_321)
+        self.restart()
+        await self.goes_on(49_321)
+
+    async def test_all_there(self) -> None:
+        """The break was between the last byte and its acknowledgement."""
+        await self.suspended(self.data)
+        await self.goes_on(len(self.data))
+
+    async def test_empty(self) -> None:
+        self.data = b""
+        await self.suspended(b"")
+        await self.goes_on(0)
+
+    async def test_more_than_there_should_be(self) -> None:
+        """Then it is another file, and nothing of it is used."""
+        await self.suspended(self.data)
+        self.data = os.urandom(len(self.data) - 1)
+        await self.goes_on(0)
+
+    async def test_read_back_in_steps(self) -> None:
+        """A large file is read back a piece at a time, so that others get their turn; before that ends
+        nobody is told to go on. Who gives up waiting stops it."""
+        await self.suspended(self.data[:80_000])
+        self.restart()
+        with (
+            mock.patch.object(part_module, "READ", 1000),
+            mock.patch.object(part_module, "STEP", 8000),
+            mock.patch.object(self.uploads, "in_thread", wraps=self.uploads.in_thread) as steps,
+        ):
+            incoming = await self.resume()
+            self.assertEqual(steps.call_count, 11)
+            self.assertEqual(incoming.offset, 80_000)
+            await incoming.suspend()
+            self.uploads._digests.pop(self.part)
+            steps.reset_mock()
+            given_up = self.resume()
+            given_up.cancel()
+            self.failureResultOf(given_up, CancelledError)
+            incoming = await self.resume()
+            self.assertEqual(steps.call_count, 2 + 11)
+        await incoming.suspend()
+        await self.goes_on(80_000)
+
+    async def test_unchanged_file_is_not_read_again(self) -> None:
+        """Each chunk of an upload over HTTP resumes its file, so that must not cost the bytes before it."""
+        await self.suspended(self.data[:80_000])
+        with (
+            mock.patch.object(part_module, "READ", 1000),
+            mock.patch.object(Part, "_add", autospec=True, side_effect=Part._add) as add,
+        ):
+            incoming = await self.resume()
+            self.assertEqual(add.call_count, 0)
+            incoming.write(self.data[80_000:80_010])
+            await incoming.suspend()
+            self.part.write_bytes(self.data[:80_000])
+            incoming = await self.resume()
+            self.assertEqual(add.call_count, 1 + 80)
+        await incoming.suspend()
+        await self.goes_on(80_000)
+
+    async def test_suspended_before_it_was_read(self) -> None:
+        """A digest of only some bytes is not used."""
+        await self.suspended(self.data[:80_000])
+        self.restart()
+        with (
+            mock.patch.object(part_module, "READ", 1000),
+            mock.patch.object(part_module, "STEP", 8000),
+        ):
+            given_up = self.resume()
+            await self.until(lambda: bool(self.uploads.claimed(re.compile("k"))))
+            given_up.cancel()
+            self.failureResultOf(given_up, CancelledError)
+            await (await self.resume()).suspend()
+        await self.goes_on(80_000)
+
+    async def test_pause(self) -> None:
+        """As for any upload: who is too fast is paused."""
+        self.data = os.urandom(4 * MAX_PENDING)
+        incoming = await self.resume()
+        self.assertTrue(incoming.write(self.data[:1]))
+        self.assertFalse(incoming.write(self.data[1 : MAX_PENDING + 1]))
+        await incoming.room()
+        await incoming.suspend()
+        await self.goes_on(MAX_PENDING + 1)
+
+    async def test_mode(self) -> None:
+        await self.suspended(b"x")
+        self.assertEqual(stat.S_IMODE(self.part.stat().st_mode), 0o600)
+
+    async def test_keys(self) -> None:
+        """What could leave the folder is no key."""
+        for key in ("", "a/b", "..\n", "A", "a b", "\x00", "é"):
+            with self.assertRaises(AssertionError):
+                self.resume(key=key)
+        for key in (".", "..", "realm1.example-42", "-"):
+            incoming = await self.resume(key=key)
+            incoming.write(b"x")
+            await incoming.suspend()
+            self.assertEqual(self.files(), [f"incoming/{key}.part"])
+            await self.uploads.forget(key)
+
+
+class Suspending(ResumingTestCase):
+    async def test_writes_what_was_accepted(self) -> None:
+        """Also what still waits for the disk is written; nobody is told to go on."""
+        incoming = await self.resume()
+        for at in range(0, 50_000, 100):
+            incoming.write(self.data[at : at + 100])
+        await incoming.suspend()
+        self.assertEqual(self.part.read_bytes(), self.data[:50_000])
+
+    async def test_afterwards(self) -> None:
+        """The upload is over: nothing that is done with it touches the file."""
+        incoming = await self.resume()
+        incoming.write(b"abc")
+        done = incoming.suspend()
+        self.assertTrue(incoming.write(b"x" * MAX_PENDING))
+        incoming.abort()
+        await done
+        incoming.abort()
+        self.assertTrue(incoming.write(b"x"))
+        await incoming.suspend()
+        with self.assertRaises(OSError):
+            await incoming.finish()
+        self.assertEqual(self.part.read_bytes(), b"abc")
+
+    async def test_twice(self) -> None:
+        incoming = await self.resume()
+        incoming.write(b"abc")
+        first, second = incoming.suspend(), incoming.suspend()
+        await second
+        await first
+        self.assertEqual(self.part.read_bytes(), b"abc")
+
+    async def test_while_finishing(self) -> None:
+        """What is being finished is finished."""
+        incoming = await self.resume()
+        incoming.write(self.data)
+        finished = incoming.finish(sha256(self.data))
+        await incoming.suspend()
+        stored = self.successResultOf(finished)
+        self.assertEqual(self.files(), [stored.stored])
+
+    async def test_while_aborting(self) -> None:
+        incoming = await self.resume()
+        incoming.write(self.data)
+        incoming.abort()
+        await incoming.suspend()
+        self.assertEqual(self.files(), [])
+
+    async def test_only_resumable(self) -> None:
+        incoming = self.receive(1)
+        with self.assertRaises(AssertionError):
+            incoming.suspend()
+
+
+class Ending(ResumingTestCase):
+    async def test_abort(self) -> None:
+        """Nothing is left, neither of now nor of before."""
+        await self.suspended(self.data[:1000])
+        incoming = await self.resume()
+        incoming.write(self.data[1000:2000])
+        incoming.abort()
+        await self.until_empty()
+        await self.goes_on(0)
+
+    async def test_abort_at_once(self) -> None:
+        await self.suspended(self.data[:1000])
+        (await self.resume()).abort()
+        await self.until_empty()
+
+    async def test_forget(self) -> None:
+        await self.suspended(self.data[:1000])
+        await self.uploads.forget("k")
+        self.assertEqual(self.files(), [])
+        await self.uploads.forget("k")
+        await self.goes_on(0)
+
+    async def test_forget_waits(self) -> None:
+        incoming = await self.resume()
+        forgotten = self.uploads.forget("k")
+        incoming.write(b"abc")
+        await self.idle(incoming)
+        self.assertNoResult(forgotten)
+        incoming.suspend()
+        await forgotten
+        self.assertEqual(self.files(), [])
+
+    async def test_wrong_hash(self) -> None:
+        """The file is thrown away, so that the next try starts anew."""
+        await self.suspended(b"\0" * 1000)
+        incoming = await self.resume()
+        incoming.write(self.data[1000:])
+        with self.assertRaises(ChangedBytes):
+            await incoming.finish(sha256(self.data))
+        self.assertEqual(self.files(), [])
+        await self.goes_on(0)
+
+    async def test_wrong_hash_of_others(self) -> None:
+        """As before, for what is not resumable."""
+        incoming = self.receive(3)
+        incoming.write(b"abc")
+        with self.assertRaises(ChangedBytes):
+            await incoming.finish(sha256(b"abd"))
+        self.assertEqual(self.files(), [])
+
+    async def test_without_hash(self) -> None:
+        await self.suspended(self.data[:1000])
+        incoming = await self.resume()
+        incoming.write(self.data[1000:])
+        self.assertEqual((await incoming.finish()).sha256, sha256(self.data))
+
+    async def test_finish_after_abort(self) -> None:
+        """However long ago that was, it errs."""
+        for later in (False, True):
+            incoming = await self.resume()
+            incoming.abort()
+            if later:
+                await self.until(lambda incoming=incoming: incoming._state is State.CLOSED)  # type: ignore[misc]
+            with self.assertRaises(OSError):
+                await incoming.finish()
+
+
+class SameKey(ResumingTestCase):
+    async def waits(self, end: Callable[[Incoming], object], offset: int) -> None:
+        """The second one waits until the first is at its end."""
+        first = await self.resume()
+        second, other = self.resume(), self.resume(key="other")
+        await (await other).suspend()
+        await self.uploads.forget("other")
+        first.write(self.data[:70_000])
+        await self.idle(first)
+        self.assertNoResult(second)
+        end(first)
+        self.assertNoResult(second)
+        resumed = await second
+        self.assertEqual(resumed.offset, offset)
+        await resumed.suspend()
+        await self.goes_on(offset)
+
+    async def test_waits_for_suspend(self) -> None:
+        await self.waits(lambda first: first.suspend(), 70_000)
+
+    async def test_waits_for_abort(self) -> None:
+        await self.waits(lambda first: first.abort(), 0)
+
+    async def test_waits_for_finish(self) -> None:
+        first = await self.resume()
+        second = self.resume()
+        first.write(self.data)
+        stored = await first.finish()
+        resumed = await second
+        self.assertEqual(resumed.offset, 0)
+        resumed.abort()
+        await self.until(lambda: self.files() == [stored.stored])
+
+    async def test_waits_for_failing_finish(self) -> None:
+        first = await self.resume()
+        second = self.resume()
+        first.write(self.data)
+        with self.assertRaises(ChangedBytes):
+            await first.finish("no")
+        self.assertEqual((await second).offset, 0)
+
+    async def test_one_after_the_other(self) -> None:
+        """Each gets what those before it have left."""
+        pending = [self.resume() for _ in range(5)]
+        for number, each in enumerate(pending):
+            incoming = await each
+            self.assertEqual(incoming.offset, number * 10)
+            for other in pending[number + 1 :]:
+                self.assertNoResult(other)
+            incoming.write(self.data[number * 10 : number * 10 + 10])
+            incoming.suspend()
+        await self.goes_on(50)
+        self.assertEqual(self.uploads._claims, {})
+
+    async def test_cancelled_while_waiting(self) -> None:
+        first = await self.resume()
+        second, third = self.resume(), self.resume()
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        first.suspend()
+        await (await third).suspend()
+        self.assertEqual(self.uploads._claims, {})
+
+    async def test_cancelled_while_reading_back(self) -> None:
+        """The file is not anybody's before the thread has let go of it."""
+        await self.suspended(self.data[:1000])
+        second, third = self.resume(), self.resume()
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.assertNoResult(third)
+        resumed = await third
+        self.assertEqual(resumed.offset, 1000)
+        await resumed.suspend()
+        self.assertEqual(self.uploads._claims, {})
+
+
+class DiskErrorsWhileResuming(ResumingTestCase):
+    async def test_folder_is_gone(self) -> None:
+        shutil.rmtree(self.folder / "incoming")
+        with self.assertRaises(FileNotFoundError):
+            await self.resume()
+        self.assertEqual(self.uploads._claims, {})
+
+    async def test_can_not_be_read(self) -> None:
+        """What is there stays, for a better time."""
+        await self.suspended(self.data[:1000])
+        self.restart()
+        bad = OSError(errno.EIO, "Input/output error")
+        with mock.patch.object(Part, "_add", side_effect=bad):
+            first, second = self.resume(), self.resume()
+            for each in (first, second):
+                with self.assertRaises(OSError) as caught:
+                    await each
+                self.assertIs(caught.exception, bad)
+        self.assertEqual(self.part.read_bytes(), self.data[:1000])
+        await self.goes_on(1000)
+
+    async def test_full_while_writing(self) -> None:
+        """`error` tells at once; what the disk took is there when there is room again."""
+        incoming = await self.resume()
+        incoming.write(self.data[:1000])
+        await self.idle(incoming)
+        self.assertIsNone(incoming.error)
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch.object(Part, "append", side_effect=full):
+            incoming.write(self.data[1000:2000])
+            await self.idle(incoming)
+        self.assertIs(incoming.error, full)
+        self.assertTrue(incoming.write(self.data[2000:3000]))
+        await incoming.suspend()
+        await self.goes_on(1000)
+
+    async def test_full_until_the_end(self) -> None:
+        """Who finishes in spite of it loses the file."""
+        await self.suspended(self.data[:1000])
+        incoming = await self.resume()
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch.object(Part, "append", side_effect=full):
+            incoming.write(self.data[1000:])
+            with self.assertRaises(OSError) as caught:
+                await incoming.finish(sha256(self.data))
+        self.assertIs(caught.exception, full)
+        self.assertEqual(self.files(), [])
+        await self.goes_on(0)
+
+    async def test_full_while_closing(self) -> None:
+        """The buffer's end is lost, which is found when the file is resumed."""
+        incoming = await self.resume()
+        incoming.write(self.data[:50_000])
+        await self.idle(incoming)
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def leave(_part: Part) -> Digest | None:
+            crash(incoming)
+            raise full
+
+        incoming.write(self.data[50_000:50_010])
+        with mock.patch.object(Part, "leave", leave):
+            await incoming.suspend()
+        left = self.part.stat().st_size
+        self.assertLess(left, 50_010)
+        await self.goes_on(left)
+
+    async def test_forgetting_fails(self) -> None:
+        """That is for the log; the next start cleans."""
+        await self.suspended(self.data[:1000])
+        bad = OSError(errno.EIO, "Input/output error")
+        with mock.patch.object(Path, "unlink", side_effect=bad):
+            await self.uploads.forget("k")
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        await self.goes_on(1000)
