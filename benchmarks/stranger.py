@@ -112,7 +112,7 @@ class Flood(amp.AMP):
     async def _greet(self) -> None:
         own = wire.Introduction(STRANGER, wire.VERSION, list(wire.CAPABILITIES), b"i" * 16, 0)
         await self.callRemote(
-            wire.Hello,
+            wire.HelloCommand,
             realm=own.realm,
             version=own.version,
             capabilities=own.capabilities,
@@ -130,7 +130,7 @@ class Flood(amp.AMP):
             self.sent += 1
             direct = parcels.Direct(f"s{self.sent}", "budi", 0, TEXT)
             batch.append((self.sent, parcels.encode(direct)))
-        answer: Any = self.callRemote(wire.Deliver, parcels=wire.encode_batch(batch))
+        answer: Any = self.callRemote(wire.DeliverCommand, parcels=wire.encode_batch(batch))
         answer.addCallbacks(self._answered, lambda _failure: None)
 
     def _answered(self, answer: dict[str, bytes]) -> None:

@@ -25,7 +25,7 @@ from chatd.app.state import StartError
 from chatd.base.config import Config
 from chatd.base.isolation import guarded
 from chatd.base.timers import patiently
-from chatd.federation.amp.door import Door
+from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.bagan import BaganDialect
 from chatd.lines.dialects.jsonlines import JsonDialect
@@ -215,7 +215,7 @@ class ChatDaemon(Service):
             raise StartError(
                 f"[listen] {PEERS} is {endpoint!r}; expected a tcp: endpoint, for TLS is there in any case"
             )
-        door = cast(Door, self._realm.gate)
+        door = cast(TLSEndpoint, self._realm.gate)
         self.ports[PEERS] = self._listen(PEERS, endpoint, door.factory(self._realm.directory))
         self._tell(PEERS, "port {port}")
 

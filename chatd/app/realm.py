@@ -20,10 +20,10 @@ from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.session import Sessions
-from chatd.federation.amp.dialer import IDoor
-from chatd.federation.amp.directory import Directory
-from chatd.federation.amp.door import Door
+from chatd.federation.amp.dialer import Endpoint
+from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity, IdentityError, load_identity, read_policy
+from chatd.federation.amp.link_manager import Directory
 from chatd.federation.amp.trust import Policy
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
@@ -54,7 +54,7 @@ class Realm:
         reactor: Any,
         random_bytes: Callable[[int], bytes],
         clock: Any = None,
-        door: IDoor | None = None,
+        door: Endpoint | None = None,
         demo: bool = False,
         wall: Wall = time.time,
         accept_loss: bool = False,
@@ -168,7 +168,7 @@ class Realm:
 
     def reload(self) -> None:
         """Read the files of `[peers]` again. Raises IdentityError; then nothing has changed."""
-        if isinstance(self.gate, Door):
+        if isinstance(self.gate, TLSEndpoint):
             identity, policy = self._identify()
             self.gate.show(identity, policy)
 
@@ -191,7 +191,7 @@ class Realm:
             path=str(file.path),
         )
 
-    def _tls(self) -> Door:
+    def _tls(self) -> TLSEndpoint:
         try:
             identity, policy = self._identify()
         except IdentityError as error:
@@ -201,7 +201,7 @@ class Realm:
             realm=self.config.realm,
             fingerprint=identity.fingerprint,
         )
-        return Door(self._reactor, identity, policy, self.wall)
+        return TLSEndpoint(self._reactor, identity, policy, self.wall)
 
     def start(self) -> None:
         """Look for the other realms."""

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.app.logs import Output, RotatingLog
 from chatd.app.reload import Reloads
 from chatd.base.config import LogConfig
-from chatd.federation.amp.door import Door
+from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity
 from chatd.federation.amp.trust import Policy
 from chatd.net.tls import DoorTLS
@@ -214,7 +214,7 @@ class OfTheRealm(RealmTestCase):
     def test_shown_to_other_realms(self) -> None:
         """The door to other realms takes another certificate, and another idea of whom to trust."""
         first, second = self_signed("realm1"), self_signed("realm1")
-        door = Door(None, first, Policy("realm1", "pinned", (), frozenset()))
+        door = TLSEndpoint(None, first, Policy("realm1", "pinned", (), frozenset()))
         factory: Any = door.factory(cast(Any, None))
 
         def shown() -> Any:

@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from chatd.app import realm as realm_module
 from chatd.base.config import AccountsConfig, Config, Limits, PeersConfig
 from chatd.federation.amp import dialer
-from chatd.federation.amp.door import Door
+from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.trust import Policy
@@ -47,12 +47,12 @@ class TLSRealm(Realm):
         self.port = 0
         self.listening: Any = None
 
-    def _tls(self) -> Door:
+    def _tls(self) -> TLSEndpoint:
         door = super()._tls()
         if self.identity is not None:
             peers = self.config.peers
             policy = Policy(self.config.realm, peers.trust, (), peers.block)
-            door = Door(reactor, self.identity, policy)
+            door = TLSEndpoint(reactor, self.identity, policy)
         door._reactor = self.network
         return door
 

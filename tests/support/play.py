@@ -35,7 +35,7 @@ from chatd.base.config import Config, Limits, PeersConfig
 from chatd.base.names import key_of
 from chatd.federation.amp import identity
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.trust import Judged, Policy, judge
+from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
 from chatd.store import outbox as outbox_store
 from chatd.store.peers import KnownPeer
@@ -123,8 +123,8 @@ class PlayDoor:
         await ready
         return link
 
-    def judge(self, link: PeerLink, known_of: Any) -> Judged:
-        return judge(
+    def authenticate(self, link: PeerLink, known_of: Any) -> Authentication:
+        return authenticate(
             [link.transport.other.certificate],
             datetime.fromtimestamp(link.host.clock.seconds(), UTC),
             policy=self._policy,

@@ -30,11 +30,11 @@ class Raw(amp.AMP):
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
         amp.BinaryBoxProtocol.makeConnection(self, transport)
 
-    @wire.Deliver.responder
+    @wire.DeliverCommand.responder
     def deliver(self, parcels: bytes) -> dict[str, Any]:
         return {"verdicts": b""}
 
-    @wire.Goodbye.responder
+    @wire.GoodbyeCommand.responder
     def goodbye(self, code: str, reason: str) -> dict[str, Any]:
         return {}
 
@@ -87,7 +87,7 @@ class RawTestCase(PlayTestCase):
         return code
 
     def greets(self) -> None:
-        self.assertEqual(self.asks(wire.Hello, **hello())["realm"], "realm1")
+        self.assertEqual(self.asks(wire.HelloCommand, **hello())["realm"], "realm1")
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
 

@@ -20,9 +20,9 @@ from chatd.base.errors import ChatError, PeerFailed, RealmDown
 from chatd.base.names import printable
 from chatd.federation import parcels
 from chatd.federation.amp import wire
+from chatd.federation.amp.file_sender import FileSender
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.transfer import Transfers
-from chatd.federation.amp.waiters import Waiter, Waiters
+from chatd.federation.amp.verdict_waiters import VerdictWaiters, Waiter
 from chatd.federation.amp.wire import Refused
 from chatd.federation.bounces import Returns
 from chatd.federation.outbox import Outbox
@@ -59,7 +59,7 @@ class Delivery:
         clock: Any,
         outbox: Outbox,
         returns: Returns,
-        transfers: Transfers,
+        transfers: FileSender,
         name: Callable[[], str],
     ) -> None:
         self._realm = realm
@@ -69,7 +69,7 @@ class Delivery:
         self._transfers = transfers
         self._name = name
         self._link: PeerLink | None = None
-        self._waiters = Waiters(clock)
+        self._waiters = VerdictWaiters(clock)
         # Parcels that failed, and how often; and how many are to be sent one by one, to find out which.
         self._failures: dict[int, int] = {}
         self._singly = 0

@@ -13,9 +13,9 @@ from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
 from chatd.federation.amp.link import Host, PeerLink
+from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import why
-from chatd.federation.amp.registry import Peer, Registry
-from chatd.federation.amp.trust import Judged, Known
+from chatd.federation.amp.trust import Authentication, TrustRecord
 
 FIRST_PAUSE = 1.0  # seconds before the first new try; each further pause is twice as long
 LONGEST_PAUSE = 300.0
@@ -23,14 +23,16 @@ LONGEST_PAUSE = 300.0
 log = Logger()
 
 
-class IDoor(Protocol):
-    """Makes links: see chatd.federation.amp.door."""
+class Endpoint(Protocol):
+    """Makes links: see chatd.federation.amp.endpoint."""
 
     def dial(
         self, host: Host, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]: ...
 
-    def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged: ...
+    def authenticate(
+        self, link: PeerLink, known_of: Callable[[str], TrustRecord]
+    ) -> Authentication: ...
 
 
 class Dialer:
@@ -40,8 +42,8 @@ class Dialer:
         self,
         config: PeersConfig,
         host: Host,
-        door: IDoor,
-        registry: Registry,
+        door: Endpoint,
+        registry: PeerTable,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._config = config

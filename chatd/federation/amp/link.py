@@ -20,10 +20,10 @@ from chatd.base.names import key_of, printable
 from chatd.base.throttle import SenderRates, TokenBucket
 from chatd.base.timers import cancel
 from chatd.federation.amp import wire
-from chatd.federation.amp.answers import Answers
-from chatd.federation.amp.asking import Asking
-from chatd.federation.amp.flow import Flow, Output
-from chatd.federation.amp.trust import Judged
+from chatd.federation.amp.flow_control import Flow, Output
+from chatd.federation.amp.requests import Requests
+from chatd.federation.amp.responder import Responder
+from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
 from chatd.federation.questions import Questions
@@ -50,7 +50,7 @@ class Host(Protocol):
     def met(self, link: PeerLink) -> None:
         """There is a connection; who is at the other end is not known yet."""
 
-    def judge(self, link: PeerLink) -> Judged:
+    def authenticate(self, link: PeerLink) -> Authentication:
         """Who is at the other end. Raises ChatError."""
 
     async def introduce(self, realm: str) -> Introduction:
@@ -95,8 +95,8 @@ class PeerLink(amp.AMP):
     def __init__(self, host: Host, expected: str | None, address: str, source: str = "") -> None:
         self.flow = Flow(host.clock, host.new_bucket(), self._stop_reading, self._read_on)
         self.output = Output(host.clock, self.flow, self.abort)
-        self.answers = Answers(self)
-        self.asking = Asking(self)
+        self.answers = Responder(self)
+        self.asking = Requests(self)
         super().__init__(locator=self.answers)
         self.host = host
         self.expected = expected
@@ -106,7 +106,7 @@ class PeerLink(amp.AMP):
         self.instance = b""
         self.since = host.clock.seconds()
         self.is_up = False
-        self.judged: Judged | None = None
+        self.authentication: Authentication | None = None
         self.ready: Deferred[PeerLink] = Deferred()
         self.gone: Deferred[None] = Deferred()
         self.greeted = False
@@ -156,7 +156,7 @@ class PeerLink(amp.AMP):
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
         """Judge the other end's certificate: let it in, or say why not."""
         try:
-            self.realm = self.host.judge(self).realm
+            self.realm = self.host.authenticate(self).realm
         except ChatError as error:
             self.refuse(error)
             return
@@ -176,7 +176,7 @@ class PeerLink(amp.AMP):
         self.refused = error
         # The other end is told only what it can do something about, not what is remembered here.
         reason = str(error.details["reason"]) if isinstance(error, RealmNotAllowed) else ""
-        self.callRemote(wire.Goodbye, code=error.code, reason=reason)
+        self.callRemote(wire.GoodbyeCommand, code=error.code, reason=reason)
         self.close()
 
     def warn(self, sentence: str) -> None:
@@ -190,7 +190,7 @@ class PeerLink(amp.AMP):
 
     async def _greet(self) -> None:
         own = await self.host.introduce(self.realm)
-        answer = await self.call(wire.Hello, **msgspec.structs.asdict(own))
+        answer = await self.call(wire.HelloCommand, **msgspec.structs.asdict(own))
         self.greeted = True
         await self.begin(Introduction(**answer))
         self.come_up()
@@ -227,12 +227,14 @@ class PeerLink(amp.AMP):
         self.flow.end()
         self.output.end()
         cancel(self._timer)
-        if reason.check(SSL.Error) and not self.dialled and self.judged is None:
+        if reason.check(SSL.Error) and not self.dialled and self.authentication is None:
             self.warn(f"what connects from {self.address} does not speak TLS as realms do")
         self.host.down(self, self.refused)
         if not self.ready.called:
             # Nobody waits for a link that was dialled from there.
-            self.ready.errback(self.refused or (reason if self.judged is None else Unsettled()))
+            self.ready.errback(
+                self.refused or (reason if self.authentication is None else Unsettled())
+            )
             if not self.dialled:
                 self.ready.addErrback(lambda _failure: None)
         self.gone.callback(None)
@@ -244,7 +246,7 @@ class PeerLink(amp.AMP):
             self._timer = self.host.clock.callLater(left, self._watch)
             return
         self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
-        self.call(wire.Ping).addErrback(lambda _failure: self.abort())
+        self.call(wire.PingCommand).addErrback(lambda _failure: self.abort())
 
     def dataReceived(self, data: bytes) -> None:
         if not self._settled:
@@ -287,7 +289,7 @@ class PeerLink(amp.AMP):
         if self.transport is not None and self._settled:
             self.transport.resumeProducing()
 
-    # Asking
+    # Requests
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
         """Fails with Refused, or with RealmDown if no answer comes."""
@@ -312,7 +314,7 @@ class PeerLink(amp.AMP):
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises Refused if
         nothing could be stored, RealmDown."""
-        answer = await self.call(wire.Deliver, parcels=wire.encode_batch(items))
+        answer = await self.call(wire.DeliverCommand, parcels=wire.encode_batch(items))
         if not answer["verdicts"]:
             return None
         verdicts = wire.decode_verdicts(answer["verdicts"], len(items))
@@ -322,9 +324,9 @@ class PeerLink(amp.AMP):
 
     async def offer(self, number: int, parcel: bytes) -> int:
         """Offer a file. Returns the offset to send it from. Raises Refused, RealmDown."""
-        offset: int = (await self.call(wire.Offer, number=number, parcel=parcel))["offset"]
+        offset: int = (await self.call(wire.OfferCommand, number=number, parcel=parcel))["offset"]
         return offset
 
     def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
         """Fails with Refused, RealmDown."""
-        return self.call(wire.Chunk, number=number, offset=offset, data=data)
+        return self.call(wire.ChunkCommand, number=number, offset=offset, data=data)

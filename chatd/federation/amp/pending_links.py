@@ -58,14 +58,14 @@ class PendingLinks(ServerFactory):
         dropped.abort()
 
     def _owner(self, link: PeerLink) -> tuple[str, str]:
-        if link.judged is not None and self._host.is_added(link.realm):
+        if link.authentication is not None and self._host.is_added(link.realm):
             return "realm", link.realm
         return "source", link.source
 
 
 def _progress(link: PeerLink) -> int:
     """How far a link has come: no TLS yet, a handshake, a certificate."""
-    if link.judged is not None:
+    if link.authentication is not None:
         return 2
     connection: Any = link.transport.getHandle()
     return int(connection.get_state_string() != _SILENT)

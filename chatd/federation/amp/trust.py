@@ -128,7 +128,7 @@ def out_of_date(certificate: x509.Certificate, now: datetime) -> str | None:
 # Who may be at the other end.
 
 
-class Known(msgspec.Struct, frozen=True):
+class TrustRecord(msgspec.Struct, frozen=True):
     """What is known of a realm.
 
     `added`: this side has added it, or it stands in the configuration. `fingerprint`: that of its
@@ -149,7 +149,7 @@ class Policy(msgspec.Struct, frozen=True):
     blocked: frozenset[str] = frozenset()
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Authentication(msgspec.Struct, frozen=True):
     """Who is at the other end. `realm` is its key; `remember` says that the certificate is to be stored
     as the one that is remembered of it, in place of any other."""
 
@@ -159,22 +159,22 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def pem(self) -> str:
-        """The certificate, in the form for `Known.certificate`."""
+        """The certificate, in the form for `TrustRecord.certificate`."""
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
 
-def judge(
+def authenticate(
     chain: Sequence[x509.Certificate],
     now: datetime,
     *,
     policy: Policy,
-    known_of: Callable[[str], Known],
+    known_of: Callable[[str], TrustRecord],
     address: str,
     expected: str | None = None,
-) -> Judged:
+) -> Authentication:
     """Decide who it is that showed `chain` (leaf first) and proved in TLS to have the leaf's key.
 
-    `now` is aware of its time zone. `known_of` takes a realm's key; what is not known is `Known()`.
+    `now` is aware of its time zone. `known_of` takes a realm's key; what is not known is `TrustRecord()`.
     `address` is where the connection goes to or comes from, for the sentences; `expected` the realm that
     was to be found there. Raises BadCertificate, WrongRealm, OwnRealm, RealmNotAllowed,
     CertificateChanged.
@@ -200,10 +200,10 @@ def judge(
     if policy.trust == "ca":
         _check_signed(chain[:MAX_SHOWN], now, policy.authorities, realm)
     remember = _check_pin(chain[:MAX_SHOWN], realm, known, policy.trust)
-    return Judged(realm, leaf, remember)
+    return Authentication(realm, leaf, remember)
 
 
-def _check_allowed(realm: str, policy: Policy, known: Known) -> None:
+def _check_allowed(realm: str, policy: Policy, known: TrustRecord) -> None:
     if realm in policy.blocked:
         raise RealmNotAllowed(realm=realm, where=policy.own, reason="it is blocked there")
     if policy.trust == "known" and not known.added:
@@ -236,7 +236,9 @@ def _check_signed(
         ) from None
 
 
-def _check_pin(chain: Sequence[x509.Certificate], realm: str, known: Known, trust: str) -> bool:
+def _check_pin(
+    chain: Sequence[x509.Certificate], realm: str, known: TrustRecord, trust: str
+) -> bool:
     """Whether the leaf is to be remembered from now on. Raises CertificateChanged.
 
     What the operator wrote into the configuration goes before what was remembered, and holds with a CA

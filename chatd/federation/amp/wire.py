@@ -87,7 +87,8 @@ class PeerCommand(amp.Command):
     errors: ClassVar[dict[type[Exception], bytes]] = {Refused: b"REFUSED"}
 
 
-class Hello(PeerCommand):
+class HelloCommand(PeerCommand):
+    commandName = b"Hello"  # noqa: N815
     arguments: ClassVar[list[Any]] = [
         (b"realm", amp.Unicode()),
         (b"version", amp.Integer()),
@@ -98,28 +99,32 @@ class Hello(PeerCommand):
     response: ClassVar[list[Any]] = arguments
 
 
-class Goodbye(PeerCommand):
+class GoodbyeCommand(PeerCommand):
+    commandName = b"Goodbye"  # noqa: N815
     """Why the connection ends, from a realm that does not let the other in."""
 
     arguments: ClassVar[list[Any]] = [(b"code", amp.Unicode()), (b"reason", amp.Unicode())]
     requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
-class Ping(PeerCommand):
-    pass
+class PingCommand(PeerCommand):
+    commandName = b"Ping"  # noqa: N815
 
 
-class Deliver(PeerCommand):
+class DeliverCommand(PeerCommand):
+    commandName = b"Deliver"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"parcels", amp.String())]
     response: ClassVar[list[Any]] = [(b"verdicts", amp.String())]
 
 
-class Offer(PeerCommand):
+class OfferCommand(PeerCommand):
+    commandName = b"Offer"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"number", amp.Integer()), (b"parcel", amp.String())]
     response: ClassVar[list[Any]] = [(b"offset", amp.Integer())]
 
 
-class Chunk(PeerCommand):
+class ChunkCommand(PeerCommand):
+    commandName = b"Chunk"  # noqa: N815
     arguments: ClassVar[list[Any]] = [
         (b"number", amp.Integer()),
         (b"offset", amp.Integer()),
@@ -127,12 +132,14 @@ class Chunk(PeerCommand):
     ]
 
 
-class Join(PeerCommand):
+class JoinCommand(PeerCommand):
+    commandName = b"Join"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]
     response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
 
 
-class Members(PeerCommand):
+class MembersCommand(PeerCommand):
+    commandName = b"Members"  # noqa: N815
     """The members from the one numbered `start` on, as many as fit; `more` is how many are left."""
 
     arguments: ClassVar[list[Any]] = [
@@ -143,7 +150,8 @@ class Members(PeerCommand):
     response: ClassVar[list[Any]] = [(b"members", amp.String()), (b"more", amp.Integer())]
 
 
-class Change(PeerCommand):
+class ChangeCommand(PeerCommand):
+    commandName = b"Change"  # noqa: N815
     """A change that an admin makes to a group: `invite`, `kick`, `unban` or `promote` users, `close` or
     `open` it, or list its `bans`, after the address in `users` if there is one."""
 
@@ -156,7 +164,8 @@ class Change(PeerCommand):
     response: ClassVar[list[Any]] = [(b"result", amp.String())]
 
 
-class Presence(PeerCommand):
+class PresenceCommand(PeerCommand):
+    commandName = b"Presence"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"users", amp.ListOf(amp.Unicode()))]
     response: ClassVar[list[Any]] = [(b"online", amp.String())]
 

@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base import names
 from chatd.base.errors import TooManyGroups
 from chatd.base.names import MAX_NAME, key_of
-from chatd.federation.amp import unauthenticated as strangers_module
+from chatd.federation.amp import unconfirmed as strangers_module
 from chatd.federation.amp import wire
-from chatd.federation.amp.complaints import MAX_LINES
 from chatd.federation.amp.link import MAX_SHOWN
+from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
 from chatd.federation.parcels import Direct, FileNote, Joined, Left, Removed
 from chatd.service.quotas import REALMS_OF_SOURCE
@@ -23,7 +23,7 @@ from chatd.store.outbox import MAX_SEEN, OutboxWriter
 from chatd.store.schema import conversations
 from tests.support.play import PlayTestCase, outcome
 from tests.support.raw import Raw, batch, direct, hello
-from tests.unit.federation.amp.test_flow import Watched
+from tests.unit.federation.amp.test_flow_control import Watched
 from tests.unit.federation.test_name_guesses import GuessingTestCase
 
 KIB = 1 << 10
@@ -47,12 +47,14 @@ class MemoryTestCase(GuessingTestCase):
         self.assertEqual(key_of("É" * 2000), "é" * 2000)
 
     def test_invented_realms_leave_nothing(self) -> None:
-        self.patch(strangers_module, "MAX_STRANGERS", 5)
+        self.patch(strangers_module, "MAX_UNCONFIRMED", 5)
         for number in range(30):
             raw = self.world.knock(self.one, f"invented{number}", Raw())
-            raw.callRemote(wire.Hello, **hello(f"invented{number}")).addErrback(lambda _: None)
+            raw.callRemote(wire.HelloCommand, **hello(f"invented{number}")).addErrback(
+                lambda _: None
+            )
             self.world.settle()
-            outcome(raw.callRemote(wire.Deliver, parcels=batch((1, direct("halo")))))
+            outcome(raw.callRemote(wire.DeliverCommand, parcels=batch((1, direct("halo")))))
             self.world.settle()
         self.assertLess(len(self.one.service.inbound._turns), 10)
 
@@ -64,7 +66,7 @@ class MemoryTestCase(GuessingTestCase):
         for _ in range(5):
             for number in range(10):
                 parcels = batch((number + 1, direct(f"{number}")))
-                self.raw.callRemote(wire.Deliver, parcels=parcels).addErrback(lambda _: None)
+                self.raw.callRemote(wire.DeliverCommand, parcels=parcels).addErrback(lambda _: None)
             self.world.settle()
             self.world.cut()
             self.world.settle()
@@ -112,7 +114,7 @@ class NothingForNothingTestCase(GuessingTestCase):
         before = self.conversations()
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
         parcel = wire.encode(Direct("budi", "dewi", 1, None, note))
-        self.assertEqual(self.asks(wire.Offer, number=9, parcel=parcel)["offset"], 0)
+        self.assertEqual(self.asks(wire.OfferCommand, number=9, parcel=parcel)["offset"], 0)
         self.assertEqual(self.conversations(), before)
 
     def test_files_that_are_not_stored_do_not_count(self) -> None:
@@ -124,7 +126,7 @@ class NothingForNothingTestCase(GuessingTestCase):
 
     def test_beyond_the_quota_it_is_read_slowly(self) -> None:
         self.verdicts(direct("x" * 2000))
-        self.begins(wire.Deliver, parcels=batch((50, direct("x" * 500))))
+        self.begins(wire.DeliverCommand, parcels=batch((50, direct("x" * 500))))
         self.world.settle()
         near = self.end.other
         self.assertTrue(near.paused)
@@ -137,7 +139,7 @@ class NothingForNothingTestCase(GuessingTestCase):
         for number in range(REALMS_OF_SOURCE + 2):
             name = f"invented{number}"
             self.raw = self.world.knock(self.one, name, Raw())
-            self.asks(wire.Hello, **hello(name))
+            self.asks(wire.HelloCommand, **hello(name))
             registry.find(name).source = "192.0.2.1"
             codes += self.verdicts(direct("x" * 2000))
         self.assertEqual(codes, [""] * REALMS_OF_SOURCE + ["realm-quota"] * 2)
@@ -189,16 +191,16 @@ class FullTestCase(PlayTestCase):
     def test_joining_a_group_is_no_hold(self) -> None:
         """Invented realms that join a group and never acknowledge what they are told make room all the
         same."""
-        self.patch(strangers_module, "MAX_STRANGERS", 10)
+        self.patch(strangers_module, "MAX_UNCONFIRMED", 10)
         one = self.world.house("realm1")
         one.person("ana").creates("bagan")
         for number in range(11):
             name = f"invented{number}"
             raw: Raw = self.world.knock(one, name, Mute())
-            found = outcome(raw.callRemote(wire.Hello, **hello(name)))
+            found = outcome(raw.callRemote(wire.HelloCommand, **hello(name)))
             self.world.settle()
             self.assertEqual(found[0]["realm"], "realm1", name)
-            outcome(raw.callRemote(wire.Join, user="budi", group="bagan"))
+            outcome(raw.callRemote(wire.JoinCommand, user="budi", group="bagan"))
             self.world.settle()
             self.world.cut()
             self.world.settle()
@@ -220,7 +222,7 @@ class MembershipTestCase(GuessingTestCase):
         codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
         self.assertEqual(codes, [""] * 10 + [TooManyGroups.code] * 2)
         self.raw = self.world.knock(self.one, "realm3", Raw())
-        self.asks(wire.Hello, **hello("realm3"))
+        self.asks(wire.HelloCommand, **hello("realm3"))
         code = self.verdicts(Joined("lain", 1, "dewi", 0))[0]
         self.assertEqual(code, TooManyGroups.code, "other names gain nothing")
 
@@ -251,7 +253,7 @@ class LogTestCase(GuessingTestCase):
             self.ana.begins_to_send(f"x{number}@realm2", "halo")
             self.world.settle()
             self.raw = self.world.knock(self.one, "realm2", Liar())
-            self.raw.callRemote(wire.Hello, **hello()).addErrback(lambda _: None)
+            self.raw.callRemote(wire.HelloCommand, **hello()).addErrback(lambda _: None)
             self.world.settle()
         self.assertLess(len(self.log.warnings), MAX_LINES)
         self.assertLess(max(map(len, self.log.warnings)), MAX_SHOWN + 200)

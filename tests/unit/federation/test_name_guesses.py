@@ -40,7 +40,7 @@ class GuessingTestCase(RawTestCase):
         for parcel in parcels:
             self.number += 1
             numbered.append((self.number, parcel))
-        answer = self.asks(wire.Deliver, parcels=batch(*numbered))
+        answer = self.asks(wire.DeliverCommand, parcels=batch(*numbered))
         found = wire.decode_verdicts(answer["verdicts"], len(numbered))
         assert found is not None
         return [each.code for each in found]
@@ -63,7 +63,7 @@ class GuessingTestCase(RawTestCase):
         )
 
     def online(self, *users: str) -> dict[str, bool]:
-        answer = self.asks(wire.Presence, users=list(users))
+        answer = self.asks(wire.PresenceCommand, users=list(users))
         found: dict[str, bool] = msgspec.msgpack.decode(answer["online"])
         return found
 
@@ -120,7 +120,9 @@ class DirectsTestCase(GuessingTestCase):
         self.exhausts()
         raw = self.world.knock(self.one, "realm3", Raw())
         self.raw = raw
-        self.asks(wire.Hello, realm="realm3", version=1, capabilities=[], instance=b"y", last=0)
+        self.asks(
+            wire.HelloCommand, realm="realm3", version=1, capabilities=[], instance=b"y", last=0
+        )
         registry.find("realm3").source = "192.0.2.1"
         self.assertEqual(self.guesses(1), [LIMIT])
         registry.find("realm3").source = "192.0.2.2"
@@ -131,7 +133,7 @@ class DirectsTestCase(GuessingTestCase):
         note = ("a.txt", 5, "0" * 64, "abcdef")
         for name in ("dewi", "nobody"):
             parcel = wire.encode(["direct", "budi", name, 1, None, note])
-            self.assertEqual(self.refuses(wire.Offer, number=999, parcel=parcel), LIMIT)
+            self.assertEqual(self.refuses(wire.OfferCommand, number=999, parcel=parcel), LIMIT)
 
 
 class OtherWaysTestCase(GuessingTestCase):
@@ -154,39 +156,45 @@ class OtherWaysTestCase(GuessingTestCase):
         """By name or by code: to join, to read the members, to post."""
         self.ana.creates("bagan")
         found = [
-            self.refuses(wire.Join, user="budi", group=f"aaaa{chr(97 + number)}a")
+            self.refuses(wire.JoinCommand, user="budi", group=f"aaaa{chr(97 + number)}a")
             for number in range(MAX_UNKNOWN)
         ]
         self.assertEqual(set(found), {"unknown-group"})
         for group in ("bagan", "nothing"):
-            self.assertEqual(self.refuses(wire.Join, user="budi", group=group), LIMIT)
-            self.assertEqual(self.refuses(wire.Members, user="budi", group=group, start=0), LIMIT)
+            self.assertEqual(self.refuses(wire.JoinCommand, user="budi", group=group), LIMIT)
+            self.assertEqual(
+                self.refuses(wire.MembersCommand, user="budi", group=group, start=0), LIMIT
+            )
             change = {"change": "invite", "users": ["ana"]}
-            self.assertEqual(self.refuses(wire.Change, user="budi", group=group, **change), LIMIT)
+            self.assertEqual(
+                self.refuses(wire.ChangeCommand, user="budi", group=group, **change), LIMIT
+            )
             self.assertEqual(self.verdicts(Post(group, "budi", 1, b"", "x")), [LIMIT])
 
     def test_ones_own_group(self) -> None:
         """A group that the realm has members in stays within its reach."""
         self.ana.creates("bagan")
-        self.asks(wire.Join, user="budi", group="bagan")
+        self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.exhausts()
-        self.assertEqual(self.asks(wire.Members, user="budi", group="bagan", start=0)["more"], 0)
-        self.assertEqual(self.asks(wire.Join, user="citra", group="bagan")["group"], "bagan")
+        self.assertEqual(
+            self.asks(wire.MembersCommand, user="budi", group="bagan", start=0)["more"], 0
+        )
+        self.assertEqual(self.asks(wire.JoinCommand, user="citra", group="bagan")["group"], "bagan")
 
     def test_invitations(self) -> None:
         """An admin from there who invites people of this realm."""
         self.ana.creates("bagan")
-        self.asks(wire.Join, user="budi", group="bagan")
+        self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("budi@realm2")))
         names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 3)]
         change = {"user": "budi", "group": "bagan", "change": "invite"}
-        self.assertEqual(self.refuses(wire.Change, **change, users=names), LIMIT)
-        self.assertEqual(self.refuses(wire.Change, **change, users=["dewi"]), LIMIT)
+        self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=names), LIMIT)
+        self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["dewi"]), LIMIT)
         self.assertNotIn("dewi", self.ana.members("bagan"))
         for verb in ("kick", "promote"):
             change["change"] = verb
-            self.assertEqual(self.refuses(wire.Change, **change, users=["dewi"]), LIMIT)
-            self.assertEqual(self.refuses(wire.Change, **change, users=["nobody"]), LIMIT)
+            self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["dewi"]), LIMIT)
+            self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["nobody"]), LIMIT)
 
 
 class PresenceTestCase(GuessingTestCase):
@@ -204,8 +212,8 @@ class PresenceTestCase(GuessingTestCase):
 
     def test_so_many_an_hour(self) -> None:
         self.online(*(f"nobody{number}" for number in range(MAX_UNKNOWN)))
-        self.assertEqual(self.refuses(wire.Presence, users=["dewi"]), LIMIT)
-        self.assertEqual(self.refuses(wire.Presence, users=["nobody"]), LIMIT)
+        self.assertEqual(self.refuses(wire.PresenceCommand, users=["dewi"]), LIMIT)
+        self.assertEqual(self.refuses(wire.PresenceCommand, users=["nobody"]), LIMIT)
         self.assertEqual(self.online("nobody1"), {}, "it was told so already")
         self.assertEqual(self.guesses(1), [LIMIT])
 
@@ -230,7 +238,7 @@ class PresenceTestCase(GuessingTestCase):
 
     def test_group_here(self) -> None:
         self.ana.creates("bagan")
-        self.asks(wire.Join, user="budi", group="bagan")
+        self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.assertEqual(self.online("ana", "dewi"), {"ana": True, "dewi": False})
 
     def test_group_there(self) -> None:

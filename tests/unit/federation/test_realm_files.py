@@ -8,7 +8,7 @@ from typing import Any
 from chatd.base.errors import ChatError, UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp import transfer as module
+from chatd.federation.amp import file_sender as module
 from chatd.federation.amp import wire
 from tests.support.play import Cable, House, PlayTestCase, outcome
 

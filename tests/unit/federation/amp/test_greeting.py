@@ -14,19 +14,21 @@ class GreetingTestCase(RawTestCase):
     def test_nothing_before(self) -> None:
         """What comes before a Hello is refused, and the link stays."""
         self.assertEqual(
-            self.refuses(wire.Deliver, parcels=batch((1, direct("halo")))), "not-greeted"
+            self.refuses(wire.DeliverCommand, parcels=batch((1, direct("halo")))), "not-greeted"
         )
-        self.assertEqual(self.refuses(wire.Ping), "not-greeted")
-        self.assertEqual(self.refuses(wire.Join, user="budi", group="bagan"), "not-greeted")
-        self.assertEqual(self.refuses(wire.Presence, users=["ana"]), "not-greeted")
+        self.assertEqual(self.refuses(wire.PingCommand), "not-greeted")
+        self.assertEqual(self.refuses(wire.JoinCommand, user="budi", group="bagan"), "not-greeted")
+        self.assertEqual(self.refuses(wire.PresenceCommand, users=["ana"]), "not-greeted")
         parcel = parcels.encode(direct("halo"))
-        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=parcel), "not-greeted")
-        self.assertEqual(self.refuses(wire.Chunk, number=1, offset=0, data=b"bytes"), "not-greeted")
+        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=parcel), "not-greeted")
+        self.assertEqual(
+            self.refuses(wire.ChunkCommand, number=1, offset=0, data=b"bytes"), "not-greeted"
+        )
         self.assertEqual(self.ana.inbox(), [])
         self.greets()
 
     def test_hello(self) -> None:
-        answer = self.asks(wire.Hello, **hello())
+        answer = self.asks(wire.HelloCommand, **hello())
         self.assertEqual(answer["realm"], "realm1")
         self.assertEqual(answer["version"], 1)
         self.assertEqual(answer["last"], 0)
@@ -35,31 +37,31 @@ class GreetingTestCase(RawTestCase):
 
     def test_twice(self) -> None:
         self.greets()
-        self.assertEqual(self.refuses(wire.Hello, **hello()), "already-greeted")
-        self.assertEqual(self.asks(wire.Ping), {})
+        self.assertEqual(self.refuses(wire.HelloCommand, **hello()), "already-greeted")
+        self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_other_name(self) -> None:
         """Who shows the certificate of realm2 can't be realm3."""
-        self.assertEqual(self.refuses(wire.Hello, **hello("realm3")), "wrong-name")
+        self.assertEqual(self.refuses(wire.HelloCommand, **hello("realm3")), "wrong-name")
         self.world.advance(2)
         self.assertTrue(self.raw.is_lost)
         self.assertEqual(self.one.peers(), {})
 
     def test_no_name(self) -> None:
-        self.assertEqual(self.refuses(wire.Hello, **hello("no name at all")), "wrong-name")
+        self.assertEqual(self.refuses(wire.HelloCommand, **hello("no name at all")), "wrong-name")
 
     def test_no_version(self) -> None:
-        self.assertEqual(self.refuses(wire.Hello, **hello(version=0)), "version")
+        self.assertEqual(self.refuses(wire.HelloCommand, **hello(version=0)), "version")
         self.world.advance(2)
         self.assertTrue(self.raw.is_lost)
 
     def test_later_version(self) -> None:
-        answer = self.asks(wire.Hello, **hello(version=7, capabilities=["what", "ever"]))
+        answer = self.asks(wire.HelloCommand, **hello(version=7, capabilities=["what", "ever"]))
         self.assertEqual(answer["version"], 1)
 
     def test_as_written(self) -> None:
         """A realm's name is shown as it writes itself."""
-        self.asks(wire.Hello, **hello("Realm2"))
+        self.asks(wire.HelloCommand, **hello("Realm2"))
         self.assertEqual(list(self.one.peers()), ["Realm2"])
 
     def test_silence(self) -> None:
@@ -75,11 +77,11 @@ class GreetingTestCase(RawTestCase):
 
     def test_absurd_last(self) -> None:
         """Nobody can use up this realm's numbers."""
-        self.asks(wire.Hello, **hello(last=1 << 80))
+        self.asks(wire.HelloCommand, **hello(last=1 << 80))
         self.world.cut()
         for last in (1 << 63, (1 << 63) - 1, 1 << 62, -1, -(1 << 70)):
             self.raw = self.world.knock(self.one, "realm2", Raw())
-            self.asks(wire.Hello, **hello(last=last))
+            self.asks(wire.HelloCommand, **hello(last=last))
             self.world.cut()
         self.world.settle()
         self.assertIn("queued", self.ana.sends("budi@realm2", "halo").message)

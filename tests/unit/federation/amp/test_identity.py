@@ -59,12 +59,12 @@ from chatd.federation.amp.identity import (
 )
 from chatd.federation.amp.trust import (
     SUFFIX,
-    Judged,
-    Known,
+    Authentication,
     Policy,
+    TrustRecord,
+    authenticate,
     dns_id,
     fingerprint,
-    judge,
     realm_named,
     realm_of,
 )
@@ -295,12 +295,12 @@ class FolderTestCase(SynchronousTestCase):
         self.assertIn("expected", text)
         return text
 
-    def trustees(self, seen: Identity) -> Callable[[Identity], Judged]:
+    def trustees(self, seen: Identity) -> Callable[[Identity], Authentication]:
         """A realm that remembers `seen`: what it makes of an identity."""
-        known = Known(certificate=pem(seen.certificate).decode())
+        known = TrustRecord(certificate=pem(seen.certificate).decode())
 
-        def look(shown: Identity) -> Judged:
-            return judge(
+        def look(shown: Identity) -> Authentication:
+            return authenticate(
                 shown.chain, NOW, policy=Policy("own"), known_of=lambda _: known, address="a:1"
             )
 
@@ -567,9 +567,9 @@ class Renewed(FolderTestCase):
         old = self.load()
         later = NOW + 4000 * DAY
         new = rotate(self.state, OURS, later)
-        known = Known(certificate=pem(old.certificate).decode())
+        known = TrustRecord(certificate=pem(old.certificate).decode())
         self.load(now=later)
-        judged = judge(
+        judged = authenticate(
             new.chain, later, policy=Policy("own"), known_of=lambda _: known, address="a:1"
         )
         self.assertTrue(judged.remember)
@@ -615,42 +615,44 @@ class Renewed(FolderTestCase):
 class JudgeTestCase(SynchronousTestCase):
     policy = Policy("Realm1")
 
-    def judge(
+    def authenticate(
         self,
         *chain: x509.Certificate,
-        known: Known | None = None,
+        known: TrustRecord | None = None,
         now: datetime = NOW,
         **kw: Any,
-    ) -> Judged:
+    ) -> Authentication:
         self.asked: list[str] = []
 
-        def known_of(realm: str) -> Known:
+        def known_of(realm: str) -> TrustRecord:
             self.asked.append(realm)
-            return known or Known()
+            return known or TrustRecord()
 
         kw = {"policy": self.policy, "address": "172.16.16.102:8890", **kw}
-        return judge(chain, now, known_of=known_of, **kw)
+        return authenticate(chain, now, known_of=known_of, **kw)
 
     def refused(self, kind: type[ChatError], *chain: x509.Certificate, **kw: Any) -> str:
-        return str(self.assertRaises(kind, self.judge, *chain, **kw))
+        return str(self.assertRaises(kind, self.authenticate, *chain, **kw))
 
 
-def remembers(certificate: x509.Certificate) -> Known:
-    return Known(added=True, certificate=pem(certificate).decode())
+def remembers(certificate: x509.Certificate) -> TrustRecord:
+    return TrustRecord(added=True, certificate=pem(certificate).decode())
 
 
-def pinned_to(pin: x509.Certificate, seen: x509.Certificate | None = None) -> Known:
+def pinned_to(pin: x509.Certificate, seen: x509.Certificate | None = None) -> TrustRecord:
     """By the configuration; `seen` is what is remembered besides."""
-    return Known(True, fingerprint(pin), None if seen is None else pem(seen).decode())
+    return TrustRecord(True, fingerprint(pin), None if seen is None else pem(seen).decode())
 
 
 class Judging(JudgeTestCase):
     def test_first_contact(self) -> None:
         leaf = make("Realm2")
-        judged = self.judge(leaf)
-        self.assertEqual(judged, Judged("realm2", leaf, True))
+        judged = self.authenticate(leaf)
+        self.assertEqual(judged, Authentication("realm2", leaf, True))
         self.assertEqual(self.asked, ["realm2"])
-        self.assertFalse(self.judge(leaf, known=Known(certificate=judged.pem)).remember)
+        self.assertFalse(
+            self.authenticate(leaf, known=TrustRecord(certificate=judged.pem)).remember
+        )
 
     def test_nothing_shown(self) -> None:
         text = self.refused(BadCertificate)
@@ -661,8 +663,8 @@ class Judging(JudgeTestCase):
         self.assertIn("of realm2 does not hold: it ended on 2026-11-19 22:15 UTC", text)
         text = self.refused(BadCertificate, make("realm2", begin=NOW + DAY / 2))
         self.assertIn("it holds only from 2026-11-20 22:15 UTC on", text)
-        self.judge(make("realm2", end=NOW))
-        self.judge(make("realm2", begin=NOW))
+        self.authenticate(make("realm2", end=NOW))
+        self.authenticate(make("realm2", begin=NOW))
 
     def test_names_none(self) -> None:
         for leaf in (make(subject="realm2"), make("*.example.org"), make("10.0.0.1"), make("a_b")):
@@ -671,8 +673,10 @@ class Judging(JudgeTestCase):
             self.assertEqual(self.asked, [])
 
     def test_expected(self) -> None:
-        self.assertEqual(self.judge(make("realm2"), expected="Realm2").realm, "realm2")
-        self.assertEqual(self.judge(make(dns_id("Bücher")), expected="bücher").realm, "bücher")
+        self.assertEqual(self.authenticate(make("realm2"), expected="Realm2").realm, "realm2")
+        self.assertEqual(
+            self.authenticate(make(dns_id("Bücher")), expected="bücher").realm, "bücher"
+        )
         self.assertEqual(
             self.refused(WrongRealm, make("realm3", "realm2"), expected="Realm2"),
             "The realm at 172.16.16.102:8890 is realm3, not Realm2; add it by the name that it has",
@@ -685,18 +689,20 @@ class Judging(JudgeTestCase):
         policy = Policy("realm1", blocked=frozenset({"realm2"}))
         text = self.refused(RealmNotAllowed, make("realm2"), policy=policy)
         self.assertEqual(text, "realm2 may not connect to realm1: it is blocked there")
-        self.judge(make("realm3"), policy=policy)
+        self.authenticate(make("realm3"), policy=policy)
 
     def test_known_only(self) -> None:
         policy = Policy("realm1", "known")
         leaf = make("realm2")
-        for known in (Known(), Known(certificate=pem(leaf).decode())):
+        for known in (TrustRecord(), TrustRecord(certificate=pem(leaf).decode())):
             text = self.refused(RealmNotAllowed, leaf, policy=policy, known=known)
             self.assertEqual(
                 text, "realm2 may not connect to realm1: only realms that were added there may"
             )
-        self.assertTrue(self.judge(leaf, policy=policy, known=Known(added=True)).remember)
-        self.assertFalse(self.judge(leaf, policy=policy, known=remembers(leaf)).remember)
+        self.assertTrue(
+            self.authenticate(leaf, policy=policy, known=TrustRecord(added=True)).remember
+        )
+        self.assertFalse(self.authenticate(leaf, policy=policy, known=remembers(leaf)).remember)
         other = make("realm2", key=new_key())
         self.refused(CertificateChanged, other, policy=policy, known=remembers(leaf))
 
@@ -707,18 +713,18 @@ class Judging(JudgeTestCase):
         self.assertIn(f"({fingerprint(new)}) than the one that is remembered", text)
         self.assertIn(f"({fingerprint(old)})", text)
         self.refused(CertificateChanged, new, old, known=remembers(old))
-        self.assertTrue(self.judge(make("realm2"), known=remembers(old)).remember)
+        self.assertTrue(self.authenticate(make("realm2"), known=remembers(old)).remember)
 
     def test_from_the_configuration(self) -> None:
         """It goes before what is remembered."""
         old, new = make("realm2"), make("realm2", key=new_key())
-        self.assertTrue(self.judge(new, known=pinned_to(new)).remember)
+        self.assertTrue(self.authenticate(new, known=pinned_to(new)).remember)
         both = pinned_to(new, old)
-        self.assertTrue(self.judge(new, known=both).remember)
+        self.assertTrue(self.authenticate(new, known=both).remember)
         text = self.refused(CertificateChanged, old, known=both)
         self.assertIn(f"({fingerprint(new)})", text)
         settled = pinned_to(new, new)
-        self.assertFalse(self.judge(new, known=settled).remember)
+        self.assertFalse(self.authenticate(new, known=settled).remember)
 
 
 class Vouchers(JudgeTestCase):
@@ -736,8 +742,8 @@ class Vouchers(JudgeTestCase):
     def test_twice(self) -> None:
         first, second, third = self.line
         for chain in ((third, second, first), (third, first, second), (third, second)):
-            self.assertTrue(self.judge(*chain, known=remembers(first)).remember)
-        self.assertTrue(self.judge(third, known=remembers(second)).remember)
+            self.assertTrue(self.authenticate(*chain, known=remembers(first)).remember)
+        self.assertTrue(self.authenticate(third, known=remembers(second)).remember)
 
     def test_gap(self) -> None:
         first, _second, third = self.line
@@ -746,7 +752,7 @@ class Vouchers(JudgeTestCase):
     def test_by_fingerprint(self) -> None:
         """The one that the fingerprint is of has to be shown: there is no other way to know its key."""
         first, second, third = self.line
-        self.assertTrue(self.judge(third, second, first, known=pinned_to(first)).remember)
+        self.assertTrue(self.authenticate(third, second, first, known=pinned_to(first)).remember)
         self.refused(CertificateChanged, third, second, known=pinned_to(first))
         known = pinned_to(first, second)
         self.refused(CertificateChanged, third, second, known=known)
@@ -774,7 +780,7 @@ class Vouchers(JudgeTestCase):
         ca_key, thief = new_key(), new_key()
         ca = make(key=ca_key, subject="ca")
         honest = make("realm2", issuer=ca, signer=ca_key)
-        self.assertTrue(self.judge(honest, ca, known=pinned_to(ca)).remember)
+        self.assertTrue(self.authenticate(honest, ca, known=pinned_to(ca)).remember)
         his = make("evil.example", key=thief, issuer=ca, signer=ca_key, subject="evil")
         forged = make("realm2", key=new_key(), issuer=his, signer=thief)
         self.refused(CertificateChanged, forged, his, ca, known=pinned_to(ca))
@@ -786,7 +792,7 @@ class Vouchers(JudgeTestCase):
         other = make("realm2", key=other_key, signer=one_key)
         chain = (one, other, one, other, other)
         self.refused(CertificateChanged, *chain, known=remembers(self.line[0]))
-        self.assertTrue(self.judge(*chain, known=remembers(other)).remember)
+        self.assertTrue(self.authenticate(*chain, known=remembers(other)).remember)
 
     def test_bounded(self) -> None:
         """What is shown beyond a number of certificates is not looked at."""
@@ -802,7 +808,7 @@ class Vouchers(JudgeTestCase):
         for old_key, key in ((edwards, KEY), (KEY, edwards), (big, edwards), (edwards, big)):
             old = make("realm2", key=old_key)
             new = make("realm2", key=key, issuer=old, signer=old_key)
-            self.assertTrue(self.judge(new, old, known=remembers(old)).remember)
+            self.assertTrue(self.authenticate(new, old, known=remembers(old)).remember)
             self.refused(CertificateChanged, make("realm2", key=key), known=remembers(old))
 
 
@@ -820,19 +826,21 @@ class Authorities(JudgeTestCase):
         )
 
     def test_signed(self) -> None:
-        judged = self.judge(*self.chain(self.ca, "realm2"))
+        judged = self.authenticate(*self.chain(self.ca, "realm2"))
         self.assertEqual(judged.realm, "realm2")
         self.assertFalse(judged.remember)
 
     def test_no_pin_needed(self) -> None:
         self.assertFalse(
-            self.judge(*self.chain(self.ca, "realm2"), known=remembers(make("realm2"))).remember
+            self.authenticate(
+                *self.chain(self.ca, "realm2"), known=remembers(make("realm2"))
+            ).remember
         )
 
     def test_fingerprint_holds_too(self) -> None:
         """Who writes one into the configuration means it."""
         chain = self.chain(self.ca, "realm2")
-        self.assertFalse(self.judge(*chain, known=pinned_to(chain[0])).remember)
+        self.assertFalse(self.authenticate(*chain, known=pinned_to(chain[0])).remember)
         self.refused(CertificateChanged, *chain, known=pinned_to(make("realm2")))
 
     def test_not_signed(self) -> None:
@@ -844,11 +852,11 @@ class Authorities(JudgeTestCase):
     def test_by_way_of_another(self) -> None:
         child = self.ca.create_child_ca()
         leaf, between = self.chain(child, "realm2")
-        self.judge(leaf, between)
+        self.authenticate(leaf, between)
         self.refused(BadCertificate, leaf)
         child.cert_pem.write_to_path(self.file)
         policy = read_policy("realm1", PeersConfig(trust="ca", ca_file=self.file))
-        self.judge(leaf, policy=policy)
+        self.authenticate(leaf, policy=policy)
 
     def test_no_authority_itself(self) -> None:
         """A realm's certificate signs for nobody, neither by the CA's word nor if it is in ca_file."""
@@ -861,7 +869,7 @@ class Authorities(JudgeTestCase):
         state.mkdir()
         listed = load_identity("realm2", state, OURS, NOW)
         policy = Policy("realm1", "ca", (listed.certificate,))
-        self.judge(listed.certificate, policy=policy)
+        self.authenticate(listed.certificate, policy=policy)
         forged = make("realm3", issuer=listed.certificate, signer=listed.private_key)
         self.refused(BadCertificate, forged, listed.certificate, policy=policy)
 
@@ -871,7 +879,7 @@ class Authorities(JudgeTestCase):
         old = make(subject="old", ca=True, begin=NOW - 900 * DAY, end=NOW - 800 * DAY)
         child = make("realm2", issuer=old, signer=KEY, begin=NOW - 900 * DAY)
         policy = Policy("realm1", "ca", (authority, old))
-        self.judge(child, policy=policy, now=NOW - 850 * DAY)
+        self.authenticate(child, policy=policy, now=NOW - 850 * DAY)
         text = self.refused(BadCertificate, child, policy=policy)
         self.assertIn("certificate has expired", text)
 
@@ -976,14 +984,14 @@ class OverTLS(TestCase):
         self.assertEqual(at_server, list(two.chain))
         self.assertEqual((self.client.version, self.server.version), ("TLSv1.3", "TLSv1.3"))
         await self.hang_up()
-        judged = judge(
+        judged = authenticate(
             at_server,
             NOW,
             policy=Policy("realm1"),
             known_of=lambda _: remembers(two.chain[-1]),
             address="127.0.0.1:1",
         )
-        self.assertEqual(judged, Judged("bücher_2", two.certificate, True))
+        self.assertEqual(judged, Authentication("bücher_2", two.certificate, True))
 
     async def test_by_ca(self) -> None:
         """Nothing is verified on the way, and afterwards all is; also for a key that is no EC key."""
@@ -998,7 +1006,9 @@ class OverTLS(TestCase):
         chain = await self.server.seen
         await self.hang_up()
         policy = Policy("realm1", "ca", (root,))
-        judged = judge(chain, NOW, policy=policy, known_of=lambda _: Known(), address="a:1")
+        judged = authenticate(
+            chain, NOW, policy=policy, known_of=lambda _: TrustRecord(), address="a:1"
+        )
         self.assertEqual(judged.realm, "realm2")
 
     async def test_ended_passes_tls(self) -> None:

@@ -14,8 +14,8 @@ from chatd.base.errors import (
     UnknownGroup,
 )
 from chatd.federation import parcels
-from chatd.federation.amp import answers as answering
 from chatd.federation.amp import link as module
+from chatd.federation.amp import responder as answering
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
 from chatd.federation.parcels import KEPT, Verdict
@@ -31,7 +31,7 @@ class AnswerTestCase(RawTestCase):
         self.greets()
 
     def delivers(self, *numbered: tuple[int, Any]) -> list[Verdict]:
-        answer = self.asks(wire.Deliver, parcels=batch(*numbered))
+        answer = self.asks(wire.DeliverCommand, parcels=batch(*numbered))
         self.assertNotIsInstance(answer, Exception)
         verdicts = wire.decode_verdicts(answer["verdicts"], len(numbered))
         assert verdicts is not None
@@ -39,7 +39,7 @@ class AnswerTestCase(RawTestCase):
 
     def stays(self) -> None:
         self.world.advance(5)
-        self.assertEqual(self.asks(wire.Ping), {})
+        self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_parcels(self) -> None:
         self.assertEqual(self.delivers((1, direct("satu")), (2, direct("dua"))), [KEPT, KEPT])
@@ -66,13 +66,14 @@ class AnswerTestCase(RawTestCase):
 
     def test_no_batch(self) -> None:
         for data in (b"", b"\xc1", b"rubbish", wire.encode({"a": 1}), wire.encode([[1]])):
-            self.assertEqual(self.refuses(wire.Deliver, parcels=data), "bad-batch")
+            self.assertEqual(self.refuses(wire.DeliverCommand, parcels=data), "bad-batch")
         self.stays()
 
     def test_absurd_numbers(self) -> None:
         for number in (0, -1, 1 << 63, (1 << 64) - 1):
             self.assertEqual(
-                self.refuses(wire.Deliver, parcels=batch((number, direct("halo")))), "bad-batch"
+                self.refuses(wire.DeliverCommand, parcels=batch((number, direct("halo")))),
+                "bad-batch",
             )
         self.stays()
         self.assertEqual(self.ana.inbox(), [])
@@ -80,7 +81,7 @@ class AnswerTestCase(RawTestCase):
     def test_too_many(self) -> None:
         """More than the protocol allows: the answer would not fit into a box."""
         many = [(number, ["direct", "b", "x", 0]) for number in range(1, 3001)]
-        self.assertEqual(self.refuses(wire.Deliver, parcels=batch(*many)), "bad-batch")
+        self.assertEqual(self.refuses(wire.DeliverCommand, parcels=batch(*many)), "bad-batch")
         self.stays()
 
     def test_longest_verdicts(self) -> None:
@@ -91,28 +92,37 @@ class AnswerTestCase(RawTestCase):
 
     def test_questions(self) -> None:
         code = self.ana.creates("bagan")
-        self.assertEqual(self.refuses(wire.Join, user="budi", group="nusantara"), "unknown-group")
-        self.assertEqual(self.refuses(wire.Join, user="b u d i", group="bagan"), "bad-name")
-        self.assertEqual(self.asks(wire.Join, user="budi", group=code)["group"], "bagan")
-        self.assertEqual(self.refuses(wire.Join, user="budi", group="bagan"), "already-member")
-        members = self.asks(wire.Members, user="budi", group="bagan", start=0)
+        self.assertEqual(
+            self.refuses(wire.JoinCommand, user="budi", group="nusantara"), "unknown-group"
+        )
+        self.assertEqual(self.refuses(wire.JoinCommand, user="b u d i", group="bagan"), "bad-name")
+        self.assertEqual(self.asks(wire.JoinCommand, user="budi", group=code)["group"], "bagan")
+        self.assertEqual(
+            self.refuses(wire.JoinCommand, user="budi", group="bagan"), "already-member"
+        )
+        members = self.asks(wire.MembersCommand, user="budi", group="bagan", start=0)
         found = msgspec.msgpack.decode(members["members"])
         self.assertEqual([each["username"] for each in found], ["ana", "budi@realm2"])
         self.assertEqual(members["more"], 0)
         for start in (2, 1 << 70, -5):
             self.assertEqual(
-                self.asks(wire.Members, user="budi", group="bagan", start=start)["more"], 0
+                self.asks(wire.MembersCommand, user="budi", group="bagan", start=start)["more"], 0
             )
         self.assertEqual(
-            self.refuses(wire.Members, user="citra", group="bagan", start=0), "not-member"
+            self.refuses(wire.MembersCommand, user="citra", group="bagan", start=0), "not-member"
         )
         change = {"user": "budi", "group": "bagan"}
-        self.assertEqual(self.refuses(wire.Change, **change, change="close", users=[]), "not-admin")
+        self.assertEqual(
+            self.refuses(wire.ChangeCommand, **change, change="close", users=[]), "not-admin"
+        )
         for verb, users in (("burn", []), ("kick", []), ("close", ["ana"]), ("", ["x"] * 9)):
             self.assertEqual(
-                self.refuses(wire.Change, **change, change=verb, users=users), "unknown-group"
+                self.refuses(wire.ChangeCommand, **change, change=verb, users=users),
+                "unknown-group",
             )
-        online = self.asks(wire.Presence, users=["ana", "Ana", "nobody", "", "a b", "x" * 70])
+        online = self.asks(
+            wire.PresenceCommand, users=["ana", "Ana", "nobody", "", "a b", "x" * 70]
+        )
         self.assertEqual(msgspec.msgpack.decode(online["online"]), {"ana": True, "Ana": True})
         self.stays()
 
@@ -123,7 +133,7 @@ class AnswerTestCase(RawTestCase):
             raise ZeroDivisionError
 
         self.patch(self.one.service.questions, "join", fails)
-        error = self.asks(wire.Join, user="budi", group="bagan")
+        error = self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.assertEqual(error.code, "internal")
         self.assertRegex(error.details["reference"], r"^[0-9a-f]{8}$")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -131,11 +141,11 @@ class AnswerTestCase(RawTestCase):
 
     def test_chunk_of_nothing(self) -> None:
         self.assertEqual(
-            self.refuses(wire.Chunk, number=1, offset=0, data=b"bytes"), "file-incomplete"
+            self.refuses(wire.ChunkCommand, number=1, offset=0, data=b"bytes"), "file-incomplete"
         )
-        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=b"rubbish"), "bad-parcel")
+        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=b"rubbish"), "bad-parcel")
         parcel = parcels.encode(direct("no file"))
-        self.assertEqual(self.refuses(wire.Offer, number=1, parcel=parcel), "unknown-group")
+        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=parcel), "unknown-group")
         self.stays()
 
     def test_unknown_command(self) -> None:
@@ -152,17 +162,17 @@ class AnswerTestCase(RawTestCase):
     def test_storage_fails(self) -> None:
         """What comes after a batch that was not kept would overtake it: it is refused likewise."""
         self.one.realm.database.full = True
-        first = self.begins(wire.Deliver, parcels=batch((1, direct("satu"))))
-        second = self.begins(wire.Deliver, parcels=batch((2, direct("dua"))))
+        first = self.begins(wire.DeliverCommand, parcels=batch((1, direct("satu"))))
+        second = self.begins(wire.DeliverCommand, parcels=batch((2, direct("dua"))))
         self.world.settle()
         self.one.realm.database.full = False
         self.assertEqual(parse_refused(first[0].code).code, "storage-failed")
         self.assertEqual(parse_refused(second[0].code).code, "storage-failed")
         self.assertEqual(
-            self.refuses(wire.Deliver, parcels=batch((3, direct("tiga")))), "storage-failed"
+            self.refuses(wire.DeliverCommand, parcels=batch((3, direct("tiga")))), "storage-failed"
         )
         self.assertEqual(self.ana.inbox(), [])
-        self.assertEqual(self.asks(wire.Ping), {})
+        self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_nothing_overtakes(self) -> None:
         """Only the first of two transactions fails: what is in the second is not kept either."""
@@ -171,10 +181,10 @@ class AnswerTestCase(RawTestCase):
         self.one.realm.database.failing = lambda: bool(failing) and failing.pop(0)
         inbound = self.one.service.inbound
         first = outcome(Deferred.fromCoroutine(inbound.receive("realm2", [(2, direct("satu"))])))
-        found = [self.begins(wire.Deliver, parcels=batch((3, direct("dua"))))]
+        found = [self.begins(wire.DeliverCommand, parcels=batch((3, direct("dua"))))]
         self.end.deliver()
         self.one.realm.database.step(1)
-        found.append(self.begins(wire.Deliver, parcels=batch((4, direct("tiga")))))
+        found.append(self.begins(wire.DeliverCommand, parcels=batch((4, direct("tiga")))))
         self.world.settle()
         del first
         self.assertEqual(
@@ -183,7 +193,7 @@ class AnswerTestCase(RawTestCase):
 
     def test_hangs_up(self) -> None:
         """Goodbye is no command to obey once the link is up."""
-        self.raw.callRemote(wire.Goodbye, code="x", reason="y" * 1000)
+        self.raw.callRemote(wire.GoodbyeCommand, code="x", reason="y" * 1000)
         self.stays()
 
 
@@ -193,7 +203,7 @@ class RateTestCase(RawTestCase):
     def test_slows(self) -> None:
         """More than the rate, and more than was saved up: nothing is read for a while; then it goes on."""
         self.greets()
-        answers = [self.begins(wire.Ping) for _ in range(700)]
+        answers = [self.begins(wire.PingCommand) for _ in range(700)]
         self.world.settle()
         done = sum(map(len, answers))
         self.assertLess(done, 510)
@@ -210,7 +220,7 @@ class RateTestCase(RawTestCase):
         link = transport.other.protocol
         for _ in range(10):
             for _ in range(100):
-                self.begins(wire.Ping)
+                self.begins(wire.PingCommand)
             data = b"".join(transport.out)
             transport.out.clear()
             link.dataReceived(data)
@@ -233,7 +243,7 @@ class BusyTestCase(RawTestCase):
             return working[-1]
 
         self.patch(self.one.service.questions, "presence", slow)
-        answers = [self.begins(wire.Presence, users=["ana"]) for _ in range(100)]
+        answers = [self.begins(wire.PresenceCommand, users=["ana"]) for _ in range(100)]
         self.world.settle()
         self.assertEqual(len(working), answering.MAX_BUSY)
         for each in working[: answering.MAX_BUSY // 2 - 1]:

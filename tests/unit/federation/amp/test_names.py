@@ -25,7 +25,7 @@ class NamesTestCase(PlayTestCase):
         """Whether a realm that comes by itself is let in."""
         raw: Raw = self.world.knock(self.one, realm, Raw())
         answers: list[Any] = []
-        raw.callRemote(wire.Hello, **hello(realm)).addBoth(answers.append)
+        raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(answers.append)
         self.world.settle()
         self.world.cut()
         self.world.settle()
@@ -79,6 +79,6 @@ class NamesTestCase(PlayTestCase):
         three = self.world.house("realm3", known={"rea1m3": PeerConfig()})
         raw: Raw = self.world.knock(three, "rea1m3", Raw())
         answers: list[Any] = []
-        raw.callRemote(wire.Hello, **hello("rea1m3")).addBoth(answers.append)
+        raw.callRemote(wire.HelloCommand, **hello("rea1m3")).addBoth(answers.append)
         self.world.settle()
         self.assertIsInstance(answers[0], dict)

@@ -250,7 +250,7 @@ class TroubleTestCase(PairTestCase):
             ) -> Any:
                 if name != b"Deliver":
                     return real(name)
-                return lambda _box: wire.Deliver.makeResponse({"verdicts": said}, None)
+                return lambda _box: wire.DeliverCommand.makeResponse({"verdicts": said}, None)
 
             self.patch(far.locator, "locateResponder", answers)
             self.ana.begins_to_send("budi@realm2", "lagi")

@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.federation.amp import link as link_module
-from chatd.federation.amp.directory import Directory
 from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.link_manager import Directory
 from chatd.federation.amp.wire import Introduction
 from chatd.federation.file_receive import Arrivals
 from chatd.files.folder import Uploads

@@ -70,11 +70,16 @@ class Stranger(amp.AMP):
         super().connectionMade()
         if self.talks:
             self.say(
-                wire.Hello, realm=self.realm, version=1, capabilities=[], instance=b"x", last=0
+                wire.HelloCommand,
+                realm=self.realm,
+                version=1,
+                capabilities=[],
+                instance=b"x",
+                last=0,
             )
-            self.say(wire.Ping)
-            self.say(wire.Presence, users=["ana"])
-            self.say(wire.Deliver, parcels=wire.encode_batch([]))
+            self.say(wire.PingCommand)
+            self.say(wire.PresenceCommand, users=["ana"])
+            self.say(wire.DeliverCommand, parcels=wire.encode_batch([]))
 
     def say(self, command: Any, **arguments: Any) -> None:
         answer = self.callRemote(command, **arguments)
@@ -84,12 +89,12 @@ class Stranger(amp.AMP):
         self.told.append(dict(box))
         super().ampBoxReceived(box)
 
-    @wire.Goodbye.responder
+    @wire.GoodbyeCommand.responder
     def goodbye(self, code: str, reason: str) -> dict[str, Any]:
         self.answers.append(code)
         return {}
 
-    @wire.Hello.responder
+    @wire.HelloCommand.responder
     def hello(self, **said: Any) -> dict[str, Any]:
         return {**said, "realm": self.realm, "instance": b"y", "last": 0}
 
@@ -747,10 +752,10 @@ class Strangers(TLSTestCase):
         stranger = Stranger(talks=False)
         await self.knock(self.one, client_options(certified("realm2")), stranger)
         for command, arguments in (
-            (wire.Ping, {}),
-            (wire.Presence, {"users": ["ana"]}),
-            (wire.Members, {"user": "x", "group": "y", "start": 0}),
-            (wire.Deliver, {"parcels": wire.encode_batch([])}),
+            (wire.PingCommand, {}),
+            (wire.PresenceCommand, {"users": ["ana"]}),
+            (wire.MembersCommand, {"user": "x", "group": "y", "start": 0}),
+            (wire.DeliverCommand, {"parcels": wire.encode_batch([])}),
         ):
             error = await self.assertFailure(
                 stranger.callRemote(command, **arguments), wire.Refused

@@ -132,12 +132,14 @@ class CommandsTestCase(SynchronousTestCase):
         """Whatever is sent at most fits into a box."""
         items = [(n, encode(HALO)) for n in range(1, wire.MAX_BATCH + 1)]
         boxes = [
-            wire.Deliver.makeArguments({"parcels": wire.encode_batch(items)}, None),
-            wire.Chunk.makeArguments(
+            wire.DeliverCommand.makeArguments({"parcels": wire.encode_batch(items)}, None),
+            wire.ChunkCommand.makeArguments(
                 {"number": 1, "offset": 1 << 50, "data": os.urandom(wire.CHUNK)}, None
             ),
-            wire.Presence.makeArguments({"users": ["\U0001f600" * 64] * wire.MAX_NAMES}, None),
-            wire.Change.makeArguments(
+            wire.PresenceCommand.makeArguments(
+                {"users": ["\U0001f600" * 64] * wire.MAX_NAMES}, None
+            ),
+            wire.ChangeCommand.makeArguments(
                 {
                     "user": "x" * 64,
                     "group": "x" * 64,
@@ -146,7 +148,15 @@ class CommandsTestCase(SynchronousTestCase):
                 },
                 None,
             ),
-            wire.Offer.makeArguments({"number": 1, "parcel": b"x" * MAX_PARCEL}, None),
+            wire.OfferCommand.makeArguments({"number": 1, "parcel": b"x" * MAX_PARCEL}, None),
         ]
         for box in boxes:
             box.serialize()
+
+
+class CommandNamesTestCase(SynchronousTestCase):
+    def test_names_on_the_wire(self) -> None:
+        """The names of the Python classes do not matter to other realms."""
+        names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
+        expected = "Hello Goodbye Ping Deliver Offer Chunk Join Members Change Presence"
+        self.assertEqual(names, expected.encode().split())

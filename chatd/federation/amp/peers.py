@@ -16,7 +16,7 @@ from chatd.base.uts39 import skeleton
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.reach import place_of
-from chatd.federation.amp.trust import Known, fingerprint
+from chatd.federation.amp.trust import TrustRecord, fingerprint
 from chatd.service.chat_service import ChatService
 from chatd.store import peers as store
 from chatd.store.peers import KnownPeer
@@ -54,7 +54,7 @@ class Peer:
         return None if host is None or port is None else place_of(host, port)
 
 
-class Registry:
+class PeerTable:
     """All peers by key, in memory and in the database. `attach` it to the service, then `load`."""
 
     def __init__(self, config: Config) -> None:
@@ -136,13 +136,13 @@ class Registry:
                     reason=f"its name can be mistaken for {other}, which is known there",
                 )
 
-    def known_of(self, realm: str) -> Known:
+    def known_of(self, realm: str) -> TrustRecord:
         """What is known of the realm in a certificate."""
         peer = self.peers.get(realm)
         added = self.is_added(realm)
         if peer is None:
-            return Known(added)
-        return Known(added, peer.fingerprint, peer.known.certificate)
+            return TrustRecord(added)
+        return TrustRecord(added, peer.fingerprint, peer.known.certificate)
 
     def remember(self, peer: Peer, known: KnownPeer) -> Deferred[None]:
         """Store what is known of a peer. Fires once it is on disk.

@@ -18,9 +18,9 @@ from chatd.base.model import Added, Exposure
 from chatd.base.names import key_of
 from chatd.federation.amp.dialer import Dialer
 from chatd.federation.amp.link import PeerLink, Unsettled
+from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import check_literal, place_of, why
-from chatd.federation.amp.registry import Peer, Registry
-from chatd.federation.amp.trust import Judged, Known
+from chatd.federation.amp.trust import Authentication, TrustRecord
 from chatd.service.chat_service import ChatService
 from chatd.store import peers as store
 from chatd.store.peers import KnownPeer
@@ -36,14 +36,14 @@ class Attempt(msgspec.Struct):
     realm: str
     address: str
     by_operator: bool
-    judged: Judged | None = None
+    authentication: Authentication | None = None
 
 
-class Adding:
+class RealmAdder:
     """Carries out `addrealm`. Links are judged with `known_of` and `judged` meanwhile."""
 
     def __init__(
-        self, config: Config, service: ChatService, registry: Registry, dialer: Dialer
+        self, config: Config, service: ChatService, registry: PeerTable, dialer: Dialer
     ) -> None:
         self._config = config
         self._service = service
@@ -54,7 +54,7 @@ class Adding:
     def is_adding(self, realm: str) -> bool:
         return realm in self._attempts
 
-    def known_of(self, realm: str, link: PeerLink) -> Known:
+    def known_of(self, realm: str, link: PeerLink) -> TrustRecord:
         """What is known of the realm that a certificate names, for the judgement of `link`."""
         known = self._registry.known_of(realm)
         attempt = self._attempts.get(realm)
@@ -66,11 +66,11 @@ class Adding:
             known = msgspec.structs.replace(known, certificate=None)
         return msgspec.structs.replace(known, added=True)
 
-    def judged(self, link: PeerLink, judged: Judged) -> None:
+    def judged(self, link: PeerLink, judged: Authentication) -> None:
         """The certificate of `link` was accepted."""
         attempt = self._attempts.get(judged.realm)
         if attempt is not None and _belongs(link, attempt):
-            attempt.judged = judged
+            attempt.authentication = judged
 
     async def add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
         """Make a realm a peer. Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an
@@ -135,10 +135,10 @@ class Adding:
     def _is_linked(self, attempt: Attempt) -> bool:
         """Whether another link is up whose other end is the one that was dialled."""
         peer = self._registry.get(attempt.realm)
-        if peer is None or peer.link is None or attempt.judged is None:
+        if peer is None or peer.link is None or attempt.authentication is None:
             return False
-        judged = peer.link.judged
-        return judged is not None and judged.certificate == attempt.judged.certificate
+        judged = peer.link.authentication
+        return judged is not None and judged.certificate == attempt.authentication.certificate
 
     def _not_reached(self, realm: str, attempt: Attempt, error: ChatError) -> ChatError:
         log.info("{realm} was not added: {error}", realm=realm, error=str(error))
@@ -152,8 +152,8 @@ class Adding:
         known = msgspec.structs.replace(
             peer.known, host=host, port=port, confirmed=attempt.by_operator
         )
-        if attempt.judged is not None and attempt.judged.remember:
-            known = msgspec.structs.replace(known, certificate=attempt.judged.pem)
+        if attempt.authentication is not None and attempt.authentication.remember:
+            known = msgspec.structs.replace(known, certificate=attempt.authentication.pem)
         await self._registry.remember(peer, known)
         if peer.link is not None and attempt.by_operator and not self._is_linked(attempt):
             peer.link.abort()  # that of a realm that had taken the name before

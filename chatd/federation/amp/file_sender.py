@@ -20,7 +20,7 @@ WINDOW = 8  # chunks under way: few, so that messages get in between
 MAX_TRIES = 3
 
 
-class Transfers:
+class FileSender:
     """To one realm."""
 
     def __init__(self, database: Database, uploads: Uploads) -> None:

@@ -28,16 +28,16 @@ from chatd.base.names import key_of, parse_name
 from chatd.base.throttle import SenderRates, TokenBucket
 from chatd.base.timers import cancel, patiently
 from chatd.federation.amp import wire
-from chatd.federation.amp.adding import Adding
-from chatd.federation.amp.complaints import Complaints
+from chatd.federation.amp.add_realm import RealmAdder
 from chatd.federation.amp.delivery import Delivery
-from chatd.federation.amp.dialer import Dialer, IDoor
+from chatd.federation.amp.dialer import Dialer, Endpoint
+from chatd.federation.amp.file_sender import FileSender
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.registry import Peer, Registry
-from chatd.federation.amp.status import Status
-from chatd.federation.amp.transfer import Transfers
-from chatd.federation.amp.trust import Judged
-from chatd.federation.amp.unauthenticated import Strangers
+from chatd.federation.amp.peer_status import PeerStatus
+from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.amp.rate_limited_log import RateLimitedLog
+from chatd.federation.amp.trust import Authentication
+from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
 from chatd.federation.questions import Questions
@@ -66,7 +66,7 @@ class Directory:
         self,
         config: Config,
         clock: Any,
-        door: IDoor,
+        door: Endpoint,
         uploads: Uploads,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -77,12 +77,12 @@ class Directory:
         self._uploads = uploads
         self._random_bytes = random_bytes
         self._instance = random_bytes(16)
-        self.registry = registry = Registry(config)
+        self.registry = registry = PeerTable(config)
         self.dialer = Dialer(config.peers, self, door, registry, random_bytes)
         self._links: set[PeerLink] = set()
-        self._complaints = Complaints(clock)
+        self._complaints = RateLimitedLog(clock)
         # Of the realms that this side dials; strangers can't use up their lines.
-        self._dialled_complaints = Complaints(clock)
+        self._dialled_complaints = RateLimitedLog(clock)
         self._online: Cache[tuple[str, str], tuple[float, bool | None]] = Cache(CACHED_PRESENCE)
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = clock
@@ -95,9 +95,9 @@ class Directory:
         self.inbound = service.inbound
         self.questions = service.questions
         self.registry.attach(service, self._deliver)
-        self._adding = Adding(self._config, service, self.registry, self.dialer)
-        self._strangers = Strangers(service, self.registry)
-        self._status = Status(self.clock, service, self.registry)
+        self._adding = RealmAdder(self._config, service, self.registry, self.dialer)
+        self._strangers = UnconfirmedRealms(service, self.registry)
+        self._status = PeerStatus(self.clock, service, self.registry)
 
     def load(self, known: Sequence[KnownPeer]) -> None:
         """Take what was remembered, and what the configuration says."""
@@ -134,7 +134,7 @@ class Directory:
             self.clock,
             service.outbox,
             service.returns,
-            Transfers(service.database, self._uploads),
+            FileSender(service.database, self._uploads),
             lambda: peer.known.name,
         )
 
@@ -146,17 +146,17 @@ class Directory:
         if self._stopping:
             link.abort()
 
-    def judge(self, link: PeerLink) -> Judged:
-        """Raises what `trust.judge` does."""
+    def authenticate(self, link: PeerLink) -> Authentication:
+        """Raises what `trust.authenticate` does."""
         try:
-            judged = self._door.judge(link, lambda realm: self._adding.known_of(realm, link))
+            judged = self._door.authenticate(link, lambda realm: self._adding.known_of(realm, link))
         except CertificateChanged as error:
             peer = self.registry.get(key_of(str(error.details["realm"])))
             if peer is not None and peer.link is None:
                 peer.error = str(error)  # whichever end has connected
             raise
         self._check_name(judged.realm)
-        link.judged = judged
+        link.authentication = judged
         self._adding.judged(link, judged)
         return judged
 
@@ -196,7 +196,7 @@ class Directory:
         if self._stopping or link.transport is None:
             raise Refused("shutting-down")
         # Another certificate may have been accepted for this realm since the handshake.
-        judged = self.judge(link)
+        judged = self.authenticate(link)
         peer = self.registry.get(link.realm) or self.registry.add(KnownPeer(link.realm, name))
         if peer.link is not None and not self._is_better(link, peer.link):
             raise Refused(wire.ALREADY_LINKED)
@@ -206,7 +206,7 @@ class Directory:
         await self.registry.remember(peer, known)
         if link.transport is None or self.registry.get(link.realm) is not peer:
             raise Refused("gone")
-        self.judge(link)
+        self.authenticate(link)
         if peer.link is not None and not self._is_better(link, peer.link):
             raise Refused(wire.ALREADY_LINKED)  # there was none a moment ago
         old, peer.link = peer.link, link

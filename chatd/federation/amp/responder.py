@@ -1,4 +1,4 @@
-"""Answers the requests of the realm at the other end of a link."""
+"""Responder the requests of the realm at the other end of a link."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUOTA_PAUSE = 1.0
 log = Logger()
 
 
-class Answers(amp.CommandLocator):
+class Responder(amp.CommandLocator):
     """The commands that `link` answers, and nothing else of AMP's own."""
 
     def __init__(self, link: PeerLink) -> None:
@@ -110,7 +110,7 @@ class Answers(amp.CommandLocator):
         )
         raise Refused(wire.INTERNAL, reference=reference)
 
-    @wire.Hello.responder
+    @wire.HelloCommand.responder
     def hello(self, **said: Any) -> Deferred[Any]:
         if self._link.dialled or self._link.greeted:
             return fail(Refused("already-greeted"))
@@ -137,7 +137,7 @@ class Answers(amp.CommandLocator):
         self._link.host.clock.callLater(0, self._link.come_up)
         return msgspec.structs.asdict(own)
 
-    @wire.Goodbye.responder
+    @wire.GoodbyeCommand.responder
     def goodbye(self, code: str, reason: str) -> dict[str, Any]:
         if not self._link.is_up:
             shown = reason or "it does not trust the certificate of this realm"
@@ -148,14 +148,14 @@ class Answers(amp.CommandLocator):
             self._link.warn(f"{self._link.realm} does not let this realm in: {printable(code)}")
         return {}
 
-    @wire.Ping.responder
+    @wire.PingCommand.responder
     def ping(self) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             return {}
 
         return self._answer(work)
 
-    @wire.Deliver.responder
+    @wire.DeliverCommand.responder
     def delivered(self, parcels: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             verdicts = await self._link.host.inbound.receive(self._link.realm, batch, self._stream)
@@ -173,7 +173,7 @@ class Answers(amp.CommandLocator):
         ]
         return self._answer(work, len(batch), senders)
 
-    @wire.Offer.responder
+    @wire.OfferCommand.responder
     def offered(self, number: int, parcel: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             found = wire.decode_parcel(parcel)
@@ -183,7 +183,7 @@ class Answers(amp.CommandLocator):
 
         return self._answer(work)
 
-    @wire.Chunk.responder
+    @wire.ChunkCommand.responder
     def chunk_came(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             await self._link.host.inbound.take(self._link.realm, number, offset, data)
@@ -191,7 +191,7 @@ class Answers(amp.CommandLocator):
 
         return self._answer(work)
 
-    @wire.Join.responder
+    @wire.JoinCommand.responder
     def join_asked(self, user: str, group: str) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             found = await self._link.host.questions.join(self._link.realm, user, group)
@@ -199,7 +199,7 @@ class Answers(amp.CommandLocator):
 
         return self._answer(work)
 
-    @wire.Members.responder
+    @wire.MembersCommand.responder
     def members_asked(self, user: str, group: str, start: int) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             page, more = await self._link.host.questions.members(
@@ -209,7 +209,7 @@ class Answers(amp.CommandLocator):
 
         return self._answer(work)
 
-    @wire.Change.responder
+    @wire.ChangeCommand.responder
     def change_asked(self, user: str, group: str, change: str, users: list[str]) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             result = await self._link.host.questions.change(
@@ -219,7 +219,7 @@ class Answers(amp.CommandLocator):
 
         return self._answer(work, max(1, len(users)))
 
-    @wire.Presence.responder
+    @wire.PresenceCommand.responder
     def presence_asked(self, users: list[str]) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             return {

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatd.base.model import RealmInfo
-from chatd.federation.amp.adding import NOT_REACHED
-from chatd.federation.amp.registry import Peer, Registry
+from chatd.federation.amp.add_realm import NOT_REACHED
+from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.service.chat_service import ChatService
 
 
-class Status:
-    def __init__(self, clock: Any, service: ChatService, registry: Registry) -> None:
+class PeerStatus:
+    def __init__(self, clock: Any, service: ChatService, registry: PeerTable) -> None:
         self._clock = clock
         self._service = service
         self._registry = registry

@@ -29,7 +29,7 @@ class Link(Protocol):
         """Raises Refused, RealmDown."""
 
 
-class Asking:
+class Requests:
     """Its methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
     and RealmDown if none comes or too many questions are under way."""
 
@@ -38,12 +38,12 @@ class Asking:
         self._under_way = 0
 
     async def join(self, user: str, group: str) -> Membership:
-        return Membership(**await self._ask(wire.Join, user=user, group=group))
+        return Membership(**await self._ask(wire.JoinCommand, user=user, group=group))
 
     async def members(self, user: str, group: str) -> list[Member]:
         found: list[Member] = []
         while len(found) < MAX_MEMBERS:
-            answer = await self._ask(wire.Members, user=user, group=group, start=len(found))
+            answer = await self._ask(wire.MembersCommand, user=user, group=group, start=len(found))
             page = self._decode(answer["members"], list[Member])
             found.extend(page)
             if not page or answer["more"] <= 0:
@@ -59,7 +59,7 @@ class Asking:
             some = list(users[start : start + wire.MAX_NAMES])
             try:
                 answer = await self._ask(
-                    wire.Change, user=user, group=group, change=change, users=some
+                    wire.ChangeCommand, user=user, group=group, change=change, users=some
                 )
             except (UnknownUser, UnknownRealm) as error:
                 # The realm knows none of these, but may know some of the others.
@@ -77,7 +77,7 @@ class Asking:
         online: dict[str, bool] = {}
         for start in range(0, len(users), wire.MAX_NAMES):
             asked = list(users[start : start + wire.MAX_NAMES])
-            answer = await self._ask(wire.Presence, users=asked)
+            answer = await self._ask(wire.PresenceCommand, users=asked)
             online.update(self._decode(answer["online"], dict[str, bool]))
         return online
 

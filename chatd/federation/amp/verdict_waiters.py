@@ -20,7 +20,7 @@ Waiter = Callable[[Verdict | None], Any]
 log = Logger()
 
 
-class Waiters:
+class VerdictWaiters:
     """By the number of the parcel. Each is called once: with the verdict, or with None when there is none
     after PATIENCE seconds."""
 

@@ -63,7 +63,7 @@ class Flow:
 class Output:
     """The unsent output of a link. `abort` drops a link that takes nothing.
 
-    Deliveries and files wait for their answers (`Delivery`, `Transfers`), which bounds them. Answers are
+    Deliveries and files wait for their answers (`Delivery`, `FileSender`), which bounds them. Responder are
     bounded here, by not reading the requests that would cause more. Two realms that keep to the protocol
     never block each other: the answers to everything that one has under way stay below MAX_UNREAD.
     """

@@ -11,11 +11,11 @@ from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from chatd.federation.amp import complaints as complaints_module
-from chatd.federation.amp import flow, wire
-from chatd.federation.amp.asking import MAX_ASKED
-from chatd.federation.amp.complaints import EVERY, MAX_LINES, Complaints
+from chatd.federation.amp import flow_control, wire
+from chatd.federation.amp import rate_limited_log as log_module
 from chatd.federation.amp.link import CLOSE_TIME, PeerLink
+from chatd.federation.amp.rate_limited_log import EVERY, MAX_LINES, RateLimitedLog
+from chatd.federation.amp.requests import MAX_ASKED
 from tests.support import stage
 from tests.support.play import outcome
 from tests.support.raw import Raw, RawTestCase, batch, direct, hello
@@ -53,8 +53,8 @@ class UnreadTestCase(RawTestCase):
     settings = {"messages_per_second": 0}
 
     def setUp(self) -> None:
-        self.patch(flow, "MAX_UNREAD", 16 << 10)
-        self.patch(flow, "STALL_TIME", 20.0)
+        self.patch(flow_control, "MAX_UNREAD", 16 << 10)
+        self.patch(flow_control, "STALL_TIME", 20.0)
         self.patch(stage, "BUFFER", 4 << 10)
         super().setUp()
         self.greets()
@@ -86,19 +86,22 @@ class UnreadTestCase(RawTestCase):
         names = ["ana" + " " * 200 for _ in range(100)]
         unknown = amp.AmpBox({b"_command": b"x" * 5000, b"_ask": b"1"}).serialize()
         for box in (
-            self.box(wire.Ping),
-            self.box(wire.Presence, users=names),
+            self.box(wire.PingCommand),
+            self.box(wire.PresenceCommand, users=names),
             self.box(
-                wire.Deliver, parcels=batch(*((n, direct("x", to="y" * 60)) for n in range(1, 20)))
+                wire.DeliverCommand,
+                parcels=batch(*((n, direct("x", to="y" * 60)) for n in range(1, 20))),
             ),
-            self.box(wire.Join, user="budi", group="g" * 64),
+            self.box(wire.JoinCommand, user="budi", group="g" * 64),
             unknown,
         ):
             read = self.asks_on(box, 20_000)
             self.world.settle()
             self.assertLess(read, 20_000, box[:40])
             self.assertLess(
-                self.near.waiting_bytes, 2 * flow.MAX_UNREAD + stage.BUFFER + 32 * 2000, box[:40]
+                self.near.waiting_bytes,
+                2 * flow_control.MAX_UNREAD + stage.BUFFER + 32 * 2000,
+                box[:40],
             )
             self.near.held = False
             self.world.settle()
@@ -106,8 +109,8 @@ class UnreadTestCase(RawTestCase):
             self.near.held = True
 
     def test_dropped_in_the_end(self) -> None:
-        self.asks_on(self.box(wire.Ping), 20_000)
-        self.world.advance(flow.STALL_TIME - 1)
+        self.asks_on(self.box(wire.PingCommand), 20_000)
+        self.world.advance(flow_control.STALL_TIME - 1)
         self.assertFalse(self.raw.is_lost)
         self.world.advance(2)
         self.assertTrue(self.raw.is_lost)
@@ -116,8 +119,8 @@ class UnreadTestCase(RawTestCase):
     def test_slow_is_not_stalled(self) -> None:
         """Whoever takes what was written in time stays, for however long it goes on."""
         for _ in range(4):
-            self.asks_on(self.box(wire.Ping), 20_000)
-            self.world.advance(flow.STALL_TIME - 5)
+            self.asks_on(self.box(wire.PingCommand), 20_000)
+            self.world.advance(flow_control.STALL_TIME - 5)
             self.near.held = False
             self.world.settle()
             self.near.held = True
@@ -131,9 +134,9 @@ class UnreadTestCase(RawTestCase):
         near.held = True
         sent = 0
         while not near.paused and sent < 20_000:
-            near.protocol.dataReceived(self.box(wire.Ping))
+            near.protocol.dataReceived(self.box(wire.PingCommand))
             sent += 1
-        self.assertLess(near.waiting_bytes, 2 * flow.MAX_UNREAD)
+        self.assertLess(near.waiting_bytes, 2 * flow_control.MAX_UNREAD)
 
     def test_a_refused_link_that_does_not_read(self) -> None:
         """To be closed is enough to be gone a little later."""
@@ -160,7 +163,7 @@ class GarbageTestCase(RawTestCase):
     def sends(self, data: bytes, *, greeted: bool = True) -> None:
         raw = self.world.knock(self.one, "realm2", Raw())
         if greeted:
-            raw.callRemote(wire.Hello, **hello()).addErrback(lambda _: None)
+            raw.callRemote(wire.HelloCommand, **hello()).addErrback(lambda _: None)
             self.world.settle()
         raw.transport.other.protocol.dataReceived(data)
         self.world.advance(CLOSE_TIME + 1)
@@ -211,7 +214,7 @@ class GarbageTestCase(RawTestCase):
     def test_wrong_hello(self) -> None:
         for changes in ({"realm": "realm3"}, {"version": 0}):
             raw = self.world.knock(self.one, "realm2", Raw())
-            raw.callRemote(wire.Hello, **hello(**changes)).addErrback(lambda _: None)
+            raw.callRemote(wire.HelloCommand, **hello(**changes)).addErrback(lambda _: None)
             self.world.advance(2)
             self.assertTrue(raw.is_lost)
         self.assertEqual(len(self.log.warnings), 1, self.log.warnings)
@@ -225,11 +228,11 @@ class GarbageTestCase(RawTestCase):
         self.assertEqual(len(self.log.warnings), 1)
 
 
-class ComplaintsTestCase(SynchronousTestCase):
+class RateLimitedLogTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.log = Watched(self)
-        self.complaints = Complaints(self.clock)
+        self.complaints = RateLimitedLog(self.clock)
 
     def test_one_a_minute_for_each_source(self) -> None:
         for _ in range(5):
@@ -243,8 +246,8 @@ class ComplaintsTestCase(SynchronousTestCase):
         )
 
     def test_many_sources(self) -> None:
-        self.patch(complaints_module, "MAX_SOURCES", 100)
-        complaints = Complaints(self.clock)
+        self.patch(log_module, "MAX_SOURCES", 100)
+        complaints = RateLimitedLog(self.clock)
         for number in range(5000):
             complaints.warn(f"2001:db8:{number:x}::/64", "it sent no sense")
         self.assertEqual(len(self.log.warnings), MAX_LINES)

@@ -16,7 +16,7 @@ MAX_LINES = 30  # in that time, of all sources together
 log = Logger()
 
 
-class Complaints:
+class RateLimitedLog:
     """`clock` measures the time."""
 
     def __init__(self, clock: Any) -> None:

@@ -14,12 +14,12 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from chatd.base.errors import RealmNotAllowed
-from chatd.federation.amp.registry import Peer, Registry
+from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.service.chat_service import ChatService
 from chatd.store import peers as store
 from chatd.store.peers import Use
 
-MAX_STRANGERS = 1000  # realms that no operator has added
+MAX_UNCONFIRMED = 1000  # realms that no operator has added
 AT_ONCE = (
     20  # the part of them that is forgotten at a time, so that the database is not asked for each
 )
@@ -29,8 +29,8 @@ CHECK_EVERY = 3600.0  # seconds
 log = Logger()
 
 
-class Strangers:
-    def __init__(self, service: ChatService, registry: Registry) -> None:
+class UnconfirmedRealms:
+    def __init__(self, service: ChatService, registry: PeerTable) -> None:
         self._service = service
         self._registry = registry
         self._clock = service.clock
@@ -39,7 +39,7 @@ class Strangers:
 
     @property
     def _is_full(self) -> bool:
-        return sum(1 for _ in self._registry.unvouched()) >= MAX_STRANGERS
+        return sum(1 for _ in self._registry.unvouched()) >= MAX_UNCONFIRMED
 
     async def make_room(self, realm: str) -> None:
         """Make room for one more stranger. Raises RealmNotAllowed."""
@@ -56,7 +56,7 @@ class Strangers:
             return  # an earlier caller has made room
         strangers = list(self._registry.unvouched())
         uses = await self._uses(strangers)
-        await self._forget(_to_evict(strangers, uses, max(1, MAX_STRANGERS // AT_ONCE)))
+        await self._forget(_to_evict(strangers, uses, max(1, MAX_UNCONFIRMED // AT_ONCE)))
 
     async def forget_idle(self) -> None:
         """Forget the strangers that nobody talks with, after a day without a link. Looks once an hour."""

@@ -9,9 +9,9 @@ from chatd.base.config import PeerConfig
 from chatd.base.errors import RealmNotAllowed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp import unauthenticated as module
+from chatd.federation.amp import unconfirmed as module
 from chatd.federation.amp import wire
-from chatd.federation.amp.unauthenticated import _to_evict
+from chatd.federation.amp.unconfirmed import _to_evict
 from chatd.store.peers import Use, all_peers
 from tests.support.play import House, PlayTestCase, outcome
 from tests.support.raw import Raw, direct, hello
@@ -30,10 +30,10 @@ class StrangersTestCase(PlayTestCase):
         """A realm links, brings a message if it has one, and goes: its answer to Hello, or the refusal."""
         raw: Raw = self.world.knock(self.one, realm, Raw())
         found: list[Any] = []
-        raw.callRemote(wire.Hello, **hello(realm)).addBoth(found.append)
+        raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(found.append)
         self.world.settle()
         if parcel is not None:
-            outcome(raw.callRemote(wire.Deliver, parcels=wire.encode([(1, parcel)])))
+            outcome(raw.callRemote(wire.DeliverCommand, parcels=wire.encode([(1, parcel)])))
             self.world.settle()
         self.world.cut()
         self.world.settle()
@@ -49,7 +49,7 @@ class StrangersTestCase(PlayTestCase):
 class RoomTestCase(StrangersTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(module, "MAX_STRANGERS", 20)
+        self.patch(module, "MAX_UNCONFIRMED", 20)
 
     def test_invented_names(self) -> None:
         """They make room for one another, so an honest one always gets in."""
@@ -108,7 +108,9 @@ class RoomTestCase(StrangersTestCase):
         held = []
         for number in range(25):
             raw = self.world.knock(self.one, f"invented{number}", Raw())
-            raw.callRemote(wire.Hello, **hello(f"invented{number}")).addErrback(lambda _: None)
+            raw.callRemote(wire.HelloCommand, **hello(f"invented{number}")).addErrback(
+                lambda _: None
+            )
             self.world.settle()
             held.append(raw)
         self.assertEqual([raw.is_lost for raw in held], [True] * 5 + [False] * 20)

@@ -17,7 +17,7 @@ from chatd.federation.amp.identity import Identity, client_options, peer_chain, 
 from chatd.federation.amp.link import Host, PeerLink
 from chatd.federation.amp.pending_links import PendingLinks
 from chatd.federation.amp.reach import connect, place_of
-from chatd.federation.amp.trust import Judged, Known, Policy, judge
+from chatd.federation.amp.trust import Authentication, Policy, TrustRecord, authenticate
 from chatd.net.eager import Eager
 from chatd.net.sockets import keep_alive
 
@@ -41,7 +41,7 @@ class TLSFactory(TLSMemoryBIOFactory):
     noisy = False
 
 
-class Door:
+class TLSEndpoint:
     """`policy` says who is let in; certificates have to be valid at the time of `wall`."""
 
     def __init__(
@@ -82,9 +82,11 @@ class Door:
         """For the port on which other realms connect."""
         return TLSFactory(self._server, False, PendingLinks(host))
 
-    def judge(self, link: PeerLink, known_of: Callable[[str], Known]) -> Judged:
-        """Who is at the other end. Raises what `trust.judge` does."""
-        return judge(
+    def authenticate(
+        self, link: PeerLink, known_of: Callable[[str], TrustRecord]
+    ) -> Authentication:
+        """Who is at the other end. Raises what `trust.authenticate` does."""
+        return authenticate(
             peer_chain(link.transport),
             date_of(self._wall),
             policy=self._policy,
