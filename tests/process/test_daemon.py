@@ -16,8 +16,8 @@ from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.trial.unittest import TestCase
 
 from chatd.base.config import DEFAULT_DOORS, DIALECTS
+from tests.support import ROOT
 from tests.support.processes import (
-    ROOT,
     Daemon,
     DaemonTestCase,
     Talker,

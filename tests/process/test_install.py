@@ -16,7 +16,8 @@ import zipfile
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.support.processes import ROOT, Daemon, DaemonTestCase, environment, in_thread
+from tests.support import ROOT
+from tests.support.processes import Daemon, DaemonTestCase, environment, in_thread
 
 BUILD_LIMIT = 60.0
 SOURCES = ("chatd", "twisted", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")

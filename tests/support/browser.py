@@ -32,7 +32,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tests.support.processes import PATIENCE, ROOT, DaemonTestCase, Home, Talker
+from tests.support import ROOT
+from tests.support.processes import PATIENCE, DaemonTestCase, Home, Talker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright

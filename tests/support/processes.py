@@ -26,6 +26,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.support import ROOT
+from tests.support.forked import ForkedTwistd, Process
+
 # A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
 # that: the tests that interrupt one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,7 +38,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Case = TypeVar("Case", bound=TestCase)
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 STEP = 0.01
 FOREGROUND = ("-n", "--pidfile=")
@@ -242,6 +244,14 @@ class Daemon:
         logs.mkdir(exist_ok=True)
         self._out = Path(tempfile.mkstemp(suffix=".out", dir=logs)[1])
         self._err = self._out.with_suffix(".err")
+        self.process: Process
+        usual = (FOREGROUND, None, Path(sys.executable), ROOT, -1, None)
+        if (twistd, doors, interpreter, tree, umask, stdout) == usual:
+            self._err.touch()
+            self.process = ForkedTwistd(
+                [*twistd, "chatd", *arguments], folder, environment(), self._out, self._err
+            )
+            return
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [*command, *twistd, "chatd", *arguments],

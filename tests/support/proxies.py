@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import PATIENCE, ROOT, wait_until
+from tests.support import ROOT
+from tests.support.processes import PATIENCE, wait_until
 
 OPERATING = ROOT / "docs" / "operating.md"
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")

@@ -20,7 +20,8 @@ import pexpect
 import pyte
 from wcwidth import wcwidth
 
-from tests.support.processes import PATIENCE, ROOT, DaemonTestCase
+from tests.support import ROOT
+from tests.support.processes import PATIENCE, DaemonTestCase
 
 CLIENT = (sys.executable, "-m", "chatd.client.main")
 ENTER = "\r"
