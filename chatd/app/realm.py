@@ -19,7 +19,7 @@ from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.commands.handlers import HANDLERS
-from chatd.commands.session import Sessions
+from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity, IdentityError, load_identity, read_policy

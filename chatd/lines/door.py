@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chatd.base.errors import ChatError
 from chatd.base.throttle import TokenBucket
-from chatd.commands.session import Sessions
+from chatd.commands.sessions import Sessions
 from chatd.lines.dialect import Dialect
 from chatd.net.eager import Outbox
 from chatd.service.chat_service import ChatService

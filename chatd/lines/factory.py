@@ -17,7 +17,7 @@ from chatd.base.errors import TooManyConnections
 from chatd.base.isolation import drop_failed, guarded
 from chatd.base.sources import source_of
 from chatd.base.throttle import TokenBucket
-from chatd.commands.session import Sessions
+from chatd.commands.sessions import Sessions
 from chatd.lines.dialect import Dialect
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.net.eager import Outbox

@@ -13,7 +13,8 @@ from typing import Any
 from chatd.base.errors import ChatError, InlineFull, LineStalled, LineTooLong
 from chatd.base.throttle import Budget
 from chatd.base.timers import cancel
-from chatd.commands.session import Client, Connection
+from chatd.commands.client import Client
+from chatd.commands.connection import Connection
 from chatd.lines.dialect import Dialect
 from chatd.lines.framing import LineBuffer
 

@@ -35,7 +35,8 @@ from chatd.base.errors import (
 from chatd.base.model import Closing
 from chatd.base.throttle import TokenBucket
 from chatd.base.timers import cancel
-from chatd.commands.session import Client, Session
+from chatd.commands.client import Client
+from chatd.commands.sessions import Session
 from chatd.lines.dialect import Ask, Call, Request, Unreadable
 from chatd.lines.door import Door, Hold
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
@@ -214,7 +215,7 @@ class ChatLineProtocol(Replies, LineReceiver):
         if stuck or self._output.is_stalled():
             self._cut_off()
             return
-        self.connection.stay()
+        self.connection.extend()
         limit = self.factory.idle_limit if self.connection.in_use else LOGIN_TIME
         left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self._slots:

@@ -15,7 +15,10 @@ from zope.interface import implementer
 
 from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
 from chatd.base.model import Event, Reply
-from chatd.commands.session import Client, Connection, Give, Leave, Receive, Session
+from chatd.commands.client import Client
+from chatd.commands.connection import Connection, Origin, Traits
+from chatd.commands.results import DownloadReply, ExpectUpload, LastReply
+from chatd.commands.sessions import Session
 from chatd.lines.dialect import Call, Request
 from chatd.lines.door import Door, Hold, Slot
 from chatd.lines.inline import Content
@@ -41,20 +44,17 @@ class Replies:
         self.source = source
         self._dialect = factory.dialect
         self.connection = Connection(
-            factory.service,
             factory.sessions,
             self,
-            source,
-            number,
-            self._dialect.shared,
-            self._dialect.detailed,
+            Origin(source, number),
+            Traits(self._dialect.shared, self._dialect.detailed),
         )
         self._clock = factory.service.clock
         self._errors = factory.service.counters.errors
         self._holds = 0
         self._slots: deque[Slot] = deque()
         self._next: Request | Call | None = None
-        self._receiving: tuple[Slot, Receive] | None = None
+        self._receiving: tuple[Slot, ExpectUpload] | None = None
         self._heard = self._clock.seconds()
         self._closed_here = False  # by the realm, not by the client
 
@@ -135,12 +135,12 @@ class Replies:
     def _carry_on(self, result: Any, slot: Slot) -> None:
         if type(result) is Reply:
             self._answered(slot, self._dialect.reply(slot.request, result))
-        elif isinstance(result, Receive):
+        elif isinstance(result, ExpectUpload):
             self._receive(slot, result)
-        elif isinstance(result, Give):
+        elif isinstance(result, DownloadReply):
             giving = Deferred.fromCoroutine(self._give(slot, result.reply, result.download))
             giving.addErrback(self._broken)
-        elif isinstance(result, Leave):
+        elif isinstance(result, LastReply):
             self._answered(slot, self._dialect.reply(slot.request, result.reply))
             self._end()
         else:
@@ -185,7 +185,7 @@ class Replies:
 
     # Files
 
-    def _receive(self, slot: Slot, receive: Receive) -> None:
+    def _receive(self, slot: Slot, receive: ExpectUpload) -> None:
         if slot.request.content is not None:
             self._hold(Hold.COMMAND)
             stored = Deferred.fromCoroutine(self._store(receive, slot.request.content))
@@ -202,14 +202,14 @@ class Replies:
             self._receiving = (slot, receive)
             self._release(Hold.COMMAND)
 
-    def _received(self, slot: Slot, receive: Receive) -> None:
+    def _received(self, slot: Slot, receive: ExpectUpload) -> None:
         """All bytes of a file have arrived: reply once they are stored."""
         self._receiving = None
         self._hold(Hold.COMMAND)
         finished = Deferred.fromCoroutine(receive.finish())
         finished.addCallbacks(self._done, self._failed, (slot,), {}, (slot,))
 
-    async def _store(self, receive: Receive, content: Content) -> Reply:
+    async def _store(self, receive: ExpectUpload, content: Content) -> Reply:
         """Store a file that was part of the request, like one whose bytes follow."""
         upload = receive.upload
         try:

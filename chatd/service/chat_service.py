@@ -1,7 +1,7 @@
 """ChatService, the shared object behind every protocol: accounts, groups, messages, rooms and files.
 
 It knows no socket, no clock and no wire. Time, randomness and the reactor for threads are arguments.
-Connections are `IListener`s (chatd.service.presence) and act through a `Client` (chatd.commands.session).
+Connections are `IListener`s (chatd.service.presence) and act through a `Client` (chatd.commands.client).
 It reaches other realms through `IRealms` (chatd.service.realms).
 """
 

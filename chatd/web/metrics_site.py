@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
-from chatd.commands.session import Sessions
+from chatd.commands.sessions import Sessions
 from chatd.lines.factory import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.channel import QuietSite

@@ -62,7 +62,7 @@ class Doorstep(Asking):
         with suppress(NotLoggedIn):
             client = await self._visits.client_of(request)
             if client.account.id != account.id:
-                await client.execute(ask.LogOut())
+                await client.reply_to(ask.LogOut())
 
 
 class SessionResource(Doorstep):
@@ -85,7 +85,7 @@ class SessionResource(Doorstep):
     async def _log_out(self, request: Request) -> None:
         client = await self._visits.client_of(request)
         everywhere = query_of(request).get("everywhere") == "true"
-        reply = await client.execute(ask.LogOut(everywhere=everywhere))
+        reply = await client.reply_to(ask.LogOut(everywhere=everywhere))
         self._visits.dismiss(request)
         answer(request, {"message": reply.message})
 

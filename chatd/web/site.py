@@ -25,7 +25,7 @@ from chatd.base.cache import Cache
 from chatd.base.errors import ChatError
 from chatd.base.isolation import guarded
 from chatd.base.throttle import TokenBucket
-from chatd.commands.session import Sessions
+from chatd.commands.sessions import Sessions
 from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
 from chatd.net.eager import Outbox
 from chatd.service.chat_service import ChatService

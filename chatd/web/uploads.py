@@ -34,8 +34,9 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Attachment, Reply, Sent
 from chatd.base.names import Address
 from chatd.commands import arguments as types
+from chatd.commands.client import Client
 from chatd.commands.handlers.replies import file_sent
-from chatd.commands.session import Client, Session
+from chatd.commands.sessions import Session
 from chatd.service.attachments import Upload
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import answer, is_lost

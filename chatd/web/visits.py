@@ -19,7 +19,9 @@ from chatd.base.errors import BadMethod, ForeignOrigin, NotLoggedIn
 from chatd.base.model import Event
 from chatd.base.names import key_of, printable
 from chatd.base.texts import Secret
-from chatd.commands.session import Client, Connection, Sessions
+from chatd.commands.client import Client
+from chatd.commands.connection import Connection, Origin, Traits
+from chatd.commands.sessions import Sessions
 from chatd.lines.factory import host_of
 from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
@@ -107,12 +109,10 @@ class Visits:
         """The session that asks, for as long as the request lasts. Waits if it asks too fast. Raises
         NotLoggedIn."""
         connection = Connection(
-            self._service,
             self._sessions,
             Deaf(),
-            source_of(request),
-            self._new_number(),
-            passing=True,
+            Origin(source_of(request), self._new_number()),
+            Traits(transient=True),
         )
         request.notifyFinish().addBoth(lambda _result: connection.leave(clean=False))
         token = self.token_of(request)

@@ -15,10 +15,11 @@ from chatd.base.errors import (
 from chatd.base.model import Message, Reply
 from chatd.base.names import Address, InboxFilter
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handler
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.handlers.messages import read_inbox
 from chatd.commands.handlers.replies import details_of
-from chatd.commands.session import Client, Handler, Receive
+from chatd.commands.results import ExpectUpload
 from chatd.service.attachments import Upload
 from tests.support.common import START
 
@@ -82,16 +83,18 @@ class Elsewhere:
         unknown = [] if isinstance(group, str) else [each for each in group if each not in PEOPLE]
         return Reply("Message sent", data={"sent": (), "unknown": unknown})
 
-    async def _send_file(self, client: Client, command: ask.SendRealmFile) -> Receive:
+    async def _send_file(self, client: Client, command: ask.SendRealmFile) -> ExpectUpload:
         self._known(command.realm)
         self._user(command.realm, command.user)
         return await self._receive(client, command.filename, command.size)
 
-    async def _send_group_file(self, client: Client, command: ask.SendRealmGroupFile) -> Receive:
+    async def _send_group_file(
+        self, client: Client, command: ask.SendRealmGroupFile
+    ) -> ExpectUpload:
         self._place(command.realm, command.group)
         return await self._receive(client, command.filename, command.size)
 
-    async def _receive(self, client: Client, name: str, size: int) -> Receive:
+    async def _receive(self, client: Client, name: str, size: int) -> ExpectUpload:
         to = Address(client.account.name)  # somebody has to be the one
         upload: Upload = await client.service.files.begin(
             client.account, (to,), name, size, client.listener
@@ -101,7 +104,7 @@ class Elsewhere:
             upload.abort()
             return Reply("File sent", {"name": name, "size": size})
 
-        return Receive(upload, finish)
+        return ExpectUpload(upload, finish)
 
     async def _inbox(
         self, client: Client, command: ask.ReadRealmInbox | ask.ReadOwnRealmInbox

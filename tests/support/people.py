@@ -12,7 +12,8 @@ from zope.interface import implementer
 from chatd.base.model import Account, Event, FileInfo, Message, Reply
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
-from chatd.commands.session import Client, Connection
+from chatd.commands.client import Client
+from chatd.commands.connection import Connection, Origin
 from chatd.service.accounts import Login
 from chatd.service.presence import IListener
 
@@ -43,7 +44,7 @@ class Person:
         realm = self._house.realm
         if self._client is None or self._realm is not realm:
             self._realm = realm
-            connection = Connection(realm.service, realm.sessions, self, "here", 1)
+            connection = Connection(realm.sessions, self, Origin("here", 1))
             token = hashlib.sha256(f"{self.name} {id(realm)}".encode()).digest()
             connection.attach(Login(self.account, token, 1 << 50))
             self._client = connection.own
@@ -136,7 +137,7 @@ class Person:
             else:
                 people = tuple(map(parse_address, to.split(",")))
                 command = ask.SendFile(people, name, len(data), key)
-            receive = await self.client.execute(command)
+            receive: Any = await maybeDeferred(self.client.execute, command)
             if isinstance(receive, Reply):
                 return receive  # it was sent before
             receive.upload.write(data)

@@ -1,17 +1,17 @@
-"""What becomes of each command: one function a command, from a Client and its command to a Result.
+"""The handlers of commands: one function per command, from a Client and its command to an Answer.
 
-Preconditions are not checked here: a command's row says them, and the Client has seen to them.
+A handler does not check the preconditions in the command's row; the Client has checked them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chatd.commands import values as ask
+from chatd.commands.client import Handler
 from chatd.commands.handlers import files, general, groups, messages, people, realms, rooms
-from chatd.commands.session import Handler
+from chatd.commands.values import Command
 
-HANDLERS: Mapping[type[ask.Command], Handler] = {
+HANDLERS: Mapping[type[Command], Handler] = {
     **people.HANDLERS,
     **messages.HANDLERS,
     **groups.HANDLERS,

@@ -6,21 +6,26 @@ from chatd.base.errors import NotLoggedIn
 from chatd.base.model import Attachment, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, file_sent
-from chatd.commands.session import Client, Give, Handler, Receive
+from chatd.commands.results import DownloadReply, ExpectUpload
+
+HANDLERS = Handlers()
 
 
-async def send_file(client: Client, command: ask.SendFile) -> Receive | Reply:
+@HANDLERS.of(ask.SendFile)
+async def send_file(client: Client, command: ask.SendFile) -> ExpectUpload | Reply:
     return await _receive(client, command.to, command.filename, command.size, command.key)
 
 
-async def send_group_file(client: Client, command: ask.SendGroupFile) -> Receive | Reply:
+@HANDLERS.of(ask.SendGroupFile)
+async def send_group_file(client: Client, command: ask.SendGroupFile) -> ExpectUpload | Reply:
     return await _receive(client, command.group, command.filename, command.size, command.key)
 
 
 async def _receive(
     client: Client, to: tuple[Address, ...] | Address, name: str, size: int, key: str | None
-) -> Receive | Reply:
+) -> ExpectUpload | Reply:
     session = client.logged_in
     files = client.service.files
     single = isinstance(to, Address) or len(to) == 1
@@ -36,20 +41,22 @@ async def _receive(
         file, sent = await upload.finish()
         return file_sent(file, sent, single, _details(client, file))
 
-    return Receive(upload, finish)
+    return ExpectUpload(upload, finish)
 
 
 def _details(client: Client, file: Attachment) -> dict[str, int]:
     """For those who show it: when the file was sent."""
-    return {"at": file.at} if client.connection.detailed else {}
+    return {"at": file.at} if client.connection.traits.detailed else {}
 
 
+@HANDLERS.of(ask.ListFiles)
 async def files(client: Client, _command: ask.ListFiles) -> Reply:
     files = await client.service.files.list(client.account)
     return Reply(count(files, "file"), items=files, items_name="files")
 
 
-async def get_file(client: Client, command: ask.GetFile) -> Give:
+@HANDLERS.of(ask.GetFile)
+async def get_file(client: Client, command: ask.GetFile) -> DownloadReply:
     download = await client.service.files.fetch(
         client.account, command.code, command.only, command.stamped, command.place
     )
@@ -59,12 +66,4 @@ async def get_file(client: Client, command: ask.GetFile) -> Give:
         {"name": file.name, "size": file.size, "sha256": file.sha256},
         {"code": file.code, "mime": file.mime, **_details(client, file)},
     )
-    return Give(reply, download)
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.SendFile: send_file,
-    ask.SendGroupFile: send_group_file,
-    ask.ListFiles: files,
-    ask.GetFile: get_file,
-}
+    return DownloadReply(reply, download)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from chatd.base.errors import every_error
 from chatd.base.model import Reply
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count
-from chatd.commands.session import Client, Handler, Leave
+from chatd.commands.results import LastReply
 from chatd.commands.table import TABLE, describe
 from chatd.commands.words import row_of
 
+HANDLERS = Handlers()
 
+
+@HANDLERS.of(ask.SetListening)
 def listen(client: Client, command: ask.SetListening) -> Reply:
     client.service.presence.listen(client.account.id, client.listener, command.on)
     state = "Messages are shown" if command.on else "Messages are not shown"
     return Reply(f"{state} as they arrive", {"listening": command.on})
 
 
+@HANDLERS.of(ask.ShowHelp)
 def show_help(client: Client, command: ask.ShowHelp) -> Reply:
     rows = TABLE if command.verb is None else (row_of(command.verb),)
     return Reply(
@@ -29,17 +34,11 @@ def show_help(client: Client, command: ask.ShowHelp) -> Reply:
     )
 
 
+@HANDLERS.of(ask.CheckAlive)
 def ping(client: Client, _command: ask.CheckAlive) -> Reply:
     return Reply("pong")
 
 
-def leave(client: Client, _command: ask.Quit) -> Leave:
-    return Leave(Reply("Goodbye"))
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.SetListening: listen,
-    ask.ShowHelp: show_help,
-    ask.CheckAlive: ping,
-    ask.Quit: leave,
-}
+@HANDLERS.of(ask.Quit)
+def leave(client: Client, _command: ask.Quit) -> LastReply:
+    return LastReply(Reply("Goodbye"))

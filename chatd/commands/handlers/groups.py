@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from chatd.base.model import Reply
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, some_of
-from chatd.commands.session import Client, Handler
+
+HANDLERS = Handlers()
 
 
+@HANDLERS.of(ask.AddGroup)
 async def add_group(client: Client, command: ask.AddGroup) -> Reply:
     group = await client.service.groups.create(client.account, command.group)
     return Reply(
@@ -17,6 +20,7 @@ async def add_group(client: Client, command: ask.AddGroup) -> Reply:
     )
 
 
+@HANDLERS.of(ask.JoinGroup)
 async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
     group = await client.service.groups.join(client.account, command.group)
     return Reply(
@@ -26,21 +30,25 @@ async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
     )
 
 
+@HANDLERS.of(ask.LeaveGroup)
 async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
     group = await client.service.groups.leave(client.account, command.group)
     return Reply(f"You have left {group}", {"group": group})
 
 
+@HANDLERS.of(ask.ListGroups)
 async def groups(client: Client, _command: ask.ListGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=False)
     return some_of(count(groups, "group"), groups, "groups", more)
 
 
+@HANDLERS.of(ask.ListOwnGroups)
 async def my_groups(client: Client, _command: ask.ListOwnGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=True)
     return some_of(count(groups, "group"), groups, "groups", more)
 
 
+@HANDLERS.of(ask.ListMembers)
 async def members(client: Client, command: ask.ListMembers) -> Reply:
     group, members = await client.service.groups.members(client.account, command.group)
     return Reply(
@@ -51,6 +59,7 @@ async def members(client: Client, command: ask.ListMembers) -> Reply:
     )
 
 
+@HANDLERS.of(ask.InviteMembers)
 async def invite(client: Client, command: ask.InviteMembers) -> Reply:
     group, invited = await client.service.groups.invite(
         client.account, command.group, command.users
@@ -67,11 +76,13 @@ async def invite(client: Client, command: ask.InviteMembers) -> Reply:
     return Reply(sentence, {"group": group}, data)
 
 
+@HANDLERS.of(ask.KickMember)
 async def kick(client: Client, command: ask.KickMember) -> Reply:
     group = await client.service.groups.kick(client.account, command.group, command.user)
     return Reply(f"{command.user} is no longer in {group}", {"group": group})
 
 
+@HANDLERS.of(ask.ListBans)
 async def bans(client: Client, command: ask.ListBans) -> Reply:
     group, found = await client.service.groups.bans(client.account, command.group)
     return Reply(
@@ -82,38 +93,25 @@ async def bans(client: Client, command: ask.ListBans) -> Reply:
     )
 
 
+@HANDLERS.of(ask.LiftBan)
 async def unban(client: Client, command: ask.LiftBan) -> Reply:
     group, user = await client.service.groups.unban(client.account, command.group, command.user)
     return Reply(f"{user} may join {group} again", {"group": group, "user": user})
 
 
+@HANDLERS.of(ask.PromoteMember)
 async def promote(client: Client, command: ask.PromoteMember) -> Reply:
     group = await client.service.groups.promote(client.account, command.group, command.user)
     return Reply(f"{command.user} is an admin of {group}", {"group": group})
 
 
+@HANDLERS.of(ask.CloseGroup)
 async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
     group = await client.service.groups.set_closed(client.account, command.group, closed=True)
     return Reply(f"Only members may post to {group} now", {"group": group})
 
 
+@HANDLERS.of(ask.OpenGroup)
 async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
     group = await client.service.groups.set_closed(client.account, command.group, closed=False)
     return Reply(f"People of other realms may post to {group}", {"group": group})
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.AddGroup: add_group,
-    ask.JoinGroup: join_group,
-    ask.LeaveGroup: leave_group,
-    ask.ListGroups: groups,
-    ask.ListOwnGroups: my_groups,
-    ask.ListMembers: members,
-    ask.InviteMembers: invite,
-    ask.KickMember: kick,
-    ask.ListBans: bans,
-    ask.LiftBan: unban,
-    ask.PromoteMember: promote,
-    ask.CloseGroup: close_group,
-    ask.OpenGroup: open_group,
-}

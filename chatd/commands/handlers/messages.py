@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from chatd.base.model import Reply
 from chatd.base.names import Address, InboxFilter, Place
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import (
     count,
     details_of,
@@ -15,14 +16,18 @@ from chatd.commands.handlers.replies import (
     page_of,
     some_of,
 )
-from chatd.commands.session import Client, Handler
+from chatd.commands.results import Result
+
+HANDLERS = Handlers()
 
 
-def send(client: Client, command: ask.SendMessage) -> Deferred[Reply]:
+@HANDLERS.of(ask.SendMessage)
+def send(client: Client, command: ask.SendMessage) -> Deferred[Result]:
     return _send_to_people(client, command.to, command.text, command.key)
 
 
-def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Reply]:
+@HANDLERS.of(ask.SendGroupMessage)
+def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Result]:
     if isinstance(command.group, tuple):
         return _send_to_people(client, command.group, command.text, command.key)
     messages = client.service.messages
@@ -33,18 +38,20 @@ def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Reply]
 
 def _send_to_people(
     client: Client, to: tuple[Address, ...], text: str, key: str | None
-) -> Deferred[Reply]:
+) -> Deferred[Result]:
     messages = client.service.messages
     messages.check_text(text)
     sent = messages.send(client.account, to, text, client.listener, key)
     return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
 
 
+@HANDLERS.of(ask.ReadInbox)
 async def inbox(client: Client, command: ask.ReadInbox) -> Reply:
     scope = InboxFilter(command.place, here=command.here, direct=command.direct)
     return await read_inbox(client, scope, command.peek)
 
 
+@HANDLERS.of(ask.ReadGroupInbox)
 async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply:
     return await read_inbox(client, InboxFilter(Place(group=command.group)))
 
@@ -52,12 +59,13 @@ async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply:
 async def read_inbox(client: Client, scope: InboxFilter, peek: bool = False) -> Reply:
     session = client.logged_in
     page = await client.service.reading.inbox(session.account, scope, client.given)
-    details = await details_of(client, page.messages) if client.connection.detailed else {}
+    details = await details_of(client, page.messages) if client.connection.traits.detailed else {}
     if not peek:
         client.give(session, page.messages)
     return page_of(page, details)
 
 
+@HANDLERS.of(ask.CountUnread)
 async def unread(client: Client, _command: ask.CountUnread) -> Reply:
     session = client.logged_in
     counts = await client.service.reading.unread(session.account, client.given)
@@ -69,34 +77,25 @@ async def unread(client: Client, _command: ask.CountUnread) -> Reply:
     )
 
 
+@HANDLERS.of(ask.ListConversations)
 async def conversations(client: Client, _command: ask.ListConversations) -> Reply:
     session = client.logged_in
     found, more = await client.service.conversations.all(session.account, client.given)
     return some_of(count(found, "conversation"), found, "conversations", more)
 
 
+@HANDLERS.of(ask.MarkRead)
 async def read(client: Client, command: ask.MarkRead) -> Reply:
     await client.service.reading.mark_read(client.account, command.conversation, command.seq)
     return Reply("The conversation is marked as read")
 
 
+@HANDLERS.of(ask.ShowHistory)
 async def history(client: Client, command: ask.ShowHistory) -> Reply:
     reading = client.service.reading
     return page_of(await reading.history(client.account, command.place, command.n, command.before))
 
 
+@HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
     return page_of(await client.service.reading.search(client.account, command.text))
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.SendMessage: send,
-    ask.SendGroupMessage: send_group,
-    ask.ReadInbox: inbox,
-    ask.ReadGroupInbox: inbox_group,
-    ask.CountUnread: unread,
-    ask.MarkRead: read,
-    ask.ListConversations: conversations,
-    ask.ShowHistory: history,
-    ask.SearchMessages: search,
-}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from chatd.base.errors import AlreadyLoggedIn
 from chatd.base.model import Account, Reply
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, some_of
-from chatd.commands.session import Client, Handler
 from chatd.service.accounts import Login
 
+HANDLERS = Handlers()
 
+
+@HANDLERS.of(ask.Register)
 async def register(client: Client, command: ask.Register) -> Reply:
     if command.outside and client.session is not None:
         raise AlreadyLoggedIn
@@ -21,18 +24,20 @@ async def register(client: Client, command: ask.Register) -> Reply:
     return Reply(f"There is an account {account.name} now; log in to it")
 
 
+@HANDLERS.of(ask.LogIn)
 async def auth(client: Client, command: ask.LogIn) -> Reply:
     login = await client.service.accounts.login(command.username, command.password, client.source)
     return _welcome(client, login, "Welcome")
 
 
+@HANDLERS.of(ask.ResumeSession)
 async def resume(client: Client, command: ask.ResumeSession) -> Reply:
     login = await client.service.accounts.resume(command.token)
     return _welcome(client, login, "Welcome back")
 
 
 def _welcome(client: Client, login: Login, greeting: str) -> Reply:
-    client.attach(login)
+    client.connection.attach(login)
     account = client.service.accounts.current(login.account)
     return Reply(
         f"{greeting}, {account.display_name}",
@@ -41,9 +46,10 @@ def _welcome(client: Client, login: Login, greeting: str) -> Reply:
     )
 
 
+@HANDLERS.of(ask.LogOut)
 async def logout(client: Client, command: ask.LogOut) -> Reply:
     session = client.logged_in
-    client.prove()
+    client.acknowledge()
     goodbye = f"Goodbye, {session.account.display_name}"
     if command.everywhere:
         await client.service.accounts.end_sessions(session.account)
@@ -57,6 +63,7 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
     return Reply(goodbye)
 
 
+@HANDLERS.of(ask.ChangePassword)
 async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     session = client.logged_in
     await client.service.accounts.change_password(
@@ -67,10 +74,12 @@ async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     return Reply("The password is changed, and your other sessions have ended")
 
 
+@HANDLERS.of(ask.ShowAccount)
 def who_am_i(client: Client, _command: ask.ShowAccount) -> Reply:
     return _identity(client.account)
 
 
+@HANDLERS.of(ask.ChangeProfile)
 async def profile(client: Client, command: ask.ChangeProfile) -> Reply:
     account = await client.service.accounts.change_profile(
         client.account, command.name, command.country
@@ -79,6 +88,7 @@ async def profile(client: Client, command: ask.ChangeProfile) -> Reply:
     return _identity(account)
 
 
+@HANDLERS.of(ask.ClaimRealm)
 async def claim(client: Client, command: ask.ClaimRealm) -> Reply:
     account = await client.service.operators.claim(client.account, command.code, client.source)
     client.sessions.renew(account)
@@ -99,11 +109,13 @@ def _identity(account: Account) -> Reply:
     return Reply(f"You are {account.name}", identity_of(account))
 
 
+@HANDLERS.of(ask.ListActive)
 async def info(client: Client, _command: ask.ListActive) -> Reply:
     users, more = await client.service.accounts.active()
     return some_of(f"{count(users, 'user')} active", users, "users", more)
 
 
+@HANDLERS.of(ask.ListUsers)
 async def users(client: Client, command: ask.ListUsers) -> Reply:
     users, more = await client.service.accounts.users()
     if command.others:
@@ -111,33 +123,19 @@ async def users(client: Client, command: ask.ListUsers) -> Reply:
     return some_of(count(users, "user"), users, "users", more)
 
 
+@HANDLERS.of(ask.ListContacts)
 async def contacts(client: Client, _command: ask.ListContacts) -> Reply:
     contacts = await client.service.contacts.all(client.account)
     return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
 
 
+@HANDLERS.of(ask.AddContact)
 async def add_contact(client: Client, command: ask.AddContact) -> Reply:
     address = await client.service.contacts.add(client.account, command.user)
     return Reply(f"{address} is on your list of contacts")
 
 
+@HANDLERS.of(ask.DeleteContact)
 async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
     await client.service.contacts.delete(client.account, command.user)
     return Reply(f"{command.user} is off your list of contacts")
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.Register: register,
-    ask.LogIn: auth,
-    ask.ResumeSession: resume,
-    ask.LogOut: logout,
-    ask.ChangePassword: change_password,
-    ask.ClaimRealm: claim,
-    ask.ShowAccount: who_am_i,
-    ask.ChangeProfile: profile,
-    ask.ListActive: info,
-    ask.ListUsers: users,
-    ask.ListContacts: contacts,
-    ask.AddContact: add_contact,
-    ask.DeleteContact: delete_contact,
-}

@@ -8,9 +8,12 @@ from chatd.base.errors import NotOperator, NotYourself, OwnRealm
 from chatd.base.model import Added, Reply
 from chatd.base.names import Address, InboxFilter, key_of
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers import files, messages
 from chatd.commands.handlers.replies import count
-from chatd.commands.session import Client, Handler, Receive
+from chatd.commands.results import ExpectUpload, Result
+
+HANDLERS = Handlers()
 
 
 def _check_may_add(client: Client) -> None:
@@ -19,6 +22,7 @@ def _check_may_add(client: Client) -> None:
         raise NotOperator
 
 
+@HANDLERS.of(ask.AddRealm)
 async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
     _check_may_add(client)
     if key_of(command.realm) == client.service.accounts.realm_key:
@@ -46,6 +50,7 @@ def _replaced(realm: str, added: Added) -> str:
     return f"{sentence}; below is how many messages were sent to it and came from it"
 
 
+@HANDLERS.of(ask.DeleteRealm)
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
     _check_may_add(client)
     waiting = await client.service.realms.forget(key_of(command.realm))
@@ -55,27 +60,34 @@ async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
     return Reply(sentence, {"realm": command.realm}, {"queued": waiting})
 
 
+@HANDLERS.of(ask.ListRealms)
 async def realms(client: Client, _command: ask.ListRealms) -> Reply:
     found = await client.service.realms.all(client.account.operator)
     return Reply(count(found, "realm"), items=tuple(found), items_name="realms")
 
 
-def send_realm(client: Client, command: ask.SendRealmMessage) -> Deferred[Reply]:
+@HANDLERS.of(ask.SendRealmMessage)
+def send_realm(client: Client, command: ask.SendRealmMessage) -> Deferred[Result]:
     to = (Address(command.user, command.realm),)
     return messages.send(client, ask.SendMessage(to, command.text, command.key))
 
 
-def send_group_realm(client: Client, command: ask.SendRealmGroupMessage) -> Deferred[Reply]:
+@HANDLERS.of(ask.SendRealmGroupMessage)
+def send_group_realm(client: Client, command: ask.SendRealmGroupMessage) -> Deferred[Result]:
     to = _addresses(command.realm, command.group)
     return messages.send_group(client, ask.SendGroupMessage(to, command.text, command.key))
 
 
-async def send_file_realm(client: Client, command: ask.SendRealmFile) -> Receive | Reply:
+@HANDLERS.of(ask.SendRealmFile)
+async def send_file_realm(client: Client, command: ask.SendRealmFile) -> ExpectUpload | Reply:
     to = (Address(command.user, command.realm),)
     return await files.send_file(client, ask.SendFile(to, command.filename, command.size))
 
 
-async def send_group_file_realm(client: Client, command: ask.SendRealmGroupFile) -> Receive | Reply:
+@HANDLERS.of(ask.SendRealmGroupFile)
+async def send_group_file_realm(
+    client: Client, command: ask.SendRealmGroupFile
+) -> ExpectUpload | Reply:
     to = _addresses(command.realm, command.group)
     return await files.send_group_file(
         client, ask.SendGroupFile(to, command.filename, command.size)
@@ -88,6 +100,7 @@ def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Addr
     return tuple(Address(name, realm) for name in group)
 
 
+@HANDLERS.of(ask.ReadRealmInbox)
 async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply:
     scope = InboxFilter(here=True)
     if key_of(command.realm) != client.service.accounts.realm_key:
@@ -96,20 +109,8 @@ async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply:
     return await messages.read_inbox(client, scope)
 
 
+@HANDLERS.of(ask.ReadOwnRealmInbox)
 async def inbox_realm(client: Client, command: ask.ReadOwnRealmInbox) -> Reply:
     if key_of(command.username) != client.account.key:
         raise NotYourself(name=client.account.name)
     return await realm_inbox(client, ask.ReadRealmInbox(command.realm))
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.AddRealm: add_realm,
-    ask.DeleteRealm: delete_realm,
-    ask.ListRealms: realms,
-    ask.SendRealmMessage: send_realm,
-    ask.SendRealmGroupMessage: send_group_realm,
-    ask.SendRealmFile: send_file_realm,
-    ask.SendRealmGroupFile: send_group_file_realm,
-    ask.ReadRealmInbox: realm_inbox,
-    ask.ReadOwnRealmInbox: inbox_realm,
-}

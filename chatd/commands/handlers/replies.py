@@ -10,7 +10,7 @@ import msgspec
 from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.model import Attachment, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
-from chatd.commands.session import Client
+from chatd.commands.client import Client
 from chatd.store.history import Page
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from chatd.base.errors import NotInRoom
 from chatd.base.model import Reply
 from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count
-from chatd.commands.session import Client, Handler
+
+HANDLERS = Handlers()
 
 
+@HANDLERS.of(ask.JoinRoom)
 def room_join(client: Client, command: ask.JoinRoom) -> Reply:
     info = client.service.rooms.join(
         client.logged_in, client.account, client.listener, command.room
@@ -17,12 +20,14 @@ def room_join(client: Client, command: ask.JoinRoom) -> Reply:
     return Reply(sentence, {"room": info.room}, {"users": info.users})
 
 
+@HANDLERS.of(ask.SendRoomMessage)
 def room_chat(client: Client, command: ask.SendRoomMessage) -> Reply:
     client.service.messages.check_text(command.text)
     info = client.service.rooms.talk(client.logged_in, command.text, client.service.accounts.now())
     return Reply(f"Said in {info.room}", {"room": info.room})
 
 
+@HANDLERS.of(ask.LeaveRoom)
 def room_leave(client: Client, _command: ask.LeaveRoom) -> Reply:
     room = client.service.rooms.leave(client.logged_in)
     if room is None:
@@ -30,14 +35,7 @@ def room_leave(client: Client, _command: ask.LeaveRoom) -> Reply:
     return Reply(f"You have left {room}", {"room": room})
 
 
+@HANDLERS.of(ask.ListRooms)
 def rooms(client: Client, _command: ask.ListRooms) -> Reply:
     rooms = client.service.rooms.all()
     return Reply(count(rooms, "room"), items=rooms, items_name="rooms")
-
-
-HANDLERS: dict[type[ask.Command], Handler] = {
-    ask.JoinRoom: room_join,
-    ask.SendRoomMessage: room_chat,
-    ask.LeaveRoom: room_leave,
-    ask.ListRooms: rooms,
-}

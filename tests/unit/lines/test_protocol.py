@@ -1246,9 +1246,9 @@ class Secrets(ProtocolTestCase):
         client = wire.protocol.connection.own
         register = ask.Register("messi", Secret(word))
         self.assertNotIn(word, repr(register))
-        reply = await client.execute(register)
+        reply = await client.reply_to(register)
         client = wire.protocol.connection.own
-        token = reply.fields["tokenId"]
+        token = str(reply.fields["tokenId"])
         self.assertEqual(len(token), 43)
         login = await self.realm.service.accounts.login("messi", word, "127.0.0.1")
         self.assertNotIn(str(login.token), repr(login))

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from chatd.commands import session as session_module
+from chatd.commands import connection as connection_module
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
@@ -184,7 +184,7 @@ class Presence(SharedTestCase):
 
     async def test_many_sessions_on_one_connection(self) -> None:
         """The eldest is let go, and comes back when it is named again; the connection's own stays."""
-        self.patch(session_module, "MAX_CLIENTS", 3)
+        self.patch(connection_module, "MAX_CLIENTS", 3)
         own = await self.logged_in("messi", Kelompok3Dialect)
         tokens = [await self.token("henderson") for _ in range(5)]
         for token in (*tokens, *tokens):

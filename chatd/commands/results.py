@@ -1,0 +1,34 @@
+"""What a command's handler returns: a reply, or a reply that needs more of the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+import msgspec
+
+from chatd.base.model import Reply
+from chatd.service.attachments import Download, Upload
+
+
+class ExpectUpload(msgspec.Struct, frozen=True):
+    """Feed the bytes of a file to `upload`, then call `finish` for the reply."""
+
+    upload: Upload
+    finish: Callable[[], Coroutine[Any, Any, Reply]]
+
+
+class DownloadReply(msgspec.Struct, frozen=True):
+    """A reply that is followed by the bytes of a file."""
+
+    reply: Reply
+    download: Download
+
+
+class LastReply(msgspec.Struct, frozen=True):
+    """A reply after which the connection is closed."""
+
+    reply: Reply
+
+
+Result: TypeAlias = Reply | ExpectUpload | DownloadReply | LastReply

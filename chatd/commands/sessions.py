@@ -1,0 +1,99 @@
+"""The sessions that connections are using at the moment.
+
+A `Session` is what a login opens. It outlives its connections, and several connections may use it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from chatd.base.model import Account, SessionEnded
+from chatd.base.throttle import Budget, TokenBucket
+from chatd.commands.values import Command
+from chatd.service.accounts import Login
+from chatd.service.chat_service import ChatService
+from chatd.service.reading import MAX_PAGE
+
+if TYPE_CHECKING:
+    from chatd.commands.client import Client, Handler
+
+MIN_UNREAD = 32 << 20  # bytes that an account may at least leave unread on all its connections
+
+
+class Session:
+    """A login. Logs show its `number`, because they must not show its token."""
+
+    def __init__(self, service: ChatService, login: Login, number: int) -> None:
+        self.account: Account = service.accounts.current(login.account)
+        self.token_hash = login.token_hash
+        self.expires_at = login.expires_at
+        self.number = number
+        self.bucket = TokenBucket.of(service.config.limits.commands_per_second)
+        self.clients: list[Client] = []
+
+
+class Sessions:
+    """All sessions in use, and what they share: the command handlers and two memory budgets."""
+
+    def __init__(self, service: ChatService, handlers: Mapping[type[Command], Handler]) -> None:
+        limits = service.config.limits
+        self.service = service
+        self.handlers = handlers
+        self.inline = Budget(limits.inline_total)  # lines that carry files
+        # Output that waits for slow readers. An account may hold two of the largest replies, in their
+        # largest encoding.
+        self.unread = Budget(10 * max(MIN_UNREAD, 4 * MAX_PAGE * limits.message))
+        self._by_token: dict[bytes, Session] = {}
+        self._by_account: dict[int, set[bytes]] = {}
+        self._opened = 0
+        service.accounts.watch(self)
+
+    def in_use(self, account_id: int) -> frozenset[bytes]:
+        """The hashes of the account's tokens that connections are using."""
+        return frozenset(self._by_account.get(account_id, ()))
+
+    def ended(self, hashes: Collection[bytes]) -> None:
+        """Detach the clients of sessions that were ended to make room for newer ones, and tell them."""
+        for token_hash in hashes:
+            session = self._by_token.get(token_hash)
+            for client in list(session.clients) if session is not None else ():
+                client.detach()
+                client.listener.deliver((SessionEnded("There are newer sessions; log in again"),))
+
+    def attach(self, login: Login, client: Client) -> Session:
+        """Add `client` to the clients of the login's session. Returns the session."""
+        session = self._by_token.get(login.token_hash)
+        if session is None:
+            self._opened += 1
+            session = Session(self.service, login, self._opened)
+            self._by_token[login.token_hash] = session
+            self._by_account.setdefault(session.account.id, set()).add(login.token_hash)
+        session.clients.append(client)
+        return session
+
+    def detach(self, session: Session, client: Client) -> None:
+        """Remove `client` from the session's clients. A session without clients is not in use any more."""
+        if client in session.clients:
+            session.clients.remove(client)
+        if not session.clients:
+            self._by_token.pop(session.token_hash, None)
+            tokens = self._by_account.get(session.account.id, set())
+            tokens.discard(session.token_hash)
+            if not tokens:
+                self._by_account.pop(session.account.id, None)
+
+    @property
+    def attached(self) -> int:
+        """The number of sessions in use."""
+        return len(self._by_token)
+
+    def of_account(self, account: Account) -> list[Session]:
+        """The account's sessions that are in use."""
+        return [each for each in self._by_token.values() if each.account.id == account.id]
+
+    def renew(self, account: Account) -> None:
+        """Give the account's sessions, and the rooms they are in, its changed profile."""
+        for session in self.of_account(account):
+            session.account = account
+            self.service.rooms.renew(session, account)
