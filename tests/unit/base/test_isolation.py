@@ -267,7 +267,7 @@ class Connections(ProtocolTestCase):
         """It is counted no more, and its sessions are detached, all but the one that fails."""
         wire = await self.logged_in()
         client = wire.protocol.connection.own
-        with mock.patch.object(client, "let_go", fails):
+        with mock.patch.object(client, "leave", fails):
             self.lose(wire)
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
         self.assertEqual(self.realm.connections.total, 0)
