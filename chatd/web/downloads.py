@@ -27,7 +27,7 @@ from chatd.service.attachments import Download
 from chatd.web.answers import is_lost
 from chatd.web.asking import Asking
 from chatd.web.query import query_of, rest_of
-from chatd.web.streaming import hang_up
+from chatd.web.request import hang_up
 
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
 POLICY = "sandbox; default-src 'none'"

@@ -30,11 +30,12 @@ from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
 from chatd.net.eager import Outbox
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import Refusal
-from chatd.web.channel import ChatChannel, ChatRequest, QuietSite
+from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
 from chatd.web.late import LateResource
+from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
 from chatd.web.uploads import UploadResource

@@ -41,8 +41,9 @@ from chatd.service.attachments import Upload
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import answer, is_lost
 from chatd.web.asking import Asking
+from chatd.web.body import Body, BodyLost
 from chatd.web.query import query_of, rest_of
-from chatd.web.streaming import Body, BodyLost, StreamingRequest, hang_up
+from chatd.web.request import ChatRequest, hang_up
 from chatd.web.visits import Visits
 
 _PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
@@ -140,7 +141,7 @@ class UploadResource(Asking):
         client = await self._visits.client_of(request)
         key = types.KEY.from_text("key", rest_of(request))
         if request.method == b"PUT":
-            await self._put(cast(StreamingRequest, request), client, key)
+            await self._put(cast(ChatRequest, request), client, key)
         elif request.method == b"HEAD":
             await self._tell(request, client.account, key)
         else:
@@ -170,7 +171,7 @@ class UploadResource(Asking):
         request.setHeader(b"Upload-Offset", str(offset))
         answer(request, {"message": f"{offset} of {size} bytes are here", "offset": offset})
 
-    async def _put(self, request: StreamingRequest, client: Client, key: str) -> None:
+    async def _put(self, request: ChatRequest, client: Client, key: str) -> None:
         session, body = client.logged_in, request.body
         asked = _asked(key, query_of(request))
         await client.refuse_tokens((asked.to, asked.name, asked.key))
@@ -208,7 +209,7 @@ class UploadResource(Asking):
 
     async def _receive(
         self,
-        request: StreamingRequest,
+        request: ChatRequest,
         client: Client,
         session: Session,
         asked: Asked,

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from chatd.base.names import Address
 from chatd.files.incoming import Incoming
 from chatd.files.part import Part
-from chatd.web import streaming
+from chatd.web import channel as channel_module
 from chatd.web.asking import MAX_BODY
 from tests.support.common import sleep
 from tests.support.rawhttp import Heard, Raw, RawTestCase
@@ -298,11 +298,11 @@ class GoingOn(UploadTestCase):
     async def test_stuck(self) -> None:
         """A body that stands still is cut off, and what came is kept."""
         await self.people("messi", "budi")
-        self.patch(streaming, "BODY_TIME", 0.1)
+        self.patch(channel_module, "BODY_TIME", 0.1)
         raw = await self.begin(6)
         raw.send(b"abc")
         await raw.gone()
-        self.patch(streaming, "BODY_TIME", 300)
+        self.patch(channel_module, "BODY_TIME", 300)
         self.assertEqual(await self.offset(6), 3)
 
     async def test_patience_ends_with_the_body(self) -> None:
@@ -310,7 +310,7 @@ class GoingOn(UploadTestCase):
         raw = await self.begin(3)
         await sleep(0.05)
         (channel,) = [c for c in self.site._channels if c.requests]
-        self.assertEqual(channel.timeOut, streaming.BODY_TIME)
+        self.assertEqual(channel.timeOut, channel_module.BODY_TIME)
         raw.send(b"abc")
         await raw.answer()
         self.assertEqual(channel.timeOut, self.site.timeOut)
@@ -437,7 +437,7 @@ class Refused(UploadTestCase):
         answer = await raw.answer()
         self.assertEqual(answer.status, 404)
         await raw.gone()
-        self.assertLess(channel._dropped, streaming.LINGER_BYTES + 4 * MIB)
+        self.assertLess(channel._dropped, channel_module.LINGER_BYTES + 4 * MIB)
         self.assertGreater(channel._dropped, 0)
 
     async def test_small_and_refused(self) -> None:
