@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python import usage
 
-from chatd.app.daemon import ChatDaemon, finish, stop
-from chatd.app.demo import FOLDER, SHIFT, demo_config
+from chatd.app.console import finish, stop
+from chatd.app.daemon import ChatDaemon
+from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
 from chatd.app.keys import fingerprint_of, renew_key
 from chatd.app.logs import Output
 from chatd.app.state import StartError
-from chatd.base.clocks import make_monotonic
+from chatd.base.clocks import IReactor, make_monotonic
 from chatd.base.config import Config, ConfigError, find_config, load_config
 from chatd.federation.amp.identity import IdentityError
 
@@ -88,7 +89,7 @@ def makeService(options: Options) -> IService:
         log.warn("this reactor's timers follow the system's clock, and stop while that is set back")
     return ChatDaemon(
         config,
-        reactor,
+        cast(IReactor, reactor),
         os.urandom,
         demo=bool(options["demo"]),
         accept_loss=bool(options["accept-loss"]),

@@ -1,7 +1,4 @@
-"""The demo: its accounts, its two realms, and both of them in one terminal (`python -m chatd.app.demo`).
-
-The accounts have been in this since the first of the five systems.
-"""
+"""Runs the demo: both realms as processes, their output in one terminal (`python -m chatd.app.demo`)."""
 
 from __future__ import annotations
 
@@ -9,33 +6,13 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import msgspec
-from sqlalchemy import Engine
-
-from chatd.base.config import Config, PeersConfig
-from chatd.base.errors import UserExists
-from chatd.service.passwords import Passwords
-from chatd.store.accounts import add_account
-from chatd.store.operators import appoint
-
-PASSWORD = "surabaya"  # noqa: S105 - known to everybody, which is the point of it
-ACCOUNTS = (
-    ("messi", "Lionel Messi", "Argentina"),
-    ("henderson", "Jordan Henderson", "Inggris"),
-    ("lineker", "Gary Lineker", "Inggris"),
-)
-FOLDER = Path("var/demo")  # with a folder for each realm
-NAMES = ("realm1", "realm2")
-SHIFT = 100  # from a port of the first realm to that of the second
+from chatd.app.demo_realms import ACCOUNTS, FOLDER, NAMES, PASSWORD, demo_doors
 
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 COLOURS = {NAMES[0]: 36, NAMES[1]: 33}
@@ -44,47 +21,6 @@ STEP = 0.05  # seconds between two looks
 STARTING_TIME = 30.0
 LINKING_TIME = 15.0
 STOPPING_TIME = 20.0
-
-
-def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
-    """Create the accounts that do not exist yet; the first one is the operator. Blocks, so it runs only at
-    the start."""
-    hashed = passwords.hash_now(PASSWORD)
-    now = int(time.time() * 1000)
-    for name, display_name, country in ACCOUNTS:
-        with suppress(UserExists), engine.begin() as connection:
-            account = add_account(connection, name, hashed, display_name, country, now)
-            if name == ACCOUNTS[0][0]:
-                appoint(connection, account.id)
-
-
-def demo_config(config: Config, here: Path, second: bool = False) -> Config:
-    """A realm for trying things out. Of `config` it has only accounts, limits and log: the demo accounts
-    must not come into a real realm's state or database, nor its name and certificate to them."""
-    name = NAMES[second]
-    return Config(
-        realm=name,
-        state=(here / FOLDER / name).resolve(),
-        listen=demo_doors(second),
-        accounts=msgspec.structs.replace(config.accounts, registrations_per_hour=0),
-        peers=PeersConfig(add="anyone", private=True),
-        limits=config.limits,
-        log=config.log,
-    )
-
-
-def demo_doors(second: bool) -> dict[str, str]:
-    """The doors of a demo realm: the default ones, all on loopback; those of the second are shifted."""
-
-    def shifted(match: re.Match[str]) -> str:
-        return f"tcp:{int(match[1]) + SHIFT * second}"
-
-    return {
-        door: re.sub(r"^tcp:(\d+)", shifted, endpoint) for door, endpoint in Config().listen.items()
-    }
-
-
-# Both in one terminal.
 
 
 class DemoFailed(Exception):

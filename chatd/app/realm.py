@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
-from chatd.app.demo import add_demo_accounts
+from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
 from chatd.app.state import StartError, StateFolder
 from chatd.base.clocks import Wall, date_of
@@ -206,6 +206,10 @@ class Realm:
     def start(self) -> None:
         """Look for the other realms."""
         self.directory.start()
+
+    def refuse(self) -> None:
+        """Refuse commands from now on, because the realm is about to close."""
+        self.service.stopping = True
 
     async def close(self) -> None:
         """Let the links go, and bring everything to the disk."""

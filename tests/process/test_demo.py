@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.app.demo import SHIFT, demo_config, demo_doors
+from chatd.app.demo_realms import SHIFT, demo_config, demo_doors
 from chatd.base.config import (
     DEFAULT_DOORS,
     AccountsConfig,

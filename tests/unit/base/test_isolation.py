@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from chatd.app.daemon import _all_of
+from chatd.app.doors import all_of
 from chatd.app.realm import Realm
 from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
@@ -146,7 +146,7 @@ class InMemory(SynchronousTestCase):
         """All are closed, whether closing one raises at once or later."""
         done: list[int] = []
         calls = [fails, lambda: fail(Mistake()), lambda: succeed(1).addCallback(done.append)]
-        self.successResultOf(_all_of("x", calls))
+        self.successResultOf(all_of("x", calls))
         self.assertEqual(done, [1])
         self.logged(2)
 

@@ -1,0 +1,224 @@
+"""The doors of a realm: what serves each endpoint of `[listen]`, and how the ports open and close."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import msgspec
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.app.realm import Realm
+from chatd.app.reload import Reloads
+from chatd.app.state import StartError
+from chatd.base.clocks import IReactor
+from chatd.base.isolation import guarded
+from chatd.base.timers import patiently
+from chatd.federation.amp.endpoint import TLSEndpoint
+from chatd.lines.dialect import Dialect
+from chatd.lines.dialects.bagan import BaganDialect
+from chatd.lines.dialects.jsonlines import JsonDialect
+from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
+from chatd.lines.dialects.plain import PlainDialect
+from chatd.lines.dialects.pychat import PychatDialect
+from chatd.lines.dialects.tugas4 import Tugas4Dialect
+from chatd.lines.dialects.urlencoded import UrlencodedDialect
+from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.net.eager import Outbox, make_eager
+from chatd.net.listening import is_proxied, is_tls, listen
+from chatd.web.metrics_site import MetricsSite
+from chatd.web.site import ChatSite, make_site
+from chatd.web.web_dialect import WebDialect
+
+PATIENCE = 10.0  # seconds that clients have at a shutdown to read the replies to their requests
+
+DIALECTS: tuple[type[Dialect], ...] = (
+    PlainDialect,
+    JsonDialect,
+    Kelompok3Dialect,
+    BaganDialect,
+    UrlencodedDialect,
+    Tugas4Dialect,
+    PychatDialect,
+)
+TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
+
+# The factories whose connections are those of clients.
+ClientFactory: TypeAlias = ChatLineFactory | ChatSite
+
+log = Logger()
+
+
+class DoorPlan(msgspec.Struct, frozen=True):
+    """What a door serves. `hint` says how to connect, with {host} and {port}."""
+
+    factory: Factory[Any]
+    hint: str
+
+
+class DoorContext(msgspec.Struct, frozen=True):
+    """What the factories of a realm's doors share."""
+
+    realm: Realm
+    reactor: IReactor
+    random_bytes: Callable[[int], bytes]
+    connections: Connections
+    outbox: Outbox
+
+    def line_factory(self, dialect: Dialect) -> ChatLineFactory:
+        realm = self.realm
+        return ChatLineFactory(
+            realm.service,
+            realm.sessions,
+            self.connections,
+            self.outbox,
+            dialect,
+            self.random_bytes,
+        )
+
+
+def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
+    return DoorPlan(context.line_factory(dialect()), TLS_HINT if tls else dialect.hint)
+
+
+def _web(context: DoorContext, tls: bool) -> DoorPlan:
+    realm = context.realm
+    site = make_site(
+        realm.service,
+        realm.sessions,
+        context.connections,
+        context.outbox,
+        context.random_bytes,
+    )
+    return DoorPlan(site, WebDialect.hint.replace("http:", "https:") if tls else WebDialect.hint)
+
+
+def _metrics(context: DoorContext, tls: bool) -> DoorPlan:
+    realm = context.realm
+    site = MetricsSite(context.reactor, realm.service, realm.sessions, context.connections)
+    return DoorPlan(site, f"{'https' if tls else 'http'}://{{host}}:{{port}}/metrics")
+
+
+def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
+    realm = context.realm
+    return DoorPlan(cast(TLSEndpoint, realm.gate).factory(realm.directory), "port {port}")
+
+
+PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {
+    **{dialect.name: partial(_lines, dialect) for dialect in DIALECTS},
+    "web": _web,
+    "metrics": _metrics,
+    "peers": _peers,
+}
+
+
+class Doors:
+    """The open ports of a realm."""
+
+    def __init__(self, realm: Realm, reactor: IReactor, reloads: Reloads) -> None:
+        self._realm = realm
+        self._reactor = reactor
+        self._reloads = reloads
+        self._ports: dict[str, IListeningPort] = {}
+        self._clients: list[ClientFactory] = []
+
+    def open(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Open all doors of the configuration. Raises StartError."""
+        outbox = Outbox(self._reactor)
+        self._realm.database.on_settled(outbox.flush)
+        context = DoorContext(self._realm, self._reactor, random_bytes, Connections(), outbox)
+        for name, endpoint in self._realm.config.listen.items():
+            self._check(name, endpoint)
+            plan = PLANS[name](context, is_tls(endpoint))
+            port = self._ports[name] = self._listen(name, endpoint, plan.factory)
+            if isinstance(plan.factory, ClientFactory):
+                make_eager(port)
+                self._clients.append(plan.factory)
+            _log_hint(name, endpoint, plan.hint, port)
+
+    async def close(self) -> None:
+        """Stop listening, and finish the connections of clients. Those that take too long are dropped."""
+        await all_of("a door was not closed", (port.stopListening for port in self._ports.values()))
+        finished = all_of(
+            "a door's connections were not finished", (each.finish for each in self._clients)
+        )
+        await patiently(self._reactor, finished, PATIENCE, self._abort)
+
+    def _abort(self) -> None:
+        for factory in self._clients:
+            guarded("a door's connections were not dropped", factory.abort)
+
+    def _check(self, name: str, endpoint: str) -> None:
+        """Raises StartError."""
+        if is_proxied(endpoint) and not self._realm.config.trusted:
+            log.warn(
+                "[listen] {door} is for proxies and [listen] trusted is empty: it takes nobody",
+                door=name,
+            )
+        if name == "peers" and is_tls(endpoint):
+            raise StartError(
+                f"[listen] {name} is {endpoint!r}; expected a tcp: endpoint, because links between "
+                "realms use TLS in any case"
+            )
+
+    def _listen(self, name: str, endpoint: str, factory: Factory[Any]) -> IListeningPort:
+        try:
+            listening = listen(
+                self._reactor,
+                name,
+                endpoint,
+                factory,
+                self._realm.config.trusted,
+                lambda tls: self._reloads.add(f"the certificate of [listen] {name}", tls.reload),
+            )
+        except Exception as error:
+            raise StartError(
+                f"[listen] {name} is {endpoint!r}; expected a Twisted endpoint that works ({error})"
+            ) from None
+        results: list[Any] = []
+        listening.addBoth(results.append)
+        assert results  # noqa: S101 - server endpoints for sockets of this machine answer at once
+        if isinstance(results[0], Failure):
+            raise StartError(
+                f"[listen] {name} is {endpoint!r} and can't be opened: {_reason_of(results[0])}; "
+                "expected an address of this machine and a port that is free"
+            )
+        return cast(IListeningPort, results[0])
+
+
+def _reason_of(failure: Failure) -> str:
+    """Why an endpoint can't be opened, in the system's words if it was the system that refused."""
+    error = failure.value
+    refused = error.socketError if isinstance(error, CannotListenError) else None
+    if isinstance(refused, OSError) and refused.errno:
+        return os.strerror(refused.errno)
+    return failure.getErrorMessage()
+
+
+def _log_hint(name: str, endpoint: str, hint: str, port: IListeningPort) -> None:
+    """Log how to connect: `hint` with the port's address, or the path of its Unix socket."""
+    address: Any = port.getHost()
+    if isinstance(address, UNIXAddress):
+        shown = f"Unix socket {os.fsdecode(address.name or b'')}"
+    else:
+        local = address.host in ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104
+        shown = hint.format(host="localhost" if local else address.host, port=address.port)
+    proxied = " (through a proxy)" if is_proxied(endpoint) else ""
+    log.info("{door}: {hint}{proxied}", door=name, hint=shown, proxied=proxied)
+
+
+def all_of(failed: str, calls: Iterable[Callable[[], Any]]) -> Deferred[Any]:
+    """Make all `calls`. Fires when all of their results have fired. Failures are logged with `failed`."""
+
+    def note(failure: Failure) -> None:
+        log.failure("{failed}", failure, failed=failed)
+
+    return DeferredList([maybeDeferred(call).addErrback(note) for call in calls])
