@@ -13,7 +13,7 @@ import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from chatd.app import daemon
+from chatd.app import doors
 from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
@@ -31,7 +31,7 @@ from tests.support.transcripts import (
     connect_wire,
 )
 
-DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in daemon.DIALECTS}
+DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in doors.DIALECTS}
 TRANSCRIPTS = all_transcripts()
 PIECES = (1, 1, 7)  # bytes of the pieces in which a line arrives, in turns
 
