@@ -25,8 +25,11 @@ from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity, IdentityError, load_identity, read_policy
 from chatd.federation.amp.link_manager import Directory
 from chatd.federation.amp.trust import Policy
+from chatd.federation.federation import Federation
+from chatd.federation.outgoing import Outgoing
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
@@ -110,22 +113,14 @@ class Realm:
         self.passwords.start()
         self.database = Database(engine, self._reactor, counters)
         self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
-        self.service = ChatService(
-            config,
-            self.clock,
-            self.database,
-            self.passwords,
-            self.uploads,
-            self.random_bytes,
-            self.directory,
-            bytes.fromhex(secret),
-            counters,
-            self.wall,
-        )
+        context = Context(config, self.clock, self.wall, self.database, self.random_bytes, counters)
+        outgoing = Outgoing(context, self.directory, bytes.fromhex(secret))
+        self.service = ChatService(context, self.passwords, self.uploads, self.directory, outgoing)
+        self.federation = Federation(self.service, outgoing, self.directory)
         self.service.quotas.load(today, used)
         self._offer_code(claimed)
         self.sessions = Sessions(self.service, HANDLERS)
-        self.directory.attach(self.service)
+        self.directory.attach(self.service, self.federation)
         self.directory.load(known)
         self.database.start()
         self._watch_database()

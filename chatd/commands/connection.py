@@ -112,7 +112,7 @@ class Connection:
         if token is None or not is_token(token):
             return False
         client = self.find(token)
-        return client is None or client.logged_in.expires_at <= self.service.accounts.now()
+        return client is None or client.logged_in.expires_at <= self.service.context.now()
 
     async def look_up(self, token: str) -> Client | None:
         """Attach the live session with that token to this connection. Returns its client, or None."""

@@ -22,16 +22,15 @@ from chatd.base.isolation import guarded
 from chatd.base.model import Account, Party
 from chatd.base.names import SYSTEM, Address
 from chatd.federation import parcels
+from chatd.federation.links import ILinks
+from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import Parcel
-from chatd.service.accounts import Accounts
-from chatd.service.directs import Target
-from chatd.service.messages import Messages
-from chatd.service.realms import IRealms
-from chatd.service.rosters import Change, Rosters
+from chatd.service.chat_service import ChatService
+from chatd.service.rosters import RosterChange
+from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store import outbox as store
-from chatd.store.database import Database
 from chatd.store.members import leave_group, realm_leaves
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import Waiting
@@ -51,20 +50,14 @@ class Notice(msgspec.Struct, frozen=True):
     stored: Stored
 
 
-class Returns:
-    def __init__(
-        self,
-        database: Database,
-        accounts: Accounts,
-        rosters: Rosters,
-        messages: Messages,
-        realms: IRealms,
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._rosters = rosters
-        self._messages = messages
-        self._realms = realms
+class Bounces:
+    def __init__(self, service: ChatService, links: ILinks, outbox: Outbox) -> None:
+        self._context = service.context
+        self._database = service.database
+        self._rosters = service.rosters
+        self._fan_out = service.messages.fan_out
+        self._links = links
+        self._outbox = outbox
 
     async def refuse(self, realm: str, number: int, error: ChatError) -> None:
         """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
@@ -113,11 +106,12 @@ class Returns:
                 realm=realm,
             )
             await self._database.run(store.remove, realm, waiting.id)
+            self._outbox.removed(realm, waiting.id)
 
     async def _tell(
         self, undelivered: Sequence[tuple[str, Waiting, Parcel | None, ChatError]]
     ) -> None:
-        now = self._accounts.now()
+        now = self._context.now()
         notices = [
             (realm, each.id, each.sender_id, self._sentence(realm, parcel, error))
             for realm, each, parcel, error in undelivered
@@ -130,17 +124,18 @@ class Returns:
                     told.append(self._note(connection, sender_id, sentence, now))
             return told
 
-        for notice in await self._database.run(job):
+        told = await self._database.run(job)
+        for realm, each, _, _ in undelivered:
+            self._outbox.removed(realm, each.id)
+        for notice in told:
             target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
-            guarded(
-                UNTOLD, self._messages.fan_out.tell, notice.stored, notice.new, target, None, None
-            )
+            guarded(UNTOLD, self._fan_out.tell, notice.stored, notice.new, target, None, None)
 
     def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
         account = account_store.get_accounts(connection, [account_id])[0]
         conversation = conversation_store.open_system(connection, account_id, now)
         new = NewMessage(conversation, None, SYSTEM, now, sentence)
-        return Notice(account, new, self._messages.writer.store(connection, [new])[0])
+        return Notice(account, new, self._context.writers.messages.store(connection, [new])[0])
 
     def _sentence(self, realm: str, parcel: Parcel | None, error: ChatError) -> str:
         name = self._name_of(realm)
@@ -161,7 +156,7 @@ class Returns:
 
     def _name_of(self, realm: str) -> str:
         try:
-            return self._realms.name_of(realm)
+            return self._links.name_of(realm)
         except UnknownRealm:
             return realm
 
@@ -180,9 +175,9 @@ class Returns:
         if isinstance(parcel, parcels.Joined):
             guest = Address(parcel.user, realm)
             party = Party(guest.key, str(guest), realm=realm)
-            await self._rosters.change(lambda db: Change(leave_group(db, group, party)))
+            await self._rosters.change(lambda db: RosterChange(leave_group(db, group, party)))
         else:
-            await self._rosters.change(lambda db: Change(realm_leaves(db, group, realm)))
+            await self._rosters.change(lambda db: RosterChange(realm_leaves(db, group, realm)))
 
 
 def _decode(waiting: Waiting) -> Parcel | None:

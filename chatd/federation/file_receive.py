@@ -51,7 +51,7 @@ class Arrival(msgspec.Struct):
     incoming: Incoming
 
 
-class Arrivals:
+class FileReceiver:
     def __init__(
         self, config: Config, database: Database, uploads: Uploads, disk: DiskSpace
     ) -> None:

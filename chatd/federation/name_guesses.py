@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
 from chatd.base.errors import TooManyUnknown, UnknownGroup
 from chatd.base.names import Address
-from chatd.service.accounts import Accounts
-from chatd.service.realms import IRealms
+from chatd.federation.links import ILinks
+from chatd.service.context import Context
 from chatd.service.rosters import Rosters
 from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
-from chatd.store.database import Database
 
 MAX_UNKNOWN = 20  # unknown names per hour that a realm, or a network address, is told of
 HOUR = 3600.0  # seconds
@@ -30,27 +28,20 @@ class NameGuesses:
     the address of its link, because realm names can be invented.
     """
 
-    def __init__(
-        self,
-        clock: Any,
-        database: Database,
-        accounts: Accounts,
-        rosters: Rosters,
-        realms: IRealms,
-    ) -> None:
-        self._clock = clock
-        self._database = database
-        self._accounts = accounts
+    def __init__(self, context: Context, rosters: Rosters, links: ILinks) -> None:
+        self._context = context
+        self._clock = context.clock
+        self._database = context.database
         self._rosters = rosters
-        self._realms = realms
+        self._links = links
         # (realm or source) -> the unknown names that it was told of, and when
         self._told: Cache[str, dict[str, float]] = Cache(CACHED_SOURCES)
 
     def is_free(self, realm: str) -> bool:
-        return self._realms.is_added(realm)
+        return self._links.is_added(realm)
 
     def _keys(self, realm: str) -> list[str]:
-        source = self._realms.source_of(realm)
+        source = self._links.source_of(realm)
         return [f"realm {realm}", *([f"source {source}"] if source else [])]
 
     def _may_tell(self, realm: str, name: str) -> bool:
@@ -88,7 +79,7 @@ class NameGuesses:
 
     async def check_people(self, realm: str, people: Sequence[Address]) -> None:
         """Raises TooManyUnknown if the realm is told nothing about one of these people."""
-        local = map(self._accounts.localize, people)
+        local = map(self._context.localize, people)
         if await self.barred(realm, [each.key for each in local if each.realm is None]):
             raise TooManyUnknown(limit=MAX_UNKNOWN)
 

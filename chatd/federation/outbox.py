@@ -1,93 +1,111 @@
-"""What still has to reach other realms: kept with what it belongs to, in one transaction."""
+"""The outbox: parcels that other realms have not acknowledged yet.
+
+A parcel is stored in the transaction of the message or change that it carries, and is removed after the other
+realm has acknowledged it.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from chatd.base.timers import cancel
-from chatd.service.realms import IRealms
+from chatd.base.timers import Signal, Timer
+from chatd.service.context import Context
 from chatd.store import outbox as store
-from chatd.store.database import Database
-from chatd.store.outbox import Depth, NewParcel, OutboxWriter, Waiting
+from chatd.store.outbox import Depth, NewParcel, Waiting
 
-TIDY_AFTER = (
-    0.05  # seconds that what has arrived may stay: taking it out costs less in large numbers
-)
-MAX_UNTIDY = 2000
+# Seconds for which a delivered parcel may stay: removing many at once is cheaper.
+TIDY_AFTER = 0.05
+MAX_UNTIDY = 2000  # delivered parcels of one realm that may stay
 
 log = Logger()
 
 
 class Outbox:
-    """Parcels on their way. `writer` numbers them, within the jobs of others, too."""
+    def __init__(self, context: Context) -> None:
+        self._clock = context.clock
+        self._database = context.database
+        self.writer = context.writers.parcels
+        self._delivered: defaultdict[str, list[int]] = defaultdict(list)
+        self._tidying = Timer(context.clock, self.tidy)
+        # (realm, number) -> told when that parcel is gone
+        self._watched: defaultdict[tuple[str, int], Signal] = defaultdict(Signal)
 
-    def __init__(self, clock: Any, database: Database, realms: IRealms) -> None:
-        self._clock = clock
-        self._database = database
-        self._realms = realms
-        self.writer = OutboxWriter()
-        database.on_rollback(self.writer.forget)
-        self._arrived: defaultdict[str, list[int]] = defaultdict(list)
-        self._tidying: Any = None
-
-    def put(self, item: NewParcel) -> Deferred[int]:
-        """Keep a parcel; fires with its number once it is on disk."""
-        return self._database.batch(self.writer.store, item)
-
-    def send(self, numbers: Sequence[int], items: Sequence[NewParcel]) -> None:
-        """These are on disk now: let them go, where nobody waits for what becomes of them."""
-        for number, item in zip(numbers, items, strict=True):
-            self._realms.post(item.realm, number, item.parcel, item.attachment_id)
-
-    # For who delivers
+    def put(self, parcel: NewParcel) -> Deferred[int]:
+        """Store a parcel. Fires with its number once it is on disk."""
+        return self._database.batch(self.writer.store, parcel)
 
     def waiting(self, realm: str, after: int, limit: int) -> Deferred[list[Waiting]]:
-        """What waits for a realm, numbered above `after`, in order."""
+        """The first parcels for a realm with numbers above `after`, in order."""
         return self._database.read(store.waiting, realm, after, limit)
 
     def get(self, realm: str, number: int) -> Deferred[Waiting | None]:
-        """The parcel of that number that waits for a realm."""
+        """The parcel of that number for a realm."""
         return self._database.read(store.get, realm, number)
 
-    async def waits(self, realm: str, number: int) -> bool:
-        """Whether a parcel has not been acknowledged yet."""
-        self.tidy()
-        return await self.get(realm, number) is not None
-
     async def depths(self) -> dict[str, Depth]:
-        """What waits, by realm."""
+        """How much waits, by realm."""
         await self.tidy()
         return await self._database.read(store.depths)
 
+    async def until_gone(self, realm: str, number: int, seconds: float) -> bool:
+        """Wait at most `seconds` until a parcel was acknowledged or given up. Returns whether it was."""
+        # It may go while the database is read.
+        gone = self._watched[realm, number].wait()
+        try:
+            self.tidy()
+            if await self.get(realm, number) is None:
+                return True
+            await gone.addTimeout(seconds, self._clock)
+        except defer.TimeoutError:
+            return False
+        finally:
+            gone.addErrback(lambda _failure: None).cancel()
+            if not self._watched[realm, number]:
+                del self._watched[realm, number]
+        return True
+
     def skip(self, seen: int) -> Deferred[None]:
-        """A realm has had this number from here: give no number up to it again."""
+        """Never number a parcel `seen` or lower: a realm has had that number from here."""
         return self._database.run(self.writer.skip, seen)
 
-    def done(self, realm: str, numbers: Iterable[int]) -> None:
-        """These have arrived. They are taken out soon; if that is lost, they are sent again and told
-        apart."""
-        arrived = self._arrived[realm]
-        arrived.extend(numbers)
-        if len(arrived) >= MAX_UNTIDY:
+    def done(self, realm: str, numbers: Collection[int]) -> None:
+        """Note that the realm has acknowledged these. They are removed soon; if a crash prevents that, they
+        are sent again, and the realm ignores them."""
+        delivered = self._delivered[realm]
+        delivered.extend(numbers)
+        if self._watched:
+            self._tell(realm, numbers)
+        if len(delivered) >= MAX_UNTIDY:
             self.tidy()
-        elif self._tidying is None:
-            self._tidying = self._clock.callLater(TIDY_AFTER, self.tidy)
+        else:
+            self._tidying.start(TIDY_AFTER)
 
-    def tidy(self) -> Deferred[Any]:
-        """Take out what has arrived; fires when that is done."""
-        timer, self._tidying = self._tidying, None
-        cancel(timer)
-        arrived, self._arrived = self._arrived, defaultdict(list)
-        tidied = []
-        for realm, numbers in arrived.items():
-            gone = self._database.run(store.done, realm, numbers)
-            gone.addErrback(
-                lambda failure: log.failure("the outbox was not tidied; it is sent again", failure)
-            )
-            tidied.append(gone)
-        return DeferredList(tidied)
+    def removed(self, realm: str, number: int) -> None:
+        """Note that a parcel was given up, and removed from the database."""
+        self._tell(realm, (number,))
+
+    def _tell(self, realm: str, numbers: Collection[int]) -> None:
+        for number in numbers:
+            if (realm, number) in self._watched:
+                self._watched[realm, number].notify()
+
+    def tidy(self) -> Deferred[list[tuple[bool, None]]]:
+        """Remove delivered parcels from the database. Fires when that is done, or has failed."""
+        self._tidying.cancel()
+        delivered, self._delivered = self._delivered, defaultdict(list)
+        return DeferredList(
+            [
+                self._database.run(store.done, realm, numbers).addErrback(_not_tidied)
+                for realm, numbers in delivered.items()
+            ]
+        )
+
+
+def _not_tidied(failure: Failure) -> None:
+    log.failure("the outbox was not tidied; it is sent again", failure)

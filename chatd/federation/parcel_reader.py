@@ -33,18 +33,15 @@ from chatd.base.names import (
 )
 from chatd.base.texts import check_text
 from chatd.federation import parcels
+from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
-from chatd.federation.outgoing import Crossings
+from chatd.federation.outgoing import Outgoing
 from chatd.federation.parcels import Direct, Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
-from chatd.service.accounts import Accounts
-from chatd.service.directs import Directs, Target
-from chatd.service.home_groups import HomeGroups
-from chatd.service.messages import Messages, group_target
+from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
-from chatd.service.realms import IRealms
-from chatd.service.rosters import Rosters
+from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
 from chatd.store.messages import Crossing, NewMessage
 
@@ -74,23 +71,20 @@ class ParcelReader:
 
     def __init__(
         self,
-        accounts: Accounts,
-        rosters: Rosters,
-        homes: HomeGroups,
-        directs: Directs,
-        messages: Messages,
-        crossings: Crossings,
-        realms: IRealms,
+        service: ChatService,
+        outgoing: Outgoing,
+        links: ILinks,
         guesses: NameGuesses,
         quotas: RealmQuotas,
     ) -> None:
-        self._accounts = accounts
-        self._rosters = rosters
-        self._homes = homes
-        self._directs = directs
-        self._messages = messages
-        self._crossings = crossings
-        self._realms = realms
+        self._context = service.context
+        self._accounts = service.accounts
+        self._rosters = service.rosters
+        self._homes = service.homes
+        self._directs = service.directs
+        self._messages = service.messages
+        self._outgoing = outgoing
+        self._links = links
         self._guesses = guesses
         self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender as shown
@@ -107,7 +101,7 @@ class ParcelReader:
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
             return {}
-        name = self._realms.name_of(realm)
+        name = self._links.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
         refused: dict[tuple[str, str], ChatError] = {}
         for each in missing:
@@ -184,11 +178,11 @@ class ParcelReader:
 
     def _at(self, at: int) -> int:
         """The time of sending that a parcel claims (ms), but none before 1970 or in the future."""
-        return max(0, min(at, self._accounts.now()))
+        return max(0, min(at, self._context.now()))
 
     async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
         """A message to a group of this realm, which goes on to all realms with members of it."""
-        sender = guest_of(self._realms, realm, parcel.sender)
+        sender = guest_of(self._links, realm, parcel.sender)
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
         roster = await self._homes.find_postable(sender, name)
@@ -221,10 +215,10 @@ class ParcelReader:
         """A message of a group that lives in that realm and has members here."""
         roster = await self._mirror(realm, parcel)
         address = parse_foreign_address(parcel.sender)
-        local = self._accounts.localize(address)
+        local = self._context.localize(address)
         author: Account | None = None
         if address.realm is None:
-            address = Address(address.name, self._realms.name_of(realm))
+            address = Address(address.name, self._links.name_of(realm))
         elif local.realm is None:
             author = await self._author(realm, local, parcel)
             if author is None:
@@ -240,11 +234,11 @@ class ParcelReader:
         )
         if author is None:
             return Arrived(new, group_target(roster))
-        waiting = self._crossings.awaited(parcel.origin)
+        waiting = self._outgoing.awaited(parcel.origin)
         return Arrived(new, group_target(roster), parcel.origin, waiting)
 
     async def _mirror(self, realm: str, parcel: Relay) -> Roster:
-        name = Address(parse_foreign_name(parcel.group), self._realms.name_of(realm))
+        name = Address(parse_foreign_name(parcel.group), self._links.name_of(realm))
         try:
             roster = await self._rosters.find(name)
         except NotMember:
@@ -259,5 +253,5 @@ class ParcelReader:
             account = await self._accounts.find(sender.name)
         except UnknownUser:
             return None
-        sent = self._crossings.proof(account, realm, parcel.at, parcel.text, parcel.file)
+        sent = self._outgoing.proof(account, realm, parcel.at, parcel.text, parcel.file)
         return account if hmac.compare_digest(sent, parcel.proof) else None

@@ -13,21 +13,18 @@ from twisted.logger import Logger
 from chatd.base.errors import Banned
 from chatd.base.model import Attachment, Party
 from chatd.base.names import key_of
-from chatd.federation.file_receive import Arrivals
-from chatd.federation.outgoing import Crossings
+from chatd.federation.file_receive import FileReceiver
+from chatd.federation.outgoing import Outgoing
 from chatd.federation.parcel_reader import Arrived
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.refusals import verdict_of
 from chatd.files.file_names import safe_name
-from chatd.service.accounts import Accounts
+from chatd.service.chat_service import ChatService
 from chatd.service.home_groups import with_new_code
-from chatd.service.messages import Messages
-from chatd.service.realms import verdict_of
-from chatd.service.rosters import Rosters
 from chatd.store import files as file_store
 from chatd.store import messages as message_store
 from chatd.store.bans import check_ban
-from chatd.store.database import Database
 from chatd.store.files import Owner
 from chatd.store.members import Roster
 from chatd.store.messages import NewMessage, Stored, Stream
@@ -44,23 +41,19 @@ def owner_of(realm: str, parcel: Direct | Post | Relay) -> Owner:
 class ParcelWriter:
     def __init__(
         self,
-        database: Database,
-        accounts: Accounts,
-        rosters: Rosters,
-        messages: Messages,
-        crossings: Crossings,
-        arrivals: Arrivals,
+        service: ChatService,
+        outgoing: Outgoing,
+        files: FileReceiver,
         quotas: RealmQuotas,
-        random_bytes: Callable[[int], bytes],
     ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._rosters = rosters
-        self._messages = messages
-        self._crossings = crossings
-        self._arrivals = arrivals
+        self._context = service.context
+        self._database = service.database
+        self._receive = service.context.writers.messages.receive
+        self._rosters = service.rosters
+        self._fan_out = service.messages.fan_out
+        self._outgoing = outgoing
+        self._files = files
         self._quotas = quotas
-        self._random_bytes = random_bytes
 
     def store(
         self, realm: str, arrived: Sequence[Arrived], stream: Stream
@@ -79,9 +72,7 @@ class ParcelWriter:
                 run.append((each, verdict))
         if not run:
             return verdicts
-        stored = self._database.run(
-            self._messages.writer.receive, realm, [each.new for each, _ in run], stream
-        )
+        stored = self._database.run(self._receive, realm, [each.new for each, _ in run], stream)
 
         def kept(places: list[Stored | None]) -> None:
             for (each, verdict), place in zip(run, places, strict=True):
@@ -110,11 +101,9 @@ class ParcelWriter:
             return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
-        receipt = self._messages.fan_out.tell(
-            place, arrived.new, arrived.target, file, arrived.origin
-        )
+        receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
-            self._crossings.echoed(arrived.echo, receipt)
+            self._outgoing.echoed(arrived.echo, receipt)
         return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     async def store_with_file(
@@ -138,12 +127,12 @@ class ParcelWriter:
             return await self._store_file(realm, arrived, stream, lambda _connection: own)
         owner = owner_of(realm, parcel)
         name = safe_name(note.name)
-        same = await self._arrivals.known(note, owner)
+        same = await self._files.known(note, owner)
         if same is not None:
             return await self._store_file(realm, arrived, stream, lambda _connection: same)
-        file = await self._arrivals.finish(realm, number)
-        now = self._accounts.now()
-        quota = self._arrivals.quota
+        file = await self._files.finish(realm, number)
+        now = self._context.now()
+        quota = self._files.quota
 
         def keep(code: str) -> Deferred[Verdict]:
             def add(connection: Connection) -> Attachment:
@@ -152,9 +141,9 @@ class ParcelWriter:
             return Deferred.fromCoroutine(self._store_file(realm, arrived, stream, add))
 
         try:
-            return await with_new_code(self._random_bytes, keep)
+            return await with_new_code(self._context.random_bytes, keep)
         except Exception:
-            await self._arrivals.discard(file)
+            await self._files.discard(file)
             raise
 
     async def _store_file(
@@ -170,7 +159,7 @@ class ParcelWriter:
                 check_ban(connection, roster.group, guest)
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
-            return new, self._messages.writer.receive(connection, realm, [new], stream)[0], file
+            return new, self._receive(connection, realm, [new], stream)[0], file
 
         self._quotas.charge(realm, arrived.new)
         try:

@@ -19,10 +19,8 @@ from chatd.base.names import (
     parse_name,
 )
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
-from chatd.service.accounts import Accounts
-from chatd.service.groups import Groups
-from chatd.service.home_groups import HomeGroups
-from chatd.service.realms import IRealms, Membership
+from chatd.service.chat_service import ChatService
+from chatd.service.remote import IRealms, Membership
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
@@ -38,18 +36,12 @@ def guest_of(realms: IRealms, realm: str, user: str) -> Party:
 class Questions:
     """All of these raise BadName and, for a realm that was not added, TooManyUnknown."""
 
-    def __init__(
-        self,
-        accounts: Accounts,
-        homes: HomeGroups,
-        groups: Groups,
-        realms: IRealms,
-        guesses: NameGuesses,
-    ) -> None:
-        self._accounts = accounts
-        self._homes = homes
-        self._groups = groups
-        self._realms = realms
+    def __init__(self, service: ChatService, links: IRealms, guesses: NameGuesses) -> None:
+        self._context = service.context
+        self._accounts = service.accounts
+        self._homes = service.homes
+        self._groups = service.groups
+        self._links = links
         self._guesses = guesses
 
     async def join(self, realm: str, user: str, group: str) -> Membership:
@@ -69,7 +61,7 @@ class Questions:
 
     async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
         """The person who asks, and the group. Raises UnknownGroup."""
-        party, name = guest_of(self._realms, realm, user), Address(parse_group_name(group))
+        party, name = guest_of(self._links, realm, user), Address(parse_group_name(group))
         await self._guesses.check_group(realm, name)
         return party, name
 
@@ -91,7 +83,7 @@ class Questions:
             case "bans", []:
                 return await self._bans(party, name, "")
             case "bans", [last]:
-                return await self._bans(party, name, self._accounts.localize(last).key)
+                return await self._bans(party, name, self._context.localize(last).key)
             case "promote", [user_address]:
                 await self._homes.promote(party, name, user_address)
             case (("close" | "open"), []):

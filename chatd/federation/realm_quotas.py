@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from chatd.service.quotas import MessageQuotas, cost_of, cost_of_text
-from chatd.service.realms import IRealms
+from chatd.federation.links import ILinks
+from chatd.service.chat_service import ChatService
+from chatd.service.quotas import cost_of, cost_of_text
 from chatd.store.messages import NewMessage
 
 
 class RealmQuotas:
     """They count for the realm, and, if nobody here has added it, for the network address that it comes from:
-    names of realms can be invented. `now` gives ms since 1970 UTC."""
+    names of realms can be invented."""
 
-    def __init__(self, quotas: MessageQuotas, realms: IRealms, now: Callable[[], int]) -> None:
-        self._quotas = quotas
-        self._realms = realms
-        self._now = now
+    def __init__(self, service: ChatService, links: ILinks) -> None:
+        self._quotas = service.quotas
+        self._links = links
+        self._now = service.context.now
 
     def _payers(self, realm: str) -> tuple[str, ...]:
-        source = "" if self._realms.is_added(realm) else self._realms.source_of(realm)
+        source = "" if self._links.is_added(realm) else self._links.source_of(realm)
         # No realm's name has a space in it.
         return (realm, f"from {source}") if source else (realm,)
 

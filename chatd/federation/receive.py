@@ -9,14 +9,14 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 
 from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
 from chatd.federation import parcels
-from chatd.federation.file_receive import Arrivals, FileIncomplete
-from chatd.federation.membership import GroupNews
+from chatd.federation.file_receive import FileIncomplete, FileReceiver
+from chatd.federation.membership import MembershipNews
 from chatd.federation.parcel_reader import Arrived, ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter, owner_of
 from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
-from chatd.service.realms import verdict_of
 from chatd.store import messages as message_store
 from chatd.store.database import Database
 from chatd.store.messages import Stream
@@ -24,19 +24,19 @@ from chatd.store.messages import Stream
 Numbered = tuple[int, Parcel | None]
 
 
-class Inbound:
+class Receiver:
     def __init__(
         self,
         database: Database,
-        arrivals: Arrivals,
+        files: FileReceiver,
         disk: DiskSpace,
         quotas: RealmQuotas,
         reader: ParcelReader,
         writer: ParcelWriter,
-        news: GroupNews,
+        news: MembershipNews,
     ) -> None:
         self._database = database
-        self._arrivals = arrivals
+        self._files = files
         self._disk = disk
         self._quotas = quotas
         self._reader = reader
@@ -156,7 +156,7 @@ class Inbound:
             await self._news.receive(realm, number, parcel)
         elif arrived is not None:
             verdict = await self._writer.store_with_file(realm, number, arrived, parcel, stream)
-            await self._arrivals.forget(realm, number)
+            await self._files.forget(realm, number)
             return verdict
         return KEPT
 
@@ -171,7 +171,7 @@ class Inbound:
         """The verdict on a parcel that raised `error`. The file of a refused one is removed. `came` says
         which were stored before, once one was refused for its realm's quota."""
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
-            await self._arrivals.forget(realm, number)
+            await self._files.forget(realm, number)
         if isinstance(error, RealmQuota) and came[number]:
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
@@ -181,7 +181,7 @@ class Inbound:
     async def offer(self, realm: str, number: int, parcel: Parcel) -> int:
         """Prepare for the file of a parcel that will follow. Returns the offset to send it from.
 
-        Raises what its message would be refused for, and what `Arrivals.offer` does.
+        Raises what its message would be refused for, and what `FileReceiver.offer` does.
         """
         if not isinstance(parcel, Direct | Post | Relay) or parcel.file is None:
             raise UnknownGroup(name="")
@@ -189,21 +189,21 @@ class Inbound:
             await self._reader.check_direct(realm, parcel)
         else:
             await self._reader.read(realm, number, parcel)
-        return await self._arrivals.offer(realm, number, parcel.file, owner_of(realm, parcel))
+        return await self._files.offer(realm, number, parcel.file, owner_of(realm, parcel))
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
-        """See `Arrivals.take`."""
-        await self._arrivals.take(realm, number, offset, data)
+        """See `FileReceiver.take`."""
+        await self._files.take(realm, number, offset, data)
 
     async def lost(self, realm: str) -> None:
         """The link is gone: keep the parts of files for later."""
         self._end_turns(realm)
-        await self._arrivals.drop_all(realm)
+        await self._files.drop_all(realm)
 
     async def forget(self, realm: str) -> None:
         """The realm itself is forgotten: remove the parts of its files."""
         self._end_turns(realm)
-        await self._arrivals.forget_all(realm)
+        await self._files.forget_all(realm)
 
     def _end_turns(self, realm: str) -> None:
         turn = self._turns.get(realm)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -14,8 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.cache import Cache
-from chatd.base.clocks import Wall
-from chatd.base.config import Config
 from chatd.base.errors import (
     BadName,
     BadToken,
@@ -29,15 +27,15 @@ from chatd.base.errors import (
     WrongPassword,
 )
 from chatd.base.model import Account, UserInfo
-from chatd.base.names import Address, check_new_name, check_reserved, key_of, parse_name
+from chatd.base.names import check_new_name, check_reserved, key_of, parse_name
 from chatd.base.texts import Secret
 from chatd.base.throttle import Quota
 from chatd.base.tokens import TOKEN_BYTES, hash_token, holds_one_of
+from chatd.service.context import Context
 from chatd.service.login_guard import PasswordGuard
 from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.service.presence import Presence
 from chatd.store import accounts as store
-from chatd.store.database import Database
 
 log = Logger()
 
@@ -79,50 +77,26 @@ def _is_token_among(
 
 
 class Accounts:
-    """The realm's accounts. `clock` makes failed logins wait; `wall` dates accounts and sessions; tokens come
-    from `random_bytes`."""
+    """The realm's accounts, and their sessions."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Any,
-        wall: Wall,
-        database: Database,
-        passwords: Passwords,
-        presence: Presence,
-        random_bytes: Callable[[int], bytes],
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._wall = wall
-        self._database = database
+    def __init__(self, context: Context, passwords: Passwords, presence: Presence) -> None:
+        self._context = context
+        self._database = context.database
+        self._settings = context.config.accounts
         self._passwords = passwords
         self._presence = presence
-        self._random_bytes = random_bytes
-        self.realm = config.realm
-        self.realm_key = key_of(config.realm)
         self._endings = 0  # how often sessions were ended
         self._live: LiveSessions | None = None
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
-        # account id -> as it is since its profile was changed: what was read before may come in later
+        # account id -> the account since its profile was changed: an older read may come in later
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
-        self._guard = PasswordGuard(clock, passwords)
-        self._registrations = Quota(config.accounts.registrations_per_hour)
-
-    def now(self) -> int:
-        """Milliseconds since 1970 UTC."""
-        return int(self._wall() * 1000)
+        self._guard = PasswordGuard(context.clock, passwords)
+        self._registrations = Quota(self._settings.registrations_per_hour)
 
     def check_name(self, name: str) -> None:
         """Raises BadName or ReservedName if no new account or group may have this name."""
         check_new_name(name)
-        check_reserved(name, self.realm)
-
-    def localize(self, address: Address) -> Address:
-        """The address as this realm sees it: without the realm, if that is this one."""
-        if address.realm is None or key_of(address.realm) != self.realm_key:
-            return address
-        return Address(address.name)
+        check_reserved(name, self._context.config.realm)
 
     def remember(self, account: Account) -> Account:
         """Keep an account that was read from the disk; the account as it is now."""
@@ -183,7 +157,7 @@ class Accounts:
         source: str | None = None,
     ) -> tuple[Account, str]:
         """As `register`, without the login; the account and its password's hash."""
-        if self._config.accounts.registration != "open":
+        if self._settings.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
         return await self._add(name, password, display_name, country, source)
@@ -210,7 +184,12 @@ class Accounts:
             owner = source or "", key_of(name)
             hashed = await self._passwords.hash(password, owner, REGISTRATION)
             account = await self._database.run(
-                store.add_account, name, hashed, display_name or name, country or "", self.now()
+                store.add_account,
+                name,
+                hashed,
+                display_name or name,
+                country or "",
+                self._context.now(),
             )
         except ChatError:
             if source is not None:
@@ -221,12 +200,16 @@ class Accounts:
 
     def _count_registration(self, source: str | None) -> None:
         """Raises TooManyRegistrations."""
-        wait = 0.0 if source is None else self._registrations.take(source, self._clock.seconds())
+        wait = (
+            0.0
+            if source is None
+            else self._registrations.take(source, self._context.clock.seconds())
+        )
         if wait > 0:
             raise TooManyRegistrations(minutes=math.ceil(wait / 60))
 
     def _check_password(self, password: str) -> None:
-        minimum = self._config.accounts.min_password
+        minimum = self._settings.min_password
         if len(password) < minimum:
             raise WeakPassword(minimum=minimum)
 
@@ -266,8 +249,10 @@ class Accounts:
         return login
 
     async def _open_session(self, account: Account, hashed: str) -> Login:
-        token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-        now = self.now()
+        token = (
+            base64.urlsafe_b64encode(self._context.random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        )
+        now = self._context.now()
         expires_at = now + self._lifetime
         login = Login(account, hash_token(token), expires_at, Secret(token))
         live = self._live
@@ -278,7 +263,7 @@ class Accounts:
             hashed,
             now,
             expires_at,
-            self._config.limits.sessions,
+            self._context.config.limits.sessions,
             frozenset() if live is None else live.in_use(account.id),
         )
         if ended:
@@ -293,7 +278,7 @@ class Accounts:
 
     @property
     def _lifetime(self) -> int:
-        return self._config.accounts.session_expiry * 1000
+        return self._settings.session_expiry * 1000
 
     async def resume(self, token: str) -> Login:
         """The session of a token; one that is used lives on. Raises BadToken."""
@@ -303,7 +288,7 @@ class Accounts:
         while endings != self._endings:
             # Again, if sessions were ended meanwhile: this may have been one of them.
             endings = self._endings
-            found = await self._database.read(store.find_session, token_hash, self.now())
+            found = await self._database.read(store.find_session, token_hash, self._context.now())
         if found is None:
             raise BadToken
         account, created_at, expires_at = found
@@ -317,11 +302,13 @@ class Accounts:
 
     async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
         """Whether one of `words` is the token of a session of the account."""
-        return await self._database.read(_is_token_among, account.id, self.now(), words)
+        return await self._database.read(_is_token_among, account.id, self._context.now(), words)
 
     def extend(self, token_hash: bytes, expires_at: int) -> int:
         """Extend a session that is used, at most once an hour. Returns when it expires (ms)."""
-        if self.now() + self._lifetime - expires_at > min(MAX_UNNOTED, self._lifetime // 2):
+        if self._context.now() + self._lifetime - expires_at > min(
+            MAX_UNNOTED, self._lifetime // 2
+        ):
             return self._renew_session(token_hash)
         return expires_at
 
@@ -330,7 +317,7 @@ class Accounts:
 
         It does not wait for the disk, so that a session can be resumed when that is full.
         """
-        expires_at = self.now() + self._lifetime
+        expires_at = self._context.now() + self._lifetime
         renewing = self._database.run(store.extend_session, token_hash, expires_at)
         renewing.addErrback(_not_renewed)
         return expires_at

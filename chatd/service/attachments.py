@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatd.base.config import Limits
 from chatd.base.errors import (
     BadArgument,
     ChatError,
@@ -26,20 +24,20 @@ from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
-from chatd.service.accounts import Accounts
-from chatd.service.directs import Directs, Target
+from chatd.service.context import Context
+from chatd.service.directs import Directs
 from chatd.service.home_groups import with_new_code
-from chatd.service.messages import Messages, collect
+from chatd.service.messages import Kept, Messages, collect
 from chatd.service.presence import IListener
 from chatd.service.quotas import LEAST, MessageQuotas
 from chatd.service.reading import Reading
 from chatd.service.sends import name_for, receipt_of
+from chatd.service.targets import Target
 from chatd.service.upload_limits import UnderWay, part_of
 from chatd.store import files as store
 from chatd.store import sends as send_store
-from chatd.store.database import Database
 from chatd.store.files import Owner
-from chatd.store.sends import Known
+from chatd.store.sends import Known, Name
 
 MAX_LISTED = 1000
 
@@ -53,30 +51,44 @@ class Download(msgspec.Struct, frozen=True):
     file: Outgoing
 
 
+class FileSend(msgspec.Struct, frozen=True):
+    """A file that someone sends: to whom it goes, to whom it does not and why, and how many bytes it has.
+    `key` is its idempotency key, and `origin` the connection that it comes from."""
+
+    sender: Account
+    targets: Sequence[Target]
+    refused: Mapping[str, ChatError]
+    size: int
+    origin: IListener | None
+    key: str | None = None
+
+    @property
+    def names(self) -> list[Name | None]:
+        """The identity of the send to each target."""
+        key = self.key
+        return [None if key is None else name_for(self.sender, key, each) for each in self.targets]
+
+
 class Files:
     def __init__(
         self,
-        limits: Limits,
-        database: Database,
-        accounts: Accounts,
+        context: Context,
         directs: Directs,
         messages: Messages,
         reading: Reading,
+        quotas: MessageQuotas,
         uploads: Uploads,
         disk: DiskSpace,
-        quotas: MessageQuotas,
-        random_bytes: Callable[[int], bytes],
     ) -> None:
-        self._quotas = quotas
-        self._limits = limits
-        self._database = database
-        self._accounts = accounts
+        self._context = context
+        self._database = context.database
+        self._limits = context.config.limits
         self._directs = directs
         self._messages = messages
         self._reading = reading
+        self._quotas = quotas
         self._uploads = uploads
-        self._random_bytes = random_bytes
-        self.under_way = UnderWay(limits, database, uploads, disk)
+        self.under_way = UnderWay(self._limits, context.database, uploads, disk)
 
     async def begin(
         self,
@@ -95,7 +107,7 @@ class Files:
         safe, targets, refused = await self._admit(sender, to, name, size)
         await self.under_way.begin(sender, size)
         incoming = self._uploads.receive(safe, size)
-        return Upload(self, sender, targets, refused, incoming, size, origin, key)
+        return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
 
     async def resume(
         self,
@@ -121,7 +133,7 @@ class Files:
             self.under_way.end(sender, size)
             log.error("an upload can't be gone on with: {error}", error=str(error))
             raise StorageFailed from None
-        return Upload(self, sender, targets, refused, incoming, size, origin, key)
+        return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
 
     async def offset(self, sender: Account, key: str) -> int:
         """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
@@ -178,70 +190,68 @@ class Files:
         return file, Sent(receipts, refused)
 
     async def commit(
-        self,
-        sender: Account,
-        targets: Sequence[Target],
-        name: str,
-        arrived: StoredFile,
-        origin: IListener | None,
-        key: str | None = None,
+        self, send: FileSend, name: str, arrived: StoredFile
     ) -> tuple[Attachment, Sent]:
-        """The bytes are on disk: now the messages that carry them, with the note of the file in one
-        transaction. Raises what went wrong if nobody got it; then the file is gone again. So it is if all
-        that was done before under that `key`: then what was answered is answered again."""
-        if key is None:
-            return await self._commit(sender, targets, name, arrived, origin, key)
-        async with self._messages.sends.turn([name_for(sender, key, each) for each in targets]):
-            return await self._commit(sender, targets, name, arrived, origin, key)
+        """Store the messages that carry a file whose bytes are on disk, with its row in one transaction, and
+        publish them. A send that was done before under its key gets its earlier answer.
 
-    async def _commit(
-        self,
-        sender: Account,
-        targets: Sequence[Target],
-        name: str,
-        arrived: StoredFile,
-        origin: IListener | None,
-        key: str | None,
-    ) -> tuple[Attachment, Sent]:
-        now = self._accounts.now()
-        size = LEAST * sum(1 + len(target.realms) for target in targets)
-        quota = self._limits.account_files
-        names = [None if key is None else name_for(sender, key, each) for each in targets]
+        If nobody gets the file it is removed, and the reason raised.
+        """
+        names = [name for name in send.names if name is not None]
+        async with self._messages.sends.turn(names):
+            file, kept = await self._store(send, name, arrived)
+            if file.stored != arrived.stored:
+                await self._uploads.remove(arrived.stored)
+            refused: dict[str, ChatError] = {}
+            waits = {
+                target.name: self._messages.publish(target, what, file, send.origin, identity)
+                for target, what, identity in zip(send.targets, kept, send.names, strict=True)
+            }
+            receipts = await collect(waits, refused)
+            if not receipts:
+                await self._database.run(store.remove_attachment, file.id)
+                await self._uploads.remove(arrived.stored)
+                raise none_known(refused)
+            return file, Sent(tuple(receipts), refused)
 
-        def keep(code: str) -> Deferred[tuple[Attachment, list[Any]]]:
-            def job(connection: Connection) -> tuple[Attachment, list[Any]]:
-                asked = [each for each in names if each is not None]
-                known = send_store.find(connection, asked) if asked else {}
-                if len(known) == len(targets):
-                    file = _file_of(connection, list(known.values()))
-                    return file, [(None, known[each]) for each in asked]
-                file = store.add_attachment(
-                    connection, Owner(sender.id), code, name, arrived, now, quota
-                )
-                put = self._messages.store_file
-                return file, [put(connection, sender, each, file, now, key) for each in targets]
+    async def _store(
+        self, send: FileSend, name: str, arrived: StoredFile
+    ) -> tuple[Attachment, Sequence[Kept]]:
+        """Store the file's row and its messages under a new code. Removes the bytes if that fails."""
+        now = self._context.now()
+        copies = sum(1 + len(target.realms) for target in send.targets)
 
-            return self._database.run(job)
+        def keep(code: str) -> Deferred[tuple[Attachment, Sequence[Kept]]]:
+            return self._database.run(self._store_once, send, code, name, arrived, now)
 
         try:
-            with self._quotas.charged(sender.id, size, now):
-                file, stored = await with_new_code(self._random_bytes, keep)
+            with self._quotas.charged(send.sender.id, LEAST * copies, now):
+                return await with_new_code(self._context.random_bytes, keep)
         except Exception:
             await self._uploads.remove(arrived.stored)
             raise
-        if file.stored != arrived.stored:
-            await self._uploads.remove(arrived.stored)
-        refused: dict[str, ChatError] = {}
-        waits = {
-            target.name: self._messages.kept(target, what, file, origin, send)
-            for target, what, send in zip(targets, stored, names, strict=True)
-        }
-        receipts = await collect(waits, refused)
-        if not receipts:
-            await self._database.run(store.remove_attachment, file.id)
-            await self._uploads.remove(arrived.stored)
-            raise none_known(refused)
-        return file, Sent(tuple(receipts), refused)
+
+    def _store_once(
+        self,
+        connection: Connection,
+        send: FileSend,
+        code: str,
+        name: str,
+        arrived: StoredFile,
+        now: int,
+    ) -> tuple[Attachment, Sequence[Kept]]:
+        """Store the file's row and its messages, or find those of the earlier send. Runs in the writer's
+        thread."""
+        names = [name for name in send.names if name is not None]
+        known = send_store.find(connection, names) if names else {}
+        if len(known) == len(send.targets):
+            return _file_of(connection, list(known.values())), [known[each] for each in names]
+        owner, quota = Owner(send.sender.id), self._limits.account_files
+        file = store.add_attachment(connection, owner, code, name, arrived, now, quota)
+        return file, [
+            self._messages.store_file(connection, send.sender, target, file, now, send.key)
+            for target in send.targets
+        ]
 
     async def fetch(
         self,
@@ -288,25 +298,10 @@ class Upload:
     """One file on its way in. Give it the bytes, then `finish`; or `abort`; or, if it was resumed,
     `suspend`."""
 
-    def __init__(
-        self,
-        files: Files,
-        sender: Account,
-        targets: Sequence[Target],
-        refused: Mapping[str, ChatError],
-        incoming: Incoming,
-        size: int,
-        origin: IListener | None,
-        key: str | None = None,
-    ) -> None:
+    def __init__(self, files: Files, send: FileSend, incoming: Incoming) -> None:
         self._files = files
-        self._sender = sender
-        self._targets = targets
-        self._refused = refused
+        self._send = send
         self._incoming = incoming
-        self._size = size
-        self._origin = origin
-        self._key = key
 
     @property
     def offset(self) -> int:
@@ -335,22 +330,23 @@ class Upload:
         """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""
         try:
             arrived = await self._incoming.finish()
-            file, sent = await self._files.commit(
-                self._sender, self._targets, self._incoming.name, arrived, self._origin, self._key
-            )
+            file, sent = await self._files.commit(self._send, self._incoming.name, arrived)
         except OSError as error:
             log.error("an upload could not be stored: {error}", error=str(error))
             raise StorageFailed from None
         finally:
-            self._files.under_way.end(self._sender, self._size)
-        return file, Sent(sent.receipts, {**self._refused, **sent.refused})
+            self._end()
+        return file, Sent(sent.receipts, {**self._send.refused, **sent.refused})
 
     def abort(self) -> None:
         """The sender is gone: forget what came."""
-        self._files.under_way.end(self._sender, self._size)
+        self._end()
         self._incoming.abort()
 
     async def suspend(self) -> None:
         """The sender is gone, and may come back: keep what came."""
         await self._incoming.suspend()
-        self._files.under_way.end(self._sender, self._size)
+        self._end()
+
+    def _end(self) -> None:
+        self._files.under_way.end(self._send.sender, self._send.size)

@@ -8,32 +8,26 @@ from chatd.base.errors import RealmDown, UnknownUser
 from chatd.base.model import Account, Contact
 from chatd.base.names import Address, key_of, parse_address
 from chatd.service.accounts import Accounts
+from chatd.service.context import Context
 from chatd.service.presence import Presence
-from chatd.service.realms import IRealms, online_elsewhere
+from chatd.service.remote import IRealms, online_elsewhere
 from chatd.store import accounts as store
-from chatd.store.database import Database
 
 
 class Contacts:
     def __init__(
-        self,
-        database: Database,
-        accounts: Accounts,
-        presence: Presence,
-        realms: IRealms,
-        limit: int,
+        self, context: Context, accounts: Accounts, presence: Presence, realms: IRealms
     ) -> None:
-        """`limit` is how many contacts an account may have."""
-        self._database = database
+        self._context = context
+        self._database = context.database
         self._accounts = accounts
         self._presence = presence
         self._realms = realms
-        self._limit = limit
 
     async def add(self, account: Account, address: Address) -> Address:
         """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. An address of a realm that can't
         be asked is assumed to exist."""
-        local = self._accounts.localize(address)
+        local = self._context.localize(address)
         if local.realm is None:
             found = Address((await self._accounts.find(local.name)).name)
         else:
@@ -46,12 +40,13 @@ class Contacts:
                 known = {key_of(local.name): False}
             if key_of(local.name) not in known:
                 raise UnknownUser(name=local.name, where=name)
-        await self._database.run(store.add_contact, account.id, found, self._limit)
+        limit = self._context.config.limits.account_contacts
+        await self._database.run(store.add_contact, account.id, found, limit)
         return found
 
     async def delete(self, account: Account, address: Address) -> None:
         """Raises UnknownContact."""
-        local = self._accounts.localize(address)
+        local = self._context.localize(address)
         await self._database.run(store.delete_contact, account.id, local)
 
     async def all(self, account: Account) -> tuple[Contact, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
@@ -12,43 +11,21 @@ from chatd.base.errors import ChatError, UnknownRealm, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
-from chatd.service.realms import IRealms
+from chatd.service.context import Context
+from chatd.service.remote import IRealms
+from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as store
-from chatd.store.database import Database
 
 CACHED_CONVERSATIONS = 100_000
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A conversation to send to, and the accounts that take part in it; `to` or `group` names it.
-
-    `realms` are the keys of the realms that a message goes to besides. `home` is the key of the realm that
-    a group lives in, if that is another: then it is stored there and comes back.
-    """
-
-    conversation: int
-    audience: Collection[int]
-    to: str | None = None
-    group: str | None = None
-    realms: tuple[str, ...] = ()
-    home: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.to or self.group or ""
-
-    @property
-    def there(self) -> str:
-        """The name in its own realm."""
-        return self.name.partition("@")[0]
 
 
 class Directs:
     """Conversations by account and the other's address, kept in memory once used."""
 
-    def __init__(self, database: Database, accounts: Accounts, realms: IRealms) -> None:
-        self._database = database
+    def __init__(self, context: Context, accounts: Accounts, realms: IRealms) -> None:
+        self._context = context
+        self._database = context.database
         self._accounts = accounts
         self._realms = realms
         # (account id, the other's key) -> their conversation
@@ -71,7 +48,7 @@ class Directs:
         whom, by name. It takes its turn among all that waits for the database."""
         wanted, errors = self._sort(to)
         found = await self._database.run(
-            _open_all, sender, list(wanted.values()), self._accounts.now()
+            _open_all, sender, list(wanted.values()), self._context.now()
         )
         targets = []
         for key, address in wanted.items():
@@ -103,9 +80,9 @@ class Directs:
         """The addresses by key, without repetitions, and those of unknown realms by name."""
         wanted: dict[str, Address] = {}
         errors: dict[str, ChatError] = {}
-        for address in map(self._accounts.localize, to):
+        for address in map(self._context.localize, to):
             try:
-                wanted[address.key] = self._as_written(address)
+                wanted[address.key] = self.as_written(address)
             except UnknownRealm as error:
                 errors[str(address)] = error
         return wanted, errors
@@ -114,10 +91,10 @@ class Directs:
         self, to: Sequence[Address], errors: Mapping[str, ChatError]
     ) -> dict[str, ChatError]:
         """The errors in the order of the addresses."""
-        names = dict.fromkeys(str(self._accounts.localize(address)) for address in to)
+        names = dict.fromkeys(str(self._context.localize(address)) for address in to)
         return {name: errors[name] for name in names if name in errors}
 
-    def _as_written(self, address: Address) -> Address:
+    def as_written(self, address: Address) -> Address:
         """With the realm's name as the realm writes it. Raises UnknownRealm."""
         if address.realm is None:
             return address
@@ -138,21 +115,21 @@ class Directs:
     async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> None:
         """Have the conversations of accounts (by their keys) with people of another realm in memory, as
         far as the accounts exist."""
-        found = await self._database.run(_open_from, pairs, self._accounts.now())
+        found = await self._database.run(_open_from, pairs, self._context.now())
         for (_, address), (owner, conversation) in found:
             self._accounts.remember(owner)
             self._remember(owner, address, None, conversation)
 
     def is_here(self, address: Address) -> bool:
         """Whether the address belongs to this realm."""
-        return self._accounts.localize(address).realm is None
+        return self._context.localize(address).realm is None
 
     async def find(self, account: Account, address: Address) -> int | None:
         """The account's conversation with someone, None if nothing was said there yet.
 
         Raises UnknownUser, UnknownRealm if there is no such person either, as far as can be told here.
         """
-        address = self._accounts.localize(address)
+        address = self._context.localize(address)
         known = self._known.get((account.id, address.key))
         if known is not None:
             return known.conversation
@@ -161,7 +138,7 @@ class Directs:
             if address.realm is None:
                 await self._accounts.find(address.name)
             else:
-                self._as_written(address)
+                self.as_written(address)
         return found
 
 

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from chatd.base.counters import Counters
 from chatd.base.model import Attachment, Message, Receipt
 from chatd.base.names import key_of
-from chatd.federation.outgoing import Crossings
-from chatd.service.directs import Target
+from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
+from chatd.service.remote import IOutgoing
 from chatd.service.rosters import Rosters
+from chatd.service.targets import Target
 from chatd.store.messages import NewMessage, Stored
 
 
 class FanOut:
     def __init__(
         self,
+        context: Context,
         rosters: Rosters,
         reading: Reading,
         presence: Presence,
-        crossings: Crossings,
-        counters: Counters,
+        outgoing: IOutgoing,
     ) -> None:
         self._rosters = rosters
         self._reading = reading
         self._presence = presence
-        self._crossings = crossings
-        self._counters = counters
+        self._outgoing = outgoing
+        self._counters = context.counters
 
     def tell(
         self,
@@ -48,7 +48,7 @@ class FanOut:
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
             if new.crossing is not None:
-                self._crossings.relay(stored, new.crossing, new.attachment_id)
+                self._outgoing.relay(stored, new.crossing, new.attachment_id)
         else:
             self._counters.direct += 1
             if len(audience) == 1 and not target.realms:

@@ -7,34 +7,34 @@ messages that came since: its home tells of both, in the order in which they hap
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
-from chatd.base.cache import Cache
-from chatd.base.errors import BadName, ChatError, NotMember, PeerFailed, RealmDown, UnknownUser
+from chatd.base.errors import BadName, ChatError, NotMember, PeerFailed, UnknownUser
 from chatd.base.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
 from chatd.base.names import Address, key_of, parse_address, parse_foreign_address
 from chatd.base.timers import patiently
-from chatd.federation import parcels
-from chatd.federation.outbox import Outbox
 from chatd.service.accounts import MAX_LISTED, Accounts
+from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups, Invited
 from chatd.service.presence import Presence
-from chatd.service.realms import IRealms, online_elsewhere
-from chatd.service.rosters import Change, Rosters
+from chatd.service.remote import (
+    IOutgoing,
+    IRealms,
+    MemberJoined,
+    MemberLeft,
+    MemberRemoved,
+    Notice,
+    online_elsewhere,
+)
+from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import mirrors
 from chatd.store.bans import MAX_BANS
-from chatd.store.database import Database
 from chatd.store.groups import find_group, list_groups
 from chatd.store.members import Delta, check_groups
-from chatd.store.outbox import NewParcel
 
-LEFT_EVERY = 0.1  # seconds after which one looks again whether a home knows
-MAX_LEAVING = 10_000
 # The part of an account's groups that realms which nobody here has added may fill without being asked.
 UNASKED_PART = 10
 PATIENCE = 5.0  # seconds in which a home that has let someone in should say so in turn
@@ -43,34 +43,29 @@ PATIENCE = 5.0  # seconds in which a home that has let someone in should say so 
 class Groups:
     def __init__(
         self,
-        clock: Any,
-        database: Database,
+        context: Context,
         accounts: Accounts,
-        outbox: Outbox,
         rosters: Rosters,
         homes: HomeGroups,
         presence: Presence,
         realms: IRealms,
-        limit: int,
+        outgoing: IOutgoing,
     ) -> None:
-        """`limit` is how many groups an account may be in."""
-        self._clock = clock
-        self._database = database
+        self._context = context
+        self._database = context.database
         self._accounts = accounts
-        self._outbox = outbox
         self._rosters = rosters
         self._homes = homes
         self._presence = presence
-        self._limit = limit
         self._realms = realms
-        # (group's key, account id) -> those who wait to be let in
+        self._outgoing = outgoing
+        self._limit = context.config.limits.account_groups
+        # (group's key, account id) -> those who wait until the account is a member
         self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
-        # (account id, realm) -> the last parcel that says that a group there was left
-        self._leaving: Cache[tuple[int, str], int] = Cache(MAX_LEAVING)
 
     def _elsewhere(self, name: Address) -> str | None:
         """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
-        realm = self._accounts.localize(name).realm
+        realm = self._context.localize(name).realm
         if realm is None:
             return None
         self._realms.name_of(key_of(realm))
@@ -89,7 +84,7 @@ class Groups:
         if realm is None:
             return await self._homes.join(party_of(account), name)
         await self._database.read(check_groups, account.id, account.name, self._limit)
-        await self._until_left(account, realm)
+        await self._outgoing.until_left(account.name, realm)
         membership = await self._realms.join(realm, account.name, name.name)
         there = Address(
             self._parsed(membership.group, name.realm).name, self._realms.name_of(realm)
@@ -107,7 +102,9 @@ class Groups:
             return
         joined: Deferred[None] = Deferred()
         self._joining.setdefault((group.key, account.id), []).append(joined)
-        await patiently(self._clock, joined, PATIENCE, lambda: self._let_in(group.key, account.id))
+        await patiently(
+            self._context.clock, joined, PATIENCE, lambda: self._let_in(group.key, account.id)
+        )
 
     def _let_in(self, key: str, account_id: int) -> None:
         for waiting in self._joining.pop((key, account_id), ()):
@@ -126,26 +123,13 @@ class Groups:
         if realm is None:
             return (await self._homes.leave(party_of(account), name)).name
         group = (await self._rosters.find_mine(account, name)).group
-        left = parcels.Left(account.name, group.name.partition("@")[0])
-        item = NewParcel(realm, parcels.encode(left), self._accounts.now())
-
+        left = MemberLeft(group.name.partition("@")[0], account.name)
+        notice = Notice(realm, self._context.now(), left)
         with self._rosters.leaving(group, party_of(account)):
-            (number,), _ = await self._rosters.change(
-                lambda db: Change(mirrors.leave_mirror(db, group, account), (item,))
+            await self._rosters.change(
+                lambda db: RosterChange(mirrors.leave_mirror(db, group, account), (notice,))
             )
-        self._leaving[account.id, realm] = number
         return group.name
-
-    async def _until_left(self, account: Account, realm: str) -> None:
-        """Wait until the homes of groups there know that they were left: if they heard of it afterwards, who
-        joins again would be out again. Raises RealmDown."""
-        number = self._leaving.get((account.id, realm))
-        for _ in range(int(PATIENCE / LEFT_EVERY)):
-            if number is None or not await self._outbox.waits(realm, number):
-                self._leaving.pop((account.id, realm))
-                return
-            await deferLater(self._clock, LEFT_EVERY)
-        raise RealmDown(realm=self._realms.name_of(realm))
 
     async def invite(
         self, account: Account, name: Address, users: Sequence[Address]
@@ -220,7 +204,7 @@ class Groups:
 
     async def _ask(
         self, account: Account, name: Address, change: str, users: Sequence[Address]
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[str, Mapping[str, Sequence[str]]]:
         """Have the group's home do it: the group's name, and what the home says of it."""
         realm = self._elsewhere(name)
         assert realm is not None  # noqa: S101 - asked for by the caller
@@ -229,7 +213,7 @@ class Groups:
 
     async def _ask_as_named(
         self, account: Account, name: Address, change: str, named: Iterable[str]
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[str, Mapping[str, Sequence[str]]]:
         """As `_ask`, with addresses in the form that the group's home uses."""
         realm = self._elsewhere(name)
         assert realm is not None  # noqa: S101 - asked for by the caller
@@ -277,15 +261,15 @@ class Groups:
 
     def _for(self, realm: str, user: Address) -> str:
         """An address as another realm has to read it."""
-        local = self._accounts.localize(user)
+        local = self._context.localize(user)
         if local.realm is None:
-            return f"{local.name}@{self._accounts.realm}"
+            return f"{local.name}@{self._context.config.realm}"
         return local.name if key_of(local.realm) == realm else str(local)
 
     def _from(self, group: Address, user: str) -> str:
         """An address that the group's home has said, as this realm reads it."""
         said = self._parsed(user, group.realm)
-        return str(self._accounts.localize(Address(said.name, said.realm or group.realm)))
+        return str(self._context.localize(Address(said.name, said.realm or group.realm)))
 
     def _parsed(self, said: str, realm: str | None) -> Address:
         """What another realm says is an address. Raises PeerFailed: it is not shown to anybody."""
@@ -296,25 +280,25 @@ class Groups:
 
     # What the home of a group says of its own accord
 
-    async def joined(self, realm: str, number: int, said: parcels.Joined) -> None:
+    async def joined(self, realm: str, number: int, said: MemberJoined) -> None:
         """Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(said.user)
         name = Address(said.group, self._realms.name_of(realm))
-        now = self._accounts.now()
+        now = self._context.now()
         is_free = self._realms.is_added(realm) or (name.key, account.id) in self._joining
 
-        def job(connection: Connection) -> Change:
+        def job(connection: Connection) -> RosterChange:
             if not mirrors.is_news(connection, realm, key_of(said.group), number):
-                return Change(Delta(0))
+                return RosterChange(Delta(0))
             if not is_free:
                 mirrors.check_unasked(connection, account, self._limit // UNASKED_PART)
-            return Change(
+            return RosterChange(
                 mirrors.join_mirror(
                     connection, name, realm, said.group_id, account, said.seq, now, self._limit
                 )
             )
 
-        _, change = await self._rosters.change(job)
+        change = await self._rosters.change(job)
         roster = self._rosters.cached(name.key)
         if roster is None or change.delta.group not in (0, roster.group.id):
             await self._load(name)
@@ -327,7 +311,7 @@ class Groups:
         except NotMember:
             return
 
-    async def removed(self, realm: str, number: int, said: parcels.Removed) -> None:
+    async def removed(self, realm: str, number: int, said: MemberRemoved) -> None:
         """Tell the account, unless it left by itself. Ignores what is known already."""
         try:
             account = await self._accounts.find(said.user)
@@ -335,14 +319,14 @@ class Groups:
             return
         name = Address(said.group, self._realms.name_of(realm))
 
-        def job(connection: Connection) -> Change:
+        def job(connection: Connection) -> RosterChange:
             group = find_group(connection, name.key)
             if group is None or group.home_id != said.group_id:
-                return Change(Delta(0))
+                return RosterChange(Delta(0))
             if not mirrors.is_news(connection, realm, key_of(said.group), number):
-                return Change(Delta(group.id))
-            return Change(mirrors.leave_mirror(connection, group, account))
+                return RosterChange(Delta(group.id))
+            return RosterChange(mirrors.leave_mirror(connection, group, account))
 
-        _, change = await self._rosters.change(job)
+        change = await self._rosters.change(job)
         if change.delta.roles:
             self._tell_kicked(change.delta.group, str(name), account.id, account.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -23,17 +23,16 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Ban, Group, Member, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.base.throttle import Quota
-from chatd.federation import parcels
 from chatd.service.accounts import Accounts
+from chatd.service.context import Context
 from chatd.service.presence import Presence
-from chatd.service.realms import IRealms
-from chatd.service.rosters import Change, Rosters
+from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice
+from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans as ban_store
 from chatd.store import members as store
-from chatd.store.database import Database
+from chatd.store import mirrors
 from chatd.store.groups import add_group
 from chatd.store.members import Bounds, Delta, Roster
-from chatd.store.outbox import NewParcel
 from chatd.store.writer import CodeTaken
 
 CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
@@ -84,26 +83,22 @@ class HomeGroups:
 
     def __init__(
         self,
-        clock: Any,
-        database: Database,
+        context: Context,
         accounts: Accounts,
         presence: Presence,
         rosters: Rosters,
         realms: IRealms,
-        random_bytes: Callable[[int], bytes],
-        bounds: Bounds,
-        creations_per_hour: int,
     ) -> None:
-        self._clock = clock
-        self._database = database
+        self._context = context
+        self._database = context.database
         self._accounts = accounts
         self._presence = presence
         self._rosters = rosters
         self._realms = realms
-        self._random_bytes = random_bytes
-        self._bounds = bounds
-        self._creations_per_hour = creations_per_hour
-        self._creations = Quota(creations_per_hour)
+        limits, peers = context.config.limits, context.config.peers
+        self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
+        self._creations_per_hour = limits.groups_per_hour
+        self._creations = Quota(limits.groups_per_hour)
 
     async def _find_ruled(self, party: Party, name: Address) -> Roster:
         """The group of this realm, if `party` is an admin."""
@@ -122,18 +117,20 @@ class HomeGroups:
     async def create(self, account: Account, name: str) -> Group:
         """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
         self._accounts.check_name(name)
-        wait = self._creations.take(account.key, self._clock.seconds())
+        wait = self._creations.take(account.key, self._context.clock.seconds())
         if wait:
             limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
             raise TooManyNewGroups(limit=limit, minutes=minutes)
 
         def job(connection: Connection, code: str) -> Group:
             store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
-            return add_group(connection, name, code, account.id, self._accounts.now())
+            return add_group(connection, name, code, account.id, self._context.now())
 
         try:
             return await with_new_code(
-                self._random_bytes, lambda code: self._database.run(job, code), new_group_code
+                self._context.random_bytes,
+                lambda code: self._database.run(job, code),
+                new_group_code,
             )
         except Exception:
             self._creations.give_back(account.key)
@@ -152,43 +149,43 @@ class HomeGroups:
         return roster.group
 
     async def _admit(self, group: Group, party: Party, invited: bool = False) -> None:
-        now = self._accounts.now()
+        now = self._context.now()
 
-        def job(connection: Connection) -> Change:
+        def job(connection: Connection) -> RosterChange:
             seq, delta = store.join_group(connection, group, party, now, self._bounds, invited)
             if party.realm is None:
-                return Change(delta)
-            joined = parcels.Joined(group.name, group.id, party.name.partition("@")[0], seq)
-            return Change(delta, (NewParcel(party.realm, parcels.encode(joined), now),))
+                return RosterChange(delta)
+            joined = MemberJoined(group.name, group.id, party.name.partition("@")[0], seq)
+            return RosterChange(delta, (Notice(party.realm, now, joined),))
 
         await self._rosters.change(job)
 
-    async def leave(
-        self,
-        party: Party,
-        name: Address,
-        is_news: Callable[[Connection], bool] = lambda _connection: True,
-    ) -> Group:
-        """Raises UnknownGroup, NotMember. Does nothing if `is_news` is false in the transaction."""
+    async def leave(self, party: Party, name: Address, number: int | None = None) -> Group:
+        """Raises UnknownGroup, NotMember. `number` is that of the parcel in which the realm of `party` said
+        so; nothing is done if a later one has come."""
         group = (await self._find_of(party, name)).group
-        now = self._accounts.now()
+        now = self._context.now()
 
-        def job(connection: Connection) -> Change:
-            if not is_news(connection):
-                return Change(Delta(group.id))
+        def job(connection: Connection) -> RosterChange:
+            if number is not None and not mirrors.is_news(
+                connection, party.realm or "", name.key, number
+            ):
+                return RosterChange(Delta(group.id))
             return self._take_out(connection, group, party, now)
 
         with self._rosters.leaving(group, party):
             await self._rosters.change(job)
         return group
 
-    def _take_out(self, connection: Connection, group: Group, member: Party, now: int) -> Change:
+    def _take_out(
+        self, connection: Connection, group: Group, member: Party, now: int
+    ) -> RosterChange:
         """The member's realm is told, even if it said so itself: it may have heard otherwise since."""
         delta = store.leave_group(connection, group, member)
         if member.realm is None:
-            return Change(delta)
-        removed = parcels.Removed(group.name, group.id, member.name.partition("@")[0])
-        return Change(delta, (NewParcel(member.realm, parcels.encode(removed), now),))
+            return RosterChange(delta)
+        removed = MemberRemoved(group.name, group.id, member.name.partition("@")[0])
+        return RosterChange(delta, (Notice(member.realm, now, removed),))
 
     async def invite(
         self, party: Party, name: Address, users: Sequence[Address]
@@ -219,7 +216,7 @@ class HomeGroups:
 
     async def party(self, address: Address) -> Party:
         """Whoever that is. Raises UnknownUser, UnknownRealm; who is of another realm may not exist there."""
-        local = self._accounts.localize(address)
+        local = self._context.localize(address)
         if local.realm is None:
             return party_of(await self._accounts.find(local.name))
         realm = key_of(local.realm)
@@ -237,18 +234,18 @@ class HomeGroups:
         may_post = member.realm is not None and not group.closed and member.key not in roster.banned
         if roster.role(member) is None and not may_post:
             raise NotTheirGroup(name=member.name, group=group.name)
-        now = self._accounts.now()
+        now = self._context.now()
 
-        def job(connection: Connection) -> Change:
+        def job(connection: Connection) -> RosterChange:
             change = self._take_out(connection, group, member, now)
             if member.key == party.key or change.delta.ended:
                 return change
             dropped = ban_store.add_ban(connection, group, member, now)
             delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
-            return Change(delta, change.parcels)
+            return RosterChange(delta, change.notices)
 
         with self._rosters.leaving(group, member):
-            _, change = await self._rosters.change(job)
+            change = await self._rosters.change(job)
         return group, member if change.delta.roles else None
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
@@ -257,9 +254,9 @@ class HomeGroups:
         group = (await self._find_ruled(party, name)).group
         member = await self.party(user)
 
-        def job(connection: Connection) -> Change:
+        def job(connection: Connection) -> RosterChange:
             ban_store.unban(connection, group, member)
-            return Change(Delta(group.id, unbanned=(member.key,)))
+            return RosterChange(Delta(group.id, unbanned=(member.key,)))
 
         await self._rosters.change(job)
         return group, member.name
@@ -277,13 +274,13 @@ class HomeGroups:
         group, member = roster.group, await self.party(user)
         if roster.role(member) is None:
             raise NotTheirGroup(name=member.name, group=group.name)
-        await self._rosters.change(lambda db: Change(store.set_admin(db, group, member)))
+        await self._rosters.change(lambda db: RosterChange(store.set_admin(db, group, member)))
         return group
 
     async def set_closed(self, party: Party, name: Address, closed: bool) -> Group:
         """Raises UnknownGroup, NotMember, NotAdmin."""
         group = (await self._find_ruled(party, name)).group
-        await self._rosters.change(lambda db: Change(store.set_closed(db, group, closed)))
+        await self._rosters.change(lambda db: RosterChange(store.set_closed(db, group, closed)))
         return group
 
     async def members(

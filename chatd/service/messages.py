@@ -1,10 +1,10 @@
 """Sending: from an address and a text to a stored message.
 
-A send whose names are in memory is one row in the next transaction. One that has to look something up takes a
-job in the writer's queue; while a sender has any of those under way, all of theirs do the same, so that what
-was sent first arrives first.
+A message whose target is in memory is one row in the next transaction. One whose target has to be looked up
+takes a job in the writer's queue. While a sender has any of those under way, all of their messages are looked
+up, so that messages are stored in the order in which they were sent.
 
-Whatever goes to another realm, or is stored only there, goes through chatd.federation.outgoing.
+Messages that go to another realm, or are stored only there, continue in chatd.service.remote_sends.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeAlias, assert_never
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
@@ -28,48 +29,52 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Attachment, Receipt, Sent
 from chatd.base.names import Address, key_of, parse_address
-from chatd.federation.outgoing import Crossings, Way
-from chatd.service.accounts import Accounts
-from chatd.service.directs import Directs, Target
+from chatd.service.context import Context
+from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
 from chatd.service.presence import IListener
 from chatd.service.quotas import MessageQuotas, cost, cost_of
+from chatd.service.remote_sends import RemoteSend, RemoteSends, StoredPost
 from chatd.service.rosters import Rosters
 from chatd.service.sends import Sends, name_for, receipt_of
+from chatd.service.targets import Target, group_target
 from chatd.store import conversations as conversation_store
-from chatd.store.database import Database
-from chatd.store.members import Roster
-from chatd.store.messages import MessageWriter, NewMessage, Stored
-from chatd.store.outbox import NewParcel
+from chatd.store.messages import NewMessage, Stored
 from chatd.store.sends import Known, Name
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A message that is on disk here, and its place."""
+
+    new: NewMessage
+    place: Stored
+
+
+# What a send has come to: stored here, stored for another realm, or sent before.
+Kept: TypeAlias = StoredMessage | StoredPost | Known
 
 
 class Messages:
     def __init__(
         self,
-        database: Database,
-        accounts: Accounts,
+        context: Context,
         rosters: Rosters,
         directs: Directs,
-        writer: MessageWriter,
         sends: Sends,
-        crossings: Crossings,
         quotas: MessageQuotas,
-        max_message: int,
         fan_out: FanOut,
+        remote: RemoteSends,
     ) -> None:
-        self._database = database
-        self._accounts = accounts
+        self._context = context
+        self._database = context.database
         self._rosters = rosters
         self._directs = directs
-        self._crossings = crossings
         self._quotas = quotas
-        self._max_message = max_message
+        self._remote = remote
+        self._max_message = context.config.limits.message
         self.fan_out = fan_out
-        self.writer = writer
-        database.on_rollback(writer.forget)
-        database.on_refused(writer.refused)
         self.sends = sends
+        self._writer = context.writers.messages
         self._looking_up: Counter[int] = Counter()
 
     # Sending
@@ -183,11 +188,11 @@ class Messages:
                 return group_target(await self._rosters.load(name))
             return group_target(await self._rosters.find_mine(sender, name, in_turn=True))
         except NotMember:
-            local = self._accounts.localize(name)
+            local = self._context.localize(name)
             if local.realm is None:
                 raise
         # Only the group's home knows whether the group is open.
-        return self._crossings.group(local)
+        return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
 
     def _post(
         self,
@@ -201,7 +206,7 @@ class Messages:
         if key is not None:
             once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
             return Deferred.fromCoroutine(once)
-        now = self._accounts.now()
+        now = self._context.now()
         if target.home is not None:
             return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
         if target.realms:
@@ -215,13 +220,13 @@ class Messages:
             return fail(error)
         refund = (sender.id, size)
         if new.crossing is None or target.group is not None:
-            stored: Deferred[Stored] = self._database.batch(self.writer.store, new)
+            stored: Deferred[Stored] = self._database.batch(self._writer.store, new)
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin), {}, refund
             )
-        way = Way(self._crossings, self.fan_out.tell, new, target, None, origin)
-        self._database.submit(self.writer.store, new, way)
-        return way.sent.addErrback(self._not_stored, *refund)
+        send = RemoteSend(self._remote, new, target, None, origin)
+        self._database.submit(self._writer.store, new, send)
+        return send.sent.addErrback(self._not_stored, *refund)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
         """Return the bytes to the quota, since nothing was stored."""
@@ -233,7 +238,7 @@ class Messages:
     ) -> Sent:
         """A text to a group of another realm."""
         with self._quotas.charged(sender.id, cost(text), now):
-            return await self._crossings.post(sender, target, now, text, origin)
+            return await self._remote.post(sender, target, now, text, origin)
 
     def _new(
         self,
@@ -247,7 +252,7 @@ class Messages:
         """A message to store here, with the parcel for other realms."""
         crossing = None
         if target.realms:
-            crossing = self._crossings.crossing(sender, target, at, text, file)
+            crossing = self._remote.outgoing.copies(sender, target, at, text, file)
         return NewMessage(
             target.conversation,
             sender.id,
@@ -271,24 +276,24 @@ class Messages:
         async with self.sends.turn([name]):
             if target.group is not None and target.home is None:
                 await self._check_member(sender, target.group)
-            now = self._accounts.now()
+            now = self._context.now()
             new = self._new(sender, target, now, text, key=name.key)
+            kept: Kept
             try:
                 with self._quotas.charged(sender.id, cost_of(new), now) as charge:
-                    put: Any
                     if target.home is not None:
-                        put = await self._crossings.put(name, sender, target, now, text)
+                        kept = await self._remote.store_post(name, sender, target, now, text)
                     else:
-                        put = new, await self.sends.store(name, new)
-                    if isinstance(put[1], Known):
+                        kept = _stored(new, await self.sends.store(name, new))
+                    if isinstance(kept, Known):
                         charge.undo()
             except (DiskFull, MessageQuota):
                 # A repeated send gets its earlier answer all the same.
                 known = await self.sends.look_up(name)
                 if known is None:
                     raise
-                put = new, known
-            return await self.kept(target, put, None, origin, name)
+                kept = known
+            return await self.publish(target, kept, None, origin, name)
 
     async def _check_member(self, sender: Account, group: str) -> None:
         """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
@@ -306,45 +311,46 @@ class Messages:
         file: Attachment,
         now: int,
         key: str | None = None,
-    ) -> Any:
-        """In the writer's thread: store a message and return it with its place, or a parcel with its
-        number."""
+    ) -> Kept:
+        """Store a message that carries a file, for `publish`. Runs in the writer's thread. Raises
+        NotMember."""
         if target.home is not None:
-            return self._crossings.store_file(connection, sender, target, file, now, key)
+            return self._remote.store_file(connection, sender, target, file, now, key)
         # The sender may have been removed while the bytes arrived.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
             raise NotMember(group=target.name)
         new = self._new(sender, target, now, None, file, key)
-        writer = self.writer if key is None else self.sends.writer
-        return new, writer.store(connection, [new])[0]
+        writers = self._context.writers
+        if key is None:
+            return StoredMessage(new, writers.messages.store(connection, [new])[0])
+        return _stored(new, writers.sends.store(connection, [new])[0])
 
-    def kept(
+    def publish(
         self,
         target: Target,
-        stored: Any,
+        kept: Kept,
         file: Attachment | None,
         origin: IListener | None,
         name: Name | None = None,
     ) -> Deferred[Sent]:
-        """Tell those whom a stored message is for. `stored` is what `store_file` returned, `name` what it is
-        sent under."""
-        new, where = stored
-        if isinstance(where, Known):
-            return succeed(Sent((receipt_of(where, target),)))
-        if isinstance(new, NewParcel):
-            return Deferred.fromCoroutine(self._crossings.posted(target, where, new, origin, name))
-        if target.realms and target.group is None:
-            way = Way(self._crossings, self.fan_out.tell, new, target, file, origin)
-            way.callback(where)
-            return way.sent
-        return succeed(Sent((self.fan_out.tell(where, new, target, file, origin),)))
+        """Send what is on disk to the listeners here and to other realms. `name` is the identity of the send,
+        if it has one."""
+        match kept:
+            case Known():
+                return succeed(Sent((receipt_of(kept, target),)))
+            case StoredPost():
+                posted = self._remote.deliver_post(target, kept, origin, name)
+                return Deferred.fromCoroutine(posted)
+            case StoredMessage(new, place):
+                if target.realms and target.group is None:
+                    return self._remote.deliver(place, new, target, file, origin)
+                return succeed(Sent((self.fan_out.tell(place, new, target, file, origin),)))
+            case _:
+                assert_never(kept)
 
 
-def group_target(roster: Roster) -> Target:
-    group = roster.group
-    return Target(
-        group.id, roster.members, group=group.name, realms=tuple(roster.realms), home=group.realm
-    )
+def _stored(new: NewMessage, place: Stored | Known) -> StoredMessage | Known:
+    return place if isinstance(place, Known) else StoredMessage(new, place)
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:

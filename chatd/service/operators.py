@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from twisted.logger import Logger
 
@@ -16,9 +15,9 @@ from chatd.base.errors import AlreadyClaimed, TooManyAttempts, WrongCode
 from chatd.base.model import Account
 from chatd.base.throttle import FailureThrottle
 from chatd.service.accounts import Accounts
+from chatd.service.context import Context
 from chatd.service.login_guard import FREE_FAILURES, FailureGate, TooSoon
 from chatd.store import operators as store
-from chatd.store.database import Database
 
 CODE_BYTES = 10  # 80 bits
 # Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
@@ -82,10 +81,10 @@ class CodeFile:
 class Operators:
     """Who may become an operator. Until the realm has had one, anybody with the code may."""
 
-    def __init__(self, clock: Any, database: Database, accounts: Accounts) -> None:
-        self._database = database
+    def __init__(self, context: Context, accounts: Accounts) -> None:
+        self._database = context.database
         self._accounts = accounts
-        self._gate = FailureGate(clock, FailureThrottle(FREE_FAILURES))
+        self._gate = FailureGate(context.clock, FailureThrottle(FREE_FAILURES))
         self._file: CodeFile | None = None
         self._code = ""
 

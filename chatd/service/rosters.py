@@ -17,31 +17,26 @@ from chatd.base.cache import Cache
 from chatd.base.errors import NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
-from chatd.federation.outbox import Outbox
-from chatd.service.accounts import Accounts
-from chatd.service.realms import IRealms
-from chatd.store.database import Database
+from chatd.service.context import Context
+from chatd.service.remote import IOutgoing, IRealms, Notice, StagedNotice
 from chatd.store.groups import find_group
 from chatd.store.members import Delta, Roster, find_named, roster_of
-from chatd.store.outbox import NewParcel
 
 CACHED_GROUPS = 10_000
 
 
-class Change(msgspec.Struct, frozen=True):
-    """What a transaction changed in a group: its roster, and the parcels for other realms."""
+class RosterChange(msgspec.Struct, frozen=True):
+    """What a transaction changed in a group's roster, and the notices of it for other realms."""
 
     delta: Delta
-    parcels: Sequence[NewParcel] = ()
+    notices: Sequence[Notice] = ()
 
 
 class Rosters:
-    def __init__(
-        self, database: Database, accounts: Accounts, outbox: Outbox, realms: IRealms
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._outbox = outbox
+    def __init__(self, context: Context, realms: IRealms, outgoing: IOutgoing) -> None:
+        self._context = context
+        self._database = context.database
+        self._outgoing = outgoing
         self._realms = realms
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # A group's key or code -> its id.
@@ -60,7 +55,7 @@ class Rosters:
 
     async def load(self, name: Address) -> Roster:
         """As `find`, but in turn with the jobs of the database."""
-        local = self._accounts.localize(name)
+        local = self._context.localize(name)
         while True:
             known = self.cached(local.key)
             group, read = await self._database.run(
@@ -80,7 +75,7 @@ class Rosters:
 
     async def named(self, name: Address) -> Roster | None:
         """The group of that name, as far as it is known here. A code is not a name."""
-        local = self._accounts.localize(name)
+        local = self._context.localize(name)
         roster = self.cached(local.key)
         if roster is not None:
             return roster if roster.group.key == local.key else None
@@ -134,23 +129,22 @@ class Rosters:
     def is_leaving(self, group: Group, party: Party) -> bool:
         return (group.id, party.key) in self._leaving
 
-    async def change(self, run: Callable[[Connection], Change]) -> tuple[Sequence[int], Change]:
-        """Run a job that changes a group, apply its change, and send its parcels. Returns their numbers, and
-        the change."""
+    async def change(self, run: Callable[[Connection], RosterChange]) -> RosterChange:
+        """Run a job that changes a group, apply what it returns to the roster in memory, and send its
+        notices."""
 
-        def job(connection: Connection) -> tuple[Sequence[int], Change]:
+        def job(connection: Connection) -> tuple[RosterChange, Sequence[StagedNotice]]:
             change = run(connection)
-            items = change.parcels
-            return self._outbox.writer.store(connection, items) if items else [], change
+            return change, self._outgoing.stage(connection, change.notices)
 
-        numbers, change = await self._database.run(job)
+        change, staged = await self._database.run(job)
         roster = self._rosters.get(change.delta.group)
         if roster is not None:
             roster.apply(change.delta)
             if change.delta.ended:
                 self._rosters.pop(change.delta.group)
-        self._outbox.send(numbers, change.parcels)
-        return numbers, change
+        self._outgoing.send_notices(staged)
+        return change
 
 
 def _read(

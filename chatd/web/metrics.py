@@ -66,7 +66,7 @@ class View(msgspec.Struct, frozen=True):
 
     def age(self, realms: Sequence[RealmInfo]) -> float:
         """For how many seconds the oldest parcel to one of them has waited."""
-        now = self.service.accounts.now() / 1000
+        now = self.service.context.now() / 1000
         return max(max(0.0, now - (each.oldest or now * 1000) / 1000) for each in realms)
 
 

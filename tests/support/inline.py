@@ -10,11 +10,17 @@ from sqlalchemy import Engine
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
+from chatd.base.counters import Counters
 from chatd.base.errors import ChatError
+from chatd.federation.links import ILinks
+from chatd.federation.outgoing import Outgoing
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
 from chatd.service.passwords import Passwords
+from chatd.service.remote import QUEUED, NoRealms, OnOutcome
 from chatd.store.database import Database
 from chatd.store.writer import Job, Writer
 from tests.support.common import make_config
@@ -102,6 +108,22 @@ class NoUploads:
         return succeed(work(*args))
 
 
+@implementer(ILinks)
+class NoLinks(NoRealms):
+    """No other realm is reached."""
+
+    def dispatch(
+        self, _realm: str, _number: int, _parcel: bytes, _file: int | None, on_outcome: OnOutcome
+    ) -> None:
+        on_outcome(QUEUED)
+
+    def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
+        """The parcel stays in the outbox."""
+
+    def source_of(self, _realm: str) -> str:
+        return ""
+
+
 class InlinePasswords:
     """As chatd.service.passwords.Passwords, without the cost."""
 
@@ -122,14 +144,14 @@ def open_inline(
     config = make_config(folder)
     provide_schema(config)
     database = InlineDatabase(connect_without_sync(f"sqlite:///{folder / DATABASE}"))
+    context = Context(
+        config, clock, clock.seconds, cast(Database, database), random_bytes, Counters()
+    )
     service = ChatService(
-        config,
-        clock,
-        cast(Database, database),
+        context,
         cast(Passwords, InlinePasswords()),
         cast(Uploads, NoUploads()),
-        random_bytes,
-        wall=clock.seconds,
+        outgoing=Outgoing(context, NoLinks(), b""),
     )
     return service, database
 

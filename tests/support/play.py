@@ -173,6 +173,10 @@ class House:
     def service(self) -> Any:
         return self.realm.service
 
+    @property
+    def federation(self) -> Any:
+        return self.realm.federation
+
     def open(self) -> None:
         life = PlayRealm(self)
         life.open()
@@ -215,14 +219,14 @@ class House:
 
     def parcels_waiting(self) -> int:
         """How many parcels are in the outbox."""
-        self.service.outbox.tidy()
+        self.federation.outbox.tidy()
         self.world.settle()
         depths = self.realm.database.now(outbox_store.depths)
         return sum(depth.queued for depth in depths.values())
 
     def receives(self, realm: str, *numbered: tuple[int, Parcel | None]) -> list[Verdict]:
         """What becomes of parcels that another realm has sent."""
-        receiving = self.service.inbound.receive(realm, list(numbered))
+        receiving = self.federation.receiver.receive(realm, list(numbered))
         verdicts: list[Verdict] = self.world.result(receiving)
         return verdicts
 

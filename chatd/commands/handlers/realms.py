@@ -25,7 +25,7 @@ def _check_may_add(client: Client) -> None:
 @HANDLERS.of(ask.AddRealm)
 async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
     _check_may_add(client)
-    if key_of(command.realm) == client.service.accounts.realm_key:
+    if key_of(command.realm) == client.service.context.realm_key:
         raise OwnRealm(realm=command.realm)
     added = await client.service.realms.add(
         command.realm, command.host, command.port, client.account.operator
@@ -103,7 +103,7 @@ def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Addr
 @HANDLERS.of(ask.ReadRealmInbox)
 async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply:
     scope = InboxFilter(here=True)
-    if key_of(command.realm) != client.service.accounts.realm_key:
+    if key_of(command.realm) != client.service.context.realm_key:
         client.service.realms.name_of(key_of(command.realm))
         scope = InboxFilter(realm=command.realm)
     return await messages.read_inbox(client, scope)

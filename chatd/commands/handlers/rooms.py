@@ -23,7 +23,7 @@ def room_join(client: Client, command: ask.JoinRoom) -> Reply:
 @HANDLERS.of(ask.SendRoomMessage)
 def room_chat(client: Client, command: ask.SendRoomMessage) -> Reply:
     client.service.messages.check_text(command.text)
-    info = client.service.rooms.talk(client.logged_in, command.text, client.service.accounts.now())
+    info = client.service.rooms.talk(client.logged_in, command.text, client.service.context.now())
     return Reply(f"Said in {info.room}", {"room": info.room})
 
 

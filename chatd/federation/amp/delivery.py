@@ -22,12 +22,13 @@ from chatd.federation import parcels
 from chatd.federation.amp import wire
 from chatd.federation.amp.file_sender import FileSender
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.verdict_waiters import VerdictWaiters, Waiter
+from chatd.federation.amp.verdict_waiters import VerdictWaiters
 from chatd.federation.amp.wire import Refused
-from chatd.federation.bounces import Returns
+from chatd.federation.bounces import Bounces
 from chatd.federation.outbox import Outbox
-from chatd.federation.parcels import INCOMPLETE, KEPT, Verdict
-from chatd.service.realms import refusal, verdict_of
+from chatd.federation.parcels import INCOMPLETE, Verdict
+from chatd.federation.refusals import refusal, verdict_of
+from chatd.service.remote import DELIVERED, QUEUED, OnOutcome, Outcome
 from chatd.store.outbox import Waiting
 
 WINDOW = 16  # batches under way
@@ -58,14 +59,14 @@ class Delivery:
         realm: str,
         clock: Any,
         outbox: Outbox,
-        returns: Returns,
+        bounces: Bounces,
         transfers: FileSender,
         name: Callable[[], str],
     ) -> None:
         self._realm = realm
         self._clock = clock
         self._outbox = outbox
-        self._returns = returns
+        self._bounces = bounces
         self._transfers = transfers
         self._name = name
         self._link: PeerLink | None = None
@@ -92,12 +93,12 @@ class Delivery:
 
     # What is to be delivered
 
-    def dispatch(self, number: int, parcel: bytes, file: int | None, then: Waiter) -> None:
-        """Deliver a parcel. `then` is called with its verdict, or with None if there is none soon."""
+    def dispatch(self, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome) -> None:
+        """Deliver a parcel. `on_outcome` is called with its outcome, or with QUEUED if there is none soon."""
         if self._link is None:
-            then(None)
+            on_outcome(QUEUED)
             return
-        self._waiters.add(number, then)
+        self._waiters.add(number, on_outcome)
         self.post(number, parcel, file)
 
     def post(self, number: int, parcel: bytes, file: int | None) -> None:
@@ -284,7 +285,7 @@ class Delivery:
         """The other realm has all of it."""
         numbers = [item.number for item in batch]
         self._outbox.done(self._realm, numbers)
-        self._waiters.tell(numbers, KEPT)
+        self._waiters.tell(numbers, DELIVERED)
         if self._failures:
             for item in batch:
                 self._failures.pop(item.number, None)
@@ -301,9 +302,9 @@ class Delivery:
             self._failures.pop(item.number, None)
         if item.lane is not None:
             self._let_go(link, item.lane, item)
-        if not verdict.code or item.number in self._waiters:
+        if not verdict.code:
             self._outbox.done(self._realm, (item.number,))
-            self._waiters.tell((item.number,), verdict)
+            self._waiters.tell((item.number,), Outcome(seq=verdict.seq))
             return
         self._refused(item.number, refusal(verdict, self._name()))
 
@@ -311,9 +312,11 @@ class Delivery:
         """It won't be delivered: tell the sender."""
         if number in self._waiters:
             self._outbox.done(self._realm, (number,))
-            self._waiters.tell((number,), verdict_of(error))
+            # An error of this realm's own disk, say, is only told as the failure of the other realm.
+            error = refusal(verdict_of(error), self._name())
+            self._waiters.tell((number,), Outcome(error))
             return
-        told = Deferred.fromCoroutine(self._returns.refuse(self._realm, number, error))
+        told = Deferred.fromCoroutine(self._bounces.refuse(self._realm, number, error))
         told.addErrback(lambda failure: log.failure("a sender was not told", failure))
 
     def _file_missing(self, link: PeerLink, item: Item) -> None:

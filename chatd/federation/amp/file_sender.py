@@ -70,6 +70,10 @@ class FileSender:
             flying.append(_kept(link.chunk(number, offset, data)))
             offset += len(data)
 
+        if not offset:
+            await file.seek(
+                0
+            )  # an earlier try may have read on; `send_chunks` seeks any other offset
         try:
             await send_chunks(file, window, write, offset, chunk=CHUNK)
             while flying:

@@ -27,7 +27,7 @@ from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
 from chatd.federation.questions import Questions
-from chatd.federation.receive import Inbound
+from chatd.federation.receive import Receiver
 
 HANDSHAKE_TIME = 15.0  # seconds until a link has to be up
 CLOSE_TIME = 10.0  # seconds until a closing link is dropped
@@ -43,7 +43,7 @@ class Host(Protocol):
     """What a link needs of the realm that it belongs to."""
 
     clock: Any
-    inbound: Inbound
+    receiver: Receiver
     questions: Questions
     sender_rates: SenderRates
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,12 +39,13 @@ from chatd.federation.amp.rate_limited_log import RateLimitedLog
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.parcels import Verdict
+from chatd.federation.federation import Federation
+from chatd.federation.links import ILinks
 from chatd.federation.questions import Questions
-from chatd.federation.receive import Inbound
+from chatd.federation.receive import Receiver
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
-from chatd.service.realms import IRealms, Membership
+from chatd.service.remote import QUEUED, Membership, OnOutcome
 from chatd.store.mirrors import newest_news
 from chatd.store.peers import KnownPeer
 
@@ -58,9 +59,9 @@ T = TypeVar("T")
 log = Logger()
 
 
-@implementer(IRealms)
+@implementer(ILinks)
 class Directory:
-    """IRealms for the service, and the Host of all links. `attach` it to the service, then `start`."""
+    """ILinks for federation, and the Host of all links. `attach` it to the service, then `start`."""
 
     def __init__(
         self,
@@ -87,17 +88,18 @@ class Directory:
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = clock
         self._stopping = False
-        self.inbound: Inbound
+        self.receiver: Receiver
         self.questions: Questions
 
-    def attach(self, service: ChatService) -> None:
+    def attach(self, service: ChatService, federation: Federation) -> None:
         self._service = service
-        self.inbound = service.inbound
-        self.questions = service.questions
+        self._federation = federation
+        self.receiver = federation.receiver
+        self.questions = federation.questions
         self.registry.attach(service, self._deliver)
         self._adding = RealmAdder(self._config, service, self.registry, self.dialer)
-        self._strangers = UnconfirmedRealms(service, self.registry)
-        self._status = PeerStatus(self.clock, service, self.registry)
+        self._strangers = UnconfirmedRealms(service, federation, self.registry)
+        self._status = PeerStatus(self.clock, service, federation.outbox, self.registry)
 
     def load(self, known: Sequence[KnownPeer]) -> None:
         """Take what was remembered, and what the configuration says."""
@@ -120,8 +122,8 @@ class Directory:
             guarded("a link was not closed", link.close)
             gone.append(link.gone)
         await patiently(self.clock, DeferredList(gone), CLOSING_TIME, self._abort)
-        self._service.outbox.tidy()
-        await self._service.arrivals.drop_all()
+        self._federation.outbox.tidy()
+        await self._federation.files.drop_all()
 
     def _abort(self) -> None:
         for link in list(self._links):
@@ -132,8 +134,8 @@ class Directory:
         return Delivery(
             peer.known.key,
             self.clock,
-            service.outbox,
-            service.returns,
+            self._federation.outbox,
+            self._federation.bounces,
             FileSender(service.database, self._uploads),
             lambda: peer.known.name,
         )
@@ -173,7 +175,7 @@ class Directory:
 
     async def introduce(self, realm: str) -> Introduction:
         def newest_of(connection: Connection) -> int:
-            message = self._service.messages.writer.newest_from(connection, realm)
+            message = self._service.context.writers.messages.newest_from(connection, realm)
             return max(message, newest_news(connection, realm))
 
         newest = await self._service.database.run(newest_of)
@@ -190,7 +192,7 @@ class Directory:
         if key_of(name) != link.realm:
             raise Refused("wrong-name")
         if other.last > 0:
-            await self._service.outbox.skip(other.last)
+            await self._federation.outbox.skip(other.last)
         if self.registry.get(link.realm) is None and not self._adding.is_adding(link.realm):
             await self._strangers.make_room(link.realm)
         if self._stopping or link.transport is None:
@@ -231,7 +233,7 @@ class Directory:
             return
         peer.failures = 0
         peer.error = None
-        peer.since = self._service.accounts.now()
+        peer.since = self._service.context.now()
         cancel(peer.timer)
         log.info("linked with {realm} at {address}", realm=peer.known.name, address=link.address)
         peer.delivery.link_up(link)
@@ -246,10 +248,10 @@ class Directory:
         peer.link = None
         seen = self.registry.remember(peer, self.registry.linked(peer.known))
         seen.addErrback(lambda failure: log.failure("a link's end was not written", failure))
-        peer.since = self._service.accounts.now()
+        peer.since = self._service.context.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
-        dropped = Deferred.fromCoroutine(self.inbound.lost(link.realm))
+        dropped = Deferred.fromCoroutine(self.receiver.lost(link.realm))
         dropped.addErrback(lambda failure: log.failure("files were not set aside", failure))
         self.dialer.soon(peer)
 
@@ -265,7 +267,7 @@ class Directory:
     def new_reference(self) -> str:
         return self._random_bytes(4).hex()
 
-    # IRealms
+    # ILinks
 
     def name_of(self, realm: str) -> str:
         return self.registry.find(realm).known.name
@@ -276,14 +278,14 @@ class Directory:
         number: int,
         parcel: bytes,
         file: int | None,
-        then: Callable[[Verdict | None], Any],
+        on_outcome: OnOutcome,
     ) -> None:
         peer = self.registry.get(realm)
         if peer is None:
-            then(None)
+            on_outcome(QUEUED)
             return
         try:
-            peer.delivery.dispatch(number, parcel, file, then)
+            peer.delivery.dispatch(number, parcel, file, on_outcome)
         except Exception:
             self._begin_anew(peer)
 
@@ -320,7 +322,7 @@ class Directory:
 
     def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
-    ) -> Deferred[dict[str, Any]]:
+    ) -> Deferred[Mapping[str, Sequence[str]]]:
         return self._ask(realm, lambda link: link.asking.change(user, group, change, users))
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
@@ -361,7 +363,7 @@ class Directory:
         if realm in self._config.peers.known:
             # The configuration still names it.
             self.dialer.soon(self.registry.add(KnownPeer(realm, realm)))
-        depths = await self._service.outbox.depths()
+        depths = await self._federation.outbox.depths()
         return depths[realm].queued if realm in depths else 0
 
     def all(self, detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
@@ -370,9 +372,9 @@ class Directory:
     # What waits too long
 
     async def _expire(self) -> None:
-        before = self._service.accounts.now() - self._config.peers.expire * 1000
+        before = self._service.context.now() - self._config.peers.expire * 1000
         try:
-            while await self._service.returns.expire(before):
+            while await self._federation.bounces.expire(before):
                 pass
         except Exception:
             log.failure("what has waited too long could not be sent back")

@@ -8,18 +8,22 @@ from typing import Any
 from chatd.base.model import RealmInfo
 from chatd.federation.amp.add_realm import NOT_REACHED
 from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.outbox import Outbox
 from chatd.service.chat_service import ChatService
 
 
 class PeerStatus:
-    def __init__(self, clock: Any, service: ChatService, registry: PeerTable) -> None:
+    def __init__(
+        self, clock: Any, service: ChatService, outbox: Outbox, registry: PeerTable
+    ) -> None:
         self._clock = clock
         self._service = service
+        self._outbox = outbox
         self._registry = registry
 
     async def all(self, detailed: bool) -> Sequence[RealmInfo]:
         """All peers, by name. Unless `detailed`, errors of peers that no operator added are vague."""
-        depths = await self._service.outbox.depths()
+        depths = await self._outbox.depths()
         peers = self._registry.peers
         return tuple(self._info(peers[key], depths.get(key), detailed) for key in sorted(peers))
 
@@ -46,4 +50,4 @@ class PeerStatus:
         if peer.timer is None or not peer.timer.active():
             return None
         left: float = peer.timer.getTime() - self._clock.seconds()
-        return self._service.accounts.now() + int(left * 1000)
+        return self._service.context.now() + int(left * 1000)

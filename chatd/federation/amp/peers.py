@@ -87,7 +87,7 @@ class PeerTable:
             if configured.address is not None:
                 host, _, port = configured.address.rpartition(":")
                 known = msgspec.structs.replace(known, host=host.strip("[]"), port=int(port))
-        peer = Peer(known, pin, self._service.accounts.now())
+        peer = Peer(known, pin, self._service.context.now())
         peer.delivery = self._deliver(peer)
         self.peers[known.key] = peer
         return peer
@@ -156,12 +156,12 @@ class PeerTable:
             if 0 <= passed < HOUR:
                 return succeed(None)
         peer.saved = known
-        now = self._service.accounts.now()
+        now = self._service.context.now()
         return self._service.database.run(store.remember, known, now)
 
     def linked(self, known: KnownPeer) -> KnownPeer:
         """`known` with the present time as that of the last link."""
-        return msgspec.structs.replace(known, linked_at=self._service.accounts.now())
+        return msgspec.structs.replace(known, linked_at=self._service.context.now())
 
     async def forget(self, *realms: str) -> None:
         """Remove these realms from memory, with their links, and from the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -12,7 +12,8 @@ from chatd.base.model import Member
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict
-from chatd.service.realms import Membership, refusal
+from chatd.federation.refusals import refusal
+from chatd.service.remote import Membership
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Requests:
 
     async def change(
         self, user: str, group: str, change: str, users: Sequence[str]
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Sequence[str]]:
         result: dict[str, list[str]] = {}
         refused: ChatError | None = None
         for start in range(0, max(1, len(users)), wire.MAX_NAMES):

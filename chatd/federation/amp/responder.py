@@ -16,7 +16,7 @@ from chatd.base.names import MAX_NAME, printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.file_receive import FileIncomplete
-from chatd.service.realms import verdict_of
+from chatd.federation.refusals import verdict_of
 from chatd.store.messages import Stream
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Responder(amp.CommandLocator):
     @wire.DeliverCommand.responder
     def delivered(self, parcels: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            verdicts = await self._link.host.inbound.receive(self._link.realm, batch, self._stream)
+            verdicts = await self._link.host.receiver.receive(self._link.realm, batch, self._stream)
             if self._link.is_up and any(each.code == RealmQuota.code for each in verdicts):
                 self._link.flow.slow(QUOTA_PAUSE)
             return {"verdicts": wire.encode_verdicts(verdicts)}
@@ -179,14 +179,14 @@ class Responder(amp.CommandLocator):
             found = wire.decode_parcel(parcel)
             if found is None:
                 raise Refused("bad-parcel")
-            return {"offset": await self._link.host.inbound.offer(self._link.realm, number, found)}
+            return {"offset": await self._link.host.receiver.offer(self._link.realm, number, found)}
 
         return self._answer(work)
 
     @wire.ChunkCommand.responder
     def chunk_came(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            await self._link.host.inbound.take(self._link.realm, number, offset, data)
+            await self._link.host.receiver.take(self._link.realm, number, offset, data)
             return {}
 
         return self._answer(work)

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import RealmNotAllowed
 from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.federation import Federation
 from chatd.service.chat_service import ChatService
 from chatd.store import peers as store
 from chatd.store.peers import Use
@@ -30,8 +31,9 @@ log = Logger()
 
 
 class UnconfirmedRealms:
-    def __init__(self, service: ChatService, registry: PeerTable) -> None:
+    def __init__(self, service: ChatService, federation: Federation, registry: PeerTable) -> None:
         self._service = service
+        self._federation = federation
         self._registry = registry
         self._clock = service.clock
         self._turn = DeferredLock()
@@ -64,7 +66,7 @@ class UnconfirmedRealms:
         if now - self._checked < CHECK_EVERY:
             return
         self._checked = now
-        latest = self._service.accounts.now() - IDLE
+        latest = self._service.context.now() - IDLE
         idle = [
             peer
             for peer in self._registry.unvouched()
@@ -86,7 +88,7 @@ class UnconfirmedRealms:
         await self._registry.forget(*keys)
         for key in keys:
             try:
-                await self._service.inbound.forget(key)
+                await self._federation.receiver.forget(key)
             except OSError:
                 log.failure("the half files of {realm} could not be removed", realm=key)
 

@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.logger import Logger
 
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
-from chatd.federation.parcels import Verdict
+from chatd.service.remote import QUEUED, OnOutcome, Outcome
 
 PATIENCE = 5.0  # seconds that a sender waits for the verdict
 UNTOLD = "whoever waited for a parcel was not told what became of it"
-
-Waiter = Callable[[Verdict | None], Any]
 
 log = Logger()
 
 
 class VerdictWaiters:
-    """By the number of the parcel. Each is called once: with the verdict, or with None when there is none
+    """By the number of the parcel. Each is called once: with the outcome, or with QUEUED if there is none
     after PATIENCE seconds."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
-        self._waiters: dict[int, Waiter] = {}
+        self._waiters: dict[int, OnOutcome] = {}
         self._deadlines: deque[tuple[float, int]] = deque()
         self._timer: Any = None
 
     def __contains__(self, number: int) -> bool:
         return number in self._waiters
 
-    def add(self, number: int, waiter: Waiter) -> None:
+    def add(self, number: int, waiter: OnOutcome) -> None:
         self._waiters[number] = waiter
         self._deadlines.append((self._clock.seconds() + PATIENCE, number))
         if self._timer is None:
             self._timer = self._clock.callLater(PATIENCE, self._run_out)
 
-    def tell(self, numbers: Iterable[int], verdict: Verdict) -> None:
+    def tell(self, numbers: Iterable[int], outcome: Outcome) -> None:
         """Tell those who wait for these parcels, if any do."""
         waiters = self._waiters
         for number in numbers:
             waiter = waiters.pop(number, None)
             if waiter is not None:
                 try:
-                    waiter(verdict)
+                    waiter(outcome)
                 except Exception:
                     log.failure(UNTOLD)
 
@@ -57,7 +55,7 @@ class VerdictWaiters:
         self._timer = None
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
-            guarded(UNTOLD, waiter, None)
+            guarded(UNTOLD, waiter, QUEUED)
 
     def _run_out(self) -> None:
         """Tell those whose time is over."""
@@ -69,5 +67,5 @@ class VerdictWaiters:
                 if deadline > now:
                     self._timer = self._clock.callLater(deadline - now, self._run_out)
                     return
-                guarded(UNTOLD, self._waiters.pop(number), None)
+                guarded(UNTOLD, self._waiters.pop(number), QUEUED)
             self._deadlines.popleft()

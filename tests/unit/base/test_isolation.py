@@ -29,6 +29,7 @@ from chatd.federation.parcels import KEPT, Direct, encode
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.net.eager import Outbox
 from chatd.service.presence import IListener, Presence
+from chatd.service.remote import QUEUED
 from chatd.service.rooms import Rooms
 from chatd.store.database import Database
 from chatd.store.outbox import NewParcel
@@ -164,7 +165,7 @@ class InMemory(SynchronousTestCase):
             else:
                 delivery.link_down()
             self.logged(1)
-        self.assertEqual(heard, [None] * 4)
+        self.assertEqual(heard, [QUEUED] * 4)
 
 
 class WriterTest(SynchronousTestCase):
@@ -308,7 +309,7 @@ class BetweenRealms(PlayTestCase):
         for method in ("dispatch", "post"):
             peer = self.one.realm.directory.registry.peers["realm2"]
             number = self.world.result(
-                self.one.service.outbox.put(
+                self.one.federation.outbox.put(
                     NewParcel("realm2", encode(Direct("ana", "budi", NOW, method)), NOW)
                 )
             )
@@ -327,7 +328,7 @@ class BetweenRealms(PlayTestCase):
 
     def test_the_sender_hears_of_it(self) -> None:
         """A message that was stored and can't be let go is an internal error, not silence."""
-        with mock.patch.object(self.one.service.crossings, "dispatch", fails):
+        with mock.patch.object(self.one.federation.outgoing, "deliver", fails):
             sending = self.one.service.messages.send(
                 self.ana.account, [parse_address("budi@realm2")], "halo", None
             )
@@ -355,7 +356,7 @@ class BetweenRealms(PlayTestCase):
         """A parcel that can't be returned is removed; the senders of the others are told."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
-        sentence = self.one.service.returns._sentence
+        sentence = self.one.federation.bounces._sentence
 
         def sometimes(realm: str, parcel: Any, error: Any) -> str:
             if parcel.text == "2":
@@ -364,14 +365,14 @@ class BetweenRealms(PlayTestCase):
 
         for text in "123":
             self.world.result(
-                self.one.service.outbox.put(
+                self.one.federation.outbox.put(
                     NewParcel(
                         "realm2", encode(Direct("ana", "budi", NOW, text)), NOW, self.ana.account.id
                     )
                 )
             )
-        with mock.patch.object(self.one.service.returns, "_sentence", sometimes):
-            self.assertEqual(self.world.result(self.one.service.returns.expire(NOW + 1)), 3)
+        with mock.patch.object(self.one.federation.bounces, "_sentence", sometimes):
+            self.assertEqual(self.world.result(self.one.federation.bounces.expire(NOW + 1)), 3)
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(len(self.ana.reads()), 2)
         self.assertEqual(self.logged(), 2)

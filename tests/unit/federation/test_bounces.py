@@ -22,12 +22,12 @@ class ReturnsTestCase(PlayTestCase):
         self.one = self.world.house("realm1")
         self.one.knows("realm2")
         self.ana = self.one.person("ana")
-        self.returns = self.one.service.returns
+        self.returns = self.one.federation.bounces
 
     def put(self, parcel: Parcel, realm: str = "realm2", at: int = AT, sender: bool = True) -> int:
         account = self.ana.account.id if sender else None
         item = NewParcel(realm, parcels.encode(parcel), at, account)
-        number: int = self.world.result(self.one.service.outbox.put(item))
+        number: int = self.world.result(self.one.federation.outbox.put(item))
         return number
 
     def refuse(self, parcel: Parcel, error: Any, realm: str = "realm2", **put: Any) -> list[str]:
@@ -106,7 +106,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertTrue(code)
         self.one.receives("realm2", (1, Left("x", "bagan")))
         for name in ("budi", "citra"):
-            joining = self.one.service.questions.join("realm2", name, "bagan")
+            joining = self.one.federation.questions.join("realm2", name, "bagan")
             membership = self.world.result(joining)
         group = membership.group_id
         unknown = UnknownUser(name="budi")

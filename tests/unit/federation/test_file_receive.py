@@ -28,11 +28,11 @@ class PartsTestCase(PlayTestCase):
         parcel = Direct("budi", "ana", 1_000, None, note)
         if realm not in self.one.realm.directory.registry.peers:
             self.one.knows(realm)
-        offset: int = self.result(self.one.service.inbound.offer(realm, number, parcel))
+        offset: int = self.result(self.one.federation.receiver.offer(realm, number, parcel))
         if part > offset:
             data = DATA[offset:part]
-            self.result(self.one.service.inbound.take(realm, number, offset, data))
-        self.result(self.one.service.inbound.lost(realm))
+            self.result(self.one.federation.receiver.take(realm, number, offset, data))
+        self.result(self.one.federation.receiver.lost(realm))
         return offset
 
     def result(self, done: Any) -> Any:
@@ -69,7 +69,7 @@ class PartsTestCase(PlayTestCase):
     def test_many_bytes(self) -> None:
         """They take no more than the files that may arrive at a time."""
         self.patch(module, "MAX_ARRIVING", 2)
-        self.one.service.arrivals._limits = Limits(file=1000)
+        self.one.federation.files._limits = Limits(file=1000)
         for number in range(8):
             self.brings("realm2", number, part=900)
         self.assertLessEqual(sum(self.parts("realm2").values()), 2000)
@@ -77,5 +77,5 @@ class PartsTestCase(PlayTestCase):
     def test_of_a_forgotten_realm(self) -> None:
         self.brings("realm2", 1)
         self.brings("realm3", 1)
-        self.result(self.one.service.inbound.forget("realm2"))
+        self.result(self.one.federation.receiver.forget("realm2"))
         self.assertEqual((self.parts("realm2"), len(self.parts("realm3"))), ({}, 1))

@@ -56,7 +56,7 @@ class MemoryTestCase(GuessingTestCase):
             self.world.settle()
             outcome(raw.callRemote(wire.DeliverCommand, parcels=batch((1, direct("halo")))))
             self.world.settle()
-        self.assertLess(len(self.one.service.inbound._turns), 10)
+        self.assertLess(len(self.one.federation.receiver._turns), 10)
 
     def test_batches_of_links_that_are_gone(self) -> None:
         """What waits for its turn when its link ends is dropped: it comes again over the next one."""
@@ -72,7 +72,7 @@ class MemoryTestCase(GuessingTestCase):
             self.world.settle()
             self.raw = self.world.knock(self.one, "realm2", Raw())
             self.greets()
-        turn = self.one.service.inbound._turns["realm2"]
+        turn = self.one.federation.receiver._turns["realm2"]
         self.assertLess(len(turn.waiting), 6)
         self.patch(disk, "_measure", lambda: 1)
         self.world.advance(5)

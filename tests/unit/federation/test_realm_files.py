@@ -322,7 +322,7 @@ class BreaksTestCase(FilesTestCase):
         self.world.settle()
         self.assertEqual(getattr(found[0], "code", ""), "group-closed")
         self.assertEqual(self.two.realm.uploads.parts, [])
-        self.assertEqual(self.two.service.arrivals._arriving, {})
+        self.assertEqual(self.two.federation.files._arriving, {})
 
     def test_disk_full(self) -> None:
         """The receiver's disk is full: nothing is lost, and the other messages are not held up for ever."""

@@ -65,13 +65,13 @@ class LimitsTestCase(FilesTestCase):
     def test_what_never_came_whole_counts(self) -> None:
         """A realm that begins files and never ends them does not fill the disk: what is left of them is
         within its quota."""
-        arrivals = self.two.service.arrivals
+        arrivals = self.two.federation.files
         taken = 0
         for number in range(1, 20):
             note = FileNote(f"{number}.bin", 150_000, f"{number:064x}", "abcdef")
             parcel = Direct(f"a{number}", "budi", 0, None, note)
             try:
-                offering = self.two.service.inbound.offer("realm1", number, parcel)
+                offering = self.two.federation.receiver.offer("realm1", number, parcel)
                 self.assertEqual(self.world.result(offering), 0)
             except QuotaExceeded:
                 break
@@ -87,7 +87,7 @@ class OddTestCase(FilesTestCase):
 
     def test_offset_beyond(self) -> None:
         """It claims to have more than there is."""
-        inbound = self.two.service.inbound
+        inbound = self.two.federation.receiver
 
         async def offer(*_: object) -> int:
             return 1 << 40
@@ -99,7 +99,7 @@ class OddTestCase(FilesTestCase):
 
     def test_never_enough(self) -> None:
         """It refuses each chunk as not the next: not for ever."""
-        arrivals = self.two.service.arrivals
+        arrivals = self.two.federation.files
 
         async def take(*_: object) -> None:
             raise arrivals_module.FileIncomplete
@@ -113,10 +113,10 @@ class OddTestCase(FilesTestCase):
 
     def test_chunks(self) -> None:
         """Too many bytes, or from elsewhere: not taken."""
-        arrivals = self.two.service.arrivals
+        arrivals = self.two.federation.files
         note = FileNote("a.bin", 10, "0" * 64, "abcdef")
         self.world.result(
-            self.two.service.inbound.offer("realm1", 1, Direct("ana", "budi", 0, None, note))
+            self.two.federation.receiver.offer("realm1", 1, Direct("ana", "budi", 0, None, note))
         )
         for offset, data in ((0, b"x" * 11), (1, b"x"), (-1, b"x"), (5, b"x")):
             with self.assertRaises(arrivals_module.FileIncomplete):
@@ -130,7 +130,7 @@ class OddTestCase(FilesTestCase):
             note = FileNote(name, size, "0" * 64, "abcdef")
             parcel = Direct("ana", "budi", 0, None, note)
             try:
-                return self.world.result(self.two.service.inbound.offer("realm1", 1, parcel))
+                return self.world.result(self.two.federation.receiver.offer("realm1", 1, parcel))
             except Exception as error:
                 return getattr(error, "code", repr(error))
 
@@ -142,4 +142,4 @@ class OddTestCase(FilesTestCase):
         for size in (-1, 1 << 63):
             parcel = ["direct", "ana", "budi", 0, None, ["a", size, "0" * 64, "abcdef"]]
             self.assertIsNone(wire.decode_parcel(wire.encode(parcel)))
-        self.world.result(Deferred.fromCoroutine(self.two.service.arrivals.drop_all()))
+        self.world.result(Deferred.fromCoroutine(self.two.federation.files.drop_all()))

@@ -23,7 +23,7 @@ from chatd.federation.parcels import (
     encode,
     order_of,
 )
-from chatd.service.realms import refusal
+from chatd.federation.refusals import refusal
 from tests.support.play import PlayTestCase
 
 NOW = 1_795_169_703_000
@@ -218,7 +218,7 @@ class PostTestCase(InboundTestCase):
 
     def test_left_again(self) -> None:
         """citra has joined again since she left: what comes twice counts once."""
-        questions = self.one.service.questions
+        questions = self.one.federation.questions
         for _ in range(2):
             self.world.result(questions.join("realm2", "citra", "bagan"))
             self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
@@ -303,14 +303,14 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.history(), [])
 
     def test_own_words(self) -> None:
-        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, "halo", None)
+        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, "halo", None)
         back = self.relay(sender="ana@realm1", proof=proof, origin=1)
         self.assertEqual(self.says(back).seq, 11)
         self.assertEqual(self.history(), ["ana: halo"])
         self.assertEqual(self.ana.inbox(), [], "one's own words are not unread")
 
     def test_own_words_altered(self) -> None:
-        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, "halo", None)
+        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, "halo", None)
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
         for changes in (
             {"text": "halo!"},
@@ -332,7 +332,7 @@ class RelayTestCase(InboundTestCase):
         (theirs,) = self.budi.files()
         sha = "0" * 64
         note = FileNote("a.txt", 5, sha, "abcdef")
-        proof = self.one.service.crossings.proof(self.ana.account, "realm2", NOW, None, note)
+        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, None, note)
         for file in (
             note,
             FileNote("a.txt", 5, sha, theirs.code),

@@ -685,4 +685,4 @@ class People(AccountsTestCase):
             (Address("a", "REALM1"), Address("a")),
             (Address("a", "realm2"), Address("a", "realm2")),
         ):
-            self.assertEqual(self.accounts.localize(address), local)
+            self.assertEqual(self.realm.service.context.localize(address), local)

@@ -389,7 +389,7 @@ class GoingWrong(FilesTestCase):
         ana, budi, citra = await self.people("ana", "budi", "citra")
         upload = await self.begin(ana, "budi,citra", 3)
         upload.write(b"abc")
-        writer = type(self.realm.service.messages.writer)
+        writer = type(self.realm.service.context.writers.messages)
         with mock.patch.object(writer, "store", side_effect=StorageFailed()):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(await self.realm.database.read(all_stored), set())

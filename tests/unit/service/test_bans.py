@@ -12,8 +12,8 @@ from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import questions
 from chatd.federation.parcels import Post
-from chatd.service.messages import group_target
 from chatd.service.sends import name_for
+from chatd.service.targets import group_target
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages
 from tests.support.inline import outcome_of, result_of
@@ -283,7 +283,7 @@ class KickedElsewhere(GroupTestCase):
         self.ana.members("bagan")
         both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
                 for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
-        receiving = Deferred.fromCoroutine(self.one.service.inbound.receive("realm2", both))
+        receiving = Deferred.fromCoroutine(self.one.federation.receiver.receive("realm2", both))
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
         )

@@ -17,7 +17,7 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Contact
 from chatd.base.names import Address
 from chatd.service.contacts import Contacts
-from chatd.service.realms import NoRealms
+from chatd.service.remote import NoRealms
 from tests.support.common import ClockedTestCase, Listener
 
 
@@ -97,7 +97,7 @@ class Elsewhere(ContactsTestCase):
     @property
     def contacts(self) -> Contacts:
         service = self.realm.service
-        return Contacts(service.database, service.accounts, service.presence, self.realms, 1000)
+        return Contacts(service.context, service.accounts, service.presence, self.realms)
 
     async def test_list(self) -> None:
         """People of other realms stand among the others; each realm is asked once, and who is of one that

@@ -30,11 +30,12 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Group, GroupInfo, Member, Party
 from chatd.base.names import UNFILTERED, Address, Place, is_code, parse_address, parse_name
 from chatd.federation import parcels
+from chatd.federation.outbox import Outbox
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
 from chatd.service.home_groups import Invited
-from chatd.service.realms import Membership, NoRealms
-from chatd.service.rosters import Change
+from chatd.service.remote import Membership, NoRealms
+from chatd.service.rosters import RosterChange
 from chatd.store.members import set_admin
 from tests.support.common import same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
@@ -428,7 +429,7 @@ class Guests(GroupsTestCase):
         self.finn = Party("finn@realm3", "Finn@Realm3", realm="realm3")
 
     def waiting(self, realm: str) -> list[parcels.Parcel]:
-        found = result_of(self.service.outbox.waiting(realm, 0, 100))
+        found = result_of(Outbox(self.service.context).waiting(realm, 0, 100))
         return [parcels.decode(each.parcel) for each in found]
 
     def admit(self, guest: Party, name: str = "bagan") -> None:
@@ -499,7 +500,9 @@ class Guests(GroupsTestCase):
         self.assertIs(outcome_of(kick(self.finn, BAGAN, Address("ana"))), NotMember)
         self.admit(self.finn)
         roster = result_of(self.rosters.find(BAGAN))
-        result_of(self.rosters.change(lambda db: Change(set_admin(db, roster.group, self.emma))))
+        result_of(
+            self.rosters.change(lambda db: RosterChange(set_admin(db, roster.group, self.emma)))
+        )
         result_of(self.homes.invite(self.emma, BAGAN, [Address("budi")]))
         result_of(kick(self.emma, BAGAN, Address("ANA")))
         result_of(self.homes.set_closed(self.emma, BAGAN, True))
@@ -607,7 +610,7 @@ class Remembering(GroupsTestCase):
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
 
-        def broken(_connection: Connection) -> Change:
+        def broken(_connection: Connection) -> RosterChange:
             _connection.execute(text("UPDATE participants SET admin = 0"))
             raise ZeroDivisionError
 

@@ -13,7 +13,7 @@ from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.federation.amp import wire
 from chatd.federation.parcels import Joined, Removed
-from chatd.service.rosters import Change
+from chatd.service.rosters import RosterChange
 from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.members import Bounds, find_named, roster_of
@@ -119,7 +119,7 @@ class Agreeing(GroupsTestCase):
             lambda: self.homes.leave(who, BAGAN),
             lambda: self._kick(ana, where),
             lambda: self.homes.invite(ana, BAGAN, [where]),
-            lambda: self.rosters.change(lambda db: Change(store.set_admin(db, group, who))),
+            lambda: self.rosters.change(lambda db: RosterChange(store.set_admin(db, group, who))),
             lambda: self.homes.set_closed(ana, BAGAN, True),
             lambda: self.homes.set_closed(ana, BAGAN, False),
         ]
@@ -162,13 +162,13 @@ class Listed(GroupTestCase):
         found = self.budi.joins("bagan@realm1") and self.budi.members("bagan@realm1")
         self.assertEqual(found, ["*ana@realm1+", *(f"{name}+" for name in names), "budi+"])
         page, more = self.world.result(
-            self.one.service.questions.members("realm2", "budi", "bagan", 1, 3)
+            self.one.federation.questions.members("realm2", "budi", "bagan", 1, 3)
         )
         self.assertEqual(([each.username for each in page], more),
                          (["m0@realm2", "m1@realm2", "m2@realm2"], 2))  # fmt: skip
         for start in (6, 1 << 70, -1):
             page, more = self.world.result(
-                self.one.service.questions.members("realm2", "budi", "bagan", start, 3)
+                self.one.federation.questions.members("realm2", "budi", "bagan", start, 3)
             )
             self.assertEqual((len(page), more), (3, 3) if start < 0 else (0, 0))
 

@@ -200,7 +200,7 @@ class Store(HereTestCase):
 
     def test_in_one_batch(self) -> None:
         """Who comes first has stored it."""
-        writer = self.messages.sends.writer
+        writer = self.service.context.writers.sends
         first, again, other = self.run_job(
             writer.store, [self.new("a", "k"), self.new("b", "k"), self.new("c", "l")]
         )
@@ -212,7 +212,7 @@ class Store(HereTestCase):
         self.assertEqual(known, Known(7, other.seq, other.id, None, False))
 
     def test_posts_in_one_batch(self) -> None:
-        writer = self.messages.sends.writer
+        writer = self.service.context.writers.sends
         name = Name(self.ana.id, "k", "bagan@realm2")
         post = NewPost(name, 0, NewParcel("realm2", b"", 1000, self.ana.id))
         number, again = self.run_job(writer.put, [post, post])
@@ -267,7 +267,7 @@ class ThereTestCase(PairTestCase):
 
     def parcels(self) -> int:
         """How many have ever been numbered."""
-        return self.one.service.outbox.writer._last or 0
+        return self.one.federation.outbox.writer._last or 0
 
     def queued(self, person: Any = None, to: str = "budi@realm2") -> list[bool]:
         place = Place(parse_address(to))
@@ -499,8 +499,7 @@ class Files(ThereTestCase):
         people = (parse_address("agus"),)
         account = self.ana.account
         uploads = [
-            self.world.result(files.begin(account, people, "a.txt", 4, lambda: None, None, "k"))
-            for _ in range(2)
+            self.world.result(files.begin(account, people, "a.txt", 4, None, "k")) for _ in range(2)
         ]
         for upload in uploads:
             upload.write(b"halo")

@@ -132,7 +132,7 @@ class AnswerTestCase(RawTestCase):
         def fails(*_: object) -> Any:
             raise ZeroDivisionError
 
-        self.patch(self.one.service.questions, "join", fails)
+        self.patch(self.one.federation.questions, "join", fails)
         error = self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.assertEqual(error.code, "internal")
         self.assertRegex(error.details["reference"], r"^[0-9a-f]{8}$")
@@ -179,7 +179,7 @@ class AnswerTestCase(RawTestCase):
         self.delivers((1, direct("nol")))
         failing = [True, False, False, False]
         self.one.realm.database.failing = lambda: bool(failing) and failing.pop(0)
-        inbound = self.one.service.inbound
+        inbound = self.one.federation.receiver
         first = outcome(Deferred.fromCoroutine(inbound.receive("realm2", [(2, direct("satu"))])))
         found = [self.begins(wire.DeliverCommand, parcels=batch((3, direct("dua"))))]
         self.end.deliver()
@@ -242,7 +242,7 @@ class BusyTestCase(RawTestCase):
             working.append(Deferred())
             return working[-1]
 
-        self.patch(self.one.service.questions, "presence", slow)
+        self.patch(self.one.federation.questions, "presence", slow)
         answers = [self.begins(wire.PresenceCommand, users=["ana"]) for _ in range(100)]
         self.world.settle()
         self.assertEqual(len(working), answering.MAX_BUSY)
@@ -317,7 +317,7 @@ class AliveTestCase(PlayTestCase):
             def fails(*_: object, error: Refused = said) -> Any:
                 raise error
 
-            self.patch(self.two.service.questions, "join", fails)
+            self.patch(self.two.federation.questions, "join", fails)
             with self.assertRaises(PeerFailed):
                 self.ana.joins("bagan@realm2")
         for details in ({"name": "x\x1b[2J"}, {"name": "y" * 10_000}):
@@ -325,7 +325,7 @@ class AliveTestCase(PlayTestCase):
             def refuses(*_: object, said: dict[str, str] = details) -> Any:
                 raise Refused("unknown-group", **said)
 
-            self.patch(self.two.service.questions, "join", refuses)
+            self.patch(self.two.federation.questions, "join", refuses)
             with self.assertRaises(UnknownGroup) as caught:
                 self.ana.joins("bagan@realm2")
             self.assertNotIn("\x1b", str(caught.exception))

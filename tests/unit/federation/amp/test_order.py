@@ -186,7 +186,7 @@ class TroubleTestCase(PairTestCase):
 
     def poison(self, text: str = "poison") -> None:
         """What has that text makes realm2 fail."""
-        reader = self.two.service.inbound._reader
+        reader = self.two.federation.receiver._reader
         real = reader.direct
 
         def fails(realm: str, number: int, parcel: parcels.Direct, barred: Any) -> Any:
@@ -260,7 +260,7 @@ class TroubleTestCase(PairTestCase):
 
     def test_incomplete_for_ever(self) -> None:
         """The other says again and again that a file is missing: the message comes back."""
-        writer = self.two.service.inbound._writer
+        writer = self.two.federation.receiver._writer
 
         async def forgets(*_: object) -> Any:
             return parcels.INCOMPLETE
@@ -275,7 +275,7 @@ class TroubleTestCase(PairTestCase):
         """The outbox can't be read: the link is dropped, and it is tried again."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
-        outbox = self.one.service.outbox
+        outbox = self.one.federation.outbox
         real, tries = outbox.waiting, list[int]()
 
         def waiting(*arguments: Any) -> Any:
@@ -296,7 +296,7 @@ class TroubleTestCase(PairTestCase):
         """Something in the outbox that this version can't read does not stand in the way of the rest."""
         self.part()
         item = NewParcel("realm2", wire.encode(["sticker", 1]), 0, self.ana.account.id)
-        self.world.result(self.one.service.outbox.put(item))
+        self.world.result(self.one.federation.outbox.put(item))
         self.ana.sends("budi@realm2", "halo")
         self.meet()
         self.world.advance(60)

@@ -18,7 +18,7 @@ from chatd.federation.amp import link as link_module
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import Directory
 from chatd.federation.amp.wire import Introduction
-from chatd.federation.file_receive import Arrivals
+from chatd.federation.file_receive import FileReceiver
 from chatd.files.folder import Uploads
 from tests.support.common import run, sleep
 from tests.support.peering import PeeringTestCase, Person, until
@@ -357,16 +357,16 @@ class Files(ProxyTestCase):
         that comes after the file is held up for ever."""
         await self.begin()
         self.patch(link_module, "ANSWER_TIME", 0.3)
-        offer = Arrivals.offer
+        offer = FileReceiver.offer
         asked: list[int] = []
 
-        async def silent(arrivals: Arrivals, realm: str, number: int, *args: Any) -> int:
+        async def silent(arrivals: FileReceiver, realm: str, number: int, *args: Any) -> int:
             asked.append(number)
             if len(asked) == 1:
                 await Deferred()
             return await offer(arrivals, realm, number, *args)
 
-        self.patch(Arrivals, "offer", silent)
+        self.patch(FileReceiver, "offer", silent)
         await self.file_arrives()
         self.assertEqual((len(asked), self.proxy.met), (2, 2))
 
@@ -406,7 +406,7 @@ class Files(ProxyTestCase):
         await self.ana.send_file("budi@realm2", "gol.bin", b"x" * 100_000)
         await until(lambda: not self.two.links)
         await sleep(0.1)
-        self.assertEqual(self.two.service.arrivals._arriving, {})
+        self.assertEqual(self.two.federation.files._arriving, {})
 
     def later(self, result: Any, when: Coroutine[Any, Any, Any]) -> Deferred[Any]:
         """The same result, once that has come."""

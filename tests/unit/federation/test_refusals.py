@@ -1,4 +1,4 @@
-"""What realms say to one another of refusals, and a realm that is alone."""
+"""Errors cross between realms as verdicts, and nothing else that a peer says is shown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
 from chatd.base import errors
-from chatd.base.errors import ChatError, PeerFailed, UnknownRealm, every_error
+from chatd.base.errors import ChatError, PeerFailed, every_error
 from chatd.federation.parcels import INCOMPLETE, Verdict, encode
-from chatd.service.realms import IRealms, NoRealms, refusal, verdict_of
-from tests.support.inline import outcome_of, result_of
+from chatd.federation.refusals import refusal, verdict_of
 from tests.unit.base.test_errors import fields, needed
 
 CROSSING = {
@@ -103,28 +101,3 @@ class Refusals(SynchronousTestCase):
         error = refusal(Verdict(code, details), "Realm2")
         self.assertIsInstance(error, ChatError)
         self.assertTrue(str(error).isprintable(), str(error))
-
-
-class Alone(SynchronousTestCase):
-    def test_has_no_peers(self) -> None:
-        realms = NoRealms()
-        verifyObject(IRealms, realms)
-        self.assertEqual(result_of(realms.all()), ())
-        for asked in (
-            realms.join("realm2", "ana", "bagan"),
-            realms.members("realm2", "ana", "bagan"),
-            realms.change("realm2", "ana", "bagan", "kick", ["budi"]),
-            realms.presence("realm2", ["ana"]),
-            realms.add("realm2", "localhost", 8890, True),
-            realms.forget("realm2"),
-        ):
-            self.assertIs(outcome_of(asked), UnknownRealm)
-        with self.assertRaises(UnknownRealm):
-            realms.name_of("realm2")
-
-    def test_nothing_is_sent(self) -> None:
-        realms = NoRealms()
-        told: list[object] = []
-        realms.dispatch("realm2", 1, b"", None, told.append)
-        self.assertEqual(told, [None])
-        realms.post("realm2", 1, b"", None)

@@ -1,0 +1,44 @@
+"""Federation: what a realm needs, on top of its ChatService, to exchange messages with other realms."""
+
+from __future__ import annotations
+
+from chatd.federation.bounces import Bounces
+from chatd.federation.file_receive import FileReceiver
+from chatd.federation.links import ILinks
+from chatd.federation.membership import MembershipNews
+from chatd.federation.name_guesses import NameGuesses
+from chatd.federation.outgoing import Outgoing
+from chatd.federation.parcel_reader import ParcelReader
+from chatd.federation.parcel_writer import ParcelWriter
+from chatd.federation.questions import Questions
+from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.receive import Receiver
+from chatd.service.chat_service import ChatService
+
+
+class Federation:
+    """`links` may be attached to it later, but before anything is received. Its attributes are its
+    contents."""
+
+    def __init__(self, service: ChatService, outgoing: Outgoing, links: ILinks) -> None:
+        context, disk = service.context, service.disk
+        # What waits for other realms
+        self.outgoing = outgoing
+        self.outbox = outgoing.outbox
+        # What other realms refused, or did not take in time: its senders are told
+        self.bounces = Bounces(service, links, outgoing.outbox)
+        # Parcels that other realms bring, and their files
+        self.files = FileReceiver(context.config, context.database, service.uploads, disk)
+        guesses = NameGuesses(context, service.rosters, links)
+        quotas = RealmQuotas(service, links)
+        self.receiver = Receiver(
+            context.database,
+            self.files,
+            disk,
+            quotas,
+            ParcelReader(service, outgoing, links, guesses, quotas),
+            ParcelWriter(service, outgoing, self.files, quotas),
+            MembershipNews(service, links, guesses),
+        )
+        # Questions that other realms ask
+        self.questions = Questions(service, links, guesses)

@@ -1,0 +1,22 @@
+"""What federation needs of the links to other realms. chatd.federation.amp implements it."""
+
+from __future__ import annotations
+
+from chatd.service.remote import IRealms, OnOutcome
+
+
+class ILinks(IRealms):
+    """The links. Parcels that are handed over are in the outbox already, so none is lost with a link."""
+
+    def dispatch(
+        realm: str, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome
+    ) -> None:
+        """Send a parcel, after the bytes of the attachment with the id `file`. `on_outcome` is called once,
+        within seconds."""
+
+    def post(realm: str, number: int, parcel: bytes, file: int | None) -> None:
+        """As `dispatch`, where nobody waits for the outcome."""
+
+    def source_of(realm: str) -> str:
+        """The network source (`chatd.base.sources`) of the realm's link if it has dialled, else an empty
+        string."""

@@ -1,0 +1,60 @@
+"""Errors on their way between realms: as a verdict on the wire, and as an error again."""
+
+from __future__ import annotations
+
+from chatd.base import errors
+from chatd.base.errors import ChatError, PeerFailed
+from chatd.base.names import printable
+from chatd.federation.parcels import INCOMPLETE, Verdict
+
+# The errors that a peer may report, with the details that are shown. Nothing else that it says is.
+_REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
+    error.code: (error, details)
+    for error, details in (
+        (errors.UnknownUser, ("name",)),
+        (errors.UnknownGroup, ("name",)),
+        (errors.GroupClosed, ("group",)),
+        (errors.NotMember, ("group",)),
+        (errors.NotTheirGroup, ("name", "group")),
+        (errors.NotAdmin, ("group",)),
+        (errors.AlreadyMember, ("name", "group")),
+        (errors.Banned, ("group",)),
+        (errors.NotBanned, ("name", "group")),
+        (errors.GroupFull, ("group", "limit")),
+        (errors.RealmFull, ("group", "limit", "realm")),
+        (errors.TooManyGroups, ("name", "limit")),
+        (errors.MessageTooLong, ("size", "limit")),
+        (errors.BadFileName, ("name",)),
+        (errors.FileTooLarge, ("size", "limit")),
+        (errors.QuotaExceeded, ("limit", "left")),
+        (errors.TooManyUnknown, ("limit",)),
+        (errors.RealmQuota, ("limit", "minutes")),
+    )
+}
+
+
+def refusal(verdict: Verdict, realm: str) -> ChatError:
+    """The error that a verdict of the realm named `realm` stands for: PeerFailed if it makes no sense."""
+    error, names = _REFUSALS.get(verdict.code, (None, ()))
+    said = [verdict.details.get(name) for name in names]
+    if error is None or not all(type(detail) in (str, int) for detail in said):
+        return PeerFailed(realm=realm)
+    # Details are shown to people, so control characters are removed.
+    details: dict[str, object] = {
+        name: detail if type(detail) is int else printable(str(detail))
+        for name, detail in zip(names, said, strict=True)
+    }
+    if "where" in error.defaults:
+        details["where"] = realm
+    return error(**details)
+
+
+def verdict_of(error: Exception) -> Verdict:
+    """The verdict that tells another realm of an error. An unexpected error is INCOMPLETE: to be tried
+    again."""
+    if not isinstance(error, ChatError):
+        return INCOMPLETE
+    _, names = _REFUSALS.get(error.code, (None, ()))
+    return Verdict(
+        error.code, {name: error.details[name] for name in names if name in error.details}
+    )

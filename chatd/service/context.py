@@ -1,0 +1,63 @@
+"""What all parts of the service share: configuration, clocks, database, randomness and counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from twisted.internet.interfaces import IReactorTime
+
+from chatd.base.clocks import Wall
+from chatd.base.config import Config
+from chatd.base.counters import Counters
+from chatd.base.names import Address, key_of
+from chatd.store.database import Database
+from chatd.store.messages import MessageWriter
+from chatd.store.outbox import OutboxWriter
+from chatd.store.sends import SendsWriter
+
+
+class Writers:
+    """The jobs that number and store messages, sends and parcels, in the writer's thread of `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self.parcels = OutboxWriter()
+        self.messages = MessageWriter(self.parcels)
+        self.sends = SendsWriter(self.messages, self.parcels)
+        database.on_rollback(self.parcels.forget)
+        database.on_rollback(self.messages.forget)
+        database.on_refused(self.messages.refused)
+
+
+@dataclass(frozen=True)
+class Context:
+    """`clock` has the timers and measures durations, `wall` tells the date, and `random_bytes(n)` makes
+    tokens and codes."""
+
+    config: Config
+    clock: IReactorTime
+    wall: Wall
+    database: Database
+    random_bytes: Callable[[int], bytes]
+    counters: Counters
+
+    @cached_property
+    def writers(self) -> Writers:
+        """The writers of `database`, one set for all who store something."""
+        return Writers(self.database)
+
+    @cached_property
+    def realm_key(self) -> str:
+        """The key of this realm's name."""
+        return key_of(self.config.realm)
+
+    def now(self) -> int:
+        """The time in milliseconds since 1970 UTC."""
+        return int(self.wall() * 1000)
+
+    def localize(self, address: Address) -> Address:
+        """Return `address` without its realm if that is this one."""
+        if address.realm is None or key_of(address.realm) != self.realm_key:
+            return address
+        return Address(address.name)

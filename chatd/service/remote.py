@@ -1,0 +1,277 @@
+"""The interfaces through which the service reaches other realms. chatd.federation implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import Interface, implementer
+
+from chatd.base.errors import ChatError, UnknownRealm
+from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
+from chatd.service.presence import IListener
+from chatd.service.targets import Target
+from chatd.store.messages import Crossing, Stored
+from chatd.store.outbox import NewParcel
+
+T = TypeVar("T")
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """What a realm returns about one of its groups to someone who joins it."""
+
+    group: str
+    group_id: int
+
+
+# What the service tells other realms about members of groups, and what they tell about ours.
+
+
+class MemberJoined(msgspec.Struct, frozen=True):
+    """`user`, of the realm that is told, is a member of a group of the realm that tells, and gets the
+    messages after `seq`."""
+
+    group: str
+    group_id: int
+    user: str
+    seq: int
+
+
+class MemberRemoved(msgspec.Struct, frozen=True):
+    """`user`, of the realm that is told, is no longer a member of a group of the realm that tells."""
+
+    group: str
+    group_id: int
+    user: str
+
+
+class MemberLeft(msgspec.Struct, frozen=True):
+    """`user`, of the realm that tells, has left a group of the realm that is told."""
+
+    group: str
+    user: str
+
+
+MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberLeft
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """News for the realm with the key `realm`; `at` is in ms since 1970 UTC."""
+
+    realm: str
+    at: int
+    news: MemberNews
+
+
+class StagedNotice(msgspec.Struct, frozen=True):
+    """A notice that was stored in a transaction: its parcel, and the number of that."""
+
+    notice: Notice
+    number: int
+    parcel: NewParcel
+
+
+# What became of a message at another realm
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Delivered, refused with an `error`, or `queued` because the other realm has not answered in time. `seq`
+    is the number that a group's home has given to a delivered message."""
+
+    error: ChatError | None = None
+    queued: bool = False
+    seq: int = 0
+
+
+DELIVERED = Outcome()
+QUEUED = Outcome(queued=True)
+
+OnOutcome: TypeAlias = Callable[[Outcome], object]
+
+
+class IOutgoing(Interface):
+    """Sends to other realms what the service has stored. What is stored in the outbox outlives the daemon,
+    and goes when the realm is reached."""
+
+    # Before something is stored, or in the transaction that stores it
+
+    def copies(
+        sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+    ) -> Crossing:
+        """Make the copies of a message for the target's other realms, to be stored with it."""
+
+    def post_parcel(
+        sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+    ) -> NewParcel:
+        """Make the parcel of a message to a group of another realm, which alone stores the message."""
+
+    def stage(connection: Connection, notices: Sequence[Notice]) -> Sequence[StagedNotice]:
+        """Store notices in the transaction of `connection`. Runs in the writer's thread."""
+
+    # After the commit
+
+    def send_notices(staged: Sequence[StagedNotice]) -> None:
+        """Send notices that were staged."""
+
+    def relay(stored: Stored, crossing: Crossing, file: int | None) -> None:
+        """Send the copies of a group's message. `file` is the id of its attachment."""
+
+    def deliver(realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
+        """Send the copy of a direct message. `on_outcome` is called once, within seconds."""
+
+    def deliver_post(
+        target: Target, number: int, parcel: NewParcel, origin: IListener | None
+    ) -> Deferred[Receipt]:
+        """Send the parcel of a message to a group of another realm. Fires once the message has come back from
+        there, or with a `queued` receipt within seconds. Errs with the reason for which it was refused.
+        """
+
+    def until_left(user: str, realm: str) -> Deferred[None]:
+        """Wait until the realm knows which of its groups `user` has left. Errs with RealmDown."""
+
+    def flush() -> object:
+        """Remove delivered parcels from the outbox before the next job of the database."""
+
+
+class IRealms(Interface):
+    """The other realms, and questions that they answer at once. Realms are named by their keys.
+
+    All Deferreds err with UnknownRealm, RealmDown, or the error with which the other realm refused.
+    """
+
+    def name_of(realm: str) -> str:
+        """How the realm writes its name. Raises UnknownRealm."""
+
+    def is_added(realm: str) -> bool:
+        """Whether somebody here has added the realm; otherwise it has linked by itself."""
+
+    def join(realm: str, user: str, group: str) -> Deferred[Membership]:
+        """Make `user`, of this realm, a member of a group there, by its name or code."""
+
+    def members(realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
+        """The members of a group there that `user` is in, as that realm names them."""
+
+    def change(
+        realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> Deferred[Mapping[str, Sequence[str]]]:
+        """Do what the admin `user` of a group there wants: `change` is a verb."""
+
+    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
+        """Which of `users` there are online. Unknown ones are left out."""
+
+    def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
+        """Make a realm a peer. Errs with the reason; only operators are told more than that it was not
+        reached."""
+
+    def forget(realm: str) -> Deferred[int]:
+        """Forget a peer. Fires with the number of parcels that still wait for it. Errs with UnknownRealm."""
+
+    def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
+        """The peers and their links. `detailed` includes why a realm that no operator has added is not
+        reached."""
+
+
+@implementer(IOutgoing)
+class NoOutgoing:
+    """Nothing is ever sent, because no name leads to another realm."""
+
+    def copies(
+        self,
+        _sender: Account,
+        _target: Target,
+        _at: int,
+        _text: str | None,
+        _file: Attachment | None,
+    ) -> Crossing:
+        return Crossing((), b"")
+
+    def post_parcel(
+        self,
+        _sender: Account,
+        target: Target,
+        _at: int,
+        _text: str | None,
+        _file: Attachment | None,
+    ) -> NewParcel:
+        raise UnknownRealm(realm=target.home)
+
+    def stage(self, _connection: Connection, _notices: Sequence[Notice]) -> Sequence[StagedNotice]:
+        return ()
+
+    def send_notices(self, staged: Sequence[StagedNotice]) -> None:
+        """There are none."""
+
+    def relay(self, stored: Stored, crossing: Crossing, file: int | None) -> None:
+        """There are no copies."""
+
+    def deliver(
+        self, _realm: str, _stored: Stored, _file: int | None, on_outcome: OnOutcome
+    ) -> None:
+        on_outcome(QUEUED)
+
+    def deliver_post(
+        self, target: Target, _number: int, _parcel: NewParcel, _origin: IListener | None
+    ) -> Deferred[Receipt]:
+        return fail(UnknownRealm(realm=target.home))
+
+    def until_left(self, _user: str, _realm: str) -> Deferred[None]:
+        return succeed(None)
+
+    def flush(self) -> None:
+        """The outbox is empty."""
+
+
+@implementer(IRealms)
+class NoRealms:
+    """There are no other realms."""
+
+    def name_of(self, realm: str) -> str:
+        raise UnknownRealm(realm=realm)
+
+    def is_added(self, _realm: str) -> bool:
+        return False
+
+    def _unknown(self, realm: str) -> Deferred[T]:
+        return fail(UnknownRealm(realm=realm))
+
+    def join(self, realm: str, _user: str, _group: str) -> Deferred[Membership]:
+        return self._unknown(realm)
+
+    def members(self, realm: str, _user: str, _group: str) -> Deferred[Sequence[Member]]:
+        return self._unknown(realm)
+
+    def change(
+        self, realm: str, _user: str, _group: str, _change: str, _users: Sequence[str]
+    ) -> Deferred[Mapping[str, Sequence[str]]]:
+        return self._unknown(realm)
+
+    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, bool]]:
+        return self._unknown(realm)
+
+    def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
+        return self._unknown(realm)
+
+    def forget(self, realm: str) -> Deferred[int]:
+        return self._unknown(realm)
+
+    def all(self, _detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
+        return succeed(())
+
+
+async def online_elsewhere(
+    realms: IRealms, users: Mapping[str, Collection[str]]
+) -> dict[str, dict[str, bool]]:
+    """Which of `users` (names by their realm's key) are online, by realm. A realm that does not answer has
+    nobody online."""
+    # All are asked at once, and each answers, or not, in its own time.
+    asked = {realm: realms.presence(realm, names) for realm, names in users.items()}
+    online: dict[str, dict[str, bool]] = {}
+    for realm, answer in asked.items():
+        try:
+            online[realm] = await answer
+        except ChatError:
+            online[realm] = {}
+    return online

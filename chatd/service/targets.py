@@ -1,0 +1,41 @@
+"""The conversation that a message is sent to, and who takes part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from chatd.store.members import Roster
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A conversation to send to, and the accounts that take part in it; `to` or `group` names it.
+
+    `realms` are the keys of other realms that get a copy. `home` is the key of the realm that a group lives
+    in, if that is another: a message is stored there first, and comes back from there.
+    """
+
+    conversation: int
+    audience: Collection[int]
+    to: str | None = None
+    group: str | None = None
+    realms: tuple[str, ...] = ()
+    home: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.to or self.group or ""
+
+    @property
+    def there(self) -> str:
+        """The name as its own realm writes it."""
+        return self.name.partition("@")[0]
+
+
+def group_target(roster: Roster) -> Target:
+    """The target of a message to a group."""
+    group = roster.group
+    return Target(
+        group.id, roster.members, group=group.name, realms=tuple(roster.realms), home=group.realm
+    )
