@@ -10,6 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 
 READERS = 4  # threads that read; `chatd.store.database` starts them
+# SQLite's page caches. Readers need less, because the system caches the file too.
+READER_CACHE = 16 << 20  # bytes, for each connection
+WRITER_CACHE = 64 << 20  # bytes
 # Pages of log after which SQLite checkpoints: 32 MB, not 4, because a page that many commits touch is copied
 # once.
 LOG_PAGES = 8192
@@ -38,7 +41,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "synchronous = FULL",
         "foreign_keys = ON",
         "busy_timeout = 10000",
-        "cache_size = -65536",
+        f"cache_size = -{READER_CACHE >> 10}",
         "temp_store = MEMORY",
         f"wal_autocheckpoint = {LOG_PAGES}",
         "journal_size_limit = 67108864",
@@ -46,6 +49,13 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
     # SQLite's own lower() handles ASCII only, and a search has to ignore the case of all letters.
     connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def set_up_writer(connection: Connection) -> None:
+    """Give the writing connection a larger cache than the others."""
+    if connection.dialect.name == "sqlite":
+        with connection.begin():
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{WRITER_CACHE >> 10}").close()
 
 
 def _lower(value: object) -> object:

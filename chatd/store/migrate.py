@@ -56,7 +56,7 @@ def current_version(connection: Connection) -> str | None:
 def _create(engine: Engine) -> None:
     """All tables at once, which is what running every migration comes to (a test sees to it)."""
     with engine.begin() as connection:
-        metadata.create_all(connection)
+        metadata.create_all(connection, checkfirst=False)
         connection.execute(
             text(
                 f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "

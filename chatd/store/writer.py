@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
-from chatd.store.engine import damage_in
+from chatd.store.engine import damage_in, set_up_writer
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 
@@ -65,6 +65,7 @@ class Writer:
         self, engine: Engine, on_damage: Callable[[str], None] = lambda message: None
     ) -> None:
         self._connection = engine.connect()
+        set_up_writer(self._connection)
         self._on_damage = on_damage
         # Why the last transaction could not be stored; None once one has been.
         self.trouble: str | None = None

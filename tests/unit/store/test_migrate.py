@@ -446,7 +446,7 @@ class Prepare(MigrateTestCase):
         """A start that dies while it makes the tables leaves an empty database, which the next one takes."""
         engine = self.engine()
 
-        def die(_connection: Connection) -> None:
+        def die(_connection: Connection, **_options: object) -> None:
             metadata.tables["accounts"].create(_connection)
             raise KeyboardInterrupt
 
