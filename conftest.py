@@ -1,14 +1,20 @@
-"""pytest runs the same trial suite: here it gets what trial has by itself, a scratch folder to stand in."""
+"""A scratch folder for pytest: the tests run in it, as they run in trial's, and put their files there.
+
+It lies in memory if there is room, because the tests create thousands of databases.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
-_SCRATCH = pytest.StashKey[str]()
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
+ENOUGH = 2 << 30  # bytes
 
 
 def _only_directs(config: pytest.Config) -> bool:
@@ -16,15 +22,20 @@ def _only_directs(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
 
 
+def _has_room(folder: Path) -> bool:
+    return (
+        folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ENOUGH
+    )
+
+
 # Last of all: until they are collected, tests are named relative to where pytest was started.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not _only_directs(session.config):
-        scratch = session.config.stash[_SCRATCH] = tempfile.mkdtemp(prefix="chatd-tests-")
+        parent = MEMORY if _has_room(MEMORY) else None
+        scratch = tempfile.mkdtemp(prefix="chatd-", dir=parent)
+        # At the very end: what is imported later may have files there, and removes them first.
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        atexit.register(os.chdir, session.config.rootpath)
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
         os.chdir(scratch)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _SCRATCH in session.config.stash:
-        os.chdir(session.config.rootpath)
-        shutil.rmtree(session.config.stash[_SCRATCH], ignore_errors=True)
