@@ -26,7 +26,7 @@ from chatd.federation.amp.identity import Identity, IdentityError, load_identity
 from chatd.federation.amp.link_manager import Directory
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
-from chatd.federation.outgoing import Outgoing
+from chatd.federation.forwarder import Forwarder
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -114,9 +114,9 @@ class Realm:
         self.database = Database(engine, self._reactor, counters)
         self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
         context = Context(config, self.clock, self.wall, self.database, self.random_bytes, counters)
-        outgoing = Outgoing(context, self.directory, bytes.fromhex(secret))
-        self.service = ChatService(context, self.passwords, self.uploads, self.directory, outgoing)
-        self.federation = Federation(self.service, outgoing, self.directory)
+        forwarder = Forwarder(context, self.directory, bytes.fromhex(secret))
+        self.service = ChatService(context, self.passwords, self.uploads, self.directory, forwarder)
+        self.federation = Federation(self.service, forwarder, self.directory)
         self.service.quotas.load(today, used)
         self._offer_code(claimed)
         self.sessions = Sessions(self.service, HANDLERS)

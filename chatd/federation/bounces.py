@@ -42,7 +42,7 @@ UNTOLD = "a sender's connections were not told that a message came back"
 log = Logger()
 
 
-class Notice(msgspec.Struct, frozen=True):
+class BounceMessage(msgspec.Struct, frozen=True):
     """A message of the realm itself to one account, and where it was stored."""
 
     account: Account
@@ -117,7 +117,7 @@ class Bounces:
             for realm, each, parcel, error in undelivered
         ]
 
-        def job(connection: Connection) -> list[Notice]:
+        def job(connection: Connection) -> list[BounceMessage]:
             told = []
             for realm, number, sender_id, sentence in notices:
                 if store.remove(connection, realm, number) and sender_id is not None:
@@ -131,11 +131,15 @@ class Bounces:
             target = Target(notice.new.conversation, (notice.account.id,), to=notice.account.name)
             guarded(UNTOLD, self._fan_out.tell, notice.stored, notice.new, target, None, None)
 
-    def _note(self, connection: Connection, account_id: int, sentence: str, now: int) -> Notice:
+    def _note(
+        self, connection: Connection, account_id: int, sentence: str, now: int
+    ) -> BounceMessage:
         account = account_store.get_accounts(connection, [account_id])[0]
         conversation = conversation_store.open_system(connection, account_id, now)
         new = NewMessage(conversation, None, SYSTEM, now, sentence)
-        return Notice(account, new, self._context.writers.messages.store(connection, [new])[0])
+        return BounceMessage(
+            account, new, self._context.writers.messages.store(connection, [new])[0]
+        )
 
     def _sentence(self, realm: str, parcel: Parcel | None, error: ChatError) -> str:
         name = self._name_of(realm)

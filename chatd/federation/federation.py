@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from chatd.federation.bounces import Bounces
 from chatd.federation.file_receive import FileReceiver
+from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.outgoing import Outgoing
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.questions import Questions
@@ -20,13 +20,13 @@ class Federation:
     """`links` may be attached to it later, but before anything is received. Its attributes are its
     contents."""
 
-    def __init__(self, service: ChatService, outgoing: Outgoing, links: ILinks) -> None:
+    def __init__(self, service: ChatService, forwarder: Forwarder, links: ILinks) -> None:
         context, disk = service.context, service.disk
         # What waits for other realms
-        self.outgoing = outgoing
-        self.outbox = outgoing.outbox
+        self.forwarder = forwarder
+        self.outbox = forwarder.outbox
         # What other realms refused, or did not take in time: its senders are told
-        self.bounces = Bounces(service, links, outgoing.outbox)
+        self.bounces = Bounces(service, links, forwarder.outbox)
         # Parcels that other realms bring, and their files
         self.files = FileReceiver(context.config, context.database, service.uploads, disk)
         guesses = NameGuesses(context, service.rosters, links)
@@ -36,8 +36,8 @@ class Federation:
             self.files,
             disk,
             quotas,
-            ParcelReader(service, outgoing, links, guesses, quotas),
-            ParcelWriter(service, outgoing, self.files, quotas),
+            ParcelReader(service, forwarder, links, guesses, quotas),
+            ParcelWriter(service, forwarder, self.files, quotas),
             MembershipNews(service, links, guesses),
         )
         # Questions that other realms ask

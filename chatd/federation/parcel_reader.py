@@ -33,9 +33,9 @@ from chatd.base.names import (
 )
 from chatd.base.texts import check_text
 from chatd.federation import parcels
+from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
-from chatd.federation.outgoing import Outgoing
 from chatd.federation.parcels import Direct, Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
@@ -72,7 +72,7 @@ class ParcelReader:
     def __init__(
         self,
         service: ChatService,
-        outgoing: Outgoing,
+        forwarder: Forwarder,
         links: ILinks,
         guesses: NameGuesses,
         quotas: RealmQuotas,
@@ -83,7 +83,7 @@ class ParcelReader:
         self._homes = service.homes
         self._directs = service.directs
         self._messages = service.messages
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._links = links
         self._guesses = guesses
         self._quotas = quotas
@@ -234,7 +234,7 @@ class ParcelReader:
         )
         if author is None:
             return Arrived(new, group_target(roster))
-        waiting = self._outgoing.awaited(parcel.origin)
+        waiting = self._forwarder.awaited(parcel.origin)
         return Arrived(new, group_target(roster), parcel.origin, waiting)
 
     async def _mirror(self, realm: str, parcel: Relay) -> Roster:
@@ -253,5 +253,5 @@ class ParcelReader:
             account = await self._accounts.find(sender.name)
         except UnknownUser:
             return None
-        sent = self._outgoing.proof(account, realm, parcel.at, parcel.text, parcel.file)
+        sent = self._forwarder.proof(account, realm, parcel.at, parcel.text, parcel.file)
         return account if hmac.compare_digest(sent, parcel.proof) else None

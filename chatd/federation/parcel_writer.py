@@ -14,7 +14,7 @@ from chatd.base.errors import Banned
 from chatd.base.model import Attachment, Party
 from chatd.base.names import key_of
 from chatd.federation.file_receive import FileReceiver
-from chatd.federation.outgoing import Outgoing
+from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_reader import Arrived
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
@@ -42,7 +42,7 @@ class ParcelWriter:
     def __init__(
         self,
         service: ChatService,
-        outgoing: Outgoing,
+        forwarder: Forwarder,
         files: FileReceiver,
         quotas: RealmQuotas,
     ) -> None:
@@ -51,7 +51,7 @@ class ParcelWriter:
         self._receive = service.context.writers.messages.receive
         self._rosters = service.rosters
         self._fan_out = service.messages.fan_out
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._files = files
         self._quotas = quotas
 
@@ -103,7 +103,7 @@ class ParcelWriter:
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
-            self._outgoing.echoed(arrived.echo, receipt)
+            self._forwarder.echoed(arrived.echo, receipt)
         return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     async def store_with_file(

@@ -1,11 +1,11 @@
-"""What other realms bring: parcels, taken in order, and the files that belong to them."""
+"""Receives parcels from other realms, in order, and the files that belong to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
+from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
 from chatd.federation import parcels
@@ -21,7 +21,21 @@ from chatd.store import messages as message_store
 from chatd.store.database import Database
 from chatd.store.messages import Stream
 
-Numbered = tuple[int, Parcel | None]
+Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
+
+
+class Submission:
+    """A batch of one realm while its parcels are handed to the database. `verdicts` has one for each parcel
+    so far; `run` has the texts since then, which are charged to the realm and stored together."""
+
+    def __init__(self, realm: str, batch: Sequence[Numbered], stream: Stream) -> None:
+        self.realm = realm
+        self.batch = batch
+        self.stream = stream
+        self.verdicts: list[Verdict | Deferred[Verdict]] = []
+        self.run: list[Arrived] = []
+        # The numbers of the batch that were stored before; looked up when a parcel exceeds the quota.
+        self.known: set[int] | None = None
 
 
 class Receiver:
@@ -49,10 +63,10 @@ class Receiver:
     async def receive(
         self, realm: str, batch: Sequence[Numbered], stream: Stream | None = None
     ) -> list[Verdict]:
-        """Take parcels of the realm with that key, in order. Returns their verdicts once all is on disk.
+        """Store parcels of the realm with that key, in order. Returns their verdicts once all are on disk.
 
-        Raises StorageFailed, and for a bug any exception. Then the other realm may send them again, and
-        nothing that comes later on the same `stream` is stored.
+        Raises StorageFailed, or any exception in case of a bug. Then the other realm may send the batch
+        again, and nothing that comes later on the same `stream` is stored.
         """
         stream = stream or Stream()
         try:
@@ -64,53 +78,42 @@ class Receiver:
     async def _receive(
         self, realm: str, batch: Sequence[Numbered], stream: Stream
     ) -> list[Verdict]:
-        verdicts: list[Verdict | Deferred[Verdict]] = []
+        submission = Submission(realm, batch, stream)
         turn = self._turns.setdefault(realm, DeferredLock())
         await stream.wait_for(turn.acquire())
         try:
-            # Batches reach the database in the order of their turns. The turn does not wait for the disk.
+            # Batches reach the database in the order of their turns. The turn does not wait for the commit.
             if stream.broken:
                 raise StorageFailed
             await self._disk.wait()
-            await self._submit(realm, batch, stream, verdicts)
+            await self._submit(submission)
         except Exception:
             stream.broken = True  # before the next batch has its turn
-            for verdict in verdicts:
+            for verdict in submission.verdicts:
                 if isinstance(verdict, Deferred):
                     verdict.addErrback(lambda _failure: None)
             raise
         finally:
             turn.release()
-        waits = [succeed(each) if isinstance(each, Verdict) else each for each in verdicts]
-        results: Any = await DeferredList(waits, consumeErrors=True)
-        for good, result in results:
-            if not good:
-                raise result.value
-        return [result for _, result in results]
+        waits = [
+            succeed(each) if isinstance(each, Verdict) else each for each in submission.verdicts
+        ]
+        verdicts: list[Verdict] = []
+        for _, result in await DeferredList(waits, consumeErrors=True):
+            if isinstance(result, Failure):
+                result.raiseException()
+            verdicts.append(result)
+        return verdicts
 
-    async def _submit(
-        self,
-        realm: str,
-        batch: Sequence[Numbered],
-        stream: Stream,
-        verdicts: list[Verdict | Deferred[Verdict]],
-    ) -> None:
-        """Hand each parcel to the database, and add its verdict to `verdicts`."""
-        refused = await self._reader.open_directs(
-            realm, [each for _, each in batch if type(each) is Direct]
-        )
-        run: list[Arrived] = []  # consecutive texts, which are stored together
-
-        def store_run() -> None:
-            nonlocal run
-            verdicts.extend(self._writer.store(realm, run, stream))
-            run = []
-
-        came: dict[int, bool] = {}
+    async def _submit(self, submission: Submission) -> None:
+        """Hand the parcels to the database, and add their verdicts to the submission."""
+        realm, run = submission.realm, submission.run
+        direct = [each for _, each in submission.batch if type(each) is Direct]
+        refused = await self._reader.open_directs(realm, direct)
         try:
-            for number, parcel in batch:
-                arrived = None
+            for number, parcel in submission.batch:
                 try:
+                    arrived = None
                     if type(parcel) is Direct:
                         arrived = self._reader.direct(realm, number, parcel, refused)
                     elif isinstance(parcel, Post | Relay):
@@ -119,60 +122,59 @@ class Receiver:
                         self._quotas.charge(realm, arrived.new)
                         run.append(arrived)
                         continue
-                    store_run()
-                    verdicts.append(await self._take(realm, number, parcel, arrived, stream))
+                    self._store_run(submission)
+                    verdict = await self._apply(submission, number, parcel, arrived)
                 except StorageFailed:
                     raise
                 except (ChatError, FileIncomplete) as error:
-                    store_run()
-                    if isinstance(error, RealmQuota) and not came:
-                        came = await self._have_come(realm, batch)
-                    verdicts.append(await self._refuse(realm, number, parcel, error, came))
+                    self._store_run(submission)
+                    verdict = await self._refuse(submission, number, parcel, error)
+                submission.verdicts.append(verdict)
         except Exception:
             for each in run:
                 self._quotas.give_back(realm, each.new)
             raise
-        store_run()
+        self._store_run(submission)
 
-    async def _have_come(self, realm: str, batch: Sequence[Numbered]) -> dict[int, bool]:
-        """Which of these were stored before. One query tells it of all: much may be refused."""
-        numbers = [number for number, _ in batch]
-        found = await self._database.read(message_store.have_come, realm, numbers)
-        return {number: number in found for number in numbers}
+    def _store_run(self, submission: Submission) -> None:
+        run = submission.run
+        submission.verdicts += self._writer.store(submission.realm, list(run), submission.stream)
+        run.clear()
 
-    async def _take(
-        self,
-        realm: str,
-        number: int,
-        parcel: Parcel | None,
-        arrived: Arrived | None,
-        stream: Stream,
+    async def _apply(
+        self, submission: Submission, number: int, parcel: Parcel | None, arrived: Arrived | None
     ) -> Verdict:
-        """The verdict on a parcel that is not a text for somebody here: it brings a file, changes a group,
-        concerns nobody here, or is unreadable."""
+        """Apply a parcel that is not a text for somebody here: it has a file, changes a group, concerns
+        nobody here, or is unreadable."""
+        realm = submission.realm
         if parcel is None:
             return parcels.UNREADABLE
         if not isinstance(parcel, Direct | Post | Relay):
             await self._news.receive(realm, number, parcel)
         elif arrived is not None:
-            verdict = await self._writer.store_with_file(realm, number, arrived, parcel, stream)
+            verdict = await self._writer.store_with_file(
+                realm, number, arrived, parcel, submission.stream
+            )
             await self._files.forget(realm, number)
             return verdict
         return KEPT
 
     async def _refuse(
         self,
-        realm: str,
+        submission: Submission,
         number: int,
         parcel: Parcel | None,
         error: ChatError | FileIncomplete,
-        came: Mapping[int, bool],
     ) -> Verdict:
-        """The verdict on a parcel that raised `error`. The file of a refused one is removed. `came` says
-        which were stored before, once one was refused for its realm's quota."""
+        """The verdict on a parcel that raised `error`. Removes the file of a refused one."""
+        realm = submission.realm
+        if isinstance(error, RealmQuota) and submission.known is None:
+            # One query for the whole batch, because much of it may be refused.
+            numbers = [each for each, _ in submission.batch]
+            submission.known = await self._database.read(message_store.have_come, realm, numbers)
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
             await self._files.forget(realm, number)
-        if isinstance(error, RealmQuota) and came[number]:
+        if isinstance(error, RealmQuota) and number in (submission.known or ()):
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
 
@@ -196,12 +198,12 @@ class Receiver:
         await self._files.take(realm, number, offset, data)
 
     async def lost(self, realm: str) -> None:
-        """The link is gone: keep the parts of files for later."""
+        """The link is gone. Keep the parts of files, to be resumed."""
         self._end_turns(realm)
         await self._files.drop_all(realm)
 
     async def forget(self, realm: str) -> None:
-        """The realm itself is forgotten: remove the parts of its files."""
+        """The realm itself is forgotten. Remove the parts of its files."""
         self._end_turns(realm)
         await self._files.forget_all(realm)
 

@@ -2,7 +2,7 @@
 
 It knows no socket and no wire format, and gets clocks, randomness and the database in its `Context`.
 Connections are `IListener`s (chatd.service.presence) and act through a `Client` (chatd.commands.client).
-Other realms are behind `IRealms` and `IOutgoing` (chatd.service.remote).
+Other realms are behind `IRealms` and `IForwarder` (chatd.service.remote).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chatd.service.passwords import Passwords
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
-from chatd.service.remote import IOutgoing, IRealms, NoOutgoing, NoRealms
+from chatd.service.remote import IForwarder, IRealms, NoForwarder, NoRealms
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
@@ -62,7 +62,7 @@ class ChatService:
         passwords: Passwords,
         uploads: Uploads,
         realms: IRealms | None = None,
-        outgoing: IOutgoing | None = None,
+        forwarder: IForwarder | None = None,
     ) -> None:
         self.context = context
         self.config, self.clock = context.config, context.clock
@@ -70,7 +70,7 @@ class ChatService:
         self.stopping = False  # the realm is shutting down
         self.uploads = uploads
         self.realms = realms = realms or NoRealms()
-        outgoing = outgoing or NoOutgoing()
+        forwarder = forwarder or NoForwarder()
         self.presence = Presence(context.counters)
         self.database.on_settled(self.presence.flush)
         limits, peers = self.config.limits, self.config.peers
@@ -85,23 +85,23 @@ class ChatService:
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
-        self.rosters = Rosters(context, realms, outgoing)
+        self.rosters = Rosters(context, realms, forwarder)
         self.reading = Reading(self.database, self.directs, self.rosters)
         self.conversations = Conversations(self.database, self.presence, self.reading)
-        self.messages = self._make_messages(outgoing)
+        self.messages = self._make_messages(forwarder)
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
         self.groups = Groups(
-            context, self.accounts, self.rosters, self.homes, self.presence, realms, outgoing
+            context, self.accounts, self.rosters, self.homes, self.presence, realms, forwarder
         )
         self.files = Files(
             context, self.directs, self.messages, self.reading, self.quotas, uploads, self.disk
         )
 
-    def _make_messages(self, outgoing: IOutgoing) -> Messages:
+    def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context
-        sends = Sends(context, outgoing)
-        fan_out = FanOut(context, self.rosters, self.reading, self.presence, outgoing)
-        remote = RemoteSends(context, outgoing, sends, fan_out)
+        sends = Sends(context, forwarder)
+        fan_out = FanOut(context, self.rosters, self.reading, self.presence, forwarder)
+        remote = RemoteSends(context, forwarder, sends, fan_out)
         return Messages(context, self.rosters, self.directs, sends, self.quotas, fan_out, remote)
 
     def _spare_disk(self, low: bool) -> None:

@@ -9,7 +9,7 @@ from chatd.base.names import key_of
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
-from chatd.service.remote import IOutgoing
+from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
 from chatd.service.targets import Target
 from chatd.store.messages import NewMessage, Stored
@@ -22,12 +22,12 @@ class FanOut:
         rosters: Rosters,
         reading: Reading,
         presence: Presence,
-        outgoing: IOutgoing,
+        forwarder: IForwarder,
     ) -> None:
         self._rosters = rosters
         self._reading = reading
         self._presence = presence
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._counters = context.counters
 
     def tell(
@@ -48,7 +48,7 @@ class FanOut:
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
             if new.crossing is not None:
-                self._outgoing.relay(stored, new.crossing, new.attachment_id)
+                self._forwarder.relay(stored, new.crossing, new.attachment_id)
         else:
             self._counters.direct += 1
             if len(audience) == 1 and not target.realms:

@@ -21,7 +21,7 @@ from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups, Invited
 from chatd.service.presence import Presence
 from chatd.service.remote import (
-    IOutgoing,
+    IForwarder,
     IRealms,
     MemberJoined,
     MemberLeft,
@@ -49,7 +49,7 @@ class Groups:
         homes: HomeGroups,
         presence: Presence,
         realms: IRealms,
-        outgoing: IOutgoing,
+        forwarder: IForwarder,
     ) -> None:
         self._context = context
         self._database = context.database
@@ -58,7 +58,7 @@ class Groups:
         self._homes = homes
         self._presence = presence
         self._realms = realms
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._limit = context.config.limits.account_groups
         # (group's key, account id) -> those who wait until the account is a member
         self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
@@ -84,7 +84,7 @@ class Groups:
         if realm is None:
             return await self._homes.join(party_of(account), name)
         await self._database.read(check_groups, account.id, account.name, self._limit)
-        await self._outgoing.until_left(account.name, realm)
+        await self._forwarder.until_left(account.name, realm)
         membership = await self._realms.join(realm, account.name, name.name)
         there = Address(
             self._parsed(membership.group, name.realm).name, self._realms.name_of(realm)

@@ -252,7 +252,7 @@ class Messages:
         """A message to store here, with the parcel for other realms."""
         crossing = None
         if target.realms:
-            crossing = self._remote.outgoing.copies(sender, target, at, text, file)
+            crossing = self._remote.forwarder.copies(sender, target, at, text, file)
         return NewMessage(
             target.conversation,
             sender.id,

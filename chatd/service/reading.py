@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from chatd.base.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.base.model import Account, UnreadCount
-from chatd.base.names import UNFILTERED, Address, InboxFilter, Place, key_of
+from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.service.directs import Directs
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import history as store
 from chatd.store.database import Database
-from chatd.store.history import Page, Part
+from chatd.store.history import Page
 
 MAX_PAGE = 500
 
@@ -36,28 +36,24 @@ class Reading:
             for account in audience:
                 self._checking.pop(account, None)
 
-    async def inbox(self, account: Account, scope: InboxFilter, given: Mapping[int, int]) -> Page:
-        """The oldest unread messages, of one part or of all. Moves no mark.
+    async def inbox(self, account: Account, only: InboxFilter, given: Mapping[int, int]) -> Page:
+        """The oldest unread messages of a part of the inbox. Moves no mark.
 
         `given` says what has been handed out already and is not yet in the marks. Raises what
         `conversation_of` does.
         """
-        if account.id in self._quiet and scope.place is None:
+        if account.id in self._quiet and only.place is None:
             return Page([])
         marks = self.marks(account, given)
-        part = store.WHOLE
-        if scope.place is not None:
-            conversation = await self.conversation_of(account, scope.place)
+        conversation = None
+        if only.place is not None:
+            conversation = await self.conversation_of(account, only.place)
             if conversation is None:
                 return Page([])
-            part = Part(conversation)
-        elif scope != UNFILTERED:
-            realm = "" if scope.here else scope.realm and key_of(scope.realm)
-            part = Part(realm=realm, direct=scope.direct)
         check = object()
-        if part is store.WHOLE and not marks:
+        if only == UNFILTERED and not marks:
             self._checking[account.id] = check
-        page = await self._database.read(store.unread, account, part, marks, MAX_PAGE)
+        page = await self._database.read(store.unread, account, only, conversation, marks, MAX_PAGE)
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
             if not page.messages:

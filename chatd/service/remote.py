@@ -77,7 +77,7 @@ class StagedNotice(msgspec.Struct, frozen=True):
 # What became of a message at another realm
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class DeliveryOutcome(msgspec.Struct, frozen=True):
     """Delivered, refused with an `error`, or `queued` because the other realm has not answered in time. `seq`
     is the number that a group's home has given to a delivered message."""
 
@@ -86,13 +86,13 @@ class Outcome(msgspec.Struct, frozen=True):
     seq: int = 0
 
 
-DELIVERED = Outcome()
-QUEUED = Outcome(queued=True)
+DELIVERED = DeliveryOutcome()
+QUEUED = DeliveryOutcome(queued=True)
 
-OnOutcome: TypeAlias = Callable[[Outcome], object]
+OnOutcome: TypeAlias = Callable[[DeliveryOutcome], object]
 
 
-class IOutgoing(Interface):
+class IForwarder(Interface):
     """Sends to other realms what the service has stored. What is stored in the outbox outlives the daemon,
     and goes when the realm is reached."""
 
@@ -174,8 +174,8 @@ class IRealms(Interface):
         reached."""
 
 
-@implementer(IOutgoing)
-class NoOutgoing:
+@implementer(IForwarder)
+class NoForwarder:
     """Nothing is ever sent, because no name leads to another realm."""
 
     def copies(

@@ -14,7 +14,7 @@ from chatd.base.model import Account, Attachment, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.presence import IListener
-from chatd.service.remote import IOutgoing, Outcome
+from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.sends import Sends, name_for
 from chatd.service.targets import Target
 from chatd.store import messages as store
@@ -63,11 +63,11 @@ class RemoteSend:
         self._stored = stored
         file = None if self._file is None else self._file.id
         try:
-            self._sends.outgoing.deliver(self._target.realms[0], stored, file, self._settled)
+            self._sends.forwarder.deliver(self._target.realms[0], stored, file, self._settled)
         except Exception:
             self.sent.errback(Failure())  # the sender waits for it
 
-    def _settled(self, outcome: Outcome) -> None:
+    def _settled(self, outcome: DeliveryOutcome) -> None:
         try:
             if outcome.error is not None:
                 withdrawn = self._sends.withdraw(self._stored, self._new)
@@ -87,12 +87,12 @@ class RemoteSend:
 
 class RemoteSends:
     def __init__(
-        self, context: Context, outgoing: IOutgoing, sends: Sends, fan_out: FanOut
+        self, context: Context, forwarder: IForwarder, sends: Sends, fan_out: FanOut
     ) -> None:
         self._database = context.database
         self._writers = context.writers
         self._sends = sends
-        self.outgoing = outgoing
+        self.forwarder = forwarder
         self.fan_out = fan_out
 
     # Direct messages
@@ -125,7 +125,7 @@ class RemoteSends:
         self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
     ) -> Sent:
         """Send a text to a group elsewhere. Errs with the reason for which it was refused."""
-        parcel = self.outgoing.post_parcel(sender, target, at, text, None)
+        parcel = self.forwarder.post_parcel(sender, target, at, text, None)
         number = await self._database.batch(self._writers.parcels.store, parcel)
         return await self.deliver_post(target, StoredPost(parcel, number), origin, None)
 
@@ -133,7 +133,7 @@ class RemoteSends:
         self, name: Name, sender: Account, target: Target, at: int, text: str
     ) -> StoredPost | Known:
         """Store a text to a group elsewhere, for `deliver_post`, unless it was sent under `name` before."""
-        parcel = self.outgoing.post_parcel(sender, target, at, text, None)
+        parcel = self.forwarder.post_parcel(sender, target, at, text, None)
         return _stored(parcel, await self._sends.put(NewPost(name, target.conversation, parcel)))
 
     def store_file(
@@ -146,7 +146,7 @@ class RemoteSends:
         key: str | None,
     ) -> StoredPost | Known:
         """As `store_post`, in the writer's thread, for a file; without a key it is always stored."""
-        parcel = self.outgoing.post_parcel(sender, target, at, None, file)
+        parcel = self.forwarder.post_parcel(sender, target, at, None, file)
         if key is None:
             return _stored(parcel, self._writers.parcels.store(connection, [parcel])[0])
         post = NewPost(name_for(sender, key, target), target.conversation, parcel)
@@ -158,7 +158,7 @@ class RemoteSends:
         """Send a message to a group elsewhere that is on disk. Errs with the reason for which it was refused;
         then the send of that `name` was forgotten."""
         try:
-            receipt = await self.outgoing.deliver_post(target, post.number, post.parcel, origin)
+            receipt = await self.forwarder.deliver_post(target, post.number, post.parcel, origin)
         except ChatError:
             if name is not None:
                 await self._sends.take_back(name, 0, post.parcel.realm, post.number)

@@ -18,7 +18,7 @@ from chatd.base.errors import NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
-from chatd.service.remote import IOutgoing, IRealms, Notice, StagedNotice
+from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
 from chatd.store.groups import find_group
 from chatd.store.members import Delta, Roster, find_named, roster_of
 
@@ -33,10 +33,10 @@ class RosterChange(msgspec.Struct, frozen=True):
 
 
 class Rosters:
-    def __init__(self, context: Context, realms: IRealms, outgoing: IOutgoing) -> None:
+    def __init__(self, context: Context, realms: IRealms, forwarder: IForwarder) -> None:
         self._context = context
         self._database = context.database
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._realms = realms
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # A group's key or code -> its id.
@@ -135,7 +135,7 @@ class Rosters:
 
         def job(connection: Connection) -> tuple[RosterChange, Sequence[StagedNotice]]:
             change = run(connection)
-            return change, self._outgoing.stage(connection, change.notices)
+            return change, self._forwarder.stage(connection, change.notices)
 
         change, staged = await self._database.run(job)
         roster = self._rosters.get(change.delta.group)
@@ -143,7 +143,7 @@ class Rosters:
             roster.apply(change.delta)
             if change.delta.ended:
                 self._rosters.pop(change.delta.group)
-        self._outgoing.send_notices(staged)
+        self._forwarder.send_notices(staged)
         return change
 
 

@@ -15,7 +15,7 @@ from chatd.base.errors import StorageFailed
 from chatd.base.model import Account, Receipt
 from chatd.base.names import key_of
 from chatd.service.context import Context
-from chatd.service.remote import IOutgoing
+from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import sends as store
 from chatd.store.messages import NewMessage, Stored
@@ -36,9 +36,9 @@ def receipt_of(known: Known, target: Target) -> Receipt:
 
 
 class Sends:
-    def __init__(self, context: Context, outgoing: IOutgoing) -> None:
+    def __init__(self, context: Context, forwarder: IForwarder) -> None:
         self._database = context.database
-        self._outgoing = outgoing
+        self._forwarder = forwarder
         self._writer = context.writers.sends
         self._turns: dict[Name, DeferredLock] = {}
         # Refused sends that could not be removed because the disk was full. They have to be removed before
@@ -89,7 +89,7 @@ class Sends:
         """`known`, as it is once delivered parcels are removed from the outbox."""
         if not known.queued:
             return known
-        self._outgoing.flush()
+        self._forwarder.flush()
         return (await self._database.run(store.find, [name])).get(name, known)
 
     async def take_back(self, name: Name, ident: int, realm: str, number: int) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from chatd.base.model import Account, Attachment, Message, UnreadCount
+from chatd.base.names import UNFILTERED, InboxFilter, key_of
 from chatd.store import files
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, groups, messages, participants
@@ -81,35 +82,29 @@ def message_of(row: Sequence[Any], account: Account) -> Message | None:
     return None if row[0] is None else _message(row[: len(COLUMNS)], account)
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A part of the inbox: one conversation, the messages from one realm (by its key; "" is this one), or
-    direct messages only."""
-
-    conversation: int | None = None
-    realm: str | None = None
-    direct: bool = False
-
-
-WHOLE = Part()
-
-
-def _unread(account: Account, part: Part, given: Mapping[int, int]) -> ColumnElement[bool]:
+def _unread(
+    account: Account,
+    given: Mapping[int, int],
+    only: InboxFilter = UNFILTERED,
+    conversation: int | None = None,
+) -> ColumnElement[bool]:
     """Messages of others after the account's read mark. `given` has marks that are ahead of the stored ones
-    (conversation -> seq)."""
+    (conversation -> seq). `conversation` is that of `only.place`."""
     conditions = [
         participants.c.account_id == account.id,
         messages.c.conversation_id == participants.c.conversation_id,
         messages.c.seq > participants.c.read_seq,
         messages.c.sender_id.is_distinct_from(account.id),
     ]
-    if part.conversation is not None:
-        conditions.append(participants.c.conversation_id == part.conversation)
-    if part.realm is not None:
-        conditions.append(
-            participants.c.realm == part.realm if part.realm else participants.c.realm.is_(None)
-        )
-    if part.direct:
-        conditions.append(participants.c.peer_key.is_not(None))
+    if conversation is not None:
+        conditions.append(participants.c.conversation_id == conversation)
+    else:
+        if only.here:
+            conditions.append(participants.c.realm.is_(None))
+        elif only.realm is not None:
+            conditions.append(participants.c.realm == key_of(only.realm))
+        if only.direct:
+            conditions.append(participants.c.peer_key.is_not(None))
     if given:
         passed = values(
             column("conversation", BigInteger), column("seq", BigInteger), name="passed"
@@ -127,12 +122,13 @@ def _unread(account: Account, part: Part, given: Mapping[int, int]) -> ColumnEle
 def unread(
     connection: Connection,
     account: Account,
-    part: Part,
+    only: InboxFilter,
+    conversation: int | None,
     given: Mapping[int, int],
     limit: int,
 ) -> Page:
-    """The oldest `limit` unread messages, of one part or of all."""
-    condition = _unread(account, part, given)
+    """The oldest `limit` unread messages of a part of the inbox. `conversation` is that of `only.place`."""
+    condition = _unread(account, given, only, conversation)
     wanted = (
         select(messages.c.id)
         .where(condition)
@@ -162,7 +158,7 @@ def unread_counts(
         .select_from(messages)
         .join(participants, participants.c.conversation_id == messages.c.conversation_id)
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
-        .where(_unread(account, WHOLE, given))
+        .where(_unread(account, given))
         .group_by(messages.c.conversation_id, participants.c.peer, groups.c.name)
         .order_by(func.min(messages.c.id))
     )

@@ -14,8 +14,8 @@ from zope.interface import implementer
 
 from chatd.base.counters import Counters
 from chatd.base.errors import ChatError
+from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
-from chatd.federation.outgoing import Outgoing
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -151,7 +151,7 @@ def open_inline(
         context,
         cast(Passwords, InlinePasswords()),
         cast(Uploads, NoUploads()),
-        outgoing=Outgoing(context, NoLinks(), b""),
+        forwarder=Forwarder(context, NoLinks(), b""),
     )
     return service, database
 

@@ -16,17 +16,12 @@ OTHERS = ("client/", "store/migrations/")
 # Names that still occur twice. Remove a name here when its second class is renamed.
 KNOWN = {
     "Asking",
-    "Change",
     "Client",
     "Door",
     "Identity",
-    "Known",
-    "Offer",
     "Outbox",
     "Output",
-    "Presence",
     "Room",
-    "Stream",
     "Telnet",
 }
 

@@ -28,7 +28,7 @@ from chatd.federation.bounces import Bounces
 from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import INCOMPLETE, Verdict
 from chatd.federation.refusals import refusal, verdict_of
-from chatd.service.remote import DELIVERED, QUEUED, OnOutcome, Outcome
+from chatd.service.remote import DELIVERED, QUEUED, DeliveryOutcome, OnOutcome
 from chatd.store.outbox import Waiting
 
 WINDOW = 16  # batches under way
@@ -304,7 +304,7 @@ class Delivery:
             self._let_go(link, item.lane, item)
         if not verdict.code:
             self._outbox.done(self._realm, (item.number,))
-            self._waiters.tell((item.number,), Outcome(seq=verdict.seq))
+            self._waiters.tell((item.number,), DeliveryOutcome(seq=verdict.seq))
             return
         self._refused(item.number, refusal(verdict, self._name()))
 
@@ -314,7 +314,7 @@ class Delivery:
             self._outbox.done(self._realm, (number,))
             # An error of this realm's own disk, say, is only told as the failure of the other realm.
             error = refusal(verdict_of(error), self._name())
-            self._waiters.tell((number,), Outcome(error))
+            self._waiters.tell((number,), DeliveryOutcome(error))
             return
         told = Deferred.fromCoroutine(self._bounces.refuse(self._realm, number, error))
         told.addErrback(lambda failure: log.failure("a sender was not told", failure))

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
-from chatd.service.remote import QUEUED, OnOutcome, Outcome
+from chatd.service.remote import QUEUED, DeliveryOutcome, OnOutcome
 
 PATIENCE = 5.0  # seconds that a sender waits for the verdict
 UNTOLD = "whoever waited for a parcel was not told what became of it"
@@ -37,7 +37,7 @@ class VerdictWaiters:
         if self._timer is None:
             self._timer = self._clock.callLater(PATIENCE, self._run_out)
 
-    def tell(self, numbers: Iterable[int], outcome: Outcome) -> None:
+    def tell(self, numbers: Iterable[int], outcome: DeliveryOutcome) -> None:
         """Tell those who wait for these parcels, if any do."""
         waiters = self._waiters
         for number in numbers:

@@ -328,7 +328,7 @@ class BetweenRealms(PlayTestCase):
 
     def test_the_sender_hears_of_it(self) -> None:
         """A message that was stored and can't be let go is an internal error, not silence."""
-        with mock.patch.object(self.one.federation.outgoing, "deliver", fails):
+        with mock.patch.object(self.one.federation.forwarder, "deliver", fails):
             sending = self.one.service.messages.send(
                 self.ana.account, [parse_address("budi@realm2")], "halo", None
             )

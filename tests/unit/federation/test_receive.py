@@ -303,14 +303,14 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.history(), [])
 
     def test_own_words(self) -> None:
-        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, "halo", None)
+        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, "halo", None)
         back = self.relay(sender="ana@realm1", proof=proof, origin=1)
         self.assertEqual(self.says(back).seq, 11)
         self.assertEqual(self.history(), ["ana: halo"])
         self.assertEqual(self.ana.inbox(), [], "one's own words are not unread")
 
     def test_own_words_altered(self) -> None:
-        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, "halo", None)
+        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, "halo", None)
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
         for changes in (
             {"text": "halo!"},
@@ -332,7 +332,7 @@ class RelayTestCase(InboundTestCase):
         (theirs,) = self.budi.files()
         sha = "0" * 64
         note = FileNote("a.txt", 5, sha, "abcdef")
-        proof = self.one.federation.outgoing.proof(self.ana.account, "realm2", NOW, None, note)
+        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, None, note)
         for file in (
             note,
             FileNote("a.txt", 5, sha, theirs.code),

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from chatd.base.errors import UnknownRealm
-from chatd.service.remote import QUEUED, IOutgoing, IRealms, NoOutgoing, NoRealms
+from chatd.service.remote import QUEUED, IForwarder, IRealms, NoForwarder, NoRealms
 from chatd.service.targets import Target
 from tests.support.inline import outcome_of, result_of
 
@@ -31,17 +31,17 @@ class Alone(SynchronousTestCase):
             realms.name_of("realm2")
 
     def test_nothing_is_sent(self) -> None:
-        outgoing = NoOutgoing()
-        verifyObject(IOutgoing, outgoing)
+        forwarder = NoForwarder()
+        verifyObject(IForwarder, forwarder)
         told: list[object] = []
-        outgoing.deliver("realm2", mock.Mock(), None, told.append)
+        forwarder.deliver("realm2", mock.Mock(), None, told.append)
         self.assertEqual(told, [QUEUED])
         there = Target(0, (), group="bagan@realm2", home="realm2")
-        posted = outgoing.deliver_post(there, 1, mock.Mock(), None)
+        posted = forwarder.deliver_post(there, 1, mock.Mock(), None)
         self.assertIs(outcome_of(posted), UnknownRealm)
         with self.assertRaises(UnknownRealm):
-            outgoing.post_parcel(mock.Mock(), there, 0, "halo", None)
-        outgoing.relay(mock.Mock(), outgoing.copies(mock.Mock(), there, 0, "halo", None), None)
-        outgoing.send_notices(outgoing.stage(mock.Mock(), ()))
-        result_of(outgoing.until_left("ana", "realm2"))
-        outgoing.flush()
+            forwarder.post_parcel(mock.Mock(), there, 0, "halo", None)
+        forwarder.relay(mock.Mock(), forwarder.copies(mock.Mock(), there, 0, "halo", None), None)
+        forwarder.send_notices(forwarder.stage(mock.Mock(), ()))
+        result_of(forwarder.until_left("ana", "realm2"))
+        forwarder.flush()

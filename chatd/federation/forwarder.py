@@ -28,14 +28,14 @@ from chatd.federation.parcels import FileNote
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
-    IOutgoing,
+    DeliveryOutcome,
+    IForwarder,
     MemberJoined,
     MemberLeft,
     MemberNews,
     MemberRemoved,
     Notice,
     OnOutcome,
-    Outcome,
     StagedNotice,
 )
 from chatd.service.targets import Target
@@ -47,8 +47,8 @@ LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
 
 
-@implementer(IOutgoing)
-class Outgoing:
+@implementer(IForwarder)
+class Forwarder:
     """`secret` makes the proofs by which a message that comes back is known to be ours."""
 
     def __init__(self, context: Context, links: ILinks, secret: bytes) -> None:
@@ -125,7 +125,7 @@ class Outgoing:
         echo: Deferred[Receipt | None] = Deferred()
         if is_member:
             self._echoes[number] = echo, origin
-        settled: Deferred[Outcome] = Deferred()
+        settled: Deferred[DeliveryOutcome] = Deferred()
         self._links.dispatch(
             target.home, number, parcel.parcel, parcel.attachment_id, settled.callback
         )
