@@ -1,3 +1,3 @@
-"""chatd, a federated chat daemon. docs/architecture.md tells what stands where."""
+"""chatd, a federated chat daemon. docs/architecture.md describes its folders."""
 
 __version__ = "0.1.0"

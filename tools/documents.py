@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from chatd.app.reference import metrics, reference
-from tools import man_pages
+from tools import import_graph, man_pages
 from tools.man_pages import OPERATING, ROOT
 
 METRICS_TABLE = re.compile(r"^\| name \| type \| labels \|.*\n(?:\|.*\n)*", re.MULTILINE)
@@ -25,6 +25,7 @@ def with_metrics(text: str) -> str:
 def main() -> None:
     (ROOT / "docs" / "protocol.md").write_text(reference(), encoding="utf-8")
     OPERATING.write_text(with_metrics(OPERATING.read_text(encoding="utf-8")), encoding="utf-8")
+    import_graph.main()
     man_pages.main(ROOT / "build" / "man")
 
 
