@@ -34,7 +34,7 @@ from chatd.app import state as state_module
 from chatd.base.config import Config, Limits, PeersConfig
 from chatd.base.names import key_of
 from chatd.federation.amp import identity
-from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
 from chatd.store import outbox as outbox_store
@@ -116,7 +116,7 @@ class PlayDoor:
         return Deferred.fromCoroutine(self._dial(host, realm, to, port))
 
     async def _dial(self, host: Any, realm: str, to: str, port: int) -> PeerLink:
-        link = PeerLink(host, realm, f"{to}:{port}")
+        link = PeerLink(host, Route(f"{to}:{port}", realm))
         ready = link.ready
         near = End(link, self._house.certificate)
         await self._house.world.connect(near, (to, port))
@@ -129,8 +129,8 @@ class PlayDoor:
             datetime.fromtimestamp(link.host.clock.seconds(), UTC),
             policy=self._policy,
             known_of=known_of,
-            address=link.address,
-            expected=link.expected,
+            address=link.route.address,
+            expected=link.route.expected,
         )
 
 
@@ -297,7 +297,7 @@ class World:
         return False
 
     def _plug(self, near: End, house: House) -> Cable:
-        link = PeerLink(house.realm.directory, None, "[2001:db8::1]:50000")
+        link = PeerLink(house.realm.directory, Route("[2001:db8::1]:50000"))
         far = End(link, house.certificate)
         cable = Cable(near, far)
         self.cables.append(cable)

@@ -17,7 +17,7 @@ from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnre
 from chatd.base.model import Added, Exposure
 from chatd.base.names import key_of
 from chatd.federation.amp.dialer import Dialer
-from chatd.federation.amp.link import PeerLink, Unsettled
+from chatd.federation.amp.link import LinkSuperseded, PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import check_literal, place_of, why
 from chatd.federation.amp.trust import Authentication, TrustRecord
@@ -122,7 +122,7 @@ class RealmAdder:
         try:
             await self._dialer.connect(realm, host, port, private=private)
         except Exception as error:
-            if isinstance(error, Unsettled) and self._is_linked(attempt):
+            if isinstance(error, LinkSuperseded) and self._is_linked(attempt):
                 return None
             refused = why(Failure(), realm, attempt.address)
             if isinstance(refused, RealmNotAllowed) and refused.details["where"] == realm:
@@ -164,4 +164,4 @@ class RealmAdder:
 
 
 def _belongs(link: PeerLink, attempt: Attempt) -> bool:
-    return link.dialled and link.address == attempt.address
+    return link.dialled and link.route.address == attempt.address

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
-from chatd.federation.amp.link import Host, PeerLink
+from chatd.federation.amp.link import LinkHost, PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import why
 from chatd.federation.amp.trust import Authentication, TrustRecord
@@ -27,7 +27,7 @@ class Endpoint(Protocol):
     """Makes links: see chatd.federation.amp.endpoint."""
 
     def dial(
-        self, host: Host, realm: str, to: str, port: int, *, private: bool
+        self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]: ...
 
     def authenticate(
@@ -41,7 +41,7 @@ class Dialer:
     def __init__(
         self,
         config: PeersConfig,
-        host: Host,
+        host: LinkHost,
         door: Endpoint,
         registry: PeerTable,
         random_bytes: Callable[[int], bytes],

@@ -14,7 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from chatd.base.clocks import Wall, date_of
 from chatd.federation.amp.identity import Identity, client_options, peer_chain, server_options
-from chatd.federation.amp.link import Host, PeerLink
+from chatd.federation.amp.link import LinkHost, PeerLink, Route
 from chatd.federation.amp.pending_links import PendingLinks
 from chatd.federation.amp.reach import connect, place_of
 from chatd.federation.amp.trust import Authentication, Policy, TrustRecord, authenticate
@@ -60,14 +60,16 @@ class TLSEndpoint:
         self._policy = policy
 
     def dial(
-        self, host: Host, realm: str, to: str, port: int, *, private: bool
+        self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]:
         """Dial `realm` at that address. Fires with a link that is up. `private` says whether private and
         loopback addresses may be dialled. Fails with the reason. Cancelling it drops the connection."""
         return Deferred.fromCoroutine(self._dial(host, realm, to, port, private))
 
-    async def _dial(self, host: Host, realm: str, to: str, port: int, private: bool) -> PeerLink:
-        link = PeerLink(host, realm, place_of(to, port))
+    async def _dial(
+        self, host: LinkHost, realm: str, to: str, port: int, private: bool
+    ) -> PeerLink:
+        link = PeerLink(host, Route(place_of(to, port), realm))
         wrapped = TLSFactory(self._client, True, _Only(link))
         ready = link.ready
         await connect(self._reactor, to, port, wrapped, private=private)
@@ -78,7 +80,7 @@ class TLSEndpoint:
             raise
         return link
 
-    def factory(self, host: Host) -> TLSMemoryBIOFactory:
+    def factory(self, host: LinkHost) -> TLSMemoryBIOFactory:
         """For the port on which other realms connect."""
         return TLSFactory(self._server, False, PendingLinks(host))
 
@@ -91,8 +93,8 @@ class TLSEndpoint:
             date_of(self._wall),
             policy=self._policy,
             known_of=known_of,
-            address=link.address,
-            expected=link.expected,
+            address=link.route.address,
+            expected=link.route.expected,
         )
 
 

@@ -1,102 +1,107 @@
-"""Backpressure on a link, so that neither requests nor answers pile up here."""
+"""Flow control on a link: when to stop reading, so that neither requests nor answers pile up in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from enum import Enum, auto
+from typing import Protocol
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from chatd.base.throttle import TokenBucket
-from chatd.base.timers import cancel
+from chatd.base.timers import Timer
 
-MAX_UNREAD = 1 << 20  # bytes of answers that wait to be sent; beyond that the link is not read from
-STALL_TIME = 60.0  # seconds in which everything that was written to a link has to be sent
-RATE, OUTPUT = "rate", "output"
+MAX_UNREAD = 1 << 20  # bytes of answers that may wait to be sent; beyond that the link is not read
+STALL_TIME = 60.0  # seconds within which everything that was written to a link must be sent
 
 
-class Flow:
-    """The reasons not to read from a link. `stop` and `go` stop and resume reading."""
+class Pause(Enum):
+    """The reasons not to read from a link."""
 
-    def __init__(
-        self, clock: Any, bucket: TokenBucket, stop: Callable[[], Any], go: Callable[[], Any]
-    ) -> None:
+    RATE = auto()  # the other realm exceeds its rate
+    OUTPUT = auto()  # it does not read the answers
+    BUSY = auto()  # too many of its requests are being answered
+    EARLY = auto()  # too many of its requests came before the link was up
+
+
+class Pausable(Protocol):
+    """A link, as its flow control sees it."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class FlowControl:
+    """Decides whether `link` is read. It is also the producer of the link's transport, so that it knows when
+    the other realm does not read.
+
+    Deliveries and files wait for their answers, which bounds them. Answers are bounded here: while too many
+    bytes of answers wait, the requests that would cause more are not read. Two realms that keep to the
+    protocol never block each other, because the answers to everything that one realm may have under way stay
+    below `MAX_UNREAD`.
+    """
+
+    def __init__(self, clock: IReactorTime, bucket: TokenBucket, link: Pausable) -> None:
         self._clock = clock
         self._bucket = bucket
-        self._stop = stop
-        self._go = go
-        self._reasons: set[str] = set()
-        self._slowed: Any = None
+        self._link = link
+        self._reasons: set[Pause] = set()
+        self._unread = 0  # bytes of answers since the transport's buffer was empty
+        self._slowed = Timer(clock, lambda: self.resume(Pause.RATE))
+        self._stalled = Timer(clock, link.abort)
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason: Pause) -> None:
         if not self._reasons:
-            self._stop()
+            self._link.pause_reading()
         self._reasons.add(reason)
 
-    def resume(self, reason: str) -> None:
+    def resume(self, reason: Pause) -> None:
         if reason in self._reasons:
             self._reasons.discard(reason)
             if not self._reasons:
-                self._go()
+                self._link.resume_reading()
 
-    def take(self, count: int) -> None:
+    def take(self, cost: int) -> None:
         """Count `cost` requests, and pause if they exceed the rate."""
-        self.slow(self._bucket.take(self._clock.seconds(), count))
+        self.slow(self._bucket.take(self._clock.seconds(), cost))
 
     def slow(self, seconds: float) -> None:
         """Pause for that many seconds, unless an earlier pause lasts longer."""
         if seconds <= 0:
             return
-        self.pause(RATE)
-        end = self._clock.seconds() + seconds
-        if self._slowed is None or not self._slowed.active():
-            self._slowed = self._clock.callLater(seconds, self.resume, RATE)
-        elif end > self._slowed.getTime():
-            self._slowed.reset(seconds)
-
-    def end(self) -> None:
-        cancel(self._slowed)
-
-
-@implementer(IPushProducer)
-class Output:
-    """The unsent output of a link. `abort` drops a link that takes nothing.
-
-    Deliveries and files wait for their answers (`Delivery`, `FileSender`), which bounds them. Responder are
-    bounded here, by not reading the requests that would cause more. Two realms that keep to the protocol
-    never block each other: the answers to everything that one has under way stay below MAX_UNREAD.
-    """
-
-    def __init__(self, clock: Any, flow: Flow, abort: Callable[[], Any]) -> None:
-        self._clock = clock
-        self._flow = flow
-        self._abort = abort
-        self._unread = 0
-        self._stalled: Any = None
-
-    def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
-        if self._stalled is None:
-            self._stalled = self._clock.callLater(STALL_TIME, self._abort)
-
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
-        self.end()
-        self._unread = 0
-        self._flow.resume(OUTPUT)
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
-        self.end()
+        self.pause(Pause.RATE)
+        due = self._slowed.due
+        if due is None or self._clock.seconds() + seconds > due:
+            self._slowed.restart(seconds)
 
     def answered(self, size: int) -> None:
         """Count an answer of `size` bytes."""
-        if self._stalled is not None:
+        if self._stalled.due is not None:
             self._unread += size
             if self._unread > MAX_UNREAD:
-                self._flow.pause(OUTPUT)
+                self.pause(Pause.OUTPUT)
 
     def end(self) -> None:
-        cancel(self._stalled)
-        self._stalled = None
+        """The link is gone."""
+        self._slowed.cancel()
+        self._stalled.cancel()
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._stalled.start(STALL_TIME)
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._stalled.cancel()
+        self._unread = 0
+        self.resume(Pause.OUTPUT)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self._stalled.cancel()

@@ -1,7 +1,11 @@
-"""A link: the AMP protocol at both of its ends. chatd.federation.amp.wire says what is spoken on it."""
+"""One connection between two realms: the AMP protocol at either end, from the TLS handshake to the loss.
+
+chatd.federation.amp.wire describes the protocol.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -9,7 +13,7 @@ from OpenSSL import SSL
 from twisted.internet import defer
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -18,9 +22,10 @@ from zope.interface import implementer
 from chatd.base.errors import ChatError, RealmDown, RealmNotAllowed
 from chatd.base.names import key_of, printable
 from chatd.base.throttle import SenderRates, TokenBucket
-from chatd.base.timers import cancel
+from chatd.base.timers import Timer
 from chatd.federation.amp import wire
-from chatd.federation.amp.flow_control import Flow, Output
+from chatd.federation.amp.flow_control import FlowControl
+from chatd.federation.amp.link_state import NEXT, LinkState
 from chatd.federation.amp.requests import Requests
 from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.trust import Authentication
@@ -29,115 +34,136 @@ from chatd.federation.parcels import Verdict
 from chatd.federation.questions import Questions
 from chatd.federation.receive import Receiver
 
-HANDSHAKE_TIME = 15.0  # seconds until a link has to be up
-CLOSE_TIME = 10.0  # seconds until a closing link is dropped
-QUIET_TIME = 30.0  # seconds of silence after which one asks whether the other is still there
-ANSWER_TIME = 30.0  # seconds in which an answer has to come
+HANDSHAKE_TIME = 15.0  # seconds within which a link must be up
+CLOSE_TIME = 10.0  # seconds after which a closing link is dropped
+QUIET_TIME = 30.0  # seconds of silence after which the other end is pinged
+ANSWER_TIME = 30.0  # seconds within which an answer must come
 MAX_KEYS = 32  # of an incomplete box
-MAX_SHOWN = 300  # characters of what the other end says, in the log
+MAX_SHOWN = 300  # characters of the other end's words in the log
 
 log = Logger()
 
 
-class Host(Protocol):
+class Route(msgspec.Struct, frozen=True):
+    """Where a link leads. `expected` is the name of the realm that was dialled. If the other side has
+    dialled, it is None, and `source` is the network source of the connection (chatd.base.sources)."""
+
+    address: str
+    expected: str | None = None
+    source: str = ""
+
+
+class LinkHost(Protocol):
     """What a link needs of the realm that it belongs to."""
 
-    clock: Any
+    clock: IReactorTime
     receiver: Receiver
     questions: Questions
     sender_rates: SenderRates
 
-    def met(self, link: PeerLink) -> None:
-        """There is a connection; who is at the other end is not known yet."""
+    def connected(self, link: PeerLink) -> None:
+        """There is a connection; the realm at the other end is not known yet."""
 
     def authenticate(self, link: PeerLink) -> Authentication:
-        """Who is at the other end. Raises ChatError."""
+        """Identify the other end by its certificate. Raises ChatError."""
 
     async def introduce(self, realm: str) -> Introduction:
-        """What is said to the realm with that key."""
+        """What this realm says of itself to the realm with that key."""
 
-    async def up(self, link: PeerLink, other: Introduction) -> None:
-        """The two have said hello. Raises Refused if there is a better link."""
+    async def accept(self, link: PeerLink, other: Introduction) -> None:
+        """Make `link` the link to its realm. Raises Refused if there is a better one."""
 
     def ready(self, link: PeerLink) -> None:
         """The link is up at both ends."""
 
-    def down(self, link: PeerLink, reason: ChatError | None) -> None:
-        """The link is gone; `reason` if it never was up."""
+    def lost(self, link: PeerLink, reason: ChatError | None) -> None:
+        """The connection is gone. `reason` says why the link never came up, if it is known."""
 
     def is_added(self, realm: str) -> bool:
         """Whether somebody here has added the realm with that key."""
 
-    def complain(self, source: str, dialled: str, sentence: str) -> None:
+    def warn_of(self, source: str, dialled: str, sentence: str) -> None:
         """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not empty,
-        unless too many have been logged."""
+        unless too many were logged."""
 
     def new_bucket(self) -> TokenBucket:
-        """The rate of what a realm may send."""
+        """The rate limit of what one realm may send."""
 
     def new_reference(self) -> str:
-        """By which an internal error is found in the log."""
+        """A reference by which an internal error is found in the log."""
 
 
-class Unsettled(Exception):
-    """The link ended before it was up, but after the other end had shown that it is the realm: there may be
+class LinkSuperseded(Exception):
+    """The link ended before it was up, but after the other end had proved to be the realm: there may be
     another link to it, which is better."""
 
 
 @implementer(IHandshakeListener)
 class PeerLink(amp.AMP):
-    """`expected` is the name of the realm that was dialled, or None if the other side has dialled; then
-    `source` is its network source."""
+    """`ready` fires with the link once it is up, or fails with the reason why it never was."""
 
     transport: Any
     noisy = False
 
-    def __init__(self, host: Host, expected: str | None, address: str, source: str = "") -> None:
-        self.flow = Flow(host.clock, host.new_bucket(), self._stop_reading, self._read_on)
-        self.output = Output(host.clock, self.flow, self.abort)
-        self.answers = Responder(self)
-        self.asking = Requests(self)
-        super().__init__(locator=self.answers)
+    def __init__(self, host: LinkHost, route: Route) -> None:
+        self.flow = FlowControl(host.clock, host.new_bucket(), self)
+        self.responder = Responder(self)
+        self.requests = Requests(self)
+        super().__init__(locator=self.responder)
         self.host = host
-        self.expected = expected
-        self.address = address
-        self.source = source
-        self.realm = ""  # the key of the other, once it is settled
-        self.instance = b""
-        self.since = host.clock.seconds()
-        self.is_up = False
+        self.route = route
+        self.link_state = LinkState.CONNECTING  # `state` is a name of Twisted's
         self.authentication: Authentication | None = None
+        self.instance = b""  # of the other realm (`wire.Introduction`)
+        self.since = host.clock.seconds()
         self.ready: Deferred[PeerLink] = Deferred()
-        self.gone: Deferred[None] = Deferred()
-        self.greeted = False
-        self._settled = False
-        self.refused: ChatError | None = None
+        self.reason: ChatError | None = None  # why the link will not come up
         self._heard = self.since
-        self._timer: Any = None
+        self._timer = Timer(host.clock, self._time_out)
 
     @property
     def dialled(self) -> bool:
-        return self.expected is not None
+        """Whether this side has dialled."""
+        return self.route.expected is not None
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether it still has to come up."""
-        return not self.is_up and not self.gone.called
+    def realm(self) -> str:
+        """The key of the realm at the other end; empty until it is authenticated."""
+        return self.authentication.realm if self.authentication else ""
 
-    # The connection's beginning and end
+    @property
+    def is_up(self) -> bool:
+        return self.link_state is LinkState.UP
 
-    # AMP itself would log each connection, as information, though nobody can do anything about it.
+    @property
+    def is_pending(self) -> bool:
+        """Whether the connection is open and the link is not up yet."""
+        return self.link_state not in (LinkState.UP, LinkState.LOST)
 
-    def makeConnection(self, transport: Any) -> None:  # noqa: N802 - as Twisted names it
+    def _enter(self, state: LinkState) -> None:
+        """The only place where the state changes."""
+        assert state in NEXT[self.link_state], (self.link_state, state)  # noqa: S101
+        self.link_state = state
+
+    def _time_limit(self, seconds: float, then: Callable[[], None]) -> None:
+        self._timer.cancel()
+        self._timer = Timer(self.host.clock, then)
+        self._timer.start(seconds)
+
+    # The connection
+
+    # AMP's own makeConnection and connectionLost would log every connection.
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's name
         amp.BinaryBoxProtocol.makeConnection(self, transport)
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._timer = self.host.clock.callLater(HANDSHAKE_TIME, self._too_slow)
-        self.host.met(self)
+        self._timer.start(HANDSHAKE_TIME)
+        self.host.connected(self)
 
-    def _too_slow(self) -> None:
-        self.refused = self.refused or RealmDown(realm=self.expected or self.realm)
+    def _time_out(self) -> None:
+        self.reason = self.reason or RealmDown(realm=self.route.expected or self.realm)
         self.abort()
 
     def abort(self) -> None:
@@ -146,127 +172,134 @@ class PeerLink(amp.AMP):
             self.transport.abortConnection()
 
     def close(self) -> None:
-        """Close the connection once everything that was written is sent, or after a while."""
+        """Close the connection once everything that was written is sent, or after `CLOSE_TIME`."""
         if self.transport is not None:
             self.transport.unregisterProducer()  # which would keep it open
             self.transport.loseConnection()
-            cancel(self._timer)
-            self._timer = self.host.clock.callLater(CLOSE_TIME, self.abort)
+            self._time_limit(CLOSE_TIME, self.abort)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
-        """Judge the other end's certificate: let it in, or say why not."""
+        """Authenticate the other end; if it is not accepted, tell it why."""
         try:
-            self.realm = self.host.authenticate(self).realm
+            self.host.authenticate(self)
         except ChatError as error:
-            self.refuse(error)
+            self.reject(error)
             return
         except Exception as error:
-            self.warn(f"a certificate from {self.address} can't be judged: {error!r:.{MAX_SHOWN}}")
+            address = self.route.address
+            self.warn(f"a certificate from {address} can't be checked: {error!r:.{MAX_SHOWN}}")
             self.abort()
             return
-        self._settled = True
-        self.transport.registerProducer(self.output, True)
+        self._enter(LinkState.AUTHENTICATED)
+        self.transport.registerProducer(self.flow, True)
         if self.dialled:
             greeting = Deferred.fromCoroutine(self._greet())
             greeting.addErrback(self._greeting_failed)
 
-    def refuse(self, error: ChatError) -> None:
+    def reject(self, error: ChatError) -> None:
         """Close the link of a realm that is not allowed, and tell it why."""
-        self.warn(f"the realm at {self.address} is not let in: {error}")
-        self.refused = error
-        # The other end is told only what it can do something about, not what is remembered here.
+        self.warn(f"the realm at {self.route.address} is not let in: {error}")
+        self.reason = error
+        if self.link_state is LinkState.LOST:
+            return
+        self._enter(LinkState.REJECTED)
+        # The other end is told only what it can act on, not what is remembered here.
         reason = str(error.details["reason"]) if isinstance(error, RealmNotAllowed) else ""
         self.callRemote(wire.GoodbyeCommand, code=error.code, reason=reason)
         self.close()
 
     def warn(self, sentence: str) -> None:
         """Log a mistake of the other end, at a limited rate."""
-        self.host.complain(self.source, key_of(self.expected or ""), sentence)
+        self.host.warn_of(self.route.source, key_of(self.route.expected or ""), sentence)
 
-    def garbage(self, what: object) -> None:
+    def protocol_error(self, what: object) -> None:
         """Close a link that breaks the protocol."""
-        self.warn(f"{self.realm or 'what connects'} at {self.address} sent no sense: {what}")
-        self.close()
-
-    async def _greet(self) -> None:
-        own = await self.host.introduce(self.realm)
-        answer = await self.call(wire.HelloCommand, **msgspec.structs.asdict(own))
-        self.greeted = True
-        await self.begin(Introduction(**answer))
-        self.come_up()
-
-    async def begin(self, other: Introduction) -> None:
-        if other.version < 1:
-            raise Refused("version", version=wire.VERSION)
-        self.instance = other.instance
-        await self.host.up(self, other)
-
-    def come_up(self) -> None:
-        """Mark the link as up, after both ends have said hello."""
-        if self.transport is None or self.is_up or not self._settled:
-            return
-        self.is_up = True
-        cancel(self._timer)
-        self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
-        self.host.ready(self)
-        self.ready.callback(self)
-        self.answers.begin()
-
-    def _greeting_failed(self, failure: Failure) -> None:
-        if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
-            log.debug("{realm} has linked meanwhile", realm=self.realm)
-        elif not failure.check(RealmDown):
-            self.warn(f"{self.realm}: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
+        client = self.realm or "the client"
+        self.warn(f"{client} at {self.route.address} broke the protocol: {what}")
         self.close()
 
     def connectionLost(self, reason: Failure = Failure(net.ConnectionDone())) -> None:  # noqa: B008
         amp.BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
-        self._settled = self.is_up = False
-        self.answers.end()
+        self._enter(LinkState.LOST)
+        self.responder.end()
         self.flow.end()
-        self.output.end()
-        cancel(self._timer)
+        self._timer.cancel()
         if reason.check(SSL.Error) and not self.dialled and self.authentication is None:
-            self.warn(f"what connects from {self.address} does not speak TLS as realms do")
-        self.host.down(self, self.refused)
+            self.warn(f"the client at {self.route.address} does not speak TLS as realms do")
+        self.host.lost(self, self.reason)
         if not self.ready.called:
-            # Nobody waits for a link that was dialled from there.
-            self.ready.errback(
-                self.refused or (reason if self.authentication is None else Unsettled())
-            )
+            superseded = self.authentication is not None
+            self.ready.errback(self.reason or (LinkSuperseded() if superseded else reason))
             if not self.dialled:
-                self.ready.addErrback(lambda _failure: None)
-        self.gone.callback(None)
+                self.ready.addErrback(lambda _failure: None)  # nobody waits for it
 
-    def _watch(self) -> None:
+    # Hello
+
+    async def _greet(self) -> None:
+        """Say hello, at the side that has dialled."""
+        own = await self.host.introduce(self.realm)
+        answer = await self.call(wire.HelloCommand, **msgspec.structs.asdict(own))
+        self.greeted()
+        await self.accept(Introduction(**answer))
+        self.come_up()
+
+    def greeted(self) -> None:
+        """Hello was received or answered."""
+        self._enter(LinkState.GREETED)
+
+    async def accept(self, other: Introduction) -> None:
+        """Raises Refused."""
+        if other.version < 1:
+            raise Refused("version", version=wire.VERSION)
+        self.instance = other.instance
+        await self.host.accept(self, other)
+
+    def come_up(self) -> None:
+        """Both ends have said hello."""
+        if self.link_state is not LinkState.GREETED:
+            return  # it was rejected or lost meanwhile
+        self._enter(LinkState.UP)
+        self._time_limit(QUIET_TIME, self._check_silence)
+        self.host.ready(self)
+        self.ready.callback(self)
+        self.responder.link_up()
+
+    def _greeting_failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
+            log.debug("there is another link with {realm} already", realm=self.realm)
+        elif not failure.check(RealmDown):
+            self.warn(f"{self.realm}: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
+        self.close()
+
+    def _check_silence(self) -> None:
         """Ping the other end if it has been silent."""
         left = self._heard + QUIET_TIME - self.host.clock.seconds()
         if left > 0:
-            self._timer = self.host.clock.callLater(left, self._watch)
+            self._timer.start(left)
             return
-        self._timer = self.host.clock.callLater(QUIET_TIME, self._watch)
+        self._timer.start(QUIET_TIME)
         self.call(wire.PingCommand).addErrback(lambda _failure: self.abort())
 
+    # Boxes
+
     def dataReceived(self, data: bytes) -> None:
-        if not self._settled:
+        if self.link_state in (LinkState.CONNECTING, LinkState.REJECTED, LinkState.LOST):
             return
         self._heard = self.host.clock.seconds()
         try:
             super().dataReceived(data)
-        except (
-            Exception
-        ) as error:  # of AMP's parser; those of requests are caught where they are answered
-            self.garbage(type(error).__name__)
+        except Exception as error:  # from AMP's parser: the responder catches those of requests
+            self.protocol_error(type(error).__name__)
         if self._currentBox is not None and len(self._currentBox) > MAX_KEYS:
-            self.garbage("a box without end")
+            self.protocol_error("a box without end")
 
     def lengthLimitExceeded(self, length: int) -> None:
-        self.garbage(f"a key of {length} bytes")
+        self.protocol_error(f"a key of {length} bytes")
 
     def unhandledError(self, failure: Failure) -> None:  # noqa: N802
-        """Called when a request that wants no answer has failed."""
-        self.garbage(failure.getErrorMessage())
+        """A request that wants no answer has failed."""
+        self.protocol_error(failure.getErrorMessage())
 
     def sendBox(self, box: Any) -> None:  # noqa: N802
         data = box.serialize()
@@ -274,26 +307,26 @@ class PeerLink(amp.AMP):
             raise net.ConnectionLost
         self.transport.write(data)
         if amp.COMMAND not in box:
-            self.output.answered(len(data))
+            self.flow.answered(len(data))
 
     def dispatchCommand(self, box: Any) -> Deferred[Any]:  # noqa: N802
         self.flow.take(1)
         answer: Deferred[Any] = super().dispatchCommand(box)
-        return answer.addErrback(self.answers.not_understood)
+        return answer.addErrback(self.responder.malformed)
 
-    def _stop_reading(self) -> None:
+    def pause_reading(self) -> None:
         if self.transport is not None:
             self.transport.pauseProducing()
 
-    def _read_on(self) -> None:
-        if self.transport is not None and self._settled:
+    def resume_reading(self) -> None:
+        if self.transport is not None and self.link_state is not LinkState.CONNECTING:
             self.transport.resumeProducing()
 
-    # Requests
+    # Calls
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
-        """Fails with Refused, or with RealmDown if no answer comes."""
-        if self.transport is None or (self.refused and self.realm == ""):
+        """Send a request. Fires with the answer; fails with Refused, or with RealmDown if none comes."""
+        if self.transport is None or self.link_state is LinkState.REJECTED:
             return fail(RealmDown(realm=self.realm))
         answer: Deferred[Any] = self.callRemote(command, **arguments)
         answer.addTimeout(ANSWER_TIME, self.host.clock)
@@ -307,13 +340,13 @@ class PeerLink(amp.AMP):
         if failure.check(Refused):
             # AMP makes the exception from the description alone.
             raise wire.parse_refused(failure.value.code)  # type: ignore[union-attr]
-        # It does not know the command, or answers with what makes no sense.
+        # The other end does not know the command, or its answer is malformed.
         self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
-        """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises Refused if
-        nothing could be stored, RealmDown."""
+        """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or
+        Refused if nothing could be stored."""
         answer = await self.call(wire.DeliverCommand, parcels=wire.encode_batch(items))
         if not answer["verdicts"]:
             return None
@@ -323,10 +356,10 @@ class PeerLink(amp.AMP):
         return verdicts
 
     async def offer(self, number: int, parcel: bytes) -> int:
-        """Offer a file. Returns the offset to send it from. Raises Refused, RealmDown."""
+        """Offer a file. Returns the offset from which to send it. Raises Refused, RealmDown."""
         offset: int = (await self.call(wire.OfferCommand, number=number, parcel=parcel))["offset"]
         return offset
 
     def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
-        """Fails with Refused, RealmDown."""
+        """Send bytes of a file. Fails with Refused, RealmDown."""
         return self.call(wire.ChunkCommand, number=number, offset=offset, data=data)

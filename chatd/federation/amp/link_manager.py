@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -26,7 +26,7 @@ from chatd.base.isolation import guarded
 from chatd.base.model import Added, Member, RealmInfo
 from chatd.base.names import key_of, parse_name
 from chatd.base.throttle import SenderRates, TokenBucket
-from chatd.base.timers import cancel, patiently
+from chatd.base.timers import Signal, cancel
 from chatd.federation.amp import wire
 from chatd.federation.amp.add_realm import RealmAdder
 from chatd.federation.amp.delivery import Delivery
@@ -88,6 +88,7 @@ class Directory:
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = clock
         self._stopping = False
+        self._link_lost = Signal()
         self.receiver: Receiver
         self.questions: Questions
 
@@ -117,11 +118,12 @@ class Directory:
         if self._expiring.running:
             self._expiring.stop()
         self.dialer.stop()
-        gone = []
         for link in list(self._links):
             guarded("a link was not closed", link.close)
-            gone.append(link.gone)
-        await patiently(self.clock, DeferredList(gone), CLOSING_TIME, self._abort)
+        dropping = self.clock.callLater(CLOSING_TIME, self._abort)
+        while self._links:
+            await self._link_lost.wait()
+        cancel(dropping)
         self._federation.outbox.tidy()
         await self._federation.files.drop_all()
 
@@ -142,7 +144,7 @@ class Directory:
 
     # Host: what links need
 
-    def met(self, link: PeerLink) -> None:
+    def connected(self, link: PeerLink) -> None:
         """There is a connection; who is at the other end is not known yet."""
         self._links.add(link)
         if self._stopping:
@@ -183,7 +185,7 @@ class Directory:
             self._config.realm, wire.VERSION, list(wire.CAPABILITIES), self._instance, newest
         )
 
-    async def up(self, link: PeerLink, other: Introduction) -> None:
+    async def accept(self, link: PeerLink, other: Introduction) -> None:
         """Raises Refused if there is a better link, or the name is not the certificate's."""
         try:
             name = parse_name(other.realm)
@@ -212,7 +214,7 @@ class Directory:
         if peer.link is not None and not self._is_better(link, peer.link):
             raise Refused(wire.ALREADY_LINKED)  # there was none a moment ago
         old, peer.link = peer.link, link
-        peer.source = link.source
+        peer.source = link.route.source
         if old is not None:
             peer.delivery.link_down()
             old.abort()
@@ -235,15 +237,20 @@ class Directory:
         peer.error = None
         peer.since = self._service.context.now()
         cancel(peer.timer)
-        log.info("linked with {realm} at {address}", realm=peer.known.name, address=link.address)
+        log.info(
+            "linked with {realm} at {address}", realm=peer.known.name, address=link.route.address
+        )
         peer.delivery.link_up(link)
 
-    def down(self, link: PeerLink, reason: ChatError | None) -> None:
-        """The link is gone; `reason` says why it never was up, if that is so."""
+    def lost(self, link: PeerLink, reason: ChatError | None) -> None:
+        """The connection is gone. `reason` says why the link never came up, if it is known."""
         self._links.discard(link)
         peer = self.registry.get(link.realm)
-        if peer is None or peer.link is not link:
-            return
+        if peer is not None and peer.link is link:
+            self._forget_link(peer, reason)
+        self._link_lost.notify()
+
+    def _forget_link(self, peer: Peer, reason: ChatError | None) -> None:
         log.info("the link with {realm} is lost", realm=peer.known.name)
         peer.link = None
         seen = self.registry.remember(peer, self.registry.linked(peer.known))
@@ -251,11 +258,11 @@ class Directory:
         peer.since = self._service.context.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
-        dropped = Deferred.fromCoroutine(self.receiver.lost(link.realm))
+        dropped = Deferred.fromCoroutine(self.receiver.lost(peer.known.key))
         dropped.addErrback(lambda failure: log.failure("files were not set aside", failure))
         self.dialer.soon(peer)
 
-    def complain(self, source: str, dialled: str, sentence: str) -> None:
+    def warn_of(self, source: str, dialled: str, sentence: str) -> None:
         if dialled:
             self._dialled_complaints.warn(dialled, sentence)
         else:
@@ -315,15 +322,15 @@ class Directory:
         return Deferred.fromCoroutine(ask())
 
     def join(self, realm: str, user: str, group: str) -> Deferred[Membership]:
-        return self._ask(realm, lambda link: link.asking.join(user, group))
+        return self._ask(realm, lambda link: link.requests.join(user, group))
 
     def members(self, realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
-        return self._ask(realm, lambda link: link.asking.members(user, group))
+        return self._ask(realm, lambda link: link.requests.members(user, group))
 
     def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
     ) -> Deferred[Mapping[str, Sequence[str]]]:
-        return self._ask(realm, lambda link: link.asking.change(user, group, change, users))
+        return self._ask(realm, lambda link: link.requests.change(user, group, change, users))
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         return Deferred.fromCoroutine(self._presence(realm, users))
@@ -337,7 +344,7 @@ class Directory:
         }
         asked = [user for user in users if user not in fresh]
         if asked:
-            answer = await self._ask(realm, lambda link: link.asking.presence(asked))
+            answer = await self._ask(realm, lambda link: link.requests.presence(asked))
             for user in asked:
                 fresh[user] = answer.get(user)
                 self._online[realm, user] = now + PRESENCE_TIME, fresh[user]

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from chatd.base.sources import LOCAL, source_of
-from chatd.federation.amp.link import Host, PeerLink
+from chatd.federation.amp.link import LinkHost, PeerLink, Route
 from chatd.federation.amp.reach import place_of
 
 MAX_PENDING = 256
@@ -30,20 +30,20 @@ class PendingLinks(ServerFactory):
 
     noisy = False
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: LinkHost) -> None:
         self._host = host
         self._pending: list[PeerLink] = []
 
     def buildProtocol(self, addr: IAddress | None) -> PeerLink:
         host, port = getattr(addr, "host", LOCAL), getattr(addr, "port", 0)
-        link = PeerLink(self._host, None, place_of(host, port), source_of(host))
+        link = PeerLink(self._host, Route(place_of(host, port), source=source_of(host)))
         if len(self._pending) >= MAX_PENDING:
             self._make_room(link)
         self._pending.append(link)
         return link
 
     def _make_room(self, newcomer: PeerLink) -> None:
-        self._pending = [link for link in self._pending if link.is_waiting]
+        self._pending = [link for link in self._pending if link.is_pending]
         if len(self._pending) < MAX_PENDING:
             return
         owners = {id(link): self._owner(link) for link in self._pending}
@@ -60,7 +60,7 @@ class PendingLinks(ServerFactory):
     def _owner(self, link: PeerLink) -> tuple[str, str]:
         if link.authentication is not None and self._host.is_added(link.realm):
             return "realm", link.realm
-        return "source", link.source
+        return "source", link.route.source
 
 
 def _progress(link: PeerLink) -> int:

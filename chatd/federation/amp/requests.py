@@ -24,7 +24,9 @@ MAX_MEMBERS = 2000  # of one group
 class Link(Protocol):
     """What asking needs of a link."""
 
-    realm: str
+    @property
+    def realm(self) -> str:
+        """The key of the realm at the other end."""
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Awaitable[Any]:
         """Raises Refused, RealmDown."""

@@ -147,7 +147,7 @@ class UnreadTestCase(RawTestCase):
     def test_questions_under_way_are_bounded(self) -> None:
         """What people here ask of a realm that does not answer fails at once beyond some."""
         found = [
-            outcome(Deferred.fromCoroutine(self.link.asking.presence(["x"])))
+            outcome(Deferred.fromCoroutine(self.link.requests.presence(["x"])))
             for _ in range(MAX_ASKED + 10)
         ]
         self.assertEqual(sum(bool(each) for each in found), 10)
@@ -195,7 +195,7 @@ class GarbageTestCase(RawTestCase):
             self.log.events.clear()
             self.world.advance(2 * EVERY)
             self.sends(data)
-            said = [line for line in self.log.warnings if "sent no sense" in line]
+            said = [line for line in self.log.warnings if "broke the protocol" in line]
             self.assertEqual(len(said), 1, (data[:40], self.log.warnings))
 
     def test_a_box_without_end(self) -> None:

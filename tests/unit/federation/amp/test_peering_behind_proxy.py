@@ -42,7 +42,7 @@ class BehindProxy(PeeringTestCase):
         await ana.must("send", to="budi@realm2", text="halo")
         self.assertEqual(await budi.gets(1), ["halo"])
         (link,) = two.links
-        self.assertEqual(link.address, "203.0.113.9:50000")
+        self.assertEqual(link.route.address, "203.0.113.9:50000")
         self.assertTrue(any(link.is_up for link in one.links))
         for end in (link, *one.links):
             sock = end.transport.transport.getHandle()  # below TLS

@@ -17,6 +17,7 @@ from twisted.trial.unittest import TestCase
 from chatd.federation.amp import link as link_module
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import Directory
+from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction
 from chatd.federation.file_receive import FileReceiver
 from chatd.files.folder import Uploads
@@ -187,14 +188,14 @@ class Beginnings(ProxyTestCase):
         """Who was dialled is up first, and may send at once: what comes while the other still writes down
         whom it has met, waits. Refused, it would be overtaken by what comes a moment later."""
         await self.begin()
-        up = Directory.up
+        up = Directory.accept
 
         async def slowly(directory: Directory, link: PeerLink, other: Introduction) -> None:
             await up(directory, link, other)
             if link.dialled:
                 await sleep(0.1)
 
-        self.patch(Directory, "up", slowly)
+        self.patch(Directory, "accept", slowly)
         self.proxy.refusing = True
         self.proxy.cut()
         await until(lambda: not self.one.links and not self.two.links)
@@ -206,14 +207,14 @@ class Beginnings(ProxyTestCase):
     async def test_lost_meanwhile(self) -> None:
         """The same, and the link is cut while they wait."""
         await self.begin()
-        up = Directory.up
+        up = Directory.accept
 
         async def never(directory: Directory, link: PeerLink, other: Introduction) -> None:
             await up(directory, link, other)
             if link.dialled and self.proxy.met < 4:
-                await link.gone
+                await until(lambda: link.link_state is LinkState.LOST)
 
-        self.patch(Directory, "up", never)
+        self.patch(Directory, "accept", never)
         self.proxy.cut()
         load = await self.exchange(200, size=500)
         for met in (2, 3):

@@ -26,6 +26,7 @@ from zope.interface import implementer
 from chatd.base.config import PeerConfig, PeersConfig
 from chatd.base.errors import RealmUnreachable
 from chatd.base.names import key_of
+from chatd.base.timers import Timer
 from chatd.federation.amp import identity, pending_links, reach, wire
 from chatd.federation.amp.identity import (
     Identity,
@@ -700,9 +701,14 @@ class Sentences(TLSTestCase):
 
 
 def waiting(clock: Clock) -> list[Any]:
-    """The links that have to come up in time."""
+    """The time limits of links that are not up yet."""
     calls: list[Any] = list(clock.getDelayedCalls())
-    return [call for call in calls if getattr(call.func, "__name__", "") == "_too_slow"]
+    timers = [getattr(call.func, "__self__", None) for call in calls]
+    return [
+        each
+        for each in timers
+        if isinstance(each, Timer) and getattr(each._call, "__name__", "") == "_time_out"
+    ]
 
 
 class Strangers(TLSTestCase):
