@@ -21,7 +21,7 @@ from chatd.app.reload import Reloads
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
 from chatd.base.isolation import guarded
-from chatd.base.timers import patiently
+from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.bagan import BaganDialect
@@ -150,7 +150,10 @@ class Doors:
         finished = all_of(
             "a door's connections were not finished", (each.finish for each in self._clients)
         )
-        await patiently(self._reactor, finished, PATIENCE, self._abort)
+        dropping = Timer(self._reactor, self._abort)
+        dropping.start(PATIENCE)
+        await finished
+        dropping.cancel()
 
     def _abort(self) -> None:
         for factory in self._clients:

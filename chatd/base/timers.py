@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
-T = TypeVar("T")
 
 
 def cancel(timer: IDelayedCall | None) -> None:
@@ -83,17 +80,6 @@ class Signal:
     def _cancelled(self, waiter: Deferred[None]) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-
-
-async def patiently(
-    clock: IReactorTime, waiting: Deferred[T], seconds: float, give_up: Callable[[], object]
-) -> T:
-    """What `waiting` fires with; if that takes longer, `give_up` is called, and has to see to it."""
-    impatient = clock.callLater(seconds, give_up)
-    try:
-        return await waiting
-    finally:
-        cancel(impatient)
 
 
 class Room:

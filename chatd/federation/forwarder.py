@@ -20,7 +20,6 @@ from chatd.base.cache import Cache
 from chatd.base.errors import RealmDown
 from chatd.base.model import Account, Attachment, Receipt
 from chatd.base.names import key_of
-from chatd.base.timers import patiently
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
 from chatd.federation.outbox import Outbox
@@ -57,7 +56,7 @@ class Forwarder:
         self._links = links
         self._secret = secret
         # The number of a parcel to a group elsewhere -> who waits for its message to come back.
-        self._echoes: dict[int, tuple[Deferred[Receipt | None], IListener | None]] = {}
+        self._echoes: dict[int, tuple[Deferred[Receipt], IListener | None]] = {}
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
 
@@ -122,7 +121,7 @@ class Forwarder:
     ) -> Receipt:
         assert target.home is not None and target.group is not None  # noqa: S101, PT018
         is_member = bool(target.conversation)  # only members get the message back
-        echo: Deferred[Receipt | None] = Deferred()
+        echo: Deferred[Receipt] = Deferred()
         if is_member:
             self._echoes[number] = echo, origin
         settled: Deferred[DeliveryOutcome] = Deferred()
@@ -136,15 +135,16 @@ class Forwarder:
             if outcome.error is not None:
                 raise outcome.error
             return receipt
-        found = await patiently(self._clock, echo, ECHO_TIME, lambda: self.echoed(number, None))
+        found = await echo.addTimeout(ECHO_TIME, self._clock, lambda _result, _seconds: None)
+        self._echoes.pop(number, None)
         return found or receipt
 
     def awaited(self, number: int) -> IListener | None:
         """The connection that waits for the message of that parcel to come back."""
         return self._echoes.get(number, (None, None))[1]
 
-    def echoed(self, number: int, receipt: Receipt | None) -> None:
-        """Note that the message of that parcel has come back; None stands for too late."""
+    def echoed(self, number: int, receipt: Receipt) -> None:
+        """Note that the message of that parcel has come back."""
         echo, _ = self._echoes.pop(number, (None, None))
         if echo is not None:
             echo.callback(receipt)

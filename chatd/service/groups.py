@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet import defer
 
 from chatd.base.errors import BadName, ChatError, NotMember, PeerFailed, UnknownUser
 from chatd.base.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
 from chatd.base.names import Address, key_of, parse_address, parse_foreign_address
-from chatd.base.timers import patiently
+from chatd.base.timers import Signal
 from chatd.service.accounts import MAX_LISTED, Accounts
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups, Invited
@@ -61,7 +61,7 @@ class Groups:
         self._forwarder = forwarder
         self._limit = context.config.limits.account_groups
         # (group's key, account id) -> those who wait until the account is a member
-        self._joining: dict[tuple[str, int], list[Deferred[None]]] = {}
+        self._joining: dict[tuple[str, int], Signal] = {}
 
     def _elsewhere(self, name: Address) -> str | None:
         """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
@@ -100,15 +100,20 @@ class Groups:
         roster = self._rosters.cached(group.key)
         if roster is not None and account.id in roster.members:
             return
-        joined: Deferred[None] = Deferred()
-        self._joining.setdefault((group.key, account.id), []).append(joined)
-        await patiently(
-            self._context.clock, joined, PATIENCE, lambda: self._let_in(group.key, account.id)
-        )
+        key = group.key, account.id
+        joined = self._joining.setdefault(key, Signal())
+        try:
+            await joined.wait().addTimeout(PATIENCE, self._context.clock)
+        except defer.TimeoutError:
+            return
+        finally:
+            if not len(joined) and self._joining.get(key) is joined:
+                del self._joining[key]
 
     def _let_in(self, key: str, account_id: int) -> None:
-        for waiting in self._joining.pop((key, account_id), ()):
-            waiting.callback(None)
+        joined = self._joining.pop((key, account_id), None)
+        if joined is not None:
+            joined.notify()
 
     async def code_of(self, name: Address) -> str:
         """The group's code; nothing if it has ended meanwhile, or lives elsewhere."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
@@ -57,7 +58,7 @@ class HealthResource(Asking):
             raise ShuttingDown
         try:
             await self._probe.ask(PATIENCE)
-        except TimeoutError:
+        except defer.TimeoutError:
             late = f"The database did not answer within {PATIENCE:g} s"
             self._tell(request, Ill(StorageFailed.code, late))
         except Ill as ill:

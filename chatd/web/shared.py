@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
-
-from chatd.base.timers import patiently
+from twisted.internet.interfaces import IReactorTime
 
 T = TypeVar("T")
 
@@ -19,25 +18,20 @@ T = TypeVar("T")
 class Shared(Generic[T]):
     """`question` is put when somebody asks and it is not under way already."""
 
-    def __init__(self, clock: Any, question: Callable[[], Deferred[T]]) -> None:
+    def __init__(self, clock: IReactorTime, question: Callable[[], Deferred[T]]) -> None:
         self._clock = clock
         self._question = question
         self._asking = False
         self._waiting: list[Deferred[T]] = []
 
     async def ask(self, seconds: float) -> T:
-        """The answer, or what it failed with. Raises TimeoutError after that many seconds without one."""
+        """The answer, or what it failed with. Raises `defer.TimeoutError` if that takes too long."""
         mine: Deferred[T] = Deferred(self._waiting.remove)
         self._waiting.append(mine)
         if not self._asking:
             self._asking = True
             self._question().addBoth(self._answered)
-
-        def give_up() -> None:
-            self._waiting.remove(mine)
-            mine.errback(TimeoutError())
-
-        return await patiently(self._clock, mine, seconds, give_up)
+        return await mine.addTimeout(seconds, self._clock)
 
     def _answered(self, result: Any) -> None:
         self._asking = False
