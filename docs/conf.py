@@ -32,19 +32,32 @@ CONTENTS = """
 
 ```{toctree}
 :hidden:
+:caption: Use
 
 docs/browser
 docs/client
 docs/dialects
 docs/protocol
+```
+
+```{toctree}
+:hidden:
+:caption: Operate
+
 docs/operating
 docs/peering
-docs/architecture
 docs/performance
-benchmarks/README
-CONTRIBUTING
 SECURITY
 NEWS
+```
+
+```{toctree}
+:hidden:
+:caption: Develop
+
+docs/architecture
+CONTRIBUTING
+benchmarks/README
 ```
 """
 

@@ -1,7 +1,7 @@
 """`python -m chatd.app.reference` prints docs/protocol.md.
 
-It is made from the table of commands, the errors, and the model's values as the dialects write them. With the
-argument `metrics` it prints the table of metrics for docs/operating.md.
+It is made from the table of commands, the errors, and the model's values as the dialects write them. With
+the argument `metrics` it prints the table of metrics for docs/operating.md.
 """
 
 from __future__ import annotations
@@ -22,63 +22,66 @@ from chatd.lines.dialects.plain import PlainDialect, item_line
 from chatd.service.reading import MAX_PAGE
 from chatd.web.metrics import FAMILIES
 
-# What the browser's door answers: the request, and what it does.
+# The requests of the browser's door, and what each does.
 HTTP = (
     (
         "`GET /session`",
         (
-            "what the realm is (`realm`, `registration`, `min_password`, `limits`), and who is "
-            "logged in (`account`, or null)"
+            "describes the realm (`realm`, `registration`, `min_password`, `limits`) and the account that "
+            "is logged in (`account`, or null)"
         ),
     ),
     (
         "`POST /session`",
-        "log in: a JSON object with `username` and `password`",
+        "logs in: a JSON object with `username` and `password`",
     ),
     (
         "`POST /accounts`",
-        "register and log in: `username`, `password`, and if wanted `name` and `country`",
+        "registers and logs in: `username`, `password`, and optionally `name` and `country`",
     ),
     (
         "`DELETE /session`",
-        "log out; with `?everywhere=true` all sessions of the account",
+        "logs out; with `?everywhere=true`, ends all sessions of the account",
     ),
     (
         "`GET /ws`",
         (
-            "a WebSocket: the objects of `json`, one a text frame, both ways. The session is the "
-            "request's. Without one, log in within half a minute. Closed with 4401 if the session "
-            "has ended"
+            "opens a WebSocket for the objects of `json`, one in each text frame, in both directions. It "
+            "uses the session of the request; without one, log in within 30 s. It is closed with 4401 if "
+            "the session has ended"
         ),
     ),
     (
         "`PUT /uploads/<key>?to=…&filename=…&size=…`",
         (
-            "send a file to people (`to=a,b`) or to a group (`group=…`): the bytes from `Upload-Offset` "
-            "on. The key is the sender's own name for it, 1 to 64 letters, digits, `-` and "
-            "`_`. When all bytes are there it is sent, and the answer is that of `sendfile`; the "
-            "same key again gets the same answer"
+            "sends a file to people (`to=a,b`) or to a group (`group=…`): the bytes from `Upload-Offset` "
+            "on. The sender chooses the key, 1 to 64 letters, digits, `-` and `_`. When all bytes have "
+            "arrived, the file is sent, and the answer is that of `sendfile`. The same key again gets the "
+            "same answer"
         ),
     ),
     (
         "`HEAD /uploads/<key>`",
-        "how much of it is here: `Upload-Offset`",
+        "returns in `Upload-Offset` how many bytes have arrived",
     ),
     (
         "`DELETE /uploads/<key>`",
-        "give it up",
+        "cancels an upload",
     ),
     (
         "`GET /files/<code>`",
-        "fetch a file; ranges, `ETag` by SHA-256; with `?inline` pictures are shown, in a sandbox",
+        (
+            "fetches a file, with ranges, and its SHA-256 as `ETag`; with `?inline`, pictures are shown, in "
+            "a sandbox"
+        ),
     ),
     (
         "`GET /healthz`",
-        "whether the realm can do its work, and why not",
+        "tells whether the realm can do its work, and if not, why",
     ),
     (
         "`GET /livez`",
-        "whether the process answers",
+        "answers while the process runs",
     ),
 )
 
@@ -87,66 +90,71 @@ HEAD = """\
 
 # The protocol
 
-A realm speaks two dialects of its own, which offer the same: `plain` (telnet, port 8889) and `json`
-(programs, port 8888). It also speaks those of five older systems, which offer parts of it: dialects.md.
+A realm speaks two dialects with the same commands: `plain` for people (telnet, port 8889) and `json` for
+programs (port 8888). It also speaks the dialects of five older systems, which have some of the commands:
+[dialects.md](dialects.md).
 
 ## Common to both
 
 - A request is one line of UTF-8, ended by LF or CRLF. Replies end in CRLF. Empty lines are ignored.
-- A connection that begins with a request of HTTP, a TLS handshake, or a line that is too long gets one error
-  and is closed. Nothing that follows is carried out.
-- Each request has one reply, and they come in order. OK to a message or a file means that it is on disk.
-- Commands and names are compared without case. Times are RFC 3339, in UTC, and sizes are in bytes.
-- A login opens a *session*, which has a token. The session outlives its connection: `resume` goes on with
-  it and `logout` ends it. One that is not used expires.
+- A connection that begins with an HTTP request, a TLS handshake, or a line that is too long gets one error
+  and is closed. Nothing after it is carried out.
+- Each request has one reply. Replies come in the order of the requests. OK to a message or file means that
+  it is on disk.
+- Commands and names are compared without case. Times are RFC 3339, in UTC. Sizes are in bytes.
+- A login opens a *session*, which has a token. The session outlives its connection: `resume` continues it,
+  and `logout` ends it. A session that is not used expires.
 - `inbox` gives the oldest unread messages. They become read with the next command on the session, with
-  `logout`, or when the connection is closed cleanly. If the connection is lost, they are given again.
-- A message or file that is sent with a `key` (by name: in json) is sent once. Whoever lost the connection
-  before the reply may send it again with the same key, to the same conversation, within seven days: if it
-  was sent, nothing happens, and the reply says where it stands. For a file, OK then comes in place of READY.
-- After `listen`, messages are pushed as they are stored, between replies. They stay unread.
-- **Sending a file**: say its size. READY means: send exactly that many raw bytes; then one more reply
-  comes. After an ERROR no bytes are expected, and what you send is read as requests.
-- **Fetching a file**: the reply says its size, and exactly that many raw bytes follow the reply.
+  `logout`, or when the client closes the connection cleanly. If the connection is lost, they are given again.
+- A message or file with a `key` (an argument by name, in json) is sent once. If the connection is lost before
+  the reply, send it again with the same key to the same conversation, within seven days. If it was sent
+  already, nothing is sent, and the reply is that of the first time. For a file, this OK replaces READY.
+- After `listen`, new messages are pushed between replies. They stay unread.
+- **To send a file**, give its size. After READY send exactly this many raw bytes, and a second reply follows.
+  After an ERROR no bytes are expected: further input is read as requests.
+- **To fetch a file**, read its size in the reply. Exactly this many raw bytes follow the reply.
 
 ## plain
 
-The server begins: `* chatd <version> at <realm>. Type help.` Every line that is pushed begins with `* `,
-and no line of a reply does. A request is `command argument …`, with single spaces between. A last argument
-that is a text, a room, a list of users or a file's code takes the rest of the line. In the name and country
-of `register` and `profile`, `_` stands for a space. `auth` and `register` with a name alone, and `password`
-alone, ask for the passwords, unseen. A slash before the command is ignored: `/help` is `help`.
+The server begins with `* chatd <version> at <realm>. Type help.` Pushed lines begin with `* `, and no line
+of a reply does. A request is `command argument …`, separated by single spaces. A last argument that is a
+text, a room, a list of users or a file's code takes the rest of the line. In the name and country of
+`register` and `profile`, `_` stands for a space. `auth` and `register` with only a name, and `password`
+without arguments, ask for the passwords and do not show them. A slash before the command is ignored:
+`/help` is `help`.
 
-Telnet (RFC 854): a client that sends any telnet command is offered BINARY (RFC 856) in both directions, so
-that text arrives whole; one that sends none is sent none, except ECHO (RFC 857) while a password is typed.
-IP, BRK, EL and ABORT drop the half-typed line, EC its last character. AYT is answered by a line, DO
-TIMING-MARK (RFC 860) by WONT TIMING-MARK, in order with the replies. Other options are refused.
+Telnet (RFC 854): a client that sends a telnet command is offered BINARY (RFC 856) in both directions, so
+that all text arrives intact. Other clients get no telnet commands, except ECHO (RFC 857) while a password
+is typed. IP, BRK, EL and ABORT drop the half-typed line, and EC drops its last character. AYT is answered
+with a line, and DO TIMING-MARK (RFC 860) with WONT TIMING-MARK, in order with the replies. Other options
+are refused.
 
-A reply is a block of `key: value` lines, ended by an empty line: first `status: OK`, `status: ERROR` or
-`status: READY`, then `code:` if it is an error, then `message:`, a sentence, and what else there is to
-know. Each item of a list is a line that begins with `- `. A file's bytes come after the empty line.
+A reply is a block of `key: value` lines, ended by an empty line. First comes `status: OK`, `status: ERROR`
+or `status: READY`, then `code:` for an error, then `message:` with a sentence, then other fields. Items of
+a list are lines that begin with `- `. The bytes of a file follow the empty line.
 
 ## json
 
-A request is one JSON object on a line, `{"id":1,"command":"send","to":"messi","text":"halo"}`, with the
-arguments by name. `id` may be anything, and the reply repeats it. A reply begins with `status` (`OK`,
-`ERROR` or `READY`) and `id`; then come `code` if it is an error, `message`, a sentence, and what else there
-is to know. An object that begins with `event` was pushed. A file's bytes come after the line's end.
+A request is one JSON object on a line, with the arguments by name:
+`{"id":1,"command":"send","to":"messi","text":"halo"}`. `id` may be any value, and the reply repeats it. A
+reply begins with `status` (`OK`, `ERROR` or `READY`) and `id`. Then come `code` for an error, `message`
+with a sentence, and other fields. An object that begins with `event` was pushed. The bytes of a file follow
+the end of the line.
 
-The reply to a message or file has `conversation`, `seq` and `message_id` (under `id` if the request had
-none); sent to a list, it has `sent`, a list of these, and `unknown`, the names that nobody has. One's own
-messages to another realm have `"queued": true` while they wait for it.
-With `"peek": true`, `inbox` makes nothing read; with `"before"`, a seq, `history` gives what is older; with
-`"everywhere": true`, `logout` ends all sessions of the account.
+The reply to a message or file has `conversation`, `seq` and `message_id`; if the request had no `id`, the
+reply has the message's id as `id` instead. The reply to a list of recipients has them in `sent`, and names
+without an account in `unknown`. Your own messages to another realm have `"queued": true` while they wait
+for it. With `"peek": true`, `inbox` leaves messages unread. With `"before"` (a seq), `history` gives older
+messages. With `"everywhere": true`, `logout` ends all sessions of the account.
 """
 WEB = """\
 ## Over HTTP and WebSocket
 
-The browser's door (port 8550) speaks HTTP/1.1. Answers are JSON objects as above, without an `id`, with a
-fitting HTTP status. Who asks is told by the cookie that logging in sets, or by
-`Authorization: Bearer <token>`. What changes something must not come from another site's page (`Origin`).
-`Host` names the realm, `localhost`, an IP address or one of `[web] hosts`; any other is refused (421). A
-WebSocket is pinged every 30 s, and closed if nothing comes until the next ping.
+The browser's door (port 8550) speaks HTTP/1.1. Answers are JSON objects as above, without `id`, with a
+suitable HTTP status. The session is in the cookie that a login sets, or in `Authorization: Bearer <token>`.
+Requests that change something are refused from pages of other sites (`Origin`). `Host` must be the realm's
+name, `localhost`, an IP address or one of `[web] hosts`; others are refused (421). WebSockets are pinged
+every 30 s and closed if nothing arrives before the next ping.
 """
 AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
@@ -228,18 +236,18 @@ def reference() -> str:
         HEAD,
         WEB,
         table(("request", "what it does"), HTTP),
-        "## Commands\n\n*errors*: the command's own, besides those that any may meet.\n",
+        "## Commands\n\n*errors* has the command's own ones; those of every command are under Errors.\n",
         table(("command", "in plain", "in json", "what it does", "login", "errors"), verbs),
         "## Arguments\n",
-        table(("as usage shows it", "what it is", "in json"), kinds),
-        f"## Lists\n\nAt most {MAX_PAGE} messages a reply; `remaining` says how many more there are.\n",
+        table(("in usage", "meaning", "in json"), kinds),
+        f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         table(("name in json", "in the reply to", "in plain", "in json"), items),
         f"A place in `sent`: {code(msgspec.json.encode(m.Receipt(2, 3, 7, 'messi')).decode())}.\n",
         "## Events\n",
         table(("when", "in plain", "in json"), events),
-        "## Errors\n\nCodes are stable; sentences may change. What stands in braces is filled in.\n",
+        "## Errors\n\nCodes are stable; sentences may change. Values replace the names in braces.\n",
         table(("code", "sentence", "of commands"), codes),
-        "## Limits\n\nDefaults, in bytes and seconds; etc/chatd.ini says what each means.\n",
+        "## Limits\n\nDefaults, in bytes and seconds; etc/chatd.ini explains them.\n",
         table(("`[limits]`", "default"), limits),
     )
     return "\n".join(parts)
