@@ -32,7 +32,7 @@ from chatd.lines.dialects.pychat import PychatDialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
 from chatd.lines.factory import ChatLineFactory, Connections
-from chatd.net.eager import Outbox, make_eager
+from chatd.net.eager import FlushQueue, make_eager
 from chatd.net.listening import is_proxied, is_tls, listen
 from chatd.web.metrics_site import MetricsSite
 from chatd.web.site import ChatSite, make_site
@@ -71,7 +71,7 @@ class DoorContext(msgspec.Struct, frozen=True):
     reactor: IReactor
     random_bytes: Callable[[int], bytes]
     connections: Connections
-    outbox: Outbox
+    flush_queue: FlushQueue
 
     def line_factory(self, dialect: Dialect) -> ChatLineFactory:
         realm = self.realm
@@ -79,7 +79,7 @@ class DoorContext(msgspec.Struct, frozen=True):
             realm.service,
             realm.sessions,
             self.connections,
-            self.outbox,
+            self.flush_queue,
             dialect,
             self.random_bytes,
         )
@@ -95,7 +95,7 @@ def _web(context: DoorContext, tls: bool) -> DoorPlan:
         realm.service,
         realm.sessions,
         context.connections,
-        context.outbox,
+        context.flush_queue,
         context.random_bytes,
     )
     return DoorPlan(site, WebDialect.hint.replace("http:", "https:") if tls else WebDialect.hint)
@@ -132,9 +132,9 @@ class Doors:
 
     def open(self, random_bytes: Callable[[int], bytes]) -> None:
         """Open all doors of the configuration. Raises StartError."""
-        outbox = Outbox(self._reactor)
-        self._realm.database.on_settled(outbox.flush)
-        context = DoorContext(self._realm, self._reactor, random_bytes, Connections(), outbox)
+        flush_queue = FlushQueue(self._reactor)
+        self._realm.database.on_settled(flush_queue.flush)
+        context = DoorContext(self._realm, self._reactor, random_bytes, Connections(), flush_queue)
         for name, endpoint in self._realm.config.listen.items():
             self._check(name, endpoint)
             plan = PLANS[name](context, is_tls(endpoint))

@@ -21,7 +21,7 @@ from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
-from chatd.files.part import ChangedBytes
+from chatd.files.partial_file import ChangedBytes
 from chatd.store import files as store
 from chatd.store.database import Database
 from chatd.store.files import Owner

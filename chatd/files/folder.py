@@ -31,7 +31,7 @@ from chatd.base.model import Attachment
 from chatd.base.thread_pools import stop_pool
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
-from chatd.files.part import ChangedBytes, Digest, FileState, Part, state_of
+from chatd.files.partial_file import ChangedBytes, Digest, FileState, PartialFile, state_of
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a suspended file is kept
@@ -100,7 +100,7 @@ class Uploads:
     def receive(self, name: str, size: int) -> Incoming:
         """A new file of `size` bytes with this (safe) name."""
         path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
-        return Incoming(self, Part(path, name, size))
+        return Incoming(self, PartialFile(path, name, size))
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
         """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
@@ -114,7 +114,7 @@ class Uploads:
 
     async def _resume(self, path: Path, name: str, size: int) -> Incoming:
         close = await self._claim(path)
-        part = Part(path, name, size, resumable=True, digest=self._digests.pop(path))
+        part = PartialFile(path, name, size, resumable=True, digest=self._digests.pop(path))
         incoming = Incoming(self, part, close)
         try:
             await incoming.read_back()
@@ -128,7 +128,9 @@ class Uploads:
         return Deferred.fromCoroutine(self._forget(self._part(key)))
 
     async def _forget(self, path: Path) -> None:
-        incoming = Incoming(self, Part(path, path.name, 0, resumable=True), await self._claim(path))
+        incoming = Incoming(
+            self, PartialFile(path, path.name, 0, resumable=True), await self._claim(path)
+        )
         incoming.abort()
         await incoming.suspend()
 

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from chatd.base.counters import Counters
 from chatd.base.model import StoredFile
 from chatd.base.timers import Signal
-from chatd.files.part import ChangedBytes, Digest, Part
+from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
 
 MAX_PENDING = 256 << 10  # bytes of one transfer that may wait for the disk before its sender pauses
 
@@ -100,7 +100,10 @@ class Incoming:
     """
 
     def __init__(
-        self, folder: Folder, part: Part, on_close: Callable[[Digest | None], None] | None = None
+        self,
+        folder: Folder,
+        part: PartialFile,
+        on_close: Callable[[Digest | None], None] | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size

@@ -9,7 +9,7 @@ from chatd.base.errors import ChatError
 from chatd.base.throttle import TokenBucket
 from chatd.commands.sessions import Sessions
 from chatd.lines.dialect import Dialect
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.service.chat_service import ChatService
 
 
@@ -30,7 +30,7 @@ class Door(Protocol):
     service: ChatService
     sessions: Sessions
     dialect: Dialect
-    outbox: Outbox
+    flush_queue: FlushQueue
     realm: str
     version: str
     line_limit: int

@@ -20,7 +20,7 @@ from chatd.base.throttle import TokenBucket
 from chatd.commands.sessions import Sessions
 from chatd.lines.dialect import Dialect
 from chatd.lines.protocol import ChatLineProtocol
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.service.chat_service import ChatService
 
 MAX_TURNED_AWAY = 100  # connections that shake hands only to be told that they are too many
@@ -118,14 +118,14 @@ class ChatLineFactory(ServerFactory):
         service: ChatService,
         sessions: Sessions,
         connections: Connections,
-        outbox: Outbox,
+        flush_queue: FlushQueue,
         dialect: Dialect,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         limits = service.config.limits
         self.service = service
         self.sessions = sessions
-        self.outbox = outbox
+        self.flush_queue = flush_queue
         self.dialect = dialect
         self.realm = service.config.realm
         self.line_limit = limits.inline_line if dialect.inline else limits.line

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from chatd.base.throttle import Budget
 from chatd.base.timers import Room
 from chatd.files.outgoing import CHUNK, Outgoing, ReaderGone, send_chunks
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 
 MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
@@ -30,7 +30,7 @@ class Output:
     def __init__(
         self,
         transport: Any,
-        outbox: Outbox,
+        flush_queue: FlushQueue,
         clock: Any,
         full: Callable[[], None],
         drained: Callable[[], None],
@@ -39,7 +39,7 @@ class Output:
         owner: Callable[[], int],
     ) -> None:
         self._transport = transport
-        self._outbox = outbox
+        self._flush_queue = flush_queue
         self._clock = clock
         self._full = full
         self._drained = drained
@@ -72,7 +72,7 @@ class Output:
         """Send at the end of this turn, together with whatever else there will be."""
         out = self._out
         if not out:
-            self._outbox.add(self)
+            self._flush_queue.add(self)
         out.append(data)
         self._size += len(data)
         if self._size > CHUNK:

@@ -88,7 +88,7 @@ class ChatLineProtocol(Replies, LineReceiver):
             self.transport.setTcpNoDelay(True)
         self._output = Output(
             self.transport,
-            self.factory.outbox,
+            self.factory.flush_queue,
             self._clock,
             partial(self._hold, Hold.OUTPUT),
             partial(self._release, Hold.OUTPUT),

@@ -10,6 +10,8 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from chatd.net.twisted_compat import forget_unsent
+
 KEEPALIVE_IDLE = 60  # seconds of silence after which the other end is probed
 KEEPALIVE_INTERVAL = 10  # seconds between two probes
 KEEPALIVE_PROBES = 6  # unanswered, after which the connection is lost
@@ -46,12 +48,9 @@ class _Accepted:
         return self.client_address or super().getPeer()  # type: ignore[misc]
 
     def connectionLost(self, reason: Failure) -> None:
-        """As Twisted's. What was not sent is forgotten at once: the connection and its protocol refer to each
-        other, so that it would stay in memory until the garbage collector comes by."""
+        """As in Twisted. Bytes that were not sent are freed at once."""
         super().connectionLost(reason)  # type: ignore[misc]
-        self.dataBuffer = b""
-        self._tempDataBuffer: list[bytes] = []
-        self._tempDataLen = 0
+        forget_unsent(self)
 
 
 class AcceptedTCP(_Accepted, tcp.Server):

@@ -27,7 +27,7 @@ from chatd.base.isolation import guarded
 from chatd.base.throttle import TokenBucket
 from chatd.commands.sessions import Sessions
 from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, QuietSite
@@ -194,11 +194,11 @@ def make_site(
     service: ChatService,
     sessions: Sessions,
     connections: Connections,
-    outbox: Outbox,
+    flush_queue: FlushQueue,
     random_bytes: Callable[[int], bytes],
 ) -> ChatSite:
     """All of it, put together."""
-    lines = ChatLineFactory(service, sessions, connections, outbox, WebDialect(), random_bytes)
+    lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect(), random_bytes)
     visits = Visits(service, sessions, connections.number)
     reference = lines.new_reference
     files = read_shelf()

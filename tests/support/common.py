@@ -30,7 +30,7 @@ from chatd.base.model import Event
 from chatd.lines.dialect import Dialect
 from chatd.lines.factory import ChatLineFactory, Connections
 from chatd.lines.protocol import ChatLineProtocol
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.service.presence import IListener
 from tests.support.databases import connect_without_sync, provide_schema
 
@@ -86,12 +86,17 @@ class Realm(realm.Realm):
         with mock.patch.object(state_module, "connect", connect_without_sync):
             super().open()
         self.connections = Connections()
-        self.outbox = Outbox(reactor)
-        self.database.on_settled(self.outbox.flush)
+        self.flush_queue = FlushQueue(reactor)
+        self.database.on_settled(self.flush_queue.flush)
 
     def door(self, dialect: Dialect) -> ChatLineFactory:
         return ChatLineFactory(
-            self.service, self.sessions, self.connections, self.outbox, dialect, self.random_bytes
+            self.service,
+            self.sessions,
+            self.connections,
+            self.flush_queue,
+            dialect,
+            self.random_bytes,
         )
 
 

@@ -23,7 +23,7 @@ from wsproto.events import CloseConnection, Ping, RejectConnection, Request, Tex
 
 from chatd.base.config import Config, WebConfig
 from chatd.lines.factory import Connections
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.web.site import make_site
 from tests.support.common import RealmTestCase
 
@@ -65,7 +65,7 @@ class SiteTestCase(RealmTestCase):
             self.realm.service,
             self.realm.sessions,
             self.connections,
-            Outbox(reactor),
+            FlushQueue(reactor),
             self.realm.random_bytes,
         )
         self.pool = HTTPConnectionPool(reactor, persistent=False)

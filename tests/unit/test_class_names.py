@@ -19,7 +19,6 @@ KNOWN = {
     "Client",
     "Door",
     "Identity",
-    "Outbox",
     "Output",
     "Room",
     "Telnet",

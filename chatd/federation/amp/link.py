@@ -33,6 +33,7 @@ from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
 from chatd.federation.questions import Questions
 from chatd.federation.receive import Receiver
+from chatd.net.twisted_compat import BoundedAMP
 
 HANDSHAKE_TIME = 15.0  # seconds within which a link must be up
 CLOSE_TIME = 10.0  # seconds after which a closing link is dropped
@@ -99,7 +100,7 @@ class LinkSuperseded(Exception):
 
 
 @implementer(IHandshakeListener)
-class PeerLink(amp.AMP):
+class PeerLink(BoundedAMP):
     """`ready` fires with the link once it is up, or fails with the reason why it never was."""
 
     transport: Any
@@ -291,7 +292,7 @@ class PeerLink(amp.AMP):
             super().dataReceived(data)
         except Exception as error:  # from AMP's parser: the responder catches those of requests
             self.protocol_error(type(error).__name__)
-        if self._currentBox is not None and len(self._currentBox) > MAX_KEYS:
+        if self.unfinished_keys > MAX_KEYS:
             self.protocol_error("a box without end")
 
     def lengthLimitExceeded(self, length: int) -> None:

@@ -27,7 +27,7 @@ from chatd.base.thread_pools import stop_pool
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.parcels import KEPT, Direct, encode
 from chatd.lines.dialects.jsonlines import JsonDialect
-from chatd.net.eager import Outbox
+from chatd.net.eager import FlushQueue
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import QUEUED
 from chatd.service.rooms import Rooms
@@ -68,6 +68,9 @@ class Good:
     def flush(self) -> None:
         self.flushed += 1
 
+    def drop(self) -> None:
+        raise AssertionError("it was dropped")
+
 
 def message(number: int) -> Message:
     return Message(number, 1, number, 1000, "messi", to="lineker", text="halo")
@@ -84,13 +87,13 @@ class InMemory(SynchronousTestCase):
 
     def test_flush_of_all_connections(self) -> None:
         clock = Clock()
-        outbox, first, bad, last = Outbox(clock), Good(), Bad(), Good()
+        queue, first, bad, last = FlushQueue(clock), Good(), Bad(), Good()
         for each in (first, bad, last):
-            outbox.add(each)
+            queue.add(each)
         clock.advance(0)
         self.assertEqual((first.flushed, last.flushed, bad.dropped), (1, 1, True))
         self.logged(2)
-        outbox.add(last)
+        queue.add(last)
         clock.advance(0)
         self.assertEqual(last.flushed, 2)
 

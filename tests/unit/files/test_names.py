@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import BadFileName
 from chatd.files.file_names import MAX_NAME_BYTES, safe_name
-from chatd.files.part import guess_type
+from chatd.files.partial_file import guess_type
 from tests.unit.files.cases import JPEG, PDF, PNG
 
 # What is sent as a name, and what is kept of it.

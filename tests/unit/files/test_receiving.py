@@ -14,7 +14,7 @@ from unittest import mock
 
 from chatd.files.file_names import safe_name
 from chatd.files.incoming import MAX_PENDING, Incoming
-from chatd.files.part import Part
+from chatd.files.partial_file import PartialFile
 from tests.support.common import sleep
 from tests.unit.files.cases import JPEG, PNG, UploadsTestCase
 
@@ -182,7 +182,7 @@ class DiskErrors(UploadsTestCase):
         def full(*_args: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        with mock.patch.object(Part, "append", full):
+        with mock.patch.object(PartialFile, "append", full):
             incoming.write(b"x" * 100)
             await sleep(0.02)
             self.assertTrue(incoming.write(b"x" * 100))
@@ -250,14 +250,14 @@ class DiskErrors(UploadsTestCase):
         bad, good = self.receive(3), self.receive(3)
         good.write(b"abc")
         await sleep(0.02)
-        real = Part.append
+        real = PartialFile.append
 
-        def sometimes(part: Part, chunks: Sequence[bytes]) -> None:
+        def sometimes(part: PartialFile, chunks: Sequence[bytes]) -> None:
             if part is bad._part:
                 raise OSError(errno.ENOSPC, "No space left on device")
             real(part, chunks)
 
-        with mock.patch.object(Part, "append", sometimes):
+        with mock.patch.object(PartialFile, "append", sometimes):
             bad.write(b"abc")
             finished = bad.finish()
             stored = await good.finish()

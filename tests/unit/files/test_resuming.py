@@ -13,9 +13,9 @@ from unittest import mock
 
 from twisted.internet.defer import CancelledError
 
-from chatd.files import part as part_module
+from chatd.files import partial_file
 from chatd.files.incoming import MAX_PENDING, Incoming, State
-from chatd.files.part import ChangedBytes, Digest, Part
+from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
 from tests.unit.files.cases import ResumingTestCase, crash, sha256
 
 
@@ -88,8 +88,8 @@ class Resuming(ResumingTestCase):
         await self.suspended(self.data[:80_000])
         self.restart()
         with (
-            mock.patch.object(part_module, "READ", 1000),
-            mock.patch.object(part_module, "STEP", 8000),
+            mock.patch.object(partial_file, "READ", 1000),
+            mock.patch.object(partial_file, "STEP", 8000),
             mock.patch.object(self.uploads, "in_thread", wraps=self.uploads.in_thread) as steps,
         ):
             incoming = await self.resume()
@@ -110,8 +110,10 @@ class Resuming(ResumingTestCase):
         """Each chunk of an upload over HTTP resumes its file, so that must not cost the bytes before it."""
         await self.suspended(self.data[:80_000])
         with (
-            mock.patch.object(part_module, "READ", 1000),
-            mock.patch.object(Part, "_add", autospec=True, side_effect=Part._add) as add,
+            mock.patch.object(partial_file, "READ", 1000),
+            mock.patch.object(
+                PartialFile, "_add", autospec=True, side_effect=PartialFile._add
+            ) as add,
         ):
             incoming = await self.resume()
             self.assertEqual(add.call_count, 0)
@@ -128,8 +130,8 @@ class Resuming(ResumingTestCase):
         await self.suspended(self.data[:80_000])
         self.restart()
         with (
-            mock.patch.object(part_module, "READ", 1000),
-            mock.patch.object(part_module, "STEP", 8000),
+            mock.patch.object(partial_file, "READ", 1000),
+            mock.patch.object(partial_file, "STEP", 8000),
         ):
             given_up = self.resume()
             await self.until(lambda: bool(self.uploads.claimed(re.compile("k"))))
@@ -374,7 +376,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.suspended(self.data[:1000])
         self.restart()
         bad = OSError(errno.EIO, "Input/output error")
-        with mock.patch.object(Part, "_add", side_effect=bad):
+        with mock.patch.object(PartialFile, "_add", side_effect=bad):
             first, second = self.resume(), self.resume()
             for each in (first, second):
                 with self.assertRaises(OSError) as caught:
@@ -390,7 +392,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.idle(incoming)
         self.assertIsNone(incoming.error)
         full = OSError(errno.ENOSPC, "No space left on device")
-        with mock.patch.object(Part, "append", side_effect=full):
+        with mock.patch.object(PartialFile, "append", side_effect=full):
             incoming.write(self.data[1000:2000])
             await self.idle(incoming)
         self.assertIs(incoming.error, full)
@@ -403,7 +405,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.suspended(self.data[:1000])
         incoming = await self.resume()
         full = OSError(errno.ENOSPC, "No space left on device")
-        with mock.patch.object(Part, "append", side_effect=full):
+        with mock.patch.object(PartialFile, "append", side_effect=full):
             incoming.write(self.data[1000:])
             with self.assertRaises(OSError) as caught:
                 await incoming.finish(sha256(self.data))
@@ -418,12 +420,12 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.idle(incoming)
         full = OSError(errno.ENOSPC, "No space left on device")
 
-        def leave(_part: Part) -> Digest | None:
+        def leave(_part: PartialFile) -> Digest | None:
             crash(incoming)
             raise full
 
         incoming.write(self.data[50_000:50_010])
-        with mock.patch.object(Part, "leave", leave):
+        with mock.patch.object(PartialFile, "leave", leave):
             await incoming.suspend()
         left = self.part.stat().st_size
         self.assertLess(left, 50_010)

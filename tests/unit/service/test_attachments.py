@@ -23,7 +23,7 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Attachment, FileInfo, Message, Sent
 from chatd.base.names import UNFILTERED, Address, Place
-from chatd.files.part import Part
+from chatd.files.partial_file import PartialFile
 from chatd.service import attachments as module
 from chatd.service.attachments import Files, Upload
 from chatd.service.messages import Messages
@@ -363,7 +363,7 @@ class GoingWrong(FilesTestCase):
         """If the bytes can't be kept the sender is told so, and nothing is left."""
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
-        failing = mock.patch.object(Part, "append", side_effect=OSError(28, "No space left"))
+        failing = mock.patch.object(PartialFile, "append", side_effect=OSError(28, "No space left"))
         with failing:
             upload.write(b"abc")
             self.assertIs(await self.refused(upload.finish()), StorageFailed)

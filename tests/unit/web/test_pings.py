@@ -10,15 +10,15 @@ from twisted.python.failure import Failure
 from twisted.web._websocket_impl import Buffer
 from wsproto.utilities import LocalProtocolError
 
-from chatd.web import websocket
+from chatd.web import websocket_frames
 from chatd.web.web_dialect import WebDialect
-from chatd.web.websocket import Socket
+from chatd.web.websocket import ChatWebSocket
 from tests.support.common import ClockedTestCase, run
 from tests.support.peering import until
 from tests.support.websites import SiteTestCase
 
 PING_TIME = 10.0  # not as shipped: somebody who has not logged in is closed after 60 s
-SHIPPED = websocket.PING_TIME
+SHIPPED = websocket_frames.PING_TIME
 ADDRESS = IPv4Address("TCP", "192.0.2.7", 50000)
 
 
@@ -71,11 +71,11 @@ class Wire:
 class Vanished(ClockedTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(websocket, "PING_TIME", PING_TIME)
+        self.patch(websocket_frames, "PING_TIME", PING_TIME)
         self.stream = Stream()
         self.wire = Wire()
         request: Any = self.stream
-        self.socket = Socket(self.realm.door(WebDialect()), request, None, refused=False)
+        self.socket = ChatWebSocket(self.realm.door(WebDialect()), request, None, refused=False)
         self.socket.negotiationStarted(self.wire)
         self.socket.negotiationFinished()
         self.addCleanup(self.lose)
@@ -155,7 +155,7 @@ class Alive(SiteTestCase):
         """A real connection lives on by its pongs alone."""
 
         async def play() -> None:
-            self.patch(websocket, "PING_TIME", 0.02)
+            self.patch(websocket_frames, "PING_TIME", 0.02)
             socket = await self.open((await self.register("messi")).cookie)
             await until(lambda: socket.pings > 5)
             self.assertEqual((await socket.ask(command="ping"))["status"], "OK")

@@ -9,7 +9,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from chatd.base.config import WebConfig
 from chatd.base.sources import Networks
-from chatd.web import websocket
+from chatd.web import websocket, websocket_frames
 from tests.support.common import run, sleep
 from tests.support.websites import PASSWORD, Answer, SiteTestCase, Socket
 
@@ -77,7 +77,7 @@ class Sockets(SiteTestCase):
 
     def test_strangers_are_few(self) -> Any:
         async def play() -> None:
-            self.patch(websocket, "STRANGERS_PER_ADDRESS", 2)
+            self.patch(websocket, "MAX_UNAUTHENTICATED_PER_ADDRESS", 2)
             first, second = await self.open(), await self.open()
             third = await self.open()
             self.assertEqual(third.code, 503)
@@ -95,7 +95,7 @@ class Sockets(SiteTestCase):
         """Of the address that has most of them the oldest goes; so a few addresses keep nobody out."""
 
         async def play() -> None:
-            self.patch(websocket, "STRANGERS", 3)
+            self.patch(websocket, "MAX_UNAUTHENTICATED", 3)
             self.patch(self.site, "_trusted", Networks.parse("127.0.0.1"))
             sources = ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3")
             sockets = [await self.open(headers={"X-Forwarded-For": each}) for each in sources]
@@ -109,7 +109,7 @@ class Sockets(SiteTestCase):
 
     def test_strangers_stay_short(self) -> Any:
         async def play() -> None:
-            self.patch(websocket, "STRANGER_TIME", 1.0)
+            self.patch(websocket, "LOGIN_TIME", 1.0)
             await self.register("messi")
             stays, goes = await self.open(), await self.open()
             await stays.ask(command="auth", username="messi", password=PASSWORD)
@@ -196,7 +196,7 @@ class Sockets(SiteTestCase):
                 await sleep(0.01)
                 if socket.lost:
                     break
-            self.assertEqual(await socket.ended(), websocket.TOO_BIG)
+            self.assertEqual(await socket.ended(), websocket_frames.TOO_BIG)
             self.assertEqual((await other.ask(command="ping"))["message"], "pong")
             await other.close()
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.names import Address
 from chatd.files.incoming import Incoming
-from chatd.files.part import Part
+from chatd.files.partial_file import PartialFile
 from chatd.web import channel as channel_module
 from chatd.web.asking import MAX_BODY
 from tests.support.common import sleep
@@ -629,7 +629,7 @@ class Bounds(UploadTestCase):
 
     async def test_disk_full(self) -> None:
         await self.people("messi", "budi")
-        with mock.patch.object(Part, "append", side_effect=OSError(28, "No space left")):
+        with mock.patch.object(PartialFile, "append", side_effect=OSError(28, "No space left")):
             raw = await self.begin(MIB)
             raw.send(noise(MIB - 1))
             answer = await raw.answer()

@@ -53,7 +53,7 @@ def guess_type(head: bytes, name: str) -> str:
     return best or mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-class Part:
+class PartialFile:
     """An incomplete file at `path` that will have `size` bytes and the (safe) name `name`.
 
     Only a `resumable` part may exist before the transfer and stay after it. `sha256` is what the complete
