@@ -57,7 +57,7 @@ _ASCII = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 _CODE = re.compile(r"[a-z0-9]{1,16}:[a-z0-9]{1,16}", re.IGNORECASE | re.ASCII)
 _MIXED = "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
-_HIDDEN = "it has characters that nobody can see; leave them out"
+_HIDDEN = "it has invisible characters; leave them out"
 _UNSTABLE = "it has characters that stand for several others; write those instead"
 
 

@@ -16,7 +16,7 @@ OWN: dict[str, tuple[str, str]] = {
     "group": ("group", later("the menu of groups: create, get, join, chat, back")),
     "list": ("list", later("the inbox: get, chat, back")),
     "back": ("back", later("out of a chat or a menu")),
-    "list file": ("list file", later("the files that one may fetch")),
+    "list file": ("list file", later("list the files you may download")),
     "get file": ("get file", later("fetch a file; asks for its name")),
     "send file": ("send file", later("send a file; asks for its name and for whom it is")),
 }

@@ -192,7 +192,7 @@ class Script:
         else:
             self._pipe.refused(
                 {"status": "ERROR", "code": "unknown-command", "message": verb},
-                [[("", tr("There is no command {verb}; help lists them all", verb=verb))]],
+                [[("", tr("There is no command {verb}; help lists all commands", verb=verb))]],
             )
 
 

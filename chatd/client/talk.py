@@ -196,7 +196,9 @@ class Conversation:
                 screen.show([])
             case Help(verb=verb):
                 lines = help_lines(verb, state.menu)
-                unknown = [error(tr("There is no command {verb}; help lists them all", verb=verb))]
+                unknown = [
+                    error(tr("There is no command {verb}; help lists all commands", verb=verb))
+                ]
                 screen.show(lines or unknown)
             case OpenChat(place=place):
                 state.chat = place

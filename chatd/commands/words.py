@@ -58,5 +58,5 @@ def row_of(word: str) -> Row:
     near = nearest(word.lower())
     if near is None:
         raise UnknownCommand(verb=printable(word))
-    advice = f"did you mean {near}? help lists them all"
+    advice = f"did you mean {near}? help lists all commands"
     raise UnknownCommand(verb=printable(word), advice=advice)

@@ -39,7 +39,7 @@ class Scripts(ClientTestCase):
             done.stderr.splitlines(),
             [
                 "There is no user nobody in this realm",
-                "There is no command sned; did you mean send? help lists them all",
+                "There is no command sned; did you mean send? help lists all commands",
             ],
         )
         done = self.run_script("budi", lines="inbox\n\nsend lina balas\n")
@@ -247,9 +247,9 @@ class Tls(ClientTestCase):
         with answering(replies, context=context, then_close=True) as port:
             done = self.run_script("lina", "--tls", "-c", "whoami", port=port)
             self.assertEqual(done.returncode, 2)
-            self.assertIn("does not hold", done.stderr)
+            self.assertIn("is not valid", done.stderr)
             done = self.run_script("lina", "--tls", "--ca", str(ca), "-c", "whoami", port=port)
-            self.assertIn("does not hold", done.stderr)  # it is realm1's, not localhost's
+            self.assertIn("is not valid", done.stderr)  # it is realm1's, not localhost's
             done = self.run_script(
                 "lina", "--tls", "--ca", str(ca), "--realm", "realm1", "-c", "whoami", port=port
             )

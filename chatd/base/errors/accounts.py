@@ -12,7 +12,7 @@ class NotLoggedIn(ChatError):
 
 class AlreadyLoggedIn(ChatError):
     code = "already-logged-in"
-    sentence = "You are logged in; log out first"
+    sentence = "You are already logged in; log out first"
 
 
 class UnknownUser(ChatError):
@@ -29,19 +29,19 @@ class UserExists(ChatError):
 
 class WrongPassword(ChatError):
     code = "wrong-password"
-    sentence = "That is not the password of {name}; try again"
+    sentence = "The password for {name} is wrong; try again"
 
 
 class TooManyAttempts(ChatError):
     code = "too-many-attempts"
-    sentence = "There were too many failed logins to {name} from here; try again in {seconds} s"
+    sentence = "Too many logins to {name} from your address have failed; try again in {seconds} s"
 
 
 class TooManyRegistrations(ChatError):
     code = "too-many-registrations"
     sentence = (
-        "There were too many registrations from your address; try again in {minutes} min, "
-        "or ask the operator for an account"
+        "There have been too many registrations from your address; try again in {minutes} min, or ask"
+        " the operator for an account"
     )
 
 
@@ -57,12 +57,12 @@ class WeakPassword(ChatError):
 
 class RegistrationClosed(ChatError):
     code = "registration-closed"
-    sentence = "This realm takes no new accounts; ask its operator for one"
+    sentence = "This realm does not accept new accounts; ask its operator for one"
 
 
 class BadToken(ChatError):
     code = "bad-token"
-    sentence = "There is no session with that token, or it has ended; log in again"
+    sentence = "The token is wrong or its session has ended; log in again"
 
 
 class NotOperator(ChatError):
@@ -73,16 +73,16 @@ class NotOperator(ChatError):
 class AlreadyClaimed(ChatError):
     code = "already-claimed"
     sentence = (
-        "This realm has had its first operator, and the code works only once; ask the operator for "
-        "what you need"
+        "This realm already has its first operator, and the code works only once; ask the operator "
+        "for what you need"
     )
 
 
 class WrongCode(ChatError):
     code = "wrong-code"
     sentence = (
-        "That is not the operator's code of this realm; "
-        "it stands in the file operator-code of the realm's state folder"
+        "That is not the operator code of this realm; find the code in the file operator-code in the "
+        "realm's state folder"
     )
 
 
@@ -93,9 +93,9 @@ class UnknownContact(ChatError):
 
 class ContactExists(ChatError):
     code = "contact-exists"
-    sentence = "{name} is on your list of contacts already"
+    sentence = "{name} is already on your list of contacts"
 
 
 class TooManyContacts(ChatError):
     code = "too-many-contacts"
-    sentence = "You have {limit} contacts, the most that an account may have; delete one first"
+    sentence = "You have {limit} contacts, the most an account may have; delete one first"

@@ -12,35 +12,36 @@ class TooManyConnections(ChatError):
 
 class Idle(ChatError):
     code = "idle"
-    sentence = "Nothing was heard for {seconds} s; connect again when you need to"
+    sentence = "The connection was silent for {seconds} s; connect again when you need it"
 
 
 class LineStalled(ChatError):
     code = "line-stalled"
     sentence = (
-        "The line gained less than {bytes} bytes in {seconds} s and was dropped; send it again"
+        "Fewer than {bytes} bytes of the line arrived in {seconds} s, so it was dropped; send it "
+        "again"
     )
 
 
 class InlineFull(ChatError):
     code = "inline-full"
     sentence = (
-        "Lines with files take too much memory just now (yours may take {limit} bytes together), and this "
-        "one was dropped; send it again later, one at a time"
+        "Lines with files take too much memory at the moment (all of yours together may take {limit} "
+        "bytes), so this one was dropped; send it again later, one at a time"
     )
 
 
 class WrongProtocol(ChatError):
     code = "wrong-protocol"
     sentence = (
-        "This port is for chatd's {dialect} protocol, and {found} came; for a browser use the realm's web "
-        "address, for another program the port of its own protocol"
+        "This port speaks chatd's {dialect} protocol, but {found} arrived; use the realm's web "
+        "address for a browser, and another protocol's own port for its programs"
     )
 
 
 class Busy(ChatError):
     code = "busy"
-    sentence = "The realm has too much to do just now; try again in a few seconds"
+    sentence = "The realm is too busy at the moment; try again in a few seconds"
 
 
 class ShuttingDown(ChatError):

@@ -24,7 +24,7 @@ class GroupExists(ChatError):
 
 class AlreadyMember(ChatError):
     code = "already-member"
-    sentence = "{name} is a member of {group} already"
+    sentence = "{name} is already a member of {group}"
 
 
 class NotMember(ChatError):
@@ -44,35 +44,37 @@ class NotAdmin(ChatError):
 
 class Banned(ChatError):
     code = "banned"
-    sentence = "You were removed from {group} and can't come back by yourself; ask its admins to invite you"
+    sentence = "You are banned from {group}; ask one of its admins to invite you"
 
 
 class NotBanned(ChatError):
     code = "not-banned"
-    sentence = "{name} is not banned from {group}; bans {group} lists who is"
+    sentence = "{name} is not banned from {group}; bans {group} lists the bans"
 
 
 class GroupFull(ChatError):
     code = "group-full"
-    sentence = "{group} has {limit} members and takes no more; ask its admins to make room"
+    sentence = "{group} is full with {limit} members; ask its admins to make room"
 
 
 class RealmFull(ChatError):
     code = "realm-full"
     sentence = (
-        "{group} has {limit} members from {realm} and takes no more from there; "
-        "ask the operator of the group's realm to raise the limit"
+        "{group} already has {limit} members from {realm}, the most from one realm; ask the operator "
+        "of the group's realm to raise the limit"
     )
 
 
 class TooManyGroups(ChatError):
     code = "too-many-groups"
-    sentence = "{name} is in {limit} groups and can be in no more; leave one first"
+    sentence = "{name} is already in {limit} groups, the most allowed; leave one first"
 
 
 class TooManyNewGroups(ChatError):
     code = "too-many-new-groups"
-    sentence = "You made {limit} groups within an hour; make the next one in {minutes} min"
+    sentence = (
+        "You created {limit} groups within an hour; you can create the next one in {minutes} min"
+    )
 
 
 class UnknownConversation(ChatError):
@@ -82,9 +84,9 @@ class UnknownConversation(ChatError):
 
 class NotYourself(ChatError):
     code = "not-yourself"
-    sentence = "One can read one's own inbox only, and you are {name}"
+    sentence = "You can only read your own inbox, and you are {name}"
 
 
 class NotInRoom(ChatError):
     code = "not-in-room"
-    sentence = "You are in no room; join one first: roomjoin <room>"
+    sentence = "You are not in a room; join one first: roomjoin <room>"

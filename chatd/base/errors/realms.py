@@ -10,23 +10,23 @@ from chatd.base.errors.base import ChatError
 
 class UnknownRealm(ChatError):
     code = "unknown-realm"
-    sentence = "This realm has no peer called {realm}; realms lists those that it has"
+    sentence = "This realm has no peer called {realm}; realms lists its peers"
 
 
 class RealmExists(ChatError):
     code = "realm-exists"
-    sentence = "{realm} is a peer already; realms shows how it is, and delrealm {realm} forgets it"
+    sentence = "{realm} is already a peer; realms shows its state, and delrealm {realm} removes it"
 
 
 class OwnRealm(ChatError):
     code = "own-realm"
-    sentence = "{realm} is this realm itself; add another"
+    sentence = "{realm} is this realm itself; add a different one"
 
 
 class ForbiddenAddress(ChatError):
     code = "forbidden-address"
-    sentence = "{address} can't be a realm's: {reason}"
-    defaults = {"reason": "link-local and multicast addresses are not connected to"}
+    sentence = "{address} can't be the address of a realm: {reason}"
+    defaults = {"reason": "link-local and multicast addresses are not allowed"}
 
 
 class RealmUnreachable(ChatError):
@@ -36,21 +36,21 @@ class RealmUnreachable(ChatError):
 
 class WrongRealm(ChatError):
     code = "wrong-realm"
-    sentence = "The realm at {address} is {found}, not {realm}; add it by the name that it has"
+    sentence = "The realm at {address} is {found}, not {realm}; add it under its own name"
 
 
 class CertificateChanged(ChatError):
     code = "certificate-changed"
     sentence = (
-        "{realm} showed another certificate ({found}) than the one that is remembered ({remembered}): "
-        "someone may be posing as it. If its operator confirms the new one, correct the fingerprint where "
-        "the configuration has one, else delrealm {realm} and add it again"
+        "{realm} presented a certificate ({found}) other than the remembered one ({remembered}): "
+        "someone may be impersonating it. If its operator confirms the new one, correct the "
+        "fingerprint in the configuration if it is there, or else delrealm {realm} and add it again"
     )
 
 
 class BadCertificate(ChatError):
     code = "bad-certificate"
-    sentence = "The certificate of {realm} does not hold: {reason}; its operator has to renew it"
+    sentence = "The certificate of {realm} is not valid: {reason}; its operator has to renew it"
 
 
 class RealmNotAllowed(ChatError):
@@ -72,25 +72,25 @@ UNREACHABLE: tuple[type[ChatError], ...] = (
 class TooManyUnknown(ChatError):
     code = "too-many-unknown"
     sentence = (
-        "{where} has said {limit} times in the last hour that a name does not exist there, and says nothing "
-        "of names that are new to it; try again in an hour, or ask its operator to add this realm"
+        "{where} has reported {limit} unknown names in the last hour and looks up no new names for "
+        "now; try again in an hour, or ask its operator to add this realm"
     )
     defaults = {"where": "This realm"}
 
 
 class RealmDown(ChatError):
     code = "realm-down"
-    sentence = "{realm} can't be asked just now; try again when realms shows it up"
+    sentence = "{realm} can't be reached at the moment; try again when realms shows it as up"
 
 
 class Expired(ChatError):
     code = "expired"
-    sentence = "{realm} was not reached in all that time"
+    sentence = "{realm} could not be reached in time"
 
 
 class PeerFailed(ChatError):
     code = "peer-failed"
-    sentence = "{realm} could not take it, and does not say why; tell its operator"
+    sentence = "{realm} could not accept this and gave no reason; tell its operator"
 
 
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:

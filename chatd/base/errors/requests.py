@@ -12,7 +12,7 @@ class BadEncoding(BadRequest):
 
 class BadSyntax(BadRequest):
     code = "bad-syntax"
-    sentence = "That line is not a request: {reason}"
+    sentence = "That line is not a valid request: {reason}"
 
 
 class LineTooLong(BadRequest):
@@ -23,7 +23,7 @@ class LineTooLong(BadRequest):
 class UnknownCommand(BadRequest):
     code = "unknown-command"
     sentence = "There is no command {verb}; {advice}"
-    defaults = {"advice": "help lists them all"}
+    defaults = {"advice": "help lists all commands"}
 
 
 class Usage(BadRequest):
@@ -38,31 +38,31 @@ class BadArgument(BadRequest):
 
 class BadName(BadRequest):
     code = "bad-name"
-    sentence = "{name} can't be a name; {reason}"
+    sentence = "{name} is not a valid name; {reason}"
     defaults = {"reason": "use 1 to 64 letters, digits, dots, underscores and hyphens"}
 
 
 class ReservedName(BadRequest):
     code = "reserved-name"
-    sentence = "The name {name} {is_}; take another"
+    sentence = "The name {name} {is_}; choose another"
     defaults = {"is_": "is reserved"}
 
 
 class BadText(BadRequest):
     code = "bad-text"
     sentence = "{what} (one at position {position}); leave it out"
-    defaults = {"what": "A text can't hold control characters"}
+    defaults = {"what": "A text can't contain control characters"}
 
 
 class EmptyText(BadRequest):
     code = "empty-text"
-    sentence = "There is no text; write one after the name"
+    sentence = "The text is missing; write it after the name"
 
 
 class TokenInText(BadRequest):
     code = "token-in-text"
     sentence = (
-        "There is the token of one of your sessions in this, and whoever reads it could act as you; "
+        "This contains the token of one of your sessions, and anyone who reads it could act as you; "
         "leave it out"
     )
 

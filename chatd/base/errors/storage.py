@@ -12,7 +12,7 @@ class UnknownFile(ChatError):
 
 class BadFileName(BadRequest):
     code = "bad-filename"
-    sentence = "{name} can't be a file's name; use one with letters or digits in it"
+    sentence = "{name} is not a valid file name; use one with letters or digits in it"
 
 
 class FileTooLarge(ChatError):
@@ -27,46 +27,47 @@ class QuotaExceeded(ChatError):
 
 class UploadOffset(ChatError):
     code = "upload-offset"
-    sentence = "There are {offset} bytes of that file here; go on from there"
+    sentence = "The realm has {offset} bytes of that file; continue from there"
 
 
 class TooManyUploads(ChatError):
     code = "too-many-uploads"
-    sentence = "You have {limit} files under way; finish or give up one of them first"
+    sentence = "You have {limit} unfinished uploads; finish or cancel one of them first"
 
 
 class FileMissing(ChatError):
     code = "file-missing"
-    sentence = "The file {name} is gone from the realm's disk; have it sent again"
+    sentence = "The file {name} is missing from the realm's disk; have it sent again"
 
 
 class FileDamaged(ChatError):
     code = "file-damaged"
     sentence = (
-        "The file {name} is damaged on the realm's disk and is not given out; have it sent again"
+        "The file {name} is damaged on the realm's disk and can't be downloaded; have it sent again"
     )
 
 
 class StorageFailed(ChatError):
     code = "storage-failed"
     sentence = (
-        "The realm can't store anything just now, and nothing of this was kept; try again later"
+        "The realm can't store anything at the moment, and nothing of this request was saved; try "
+        "again later"
     )
 
 
 class DiskFull(StorageFailed):
     code = "disk-full"
     sentence = (
-        "The realm's disk is nearly full, so it takes no messages and files just now; try again later, "
-        "and tell its operator"
+        "The realm's disk is nearly full, so it accepts no messages or files at the moment; try again"
+        " later, and tell its operator"
     )
 
 
 class MessageQuota(ChatError):
     code = "message-quota"
     sentence = (
-        "You may send {limit} bytes of messages a day, and they are used up; "
-        "try again in {minutes} minutes"
+        "You may send {limit} bytes of messages a day and have used them up; try again in {minutes} "
+        "minutes"
     )
 
 
@@ -75,7 +76,7 @@ class RealmQuota(ChatError):
 
     code = "realm-quota"
     sentence = (
-        "{where} takes {limit} bytes of messages a day from one realm, and they are used up; "
-        "try again in {minutes} minutes"
+        "{where} accepts {limit} bytes of messages a day from one realm, and they are used up; try "
+        "again in {minutes} minutes"
     )
     defaults = {"where": "this realm"}

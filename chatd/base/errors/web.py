@@ -12,40 +12,40 @@ class UseHttp(ChatError):
 
 class UnknownPage(BadRequest):
     code = "unknown-page"
-    sentence = "There is nothing at {path}; begin at /"
+    sentence = "There is no page at {path}; start at /"
 
 
 class BadMethod(BadRequest):
     code = "bad-method"
-    sentence = "{path} can't be asked with {method}; use {allowed}"
+    sentence = "{path} does not support {method}; use {allowed}"
 
 
 class ForeignOrigin(ChatError):
     code = "foreign-origin"
     sentence = (
-        "This came from a page of {origin}, which may not speak for you here; "
-        "use the realm's own page, or have its operator add that to [web] origins"
+        "This request came from a page of {origin}, which may not act for you here; use the realm's "
+        "own page, or ask its operator to add that origin to [web] origins"
     )
 
 
 class ForeignHost(ChatError):
     code = "foreign-host"
     sentence = (
-        "This realm is not called {host}; open it by its own name or address, "
-        "or have its operator add that to [web] hosts"
+        "This realm is not called {host}; open it by its own name or address, or ask its operator to "
+        "add that name to [web] hosts"
     )
 
 
 class BadHost(BadRequest):
     code = "bad-host"
-    sentence = "A request names one host, in one Host field that is well-formed; send it so"
+    sentence = "A request needs exactly one valid Host field; send it with one"
 
 
 class BodyTooLarge(BadRequest):
     code = "body-too-large"
-    sentence = "The body of this request may have {limit} bytes; send less"
+    sentence = "The body of this request may have at most {limit} bytes; send less"
 
 
 class LengthRequired(BadRequest):
     code = "length-required"
-    sentence = "The length of the body has to be known first; send Content-Length"
+    sentence = "The length of the body must be known in advance; send Content-Length"

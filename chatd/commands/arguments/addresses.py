@@ -40,7 +40,7 @@ class GroupNameType(Type):
 
 class RoomType(Type):
     shape = "room"
-    about = "a name that may have spaces in it"
+    about = "a name, which may contain spaces"
     greedy = True
 
     def from_text(self, name: str, text: str) -> str:
@@ -74,7 +74,7 @@ class AddressesType(Type):
     """Several people, separated by commas."""
 
     shape = "address[,address…]"
-    about = "usernames or username@realm, separated by commas"
+    about = "usernames, or username@realm, separated by commas"
     json = "string or list of strings"
 
     def from_text(self, name: str, text: str) -> tuple[Address, ...]:
@@ -172,7 +172,7 @@ class JoinableType(GroupType):
     """A group to be joined."""
 
     shape = "group|code"
-    about = "a group's name or code, here or (group@realm) elsewhere"
+    about = "a group's name or code, or group@realm"
 
 
 class PlaceType(Type):
@@ -180,10 +180,7 @@ class PlaceType(Type):
     key does too."""
 
     shape = "user|group"
-    about = (
-        "the name of a user or a group, here or (name@realm) elsewhere; "
-        "@name is a user and #name a group"
-    )
+    about = "the name of a user or a group, or name@realm; @name means the user and #name the group"
 
     def from_text(self, name: str, text: str) -> Place:
         return parse_place(text)

@@ -17,9 +17,7 @@ MAX_DISPLAY_NAME = 128
 MAX_SEARCH = 500
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HIDDEN = (
-    "A name or a country can't hold characters that are invisible or change the direction of text"
-)
+_HIDDEN = "A name or a country can't contain characters that are invisible or change the direction of text"
 
 
 class TextType(Type):
@@ -87,7 +85,7 @@ class FullNameType(DisplayNameType):
 
 class SecretType(Type):
     shape = "secret"
-    about = "text that is never shown; in a line, without spaces"
+    about = "text that is never shown (in a line, without spaces)"
 
     def from_text(self, name: str, text: str) -> Secret:
         if not text or len(text) > MAX_SECRET or CONTROL.search(text):
@@ -98,7 +96,7 @@ class SecretType(Type):
 
 class FileNameType(Type):
     shape = "filename"
-    about = "a file's name; a path before it is dropped"
+    about = "a file name; any folders before it are dropped"
 
     def from_text(self, name: str, text: str) -> str:
         if not text:
@@ -108,7 +106,7 @@ class FileNameType(Type):
 
 class KeyType(Type):
     shape = "key"
-    about = "1 to 64 letters A to Z, digits, underscores and hyphens, new for each message"
+    about = "1 to 64 letters A to Z, digits, underscores and hyphens; a new key for each message"
 
     def from_text(self, name: str, text: str) -> str:
         if not _KEY.fullmatch(text):
@@ -118,7 +116,7 @@ class KeyType(Type):
 
 class CodeType(FileNameType):
     shape = "code|filename"
-    about = "a file's code, or its name (then the newest of that name)"
+    about = "a file's code, or its name (the newest file of that name)"
     greedy = True
 
 

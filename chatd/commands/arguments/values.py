@@ -39,7 +39,7 @@ class HostType(Type):
     """A host name (RFC 1123) or an IP address. It is not looked up."""
 
     shape = "host"
-    about = "a host's name or IP address"
+    about = "a host name or an IP address"
 
     def from_text(self, name: str, text: str) -> str:
         match = _HOST.fullmatch(text)

@@ -21,7 +21,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "sendfile",
         ask.SendFile,
-        "send a file: READY is answered, then exactly that many raw bytes follow",
+        "send a file: after the READY reply, send exactly that many raw bytes",
         (TO, FILENAME, SIZE, KEY),
         aliases=("send_file",),
         errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
@@ -29,16 +29,16 @@ ROWS: tuple[Row, ...] = (
     Row(
         "sendgroupfile",
         ask.SendGroupFile,
-        "send a file to a group, or to a list of people",
+        "send a file to a group or to several people",
         (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY),
         aliases=("sendgroup_file",),
         errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
     ),
-    Row("files", ask.ListFiles, "the files that one may fetch"),
+    Row("files", ask.ListFiles, "list the files you may download"),
     Row(
         "getfile",
         ask.GetFile,
-        "fetch a file: after the reply come exactly that many raw bytes",
+        "download a file: exactly that many raw bytes follow the reply",
         (Arg("code", types.CODE, also=("filename", "name")),),
         aliases=("download_file", "downloadgroup_file"),
         errors=(errors.UnknownFile,),

@@ -15,7 +15,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "send",
         ask.SendMessage,
-        "send a message to one or several people",
+        "send a message to one or more people",
         (TO, TEXT, KEY),
         aliases=("msg", "tell", "dm", "privmsg"),
         overlaps=True,
@@ -24,14 +24,18 @@ ROWS: tuple[Row, ...] = (
     Row(
         "inbox",
         ask.ReadInbox,
-        "read what is unread: all of it, or what is from one user or in one group",
+        "read unread messages: all, or those of one user or group",
         (
             msgspec.structs.replace(PLACE, optional=True),
             Arg("peek", types.FLAG, optional=True, named=True),
         ),
         errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
     ),
-    Row("unread", ask.CountUnread, "count what is unread, by conversation; nothing becomes read"),
+    Row(
+        "unread",
+        ask.CountUnread,
+        "count the unread messages of each conversation without marking them as read",
+    ),
     Row(
         "read",
         ask.MarkRead,
@@ -42,12 +46,13 @@ ROWS: tuple[Row, ...] = (
     Row(
         "conversations",
         ask.ListConversations,
-        f"one's conversations, newest first: the last message, and what is unread (up to {MAX_COUNTED})",
+        "list your conversations, newest first, with the last message and the unread count "
+        f"(up to {MAX_COUNTED})",
     ),
     Row(
         "history",
         ask.ShowHistory,
-        "the last messages of a conversation, read or not",
+        "show the last messages of a conversation, read or unread",
         (
             PLACE,
             Arg("n", types.COUNT, optional=True),
@@ -58,7 +63,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "search",
         ask.SearchMessages,
-        "find messages in one's own conversations",
+        "search the messages of your conversations",
         (Arg("text", types.SEARCH),),
         errors=(errors.Busy,),
     ),

@@ -22,7 +22,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "addrealm",
         ask.AddRealm,
-        "make another realm a peer: connects to it and checks who it is; for those who may",
+        "connect to another realm, check its identity and add it as a peer (operators only, by default)",
         (REALM, Arg("host", types.HOST), Arg("port", types.PORT)),
         errors=(
             errors.NotOperator,
@@ -39,15 +39,19 @@ ROWS: tuple[Row, ...] = (
     Row(
         "delrealm",
         ask.DeleteRealm,
-        "forget a peer, its address and its certificate; for those who may",
+        "remove a peer with its address and certificate (operators only, by default)",
         (REALM,),
         errors=(errors.NotOperator, errors.UnknownRealm),
     ),
-    Row("realms", ask.ListRealms, "the peers of this realm, how the links are, and what is queued"),
+    Row(
+        "realms",
+        ask.ListRealms,
+        "list the peers of this realm, the state of their links and what is queued",
+    ),
     Row(
         "sendprivaterealm",
         ask.SendRealmMessage,
-        "send a message to someone of another realm",
+        "send a message to someone in another realm",
         (REALM, Arg("user", types.NAME, also=("to",)), TEXT, KEY),
         overlaps=True,
         errors=(*PEOPLE_ERRORS, errors.MessageTooLong),
@@ -55,7 +59,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "sendgrouprealm",
         ask.SendRealmGroupMessage,
-        "send a message to a group, or to a list of people, of another realm",
+        "send a message to a group or to several people in another realm",
         (REALM, GROUP_OR_NAMES, TEXT, KEY),
         overlaps=True,
         errors=(
@@ -69,28 +73,28 @@ ROWS: tuple[Row, ...] = (
     Row(
         "sendfilerealm",
         ask.SendRealmFile,
-        "send a file to someone of another realm",
+        "send a file to someone in another realm",
         (REALM, Arg("user", types.NAME, also=("to",)), FILENAME, SIZE),
         errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
     ),
     Row(
         "sendgroupfilerealm",
         ask.SendRealmGroupFile,
-        "send a file to a group, or to a list of people, of another realm",
+        "send a file to a group or to several people in another realm",
         (REALM, GROUP_OR_NAMES, FILENAME, SIZE),
         errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
     ),
     Row(
         "getrealminbox",
         ask.ReadRealmInbox,
-        "read what is unread from another realm: from its people, and in its groups",
+        "read unread messages from the people and groups of another realm",
         (REALM,),
         errors=(errors.UnknownRealm,),
     ),
     Row(
         "getinboxrealm",
         ask.ReadOwnRealmInbox,
-        "as getrealminbox; the username has to be one's own",
+        "like getrealminbox, with your own username as the second argument",
         (REALM, Arg("username", types.NAME)),
         errors=(errors.UnknownRealm, errors.NotYourself),
     ),

@@ -12,17 +12,17 @@ ROWS: tuple[Row, ...] = (
     Row(
         "roomjoin",
         ask.JoinRoom,
-        "go into a room, and out of the one before",
+        "enter a room and leave the previous one",
         (Arg("room", types.ROOM),),
     ),
     Row(
         "roomchat",
         ask.SendRoomMessage,
-        "say something to those in the room",
+        "say something to the people in the room",
         (TEXT,),
         aliases=("say",),
         errors=(errors.NotInRoom, errors.MessageTooLong),
     ),
     Row("roomleave", ask.LeaveRoom, "leave the room", errors=(errors.NotInRoom,)),
-    Row("rooms", ask.ListRooms, "the rooms, and who is in them"),
+    Row("rooms", ask.ListRooms, "list the rooms and who is in them"),
 )

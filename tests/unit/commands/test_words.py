@@ -43,7 +43,9 @@ class Words(TestCase):
             "list": "groups",
         }
         for word, verb in cases.items():
-            self.assertEqual(self.advice(word), f"did you mean {verb}? help lists them all", word)
+            self.assertEqual(
+                self.advice(word), f"did you mean {verb}? help lists all commands", word
+            )
 
     def test_what_is_like_nothing(self) -> None:
         for word in ("nonsense", "", "x", "zz", "get", "z" * 5000, "sénd", "ping\x07", "{", "//"):

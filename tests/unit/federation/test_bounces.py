@@ -97,7 +97,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertEqual(expired, [4, 3, 0])
         told = self.ana.reads()
         self.assertEqual(len(told), 7)
-        self.assertIn("was not reached in all that time", told[0])
+        self.assertIn("could not be reached in time", told[0])
         self.assertEqual(self.one.parcels_waiting(), 1)
 
     def test_members_of_nobody(self) -> None:

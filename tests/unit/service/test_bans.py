@@ -257,7 +257,7 @@ class KickedElsewhere(GroupTestCase):
         self.meet()
         self.assertEqual(self.ana.history(group="bagan"), [])
         (told,) = self.budi.reads()
-        self.assertIn("was not delivered: You were removed from bagan", told)
+        self.assertIn("was not delivered: You are banned from bagan", told)
 
     def test_who_is_no_member(self) -> None:
         """Who posts to an open group from elsewhere can be banned without ever having been a member."""

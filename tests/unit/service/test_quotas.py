@@ -260,7 +260,7 @@ class RealmQuotaTestCase(PairTestCase):
             self.ana.sends("budi@realm2", "x" * KIB)
         with self.assertRaises(RealmQuota) as caught:
             self.ana.sends("budi@realm2", "x")
-        self.assertIn("realm2 takes 10240 bytes of messages a day", str(caught.exception))
+        self.assertIn("realm2 accepts 10240 bytes of messages a day", str(caught.exception))
         self.assertEqual(len(self.budi.inbox()), 10)
         self.two.person("bela").sends("budi", "x")  # others go on
 
@@ -271,7 +271,7 @@ class RealmQuotaTestCase(PairTestCase):
         self.world.settle()
         self.meet()
         (notice,) = self.ana.reads()
-        self.assertIn("was not delivered: realm2 takes 10240 bytes", notice)
+        self.assertIn("was not delivered: realm2 accepts 10240 bytes", notice)
         self.assertEqual(len(self.budi.inbox()), 10)
 
     def test_what_came_before_is_kept(self) -> None:

@@ -95,7 +95,8 @@ class HealthTests(SiteTestCase):
     async def test_nothing_can_be_stored(self) -> None:
         await self.realm.database.stop()
         sentence = (
-            "The realm can't store anything just now, and nothing of this was kept; try again later"
+            "The realm can't store anything at the moment, and nothing of this request was saved; "
+            "try again later"
         )
         self.check_ill(await self.look(), "storage-failed", sentence)
 

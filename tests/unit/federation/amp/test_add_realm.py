@@ -54,7 +54,7 @@ class AddingTestCase(PlayTestCase):
         self.world.advance(3)
         info = self.one.peers()["realm2"]
         self.assertEqual(info.state, "down")
-        self.assertIn("another certificate", info.error)
+        self.assertIn("presented a certificate", info.error)
 
     def test_what_went_wrong(self) -> None:
         for error, said in (

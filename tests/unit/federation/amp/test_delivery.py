@@ -193,7 +193,7 @@ class WaitingTestCase(PairTestCase):
             [
                 (
                     'system: Your message "halo" of 2026-11-20T10:15:03Z to budi@realm2 was not '
-                    "delivered: realm2 was not reached in all that time"
+                    "delivered: realm2 could not be reached in time"
                 )
             ],
         )

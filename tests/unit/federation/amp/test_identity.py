@@ -656,11 +656,11 @@ class Judging(JudgeTestCase):
 
     def test_nothing_shown(self) -> None:
         text = self.refused(BadCertificate)
-        self.assertIn("of the realm at 172.16.16.102:8890 does not hold: it showed none", text)
+        self.assertIn("of the realm at 172.16.16.102:8890 is not valid: it showed none", text)
 
     def test_out_of_date(self) -> None:
         text = self.refused(BadCertificate, make("realm2", end=NOW - DAY / 2))
-        self.assertIn("of realm2 does not hold: it ended on 2026-11-19 22:15 UTC", text)
+        self.assertIn("of realm2 is not valid: it ended on 2026-11-19 22:15 UTC", text)
         text = self.refused(BadCertificate, make("realm2", begin=NOW + DAY / 2))
         self.assertIn("it holds only from 2026-11-20 22:15 UTC on", text)
         self.authenticate(make("realm2", end=NOW))
@@ -669,7 +669,7 @@ class Judging(JudgeTestCase):
     def test_names_none(self) -> None:
         for leaf in (make(subject="realm2"), make("*.example.org"), make("10.0.0.1"), make("a_b")):
             text = self.refused(BadCertificate, leaf, expected="realm2")
-            self.assertIn("of realm2 does not hold: the first DNS name", text)
+            self.assertIn("of realm2 is not valid: the first DNS name", text)
             self.assertEqual(self.asked, [])
 
     def test_expected(self) -> None:
@@ -679,7 +679,7 @@ class Judging(JudgeTestCase):
         )
         self.assertEqual(
             self.refused(WrongRealm, make("realm3", "realm2"), expected="Realm2"),
-            "The realm at 172.16.16.102:8890 is realm3, not Realm2; add it by the name that it has",
+            "The realm at 172.16.16.102:8890 is realm3, not Realm2; add it under its own name",
         )
 
     def test_ourselves(self) -> None:
@@ -710,7 +710,7 @@ class Judging(JudgeTestCase):
         """Another key is another realm, whatever the names; the same key may have a new certificate."""
         old, new = make("realm2"), make("realm2", key=new_key())
         text = self.refused(CertificateChanged, new, known=remembers(old))
-        self.assertIn(f"({fingerprint(new)}) than the one that is remembered", text)
+        self.assertIn(f"({fingerprint(new)}) other than the remembered one", text)
         self.assertIn(f"({fingerprint(old)})", text)
         self.refused(CertificateChanged, new, old, known=remembers(old))
         self.assertTrue(self.authenticate(make("realm2"), known=remembers(old)).remember)
@@ -846,7 +846,7 @@ class Authorities(JudgeTestCase):
     def test_not_signed(self) -> None:
         for chain in ([make("realm2")], self.chain(trustme.CA(), "realm2")):
             text = self.refused(BadCertificate, *chain)
-            self.assertIn("of realm2 does not hold: no authority of the ca_file", text)
+            self.assertIn("of realm2 is not valid: no authority of the ca_file", text)
             self.refused(BadCertificate, *chain, known=remembers(chain[0]))
 
     def test_by_way_of_another(self) -> None:

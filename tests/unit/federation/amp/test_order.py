@@ -212,7 +212,7 @@ class TroubleTestCase(PairTestCase):
             [
                 (
                     'system: Your message "poison" of 2026-11-20T10:15:03Z to citra@realm2 was not '
-                    "delivered: realm2 could not take it, and does not say why; tell its operator"
+                    "delivered: realm2 could not accept this and gave no reason; tell its operator"
                 )
             ],
         )

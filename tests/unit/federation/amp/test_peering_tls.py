@@ -216,7 +216,7 @@ class Certificates(TLSTestCase):
         reply = await self.add(ana, two.port, "realm9")
         self.assertEqual(reply["code"], "wrong-realm")
         self.assertIn(f"The realm at 127.0.0.1:{two.port} is realm2, not realm9", reply["message"])
-        self.assertIn("add it by the name that it has", reply["message"])
+        self.assertIn("add it under its own name", reply["message"])
         await until(lambda: not one.links and not two.links)
         self.assertEqual(self.processed(one), [])
         self.assertEqual(await self.known(ana), [])
@@ -308,7 +308,7 @@ class Pins(TLSTestCase):
         two = await self.with_new_key()
         self.boxes.clear()
         sentence = await self.refused(ana)
-        for part in (kept(two).fingerprint, old.fingerprint, "delrealm realm2", "posing"):
+        for part in (kept(two).fingerprint, old.fingerprint, "delrealm realm2", "impersonating"):
             self.assertIn(part, sentence)
         self.assertIn(sentence, "\n".join(self.warned))
         self.assertEqual(self.processed(one), [])
