@@ -16,6 +16,8 @@ import pytest
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
 ENOUGH = 2 << 30  # bytes
 
+_made: list[str] = []
+
 
 def _only_directs(config: pytest.Config) -> bool:
     """Whether the tests run in other processes, as with `-n`, and this one hands them out."""
@@ -34,8 +36,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not _only_directs(session.config):
         parent = MEMORY if _has_room(MEMORY) else None
         scratch = tempfile.mkdtemp(prefix="chatd-", dir=parent)
-        # At the very end: what is imported later may have files there, and removes them first.
-        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-        atexit.register(os.chdir, session.config.rootpath)
+        _made.append(scratch)
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         os.chdir(scratch)
+
+
+def _remove() -> None:
+    os.chdir("/")
+    for scratch in _made:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+# Registered before the tests are imported, and so called after what they register.
+atexit.register(_remove)

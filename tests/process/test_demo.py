@@ -9,8 +9,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -29,8 +27,9 @@ from chatd.base.config import (
     PeerConfig,
     PeersConfig,
 )
+from tests.support import forked
+from tests.support.forked import Forked, Streams, Surroundings
 from tests.support.processes import (
-    OTHER_DOORS,
     PATIENCE,
     DaemonTestCase,
     Talker,
@@ -38,22 +37,12 @@ from tests.support.processes import (
     free_port,
     in_thread,
     is_running,
+    local_endpoint,
     wait_until,
 )
 
 DOORS = tuple(DEFAULT_DOORS)
 LINKED = "are up and linked"
-
-# The program, with other ports in place of the shipped ones, in its realms as well.
-PROGRAM = """\
-import sys
-from chatd.base import config
-from chatd.app import demo
-config.DEFAULT_DOORS.update({doors!r})
-demo.TWISTD = (sys.executable, "-c", {twistd!r})
-demo.LINKING_TIME = {patience!r}
-demo.main()
-"""
 
 
 def free_pair() -> int:
@@ -73,27 +62,21 @@ class Demo:
         self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, patience: float
     ) -> None:
         self.ports = ports
-        doors = {door: f"tcp:{port}:interface=127.0.0.1" for door, port in ports.items()}
-        twistd = OTHER_DOORS.format(doors=doors)
-        code = PROGRAM.format(doors=doors, twistd=twistd, patience=patience)
+        doors = {door: local_endpoint(port) for door, port in ports.items()}
         self._path = Path(tempfile.mkstemp(suffix=".demo", dir=logs)[1])
         self._terminal = b""
-        self.terminal = -1
-        child = -1
+        self.terminal = self._follower = -1
+        stdout = str(self._path)
         if terminal:
-            self.terminal, child = pty.openpty()
+            self.terminal, self._follower = pty.openpty()
             os.set_blocking(self.terminal, False)
-        with self._path.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                cwd=folder,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=child if terminal else out,
-                stderr=out,
-            )
-        if terminal:
-            os.close(child)
+            stdout = os.ttyname(self._follower)
+        self.process = Forked(
+            forked.Demo(doors, patience),
+            ["chatd-demo"],
+            Surroundings(folder, environment()),
+            Streams(stdout=stdout, stderr=str(self._path)),
+        )
 
     @property
     def out(self) -> str:
@@ -136,9 +119,9 @@ class Demo:
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        if self.terminal >= 0:
+        for end in (self.terminal, self._follower):
             with contextlib.suppress(OSError):
-                os.close(self.terminal)
+                os.close(end)
 
 
 class BothTests(DaemonTestCase):
@@ -175,16 +158,14 @@ class BothTests(DaemonTestCase):
         self.assert_over(pids)
         self.assertEqual(demo.out.count("everything is on disk"), 2)
         self.assertNotIn("Traceback", demo.out)
+        self.assert_lines_are_marked(demo)
         demo = self.begin().linked()
         with demo.talk("henderson", second=True) as henderson:
             self.assertEqual(henderson.texts(), ["sampai jumpa"])
         self.assertEqual(demo.end(signal.SIGTERM), 0)
 
-    @in_thread
-    def test_lines_are_marked(self) -> None:
+    def assert_lines_are_marked(self, demo: Demo) -> None:
         """Each with its realm; what to type stands between them; no colours in a pipe or file."""
-        demo = self.begin().linked()
-        demo.end(signal.SIGTERM)
         told = [line for line in demo.out.splitlines() if not line.startswith("  ") and line]
         self.assertEqual({line[:9] for line in told}, {"realm1 | ", "realm2 | "})
         self.assertIn(f"telnet localhost {self.ports['plain']} ", demo.out)
@@ -260,20 +241,9 @@ class BothTests(DaemonTestCase):
         self.assertIn("realm1 has ended (exit code 1)", demo.out)
 
     @in_thread
-    def test_other_passwords(self) -> None:
-        """Nothing can be said in the accounts' names any more: it says so, and the realms run."""
-        demo = self.begin().linked()
-        for name in ("messi", "henderson", "lineker"):
-            with demo.talk(name) as talker:
-                talker.must(command="password", old="surabaya", new="barcelona")
-        demo.end(signal.SIGTERM)
-        demo = self.begin()
-        wait_until(lambda: "have another password" in demo.out, lambda: demo.out)
-        self.assertEqual(demo.end(signal.SIGTERM), 0)
-
-    @in_thread
-    def test_one_has_forgotten_who_it_is(self) -> None:
-        """The other refuses its new certificate; one is told how to begin afresh."""
+    def test_a_realm_and_accounts_have_changed(self) -> None:
+        """A realm that has another certificate is refused by the other. With other passwords nothing can be
+        said in the accounts' names. The realms run, and one is told what is wrong and how to begin afresh."""
         demo = self.begin().linked()
         demo.end(signal.SIGTERM)
         for name in ("realm.key", "realm.pem"):
@@ -282,6 +252,12 @@ class BothTests(DaemonTestCase):
         wait_until(lambda: "are not linked" in demo.out, lambda: demo.out)
         self.assertRegex(demo.out, "not linked: .*certificate")
         self.assertIn("remove var/demo", demo.out)
+        for name in ("messi", "henderson", "lineker"):
+            with demo.talk(name) as talker:
+                talker.must(command="password", old="surabaya", new="barcelona")
+        self.assertEqual(demo.end(signal.SIGTERM), 0)
+        demo = self.begin()
+        wait_until(lambda: "have another password" in demo.out, lambda: demo.out)
         self.assertEqual(demo.end(signal.SIGTERM), 0)
 
 

@@ -210,9 +210,9 @@ class Daemons(DaemonTestCase):
         """Whoever starts it on a terminal reads the code there."""
         port = self.configure()
         leader, follower = pty.openpty()
-        self.addCleanup(os.close, leader)
-        daemon = self.launch(port, "--config", "../chatd.ini", stdout=follower)
-        os.close(follower)
+        for end in (leader, follower):
+            self.addCleanup(os.close, end)
+        daemon = self.launch(port, "--config", "../chatd.ini", stdout=os.ttyname(follower))
         seen = bytearray()
 
         def read() -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import ssl
-import sys
 from pathlib import Path
 from typing import Any, cast
 
-import pexpect
 import trustme
 from OpenSSL import SSL, crypto
 from twisted.internet.error import VerifyError
@@ -33,10 +30,9 @@ from tests.support.processes import (
     environment,
     free_port,
     in_thread,
-    is_running,
-    twistd_of,
     wait_until,
 )
+from tests.support.terminal import Terminal
 from tests.unit.federation.amp.test_identity import self_signed
 
 
@@ -304,17 +300,10 @@ class Signals(DaemonTestCase):
     def test_a_closed_terminal(self) -> None:
         """A daemon whose terminal is closed ends in order, instead of staying where nobody sees it."""
         port = self.configure()
-        command = [*twistd_of(Path(sys.executable)), *FOREGROUND, "chatd", "--config"]
-        child = pexpect.spawn(
-            command[0],
-            [*command[1:], "../chatd.ini"],
-            cwd=str(self.folder),
-            env=cast(Any, environment()),
-        )
-        self.addCleanup(child.terminate, force=True)
+        command = ["twistd", *FOREGROUND, "chatd", "--config", "../chatd.ini"]
+        terminal = Terminal(command, self.folder, environment())
+        self.addCleanup(terminal.kill)
         wait_until(lambda: answers(port), lambda: "it does not answer")
-        pid = child.pid
-        assert pid is not None
-        os.close(child.child_fd)
-        wait_until(lambda: not is_running(pid), lambda: "it lives on")
+        terminal.hang_up()
+        terminal.process.wait(PATIENCE)
         self.assertFalse(answers(port))

@@ -1,7 +1,7 @@
-"""Daemons forked from a process that has already imported chatd, so that a start takes a tenth of the time.
+"""Programs forked from a process that has already imported them, so that a start takes a tenth of the time.
 
-A forked daemon is a process of its own and runs `twistd` from its command line to its exit code. What it does
-not show is that a fresh interpreter finds everything: tests of installing and of options start one.
+A forked daemon or client is a process of its own and runs from its command line to its exit code. What it
+does not show is that a fresh interpreter finds everything: the tests of installing start one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
@@ -21,7 +22,7 @@ from unittest import mock
 
 from tests.support import ROOT
 
-# What a daemon imports before it listens. None of them installs a reactor or starts a thread.
+# What the programs have imported when they listen or talk. None of it installs a reactor or starts a thread.
 PRELOADED = (
     "tests.support.forked",
     "twisted.scripts.twistd",
@@ -29,6 +30,11 @@ PRELOADED = (
     "twisted.words.iwords",  # twistd imports it when it looks for plugins
     "twisted.trial.itrial",
     "chatd.tap",
+    "chatd.app.demo",
+    "chatd.client.main",
+    "chatd.client.script",
+    "chatd.client.screen",
+    "chatd.client.talk",
 )
 
 _context = multiprocessing.get_context("forkserver")
@@ -37,7 +43,7 @@ _context.set_forkserver_preload(list(PRELOADED))
 
 @cache
 def _start_server() -> None:
-    """Start the process that daemons are forked from, once in a process that tests."""
+    """Start the process that others are forked from, once in a process that tests."""
     # The server does not get our sys.path before it imports.
     with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
         forkserver.ensure_running()
@@ -60,20 +66,65 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-class ForkedTwistd:
-    """A Process that runs `twistd` with these arguments."""
+@dataclass(frozen=True)
+class Streams:
+    """The files that a program reads and writes. What it writes is appended.
+
+    With `terminal`, all three are that terminal, and it becomes the controlling one.
+    """
+
+    stdin: str = os.devnull
+    stdout: str = os.devnull
+    stderr: str = os.devnull
+    terminal: str | None = None
+
+    def attach(self) -> None:
+        """Take them in place of those of this process."""
+        if self.terminal is not None:
+            os.setsid()
+            # The first terminal that the leader of a session opens controls the session.
+            found = [os.open(self.terminal, os.O_RDWR)] * 3
+        else:
+            append = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY
+            found = [os.open(self.stdin, os.O_RDONLY | os.O_NOCTTY)]
+            found += [os.open(path, append) for path in (self.stdout, self.stderr)]
+        for descriptor, opened in enumerate(found):
+            os.dup2(opened, descriptor)
+        # As with a locale of C.UTF-8.
+        sys.stdin = os.fdopen(0, "r", -1, "utf-8", "surrogateescape")
+        sys.stdout = os.fdopen(1, "w", -1, "utf-8", "surrogateescape")
+        sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a program finds: its working folder, its environment, and its umask (-1: that of the tests)."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    umask: int = -1
+
+    def enter(self) -> None:
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        if self.umask >= 0:
+            os.umask(self.umask)
+
+
+class Forked:
+    """A Process that runs `program`. The first of `arguments` is the program's name."""
 
     def __init__(
         self,
+        program: Callable[[], Any],
         arguments: Sequence[str],
-        folder: Path,
-        environment: Mapping[str, str],
-        out: Path,
-        err: Path,
+        surroundings: Surroundings,
+        streams: Streams,
     ) -> None:
         _start_server()
-        given = (list(arguments), str(folder), dict(environment), str(out), str(err))
-        self._process = _context.Process(target=_run_twistd, args=given)
+        given = (program, list(arguments), surroundings, streams)
+        self._process = _context.Process(target=_run, args=given)
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -89,7 +140,7 @@ class ForkedTwistd:
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
-            raise subprocess.TimeoutExpired("twistd", timeout or 0.0)
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -100,16 +151,68 @@ class ForkedTwistd:
         self.send_signal(signal.SIGKILL)
 
 
-def _run_twistd(
-    arguments: Sequence[str], folder: str, environment: Mapping[str, str], out: str, err: str
-) -> Any:
-    for descriptor, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), descriptor)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
+def _run(
+    program: Callable[[], Any],
+    arguments: Sequence[str],
+    surroundings: Surroundings,
+    streams: Streams,
+) -> None:
+    surroundings.enter()
+    streams.attach()
     random.seed()  # each fork would draw the same numbers
-    sys.argv = ["twistd", *arguments]
+    sys.argv = list(arguments)
+    sys.exit(program())
+
+
+def twistd() -> None:
+    """Run twistd, as its script does."""
     from twisted.scripts.twistd import run
 
     run()
+
+
+def client() -> int:
+    """Run chatd-client, as its script does."""
+    from chatd.client.main import main
+
+    return main()
+
+
+@dataclass(frozen=True)
+class OtherDoors:
+    """Runs twistd with other ports in place of the shipped ones, which may be taken on this machine."""
+
+    doors: Mapping[str, str]
+
+    def __call__(self) -> None:
+        from chatd.base import config
+
+        config.DEFAULT_DOORS.update(self.doors)
+        twistd()
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Runs the demo with other ports in place of the shipped ones, in its realms as well. `patience` is how
+    many seconds it waits for the link."""
+
+    doors: Mapping[str, str]
+    patience: float
+
+    def __call__(self) -> None:
+        from chatd.app import demo
+        from chatd.base import config
+
+        config.DEFAULT_DOORS.update(self.doors)
+        demo.TWISTD = (sys.executable, "-c", _TWISTD_WITH_DOORS.format(doors=dict(self.doors)))
+        demo.LINKING_TIME = self.patience
+        demo.main()
+
+
+# In the realms of the demo, which it starts as fresh interpreters.
+_TWISTD_WITH_DOORS = """\
+from chatd.base import config
+config.DEFAULT_DOORS.update({doors!r})
+from twisted.scripts.twistd import run
+run()
+"""

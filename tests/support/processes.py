@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -26,8 +27,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.support import ROOT
-from tests.support.forked import ForkedTwistd, Process
+from tests.support import ROOT, forked
+from tests.support.forked import Forked, OtherDoors, Process, Streams, Surroundings
 
 # A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
 # that: the tests that interrupt one would wait for ever.
@@ -60,15 +61,6 @@ registrations_per_hour = 0
 commands_per_second = 0
 """
 
-# twistd, with other ports in place of the shipped ones, which may be taken on this machine.
-OTHER_DOORS = """\
-import sys
-from chatd.base import config
-config.DEFAULT_DOORS.update({doors!r})
-from twisted.scripts.twistd import run
-run()
-"""
-
 
 def in_thread(
     method: Callable[Concatenate[Case, P], T],
@@ -98,11 +90,15 @@ def free_port() -> int:
             return port
 
 
+def local_endpoint(port: int) -> str:
+    return f"tcp:{port}:interface=127.0.0.1"
+
+
 def configuration(
     doors: Mapping[str, int], more: str = "", *, name: str = "realm1", state: str = "state"
 ) -> str:
     """What stands in the file of a realm with these doors, by their ports."""
-    lines = [f"{door} = tcp:{port}:interface=127.0.0.1" for door, port in doors.items()]
+    lines = [f"{door} = {local_endpoint(port)}" for door, port in doors.items()]
     return CONFIG.format(name=name, state=state, doors="\n".join(lines)) + more
 
 
@@ -215,53 +211,66 @@ class Talker:
         self.socket.close()
 
 
-class Daemon:
-    """One process of `twistd chatd`, started in `folder` with these arguments after `chatd`.
+@dataclass(frozen=True)
+class Launch:
+    """How a daemon is started.
 
-    `doors` are ports in place of the shipped ones, for a start without `[listen]`; `tree` is where
-    chatd is imported from (None: from where it is installed). Its output goes to the file `stdout`, if that
-    is given, and can't be read here then.
+    `twistd` are the arguments before `chatd`. `doors` are ports in place of the shipped ones, for a start
+    without `[listen]`. chatd is imported from `tree` (None: from where it is installed). Standard output goes
+    to the file or terminal `stdout`, if that is given, and can't be read by `Daemon.out` then.
     """
 
+    twistd: Sequence[str] = FOREGROUND
+    doors: Mapping[str, int] | None = None
+    interpreter: Path = Path(sys.executable)
+    tree: Path | None = ROOT
+    umask: int = -1
+    stdout: str | None = None
+
+    def start(self, folder: Path, arguments: Sequence[str], out: Path, err: Path) -> Process:
+        """Start twistd in `folder`, with these arguments after `chatd`."""
+        line = [*self.twistd, "chatd", *arguments]
+        streams = Streams(stdout=self.stdout or str(out), stderr=str(err))
+        if self._may_fork:
+            surroundings = Surroundings(folder, environment(self.tree), self.umask)
+            return Forked(self._program, ["twistd", *line], surroundings, streams)
+        with Path(streams.stdout).open("ab") as output, err.open("ab") as errors:
+            return subprocess.Popen(
+                [*twistd_of(self.interpreter), *line],
+                cwd=folder,
+                env=environment(self.tree),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                umask=self.umask,
+            )
+
+    @property
+    def _may_fork(self) -> bool:
+        """A daemon of another interpreter or tree can't be forked, and one that goes into the background is
+        tried as users start it."""
+        here = (self.interpreter, self.tree) == (Path(sys.executable), ROOT)
+        return self.doors is not None or (here and self.twistd[:1] == FOREGROUND[:1])
+
+    @property
+    def _program(self) -> Callable[[], None]:
+        if self.doors is None:
+            return forked.twistd
+        return OtherDoors({door: local_endpoint(port) for door, port in self.doors.items()})
+
+
+class Daemon:
+    """One process of `twistd chatd`, started in `folder` with these arguments after `chatd`."""
+
     def __init__(
-        self,
-        folder: Path,
-        port: int,
-        *arguments: str,
-        logs: Path,
-        twistd: Sequence[str] = FOREGROUND,
-        doors: Mapping[str, int] | None = None,
-        interpreter: Path = Path(sys.executable),
-        tree: Path | None = ROOT,
-        umask: int = -1,
-        stdout: int | None = None,
+        self, folder: Path, port: int, *arguments: str, logs: Path, launch: Launch = Launch()
     ) -> None:
         self.port = port
-        command = twistd_of(interpreter)
-        if doors is not None:
-            endpoints = {door: f"tcp:{port}:interface=127.0.0.1" for door, port in doors.items()}
-            command = [str(interpreter), "-c", OTHER_DOORS.format(doors=endpoints)]
         logs.mkdir(exist_ok=True)
         self._out = Path(tempfile.mkstemp(suffix=".out", dir=logs)[1])
         self._err = self._out.with_suffix(".err")
-        self.process: Process
-        usual = (FOREGROUND, None, Path(sys.executable), ROOT, -1, None)
-        if (twistd, doors, interpreter, tree, umask, stdout) == usual:
-            self._err.touch()
-            self.process = ForkedTwistd(
-                [*twistd, "chatd", *arguments], folder, environment(), self._out, self._err
-            )
-            return
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [*command, *twistd, "chatd", *arguments],
-                cwd=folder,
-                env=environment(tree),
-                stdin=subprocess.DEVNULL,
-                stdout=out if stdout is None else stdout,
-                stderr=err,
-                umask=umask,
-            )
+        self._err.touch()
+        self.process = launch.start(folder, arguments, self._out, self._err)
 
     @property
     def out(self) -> str:
@@ -405,7 +414,8 @@ class DaemonTestCase(TestCase):
 
     def launch(self, port: int, *arguments: str, **options: Any) -> Daemon:
         """Start a daemon that will be gone when the test ends, however it ends."""
-        daemon = Daemon(self.folder, port, *arguments, logs=self.root / "logs", **options)
+        launch = Launch(**options)
+        daemon = Daemon(self.folder, port, *arguments, logs=self.root / "logs", launch=launch)
         self.addCleanup(daemon.kill)
         return daemon
 

@@ -1,29 +1,34 @@
-"""Real terminals for the tests: a program on a pty (pexpect), and what its screen shows (pyte).
+"""Real terminals for the tests: a program on a pseudo-terminal, and what its screen shows (pyte).
 
 Everything here blocks, but never for long: a test that uses it runs `in_thread`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
-import signal
+import pty
+import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pyte
 from wcwidth import wcwidth
 
-from tests.support import ROOT
+from tests.support import ROOT, forked
+from tests.support.forked import Forked, Process, Streams, Surroundings
 from tests.support.processes import PATIENCE, DaemonTestCase
 
 CLIENT = (sys.executable, "-m", "chatd.client.main")
+#: Programs that a Terminal forks, by the first word of the command.
+FORKED = {"chatd-client": forked.client, "twistd": forked.twistd}
 ENTER = "\r"
 CTRL_C = "\x03"
 CTRL_D = "\x04"
@@ -68,32 +73,42 @@ class Terminal:
         self.screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        self.child: Any = pexpect.spawn(
-            command[0],
-            list(command[1:]),
-            cwd=str(folder),
-            env={**environment, "TERM": "xterm-256color"},
-            dimensions=(rows, columns),
-            timeout=PATIENCE,
-        )
-        self.child.delaybeforesend = None
-        for each in (self.child, self.child.ptyproc):  # type: ignore[attr-defined]
-            each.delayafterclose = each.delayafterterminate = 0
+        self._leader, self._follower = pty.openpty()
+        self._set_size(columns, rows)
+        environment = {**environment, "TERM": "xterm-256color"}
+        self.process = self._start(command, Surroundings(folder, environment))
 
-    def pump(self, seconds: float = 0.0) -> None:
-        """Take what the program has written."""
-        end = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
-                data = self.child.read_nonblocking(65536, timeout=0.01)
-                self.raw += data
-                self._stream.feed(data)
-                if self.screen.answers:
-                    answers, self.screen.answers = self.screen.answers, ""
-                    self.child.send(answers)
-                continue
-            if time.monotonic() >= end:
-                return
+    def _start(self, command: Sequence[str], surroundings: Surroundings) -> Process:
+        if command[0] in FORKED:
+            streams = Streams(terminal=os.ttyname(self._follower))
+            return Forked(FORKED[command[0]], command, surroundings, streams)
+        return subprocess.Popen(
+            command,
+            cwd=surroundings.folder,
+            env=surroundings.environment,
+            stdin=self._follower,
+            stdout=self._follower,
+            stderr=self._follower,
+            start_new_session=True,
+        )
+
+    def _set_size(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def pump(self) -> None:
+        """Take what the program has written, until it has written nothing for a moment."""
+        while select.select([self._leader], [], [], 0.01)[0]:
+            data = os.read(self._leader, 65536)
+            self.raw += data
+            self._stream.feed(data)
+            if self.screen.answers:
+                answers, self.screen.answers = self.screen.answers, ""
+                self._send(answers)
+
+    def _send(self, keys: str) -> None:
+        data = keys.encode()
+        while data:
+            data = data[os.write(self._leader, data) :]
 
     def shown(self) -> list[str]:
         """The lines on the screen."""
@@ -114,7 +129,7 @@ class Terminal:
             self.pump()
             if self.text().count(text) >= times:
                 return
-            if time.monotonic() > end or not self.child.isalive():
+            if time.monotonic() > end or self.process.poll() is not None:
                 self.pump()
                 if self.text().count(text) >= times:
                     return
@@ -136,28 +151,33 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         self.pump()
-        self.child.send(keys)
+        self._send(keys)
 
     def resize(self, columns: int, rows: int) -> None:
         self.screen.resize(rows, columns)
-        self.child.setwinsize(rows, columns)
+        self._set_size(columns, rows)
 
     def ended(self, patience: float = PATIENCE) -> int:
         """Wait until the program has ended; its exit code."""
         end = time.monotonic() + patience
-        while self.child.isalive():
+        while (code := self.process.poll()) is None:
             self.pump()
             if time.monotonic() > end:
                 raise AssertionError(f"it does not end; shown:\n{self.text()}")
         self.pump()
-        self.child.close()
-        return self.child.exitstatus if self.child.exitstatus is not None else -1
+        return code
+
+    def hang_up(self) -> None:
+        """Close the terminal, as somebody who closes its window."""
+        for end in (self._leader, self._follower):
+            os.close(end)
+        self._leader = self._follower = -1
 
     def kill(self) -> None:
-        if self.child.isalive():
-            self.child.kill(signal.SIGKILL)
-            self.child.wait()
-        self.child.close(force=True)
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        if self._leader >= 0:
+            self.hang_up()
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
@@ -194,7 +214,7 @@ class ClientTestCase(DaemonTestCase):
     ) -> Terminal:
         """A client started in the home of `name`."""
         folder = self.home(name)
-        command = [*CLIENT, f"localhost:{self.daemon.port}", *arguments]
+        command = ["chatd-client", f"localhost:{self.daemon.port}", *arguments]
         variables = environment(folder / "state", **more)
         terminal = Terminal(command, folder, variables, columns, rows)
         self.addCleanup(terminal.kill)
@@ -209,18 +229,19 @@ class ClientTestCase(DaemonTestCase):
         return terminal
 
     def run_script(
-        self, name: str, *arguments: str, lines: str | None = None, port: int | None = None
+        self, name: str, *arguments: str, lines: str = "", port: int | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a client without a terminal, with `lines` as its standard input."""
         folder = self.home(name)
-        return subprocess.run(
-            [*CLIENT, f"localhost:{port or self.daemon.port}", *arguments],
-            cwd=folder,
-            env=environment(folder / "state"),
-            input=lines or "",
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=PATIENCE,
-            check=False,
-        )
+        files = [self.root / f"{name}.{stream}" for stream in ("in", "out", "err")]
+        for file, content in zip(files, (lines, "", ""), strict=True):
+            file.write_text(content, errors="surrogateescape")
+        command = ["chatd-client", f"localhost:{port or self.daemon.port}", *arguments]
+        surroundings = Surroundings(folder, environment(folder / "state"))
+        process = Forked(forked.client, command, surroundings, Streams(*map(str, files)))
+        try:
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        out, err = (file.read_text(errors="surrogateescape") for file in files[1:])
+        return subprocess.CompletedProcess(command, code, out, err)
