@@ -16,6 +16,7 @@ from chatd.app.daemon import ChatDaemon
 from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
 from chatd.app.keys import fingerprint_of, renew_key
 from chatd.app.logs import Output
+from chatd.app.realm import StartOptions
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor, make_monotonic
 from chatd.base.config import Config, ConfigError, find_config, load_config
@@ -91,8 +92,7 @@ def makeService(options: Options) -> IService:
         config,
         cast(IReactor, reactor),
         os.urandom,
-        demo=bool(options["demo"]),
-        accept_loss=bool(options["accept-loss"]),
+        StartOptions(demo=bool(options["demo"]), accept_loss=bool(options["accept-loss"])),
         output=Output(config.log, twistd),
         foreground=bool(twistd.get("nodaemon", True)),
     )

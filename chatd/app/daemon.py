@@ -17,7 +17,7 @@ from chatd.app.console import say, stop
 from chatd.app.demo_realms import ACCOUNTS, PASSWORD
 from chatd.app.doors import Doors
 from chatd.app.logs import Output
-from chatd.app.realm import Realm
+from chatd.app.realm import Environment, Realm, StartOptions
 from chatd.app.reload import Reloads, install_signals
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
@@ -36,15 +36,13 @@ class ChatDaemon(Service):
         config: Config,
         reactor: IReactor,
         random_bytes: Callable[[int], bytes],
-        demo: bool = False,
-        accept_loss: bool = False,
+        options: StartOptions,
         output: Output | None = None,
         foreground: bool = True,
     ) -> None:
         self.config = config
         self._reactor = reactor
-        self._random_bytes = random_bytes
-        self._demo = demo
+        self._options = options
         self._output = output
         self._foreground = foreground
         # A background daemon's standard error leads nowhere, and twistd shows only 100 bytes of an error.
@@ -53,8 +51,8 @@ class ChatDaemon(Service):
         self._reloads = Reloads()
         if output is not None and output.file is not None:
             self._reloads.add("the log file", output.file.reopen)
-        self._realm = Realm(config, reactor, random_bytes, demo=demo, accept_loss=accept_loss)
-        self._doors = Doors(self._realm, reactor, self._reloads)
+        self._realm = Realm(config, Environment(reactor, random_bytes, reactor), options)
+        self._doors = Doors(self._realm, self._reloads)
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log observer from the application that it starts."""
@@ -86,12 +84,12 @@ class ChatDaemon(Service):
         )
         memory.return_large_blocks()
         self._realm.open()
-        self._doors.open(self._random_bytes)
+        self._doors.open()
         self._realm.start()
         self._handle_signals()
         self._show_code(sys.__stdout__)
         memory.settle()
-        if self._demo:
+        if self._options.demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
 

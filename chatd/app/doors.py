@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from chatd.app.realm import Realm
 from chatd.app.reload import Reloads
 from chatd.app.state import StartError
-from chatd.base.clocks import IReactor
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
@@ -68,8 +67,6 @@ class DoorContext(msgspec.Struct, frozen=True):
     """What the factories of a realm's doors share."""
 
     realm: Realm
-    reactor: IReactor
-    random_bytes: Callable[[int], bytes]
     connections: Connections
     flush_queue: FlushQueue
 
@@ -81,7 +78,7 @@ class DoorContext(msgspec.Struct, frozen=True):
             self.connections,
             self.flush_queue,
             dialect,
-            self.random_bytes,
+            realm.environment.random_bytes,
         )
 
 
@@ -96,20 +93,22 @@ def _web(context: DoorContext, tls: bool) -> DoorPlan:
         realm.sessions,
         context.connections,
         context.flush_queue,
-        context.random_bytes,
+        realm.environment.random_bytes,
     )
     return DoorPlan(site, WebDialect.hint.replace("http:", "https:") if tls else WebDialect.hint)
 
 
 def _metrics(context: DoorContext, tls: bool) -> DoorPlan:
     realm = context.realm
-    site = MetricsSite(context.reactor, realm.service, realm.sessions, context.connections)
+    site = MetricsSite(
+        realm.environment.reactor, realm.service, realm.sessions, context.connections
+    )
     return DoorPlan(site, f"{'https' if tls else 'http'}://{{host}}:{{port}}/metrics")
 
 
 def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
     realm = context.realm
-    return DoorPlan(cast(TLSEndpoint, realm.gate).factory(realm.directory), "port {port}")
+    return DoorPlan(cast(TLSEndpoint, realm.endpoint).factory(realm.directory), "port {port}")
 
 
 PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {
@@ -123,18 +122,18 @@ PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {
 class Doors:
     """The open ports of a realm."""
 
-    def __init__(self, realm: Realm, reactor: IReactor, reloads: Reloads) -> None:
+    def __init__(self, realm: Realm, reloads: Reloads) -> None:
         self._realm = realm
-        self._reactor = reactor
+        self._reactor = realm.environment.reactor
         self._reloads = reloads
         self._ports: dict[str, IListeningPort] = {}
         self._clients: list[ClientFactory] = []
 
-    def open(self, random_bytes: Callable[[int], bytes]) -> None:
+    def open(self) -> None:
         """Open all doors of the configuration. Raises StartError."""
         flush_queue = FlushQueue(self._reactor)
         self._realm.database.on_settled(flush_queue.flush)
-        context = DoorContext(self._realm, self._reactor, random_bytes, Connections(), flush_queue)
+        context = DoorContext(self._realm, Connections(), flush_queue)
         for name, endpoint in self._realm.config.listen.items():
             self._check(name, endpoint)
             plan = PLANS[name](context, is_tls(endpoint))

@@ -1,20 +1,22 @@
-"""One realm put together, but for its doors: state, database, threads, service, the way to other realms."""
+"""Assembles a realm without its doors: state folder, database, service, and federation on top of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
 from chatd.app.state import StartError, StateFolder
-from chatd.base.clocks import Wall, date_of
+from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
@@ -38,46 +40,75 @@ from chatd.store.files import all_stored
 from chatd.store.identity import quick_check
 from chatd.store.operators import has_had_operator
 from chatd.store.outbox import setting
-from chatd.store.peers import all_peers
-from chatd.store.usage import used_on
+from chatd.store.peers import KnownPeer, all_peers
+from chatd.store.usage import Owner, used_on
 
 log = Logger()
 
 
-class Realm:
-    """Call `open`, then `start`, and in the end `close`.
+@dataclass(frozen=True)
+class Environment:
+    """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
+    has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
+    other realms instead of TLS."""
 
-    `clock` has the timers and measures durations; `wall` tells the date; `reactor` has the network and runs
-    the callbacks of threads. `door`, if given, replaces TLS.
-    """
+    reactor: IReactor
+    random_bytes: Callable[[int], bytes]
+    clock: IReactorTime
+    wall: Wall = time.time
+    endpoint: Endpoint | None = None
+
+
+class StartOptions(msgspec.Struct, frozen=True):
+    """`demo`: create the demo accounts. `accept_loss`: start on a database that has lost something."""
+
+    demo: bool = False
+    accept_loss: bool = False
+
+
+DEFAULTS = StartOptions()
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """What a start reads from the database. `has_operator`: the realm has or ever had an operator."""
+
+    secret: bytes
+    peers: list[KnownPeer]
+    day: int
+    used: list[tuple[Owner, int]]
+    has_operator: bool
+
+
+class Realm:
+    """A realm without its doors. Call `open`, then `start`, and in the end `close`."""
+
+    endpoint: Endpoint
+    passwords: Passwords
+    directory: Directory
+    service: ChatService
+    federation: Federation
+    sessions: Sessions
+    keeper: MarkKeeper
+    operator_code: str | None = None  # makes the first operator, if the realm never had one
 
     def __init__(
-        self,
-        config: Config,
-        reactor: Any,
-        random_bytes: Callable[[int], bytes],
-        clock: Any = None,
-        door: Endpoint | None = None,
-        demo: bool = False,
-        wall: Wall = time.time,
-        accept_loss: bool = False,
+        self, config: Config, environment: Environment, options: StartOptions = DEFAULTS
     ) -> None:
-        self._accept_loss = accept_loss
         self.config = config
-        self.random_bytes = random_bytes
-        self.clock = clock or reactor
-        self.wall = wall
-        self._reactor = reactor
-        self._door = door
-        self._demo = demo
+        self.environment = environment
+        self.options = options
         self.state = StateFolder(config.state)
-        self.service: ChatService
-        self.operator_code: str | None = (
-            None  # what makes the first operator, if there was none yet
-        )
+
+    @property
+    def database(self) -> Database:
+        return self.service.database
+
+    @property
+    def uploads(self) -> Uploads:
+        return self.service.uploads
 
     def open(self) -> None:
-        """Claim the state, bring it into order, and make the service. Raises StartError."""
+        """Claim the state, bring it into order, and create the service. Raises StartError."""
         try:
             self._open()
         except (OSError, DBAPIError) as error:
@@ -88,51 +119,69 @@ class Realm:
             ) from None
 
     def _open(self) -> None:
+        environment = self.environment
         self.state.claim()
-        config = self.config
-        self.engine = engine = self.state.open_database(
-            config.database_url, self._accept_loss, self.random_bytes
+        engine = self.state.open_database(
+            self.config.database_url, self.options.accept_loss, environment.random_bytes
         )
-        self.gate = self._door or self._tls()
-        self.passwords = Passwords(self._reactor, config.accounts.argon2)
+        self.endpoint = environment.endpoint or self._tls()
+        self.passwords = Passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
-        self.uploads = Uploads(self._reactor, self.state.uploads, counters, self.wall)
-        self.uploads.start()
-        with engine.begin() as connection:
-            unclaimed = self._clean_uploads(connection)
-            secret = setting(connection, "secret", self.random_bytes(32).hex())
-            known = all_peers(connection)
-            today = int(self.wall() * 1000) // DAY
-            used = used_on(connection, today)
-        if unclaimed:
-            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
-        if self._demo:
+        uploads = Uploads(environment.reactor, self.state.uploads, counters, environment.wall)
+        uploads.start()
+        if self.options.demo:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
-            claimed = has_had_operator(connection)
+            self._clean_uploads(connection, uploads)
+            stored = self._read(connection)
         self.passwords.start()
-        self.database = Database(engine, self._reactor, counters)
-        self.directory = Directory(config, self.clock, self.gate, self.uploads, self.random_bytes)
-        context = Context(config, self.clock, self.wall, self.database, self.random_bytes, counters)
-        forwarder = Forwarder(context, self.directory, bytes.fromhex(secret))
-        self.service = ChatService(context, self.passwords, self.uploads, self.directory, forwarder)
-        self.federation = Federation(self.service, forwarder, self.directory)
-        self.service.quotas.load(today, used)
-        self._offer_code(claimed)
-        self.sessions = Sessions(self.service, HANDLERS)
-        self.directory.attach(self.service, self.federation)
-        self.directory.load(known)
-        self.database.start()
+        database = Database(engine, environment.reactor, counters)
+        context = Context(
+            self.config,
+            environment.clock,
+            environment.wall,
+            database,
+            environment.random_bytes,
+            counters,
+        )
+        self._assemble(context, uploads, stored)
+        self._offer_code(stored.has_operator)
+        database.start()
         self._watch_database()
         self.service.disk.start()
 
-    def _clean_uploads(self, connection: Connection) -> int:
-        """Set aside the files that no message carries. Returns their number. After an accepted loss none is
-        set aside, because files that the database does not know may be all that is left of their messages."""
+    def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
+        """Set aside the files that no message carries. After an accepted loss none is set aside, because
+        files that the database does not know may be all that is left of their messages."""
         marker = self.state.marker
         if marker is not None and marker.lossy:
-            return 0
-        return self.uploads.clean(all_stored(connection))
+            return
+        if unclaimed := uploads.clean(all_stored(connection)):
+            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
+
+    def _read(self, connection: Connection) -> StoredState:
+        secret = setting(connection, "secret", self.environment.random_bytes(32).hex())
+        day = int(self.environment.wall() * 1000) // DAY
+        return StoredState(
+            bytes.fromhex(secret),
+            all_peers(connection),
+            day,
+            used_on(connection, day),
+            has_had_operator(connection),
+        )
+
+    def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
+        """Create the service, and on top of it the federation and the sessions."""
+        self.directory = Directory(
+            self.config, context.clock, self.endpoint, uploads, context.random_bytes
+        )
+        forwarder = Forwarder(context, self.directory, stored.secret)
+        self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
+        self.service.quotas.load(stored.day, stored.used)
+        self.federation = Federation(self.service, forwarder, self.directory)
+        self.directory.attach(self.service, self.federation)
+        self.directory.load(stored.peers)
+        self.sessions = Sessions(self.service, HANDLERS)
 
     def _watch_database(self) -> None:
         """Keep the marker up to date, and check the database after an unclean end."""
@@ -143,7 +192,7 @@ class Realm:
             state.marker,
             state.database_file,
             database,
-            self.clock,
+            self.environment.clock,
             self.uploads.in_thread,
         )
         database.on_settled(self.keeper.settled)
@@ -156,29 +205,31 @@ class Realm:
             self.database.found_damage("; ".join(problems))
 
     def _identify(self) -> tuple[Identity, Policy]:
-        """The realm's identity and whom it trusts. Raises IdentityError."""
+        """Load the realm's key and certificate, and the rules for other realms. Raises IdentityError."""
         peers = self.config.peers
-        identity = load_identity(self.config.realm, self.state.path, peers, date_of(self.wall))
+        identity = load_identity(
+            self.config.realm, self.state.path, peers, date_of(self.environment.wall)
+        )
         return identity, read_policy(key_of(self.config.realm), peers)
 
     def reload(self) -> None:
-        """Read the files of `[peers]` again. Raises IdentityError; then nothing has changed."""
-        if isinstance(self.gate, TLSEndpoint):
+        """Read the files of `[peers]` again. Raises IdentityError, and changes nothing then."""
+        if isinstance(self.endpoint, TLSEndpoint):
             identity, policy = self._identify()
-            self.gate.show(identity, policy)
+            self.endpoint.show(identity, policy)
 
-    def _offer_code(self, claimed: bool) -> None:
+    def _offer_code(self, has_operator: bool) -> None:
         """Offer a code to become the first operator, if the realm never had one. Raises StartError."""
         file = CodeFile(self.state.path / "operator-code")
         try:
-            if claimed:
+            if has_operator:
                 file.remove()  # left by a process that was killed after the claim
                 return
-            self.operator_code = file.offer(self.random_bytes)
+            self.operator_code = file.offer(self.environment.random_bytes)
         except OSError as error:
             raise StartError(
                 f"{file.path} can't be written or removed: {error.strerror}; "
-                "expected a file that belongs to whoever runs chatd"
+                "expected a file that belongs to the user that runs chatd"
             ) from None
         self.service.operators.offer(file, self.operator_code)
         log.info(
@@ -196,10 +247,10 @@ class Realm:
             realm=self.config.realm,
             fingerprint=identity.fingerprint,
         )
-        return TLSEndpoint(self._reactor, identity, policy, self.wall)
+        return TLSEndpoint(self.environment.reactor, identity, policy, self.environment.wall)
 
     def start(self) -> None:
-        """Look for the other realms."""
+        """Begin to link with other realms."""
         self.directory.start()
 
     def refuse(self) -> None:
@@ -207,7 +258,7 @@ class Realm:
         self.service.stopping = True
 
     async def close(self) -> None:
-        """Let the links go, and bring everything to the disk."""
+        """Close the links, and store everything."""
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
         stopped = []
@@ -222,5 +273,5 @@ class Realm:
         self.state.release()
 
     def release(self) -> None:
-        """Let go of the state of a realm that could not be opened."""
+        """Release the state folder of a realm that could not be opened."""
         self.state.release()

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd.app import integrity
 from chatd.app.marker import MARKER, Marker, read_marker, write_marker
+from chatd.app.realm import StartOptions
 from chatd.app.state import StartError, StateFolder
 from chatd.base.names import Address
 from tests.support.common import ClockedTestCase, Realm, make_config, run
@@ -207,7 +208,7 @@ class Accepting(IntegrityTestCase):
         for accept_loss in (True, False):
             config = msgspec.structs.replace(self.realm.config, state=self.killed)
             realm = Realm(config, self.clock, wall=self.realm.wall)
-            realm._accept_loss = accept_loss
+            realm.options = StartOptions(accept_loss=accept_loss)
             realm.open()
             await realm.close()
             self.assertTrue(self.file_is_there())

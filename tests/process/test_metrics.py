@@ -89,7 +89,7 @@ def _shown(name: str, labels: dict[str, str]) -> str:
 
 
 def site_of(realm: Realm) -> MetricsSite:
-    return MetricsSite(realm._reactor, realm.service, realm.sessions, realm.connections)
+    return MetricsSite(realm.environment.reactor, realm.service, realm.sessions, realm.connections)
 
 
 class MetricsTestCase(RealmTestCase):

@@ -224,7 +224,7 @@ class OfTheRealm(RealmTestCase):
     def test_from_the_files(self) -> None:
         """Realm.reload shows what is there now."""
         seen: list[Identity] = []
-        self.patch(self.realm.gate, "show", lambda identity, _policy: seen.append(identity))
+        self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
         self.realm.reload()
         self.assertEqual(seen[0].realm, "realm1")
 

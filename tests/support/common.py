@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import msgspec
@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from chatd.app import realm
 from chatd.app import state as state_module
-from chatd.base.clocks import Wall
+from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
 from chatd.base.model import Event
@@ -79,7 +79,13 @@ class Realm(realm.Realm):
     ) -> None:
         random_bytes = random_bytes or same_bytes()
         wall = wall or (time.time if clock is None else clock.seconds)
-        super().__init__(config, reactor, random_bytes, clock, wall=wall)
+        environment = realm.Environment(
+            cast(IReactor, reactor), random_bytes, clock or reactor, wall
+        )
+        super().__init__(config, environment)
+        self.clock: Any = environment.clock
+        self.wall = wall
+        self.random_bytes = random_bytes
 
     def open(self) -> None:
         provide_schema(self.config)

@@ -58,7 +58,7 @@ class TLSRealm(Realm):
 
     def open(self) -> None:
         super().open()
-        factory = self.gate.factory(self.directory)  # type: ignore[attr-defined]
+        factory = self.endpoint.factory(self.directory)  # type: ignore[attr-defined]
         self.listening = net.listenTCP(self.port, factory, interface="127.0.0.1")
         self.port = self.listening.getHost().port
         self.start()

@@ -81,14 +81,15 @@ class PlayRealm(realm_module.Realm):
         clock = Clock()
         clock.advance(house.world.now)
         door = cast(Any, PlayDoor(house))
-        super().__init__(
-            house.config,
-            clock,
+        self.clock = clock
+        environment = realm_module.Environment(
+            cast(Any, clock),
             house.random_bytes,
             clock,
-            door,
             wall=lambda: clock.seconds() + house.stepped,
+            endpoint=door,
         )
+        super().__init__(house.config, environment)
 
     def open(self) -> None:
         provide_schema(self.config)

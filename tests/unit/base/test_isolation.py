@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import msgspec
@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from chatd.app.doors import all_of
-from chatd.app.realm import Realm
+from chatd.app.realm import Environment, Realm
 from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
 from chatd.base.model import Account, Message
@@ -289,7 +289,7 @@ class Connections(ProtocolTestCase):
 
     async def test_all_parts_are_stopped(self) -> None:
         config = msgspec.structs.replace(self.realm.config, state=Path(self.mktemp()))
-        realm = Realm(config, reactor, os.urandom)
+        realm = Realm(config, Environment(cast(Any, reactor), os.urandom, cast(Any, reactor)))
         realm.open()
         with mock.patch.object(realm.directory, "stop", fails):
             await realm.close()

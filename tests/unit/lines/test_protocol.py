@@ -104,7 +104,7 @@ class ProtocolTestCase(RealmTestCase):
         self.wires: list[Wire] = []
         self.addCleanup(lambda: run(self.hang_up()))
         hashed = self.realm.passwords.hash_now(PASSWORD)
-        with self.realm.engine.begin() as connection:
+        with self.realm.database._engine.begin() as connection:
             for name in self.people:
                 add_account(connection, name, hashed, name, "", 0)
 
@@ -1214,7 +1214,7 @@ class Secrets(ProtocolTestCase):
         wire = self.wire()
         word = self.WORDS[0]
         reply = await wire.ask(command="register", username="messi", password=word)
-        with self.realm.engine.connect() as connection:
+        with self.realm.database._engine.connect() as connection:
             connection.exec_driver_sql("ALTER TABLE sessions RENAME TO gone")
             connection.commit()
         for request in (
