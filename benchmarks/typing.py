@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import pty
 import select
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
-
-import pexpect
 
 from benchmarks.__main__ import free_port
 
@@ -43,20 +44,17 @@ class Person:
     def __init__(self, name: str, folder: Path, port: int) -> None:
         home = folder / name
         home.mkdir()
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "chatd.client.main", f"localhost:{port}", "--quiet"],
-            cwd=str(home),
+        self.number, follower = pty.openpty()
+        termios.tcsetwinsize(self.number, (30, 100))
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "chatd.client.main", f"localhost:{port}", "--quiet"],
+            cwd=home,
             env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(home),
                  "TERM": "xterm-256color"},
-            dimensions=(30, 100),
+            stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
         )  # fmt: skip
-        self.child.delaybeforesend = None
+        os.close(follower)
         self.seen = b""
-
-    @property
-    def number(self) -> int:
-        return int(self.child.child_fd)
 
     def write(self, data: bytes) -> None:
         os.write(self.number, data)
@@ -113,8 +111,19 @@ def measure(folder: Path, port: int, lines: int) -> list[float]:
         found.append((until(both, b, text) - began) * 1000)
         drain(both, 0.05)
     for person in both:
-        person.child.close(force=True)
+        person.child.kill()
+        person.child.wait()
     return found
+
+
+def await_port(port: int) -> None:
+    """Wait until somebody listens there."""
+    for _ in range(int(PATIENCE / 0.05)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise SystemExit(f"nobody listens at port {port} after {PATIENCE:g} s")
 
 
 def main() -> None:
@@ -133,7 +142,7 @@ def main() -> None:
             stdout=subprocess.DEVNULL,
         )
         try:
-            time.sleep(2)
+            await_port(port)
             found = sorted(measure(folder, port, lines))
         finally:
             daemon.terminate()

@@ -5,11 +5,9 @@ Everything here blocks, but never for long: a test that uses it runs `in_thread`
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import select
-import struct
 import subprocess
 import sys
 import termios
@@ -93,7 +91,7 @@ class Terminal:
         )
 
     def _set_size(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        termios.tcsetwinsize(self._leader, (rows, columns))
 
     def pump(self) -> None:
         """Take what the program has written, until it has written nothing for a moment."""
