@@ -22,6 +22,7 @@ from chatd.app.state import StartError
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
+from chatd.lines.connections import Connections
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.bagan import BaganDialect
 from chatd.lines.dialects.jsonlines import JsonDialect
@@ -30,7 +31,7 @@ from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.dialects.pychat import PychatDialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
-from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.lines.factory import ChatLineFactory
 from chatd.net.eager import FlushQueue, make_eager
 from chatd.net.listening import is_proxied, is_tls, listen
 from chatd.web.metrics_site import MetricsSite

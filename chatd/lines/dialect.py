@@ -1,11 +1,13 @@
-"""What a wire language is made of. A dialect is data and two pure functions: bytes of one request -> what
-is asked, and what came of it -> bytes. The line protocol does the rest, the same for all of them.
+"""The interface of a dialect: it reads lines as requests, and writes replies, errors and events.
+
+A dialect is data and functions without side effects. The line protocol does the rest, the same for all
+dialects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -13,24 +15,30 @@ from chatd.base.errors import BadEncoding, ChatError
 from chatd.base.model import Event, Message, Reply
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
-from chatd.lines.inline import Content
+from chatd.lines.inline_file import InlineFile
 
 
+@final
 class Request(msgspec.Struct, frozen=True):
-    """A request that could be read. `tag` is the dialect's own, for its writer: what the answer must
-    carry (json: the id), or the verb whose words it takes. `content` is a file that stood in the request."""
+    """A complete request.
+
+    `tag` belongs to the dialect and is passed to its writers: the id that the reply repeats, or the verb
+    whose words it uses. `content` is a file that was part of the line.
+    """
 
     row: Row
     command: Command
     tag: Any = None
-    content: Content | None = None
+    content: InlineFile | None = None
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A request that is read to its end once it is known who asks.
+@final
+class PartialRequest(msgspec.Struct, frozen=True):
+    """A request of which only the beginning was read. `read` reads the rest once the session is known.
 
-    `token` is the word that may be a live session's, and if `required` has to be; `read` is told whether it
-    is, and raises ChatError. `inline`: it may carry a file, and so be longer than other lines.
+    `token` is the word that may be the token of a live session; if `required`, it has to be one. `read` is
+    called with whether it is, and raises ChatError. `inline`: the line may be long, because it may carry a
+    file.
     """
 
     row: Row
@@ -41,28 +49,30 @@ class Call(msgspec.Struct, frozen=True):
     inline: bool = False
 
 
+class Prompt(msgspec.Struct, frozen=True):
+    """A request for one more line, a secret, without which a command of `row` is incomplete.
+
+    Send `prompt`, which hides what is typed (chatd.lines.telnet). When the next line has arrived, send
+    `after`, which shows it again, and call `answer` with the line.
+    """
+
+    row: Row
+    prompt: bytes
+    after: bytes
+    answer: Callable[[bytes], Request | Prompt]
+
+
 class Wrapping(msgspec.Struct, frozen=True):
-    """What stands before and behind a file's bytes in a reply, and what becomes of the bytes (given a
-    multiple of three at a time)."""
+    """What is sent before and after the bytes of a file, and how the bytes are encoded. `encode` is given a
+    multiple of three bytes at a time, except at the end."""
 
     head: bytes
     tail: bytes = b""
     encode: Callable[[bytes], bytes] | None = None
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """The dialect needs one more line, a secret, before it knows what is asked of `row`: send `prompt`, which
-    hides what is typed (chatd.lines.telnet), give the next line to `answer`, and send `after`, which shows it
-    again, once it came."""
-
-    row: Row
-    prompt: bytes
-    after: bytes
-    answer: Callable[[bytes], Request | Ask]
-
-
 class Unreadable(Exception):
-    """The line is no request. `tag` as in Request, if it could be told."""
+    """A line is not a request. `tag` as in Request, if it could be read."""
 
     def __init__(self, error: ChatError, tag: Any = None) -> None:
         super().__init__(str(error))
@@ -71,16 +81,16 @@ class Unreadable(Exception):
 
 
 class Dialect:
-    """One wire language. Subclasses say how; none of the methods may raise anything undeclared.
+    """One wire format. Methods raise only what their docstrings name.
 
-    `inline`: its requests carry files, so its lines may be as long as `[limits] inline_line`. `shared`: its
-    requests may name their session. `detailed`: it writes display names, groups' codes and when files were
-    sent. `framed`: its lines come in frames of a transport that has checked who opened it. `telnet`: its
-    people use telnet, which is therefore offered BINARY; `here` answers its ARE-YOU-THERE.
+    `inline`: requests carry files, so lines may be as long as `[limits] inline_line`. `shared`: requests may
+    name their session. `detailed`: replies carry display names, the codes of groups, and when files were
+    sent. `framed`: lines arrive in the frames of a transport that has checked who opened it. `telnet`: people
+    use telnet clients, so BINARY is offered; `here` answers their ARE-YOU-THERE.
     """
 
     name: str
-    hint: str = "nc -C {host} {port}"  # what a person types to come in
+    hint: str = "nc -C {host} {port}"  # the command with which a person connects
     inline: bool = False
     shared: bool = False
     detailed: bool = False
@@ -93,44 +103,47 @@ class Dialect:
         self._last_bytes = b""
 
     def greeting(self, realm: str, version: str) -> bytes:
-        """What a connection is met with."""
+        """What is sent when a connection is opened."""
         return b""
 
     def token_in(self, start: bytes) -> str | None:
-        """The word in a line with this beginning that may be a live session's token."""
+        """The word in a line that begins with `start` that may be the token of a live session."""
         return None
 
-    def read(self, line: bytes) -> Request | Call | Ask:
-        """What `line`, without its end, asks for. Raises Unreadable."""
+    def read(self, line: bytes) -> Request | PartialRequest | Prompt:
+        """The request in `line`, which has no line end. Raises Unreadable."""
         raise NotImplementedError
 
     def reply(self, request: Request, reply: Reply) -> bytes:
+        """The reply to `request`."""
         raise NotImplementedError
 
-    def give(self, request: Request, reply: Reply) -> Wrapping:
-        """The reply that brings a file."""
+    def wrap(self, request: Request, reply: Reply) -> Wrapping:
+        """The reply to `request` that carries a file."""
         return Wrapping(self.reply(request, reply))
 
     def ready(self, request: Request) -> bytes:
-        """Go on, send the bytes of the file."""
-        raise NotImplementedError
+        """The invitation to send the bytes of a file. Empty if files are part of their requests."""
+        return b""
 
     def error(self, error: ChatError, tag: Any = None) -> bytes:
+        """The refusal of a request with that tag."""
         raise NotImplementedError
 
     def events(self, events: Sequence[Event]) -> bytes:
-        """Events for a listener. Written once, however many hear the same."""
+        """Events for a listener. They are written once, however many listeners get the same sequence."""
         if events is not self._last_events:
             self._last_bytes = b"".join(map(self.write_event, events))
             self._last_events = events
         return self._last_bytes
 
     def write_event(self, event: Event) -> bytes:
-        raise NotImplementedError
+        """One event. Empty, as here, for a dialect that pushes nothing."""
+        return b""
 
 
 def decode(line: bytes) -> str:
-    """The line's text. Raises Unreadable."""
+    """The text of the line. Raises Unreadable."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,124 +1,123 @@
-"""A line that exceeds the ordinary limit because it carries a file, and the memory that it takes.
+"""A line that is longer than the ordinary limit because it carries a file, and the memory that it takes.
 
-Such a line needs an account, known by a token at its beginning or by the login on its connection. All of them
-share `[limits] inline_total`, and one account may hold a tenth of that. A line that stops growing is dropped,
-so nobody holds memory forever.
+Such a line needs an account: that of a token at its beginning, or the one logged in on the connection. All
+such lines share `[limits] inline_total`, and one account may use a tenth of it. A line that stops growing is
+dropped, so that nobody holds memory forever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, InlineFull, LineStalled, LineTooLong
-from chatd.base.throttle import Budget
-from chatd.base.timers import cancel
+from chatd.base.timers import Timer
 from chatd.commands.client import Client
-from chatd.commands.connection import Connection
-from chatd.lines.dialect import Dialect
-from chatd.lines.framing import LineBuffer
+from chatd.lines.flow import Hold
+from chatd.lines.interfaces import LineConnection
 
-TOKEN_BYTES = 4 << 10  # bytes at its beginning that must contain a token
-STALL = 30.0  # seconds in which a line has to gain GAIN bytes
-GAIN = 16 << 10  # so many bytes
+TOKEN_BYTES = 4 << 10  # bytes at the beginning of a line that must contain its token
+STALL = 30.0  # seconds in which a line has to grow by GAIN bytes
+GAIN = 16 << 10
+
+log = Logger()
 
 
 class LongLine:
-    """The long line of a connection, if there is one, while it arrives and until its request is answered.
+    """The long line of a connection, if there is one: while it arrives, and until its request is answered."""
 
-    `refuse` is told why a line is dropped. `waits` says whether the line does not grow because the realm does
-    not read it.
-    """
+    __slots__ = ("_host", "_seen", "_size", "_timer", "account")
 
-    def __init__(
-        self,
-        lines: LineBuffer,
-        connection: Connection,
-        dialect: Dialect,
-        budget: Budget,
-        clock: Any,
-        refuse: Callable[[ChatError], None],
-        waits: Callable[[], bool],
-    ) -> None:
-        self._lines = lines
-        self._connection = connection
-        self._dialect = dialect
-        self._budget = budget
-        self._clock = clock
-        self._refuse = refuse
-        self._waits = waits
-        self.account: int | None = (
-            None  # the account that it counts for; None if there is no long line
-        )
-        self._size = 0  # bytes held for the account
-        self._seen = 0  # its bytes at the last check
-        self._timer: Any = None
+    def __init__(self, host: LineConnection) -> None:
+        self._host = host
+        self.account: int | None = None  # the account that pays for the line; None if there is none
+        self._size = 0  # bytes counted for the account
+        self._seen = 0  # bytes at the last check
+        self._timer = Timer(host.factory.clock, self._check)
 
     @property
     def is_arriving(self) -> bool:
-        return self._timer is not None
+        return self._timer.due is not None
 
     @property
     def is_taken(self) -> bool:
-        """Whether it is complete and its request is under way."""
-        return self.account is not None and self._timer is None
+        """Whether the line is complete and its request is under way."""
+        return self.account is not None and not self.is_arriving
 
-    def token(self) -> str | None:
-        """The word at its beginning that may be a token."""
-        return self._dialect.token_in(self._lines.start(TOKEN_BYTES))
-
-    def begin(self, found: Client | None) -> None:
-        """Let the line grow, for the account of `found`, whose token it has, or else of the connection."""
-        session = (found or self._connection.own).session
-        if session is None:
-            limit = self._lines.limit
-            self._lines.drop()
-            self._refuse(LineTooLong(limit=limit))
+    def start(self) -> None:
+        """A line exceeds the ordinary limit: let it grow if it belongs to somebody who is logged in."""
+        connection = self._host.connection
+        token = self._host.factory.dialect.token_in(self._host.lines.start(TOKEN_BYTES))
+        if token is None or not connection.must_look_up(token):
+            self._begin(connection.find(token))
             return
-        self._lines.allow_long()
+        self._host.flow.hold(Hold.LOOKUP)
+        looking = Deferred.fromCoroutine(connection.look_up(token))
+        looking.addErrback(_not_looked_up)
+        looking.addCallback(self._begin)
+        looking.addCallback(lambda _result: self._host.flow.release(Hold.LOOKUP))
+
+    def _begin(self, found: Client | None) -> None:
+        """Let the line grow for the account of `found`, whose token it has, or else of the connection."""
+        host = self._host
+        if host.connection.gone:
+            return
+        if found is not None:
+            host.accept_protocol()  # no other protocol has a live token
+        session = (found or host.connection.own).session
+        if session is None:
+            limit = host.lines.limit
+            host.lines.drop()
+            host.refuse_long_line(LineTooLong(limit=limit))
+            return
+        host.lines.allow_long()
         self.account = session.account.id
-        self._seen = len(self._lines)
-        self._timer = self._clock.callLater(STALL, self._look)
+        self._seen = len(host.lines)
+        self._timer.restart(STALL)
         self.grow()
 
     def grow(self) -> None:
-        """Take more bytes of it, or give it up."""
-        if not self._lines.is_long:
+        """Count what has arrived of the line. Drops the line if the budget does not allow it."""
+        lines = self._host.lines
+        if not lines.is_long:
             self.end()
-        elif not self._hold(len(self._lines)):
-            self._give_up(InlineFull(limit=self._budget.share))
+        elif not self._count(len(lines)):
+            self._drop(InlineFull(limit=self._host.factory.sessions.inline.share))
 
     def take(self) -> None:
-        """It is complete: keep its memory until `end`."""
-        cancel(self._timer)
-        self._timer = None
+        """The line is complete: keep its memory counted until `end`."""
+        self._timer.cancel()
 
     def end(self) -> None:
-        """Free its memory."""
-        cancel(self._timer)
-        self._timer = None
-        self._hold(0)
+        """Release the line's memory to the budget."""
+        self._timer.cancel()
+        self._count(0)
         self.account = None
 
-    def _hold(self, size: int) -> bool:
-        """Hold `size` bytes. Returns whether the budget allows it."""
+    def _count(self, size: int) -> bool:
+        """Count `size` bytes for the account. Returns whether the budget allows it."""
         if self.account is None:
             return True
-        if not self._budget.change(self.account, size - self._size):
+        if not self._host.factory.sessions.inline.change(self.account, size - self._size):
             return False
         self._size = size
         return True
 
-    def _look(self) -> None:
-        """Drop the line if it has not grown since the last check and only the client is to blame."""
-        if self._size - self._seen < GAIN and not self._waits():
-            self._timer = None
-            self._give_up(LineStalled(bytes=GAIN, seconds=int(STALL)))
+    def _check(self) -> None:
+        """Drop the line if it has not grown since the last check, unless the realm did not read it."""
+        waits = self._host.flow.reasons & (Hold.COMMAND | Hold.DISK | Hold.LOOKUP)
+        if self._size - self._seen < GAIN and not waits:
+            self._drop(LineStalled(bytes=GAIN, seconds=int(STALL)))
             return
         self._seen = self._size
-        self._timer = self._clock.callLater(STALL, self._look)
+        self._timer.restart(STALL)
 
-    def _give_up(self, error: ChatError) -> None:
-        self._lines.drop()
+    def _drop(self, error: ChatError) -> None:
+        self._host.lines.drop()
         self.end()
-        self._refuse(error)
+        self._host.refuse_long_line(error)
+
+
+def _not_looked_up(failure: Failure) -> None:
+    log.failure("a token was not looked up", failure)

@@ -1,75 +1,123 @@
-"""What goes out on one connection: collected until the turn's end, streamed from files, and watched for a
-reader who does not read."""
+"""The writing side of a connection: collects what is written in one turn, streams files, and watches for
+clients that do not read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
 from zope.interface import implementer
 
 from chatd.base.throttle import Budget
-from chatd.base.timers import Room
+from chatd.base.timers import Signal
 from chatd.files.outgoing import CHUNK, Outgoing, ReaderGone, send_chunks
 from chatd.net.eager import FlushQueue
 
-MAX_UNREAD = 1 << 20  # bytes of pushed events that may wait for a reader who does not read
+MAX_UNREAD = 1 << 20  # bytes of events that may wait for a client that does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
-MAX_FULL = 300.0  # seconds in which a reader has to read something
+MAX_FULL = 300.0  # seconds in which a client has to read something
+
+
+class LineTransport(Protocol):
+    """The transport of a connection: TCP, TLS, a Unix socket, or the frames of a WebSocket."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+
+    def unregisterProducer(self) -> None: ...
+
+    def loseConnection(self) -> None: ...
+
+    def abortConnection(self) -> None: ...
+
+
+class OutputHost(Protocol):
+    """What is told how a client keeps up with reading."""
+
+    def output_full(self) -> None:
+        """The transport has enough to send."""
+
+    def output_drained(self) -> None:
+        """The transport has sent what it had."""
+
+    def cut_off(self) -> None:
+        """Drop the connection: too much waits for it."""
+
+
+class Backlog:
+    """Bytes that wait in memory for a slow client. They count against the budget of its account, which all
+    connections of that account share."""
+
+    __slots__ = ("_account", "_budget", "_held", "_payer")
+
+    def __init__(self, budget: Budget, payer: Callable[[], int]) -> None:
+        self._budget = budget
+        self._payer = payer
+        self._account = 0
+        self._held = 0
+
+    def add(self, size: int) -> bool:
+        """Count `size` bytes more. Returns False if the budget does not allow it."""
+        if not self._held:
+            self._account = self._payer()
+        if not self._budget.change(self._account, size):
+            return False
+        self._held += size
+        return True
+
+    def clear(self) -> None:
+        held, self._held = self._held, 0
+        if held:
+            self._budget.change(self._account, -held)
 
 
 @implementer(IPushProducer)
-class Output:
-    """The writing side of a connection. `full` and `drained` are called when the transport has enough,
-    and when it has sent what it had; `cut_off` when too much is waiting: pushed to this connection, or of all
-    kinds on all connections of `owner()`, an account, which share `budget`."""
+class ConnectionOutput:
+    """What is written to one connection. Registers itself as the producer of `transport`."""
 
     def __init__(
         self,
-        transport: Any,
+        transport: LineTransport,
         flush_queue: FlushQueue,
-        clock: Any,
-        full: Callable[[], None],
-        drained: Callable[[], None],
-        cut_off: Callable[[], None],
-        budget: Budget,
-        owner: Callable[[], int],
+        clock: IReactorTime,
+        host: OutputHost,
+        backlog: Backlog,
     ) -> None:
         self._transport = transport
         self._flush_queue = flush_queue
         self._clock = clock
-        self._full = full
-        self._drained = drained
-        self._cut_off = cut_off
-        self._budget = budget
-        self._find_owner = owner
-        self._owner = 0
-        self._held = 0  # bytes that wait for a reader who is behind, of the owner's budget
+        self._host = host
+        self._backlog = backlog
         self._out: list[bytes] = []
-        self._size = 0  # bytes in it
-        self._unread = 0
+        self._size = 0  # bytes in `_out`
+        self._unread = 0  # bytes of events since the client fell behind
         self._full_since: float | None = None
         self._closed = False
-        # While a file is streamed: what is pushed waits for its end, and the stream for the reader.
+        # While a file is streamed: events that wait for its end.
         self._pushed: list[bytes] | None = None
-        self._room = Room()
+        self._writable = Signal()
         transport.registerProducer(self, True)
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader is behind."""
+        """Whether the client is behind with reading."""
         return self._full_since is not None
 
     def is_stalled(self) -> bool:
-        """Whether the reader has read nothing for too long."""
+        """Whether the client has read nothing for MAX_FULL seconds."""
         since = self._full_since
-        return since is not None and bool(self._clock.seconds() - since > MAX_FULL)
+        return since is not None and self._clock.seconds() - since > MAX_FULL
 
     def write(self, data: bytes) -> None:
-        """Send at the end of this turn, together with whatever else there will be."""
+        """Send `data` at the end of this turn, together with whatever else is written by then."""
         out = self._out
         if not out:
             self._flush_queue.add(self)
@@ -79,7 +127,7 @@ class Output:
             self.flush()
 
     def push(self, data: bytes) -> None:
-        """As `write`, for what nobody has asked for just now: never into the middle of a file."""
+        """Send an event. It waits for the end of a download, and is counted while the client is behind."""
         if self._pushed is not None:
             self._pushed.append(data)
             self._count(len(data), MAX_HELD)
@@ -89,7 +137,7 @@ class Output:
             self._count(len(data), MAX_UNREAD)
 
     def flush(self) -> None:
-        """Send now what was written."""
+        """Send what was written, now."""
         out = self._out
         if not out:
             return
@@ -97,16 +145,18 @@ class Output:
         out.clear()
         self._size = 0
         self._transport.write(data)
-        if self._full_since is not None:
-            self._hold(len(data))
+        if self._full_since is not None and not self._closed and not self._backlog.add(len(data)):
+            self._closed = True
+            self._backlog.clear()  # at once, so that the account's other slow connections stay
+            self._host.cut_off()
 
     async def stream(
         self, head: bytes, file: Outgoing, encode: Callable[[bytes], bytes] | None = None
     ) -> None:
-        """Send `head` and the bytes of `file` as fast as they are read at the other end, in little memory.
+        """Send `head` and the bytes of `file`, as fast as the client reads them.
 
-        `encode` is given them a multiple of three at a time, save at the end. Raises OSError if the file
-        turns out to be shorter than it was.
+        `encode` is given a multiple of three bytes at a time, except at the end. Raises OSError if the file
+        is shorter than it was when it was stored.
         """
         self._pushed = []
         self.write(head)
@@ -124,9 +174,9 @@ class Output:
             self.write(data)
 
     async def _ready(self) -> None:
-        """Wait until the reader has caught up. Raises ReaderGone."""
+        """Wait until the client has caught up. Raises ReaderGone."""
         while self._full_since is not None and not self._closed:
-            await self._room.wait()
+            await self._writable.wait()
         if self._closed:
             raise ReaderGone
 
@@ -139,70 +189,50 @@ class Output:
     def half_close(self) -> bool:
         """Send what was written, then close the sending side. Returns False, and does nothing, if the
         transport can only be closed as a whole."""
-        if not _can_half_close(self._transport):
+        transport: Any = self._transport
+        is_tcp, is_tls = ITCPTransport.providedBy(transport), ISSLTransport.providedBy(transport)
+        if not is_tcp or is_tls:
             return False
         self.flush()
-        self._transport.unregisterProducer()
-        self._transport.loseWriteConnection()
+        transport.unregisterProducer()
+        transport.loseWriteConnection()
         return True
 
     def drop(self) -> None:
-        """End the connection at once, without sending what was written."""
+        """Drop the connection at once, without sending what was written."""
         self._closed = True
         self._out.clear()
         self._transport.abortConnection()
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
         self._closed = True
-        self._let_go()
-        self._room.make()
-
-    def _hold(self, size: int) -> None:
-        """That much more waits in memory for the reader."""
-        if self._closed:
-            return
-        if not self._held:
-            self._owner = self._find_owner()
-        if self._budget.change(self._owner, size):
-            self._held += size
-        else:
-            self._closed = True
-            self._let_go()  # at once, so that the others that are behind stay
-            self._cut_off()
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, 0
-        if held:
-            self._budget.change(self._owner, -held)
+        self._backlog.clear()
+        self._writable.notify()
 
     def _count(self, size: int, limit: int) -> None:
         self._unread += size
         if self._unread > limit and not self._closed:
             self._closed = True
-            self._cut_off()
+            self._host.cut_off()
 
-    # IPushProducer: the transport's word on how the reader keeps up.
+    # IPushProducer: called by the transport when the client falls behind and catches up.
 
     def pauseProducing(self) -> None:
         self._full_since = self._clock.seconds()
-        self._full()
+        self._host.output_full()
 
     def resumeProducing(self) -> None:
         self._full_since = None
-        self._let_go()
+        self._backlog.clear()
         if self._pushed is None:
             self._unread = 0
-        self._drained()
-        self._room.make()
+        self._host.output_drained()
+        self._writable.notify()
 
     def stopProducing(self) -> None:
-        """The connection is gone; `lost` will be called, too."""
+        """Do nothing: `lost` is called as well."""
 
 
-def _write_encoded(transport: Any, encode: Callable[[bytes], bytes], data: bytes) -> None:
+def _write_encoded(transport: LineTransport, encode: Callable[[bytes], bytes], data: bytes) -> None:
     transport.write(encode(data))
-
-
-def _can_half_close(transport: Any) -> bool:
-    return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)

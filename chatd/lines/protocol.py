@@ -1,25 +1,18 @@
-"""The line protocol, one for every dialect: bytes -> requests -> the service -> replies in order.
+"""The line protocol of one connection, the same for every dialect.
 
-Sends may overlap: they begin as they arrive and their replies wait for one another. Any other command
-begins when what came before it is answered, and nothing is read from the connection until it is. So a
-client may pipeline as much as it likes, and what is not yet worked on stays in its own socket.
-
-A request that is a `Call` is read to its end only when its turn has come and it is known who asks.
-
-A connection is not read from while (`Hold`) a command is under way, its replies are not being read, it is
-over its rate, or the disk is behind with its upload. One that lets pushed messages pile up is cut off.
+Lines are read by the dialect, their requests are executed by `Requests`, and `ConnectionOutput` writes the
+replies. The connection is not read from while there is a reason in `Hold`. A client that lets events pile up
+without reading them is cut off.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
 
 from twisted.internet import interfaces
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -33,359 +26,342 @@ from chatd.base.errors import (
     WrongProtocol,
 )
 from chatd.base.model import Closing
-from chatd.base.throttle import TokenBucket
+from chatd.base.model import Event as Push
 from chatd.base.timers import cancel
-from chatd.commands.client import Client
-from chatd.commands.sessions import Session
-from chatd.lines.dialect import Ask, Call, Request, Unreadable
-from chatd.lines.door import Door, Hold
+from chatd.commands.connection import Connection, Origin, Traits
+from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
-from chatd.lines.framing import LONGER, TOO_LONG, LineBuffer
+from chatd.lines.flow import FlowControl, Hold
+from chatd.lines.interfaces import LineFactory
 from chatd.lines.long_line import LongLine
-from chatd.lines.output import MAX_FULL, Output
-from chatd.lines.replies import Replies
+from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput, LineTransport
+from chatd.lines.receiver import BufferedLineReceiver
+from chatd.lines.requests import Requests
+from chatd.lines.states import TRANSITIONS, Event, State
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
+from chatd.service.presence import IListener
 
-LINGER = 2.0  # seconds that a client that is turned away has to read why
+LINGER = 2.0  # seconds in which a client that is turned away may read why
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
-UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to come
+UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to arrive
 
 log = Logger()
 
 
-@implementer(interfaces.IHalfCloseableProtocol, interfaces.IHandshakeListener)
-class ChatLineProtocol(Replies, LineReceiver):
-    """One client's connection: its beginning and end, and the bytes that arrive on it."""
+@implementer(IListener, interfaces.IHalfCloseableProtocol, interfaces.IHandshakeListener)
+class ChatLineProtocol(BufferedLineReceiver):
+    """One client's connection. `origin` says where it comes from."""
 
-    def __init__(self, factory: Door, number: int, source: str) -> None:
-        super().__init__(factory, number, source)
-        self._lines = LineBuffer(min(factory.text_limit, factory.line_limit), factory.line_limit)
-        self._long = LongLine(
-            self._lines,
-            self.connection,
-            self._dialect,
-            factory.sessions.inline,
-            self._clock,
-            self._refuse_long,
-            lambda: bool(self._holds & (Hold.COMMAND | Hold.DISK | Hold.LOOKUP)),
+    transport: LineTransport  # type: ignore[assignment]
+    output: ConnectionOutput
+
+    def __init__(self, factory: LineFactory, origin: Origin) -> None:
+        super().__init__(factory.text_limit, factory.line_limit)
+        dialect = factory.dialect
+        self.factory = factory
+        self.connection = Connection(
+            factory.sessions, self, origin, Traits(dialect.shared, dialect.detailed)
         )
-        self._telnet = Telnet(self._dialect.telnet)
-        # Until the first line is complete. Frames (RFC 6455) never contain another protocol.
-        self._first = None if self._dialect.framed else FirstBytes()
-        self._bucket: TokenBucket = factory.new_bucket()
-        self._answer: Ask | None = None
-        self._working = False
-        self._shaking = False  # TLS is not up yet
-        self._ending = False
-        self._lingering = False  # the final error was sent, and arriving bytes are dropped
-        self._timer: Any = None
-        self._pause: Any = None  # the timer that ends Hold.RATE
+        self.flow = FlowControl(self, factory.clock, factory.new_bucket())
+        self.requests = Requests(self)
+        self.state = State.HANDSHAKE
+        self._closed_here = False  # by the realm, not by the client
+        # Checks the bytes of the first line. Frames (RFC 6455) never contain another protocol.
+        self._first = None if dialect.framed else FirstBytes()
+        self._long = LongLine(self)
+        self._prompt: Prompt | None = None
+        self._telnet = Telnet(dialect.telnet)
+        self._heard = factory.clock.seconds()  # when the client sent the last line or raw bytes
+        self._timer: interfaces.IDelayedCall | None = None
 
-    # The connection's beginning and end
+    # Start and end
+
+    def _enter(self, event: Event) -> bool:
+        """Make the transition for `event`. Returns False if it has no effect in the current state."""
+        state = TRANSITIONS.get((self.state, event))
+        if state is None:
+            return False
+        self.state = state
+        return True
 
     def connectionMade(self) -> None:
-        if interfaces.ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
-        self._output = Output(
-            self.transport,
-            self.factory.flush_queue,
-            self._clock,
-            partial(self._hold, Hold.OUTPUT),
-            partial(self._release, Hold.OUTPUT),
-            self._cut_off,
-            self.factory.sessions.unread,
-            self.connection.payer,
-        )
-        if interfaces.INegotiated.providedBy(self.transport):
-            # Writing before TLS is up makes it pause its producer; then nothing is read, not even the
-            # rest of the handshake.
-            self._shaking = True
-            if self.factory.is_overrun(self.source):
-                self.transport.abortConnection()
-                return
-            self._timer = self._clock.callLater(LOGIN_TIME, self.transport.abortConnection)
+        transport: Any = self.transport
+        factory = self.factory
+        if interfaces.ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        backlog = Backlog(factory.sessions.unread, self.connection.payer)
+        self.output = ConnectionOutput(transport, factory.flush_queue, factory.clock, self, backlog)
+        if not interfaces.INegotiated.providedBy(transport):
+            self._established()
+        elif factory.is_overrun(self.connection.origin.source):
+            transport.abortConnection()
         else:
-            self._welcome()
+            # Writing before TLS is up makes it pause its producer. Then nothing is read, not even the rest
+            # of the handshake.
+            self._schedule(LOGIN_TIME, transport.abortConnection)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
         """TLS is up."""
-        self._shaking = False
-        cancel(self._timer)
-        self._welcome()
+        self._established()
 
-    def _welcome(self) -> None:
-        """Greet the client, unless there are too many."""
-        if error := self.factory.too_many(self.source):
+    def _established(self) -> None:
+        """Greet the client, unless there are too many connections."""
+        self._enter(Event.ESTABLISHED)
+        cancel(self._timer)
+        factory = self.factory
+        if error := factory.too_many(self.connection.origin.source):
             self.refuse(error)
             return
-        self._output.write(self._dialect.greeting(self.factory.realm, self.factory.version))
+        self.output.write(factory.dialect.greeting(factory.service.config.realm, factory.version))
         self._watch()
 
     def refuse(self, error: ChatError) -> None:
-        """Close the connection at once, and say why."""
+        """Send `error` as an event, and close the connection."""
         self._closed_here = True
-        self._errors[error.code] += 1
+        self.factory.service.counters.errors[error.code] += 1
         self.deliver((Closing(error),))
-        self._end()
+        self.close()
 
     def _turn_away(self, error: ChatError) -> None:
-        """Send the reason why nothing was carried out, and close.
+        """Send `error` instead of executing anything, and close.
 
-        Until the client has closed its side too, arriving bytes are read and dropped: closing a socket with
-        unread data resets the connection, and the client might not get to read the error.
+        Until the client has closed its side too, arriving bytes are read and discarded: closing a socket with
+        unread data resets the connection, and the client might never read the error.
         """
-        self._closed_here = self._ending = self._lingering = True
-        self._lines.clear()
-        self._output.write(self._refusal(error, None))
-        if self._output.half_close():
-            cancel(self._timer)
-            self._timer = self._clock.callLater(LINGER, self.transport.abortConnection)
+        self._closed_here = True
+        self._enter(Event.REFUSED)
+        self.clearLineBuffer()
+        self.output.write(self.requests.refusal(error, None))
+        if self.output.half_close():
+            self._schedule(LINGER, self.transport.abortConnection)
         else:
-            self._end()
+            self.close()
 
     def finish(self) -> None:
-        """The realm shuts down: answer what was accepted, take nothing more, and close."""
+        """The realm stops: answer the requests under way, take no more, and close."""
         self._closed_here = True
-        self._hold(Hold.CLOSING)
-        if self._receiving is not None or self._shaking:
+        self.flow.hold(Hold.CLOSING)
+        if self.requests.upload is not None or self.state is State.HANDSHAKE:
             self.transport.abortConnection()
-        elif not self._ending:
-            self._ending = True
-            self._end_if_idle()
+        elif self._enter(Event.STOPPED):
+            self._close_if_idle()
 
     def readConnectionLost(self) -> None:
-        """The client will send nothing more. What it asked for is answered first."""
-        if self._receiving is not None or self._lingering:
+        """The client sends nothing more. Its requests are answered before the connection is closed."""
+        if self.requests.upload is not None or self.state is State.TURNED_AWAY:
             self.transport.loseConnection()
-            return
-        self._ending = True
-        self._end_if_idle()
+        elif self._enter(Event.READ_CLOSED):
+            self._close_if_idle()
 
     def writeConnectionLost(self) -> None:
-        """End a half-closed connection, unless the client is about to read why it is turned away."""
-        if not self._lingering:
+        """The sending side is closed: close the connection, unless the client may still read an error."""
+        if self.state is not State.TURNED_AWAY:
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         done = reason.check(ConnectionDone) is not None
-        clean = done and not self._closed_here and not self._output.is_full
-        self._holds |= Hold.CLOSING
+        clean = done and not self._closed_here and not self.output.is_full
+        self._enter(Event.LOST)
+        self.flow.stop()
         cancel(self._timer)
-        cancel(self._pause)
-        receiving, self._receiving = self._receiving, None
-        self._lines.clear()  # free the line even while something refers to the connection
+        self.clearLineBuffer()  # free its memory even while something refers to the connection
         try:
             if self._long.is_arriving:
                 self._long.end()
-            if receiving is not None:
-                receiving[1].upload.abort()
-            self._output.lost()
+            self.requests.abort_upload()
+            self.output.lost()
             self.connection.leave(clean)
         finally:
             self.factory.gone(self)
 
-    def _end(self) -> None:
-        """Close once everything that was written is sent. Who does not read that, either, is cut off."""
-        self._hold(Hold.CLOSING)
-        self._ending = True
-        if not self.connection.gone:
-            cancel(self._timer)
-            self._timer = self._clock.callLater(MAX_FULL, self._cut_off)
-        self._output.close()
+    def close(self) -> None:
+        """Close the connection once everything that was written is sent, or after MAX_FULL seconds."""
+        self.flow.hold(Hold.CLOSING)
+        if self._enter(Event.CLOSED):
+            self._schedule(MAX_FULL, self.cut_off)
+            self.output.close()
 
-    def _end_if_idle(self) -> None:
-        if self._slots or self._next or self._receiving or self._lingering:
+    def _close_if_idle(self) -> None:
+        """Close a connection that takes no more requests, once all of them are answered."""
+        if self.requests:
             return
-        if self._lines and self._holds and not self._holds & Hold.CLOSING:
-            return  # there may be whole lines yet; without a hold, it can only be half a one
+        if self.state is State.HALF_CLOSED and self.lines and self.paused:
+            return  # the buffer may contain whole lines
+        if self.state not in (State.HALF_CLOSED, State.DRAINING):
+            return
         if self.factory.stopping:
             self.deliver((Closing(ShuttingDown()),))
-        self._end()
+        self.close()
 
-    def _idle(self) -> None:
+    def idle(self) -> None:
+        """LineConnection: every request that was read is answered."""
         if self._long.account is not None and self._long.is_taken:
             self._long.end()
-        if self._ending and not self._working:
-            self._end_if_idle()
+        if self.state is not State.OPEN and not self.is_passing_on:
+            self._close_if_idle()
+
+    def _schedule(self, seconds: float, call: Callable[[], object]) -> None:
+        cancel(self._timer)
+        self._timer = self.factory.clock.callLater(seconds, call)
 
     def _watch(self) -> None:
-        """Hang up on those who say nothing: before a login in any case, afterwards if so configured."""
-        now = self._clock.seconds()
-        stuck = self._receiving is not None and now - self._heard > UPLOAD_TIME
-        if stuck or self._output.is_stalled():
-            self._cut_off()
+        """Close the connection of a silent client: always before a login, and if so configured after it."""
+        now = self.factory.clock.seconds()
+        stuck = self.requests.upload is not None and now - self._heard > UPLOAD_TIME
+        if stuck or self.output.is_stalled():
+            self.cut_off()
             return
         self.connection.extend()
-        limit = self.factory.idle_limit if self.connection.in_use else LOGIN_TIME
+        idle = float(self.factory.limits.idle)
+        limit = idle if self.connection.in_use else LOGIN_TIME
         left = self._heard + limit - now if limit else LOGIN_TIME
-        if left > 0 or self._slots:
-            # Somebody may log in meanwhile, and be subject to the other limit.
-            pause = min(max(left, 1.0), self.factory.idle_limit or LOGIN_TIME)
-            self._timer = self._clock.callLater(pause, self._watch)
+        if left > 0 or self.requests:
+            # Look again in time for the other limit: the client may log in meanwhile.
+            self._schedule(min(max(left, 1.0), idle or LOGIN_TIME), self._watch)
         else:
             self.refuse(Idle(seconds=int(limit)))
 
     # Reading
 
     def dataReceived(self, data: bytes) -> None:
-        self.connection.moment += 1
-        if self._lingering:
-            return
-        if self._first is not None and (found := self._first.feed(data)):
-            self._turn_away(WrongProtocol(dialect=self._dialect.name, found=found))
-            return
-        self._lines.add(data)
-        self._work()
+        if data:
+            self.connection.moment += 1
+            if self.state is State.TURNED_AWAY:
+                return
+            if self._first is not None and (found := self._first.feed(data)):
+                self._turn_away(WrongProtocol(dialect=self.factory.dialect.name, found=found))
+                return
+        super().dataReceived(data)
         if self._long.account is not None and self._long.is_arriving:
-            self._heard = self._clock.seconds()
+            self._heard = self.factory.clock.seconds()
             self._long.grow()
-
-    def _work(self) -> None:
-        """Take what can be taken from the buffer, until there is a reason to wait."""
-        if self._working:
-            return
-        self._working = True
-        lines = self._lines
-        try:
-            while lines and not self._holds:
-                if self._receiving is not None:
-                    self.rawDataReceived(lines.take_raw(self._receiving[1].upload.missing))
-                    continue
-                line = lines.take_line()
-                if lines.telnet:
-                    self._heed_telnet()
-                if line is None:
-                    break
-                if isinstance(line, bytes):
-                    self.lineReceived(line)
-                elif line is TOO_LONG:
-                    self.lineLengthExceeded(b"")
-                elif line is LONGER:
-                    self._ask_whose_line()
-        finally:
-            self._working = False
-        if self._ending and not self._holds:
-            self._end_if_idle()
-
-    def _heed_telnet(self) -> None:
-        """Answer telnet commands, in order with the replies, and count them as commands."""
-        commands, count = self._lines.take_telnet()
-        answer = self._telnet.answer(commands)
-        if (ARE_YOU_THERE, 0) in commands:
-            answer += self._dialect.here
-        if answer:
-            self._say(answer)
-        self.charge(count)
-
-    def _ask_whose_line(self) -> None:
-        """Let the next line grow if it belongs to somebody who is logged in."""
-        token = self._long.token()
-        if token is None or not self.connection.must_look_up(token):
-            self._allow_long(self.connection.find(token))
-            return
-        self._hold(Hold.LOOKUP)
-        looking = Deferred.fromCoroutine(self.connection.look_up(token))
-        looking.addErrback(self._not_looked_up)
-        looking.addCallback(self._allow_long)
-        looking.addCallback(lambda _: self._release(Hold.LOOKUP))
-
-    def _not_looked_up(self, failure: Failure) -> None:
-        log.failure("a token was not looked up", failure)
-
-    def _allow_long(self, found: Client | None) -> None:
-        if self.connection.gone:
-            return
-        if found is not None:
-            self._first = None  # no foreign protocol has a live token
-        self._long.begin(found)
-
-    def lineLengthExceeded(self, _line: bytes) -> None:
-        self._long.end()
-        self._refuse_long(LineTooLong(limit=self.factory.line_limit))
-
-    def _refuse_long(self, error: ChatError) -> None:
-        self.charge(1)
-        if self._first is not None:  # it may be an HTTP request with a long path
-            self._turn_away(error)
-            return
-        asked, self._answer = self._answer, None
-        if asked is not None:
-            self._ask_no_more(asked)
-        self._refuse_line(error)
+        if self.state is State.HALF_CLOSED and not self.paused and not self.is_passing_on:
+            self._close_if_idle()
 
     def lineReceived(self, line: bytes) -> None:
-        self._heard = self._clock.seconds()
+        now = self._heard = self.factory.clock.seconds()
         if self._long.account is not None:
             self._long.take()
         if self._first is not None and line:
             self._first = None
             if is_request_line(line):
-                self._turn_away(WrongProtocol(dialect=self._dialect.name, found=HTTP))
+                self._turn_away(WrongProtocol(dialect=self.factory.dialect.name, found=HTTP))
                 return
-        request: Request | Call | None = None
+        found: Request | PartialRequest | Prompt | None = None
         try:
-            if line or self._answer is not None:
-                request = self._read(line)
+            if self._prompt is not None:
+                found = self._end_prompt(self._prompt).answer(line)
+            elif line:
+                found = self.factory.dialect.read(line)
         except Unreadable as problem:
-            self._refuse_line(problem.error, problem.tag)
+            self.requests.refuse_line(problem.error, problem.tag)
         except Exception:
-            self._refuse_line(self._unexpected(Failure()))
-        if type(request) is not Call:  # a call is counted once it is known whose it is
-            self._count(self.connection.own.session, self._heard)
-        if request is None:
-            self._long.end()
+            self.requests.refuse_line(self.requests.unexpected(Failure()))
+        own = self.connection.own.session
+        match found:
+            case Request():
+                self.flow.charge(own, now)
+                self.requests.submit(found)
+            case PartialRequest():  # charged to its session, once that is known
+                self._submit_partial(found, len(line))
+            case Prompt():
+                self.flow.charge(own, now)
+                self._ask(found)
+                self._long.end()
+            case None:
+                self.flow.charge(own, now)
+                self._long.end()
+            case _:
+                assert_never(found)
+
+    def _submit_partial(self, request: PartialRequest, size: int) -> None:
+        limit = self.factory.text_limit
+        if request.inline or size <= limit:
+            self.requests.submit(request)
             return
-        if self._slots and not (
-            request.row.overlaps
-            and (not isinstance(request, Call) or not self.connection.must_look_up(request.token))
-        ):
-            self._next = request
-            self._hold(Hold.COMMAND)
-        else:
-            self._begin(request)
+        self.requests.refuse_line(MessageTooLong(size=size, limit=limit), request.tag)
+        self.charge(1)
+        self._long.end()
 
-    def charge(self, count: int) -> None:
-        """What has come besides the lines was as much work as so many commands."""
-        self._count(self.connection.own.session, self._clock.seconds(), count)
+    def _ask(self, prompt: Prompt) -> None:
+        if prompt.row.login and self.connection.own.session is None:
+            self.requests.refuse_line(NotLoggedIn())
+            return
+        self._prompt = prompt
+        self._telnet.said_echo(True)
+        self.requests.say(prompt.prompt)
 
-    def _count(self, session: Session | None, now: float, count: int = 1) -> None:
-        """More commands of the session, or of a connection on which nobody is logged in."""
-        pause = (self._bucket if session is None else session.bucket).take(now, count)
-        if pause > 0:
-            self._hold(Hold.RATE)
-            cancel(self._pause)
-            self._pause = self._clock.callLater(pause, self._release, Hold.RATE)
-
-    def _read(self, line: bytes) -> Request | Call | None:
-        """The request, or None if the dialect has asked for another line."""
-        asked, self._answer = self._answer, None
-        if asked is None:
-            found = self._dialect.read(line)
-        else:
-            self._ask_no_more(asked)
-            found = asked.answer(line)
-        if isinstance(found, Ask):
-            if found.row.login and self.connection.own.session is None:
-                raise Unreadable(NotLoggedIn())
-            self._answer = found
-            self._telnet.said_echo(True)
-            self._say(found.prompt)
-            return None
-        if type(found) is Call and not found.inline and len(line) > self.factory.text_limit:
-            error = MessageTooLong(size=len(line), limit=self.factory.text_limit)
-            raise Unreadable(error, found.tag)
-        return found
-
-    def _ask_no_more(self, asked: Ask) -> None:
+    def _end_prompt(self, prompt: Prompt) -> Prompt:
+        self._prompt = None
         self._telnet.said_echo(False)
-        self._say(asked.after)
+        self.requests.say(prompt.after)
+        return prompt
 
     def rawDataReceived(self, data: bytes) -> None:
-        assert self._receiving is not None  # noqa: S101 - raw bytes come to an upload only
-        slot, receive = self._receiving
-        self._heard = self._clock.seconds()
-        if not receive.upload.write(data):
-            self._hold(Hold.DISK)
-            receive.upload.room().addCallback(lambda _result: self._release(Hold.DISK))
-        if receive.upload.missing == 0:
-            self._received(slot, receive)
+        self._heard = self.factory.clock.seconds()
+        rest = self.requests.add_to_upload(data)
+        if rest is not None:
+            self.setLineMode(rest)
+
+    def telnetReceived(self, commands: list[tuple[int, int]], count: int) -> None:
+        """Answer telnet commands, in order with the replies."""
+        answer = self._telnet.answer(commands)
+        if (ARE_YOU_THERE, 0) in commands:
+            answer += self.factory.dialect.here
+        if answer:
+            self.requests.say(answer)
+        self.charge(count)
+
+    def charge(self, count: int) -> None:
+        """Count input other than lines as `count` commands."""
+        self.flow.charge(self.connection.own.session, self.factory.clock.seconds(), count)
+
+    def longLineStarted(self) -> None:
+        """Let the line grow if it belongs to somebody who is logged in."""
+        self._long.start()
+
+    def lineLengthExceeded(self, _line: bytes) -> None:
+        self._long.end()
+        self.refuse_long_line(LineTooLong(limit=self.MAX_LENGTH))
+
+    def refuse_long_line(self, error: ChatError) -> None:
+        """LineConnection: report that a line was dropped. A first line may be HTTP with a long path."""
+        self.charge(1)
+        if self._first is not None:
+            self._turn_away(error)
+            return
+        if self._prompt is not None:
+            self._end_prompt(self._prompt)
+        self.requests.refuse_line(error)
+
+    def accept_protocol(self) -> None:
+        """LineConnection: stop checking whether the client speaks another protocol."""
+        self._first = None
+
+    # Writing
+
+    def deliver(self, events: Sequence[Push]) -> None:
+        """IListener: push events."""
+        self.output.push(self.factory.dialect.events(events))
+
+    def drop(self) -> None:
+        """IListener: drop the connection, because its code raised an exception."""
+        self._closed_here = True
+        self.output.drop()
+
+    def output_full(self) -> None:
+        """OutputHost: do not read more requests while the client does not read the replies."""
+        self.flow.hold(Hold.OUTPUT)
+
+    def output_drained(self) -> None:
+        """OutputHost: the client has caught up."""
+        self.flow.release(Hold.OUTPUT)
+
+    def cut_off(self) -> None:
+        """OutputHost: drop the connection. A client that does not read would not read an error either."""
+        log.info(
+            "connection {connection} is stuck and is cut off",
+            connection=self.connection.origin.number,
+        )
+        self.flow.hold(Hold.CLOSING)
+        self.transport.abortConnection()

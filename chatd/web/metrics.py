@@ -31,7 +31,7 @@ from chatd.base.counters import Counters, Histogram
 from chatd.base.errors import ChatError, every_error
 from chatd.base.model import RealmInfo
 from chatd.commands.sessions import Sessions
-from chatd.lines.factory import Connections
+from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
 from chatd.web.hosts import Hosts

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from chatd.commands.sessions import Sessions
-from chatd.lines.factory import Connections
+from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.channel import QuietSite
 from chatd.web.late import LateResource

@@ -23,7 +23,7 @@ from twisted.web.server import Request
 
 from chatd.base.errors import BodyTooLarge, TooManyConnections
 from chatd.base.timers import cancel
-from chatd.lines.factory import host_of
+from chatd.lines.connections import host_of
 from chatd.web.answers import refuse
 from chatd.web.asking import MAX_BODY
 from chatd.web.body import Body, BodyLost

@@ -26,7 +26,8 @@ from chatd.base.errors import ChatError
 from chatd.base.isolation import guarded
 from chatd.base.throttle import TokenBucket
 from chatd.commands.sessions import Sessions
-from chatd.lines.factory import ChatLineFactory, Connections, Open, host_of
+from chatd.lines.connections import Connections, OpenConnections, host_of
+from chatd.lines.factory import ChatLineFactory
 from chatd.net.eager import FlushQueue
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import Refusal
@@ -128,7 +129,7 @@ class ChatSite(QuietSite):
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
         self._under_way: Counter[str] = Counter()
         self._most = lines.service.config.limits.connections_per_address
-        self._channels: Open[Any] = Open()
+        self._channels: OpenConnections[Any] = OpenConnections()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many."""

@@ -22,7 +22,7 @@ from chatd.base.texts import Secret
 from chatd.commands.client import Client
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.commands.sessions import Sessions
-from chatd.lines.factory import host_of
+from chatd.lines.connections import host_of
 from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
 from chatd.web.hosts import is_own_origin

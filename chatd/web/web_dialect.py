@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatd.base.errors import UseHttp
 from chatd.commands import values as ask
-from chatd.lines.dialect import Ask, Unreadable
+from chatd.lines.dialect import Prompt, Unreadable
 from chatd.lines.dialect import Request as Asked
 from chatd.lines.dialects.jsonlines import JsonDialect
 
@@ -24,7 +24,7 @@ class WebDialect(JsonDialect):
     hint = "http://{host}:{port}/"
     framed = True
 
-    def read(self, line: bytes) -> Asked | Ask:
+    def read(self, line: bytes) -> Asked | Prompt:
         request = super().read(line)
         if isinstance(request, Asked) and isinstance(request.command, _FILES):
             raise Unreadable(UseHttp(), request.tag)

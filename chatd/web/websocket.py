@@ -71,7 +71,7 @@ class ChatWebSocket(WebSocketProtocol):
             frames.loseConnection(SESSION_OVER)
         elif self._login is not None and not frames.closed:
             protocol.connection.attach(self._login)
-        self._keep_alive = KeepAlive(lines.service.clock, frames, protocol.number)
+        self._keep_alive = KeepAlive(lines.service.clock, frames, protocol.connection.origin.number)
 
     def _data_received(self, data: bytes) -> None:
         self._keep_alive.heard()
@@ -95,7 +95,7 @@ class ChatWebSocket(WebSocketProtocol):
     @property
     def source(self) -> str:
         """The network address of the client."""
-        return self.protocol.source
+        return self.protocol.connection.origin.source
 
     @property
     def is_unauthenticated(self) -> bool:

@@ -99,12 +99,12 @@ class Doors(RealmTestCase):
     def wire(self, dialect: Any = PlainDialect) -> Wire:
         wire = self.connect(dialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
-        wire.protocol._output.flush()
+        wire.protocol.output.flush()
         wire.taken()
         return wire
 
     def said(self, wire: Wire) -> bytes:
-        wire.protocol._output.flush()
+        wire.protocol.output.flush()
         return wire.taken()
 
     def test_no_telnet_to_those_who_speak_none(self) -> None:

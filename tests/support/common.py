@@ -27,8 +27,9 @@ from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
 from chatd.base.model import Event
+from chatd.lines.connections import Connections
 from chatd.lines.dialect import Dialect
-from chatd.lines.factory import ChatLineFactory, Connections
+from chatd.lines.factory import ChatLineFactory
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.net.eager import FlushQueue
 from chatd.service.presence import IListener

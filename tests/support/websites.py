@@ -22,7 +22,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Ping, RejectConnection, Request, TextMessage
 
 from chatd.base.config import Config, WebConfig
-from chatd.lines.factory import Connections
+from chatd.lines.connections import Connections
 from chatd.net.eager import FlushQueue
 from chatd.web.site import make_site
 from tests.support.common import RealmTestCase

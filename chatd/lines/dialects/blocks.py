@@ -12,8 +12,8 @@ from chatd.base.errors import ChatError, UnknownCommand
 from chatd.base.model import Event, Message, Reply
 from chatd.base.names import printable
 from chatd.lines.dialect import (
-    Call,
     Dialect,
+    PartialRequest,
     Request,
     Unreadable,
     Wrapping,
@@ -59,20 +59,20 @@ class BlockDialect(Dialect):
         rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
         return rest.lstrip(" ").partition(" ")[0]
 
-    def read(self, line: bytes) -> Call:
+    def read(self, line: bytes) -> PartialRequest:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = self.verbs.get(word.lower())
         if verb is None:
             raise Unreadable(UnknownCommand(verb=printable(word)))
         token = rest[:MAX_START].lstrip(" ").partition(" ")[0]
-        return Call(
+        return PartialRequest(
             verb.row, partial(_read, verb, rest, token), token, tag=verb, inline=verb.inline
         )
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         return json_object({"status": "OK", **request.tag.write(request, reply)}, END)
 
-    def give(self, request: Request, reply: Reply) -> Wrapping:
+    def wrap(self, request: Request, reply: Reply) -> Wrapping:
         answer = {"status": "OK", **request.tag.write(request, reply)}
         return json_around(answer, "file_content", END)
 

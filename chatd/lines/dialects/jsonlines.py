@@ -29,7 +29,7 @@ from chatd.base.model import (
 )
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
-from chatd.lines.dialect import Ask, Dialect, Request, Unreadable
+from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
 from chatd.lines.dialects.json_text import encode as _encode
 from chatd.lines.dialects.timestamps import timestamp
 
@@ -40,7 +40,7 @@ END = b"\r\n"
 class JsonDialect(Dialect):
     name = "json"
 
-    def read(self, line: bytes) -> Request | Ask:
+    def read(self, line: bytes) -> Request | Prompt:
         try:
             request = _decode(line)
         except UnicodeDecodeError:

@@ -36,7 +36,7 @@ from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
 from chatd.commands.values import ChangePassword, Command, LogIn, Register
 from chatd.commands.words import row_of
-from chatd.lines.dialect import Ask, Dialect, Request, Unreadable, content, decode
+from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content, decode
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.telnet import HIDE, SHOW
 
@@ -63,7 +63,7 @@ class PlainDialect(Dialect):
     def greeting(self, realm: str, version: str) -> bytes:
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()
 
-    def read(self, line: bytes) -> Request | Ask:
+    def read(self, line: bytes) -> Request | Prompt:
         """A slash before the verb, as in IRC, is ignored."""
         verb, _, rest = decode(line).lstrip(" ").partition(" ")
         row = BY_VERB.get(verb)
@@ -112,11 +112,11 @@ def _request(row: Row, rest: str) -> Request:
         raise Unreadable(error) from None
 
 
-def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
+def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
     """Ask for the first missing argument besides `given`."""
     (name, prompt), *others = prompts
 
-    def answer(line: bytes) -> Request | Ask:
+    def answer(line: bytes) -> Request | Prompt:
         typed = decode(line)
         if given.get(name, typed) != typed:
             raise Unreadable(PasswordMismatch())
@@ -128,7 +128,7 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Ask:
         except ChatError as error:
             raise Unreadable(error) from None
 
-    return Ask(row, HIDE + prompt, SHOW + b"\r\n", answer)
+    return Prompt(row, HIDE + prompt, SHOW + b"\r\n", answer)
 
 
 def message_line(message: Message) -> str:

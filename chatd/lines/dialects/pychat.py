@@ -18,7 +18,7 @@ from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
-from chatd.lines.dialect import Call, Dialect, Request, decode
+from chatd.lines.dialect import Dialect, PartialRequest, Request, decode
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.dialects.verbs import (
     GROUP,
@@ -193,14 +193,14 @@ class PychatDialect(Dialect):
     def greeting(self, realm: str, version: str) -> bytes:
         return f"Welcome to {realm}\r\n".encode()
 
-    def read(self, line: bytes) -> Call:
+    def read(self, line: bytes) -> PartialRequest:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = VERBS.get(word.lower())
         if verb is None:
             # It is refused as any other is: first of all, without a login.
             unknown = UnknownCommand(verb=printable(word, MAX_ARGUMENT))
-            return Call(NAMELESS.row, partial(_refuse, unknown), tag=NAMELESS)
-        return Call(verb.row, partial(_read, verb, rest), tag=verb)
+            return PartialRequest(NAMELESS.row, partial(_refuse, unknown), tag=NAMELESS)
+        return PartialRequest(verb.row, partial(_read, verb, rest), tag=verb)
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         head, *lines = request.tag.write(request, reply)

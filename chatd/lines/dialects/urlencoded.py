@@ -26,11 +26,19 @@ from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
-from chatd.lines.dialect import Call, Dialect, Request, Unreadable, Wrapping, content, decode
+from chatd.lines.dialect import (
+    Dialect,
+    PartialRequest,
+    Request,
+    Unreadable,
+    Wrapping,
+    content,
+    decode,
+)
 from chatd.lines.dialects.blocks import Answer, json_around, json_object, some
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.verbs import FILENAME, PASSWORD, USERNAME, Verb, table, text_of
-from chatd.lines.inline import CONTENT
+from chatd.lines.inline_file import INLINE_FILE
 
 END = b"\r\n"
 MAX_KEYS = 16
@@ -156,7 +164,7 @@ ABOUT_SELF = (
     Arg("nationality", types.FULL_NAME),
     Arg("name", types.FULL_NAME),
 )
-FILE = Arg(PAYLOAD, CONTENT)
+FILE = Arg(PAYLOAD, INLINE_FILE)
 
 VERBS = table(
     Verb("auth", ask.LogIn, (USERNAME, PASSWORD), welcome),
@@ -185,7 +193,7 @@ class UrlencodedDialect(Dialect):
         pairs = (pair.partition("=") for pair in whole)
         return next((value for key, _, value in pairs if key == SESSION), None)
 
-    def read(self, line: bytes) -> Call:
+    def read(self, line: bytes) -> PartialRequest:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = VERBS.get(word.lower())
         if verb is None:
@@ -207,12 +215,12 @@ class UrlencodedDialect(Dialect):
             except Usage as error:
                 raise Usage(reason=error.details["reason"], usage=_usage(verb)) from None
 
-        return Call(verb.row, read, tag.session, verb.row.login, tag, verb.inline)
+        return PartialRequest(verb.row, read, tag.session, verb.row.login, tag, verb.inline)
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         return json_object(self._answer(request, reply), END)
 
-    def give(self, request: Request, reply: Reply) -> Wrapping:
+    def wrap(self, request: Request, reply: Reply) -> Wrapping:
         return json_around(self._answer(request, reply), PAYLOAD, END)
 
     def _answer(self, request: Request, reply: Reply) -> Answer:

@@ -19,7 +19,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_COMMAND
 from chatd.lines.dialect import Request
-from chatd.lines.inline import CONTENT
+from chatd.lines.inline_file import INLINE_FILE
 
 MAX_WORD = 4096  # characters of an argument beside a file: the line may be long, it may not
 _WORD = re.compile(" *([^ ]+)")
@@ -33,7 +33,7 @@ GROUP = Arg("group", types.GROUP)
 NAME = Arg("group", types.NAME)
 TEXT = Arg("text", types.TEXT)
 FILENAME = Arg("filename", types.FILENAME)
-FILE = Arg("content", CONTENT, optional=True)
+FILE = Arg("content", INLINE_FILE, optional=True)
 USERNAME = Arg("username", types.NAME)
 PASSWORD = Arg("password", types.SECRET)
 
@@ -59,7 +59,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _content(self) -> str | None:
         """The argument that is a file."""
-        return next((arg.name for arg in self.args if arg.type is CONTENT), None)
+        return next((arg.name for arg in self.args if arg.type is INLINE_FILE), None)
 
     @property
     def inline(self) -> bool:
@@ -72,7 +72,10 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
             return self.request(self.row.values_of(rest))
         words, content = self._cut(rest)
         return self.request(
-            {**self.row.values_of(words), self._content: CONTENT.from_text(self._content, content)}
+            {
+                **self.row.values_of(words),
+                self._content: INLINE_FILE.from_text(self._content, content),
+            }
         )
 
     def _cut(self, rest: str) -> tuple[str, str]:

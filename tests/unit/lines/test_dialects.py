@@ -40,7 +40,7 @@ from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
 from chatd.files.file_names import safe_name
-from chatd.lines.dialect import Ask, Call, Dialect, Request, Unreadable
+from chatd.lines.dialect import Dialect, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 
@@ -265,7 +265,7 @@ json_lines = st.one_of(
 )
 
 
-def read(dialect: Dialect, line: bytes) -> Request | Call | Ask | Unreadable:
+def read(dialect: Dialect, line: bytes) -> Request | PartialRequest | Prompt | Unreadable:
     """What the line is. Anything else that is raised is a fault of the dialect."""
     try:
         return dialect.read(line)
@@ -274,7 +274,7 @@ def read(dialect: Dialect, line: bytes) -> Request | Call | Ask | Unreadable:
 
 
 class Reading(TestCase):
-    """Every line is a Request, an Ask, or Unreadable; nothing else is ever raised."""
+    """Every line is a Request, an Prompt, or Unreadable; nothing else is ever raised."""
 
     @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
     @example(b"auth messi", [b"\xff", b"", b""])
@@ -285,7 +285,7 @@ class Reading(TestCase):
         dialect = PlainDialect()
         found = read(dialect, line)
         for answer in answers:
-            if not isinstance(found, Ask):
+            if not isinstance(found, Prompt):
                 break
             try:
                 found = found.answer(answer)
@@ -318,7 +318,7 @@ class Reading(TestCase):
         ):
             found: Any = PlainDialect().read(line)
             for _ in range(times_asked):
-                self.assertIsInstance(found, Ask)
+                self.assertIsInstance(found, Prompt)
                 self.assertTrue(found.prompt.startswith(b"\xff\xfb\x01"))
                 self.assertTrue(found.after.startswith(b"\xff\xfc\x01"))
                 found = found.answer(b"surabaya")

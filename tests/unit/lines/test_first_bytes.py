@@ -117,10 +117,10 @@ class Doors(RealmTestCase):
     def turned_away(self, dialect: type[Dialect], pieces: Iterable[bytes]) -> bytes:
         """What is answered, once, before the connection ends."""
         wire = self.connect(dialect())
-        greeting = wire.protocol._dialect.greeting("realm1", wire.protocol.factory.version)
+        greeting = wire.protocol.factory.dialect.greeting("realm1", wire.protocol.factory.version)
         for piece in pieces:
             wire.feed(piece)
-        wire.protocol._output.flush()
+        wire.protocol.output.flush()
         answer = wire.taken()
         self.assertTrue(answer.startswith(greeting))
         self.assertTrue(wire.transport.disconnecting, f"{dialect.name}: {pieces!r}")

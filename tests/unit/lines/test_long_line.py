@@ -87,9 +87,9 @@ class WhoMay(LongLineTestCase):
             wire.feed(verb.format(token=TOKEN).encode() + b"A" * LINE)
             answer = await wire.until(b"\r\n")
             self.assertIn(b"ERROR", answer, dialect.name)
-            self.assertLess(len(wire.protocol._lines), LINE)
+            self.assertLess(len(wire.protocol.lines), LINE)
             wire.feed(b"A" * 10 * LINE + b"\r\n")
-            self.assertEqual(len(wire.protocol._lines), 0)
+            self.assertEqual(len(wire.protocol.lines), 0)
             self.assertFalse(wire.transport.disconnecting)
 
     async def test_a_live_token_at_the_beginning(self) -> None:
@@ -171,7 +171,7 @@ class SharedMemory(LongLineTestCase):
         wire = await self.begun(token, 2000)
         self.time.advance(STALL + 1)
         self.assertIn(str(GAIN).encode(), await wire.until(b"\r\n\r\n"))
-        self.assertEqual((self.held, len(wire.protocol._lines)), (0, 0))
+        self.assertEqual((self.held, len(wire.protocol.lines)), (0, 0))
         wire.feed(b"A" * 5000 + b"\r\nnothing\r\n")
         self.assertIn(b"ERROR", await wire.until(b"\r\n\r\n"))
         self.assertFalse(wire.transport.disconnecting)
@@ -196,7 +196,7 @@ class SharedMemory(LongLineTestCase):
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         wire.lose(Failure(ConnectionDone()))
-        self.assertEqual(len(wire.protocol._lines), 0)
+        self.assertEqual(len(wire.protocol.lines), 0)
         self.assertEqual(self.held, 0)
 
     async def test_what_is_refused_holds_nothing(self) -> None:

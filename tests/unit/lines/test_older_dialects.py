@@ -20,12 +20,12 @@ from chatd.base.model import Message, Reply, RoomTalk
 from chatd.base.names import Address
 from chatd.base.tokens import is_token
 from chatd.commands import values as ask
-from chatd.lines.dialect import Call, Dialect, Request, Unreadable
+from chatd.lines.dialect import Dialect, PartialRequest, Request, Unreadable
 from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialects.blocks import BlockDialect
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.verbs import Verb, text_of
-from chatd.lines.inline import CHUNK, CONTENT, Content
+from chatd.lines.inline_file import CHUNK, INLINE_FILE, InlineFile
 from tests.unit.lines.test_dialects import ITEMS, events, messages, names, refusals, texts
 
 BLOCKS: tuple[type[BlockDialect], ...] = (
@@ -107,7 +107,7 @@ def settle(dialect: Dialect, line: bytes, live: bool) -> Request | ChatError:
     except Unreadable as problem:
         dialect.error(problem.error, problem.tag)
         return problem.error
-    assert isinstance(call, Call)
+    assert isinstance(call, PartialRequest)
     try:
         request = call.read(live)
         if request.content is not None:
@@ -238,7 +238,7 @@ def example_of(verb: Verb, dialect: str) -> str:
     """Arguments that the verb takes."""
     values = {
         arg.name: "QUJD"
-        if arg.type is CONTENT
+        if arg.type is INLINE_FILE
         else {"size": "7", "port": "8890", "host": "127.0.0.1"}.get(arg.name, "messi")
         for arg in verb.args
     }
@@ -257,7 +257,7 @@ class Files(SynchronousTestCase):
         data = some * times
         bare = base64.b64encode(data).decode()
         for text in (bare, repr(bare.encode())):
-            content = CONTENT.from_text("content", text)
+            content = INLINE_FILE.from_text("content", text)
             if content is None:
                 self.assertEqual(text, "")
                 continue
@@ -266,7 +266,7 @@ class Files(SynchronousTestCase):
 
     def test_in_pieces(self) -> None:
         """None of them so long that others would have to wait."""
-        content = Content("content", base64.b64encode(bytes(1_000_001)).decode())
+        content = InlineFile("content", base64.b64encode(bytes(1_000_001)).decode())
         pieces = list(content.chunks())
         self.assertGreater(len(pieces), 10)
         self.assertLessEqual(max(map(len, pieces)), CHUNK)
@@ -280,7 +280,7 @@ class Files(SynchronousTestCase):
             "A" * (CHUNK - 4) + end + "A" * CHUNK,
         ):  # fmt: skip
             with self.assertRaises(BadArgument, msg=text[:20]):
-                content = CONTENT.from_text("content", text)
+                content = INLINE_FILE.from_text("content", text)
                 assert content is not None
                 list(content.chunks())
 

@@ -30,9 +30,9 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.factory import ChatLineFactory
-from chatd.lines.output import MAX_FULL, MAX_HELD, MAX_UNREAD, Output
+from chatd.lines.output import MAX_FULL, MAX_HELD, MAX_UNREAD, ConnectionOutput
 from chatd.lines.protocol import LOGIN_TIME, UPLOAD_TIME
-from chatd.lines.replies import MAX_OVERLAPPING
+from chatd.lines.requests import MAX_OVERLAPPING
 from chatd.net.eager import make_eager
 from chatd.store.accounts import add_account
 from tests.support.common import START, RealmTestCase, Wire, run, sleep
@@ -275,7 +275,7 @@ class Pipelining(ProtocolTestCase):
         wire.feed(b'{"id":3,"command":"history","user":"henderson","n":4}\n')
         wire.feed(b'{"id":4,"command":"send","to":"henderson","text":"four"}\n')
         await settle()
-        self.assertEqual(len(wire.protocol._slots), 3)
+        self.assertEqual(len(wire.protocol.requests), 3)
         self.assertEqual(wire.taken(), b"")
         release()
         replies = objects(await wire.until(lambda data: data.count(b"\n") == 5))
@@ -306,7 +306,7 @@ class Pipelining(ProtocolTestCase):
         for ident in range(count):
             wire.feed(b'{"id":%d,"command":"send","to":"henderson","text":"x"}\n' % ident)
         await settle()
-        self.assertLessEqual(len(wire.protocol._slots), MAX_OVERLAPPING)
+        self.assertLessEqual(len(wire.protocol.requests), MAX_OVERLAPPING)
         self.assertGreater(len(wire.transport.waiting), 0)
         release()
         replies = objects(await wire.until(lambda data: data.count(b"\n") == count))
@@ -503,7 +503,7 @@ class SlowReaders(ProtocolTestCase):
         slow, other = await self.logged_in(), await self.logged_in("henderson")
         for wire in (slow, other):
             await wire.ask(command="roomjoin", room="bola")
-        slow.protocol._output.pauseProducing()
+        slow.protocol.output.pauseProducing()
         text = "x" * 8000
         said = 0
         while not slow.transport.aborted:
@@ -527,7 +527,7 @@ class SlowReaders(ProtocolTestCase):
         for wire in (*slow, other):
             await wire.ask(command="roomjoin", room="bola")
         for wire in slow:
-            wire.protocol._output.pauseProducing()
+            wire.protocol.output.pauseProducing()
         for _ in range(200):
             await other.ask(command="roomchat", text="x" * 8000)
             await settle()
@@ -537,7 +537,7 @@ class SlowReaders(ProtocolTestCase):
         (cut,) = (wire for wire in slow if wire.transport.aborted)
         self.lose(cut)
         slow.remove(cut)
-        slow[0].protocol._output.resumeProducing()
+        slow[0].protocol.output.resumeProducing()
         self.assertLess(0, budget.held)
         for wire in slow:
             self.lose(wire)
@@ -549,35 +549,35 @@ class SlowReaders(ProtocolTestCase):
         for wire in (slow, other):
             await wire.ask(command="roomjoin", room="bola")
         for _ in range(4):
-            slow.protocol._output.pauseProducing()
+            slow.protocol.output.pauseProducing()
             for _ in range(60):
                 await other.ask(command="roomchat", text="x" * 8000)
             await settle()
             slow.taken()
-            slow.protocol._output.resumeProducing()
+            slow.protocol.output.resumeProducing()
         self.assertFalse(slow.transport.aborted)
         self.assertEqual((await slow.ask(command="ping"))["message"], "pong")
 
     async def test_nothing_more_is_read_from_one_who_does_not_read(self) -> None:
         wire = await self.logged_in()
-        wire.protocol._output.pauseProducing()
+        wire.protocol.output.pauseProducing()
         wire.feed(b'{"command":"ping"}\n')
         await settle()
         self.assertEqual(wire.taken(), b"")
-        wire.protocol._output.resumeProducing()
+        wire.protocol.output.resumeProducing()
         self.assertEqual((await wire.line())["message"], "pong")
 
     async def test_who_reads_nothing_for_long_is_cut_off(self) -> None:
         """Even if there is little to read."""
         wire = await self.logged_in()
-        wire.protocol._output.pauseProducing()
+        wire.protocol.output.pauseProducing()
         for _ in range(int(MAX_FULL // 60) + 3):
             self.clock.advance(60)
         self.assertTrue(wire.transport.aborted)
 
     async def test_who_does_not_even_read_the_goodbye_is_cut_off(self) -> None:
         wire = self.wire()
-        wire.protocol._output.pauseProducing()
+        wire.protocol.output.pauseProducing()
         self.clock.advance(LOGIN_TIME)
         self.assertTrue(wire.transport.disconnecting)
         self.assertFalse(wire.transport.aborted)
@@ -590,7 +590,7 @@ class SlowReaders(ProtocolTestCase):
         await other.ask(command="send", to="messi", text="halo")
         slow.feed(b'{"command":"inbox"}\n')
         await slow.until(b"\r\n")
-        slow.protocol._output.pauseProducing()
+        slow.protocol.output.pauseProducing()
         self.lose(slow, CLOSED)
         again = await self.logged_in()
         inbox = await again.ask(command="inbox")
@@ -659,7 +659,7 @@ class Buffers:
         self.largest = 0
 
     def __enter__(self) -> Buffers:
-        self._writes = mock.patch.object(Output, "flush", self._flush())
+        self._writes = mock.patch.object(ConnectionOutput, "flush", self._flush())
         self._writes.start()
         self._loop.start(0.001).addErrback(lambda failure: failure.raiseException())
         return self
@@ -668,11 +668,11 @@ class Buffers:
         self._writes.stop()
         self._loop.stop()
 
-    def _flush(self) -> Callable[[Output], None]:
+    def _flush(self) -> Callable[[ConnectionOutput], None]:
         """What was gathered in a turn is in memory, too: look before it is sent."""
-        flush = Output.flush
+        flush = ConnectionOutput.flush
 
-        def watched(output: Output) -> None:
+        def watched(output: ConnectionOutput) -> None:
             self._look()
             flush(output)
 
@@ -683,10 +683,10 @@ class Buffers:
             held: Any = protocol
             transport = held.transport
             unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-            arrived = len(held._lines._data)
-            if held._receiving is not None:
-                arrived += held._receiving[1].upload._incoming._pending
-            self.largest = max(self.largest, unsent, arrived, sum(map(len, held._output._out)))
+            arrived = len(held.lines._data)
+            if held.requests.upload is not None:
+                arrived += held.requests.upload[1].upload._incoming._pending
+            self.largest = max(self.largest, unsent, arrived, sum(map(len, held.output._out)))
 
 
 class Files(ProtocolTestCase):
@@ -1268,7 +1268,7 @@ class Events(ProtocolTestCase):
     async def test_a_session_that_ends_elsewhere_is_told_in_order(self) -> None:
         """What is pushed comes after the replies that were written before it."""
         wire = await self.logged_in()
-        wire.protocol._output.write(b'{"first":1}\r\n')
+        wire.protocol.output.write(b'{"first":1}\r\n')
         wire.protocol.deliver((SessionEnded("over"),))
         first, second = objects(await wire.until(lambda data: data.count(b"\n") == 2))
         self.assertEqual(first, {"first": 1})

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
 from chatd.lines.dialects.plain import PlainDialect
-from chatd.lines.factory import MAX_TURNED_AWAY
+from chatd.lines.factory import MAX_REFUSED
 from chatd.lines.protocol import LOGIN_TIME
 from tests.support.common import FakeTransport
 from tests.unit.lines.test_protocol import LOST, ManualClock, ProtocolTestCase, settle
@@ -59,7 +59,7 @@ class Handshake(ProtocolTestCase):
 
     async def test_far_too_many(self) -> None:
         """Nobody waits a minute for each handshake of somebody who begins them by the thousand."""
-        for _ in range(1 + MAX_TURNED_AWAY):
+        for _ in range(1 + MAX_REFUSED):
             self.assertFalse(self.arrives().aborted)
         last = self.arrives()
         self.assertTrue(last.aborted)

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.framing import BATCH, PIECE, SB_BYTES, LineBuffer, Longer, Telnet, TooLong
+from chatd.lines.line_buffer import BATCH, PIECE, SB_BYTES, Cut, LineBuffer
+from chatd.lines.receiver import BufferedLineReceiver
 
 LIMIT = 12
 LONG = "too long"  # stands for a line that was dropped
@@ -79,9 +80,9 @@ def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
         while buffer and (line := buffer.take_line()) is not None:
             if isinstance(line, bytes):
                 found.append(line)
-            elif isinstance(line, TooLong):
+            elif line is Cut.TOO_LONG:
                 found.append(LONG)
-            elif isinstance(line, Telnet):
+            elif line is Cut.TELNET:
                 buffer.take_telnet()
     return found
 
@@ -230,7 +231,7 @@ class Stray(TestCase):
         """Each takes as long as one, and a line may be full of them."""
         buffer = LineBuffer(1 << 20)
         buffer.add(b"\xff\x00" * SB_BYTES * BATCH + b"\n")
-        self.assertIsInstance(buffer.take_line(), Telnet)
+        self.assertIs(buffer.take_line(), Cut.TELNET)
         self.assertEqual(buffer.take_telnet(), ([], BATCH))
         self.assertEqual(buffer.take_line(), b"\xff\x00" * SB_BYTES * BATCH)
 
@@ -241,35 +242,47 @@ class Stray(TestCase):
         self.assertEqual(buffer.telnet, 0)
 
 
+class Upload(BufferedLineReceiver):
+    """Passes on lines, and after the line `size` so many raw bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(LIMIT, LIMIT)
+        self.missing = size
+        self.received: list[bytes] = []
+        self.raw = b""
+
+    def lineReceived(self, line: bytes) -> None:
+        self.received.append(line)
+        if line == b"size" and self.missing:
+            self.setRawMode()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        taken = data[: self.missing]
+        self.raw += taken
+        self.missing -= len(taken)
+        if not self.missing:
+            self.setLineMode(data[len(taken) :])
+
+
 class Raw(TestCase):
-    """Bytes of files among the lines."""
+    """Bytes of files between lines."""
 
     @given(st.binary(max_size=60), CUTS)
     @example(b"\xff\xfb\x01\r\n\n\xff", [3, 5])
     def test_raw_bytes_are_untouched(self, data: bytes, cuts: list[int]) -> None:
-        """What was announced as raw comes out as it came, and the next line after it."""
-        stream = b"size\r\n" + data + b"ping\r\n"
-        buffer = LineBuffer(LIMIT)
-        size_line, taken, after = None, b"", None
-        for part in split(stream, cuts):
-            buffer.add(part)
-            if size_line is None:
-                size_line = buffer.take_line()
-            if size_line is not None and len(taken) < len(data):
-                taken += buffer.take_raw(len(data) - len(taken))
-            if size_line is not None and len(taken) == len(data) and after is None and buffer:
-                after = buffer.take_line()
-        self.assertEqual((size_line, taken, after), (b"size", data, b"ping"))
+        """Raw bytes are passed on unchanged, and the next line after them."""
+        receiver = Upload(len(data))
+        for part in split(b"size\r\n" + data + b"ping\r\n", cuts):
+            receiver.dataReceived(part)
+        self.assertEqual((receiver.received, receiver.raw), ([b"size", b"ping"], data))
 
-    def test_no_more_is_taken_than_asked_for(self) -> None:
-        buffer = LineBuffer(LIMIT)
-        buffer.add(b"12345ping\n")
-        self.assertEqual(buffer.take_raw(3), b"123")
-        self.assertEqual(buffer.take_raw(2), b"45")
-        self.assertEqual(buffer.take_raw(0), b"")
-        self.assertEqual(buffer.take_line(), b"ping")
-        self.assertEqual(buffer.take_raw(7), b"")
-        self.assertFalse(buffer)
+    def test_bytes_after_the_file_are_lines_again(self) -> None:
+        receiver = Upload(5)
+        receiver.dataReceived(b"size\n123")
+        self.assertEqual(receiver.raw, b"123")
+        receiver.dataReceived(b"45ping\n")
+        self.assertEqual((receiver.received, receiver.raw), ([b"size", b"ping"], b"12345"))
+        self.assertFalse(receiver.lines)
 
 
 class LongLines(TestCase):
@@ -284,7 +297,7 @@ class LongLines(TestCase):
     def test_allowed(self) -> None:
         for parts in ((b"x" * 30 + b"\nnext\n",), (b"x" * 20, b"x" * 10 + b"\r\nnext\n")):
             buffer = self.made(*parts[:1])
-            self.assertIsInstance(buffer.take_line(), Longer)
+            self.assertIs(buffer.take_line(), Cut.LONG)
             self.assertEqual(buffer.start(3), b"xxx")
             buffer.allow_long()
             self.assertTrue(buffer.is_long)
@@ -298,7 +311,7 @@ class LongLines(TestCase):
     def test_dropped(self) -> None:
         for parts in ((b"x" * 30 + b"\nnext\n",), (b"x" * 20, b"x" * 50 + b"\nnext\n")):
             buffer = self.made(*parts[:1])
-            self.assertIsInstance(buffer.take_line(), Longer)
+            self.assertIs(buffer.take_line(), Cut.LONG)
             buffer.drop()
             for part in parts[1:]:
                 self.assertIsNone(buffer.take_line())
@@ -307,12 +320,12 @@ class LongLines(TestCase):
 
     def test_too_long_all_the_same(self) -> None:
         buffer = self.made(b"x" * 30)
-        self.assertIsInstance(buffer.take_line(), Longer)
+        self.assertIs(buffer.take_line(), Cut.LONG)
         buffer.allow_long()
         buffer.add(b"x" * 30)
-        self.assertIsInstance(buffer.take_line(), TooLong)
+        self.assertIs(buffer.take_line(), Cut.TOO_LONG)
         buffer.add(b"\n" + b"y" * 30)
-        self.assertIsInstance(buffer.take_line(), Longer)
+        self.assertIs(buffer.take_line(), Cut.LONG)
 
     def test_in_pieces(self) -> None:
         """However it arrives, and with telnet's bytes in it."""
@@ -324,7 +337,7 @@ class LongLines(TestCase):
             for start in range(0, len(data), size):
                 buffer.add(data[start : start + size])
                 while buffer and (line := buffer.take_line()) is not None:
-                    if isinstance(line, Longer):
+                    if line is Cut.LONG:
                         buffer.allow_long()
                     else:
                         found.append(line)
@@ -336,7 +349,7 @@ class LongLines(TestCase):
         for how in ("drop", "interrupt", "too long"):
             buffer = LineBuffer(LIMIT, most)
             buffer.add(b"x" * 2 * PIECE)
-            self.assertIsInstance(buffer.take_line(), Longer)
+            self.assertIs(buffer.take_line(), Cut.LONG)
             buffer.allow_long()
             self.assertIsNone(buffer.take_line())
             self.assertEqual(len(buffer), 2 * PIECE)
@@ -346,8 +359,8 @@ class LongLines(TestCase):
                 buffer.add(b"\xff\xf4")
             else:
                 buffer.add(b"x" * 2 * PIECE)
-            expected = TooLong if how == "too long" else type(None)
-            self.assertIsInstance(buffer.take_line(), expected)
+            expected = Cut.TOO_LONG if how == "too long" else None
+            self.assertIs(buffer.take_line(), expected)
             self.assertLess(len(buffer), LIMIT)
             buffer.add(b"\nnext\n")
             found = [buffer.take_line(), buffer.take_line()]

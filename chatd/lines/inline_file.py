@@ -1,4 +1,4 @@
-"""Files inside a line, in base64 (RFC 4648, section 4)."""
+"""Files that are part of a line, in base64 (RFC 4648, section 4)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 from chatd.base.errors import BadArgument
 from chatd.commands.arguments import Type
 
-CHUNK = 64 << 10  # characters that are decoded at a time: more would keep everybody else waiting
+CHUNK = (
+    64 << 10
+)  # characters that are decoded at a time, so that other connections do not wait long
 ABOUT = "base64, bare or as b'...'"
 
 
-class Content:
-    """A file that stood in a request. It is decoded only as it is stored."""
+class InlineFile:
+    """The file of a request. It is decoded while it is stored."""
 
     __slots__ = ("_name", "_text", "size")
 
     def __init__(self, name: str, text: str) -> None:
-        """`name` is the argument's. Raises BadArgument."""
+        """`name` is the name of the argument. Raises BadArgument."""
         if len(text) % 4 or not text.isascii():
             raise _wrong(name)
         self._name = name
@@ -27,7 +29,7 @@ class Content:
         self.size = len(text) // 4 * 3 - text.count("=", -2)
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, some at a time. Raises BadArgument where the text is no base64."""
+        """The bytes of the file in chunks. Raises BadArgument where the text is not base64."""
         text = self._text
         left = self.size
         for start in range(0, len(text), CHUNK):
@@ -36,7 +38,7 @@ class Content:
             except binascii.Error:
                 raise _wrong(self._name) from None
             left -= len(data)
-            # An end in the middle, or more than one, makes it shorter than it seemed.
+            # Padding within the text, or too much of it, makes the file shorter than its text.
             if left < 0 or (left and start + CHUNK >= len(text)):
                 raise _wrong(self._name)
             yield data
@@ -46,21 +48,21 @@ def _wrong(name: str) -> BadArgument:
     return BadArgument(argument=name, found="that", expected=ABOUT)
 
 
-class ContentType(Type):
+class InlineFileType(Type):
     shape = "base64"
     about = ABOUT
     greedy = True
 
-    def from_text(self, name: str, text: str) -> Content | None:
-        """The bare form, or the one that Python prints; nothing at all is no file."""
+    def from_text(self, name: str, text: str) -> InlineFile | None:
+        """The file, from bare base64 or from a printed Python bytes literal; None if `text` is empty."""
         if text.startswith("b'") and text.endswith("'") and len(text) > 2:
-            return Content(name, text[2:-1])
-        return Content(name, text) if text else None
+            return InlineFile(name, text[2:-1])
+        return InlineFile(name, text) if text else None
 
-    def from_json(self, name: str, value: Any) -> Content:
-        """What is there by name may be an empty file."""
+    def from_json(self, name: str, value: Any) -> InlineFile:
+        """The file. By name it may also be empty."""
         text = self.string(name, value)
-        return self.from_text(name, text) or Content(name, text)
+        return self.from_text(name, text) or InlineFile(name, text)
 
 
-CONTENT = ContentType()
+INLINE_FILE = InlineFileType()

@@ -1,11 +1,12 @@
-"""Splits arriving bytes into lines, or passes on raw bytes, whichever is wanted next. It has no socket.
+"""Splits the bytes that arrive into lines, or returns them raw.
 
-Lines end in LF or CRLF. Telnet's commands (RFC 854) are removed from them: they begin with IAC (255), which
-UTF-8 never uses. A line that is too long is reported once and dropped up to its end.
+Lines end in LF or CRLF. Telnet commands (RFC 854) are removed from lines: they begin with IAC (255), a byte
+that UTF-8 never uses. A line that is too long is reported once and dropped up to its end.
 """
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Final
 
 from chatd.lines.telnet import (
@@ -20,40 +21,32 @@ from chatd.lines.telnet import (
     WILL,
 )
 
+CR: Final = 0x0D
 END_OF_SB: Final = b"\xff\xf0"
-SB_BYTES: Final = 16  # bytes of subnegotiations that count as one command
-BATCH: Final = 256  # telnet commands that are removed at a time
+SB_BYTES: Final = 16  # bytes of a subnegotiation that count as one command
+BATCH: Final = 256  # telnet commands that are removed before they are counted
 BATCH_BYTES: Final = BATCH * SB_BYTES
-PIECE: Final = 32 << 10  # least bytes of a long line that are set aside at a time
-LEFT: Final = 4  # bytes of it that are kept back: a CR, or part of a character
+PIECE: Final = 32 << 10  # minimum size of a piece of a long line that is set aside
+LEFT: Final = 4  # bytes of it that stay in the buffer: a CR, or part of a character
 
 
-class TooLong:
-    """Stands for a line that was dropped."""
+class Cut(Enum):
+    """What `take_line` returns instead of a line."""
 
-
-class Longer:
-    """Returned for a line that exceeds the ordinary limit: `allow_long` or `drop` has to be called."""
-
-
-class Telnet:
-    """Returned when there are so many telnet commands that they have to be counted first."""
-
-
-TOO_LONG: Final = TooLong()
-LONGER: Final = Longer()
-TELNET: Final = Telnet()
+    TOO_LONG = auto()  # a line was dropped
+    LONG = auto()  # a line exceeds the ordinary limit: call `allow_long` or `drop`
+    TELNET = auto()  # many telnet commands were removed: count them before the next line
 
 
 def _start_of(data: bytearray, stop: int) -> bytes:
-    """The first `stop` bytes, copied only once."""
+    """The first `stop` bytes, copied once."""
     with memoryview(data) as view:
         return bytes(view[:stop])
 
 
 def _edited(code: int, data: bytearray, length: int) -> tuple[int, bytes]:
-    """How many of the `length` bytes of the half-typed line a telnet command leaves, and the byte that it
-    stands for."""
+    """Apply a telnet command to the line typed so far, the first `length` bytes. Returns how many of them
+    are left, and the byte to put in place of the command."""
     if code in MISTAKEN and _is_cut(data[max(0, length - 3) : length]):
         return length, bytes((MISTAKEN[code],))
     if code in ABANDONING:
@@ -67,7 +60,7 @@ def _edited(code: int, data: bytearray, length: int) -> tuple[int, bytes]:
 
 
 def _is_cut(end: bytes | bytearray) -> bool:
-    """Whether a text with this end (at most three bytes) breaks off within a UTF-8 character (RFC 3629)."""
+    """Whether a text that ends in `end`, its last three bytes, stops within a UTF-8 character (RFC 3629)."""
     for count, byte in enumerate(reversed(end), 1):
         if byte & 0xC0 != 0x80:
             return count < (4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1)
@@ -75,10 +68,11 @@ def _is_cut(end: bytes | bytearray) -> bool:
 
 
 class LineBuffer:
-    """The bytes that have arrived and were not taken yet: at most one line's limit and one more read.
+    """Bytes that have arrived and were not taken yet. A receiver that takes lines as they come holds at most
+    one line and one read from the socket.
 
-    A line may have `limit` bytes. If `most` is larger, `take_line` returns LONGER once for a line that
-    exceeds `limit`, and `allow_long` or `drop` decides on that line.
+    A line may have `limit` bytes. If `most` is larger, `take_line` returns LONG once for a line that exceeds
+    `limit`, and the caller decides by `allow_long` or `drop`.
     """
 
     __slots__ = (
@@ -101,18 +95,16 @@ class LineBuffer:
         self._ordinary = limit
         self._most = max(most, limit)
         self._data = bytearray()
-        self._scanned = 0  # in what stands before there is no line's end, and nothing of telnet's
-        self._dropping = False  # what has come of this line was too long
-        self._negotiating = False  # what comes next belongs to a subnegotiation
-        # The beginning of a long line, in pieces: one growing buffer would be copied again and again, and
-        # leave holes in memory.
+        self._scanned = 0  # bytes at the start without a line end or an IAC
+        self._dropping = False  # the current line was too long
+        self._negotiating = False  # within a subnegotiation
+        # The start of a long line, in pieces: one growing buffer would be copied many times and fragment
+        # the heap.
         self._pieces: list[bytes] = []
-        self._size = 0  # bytes in them
-        # Telnet commands that need an answer, with their options; and the work that all of them made, in
-        # bytes of subnegotiations.
-        self._commands: list[tuple[int, int]] = []
-        self.telnet = 0
-        self._stray = 0  # IACs that begin no command and are not counted yet
+        self._size = 0  # bytes in `_pieces`
+        self._commands: list[tuple[int, int]] = []  # removed telnet commands that need an answer
+        self.telnet = 0  # the work of removing telnet commands, in bytes of subnegotiations
+        self._stray = 0  # IACs that begin no command, not counted in `telnet` yet
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -124,22 +116,22 @@ class LineBuffer:
         self._data += data
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Drop everything."""
         self._forget_pieces()
         self._data.clear()
         self._scanned = 0
 
     def start(self, size: int) -> bytes:
-        """The first bytes that have arrived, at most `size` of them."""
+        """At most `size` bytes from the start of the buffer, which are not taken."""
         return bytes(self._data[:size])
 
     @property
     def is_long(self) -> bool:
-        """Whether the next line was allowed to be long."""
+        """Whether `allow_long` was called for the next line."""
         return self.limit > self._ordinary
 
     def allow_long(self) -> None:
-        """Let the next line have up to `most` bytes."""
+        """Allow the next line up to `most` bytes."""
         self.limit = self._most
 
     def drop(self) -> None:
@@ -151,25 +143,39 @@ class LineBuffer:
         self._scanned = 0
 
     def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
-        """The telnet commands that need an answer, with their options, and the number of commands that all
-        removed ones count for."""
+        """The removed telnet commands that need an answer (code, option), and how many commands of the
+        protocol all removed ones count as."""
         commands, self._commands = self._commands, []
         count, self.telnet = divmod(self.telnet, SB_BYTES)
         return commands, count
 
-    def take_raw(self, size: int) -> bytes:
-        """At most `size` bytes, as they came."""
-        taken = bytes(self._data[:size])
-        del self._data[:size]
+    def take_raw(self) -> bytes:
+        """Everything in the buffer, unchanged."""
+        taken = bytes(self._data)
+        self._data.clear()
         self._scanned = 0
         return taken
 
-    def take_line(self) -> bytes | TooLong | Longer | Telnet | None:
-        """The next line without its end; None if there is none yet."""
+    def take_line(self) -> bytes | Cut | None:
+        """The next line without its end; None if there is no complete line."""
+        data = self._data
+        # The common case in one step: a short line without telnet.
+        if not (self._negotiating or self._dropping or self._pieces or self.telnet):
+            end = data.find(b"\n", self._scanned)
+            stop = end - 1 if end > 0 and data[end - 1] == CR else end
+            if 0 <= stop <= self.limit and stop < PIECE and data.find(IAC, self._scanned, end) < 0:
+                line = bytes(data[:stop])
+                del data[: end + 1]
+                self._scanned = 0
+                self.limit = self._ordinary
+                return line
+        return self._take_any_line()
+
+    def _take_any_line(self) -> bytes | Cut | None:
         data = self._data
         while True:
             if self.telnet >= BATCH_BYTES:
-                return TELNET
+                return Cut.TELNET
             position = self._scanned
             if self._negotiating and not self._end_negotiation():
                 return self._drop_if_long(position)
@@ -191,12 +197,12 @@ class LineBuffer:
             if not self._swallow(iac):
                 return self._drop_if_long(iac)
 
-    def _cut(self, end: int) -> bytes | TooLong | Longer | Telnet | None:
+    def _cut(self, end: int) -> bytes | Cut | None:
         data = self._data
-        stop = end - 1 if end and data[end - 1] == 0x0D else end
+        stop = end - 1 if end and data[end - 1] == CR else end
         too_long = self._size + stop > self.limit
         if too_long and self._may_be_longer():
-            return LONGER
+            return Cut.LONG
         dropping, self._dropping = self._dropping, False
         self.limit = self._ordinary
         line = b""
@@ -209,11 +215,12 @@ class LineBuffer:
         del data[: end + 1]
         self._scanned = 0
         if dropping:
-            return self.take_line()  # it was reported when it became too long
-        return TOO_LONG if too_long else line
+            return self.take_line()  # this line was reported when it became too long
+        return Cut.TOO_LONG if too_long else line
 
     def _set_aside(self) -> None:
-        """Move the scanned part of a long line out of the buffer, except what may end the line or edit it."""
+        """Move the scanned part of a long line out of the buffer, except bytes that a line end or a telnet
+        command may still change."""
         piece = _start_of(self._data, len(self._data) - LEFT)
         self._pieces.append(piece)
         self._size += len(piece)
@@ -227,12 +234,12 @@ class LineBuffer:
     def _may_be_longer(self) -> bool:
         return not self._dropping and self.limit < self._most
 
-    def _drop_if_long(self, length: int) -> TooLong | Longer | None:
-        """Drop the first `length` bytes, which are all of an unfinished line, if they are too many."""
+    def _drop_if_long(self, length: int) -> Cut | None:
+        """Drop an incomplete line, whose `length` bytes in the buffer were scanned, if it is too long."""
         if self._size + length <= self.limit + 1:
             return None
         if self._may_be_longer():
-            return LONGER
+            return Cut.LONG
         self.limit = self._ordinary
         self._forget_pieces()
         del self._data[:length]
@@ -240,12 +247,12 @@ class LineBuffer:
         if self._dropping:
             return None
         self._dropping = True
-        return TOO_LONG
+        return Cut.TOO_LONG
 
     def _swallow(self, start: int) -> bool:
-        """Take the telnet sequence at `start` out of the line; False if it has not come whole yet.
+        """Remove the telnet command at `start` from the line. Returns False if it is incomplete.
 
-        What is no telnet command stays, and no text can hold it.
+        An IAC that begins no command stays in the line, which therefore is not valid UTF-8.
         """
         data = self._data
         if len(data) < start + 2:
@@ -254,7 +261,7 @@ class LineBuffer:
         if code < FIRST_COMMAND:
             self._scanned = start + 1
             self._stray += 1
-            if self._stray == SB_BYTES:  # a line full of them is as much work as commands
+            if self._stray == SB_BYTES:  # each takes as long as a command
                 self._stray = 0
                 self.telnet += SB_BYTES
             return True
@@ -278,10 +285,10 @@ class LineBuffer:
         return True
 
     def _end_negotiation(self) -> bool:
-        """Take out what there is of a subnegotiation; whether that was all of it."""
+        """Remove what has arrived of a subnegotiation. Returns whether it is complete."""
         data = self._data
         end = data.find(END_OF_SB, self._scanned)
-        # An IAC at the very end may be the first half of what ends it.
+        # An IAC at the end of the buffer may be the first half of its end.
         keep = end < 0 and len(data) > self._scanned and data[-1] == IAC
         stop = end + len(END_OF_SB) if end >= 0 else len(data) - keep
         self.telnet += stop - self._scanned

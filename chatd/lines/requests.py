@@ -1,0 +1,287 @@
+"""Executes the requests of one connection and writes the replies in order.
+
+Sends may overlap: they begin as they arrive, and their replies wait for one another. Any other request begins
+when all earlier ones are answered, and nothing is read from the connection until then. So a client may
+pipeline as much as it likes; what cannot begin yet stays in the socket.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, assert_never
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
+from chatd.base.model import Reply
+from chatd.commands.client import Client
+from chatd.commands.results import DownloadReply, ExpectUpload, LastReply, Result
+from chatd.lines.dialect import PartialRequest, Request
+from chatd.lines.flow import Hold
+from chatd.lines.inline_file import InlineFile
+from chatd.lines.interfaces import LineConnection
+
+MAX_OVERLAPPING = 256  # requests of one connection that may be waiting for the disk
+
+log = Logger()
+
+
+class Slot(msgspec.Struct):
+    """The place of one answer in the order of answers. `request` is None for text between replies."""
+
+    request: Any = None  # Request | PartialRequest | None
+    answer: bytes | None = None
+
+
+class Requests:
+    """The requests of `host` that are under way. `upload` is the one whose file is arriving."""
+
+    __slots__ = ("_dialect", "_host", "_next", "_slots", "upload")
+
+    def __init__(self, host: LineConnection) -> None:
+        self._host = host
+        self._dialect = host.factory.dialect
+        self._slots: deque[Slot] = deque()
+        self._next: Request | PartialRequest | None = None  # begins when the slots are empty
+        self.upload: tuple[Slot, ExpectUpload] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any request is not answered yet."""
+        return bool(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    # Executing
+
+    def submit(self, request: Request | PartialRequest) -> None:
+        """Begin `request` now, or when it may."""
+        host, slots = self._host, self._slots
+        if slots and not (
+            request.row.overlaps
+            and (type(request) is Request or not host.connection.must_look_up(request.token))
+        ):
+            self._next = request
+            host.flow.hold(Hold.COMMAND)
+            return
+        slot = Slot(request)
+        slots.append(slot)
+        try:
+            if type(request) is Request:
+                result = host.connection.own.execute(request.command)
+            else:
+                result = self._execute_partial(slot, request)
+        except ChatError as error:
+            self._answer(slot, self.refusal(error, request.tag))
+        except Exception:
+            self._failed(Failure(), slot)
+        else:
+            if not isinstance(result, Deferred):
+                self._complete(result, slot)
+                return
+            if not result.called and (not request.row.overlaps or len(slots) >= MAX_OVERLAPPING):
+                host.flow.hold(Hold.COMMAND)
+            result.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
+
+    def _execute_partial(self, slot: Slot, request: PartialRequest) -> Result | Deferred[Result]:
+        connection = self._host.connection
+        token = request.token
+        if token is None or not connection.must_look_up(token):
+            return self._execute_as(connection.find(token), slot, request)
+        # Even a send has to wait for the look-up, so that later ones do not overtake it.
+        self._host.flow.hold(Hold.COMMAND)
+        return Deferred.fromCoroutine(self._look_up_and_execute(token, slot, request))
+
+    async def _look_up_and_execute(self, token: str, slot: Slot, request: PartialRequest) -> Result:
+        client = await self._host.connection.look_up(token)
+        result = self._execute_as(client, slot, request)
+        return await result if isinstance(result, Deferred) else result
+
+    def _execute_as(
+        self, found: Client | None, slot: Slot, request: PartialRequest
+    ) -> Result | Deferred[Result]:
+        """Execute a request for `found`, whose token it has, or else for the connection's own client."""
+        host = self._host
+        client = found or host.connection.own
+        host.flow.charge(client.session, host.factory.clock.seconds())
+        if found is None and request.required:
+            raise BadToken
+        client.admit(request.row)
+        complete = slot.request = request.read(found is not None)
+        return client.execute(complete.command)
+
+    # Results
+
+    def _complete(self, result: Result, slot: Slot) -> None:
+        try:
+            match result:
+                case Reply():
+                    self._answer(slot, self._dialect.reply(slot.request, result))
+                case ExpectUpload():
+                    self._expect_upload(slot, result)
+                case DownloadReply():
+                    sending = Deferred.fromCoroutine(self._send_file(slot, result))
+                    sending.addErrback(self._download_broke)
+                case LastReply():
+                    self._answer(slot, self._dialect.reply(slot.request, result.reply))
+                    self._host.close()
+                case _:
+                    assert_never(result)
+        except Exception:
+            self._failed(Failure(), slot)
+
+    def _failed(self, failure: Failure, slot: Slot) -> None:
+        error = failure.value
+        if not isinstance(error, ChatError):
+            error = self.unexpected(failure)
+        self._answer(slot, self.refusal(error, slot.request.tag))
+
+    def unexpected(self, failure: Failure) -> InternalError:
+        """Log an unexpected exception. Returns an error with the reference of the log entry."""
+        host = self._host
+        error = InternalError(reference=host.factory.new_reference())
+        session = host.connection.own.session
+        log.failure(
+            "internal error {reference} on connection {connection}, session {session}",
+            failure,
+            reference=error.details["reference"],
+            connection=host.connection.origin.number,
+            session=None if session is None else session.number,
+        )
+        return error
+
+    def _answer(self, slot: Slot, answer: bytes) -> None:
+        """Put the answer in its place, and write all answers whose turn has come."""
+        slots, host = self._slots, self._host
+        slot.answer = answer
+        while slots and (ready := slots[0].answer) is not None:
+            slots.popleft()
+            host.output.write(ready)
+        if slots:
+            # With `_next`, the hold lasts until the slots are empty.
+            if (
+                host.flow.reasons & Hold.COMMAND
+                and self._next is None
+                and len(slots) < MAX_OVERLAPPING // 2
+            ):
+                host.flow.release(Hold.COMMAND)
+            return
+        if self._next is not None:
+            request, self._next = self._next, None
+            self.submit(request)
+            if slots:
+                return
+        if host.flow.reasons & Hold.COMMAND:
+            host.flow.release(Hold.COMMAND)
+        if not slots and self._next is None:
+            host.idle()
+
+    # Files
+
+    def _expect_upload(self, slot: Slot, expected: ExpectUpload) -> None:
+        flow = self._host.flow
+        if slot.request.content is not None:
+            flow.hold(Hold.COMMAND)
+            storing = Deferred.fromCoroutine(_store(self._host, expected, slot.request.content))
+            storing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
+        elif flow.reasons & Hold.CLOSING:
+            expected.upload.abort()
+            self._answer(slot, self.refusal(ShuttingDown(), slot.request.tag))
+        else:
+            self._host.output.write(self._dialect.ready(slot.request))
+            self.upload = slot, expected
+            if expected.upload.missing == 0:
+                self._finish_upload()
+            else:
+                self._host.setRawMode()
+                flow.release(Hold.COMMAND)
+
+    def add_to_upload(self, data: bytes) -> bytes | None:
+        """Store bytes of the file that is arriving. Returns what follows the file; None while it is
+        incomplete."""
+        assert self.upload is not None  # noqa: S101 - raw mode begins and ends with an upload
+        upload = self.upload[1].upload
+        size = upload.missing
+        if not upload.write(data[:size]):
+            flow = self._host.flow
+            flow.hold(Hold.DISK)
+            upload.room().addCallback(lambda _result: flow.release(Hold.DISK))
+        if upload.missing:
+            return None
+        self._finish_upload()
+        return data[size:]
+
+    def _finish_upload(self) -> None:
+        """Reply once the file is stored."""
+        assert self.upload is not None  # noqa: S101
+        (slot, expected), self.upload = self.upload, None
+        self._host.flow.hold(Hold.COMMAND)
+        finishing = Deferred.fromCoroutine(expected.finish())
+        finishing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
+
+    def abort_upload(self) -> None:
+        """Give up the file that is arriving, if there is one: the connection is lost."""
+        upload, self.upload = self.upload, None
+        if upload is not None:
+            upload[1].upload.abort()
+
+    async def _send_file(self, slot: Slot, result: DownloadReply) -> None:
+        """Send the reply and the bytes of the file."""
+        host = self._host
+        host.flow.hold(Hold.COMMAND)
+        file = result.download.file
+        limit = host.factory.line_limit // 4 * 3
+        wrapping = self._dialect.wrap(slot.request, result.reply)
+        try:
+            if wrapping.encode is not None and file.size > limit:
+                error = FileTooLarge(size=file.size, limit=limit)
+                answer = self.refusal(error, slot.request.tag)
+            else:
+                await host.output.stream(wrapping.head, file, wrapping.encode)
+                answer = wrapping.tail
+        finally:
+            await file.close()
+        self._answer(slot, answer)
+
+    def _download_broke(self, failure: Failure) -> None:
+        """Drop the connection: nothing else may take the place of bytes that were announced."""
+        number = self._host.connection.origin.number
+        log.failure("a download on connection {connection} broke", failure, connection=number)
+        self._host.transport.abortConnection()
+
+    # What is written besides replies
+
+    def say(self, data: bytes) -> None:
+        """Write `data` after the replies to all requests that have begun."""
+        if self._slots:
+            self._slots.append(Slot(answer=data))
+        else:
+            self._host.output.write(data)
+
+    def refusal(self, error: ChatError, tag: Any) -> bytes:
+        """`error` in the dialect. Counts it."""
+        self._host.factory.service.counters.errors[error.code] += 1
+        return self._dialect.error(error, tag)
+
+    def refuse_line(self, error: ChatError, tag: Any = None) -> None:
+        """Answer a line that is no request."""
+        self.say(self.refusal(error, tag))
+
+
+async def _store(host: LineConnection, expected: ExpectUpload, content: InlineFile) -> Reply:
+    """Store a file that was part of its request, as if its bytes had followed."""
+    upload = expected.upload
+    try:
+        for chunk in content.chunks():
+            if not upload.write(chunk):
+                await upload.room()
+            elif upload.missing:
+                await deferLater(host.factory.clock, 0)  # let other connections have their turn
+    except ChatError:
+        upload.abort()
+        raise
+    return await expected.finish()
