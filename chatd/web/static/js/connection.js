@@ -40,10 +40,10 @@ export class Connection extends EventTarget {
 
   constructor() {
     super();
-    globalThis.addEventListener?.("online", () => this.hurry());
+    globalThis.addEventListener?.("online", () => this.reconnect());
     globalThis.addEventListener?.("offline", () => void this.check());
     globalThis.document?.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.hurry();
+      if (!document.hidden) this.reconnect();
     });
   }
 
@@ -68,7 +68,7 @@ export class Connection extends EventTarget {
   }
 
   /** Ends a pause between two attempts; if there is a link, checks whether it still answers. */
-  hurry() {
+  reconnect() {
     if (this.#state === "waiting") {
       this.#tries = 0;
       this.#connect();

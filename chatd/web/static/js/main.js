@@ -74,7 +74,7 @@ async function firstSession() {
       shell.setBar(null);
       return session;
     } catch {
-      shell.showTrouble(trouble(t("app.waiting"), t("app.waiting.hint")));
+      shell.showTrouble(troublePage(t("app.waiting"), t("app.waiting.hint")));
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, pause);
         shell.setBar(() => {
@@ -181,7 +181,7 @@ function shortcuts(event) {
 /** A view could not be loaded or made. If the link is down, that is the reason. @param {unknown} error */
 function failed(error) {
   const again = button(t("app.reload"), { kind: "primary", onClick: () => location.reload() });
-  shell.showTrouble(trouble(t("app.not-shown"), t("app.not-shown.hint"), again));
+  shell.showTrouble(troublePage(t("app.not-shown"), t("app.not-shown.hint"), again));
   const link = app.connection;
   if (app.session?.account && link.state !== "open") {
     link.addEventListener("state", () => link.state === "open" && again.isConnected && location.reload());
@@ -191,7 +191,7 @@ function failed(error) {
 }
 
 /** @param {string} title @param {string} hint @param {HTMLElement} [action] */
-function trouble(title, hint, action) {
+function troublePage(title, hint, action) {
   const heading = h("h1", { class: "visually-hidden", tabindex: -1 }, title);
   return h("div", { class: "home" }, heading, emptyState(title, hint, action, action ? "alert" : "chats"));
 }

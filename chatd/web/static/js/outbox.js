@@ -33,7 +33,7 @@ export class Outbox extends Emitter {
     this.#connection = connection;
     this.#store = store;
     connection.addEventListener("state", () => this.#flush());
-    connection.addEventListener("message", (event) => this.#came(/** @type {CustomEvent} */ (event).detail));
+    connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
     globalThis.addEventListener?.("storage", (event) => this.#changedElsewhere(event));
   }
 
@@ -166,7 +166,7 @@ export class Outbox extends Emitter {
    * A queued post to another realm's group has arrived there. It comes back without its key.
    * @param {Message} message
    */
-  #came(message) {
+  #arrived(message) {
     if (message.group === undefined || !this.#store.isMe(message.from)) return;
     const place = this.#store.placeOf(message);
     const entry = this.entries(place).find((each) => each.state === "queued" && each.text === message.text);

@@ -157,7 +157,7 @@ export class Shell {
       this.setBar(null);
     } else {
       // The state alternates between waiting and connecting.
-      this.#barLater ??= setTimeout(() => this.setBar(() => this.#app.connection.hurry()), SLOW);
+      this.#barLater ??= setTimeout(() => this.setBar(() => this.#app.connection.reconnect()), SLOW);
     }
   }
 

@@ -16,7 +16,7 @@ export function found(text, wanted) {
   // Simple case folding keeps lengths, so the positions are those of the text.
   const pattern = new RegExp(wanted.replace(/[\\^$.*+?()[\]{}|\/-]/g, "\\$&"), "giu");
   const first = text.search(pattern);
-  const [start, end] = around(text, Math.max(first, 0));
+  const [start, end] = cutPositions(text, Math.max(first, 0));
   const shown = text.slice(start, end);
   /** @type {(string | Element)[]} */
   const parts = start > 0 ? ["…"] : [];
@@ -37,13 +37,13 @@ export function found(text, wanted) {
  * @param {number} at
  * @returns {[number, number]}
  */
-function around(text, at) {
+function cutPositions(text, at) {
   let start = at <= BEFORE * 1.5 ? 0 : at - BEFORE;
   let end = Math.min(text.length, Math.max(at, start) + AFTER);
   const space = text.indexOf(" ", start);
   if (start > 0 && space >= 0 && space < at) start = space + 1;
-  while (start > 0 && joined(text, start)) start -= 1;
-  while (end < text.length && joined(text, end)) end += 1;
+  while (start > 0 && continues(text, start)) start -= 1;
+  while (end < text.length && continues(text, end)) end += 1;
   return [start, end];
 }
 
@@ -52,6 +52,6 @@ function around(text, at) {
  * @param {string} text
  * @param {number} at
  */
-function joined(text, at) {
+function continues(text, at) {
   return /^[\udc00-\udfff\u200d\ufe0f\p{M}]/u.test(text.slice(at, at + 1)) || text[at - 1] === "\u200d";
 }

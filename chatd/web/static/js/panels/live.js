@@ -46,7 +46,7 @@ export class Live {
   #gone = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #later;
-  #waiting = setTimeout(() => fill(this.node, aside(t("panels.loading"))), TIMEOUT);
+  #waiting = setTimeout(() => fill(this.node, notice(t("panels.loading"))), TIMEOUT);
   #source;
   #stop;
 
@@ -56,7 +56,7 @@ export class Live {
    */
   constructor(app, source) {
     this.#source = source;
-    this.#stop = whenWorthIt(app, () => void this.refresh(), source.every);
+    this.#stop = keepFresh(app, () => void this.refresh(), source.every);
     void this.refresh();
   }
 
@@ -106,7 +106,7 @@ export class Live {
     if (!instead && this.#known !== undefined) return;
     this.#known = undefined;
     this.#shown = "";
-    fill(this.node, instead || (refused ? trouble(error, () => this.refresh()) : aside(t("panels.offline"))));
+    fill(this.node, instead || (refused ? failure(error, () => this.refresh()) : notice(t("panels.offline"))));
   }
 }
 
@@ -117,7 +117,7 @@ export class Live {
  * @param {number} [every] ms
  * @returns {() => void} ends that
  */
-function whenWorthIt(app, ask, every) {
+function keepFresh(app, ask, every) {
   const { connection } = app;
   const look = () => {
     if (!document.hidden && connection.state === "open") ask();
@@ -133,7 +133,7 @@ function whenWorthIt(app, ask, every) {
 }
 
 /** @param {string} text */
-function aside(text) {
+function notice(text) {
   return h("p", { class: "aside", role: "status" }, text);
 }
 
@@ -142,7 +142,7 @@ function aside(text) {
  * @param {unknown} error
  * @param {() => unknown} again
  */
-function trouble(error, again) {
+function failure(error, again) {
   return emptyState(
     t("panels.failed"),
     tError(error),

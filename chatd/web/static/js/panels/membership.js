@@ -17,7 +17,7 @@ import { listed, section, sentence } from "./page.js";
  * @param {string} group
  * @param {() => void} changed
  */
-export function inviting(app, group, changed) {
+export function inviteForm(app, group, changed) {
   const who = field({
     label: t("members.invite-who"),
     name: "users",
@@ -101,7 +101,7 @@ export async function remove(app, group, user, changed) {
  * @param {boolean} amAdmin
  * @param {() => unknown} changed
  */
-export function posting(app, group, { closed }, amAdmin, changed) {
+export function postingSection(app, group, { closed }, amAdmin, changed) {
   if (closed === null && !amAdmin) return null;
   const change = (/** @type {boolean} */ close) => async () => {
     const request = () => app.connection.request(close ? "closegroup" : "opengroup", { group });
@@ -137,7 +137,7 @@ export function posting(app, group, { closed }, amAdmin, changed) {
  * @param {string} group
  * @param {() => Member[]} known its current members
  */
-export function leaving(app, group, known) {
+export function leaveSection(app, group, known) {
   const leave = async () => {
     const members = known();
     const others = members.filter((each) => !app.store.isMe(each.username));

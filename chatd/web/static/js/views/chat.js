@@ -76,8 +76,8 @@ class Chat {
     this.ends = [
       dropZone(this.node, (files) => this.composer.attach(files)),
       app.store.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
-      app.store.on("conversations", () => this.listed()),
-      app.store.on("incoming", (/** @type {Message} */ message) => this.heard(message)),
+      app.store.on("conversations", () => this.listChanged()),
+      app.store.on("incoming", (/** @type {Message} */ message) => this.messageArrived(message)),
       app.store.on("removed", (/** @type {{place: Place, message: string}} */ { place: where, message }) => {
         if (where.key !== place.key) return;
         const error = new ChatError("banned", message);
@@ -88,7 +88,7 @@ class Chat {
       app.store.on("link", () => this.linked()),
       app.outbox.on("change", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       this.uploads.on((upload, whole) => this.uploaded(upload, whole)),
-      listen(document, "visibilitychange", () => this.looked()),
+      listen(document, "visibilitychange", () => this.visibilityChanged()),
       listen(window, "resize", () => this.composer.fit()),
     ];
     queueMicrotask(() => void this.load()); // when the node is on the page, so that it has sizes
@@ -179,7 +179,7 @@ class Chat {
     learned.add(store);
     try {
       await store.users();
-      this.listed();
+      this.listChanged();
       this.show();
     } catch {
       learned.delete(store); // the addresses are shown instead
@@ -279,7 +279,7 @@ class Chat {
     return emptyState(t("chat.failed.unknown", { name }), tError(this.why), back, "search");
   }
 
-  listed() {
+  listChanged() {
     this.header.update();
     this.app.setTitle(`${this.header.name} · ${this.app.store.realm}`);
   }
@@ -291,7 +291,7 @@ class Chat {
   }
 
   /** The page has become visible or hidden. */
-  looked() {
+  visibilityChanged() {
     if (document.visibilityState === "visible") this.show();
   }
 
@@ -301,7 +301,7 @@ class Chat {
   }
 
   /** @param {Message} message */
-  heard(message) {
+  messageArrived(message) {
     if (this.app.store.placeOf(message).key !== this.place.key) return;
     // What arrives while the page is hidden gets an unread line, too.
     const found = this.app.store.conversation(this.place);

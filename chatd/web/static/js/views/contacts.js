@@ -55,7 +55,7 @@ export function view(app) {
     title: t("contacts.title"),
     node: page(
       { title: t("contacts.title") },
-      section(t("contacts.add"), adding(app, shown)),
+      section(t("contacts.add"), addForm(app, shown)),
       section(t("contacts.list"), shown.node),
     ),
     destroy: () => shown.destroy(),
@@ -66,7 +66,7 @@ export function view(app) {
  * @param {App} app
  * @param {import("../panels/live.js").Live<any>} shown
  */
-function adding(app, shown) {
+function addForm(app, shown) {
   const who = field({
     label: t("contacts.who"),
     name: "user",

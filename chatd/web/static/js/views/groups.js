@@ -52,12 +52,12 @@ export function view(app) {
     ],
     every: INTERVAL,
   });
-  const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => adding(app) });
+  const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => askName(app) });
   return {
     title: t("groups.title"),
     node: page(
       { title: t("groups.title"), actions: [add] },
-      section(t("groups.join"), joining(app)),
+      section(t("groups.join"), joinForm(app)),
       shown.node,
     ),
     destroy: () => shown.destroy(),
@@ -65,7 +65,7 @@ export function view(app) {
 }
 
 /** @param {App} app */
-function joining(app) {
+function joinForm(app) {
   const which = field({
     label: t("groups.join-what"),
     name: "group",
@@ -95,7 +95,7 @@ async function enter(app, group) {
 }
 
 /** Asks for the name of a new group. @param {App} app */
-function adding(app) {
+function askName(app) {
   const what = field({
     label: t("groups.add-name"),
     name: "group",

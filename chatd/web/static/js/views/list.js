@@ -55,13 +55,13 @@ export function conversationList(app) {
   const draw = () => {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
-      const found = everything(app);
+      const found = linesOf(app);
       const shown = found.filter((each) => fits(each.conversation, filter));
       rows.show(shown, current, app);
       const says = shown.length > 0 ? "" : app.store.loaded ? filter : "loading";
       if (rest.dataset.says === says) return;
       rest.dataset.says = says;
-      if (says === filter) void explain(rest, filter);
+      if (says === filter) void showHint(rest, filter);
       else rest.replaceChildren(...(says === "" ? [] : [spinner(t("list.loading"))]));
     });
   };
@@ -107,7 +107,7 @@ export function conversationList(app) {
  * @param {App} app
  * @returns {Line[]}
  */
-function everything(app) {
+function linesOf(app) {
   /** @type {Map<string, Entry>} */
   const unsent = new Map();
   for (const entry of app.outbox?.entries() ?? []) {
@@ -119,12 +119,12 @@ function everything(app) {
     unsent.delete(conversation.place.key);
     return { conversation, entry };
   });
-  const fresh = [...unsent.values()].map((entry) => ({ conversation: blank(app, entry), entry }));
+  const fresh = [...unsent.values()].map((entry) => ({ conversation: emptyConversation(app, entry), entry }));
   return [...fresh, ...known];
 }
 
 /** @param {App} app @param {Entry} entry @returns {Conversation} */
-function blank(app, { place }) {
+function emptyConversation(app, { place }) {
   const name = place.kind === "u" ? app.store.displayName(place.name) : place.name;
   return { place, conversation: 0, name, unread: 0, read: 0, seq: 0, last: null };
 }
@@ -141,7 +141,7 @@ function fits({ place }, wanted) {
  * @param {HTMLElement} rest
  * @param {Filter} wanted
  */
-async function explain(rest, wanted) {
+async function showHint(rest, wanted) {
   const [{ nothing }] = await Promise.all([import("./nothing.js"), needTexts("nothing")]);
   if (rest.dataset.says === wanted) rest.replaceChildren(nothing(wanted));
 }
@@ -200,7 +200,7 @@ function row(app, { conversation: found, entry }, current) {
   const { place, last } = found;
   return listRow({
     title: found.name,
-    subtitle: entry ? waiting(entry) : last ? lastLine(app, last) : beginning(found),
+    subtitle: entry ? unsentLine(entry) : last ? lastLine(app, last) : subtitleOf(found),
     meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
     badge: unreadBadge(found.unread),
     picture: avatar(found.name, found.online ?? undefined, { kind: place.kind === "g" ? "group" : "user" }),
@@ -211,12 +211,12 @@ function row(app, { conversation: found, entry }, current) {
 }
 
 /** @param {Conversation} found */
-function beginning(found) {
+function subtitleOf(found) {
   return found.place.kind === "g" ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
 }
 
 /** @param {Entry} entry @returns {Child[]} */
-function waiting(entry) {
+function unsentLine(entry) {
   const refused = entry.state === "refused";
   return [
     icon(refused ? "alert" : "clock"),

@@ -7,7 +7,7 @@ import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, keepFocus, live } from "../panels/live.js";
-import { inviting, leaving, makeAdmin, posting, remove } from "../panels/membership.js";
+import { inviteForm, leaveSection, makeAdmin, postingSection, remove } from "../panels/membership.js";
 import { matches, realmOf } from "../panels/names.js";
 import { bdi, page, personRow, section, sentence, tag } from "../panels/page.js";
 import { hashOf } from "../router.js";
@@ -27,7 +27,7 @@ const INTERVAL = 15_000; // ms
 export function view(app, { group }) {
   const place = app.store.place("g", group);
   const realm = realmOf(place.name);
-  const invite = inviting(app, place.name, () => void shown.refresh());
+  const invite = inviteForm(app, place.name, () => void shown.refresh());
   /** @type {Member[]} */
   let people = [];
   let posted = "";
@@ -36,7 +36,7 @@ export function view(app, { group }) {
     "div",
     { class: "parts", hidden: true },
     rules,
-    leaving(app, place.name, () => people),
+    leaveSection(app, place.name, () => people),
   );
   const list = filtered({
     label: t("panels.filter"),
@@ -58,7 +58,7 @@ export function view(app, { group }) {
         keepFocus(rules, () =>
           fill(
             rules,
-            posting(app, place.name, found, amAdmin, () => shown.refresh()),
+            postingSection(app, place.name, found, amAdmin, () => shown.refresh()),
           ),
         );
       }
@@ -73,7 +73,7 @@ export function view(app, { group }) {
     },
     every: INTERVAL,
     failed: (error) => {
-      const instead = outside(app, place.name, error);
+      const instead = outsiderPage(app, place.name, error);
       if (instead) invite.hidden = below.hidden = true;
       return instead;
     },
@@ -114,7 +114,7 @@ async function lookUp(app, group) {
  * @param {string} group
  * @param {unknown} error
  */
-function outside(app, group, error) {
+function outsiderPage(app, group, error) {
   const code = error instanceof ChatError ? error.code : "";
   const groups = button(t("members.to-groups"), { href: "#/groups" });
   if (code === "unknown-group")

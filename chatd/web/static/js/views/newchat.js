@@ -21,7 +21,7 @@ const MAX = 200; // rows of people; typing finds more
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
-  const { form, input, error } = asking();
+  const { form, input, error } = searchField();
   /** @type {Person[]} */
   let people = [];
   const shown = live(app, {
@@ -51,17 +51,17 @@ export function view(app) {
     fill(error);
     shown.redraw();
     const typed = input.value.trim();
-    if (typed) announce(t("panels.results", { n: fitting(people, typed).length }));
+    if (typed) announce(t("panels.results", { n: matching(people, typed).length }));
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const typed = input.value.trim();
-    const meant = meaning(people, typed);
+    const meant = exactMatch(people, typed);
     if (meant) go(meant.address);
     else if (parseAddress(typed)) void check(typed);
     else if (typed) refuse(t("newchat.bad"));
   });
-  form.addEventListener("keydown", (event) => intoList(event, shown.node));
+  form.addEventListener("keydown", (event) => focusFirst(event, shown.node));
   return {
     title: t("newchat.title"),
     node: page({ title: t("newchat.title") }, form, shown.node, several(app)),
@@ -71,7 +71,7 @@ export function view(app) {
 }
 
 /** The field for a name or address. */
-function asking() {
+function searchField() {
   const id = uid("who");
   const error = h("div", { class: "form-error", role: "alert" });
   const input = h("input", {
@@ -95,7 +95,7 @@ function asking() {
  * @param {KeyboardEvent} event
  * @param {HTMLElement} list
  */
-function intoList(event, list) {
+function focusFirst(event, list) {
   const first = list.querySelector("a, button");
   if (event.key !== "ArrowDown" || !(first instanceof HTMLElement)) return;
   event.preventDefault();
@@ -108,9 +108,9 @@ function intoList(event, list) {
  * @param {string} typed
  * @returns {Person | undefined}
  */
-function meaning(people, typed) {
+function exactMatch(people, typed) {
   if (!typed) return undefined;
-  const found = fitting(people, typed);
+  const found = matching(people, typed);
   return (
     found.find((each) => keyOf(each.address) === keyOf(typed)) ?? (found.length === 1 ? found[0] : undefined)
   );
@@ -153,7 +153,7 @@ async function everybody(app) {
  * @param {Person[]} people
  * @param {string} typed
  */
-function fitting(people, typed) {
+function matching(people, typed) {
   return people.filter((each) => matches(typed, each.address, each.name, each.country));
 }
 
@@ -185,7 +185,7 @@ function list(app, people, typed, check) {
  * @param {(address: string) => unknown} check
  */
 function narrowed(app, people, typed, check) {
-  const found = fitting(people, typed);
+  const found = matching(people, typed);
   const address = parseAddress(typed);
   const known = found.some((each) => keyOf(each.address) === keyOf(typed));
   const direct =

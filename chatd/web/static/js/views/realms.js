@@ -53,7 +53,7 @@ export function view(app) {
     node: page(
       { title: t("realms.title"), intro: sentence("realms.intro", { realm: bdi(app.store.realm) }) },
       section(t("realms.list"), shown.node),
-      may ? adding(app, shown) : h("p", { class: "quiet" }, t("realms.may-not")),
+      may ? addForm(app, shown) : h("p", { class: "quiet" }, t("realms.may-not")),
     ),
     destroy: () => shown.destroy(),
   };
@@ -144,7 +144,7 @@ function time(at) {
  * @param {App} app
  * @param {import("../panels/live.js").Live<any>} shown
  */
-function adding(app, shown) {
+function addForm(app, shown) {
   const realm = field({
     label: t("realms.name"),
     name: "realm",
