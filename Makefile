@@ -6,8 +6,10 @@ STAMP := $(VENV)/.installed
 DOCS := $(VENV)/.docs-installed
 MODULES := node_modules/.installed
 CONFIG ?= etc/chatd.ini
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: run demo test trial check types format bench docs screenshots clean
+.PHONY: run demo test trial coverage thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -16,11 +18,24 @@ demo: $(STAMP)
 	$(BIN)/python -m chatd.app.demo
 
 test: $(STAMP) $(MODULES)
-	$(BIN)/python -m pytest -n 2 tests
+	$(PYTEST) tests
 
 # The part of the suite that starts no processes, under Twisted's own runner.
 trial: $(STAMP)
-	$(BIN)/python -m twisted.trial --jobs 2 tests.unit
+	$(BIN)/python -m twisted.trial --jobs $(JOBS) tests.unit
+
+# The same tests, and how much of the code they reach: of all of it, and of what keeps messages.
+CORE := chatd/base/*,chatd/commands/*,chatd/federation/*,chatd/service/*,chatd/store/*
+coverage: $(STAMP) $(MODULES)
+	$(PYTEST) --cov --cov-report= tests
+	$(BIN)/coverage report --skip-covered --fail-under=90
+	$(BIN)/coverage report --skip-covered --include='$(CORE)' --fail-under=90
+
+# What takes too long to run each time: many more examples, kills and messages.
+thorough: $(STAMP)
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
+	$(BIN)/python -m tests.support.crash --kills 50
+	$(BIN)/python -m tests.support.federation --kills 50 --file 100 --queued 10000
 
 check: $(STAMP) types
 	$(BIN)/ruff check .
