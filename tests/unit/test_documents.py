@@ -40,6 +40,14 @@ class LinkTests(TestCase):
         """Python files and Markdown files by their paths from the root, such as chatd/tap.py."""
         self.assertEqual(self.missing(rf"(?<![\w/.])((?:{FOLDERS})/[\w/]+\.(?:py|md|ini))\b"), [])
 
+    def test_named_modules_exist(self) -> None:
+        """Modules that docs/architecture.md names without their folders, such as `router.js`."""
+        modules = {
+            path.name for kind in ("py", "js") for path in (ROOT / "chatd").rglob(f"*.{kind}")
+        }
+        text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r"`(\w+\.(?:py|js))`", text)) - modules, set())
+
     def test_named_folders_exist(self) -> None:
         self.assertEqual(self.missing(rf"`((?:{FOLDERS})/(?:[\w]+/)*)`"), [])
 
