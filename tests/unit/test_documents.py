@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from chatd.base.errors import every_error
 from chatd.client.main import parser
 from chatd.commands.table import TABLE
 from chatd.tap import Options
@@ -68,6 +69,28 @@ class LinkTests(TestCase):
             for target in re.findall(r"`make ([a-z]+)`", document.read_text(encoding="utf-8"))
         }
         self.assertEqual(named - targets, set())
+
+
+class SentenceTests(TestCase):
+    """The replies shown in documents."""
+
+    def test_errors_are_shown_as_they_are(self) -> None:
+        """Where a reply of `plain` has a code and a message, the message is the error's sentence."""
+        shapes: dict[str, list[str]] = {}
+        for error in every_error():
+            literals = re.split(r"\{[^}]*\}", error.sentence)
+            shapes.setdefault(error.code, []).append(".*".join(map(re.escape, literals)))
+        wrong = [
+            (document.name, code, message)
+            for document in DOCUMENTS
+            for code, message in re.findall(
+                r"^ *code: (\S+)\n *message: (.*)$",
+                document.read_text(encoding="utf-8"),
+                re.MULTILINE,
+            )
+            if not any(re.fullmatch(shape, message) for shape in shapes.get(code, ()))
+        ]
+        self.assertEqual(wrong, [])
 
 
 class DependencyTests(TestCase):
