@@ -109,7 +109,9 @@ def _metrics(context: DoorContext, tls: bool) -> DoorPlan:
 
 def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
     realm = context.realm
-    return DoorPlan(cast(TLSEndpoint, realm.endpoint).factory(realm.directory), "port {port}")
+    return DoorPlan(
+        cast(TLSEndpoint, realm.endpoint).factory(realm.directory.manager), "port {port}"
+    )
 
 
 PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {

@@ -25,7 +25,7 @@ from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import Identity, IdentityError, load_identity, read_policy
-from chatd.federation.amp.link_manager import Directory
+from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
 from chatd.federation.forwarder import Forwarder
@@ -84,7 +84,7 @@ class Realm:
 
     endpoint: Endpoint
     passwords: Passwords
-    directory: Directory
+    directory: AmpLinks
     service: ChatService
     federation: Federation
     sessions: Sessions
@@ -172,14 +172,12 @@ class Realm:
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
-        self.directory = Directory(
-            self.config, context.clock, self.endpoint, uploads, context.random_bytes
-        )
+        self.directory = AmpLinks(context, self.endpoint, uploads)
         forwarder = Forwarder(context, self.directory, stored.secret)
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)
         self.federation = Federation(self.service, forwarder, self.directory)
-        self.directory.attach(self.service, self.federation)
+        self.directory.attach(self.federation)
         self.directory.load(stored.peers)
         self.sessions = Sessions(self.service, HANDLERS)
 

@@ -58,7 +58,7 @@ class TLSRealm(Realm):
 
     def open(self) -> None:
         super().open()
-        factory = self.endpoint.factory(self.directory)  # type: ignore[attr-defined]
+        factory = self.endpoint.factory(self.directory.manager)  # type: ignore[attr-defined]
         self.listening = net.listenTCP(self.port, factory, interface="127.0.0.1")
         self.port = self.listening.getHost().port
         self.start()
@@ -70,7 +70,7 @@ class TLSRealm(Realm):
     @property
     def links(self) -> list[PeerLink]:
         """All that ever came far enough to be judged, and are not gone."""
-        return list(self.directory._links)
+        return list(self.directory.manager.links)
 
 
 class Person:

@@ -168,7 +168,7 @@ class House:
 
     @property
     def host(self) -> Any:
-        return None if self._life is None else self._life.directory
+        return None if self._life is None else self._life.directory.manager
 
     @property
     def service(self) -> Any:
@@ -195,7 +195,7 @@ class House:
         self.deaths += 1
         for cable in self.world.cables:
             for end in cable.ends:
-                if getattr(end.protocol, "host", None) is life.directory:
+                if getattr(end.protocol, "host", None) is life.directory.manager:
                     end.closed = True
                     end.out.clear()
                     end.other.lose(net.ConnectionLost())
@@ -243,7 +243,7 @@ class House:
 
     def knows(self, realm: str) -> None:
         """A realm that has been here, and is not."""
-        self.realm.directory.registry.add(KnownPeer(key_of(realm), realm))
+        self.realm.directory.peers.add(KnownPeer(key_of(realm), realm))
 
 
 class World:
@@ -298,7 +298,7 @@ class World:
         return False
 
     def _plug(self, near: End, house: House) -> Cable:
-        link = PeerLink(house.realm.directory, Route("[2001:db8::1]:50000"))
+        link = PeerLink(house.realm.directory.manager, Route("[2001:db8::1]:50000"))
         far = End(link, house.certificate)
         cable = Cable(near, far)
         self.cables.append(cable)

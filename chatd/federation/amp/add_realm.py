@@ -1,8 +1,8 @@
-"""`addrealm`: dials a realm, judges and remembers it, and decides what the user is told.
+"""`addrealm`: dials a realm, remembers its certificate, and decides what the user is told.
 
-An operator vouches for the realm: its address may be private, and the certificate that it shows there
-replaces one that no operator has confirmed. Other users (`[peers] add = anyone`) are told only whether a
-realm of that name was reached, so that the daemon is no port scanner. Only the time until the answer still
+An operator confirms the realm: its address may be private, and the certificate that it shows there replaces
+one that no operator has confirmed. Other users (`[peers] add = anyone`) are told only whether a realm of that
+name was reached, so that the daemon can't be used as a port scanner. Only the time until the answer still
 differs.
 """
 
@@ -12,7 +12,6 @@ import msgspec
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.config import Config
 from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnreachable
 from chatd.base.model import Added, Exposure
 from chatd.base.names import key_of
@@ -21,7 +20,7 @@ from chatd.federation.amp.link import LinkSuperseded, PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import check_literal, place_of, why
 from chatd.federation.amp.trust import Authentication, TrustRecord
-from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
 from chatd.store import peers as store
 from chatd.store.peers import KnownPeer
 
@@ -31,7 +30,7 @@ log = Logger()
 
 
 class Attempt(msgspec.Struct):
-    """A realm that is being added. `judged` is the certificate that it showed at `address`."""
+    """A realm that is being added. `authentication` has the certificate that it showed at `address`."""
 
     realm: str
     address: str
@@ -40,14 +39,13 @@ class Attempt(msgspec.Struct):
 
 
 class RealmAdder:
-    """Carries out `addrealm`. Links are judged with `known_of` and `judged` meanwhile."""
+    """Carries out `addrealm`. Meanwhile `known_of` is asked when links are authenticated, and `authenticated`
+    is told the result."""
 
-    def __init__(
-        self, config: Config, service: ChatService, registry: PeerTable, dialer: Dialer
-    ) -> None:
-        self._config = config
-        self._service = service
-        self._registry = registry
+    def __init__(self, context: Context, peers: PeerTable, dialer: Dialer) -> None:
+        self._context = context
+        self._config = context.config
+        self._peers = peers
         self._dialer = dialer
         self._attempts: dict[str, Attempt] = {}
 
@@ -55,22 +53,22 @@ class RealmAdder:
         return realm in self._attempts
 
     def known_of(self, realm: str, link: PeerLink) -> TrustRecord:
-        """What is known of the realm that a certificate names, for the judgement of `link`."""
-        known = self._registry.known_of(realm)
+        """What decides whether the certificate of `link`, which names `realm`, is accepted."""
+        known = self._peers.known_of(realm)
         attempt = self._attempts.get(realm)
         if attempt is None:
             return known
-        peer = self._registry.get(realm)
+        peer = self._peers.get(realm)
         unconfirmed = peer is None or not peer.known.confirmed
         if attempt.by_operator and unconfirmed and _belongs(link, attempt):
             known = msgspec.structs.replace(known, certificate=None)
         return msgspec.structs.replace(known, added=True)
 
-    def judged(self, link: PeerLink, judged: Authentication) -> None:
+    def authenticated(self, link: PeerLink, authentication: Authentication) -> None:
         """The certificate of `link` was accepted."""
-        attempt = self._attempts.get(judged.realm)
+        attempt = self._attempts.get(authentication.realm)
         if attempt is not None and _belongs(link, attempt):
-            attempt.authentication = judged
+            attempt.authentication = authentication
 
     async def add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
         """Make a realm a peer. Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an
@@ -79,8 +77,8 @@ class RealmAdder:
         private = by_operator or self._config.peers.private
         self._check(realm, attempt)
         check_literal(host, private=private)
-        peer = self._registry.get(attempt.realm)
-        before = peer.shown if peer is not None else ""
+        peer = self._peers.get(attempt.realm)
+        before = peer.remembered_fingerprint if peer is not None else ""
         self._attempts[attempt.realm] = attempt
         try:
             refused = await self._reach(realm, host, port, private, attempt)
@@ -93,32 +91,32 @@ class RealmAdder:
         self._dialer.soon(peer)
         if refused is not None:
             raise refused if by_operator else self._not_reached(realm, attempt, refused)
-        if not before or before == peer.shown:
-            return Added(peer.shown)
-        return Added(peer.shown, before, tuple(await self._exposed(peer)))
+        if not before or before == peer.remembered_fingerprint:
+            return Added(peer.remembered_fingerprint)
+        return Added(peer.remembered_fingerprint, before, tuple(await self._exposed(peer)))
 
     def _check(self, realm: str, attempt: Attempt) -> None:
         if attempt.realm in self._config.peers.block:
             raise RealmNotAllowed(
                 realm=realm, where=self._config.realm, reason="[peers] block names it"
             )
-        peer = self._registry.get(attempt.realm)
+        peer = self._peers.get(attempt.realm)
         is_peer = peer is not None and peer.known.host is not None
-        replaces = attempt.by_operator and peer is not None and not self._registry.is_vouched(peer)
+        replaces = attempt.by_operator and peer is not None and not self._peers.is_confirmed(peer)
         if attempt.realm in self._attempts or (is_peer and not replaces):
             raise RealmExists(realm=realm)
         if peer is None:
             # An operator may take a name that resembles that of an unconfirmed realm.
-            self._registry.check_name(
+            self._peers.check_name(
                 attempt.realm,
-                against=self._registry.is_vouched if attempt.by_operator else lambda _peer: True,
+                against=self._peers.is_confirmed if attempt.by_operator else lambda _peer: True,
             )
 
     async def _reach(
         self, realm: str, host: str, port: int, private: bool, attempt: Attempt
     ) -> ChatError | None:
         """Link with the realm. Returns None, or why the realm does not let this one in yet: its operator may
-        have to add this realm, too."""
+        have to add this realm first."""
         try:
             await self._dialer.connect(realm, host, port, private=private)
         except Exception as error:
@@ -133,12 +131,12 @@ class RealmAdder:
         return None
 
     def _is_linked(self, attempt: Attempt) -> bool:
-        """Whether another link is up whose other end is the one that was dialled."""
-        peer = self._registry.get(attempt.realm)
+        """Whether another link is up whose other end is the realm that was dialled."""
+        peer = self._peers.get(attempt.realm)
         if peer is None or peer.link is None or attempt.authentication is None:
             return False
-        judged = peer.link.authentication
-        return judged is not None and judged.certificate == attempt.authentication.certificate
+        found = peer.link.authentication
+        return found is not None and found.certificate == attempt.authentication.certificate
 
     def _not_reached(self, realm: str, attempt: Attempt, error: ChatError) -> ChatError:
         log.info("{realm} was not added: {error}", realm=realm, error=str(error))
@@ -146,21 +144,21 @@ class RealmAdder:
 
     async def _keep(self, realm: str, host: str, port: int, attempt: Attempt) -> Peer:
         """Remember the realm with its address and certificate."""
-        peer = self._registry.get(attempt.realm)
+        peer = self._peers.get(attempt.realm)
         if peer is None:
-            peer = self._registry.add(KnownPeer(attempt.realm, realm))
+            peer = self._peers.add(KnownPeer(attempt.realm, realm))
         known = msgspec.structs.replace(
             peer.known, host=host, port=port, confirmed=attempt.by_operator
         )
         if attempt.authentication is not None and attempt.authentication.remember:
             known = msgspec.structs.replace(known, certificate=attempt.authentication.pem)
-        await self._registry.remember(peer, known)
+        await self._peers.remember(peer, known)
         if peer.link is not None and attempt.by_operator and not self._is_linked(attempt):
-            peer.link.abort()  # that of a realm that had taken the name before
+            peer.link.abort()  # the link of a realm that had taken the name before
         return peer
 
     async def _exposed(self, peer: Peer) -> list[Exposure]:
-        return await self._service.database.read(store.exposed, peer.known.key)
+        return await self._context.database.read(store.exposed, peer.known.key)
 
 
 def _belongs(link: PeerLink, attempt: Attempt) -> bool:

@@ -1,4 +1,4 @@
-"""Dials the realms whose address is known, again and again with growing pauses."""
+"""Dials the realms whose address is known, and retries with exponential backoff."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.reach import why
 from chatd.federation.amp.trust import Authentication, TrustRecord
 
-FIRST_PAUSE = 1.0  # seconds before the first new try; each further pause is twice as long
+FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
 LONGEST_PAUSE = 300.0
 
 log = Logger()
 
 
 class Endpoint(Protocol):
-    """Makes links: see chatd.federation.amp.endpoint."""
+    """Makes links (chatd.federation.amp.endpoint)."""
 
     def dial(
         self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
@@ -36,21 +36,21 @@ class Endpoint(Protocol):
 
 
 class Dialer:
-    """Makes links for `host` through `door`."""
+    """Makes links for `host` through `endpoint`."""
 
     def __init__(
         self,
         config: PeersConfig,
         host: LinkHost,
-        door: Endpoint,
-        registry: PeerTable,
+        endpoint: Endpoint,
+        peers: PeerTable,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._config = config
         self._host = host
         self._clock = host.clock
-        self._door = door
-        self._registry = registry
+        self._endpoint = endpoint
+        self._peers = peers
         self._random_bytes = random_bytes
         self._dials: set[Deferred[PeerLink]] = set()
         self._stopping = False
@@ -58,14 +58,14 @@ class Dialer:
     def stop(self) -> None:
         """Give up all dials, and start no more."""
         self._stopping = True
-        for peer in self._registry.peers.values():
+        for peer in self._peers.by_key.values():
             cancel(peer.timer)
         for dialling in list(self._dials):
             guarded("a dial was not cancelled", dialling.cancel)
 
     def soon(self, peer: Peer, pause: float | None = None) -> None:
-        """Dial a peer after `pause` seconds. By default the pause grows with the peer's failures, with some
-        randomness, so that realms do not dial in step."""
+        """Dial a peer after `pause` seconds. By default the pause doubles with each failure, with some
+        randomness so that realms do not dial in step."""
         if self._stopping or peer.known.host is None or peer.link is not None or peer.dialling:
             return
         if peer.known.key in self._config.block:
@@ -83,19 +83,19 @@ class Dialer:
         known = peer.known
         assert known.host is not None and known.port is not None  # noqa: S101, PT018
         peer.dialling = True
-        private = self._config.private or self._registry.is_vouched(peer)
+        private = self._config.private or self._peers.is_confirmed(peer)
         dialling = self.connect(known.name, known.host, known.port, private=private)
         dialling.addBoth(self._dialled, peer)
         dialling.addErrback(lambda failure: log.failure("dialling", failure))
 
     def connect(self, name: str, host: str, port: int, *, private: bool) -> Deferred[PeerLink]:
-        """Try once to link with a realm. Fails with the reason."""
+        """Dial a realm once. Fires with the link; fails with the reason."""
 
         def over(result: Any) -> Any:
             self._dials.discard(dialling)
             return result
 
-        dialling = self._door.dial(self._host, name, host, port, private=private)
+        dialling = self._endpoint.dial(self._host, name, host, port, private=private)
         self._dials.add(dialling)
         return dialling.addBoth(over)
 
@@ -107,5 +107,5 @@ class Dialer:
                 log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
             peer.error = str(error)
             peer.failures += 1
-            if self._registry.get(peer.known.key) is peer:
+            if self._peers.get(peer.known.key) is peer:
                 self.soon(peer)

@@ -58,9 +58,15 @@ class LinkHost(Protocol):
     """What a link needs of the realm that it belongs to."""
 
     clock: IReactorTime
-    receiver: Receiver
-    questions: Questions
     sender_rates: SenderRates
+
+    @property
+    def receiver(self) -> Receiver:
+        """Takes what the other realm delivers."""
+
+    @property
+    def questions(self) -> Questions:
+        """Answers what the other realm asks."""
 
     def connected(self, link: PeerLink) -> None:
         """There is a connection; the realm at the other end is not known yet."""

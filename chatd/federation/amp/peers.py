@@ -1,23 +1,23 @@
-"""The realms that this one knows: their addresses and certificates."""
+"""The other realms that this one knows, in memory and in the database: addresses, certificates, links."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 
-from chatd.base.config import Config
 from chatd.base.errors import RealmNotAllowed, UnknownRealm
-from chatd.base.names import check_new_name, key_of
+from chatd.base.names import check_new_name
+from chatd.base.timers import cancel
 from chatd.base.uts39 import skeleton
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.reach import place_of
 from chatd.federation.amp.trust import TrustRecord, fingerprint
-from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
 from chatd.store import peers as store
 from chatd.store.peers import KnownPeer
 
@@ -25,25 +25,27 @@ HOUR = 3_600_000  # ms
 
 
 class Peer:
-    """One other realm. `since` is when its link came up or went, in milliseconds since 1970 UTC, and `source`
-    where the last link came from (`chatd.base.sources`), if the other side dialled."""
+    """One other realm. `fingerprint` is the one that the configuration gives. `since` is when its link came
+    up or was lost, in milliseconds since 1970 UTC. `source` is where its last link came from
+    (`chatd.base.sources`) if the other side has dialled."""
 
     def __init__(self, known: KnownPeer, fingerprint: str | None, now: int) -> None:
         self.known = known
-        self.look = skeleton(known.key)  # equal for names that can be mistaken for one another
         self.saved: KnownPeer | None = None  # as it is on disk
+        self.skeleton = skeleton(known.key)  # equal for names that can be mistaken for one another
         self.fingerprint = fingerprint
         self.link: PeerLink | None = None
         self.delivery: Delivery
         self.since = now
         self.source = ""
-        self.error: str | None = None
-        self.failures = 0
+        # Dialling (chatd.federation.amp.dialer)
+        self.error: str | None = None  # why there is no link
+        self.failures = 0  # dials in a row that have failed
         self.dialling = False
-        self.timer: Any = None
+        self.timer: IDelayedCall | None = None  # until the next dial
 
     @property
-    def shown(self) -> str:
+    def remembered_fingerprint(self) -> str:
         """The fingerprint of the remembered certificate, or an empty string."""
         pem = self.known.certificate
         return "" if pem is None else fingerprint(load_pem_x509_certificate(pem.encode()))
@@ -55,77 +57,70 @@ class Peer:
 
 
 class PeerTable:
-    """All peers by key, in memory and in the database. `attach` it to the service, then `load`."""
+    """All peers by key. `delivery_to` makes the Delivery of a peer."""
 
-    def __init__(self, config: Config) -> None:
-        self.peers: dict[str, Peer] = {}
-        self.own_name = config.realm
-        self.own_key = key_of(config.realm)
-        self._config = config
-        self._service: ChatService
-        self._deliver: Callable[[Peer], Delivery]
-
-    def attach(self, service: ChatService, deliver: Callable[[Peer], Delivery]) -> None:
-        """`deliver` makes what sends a peer its parcels."""
-        self._service = service
-        self._deliver = deliver
+    def __init__(self, context: Context, delivery_to: Callable[[Peer], Delivery]) -> None:
+        self.by_key: dict[str, Peer] = {}
+        self.own_name = context.config.realm
+        self.own_key = context.realm_key
+        self._context = context
+        self._config = context.config.peers
+        self._delivery_to = delivery_to
 
     def load(self, known: Sequence[KnownPeer]) -> None:
         """Load the remembered realms and those of the configuration."""
         for each in known:
             self.add(each).saved = each
-        for key in self._config.peers.known:
-            if key != self.own_key and key not in self.peers:
+        for key in self._config.known:
+            if key != self.own_key and key not in self.by_key:
                 self.add(KnownPeer(key, key))
 
     def add(self, known: KnownPeer) -> Peer:
         """Add a realm. The configuration overrides the address and the fingerprint."""
-        configured = self._config.peers.known.get(known.key)
+        configured = self._config.known.get(known.key)
         pin = None
         if configured is not None:
             pin = configured.fingerprint
             if configured.address is not None:
                 host, _, port = configured.address.rpartition(":")
                 known = msgspec.structs.replace(known, host=host.strip("[]"), port=int(port))
-        peer = Peer(known, pin, self._service.context.now())
-        peer.delivery = self._deliver(peer)
-        self.peers[known.key] = peer
+        peer = Peer(known, pin, self._context.now())
+        peer.delivery = self._delivery_to(peer)
+        self.by_key[known.key] = peer
         return peer
 
     def get(self, realm: str) -> Peer | None:
-        return self.peers.get(realm)
+        return self.by_key.get(realm)
 
     def find(self, realm: str) -> Peer:
         """Raises UnknownRealm."""
-        peer = self.peers.get(realm)
+        peer = self.by_key.get(realm)
         if peer is None:
             raise UnknownRealm(realm=realm)
         return peer
 
     def is_added(self, realm: str) -> bool:
         """Whether somebody here has added the realm, or the configuration names it."""
-        peer = self.peers.get(realm)
-        return realm in self._config.peers.known or (
-            peer is not None and peer.known.host is not None
-        )
+        peer = self.by_key.get(realm)
+        return realm in self._config.known or (peer is not None and peer.known.host is not None)
 
-    def is_vouched(self, peer: Peer) -> bool:
+    def is_confirmed(self, peer: Peer) -> bool:
         """Whether an operator has added the realm, or the configuration names it."""
-        return peer.known.confirmed or peer.known.key in self._config.peers.known
+        return peer.known.confirmed or peer.known.key in self._config.known
 
-    def unvouched(self) -> Iterator[Peer]:
+    def unconfirmed(self) -> Iterator[Peer]:
         """The realms that no operator has added."""
-        return (peer for peer in self.peers.values() if not self.is_vouched(peer))
+        return (peer for peer in self.by_key.values() if not self.is_confirmed(peer))
 
     def check_name(self, realm: str, *, against: Callable[[Peer], bool]) -> None:
-        """Refuse the name of a realm that is not known yet if it mixes scripts, or can be mistaken for that
-        of this realm or of one that `against` is true of.
-
-        Raises BadName, RealmNotAllowed.
-        """
+        """Check the name of a realm that is not known yet. Raises BadName if it mixes scripts, and
+        RealmNotAllowed if it can be mistaken for the name of this realm or of a peer for which `against`
+        returns true."""
         check_new_name(realm)
         look = skeleton(realm)
-        alike = [key for key, peer in self.peers.items() if peer.look == look and against(peer)]
+        alike = [
+            key for key, peer in self.by_key.items() if peer.skeleton == look and against(peer)
+        ]
         if skeleton(self.own_key) == look:
             alike.append(self.own_key)
         for other in alike:
@@ -137,8 +132,8 @@ class PeerTable:
                 )
 
     def known_of(self, realm: str) -> TrustRecord:
-        """What is known of the realm in a certificate."""
-        peer = self.peers.get(realm)
+        """What decides whether a certificate of that realm is accepted."""
+        peer = self.by_key.get(realm)
         added = self.is_added(realm)
         if peer is None:
             return TrustRecord(added)
@@ -147,8 +142,8 @@ class PeerTable:
     def remember(self, peer: Peer, known: KnownPeer) -> Deferred[None]:
         """Store what is known of a peer. Fires once it is on disk.
 
-        A later time of its last link alone is written once an hour, so that a link that comes and goes does
-        not keep the disk busy.
+        If only the time of its last link has changed, it is written once an hour, so that a link that comes
+        and goes does not keep the disk busy.
         """
         peer.known, saved = known, peer.saved
         if saved is not None and saved == msgspec.structs.replace(known, linked_at=saved.linked_at):
@@ -156,24 +151,24 @@ class PeerTable:
             if 0 <= passed < HOUR:
                 return succeed(None)
         peer.saved = known
-        now = self._service.context.now()
-        return self._service.database.run(store.remember, known, now)
+        now = self._context.now()
+        return self._context.database.run(store.remember, known, now)
 
     def linked(self, known: KnownPeer) -> KnownPeer:
-        """`known` with the present time as that of the last link."""
-        return msgspec.structs.replace(known, linked_at=self._service.context.now())
+        """Return `known` with the present time as that of the last link."""
+        return msgspec.structs.replace(known, linked_at=self._context.now())
 
     async def forget(self, *realms: str) -> None:
         """Remove these realms from memory, with their links, and from the database."""
         for realm in realms:
-            peer = self.peers.pop(realm, None)
+            peer = self.by_key.pop(realm, None)
             if peer is not None:
-                self._let_go(peer)
-        await self._service.database.run(store.forget, realms)
+                _close(peer)
+        await self._context.database.run(store.forget, realms)
 
-    def _let_go(self, peer: Peer) -> None:
-        if peer.timer is not None and peer.timer.active():
-            peer.timer.cancel()
-        if peer.link is not None:
-            peer.delivery.link_down()
-            peer.link.close()
+
+def _close(peer: Peer) -> None:
+    cancel(peer.timer)
+    if peer.link is not None:
+        peer.delivery.link_down()
+        peer.link.close()

@@ -1,10 +1,11 @@
-"""Warnings that strangers can cause: at most one a minute for each source, and a few a minute in all."""
+"""Limits the warnings that other realms and unknown clients can cause: one a minute for each source, and a
+few a minute in all."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.base.cache import Cache
@@ -19,7 +20,7 @@ log = Logger()
 class RateLimitedLog:
     """`clock` measures the time."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._since = clock.seconds()
         self._lines = 0
@@ -27,8 +28,8 @@ class RateLimitedLog:
         self._left_out: Counter[str] = Counter()
 
     def warn(self, source: str, sentence: str) -> None:
-        """Log `sentence`, unless that source, or all of them, have been logged too often. The next line about
-        the source says how many were left out."""
+        """Log `sentence`, unless that source or all sources together have been logged too often. The next
+        line about the source says how many were left out."""
         now = self._clock.seconds()
         if now - self._since >= EVERY:
             self._since, self._lines = now, 0
@@ -42,3 +43,19 @@ class RateLimitedLog:
         more = self._left_out.pop(source, 0)
         and_more = f" (and {more} more from {source} that were not logged)" if more else ""
         log.warn("{sentence}{and_more}", sentence=sentence, and_more=and_more)
+
+
+class LinkWarnings:
+    """Warnings about links. Unknown clients can't use up the lines of the realms that this side dials."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clients = RateLimitedLog(clock)
+        self._dialled = RateLimitedLog(clock)
+
+    def warn(self, source: str, dialled: str, sentence: str) -> None:
+        """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not
+        empty."""
+        if dialled:
+            self._dialled.warn(dialled, sentence)
+        else:
+            self._clients.warn(source, sentence)

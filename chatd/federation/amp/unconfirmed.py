@@ -1,8 +1,8 @@
-"""Realms that no operator has added: how many are remembered, and which are forgotten.
+"""Limits how many realms are remembered that no operator has added, and forgets those that nobody uses.
 
 Anybody can invent names, so realms that nobody here talks with make room for new ones, and are forgotten
-after a day without a link. What a realm did by itself (writing to somebody, joining a group) keeps it for
-longer, but not when there is no room.
+after a day without a link. A realm that has written to somebody or joined a group is kept for longer, but
+not when there is no room.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from twisted.logger import Logger
 from chatd.base.errors import RealmNotAllowed
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.federation import Federation
-from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
 from chatd.store import peers as store
 from chatd.store.peers import Use
 
-MAX_UNCONFIRMED = 1000  # realms that no operator has added
-AT_ONCE = (
-    20  # the part of them that is forgotten at a time, so that the database is not asked for each
-)
+MAX_UNCONFIRMED = 1000  # realms
+EVICTED_PART = 20  # a twentieth of them is forgotten at a time, so that there are few queries
 IDLE = 86_400_000  # ms without a link after which a realm that nobody talks with is forgotten
 CHECK_EVERY = 3600.0  # seconds
 
@@ -31,45 +29,45 @@ log = Logger()
 
 
 class UnconfirmedRealms:
-    def __init__(self, service: ChatService, federation: Federation, registry: PeerTable) -> None:
-        self._service = service
+    def __init__(self, context: Context, federation: Federation, peers: PeerTable) -> None:
+        self._context = context
         self._federation = federation
-        self._registry = registry
-        self._clock = service.clock
+        self._peers = peers
+        self._clock = context.clock
         self._turn = DeferredLock()
         self._checked = self._clock.seconds()
 
     @property
     def _is_full(self) -> bool:
-        return sum(1 for _ in self._registry.unvouched()) >= MAX_UNCONFIRMED
+        return sum(1 for _ in self._peers.unconfirmed()) >= MAX_UNCONFIRMED
 
     async def make_room(self, realm: str) -> None:
-        """Make room for one more stranger. Raises RealmNotAllowed."""
+        """Make room for one more realm. Raises RealmNotAllowed."""
         if not self._is_full:
             return
         await self._turn.run(lambda: Deferred.fromCoroutine(self._evict()))
         if self._is_full:
             raise RealmNotAllowed(
-                realm=realm, where=self._registry.own_name, reason="it knows too many already"
+                realm=realm, where=self._peers.own_name, reason="it knows too many already"
             )
 
     async def _evict(self) -> None:
         if not self._is_full:
             return  # an earlier caller has made room
-        strangers = list(self._registry.unvouched())
-        uses = await self._uses(strangers)
-        await self._forget(_to_evict(strangers, uses, max(1, MAX_UNCONFIRMED // AT_ONCE)))
+        unconfirmed = list(self._peers.unconfirmed())
+        uses = await self._uses(unconfirmed)
+        await self._forget(_to_evict(unconfirmed, uses, max(1, MAX_UNCONFIRMED // EVICTED_PART)))
 
     async def forget_idle(self) -> None:
-        """Forget the strangers that nobody talks with, after a day without a link. Looks once an hour."""
+        """Forget the realms that nobody talks with, after a day without a link. Looks once an hour."""
         now = self._clock.seconds()
         if now - self._checked < CHECK_EVERY:
             return
         self._checked = now
-        latest = self._service.context.now() - IDLE
+        latest = self._context.now() - IDLE
         idle = [
             peer
-            for peer in self._registry.unvouched()
+            for peer in self._peers.unconfirmed()
             if peer.link is None and (peer.known.linked_at or 0) <= latest
         ]
         uses = await self._uses(idle)
@@ -77,34 +75,34 @@ class UnconfirmedRealms:
 
     async def _uses(self, peers: list[Peer]) -> dict[str, Use]:
         keys = [peer.known.key for peer in peers]
-        return await self._service.database.read(store.uses, keys) if keys else {}
+        return await self._context.database.read(store.uses, keys) if keys else {}
 
     async def _forget(self, peers: list[Peer]) -> None:
-        # They may have been used since the database was asked.
-        keys = [peer.known.key for peer in peers if self._registry.get(peer.known.key) is peer]
+        # Some may have been forgotten or added since the query.
+        keys = [peer.known.key for peer in peers if self._peers.get(peer.known.key) is peer]
         if not keys:
             return
         log.info("{count} realms that nobody talks with are forgotten", count=len(keys))
-        await self._registry.forget(*keys)
+        await self._peers.forget(*keys)
         for key in keys:
             try:
                 await self._federation.receiver.forget(key)
             except OSError:
-                log.failure("the half files of {realm} could not be removed", realm=key)
+                log.failure("the partial files of {realm} could not be removed", realm=key)
 
 
-def _to_evict(strangers: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:
-    """The realms to forget: from the source with the most, those with the least use, then without a link,
-    then with the oldest last link."""
+def _to_evict(unconfirmed: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:
+    """The realms to forget: of the source with the most realms, the one with the least use, then the one
+    without a link, then the one whose last link is the oldest. Realms that people here use are kept."""
 
     def rank(peer: Peer) -> Any:
         return uses[peer.known.key].value, peer.link is not None, peer.known.linked_at or 0
 
     by_source: dict[str, deque[Peer]] = defaultdict(deque)
-    for peer in sorted(strangers, key=rank):
+    for peer in sorted(unconfirmed, key=rank):
         if uses[peer.known.key] is not Use.BY_US:
             by_source[peer.source].append(peer)
-    sizes = Counter(peer.source for peer in strangers)
+    sizes = Counter(peer.source for peer in unconfirmed)
     found: list[Peer] = []
     while by_source and len(found) < count:
         source = max(by_source, key=lambda each: sizes[each])

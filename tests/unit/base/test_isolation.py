@@ -25,6 +25,8 @@ from chatd.base.model import Account, Message
 from chatd.base.names import parse_address
 from chatd.base.thread_pools import stop_pool
 from chatd.federation.amp.delivery import Delivery
+from chatd.federation.amp.link_sender import Destination, Suspects
+from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.parcels import KEPT, Direct, encode
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.net.eager import FlushQueue
@@ -159,7 +161,9 @@ class InMemory(SynchronousTestCase):
         heard: list[object] = []
         for by_time in (True, False):
             clock = Clock()
-            delivery = Delivery("r", clock, mock.Mock(), mock.Mock(), mock.Mock(), str)
+            waiters = OutcomeWaiters(clock)
+            mocks = mock.Mock(), mock.Mock(), mock.Mock()
+            delivery = Delivery(Destination("r", str, clock, *mocks, waiters, Suspects()))
             delivery.link_up(mock.Mock())
             for number, waiter in enumerate((heard.append, fails, heard.append)):
                 delivery.dispatch(number, b"", None, waiter)
@@ -310,7 +314,7 @@ class BetweenRealms(PlayTestCase):
     def test_handing_over_a_parcel(self) -> None:
         """The link is dropped; the sender reads `queued`, and what is on disk goes over the next link."""
         for method in ("dispatch", "post"):
-            peer = self.one.realm.directory.registry.peers["realm2"]
+            peer = self.one.realm.directory.peers.by_key["realm2"]
             number = self.world.result(
                 self.one.federation.outbox.put(
                     NewParcel("realm2", encode(Direct("ana", "budi", NOW, method)), NOW)

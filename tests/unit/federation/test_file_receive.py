@@ -26,7 +26,7 @@ class PartsTestCase(PlayTestCase):
         digest = hashlib.sha256(DATA).hexdigest()
         note = FileNote(f"{number}.txt", size, digest, "abcdef")
         parcel = Direct("budi", "ana", 1_000, None, note)
-        if realm not in self.one.realm.directory.registry.peers:
+        if realm not in self.one.realm.directory.peers.by_key:
             self.one.knows(realm)
         offset: int = self.result(self.one.federation.receiver.offer(realm, number, parcel))
         if part > offset:

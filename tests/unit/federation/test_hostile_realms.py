@@ -38,7 +38,7 @@ class MemoryTestCase(GuessingTestCase):
         self.verdicts(Direct(long, "ana", 1, "x"), Direct("budi", long, 1, "x"))
         self.verdicts(Left("budi", long))
         self.assertLess(names._remembered_key_of.cache_info().currsize - before, 3)
-        rates = self.one.realm.directory.sender_rates
+        rates = self.one.realm.directory.manager.sender_rates
         rates._rate = 100.0
         self.verdicts(Direct(long, "ana", 1, "x"))
         self.assertEqual({len(sender) for (_, sender), _ in rates._buckets.items()}, {MAX_NAME})
@@ -134,7 +134,7 @@ class NothingForNothingTestCase(GuessingTestCase):
         self.assertFalse(near.paused)
 
     def test_invented_names_share_what_their_address_may_bring(self) -> None:
-        registry = self.one.realm.directory.registry
+        registry = self.one.realm.directory.peers
         codes = []
         for number in range(REALMS_OF_SOURCE + 2):
             name = f"invented{number}"
@@ -264,7 +264,7 @@ class LogTestCase(GuessingTestCase):
         two = self.world.house("realm3")
         adding = self.one.realm.directory.add("realm3", *two.where, True)
         adding.addErrback(lambda _: None)
-        link = next(iter(self.one.realm.directory._links), None)
+        link = next(iter(self.one.realm.directory.manager.links), None)
         assert link is not None
         for _ in range(100):
             link.warn("realm3 does not let this realm in")

@@ -107,7 +107,7 @@ class DirectsTestCase(GuessingTestCase):
 
     def test_added_realms(self) -> None:
         """They are told, as often as they ask."""
-        registry = self.one.realm.directory.registry
+        registry = self.one.realm.directory.peers
         peer = registry.find("realm2")
         peer.known = type(peer.known)("realm2", "realm2", "realm2.test", 7000)
         found = self.guesses(MAX_UNKNOWN + 5)
@@ -115,7 +115,7 @@ class DirectsTestCase(GuessingTestCase):
 
     def test_invented_realms(self) -> None:
         """Several names of realms from one network address share what they are told."""
-        registry = self.one.realm.directory.registry
+        registry = self.one.realm.directory.peers
         registry.find("realm2").source = "192.0.2.1"
         self.exhausts()
         raw = self.world.knock(self.one, "realm3", Raw())

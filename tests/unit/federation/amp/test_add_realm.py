@@ -139,7 +139,7 @@ class AddingTestCase(PlayTestCase):
         directory = self.one.realm.directory
         for _ in range(100):
             self.world.step()
-            peer = directory.registry.peers.get("realm2")
+            peer = directory.peers.get("realm2")
             if peer is not None and peer.link is not None and peer.link.is_up:
                 self.world.cut()
                 break
@@ -331,9 +331,9 @@ class SquattedTestCase(PlayTestCase):
 
     def test_replaced(self) -> None:
         """An operator's `addrealm` puts the right one in its place, and shows both."""
-        before = self.one.realm.directory.registry.find("realm2").shown
+        before = self.one.realm.directory.peers.find("realm2").remembered_fingerprint
         reply = self.adds()
-        now = self.one.realm.directory.registry.find("realm2").shown
+        now = self.one.realm.directory.peers.find("realm2").remembered_fingerprint
         self.assertNotEqual(before, now)
         self.assertEqual((reply.fields["fingerprint"], reply.fields["replaced"]), (now, before))
         self.assertIn("another realm had come under that name", reply.message)

@@ -7,7 +7,7 @@ import shutil
 from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.names import Address
 from chatd.commands import values as ask
-from chatd.federation.amp.verdict_waiters import PATIENCE
+from chatd.federation.amp.outcome_waiters import PATIENCE
 from tests.support.play import PairTestCase, outcome
 
 

@@ -58,7 +58,7 @@ class UnreadTestCase(RawTestCase):
         self.patch(stage, "BUFFER", 4 << 10)
         super().setUp()
         self.greets()
-        link = self.one.realm.directory.registry.find("realm2").link
+        link = self.one.realm.directory.peers.find("realm2").link
         assert link is not None
         self.link: PeerLink = link
         self.raw.hears = False

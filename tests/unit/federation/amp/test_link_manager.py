@@ -125,8 +125,7 @@ class OneLinkTestCase(PlayTestCase):
         if len(cables) != 1:
             return False
         return all(
-            house.realm.directory.registry.peers[other.name].link
-            is cables[0].end_of(house).protocol
+            house.realm.directory.peers.by_key[other.name].link is cables[0].end_of(house).protocol
             for house, other in ((one, two), (two, one))
         )
 
@@ -134,7 +133,7 @@ class OneLinkTestCase(PlayTestCase):
         """At the same moment: that of the lower name stays."""
         self.world.cut()
         for house, name in ((self.one, "realm2"), (self.two, "realm1")):
-            house.realm.directory.dialer.soon(house.realm.directory.registry.peers[name], 0.0)
+            house.realm.directory.manager.dialer.soon(house.realm.directory.peers.by_key[name], 0.0)
         self.world.advance(0)
         self.assertEqual(len(self.world.dialled), 4)
         self.assertTrue(self.agree(self.one, self.two))
@@ -193,7 +192,7 @@ class OneLinkTestCase(PlayTestCase):
         old = self.world.cable(self.one, self.two)
         old.darken()
         directory = self.two.realm.directory
-        directory._door.dial(directory, "realm1", *self.one.where, private=True)
+        directory._endpoint.dial(directory.manager, "realm1", *self.one.where, private=True)
         self.world.settle()
         self.assertFalse(old.is_open)
         self.assertEqual(self.ana.sends("budi@realm2", "halo").message, "Message sent")
@@ -208,7 +207,9 @@ class OneLinkTestCase(PlayTestCase):
         self.assertIs(young.near.protocol.host, self.one.host)
         self.world.refusing.clear()
         directory = self.two.realm.directory
-        found = outcome(directory._door.dial(directory, "realm1", *self.one.where, private=True))
+        found = outcome(
+            directory._endpoint.dial(directory.manager, "realm1", *self.one.where, private=True)
+        )
         self.world.advance(2)
         self.assertEqual(len(found), 1)
         self.assertTrue(young.is_open)

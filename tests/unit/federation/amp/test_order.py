@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from chatd.base import config
 from chatd.base.errors import PeerFailed
 from chatd.federation import parcels
-from chatd.federation.amp import delivery as module
-from chatd.federation.amp import wire
+from chatd.federation.amp import send_queue, wire
+from chatd.federation.amp.link_sender import MAX_FAILURES, WINDOW
 from chatd.store.outbox import NewParcel
 from tests.support.play import PairTestCase, outcome
 
@@ -76,7 +76,7 @@ class OrderTestCase(PairTestCase):
     def test_window(self) -> None:
         """So many batches are under way, and no more, until one is answered."""
         self.part()
-        self.send_many(module.WINDOW * 8 + 20, 7900)
+        self.send_many(WINDOW * 8 + 20, 7900)
         self.world.settle()
         far_held: list[Any] = []
 
@@ -86,34 +86,34 @@ class OrderTestCase(PairTestCase):
 
         self.world.on_cable = hold
         self.meet()
-        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW)
+        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW)
         far_held[-1].holding = set()
         far_held[-1].deliver()
         far_held[-1].holding = {"Deliver answer"}
         self.world.settle()
-        self.assertEqual(self.cable.near.log.count("Deliver"), module.WINDOW + 1)
+        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW + 1)
         far_held[-1].holding = set()
         self.world.settle()
-        self.assertEqual(self.arrived(), list(range(module.WINDOW * 8 + 20)))
+        self.assertEqual(self.arrived(), list(range(WINDOW * 8 + 20)))
 
     def test_more_than_fits_into_memory(self) -> None:
         """What is too much to be kept in memory is read from the disk: nothing is lost or doubled."""
-        self.patch(module, "MAX_READY", 20)
-        self.patch(module, "PAGE", 7)
+        self.patch(send_queue, "MAX_READY", 20)
+        self.patch(send_queue, "PAGE", 7)
         self.cable.near.held = True
         self.send_many(100)
         self.world.settle()
-        self.assertLessEqual(
-            len(self.one.realm.directory.registry.peers["realm2"].delivery._ready), 20
-        )
+        sender = self.one.realm.directory.peers.by_key["realm2"].delivery._sender
+        assert sender is not None
+        self.assertLessEqual(len(sender._queue.ready), 20)
         self.cable.near.held = False
         self.world.settle()
         self.assertEqual(self.arrived(), list(range(100)))
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_more_while_reading(self) -> None:
-        self.patch(module, "MAX_READY", 10)
-        self.patch(module, "PAGE", 5)
+        self.patch(send_queue, "MAX_READY", 10)
+        self.patch(send_queue, "PAGE", 5)
         self.part()
         self.send_many(30)
         self.world.settle()
@@ -218,7 +218,7 @@ class TroubleTestCase(PairTestCase):
         )
         self.assertEqual(self.one.parcels_waiting(), 0)
         failed = len(self.flushLoggedErrors(ZeroDivisionError))
-        self.assertIn(failed, range(module.MAX_FAILURES, module.MAX_FAILURES + 3))
+        self.assertIn(failed, range(MAX_FAILURES, MAX_FAILURES + 3))
         self.assertEqual(self.one.peers()["realm2"].state, "up")
         self.ana.sends("budi@realm2", "halo")
 

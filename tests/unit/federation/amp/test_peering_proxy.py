@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.federation.amp import link as link_module
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.link_manager import Directory
+from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction
 from chatd.federation.file_receive import FileReceiver
@@ -188,14 +188,14 @@ class Beginnings(ProxyTestCase):
         """Who was dialled is up first, and may send at once: what comes while the other still writes down
         whom it has met, waits. Refused, it would be overtaken by what comes a moment later."""
         await self.begin()
-        up = Directory.accept
+        up = LinkManager.accept
 
-        async def slowly(directory: Directory, link: PeerLink, other: Introduction) -> None:
+        async def slowly(directory: LinkManager, link: PeerLink, other: Introduction) -> None:
             await up(directory, link, other)
             if link.dialled:
                 await sleep(0.1)
 
-        self.patch(Directory, "accept", slowly)
+        self.patch(LinkManager, "accept", slowly)
         self.proxy.refusing = True
         self.proxy.cut()
         await until(lambda: not self.one.links and not self.two.links)
@@ -207,14 +207,14 @@ class Beginnings(ProxyTestCase):
     async def test_lost_meanwhile(self) -> None:
         """The same, and the link is cut while they wait."""
         await self.begin()
-        up = Directory.accept
+        up = LinkManager.accept
 
-        async def never(directory: Directory, link: PeerLink, other: Introduction) -> None:
+        async def never(directory: LinkManager, link: PeerLink, other: Introduction) -> None:
             await up(directory, link, other)
             if link.dialled and self.proxy.met < 4:
                 await until(lambda: link.link_state is LinkState.LOST)
 
-        self.patch(Directory, "accept", never)
+        self.patch(LinkManager, "accept", never)
         self.proxy.cut()
         load = await self.exchange(200, size=500)
         for met in (2, 3):

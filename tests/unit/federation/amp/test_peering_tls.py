@@ -332,7 +332,7 @@ class Pins(TLSTestCase):
         two, one = self.realms["realm2"], self.realms["realm1"]
         ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
         reply = await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
-        await until(lambda: one.directory.registry.peers["realm2"].link)
+        await until(lambda: one.directory.peers.by_key["realm2"].link)
         two = await self.with_new_key()
         budi = await self.person(two, "budi")
         sentence = await self.refused(ana)
@@ -379,7 +379,7 @@ class Pins(TLSTestCase):
         self.assertEqual(await budi.gets(1), ["halo"])
         self.assertEqual([line for line in self.warned if "certificate" in line], [])
         one = await self.reopen(one)
-        await until(lambda: one.directory.registry.peers["realm2"].link)
+        await until(lambda: one.directory.peers.by_key["realm2"].link)
         self.boxes.clear()
         stranger = await self.knock(one, client_options(old))
         await stranger.lost
@@ -411,7 +411,7 @@ class Fingerprints(TLSTestCase):
         one = self.make("realm1", known=self.known(kept(two).fingerprint, address), trust="known")
         ana = await self.person(one, "ana")
         await self.person(two, "budi")
-        await until(lambda: one.directory.registry.peers["realm2"].link)
+        await until(lambda: one.directory.peers.by_key["realm2"].link)
         await ana.must("send", to="budi@realm2", text="halo")
 
     async def test_wrong(self) -> None:
@@ -835,7 +835,7 @@ class Strangers(TLSTestCase):
         one_there = PeerConfig(f"127.0.0.1:{self.one.port}")
         two = await self.reopen(two, known={"realm1": one_there})
         began = net.seconds()
-        await until(lambda: two.directory.registry.peers["realm1"].link)
+        await until(lambda: two.directory.peers.by_key["realm1"].link)
         self.assertLess(net.seconds() - began, 5.0)
         stopped.append(True)
         for connecting in list(opening):
@@ -862,7 +862,7 @@ class Ending(TLSTestCase):
         silent = Unanswering()
         port = self.listen(lambda: silent)
         one = self.make("realm1", known={"realm2": PeerConfig(f"127.0.0.1:{port}")})
-        await until(lambda: one.directory.registry.peers["realm2"].dialling)
+        await until(lambda: one.directory.peers.by_key["realm2"].dialling)
         await self.close(one)
 
     async def test_while_shaking_hands(self) -> None:

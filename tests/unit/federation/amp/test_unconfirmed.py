@@ -121,7 +121,7 @@ class FairTestCase(PlayTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.registry = self.world.house("realm1").realm.directory.registry
+        self.registry = self.world.house("realm1").realm.directory.peers
 
     def peer(self, name: str, source: str, linked_at: int, *, linked: bool = False) -> Any:
         self.world.houses["realm1"].knows(name)

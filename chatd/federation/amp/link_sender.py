@@ -1,0 +1,279 @@
+"""Sends the parcels that wait for one realm over one link, and settles them by the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.errors import ChatError, PeerFailed, RealmDown
+from chatd.base.names import printable
+from chatd.federation.amp import wire
+from chatd.federation.amp.file_lanes import MAX_HELD, FileLanes
+from chatd.federation.amp.file_sender import FileSender
+from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.outcome_waiters import OutcomeWaiters
+from chatd.federation.amp.send_queue import Item, SendQueue
+from chatd.federation.amp.wire import Refused
+from chatd.federation.bounces import Bounces
+from chatd.federation.outbox import Outbox
+from chatd.federation.parcels import INCOMPLETE, Verdict
+from chatd.federation.refusals import refusal, verdict_of
+from chatd.service.remote import DELIVERED, DeliveryOutcome
+from chatd.store.outbox import Waiting
+
+WINDOW = 16  # batches under way
+FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
+MAX_FAILURES = 3  # times that a parcel may make the other realm fail
+OVERHEAD = 16  # bytes at most that a parcel takes in a batch beside its own
+
+log = Logger()
+
+
+class Suspects:
+    """The parcels that made the other realm fail. They outlive a link, because the failure may end it."""
+
+    def __init__(self) -> None:
+        self._failures: dict[int, int] = {}
+        self._singly = (
+            0  # parcels that are still to be sent one by one, to find out which one fails
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._failures)
+
+    def failed(self, number: int) -> bool:
+        """Count a failure of a parcel. Returns whether it has failed too often."""
+        self._failures[number] = self._failures.get(number, 0) + 1
+        return self._failures[number] >= MAX_FAILURES
+
+    def clear(self, items: Iterable[Item]) -> None:
+        """Forget the failures of parcels that were answered."""
+        for item in items:
+            self._failures.pop(item.number, None)
+
+    def search(self, count: int) -> None:
+        """Send the next `count` parcels one by one."""
+        self._singly = max(self._singly, count)
+
+    def batch_limit(self) -> int:
+        """How many parcels the next batch may hold."""
+        return 1 if self._singly else wire.MAX_BATCH
+
+    def batch_sent(self) -> None:
+        self._singly = max(0, self._singly - 1)
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """What sending to one realm needs, over whichever link. `realm` is its key, and `name` returns its name
+    for errors."""
+
+    realm: str
+    name: Callable[[], str]
+    clock: IReactorTime
+    outbox: Outbox
+    bounces: Bounces
+    file_sender: FileSender
+    waiters: OutcomeWaiters
+    suspects: Suspects
+
+
+class LinkSender:
+    """Sends over `link` until `close` is called. A parcel leaves the outbox when the other realm has accepted
+    or refused it, so what is not answered is sent again over the next link."""
+
+    def __init__(self, to: Destination, link: PeerLink) -> None:
+        self._to = to
+        self._link = link
+        self._queue = SendQueue(to.realm, to.outbox, self._pump, link.abort)
+        self._lanes = FileLanes(
+            to.realm, to.clock, self._send_file, self._file_sent, self._file_failed
+        )
+        self._flying = 0  # batches under way
+        self._waking = False
+        self._closed = False
+
+    def start(self) -> None:
+        self._pump()
+
+    def close(self) -> None:
+        """The link is gone."""
+        self._closed = True
+        self._queue.close()
+        self._lanes.close()
+
+    def add(self, number: int, parcel: bytes, file: int | None) -> None:
+        """Send a parcel that was committed, together with the others of this turn of the reactor."""
+        self._queue.add(Item(number, parcel, file))
+        if not self._waking:
+            self._waking = True
+            self._to.clock.callLater(0, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._pump()
+
+    # Batches
+
+    def _pump(self) -> None:
+        while not self._closed and self._flying < WINDOW:
+            batch = self._next_batch()
+            if not batch:
+                break
+            self._flying += 1
+            sending = Deferred.fromCoroutine(self._send(batch))
+            sending.addErrback(lambda failure: log.failure("a delivery failed", failure))
+        if not self._closed:
+            self._queue.fill()
+
+    def _next_batch(self) -> list[Item]:
+        """Take the next batch from the queue. Parcels that must wait for a file are set aside."""
+        batch: list[Item] = []
+        ready, lanes = self._queue.ready, self._lanes
+        if not ready:
+            return batch
+        size = 0
+        limit = self._to.suspects.batch_limit()
+        while ready and len(batch) < limit and lanes.count < MAX_HELD:
+            item = ready[0]
+            size += len(item.parcel) + OVERHEAD
+            if batch and size > wire.MAX_BATCH_BYTES:
+                break
+            ready.popleft()
+            if (item.file is not None or lanes.count) and lanes.hold(item):
+                size -= len(item.parcel) + OVERHEAD
+                continue
+            batch.append(item)
+        if batch:
+            self._to.suspects.batch_sent()
+        return batch
+
+    async def _send(self, batch: Sequence[Item]) -> None:
+        try:
+            verdicts = await self._link.deliver([(item.number, item.parcel) for item in batch])
+        except RealmDown:
+            self._link.abort()
+            return
+        except Refused as refused:
+            if not self._closed:
+                self._batch_failed(batch, refused)
+            return
+        if self._closed:
+            return
+        self._flying -= 1
+        if verdicts is None:
+            self._delivered(batch)
+        else:
+            for item, verdict in zip(batch, verdicts, strict=True):
+                self._settle(item, verdict)
+        self._pump()
+
+    def _batch_failed(self, batch: Sequence[Item], refused: Refused) -> None:
+        """The other realm kept nothing of a batch. If its disk is not the reason, one of the parcels is."""
+        to = self._to
+        if refused.code == wire.INTERNAL:
+            if len(batch) == 1 and to.suspects.failed(batch[0].number):
+                self._refused(batch[0].number, PeerFailed(realm=to.name()))
+            to.suspects.search(len(batch) * WINDOW)
+        self._link.warn(f"{to.realm} can't take it: {printable(refused.code)}")
+        self._link.abort()
+
+    # Outcomes
+
+    def _delivered(self, batch: Sequence[Item]) -> None:
+        """The other realm has kept the whole batch."""
+        to = self._to
+        numbers = [item.number for item in batch]
+        to.outbox.done(to.realm, numbers)
+        to.waiters.settle(numbers, DELIVERED)
+        if to.suspects:
+            to.suspects.clear(batch)
+        if self._lanes.count:
+            for item in batch:
+                self._release(item)
+
+    def _settle(self, item: Item, verdict: Verdict) -> None:
+        to = self._to
+        if verdict.code == INCOMPLETE.code:
+            self._file_missing(item)
+            return
+        to.suspects.clear((item,))
+        self._release(item)
+        if verdict.code:
+            self._refused(item.number, refusal(verdict, to.name()))
+            return
+        to.outbox.done(to.realm, (item.number,))
+        to.waiters.settle((item.number,), DeliveryOutcome(seq=verdict.seq))
+
+    def _refused(self, number: int, error: ChatError) -> None:
+        """A parcel will not be delivered: tell its sender."""
+        to = self._to
+        if number in to.waiters:
+            to.outbox.done(to.realm, (number,))
+            # An error of this realm's own disk, say, is only told as the failure of the other realm.
+            error = refusal(verdict_of(error), to.name())
+            to.waiters.settle((number,), DeliveryOutcome(error))
+            return
+        bounced = Deferred.fromCoroutine(to.bounces.refuse(to.realm, number, error))
+        bounced.addErrback(lambda failure: log.failure("a sender was not told", failure))
+
+    # Files
+
+    def _send_file(self, item: Item) -> Deferred[None]:
+        assert item.file is not None  # noqa: S101 - lanes send only such items
+        sending = self._to.file_sender.send(self._link, item.number, item.parcel, item.file)
+        return Deferred.fromCoroutine(sending)
+
+    def _file_sent(self, item: Item) -> None:
+        """The bytes have arrived: send the message next."""
+        self._queue.ready.appendleft(item)
+        self._pump()
+
+    def _file_failed(self, item: Item, failure: Failure) -> None:
+        to = self._to
+        error = failure.value
+        if isinstance(error, RealmDown):
+            self._link.abort()
+            return
+        if isinstance(error, Refused):
+            # If the other realm has no room, only this lane waits.
+            if error.code == "storage-failed" or (
+                error.code == wire.INTERNAL and not to.suspects.failed(item.number)
+            ):
+                to.clock.callLater(FILE_PAUSE, self._lanes.send, item)
+                return
+            error = refusal(Verdict(error.code, error.details), to.name())
+        elif not isinstance(error, ChatError):
+            log.failure("a file can't be sent to {realm}", failure, realm=to.realm)
+            error = PeerFailed(realm=to.name())
+        self._refused(item.number, error)
+        self._release(item)
+        self._pump()
+
+    def _file_missing(self, item: Item) -> None:
+        """The other realm has lost its part of the file: send it again, a few times at most."""
+        to = self._to
+        if to.suspects.failed(item.number):
+            self._release(item)
+            self._refused(item.number, PeerFailed(realm=to.name()))
+        elif item.lane is not None:
+            self._lanes.send(item)
+        else:
+            reading = to.outbox.get(to.realm, item.number)
+            reading.addCallback(self._send_again)
+            reading.addErrback(lambda failure: log.failure("a parcel was not found", failure))
+
+    def _send_again(self, waiting: Waiting | None) -> None:
+        if waiting is not None and not self._closed:
+            item = Item(waiting.id, waiting.parcel, waiting.attachment_id)
+            self._queue.ready.appendleft(item)
+            self._pump()
+
+    def _release(self, item: Item) -> None:
+        """Send what waits behind the file of `item`."""
+        if item.lane is not None:
+            self._queue.ready.extendleft(reversed(list(self._lanes.release(item))))

@@ -1,0 +1,193 @@
+"""The links to other realms, as the rest of federation sees them (chatd.federation.links.ILinks)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatd.base.errors import RealmDown, UnknownRealm
+from chatd.base.isolation import guarded
+from chatd.base.model import Added, Member, RealmInfo
+from chatd.federation.amp.delivery import Delivery
+from chatd.federation.amp.dialer import Endpoint
+from chatd.federation.amp.file_sender import FileSender
+from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.link_manager import LinkManager
+from chatd.federation.amp.link_sender import Destination, Suspects
+from chatd.federation.amp.outcome_waiters import OutcomeWaiters
+from chatd.federation.amp.peer_status import PeerStatus
+from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.amp.presence_cache import PresenceCache
+from chatd.federation.amp.unconfirmed import UnconfirmedRealms
+from chatd.federation.federation import Federation
+from chatd.federation.links import ILinks
+from chatd.files.folder import Uploads
+from chatd.service.context import Context
+from chatd.service.remote import QUEUED, Membership, OnOutcome
+from chatd.store.peers import KnownPeer
+
+EXPIRE_EVERY = 60.0  # seconds
+
+T = TypeVar("T")
+log = Logger()
+
+
+@implementer(ILinks)
+class AmpLinks:
+    """`attach` federation, `load` the known realms, then `start`. `endpoint` makes the connections."""
+
+    def __init__(self, context: Context, endpoint: Endpoint, uploads: Uploads) -> None:
+        self.peers = PeerTable(context, self._delivery_to)
+        self._context = context
+        self._endpoint = endpoint
+        self._uploads = uploads
+        self._presence = PresenceCache(context.clock, self._ask_presence)
+        self._expiring = LoopingCall(self._expire)
+        self._expiring.clock = context.clock
+
+    def attach(self, federation: Federation) -> None:
+        context, peers = self._context, self.peers
+        self._federation = federation
+        self._status = PeerStatus(context, federation.outbox, peers)
+        self._unconfirmed = UnconfirmedRealms(context, federation, peers)
+        self.manager = LinkManager(context, federation, peers, self._endpoint, self._unconfirmed)
+
+    def _delivery_to(self, peer: Peer) -> Delivery:
+        context, federation = self._context, self._federation
+        return Delivery(
+            Destination(
+                peer.known.key,
+                lambda: peer.known.name,
+                context.clock,
+                federation.outbox,
+                federation.bounces,
+                FileSender(context.database, self._uploads),
+                OutcomeWaiters(context.clock),
+                Suspects(),
+            )
+        )
+
+    def load(self, known: Sequence[KnownPeer]) -> None:
+        """Load the remembered realms and those of the configuration."""
+        self.peers.load(known)
+
+    def start(self) -> None:
+        """Begin to dial, and to look for what has waited for too long."""
+        for peer in self.peers.by_key.values():
+            self.manager.dialer.soon(peer, 0.0)
+        self._expiring.start(EXPIRE_EVERY, now=False)
+
+    async def stop(self) -> None:
+        """Close all links. What is under way goes over the next ones."""
+        if self._expiring.running:
+            self._expiring.stop()
+        await self.manager.stop()
+        self._federation.outbox.tidy()
+        await self._federation.files.drop_all()
+
+    async def _expire(self) -> None:
+        before = self._context.now() - self._context.config.peers.expire * 1000
+        try:
+            while await self._federation.bounces.expire(before):
+                pass
+        except Exception:
+            log.failure("expired parcels could not be returned to their senders")
+        try:
+            await self._unconfirmed.forget_idle()
+        except Exception:
+            log.failure("unused realms could not be forgotten")
+
+    # ILinks: parcels
+
+    def dispatch(
+        self, realm: str, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome
+    ) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is None:
+            on_outcome(QUEUED)
+            return
+        try:
+            peer.delivery.dispatch(number, parcel, file, on_outcome)
+        except Exception:
+            _drop_link(peer)
+
+    def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is None:
+            return
+        try:
+            peer.delivery.post(number, parcel, file)
+        except Exception:
+            _drop_link(peer)
+
+    # ILinks: questions
+
+    def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:
+        async def ask() -> T:
+            peer = self.peers.find(realm)
+            if peer.link is None or not peer.link.is_up:
+                raise RealmDown(realm=peer.known.name)
+            return await question(peer.link)
+
+        return Deferred.fromCoroutine(ask())
+
+    def join(self, realm: str, user: str, group: str) -> Deferred[Membership]:
+        return self._ask(realm, lambda link: link.requests.join(user, group))
+
+    def members(self, realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
+        return self._ask(realm, lambda link: link.requests.members(user, group))
+
+    def change(
+        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+    ) -> Deferred[Mapping[str, Sequence[str]]]:
+        return self._ask(realm, lambda link: link.requests.change(user, group, change, users))
+
+    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
+        return Deferred.fromCoroutine(self._presence.get(realm, users))
+
+    def _ask_presence(self, realm: str, users: Sequence[str]) -> Deferred[dict[str, bool]]:
+        return self._ask(realm, lambda link: link.requests.presence(users))
+
+    # ILinks: the realms
+
+    def name_of(self, realm: str) -> str:
+        return self.peers.find(realm).known.name
+
+    def is_added(self, realm: str) -> bool:
+        return self.peers.is_added(realm)
+
+    def source_of(self, realm: str) -> str:
+        peer = self.peers.get(realm)
+        return "" if peer is None else peer.source
+
+    def add(self, realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
+        return Deferred.fromCoroutine(self.manager.adder.add(realm, host, port, by_operator))
+
+    def forget(self, realm: str) -> Deferred[int]:
+        if self.peers.get(realm) is None:
+            return fail(UnknownRealm(realm=realm))
+        return Deferred.fromCoroutine(self._forget(realm))
+
+    async def _forget(self, realm: str) -> int:
+        await self.peers.forget(realm)
+        if realm in self._context.config.peers.known:
+            # The configuration still names it.
+            self.manager.dialer.soon(self.peers.add(KnownPeer(realm, realm)))
+        depths = await self._federation.outbox.depths()
+        return depths[realm].queued if realm in depths else 0
+
+    def all(self, detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
+        return Deferred.fromCoroutine(self._status.all(detailed))
+
+
+def _drop_link(peer: Peer) -> None:
+    """Within `except`: drop the link, because handing it a parcel failed. The next link sends all parcels,
+    which are on disk; waiting senders are told that theirs are queued."""
+    log.failure("a parcel was not handed to the link with {realm}", realm=peer.known.name)
+    if peer.link is not None:
+        guarded("the link was not dropped", peer.link.abort)

@@ -1,0 +1,71 @@
+"""The senders that wait for the outcome of their parcels, with a time limit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from chatd.base.isolation import guarded
+from chatd.base.timers import Timer
+from chatd.service.remote import QUEUED, DeliveryOutcome, OnOutcome
+
+PATIENCE = 5.0  # seconds that a sender waits for the outcome
+UNTOLD = "a sender was not told the outcome of a parcel"
+
+log = Logger()
+
+
+class OutcomeWaiters:
+    """Callbacks by the number of the parcel. Each is called once: with the outcome, or with QUEUED if there
+    is none after `PATIENCE` seconds."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._waiters: dict[int, OnOutcome] = {}
+        self._deadlines: deque[tuple[float, int]] = deque()  # one timer for all
+        self._timer = Timer(clock, self._run_out)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._waiters
+
+    def add(self, number: int, waiter: OnOutcome) -> None:
+        self._waiters[number] = waiter
+        deadlines = self._deadlines
+        if not deadlines:
+            self._timer.start(PATIENCE)
+        deadlines.append((self._clock.seconds() + PATIENCE, number))
+
+    def settle(self, numbers: Iterable[int], outcome: DeliveryOutcome) -> None:
+        """Tell those who wait for these parcels."""
+        waiters = self._waiters
+        for number in numbers:
+            waiter = waiters.pop(number, None)
+            if waiter is not None:
+                try:
+                    waiter(outcome)
+                except Exception:
+                    log.failure(UNTOLD)
+
+    def give_up(self) -> None:
+        """Tell all who wait that their parcels are queued."""
+        self._deadlines.clear()
+        self._timer.cancel()
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            guarded(UNTOLD, waiter, QUEUED)
+
+    def _run_out(self) -> None:
+        """Tell those who have waited for too long."""
+        now = self._clock.seconds()
+        while self._deadlines:
+            deadline, number = self._deadlines[0]
+            if deadline > now and number in self._waiters:
+                self._timer.start(deadline - now)
+                return
+            self._deadlines.popleft()
+            waiter = self._waiters.pop(number, None)
+            if waiter is not None:
+                guarded(UNTOLD, waiter, QUEUED)

@@ -1,0 +1,110 @@
+"""The parcels that go next over a link, in order: from memory, or else from the outbox on disk.
+
+While the other realm keeps up, a parcel is never read from the disk: once it is committed it is added here
+and goes with the next batch. The disk is read when a link comes up, and when more parcels wait than may be
+in memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.federation.outbox import Outbox
+from chatd.store.outbox import Waiting
+
+MAX_READY = 5000  # parcels in memory; more are read from the disk when it is their turn
+PAGE = 1000  # parcels that are read at a time
+
+log = Logger()
+
+
+class Item(msgspec.Struct):
+    """A parcel to be sent. `file` is the id of the attachment whose bytes must go first. Once they have
+    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes)."""
+
+    number: int
+    parcel: bytes
+    file: int | None = None
+    lane: tuple[str, str] | None = None
+
+
+class SendQueue:
+    """The queue of one link. It begins with everything that is on disk.
+
+    `ready` holds the next parcels. `filled` is called when more were read, `failed` when the disk can't be
+    read.
+    """
+
+    def __init__(
+        self,
+        realm: str,
+        outbox: Outbox,
+        filled: Callable[[], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self.ready: deque[Item] = deque()
+        self._realm = realm
+        self._outbox = outbox
+        self._filled = filled
+        self._failed = failed
+        self._closed = False
+        self._behind = True  # whether there may be parcels on disk that are not in memory
+        self._reading = False
+        self._cursor = 0  # the number of the last parcel that was in `ready`
+        # What was committed since the disk began to be read; None if it was too much.
+        self._fresh: deque[Item] | None = deque()
+
+    def close(self) -> None:
+        """Ignore what is still being read."""
+        self._closed = True
+
+    def add(self, item: Item) -> None:
+        """Add a parcel that was committed."""
+        if self._behind:
+            if self._fresh is not None:
+                self._fresh.append(item)
+                if len(self._fresh) > MAX_READY:
+                    self._fresh = None
+        elif len(self.ready) < MAX_READY and item.number > self._cursor:
+            self._cursor = item.number
+            self.ready.append(item)
+        else:
+            self._behind = True
+            self._cursor = min(self._cursor, item.number - 1)
+            self._fresh = deque()
+
+    def fill(self) -> None:
+        """Read from the disk if nothing in memory is ready and the disk may hold more."""
+        if self._behind and not self.ready and not self._reading:
+            self._reading = True
+            self._fresh = deque()
+            self._outbox.tidy()
+            reading = self._outbox.waiting(self._realm, self._cursor, PAGE)
+            reading.addCallback(self._have_read)
+            reading.addErrback(self._not_read)
+
+    def _have_read(self, page: Sequence[Waiting]) -> None:
+        if self._closed:
+            return
+        self._reading = False
+        for each in page:
+            self.ready.append(Item(each.id, each.parcel, each.attachment_id))
+        if page:
+            self._cursor = page[-1].id
+        if len(page) < PAGE and self._fresh is not None:
+            fresh, self._fresh = self._fresh, deque()
+            self._behind = False
+            for item in fresh:
+                if item.number > self._cursor:
+                    self._cursor = item.number
+                    self.ready.append(item)
+        self._filled()
+
+    def _not_read(self, failure: Failure) -> None:
+        log.failure("the outbox can't be read", failure)
+        self._failed()
