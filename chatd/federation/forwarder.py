@@ -111,12 +111,7 @@ class Forwarder:
         what = (sender.key, home, at, text, None if file is None else file.sha256)
         return hmac.digest(self._secret, parcels.encode(what), "sha256")[:16]
 
-    def deliver_post(
-        self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
-    ) -> Deferred[Receipt]:
-        return Deferred.fromCoroutine(self._deliver_post(target, number, parcel, origin))
-
-    async def _deliver_post(
+    async def deliver_post(
         self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
     ) -> Receipt:
         assert target.home is not None and target.group is not None  # noqa: S101, PT018

@@ -1,4 +1,4 @@
-"""Accounts and the logins into them, over the store."""
+"""Accounts: registration, login, sessions and profiles."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ from chatd.store import accounts as store
 
 log = Logger()
 
-MAX_UNNOTED = 3_600_000  # ms; the use of a session is stored no more often than this
+RENEW_EVERY = 3_600_000  # ms; the use of a session is stored at most this often
 CACHED_ACCOUNTS = 50_000
-# People or groups in one reply: writing more would keep everybody else waiting.
+# People or groups in one reply. Writing more would block the reactor for too long.
 MAX_LISTED = 2000
 
 
 class Login(msgspec.Struct, frozen=True):
-    """A session that was opened or resumed; the token is known only to who holds it."""
+    """A session that was opened or resumed. `expires_at` is in ms since 1970 UTC. Only a new session has its
+    `token`, because the database stores only the hash."""
 
     account: Account
     token_hash: bytes
@@ -55,24 +56,24 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class LiveSessions(Protocol):
-    """The sessions that some connection uses now."""
+    """The sessions that are in use on some connection."""
 
     def in_use(self, account_id: int) -> Collection[bytes]:
-        """The hashes of the account's tokens that are in use."""
+        """The token hashes of the account's sessions that are in use."""
 
     def ended(self, hashes: Collection[bytes]) -> None:
-        """Tell the clients that use these sessions that they were ended."""
+        """Tell the clients that use these sessions that the sessions have ended."""
 
 
 def _not_renewed(failure: Failure) -> None:
     if not failure.check(StorageFailed):  # which the database has logged
-        log.failure("a session's time was not restarted", failure)
+        log.failure("a session was not extended", failure)
 
 
 def _is_token_among(
     connection: Connection, account_id: int, now: int, words: Collection[str]
 ) -> bool:
-    """In a reader's thread, since there may be thousands of words."""
+    """Runs in a reader's thread, because there may be thousands of words."""
     return holds_one_of(words, store.live_sessions(connection, account_id, now))
 
 
@@ -85,34 +86,35 @@ class Accounts:
         self._settings = context.config.accounts
         self._passwords = passwords
         self._presence = presence
-        self._endings = 0  # how often sessions were ended
+        self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
-        # account id -> the account since its profile was changed: an older read may come in later
+        # account id -> the account after a change. A read from before the change may finish later.
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
         self._guard = PasswordGuard(context.clock, passwords)
         self._registrations = Quota(self._settings.registrations_per_hour)
 
     def check_name(self, name: str) -> None:
-        """Raises BadName or ReservedName if no new account or group may have this name."""
+        """Raises BadName or ReservedName if a new account or group may not have this name."""
         check_new_name(name)
         check_reserved(name, self._context.config.realm)
 
     def remember(self, account: Account) -> Account:
-        """Keep an account that was read from the disk; the account as it is now."""
+        """Cache an account that was read from the database. Returns its current state."""
         account = self.current(account)
         self._by_key[account.key] = account
         return account
 
     def current(self, account: Account) -> Account:
-        """The account as it is now: its profile may have been changed since it was read."""
+        """Return the current state of an account, which may have changed since it was read."""
         return self._renewed.get(account.id) or account
 
     def cached(self, key: str) -> Account | None:
+        """Return the account with that key if it is in memory."""
         return self._by_key.get(key)
 
     async def find(self, name: str) -> Account:
-        """The account of that name. Raises UnknownUser."""
+        """Return the account of that name. Raises UnknownUser."""
         key = key_of(name)
         account = self._by_key.get(key)
         if account is None:
@@ -140,7 +142,8 @@ class Accounts:
         country: str | None,
         source: str | None = None,
     ) -> Login:
-        """Make an account and log it in. `source` is the network address that asks; None is not counted.
+        """Create an account and log in. `source` is the network address of the request, whose registrations
+        are limited; None is not limited.
 
         Raises RegistrationClosed, BadName, ReservedName, WeakPassword, UserExists, TooManyRegistrations,
         Busy.
@@ -156,7 +159,7 @@ class Accounts:
         country: str | None,
         source: str | None = None,
     ) -> tuple[Account, str]:
-        """As `register`, without the login; the account and its password's hash."""
+        """As `register`, without the login. Returns the account and the hash of its password."""
         if self._settings.registration != "open":
             raise RegistrationClosed
         self.check_name(name)
@@ -165,7 +168,8 @@ class Accounts:
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None
     ) -> Account:
-        """Make an account, whoever asks, without a login. Raises WeakPassword, UserExists."""
+        """Create an account even if registration is closed, without a login. Raises WeakPassword,
+        UserExists."""
         return (await self._add(name, password, display_name, country))[0]
 
     async def _add(
@@ -178,7 +182,7 @@ class Accounts:
     ) -> tuple[Account, str]:
         self._check_password(password)
         if await self._database.read(store.find_account, key_of(name)) is not None:
-            raise UserExists(name=name)  # before it costs a hash
+            raise UserExists(name=name)  # before the costly hash
         self._count_registration(source)
         try:
             owner = source or "", key_of(name)
@@ -200,11 +204,9 @@ class Accounts:
 
     def _count_registration(self, source: str | None) -> None:
         """Raises TooManyRegistrations."""
-        wait = (
-            0.0
-            if source is None
-            else self._registrations.take(source, self._context.clock.seconds())
-        )
+        if source is None:
+            return
+        wait = self._registrations.take(source, self._context.clock.seconds())
         if wait > 0:
             raise TooManyRegistrations(minutes=math.ceil(wait / 60))
 
@@ -214,9 +216,9 @@ class Accounts:
             raise WeakPassword(minimum=minimum)
 
     async def login(self, name: str, password: str, source: str) -> Login:
-        """Open a session; `source` is the network address that asks.
+        """Open a session. `source` is the network address of the request.
 
-        An unknown user costs as long as a known one.
+        An unknown name takes as long as a known one, so that the time does not tell them apart.
 
         Raises UnknownUser, WrongPassword, TooManyAttempts, Busy.
         """
@@ -236,7 +238,7 @@ class Accounts:
 
         good = await self._guard.check(key, password, source, find_hash)
         if account is None or hashed is None:
-            # A name that nobody has may be a password that was typed into the wrong place.
+            # The name is not logged, because it may be a password that was typed into the wrong field.
             log.info("login of an unknown user from {source} failed", source=source)
             raise UnknownUser(name=name)
         if not good:
@@ -273,7 +275,7 @@ class Accounts:
         return login
 
     def watch(self, live: LiveSessions) -> None:
-        """Tell `live` which sessions are ended to make room for others."""
+        """Ask `live` which sessions are in use, and tell it which were ended to make room for others."""
         self._live = live
 
     @property
@@ -281,12 +283,12 @@ class Accounts:
         return self._settings.session_expiry * 1000
 
     async def resume(self, token: str) -> Login:
-        """The session of a token; one that is used lives on. Raises BadToken."""
+        """Return the session of a token, and extend it. Raises BadToken."""
         token_hash = hash_token(token)
         endings = -1
         found = None
         while endings != self._endings:
-            # Again, if sessions were ended meanwhile: this may have been one of them.
+            # If sessions were ended during the read, this may have been one of them: read again.
             endings = self._endings
             found = await self._database.read(store.find_session, token_hash, self._context.now())
         if found is None:
@@ -305,17 +307,17 @@ class Accounts:
         return await self._database.read(_is_token_among, account.id, self._context.now(), words)
 
     def extend(self, token_hash: bytes, expires_at: int) -> int:
-        """Extend a session that is used, at most once an hour. Returns when it expires (ms)."""
+        """Extend a session that is in use, at most once an hour. Returns when it expires (ms)."""
         if self._context.now() + self._lifetime - expires_at > min(
-            MAX_UNNOTED, self._lifetime // 2
+            RENEW_EVERY, self._lifetime // 2
         ):
             return self._renew_session(token_hash)
         return expires_at
 
     def _renew_session(self, token_hash: bytes) -> int:
-        """Restart a session's time. Returns when it expires (ms).
+        """Extend a session. Returns when it expires (ms).
 
-        It does not wait for the disk, so that a session can be resumed when that is full.
+        It does not wait for the database, so that a session can be resumed while the disk is full.
         """
         expires_at = self._context.now() + self._lifetime
         renewing = self._database.run(store.extend_session, token_hash, expires_at)
@@ -323,30 +325,32 @@ class Accounts:
         return expires_at
 
     async def end_session(self, token_hash: bytes) -> None:
+        """End one session. The caller tells its clients."""
         await self._database.run(store.end_session, token_hash)
         self._endings += 1
 
     async def end_sessions(self, account: Account) -> None:
-        """End all sessions of the account; those who use them now are to be told."""
+        """End all sessions of the account. The caller tells their clients."""
         await self._database.run(store.end_sessions, account.id)
         self._endings += 1
 
     async def change_profile(
         self, account: Account, name: str | None, country: str | None
     ) -> Account:
-        """Change the display name, the country or both; the account as it is from now on."""
+        """Change the display name, the country or both. Returns the changed account."""
         changed = await self._database.run(store.set_profile, account.id, name, country)
         return self.renew(changed)
 
     def renew(self, changed: Account) -> Account:
-        """Cache an account that was changed, whatever older reads of it return."""
+        """Cache a changed account. Older reads that finish later do not replace it."""
         self._renewed[changed.id] = changed
         return self.remember(changed)
 
     async def change_password(
         self, account: Account, old: str, new: str, keep: bytes, source: str
     ) -> None:
-        """Raises WeakPassword, WrongPassword. Ends the account's other sessions, all but `keep`."""
+        """Change the password, and end all sessions of the account except the one with the token hash `keep`.
+        Raises WeakPassword, WrongPassword, TooManyAttempts, Busy."""
         self._check_password(new)
         hashed = ""
 
@@ -361,21 +365,21 @@ class Accounts:
         await self._database.run(store.set_password, account, hashed, renewed, keep)
         self._endings += 1
 
-    # Who there is
+    # Lists
 
     async def users(self) -> tuple[tuple[UserInfo, ...], int]:
-        """Everybody, by name: the first of them, and how many more there are."""
+        """The first accounts by name, and how many more there are."""
         found, more = await self._database.read(store.all_accounts, MAX_LISTED)
         return self._infos(found), more
 
     async def active(self) -> tuple[tuple[UserInfo, ...], int]:
-        """Those who are logged in on some connection, by name: some of them, and how many more."""
+        """Accounts that are online, by name, and how many more there are."""
         online = tuple(self._presence.online())
         found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
         return self._infos(found), max(0, len(online) - MAX_LISTED)
 
     async def online(self, names: Iterable[str]) -> dict[str, bool]:
-        """Who of those is logged in on some connection; who is not in it does not exist."""
+        """Which of these accounts are online. Names that do not exist are left out."""
         found = {}
         for name in names:
             with suppress(UnknownUser, BadName):

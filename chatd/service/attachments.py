@@ -1,4 +1,4 @@
-"""Files between people: who may send how much, who may fetch what."""
+"""Sending and fetching files: who may send how much, and who may fetch what."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ log = Logger()
 
 
 class Download(msgspec.Struct, frozen=True):
-    """A file that may be fetched, open for reading."""
+    """A file that the account may fetch, open for reading."""
 
     attachment: Attachment
     file: Outgoing
 
 
 class FileSend(msgspec.Struct, frozen=True):
-    """A file that someone sends: to whom it goes, to whom it does not and why, and how many bytes it has.
+    """A file that `sender` sends: its targets, the refused addresses with the reasons, and its size in bytes.
     `key` is its idempotency key, and `origin` the connection that it comes from."""
 
     sender: Account
@@ -99,7 +99,7 @@ class Files:
         origin: IListener | None,
         key: str | None = None,
     ) -> Upload:
-        """Prepare for a file to people, or to the group named `to`. With a `key`, ask `answered` first.
+        """Start an upload to people, or to the group named `to`. With a `key`, ask `answered` first.
 
         Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser, UnknownRealm,
         UnknownGroup, NotMember.
@@ -118,11 +118,10 @@ class Files:
         key: str,
         origin: IListener | None,
     ) -> Upload:
-        """As `begin`, for a file that can be resumed under the sender's `key` if the transfer breaks off (see
-        Upload.offset and Upload.suspend). Ask `answered` first here too. Also raises StorageFailed.
+        """As `begin`, for a file that can be resumed under the sender's `key` after the transfer breaks off
+        (see Upload.offset and Upload.suspend). Ask `answered` first. Also raises StorageFailed.
 
-        If the sender has too many suspended files or too little room, those suspended for longest are
-        removed.
+        If the sender has too many suspended files or too little room, the oldest of them are removed.
         """
         safe, targets, refused = await self._admit(sender, to, name, size)
         part = part_of(sender, key)
@@ -131,22 +130,22 @@ class Files:
             incoming = await self._uploads.resume(part, safe, size)
         except OSError as error:
             self.under_way.end(sender, size)
-            log.error("an upload can't be gone on with: {error}", error=str(error))
+            log.error("an upload can't be resumed: {error}", error=str(error))
             raise StorageFailed from None
         return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
 
     async def offset(self, sender: Account, key: str) -> int:
-        """How many bytes are there of what the sender may go on with under `key`. Raises StorageFailed."""
+        """How many bytes have arrived of the upload that can be resumed under `key`. Raises StorageFailed."""
         return (await self.under_way.suspended(sender)).get(part_of(sender, key), 0)
 
     async def give_up(self, sender: Account, key: str) -> None:
-        """Nobody will go on with what is there under `key`."""
+        """Remove the upload that could be resumed under `key`."""
         await self._uploads.forget(part_of(sender, key))
 
     async def _admit(
         self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
     ) -> tuple[str, Sequence[Target], Mapping[str, ChatError]]:
-        """The file's safe name, who may get it, and who may not and why."""
+        """The file's safe name, its targets, and the refused addresses with the reasons."""
         safe = safe_name(name)
         if size > self._limits.file:
             raise FileTooLarge(size=size, limit=self._limits.file)
@@ -165,9 +164,9 @@ class Files:
     async def answered(
         self, sender: Account, to: Sequence[Address] | Address, key: str
     ) -> tuple[Attachment, Sent] | None:
-        """The reply to an earlier file that the sender sent under `key` to all of these; None if there was
-        none. Waits for one that is being stored. Changes nothing. Raises BadArgument if a message was sent
-        under that key, and StorageFailed."""
+        """The result of an earlier file that the sender sent under `key` to all of these, or None. Waits for
+        one that is being stored. Raises BadArgument if a message was sent under that key, and StorageFailed.
+        """
         looked: tuple[Sequence[Target], Mapping[str, ChatError]] | None
         try:
             if isinstance(to, Address):
@@ -179,7 +178,7 @@ class Files:
         except ChatError:
             return None
         if looked is None:
-            return None  # nothing was ever sent to one of them
+            return None  # nothing was ever sent to one of the addresses
         targets, refused = looked
         names = {name_for(sender, key, target): target for target in targets}
         known = await self._messages.sends.answered(list(names))
@@ -192,10 +191,10 @@ class Files:
     async def commit(
         self, send: FileSend, name: str, arrived: StoredFile
     ) -> tuple[Attachment, Sent]:
-        """Store the messages that carry a file whose bytes are on disk, with its row in one transaction, and
-        publish them. A send that was done before under its key gets its earlier answer.
+        """Store a file whose bytes are on disk, with the messages that carry it, and publish these. A
+        repeated send gets its earlier result.
 
-        If nobody gets the file it is removed, and the reason raised.
+        If nobody gets the file, removes it and raises the reason.
         """
         names = [name for name in send.names if name is not None]
         async with self._messages.sends.turn(names):
@@ -217,7 +216,8 @@ class Files:
     async def _store(
         self, send: FileSend, name: str, arrived: StoredFile
     ) -> tuple[Attachment, Sequence[Kept]]:
-        """Store the file's row and its messages under a new code. Removes the bytes if that fails."""
+        """Store the file's row and its messages in one transaction, under a new code. Removes the bytes if
+        that fails."""
         now = self._context.now()
         copies = sum(1 + len(target.realms) for target in send.targets)
 
@@ -240,8 +240,8 @@ class Files:
         arrived: StoredFile,
         now: int,
     ) -> tuple[Attachment, Sequence[Kept]]:
-        """Store the file's row and its messages, or find those of the earlier send. Runs in the writer's
-        thread."""
+        """Store the file's row and its messages, or find those of an earlier send with that key. Runs in the
+        writer's thread."""
         names = [name for name in send.names if name is not None]
         known = send_store.find(connection, names) if names else {}
         if len(known) == len(send.targets):
@@ -267,7 +267,7 @@ class Files:
         """
         conversation = None
         if place is not None:
-            # There is no conversation 0: nothing was said there yet.
+            # Nothing was said there yet. No conversation has the id 0.
             conversation = await self._reading.conversation_of(account, place) or 0
         attachment = await self._database.read(
             store.find_file, account.id, name, only, stamped, conversation
@@ -281,11 +281,12 @@ class Files:
         return Download(attachment, file)
 
     async def list(self, account: Account) -> tuple[FileInfo, ...]:
+        """The newest files that the account may fetch."""
         return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
 
 
 def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
-    """The file that was sent. Raises BadArgument if it was none."""
+    """The file of an earlier send. Raises BadArgument if that was a message."""
     idents = [each.attachment_id for each in known if each.attachment_id is not None]
     file = store.get_attachment(connection, idents[0]) if idents else None
     if file is None:
@@ -295,8 +296,8 @@ def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
 
 
 class Upload:
-    """One file on its way in. Give it the bytes, then `finish`; or `abort`; or, if it was resumed,
-    `suspend`."""
+    """A file that is being received. `write` all of its bytes, then `finish`. To break off, `abort`, or
+    `suspend` if it can be resumed."""
 
     def __init__(self, files: Files, send: FileSend, incoming: Incoming) -> None:
         self._files = files
@@ -305,21 +306,21 @@ class Upload:
 
     @property
     def offset(self) -> int:
-        """How many bytes were there when it was resumed."""
+        """How many bytes had arrived when it was resumed."""
         return self._incoming.offset
 
     @property
     def missing(self) -> int:
-        """How many bytes are still to come."""
+        """How many bytes have not arrived yet."""
         return self._incoming.missing
 
     @property
     def has_failed(self) -> bool:
-        """Whether the disk does not take any more of it."""
+        """Whether writing to the disk has failed."""
         return self._incoming.error is not None
 
     def write(self, data: bytes) -> bool:
-        """Take the next bytes; False asks for a pause until `room` fires."""
+        """Take the next bytes. Returns False to ask for a pause until `room` fires."""
         return self._incoming.write(data)
 
     def room(self) -> Deferred[None]:
@@ -327,7 +328,8 @@ class Upload:
         return self._incoming.room()
 
     async def finish(self) -> tuple[Attachment, Sent]:
-        """Keep the file and send the messages that carry it. Raises StorageFailed; then nothing was kept."""
+        """Store the file and send the messages that carry it. Raises StorageFailed; then nothing is
+        stored."""
         try:
             arrived = await self._incoming.finish()
             file, sent = await self._files.commit(self._send, self._incoming.name, arrived)
@@ -339,12 +341,12 @@ class Upload:
         return file, Sent(sent.receipts, {**self._send.refused, **sent.refused})
 
     def abort(self) -> None:
-        """The sender is gone: forget what came."""
+        """Remove what has arrived."""
         self._end()
         self._incoming.abort()
 
     async def suspend(self) -> None:
-        """The sender is gone, and may come back: keep what came."""
+        """Keep what has arrived, to be resumed."""
         await self._incoming.suspend()
         self._end()
 

@@ -1,4 +1,4 @@
-"""People's lists of contacts, and who of them is online, here and in other realms."""
+"""Contact lists, and which contacts are online, here and in other realms."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Contacts:
         self._realms = realms
 
     async def add(self, account: Account, address: Address) -> Address:
-        """Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts. An address of a realm that can't
-        be asked is assumed to exist."""
+        """Add a contact. Returns the address as its realm writes it. An address of a realm that does not
+        answer is assumed to exist. Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts."""
         local = self._context.localize(address)
         if local.realm is None:
             found = Address((await self._accounts.find(local.name)).name)
@@ -45,12 +45,12 @@ class Contacts:
         return found
 
     async def delete(self, account: Account, address: Address) -> None:
-        """Raises UnknownContact."""
+        """Remove a contact. Raises UnknownContact."""
         local = self._context.localize(address)
         await self._database.run(store.delete_contact, account.id, local)
 
     async def all(self, account: Account) -> tuple[Contact, ...]:
-        """The account's list, with who is online; whose realm can't be asked is not."""
+        """The account's contacts. Those whose realm does not answer count as offline."""
         shown = await self._database.read(store.contacts_of, account.id)
         addresses = [parse_address(each) for each in shown]
         elsewhere: dict[str, list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The list of one's conversations: what is open, what is new in it, and who is there."""
+"""The list of an account's conversations, with unread counts and who is online."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Conversations:
     async def all(
         self, account: Account, given: Mapping[int, int]
     ) -> tuple[tuple[ConversationInfo, ...], int]:
-        """The account's conversations, newest activity first: the first of them, and how many more. Moves
-        no mark.
+        """The first conversations, those with the newest messages first, and how many more there are. Moves
+        no read mark.
 
-        `given` is as for Reading.inbox. Who is of another realm is not asked for: the list is wanted
-        often, and should not wait for anybody.
+        `given` is as for Reading.inbox. People of other realms have no online state here: the list is fetched
+        often and must not wait for other realms.
         """
         marks = self._reading.marks(account, given)
         found, more = await self._database.read(store.overview, account, marks, MAX_PAGE)

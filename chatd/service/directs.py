@@ -1,4 +1,4 @@
-"""Direct conversations: between two accounts of this realm, or of one with somebody of another realm."""
+"""Direct conversations of an account with another, or with someone of another realm."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ CACHED_CONVERSATIONS = 100_000
 
 
 class Directs:
-    """Conversations by account and the other's address, kept in memory once used."""
+    """Conversations by account and the other's address, cached in memory."""
 
     def __init__(self, context: Context, accounts: Accounts, realms: IRealms) -> None:
         self._context = context
         self._database = context.database
         self._accounts = accounts
         self._realms = realms
-        # (account id, the other's key) -> their conversation
+        # (account id, key of the other's address) -> their conversation
         self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
 
     def cached(self, account: Account, address: Address) -> Target | None:
-        """The conversation, if it is in memory and leads somewhere."""
+        """The conversation, if it is in memory and its realm is still known."""
         target = self._known.get((account.id, address.key))
         if target is not None and target.realms:
             try:
@@ -44,8 +44,8 @@ class Directs:
     async def open(
         self, sender: Account, to: Sequence[Address]
     ) -> tuple[list[Target], dict[str, ChatError]]:
-        """The sender's conversations with `to`, each once and made if need be; and what is wrong with
-        whom, by name. It takes its turn among all that waits for the database."""
+        """The sender's conversations with `to`, without repetitions, created if necessary; and the errors by
+        address. Runs in the order of the database's jobs."""
         wanted, errors = self._sort(to)
         found = await self._database.run(
             _open_all, sender, list(wanted.values()), self._context.now()
@@ -62,7 +62,7 @@ class Directs:
     async def look(
         self, sender: Account, to: Sequence[Address]
     ) -> tuple[list[Target], dict[str, ChatError]] | None:
-        """As `open`, but creates nothing. Returns None if one of the conversations does not exist."""
+        """As `open`, but creates no conversation. Returns None if one does not exist."""
         wanted, errors = self._sort(to)
         found = await self._database.read(_find_all, sender, list(wanted.values()))
         targets = []
@@ -77,7 +77,7 @@ class Directs:
         return targets, self._in_order(to, errors)
 
     def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
-        """The addresses by key, without repetitions, and those of unknown realms by name."""
+        """The addresses by key, without repetitions, and the errors of those in unknown realms."""
         wanted: dict[str, Address] = {}
         errors: dict[str, ChatError] = {}
         for address in map(self._context.localize, to):
@@ -95,7 +95,7 @@ class Directs:
         return {name: errors[name] for name in names if name in errors}
 
     def as_written(self, address: Address) -> Address:
-        """With the realm's name as the realm writes it. Raises UnknownRealm."""
+        """The address with its realm's name as that realm writes it. Raises UnknownRealm."""
         if address.realm is None:
             return address
         return Address(address.name, self._realms.name_of(key_of(address.realm)))
@@ -113,8 +113,8 @@ class Directs:
         return target
 
     async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> None:
-        """Have the conversations of accounts (by their keys) with people of another realm in memory, as
-        far as the accounts exist."""
+        """Load the conversations of accounts (by their keys) with people of another realm into memory,
+        created if necessary. Accounts that do not exist are left out."""
         found = await self._database.run(_open_from, pairs, self._context.now())
         for (_, address), (owner, conversation) in found:
             self._accounts.remember(owner)
@@ -125,9 +125,9 @@ class Directs:
         return self._context.localize(address).realm is None
 
     async def find(self, account: Account, address: Address) -> int | None:
-        """The account's conversation with someone, None if nothing was said there yet.
+        """The account's conversation with someone, or None if there is none yet.
 
-        Raises UnknownUser, UnknownRealm if there is no such person either, as far as can be told here.
+        Raises UnknownUser, UnknownRealm if the address does not exist either, as far as this realm knows.
         """
         address = self._context.localize(address)
         known = self._known.get((account.id, address.key))
@@ -145,8 +145,8 @@ class Directs:
 def _open_all(
     connection: Connection, sender: Account, to: Sequence[Address], now: int
 ) -> dict[str, tuple[Account | None, int]]:
-    """For each address that is of another realm, or an account's: the account, and the sender's
-    conversation with it."""
+    """For each address of another realm or of an account: the account, and the sender's conversation with
+    it."""
     opened: dict[str, tuple[Account | None, int]] = {}
     for address in to:
         if address.realm is not None:
@@ -161,8 +161,8 @@ def _open_all(
 def _find_all(
     connection: Connection, sender: Account, to: Sequence[Address]
 ) -> dict[str, tuple[Account | None, int | None]]:
-    """For each address that is of another realm, or an account's: the account, and the sender's
-    conversation with it if there is one."""
+    """For each address of another realm or of an account: the account, and the sender's conversation with it
+    if there is one."""
     found: dict[str, tuple[Account | None, int | None]] = {}
     for address in to:
         account = None

@@ -1,4 +1,4 @@
-"""From a stored message to the connections that listen."""
+"""Passes stored messages to listening connections and to other realms."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class FanOut:
         file: Attachment | None,
         origin: IListener | None,
     ) -> Receipt:
-        """Tell all who take part, except `origin`, and other realms with members. Returns the sender's
-        receipt."""
+        """Pass a message to all participants except the connection `origin`, and to other realms with
+        members. Returns the sender's receipt."""
         audience: Collection[int] = target.audience
         if target.group is not None:
             self._counters.group += 1
-            # People who joined while the message was being stored have it unread, too.
+            # Members who joined while the message was being stored get it too.
             roster = self._rosters.cached(key_of(target.group))
             if roster is not None and roster.group.id == target.conversation:
                 audience = roster.members
@@ -52,7 +52,7 @@ class FanOut:
         else:
             self._counters.direct += 1
             if len(audience) == 1 and not target.realms:
-                origin = None  # senders to themselves see the message arrive
+                origin = None  # a message to oneself arrives on the sending connection too
         self._reading.arrived(audience)
         receipt = Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
         if len(audience) == 1 and not self._presence.hears(audience, origin):

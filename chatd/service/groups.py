@@ -1,20 +1,21 @@
-"""What people of this realm do with groups, wherever these live.
+"""Groups of this realm and of others, as the accounts of this realm use them.
 
-A group of another realm is asked about there. Known of it here is who of this realm is in it, and the
-messages that came since: its home tells of both, in the order in which they happened.
+The realm in which a group lives is its home. Commands on a group of another realm are passed to its home.
+This realm keeps a mirror of such a group: its members from here, and the messages since they joined. The home
+reports both, in the order in which they happened.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 from twisted.internet import defer
 
 from chatd.base.errors import BadName, ChatError, NotMember, PeerFailed, UnknownUser
 from chatd.base.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
-from chatd.base.names import Address, key_of, parse_address, parse_foreign_address
+from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.base.timers import Signal
 from chatd.service.accounts import MAX_LISTED, Accounts
 from chatd.service.context import Context
@@ -35,9 +36,10 @@ from chatd.store.bans import MAX_BANS
 from chatd.store.groups import find_group, list_groups
 from chatd.store.members import Delta, check_groups
 
-# The part of an account's groups that realms which nobody here has added may fill without being asked.
+# A realm that was not added may make accounts members without their asking, of 1/UNASKED_PART of the groups
+# that an account may be in.
 UNASKED_PART = 10
-PATIENCE = 5.0  # seconds in which a home that has let someone in should say so in turn
+JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
 
 class Groups:
@@ -60,7 +62,7 @@ class Groups:
         self._realms = realms
         self._forwarder = forwarder
         self._limit = context.config.limits.account_groups
-        # (group's key, account id) -> those who wait until the account is a member
+        # (group's key, account id) -> told when the account has become a member
         self._joining: dict[tuple[str, int], Signal] = {}
 
     def _elsewhere(self, name: Address) -> str | None:
@@ -71,10 +73,11 @@ class Groups:
         self._realms.name_of(key_of(realm))
         return key_of(realm)
 
-    # All of these raise what the group's home says, and of groups elsewhere UnknownRealm and ChatError, too.
+    # For a group of another realm, all of these also raise UnknownRealm, RealmDown, and any ChatError with
+    # which its home refuses.
 
     async def create(self, account: Account, name: str) -> Group:
-        """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
+        """Create a group. Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
         return await self._homes.create(account, name)
 
     async def join(self, account: Account, name: Address) -> Group:
@@ -96,14 +99,14 @@ class Groups:
         return Group(0, str(there), there.key, "", False, realm, membership.group_id)
 
     async def _until_joined(self, account: Account, group: Address) -> None:
-        """Wait until the home's word, which came with a parcel, is on disk here, too."""
+        """Wait until the home has reported the new member in a parcel, and that is on disk."""
         roster = self._rosters.cached(group.key)
         if roster is not None and account.id in roster.members:
             return
         key = group.key, account.id
         joined = self._joining.setdefault(key, Signal())
         try:
-            await joined.wait().addTimeout(PATIENCE, self._context.clock)
+            await joined.wait().addTimeout(JOIN_TIME, self._context.clock)
         except defer.TimeoutError:
             return
         finally:
@@ -116,14 +119,15 @@ class Groups:
             joined.notify()
 
     async def code_of(self, name: Address) -> str:
-        """The group's code; nothing if it has ended meanwhile, or lives elsewhere."""
+        """The group's code, or "" if the group has ended or lives elsewhere."""
         try:
             return (await self._rosters.find(name)).group.code
         except ChatError:
             return ""
 
     async def leave(self, account: Account, name: Address) -> str:
-        """The group's name. Raises UnknownGroup, NotMember. A group elsewhere is told when it is reached."""
+        """Leave a group. Returns its name. A home that is not reached is told later. Raises UnknownGroup,
+        NotMember."""
         realm = self._elsewhere(name)
         if realm is None:
             return (await self._homes.leave(party_of(account), name)).name
@@ -139,12 +143,13 @@ class Groups:
     async def invite(
         self, account: Account, name: Address, users: Sequence[Address]
     ) -> tuple[str, Invited]:
-        """Make `users` members. Raises UnknownGroup, NotMember, NotAdmin; if none is known, UnknownUser or
-        UnknownRealm."""
-        if self._elsewhere(name) is None:
+        """Make `users` members. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin; if none
+        of the users is known, UnknownUser or UnknownRealm."""
+        realm = self._elsewhere(name)
+        if realm is None:
             group, invited = await self._homes.invite(party_of(account), name, users)
             return group.name, invited
-        shown, found = await self._ask(account, name, "invite", users)
+        shown, found = await self._ask(realm, account, name, "invite", users)
         return shown, Invited(
             *(
                 tuple(self._from(name, each) for each in found.get(key, ()))
@@ -155,9 +160,10 @@ class Groups:
     async def kick(self, account: Account, name: Address, user: Address) -> str:
         """Remove and ban a member. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotTheirGroup."""
-        if self._elsewhere(name) is None:
+        realm = self._elsewhere(name)
+        if realm is None:
             return (await self.kick_here(party_of(account), name, user)).name
-        return (await self._ask(account, name, "kick", (user,)))[0]
+        return (await self._ask(realm, account, name, "kick", (user,)))[0]
 
     async def kick_here(self, party: Party, name: Address, user: Address) -> Group:
         """As `kick`, in a group of this realm, for an admin of any realm."""
@@ -167,72 +173,69 @@ class Groups:
         return group
 
     def _tell_kicked(self, group: int, group_name: str, account_id: int, name: str) -> None:
-        """Tell an account that it was removed; it hears nothing else. The event is not stored, because
-        anybody who invites and kicks could otherwise fill the inbox of people who never asked for it."""
+        """Tell the listeners of an account that it was removed. This is not stored, because otherwise someone
+        who invites and kicks could fill the inboxes of others."""
         event = MemberChange(group, group_name, name)
         self._presence.tell((account_id,), event, None)
 
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
         """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotBanned."""
-        if self._elsewhere(name) is None:
+        realm = self._elsewhere(name)
+        if realm is None:
             group, shown = await self._homes.unban(party_of(account), name, user)
             return group.name, shown
-        return (await self._ask(account, name, "unban", (user,)))[0], str(user)
+        return (await self._ask(realm, account, name, "unban", (user,)))[0], str(user)
 
     async def bans(self, account: Account, name: Address) -> tuple[str, tuple[Ban, ...]]:
         """The group's name and its bans. Raises UnknownGroup, NotMember, NotAdmin."""
-        if self._elsewhere(name) is None:
+        realm = self._elsewhere(name)
+        if realm is None:
             group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
             return group.name, tuple(found)
-        said: list[str] = []
-        while len(said) < MAX_BANS:
-            last = [parse_address(each) for each in said[-1:]]
-            shown, answer = await self._ask_as_named(account, name, "bans", map(str, last))
+        found_there: list[str] = []
+        shown = f"{name.name}@{self._realms.name_of(realm)}"
+        while len(found_there) < MAX_BANS:
+            # Each page is asked for with the last address of the one before, as the home writes it.
+            answer = await self._realms.change(
+                realm, account.name, name.name, "bans", found_there[-1:]
+            )
             page = [str(self._parsed(each, name.realm)) for each in answer.get("bans", ())]
-            said += page
+            found_there += page
             if not page or not answer.get("more"):
                 break
-        return shown, tuple(Ban(self._from(name, each)) for each in said)
+        return shown, tuple(Ban(self._from(name, each)) for each in found_there)
 
     async def promote(self, account: Account, name: Address, user: Address) -> str:
-        """Make a member an admin. Raises as `kick`."""
-        if self._elsewhere(name) is None:
+        """Make a member an admin. Returns the group's name. Raises as `kick`."""
+        realm = self._elsewhere(name)
+        if realm is None:
             return (await self._homes.promote(party_of(account), name, user)).name
-        return (await self._ask(account, name, "promote", (user,)))[0]
+        return (await self._ask(realm, account, name, "promote", (user,)))[0]
 
     async def set_closed(self, account: Account, name: Address, closed: bool) -> str:
-        """The group's name. Raises UnknownGroup, NotMember, NotAdmin."""
-        if self._elsewhere(name) is None:
+        """Close or open a group. Returns its name. Raises UnknownGroup, NotMember, NotAdmin."""
+        realm = self._elsewhere(name)
+        if realm is None:
             return (await self._homes.set_closed(party_of(account), name, closed)).name
-        return (await self._ask(account, name, "close" if closed else "open", ()))[0]
+        return (await self._ask(realm, account, name, "close" if closed else "open", ()))[0]
 
     async def _ask(
-        self, account: Account, name: Address, change: str, users: Sequence[Address]
+        self, realm: str, account: Account, name: Address, change: str, users: Sequence[Address]
     ) -> tuple[str, Mapping[str, Sequence[str]]]:
-        """Have the group's home do it: the group's name, and what the home says of it."""
-        realm = self._elsewhere(name)
-        assert realm is not None  # noqa: S101 - asked for by the caller
+        """Have the group's home make a change. Returns the group's name, and the home's answer."""
         named = [self._for(realm, user) for user in users]
-        return await self._ask_as_named(account, name, change, named)
-
-    async def _ask_as_named(
-        self, account: Account, name: Address, change: str, named: Iterable[str]
-    ) -> tuple[str, Mapping[str, Sequence[str]]]:
-        """As `_ask`, with addresses in the form that the group's home uses."""
-        realm = self._elsewhere(name)
-        assert realm is not None  # noqa: S101 - asked for by the caller
-        found = await self._realms.change(realm, account.name, name.name, change, list(named))
+        found = await self._realms.change(realm, account.name, name.name, change, named)
         return f"{name.name}@{self._realms.name_of(realm)}", found
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
-        """All groups of this realm, or the account's own, wherever they live: the first of them, and how
-        many more. Of a group elsewhere, the members of this realm are counted."""
+        """The first groups, and how many more there are: the account's own here and elsewhere if `mine`, else
+        all of this realm. For a group elsewhere only members of this realm are counted."""
         found, more = await self._database.read(list_groups, account.id, mine, MAX_LISTED)
         return tuple(found), more
 
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
-        """For members only. Raises UnknownGroup, NotMember."""
+        """The group's name and members, for a member. Raises UnknownGroup, NotMember."""
         realm = self._elsewhere(name)
         found: Sequence[Member]
         if realm is None:
@@ -249,7 +252,7 @@ class Groups:
     async def _with_presence(
         self, members: Sequence[Member], home: str | None
     ) -> tuple[Member, ...]:
-        """With who is online of those of whom the home could not say it: they are of other realms."""
+        """Add the online state of members from other realms than `home`, which the home does not know."""
         elsewhere: dict[str, list[str]] = defaultdict(list)
         for member in members:
             name, _, realm = key_of(member.username).partition("@")
@@ -265,37 +268,38 @@ class Groups:
         return tuple(shown)
 
     def _for(self, realm: str, user: Address) -> str:
-        """An address as another realm has to read it."""
+        """An address as another realm reads it."""
         local = self._context.localize(user)
         if local.realm is None:
             return f"{local.name}@{self._context.config.realm}"
         return local.name if key_of(local.realm) == realm else str(local)
 
     def _from(self, group: Address, user: str) -> str:
-        """An address that the group's home has said, as this realm reads it."""
+        """An address from a group's home, as this realm reads it."""
         said = self._parsed(user, group.realm)
         return str(self._context.localize(Address(said.name, said.realm or group.realm)))
 
     def _parsed(self, said: str, realm: str | None) -> Address:
-        """What another realm says is an address. Raises PeerFailed: it is not shown to anybody."""
+        """Parse an address from another realm. Raises PeerFailed, which does not show it."""
         try:
             return parse_foreign_address(said)
         except BadName:
             raise PeerFailed(realm=realm) from None
 
-    # What the home of a group says of its own accord
+    # Reports from the home of a group
 
     async def joined(self, realm: str, number: int, said: MemberJoined) -> None:
-        """Raises UnknownUser, TooManyGroups."""
+        """Make an account a member in the mirror of a group of `realm`, which said so in the parcel `number`.
+        Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(said.user)
         name = Address(said.group, self._realms.name_of(realm))
         now = self._context.now()
-        is_free = self._realms.is_added(realm) or (name.key, account.id) in self._joining
+        is_expected = self._realms.is_added(realm) or (name.key, account.id) in self._joining
 
         def job(connection: Connection) -> RosterChange:
             if not mirrors.is_news(connection, realm, key_of(said.group), number):
                 return RosterChange(Delta(0))
-            if not is_free:
+            if not is_expected:
                 mirrors.check_unasked(connection, account, self._limit // UNASKED_PART)
             return RosterChange(
                 mirrors.join_mirror(
@@ -317,7 +321,8 @@ class Groups:
             return
 
     async def removed(self, realm: str, number: int, said: MemberRemoved) -> None:
-        """Tell the account, unless it left by itself. Ignores what is known already."""
+        """Remove an account from the mirror of a group of `realm`, which said so in the parcel `number`, and
+        tell it. Does nothing if it has left already."""
         try:
             account = await self._accounts.find(said.user)
         except UnknownUser:

@@ -1,4 +1,4 @@
-"""The groups that live in this realm: their members of any realm, and the rights of those."""
+"""The groups that live in this realm, with members of any realm."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """Who joined by an invitation, who was a member already, who is unknown, and whom there is no room for.
-    `refused` is why, by address; over a link only the addresses are known."""
+    """The result of an invitation, as addresses: new members, those that were members before (`present`),
+    unknown ones, and those refused for another reason."""
 
     joined: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
@@ -53,12 +53,12 @@ class Invited(msgspec.Struct, frozen=True):
 
 
 def new_code(random_bytes: Callable[[int], bytes]) -> str:
-    """Six random characters, for a file."""
+    """Six random characters: the code of a file."""
     return "".join(CODE_ALPHABET[byte % 32] for byte in random_bytes(CODE_LENGTH))
 
 
 def new_group_code(random_bytes: Callable[[int], bytes]) -> str:
-    """As `new_code`, with a colon in it, which no name can contain."""
+    """The code of a group: as `new_code`, with a colon, which names cannot contain."""
     code = new_code(random_bytes)
     return f"{code[: CODE_LENGTH // 2]}:{code[CODE_LENGTH // 2 :]}"
 
@@ -68,8 +68,8 @@ async def with_new_code(
     use: Callable[[str], Awaitable[T]],
     new: Callable[[Callable[[int], bytes]], str] | None = None,
 ) -> T:
-    """Return what `use` returns for a new code: of a file, unless `new` makes another kind. Raises CodeTaken
-    if several codes in a row are in use."""
+    """Return what `use` returns for a new code, which `new` makes (`new_code` by default). Tries again if the
+    code is in use. Raises CodeTaken after CODE_TRIES tries."""
     for _ in range(CODE_TRIES):
         try:
             return await use((new or new_code)(random_bytes))
@@ -79,7 +79,7 @@ async def with_new_code(
 
 
 class HomeGroups:
-    """Whoever is in these groups, and acts there, is a `Party`, from here or elsewhere."""
+    """Members, and those who act on a group, are `Party`s: accounts of this realm, or people of another."""
 
     def __init__(
         self,
@@ -101,21 +101,22 @@ class HomeGroups:
         self._creations = Quota(limits.groups_per_hour)
 
     async def _find_ruled(self, party: Party, name: Address) -> Roster:
-        """The group of this realm, if `party` is an admin."""
+        """The group, if `party` is an admin. Raises UnknownGroup, NotMember, NotAdmin."""
         roster = await self._find_of(party, name)
         if not roster.role(party):
             raise NotAdmin(group=roster.group.name)
         return roster
 
     async def _find_of(self, party: Party, name: Address) -> Roster:
-        """The group, if `party` is a member."""
+        """The group, if `party` is a member. Raises UnknownGroup, NotMember."""
         roster = await self._rosters.find(name)
         if roster.role(party) is None:
             raise NotMember(group=roster.group.name)
         return roster
 
     async def create(self, account: Account, name: str) -> Group:
-        """Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
+        """Create a group, with `account` as its admin. Raises GroupExists, ReservedName, TooManyGroups,
+        TooManyNewGroups."""
         self._accounts.check_name(name)
         wait = self._creations.take(account.key, self._context.clock.seconds())
         if wait:
@@ -140,7 +141,7 @@ class HomeGroups:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
         roster = await self._rosters.find(name)
         if not self._rosters.is_leaving(roster.group, party):
-            # The job checks this too, but a job that fails makes its whole transaction run again.
+            # The job checks this too, but if a job fails, its whole transaction runs again.
             if roster.role(party) is not None:
                 raise AlreadyMember(name=party.name, group=roster.group.name)
             if party.key in roster.banned:
@@ -180,7 +181,8 @@ class HomeGroups:
     def _take_out(
         self, connection: Connection, group: Group, member: Party, now: int
     ) -> RosterChange:
-        """The member's realm is told, even if it said so itself: it may have heard otherwise since."""
+        """Remove a member. Its realm is told even if it asked for that, because it may have been told
+        otherwise since."""
         delta = store.leave_group(connection, group, member)
         if member.realm is None:
             return RosterChange(delta)
@@ -192,8 +194,8 @@ class HomeGroups:
     ) -> tuple[Group, Invited]:
         """Make `users` members, and lift their bans.
 
-        Raises UnknownGroup, NotMember, NotAdmin. If nobody is a member afterwards, raises what was wrong with
-        them.
+        Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member afterwards, raises their
+        error.
         """
         group = (await self._find_ruled(party, name)).group
         joined: list[str] = []
@@ -215,7 +217,8 @@ class HomeGroups:
         return group, Invited(tuple(joined), tuple(present), tuple(unknown), tuple(refused))
 
     async def party(self, address: Address) -> Party:
-        """Whoever that is. Raises UnknownUser, UnknownRealm; who is of another realm may not exist there."""
+        """The person with that address. Someone of another realm is not looked up there. Raises UnknownUser,
+        UnknownRealm."""
         local = self._context.localize(address)
         if local.realm is None:
             return party_of(await self._accounts.find(local.name))
@@ -224,10 +227,10 @@ class HomeGroups:
         return Party(shown.key, str(shown), realm=realm)
 
     async def kick(self, party: Party, name: Address, user: Address) -> tuple[Group, Party | None]:
-        """Remove and ban a member. Returns the group, and the member, or None if they were none.
+        """Remove and ban a member. Returns the group, and the member, or None if they were not a member.
 
-        People of other realms may post to an open group without being members, and can be banned too. Kicking
-        oneself is leaving.
+        People of other realms may post to an open group without being members, so they can be banned too.
+        Someone who kicks themselves leaves, and is not banned.
         """
         roster = await self._find_ruled(party, name)
         group, member = roster.group, await self.party(user)
@@ -278,7 +281,7 @@ class HomeGroups:
         return group
 
     async def set_closed(self, party: Party, name: Address, closed: bool) -> Group:
-        """Raises UnknownGroup, NotMember, NotAdmin."""
+        """Close or open a group. Raises UnknownGroup, NotMember, NotAdmin."""
         group = (await self._find_ruled(party, name)).group
         await self._rosters.change(lambda db: RosterChange(store.set_closed(db, group, closed)))
         return group
@@ -286,8 +289,8 @@ class HomeGroups:
     async def members(
         self, party: Party, name: Address, start: int = 0, limit: int | None = None
     ) -> tuple[Roster, tuple[Member, ...]]:
-        """The `limit` members (or all) from `start` on, longest-standing first, for a member. People of other
-        realms count as offline. Raises UnknownGroup, NotMember."""
+        """At most `limit` members (None: all) from the `start`-th on, longest-standing first, for a member.
+        People of other realms count as offline. Raises UnknownGroup, NotMember."""
         roster = await self._find_of(party, name)
         found = await self._database.read(store.member_names, roster.group.id, start, limit)
         is_online = self._presence.is_online
@@ -297,7 +300,8 @@ class HomeGroups:
         )
 
     async def find_postable(self, party: Party, name: Address) -> Roster:
-        """The group, if `party`, a guest, may post to it. Raises UnknownGroup, GroupClosed, Banned."""
+        """The group, if `party`, of another realm, may post to it. Raises UnknownGroup, GroupClosed,
+        Banned."""
         roster = await self._rosters.find(name)
         while self._rosters.is_leaving(roster.group, party):
             roster = await self._rosters.load(name)

@@ -1,4 +1,4 @@
-"""Checks passwords so that guessing is slow, and guessers delay nobody else."""
+"""Checks passwords so that guessing is slow, and does not delay other people's logins."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ FREE_FAILURES_PER_ACCOUNT = 20
 FREE_FAILURES_PER_ADDRESS = 50
 MAX_WAIT = 30.0  # seconds; attempts that would wait longer are refused
 MAX_FAMILIAR = 100_000
-# Attempts at one account that may be checked at once before those of guessers. An owner makes few;
-# somebody with many addresses makes one from each.
+# Attempts at one account that may be checked at once with normal priority. An owner makes few at once; an
+# attacker with many addresses makes one from each.
 MAX_AT_ONCE = 4
-# Attempts under way, also of connections that are gone. More than any address may have connections at a door.
+# Attempts under way, including those of closed connections. Each is more than the connections that a door
+# accepts from one address.
 MAX_PENDING = 2000  # of one address
 MAX_PENDING_PER_ACCOUNT = 1000  # at one account from one address
 
 
 @contextmanager
 def counted(counts: Counter[str], key: str) -> Iterator[None]:
-    """Count `key` as long as the block runs; what is down to 0 is not kept."""
+    """A context that adds 1 to the count of `key`. A count of 0 is removed."""
     counts[key] += 1
     try:
         yield
@@ -43,7 +44,7 @@ def counted(counts: Counter[str], key: str) -> Iterator[None]:
 
 
 class TooSoon(Exception):
-    """The attempt would wait longer than `MAX_WAIT`: for `seconds`."""
+    """The attempt would wait for `seconds`, which is more than `MAX_WAIT`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -51,7 +52,7 @@ class TooSoon(Exception):
 
 
 class Line(msgspec.Struct):
-    """The attempts at one key: the number that run, and those that wait."""
+    """The attempts at one key: how many run, and the ones that wait."""
 
     running: int = 0
     waiting: deque[Deferred[None]] = msgspec.field(default_factory=deque)
@@ -61,9 +62,9 @@ class Line(msgspec.Struct):
 class FailureGate:
     """Lets attempts at a key begin one after another, with a pause after each failure.
 
-    Several may run at once as long as their failures would cost no pause. So right attempts in parallel only
-    wait for their turn, and wrong ones in parallel gain nothing. Once there are pauses, attempts that would
-    wait longer than `MAX_WAIT` are refused, the newest first.
+    Several may run at once while their failures would cause no pause. So parallel attempts with the right
+    password only wait for their turn, and parallel guesses gain nothing. Once there are pauses, attempts that
+    would wait longer than `MAX_WAIT` are refused, the newest first.
     """
 
     def __init__(self, clock: Any, throttle: FailureThrottle) -> None:
@@ -115,8 +116,8 @@ class FailureGate:
         return self._throttle.wait(key, now) <= 0
 
     def _wait_of(self, key: str, place: int) -> float:
-        """The seconds that the attempt at `place` waits if all before it fail. 0 while failures cost nothing,
-        because those attempts may succeed."""
+        """The seconds for which the attempt at `place` in the line waits if all before it fail. 0 while
+        failures cause no pause, because those attempts may succeed."""
         now = self._clock.seconds()
         if self._throttle.free(key, now):
             return 0.0
@@ -137,7 +138,7 @@ class FailureGate:
             del self._lines[key]
 
     def _set_timer(self, key: str, line: Line) -> None:
-        """Let the next one begin when the pause is over."""
+        """Let the next attempt begin when the pause is over."""
         if line.running or line.timer is not None:
             return
         pause = self._throttle.wait(key, self._clock.seconds())
@@ -149,13 +150,13 @@ class FailureGate:
 
 
 class PasswordGuard:
-    """Checks passwords, slowly for those who fail often.
+    """Checks passwords, with pauses after repeated failures.
 
     Failures are counted by account and address together; by account, so that many addresses gain little and
-    its owner waits little; and by address, so that trying many accounts gains little. Unknown names are
-    counted apart, by address, so guessing at them delays only others who do so. Whoever logs in from an
-    address where the account has logged in before does not wait because of failures at other accounts there
-    or at this account elsewhere.
+    its owner waits little; and by address, so that trying many accounts gains little. Failures with unknown
+    names are counted separately by address, so they delay only other attempts with unknown names. A login
+    from an address where the account has logged in before does not wait for failures at other accounts from
+    that address, or at this account from other addresses.
     """
 
     def __init__(self, clock: Any, passwords: Passwords) -> None:
@@ -167,7 +168,7 @@ class PasswordGuard:
             clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS, longest=1.0)
         )
         self._unknown = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
-        # Account and address of those who have logged in there.
+        # "account address" where the account has logged in from that address
         self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
         self._pending: Counter[str] = Counter()  # by address, and by account and address
         self._checking: Counter[str] = Counter()  # by account
@@ -179,8 +180,8 @@ class PasswordGuard:
         source: str,
         find_hash: Callable[[], Awaitable[str | None]],
     ) -> bool:
-        """Whether `password` is that of the account `key`, whose hash `find_hash` gives (None: there is no
-        such account). `source` is the network address that asks. Raises TooManyAttempts, Busy.
+        """Whether `password` is that of the account `key`. `find_hash` returns its hash, or None if there is
+        no such account. `source` is the network address of the request. Raises TooManyAttempts, Busy.
         """
         own = f"{key} {source}"
         if self._pending[source] >= MAX_PENDING or self._pending[own] >= MAX_PENDING_PER_ACCOUNT:
@@ -234,7 +235,8 @@ class PasswordGuard:
         self, gate: FailureGate, own: str, password: str, hashed: str | None, owner: tuple[str, str]
     ) -> bool:
         source = owner[0]
-        # An attempt that waits for failures at its own account must not delay others.
+        # A failure at an account that already has pauses does not count for its address: it would delay
+        # others.
         counts = self._own.is_free(own)
         await gate.enter(source)
         failed = False
@@ -248,14 +250,14 @@ class PasswordGuard:
     async def _verify(
         self, own: str, password: str, hashed: str | None, owner: tuple[str, str]
     ) -> bool:
-        """Check the password in turn. Attempts that may be guesses go last."""
+        """Check the password. Attempts that may be guesses have a lower priority."""
         priority = SUSPECT if self._is_suspect(own, hashed, owner) else LOGIN
         with counted(self._checking, owner[1]):
             return await self._passwords.verify(password, hashed, owner, priority)
 
     def _is_suspect(self, own: str, hashed: str | None, owner: tuple[str, str]) -> bool:
-        """Whether an attempt may be a guess: it can't be right, a failure is known, or many attempts at the
-        account run at once."""
+        """Whether an attempt may be a guess: the account does not exist, there was a recent failure, or many
+        attempts at the account run at once."""
         if hashed is None:
             return True
         if own in self._familiar:

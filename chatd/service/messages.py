@@ -94,7 +94,7 @@ class Messages:
         key: str | None = None,
     ) -> Deferred[Sent]:
         """Send a direct message to each of `to`. Fires once all are stored, and other realms have answered or
-        are not waited for any longer. What was sent before under that `key` is not sent again.
+        taken too long. A message that was sent before under that `key` is not sent again.
 
         Fails with UnknownUser or UnknownRealm if none of them is known.
         """
@@ -130,8 +130,8 @@ class Messages:
         origin: IListener | None,
         key: str | None = None,
     ) -> Deferred[Sent]:
-        """Send a message to a group that the sender is a member of, or to an open one of another realm. What
-        was sent before under that `key` is not sent again.
+        """Send a message to a group that the sender is a member of, or to an open one of another realm. A
+        message that was sent before under that `key` is not sent again.
 
         Fails with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
         """
@@ -153,7 +153,7 @@ class Messages:
             try:
                 target = await self.group(sender, group)
             except NotMember:
-                # A repeated send by a former member gets its earlier answer all the same.
+                # A repeated send by a former member still gets its earlier answer.
                 before = None if key is None else await self._posted_before(sender, group, key)
                 if before is None:
                     raise
@@ -178,8 +178,8 @@ class Messages:
                 del self._looking_up[sender.id]
 
     async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
-        """A group that the sender may post to, as far as that is known here. `member`: the sender has to be
-        one, if the group lives in this realm.
+        """A group that the sender may post to, as far as this realm knows. With `member`, the sender has to
+        be a member if the group lives in this realm.
 
         Raises UnknownGroup, NotMember, UnknownRealm.
         """
@@ -249,7 +249,7 @@ class Messages:
         file: Attachment | None = None,
         key: str | None = None,
     ) -> NewMessage:
-        """A message to store here, with the parcel for other realms."""
+        """A message to store here, with its copies for other realms."""
         crossing = None
         if target.realms:
             crossing = self._remote.forwarder.copies(sender, target, at, text, file)
@@ -272,7 +272,7 @@ class Messages:
     async def _post_once(
         self, sender: Account, target: Target, text: str, origin: IListener | None, name: Name
     ) -> Sent:
-        """As `_post`, unless that was done before."""
+        """As `_post`, but a repeated send gets the earlier answer."""
         async with self.sends.turn([name]):
             if target.group is not None and target.home is None:
                 await self._check_member(sender, target.group)
@@ -288,7 +288,7 @@ class Messages:
                     if isinstance(kept, Known):
                         charge.undo()
             except (DiskFull, MessageQuota):
-                # A repeated send gets its earlier answer all the same.
+                # A repeated send still gets its earlier answer.
                 known = await self.sends.look_up(name)
                 if known is None:
                     raise
@@ -354,7 +354,8 @@ def _stored(new: NewMessage, place: Stored | Known) -> StoredMessage | Known:
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
-    """All receipts. Refusals go to `errors`; any other exception is raised once all posts are through."""
+    """All receipts. Refusals are added to `errors`; any other exception is raised after all posts are
+    done."""
     receipts: list[Receipt] = []
     failures = []
     for name, post in posts.items():

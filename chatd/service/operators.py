@@ -1,4 +1,4 @@
-"""How a realm gets its first operator: somebody who can read the state folder claims the role with a code."""
+"""How a realm gets its first operator: someone who can read the state folder claims the role with a code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def make_code(random_bytes: Callable[[int], bytes]) -> str:
 
 
 def plain_code(text: str) -> str:
-    """A code as it is compared: in capitals, without hyphens, with O as 0."""
+    """A code in the form in which codes are compared: lower case, without hyphens and spaces, o as 0, i and l
+    as 1."""
     return text.strip().lower().translate(_ALIKE)
 
 
@@ -47,7 +48,7 @@ class CodeFile:
         self.path = path
 
     def offer(self, random_bytes: Callable[[int], bytes]) -> str:
-        """Write a code, unless there is one already. Returns the code. Raises OSError."""
+        """Write a new code unless the file has one. Returns the code. Raises OSError."""
         code = self._read()
         if code is None:
             code = make_code(random_bytes)
@@ -73,13 +74,13 @@ class CodeFile:
         fresh.replace(self.path)
 
     def remove(self) -> None:
-        """Remove it, if it is there. Raises OSError."""
+        """Remove the file if it exists. Raises OSError."""
         with suppress(FileNotFoundError):
             self.path.unlink()
 
 
 class Operators:
-    """Who may become an operator. Until the realm has had one, anybody with the code may."""
+    """Makes accounts operators. Until the realm has had one, anyone with the code may become one."""
 
     def __init__(self, context: Context, accounts: Accounts) -> None:
         self._database = context.database
@@ -100,7 +101,7 @@ class Operators:
 
     async def claim(self, account: Account, code: str, source: str) -> Account:
         """Make `account` the realm's first operator. Returns the changed account. `source` is the network
-        address that asks. Raises AlreadyClaimed, WrongCode, TooManyAttempts."""
+        address of the request. Raises AlreadyClaimed, WrongCode, TooManyAttempts."""
         if self._file is None:
             raise AlreadyClaimed
         try:
@@ -111,7 +112,7 @@ class Operators:
         right = hmac.compare_digest(plain_code(code).encode(), self._code.encode())
         self._gate.leave(source, failed=not right)
         if not right:
-            log.info("a wrong operator's code came from {source}", source=source)
+            log.info("a wrong operator code came from {source}", source=source)
             raise WrongCode
         changed = await self._database.run(store.claim, account.id)
         self._withdraw()
@@ -125,7 +126,7 @@ class Operators:
         return self._accounts.renew(changed)
 
     def _withdraw(self) -> None:
-        """Forget the used code. If its file can't be removed, the next start tries again."""
+        """Forget the code after its use. If its file can't be removed, the next start tries again."""
         file, self._file = self._file, None
         if file is None:
             return

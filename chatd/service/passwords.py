@@ -1,7 +1,7 @@
-"""Passwords: Argon2id (RFC 9106) in a few threads of its own, so that nothing else waits for it.
+"""Password hashing with Argon2id (RFC 9106), in threads of its own so that it does not block anything else.
 
-Each request has an owner (network address, account), and owners take turns. Logins go before those of
-guessers, and these before registrations. So a flood from one address delays only itself.
+Each request has an owner (network address, account), and owners take turns, so a flood from one address
+delays only itself. Logins come first, then logins that may be guesses, then registrations.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from chatd.base.config import Argon2
 from chatd.base.fair_threads import FairThreads
 
 THREADS = 2
-MAX_WAITING = 1000  # waiting hashes; beyond it, those of the busiest address make room
-# In the order of service. SUSPECT: a login after recent failures of its account or address.
+MAX_WAITING = 1000  # waiting requests; beyond it, requests of the busiest address fail
+# Priorities, the highest first. SUSPECT is a login that may be a guess.
 LOGIN, SUSPECT, REGISTRATION = range(3)
 
-_SPACES = re.compile(
-    "[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
-)  # of category Zs, but for U+0020
+# Category Zs without U+0020
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 Owner = tuple[str, str]
-REALM: Owner = ("", "")  # for hashes that the realm itself needs
+REALM: Owner = ("", "")  # owner of requests of the realm itself
 
 
 def normalized(password: str) -> str:
-    """The form in which a password is hashed, the same for every keyboard and system (RFC 8265, OpaqueString;
-    in NFKC, so that full and half width do not matter either)."""
+    """The form in which a password is hashed, which does not depend on the keyboard or system (RFC 8265,
+    OpaqueString, but NFKC, so that full and half width are equal too)."""
     if password.isascii():
         return password
     return unicodedata.normalize("NFKC", _SPACES.sub(" ", password))
@@ -49,8 +48,8 @@ class Passwords:
             parallelism=cost.lanes,
             type=Type.ID,
         )
-        # What the password of an unknown user is checked against: as costly as a real one.
-        self._nobody = self._hasher.hash("nobody has this password")
+        # Passwords of unknown users are checked against this hash, at the cost of a real check.
+        self._decoy = self._hasher.hash("the password of no account")
 
     def start(self) -> None:
         self._threads.start()
@@ -60,7 +59,7 @@ class Passwords:
         return self._threads.stop()
 
     def hash_now(self, password: str) -> str:
-        """As `hash`, but in this thread: for the start only."""
+        """As `hash`, but blocks the calling thread."""
         return self._hasher.hash(normalized(password))
 
     def hash(
@@ -72,21 +71,21 @@ class Passwords:
     def verify(
         self, password: str, hashed: str | None, owner: Owner = REALM, priority: int = LOGIN
     ) -> Deferred[bool]:
-        """Whether `password` belongs to `hashed`. Without a hash it never does, at the same cost. Fails with
-        Busy."""
+        """Fires with whether `password` matches `hashed`. Without a hash that is False, at the same cost.
+        Fails with Busy."""
         return self._threads.run(owner, priority, self._verify, password, hashed)
 
     def _verify(self, password: str, hashed: str | None) -> bool:
-        # Also as typed: earlier versions hashed that, whatever its spelling.
+        # Earlier versions hashed the password as typed.
         for spelling in dict.fromkeys((normalized(password), password)):
             try:
-                self._hasher.verify(hashed or self._nobody, spelling)
+                self._hasher.verify(hashed or self._decoy, spelling)
             except (VerificationError, InvalidHashError):
                 continue
             return hashed is not None
         return False
 
     def is_outdated(self, hashed: str, password: str) -> bool:
-        """Whether `hashed`, which belongs to `password`, has another cost than the configured one, or may
-        come from a spelling that is not normalised."""
+        """Whether the hash of `password` should be renewed, because its cost is not the configured one or the
+        password may not have been normalized."""
         return self._hasher.check_needs_rehash(hashed) or normalized(password) != password

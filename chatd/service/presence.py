@@ -1,4 +1,4 @@
-"""Who is connected, who listens, and giving them what arrives."""
+"""Who is connected, who listens, and passing events to listeners."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from chatd.base.model import Event
 
 
 class IListener(Interface):
-    """What the service needs of a connection that wants to hear of things as they happen."""
+    """A connection that gets events as they happen."""
 
     def deliver(events: Sequence[Event]) -> None:
-        """Take events, in this order. Must not block. A connection that raises here is dropped. All listeners
-        of the same events get the same sequence, so that it is encoded once."""
+        """Take events in order, without blocking. A connection that raises here is dropped. All listeners of
+        the same events get the same sequence object, so that it can be encoded once."""
 
     def drop() -> None:
         """End the connection at once."""
 
 
 class Presence:
-    """Connections by account: those logged in, and those of them that listen.
+    """Connections by account: those that are logged in, and those that listen.
 
-    What is told waits for `flush`, so that who hears many things at once is given them together.
+    Events wait for `flush`, so that a listener gets many at once.
     """
 
     def __init__(self, counters: Counters | None = None) -> None:
@@ -35,20 +35,23 @@ class Presence:
         self._told: list[tuple[Collection[int], Event, IListener | None]] = []
 
     def arrive(self, account_id: int, listener: IListener) -> None:
+        """The account has logged in on a connection."""
         self._connected.setdefault(account_id, []).append(listener)
 
     def leave(self, account_id: int, listener: IListener) -> None:
+        """The account is no longer logged in on a connection."""
         _remove(self._connected, account_id, listener)
         _remove(self._listening, account_id, listener)
 
     def listen(self, account_id: int, listener: IListener, on: bool) -> None:
-        """Start or stop giving the account's messages to `listener`."""
+        """Start or stop passing the account's events to `listener`."""
         if not on:
             _remove(self._listening, account_id, listener)
         elif listener not in self._listening.get(account_id, ()):
             self._listening.setdefault(account_id, []).append(listener)
 
     def is_online(self, account_id: int) -> bool:
+        """Whether the account is logged in on any connection."""
         return account_id in self._connected
 
     def online(self) -> Collection[int]:
@@ -60,7 +63,7 @@ class Presence:
         return sum(map(len, self._listening.values()))
 
     def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
-        """Whether anybody listens for one of `accounts` besides `origin`."""
+        """Whether any connection except `origin` listens for one of `accounts`."""
         for account in accounts:
             for listener in self._listening.get(account, ()):
                 if listener is not origin:
@@ -68,12 +71,12 @@ class Presence:
         return False
 
     def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
-        """At the next flush, give `event` to all that listen for one of `accounts`, save `origin`, the
-        connection it came from."""
+        """At the next flush, pass `event` to all that listen for one of `accounts`, except `origin`, the
+        connection that it came from."""
         self._told.append((accounts, event, origin))
 
     def flush(self) -> None:
-        """Give what was told since the last time. What follows each other for the same accounts goes
+        """Pass on the events since the last flush. Consecutive events for the same accounts are passed
         together."""
         told, self._told = self._told, []
         if not self._listening:
@@ -95,7 +98,7 @@ class Presence:
         origins: tuple[IListener | None, ...],
     ) -> None:
         listening = self._listening
-        # Whichever is fewer: a large group of which few listen costs no more than those few.
+        # Go through the shorter list: a large group with few listeners costs only those few.
         present = (
             accounts
             if len(accounts) <= len(listening)
@@ -127,7 +130,7 @@ class Presence:
 def _remove(by_account: dict[int, list[IListener]], account_id: int, listener: IListener) -> None:
     listeners = by_account.get(account_id, [])
     if listener in listeners:
-        # A new list, not the old one changed: somebody may be going through that just now.
+        # Replace the list instead of changing it, because `_give` may be iterating over it.
         by_account[account_id] = [other for other in listeners if other is not listener]
         if not by_account[account_id]:
             del by_account[account_id]

@@ -23,23 +23,23 @@ from chatd.store.usage import Owner
 
 DAY = 24 * 3600 * 1000  # ms
 SAVE_AFTER = 1.0  # seconds
-# The least that a message counts: an empty one takes as much on the disk, with its indexes.
+# The least that a message counts: an empty one takes that much disk space with its indexes.
 LEAST = 100
-# As many bytes as so many realms may take come from one network source, of realms that nobody has added.
+# Realms that nobody has added share one limit by network source: that of so many realms.
 REALMS_OF_SOURCE = 4
 
 log = Logger()
 
 
 def cost_of(new: NewMessage) -> int:
-    """The bytes that a message counts: its text, once for this realm and once for each other realm that it
-    goes to."""
+    """The bytes that a message counts: its text, once for this realm and once for each other realm that gets
+    a copy."""
     size = LEAST if new.text is None else cost(new.text)
     return size if new.crossing is None else size * (1 + len(new.crossing.realms))
 
 
 def cost_of_text(text: str | None) -> int:
-    """The bytes that a message to one person counts; None is a file's."""
+    """The bytes that a message to one person counts; None stands for a file."""
     return LEAST if text is None else cost(text)
 
 
@@ -58,12 +58,13 @@ class Charge:
         self._size = size
 
     def undo(self) -> None:
-        """Give the bytes back, because nothing was stored."""
+        """Cancel the charge, because nothing was stored."""
         self._quotas.give_back(self._owner, self._size)
 
 
 class MessageQuotas:
-    """An owner is an account by its id, or another realm by its key. Limits are bytes a day; 0 is none."""
+    """An owner is an account by its id, or another realm by its key. Limits are bytes a day; 0 means
+    unlimited."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class MessageQuotas:
         self._timer: Any = None
 
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
-        """Continue with the use of a day (days since 1970 UTC)."""
+        """Continue with the stored use of a day (in days since 1970 UTC)."""
         self._day, self._begin, self._end = day, day * DAY, (day + 1) * DAY
         self._used = dict(used)
 
@@ -150,7 +151,7 @@ class MessageQuotas:
 
     @contextmanager
     def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:
-        """As `charge_account`, but given back if the block raises, or by `Charge.undo`."""
+        """A context that charges as `charge_account`. An exception, or `Charge.undo`, cancels the charge."""
         self.charge_account(account_id, size, now)
         charge = Charge(self, account_id, size)
         try:
@@ -160,14 +161,14 @@ class MessageQuotas:
             raise
 
     def give_back(self, owner: Owner, size: int) -> None:
-        """Undo a charge, because nothing was stored."""
+        """Cancel a charge, because nothing was stored."""
         used = self._used.get(owner)
         if used is not None:
             self._used[owner] = max(0, used - size)
             self._changed.add(owner)
 
     def stop(self) -> Deferred[None]:
-        """Store the rest."""
+        """Store the use."""
         return self.save()
 
     def save(self) -> Deferred[None]:
@@ -182,7 +183,7 @@ class MessageQuotas:
         return saved.addErrback(self._not_saved, self._day, changed)
 
     def _not_saved(self, failure: Any, day: int, changed: set[Owner]) -> None:
-        """The disk is full, say. It is written down with what is used next."""
-        log.warn("the bytes used today were not written down: {error}", error=str(failure.value))
+        """Keep the changes, to be stored with the next ones. The disk may be full."""
+        log.warn("today's use of message quotas was not stored: {error}", error=str(failure.value))
         if day == self._day:
             self._changed |= changed & self._used.keys()

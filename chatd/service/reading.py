@@ -23,9 +23,9 @@ class Reading:
         self._database = database
         self._directs = directs
         self._rosters = rosters
-        # account id -> conversation -> seq: read marks that are on their way to the disk.
+        # account id -> conversation -> seq: read marks that are being stored
         self._moving: dict[int, dict[int, int]] = {}
-        # Accounts that are known to have nothing unread, and those of which it is being found out.
+        # Accounts that have nothing unread, and those that are being checked for that
         self._quiet: set[int] = set()
         self._checking: dict[int, object] = {}
 
@@ -39,8 +39,8 @@ class Reading:
     async def inbox(self, account: Account, only: InboxFilter, given: Mapping[int, int]) -> Page:
         """The oldest unread messages of a part of the inbox. Moves no mark.
 
-        `given` says what has been handed out already and is not yet in the marks. Raises what
-        `conversation_of` does.
+        `given` (conversation -> seq) has messages that were handed out and are not yet in the marks. Raises
+        as `conversation_of`.
         """
         if account.id in self._quiet and only.place is None:
             return Page([])
@@ -61,7 +61,7 @@ class Reading:
         return page
 
     def marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
-        """`given`, and the marks that are on their way to the disk."""
+        """`given`, and the marks that are being stored."""
         return {**self._moving.get(account.id, {}), **given}
 
     async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
@@ -76,7 +76,7 @@ class Reading:
     ) -> Page:
         """The last `count` messages of a conversation, or the last of those before the seq `before`.
 
-        Raises what `conversation_of` does.
+        Raises as `conversation_of`.
         """
         conversation = await self.conversation_of(account, place)
         if conversation is None:
@@ -89,7 +89,8 @@ class Reading:
         return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
 
     async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
-        """What was handed out has arrived. It holds for whoever asks from now on, and on disk soon."""
+        """Move read marks, because the client has received the messages. All connections see them at once,
+        before they are stored."""
         moving = self._moving.setdefault(account.id, {})
         for conversation, seq in marks.items():
             moving[conversation] = max(seq, moving.get(conversation, 0))
@@ -107,8 +108,8 @@ class Reading:
         await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
 
     async def conversation_of(self, account: Account, place: Place) -> int | None:
-        """The conversation that `place` names; None if nothing was said there yet. A name that may be either
-        is a user's or a group's, else a group's code.
+        """The conversation that `place` names, or None if it does not exist yet. A name without a sign is
+        that of a user or a group, else the code of a group.
 
         Raises AmbiguousName, UnknownUser, UnknownRealm, UnknownGroup, NotMember.
         """
@@ -127,7 +128,7 @@ class Reading:
         except (UnknownUser, UnknownRealm) as error:
             unknown = error
         roster = await self._rosters.named(group)
-        # People of other realms are known here only by their conversations.
+        # This realm knows people of other realms only by their conversations.
         is_user = unknown is None and (direct is not None or self._directs.is_here(user))
         if roster is not None and not is_user:
             if account.id not in roster.members:

@@ -122,11 +122,11 @@ class IForwarder(Interface):
     def deliver(realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
         """Send the copy of a direct message. `on_outcome` is called once, within seconds."""
 
-    def deliver_post(
+    async def deliver_post(
         target: Target, number: int, parcel: NewParcel, origin: IListener | None
-    ) -> Deferred[Receipt]:
-        """Send the parcel of a message to a group of another realm. Fires once the message has come back from
-        there, or with a `queued` receipt within seconds. Errs with the reason for which it was refused.
+    ) -> Receipt:
+        """Send the parcel of a message to a group of another realm. Returns the receipt once the message has
+        come back from there, or a `queued` one within seconds. Raises the error with which it was refused.
         """
 
     def until_left(user: str, realm: str) -> Deferred[None]:
@@ -212,10 +212,10 @@ class NoForwarder:
     ) -> None:
         on_outcome(QUEUED)
 
-    def deliver_post(
+    async def deliver_post(
         self, target: Target, _number: int, _parcel: NewParcel, _origin: IListener | None
-    ) -> Deferred[Receipt]:
-        return fail(UnknownRealm(realm=target.home))
+    ) -> Receipt:
+        raise UnknownRealm(realm=target.home)
 
     def until_left(self, _user: str, _realm: str) -> Deferred[None]:
         return succeed(None)

@@ -1,4 +1,4 @@
-"""Rooms: named and live. Who is in one hears it; nothing of it is kept."""
+"""Rooms: live talk among those who are in a room. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatd.service.presence import IListener
 
 
 class Occupant(msgspec.Struct, frozen=True):
-    """Someone in a room, and the connection on which they hear it."""
+    """Someone in a room, and the connection that gets its events."""
 
     account: Account
     listener: IListener
@@ -30,7 +30,7 @@ class Room(msgspec.Struct):
 
 
 class Rooms:
-    """All rooms with somebody in them. A session is in one room at a time, and hears it on the connection
+    """All rooms that someone is in. A session is in one room at a time, and gets its events on the connection
     on which it joined."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Rooms:
         self._whereabouts: dict[Hashable, str] = {}
 
     def join(self, session: Hashable, account: Account, listener: IListener, name: str) -> RoomInfo:
-        """Go into a room, made on demand, and out of the one before."""
+        """Enter a room, which is created if necessary, and leave the one before."""
         key = key_of(name)
         if self._whereabouts.get(session) != key:
             self.leave(session)
@@ -48,16 +48,16 @@ class Rooms:
         return room.info()
 
     def renew(self, session: Hashable, account: Account) -> None:
-        """The session's account is called otherwise now."""
+        """The profile of the session's account has changed."""
         key = self._whereabouts.get(session)
         if key is not None:
             occupants = self._rooms[key].occupants
             occupants[session] = Occupant(account, occupants[session].listener)
 
     def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
-        """Go out of the current room: its name, or None if there was none. An empty room is gone.
+        """Leave the current room. Returns its name, or None if there was none. An empty room is removed.
 
-        With a `listener`, only if that is the one on which the session hears it.
+        With a `listener`, does so only if the room was entered on that connection.
         """
         key = self._whereabouts.get(session)
         if key is None:
@@ -71,7 +71,7 @@ class Rooms:
         return room.name
 
     def talk(self, session: Hashable, text: str, at: int) -> RoomInfo:
-        """Say `text` to the others in the current room. Raises NotInRoom."""
+        """Send `text` to the others in the current room. Raises NotInRoom."""
         key = self._whereabouts.get(session)
         if key is None:
             raise NotInRoom

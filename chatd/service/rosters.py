@@ -1,7 +1,7 @@
-"""The rosters of groups in memory: of this realm's groups, and of groups elsewhere with members here.
+"""A cache of rosters: who is in which group, for groups of this realm and groups elsewhere with members here.
 
-A roster is read from the database when it is first used. From then on each transaction that changes it
-returns a Delta, and these are applied in the order of the transactions.
+A roster is read from the database when it is first used. Each transaction that changes it returns a Delta,
+and the deltas are applied in the order of the transactions.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ class Rosters:
         self._forwarder = forwarder
         self._realms = realms
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
-        # A group's key or code -> its id.
+        # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
-        # (group's id, member's key) -> the number of transactions under way that remove them.
+        # (group's id, member's key) -> how many transactions under way remove that member
         self._leaving: Counter[tuple[int, str]] = Counter()
 
     def cached(self, key: str) -> Roster | None:
-        """The roster of the group with that name or code, if it is in memory."""
+        """The roster of the group with that name or code, if it is cached."""
         ident = self._ids.get(key)
         return None if ident is None else self._rosters.get(ident)
 
     async def find(self, name: Address) -> Roster:
-        """The group of that name, else of that code. Raises UnknownGroup, NotMember, UnknownRealm."""
+        """The group with that name, else with that code. Raises UnknownGroup, NotMember, UnknownRealm."""
         return self.cached(name.key) or await self.load(name)
 
     async def load(self, name: Address) -> Roster:
-        """As `find`, but in turn with the jobs of the database."""
+        """As `find`, but in the order of the database's jobs."""
         local = self._context.localize(name)
         while True:
             known = self.cached(local.key)
@@ -63,25 +63,25 @@ class Rosters:
             )
             if group is None:
                 break
-            # The roster in memory has the changes of all earlier transactions.
+            # A cached roster has the changes of all earlier transactions.
             roster = read or self._rosters.get(group.id)
             if roster is not None:
                 self._remember(roster)
                 return roster
         if local.realm is None:
             raise UnknownGroup(name=local.name)
-        # It may exist there, without members here.
+        # It may exist in that realm, without members here.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
 
     async def named(self, name: Address) -> Roster | None:
-        """The group of that name, as far as it is known here. A code is not a name."""
+        """The group with that name, or None if this realm knows none. Codes do not count."""
         local = self._context.localize(name)
         roster = self.cached(local.key)
         if roster is not None:
             return roster if roster.group.key == local.key else None
         if await self._database.read(find_group, local.key) is None:
             return None
-        with suppress(UnknownGroup, NotMember):  # it may have ended meanwhile
+        with suppress(UnknownGroup, NotMember):  # it may have ended since
             return await self.load(local)
         return None
 
@@ -103,8 +103,8 @@ class Rosters:
         return roster
 
     def postable(self, account: Account, key: str) -> Roster | None:
-        """The group of that name or code, if it is in memory and the account is certainly a member: no
-        transaction that removes it is under way, so what is sent now is stored before any later one."""
+        """The group with that name or code, if it is cached and the account is a member that no transaction
+        under way removes. So a message that is sent now is stored before any later removal."""
         roster = self.cached(key)
         if roster is None or account.id not in roster.members:
             return None
@@ -116,7 +116,7 @@ class Rosters:
 
     @contextmanager
     def leaving(self, group: Group, party: Party) -> Iterator[None]:
-        """A context: a transaction that removes `party` is under way."""
+        """A context in which a transaction that removes `party` is under way."""
         which = group.id, party.key
         self._leaving[which] += 1
         try:
@@ -127,6 +127,7 @@ class Rosters:
                 del self._leaving[which]
 
     def is_leaving(self, group: Group, party: Party) -> bool:
+        """Whether a transaction that removes `party` is under way."""
         return (group.id, party.key) in self._leaving
 
     async def change(self, run: Callable[[Connection], RosterChange]) -> RosterChange:
@@ -150,7 +151,7 @@ class Rosters:
 def _read(
     connection: Connection, key: str, known: int | None
 ) -> tuple[Group | None, Roster | None]:
-    """The group of that name or code, and its roster unless its id is `known`."""
+    """The group with that name or code, and its roster unless its id is `known`."""
     group = find_named(connection, key)
     if group is None or group.id == known:
         return group, None

@@ -1,5 +1,4 @@
-"""The uploads of each account that are under way, on all connections and in all dialects, and their
-limits."""
+"""Limits on the uploads of each account that are under way, on all connections together."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ log = Logger()
 
 
 class UnderWay:
-    """Counts the files and bytes that are arriving, before they are stored."""
+    """Counts the files and bytes that are arriving and not stored yet."""
 
     def __init__(
         self, limits: Limits, database: Database, uploads: Uploads, disk: DiskSpace
@@ -34,10 +33,10 @@ class UnderWay:
         self._files: Counter[int] = Counter()
 
     async def begin(self, sender: Account, size: int, part: str | None = None) -> None:
-        """Count a file of `size` bytes until `end`. Some bytes of a `part` may be there already.
+        """Count a file of `size` bytes until `end`. `part` names it if it can be resumed.
 
-        Arriving files and files that may be resumed share one limit; the oldest of the latter make room.
-        Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
+        Arriving files and files that can be resumed share one limit. The oldest of the latter are removed to
+        make room. Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
         """
         kept = await self.suspended(sender)
         used = await self._database.read(store.used_bytes, Owner(sender.id))
@@ -67,20 +66,20 @@ class UnderWay:
             del self._bytes[sender.id], self._files[sender.id]
 
     async def suspended(self, sender: Account) -> dict[str, int]:
-        """The sizes of the files that the sender may resume, by part, the oldest first. Raises
+        """The sizes of the files that the sender can resume, by part, the oldest first. Raises
         StorageFailed."""
         try:
             return await self._uploads.suspended(_parts_of(sender))
         except OSError as error:
-            log.error("the files that may be resumed can't be listed: {error}", error=str(error))
+            log.error("uploads that can be resumed can't be listed: {error}", error=str(error))
             raise StorageFailed from None
 
 
 def part_of(sender: Account, key: str) -> str:
-    """The name of the part that the sender may resume under `key`."""
+    """The name of the part that the sender can resume under `key`."""
     return f"web-{sender.id}-{key.encode().hex()}"
 
 
 def _parts_of(sender: Account) -> re.Pattern[str]:
-    """All parts of the sender."""
+    """A pattern for the names of all parts of the sender."""
     return re.compile(rf"web-{sender.id}-[0-9a-f]+")

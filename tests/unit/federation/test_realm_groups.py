@@ -128,7 +128,7 @@ class JoiningTestCase(GroupTestCase):
         cable = self.world.cable(self.one, self.two)
         cable.end_of(self.one).holding = {"Deliver"}
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.advance(module.PATIENCE + 0.1)
+        self.world.advance(module.JOIN_TIME + 0.1)
         self.assertEqual(found[0].message, "You are a member of bagan@realm1")
         cable.end_of(self.one).holding = set()
         self.world.settle()
