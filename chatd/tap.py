@@ -1,4 +1,4 @@
-"""The options of `twistd chatd`, and the service that they describe."""
+"""The options of `twistd chatd`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,17 @@ from chatd.base.config import Config, ConfigError, find_config, load_config
 from chatd.federation.amp.identity import IdentityError
 
 _DEMO_HELP = (
-    f"All is on loopback, the state in {FOLDER}/realm1; "
-    "of --config only accounts, limits and log hold."
+    f"It listens on loopback only, its state is in {FOLDER}/realm1; "
+    "it uses only [accounts], [limits] and [log] of --config."
 )
 _SECOND_HELP = (
     f"Its ports are {SHIFT} higher, its state is in {FOLDER}/realm2. "
-    "For both at once, linked: python -m chatd.app.demo."
+    "To run both, linked: python -m chatd.app.demo."
 )
 _KEY_HELP = (
-    "The old key vouches for the new one, so that other realms accept it. Stop the daemon before."
+    "The old key signs the new certificate, so that other realms accept it. Stop the daemon first."
 )
-_LOSS_HELP = (
-    "Where the start was refused: go on with what is there, else with an empty database. No file is "
-    "removed."
-)
+_LOSS_HELP = "It continues with what can be read, else with an empty database. No file is removed."
 
 log = Logger()
 
@@ -46,13 +43,13 @@ class Options(usage.Options):
 
     synopsis = "[--config FILE] [--accept-loss] [--demo [--second]] [--fingerprint | --new-key]"
     longdesc = "A federated chat daemon. Reads ./etc/chatd.ini, else /etc/chatd.ini, else defaults."
-    optParameters = [["config", "c", None, "Read this configuration instead."]]
+    optParameters = [["config", "c", None, "Read this configuration file."]]
     optFlags = [
-        ["demo", None, f"Try it out: realm1, with three accounts. {_DEMO_HELP}"],
-        ["second", None, f"With --demo: realm2, for two realms. {_SECOND_HELP}"],
-        ["accept-loss", None, f"Start on a database that has lost something. {_LOSS_HELP}"],
-        ["fingerprint", None, "Print the fingerprint of the realm's certificate, and stop."],
-        ["new-key", None, f"Give the realm a new key, and stop. {_KEY_HELP}"],
+        ["demo", None, f"Run realm1, a demo with three accounts. {_DEMO_HELP}"],
+        ["second", None, f"With --demo: run realm2 instead. {_SECOND_HELP}"],
+        ["accept-loss", None, f"Start although the database has lost data. {_LOSS_HELP}"],
+        ["fingerprint", None, "Print the fingerprint of the realm's certificate, and exit."],
+        ["new-key", None, f"Give the realm a new key, and exit. {_KEY_HELP}"],
     ]
 
     def postOptions(self) -> None:
@@ -60,7 +57,9 @@ class Options(usage.Options):
         try:
             self["settings"] = config = self._settings(Path.cwd())
             if self["fingerprint"] and self["new-key"]:
-                raise ConfigError("--fingerprint and --new-key are given; expected one of them")
+                raise ConfigError(
+                    "--fingerprint and --new-key are both given; expected one of them"
+                )
             if self["fingerprint"]:
                 finish(fingerprint_of(config))
             if self["new-key"]:
@@ -81,13 +80,13 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """The daemon, not started."""
+    """Create the daemon's service for twistd, which starts it."""
     from twisted.internet import reactor
 
     config: Config = options["settings"]
     twistd: Any = options.parent or {}
     if not make_monotonic(reactor):
-        log.warn("this reactor's timers follow the system's clock, and stop while that is set back")
+        log.warn("this reactor's timers use the system's clock, and stop while that is set back")
     return ChatDaemon(
         config,
         cast(IReactor, reactor),

@@ -1,1 +1,1 @@
-"""The daemon: a realm put together, its state folder, its doors, and its tools."""
+"""The program: assembling a realm, its state folder and doors, signals and logs, and the operator's tools."""

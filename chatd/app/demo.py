@@ -17,18 +17,18 @@ from chatd.app.demo_realms import ACCOUNTS, FOLDER, NAMES, PASSWORD, demo_doors
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 COLOURS = {NAMES[0]: 36, NAMES[1]: 33}
 LOOPBACK = "127.0.0.1"
-STEP = 0.05  # seconds between two looks
+STEP = 0.05  # seconds between attempts
 STARTING_TIME = 30.0
 LINKING_TIME = 15.0
 STOPPING_TIME = 20.0
 
 
 class DemoFailed(Exception):
-    """`str()` says what is the matter."""
+    """`str()` is the sentence for the terminal."""
 
 
 class Screen:
-    """Standard output; `gone` is set once nobody reads it any more."""
+    """Standard output. `gone` is set once it can't be written to any more."""
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
@@ -52,7 +52,7 @@ class Screen:
 
 
 class DemoRealm:
-    """One of the two, as a process of its own."""
+    """One of the two realms, in a process of its own."""
 
     def __init__(self, screen: Screen, second: bool) -> None:
         self.name = NAMES[second]
@@ -62,10 +62,11 @@ class DemoRealm:
         self._screen = screen
         self._options = ["--demo", *(["--second"] if second else [])]
         self._process: asyncio.subprocess.Process | None = None
-        self._signal: int | None = None  # for a process that is not there yet
+        self._signal: int | None = None  # to send once the process runs
 
     def check_ports(self) -> None:
-        """Raises DemoFailed if one is taken: what is there might be taken for this realm later."""
+        """Raises DemoFailed if a port is taken, because another program there could be mistaken for this
+        realm."""
         for door, port in self.ports.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,13 +75,13 @@ class DemoRealm:
                     probe.listen()
                 except OSError as error:
                     raise DemoFailed(
-                        f"port {port}, for {door} of {self.name}, can't be had: {error.strerror}; "
-                        "if another chatd is running (make run, make demo), end it first"
+                        f"port {port}, for {door} of {self.name}, can't be used: {error.strerror}; "
+                        "if another chatd is running (make run, make demo), stop it first"
                     ) from None
 
     async def run(self) -> None:
-        """Until it ends, with all that it says on the screen."""
-        # A session of its own: Ctrl-C is for this program, which ends the realms in order.
+        """Run the process until it ends, and show its output."""
+        # In a session of its own, so that Ctrl-C reaches only this program, which stops the realms in order.
         self._process = await asyncio.create_subprocess_exec(
             *TWISTD,
             *("-n", "--pidfile=", "chatd", *self._options),
@@ -115,13 +116,13 @@ class DemoRealm:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def client(self) -> Client:
-        """Someone who talks to it, as soon as it answers. Raises DemoFailed."""
+    async def connect(self) -> JsonConnection:
+        """Connect to the realm as soon as it answers. Raises DemoFailed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STARTING_TIME):
                 while True:
                     with suppress(OSError):
-                        client = Client(
+                        client = JsonConnection(
                             *await asyncio.open_connection(LOOPBACK, self.ports["json"])
                         )
                         await client.ask(command="ping")
@@ -130,8 +131,8 @@ class DemoRealm:
         raise DemoFailed(f"{self.name} does not answer on port {self.ports['json']}")
 
 
-class Client:
-    """A connection in the dialect for programs."""
+class JsonConnection:
+    """A connection to a realm in the json dialect."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -147,21 +148,21 @@ class Client:
         return reply
 
     async def log_in(self) -> None:
-        """As the first whose password is still that of the demo. Raises DemoFailed."""
+        """Log in to the first account that still has the demo's password. Raises DemoFailed."""
         for name, _, _ in ACCOUNTS:
             reply = await self.ask(command="auth", username=name, password=PASSWORD)
             if reply["status"] == "OK":
                 return
-        raise DemoFailed("all demo accounts have another password by now")
+        raise DemoFailed("all demo accounts have another password now")
 
     def close(self) -> None:
         self._writer.close()
 
 
 async def make_peers(first: DemoRealm, second: DemoRealm) -> None:
-    """Peer the two, once they are up. Raises DemoFailed."""
-    (await second.client()).close()
-    client = await first.client()
+    """Link the two realms once they are up. Raises DemoFailed."""
+    (await second.connect()).close()
+    client = await first.connect()
     try:
         await client.log_in()
         await _add_realm(client, second)
@@ -172,7 +173,7 @@ async def make_peers(first: DemoRealm, second: DemoRealm) -> None:
         client.close()
 
 
-async def _add_realm(client: Client, other: DemoRealm) -> None:
+async def _add_realm(client: JsonConnection, other: DemoRealm) -> None:
     reply = await client.ask(
         command="addrealm", realm=other.name, host=LOOPBACK, port=other.ports["peers"]
     )
@@ -218,8 +219,8 @@ def _what_to_type(first: DemoRealm, second: DemoRealm) -> str:
             "",
             *lines,
             "",
-            f"  Accounts in each: {names}; password {PASSWORD}. What is said is kept in {FOLDER}.",
-            "  Ctrl-C ends both.",
+            f"  Accounts in each: {names}; password {PASSWORD}. Messages are kept in {FOLDER}.",
+            "  Ctrl-C stops both.",
             "",
         )
     )
@@ -230,15 +231,15 @@ async def _introduce(screen: Screen, first: DemoRealm, second: DemoRealm) -> Non
         await make_peers(first, second)
     except DemoFailed as error:
         screen.say(
-            f"\n  {first.name} and {second.name} run, and are not linked: {error}\n"
-            f"  To begin afresh, end this with Ctrl-C and remove {FOLDER}.\n"
+            f"\n  {first.name} and {second.name} run but are not linked: {error}\n"
+            f"  To start afresh, press Ctrl-C and remove {FOLDER}.\n"
         )
     else:
         screen.say(_what_to_type(first, second))
 
 
 async def run_demo() -> int:
-    """Both realms, until a signal comes (0), or one of them ends or can't start (1)."""
+    """Run both realms until a signal arrives (returns 0), or one of them ends or can't start (returns 1)."""
     screen = Screen()
     first, second = realms = [DemoRealm(screen, False), DemoRealm(screen, True)]
     try:
@@ -270,7 +271,7 @@ async def run_demo() -> int:
         end()
     _, left = await asyncio.wait(running, timeout=STOPPING_TIME)
     if left:
-        screen.say("chatd: it takes too long; what is left is ended by force")
+        screen.say("chatd: the realms take too long to stop and are killed")
         end()
     await asyncio.gather(*running)
     with suppress(asyncio.CancelledError):
@@ -282,11 +283,11 @@ def main() -> None:
     """`python -m chatd.app.demo`"""
     argparse.ArgumentParser(
         prog="python -m chatd.app.demo",
-        description="Two peered realms with the demo accounts in one terminal. Ctrl-C ends both.",
+        description="Two linked realms with the demo accounts in one terminal. Ctrl-C stops both.",
     ).parse_args()
     try:
         code = asyncio.run(run_demo())
-    except KeyboardInterrupt:  # before the realms were there
+    except KeyboardInterrupt:  # before the realms were started
         code = 0
     sys.exit(code)
 

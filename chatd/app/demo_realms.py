@@ -25,9 +25,9 @@ ACCOUNTS = (
     ("henderson", "Jordan Henderson", "Inggris"),
     ("lineker", "Gary Lineker", "Inggris"),
 )
-FOLDER = Path("var/demo")  # with a folder for each realm
+FOLDER = Path("var/demo")  # has a folder for each realm
 NAMES = ("realm1", "realm2")
-SHIFT = 100  # from a port of the first realm to that of the second
+SHIFT = 100  # added to the ports of the second realm
 
 
 def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
@@ -43,8 +43,8 @@ def add_demo_accounts(engine: Engine, passwords: Passwords) -> None:
 
 
 def demo_config(config: Config, here: Path, second: bool = False) -> Config:
-    """A realm for trying things out. Of `config` it has only accounts, limits and log: the demo accounts
-    must not come into a real realm's state or database, nor its name and certificate to them."""
+    """The configuration of a demo realm. It takes only accounts, limits and log from `config`, so that the
+    demo accounts never get into the state of a real realm."""
     name = NAMES[second]
     return Config(
         realm=name,
@@ -58,7 +58,7 @@ def demo_config(config: Config, here: Path, second: bool = False) -> Config:
 
 
 def demo_doors(second: bool) -> dict[str, str]:
-    """The doors of a demo realm: the default ones, all on loopback; those of the second are shifted."""
+    """The doors of a demo realm: the default ones on loopback, with SHIFT added for the second realm."""
 
     def shifted(match: re.Match[str]) -> str:
         return f"tcp:{int(match[1]) + SHIFT * second}"

@@ -1,7 +1,11 @@
-"""Checks at the start that the database is the one that this state folder had when the realm ended.
+"""Checks at the start that the database is the one that this state folder had when the daemon last ran.
 
-It runs before anything is written. A realm must not start as if it were new when its database is missing,
-empty, cut off, older than it was, or without its log.
+A realm must not start as if it were new when its database is missing, empty, truncated, older than before, or
+without its write-ahead log. Three modules share this work:
+
+- chatd.app.marker keeps `marker.json`, the record of what the database has to contain;
+- this module compares the database with the record, before anything is written;
+- chatd.app.state runs these checks when it opens the state folder, and stops the start or accepts the loss.
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ CHECKED_AT_ONCE = 32 << 20  # bytes
 
 WAYS_OUT = (
     "nothing was changed; restore a backup into an empty state folder (docs/operating.md, Backup), "
-    "or start once with --accept-loss to go on with {rest}"
+    "or start once with --accept-loss to continue with {rest}"
 )
 
 log = Logger()
 
 
 class Damage(Exception):
-    """`str()` says what is wrong. `usable`: something of the database can still be read."""
+    """The database is not what it was; `str()` says why. `usable`: parts of it can still be read."""
 
     def __init__(self, what: str, usable: bool) -> None:
         super().__init__(what)
@@ -38,8 +42,8 @@ class Damage(Exception):
 
     @property
     def sentence(self) -> str:
-        """The sentence for the operator, with the ways out."""
-        rest = "what is there" if self.usable else "an empty database"
+        """The sentence for the operator, with what to do."""
+        rest = "what is left" if self.usable else "an empty database"
         return f"{self}; {WAYS_OUT.format(rest=rest)}"
 
 
@@ -52,7 +56,7 @@ def file_of(engine: Engine) -> Path | None:
 
 
 def find_marker(folder: Path) -> Marker | None:
-    """Raises Damage."""
+    """Read the marker. Raises Damage if it can't be read."""
     try:
         return read_marker(folder)
     except (OSError, msgspec.DecodeError) as error:
@@ -60,7 +64,7 @@ def find_marker(folder: Path) -> Marker | None:
 
 
 def check_file(path: Path, marker: Marker | None, uploads: Path) -> None:
-    """Check the file. Call this before the database is opened, which would create it. Raises Damage."""
+    """Check the database file before it is opened, because opening would create it. Raises Damage."""
     problem = identity.problems_of_file(path)
     if problem is None:
         return
@@ -87,7 +91,7 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
         return
     if found is None:
         raise Damage(
-            "the database holds nothing of this realm: it is empty, from an older chatd, or its "
+            "the database has no data of this realm: it is empty, from an older chatd, or its "
             "write-ahead log (chatd.db-wal) is gone",
             usable=True,
         )
@@ -104,7 +108,7 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
 
 
 def set_aside(path: Path, now: datetime | None = None) -> None:
-    """Rename the files of the old database, to make room for an empty one."""
+    """Rename the files of the damaged database, so that an empty one can be created."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     aside = f"{path.name}.damaged.{stamp}"
     for again in count(2):

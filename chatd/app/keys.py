@@ -1,4 +1,4 @@
-"""What an operator does with the realm's key: see its certificate's fingerprint, and renew it."""
+"""Shows the fingerprint of the realm's certificate, and renews its key (`--fingerprint`, `--new-key`)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from chatd.federation.amp.identity import (
 from chatd.federation.amp.trust import fingerprint, realm_of
 
 
-class Renewed(msgspec.Struct, frozen=True):
-    """The fingerprints of a realm's certificates. `str()` tells the operator."""
+class KeyRenewal(msgspec.Struct, frozen=True):
+    """The fingerprints of the old and the new certificate. `str()` is the text for the operator."""
 
     realm: str
     old: str
@@ -34,22 +34,21 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 def fingerprint_of(config: Config) -> str:
-    """That of the realm's certificate, as for `[peer <name>] fingerprint`. Changes nothing.
-
-    Raises IdentityError.
-    """
+    """The fingerprint of the realm's certificate, as `[peer <name>] fingerprint` takes it. Raises
+    IdentityError."""
     given = config.peers.certificate
     if given is not None:
         return fingerprint(_certificate(f"[peers] certificate is {given}", given))
     return fingerprint(_own_certificate(config))
 
 
-def renew_key(config: Config) -> Renewed:
-    """Give the realm a new key, which the old one vouches for. Raises IdentityError, StartError."""
+def renew_key(config: Config) -> KeyRenewal:
+    """Give the realm a new key, and a certificate signed with the old one. Raises
+    IdentityError, StartError."""
     if config.peers.certificate is not None:
         raise IdentityError(
-            f"[peers] certificate is {config.peers.certificate}; expected nothing there: chatd renews "
-            "only what it made itself"
+            f"[peers] certificate is {config.peers.certificate}; expected none, because chatd renews only "
+            "certificates that it created"
         )
     found = realm_of(_own_certificate(config))
     if found != key_of(config.realm):
@@ -69,7 +68,7 @@ def renew_key(config: Config) -> Renewed:
         _hand_over(config.state)
     finally:
         state.release()
-    return Renewed(config.realm, old, renewed.fingerprint)
+    return KeyRenewal(config.realm, old, renewed.fingerprint)
 
 
 def _own_certificate(config: Config) -> x509.Certificate:
@@ -87,7 +86,7 @@ def _certificate(label: str, path: Path) -> x509.Certificate:
 
 
 def _hand_over(state: Path) -> None:
-    """What root has made in a folder of the daemon's user has to be that user's."""
+    """If root created the files, give them to the owner of the folder, who runs the daemon."""
     if os.geteuid() == 0:
         owner = state.stat()
         for name in (KEY_FILE, CERTIFICATE_FILE):

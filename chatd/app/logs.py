@@ -1,4 +1,4 @@
-"""Where the log goes, and how it looks: text for people, or one JSON object a line for programs."""
+"""The log: its file or standard output, and its format (text, or one JSON object a line)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from chatd.base.config import LogConfig
 
 
 class RotatingLog(LogFile):
-    """A log file that is moved to `.1`, `.2` and so on at 1 MB each. `maxRotatedFiles` of these are kept."""
+    """A log file that is renamed to `.1`, `.2` and so on at 1 MB each. `maxRotatedFiles` of them are kept."""
 
     synchronized = ["reopen"]
 
     def reopen(self) -> None:
-        """Reopen the log by its name, because another program may have moved the file. Raises OSError, and
-        continues in the old file, if that fails."""
+        """Open the file by its name again, because another program may have renamed it. Raises OSError, and
+        continues with the old file then."""
         old = self._file
         self._openFile()
         old.close()

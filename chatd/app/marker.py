@@ -1,9 +1,9 @@
-"""`marker.json` in the state folder records what the database has to contain, so that damage is noticed.
+"""Keeps `marker.json`, the record of what the database has to contain (chatd.app.integrity compares them).
 
-The database holds a random id and a mark: a number that grows at each start, after the write-ahead log was
-folded into the database file, and once a minute while something is written. The file holds both too, and is
-written after the database has committed them. So the database's mark is below the file's only if the database
-is older than it was, or its log is gone.
+The database has a random id and a mark, which is a number that grows at each start, after each checkpoint of
+the write-ahead log, and once a minute while something is written. `marker.json` has both too, and is written
+after the database has committed them. So the mark in the database is smaller than that in the file only if
+the database is an older copy, or its write-ahead log is gone.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.store import identity
 from chatd.store.database import Database
 
 MARKER = "marker.json"
-LOOK_EVERY = 1.0  # seconds
+CHECK_EVERY = 1.0  # seconds
 MARK_EVERY = 60.0  # seconds
 
 log = Logger()
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """`clean`: the daemon shut down cleanly and closed the database. `lossy`: an operator has accepted a
-    loss, so files that the database does not know may be all that is left of their messages."""
+    """The record. `clean`: the daemon closed the database in order. `lossy`: an operator has accepted a loss,
+    so uploads that the database does not know may be all that is left of their messages."""
 
     id: str
     mark: int
@@ -38,7 +39,7 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def read_marker(folder: Path) -> Marker | None:
-    """None if there is none yet. Raises OSError, msgspec.DecodeError."""
+    """Returns None if there is no file yet. Raises OSError, msgspec.DecodeError."""
     try:
         return msgspec.json.decode((folder / MARKER).read_bytes(), type=Marker)
     except FileNotFoundError:
@@ -46,7 +47,7 @@ def read_marker(folder: Path) -> Marker | None:
 
 
 def write_marker(folder: Path, marker: Marker) -> None:
-    """Replace the file; it is on disk afterwards. Raises OSError."""
+    """Replace the file, and return when it is on disk. Raises OSError."""
     new = folder / f"{MARKER}.new"
     with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write(msgspec.json.encode(marker) + b"\n")
@@ -70,7 +71,7 @@ class MarkKeeper:
         marker: Marker,
         database_file: Path | None,
         database: Database,
-        clock: Any,
+        clock: IReactorTime,
         in_thread: Callable[..., Deferred[Any]],
     ) -> None:
         self.marker = marker
@@ -80,27 +81,29 @@ class MarkKeeper:
         self._clock = clock
         self._in_thread = in_thread
         self._written = self._last_change()
-        self._next_look = clock.seconds() + LOOK_EVERY
+        self._next_check = clock.seconds() + CHECK_EVERY
         self._next_mark = clock.seconds() + MARK_EVERY
-        self._moving: Deferred[None] | None = None
+        self._advancing: Deferred[None] | None = None
         self._stopped = False
 
     def settled(self) -> None:
-        """Note that a transaction is on disk."""
+        """Advance the mark if that is due. Call this when a transaction is on disk."""
         now = self._clock.seconds()
-        if now >= self._next_look and self._moving is None and not self._stopped:
-            self._next_look = now + LOOK_EVERY
-            self._moving = Deferred.fromCoroutine(self._move(now))
-            self._moving.addErrback(lambda failure: log.failure("the mark was not moved", failure))
-            if self._moving.called:
-                self._moving = None
+        if now >= self._next_check and self._advancing is None and not self._stopped:
+            self._next_check = now + CHECK_EVERY
+            self._advancing = Deferred.fromCoroutine(self._advance(now))
+            self._advancing.addErrback(
+                lambda failure: log.failure("the mark was not advanced", failure)
+            )
+            if self._advancing.called:
+                self._advancing = None
 
     def stop(self) -> Deferred[None]:
-        """Fires once nothing is under way."""
+        """Advance the mark no more. Fires when the last change is written."""
         self._stopped = True
-        return succeed(None) if self._moving is None else self._moving
+        return succeed(None) if self._advancing is None else self._advancing
 
-    async def _move(self, now: float) -> None:
+    async def _advance(self, now: float) -> None:
         try:
             changed = await self._in_thread(self._last_change)
             if changed == self._written and now < self._next_mark:
@@ -111,12 +114,12 @@ class MarkKeeper:
             self._written, self._next_mark = changed, now + MARK_EVERY
         except Exception as error:
             # The disk may be full. The next transaction tries again.
-            log.warn("the mark was not moved on: {error}", error=str(error))
+            log.warn("the mark was not advanced: {error}", error=str(error))
         finally:
-            self._moving = None
+            self._advancing = None
 
     def _last_change(self) -> int:
-        """The time of the last change of the database file (ns): a checkpoint of the log changes it."""
+        """When the database file was changed last (ns since 1970 UTC). A checkpoint of the log changes it."""
         try:
             return 0 if self._file is None else self._file.stat().st_mtime_ns
         except OSError:

@@ -188,6 +188,7 @@ EVENTS: tuple[tuple[str, m.Event], ...] = (
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *cells))
 
@@ -197,15 +198,14 @@ def code(*texts: object) -> str:
 
 
 def in_json(name: str, item: msgspec.Struct) -> str:
+    """An item of a list, as a reply in the json dialect has it."""
     reply = m.Reply("", items=(item,), items_name=name)
     line = JsonDialect().reply(Request(BY_VERB["ping"], CheckAlive()), reply)
     return msgspec.json.encode(msgspec.json.decode(line)[name][0]).decode()
 
 
-def reference() -> str:
-    """All of docs/protocol.md."""
-    dialects = (PlainDialect(), JsonDialect())
-    verbs = [
+def _commands() -> str:
+    rows = (
         (
             code(row.verb, *row.aliases),
             code(row.usage),
@@ -215,40 +215,69 @@ def reference() -> str:
             code(*(error.code for error in row.errors)),
         )
         for row in TABLE
-    ]
+    )
+    return table(("command", "in plain", "in json", "what it does", "login", "errors"), rows)
+
+
+def _arguments() -> str:
     types = dict.fromkeys(arg.type for row in TABLE for arg in row.args)
-    kinds = [(code(each.shape), each.about, each.json) for each in types]
-    items = [(code(n), of, code(f"- {item_line(it)}"), code(in_json(n, it))) for n, of, it in ITEMS]
-    events = [
+    rows = ((code(each.shape), each.about, each.json) for each in types)
+    return table(("in usage", "meaning", "in json"), rows)
+
+
+def _lists() -> str:
+    rows = (
+        (code(name), commands, code(f"- {item_line(item)}"), code(in_json(name, item)))
+        for name, commands, item in ITEMS
+    )
+    return table(("name in json", "in the reply to", "in plain", "in json"), rows)
+
+
+def _events() -> str:
+    dialects = (PlainDialect(), JsonDialect())
+    rows = (
         (when, *(code(dialect.write_event(event).decode().rstrip()) for dialect in dialects))
         for when, event in EVENTS
-    ]
-    codes = []
+    )
+    return table(("when", "in plain", "in json"), rows)
+
+
+def _errors() -> str:
+    rows = []
     for error in every_error():
         users = code(*(row.verb for row in TABLE if error in row.errors))
         where = "any" if error in COMMON_ERRORS else users or "where it applies"
-        codes.append((code(error.code), code(error.sentence), where))
-    limits = [
+        rows.append((code(error.code), code(error.sentence), where))
+    return table(("code", "sentence", "of commands"), rows)
+
+
+def _limits() -> str:
+    rows = (
         (key, "depends on the disk" if value is None else value)
         for key, value in msgspec.structs.asdict(Limits()).items()
-    ]
+    )
+    return table(("`[limits]`", "default"), rows)
+
+
+def reference() -> str:
+    """All of docs/protocol.md."""
     parts = (
         HEAD,
         WEB,
         table(("request", "what it does"), HTTP),
         "## Commands\n\n*errors* has the command's own ones; those of every command are under Errors.\n",
-        table(("command", "in plain", "in json", "what it does", "login", "errors"), verbs),
+        _commands(),
         "## Arguments\n",
-        table(("in usage", "meaning", "in json"), kinds),
+        _arguments(),
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
-        table(("name in json", "in the reply to", "in plain", "in json"), items),
+        _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(m.Receipt(2, 3, 7, 'messi')).decode())}.\n",
         "## Events\n",
-        table(("when", "in plain", "in json"), events),
+        _events(),
         "## Errors\n\nCodes are stable; sentences may change. Values replace the names in braces.\n",
-        table(("code", "sentence", "of commands"), codes),
+        _errors(),
         "## Limits\n\nDefaults, in bytes and seconds; etc/chatd.ini explains them.\n",
-        table(("`[limits]`", "default"), limits),
+        _limits(),
     )
     return "\n".join(parts)
 

@@ -1,28 +1,30 @@
-"""Signals of a running daemon: SIGHUP reads files again, SIGUSR1 and SIGUSR2 do nothing."""
+"""Handles signals: SIGHUP reads files again, SIGUSR1 and SIGUSR2 do nothing."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
+
+from chatd.base.clocks import IReactor
 
 log = Logger()
 
 
 class Reloads:
-    """What SIGHUP reads again. A part that fails keeps its old state."""
+    """The files that SIGHUP reads again. One that can't be read leaves the old state in use."""
 
     def __init__(self) -> None:
         self._all: list[tuple[str, Callable[[], object]]] = []
 
     def add(self, what: str, reload: Callable[[], object]) -> None:
-        """Add a part. `reload` raises if `what` can't be read; its old state must be intact then."""
+        """Add a file. `what` is its name for the log. If `reload` raises, it must have changed nothing."""
         self._all.append((what, reload))
 
     def reload(self) -> None:
+        """Read all files again, and log what happened to each."""
         for what, reload in self._all:
             try:
                 reload()
@@ -36,10 +38,11 @@ class Reloads:
                 log.info("{what} was read again", what=what)
 
 
-def install_signals(reactor: Any, reload: Callable[[], None]) -> None:
-    """Call `reload` in the reactor on SIGHUP, and ignore SIGUSR1 and SIGUSR2, which would end the process.
+def install_signals(reactor: IReactor, reload: Callable[[], None]) -> None:
+    """Call `reload` in the reactor's thread on SIGHUP, and ignore SIGUSR1 and SIGUSR2, which would end the
+    process.
 
-    Closing a terminal sends SIGHUP too: if the process had a terminal and has none now, it shuts down.
+    Closing a terminal sends SIGHUP too. So a process that had a terminal and has lost it shuts down.
     """
     attended = _has_terminal()
 

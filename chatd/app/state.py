@@ -1,4 +1,4 @@
-"""The state folder: the database, the uploads, and the lock that keeps a second daemon out."""
+"""The state folder: its lock, which keeps a second daemon out, and opening and checking its database."""
 
 from __future__ import annotations
 
@@ -32,26 +32,28 @@ log = Logger()
 
 
 class StartError(Exception):
-    """The daemon can't start; `str()` is the sentence for the operator."""
+    """The daemon can't start. `str()` is the sentence for the operator."""
 
 
 class StateInUse(StartError):
-    """Another daemon has the state folder."""
+    """Another daemon uses the state folder."""
 
 
 class StateFolder:
-    """A folder that belongs to one running daemon. Made with mode 0700."""
+    """A folder that belongs to one running daemon. It is created with mode 0700."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.uploads = path / "uploads"
         self.marker: Marker | None = None
-        self.unchecked = False  # the database may be damaged: the last end was unclean
+        self.unchecked = (
+            False  # the daemon did not end in order, and the database is not checked yet
+        )
         self.database_file: Path | None = None
         self._lock: int | None = None
 
     def claim(self) -> None:
-        """Make the folder if need be, and lock it. Raises StartError."""
+        """Create the folder unless it exists, and lock it. Raises StartError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -73,6 +75,7 @@ class StateFolder:
         os.write(self._lock, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
+        """Unlock the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -83,8 +86,11 @@ class StateFolder:
         accept_loss: bool = False,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> Engine:
-        """Open the realm's database, and bring it to this version's schema. Raises StartError, also if it is
-        not the database that was here before, unless `accept_loss`."""
+        """Open the realm's database, and upgrade it to this version's schema.
+
+        Raises StartError if that is not possible, and if the database is damaged or not the one that was here
+        before. `accept_loss` replaces this second error by a warning.
+        """
         shown = _without_password(url) or f"sqlite in {self.path}"
         old_umask = os.umask(0o077)
         try:
@@ -131,7 +137,7 @@ class StateFolder:
             set_aside(self.database_file)
 
     def _claim(self, engine: Engine, lossy: bool, random_bytes: Callable[[int], bytes]) -> None:
-        """Mark the database and the folder as belonging together, and as in use."""
+        """Record that the database and the folder belong together and are in use."""
         old = self.marker
         with engine.begin() as connection:
             found = identity.read(connection)
@@ -143,11 +149,12 @@ class StateFolder:
         write_marker(self.path, self.marker)
 
     def close(self, marker: Marker) -> None:
-        """Note a clean end. The database is closed by now. `marker` is the last one that was written."""
+        """Record that the daemon ended in order. Call it when the database is closed, with the last
+        marker."""
         try:
             write_marker(self.path, msgspec.structs.replace(marker, clean=True))
         except OSError as error:
-            log.warn("that the realm ended in order was not noted: {error}", error=str(error))
+            log.warn("the orderly end of the realm was not recorded: {error}", error=str(error))
 
 
 def _without_password(url: str) -> str:
