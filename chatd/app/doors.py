@@ -24,13 +24,7 @@ from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.connections import Connections
 from chatd.lines.dialect import Dialect
-from chatd.lines.dialects.bagan import BaganDialect
-from chatd.lines.dialects.jsonlines import JsonDialect
-from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
-from chatd.lines.dialects.plain import PlainDialect
-from chatd.lines.dialects.pychat import PychatDialect
-from chatd.lines.dialects.tugas4 import Tugas4Dialect
-from chatd.lines.dialects.urlencoded import UrlencodedDialect
+from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.factory import ChatLineFactory
 from chatd.net.eager import FlushQueue, make_eager
 from chatd.net.listening import is_proxied, is_tls, listen
@@ -40,15 +34,6 @@ from chatd.web.web_dialect import WebDialect
 
 PATIENCE = 10.0  # seconds that clients have at a shutdown to read the replies to their requests
 
-DIALECTS: tuple[type[Dialect], ...] = (
-    PlainDialect,
-    JsonDialect,
-    Kelompok3Dialect,
-    BaganDialect,
-    UrlencodedDialect,
-    Tugas4Dialect,
-    PychatDialect,
-)
 TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
 
 # The factories whose connections are those of clients.
@@ -115,7 +100,7 @@ def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
 
 
 PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {
-    **{dialect.name: partial(_lines, dialect) for dialect in DIALECTS},
+    **{name: partial(_lines, dialect) for name, dialect in DIALECTS.items()},
     "web": _web,
     "metrics": _metrics,
     "peers": _peers,

@@ -31,8 +31,7 @@ from chatd.base.config_values import parse_time as parse_time
 from chatd.base.names import key_of
 from chatd.base.sources import Networks
 
-DIALECTS = ("plain", "json", "kelompok3", "bagan", "urlencoded", "tugas4", "pychat")
-DOORS = (*DIALECTS, "web", "peers", "metrics")
+# Every door, and where it listens unless the file says otherwise. chatd.app.doors builds each.
 DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "web": "tcp:8550:interface=127.0.0.1",
@@ -187,7 +186,7 @@ _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH},
-    "listen": {**dict.fromkeys(DOORS, endpoint), "trusted": networks},
+    "listen": {**dict.fromkeys(DEFAULT_DOORS, endpoint), "trusted": networks},
     "database": {"url": url},
     "accounts": {
         "registration": one_of("open", "closed"),

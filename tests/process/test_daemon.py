@@ -15,7 +15,8 @@ from unittest import SkipTest
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.trial.unittest import TestCase
 
-from chatd.base.config import DEFAULT_DOORS, DIALECTS
+from chatd.base.config import DEFAULT_DOORS
+from chatd.lines.dialects.registry import DIALECTS
 from tests.support import ROOT
 from tests.support.processes import (
     Daemon,

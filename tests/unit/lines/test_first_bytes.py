@@ -24,7 +24,7 @@ from chatd.lines.first_bytes import HTTP, METHODS, TLS, FirstBytes, is_request_l
 from chatd.web.web_dialect import WebDialect
 from tests.support.common import RealmTestCase, sleep
 
-REGISTER = {
+REGISTER: dict[type[Dialect], bytes] = {
     PlainDialect: b"register mallory password1",
     JsonDialect: b'{"command":"register","username":"mallory","password":"password1"}',
     kelompok3.Kelompok3Dialect: b"register mallory password1 Mal x",

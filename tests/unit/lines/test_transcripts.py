@@ -13,12 +13,11 @@ import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from chatd.app import doors
 from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.lines.dialect import Dialect
 from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
+from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
 from tests.support.common import RealmTestCase, SteadyClock
@@ -31,7 +30,6 @@ from tests.support.transcripts import (
     connect_wire,
 )
 
-DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in doors.DIALECTS}
 TRANSCRIPTS = all_transcripts()
 PIECES = (1, 1, 7)  # bytes of the pieces in which a line arrives, in turns
 
