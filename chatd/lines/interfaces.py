@@ -12,7 +12,7 @@ from chatd.base.throttle import TokenBucket
 from chatd.commands.connection import Connection
 from chatd.commands.sessions import Sessions
 from chatd.lines.dialect import Dialect
-from chatd.lines.flow import FlowControl
+from chatd.lines.input_control import InputControl
 from chatd.lines.line_buffer import LineBuffer
 from chatd.lines.output import ConnectionOutput, LineTransport
 from chatd.net.eager import FlushQueue
@@ -54,7 +54,7 @@ class LineConnection(Protocol):
 
     factory: LineFactory
     connection: Connection
-    flow: FlowControl
+    flow: InputControl
     lines: LineBuffer
     output: ConnectionOutput
     transport: LineTransport

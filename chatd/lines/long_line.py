@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from chatd.base.errors import ChatError, InlineFull, LineStalled, LineTooLong
 from chatd.base.timers import Timer
 from chatd.commands.client import Client
-from chatd.lines.flow import Hold
+from chatd.lines.input_control import Hold
 from chatd.lines.interfaces import LineConnection
 
 TOKEN_BYTES = 4 << 10  # bytes at the beginning of a line that must contain its token

@@ -1,8 +1,8 @@
 """The line protocol of one connection, the same for every dialect.
 
-Lines are read by the dialect, their requests are executed by `Requests`, and `ConnectionOutput` writes the
-replies. The connection is not read from while there is a reason in `Hold`. A client that lets events pile up
-without reading them is cut off.
+A dialect reads the lines, `RequestQueue` executes their requests, and `ConnectionOutput` writes the replies.
+The connection is not read from while there is a reason in `Hold`. A client that lets events pile up without
+reading them is cut off.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from chatd.base.errors import (
     ShuttingDown,
     WrongProtocol,
 )
-from chatd.base.model import Closing
-from chatd.base.model import Event as Push
+from chatd.base.model import Closing, Event
 from chatd.base.timers import cancel
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
-from chatd.lines.flow import FlowControl, Hold
+from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.interfaces import LineFactory
 from chatd.lines.long_line import LongLine
 from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput, LineTransport
 from chatd.lines.receiver import BufferedLineReceiver
-from chatd.lines.requests import Requests
-from chatd.lines.states import TRANSITIONS, Event, State
+from chatd.lines.requests import RequestQueue
+from chatd.lines.states import TRANSITIONS, ConnectionEvent, ConnectionState
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 from chatd.service.presence import IListener
 
@@ -62,9 +61,9 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.connection = Connection(
             factory.sessions, self, origin, Traits(dialect.shared, dialect.detailed)
         )
-        self.flow = FlowControl(self, factory.clock, factory.new_bucket())
-        self.requests = Requests(self)
-        self.state = State.HANDSHAKE
+        self.flow = InputControl(self, factory.clock, factory.new_bucket())
+        self.requests = RequestQueue(self)
+        self.state = ConnectionState.HANDSHAKE
         self._closed_here = False  # by the realm, not by the client
         # Checks the bytes of the first line. Frames (RFC 6455) never contain another protocol.
         self._first = None if dialect.framed else FirstBytes()
@@ -76,7 +75,7 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     # Start and end
 
-    def _enter(self, event: Event) -> bool:
+    def _enter(self, event: ConnectionEvent) -> bool:
         """Make the transition for `event`. Returns False if it has no effect in the current state."""
         state = TRANSITIONS.get((self.state, event))
         if state is None:
@@ -106,7 +105,7 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def _established(self) -> None:
         """Greet the client, unless there are too many connections."""
-        self._enter(Event.ESTABLISHED)
+        self._enter(ConnectionEvent.ESTABLISHED)
         cancel(self._timer)
         factory = self.factory
         if error := factory.too_many(self.connection.origin.source):
@@ -129,7 +128,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         unread data resets the connection, and the client might never read the error.
         """
         self._closed_here = True
-        self._enter(Event.REFUSED)
+        self._enter(ConnectionEvent.REFUSED)
         self.clearLineBuffer()
         self.output.write(self.requests.refusal(error, None))
         if self.output.half_close():
@@ -141,27 +140,27 @@ class ChatLineProtocol(BufferedLineReceiver):
         """The realm stops: answer the requests under way, take no more, and close."""
         self._closed_here = True
         self.flow.hold(Hold.CLOSING)
-        if self.requests.upload is not None or self.state is State.HANDSHAKE:
+        if self.requests.upload is not None or self.state is ConnectionState.HANDSHAKE:
             self.transport.abortConnection()
-        elif self._enter(Event.STOPPED):
+        elif self._enter(ConnectionEvent.STOPPED):
             self._close_if_idle()
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more. Its requests are answered before the connection is closed."""
-        if self.requests.upload is not None or self.state is State.TURNED_AWAY:
+        if self.requests.upload is not None or self.state is ConnectionState.TURNED_AWAY:
             self.transport.loseConnection()
-        elif self._enter(Event.READ_CLOSED):
+        elif self._enter(ConnectionEvent.READ_CLOSED):
             self._close_if_idle()
 
     def writeConnectionLost(self) -> None:
         """The sending side is closed: close the connection, unless the client may still read an error."""
-        if self.state is not State.TURNED_AWAY:
+        if self.state is not ConnectionState.TURNED_AWAY:
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         done = reason.check(ConnectionDone) is not None
         clean = done and not self._closed_here and not self.output.is_full
-        self._enter(Event.LOST)
+        self._enter(ConnectionEvent.LOST)
         self.flow.stop()
         cancel(self._timer)
         self.clearLineBuffer()  # free its memory even while something refers to the connection
@@ -177,7 +176,7 @@ class ChatLineProtocol(BufferedLineReceiver):
     def close(self) -> None:
         """Close the connection once everything that was written is sent, or after MAX_FULL seconds."""
         self.flow.hold(Hold.CLOSING)
-        if self._enter(Event.CLOSED):
+        if self._enter(ConnectionEvent.CLOSED):
             self._schedule(MAX_FULL, self.cut_off)
             self.output.close()
 
@@ -185,9 +184,9 @@ class ChatLineProtocol(BufferedLineReceiver):
         """Close a connection that takes no more requests, once all of them are answered."""
         if self.requests:
             return
-        if self.state is State.HALF_CLOSED and self.lines and self.paused:
+        if self.state is ConnectionState.HALF_CLOSED and self.lines and self.paused:
             return  # the buffer may contain whole lines
-        if self.state not in (State.HALF_CLOSED, State.DRAINING):
+        if self.state not in (ConnectionState.HALF_CLOSED, ConnectionState.DRAINING):
             return
         if self.factory.stopping:
             self.deliver((Closing(ShuttingDown()),))
@@ -197,7 +196,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         """LineConnection: every request that was read is answered."""
         if self._long.account is not None and self._long.is_taken:
             self._long.end()
-        if self.state is not State.OPEN and not self.is_passing_on:
+        if self.state is not ConnectionState.OPEN and not self.is_passing_on:
             self._close_if_idle()
 
     def _schedule(self, seconds: float, call: Callable[[], object]) -> None:
@@ -226,7 +225,7 @@ class ChatLineProtocol(BufferedLineReceiver):
     def dataReceived(self, data: bytes) -> None:
         if data:
             self.connection.moment += 1
-            if self.state is State.TURNED_AWAY:
+            if self.state is ConnectionState.TURNED_AWAY:
                 return
             if self._first is not None and (found := self._first.feed(data)):
                 self._turn_away(WrongProtocol(dialect=self.factory.dialect.name, found=found))
@@ -235,7 +234,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self._long.account is not None and self._long.is_arriving:
             self._heard = self.factory.clock.seconds()
             self._long.grow()
-        if self.state is State.HALF_CLOSED and not self.paused and not self.is_passing_on:
+        if self.state is ConnectionState.HALF_CLOSED and not self.paused and not self.is_passing_on:
             self._close_if_idle()
 
     def lineReceived(self, line: bytes) -> None:
@@ -340,7 +339,7 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     # Writing
 
-    def deliver(self, events: Sequence[Push]) -> None:
+    def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
         self.output.push(self.factory.dialect.events(events))
 

@@ -21,8 +21,8 @@ from chatd.base.model import Reply
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply, ExpectUpload, LastReply, Result
 from chatd.lines.dialect import PartialRequest, Request
-from chatd.lines.flow import Hold
 from chatd.lines.inline_file import InlineFile
+from chatd.lines.input_control import Hold
 from chatd.lines.interfaces import LineConnection
 
 MAX_OVERLAPPING = 256  # requests of one connection that may be waiting for the disk
@@ -37,7 +37,7 @@ class Slot(msgspec.Struct):
     answer: bytes | None = None
 
 
-class Requests:
+class RequestQueue:
     """The requests of `host` that are under way. `upload` is the one whose file is arriving."""
 
     __slots__ = ("_dialect", "_host", "_next", "_slots", "upload")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 
 
-class State(Enum):
+class ConnectionState(Enum):
     HANDSHAKE = auto()  # TLS is being negotiated, so nothing may be written yet
     OPEN = auto()
     HALF_CLOSED = auto()  # the client sends nothing more; what it has sent is still executed
@@ -18,7 +18,7 @@ class State(Enum):
     LOST = auto()
 
 
-class Event(Enum):
+class ConnectionEvent(Enum):
     ESTABLISHED = auto()  # TCP, and TLS if there is any, is up
     READ_CLOSED = auto()  # the client closed its sending side
     STOPPED = auto()  # the realm stops
@@ -28,17 +28,21 @@ class Event(Enum):
 
 
 # An event that is not listed for a state has no effect in that state.
-TRANSITIONS: Mapping[tuple[State, Event], State] = {
-    (State.HANDSHAKE, Event.ESTABLISHED): State.OPEN,
-    (State.OPEN, Event.READ_CLOSED): State.HALF_CLOSED,
-    (State.OPEN, Event.STOPPED): State.DRAINING,
-    (State.HALF_CLOSED, Event.STOPPED): State.DRAINING,
-    (State.OPEN, Event.REFUSED): State.TURNED_AWAY,
-    (State.HALF_CLOSED, Event.REFUSED): State.TURNED_AWAY,
+TRANSITIONS: Mapping[tuple[ConnectionState, ConnectionEvent], ConnectionState] = {
+    (ConnectionState.HANDSHAKE, ConnectionEvent.ESTABLISHED): ConnectionState.OPEN,
+    (ConnectionState.OPEN, ConnectionEvent.READ_CLOSED): ConnectionState.HALF_CLOSED,
+    (ConnectionState.OPEN, ConnectionEvent.STOPPED): ConnectionState.DRAINING,
+    (ConnectionState.HALF_CLOSED, ConnectionEvent.STOPPED): ConnectionState.DRAINING,
+    (ConnectionState.OPEN, ConnectionEvent.REFUSED): ConnectionState.TURNED_AWAY,
+    (ConnectionState.HALF_CLOSED, ConnectionEvent.REFUSED): ConnectionState.TURNED_AWAY,
     **{
-        (state, Event.CLOSED): State.CLOSING
-        for state in State
-        if state not in (State.CLOSING, State.LOST)
+        (state, ConnectionEvent.CLOSED): ConnectionState.CLOSING
+        for state in ConnectionState
+        if state not in (ConnectionState.CLOSING, ConnectionState.LOST)
     },
-    **{(state, Event.LOST): State.LOST for state in State if state is not State.LOST},
+    **{
+        (state, ConnectionEvent.LOST): ConnectionState.LOST
+        for state in ConnectionState
+        if state is not ConnectionState.LOST
+    },
 }

@@ -15,13 +15,9 @@ ROOT = Path(chatd.__file__).parent
 OTHERS = ("client/", "store/migrations/")
 # Names that still occur twice. Remove a name here when its second class is renamed.
 KNOWN = {
-    "Asking",
     "Client",
-    "Door",
     "Identity",
-    "Output",
     "Room",
-    "Telnet",
 }
 
 

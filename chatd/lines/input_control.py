@@ -1,4 +1,4 @@
-"""Flow control: why a connection is not read from at the moment, and how fast it may send commands."""
+"""Input control: why a connection is not read from at the moment, and how fast it may send commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Hold:
     LOOKUP: Final = 32  # a token at the beginning of a long line is being looked up
 
 
-class Pausable(Protocol):
+class Input(Protocol):
+    """The reading side of a connection: a LineReceiver."""
+
     paused: bool
 
     def pauseProducing(self) -> None: ...
@@ -31,12 +33,12 @@ class Pausable(Protocol):
     def resumeProducing(self) -> None: ...
 
 
-class FlowControl:
+class InputControl:
     """Keeps `receiver` paused while there is any reason. `bucket` is the rate without a session."""
 
     __slots__ = ("_bucket", "_receiver", "_timer", "reasons")
 
-    def __init__(self, receiver: Pausable, clock: IReactorTime, bucket: TokenBucket) -> None:
+    def __init__(self, receiver: Input, clock: IReactorTime, bucket: TokenBucket) -> None:
         self._receiver = receiver
         self._bucket = bucket
         self._timer = Timer(clock, partial(self.release, Hold.RATE))
