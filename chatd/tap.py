@@ -15,7 +15,7 @@ from chatd.app.console import finish, stop
 from chatd.app.daemon import ChatDaemon
 from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
 from chatd.app.keys import fingerprint_of, renew_key
-from chatd.app.logs import Output
+from chatd.app.logs import LogOutput
 from chatd.app.realm import StartOptions
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor, make_monotonic
@@ -92,6 +92,6 @@ def makeService(options: Options) -> IService:
         cast(IReactor, reactor),
         os.urandom,
         StartOptions(demo=bool(options["demo"]), accept_loss=bool(options["accept-loss"])),
-        output=Output(config.log, twistd),
+        output=LogOutput(config.log, twistd),
         foreground=bool(twistd.get("nodaemon", True)),
     )

@@ -16,7 +16,7 @@ from chatd.app import memory
 from chatd.app.console import say, stop
 from chatd.app.demo_realms import ACCOUNTS, PASSWORD
 from chatd.app.doors import Doors
-from chatd.app.logs import Output
+from chatd.app.logs import LogOutput
 from chatd.app.realm import Environment, Realm, StartOptions
 from chatd.app.reload import Reloads, install_signals
 from chatd.app.state import StartError
@@ -37,7 +37,7 @@ class ChatDaemon(Service):
         reactor: IReactor,
         random_bytes: Callable[[int], bytes],
         options: StartOptions,
-        output: Output | None = None,
+        output: LogOutput | None = None,
         foreground: bool = True,
     ) -> None:
         self.config = config

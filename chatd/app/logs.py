@@ -36,7 +36,7 @@ class RotatingLog(LogFile):
 threadable.synchronize(RotatingLog)
 
 
-class Output:
+class LogOutput:
     """Where twistd logs to, by `[log]` and twistd's own options. `observer` is None if twistd decides
     (syslog, or an observer given by name); `file` is None if the log goes to standard output."""
 

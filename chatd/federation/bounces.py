@@ -33,7 +33,7 @@ from chatd.store import conversations as conversation_store
 from chatd.store import outbox as store
 from chatd.store.members import leave_group, realm_leaves
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.outbox import Waiting
+from chatd.store.outbox import QueuedParcel
 
 MAX_EXPIRED = 500  # at a time
 MAX_QUOTED = 60  # characters of a message that come back
@@ -85,7 +85,7 @@ class Bounces:
                 await self._expire_one(each)
         return len(old)
 
-    async def _tell_expired(self, old: Sequence[tuple[str, Waiting]]) -> None:
+    async def _tell_expired(self, old: Sequence[tuple[str, QueuedParcel]]) -> None:
         await self._tell(
             [
                 (realm, each, _decode(each), Expired(realm=self._name_of(realm)))
@@ -93,7 +93,7 @@ class Bounces:
             ]
         )
 
-    async def _expire_one(self, old: tuple[str, Waiting]) -> None:
+    async def _expire_one(self, old: tuple[str, QueuedParcel]) -> None:
         try:
             await self._tell_expired([old])
         except StorageFailed:
@@ -109,7 +109,7 @@ class Bounces:
             self._outbox.removed(realm, waiting.id)
 
     async def _tell(
-        self, undelivered: Sequence[tuple[str, Waiting, Parcel | None, ChatError]]
+        self, undelivered: Sequence[tuple[str, QueuedParcel, Parcel | None, ChatError]]
     ) -> None:
         now = self._context.now()
         notices = [
@@ -184,7 +184,7 @@ class Bounces:
             await self._rosters.change(lambda db: RosterChange(realm_leaves(db, group, realm)))
 
 
-def _decode(waiting: Waiting) -> Parcel | None:
+def _decode(waiting: QueuedParcel) -> Parcel | None:
     """None for what a later version has left here."""
     try:
         return parcels.decode(waiting.parcel)

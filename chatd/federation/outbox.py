@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from chatd.base.timers import Signal, Timer
 from chatd.service.context import Context
 from chatd.store import outbox as store
-from chatd.store.outbox import Depth, NewParcel, Waiting
+from chatd.store.outbox import Depth, NewParcel, QueuedParcel
 
 # Seconds for which a delivered parcel may stay: removing many at once is cheaper.
 TIDY_AFTER = 0.05
@@ -40,11 +40,11 @@ class Outbox:
         """Store a parcel. Fires with its number once it is on disk."""
         return self._database.batch(self.writer.store, parcel)
 
-    def waiting(self, realm: str, after: int, limit: int) -> Deferred[list[Waiting]]:
+    def waiting(self, realm: str, after: int, limit: int) -> Deferred[list[QueuedParcel]]:
         """The first parcels for a realm with numbers above `after`, in order."""
         return self._database.read(store.waiting, realm, after, limit)
 
-    def get(self, realm: str, number: int) -> Deferred[Waiting | None]:
+    def get(self, realm: str, number: int) -> Deferred[QueuedParcel | None]:
         """The parcel of that number for a realm."""
         return self._database.read(store.get, realm, number)
 

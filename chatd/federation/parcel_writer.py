@@ -27,7 +27,7 @@ from chatd.store import messages as message_store
 from chatd.store.bans import check_ban
 from chatd.store.files import Owner
 from chatd.store.members import Roster
-from chatd.store.messages import NewMessage, Stored, Stream
+from chatd.store.messages import NewMessage, ParcelStream, Stored
 
 log = Logger()
 
@@ -56,7 +56,7 @@ class ParcelWriter:
         self._quotas = quotas
 
     def store(
-        self, realm: str, arrived: Sequence[Arrived], stream: Stream
+        self, realm: str, arrived: Sequence[Arrived], stream: ParcelStream
     ) -> list[Deferred[Verdict]]:
         """Store texts that are charged already, in one job. Returns a verdict for each, which fires once it
         is on disk."""
@@ -112,7 +112,7 @@ class ParcelWriter:
         number: int,
         arrived: Arrived,
         parcel: Direct | Post | Relay,
-        stream: Stream,
+        stream: ParcelStream,
     ) -> Verdict:
         """Store a message whose file has arrived. Raises FileIncomplete, QuotaExceeded, RealmQuota,
         StorageFailed."""
@@ -150,7 +150,7 @@ class ParcelWriter:
         self,
         realm: str,
         arrived: Arrived,
-        stream: Stream,
+        stream: ParcelStream,
         add: Callable[[Connection], Attachment],
     ) -> Verdict:
         def job(connection: Connection) -> tuple[NewMessage, Stored | None, Attachment]:

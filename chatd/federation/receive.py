@@ -19,7 +19,7 @@ from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
 from chatd.store import messages as message_store
 from chatd.store.database import Database
-from chatd.store.messages import Stream
+from chatd.store.messages import ParcelStream
 
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
 
@@ -28,7 +28,7 @@ class Submission:
     """A batch of one realm while its parcels are handed to the database. `verdicts` has one for each parcel
     so far; `run` has the texts since then, which are charged to the realm and stored together."""
 
-    def __init__(self, realm: str, batch: Sequence[Numbered], stream: Stream) -> None:
+    def __init__(self, realm: str, batch: Sequence[Numbered], stream: ParcelStream) -> None:
         self.realm = realm
         self.batch = batch
         self.stream = stream
@@ -61,14 +61,14 @@ class Receiver:
     # Parcels
 
     async def receive(
-        self, realm: str, batch: Sequence[Numbered], stream: Stream | None = None
+        self, realm: str, batch: Sequence[Numbered], stream: ParcelStream | None = None
     ) -> list[Verdict]:
         """Store parcels of the realm with that key, in order. Returns their verdicts once all are on disk.
 
         Raises StorageFailed, or any exception in case of a bug. Then the other realm may send the batch
         again, and nothing that comes later on the same `stream` is stored.
         """
-        stream = stream or Stream()
+        stream = stream or ParcelStream()
         try:
             return await self._receive(realm, batch, stream)
         except Exception:
@@ -76,7 +76,7 @@ class Receiver:
             raise
 
     async def _receive(
-        self, realm: str, batch: Sequence[Numbered], stream: Stream
+        self, realm: str, batch: Sequence[Numbered], stream: ParcelStream
     ) -> list[Verdict]:
         submission = Submission(realm, batch, stream)
         turn = self._turns.setdefault(realm, DeferredLock())

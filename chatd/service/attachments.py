@@ -37,7 +37,7 @@ from chatd.service.upload_limits import UnderWay, part_of
 from chatd.store import files as store
 from chatd.store import sends as send_store
 from chatd.store.files import Owner
-from chatd.store.sends import Known, Name
+from chatd.store.sends import RecordedSend, SendKey
 
 MAX_LISTED = 1000
 
@@ -63,7 +63,7 @@ class FileSend(msgspec.Struct, frozen=True):
     key: str | None = None
 
     @property
-    def names(self) -> list[Name | None]:
+    def names(self) -> list[SendKey | None]:
         """The identity of the send to each target."""
         key = self.key
         return [None if key is None else name_for(self.sender, key, each) for each in self.targets]
@@ -285,7 +285,7 @@ class Files:
         return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
 
 
-def _file_of(connection: Connection, known: Sequence[Known]) -> Attachment:
+def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachment:
     """The file of an earlier send. Raises BadArgument if that was a message."""
     idents = [each.attachment_id for each in known if each.attachment_id is not None]
     file = store.get_attachment(connection, idents[0]) if idents else None

@@ -40,7 +40,7 @@ from chatd.service.sends import Sends, name_for, receipt_of
 from chatd.service.targets import Target, group_target
 from chatd.store import conversations as conversation_store
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.sends import Known, Name
+from chatd.store.sends import RecordedSend, SendKey
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class StoredMessage(msgspec.Struct, frozen=True):
 
 
 # What a send has come to: stored here, stored for another realm, or sent before.
-Kept: TypeAlias = StoredMessage | StoredPost | Known
+Kept: TypeAlias = StoredMessage | StoredPost | RecordedSend
 
 
 class Messages:
@@ -270,7 +270,7 @@ class Messages:
         return Sent((self.fan_out.tell(stored, new, target, None, origin),))
 
     async def _post_once(
-        self, sender: Account, target: Target, text: str, origin: IListener | None, name: Name
+        self, sender: Account, target: Target, text: str, origin: IListener | None, name: SendKey
     ) -> Sent:
         """As `_post`, but a repeated send gets the earlier answer."""
         async with self.sends.turn([name]):
@@ -285,7 +285,7 @@ class Messages:
                         kept = await self._remote.store_post(name, sender, target, now, text)
                     else:
                         kept = _stored(new, await self.sends.store(name, new))
-                    if isinstance(kept, Known):
+                    if isinstance(kept, RecordedSend):
                         charge.undo()
             except (DiskFull, MessageQuota):
                 # A repeated send still gets its earlier answer.
@@ -331,12 +331,12 @@ class Messages:
         kept: Kept,
         file: Attachment | None,
         origin: IListener | None,
-        name: Name | None = None,
+        name: SendKey | None = None,
     ) -> Deferred[Sent]:
         """Send what is on disk to the listeners here and to other realms. `name` is the identity of the send,
         if it has one."""
         match kept:
-            case Known():
+            case RecordedSend():
                 return succeed(Sent((receipt_of(kept, target),)))
             case StoredPost():
                 posted = self._remote.deliver_post(target, kept, origin, name)
@@ -349,8 +349,8 @@ class Messages:
                 assert_never(kept)
 
 
-def _stored(new: NewMessage, place: Stored | Known) -> StoredMessage | Known:
-    return place if isinstance(place, Known) else StoredMessage(new, place)
+def _stored(new: NewMessage, place: Stored | RecordedSend) -> StoredMessage | RecordedSend:
+    return place if isinstance(place, RecordedSend) else StoredMessage(new, place)
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:

@@ -20,7 +20,7 @@ from chatd.service.targets import Target
 from chatd.store import messages as store
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import NewParcel
-from chatd.store.sends import Known, Name, NewPost, name_of
+from chatd.store.sends import NewPost, RecordedSend, SendKey, name_of
 
 
 class StoredPost(msgspec.Struct, frozen=True):
@@ -130,8 +130,8 @@ class RemoteSends:
         return await self.deliver_post(target, StoredPost(parcel, number), origin, None)
 
     async def store_post(
-        self, name: Name, sender: Account, target: Target, at: int, text: str
-    ) -> StoredPost | Known:
+        self, name: SendKey, sender: Account, target: Target, at: int, text: str
+    ) -> StoredPost | RecordedSend:
         """Store a text to a group elsewhere, for `deliver_post`, unless it was sent under `name` before."""
         parcel = self.forwarder.post_parcel(sender, target, at, text, None)
         return _stored(parcel, await self._sends.put(NewPost(name, target.conversation, parcel)))
@@ -144,7 +144,7 @@ class RemoteSends:
         file: Attachment,
         at: int,
         key: str | None,
-    ) -> StoredPost | Known:
+    ) -> StoredPost | RecordedSend:
         """As `store_post`, in the writer's thread, for a file; without a key it is always stored."""
         parcel = self.forwarder.post_parcel(sender, target, at, None, file)
         if key is None:
@@ -153,7 +153,7 @@ class RemoteSends:
         return _stored(parcel, self._writers.sends.put(connection, [post])[0])
 
     async def deliver_post(
-        self, target: Target, post: StoredPost, origin: IListener | None, name: Name | None
+        self, target: Target, post: StoredPost, origin: IListener | None, name: SendKey | None
     ) -> Sent:
         """Send a message to a group elsewhere that is on disk. Errs with the reason for which it was refused;
         then the send of that `name` was forgotten."""
@@ -168,5 +168,5 @@ class RemoteSends:
         return Sent((receipt,))
 
 
-def _stored(parcel: NewParcel, number: int | Known) -> StoredPost | Known:
-    return number if isinstance(number, Known) else StoredPost(parcel, number)
+def _stored(parcel: NewParcel, number: int | RecordedSend) -> StoredPost | RecordedSend:
+    return number if isinstance(number, RecordedSend) else StoredPost(parcel, number)

@@ -19,18 +19,18 @@ from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import sends as store
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.sends import Known, Name, NewPost
+from chatd.store.sends import NewPost, RecordedSend, SendKey
 
 
-def name_for(sender: Account, key: str, target: Target) -> Name:
+def name_for(sender: Account, key: str, target: Target) -> SendKey:
     """The identity of a send to `target`. For a group it is the same by whichever name the group is
     called."""
     if target.home is None:
-        return Name(sender.id, key, str(target.conversation))
-    return Name(sender.id, key, key_of(target.name))
+        return SendKey(sender.id, key, str(target.conversation))
+    return SendKey(sender.id, key, key_of(target.name))
 
 
-def receipt_of(known: Known, target: Target) -> Receipt:
+def receipt_of(known: RecordedSend, target: Target) -> Receipt:
     """The receipt of an earlier send."""
     return Receipt(known.conversation, known.seq, known.id, target.name, known.queued)
 
@@ -40,13 +40,13 @@ class Sends:
         self._database = context.database
         self._forwarder = forwarder
         self._writer = context.writers.sends
-        self._turns: dict[Name, DeferredLock] = {}
+        self._turns: dict[SendKey, DeferredLock] = {}
         # Refused sends that could not be removed because the disk was full. They have to be removed before
         # the same send is repeated.
-        self._refused: dict[Name, tuple[int, str, int]] = {}
+        self._refused: dict[SendKey, tuple[int, str, int]] = {}
 
     @asynccontextmanager
-    async def turn(self, names: Collection[Name]) -> AsyncIterator[None]:
+    async def turn(self, names: Collection[SendKey]) -> AsyncIterator[None]:
         """A context in which no other send has one of these names. Waits for those under way."""
         taken = []
         try:
@@ -63,43 +63,45 @@ class Sends:
                     del self._turns[name]
                 lock.release()
 
-    async def store(self, name: Name, new: NewMessage) -> Stored | Known:
+    async def store(self, name: SendKey, new: NewMessage) -> Stored | RecordedSend:
         """Store a message that has a key. Returns its place, or that of the earlier one."""
         stored = await self._database.batch(self._writer.store, new)
-        return await self._refreshed(name, stored) if isinstance(stored, Known) else stored
+        return await self._refreshed(name, stored) if isinstance(stored, RecordedSend) else stored
 
-    async def put(self, post: NewPost) -> int | Known:
+    async def put(self, post: NewPost) -> int | RecordedSend:
         """Put a message to a group elsewhere into the outbox. Returns the number of its parcel, or what is
         known of the earlier one."""
         number = await self._database.batch(self._writer.put, post)
-        return await self._refreshed(post.name, number) if isinstance(number, Known) else number
+        return (
+            await self._refreshed(post.name, number) if isinstance(number, RecordedSend) else number
+        )
 
-    async def answered(self, names: Sequence[Name]) -> dict[Name, Known]:
+    async def answered(self, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
         """The earlier sends among `names`."""
         async with self.turn(names):
             found = await self._database.read(store.find, names)
             return {name: await self._refreshed(name, known) for name, known in found.items()}
 
-    async def look_up(self, name: Name) -> Known | None:
+    async def look_up(self, name: SendKey) -> RecordedSend | None:
         """The earlier send of that name, for a caller that has its turn."""
         found = await self._database.read(store.find, [name])
         return await self._refreshed(name, found[name]) if name in found else None
 
-    async def _refreshed(self, name: Name, known: Known) -> Known:
+    async def _refreshed(self, name: SendKey, known: RecordedSend) -> RecordedSend:
         """`known`, as it is once delivered parcels are removed from the outbox."""
         if not known.queued:
             return known
         self._forwarder.flush()
         return (await self._database.run(store.find, [name])).get(name, known)
 
-    async def take_back(self, name: Name, ident: int, realm: str, number: int) -> None:
+    async def take_back(self, name: SendKey, ident: int, realm: str, number: int) -> None:
         """Remove a send that another realm has refused: the message with the id `ident` (0 if there is none),
         and the parcel with that number."""
         self._refused[name] = ident, realm, number
         await self._database.run(store.take_back, name, ident, realm, number)
         del self._refused[name]
 
-    async def number(self, name: Name, receipt: Receipt) -> None:
+    async def number(self, name: SendKey, receipt: Receipt) -> None:
         """Store how a group's home has numbered a send."""
         # If the disk is full, the message is there all the same; a repeated send only gets no number.
         with suppress(StorageFailed):

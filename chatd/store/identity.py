@@ -18,23 +18,23 @@ _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # bytes (https://www.sqlite.org/fileformat2.html, 1.3)
 
 
-class Identity(msgspec.Struct, frozen=True):
+class DatabaseIdentity(msgspec.Struct, frozen=True):
     """The database's random id, and its mark (see chatd.app.marker)."""
 
     id: str
     mark: int
 
 
-def read(connection: Connection) -> Identity | None:
+def read(connection: Connection) -> DatabaseIdentity | None:
     """None if the database has none: it is empty, or from an older chatd."""
     if not inspect(connection).has_table(settings.name):
         return None
     wanted = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_ID, _MARK)))
     found = {row.name: row.value for row in connection.execute(wanted)}
-    return Identity(found[_ID], int(found[_MARK])) if len(found) == 2 else None
+    return DatabaseIdentity(found[_ID], int(found[_MARK])) if len(found) == 2 else None
 
 
-def claim(connection: Connection, ident: str, mark: int) -> Identity:
+def claim(connection: Connection, ident: str, mark: int) -> DatabaseIdentity:
     """Give the database that id, and a mark above `mark` and above its own."""
     found = read(connection)
     mark = max(mark, found.mark if found is not None else 0) + 1
@@ -44,7 +44,7 @@ def claim(connection: Connection, ident: str, mark: int) -> Identity:
         )
         if not changed.rowcount:
             connection.execute(insert(settings).values(name=name, value=value))
-    return Identity(ident, mark)
+    return DatabaseIdentity(ident, mark)
 
 
 def advance(connection: Connection, mark: int) -> int:

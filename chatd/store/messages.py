@@ -57,7 +57,7 @@ class Stored(NamedTuple):
     parcel: bytes = b""
 
 
-class Stream:
+class ParcelStream:
     """The parcels that come over one link, in order. Once one of them could not be stored, nothing that
     follows is, so that nothing overtakes it. `broken` and what waits belong to the reactor's thread, the rest
     to the writer's.
@@ -122,7 +122,7 @@ class MessageWriter:
         connection: Connection,
         realm: str,
         items: Sequence[NewMessage],
-        stream: Stream | None = None,
+        stream: ParcelStream | None = None,
     ) -> list[Stored | None]:
         """Store those of `items`, all from `realm`, that were not stored before. Returns None for the others.
 

@@ -39,7 +39,7 @@ class NewParcel(msgspec.Struct, frozen=True):
     attachment_id: int | None = None
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class QueuedParcel(msgspec.Struct, frozen=True):
     """A parcel that waits. `id` is its number among all that this realm ever sent."""
 
     id: int
@@ -142,7 +142,7 @@ _WAITING = (
 )
 
 
-def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[Waiting]:
+def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[QueuedParcel]:
     """What waits for a realm, numbered above `after`, in order."""
     rows = connection.execute(
         select(*_WAITING)
@@ -150,17 +150,17 @@ def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [Waiting(*row) for row in rows]
+    return [QueuedParcel(*row) for row in rows]
 
 
-def get(connection: Connection, realm: str, number: int) -> Waiting | None:
+def get(connection: Connection, realm: str, number: int) -> QueuedParcel | None:
     row = connection.execute(
         select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)
     ).first()
-    return None if row is None else Waiting(*row)
+    return None if row is None else QueuedParcel(*row)
 
 
-def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, Waiting]]:
+def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:
     """What has waited since before then (ms since 1970 UTC), and for which realm."""
     rows = connection.execute(
         select(outbox.c.realm, *_WAITING)
@@ -168,7 +168,7 @@ def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, 
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [(row[0], Waiting(*row[1:])) for row in rows]
+    return [(row[0], QueuedParcel(*row[1:])) for row in rows]
 
 
 def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:

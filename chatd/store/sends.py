@@ -29,7 +29,7 @@ MAX_TIDIED = 1000  # at a time: others wait for it
 PROBED = 16  # that are looked up by one statement
 
 
-class Name(NamedTuple):
+class SendKey(NamedTuple):
     """What stands for one send: whose, the client's key, and where to: the conversation's id, or
     `group@realm` (by its key) if the group is numbered there."""
 
@@ -38,7 +38,7 @@ class Name(NamedTuple):
     place: str
 
 
-class Known(NamedTuple):
+class RecordedSend(NamedTuple):
     """Where that stands which was sent before; 0 is a number that is not known. `queued`: it waits for the
     other realm still."""
 
@@ -52,16 +52,16 @@ class Known(NamedTuple):
 class NewPost(msgspec.Struct, frozen=True):
     """A message to a group of another realm. `conversation` is what is known of that here, or 0."""
 
-    name: Name
+    name: SendKey
     conversation: int
     parcel: NewParcel
 
 
-def name_of(new: NewMessage) -> Name | None:
+def name_of(new: NewMessage) -> SendKey | None:
     """What stands for a message that has a key."""
     if new.key is None or new.sender_id is None:
         return None
-    return Name(new.sender_id, new.key, str(new.conversation))
+    return SendKey(new.sender_id, new.key, str(new.conversation))
 
 
 class SendsWriter:
@@ -73,11 +73,13 @@ class SendsWriter:
         self._statement: str | None = None
         self._tidied = 0
 
-    def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored | Known]:
+    def store(
+        self, connection: Connection, items: Sequence[NewMessage]
+    ) -> list[Stored | RecordedSend]:
         """Store those of `items`, which have keys, that were not sent before; where each of them stands."""
         names = [_name_of(item) for item in items]
         known = find(connection, names)
-        fresh: dict[Name, NewMessage] = {}
+        fresh: dict[SendKey, NewMessage] = {}
         for name, item in zip(names, items, strict=True):
             if name not in known:
                 fresh.setdefault(name, item)
@@ -96,20 +98,20 @@ class SendsWriter:
             rows.append(
                 (*name, item.at, item.conversation, place.seq, place.id, file, realm, parcel)
             )
-            known[name] = Known(item.conversation, place.seq, place.id, file, waits)
+            known[name] = RecordedSend(item.conversation, place.seq, place.id, file, waits)
         self._note(connection, rows)
         # Who comes first has stored it; the same again, in the same batch, finds it stored.
         return [stored.pop(name) if name in stored else known[name] for name in names]
 
-    def put(self, connection: Connection, items: Sequence[NewPost]) -> list[int | Known]:
+    def put(self, connection: Connection, items: Sequence[NewPost]) -> list[int | RecordedSend]:
         """Put those of `items` into the outbox that were not sent before; the number of each parcel, or
         where it stands."""
         known = find(connection, [item.name for item in items])
-        fresh: dict[Name, NewPost] = {}
+        fresh: dict[SendKey, NewPost] = {}
         for item in items:
             if item.name not in known:
                 fresh.setdefault(item.name, item)
-        numbers: dict[Name, int] = {}
+        numbers: dict[SendKey, int] = {}
         if fresh:
             parcels = [item.parcel for item in fresh.values()]
             numbers = dict(zip(fresh, self._outbox.store(connection, parcels), strict=True))
@@ -118,7 +120,7 @@ class SendsWriter:
             parcel, conversation = item.parcel, item.conversation
             to = (parcel.attachment_id, parcel.realm, numbers[name])
             rows.append((*name, parcel.created_at, conversation or None, None, None, *to))
-            known[name] = Known(conversation, 0, 0, parcel.attachment_id, True)
+            known[name] = RecordedSend(conversation, 0, 0, parcel.attachment_id, True)
         self._note(connection, rows)
         names = [item.name for item in items]
         return [numbers.pop(name) if name in numbers else known[name] for name in names]
@@ -134,18 +136,18 @@ class SendsWriter:
             self._tidied = now
 
 
-def _name_of(new: NewMessage) -> Name:
+def _name_of(new: NewMessage) -> SendKey:
     name = name_of(new)
     assert name is not None  # noqa: S101 - nothing else is given to it
     return name
 
 
-def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Known]:
+def find(connection: Connection, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
     """What is known of those of `names` that were sent before: hardly any, mostly."""
     return {name: _get(connection, name) for name in _sent_before(connection, names)}
 
 
-def _sent_before(connection: Connection, names: Sequence[Name]) -> set[Name]:
+def _sent_before(connection: Connection, names: Sequence[SendKey]) -> set[SendKey]:
     size = 1 if len(names) == 1 else PROBED
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     # Each by the key's index, which SQLite does not use for `IN`. Always as many in one statement, the
@@ -155,16 +157,16 @@ def _sent_before(connection: Connection, names: Sequence[Name]) -> set[Name]:
         "SELECT a, k, p FROM asked WHERE EXISTS "
         '(SELECT 1 FROM sends WHERE account_id = a AND "key" = k AND place = p)'
     )
-    found: set[Name] = set()
+    found: set[SendKey] = set()
     for start in range(0, len(names), size):
         asked = names[start : start + size]
         padded = [*asked, *[asked[-1]] * (size - len(asked))]
         values = tuple(value for name in padded for value in name)
-        found.update(Name(*row) for row in connection.exec_driver_sql(probe, values))
+        found.update(SendKey(*row) for row in connection.exec_driver_sql(probe, values))
     return found
 
 
-def _get(connection: Connection, name: Name) -> Known:
+def _get(connection: Connection, name: SendKey) -> RecordedSend:
     row = connection.execute(
         select(
             sends.c.conversation_id,
@@ -175,17 +177,17 @@ def _get(connection: Connection, name: Name) -> Known:
         ).where(_which(name))
     ).one()
     conversation, seq, ident, file, queued = row
-    return Known(conversation or 0, seq or 0, ident or 0, file, bool(queued))
+    return RecordedSend(conversation or 0, seq or 0, ident or 0, file, bool(queued))
 
 
-def _which(name: Name) -> Any:
+def _which(name: SendKey) -> Any:
     return and_(
         sends.c.account_id == name.account_id, sends.c.key == name.key, sends.c.place == name.place
     )
 
 
 def take_back(
-    connection: Connection, name: Name, ident: int, realm: str, parcel_number: int
+    connection: Connection, name: SendKey, ident: int, realm: str, parcel_number: int
 ) -> None:
     """What was sent under `name` was refused before its sender read OK: the message of that id (0: there
     is none), and the parcel with it. Where it is sent again, the one must not arrive after all."""
@@ -195,7 +197,7 @@ def take_back(
         message_store.take_back(connection, ident)
 
 
-def number(connection: Connection, name: Name, conversation: int, seq: int, ident: int) -> None:
+def number(connection: Connection, name: SendKey, conversation: int, seq: int, ident: int) -> None:
     """A group's home has numbered what was sent under `name`: to be answered from now on."""
     connection.execute(
         update(sends)

@@ -14,7 +14,7 @@ from OpenSSL import SSL, crypto
 from twisted.internet.error import VerifyError
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.app.logs import Output, RotatingLog
+from chatd.app.logs import LogOutput, RotatingLog
 from chatd.app.reload import Reloads
 from chatd.base.config import LogConfig
 from chatd.federation.amp.endpoint import TLSEndpoint
@@ -88,7 +88,7 @@ class LogFiles(SynchronousTestCase):
 
     def test_kept(self) -> None:
         """`[log] keep` is how many rotated files there are at most."""
-        output = Output(LogConfig(keep=3), {"logfile": str(self.path), "nodaemon": True})
+        output = LogOutput(LogConfig(keep=3), {"logfile": str(self.path), "nodaemon": True})
         assert output.file is not None
         output.file.rotateLength = 10
         self.addCleanup(output.file.close)
@@ -100,10 +100,10 @@ class LogFiles(SynchronousTestCase):
 
     def test_standard_output(self) -> None:
         """There is nothing to open again."""
-        output = Output(LogConfig(), {"nodaemon": True})
+        output = LogOutput(LogConfig(), {"nodaemon": True})
         self.assertIsNone(output.file)
         self.assertIsNotNone(output.observer)
-        self.assertIsNone(Output(LogConfig(), {"syslog": True}).observer)
+        self.assertIsNone(LogOutput(LogConfig(), {"syslog": True}).observer)
 
 
 class Issuer:

@@ -24,7 +24,7 @@ from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import INCOMPLETE, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.service.remote import DELIVERED, DeliveryOutcome
-from chatd.store.outbox import Waiting
+from chatd.store.outbox import QueuedParcel
 
 WINDOW = 16  # batches under way
 FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
@@ -267,7 +267,7 @@ class LinkSender:
             reading.addCallback(self._send_again)
             reading.addErrback(lambda failure: log.failure("a parcel was not found", failure))
 
-    def _send_again(self, waiting: Waiting | None) -> None:
+    def _send_again(self, waiting: QueuedParcel | None) -> None:
         if waiting is not None and not self._closed:
             item = Item(waiting.id, waiting.parcel, waiting.attachment_id)
             self._queue.ready.appendleft(item)

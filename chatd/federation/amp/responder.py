@@ -20,7 +20,7 @@ from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.file_receive import FileIncomplete
 from chatd.federation.refusals import verdict_of
-from chatd.store.messages import Stream
+from chatd.store.messages import ParcelStream
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink
@@ -38,7 +38,7 @@ class Responder(amp.CommandLocator):
 
     def __init__(self, link: PeerLink) -> None:
         self._link = link
-        self._stream = Stream()
+        self._stream = ParcelStream()
         self._busy = 0
         self._up = Signal()  # requests that came before this end was up wait for it
 

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.federation.outbox import Outbox
-from chatd.store.outbox import Waiting
+from chatd.store.outbox import QueuedParcel
 
 MAX_READY = 5000  # parcels in memory; more are read from the disk when it is their turn
 PAGE = 1000  # parcels that are read at a time
@@ -88,7 +88,7 @@ class SendQueue:
             reading.addCallback(self._have_read)
             reading.addErrback(self._not_read)
 
-    def _have_read(self, page: Sequence[Waiting]) -> None:
+    def _have_read(self, page: Sequence[QueuedParcel]) -> None:
         if self._closed:
             return
         self._reading = False

@@ -25,7 +25,7 @@ from chatd.store import sends as store
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.schema import messages, outbox, sends
-from chatd.store.sends import Known, Name, NewPost
+from chatd.store.sends import NewPost, RecordedSend, SendKey
 from tests.support.inline import outcome_of, result_of
 from tests.support.play import PairTestCase, outcome
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
@@ -205,18 +205,18 @@ class Store(HereTestCase):
             writer.store, [self.new("a", "k"), self.new("b", "k"), self.new("c", "l")]
         )
         self.assertIsInstance(first, Stored)
-        self.assertEqual(again, Known(7, first.seq, first.id, None, False))
+        self.assertEqual(again, RecordedSend(7, first.seq, first.id, None, False))
         self.assertEqual(other.seq, first.seq + 1)
         more = [self.new("", f"k{number}") for number in range(40)]
         known = self.run_job(writer.store, [*more, self.new("", "l")])[-1]
-        self.assertEqual(known, Known(7, other.seq, other.id, None, False))
+        self.assertEqual(known, RecordedSend(7, other.seq, other.id, None, False))
 
     def test_posts_in_one_batch(self) -> None:
         writer = self.service.context.writers.sends
-        name = Name(self.ana.id, "k", "bagan@realm2")
+        name = SendKey(self.ana.id, "k", "bagan@realm2")
         post = NewPost(name, 0, NewParcel("realm2", b"", 1000, self.ana.id))
         number, again = self.run_job(writer.put, [post, post])
-        self.assertEqual(again, Known(0, 0, 0, None, True))
+        self.assertEqual(again, RecordedSend(0, 0, 0, None, True))
         self.assertEqual(self.run_job(writer.put, [post]), [again])
         with self.database._engine.connect() as connection:
             self.assertEqual(connection.scalars(select(outbox.c.id)).all(), [number])
