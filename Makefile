@@ -9,7 +9,7 @@ CONFIG ?= etc/chatd.ini
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: run demo test trial coverage thorough check types format bench docs screenshots clean
+.PHONY: run demo test trial trunk coverage thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -36,6 +36,18 @@ thorough: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
 	$(BIN)/python -m tests.support.crash --kills 50
 	$(BIN)/python -m tests.support.federation --kills 50 --file 100 --queued 10000
+
+# The suite under the newest release of Twisted, release candidates included, whatever setup.cfg allows. Warnings
+# are errors there. It says first which private names of Twisted are gone (chatd/net/twisted_compat.py).
+TRUNK := .venv-trunk
+trunk: $(MODULES)
+	$(PYTHON) -m venv --clear $(TRUNK)
+	$(TRUNK)/bin/python -m pip install --quiet --upgrade pip setuptools
+	$(TRUNK)/bin/python -m pip install --quiet --editable '.[client,test]'
+	$(TRUNK)/bin/python -m pip install --quiet --upgrade --pre twisted
+	$(TRUNK)/bin/python -c 'import twisted; from chatd.net.twisted_compat import missing; \
+		print("Twisted", twisted.__version__, "lacks", ", ".join(missing()) or "nothing")'
+	$(TRUNK)/bin/python -m pytest -n $(JOBS) -W error -W default::ResourceWarning $(or $(TESTS),tests)
 
 check: $(STAMP) types
 	$(BIN)/ruff check .
@@ -85,4 +97,4 @@ $(MODULES): package.json package-lock.json
 	fi
 
 clean:
-	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
+	rm -rf $(VENV) $(TRUNK) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*

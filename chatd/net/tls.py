@@ -1,25 +1,24 @@
-"""The certificate and key of an `ssl:` door, which can be read again while the door is open."""
+"""The certificate and key of an `ssl:` door. They can be reloaded while the door is open."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class DoorTLS:
-    """The certificate and key of the door of an `ssl:` endpoint.
+    """The certificate and key of an `ssl:` endpoint.
 
-    If the file of `certKey` holds more than one certificate, like Let's Encrypt's fullchain.pem, all of them
+    If the file of `certKey` has more than one certificate, like Let's Encrypt's fullchain.pem, all of them
     are sent, unless `extraCertChain` names the others.
     """
 
@@ -28,17 +27,17 @@ class DoorTLS:
         self.reload()
 
     def reload(self) -> None:
-        """Read the files again, for new connections. If it raises, nothing has changed."""
-        self._context = _options_of(self._endpoint).getContext()
+        """Read the files again, for new connections. If that raises, nothing changes."""
+        self._context = _context_of(self._endpoint)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803
         return SSL.Connection(self._context, None)
 
 
 class _Capture:
-    """A reactor for endpoints that keeps the arguments of a port instead of opening it."""
+    """A reactor for endpoints that keeps the TLS options of a port instead of opening it."""
 
-    options: CertificateOptions
+    options: Any  # CertificateOptions
 
     def listenSSL(  # noqa: N802
         self,
@@ -50,18 +49,30 @@ class _Capture:
         self.options = contextFactory
 
 
-def _options_of(endpoint: str) -> CertificateOptions:
-    """Twisted's options for the endpoint, with the rest of the chain. Raises what Twisted and OpenSSL
-    raise."""
+def _context_of(endpoint: str) -> SSL.Context:
+    """Twisted's TLS settings for the endpoint, with its certificate, the chain and the key. Raises the errors
+    of Twisted and OpenSSL."""
     capture = _Capture()
     serverFromString(capture, endpoint).listen(None)
     options = capture.options
-    if not options.extraCertChain:
-        arguments = _arguments(endpoint)
-        path = Path(arguments.get("certKey") or arguments.get("privateKey", "server.pem"))
-        chain = load_pem_x509_certificates(path.read_bytes())
-        options.extraCertChain = [X509.from_cryptography(each) for each in chain[1:]]
-    return options
+    certificate, key, chain = options.certificate, options.privateKey, options.extraCertChain
+    # pyOpenSSL's own objects are deprecated as arguments of a context, and Twisted passes nothing else.
+    options.certificate = options.privateKey = None
+    options.extraCertChain = []
+    context: SSL.Context = options.getContext()
+    context.use_certificate(certificate.to_cryptography())
+    context.use_privatekey(key.to_cryptography_key())
+    context.check_privatekey()
+    for each in [one.to_cryptography() for one in chain] or _chain_after(endpoint):
+        context.add_extra_chain_cert(each)
+    return context
+
+
+def _chain_after(endpoint: str) -> Sequence[Certificate]:
+    """The certificates after the first one in the endpoint's certificate file."""
+    arguments = _arguments(endpoint)
+    path = Path(arguments.get("certKey") or arguments.get("privateKey", "server.pem"))
+    return load_pem_x509_certificates(path.read_bytes())[1:]
 
 
 def _arguments(endpoint: str) -> dict[str, str]:

@@ -13,9 +13,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
@@ -104,7 +105,7 @@ class SiteTestCase(RealmTestCase):
             Headers({name: [value] for name, value in fields.items()}),
             producer,
         )
-        return Answer(response.code, response.headers, await readBody(response))
+        return Answer(response.code, response.headers, await read_body(response))
 
     async def register(self, name: str) -> Answer:
         return await self.ask("POST", "/accounts", {"username": name, "password": PASSWORD})
@@ -114,6 +115,30 @@ class SiteTestCase(RealmTestCase):
         socket = Socket()
         await socket.connect(self.host, {"Cookie": cookie, **headers} if cookie else headers)
         return socket
+
+
+class _BodyCollector(Protocol):
+    """Collects a response's body. Twisted's `readBody` warns about the transports of its own pool."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[bytes] = Deferred()
+        self._data = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(bytes(self._data))
+        else:
+            self.done.errback(reason)
+
+
+def read_body(response: Any) -> Deferred[bytes]:
+    """The complete body."""
+    collector = _BodyCollector()
+    response.deliverBody(collector)
+    return collector.done
 
 
 class Socket(Protocol):
