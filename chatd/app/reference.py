@@ -163,7 +163,7 @@ POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
 BAGAN = m.GroupInfo("bagan", "k3x:9qa", 3, False, True, True)
 DIRECT = m.ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
 GROUP = m.ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
-ITEMS: tuple[tuple[str, str, msgspec.Struct], ...] = (
+ITEMS: tuple[tuple[str, str, m.Item], ...] = (
     ("messages", "inbox, history, search: a direct message", TEXT),
     ("messages", "the same: a file, in a group", POST),
     ("users", "users, info", m.UserInfo("messi", "Lionel Messi", "Argentina", True)),
@@ -197,7 +197,7 @@ def code(*texts: object) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
-def in_json(name: str, item: msgspec.Struct) -> str:
+def in_json(name: str, item: m.Item) -> str:
     """An item of a list, as a reply in the json dialect has it."""
     reply = m.Reply("", items=(item,), items_name=name)
     line = JsonDialect().reply(Request(BY_VERB["ping"], CheckAlive()), reply)

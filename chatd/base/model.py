@@ -291,6 +291,24 @@ class Added(msgspec.Struct, frozen=True):
     exposed: tuple[Exposure, ...] = ()
 
 
+# What the list of a reply contains.
+Item: TypeAlias = (
+    Message
+    | UserInfo
+    | Contact
+    | GroupInfo
+    | Member
+    | Ban
+    | UnreadCount
+    | ConversationInfo
+    | RoomInfo
+    | FileInfo
+    | RealmInfo
+    | CommandInfo
+    | Exposure
+)
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What a command came to: a sentence, facts by name, and a list of one kind of items.
 
@@ -301,5 +319,5 @@ class Reply(msgspec.Struct, frozen=True):
     message: str
     fields: dict[str, str | int | bool] = {}
     data: dict[str, Any] = {}
-    items: tuple[msgspec.Struct, ...] = ()
+    items: tuple[Item, ...] = ()
     items_name: str = ""

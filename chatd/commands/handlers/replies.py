@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import Attachment, Message, Receipt, Reply, Sent
+from chatd.base.model import Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
 from chatd.commands.client import Client
 from chatd.store.history import Page
@@ -18,9 +18,7 @@ def count(things: Any, noun: str) -> str:
     return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
 
 
-def some_of(
-    sentence: str, items: tuple[msgspec.Struct, ...], items_name: str, remaining: int
-) -> Reply:
+def some_of(sentence: str, items: tuple[Item, ...], items_name: str, remaining: int) -> Reply:
     """Some items, and how many more there are."""
     fields: dict[str, str | int | bool] = {}
     if remaining:

@@ -1,15 +1,14 @@
-"""The dialect for programs: one JSON object (RFC 8259) a line, both ways; the same commands by name.
+"""`json`, the dialect for programs: one JSON object (RFC 8259) a line, in both directions.
 
 `{"id": <anything>, "command": "<verb>", …arguments by name…}` is answered by
 `{"status": "OK"|"ERROR"|"READY", "id": …, "code"?, "message": …, …}`. Events begin with `"event"` and
-have no `id`. A request without an id is answered with `"id": null`, save that the reply to a sending
-command then gives the message's own id there; with an id, the message's is under `message_id`.
+have no `id`. A request without an id is answered with `"id": null`; only the reply to a command that sends
+something then has the message's id there. If the request has an id, the message's is in `message_id`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -20,6 +19,7 @@ from chatd.base.model import (
     ConversationInfo,
     Event,
     FileInfo,
+    Item,
     MemberChange,
     Message,
     RealmInfo,
@@ -70,7 +70,7 @@ class JsonDialect(Dialect):
             else:
                 answer["message_id"] = value
         if reply.items_name:
-            answer[reply.items_name] = [_ITEMS.get(type(item), _same)(item) for item in reply.items]
+            answer[reply.items_name] = [_item(item) for item in reply.items]
         return _encode(answer) + END
 
     def ready(self, request: Request) -> bytes:
@@ -82,11 +82,11 @@ class JsonDialect(Dialect):
         return _encode(answer) + END
 
     def write_event(self, event: Event) -> bytes:
-        return _encode(_EVENTS[type(event)](event)) + END
+        return _encode(_event(event)) + END
 
 
 def _as_written(tag: Any) -> Any:
-    """An id as it will be sent back. Raises Unreadable: what can be read may be too deep to write."""
+    """An id as it is sent back. Raises Unreadable for one that is nested too deeply to be written."""
     if type(tag) not in (dict, list):
         return tag
     try:
@@ -96,12 +96,23 @@ def _as_written(tag: Any) -> Any:
         raise Unreadable(BadSyntax(reason=reason)) from None
 
 
-def _same(item: Any) -> Any:
-    return item
+def _item(item: Item) -> Any:
+    """An item of a list. Items without a case are written with their fields as they are."""
+    match item:
+        case Message():
+            return message_object(item)
+        case ConversationInfo():
+            return _conversation(item)
+        case FileInfo():
+            return _file_info(item)
+        case RealmInfo():
+            return _realm_info(item)
+        case _:
+            return item
 
 
 def message_object(message: Message) -> dict[str, Any]:
-    """A message as it stands in lists and events."""
+    """A message, in lists and in events."""
     found: dict[str, Any] = {
         "conversation": message.conversation,
         "seq": message.seq,
@@ -133,7 +144,7 @@ def file_object(file: Attachment) -> dict[str, Any]:
 
 
 def _conversation(conversation: ConversationInfo) -> dict[str, Any]:
-    """Of direct ones with `online`, if that is known; of groups with what there is to say of a group."""
+    """A conversation. A direct one has `online`, if that is known; a group has the fields of a group."""
     last = conversation.last
     found: dict[str, Any] = {"conversation": conversation.conversation}
     group = conversation.group
@@ -171,50 +182,32 @@ def _realm_info(realm: RealmInfo) -> dict[str, Any]:
     return found
 
 
-def _message_event(message: Message) -> dict[str, Any]:
-    return {"event": "message", **message_object(message)}
-
-
-def _room_event(event: RoomTalk) -> dict[str, Any]:
-    return {
-        "event": "room",
-        "room": event.room,
-        "from": event.sender,
-        "name": event.display_name,
-        "text": event.text,
-        "at": timestamp(event.at),
-    }
-
-
-def _member_event(event: MemberChange) -> dict[str, Any]:
-    return {
-        "event": "member",
-        "conversation": event.conversation,
-        "group": event.group,
-        "who": event.who,
-        "what": event.what,
-        "message": event.sentence,
-    }
-
-
-def _closing_event(event: Closing) -> dict[str, Any]:
-    return {"event": "closing", "code": event.error.code, "message": str(event.error)}
-
-
-def _session_event(event: SessionEnded) -> dict[str, Any]:
-    return {"event": "session-ended", "message": event.reason}
-
-
-_ITEMS: dict[type, Callable[[Any], Any]] = {
-    Message: message_object,
-    ConversationInfo: _conversation,
-    FileInfo: _file_info,
-    RealmInfo: _realm_info,
-}
-_EVENTS: dict[type, Callable[[Any], dict[str, Any]]] = {
-    Message: _message_event,
-    RoomTalk: _room_event,
-    MemberChange: _member_event,
-    Closing: _closing_event,
-    SessionEnded: _session_event,
-}
+def _event(event: Event) -> dict[str, Any]:
+    match event:
+        case Message():
+            return {"event": "message", **message_object(event)}
+        case RoomTalk():
+            return {
+                "event": "room",
+                "room": event.room,
+                "from": event.sender,
+                "name": event.display_name,
+                "text": event.text,
+                "at": timestamp(event.at),
+            }
+        case MemberChange():
+            return {
+                "event": "member",
+                "conversation": event.conversation,
+                "group": event.group,
+                "who": event.who,
+                "what": event.what,
+                "message": event.sentence,
+            }
+        case Closing():
+            error = event.error
+            return {"event": "closing", "code": error.code, "message": str(error)}
+        case SessionEnded():
+            return {"event": "session-ended", "message": event.reason}
+        case _:
+            assert_never(event)

@@ -1,14 +1,12 @@
-"""The dialect for telnet: the whole of chatd, in lines that people type and read.
+"""`plain`, the dialect for people: all of chatd, in lines that they type and read with telnet.
 
-A request is a line, `verb argument …`. A reply is a block of `key: value` lines that an empty line ends;
-its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, pushed lines with `* `.
+A request is a line, `verb argument …`. A reply is a block of `key: value` lines that ends in an empty line;
+its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, events with `* `.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import singledispatch
-from typing import Any
+from typing import Any, assert_never
 
 from chatd.base.characters import isolated
 from chatd.base.errors import ChatError, PasswordMismatch
@@ -19,8 +17,10 @@ from chatd.base.model import (
     Contact,
     ConversationInfo,
     Event,
+    Exposure,
     FileInfo,
     GroupInfo,
+    Item,
     Member,
     MemberChange,
     Message,
@@ -40,7 +40,8 @@ from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content, d
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.telnet import HIDE, SHOW
 
-# Arguments that are asked for, unseen, if they are missing. One that is asked for twice has to be the same.
+# Arguments that are asked for if they are missing. What is typed is not shown, and an argument that is asked
+# for twice has to be the same.
 Prompts = tuple[tuple[str, bytes], ...]
 PASSWORD = ("password", b"Password: ")
 PROMPTS: dict[type[Command], Prompts] = {
@@ -136,35 +137,51 @@ def message_line(message: Message) -> str:
     return f"{timestamp(message.at)} {message.sender}{place}: {isolated(content(message))}"
 
 
+def item_line(item: Item) -> str:  # noqa: C901 - one case for each kind
+    """The line of one item of a list, without its mark."""
+    match item:
+        case Message():
+            return message_line(item)
+        case UserInfo():
+            country = f", {item.country}" if item.country else ""
+            return f"{item.username} ({item.name}{country}) {_online(item.online)}"
+        case Contact():
+            return f"{item.username} {_online(item.online)}"
+        case GroupInfo():
+            return _group(item)
+        case Member():
+            return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
+        case Ban():
+            return item.username
+        case UnreadCount():
+            place = f"in {item.group}" if item.group is not None else f"from {item.user}"
+            return f"{item.unread} {place}"
+        case ConversationInfo():
+            return _conversation(item)
+        case RoomInfo():
+            return f"{item.room}: {', '.join(item.users)}"
+        case RealmInfo():
+            return _realm(item)
+        case FileInfo():
+            file = f"file {item.name} ({item.size} bytes) code {item.code}"
+            return f"{timestamp(item.at)} {item.sender}: {file}"
+        case CommandInfo():
+            also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
+            return f"{item.usage}: {item.about}{also}"
+        case Exposure():
+            return f"{item.conversation}: {item.sent} sent, {item.received} received"
+        case _:
+            assert_never(item)
+
+
 def _online(online: bool) -> str:
     return "online" if online else "offline"
 
 
-@singledispatch
-def item_line(item: object) -> str:
-    """One item of a list, in a line."""
-    raise TypeError(f"plain has no line for {type(item).__name__}")
-
-
-item_line.register(Message, message_line)
-
-
-@item_line.register
-def _user(user: UserInfo) -> str:
-    country = f", {user.country}" if user.country else ""
-    return f"{user.username} ({user.name}{country}) {_online(user.online)}"
-
-
-@item_line.register
-def _contact(contact: Contact) -> str:
-    return f"{contact.username} {_online(contact.online)}"
-
-
-@item_line.register
 def _group(group: GroupInfo) -> str:
     people = "1 member" if group.members == 1 else f"{group.members} members"
     if "@" in group.group:
-        people += " here"  # its home knows how many there are in all
+        people += " here"  # only the group's home knows how many there are in all
     marks = [
         *(["closed"] if group.closed else []),
         *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
@@ -173,23 +190,6 @@ def _group(group: GroupInfo) -> str:
     return ", ".join([f"{group.group}{code}, {people}", *marks])
 
 
-@item_line.register
-def _member(member: Member) -> str:
-    return f"{member.username}{' (admin)' if member.admin else ''} {_online(member.online)}"
-
-
-@item_line.register
-def _ban(ban: Ban) -> str:
-    return ban.username
-
-
-@item_line.register
-def _unread(count: UnreadCount) -> str:
-    place = f"in {count.group}" if count.group is not None else f"from {count.user}"
-    return f"{count.unread} {place}"
-
-
-@item_line.register
 def _conversation(conversation: ConversationInfo) -> str:
     if conversation.group is not None:
         facts = [_group(conversation.group)]
@@ -207,12 +207,6 @@ def _conversation(conversation: ConversationInfo) -> str:
     return ", ".join(facts)
 
 
-@item_line.register
-def _room(room: RoomInfo) -> str:
-    return f"{room.room}: {', '.join(room.users)}"
-
-
-@item_line.register
 def _realm(realm: RealmInfo) -> str:
     facts = [f"{realm.realm} {realm.state} since {timestamp(realm.since)}"]
     if realm.address is not None:
@@ -230,44 +224,20 @@ def _realm(realm: RealmInfo) -> str:
     return ", ".join(facts)
 
 
-@item_line.register
-def _file(file: FileInfo) -> str:
-    return (
-        f"{timestamp(file.at)} {file.sender}: file {file.name} ({file.size} bytes) code {file.code}"
-    )
-
-
-@item_line.register
-def _command(command: CommandInfo) -> str:
-    also = f" (also {', '.join(command.aliases)})" if command.aliases else ""
-    return f"{command.usage}: {command.about}{also}"
-
-
 def event_line(event: Event) -> str:
-    """What is pushed, without its mark."""
-    return _EVENT_LINES[type(event)](event)
-
-
-def _room_talk(event: RoomTalk) -> str:
-    return f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
-
-
-def _member_change(event: MemberChange) -> str:
-    return event.sentence
-
-
-def _closing(event: Closing) -> str:
-    return str(event.error)
-
-
-def _session_ended(event: SessionEnded) -> str:
-    return event.reason
-
-
-_EVENT_LINES: dict[type, Callable[[Any], str]] = {
-    Message: message_line,
-    RoomTalk: _room_talk,
-    MemberChange: _member_change,
-    Closing: _closing,
-    SessionEnded: _session_ended,
-}
+    """The line of an event, without its mark."""
+    match event:
+        case Message():
+            return message_line(event)
+        case RoomTalk():
+            return (
+                f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
+            )
+        case MemberChange():
+            return event.sentence
+        case Closing():
+            return str(event.error)
+        case SessionEnded():
+            return event.reason
+        case _:
+            assert_never(event)

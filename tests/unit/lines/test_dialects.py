@@ -19,6 +19,7 @@ from chatd.base.model import (
     Closing,
     Contact,
     Event,
+    Exposure,
     FileInfo,
     GroupInfo,
     Member,
@@ -401,6 +402,12 @@ class PlainWriting(TestCase):
                 ),
             ],
         )
+
+    def test_messages_exchanged_with_a_replaced_realm(self) -> None:
+        """addrealm lists them if another realm had the name before."""
+        reply = Reply("realm2 is a peer", items=(Exposure("henderson@realm2", 2, 1),))
+        lines = assert_plain_reply(self, PlainDialect().reply(PING, reply))
+        self.assertEqual(lines[2:], ["- henderson@realm2: 2 sent, 1 received"])
 
     def test_ready(self) -> None:
         lines = assert_plain_reply(self, PlainDialect().ready(PING))
