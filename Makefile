@@ -34,8 +34,9 @@ coverage: $(STAMP) $(MODULES)
 # What takes too long to run each time: many more examples, kills and messages.
 thorough: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
-	$(BIN)/python -m tests.support.crash --kills 50
-	$(BIN)/python -m tests.support.federation --kills 50 --file 100 --queued 10000
+	$(BIN)/python -m tests.support.kills --kills 50
+	$(BIN)/python -m tests.support.linked_kills --kills 50
+	$(BIN)/python -m tests.support.linked_load --file 100 --queued 10000
 
 # The suite under the newest release of Twisted, release candidates included, whatever setup.cfg allows. Warnings
 # are errors there. It says first which private names of Twisted are gone (chatd/net/twisted_compat.py).

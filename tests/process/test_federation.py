@@ -1,4 +1,4 @@
-"""Two real daemons that are peers (`tests.support.federation` kills more, and measures)."""
+"""Two real daemons that are linked (`tests.support.linked_kills` kills more often)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from tests.support.federation import Federation, House, federation, send_file, stored
+from tests.support.linked_daemons import LinkedDaemons, PeerDaemon
+from tests.support.linked_kills import kill_linked
+from tests.support.linked_load import send_file, stored
 from tests.support.processes import in_thread, wait_until
 
 KILLS = 2
@@ -23,7 +25,7 @@ class FolderTestCase(TestCase):
     timeout = 120
 
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="chatd-federation-")).resolve()
+        self.folder = Path(tempfile.mkdtemp(prefix="chatd-linked-")).resolve()
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
 
@@ -31,42 +33,42 @@ class KillTests(FolderTestCase):
     @in_thread
     def test_kill_under_load(self) -> None:
         """Every acknowledged message is at the other side, once and in order."""
-        books = federation(self.folder, KILLS, seed=3)
-        self.assertEqual(books.problems, [], str(books))
-        self.assertEqual((books.lost, books.doubled, books.disordered), (0, 0, 0), str(books))
-        self.assertGreaterEqual(books.kills, KILLS)
-        self.assertGreater(books.acknowledged, KILLS * 100, "there was no load to speak of")
-        self.assertGreater(books.queued, 0, "nobody wrote to a realm that was down")
+        report = kill_linked(self.folder, KILLS, seed=3)
+        self.assertEqual(report.problems, [], str(report))
+        self.assertEqual((report.lost, report.doubled, report.disordered), (0, 0, 0), str(report))
+        self.assertGreaterEqual(report.kills, KILLS)
+        self.assertGreater(report.acknowledged, KILLS * 100, "there was no load to speak of")
+        self.assertGreater(report.queued, 0, "nobody wrote to a realm that was down")
 
 
-class TwoHouses(FolderTestCase):
+class LinkedTestCase(FolderTestCase):
     """`self.one` has added `self.two`, and not the other way round."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.both = Federation(self.folder)
-        self.addCleanup(self.both.close)
-        self.one, self.two = self.both.houses
+        self.linked = LinkedDaemons(self.folder)
+        self.addCleanup(self.linked.close)
+        self.one, self.two = self.linked.daemons
 
     def begin(self) -> None:
-        for house in self.both.houses:
-            house.launch()
-        for house, name in zip(self.both.houses, ("ana", "budi"), strict=True):
-            house.daemon.listening()
-            house.register(name)
+        for peer in self.linked.daemons:
+            peer.launch()
+        for peer, name in zip(self.linked.daemons, ("ana", "budi"), strict=True):
+            peer.daemon.listening()
+            peer.register(name)
         self.one.add(self.two, "ana")
 
-    def wait_for(self, house: House, name: str, other: str, state: str) -> dict[str, Any]:
-        with house.talk(name) as talker:
-            return house.wait_for(talker, other, lambda info: info["state"] == state)
+    def wait_for(self, peer: PeerDaemon, name: str, other: str, state: str) -> dict[str, Any]:
+        with peer.talk(name) as talker:
+            return peer.wait_for(talker, other, lambda info: info["state"] == state)
 
-    def ended_cleanly(self, house: House) -> None:
-        house.daemon.stopped()
-        self.assertIn("everything is on disk", house.daemon.out)
-        self.assertNotIn("Traceback", house.daemon.out)
+    def ended_cleanly(self, peer: PeerDaemon) -> None:
+        peer.daemon.stopped()
+        self.assertIn("everything is on disk", peer.daemon.out)
+        self.assertNotIn("Traceback", peer.daemon.out)
 
 
-class StateTests(TwoHouses):
+class StateTests(LinkedTestCase):
     @in_thread
     def test_down_and_up_again(self) -> None:
         """What `realms` says at each step, on both sides; and what is told to who sends."""
@@ -133,16 +135,16 @@ class StateTests(TwoHouses):
     def test_interrupt_with_a_link(self) -> None:
         """Ctrl-C ends either side at once and in order, though the two are linked."""
         self.begin()
-        for house, name, other in ((self.one, "ana", "realm2"), (self.two, "budi", "realm1")):
-            self.wait_for(house, name, other, "up")
+        for peer, name, other in ((self.one, "ana", "realm2"), (self.two, "budi", "realm1")):
+            self.wait_for(peer, name, other, "up")
             began = time.monotonic()
-            house.daemon.process.send_signal(signal.SIGINT)
-            self.ended_cleanly(house)
+            peer.daemon.process.send_signal(signal.SIGINT)
+            self.ended_cleanly(peer)
             self.assertLess(time.monotonic() - began, 5)
-            house.start()
+            peer.start()
 
 
-class FileTests(TwoHouses):
+class FileTests(LinkedTestCase):
     @in_thread
     def test_ended_in_the_middle_of_a_file(self) -> None:
         """Either side is ended in order while a file crosses; the file arrives whole."""
@@ -154,7 +156,7 @@ class FileTests(TwoHouses):
         incoming = two.folder / "state" / "uploads" / "incoming"
         with one.talk("ana") as ana:
             send_file(ana, "budi@realm2", data)
-            for house in (two, one):
+            for peer in (two, one):
                 before = sum(path.stat().st_size for path in incoming.iterdir())
                 wait_until(
                     lambda before=before: (  # type: ignore[misc]
@@ -162,12 +164,12 @@ class FileTests(TwoHouses):
                     ),
                     lambda: "some of the file",
                 )
-                house.daemon.process.send_signal(signal.SIGTERM)
-                self.ended_cleanly(house)
+                peer.daemon.process.send_signal(signal.SIGTERM)
+                self.ended_cleanly(peer)
                 self.assertEqual(stored(two), [])
                 kept = sum(path.stat().st_size for path in incoming.iterdir())
                 self.assertGreater(kept, before)
-                house.start()
+                peer.start()
         (path,) = wait_until(lambda: stored(two), lambda: "the file")
         with two.talk("budi") as budi:
             (message,) = wait_until(

@@ -1,13 +1,12 @@
-"""`kill -9` of a real daemon under load: what was acknowledged must be there, once and in order.
+"""`kill -9` of a real daemon under load: what was acknowledged is there afterwards, once and in order.
 
-`python -m tests.support.crash --kills 20` prints the counts; `tests.process.test_crash` kills less often.
+`python -m tests.support.kills --kills 20` prints the counts. `tests.process.test_kills` kills less often.
 
-In each round senders pipeline numbered messages with a window, most of them each to a person of
-their own and the rest into one group that all these persons belong to. Some of them are away,
-some read their inbox all the while. At a random moment the daemon is killed; another one starts on
-the same state, and everybody reads on until nothing is left. A message is known by what it says
-(sender and number) and by where it stands (conversation and seq), so that one message that is given
-again can be told from two that say the same.
+In each round, senders pipeline numbered messages: most of them to one user each, the rest to a group of which
+all these users are members. Some of the users are offline, the others read their inbox all the time. The
+daemon is killed at a random moment, and another one starts on the same state. Then all users read until
+nothing is left. A message is identified by its text (sender and number) and by its position (conversation and
+seq), so that a message that is delivered again differs from two messages with the same text.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ from typing import Any
 
 from tests.support.processes import PATIENCE, Daemon, Talker, configuration, free_port
 
-PEOPLE = 4  # to whom messages go; every other one reads all the while
-POSTERS = 2  # who write to the group
+READERS = 4  # users who receive messages; every other one reads all the time
+POSTERS = 2  # users who write to the group
 WINDOW = 64
 MAX_MESSAGES = 3000  # of one sender in one round
 GROUP = "crowd"
 
-#: conversation and seq
-Where = tuple[int, int]
+#: The position of a message: conversation and seq.
+Position = tuple[int, int]
 
 
-class Tally:
-    """Figures of a number of kills, as a dataclass that begins with `kills`, and what went wrong."""
+class Report:
+    """Base of the reports: counts, as the fields of a dataclass, and the problems that were found."""
 
     kills: int
     problems: list[str]
@@ -55,8 +54,8 @@ class Tally:
 
 
 @dataclass
-class Books(Tally):
-    """What a number of kills came to. A message to the group counts for each of its readers."""
+class KillReport(Report):
+    """The counts of a number of kills. A message to the group counts once for each member."""
 
     kills: int = 0
     sent: int = 0
@@ -71,7 +70,7 @@ class Books(Tally):
 
 
 class Client(threading.Thread):
-    """Someone who is connected until the daemon is no more; `failure` says what else went wrong."""
+    """A thread with a connection that lasts until the daemon is killed. `failure` describes other errors."""
 
     def __init__(self, port: int, token: str) -> None:
         super().__init__(daemon=True)
@@ -83,8 +82,8 @@ class Client(threading.Thread):
         try:
             self.work()
         except ConnectionError:
-            pass  # that is the kill
-        except Exception as error:  # reported by who waits for the thread
+            pass  # the daemon was killed
+        except Exception as error:  # `await_end` reports it
             self.failure = repr(error)
         finally:
             with contextlib.suppress(OSError):
@@ -93,29 +92,29 @@ class Client(threading.Thread):
     def work(self) -> None:
         raise NotImplementedError
 
-    def over(self, books: Tally) -> None:
-        """Wait for its end."""
+    def await_end(self, report: Report) -> None:
+        """Wait until the thread ends, and report what went wrong."""
         self.join(PATIENCE)
         if self.is_alive():
-            books.problem(f"{type(self).__name__} did not notice the end")
+            report.problem(f"{type(self).__name__} did not notice the kill")
         elif self.failure is not None:
-            books.problem(f"{type(self).__name__}: {self.failure}")
+            report.problem(f"{type(self).__name__}: {self.failure}")
 
 
 class Sender(Client):
-    """Sends its numbered messages to one place, `WINDOW` of them under way."""
+    """Sends its numbered messages to one user or group, up to `WINDOW` unacknowledged ones at a time."""
 
     def __init__(self, port: int, token: str, label: str, place: dict[str, Any]) -> None:
         super().__init__(port, token)
         self.label = label
         self.place = place
         self.sent = 0
-        self.acknowledged: dict[int, Where] = {}
+        self.acknowledged: dict[int, Position] = {}
 
     def work(self) -> None:
         while self.sent < MAX_MESSAGES or len(self.acknowledged) < self.sent:
             free = min(len(self.acknowledged) + WINDOW, MAX_MESSAGES) - self.sent
-            # Many small packets would measure the sockets only.
+            # Many small packets would only load the sockets.
             if free >= WINDOW // 4 or not self.acknowledged or self.sent + free == MAX_MESSAGES:
                 self._send(free)
             reply = self.talker.line()
@@ -128,7 +127,7 @@ class Sender(Client):
         for number in range(self.sent, self.sent + count):
             request = {"id": number, **self.place, "text": f"{self.label} {number}"}
             lines.append(json.dumps(request) + "\r\n")
-        # Counted first: of what was not sent whole, the daemon may have got a part.
+        # Counted first: the daemon may have received a part of what fails here.
         self.sent += count
         if lines:
             self.talker.socket.sendall("".join(lines).encode())
@@ -140,12 +139,12 @@ class Sender(Client):
 
 
 class Reader(Client):
-    """Reads its inbox over and over. `got` holds what came in whole replies, as it came."""
+    """Reads its inbox repeatedly. `got` has the messages of all complete replies, in their order."""
 
     def __init__(self, port: int, token: str, until_empty: bool = False) -> None:
         super().__init__(port, token)
         self.until_empty = until_empty
-        self.got: list[tuple[Where, str]] = []
+        self.got: list[tuple[Position, str]] = []
 
     def work(self) -> None:
         while True:
@@ -163,15 +162,15 @@ class Reader(Client):
                 time.sleep(0.002)
 
 
-class Crash:
-    """A realm on `folder` that is killed again and again."""
+class KilledDaemon:
+    """A realm in `folder` that is killed repeatedly."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
-        self.books = Books()
+        self.report = KillReport()
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._tokens: dict[str, str] = {}
-        self._acknowledged: dict[Where, str] = {}
+        self._acknowledged: dict[Position, str] = {}
         self._daemon: Daemon | None = None
 
     def start(self) -> Daemon:
@@ -185,16 +184,16 @@ class Crash:
         return daemon.listening()
 
     def close(self) -> None:
-        """Leave no process behind."""
+        """End the daemon."""
         if self._daemon is not None:
             self._daemon.kill()
 
     def prepare(self) -> None:
-        """Register everybody, and make the group."""
+        """Register all users, and create the group."""
         daemon = self.start()
         names = [
-            *(f"person{number}" for number in range(PEOPLE)),
-            *(f"sender{number}" for number in range(PEOPLE + POSTERS)),
+            *(f"person{number}" for number in range(READERS)),
+            *(f"sender{number}" for number in range(READERS + POSTERS)),
         ]
         for name in names:
             with daemon.talk() as talker:
@@ -206,13 +205,13 @@ class Crash:
 
     def kill_once(self) -> None:
         """One round: load, kill -9, restart, read everything, compare."""
-        books = self.books
-        books.kills += 1
+        report = self.report
+        report.kills += 1
         daemon = self.start()
         senders = self._make_senders(daemon.port)
         readers = {
             f"person{number}": Reader(daemon.port, self._tokens[f"person{number}"])
-            for number in range(1, PEOPLE, 2)
+            for number in range(1, READERS, 2)
         }
         for client in (*senders, *readers.values()):
             client.start()
@@ -221,108 +220,107 @@ class Crash:
         time.sleep(delay)
         daemon.kill()
         for client in (*senders, *readers.values()):
-            client.over(books)
+            client.await_end(report)
         daemon = self.start()
         after = {
             name: Reader(daemon.port, self._tokens[name], until_empty=True)
-            for name in (f"person{number}" for number in range(PEOPLE))
+            for name in (f"person{number}" for number in range(READERS))
         }
         for reader in after.values():
             reader.start()
         for reader in after.values():
-            reader.over(books)
+            reader.await_end(report)
         for name, reader in after.items():
             before = readers[name].got if name in readers else []
-            books.read_before += len(before)
+            report.read_before += len(before)
             self._compare(name, before, reader.got, senders)
         self._compare_with_history(daemon, after)
         for sender in senders:
-            for number, where in sender.acknowledged.items():
-                self._acknowledged[where] = f"{sender.label} {number}"
+            for number, position in sender.acknowledged.items():
+                self._acknowledged[position] = f"{sender.label} {number}"
         daemon.stop()
 
     def _make_senders(self, port: int) -> list[Sender]:
         senders = []
-        for number in range(PEOPLE + POSTERS):
+        for number in range(READERS + POSTERS):
             place = (
                 {"command": "send", "to": f"person{number}"}
-                if number < PEOPLE
+                if number < READERS
                 else {"command": "sendgroup", "group": GROUP}
             )
-            label = f"{self.books.kills}.{number}"
+            label = f"{self.report.kills}.{number}"
             senders.append(Sender(port, self._tokens[f"sender{number}"], label, place))
         return senders
 
     def _wait_for_some(self, senders: list[Sender]) -> None:
-        """The load is there: otherwise a slow machine would only ever kill an idle daemon."""
+        """Wait until all senders have a message acknowledged, so that a loaded daemon is killed."""
         end = time.monotonic() + PATIENCE
         while not all(sender.acknowledged for sender in senders):
             if time.monotonic() > end:
-                self.books.problem("not everybody's first message was acknowledged")
+                self.report.problem("a sender had no message acknowledged")
                 return
             time.sleep(0.001)
 
     def _compare(
         self,
         name: str,
-        before: list[tuple[Where, str]],
-        after: list[tuple[Where, str]],
+        before: list[tuple[Position, str]],
+        after: list[tuple[Position, str]],
         senders: list[Sender],
     ) -> None:
-        """What one person has read before and after the kill, with what was sent to them."""
-        books = self.books
-        texts: dict[Where, str] = {}
-        for where, text in (*before, *after):
-            if texts.setdefault(where, text) != text:
-                books.problem(f"{name}: {where} was {texts[where]!r} and is {text!r}")
-        books.given_again += len(before) + len(after) - len(texts)
+        """Compare what a user read before and after the kill with what was sent to the user."""
+        report = self.report
+        texts: dict[Position, str] = {}
+        for position, text in (*before, *after):
+            if texts.setdefault(position, text) != text:
+                report.problem(f"{name}: {position} was {texts[position]!r} and is {text!r}")
+        report.given_again += len(before) + len(after) - len(texts)
         for part in (before, after):
-            if len({where for where, _ in part}) != len(part):
-                books.doubled += len(part) - len({where for where, _ in part})
-                books.problem(f"{name} was given the same message twice by one daemon")
-            _check_order(books, name, part)
-        places: dict[tuple[str, int], list[Where]] = defaultdict(list)
-        for where, text in texts.items():
+            if len({position for position, _ in part}) != len(part):
+                report.doubled += len(part) - len({position for position, _ in part})
+                report.problem(f"{name} was given the same message twice by one daemon")
+            _check_order(report, name, part)
+        places: dict[tuple[str, int], list[Position]] = defaultdict(list)
+        for position, text in texts.items():
             label, number = text.split()
-            places[label, int(number)].append(where)
+            places[label, int(number)].append(position)
         for sender in senders:
             if sender.place.get("to", name) == name:
                 self._compare_with_sender(name, sender, places)
         strangers = {label for label, _ in places} - {sender.label for sender in senders}
         if strangers:
-            # Of an earlier round, and read there already.
-            books.doubled += len(strangers)
-            books.problem(f"{name} was given messages of {strangers} again")
+            # They are of an earlier round, and were read then.
+            report.doubled += len(strangers)
+            report.problem(f"{name} was given messages of {strangers} again")
 
     def _compare_with_sender(
-        self, name: str, sender: Sender, places: dict[tuple[str, int], list[Where]]
+        self, name: str, sender: Sender, places: dict[tuple[str, int], list[Position]]
     ) -> None:
-        books = self.books
+        report = self.report
         found = {number: places.get((sender.label, number), []) for number in range(sender.sent)}
-        there = [number for number, where in found.items() if where]
-        books.sent += sender.sent
-        books.acknowledged += len(sender.acknowledged)
-        books.found += len(there)
-        for number, where in found.items():
-            if len(where) > 1:
-                books.doubled += 1
-                books.problem(f"{name}: {sender.label} {number} stands at {where}")
+        there = [number for number, position in found.items() if position]
+        report.sent += sender.sent
+        report.acknowledged += len(sender.acknowledged)
+        report.found += len(there)
+        for number, position in found.items():
+            if len(position) > 1:
+                report.doubled += 1
+                report.problem(f"{name}: {sender.label} {number} is at {position}")
         for number, stored in sender.acknowledged.items():
             if stored not in found[number]:
-                books.lost += 1
-                books.problem(f"{name}: {sender.label} {number}, {stored}, is at {found[number]}")
-        # What was on its way at the kill may be there or not, but none may be passed over.
+                report.lost += 1
+                report.problem(f"{name}: {sender.label} {number}, {stored}, is at {found[number]}")
+        # Messages under way at the kill may be there or not, but without gaps.
         if there != list(range(len(there))):
-            books.disordered += 1
-            books.problem(f"{name}: of {sender.label} there are {len(there)}, with gaps")
-        if sorted(where for number in there for where in found[number]) != [
-            where for number in there for where in found[number]
-        ]:
-            books.disordered += 1
-            books.problem(f"{name}: those of {sender.label} are not in order")
+            report.disordered += 1
+            report.problem(f"{name}: of {sender.label} there are {len(there)}, with gaps")
+        stored_at = [position for number in there for position in found[number]]
+        if sorted(stored_at) != stored_at:
+            report.disordered += 1
+            report.problem(f"{name}: those of {sender.label} are not in order")
 
     def _compare_with_history(self, daemon: Daemon, after: dict[str, Reader]) -> None:
-        """The history agrees with what came by the inbox."""
+        """Compare the history with what the inbox delivered."""
         for number, (name, reader) in enumerate(after.items()):
             known = dict(reader.got)
             with daemon.talk() as talker:
@@ -331,69 +329,71 @@ class Crash:
                     found = talker.must(command="history", **place, n=500)["messages"]
                     seqs = [each["seq"] for each in found]
                     if seqs != list(range(seqs[0], seqs[0] + len(seqs))):
-                        self.books.problem(f"{name}: the history of {place} has gaps")
+                        self.report.problem(f"{name}: the history of {place} has gaps")
                     for each in found:
-                        where = (each["conversation"], each["seq"])
-                        if known.get(where, each["text"]) != each["text"]:
-                            self.books.problem(f"{name}: the history of {place} differs at {where}")
+                        position = (each["conversation"], each["seq"])
+                        if known.get(position, each["text"]) != each["text"]:
+                            self.report.problem(
+                                f"{name}: the history of {place} differs at {position}"
+                            )
 
     def check_database(self) -> None:
-        """SQLite itself finds nothing wrong, and all that ever was acknowledged is there once."""
-        books = self.books
+        """Check that SQLite finds no damage, and that each acknowledged message is stored once."""
+        report = self.report
         path = self.folder / "state" / "chatd.db"
         with contextlib.closing(sqlite3.connect(path)) as connection:
             verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
             rows = connection.execute("SELECT conversation_id, seq, text FROM messages").fetchall()
         if verdict != "ok":
-            books.problem(f"integrity_check: {verdict}")
+            report.problem(f"integrity_check: {verdict}")
         stored = {(conversation, seq): text for conversation, seq, text in rows}
         if len(set(stored.values())) != len(rows):
-            books.doubled += len(rows) - len(set(stored.values()))
-            books.problem("some texts are stored more than once")
-        for where, text in self._acknowledged.items():
-            if stored.get(where) != text:
-                books.lost += 1
-                books.problem(f"{text} ought to stand at {where}; there is {stored.get(where)}")
+            report.doubled += len(rows) - len(set(stored.values()))
+            report.problem("some texts are stored more than once")
+        for position, text in self._acknowledged.items():
+            if stored.get(position) != text:
+                report.lost += 1
+                report.problem(f"{text} belongs at {position}; there is {stored.get(position)}")
 
 
-def _check_order(books: Books, name: str, got: list[tuple[Where, str]]) -> None:
-    """In each conversation the numbers go up by one."""
+def _check_order(report: KillReport, name: str, got: list[tuple[Position, str]]) -> None:
+    """Check that the seq of each conversation increases by one."""
     seqs: dict[int, int] = {}
     for (conversation, seq), text in got:
         if seq != seqs.get(conversation, seq - 1) + 1:
-            books.disordered += 1
-            books.problem(f"{name}: {text} is {seq}, after {seqs[conversation]}")
+            report.disordered += 1
+            report.problem(f"{name}: {text} is {seq}, after {seqs[conversation]}")
         seqs[conversation] = seq
 
 
-def crash(folder: Path, kills: int, seed: int) -> Books:
-    """Kill a daemon on `folder` so many times, and give the books."""
-    realm = Crash(folder, seed)
+def kill_repeatedly(folder: Path, kills: int, seed: int) -> KillReport:
+    """Kill a daemon with its state in `folder` that many times, and return the report."""
+    realm = KilledDaemon(folder, seed)
     try:
         realm.prepare()
         for _ in range(kills):
             realm.kill_once()
         realm.check_database()
     except (AssertionError, OSError) as error:
-        realm.books.problem(repr(error))
+        realm.report.problem(repr(error))
     finally:
         realm.close()
-    return realm.books
+    return realm.report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.support.crash", description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m tests.support.kills", description=__doc__)
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--seed", type=int, default=random.randrange(1 << 32))  # noqa: S311
     chosen = options.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="chatd-crash-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="chatd-kills-")).resolve()
     began = time.monotonic()
     try:
-        books = crash(folder, chosen.kills, chosen.seed)
+        report = kill_repeatedly(folder, chosen.kills, chosen.seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{books}\nseed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
-    return 1 if books.problems else 0
+    sys.stdout.write(f"{report}\nseed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
+    return 1 if report.problems else 0
 
 
 if __name__ == "__main__":
