@@ -36,7 +36,8 @@ from benchmarks.__main__ import ROOT, await_port, free_port
 from chatd.base.config import Config, PeersConfig
 from chatd.federation import parcels
 from chatd.federation.amp import wire
-from chatd.federation.amp.identity import client_options, load_identity
+from chatd.federation.amp.identity_files import load_identity
+from chatd.federation.amp.tls import TLSOptions
 
 REALM, STRANGER = "bench.localhost", "stranger.localhost"
 TEXT = "x" * 8000  # bytes; just below the limit of a message
@@ -151,9 +152,7 @@ def link(folder: Path, port: int) -> Deferred[Flood]:
     folder.mkdir()
     identity = load_identity(STRANGER, folder, PeersConfig(), datetime.now(UTC))
     flood = Flood()
-    wrapped = TLSMemoryBIOFactory(
-        client_options(identity), True, Factory.forProtocol(lambda: flood)
-    )
+    wrapped = TLSMemoryBIOFactory(TLSOptions(identity), True, Factory.forProtocol(lambda: flood))
     connected = TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(wrapped)
     return connected.addCallback(lambda _: flood.linked).addCallback(lambda _: flood)
 

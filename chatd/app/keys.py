@@ -12,13 +12,9 @@ from cryptography import x509
 from chatd.app.state import StateFolder, StateInUse
 from chatd.base.config import Config
 from chatd.base.names import key_of
-from chatd.federation.amp.identity import (
-    CERTIFICATE_FILE,
-    KEY_FILE,
-    IdentityError,
-    certificates_in,
-    rotate,
-)
+from chatd.federation.amp.identity import IdentityError
+from chatd.federation.amp.identity_files import CERTIFICATE_FILE, KEY_FILE, rotate
+from chatd.federation.amp.pem import certificates_in
 from chatd.federation.amp.trust import fingerprint, realm_of
 
 

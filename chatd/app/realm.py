@@ -24,7 +24,8 @@ from chatd.commands.handlers import HANDLERS
 from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
-from chatd.federation.amp.identity import Identity, IdentityError, load_identity, read_policy
+from chatd.federation.amp.identity import IdentityError, RealmIdentity
+from chatd.federation.amp.identity_files import load_identity, read_policy
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
@@ -202,7 +203,7 @@ class Realm:
         if problems:
             self.database.found_damage("; ".join(problems))
 
-    def _identify(self) -> tuple[Identity, Policy]:
+    def _identify(self) -> tuple[RealmIdentity, Policy]:
         """Load the realm's key and certificate, and the rules for other realms. Raises IdentityError."""
         peers = self.config.peers
         identity = load_identity(

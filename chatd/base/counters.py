@@ -1,6 +1,6 @@
-"""What is counted while the realm runs: plain numbers, for whoever shows them (chatd.web.metrics).
+"""Counters and histograms of the running realm, as plain numbers (chatd.web.metrics shows them).
 
-All of it is counted in the reactor's thread, so nothing has to be locked.
+They are changed in the reactor's thread only, so they need no locks.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-# Jobs in one transaction: `database.MAX_JOBS` is 2000, and the list that came last is not cut.
+# Jobs in one transaction. `database.MAX_JOBS` is 2000; the last list of jobs may exceed it.
 JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
-# Seconds: a commit on a fast disk takes less than 1 ms, one on a slow disk 30 ms.
+# Seconds: a commit takes less than 1 ms on a fast disk, and 30 ms on a slow one.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Histogram:
-    """How often a value was at most as much as each of `bounds`, which rise."""
+    """Counts values by upper bounds. `bounds` are in ascending order."""
 
     __slots__ = ("_bounds", "_counts", "total")
 
@@ -30,7 +30,7 @@ class Histogram:
         self.total += value
 
     def cumulated(self) -> list[tuple[float, int]]:
-        """Each bound, infinity being the last, and how many values were not above it."""
+        """Each bound, and how many values were not above it. The last bound is infinity."""
         found = []
         count = 0
         for bound, more in zip((*self._bounds, float("inf")), self._counts, strict=True):
@@ -40,11 +40,12 @@ class Histogram:
 
 
 class Counters:
-    """Since the start. `direct` and `group` are messages that were stored, `delivered` how often one was
-    given to somebody who listens; `errors` are refusals by their codes, whoever was told.
+    """Totals since the start.
 
-    `received` and `given` are bytes of files, from and to people and other realms. `jobs` and `seconds`
-    are those of the database's transactions, and `failed` how many of these were not committed.
+    `direct` and `group` count stored messages, and `delivered` counts each listener to whom one was written.
+    `errors` counts refusals by code. `received` and `given` are bytes of files, from and to people and other
+    realms. `jobs` and `seconds` describe the transactions of the database, and `failed` counts those that
+    were not committed.
     """
 
     __slots__ = (

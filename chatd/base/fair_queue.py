@@ -1,8 +1,8 @@
 """A bounded queue that is fair to the owners of its items. It has no clock and no threads.
 
-An item's owner is a path such as (network address, account). Owners take turns at each step of the path:
-first the addresses, then the accounts of an address. An owner who fills the queue waits behind their own
-items; everybody else waits for a few of them at most.
+The owner of an item is a path such as (network address, account). Owners take turns at each step of the path:
+first the addresses, then the accounts of an address. The items of an owner who fills the queue wait behind
+each other; all other owners wait for a few of them at most.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 Path = tuple[Hashable, ...]
 
-#: How many items that go first may pass a waiting one before that gets a turn.
+#: How many preferred items may pass a waiting one before it gets its turn.
 PATIENCE = 8
-MAX_RECENT = 10_000  # owners that are known to have had a turn
+MAX_RECENT = 10_000  # owners remembered to have had a turn
 
 
 class _Turns(Generic[T]):
-    """Owners that take turns. Below the last step of a path stand the items of one owner, oldest first.
+    """Owners that take turns. The last step of a path holds the items of one owner, oldest first.
 
-    Owners that have had no turn since the queue was last empty go first, so that rare ones do not wait for
-    all the others. After `PATIENCE` of them one of the others has a turn. While more than `PATIENCE` of them
-    wait, the newest and the oldest take turns, so that a newcomer does not wait for a whole burst of others.
-    All paths in one queue have the same length, at least 1.
+    Fresh owners, which have had no turn since the queue was last empty, go first, so that rare owners do not
+    wait for all the others. After `PATIENCE` fresh owners one of the others has a turn. While more than
+    `PATIENCE` fresh owners wait, the newest and the oldest alternate, so that a newcomer does not wait for a
+    whole burst of others. All paths in one queue have the same length, at least 1.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        # In the order of their turns; an owner goes to the end after its turn. Those in `_served` had one.
+        # In the order of turns. After its turn an owner goes to the end of `_served`.
         self._fresh: dict[Hashable, _Turns[T] | deque[T]] = {}
         self._served: dict[Hashable, _Turns[T] | deque[T]] = {}
         self._recent: dict[Hashable, None] = {}
-        self._in_a_row = 0  # fresh ones that had a turn while others waited
-        self._newest = False  # whether the newest is next, if many fresh ones wait
+        self._in_a_row = 0  # turns of fresh owners while others waited
+        self._newest = False  # whether the newest is next, if many fresh owners wait
 
     def add(self, path: Path, item: T) -> None:
         self.size += 1
@@ -80,7 +80,7 @@ class _Turns(Generic[T]):
         self._recent[owner] = None
 
     def drop(self) -> T:
-        """Remove the oldest item of the owner with the most items; among equals, of the one whose turn is
+        """Remove the oldest item of the owner with the most items; among equals, the one whose turn is
         last."""
         owners = [*reversed(self._served.items()), *reversed(self._fresh.items())]
         owner, waiting = max(owners, key=lambda each: _size(each[1]))
@@ -97,7 +97,7 @@ def _size(waiting: _Turns[T] | deque[T]) -> int:
 class FairQueue(Generic[T]):
     """Holds at most `capacity` items in `priorities` classes. Class 0 is served first.
 
-    A waiting class gets a turn after `PATIENCE` items of better classes, so none waits forever.
+    A waiting class gets a turn after `PATIENCE` items of better classes, so no class waits forever.
     """
 
     def __init__(self, capacity: int, priorities: int = 1) -> None:
@@ -109,8 +109,8 @@ class FairQueue(Generic[T]):
         return sum(each.size for each in self._classes)
 
     def put(self, owner: Path, item: T, priority: int = 0) -> T | None:
-        """Add `item`. If the queue is full, remove an item and return it: the oldest one of the busiest
-        owner, in the worst class that has any. It may be `item` itself."""
+        """Add `item`. If the queue is full, remove an item and return it: the oldest item of the busiest
+        owner in the worst class that has any. It may be `item` itself."""
         self._classes[priority].add(owner, item)
         if len(self) <= self._capacity:
             return None

@@ -1,4 +1,4 @@
-"""Threads for slow work, shared fairly between those who ask for it (chatd.base.fair_queue)."""
+"""A thread pool for slow work, which the owners of the work share fairly (chatd.base.fair_queue)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
@@ -31,7 +32,12 @@ class FairThreads:
     fire, in the reactor's thread."""
 
     def __init__(
-        self, reactor: Any, name: str, threads: int, capacity: int, priorities: int = 1
+        self,
+        reactor: IReactorFromThreads,
+        name: str,
+        threads: int,
+        capacity: int,
+        priorities: int = 1,
     ) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(0, threads, name=name)
@@ -43,7 +49,7 @@ class FairThreads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Refuse the waiting calls. Fires once the running ones are done."""
+        """Refuse the waiting calls. Fires when the running ones are done."""
         self._stopped = True
         while self._waiting:
             self._waiting.take().done.errback(ShuttingDown())
@@ -62,8 +68,8 @@ class FairThreads:
         *args: P.args,
         **_none: P.kwargs,
     ) -> Deferred[T]:
-        """Fires with what `call(*args)` returns in a thread. Errs with what it raises, with Busy if it has to
-        make room for others, and with ShuttingDown."""
+        """Fires with what `call(*args)` returns in a thread. Fails with what it raises, with Busy if it had
+        to make room for other calls, or with ShuttingDown."""
         done: Deferred[T] = Deferred()
         work = Work(done, call, args)
         if self._stopped:

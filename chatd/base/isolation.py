@@ -1,4 +1,4 @@
-"""Isolation in loops: an exception in one connection's code affects that connection only."""
+"""Isolation in loops: an exception from one connection affects that connection only."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Droppable(Protocol):
 
 
 def guarded(what: str, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
-    """Call `call`. Returns whether it succeeded. An exception is logged with its traceback and `what`, which
-    says what was not done."""
+    """Call `call`. Returns whether it succeeded. An exception is logged with its traceback and with `what`, a
+    sentence that says what was not done."""
     try:
         call(*args, **kwargs)
     except Exception:
@@ -29,9 +29,10 @@ def guarded(what: str, call: Callable[P, object], *args: P.args, **kwargs: P.kwa
 
 
 def drop_failed(connection: Droppable) -> None:
-    """Within `except`: log what was raised by the code of `connection`, and end that connection.
+    """Within `except`: log the exception that the code of `connection` raised, and end the connection.
 
-    Hot loops have a `try` of their own, which costs nothing while nothing is raised.
+    Hot loops call this from their own `try`, which costs nothing while nothing is raised, instead of calling
+    `guarded`.
     """
     log.failure("a connection is dropped, since its code failed")
     guarded("a connection could not be dropped", connection.drop)

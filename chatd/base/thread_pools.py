@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 
-def stop_pool(reactor: Any, pool: ThreadPool) -> Deferred[None]:
-    """Stop `pool`, once. Fires when all work that it was given is done and its threads have ended.
+def stop_pool(reactor: IReactorFromThreads, pool: ThreadPool) -> Deferred[None]:
+    """Stop `pool`. Fires when all of its work is done and its threads have ended.
 
-    `ThreadPool.stop` joins its threads, so it runs in a thread of its own.
+    `ThreadPool.stop` joins the threads, so it runs in a thread of its own.
     """
     stopped: Deferred[None] = Deferred()
 

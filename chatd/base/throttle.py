@@ -1,5 +1,7 @@
-"""Slows down guesses at passwords, registrations, and floods of commands. It has no clock: `now` is in
-seconds."""
+"""Rate limits: token buckets, growing pauses after failures, quotas per hour, shared budgets of memory.
+
+Nothing here has a clock: `now` is in seconds of a monotonic clock.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,15 @@ from collections.abc import Iterable
 
 from chatd.base.cache import Cache
 
-BURST_SECONDS = 5  # whose worth may be saved up
-MAX_SENDERS = 10_000  # with a remembered rate
-# The longest pause of a link after one batch, in seconds. The realm at its other end has 16
-# batches under way and waits 30 s for an answer; all of them have to be read in less.
+BURST_SECONDS = 5  # a bucket saves up the tokens of that time
+MAX_SENDERS = 10_000  # whose rates are remembered
+# The longest pause of a link after one batch, in seconds. The other realm has 16 batches under way and waits
+# 30 s for an answer, so all of them must be read in less.
 MAX_PAUSE = 1.5
 
 
 class TokenBucket:
-    """Lets `rate` things a second pass, and bursts of `burst`; a rate of 0 is no limit."""
+    """Allows `rate` events a second, and bursts of `burst`. A rate of 0 means no limit."""
 
     __slots__ = ("_burst", "_rate", "_tokens", "_when")
 
@@ -29,11 +31,11 @@ class TokenBucket:
 
     @classmethod
     def of(cls, rate: float) -> TokenBucket:
-        """As everybody has it: whoever was slower for a while may be as much faster afterwards."""
+        """A bucket with the usual burst: the events of `BURST_SECONDS`."""
         return cls(rate, rate * BURST_SECONDS)
 
     def take(self, now: float, count: int = 1) -> float:
-        """Take `count`; the seconds to wait before the next may be taken."""
+        """Count `count` events. Returns the seconds to wait before the next one."""
         rate = self._rate
         if rate == 0:
             return 0.0
@@ -53,15 +55,15 @@ class TokenBucket:
 
 
 class SenderRates:
-    """The rate of each sender in other realms. The oldest senders are forgotten first."""
+    """A token bucket for each sender in other realms."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._buckets: Cache[tuple[str, str], TokenBucket] = Cache(MAX_SENDERS)
 
     def take(self, realm: str, senders: Iterable[str], now: float) -> float:
-        """Count a message of each of `senders`. Returns the seconds for which their realm's link should not
-        be read."""
+        """Count a message of each of `senders`. Returns the seconds for which the link of their realm should
+        not be read."""
         if self._rate == 0:
             return 0.0
         pause = 0.0
@@ -70,13 +72,13 @@ class SenderRates:
             if bucket is None:
                 bucket = self._buckets[realm, sender] = TokenBucket.of(self._rate)
             pause = max(pause, bucket.take(now, count))
-            # Once a sender stops, the rest of the realm must not wait much longer.
+            # When a sender stops, the rest of its realm must not wait much longer.
             bucket.forgive(MAX_PAUSE)
         return min(pause, MAX_PAUSE)
 
 
 class Budget:
-    """Bytes of memory that accounts share. No account may hold more than `share`, a tenth of them."""
+    """A budget of bytes that accounts share. No account may hold more than `share`, a tenth of it."""
 
     def __init__(self, total: int) -> None:
         self.share = total // 10
@@ -84,8 +86,8 @@ class Budget:
         self._held: dict[int, int] = {}  # by account; accounts that hold nothing are left out
 
     def change(self, account: int, size: int) -> bool:
-        """Let the account hold `size` bytes more (or less, if negative). Returns False if the budget does not
-        allow it."""
+        """Let the account hold `size` more bytes, or fewer if it is negative. Returns False, and changes
+        nothing, if the budget does not allow it."""
         held = self._held.get(account, 0) + size
         if size > 0 and (held > self.share or size > self._left):
             return False
@@ -103,11 +105,10 @@ class Budget:
 
 
 class FailureThrottle:
-    """Makes whoever keeps failing wait before the next try, twice as long each time.
+    """Makes a key wait after failures, twice as long each time: `first` seconds, then up to `longest`.
 
-    The first `free` failures of a key cost nothing. A key's failures are forgotten after `memory`
-    seconds without one; at most `capacity` keys are remembered. Nobody has to wait longer than `queue`
-    seconds.
+    The first `free` failures cost nothing. Failures are forgotten after `memory` seconds without one. At most
+    `capacity` keys are remembered. No wait is longer than `queue` seconds.
     """
 
     def __init__(
@@ -129,16 +130,16 @@ class FailureThrottle:
         self._failures: dict[str, tuple[int, float]] = {}
 
     def wait(self, key: str, now: float) -> float:
-        """How many seconds an attempt that comes now has to wait."""
+        """The seconds that an attempt at `now` must wait."""
         return max(0.0, self._failures.get(key, (0, now))[1] - now)
 
     def failures(self, key: str, now: float) -> int:
-        """The remembered failures of the key."""
+        """How many failures of the key are remembered."""
         failures, free_at = self._failures.get(key, (0, now))
         return 0 if now - free_at > self._memory else failures
 
     def free(self, key: str, now: float) -> int:
-        """The number of further failures of the key without a pause."""
+        """How many more failures of the key cost nothing."""
         return max(0, self._free - self.failures(key, now))
 
     def pause(self, failures: int) -> float:
@@ -163,18 +164,18 @@ class FailureThrottle:
 
 
 class Quota:
-    """Lets each key do something `per_hour` times an hour, even all at once; 0 is no limit. At most
-    `capacity` keys are remembered."""
+    """Allows each key `per_hour` uses an hour, even all at once; 0 means no limit. At most `capacity` keys
+    are remembered."""
 
     def __init__(self, per_hour: int, capacity: int = 100_000) -> None:
         self._most = float(per_hour)
         self._rate = per_hour / 3600
         self._capacity = capacity
-        # key -> (how often it may still do it, at what time)
+        # key -> (uses that are left, the time at which they were)
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str, now: float) -> float:
-        """Use one of the key's times. Returns the seconds until there is one if there is none now."""
+        """Count a use. Returns 0, or the seconds until the key has another use if it has none now."""
         if not self._most:
             return 0.0
         left, when = self._left.pop(key, (self._most, now))
@@ -188,7 +189,7 @@ class Quota:
         return 0.0
 
     def give_back(self, key: str) -> None:
-        """Give back a time that was taken and not used."""
+        """Return a use that was counted."""
         if key in self._left:
             left, when = self._left[key]
             self._left[key] = (min(self._most, left + 1), when)

@@ -80,18 +80,3 @@ class Signal:
     def _cancelled(self, waiter: Deferred[None]) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-
-
-class Room:
-    """Lets one caller wait for room. Use a Signal in new code."""
-
-    __slots__ = ("_signal",)
-
-    def __init__(self) -> None:
-        self._signal = Signal()
-
-    def wait(self) -> Deferred[None]:
-        return self._signal.wait()
-
-    def make(self) -> None:
-        self._signal.notify()

@@ -18,7 +18,7 @@ from chatd.app.logs import LogOutput, RotatingLog
 from chatd.app.reload import Reloads
 from chatd.base.config import LogConfig
 from chatd.federation.amp.endpoint import TLSEndpoint
-from chatd.federation.amp.identity import Identity
+from chatd.federation.amp.identity import RealmIdentity
 from chatd.federation.amp.trust import Policy
 from chatd.net.tls import DoorTLS
 from tests.support.common import RealmTestCase
@@ -210,7 +210,7 @@ class OfTheRealm(RealmTestCase):
     def test_shown_to_other_realms(self) -> None:
         """The door to other realms takes another certificate, and another idea of whom to trust."""
         first, second = self_signed("realm1"), self_signed("realm1")
-        door = TLSEndpoint(None, first, Policy("realm1", "pinned", (), frozenset()))
+        door = TLSEndpoint(cast(Any, None), first, Policy("realm1", "pinned", (), frozenset()))
         factory: Any = door.factory(cast(Any, None))
 
         def shown() -> Any:
@@ -223,7 +223,7 @@ class OfTheRealm(RealmTestCase):
 
     def test_from_the_files(self) -> None:
         """Realm.reload shows what is there now."""
-        seen: list[Identity] = []
+        seen: list[RealmIdentity] = []
         self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
         self.realm.reload()
         self.assertEqual(seen[0].realm, "realm1")

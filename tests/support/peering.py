@@ -18,7 +18,7 @@ from chatd.app import realm as realm_module
 from chatd.base.config import AccountsConfig, Config, Limits, PeersConfig
 from chatd.federation.amp import dialer
 from chatd.federation.amp.endpoint import TLSEndpoint
-from chatd.federation.amp.identity import Identity
+from chatd.federation.amp.identity import RealmIdentity
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.trust import Policy
 from chatd.lines.dialects.jsonlines import JsonDialect
@@ -38,11 +38,11 @@ class TLSRealm(Realm):
         self,
         config: Config,
         clock: Any = None,
-        identity: Identity | None = None,
+        identity: RealmIdentity | None = None,
         network: Any = None,
     ) -> None:
         super().__init__(config, clock, os.urandom)
-        self.network = network or reactor
+        self.network: Any = network or reactor
         self.identity = identity
         self.port = 0
         self.listening: Any = None
@@ -52,7 +52,7 @@ class TLSRealm(Realm):
         if self.identity is not None:
             peers = self.config.peers
             policy = Policy(self.config.realm, peers.trust, (), peers.block)
-            door = TLSEndpoint(reactor, self.identity, policy)
+            door = TLSEndpoint(self.network, self.identity, policy)
         door._reactor = self.network
         return door
 

@@ -33,7 +33,7 @@ from chatd.app import realm as realm_module
 from chatd.app import state as state_module
 from chatd.base.config import Config, Limits, PeersConfig
 from chatd.base.names import key_of
-from chatd.federation.amp import identity
+from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
@@ -67,7 +67,7 @@ sys.unraisablehook = _ignore
 def certificate_of(realm: str, number: int = 0) -> x509.Certificate:
     """The realm's certificate; another `number` is one with another key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    return identity._issue(key_of(realm), key, datetime.fromtimestamp(START, UTC), key, None)
+    return issue_certificate(key_of(realm), key, datetime.fromtimestamp(START, UTC), key, None)
 
 
 class PlayRealm(realm_module.Realm):

@@ -15,10 +15,11 @@ from twisted.python.failure import Failure
 from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnreachable
 from chatd.base.model import Added, Exposure
 from chatd.base.names import key_of
+from chatd.federation.amp.addresses import check_literal, place_of
+from chatd.federation.amp.connect import explain
 from chatd.federation.amp.dialer import Dialer
 from chatd.federation.amp.link import LinkSuperseded, PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
-from chatd.federation.amp.reach import check_literal, place_of, why
 from chatd.federation.amp.trust import Authentication, TrustRecord
 from chatd.service.context import Context
 from chatd.store import peers as store
@@ -122,7 +123,7 @@ class RealmAdder:
         except Exception as error:
             if isinstance(error, LinkSuperseded) and self._is_linked(attempt):
                 return None
-            refused = why(Failure(), realm, attempt.address)
+            refused = explain(Failure(), realm, attempt.address)
             if isinstance(refused, RealmNotAllowed) and refused.details["where"] == realm:
                 return refused
             if attempt.by_operator:

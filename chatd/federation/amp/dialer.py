@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
+from chatd.federation.amp.connect import explain
 from chatd.federation.amp.link import LinkHost, PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
-from chatd.federation.amp.reach import why
 from chatd.federation.amp.trust import Authentication, TrustRecord
 
 FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
@@ -102,7 +102,7 @@ class Dialer:
     def _dialled(self, result: object, peer: Peer) -> None:
         peer.dialling = False
         if isinstance(result, Failure) and peer.link is None and not self._stopping:
-            error = why(result, peer.known.name, peer.address or "")
+            error = explain(result, peer.known.name, peer.address or "")
             if str(error) != peer.error:
                 log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
             peer.error = str(error)

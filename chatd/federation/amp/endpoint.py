@@ -1,4 +1,4 @@
-"""How links come about: TLS at both ends, and the judgement of who is at the other one."""
+"""Makes links over TCP and TLS: dials, accepts, and authenticates the other end."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from twisted.internet.protocol import Factory
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from chatd.base.clocks import Wall, date_of
-from chatd.federation.amp.identity import Identity, client_options, peer_chain, server_options
+from chatd.base.clocks import IReactor, Wall, date_of
+from chatd.federation.amp.addresses import place_of
+from chatd.federation.amp.connect import connect
+from chatd.federation.amp.identity import RealmIdentity
 from chatd.federation.amp.link import LinkHost, PeerLink, Route
 from chatd.federation.amp.pending_links import PendingLinks
-from chatd.federation.amp.reach import connect, place_of
+from chatd.federation.amp.tls import TLSOptions, peer_chain
 from chatd.federation.amp.trust import Authentication, Policy, TrustRecord, authenticate
 from chatd.net.eager import Eager
 from chatd.net.sockets import keep_alive
 
 
 class EagerTLS(TLSMemoryBIOProtocol):
-    """TLS over a transport that is asked at once to send what it can.
+    """TLS that sends each write at once.
 
-    Twisted's own collects small writes until the next turn, and its transports wait for the one after
-    that. AMP writes whole boxes, and somebody waits for each.
+    Twisted's TLS collects small writes until the next turn of the reactor, and its TCP transports wait for
+    the turn after that. AMP writes whole boxes, and somebody waits for each.
     """
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - as Twisted names it
@@ -42,35 +44,34 @@ class TLSFactory(TLSMemoryBIOFactory):
 
 
 class TLSEndpoint:
-    """`policy` says who is let in; certificates have to be valid at the time of `wall`."""
+    """Shows `identity`. `policy` says which realms are let in; certificates must be valid at the time of
+    `wall`."""
 
     def __init__(
-        self, reactor: Any, identity: Identity, policy: Policy, wall: Wall = time.time
+        self, reactor: IReactor, identity: RealmIdentity, policy: Policy, wall: Wall = time.time
     ) -> None:
         self._reactor = reactor
         self._wall = wall
         self._policy = policy
-        self._client = client_options(identity)
-        self._server = server_options(identity)
+        self._tls = TLSOptions(identity)
 
-    def show(self, identity: Identity, policy: Policy) -> None:
+    def show(self, identity: RealmIdentity, policy: Policy) -> None:
         """Use this identity and this policy from the next connection on."""
-        for options in (self._client, self._server):
-            options.show(identity)
+        self._tls.show(identity)
         self._policy = policy
 
     def dial(
         self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]:
-        """Dial `realm` at that address. Fires with a link that is up. `private` says whether private and
-        loopback addresses may be dialled. Fails with the reason. Cancelling it drops the connection."""
+        """Dial `realm` at that address. Fires with a link that is up; fails with the reason. `private` says
+        whether private and loopback addresses may be dialled. It can be cancelled."""
         return Deferred.fromCoroutine(self._dial(host, realm, to, port, private))
 
     async def _dial(
         self, host: LinkHost, realm: str, to: str, port: int, private: bool
     ) -> PeerLink:
         link = PeerLink(host, Route(place_of(to, port), realm))
-        wrapped = TLSFactory(self._client, True, _Only(link))
+        wrapped = TLSFactory(self._tls, True, _OneLink(link))
         ready = link.ready
         await connect(self._reactor, to, port, wrapped, private=private)
         try:
@@ -81,13 +82,13 @@ class TLSEndpoint:
         return link
 
     def factory(self, host: LinkHost) -> TLSMemoryBIOFactory:
-        """For the port on which other realms connect."""
-        return TLSFactory(self._server, False, PendingLinks(host))
+        """The factory for the port to which other realms connect."""
+        return TLSFactory(self._tls, False, PendingLinks(host))
 
     def authenticate(
         self, link: PeerLink, known_of: Callable[[str], TrustRecord]
     ) -> Authentication:
-        """Who is at the other end. Raises what `trust.authenticate` does."""
+        """Identify the realm at the other end. Raises what `trust.authenticate` raises."""
         return authenticate(
             peer_chain(link.transport),
             date_of(self._wall),
@@ -98,8 +99,8 @@ class TLSEndpoint:
         )
 
 
-class _Only(Factory):
-    """Makes the one link that is being dialled; it is a new one each time."""
+class _OneLink(Factory):
+    """The factory of one link that is being dialled."""
 
     noisy = False
 

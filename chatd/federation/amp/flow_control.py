@@ -24,7 +24,7 @@ class Pause(Enum):
     EARLY = auto()  # too many of its requests came before the link was up
 
 
-class Pausable(Protocol):
+class PausableLink(Protocol):
     """A link, as its flow control sees it."""
 
     def pause_reading(self) -> None: ...
@@ -35,7 +35,7 @@ class Pausable(Protocol):
 
 
 @implementer(IPushProducer)
-class FlowControl:
+class LinkFlow:
     """Decides whether `link` is read. It is also the producer of the link's transport, so that it knows when
     the other realm does not read.
 
@@ -45,7 +45,7 @@ class FlowControl:
     below `MAX_UNREAD`.
     """
 
-    def __init__(self, clock: IReactorTime, bucket: TokenBucket, link: Pausable) -> None:
+    def __init__(self, clock: IReactorTime, bucket: TokenBucket, link: PausableLink) -> None:
         self._clock = clock
         self._bucket = bucket
         self._link = link

@@ -24,9 +24,9 @@ from chatd.base.names import key_of, printable
 from chatd.base.throttle import SenderRates, TokenBucket
 from chatd.base.timers import Timer
 from chatd.federation.amp import wire
-from chatd.federation.amp.flow_control import FlowControl
+from chatd.federation.amp.flow_control import LinkFlow
 from chatd.federation.amp.link_state import NEXT, LinkState
-from chatd.federation.amp.requests import Requests
+from chatd.federation.amp.requests import PeerRequests
 from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
@@ -113,9 +113,9 @@ class PeerLink(BoundedAMP):
     noisy = False
 
     def __init__(self, host: LinkHost, route: Route) -> None:
-        self.flow = FlowControl(host.clock, host.new_bucket(), self)
+        self.flow = LinkFlow(host.clock, host.new_bucket(), self)
         self.responder = Responder(self)
-        self.requests = Requests(self)
+        self.requests = PeerRequests(self)
         super().__init__(locator=self.responder)
         self.host = host
         self.route = route

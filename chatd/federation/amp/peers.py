@@ -13,9 +13,9 @@ from chatd.base.errors import RealmNotAllowed, UnknownRealm
 from chatd.base.names import check_new_name
 from chatd.base.timers import cancel
 from chatd.base.uts39 import skeleton
+from chatd.federation.amp.addresses import place_of
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.reach import place_of
 from chatd.federation.amp.trust import TrustRecord, fingerprint
 from chatd.service.context import Context
 from chatd.store import peers as store

@@ -9,8 +9,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from chatd.base.sources import LOCAL, source_of
+from chatd.federation.amp.addresses import place_of
 from chatd.federation.amp.link import LinkHost, PeerLink, Route
-from chatd.federation.amp.reach import place_of
 
 MAX_PENDING = 256
 _SILENT = (

@@ -32,7 +32,7 @@ class Link(Protocol):
         """Raises Refused, RealmDown."""
 
 
-class Requests:
+class PeerRequests:
     """Its methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
     and RealmDown if none comes or too many questions are under way."""
 

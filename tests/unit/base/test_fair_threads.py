@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -14,7 +15,7 @@ from chatd.base.fair_threads import FairThreads
 
 class FairThreadsTest(TestCase):
     def setUp(self) -> None:
-        self.threads = FairThreads(reactor, "test", threads=1, capacity=4, priorities=2)
+        self.threads = FairThreads(cast(Any, reactor), "test", threads=1, capacity=4, priorities=2)
         self.threads.start()
         self.stopped = False
         self.gate = threading.Event()

@@ -249,7 +249,7 @@ class Settling(TestCase):
     async def test_a_pool_that_can_not_be_stopped(self) -> None:
         """It errs, instead of never firing."""
         with self.assertRaises(Mistake):
-            await stop_pool(reactor, mock.Mock(stop=fails))
+            await stop_pool(cast(Any, reactor), mock.Mock(stop=fails))
 
 
 class Connections(ProtocolTestCase):

@@ -45,18 +45,12 @@ from chatd.base.errors import (
     WrongRealm,
 )
 from chatd.base.names import key_of
-from chatd.federation.amp import identity as identity_module
-from chatd.federation.amp.identity import (
-    MAX_KEPT,
-    Identity,
-    IdentityError,
-    client_options,
-    load_identity,
-    peer_chain,
-    read_policy,
-    rotate,
-    server_options,
-)
+from chatd.federation.amp import identity_files
+from chatd.federation.amp import pem as pem_files
+from chatd.federation.amp import tls as tls_module
+from chatd.federation.amp.identity import IdentityError, RealmIdentity
+from chatd.federation.amp.identity_files import MAX_KEPT, load_identity, read_policy, rotate
+from chatd.federation.amp.tls import TLSOptions, peer_chain
 from chatd.federation.amp.trust import (
     SUFFIX,
     Authentication,
@@ -285,7 +279,7 @@ class FolderTestCase(SynchronousTestCase):
 
     def load(
         self, realm: str = "realm1", peers: PeersConfig = OURS, now: datetime = NOW
-    ) -> Identity:
+    ) -> RealmIdentity:
         return load_identity(realm, self.state, peers, now)
 
     def sentence(self, *args: Any, **kw: Any) -> str:
@@ -295,11 +289,11 @@ class FolderTestCase(SynchronousTestCase):
         self.assertIn("expected", text)
         return text
 
-    def trustees(self, seen: Identity) -> Callable[[Identity], Authentication]:
+    def trustees(self, seen: RealmIdentity) -> Callable[[RealmIdentity], Authentication]:
         """A realm that remembers `seen`: what it makes of an identity."""
         known = TrustRecord(certificate=pem(seen.certificate).decode())
 
-        def look(shown: Identity) -> Authentication:
+        def look(shown: RealmIdentity) -> Authentication:
             return authenticate(
                 shown.chain, NOW, policy=Policy("own"), known_of=lambda _: known, address="a:1"
             )
@@ -342,7 +336,7 @@ class Made(FolderTestCase):
     def test_cut_off(self) -> None:
         """After the key was written: it gets its certificate later. Leftovers are in nobody's way."""
         (self.state / "realm.key.new").write_text("half a k")
-        with mock.patch.object(identity_module, "_issue", side_effect=KeyboardInterrupt):
+        with mock.patch.object(tls_module, "_issue", side_effect=KeyboardInterrupt):
             self.assertRaises(KeyboardInterrupt, self.load)
         key = self.key_path.read_bytes()
         identity = self.load()
@@ -559,7 +553,7 @@ class Renewed(FolderTestCase):
         old = self.load()
         new = rotate(self.state, OURS, NOW)
         self.assertRaises(CertificateChanged, self.trustees(new), old)
-        mixed = Identity("realm1", old.private_key, (old.certificate, new.certificate))
+        mixed = RealmIdentity("realm1", old.private_key, (old.certificate, new.certificate))
         self.assertRaises(CertificateChanged, self.trustees(new), mixed)
 
     def test_after_its_end(self) -> None:
@@ -576,7 +570,7 @@ class Renewed(FolderTestCase):
 
     def test_crash_anywhere(self) -> None:
         """Whichever write was the last, key and certificate fit; and it can be done again."""
-        write = identity_module._write
+        write = pem_files.write_private
         for writes in range(4):
             shutil.rmtree(self.state)
             self.state.mkdir()
@@ -589,7 +583,7 @@ class Renewed(FolderTestCase):
                     raise KeyboardInterrupt
                 call(path, data)
 
-            with mock.patch.object(identity_module, "_write", until):
+            with mock.patch.object(identity_files, "write_private", until):
                 if writes < 3:
                     self.assertRaises(KeyboardInterrupt, rotate, self.state, OURS, NOW)
                 else:
@@ -899,13 +893,13 @@ class Authorities(JudgeTestCase):
         self.assertIn("can't be read: No such file", str(error))
 
 
-def self_signed(realm: str, length: int = 1) -> Identity:
+def self_signed(realm: str, length: int = 1) -> RealmIdentity:
     """An identity that was renewed until its chain had this length."""
     keys = [new_key() for _ in range(length)]
     chain = [make(dns_id(realm), key=keys[0])]
     for old, key in itertools.pairwise(keys):
         chain.insert(0, make(dns_id(realm), key=key, issuer=chain[0], signer=old))
-    return Identity(key_of(realm), keys[-1], tuple(chain))
+    return RealmIdentity(key_of(realm), keys[-1], tuple(chain))
 
 
 @implementer(IHandshakeListener)
@@ -940,12 +934,12 @@ class Foreign:
 
 
 class OverTLS(TestCase):
-    def listen(self, identity: Identity) -> int:
+    def listen(self, identity: RealmIdentity) -> int:
         self.server = End()
         factory = Factory.forProtocol(lambda: self.server)
         net: Any = reactor
         port = net.listenTCP(
-            0, TLSMemoryBIOFactory(server_options(identity), False, factory), interface="127.0.0.1"
+            0, TLSMemoryBIOFactory(TLSOptions(identity), False, factory), interface="127.0.0.1"
         )
         self.addCleanup(port.stopListening)
         number: int = port.getHost().port
@@ -978,7 +972,7 @@ class OverTLS(TestCase):
     async def test_mutual(self) -> None:
         """Each end sees all of the other's chain, in TLS 1.3, and knows whom it talks to."""
         one, two = self_signed("realm1", 3), self_signed("Bücher_2", 2)
-        await self.connect(self.listen(one), client_options(two))
+        await self.connect(self.listen(one), TLSOptions(two))
         at_client, at_server = await self.client.seen, await self.server.seen
         self.assertEqual(at_client, list(one.chain))
         self.assertEqual(at_server, list(two.chain))
@@ -1000,8 +994,8 @@ class OverTLS(TestCase):
         key: Any = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
         leaf = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
         root = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
-        two = Identity("realm2", key, (leaf,))
-        await self.connect(self.listen(self_signed("realm1")), client_options(two))
+        two = RealmIdentity("realm2", key, (leaf,))
+        await self.connect(self.listen(self_signed("realm1")), TLSOptions(two))
         await self.client.seen
         chain = await self.server.seen
         await self.hang_up()
@@ -1014,8 +1008,8 @@ class OverTLS(TestCase):
     async def test_ended_passes_tls(self) -> None:
         """A certificate that ended comes through the handshake, so that it can be told about."""
         key = new_key()
-        old = Identity("realm2", key, (make("realm2", key=key, end=NOW - DAY / 2),))
-        await self.connect(self.listen(self_signed("realm1")), client_options(old))
+        old = RealmIdentity("realm2", key, (make("realm2", key=key, end=NOW - DAY / 2),))
+        await self.connect(self.listen(self_signed("realm1")), TLSOptions(old))
         await self.client.seen
         self.assertEqual(await self.server.seen, list(old.chain))
         await self.hang_up()
@@ -1042,16 +1036,16 @@ class OverTLS(TestCase):
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
         context.use_certificate(one.certificate)
         context.use_privatekey(one.private_key)
-        with mock.patch.object(identity_module, "_context", return_value=context):
+        with mock.patch.object(tls_module, "make_context", return_value=context):
             port = self.listen(one)
-        await self.connect(port, client_options(self_signed("realm2")))
+        await self.connect(port, TLSOptions(self_signed("realm2")))
         await self.refusal()
 
     def test_stolen_certificate(self) -> None:
         """A certificate without its key can't even be shown."""
         two = self_signed("realm2")
-        stolen = Identity("realm2", new_key(), two.chain)
-        self.assertRaises(SSL.Error, client_options, stolen)
+        stolen = RealmIdentity("realm2", new_key(), two.chain)
+        self.assertRaises(SSL.Error, TLSOptions, stolen)
 
     async def test_plain(self) -> None:
         await self.connect(self.listen(self_signed("realm1")), None)
@@ -1090,8 +1084,8 @@ class WithoutSockets(SynchronousTestCase):
 
     def test_no_resumption(self) -> None:
         """A client that comes back with a session has to show its certificate anew, and so do we."""
-        server_side = server_options(self_signed("realm1"))
-        client_side = client_options(self_signed("realm2"))
+        server_side = TLSOptions(self_signed("realm1"))
+        client_side = TLSOptions(self_signed("realm2"))
         protocol: Any = None
         first = client_side.clientConnectionForTLS(protocol)
         self.shake(first, server_side.serverConnectionForTLS(protocol))

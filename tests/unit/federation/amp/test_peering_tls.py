@@ -27,15 +27,11 @@ from chatd.base.config import PeerConfig, PeersConfig
 from chatd.base.errors import RealmUnreachable
 from chatd.base.names import key_of
 from chatd.base.timers import Timer
-from chatd.federation.amp import identity, pending_links, reach, wire
-from chatd.federation.amp.identity import (
-    Identity,
-    client_options,
-    load_identity,
-    rotate,
-    server_options,
-)
+from chatd.federation.amp import connect, identity, pending_links, wire
+from chatd.federation.amp.identity import RealmIdentity
+from chatd.federation.amp.identity_files import load_identity, rotate
 from chatd.federation.amp.link import HANDSHAKE_TIME, PeerLink
+from chatd.federation.amp.tls import TLSOptions
 from tests.support.common import sleep
 from tests.support.peering import PeeringTestCase, Person, TLSRealm, until
 from tests.unit.federation.amp.test_identity import Foreign, make, new_key, self_signed
@@ -44,14 +40,14 @@ DAY = timedelta(days=1)
 net: Any = reactor
 
 
-def certified(*names: str, begin: int = -1, end: int = 1) -> Identity:
+def certified(*names: str, begin: int = -1, end: int = 1) -> RealmIdentity:
     """An identity that signed itself: for these names, and holding from `begin` to `end`, in days."""
     now, key = datetime.now(UTC), new_key()
     leaf = make(*names, key=key, begin=now + begin * DAY, end=now + end * DAY)
-    return Identity(key_of(names[0]) if names else "", key, (leaf,))
+    return RealmIdentity(key_of(names[0]) if names else "", key, (leaf,))
 
 
-def kept(realm: TLSRealm) -> Identity:
+def kept(realm: TLSRealm) -> RealmIdentity:
     """What a realm has in its state folder."""
     return load_identity(realm.config.realm, realm.config.state, PeersConfig(), datetime.now(UTC))
 
@@ -145,12 +141,14 @@ class TLSTestCase(PeeringTestCase):
             stranger.transport.abortConnection()
             await stranger.lost
 
-    def listen(self, protocol: Callable[[], Protocol], identity: Identity | None = None) -> int:
+    def listen(
+        self, protocol: Callable[[], Protocol], identity: RealmIdentity | None = None
+    ) -> int:
         """A port on which something else than a realm listens."""
         factory: Any = Factory.forProtocol(protocol)
         factory.noisy = False
         if identity is not None:
-            factory = TLSMemoryBIOFactory(server_options(identity), False, factory)
+            factory = TLSMemoryBIOFactory(TLSOptions(identity), False, factory)
         port = net.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         number: int = port.getHost().port
@@ -162,7 +160,7 @@ class TLSTestCase(PeeringTestCase):
     async def known(self, person: Person) -> list[str]:
         return [each["realm"] for each in (await person.must("realms"))["realms"]]
 
-    async def refused_both_ways(self, shown: Identity, code: str, *words: str) -> None:
+    async def refused_both_ways(self, shown: RealmIdentity, code: str, *words: str) -> None:
         """A realm refuses who shows that, whoever of the two has connected, and looks at nothing of what
         they say; they are told so."""
         one = self.make("realm1")
@@ -174,7 +172,7 @@ class TLSTestCase(PeeringTestCase):
             self.assertIn(word, reply["message"])
         await there.lost
         self.assertEqual(there.answers, [code])
-        here = await self.knock(one, client_options(shown))
+        here = await self.knock(one, TLSOptions(shown))
         await here.lost
         self.assertEqual(here.answers, [code])
         self.assertEqual([box[b"_command"] for box in here.told], [b"Goodbye"])
@@ -203,7 +201,7 @@ class Certificates(TLSTestCase):
         """Another realm that is called as this one is."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
-        stranger = await self.knock(one, client_options(certified("Realm1")))
+        stranger = await self.knock(one, TLSOptions(certified("Realm1")))
         await stranger.lost
         self.assertEqual(stranger.answers, ["own-realm"])
         self.assertEqual(self.processed(one), [])
@@ -225,7 +223,7 @@ class Certificates(TLSTestCase):
         """A realm can't say that it is another one than its certificate says."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
-        stranger = await self.knock(one, client_options(certified("realm3")), Stranger("realm2"))
+        stranger = await self.knock(one, TLSOptions(certified("realm3")), Stranger("realm2"))
         await stranger.lost
         self.assertEqual(stranger.answers, [])
         refused = [box[b"_error_description"] for box in stranger.told]
@@ -322,7 +320,7 @@ class Pins(TLSTestCase):
         budi = await self.person(two, "budi")
         self.assertEqual(await budi.gets(1), ["siapa?"])
         # And now the one that was right before is not.
-        stranger = await self.knock(one, client_options(old))
+        stranger = await self.knock(one, TLSOptions(old))
         await stranger.lost
         self.assertEqual(stranger.answers, ["certificate-changed"])
 
@@ -381,7 +379,7 @@ class Pins(TLSTestCase):
         one = await self.reopen(one)
         await until(lambda: one.directory.peers.by_key["realm2"].link)
         self.boxes.clear()
-        stranger = await self.knock(one, client_options(old))
+        stranger = await self.knock(one, TLSOptions(old))
         await stranger.lost
         self.assertEqual(stranger.answers, ["certificate-changed"])
         self.assertEqual(
@@ -453,7 +451,7 @@ class Trust(TLSTestCase):
     async def test_known_refuses_strangers(self) -> None:
         one = self.make("realm1", trust="known")
         ana = await self.person(one, "ana")
-        stranger = await self.knock(one, client_options(certified("realm2")))
+        stranger = await self.knock(one, TLSOptions(certified("realm2")))
         await stranger.lost
         self.assertEqual(stranger.answers, ["realm-not-allowed"])
         self.assertEqual(self.processed(one), [])
@@ -599,7 +597,7 @@ class Sentences(TLSTestCase):
 
     async def test_timed_out(self) -> None:
         """A host that swallows everything: here a queue of connections that is full."""
-        self.patch(reach, "CONNECT_TIME", 0.1)
+        self.patch(connect, "CONNECT_TIME", 0.1)
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
@@ -749,14 +747,14 @@ class Strangers(TLSTestCase):
 
     async def test_no_hello(self) -> None:
         stranger = Stranger(talks=False)
-        await self.knock(self.one, client_options(certified("realm2")), stranger)
+        await self.knock(self.one, TLSOptions(certified("realm2")), stranger)
         await until(lambda: self.one.links)
         await self.dropped_in_time(stranger)
 
     async def test_something_else_than_hello(self) -> None:
         """Nothing is answered before."""
         stranger = Stranger(talks=False)
-        await self.knock(self.one, client_options(certified("realm2")), stranger)
+        await self.knock(self.one, TLSOptions(certified("realm2")), stranger)
         for command, arguments in (
             (wire.PingCommand, {}),
             (wire.PresenceCommand, {"users": ["ana"]}),
@@ -786,7 +784,7 @@ class Strangers(TLSTestCase):
         silent = await self.silent(3)
         await silent[0].lost
         self.assertFalse(silent[1].lost.called or silent[2].lost.called)
-        stranger = await self.knock(self.one, client_options(certified("realm2")), Stranger())
+        stranger = await self.knock(self.one, TLSOptions(certified("realm2")), Stranger())
         await until(lambda: stranger.told)
         await silent[1].lost
         self.clock.advance(HANDSHAKE_TIME)

@@ -15,20 +15,21 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd.base.errors import ForbiddenAddress, RealmDown, RealmUnreachable, WrongRealm
-from chatd.federation.amp import reach
-from chatd.federation.amp.reach import Scope, check_literal, scope_of, why
+from chatd.federation.amp import connect
+from chatd.federation.amp.addresses import AddressScope, check_literal, scope_of
+from chatd.federation.amp.connect import explain
 
 NOTHING: Any = None
 
 
 class ScopeTestCase(SynchronousTestCase):
-    def have(self, scope: Scope, *addresses: str) -> None:
+    def have(self, scope: AddressScope, *addresses: str) -> None:
         for address in addresses:
             self.assertIs(scope_of(address), scope, address)
 
     def test_forbidden(self) -> None:
         self.have(
-            Scope.FORBIDDEN,
+            AddressScope.FORBIDDEN,
             "169.254.0.1",
             "169.254.169.254",
             "224.0.0.1",
@@ -44,7 +45,7 @@ class ScopeTestCase(SynchronousTestCase):
 
     def test_private(self) -> None:
         self.have(
-            Scope.PRIVATE,
+            AddressScope.PRIVATE,
             "127.0.0.1",
             "127.255.0.1",
             "10.0.0.1",
@@ -57,12 +58,12 @@ class ScopeTestCase(SynchronousTestCase):
         )
 
     def test_public(self) -> None:
-        self.have(Scope.PUBLIC, "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808")
+        self.have(AddressScope.PUBLIC, "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808")
 
     def test_ipv4_inside_ipv6(self) -> None:
         """A gateway, or the machine itself, forwards these to the IPv4 address that they carry."""
         self.have(
-            Scope.FORBIDDEN,
+            AddressScope.FORBIDDEN,
             "::ffff:169.254.169.254",
             "::ffff:224.0.0.1",
             "::ffff:0.0.0.0",
@@ -71,7 +72,7 @@ class ScopeTestCase(SynchronousTestCase):
             "2002:a9fe:a9fe::1",
         )
         self.have(
-            Scope.PRIVATE,
+            AddressScope.PRIVATE,
             "::ffff:127.0.0.1",
             "::127.0.0.1",
             "64:ff9b::7f00:1",
@@ -82,7 +83,7 @@ class ScopeTestCase(SynchronousTestCase):
             "2001:0:808:808::f5ff:fffe",  # Teredo, of the client 10.0.0.1
             "2606:4700::5efe:a00:1",  # ISATAP
         )
-        self.have(Scope.PUBLIC, "::ffff:8.8.8.8")
+        self.have(AddressScope.PUBLIC, "::ffff:8.8.8.8")
 
     def test_literals(self) -> None:
         """A literal address is refused before anything is resolved; a name is not."""
@@ -119,8 +120,9 @@ class Reactor(MemoryReactorClock):
 class ConnectTestCase(SynchronousTestCase):
     def connect(self, *found: Any, private: bool = True) -> tuple[Reactor, Deferred[Any]]:
         reactor = Reactor(*found)
-        connecting = reach.connect(
-            reactor, "[realm2.test]", 7000, Factory.forProtocol(Protocol), private=private
+        network: Any = reactor
+        connecting = connect.connect(
+            network, "[realm2.test]", 7000, Factory.forProtocol(Protocol), private=private
         )
         return reactor, Deferred.fromCoroutine(connecting)
 
@@ -169,11 +171,11 @@ class ConnectTestCase(SynchronousTestCase):
     def test_a_host_with_many_addresses(self) -> None:
         found = [(IPv4Address, f"203.0.114.{number}") for number in range(100)]
         reactor, done = self.connect(*found)
-        for tried in range(reach.MAX_ADDRESSES):
+        for tried in range(connect.MAX_ADDRESSES):
             failure = Failure(net.ConnectionRefusedError())
             reactor.tcpClients[tried][2].clientConnectionFailed(NOTHING, failure)
         self.failureResultOf(done, net.ConnectionRefusedError)
-        self.assertEqual(len(reactor.tcpClients), reach.MAX_ADDRESSES)
+        self.assertEqual(len(reactor.tcpClients), connect.MAX_ADDRESSES)
 
     def test_cancelled(self) -> None:
         """No further address is tried once the dial is cancelled."""
@@ -191,9 +193,12 @@ class SpellingTestCase(TestCase):
     """The operating system reads more spellings of an address than `ipaddress` does."""
 
     async def test_numbers(self) -> None:
+        network: Any = reactor
         for host in ("2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"):
             with self.assertRaises(ForbiddenAddress, msg=host):
-                await reach.connect(reactor, host, 9, Factory.forProtocol(Protocol), private=False)
+                await connect.connect(
+                    network, host, 9, Factory.forProtocol(Protocol), private=False
+                )
 
 
 class WhyTestCase(SynchronousTestCase):
@@ -209,11 +214,11 @@ class WhyTestCase(SynchronousTestCase):
             (net.ConnectionLost(), "was lost before it was up"),
             (RuntimeError("?"), "was lost before it was up"),
         ):
-            found = why(Failure(error), "realm2", "realm2.test:7000")
+            found = explain(Failure(error), "realm2", "realm2.test:7000")
             self.assertIsInstance(found, RealmUnreachable)
             self.assertIn("realm2 was not reached at realm2.test:7000", str(found))
             self.assertIn(said, str(found))
 
     def test_known_already(self) -> None:
         error = WrongRealm(address="a", found="b", realm="c")
-        self.assertIs(why(Failure(error), "realm2", ""), error)
+        self.assertIs(explain(Failure(error), "realm2", ""), error)
