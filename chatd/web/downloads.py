@@ -25,7 +25,7 @@ from chatd.files.outgoing import Outgoing, ReaderGone, send_chunks
 from chatd.lines.output import MAX_FULL
 from chatd.service.attachments import Download
 from chatd.web.answers import is_lost
-from chatd.web.asking import Asking
+from chatd.web.async_resource import AsyncResource
 from chatd.web.query import query_of, rest_of
 from chatd.web.request import hang_up
 
@@ -123,7 +123,7 @@ class DownloadStream:
         self.resumeProducing()
 
 
-class DownloadResource(Asking):
+class DownloadResource(AsyncResource):
     """`/files/<code or name>`."""
 
     def _failed(self, failure: Failure, request: Request) -> None:
@@ -138,8 +138,8 @@ class DownloadResource(Asking):
 
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, ReaderGone, OSError."""
-        self._visits.check(request, b"GET", b"HEAD")
-        client = await self._visits.client_of(request)
+        self._access.check(request, b"GET", b"HEAD")
+        client = await self._access.client_of(request)
         inline = "inline" in query_of(request)
         download = await self._service.files.fetch(client.account, rest_of(request))
         try:

@@ -17,16 +17,16 @@ from twisted.web.server import Request
 from chatd.base.errors import ChatError, DiskFull, ShuttingDown, StorageFailed
 from chatd.service.chat_service import ChatService
 from chatd.store import probe
+from chatd.web.access import AccessControl
 from chatd.web.answers import answer
-from chatd.web.asking import Asking
-from chatd.web.shared import Shared
-from chatd.web.visits import Visits
+from chatd.web.async_resource import AsyncResource
+from chatd.web.shared_query import SharedQuery
 
 PATIENCE = 2.0  # seconds in which the database has to answer
 DAMAGED = "database-damaged"  # only used in this answer: no request is refused with it
 
 
-class Ill(Exception):
+class Unhealthy(Exception):
     """The realm can't do its work: a code, and a sentence for the operator."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -34,49 +34,49 @@ class Ill(Exception):
         self.code = code
 
 
-class LiveResource(Asking):
+class LiveResource(AsyncResource):
     """200 as long as the reactor runs."""
 
     async def respond(self, request: Request) -> None:
-        self._visits.check(request, b"GET", b"HEAD")
+        self._access.check(request, b"GET", b"HEAD")
         answer(request, {})
 
 
-class HealthResource(Asking):
+class HealthResource(AsyncResource):
     """200 if the database reads and writes, nothing is damaged, and there is room; 503 with the reason
     otherwise."""
 
     def __init__(
-        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
     ) -> None:
-        super().__init__(service, visits, new_reference)
-        self._probe = Shared(service.clock, lambda: Deferred.fromCoroutine(self._look()))
+        super().__init__(service, access, new_reference)
+        self._probe = SharedQuery(service.clock, lambda: Deferred.fromCoroutine(self._look()))
 
     async def respond(self, request: Request) -> None:
-        self._visits.check(request, b"GET", b"HEAD")
+        self._access.check(request, b"GET", b"HEAD")
         if self._service.stopping:
             raise ShuttingDown
         try:
             await self._probe.ask(PATIENCE)
         except defer.TimeoutError:
             late = f"The database did not answer within {PATIENCE:g} s"
-            self._tell(request, Ill(StorageFailed.code, late))
-        except Ill as ill:
+            self._tell(request, Unhealthy(StorageFailed.code, late))
+        except Unhealthy as ill:
             self._tell(request, ill)
         else:
             answer(request, {})
 
-    def _tell(self, request: Request, ill: Ill) -> None:
+    def _tell(self, request: Request, ill: Unhealthy) -> None:
         told = {"code": ill.code, "message": str(ill)}
         answer(request, told, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _look(self) -> None:
-        """Raises Ill, StorageFailed."""
+        """Raises Unhealthy, StorageFailed."""
         database, disk = self._service.database, self._service.disk
         if database.damage is not None:
-            raise Ill(DAMAGED, f"The database is damaged: {database.damage}")
+            raise Unhealthy(DAMAGED, f"The database is damaged: {database.damage}")
         if disk.is_low():
-            raise Ill(
+            raise Unhealthy(
                 DiskFull.code,
                 f"The disk has {-(disk.room() >> 20)} MiB less free than its reserve: messages and "
                 "files are refused",
@@ -93,14 +93,16 @@ class HealthResource(Asking):
                 continue
             if isinstance(error, ChatError) and database.trouble is not None:
                 reason = f"The database could not store anything: {database.trouble}"
-                raise Ill(StorageFailed.code, reason)
+                raise Unhealthy(StorageFailed.code, reason)
             raise error
 
     async def _try_files(self) -> None:
-        """Raises Ill if the last file could not be stored, and a test file can't be either."""
+        """Raises Unhealthy if the last file could not be stored, and a test file can't be either."""
         uploads = self._service.uploads
         if uploads.trouble is not None:
             try:
                 await uploads.probe()
             except OSError as error:
-                raise Ill(StorageFailed.code, f"A file could not be stored: {error}") from None
+                raise Unhealthy(
+                    StorageFailed.code, f"A file could not be stored: {error}"
+                ) from None

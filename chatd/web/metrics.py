@@ -35,7 +35,7 @@ from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
 from chatd.web.hosts import Hosts
-from chatd.web.shared import Shared
+from chatd.web.shared_query import SharedQuery
 
 PATIENCE = 2.0  # seconds in which the database has to say what waits for other realms
 MAX_REALMS = 100  # that have labels of their own; anybody may come by and be remembered
@@ -256,7 +256,7 @@ class MetricsResource(Resource):
         self._sessions = sessions
         self._connections = connections
         self._hosts = Hosts(service.config.realm, service.config.web.hosts)
-        self._realms = Shared(service.clock, service.realms.all)
+        self._realms = SharedQuery(service.clock, service.realms.all)
         self._chatd = ChatCollector()
         self._registry = CollectorRegistry()
         self._registry.register(self._chatd)

@@ -25,7 +25,7 @@ from chatd.base.errors import BodyTooLarge, TooManyConnections
 from chatd.base.timers import cancel
 from chatd.lines.connections import host_of
 from chatd.web.answers import refuse
-from chatd.web.asking import MAX_BODY
+from chatd.web.async_resource import MAX_BODY
 from chatd.web.body import Body, BodyLost
 from chatd.web.forwarding import client_address
 from chatd.web.hosts import origin_form

@@ -19,13 +19,13 @@ from chatd.commands import values as ask
 from chatd.commands.handlers.people import identity_of
 from chatd.commands.table import BY_VERB
 from chatd.service.accounts import Login
+from chatd.web.access import source_of
 from chatd.web.answers import answer, is_lost
-from chatd.web.asking import Asking, body_of
+from chatd.web.async_resource import AsyncResource, body_of
 from chatd.web.query import query_of
-from chatd.web.visits import source_of
 
 
-class Doorstep(Asking):
+class LoginResource(AsyncResource):
     """What the resources of logging in share."""
 
     def _realm(self, account: Account | None) -> dict[str, Any]:
@@ -50,24 +50,24 @@ class Doorstep(Asking):
         assert login.token is not None  # noqa: S101 - a login that was just opened has one
         await self._take_leave(request, login.account)
         lifetime = self._service.config.accounts.session_expiry
-        self._visits.admit(request, login.token, lifetime)
+        self._access.admit(request, login.token, lifetime)
         message = f"Welcome, {login.account.display_name}"
         answer(request, {"message": message, **self._realm(login.account)}, status)
 
     async def _take_leave(self, request: Request, account: Account) -> None:
         """End another account's session in this browser. Its pages may still be open, and would send their
         files with the new cookie, as somebody else."""
-        if is_lost(request) or not self._visits.has_cookie(request):
+        if is_lost(request) or not self._access.has_cookie(request):
             return
         with suppress(NotLoggedIn):
-            client = await self._visits.client_of(request)
+            client = await self._access.client_of(request)
             if client.account.id != account.id:
                 await client.reply_to(ask.LogOut())
 
 
-class SessionResource(Doorstep):
+class SessionResource(LoginResource):
     async def respond(self, request: Request) -> None:
-        self._visits.check(request, b"GET", b"HEAD", b"POST", b"DELETE")
+        self._access.check(request, b"GET", b"HEAD", b"POST", b"DELETE")
         if request.method == b"POST":
             await self._log_in(request)
         elif request.method == b"DELETE":
@@ -83,28 +83,28 @@ class SessionResource(Doorstep):
         await self._welcome(request, login)
 
     async def _log_out(self, request: Request) -> None:
-        client = await self._visits.client_of(request)
+        client = await self._access.client_of(request)
         everywhere = query_of(request).get("everywhere") == "true"
         reply = await client.reply_to(ask.LogOut(everywhere=everywhere))
-        self._visits.dismiss(request)
+        self._access.dismiss(request)
         answer(request, {"message": reply.message})
 
     async def _tell(self, request: Request) -> None:
         account = None
         try:
-            client = await self._visits.client_of(request)
+            client = await self._access.client_of(request)
         except NotLoggedIn:
-            if self._visits.token_of(request) is not None:
-                self._visits.dismiss(request)
+            if self._access.token_of(request) is not None:
+                self._access.dismiss(request)
         else:
             account = client.account
-            self._visits.renew(request, self._service.config.accounts.session_expiry)
+            self._access.renew(request, self._service.config.accounts.session_expiry)
         answer(request, self._realm(account))
 
 
-class AccountsResource(Doorstep):
+class AccountsResource(LoginResource):
     async def respond(self, request: Request) -> None:
-        self._visits.check(request, b"POST")
+        self._access.check(request, b"POST")
         asked: Any = BY_VERB["register"].from_names(body_of(request))
         login = await self._service.accounts.register(
             asked.username, asked.password, asked.name, asked.country, source_of(request)

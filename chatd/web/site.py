@@ -30,6 +30,7 @@ from chatd.lines.connections import Connections, OpenConnections, host_of
 from chatd.lines.factory import ChatLineFactory
 from chatd.net.eager import FlushQueue
 from chatd.service.chat_service import ChatService
+from chatd.web.access import AccessControl
 from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
@@ -38,9 +39,8 @@ from chatd.web.hosts import Hosts
 from chatd.web.late import LateResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
-from chatd.web.static import AT_ROOT, Nowhere, Shelf, read_shelf
+from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
 from chatd.web.uploads import UploadResource
-from chatd.web.visits import Visits
 from chatd.web.web_dialect import WebDialect
 
 PROXIED_SOURCES = 10_000  # with a remembered rate
@@ -84,7 +84,7 @@ class Root(Resource):
         super().__init__()
         self._front = front
         self._hosts = hosts
-        self._nowhere = Nowhere()
+        self._nowhere = NotFoundResource()
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
         for name, value in HEADERS.items():
@@ -200,24 +200,24 @@ def make_site(
 ) -> ChatSite:
     """All of it, put together."""
     lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect(), random_bytes)
-    visits = Visits(service, sessions, connections.number)
+    access = AccessControl(service, sessions, connections.number)
     reference = lines.new_reference
-    files = read_shelf()
+    files = load_files()
     config = service.config
-    root = Root(Shelf(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
-    root.putChild(b"static", Shelf(files))
-    root.putChild(b"session", SessionResource(service, visits, reference))
-    root.putChild(b"accounts", AccountsResource(service, visits, reference))
-    root.putChild(b"healthz", HealthResource(service, visits, reference))
-    root.putChild(b"livez", LiveResource(service, visits, reference))
-    root.putChild(b"ws", LateResource(partial(_web_sockets, lines, visits)))
-    uploads = UploadResource(service, visits, reference)
+    root = Root(StaticFiles(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
+    root.putChild(b"static", StaticFiles(files))
+    root.putChild(b"session", SessionResource(service, access, reference))
+    root.putChild(b"accounts", AccountsResource(service, access, reference))
+    root.putChild(b"healthz", HealthResource(service, access, reference))
+    root.putChild(b"livez", LiveResource(service, access, reference))
+    root.putChild(b"ws", LateResource(partial(_web_sockets, lines, access)))
+    uploads = UploadResource(service, access, reference)
     root.putChild(b"uploads", uploads)
-    root.putChild(b"files", DownloadResource(service, visits, reference))
+    root.putChild(b"files", DownloadResource(service, access, reference))
     return ChatSite(root, lines, connections, uploads, service.clock)
 
 
-def _web_sockets(lines: ChatLineFactory, visits: Visits) -> Resource:
+def _web_sockets(lines: ChatLineFactory, access: AccessControl) -> Resource:
     from chatd.web.websocket import WebSockets
 
-    return WebSockets(lines, visits)
+    return WebSockets(lines, access)

@@ -32,7 +32,7 @@ _TYPES = {
 }
 
 
-class Shelved(msgspec.Struct, frozen=True):
+class StaticFile(msgspec.Struct, frozen=True):
     """A file as it is given out. `stored` is in gzip if `packed`; `tag` is its ETag."""
 
     stored: bytes
@@ -46,16 +46,16 @@ class Shelved(msgspec.Struct, frozen=True):
         return gzip.decompress(self.stored) if self.packed else self.stored
 
 
-def shelve(name: str, data: bytes) -> Shelved:
+def load_file(name: str, data: bytes) -> StaticFile:
     ending = Path(name).suffix
     kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     small = gzip.compress(data, mtime=0) if len(data) >= MIN_PACKED else data
     packed = len(small) < len(data)
     tag = hashlib.sha256(data).hexdigest()[:24]
-    return Shelved(small if packed else data, packed, kind, f'"{tag}"')
+    return StaticFile(small if packed else data, packed, kind, f'"{tag}"')
 
 
-def read_shelf(folder: Path = FOLDER) -> dict[str, Shelved]:
+def load_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
     """All files below `folder` by path. The worker is told which they are, and a name for just these."""
     files = {}
     worker = None
@@ -64,13 +64,13 @@ def read_shelf(folder: Path = FOLDER) -> dict[str, Shelved]:
         if path.is_file():
             name, data = path.relative_to(folder).as_posix(), path.read_bytes()
             whole.update(f"{name} {len(data)}\n".encode() + data)
-            files[name] = shelve(name, data)
+            files[name] = load_file(name, data)
             worker = data if name == WORKER else worker
     if worker is not None:
         shell = ["/", "/manifest.webmanifest"]
         shell += [f"/static/{name}" for name in files if _is_shell(name)]
         head = f"const VERSION = {json.dumps(whole.hexdigest()[:16])};\nconst SHELL = {json.dumps(shell)};\n"
-        files[WORKER] = shelve(WORKER, head.encode() + worker)
+        files[WORKER] = load_file(WORKER, head.encode() + worker)
     return files
 
 
@@ -78,7 +78,7 @@ def _is_shell(name: str) -> bool:
     return Path(name).suffix in (".js", ".css", ".svg", ".png") and name != WORKER
 
 
-class Nowhere(Resource):
+class NotFoundResource(Resource):
     """The answer for paths that do not exist."""
 
     isLeaf = True
@@ -88,12 +88,12 @@ class Nowhere(Resource):
         return int(NOT_DONE_YET)
 
 
-class Shelf(Resource):
+class StaticFiles(Resource):
     """Gives out files by the rest of the path. `names` maps it to theirs where they differ."""
 
     isLeaf = True
 
-    def __init__(self, files: dict[str, Shelved], names: dict[str, str] | None = None) -> None:
+    def __init__(self, files: dict[str, StaticFile], names: dict[str, str] | None = None) -> None:
         super().__init__()
         self._files = files
         self._names = names
@@ -103,7 +103,7 @@ class Shelf(Resource):
         path = rest_of(request)
         file = self._files.get(path if self._names is None else self._names.get(path, "?"))
         if file is None or request.method not in (b"GET", b"HEAD"):
-            return Nowhere().render(request)
+            return NotFoundResource().render(request)
         request.setHeader(b"Content-Type", file.kind.encode())
         # The browser keeps it and asks each time whether it still holds: no page mixes two versions.
         request.setHeader(b"Cache-Control", b"no-cache")

@@ -39,17 +39,17 @@ from chatd.commands.handlers.replies import file_sent
 from chatd.commands.sessions import Session
 from chatd.service.attachments import Upload
 from chatd.service.chat_service import ChatService
+from chatd.web.access import AccessControl
 from chatd.web.answers import answer, is_lost
-from chatd.web.asking import Asking
+from chatd.web.async_resource import AsyncResource
 from chatd.web.body import Body, BodyLost
 from chatd.web.query import query_of, rest_of
 from chatd.web.request import ChatRequest, hang_up
-from chatd.web.visits import Visits
 
 _PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
 
 
-class TakenOver(BodyLost):
+class UploadTakenOver(BodyLost):
     """Another request goes on with the file."""
 
 
@@ -90,7 +90,7 @@ def _offset(request: Request) -> int:
     return types.SIZE.from_text("Upload-Offset", given or "0")
 
 
-class Turn:
+class UploadClaim:
     """A request that has a key to itself, until another one takes that over."""
 
     def __init__(self, body: Body) -> None:
@@ -107,24 +107,24 @@ class Turn:
             each.callback(None)
 
 
-class UploadResource(Asking):
+class UploadResource(AsyncResource):
     """`/uploads/<key>`. Call `stop` before the realm closes."""
 
     streamed = (b"PUT",)
 
     def __init__(
-        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
     ) -> None:
-        super().__init__(service, visits, new_reference)
+        super().__init__(service, access, new_reference)
         self._files = service.files
-        self._turns: dict[tuple[int, str], Turn] = {}
+        self._claims: dict[tuple[int, str], UploadClaim] = {}
         self._stopping = False
 
     async def stop(self) -> None:
         """Cut off what is under way, and keep what came of it. Nothing is taken any more."""
         self._stopping = True
-        while self._turns:
-            turn = next(iter(self._turns.values()))
+        while self._claims:
+            turn = next(iter(self._claims.values()))
             turn.body.cut(ShuttingDown())
             await turn.over()
 
@@ -136,9 +136,9 @@ class UploadResource(Asking):
 
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, BodyLost."""
-        self._visits.check(request, b"PUT", b"HEAD", b"DELETE")
-        self._visits.check_origin(request)  # HEAD, too, cuts off what is under way
-        client = await self._visits.client_of(request)
+        self._access.check(request, b"PUT", b"HEAD", b"DELETE")
+        self._access.check_origin(request)  # HEAD, too, cuts off what is under way
+        client = await self._access.client_of(request)
         key = types.KEY.from_text("key", rest_of(request))
         if request.method == b"PUT":
             await self._put(cast(ChatRequest, request), client, key)
@@ -149,8 +149,8 @@ class UploadResource(Asking):
 
     async def _cut(self, account: Account, key: str) -> None:
         """Cut off what is under way for that key, and wait until it has let go of it."""
-        while (turn := self._turns.get((account.id, key))) is not None:
-            turn.body.cut(TakenOver())
+        while (turn := self._claims.get((account.id, key))) is not None:
+            turn.body.cut(UploadTakenOver())
             await turn.over()
 
     async def _give_up(self, request: Request, account: Account, key: str) -> None:
@@ -184,13 +184,13 @@ class UploadResource(Asking):
         await self._cut(session.account, key)
         if self._stopping:
             raise ShuttingDown
-        turn = self._turns[session.account.id, key] = Turn(body)
+        turn = self._claims[session.account.id, key] = UploadClaim(body)
         try:
             reply = await self._answered(session.account, asked)
             if reply is None:
                 reply = await self._receive(request, client, session, asked, offset)
         finally:
-            del self._turns[session.account.id, key]
+            del self._claims[session.account.id, key]
             turn.end()
         if reply is None:
             self._ask_for_more(request, asked, offset + body.length)

@@ -27,9 +27,9 @@ from chatd.base.timers import cancel
 from chatd.lines.factory import ChatLineFactory
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service.accounts import Login
+from chatd.web.access import AccessControl, source_of
 from chatd.web.answers import is_lost
-from chatd.web.asking import Asking
-from chatd.web.visits import Visits, source_of
+from chatd.web.async_resource import AsyncResource
 from chatd.web.websocket_frames import FrameReader, FrameTransport, KeepAlive
 
 MAX_UNAUTHENTICATED = 200  # connections on which nobody has logged in yet
@@ -110,19 +110,19 @@ class ChatWebSocket(WebSocketProtocol):
         self.protocol.connectionLost(Failure(ConnectionLost()) if self._frames.unclean else reason)
 
 
-class WebSockets(Asking):
+class WebSockets(AsyncResource):
     """`/ws`. `lines` makes the protocols behind the sockets."""
 
-    def __init__(self, lines: ChatLineFactory, visits: Visits) -> None:
-        super().__init__(lines.service, visits, lines.new_reference)
+    def __init__(self, lines: ChatLineFactory, access: AccessControl) -> None:
+        super().__init__(lines.service, access, lines.new_reference)
         self._lines = lines
         self._unauthenticated: list[ChatWebSocket] = []  # some may have logged in, or be gone
 
     async def respond(self, request: Request) -> None:
-        self._visits.check(request, b"GET")
-        self._visits.check_origin(request)
+        self._access.check(request, b"GET")
+        self._access.check_origin(request)
         _check_handshake(request)
-        token = self._visits.token_of(request)
+        token = self._access.token_of(request)
         login = None
         if token is not None:
             with suppress(BadToken):

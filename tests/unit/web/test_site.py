@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from chatd.base.model import Account
 from chatd.lines.output import MAX_FULL
 from chatd.web.site import HEADERS
-from chatd.web.static import WORKER, read_shelf
+from chatd.web.static import WORKER, load_files
 from tests.support.common import FakeTransport, make_operator, run, sleep
 from tests.support.rawhttp import RawTestCase
 from tests.support.websites import PASSWORD, SiteTestCase
@@ -381,7 +381,7 @@ class ThePage(SiteTestCase):
 
     def test_every_part_is_found_by_its_name(self) -> Any:
         async def play() -> None:
-            for name in read_shelf():
+            for name in load_files():
                 path = f"/{WORKER}" if name == WORKER else f"/static/{name}"
                 answer = await self.ask("GET", path)
                 self.assertEqual(answer.code, 200, path)
@@ -394,7 +394,7 @@ class ThePage(SiteTestCase):
         folder.mkdir()
         (folder / WORKER).write_text("work();\n")
         (folder / "a.js").write_text("1")
-        first = read_shelf(folder)[WORKER].data
+        first = load_files(folder)[WORKER].data
         self.assertIn(b'"/static/a.js"', first)
         (folder / "a.js").write_text("2")
-        self.assertNotEqual(read_shelf(folder)[WORKER].data, first)
+        self.assertNotEqual(load_files(folder)[WORKER].data, first)

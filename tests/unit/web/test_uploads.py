@@ -14,7 +14,7 @@ from chatd.base.names import Address
 from chatd.files.incoming import Incoming
 from chatd.files.partial_file import PartialFile
 from chatd.web import channel as channel_module
-from chatd.web.asking import MAX_BODY
+from chatd.web.async_resource import MAX_BODY
 from tests.support.common import sleep
 from tests.support.rawhttp import Heard, Raw, RawTestCase
 
@@ -266,7 +266,7 @@ class GoingOn(UploadTestCase):
         (last,) = [raw for raw in raws if not raw.lost]
         last.send(b"abc")
         self.assertEqual((await last.answer()).status, 200)
-        self.assertEqual(self.site._uploads._turns, {})
+        self.assertEqual(self.site._uploads._claims, {})
 
     async def test_given_up(self) -> None:
         await self.people("messi", "budi")
@@ -326,7 +326,7 @@ class GoingOn(UploadTestCase):
         answer = await raw.answer()
         self.assertEqual((answer.status, answer.json["code"]), (401, "not-logged-in"))
         await raw.gone()
-        self.assertEqual(self.site._uploads._turns, {})
+        self.assertEqual(self.site._uploads._claims, {})
 
     async def test_realm_stops(self) -> None:
         await self.people("messi", "budi")
@@ -409,7 +409,7 @@ class Refused(UploadTestCase):
         self.assertEqual((answer.status, answer.json["code"]), (status, code))
         self.assertEqual(answer.headers["connection"], "close")
         await raw.gone()
-        self.assertEqual(self.site._uploads._turns, {})
+        self.assertEqual(self.site._uploads._claims, {})
         self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
     async def test_early(self) -> None:
@@ -539,7 +539,7 @@ class Refused(UploadTestCase):
             raw.send(f"{head}{lines}\r\n\r\nabc".encode())
             await raw.gone()
             self.assertTrue(raw.got.startswith(b"HTTP/1.1 400"), raw.got)
-        self.assertEqual(self.site._uploads._turns, {})
+        self.assertEqual(self.site._uploads._claims, {})
 
     async def test_left_meanwhile(self) -> None:
         """What is refused at the end is refused with its reason, and nothing is left."""

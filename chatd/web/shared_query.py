@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedQuery(Generic[T]):
     """`question` is put when somebody asks and it is not under way already."""
 
     def __init__(self, clock: IReactorTime, question: Callable[[], Deferred[T]]) -> None:

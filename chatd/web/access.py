@@ -32,7 +32,7 @@ SAFE = (b"GET", b"HEAD")
 
 
 @implementer(IListener)
-class Deaf:
+class NullListener:
     """One who asks once and hears nothing afterwards."""
 
     def deliver(self, events: Sequence[Event]) -> None:
@@ -47,7 +47,7 @@ def source_of(request: Request) -> str:
     return host_of(request.getClientAddress())
 
 
-class Visits:
+class AccessControl:
     """The sessions of requests. `new_number` numbers them among the connections, for the log."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Visits:
         NotLoggedIn."""
         connection = Connection(
             self._sessions,
-            Deaf(),
+            NullListener(),
             Origin(source_of(request), self._new_number()),
             Traits(transient=True),
         )

@@ -13,26 +13,26 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd.base.errors import BadSyntax, BodyTooLarge
 from chatd.service.chat_service import ChatService
+from chatd.web.access import AccessControl
 from chatd.web.answers import refuse_failure
-from chatd.web.visits import Visits
 
 MAX_BODY = 64 << 10  # bytes of a request that is no upload
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class Asking(Resource):
+class AsyncResource(Resource):
     """A resource that answers `respond`. `visits` knows who asks, and `new_reference` makes that of an
     internal error."""
 
     isLeaf = True
 
     def __init__(
-        self, service: ChatService, visits: Visits, new_reference: Callable[[], str]
+        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
     ) -> None:
         super().__init__()
         self._service = service
-        self._visits = visits
+        self._access = access
         self._new_reference = new_reference
 
     def render(self, request: Request) -> int:
