@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-# Jobs in one transaction. `database.MAX_JOBS` is 2000; the last list of jobs may exceed it.
+# Jobs in one transaction. `writer_thread.MAX_JOBS` is 2000; the last list of jobs may exceed it.
 JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 # Seconds: a commit takes less than 1 ms on a fast disk, and 30 ms on a slow one.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.counters import JOBS, SECONDS, Histogram
-from chatd.store.database import MAX_JOBS
+from chatd.store.writer_thread import MAX_JOBS
 
 
 class Histograms(SynchronousTestCase):

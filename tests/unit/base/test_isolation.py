@@ -197,7 +197,7 @@ class WriterTest(SynchronousTestCase):
 class Settling(TestCase):
     def setUp(self) -> None:
         self.engine = make_engine(Path(self.mktemp()))
-        self.database = Database(self.engine, reactor)
+        self.database = Database(self.engine, cast(Any, reactor))
         self.database.start()
         self.addCleanup(self.database.stop)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
@@ -17,9 +17,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import provider
 
 from chatd.base.errors import StorageFailed, UnknownUser
-from chatd.store.database import MAX_JOBS, Database
+from chatd.store.database import Database
 from chatd.store.engine import connect
 from chatd.store.writer import Job, Writer
+from chatd.store.writer_thread import MAX_JOBS
 from tests.support.common import sleep
 
 
@@ -275,7 +276,7 @@ def item(value: str) -> Job:
 class DatabaseTestCase(TestCase):
     def setUp(self) -> None:
         self.engine = make_engine(Path(self.mktemp()))
-        self.database = Database(self.engine, reactor)
+        self.database = Database(self.engine, cast(Any, reactor))
         self.database.start()
         self.addCleanup(self.database.stop)
 
