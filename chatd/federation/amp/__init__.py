@@ -1,1 +1,1 @@
-"""AMP over mutual TLS between realms."""
+"""The links between realms: AMP over mutual TLS."""

@@ -1,4 +1,4 @@
-"""The bytes of files, to another realm, before the messages that carry them."""
+"""Sends the bytes of a file to another realm, before the message that carries it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from chatd.store.database import Database
 from chatd.store.files import get_attachment
 
 MAX_SENDING = 2  # files to one realm at a time
-WINDOW = 8  # chunks under way: few, so that messages get in between
+WINDOW = 8  # chunks under way; few, so that messages get in between
 MAX_TRIES = 3
 
 
 class FileSender:
-    """To one realm."""
+    """Sends files to one realm, `MAX_SENDING` at a time."""
 
     def __init__(self, database: Database, uploads: Uploads) -> None:
         self._database = database
@@ -29,8 +29,8 @@ class FileSender:
         self._turn = DeferredSemaphore(MAX_SENDING)
 
     async def send(self, link: PeerLink, number: int, parcel: bytes, file: int) -> None:
-        """Send the bytes of a parcel's file until the other realm has them all. Raises Refused with its
-        reason, RealmDown, UnknownFile, FileMissing, FileDamaged."""
+        """Send the bytes of a parcel's file until the other realm has all of them. Raises Refused,
+        RealmDown, UnknownFile, FileMissing, FileDamaged."""
         await self._turn.acquire()
         try:
             attachment = await self._database.read(get_attachment, file)
@@ -84,7 +84,7 @@ class FileSender:
 
 
 def _kept(answer: Deferred[Any]) -> Deferred[Any]:
-    """An error that waits until it is looked at: AMP ends the link over one that nobody has taken."""
+    """Keep an error until the answer is awaited. AMP would end the link over an unhandled error."""
     kept: Deferred[Any] = Deferred()
     answer.addCallbacks(kept.callback, kept.errback)
     return kept

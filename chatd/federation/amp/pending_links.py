@@ -1,4 +1,4 @@
-"""Links that others have dialled and that are not up yet, shared fairly between their sources."""
+"""Accepts links. Bounds how many are not up yet, fairly between the networks that they come from."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from chatd.federation.amp.link import LinkHost, PeerLink, Route
 
 MAX_PENDING = 256
 _SILENT = (
-    b"before SSL initialization"  # OpenSSL's word for a connection that has not sent a ClientHello
+    b"before SSL initialization"  # OpenSSL's state of a connection that has sent no ClientHello
 )
 
 
 class PendingLinks(ServerFactory):
-    """Makes the links that others dial. A new one always gets in.
+    """The factory of the links that other realms dial. A new link is always accepted.
 
-    If there are too many, the source with the most links loses the one that has come least far, and of equals
-    the oldest. A link whose certificate belongs to a realm that was added counts for that realm, not for its
-    network address. So an attacker who holds connections open, even from the same address, can only drop such
-    a link in the moment before its certificate arrives, and only with 256 others that get as far in that
-    time.
+    If too many are pending, the source with the most links loses the one that has made the least progress;
+    among equals, the oldest. A link whose certificate belongs to a realm that was added counts for that realm
+    and not for its network. So an attacker who holds connections open, even from the same address, can drop
+    such a link only in the moment before its certificate arrives, and only with 256 connections that get as
+    far in that time.
     """
 
     noisy = False
@@ -51,9 +51,7 @@ class PendingLinks(ServerFactory):
         sizes[self._owner(newcomer)] += 1
         busiest = max(set(owners.values()), key=lambda owner: sizes[owner])
         found = [link for link in self._pending if owners[id(link)] == busiest]
-        dropped = min(
-            found, key=_progress
-        )  # the oldest of equals: they are in the order of arrival
+        dropped = min(found, key=_progress)  # `found` is in the order of arrival
         self._pending.remove(dropped)
         dropped.abort()
 
@@ -64,7 +62,7 @@ class PendingLinks(ServerFactory):
 
 
 def _progress(link: PeerLink) -> int:
-    """How far a link has come: no TLS yet, a handshake, a certificate."""
+    """How far a link has come: 0 without TLS, 1 in the handshake, 2 with an accepted certificate."""
     if link.authentication is not None:
         return 2
     connection: Any = link.transport.getHandle()

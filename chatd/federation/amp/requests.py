@@ -1,4 +1,4 @@
-"""What people here ask of another realm over a link, and what is made of the answers."""
+"""Asks another realm questions over a link, on behalf of people here, and checks the answers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from chatd.service.remote import Membership
 
 T = TypeVar("T")
 
-MAX_ASKED = 32  # questions under way on one link
+MAX_ASKED = 32  # requests under way on one link
 MAX_MEMBERS = 2000  # of one group
 
 
 class Link(Protocol):
-    """What asking needs of a link."""
+    """What requests need of a link."""
 
     @property
     def realm(self) -> str:
@@ -33,8 +33,8 @@ class Link(Protocol):
 
 
 class PeerRequests:
-    """Its methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
-    and RealmDown if none comes or too many questions are under way."""
+    """The methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
+    and RealmDown if no answer comes or too many requests are under way."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -1,12 +1,12 @@
-"""Whose a certificate is, and whether the peer that shows it is let in: names, pins, authorities.
+"""Authenticates a realm by its certificate: the name in it, pinning, and certificate authorities.
 
-A realm's certificate carries the realm's name as the first DNS name of its subjectAltName
-(RFC 5280, 4.2.1.6). What else stands there, the common name included, counts for nothing
-(RFC 9525, 2). Not every realm's name is a host name; `dns_id` says how each one is written.
+The certificate of a realm has the realm's name as the first DNS name of its subjectAltName (RFC 5280,
+4.2.1.6). Other names, the common name included, are ignored (RFC 9525, 2). Not every realm's name is a host
+name; `dns_id` returns how each one is written.
 
-Trust is at first use, as with SSH (RFC 4251, 4.1), unless a CA is asked for. The key of a pinned
-certificate may vouch for the realm's next one by issuing it. That is no path validation in the sense
-of RFC 5280, section 6: it asks who signed, and not until when, nor for what purpose.
+Trust is on first use, as with SSH (RFC 4251, 4.1), unless a CA is configured. The key of a pinned certificate
+may sign the realm's next certificate. That is not path validation in the sense of RFC 5280, section 6: only
+the signature counts, not the dates or the purpose of the pinned certificate.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from chatd.base.errors import (
 )
 from chatd.base.names import key_of
 
-MAX_SHOWN = 10  # certificates of a peer that are looked at; signatures cost time
+MAX_SHOWN = 10  # certificates of a peer that are checked; signatures cost time
 SUFFIX = ".x.invalid"  # `invalid` never exists in the DNS (RFC 6761, 6.4)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,64}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.ASCII)
-# Without case a name may be three times as long; and of what may not stand in a name itself, that
-# gives rise to the dot above an i (of İ) only.
+# Case folding may make a name three times as long. The only character that it adds, and that no name may
+# contain, is the dot above an i (of İ).
 _KEY = re.compile(r"(?:[\w.-]|(?<=i)\u0307){1,192}")
 _HEX_LABEL = 62
 
 
-# Names on certificates.
+# Names in certificates
 
 
 def dns_id(realm: str) -> str:
-    """The DNS name that stands for a realm on its certificate; `realm` may be a name or a key.
+    """The DNS name of a realm in its certificate. `realm` may be a name or a key.
 
-    A name that could be a host's stands as it is. All others (digits only or like an IP address,
-    letters beyond ASCII, `_`, a hyphen at an end, a label beyond 63 letters) are written as the
-    hexadecimal digits of their key's UTF-8 under `SUFFIX`, which `realm_named` reads back. That may
-    become longer than the DNS allows: these names are compared and never looked up.
+    A name that could be a host name is used as it is. All others (digits only, like an IP address, letters
+    beyond ASCII, `_`, a hyphen at an end, a label of more than 63 letters) are written as the hexadecimal
+    digits of their key's UTF-8 under `SUFFIX`, which `realm_named` decodes. The result may be longer than the
+    DNS allows, but these names are compared and never looked up.
     """
     key = key_of(realm)
     if _HOST.fullmatch(key) and not key.endswith(SUFFIX):
@@ -63,7 +63,7 @@ def dns_id(realm: str) -> str:
 
 
 def realm_named(name: str) -> str | None:
-    """The key of the realm that a DNS name stands for: `dns_id` read backwards. None if for no realm."""
+    """The key of the realm that a DNS name stands for, or None. This is the inverse of `dns_id`."""
     if not name.isascii():
         return None
     key = name = name.lower()
@@ -72,7 +72,7 @@ def realm_named(name: str) -> str | None:
             key = bytes.fromhex(name.removesuffix(SUFFIX).replace(".", "")).decode()
         except ValueError:
             return None
-    # One name a realm and one realm a name: what only resembles one stands for none.
+    # Each realm has exactly one DNS name; variants of it stand for no realm.
     if _KEY.fullmatch(key) is None or dns_id(key) != name:
         return None
     return key
@@ -108,12 +108,12 @@ def _matches(name: str, realm: str) -> bool:
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """`sha256:` and 64 hexadecimal digits, as chatd.base.config has it."""
+    """`sha256:` and 64 hexadecimal digits, as in the configuration."""
     return f"sha256:{certificate.fingerprint(hashes.SHA256()).hex()}"
 
 
 def out_of_date(certificate: x509.Certificate, now: datetime) -> str | None:
-    """Why a certificate does not hold at this time (RFC 5280, 4.1.2.5), or None if it does."""
+    """Why a certificate is not valid at this time (RFC 5280, 4.1.2.5), or None if it is."""
     try:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except ValueError:
@@ -125,14 +125,14 @@ def out_of_date(certificate: x509.Certificate, now: datetime) -> str | None:
     return None
 
 
-# Who may be at the other end.
+# Authentication
 
 
 class TrustRecord(msgspec.Struct, frozen=True):
-    """What is known of a realm.
+    """What is known of a realm before it is authenticated.
 
-    `added`: this side has added it, or it stands in the configuration. `fingerprint`: that of its
-    certificate, from the configuration. `certificate`: the one that is remembered, as PEM.
+    `added`: somebody here has added it, or the configuration names it. `fingerprint`: the one that the
+    configuration gives for its certificate. `certificate`: the certificate that is remembered, as PEM.
     """
 
     added: bool = False
@@ -141,7 +141,8 @@ class TrustRecord(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Whom this realm lets in. `trust` is as in [peers]; `blocked` are keys of realms."""
+    """Which realms are let in. `own` is this realm, `trust` is as in [peers], `blocked` are keys of
+    realms."""
 
     own: str
     trust: str = "pinned"
@@ -150,8 +151,8 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Authentication(msgspec.Struct, frozen=True):
-    """Who is at the other end. `realm` is its key; `remember` says that the certificate is to be stored
-    as the one that is remembered of it, in place of any other."""
+    """The realm at the other end: its key and its certificate. `remember` says whether the certificate must
+    be stored as the one to be remembered, in place of any other."""
 
     realm: str
     certificate: x509.Certificate
@@ -159,7 +160,7 @@ class Authentication(msgspec.Struct, frozen=True):
 
     @property
     def pem(self) -> str:
-        """The certificate, in the form for `TrustRecord.certificate`."""
+        """The certificate in the form of `TrustRecord.certificate`."""
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
 
@@ -172,12 +173,11 @@ def authenticate(
     address: str,
     expected: str | None = None,
 ) -> Authentication:
-    """Decide who it is that showed `chain` (leaf first) and proved in TLS to have the leaf's key.
+    """Authenticate the realm that showed `chain` (leaf first) and proved in TLS that it has the leaf's key.
 
-    `now` is aware of its time zone. `known_of` takes a realm's key; what is not known is `TrustRecord()`.
-    `address` is where the connection goes to or comes from, for the sentences; `expected` the realm that
-    was to be found there. Raises BadCertificate, WrongRealm, OwnRealm, RealmNotAllowed,
-    CertificateChanged.
+    `now` has a time zone. `known_of` returns what is known of the realm with a key, or `TrustRecord()`.
+    `address` is the other end of the connection, for the error sentences, and `expected` is the realm that
+    was dialled there. Raises BadCertificate, WrongRealm, OwnRealm, RealmNotAllowed, CertificateChanged.
     """
     shown = expected or f"the realm at {address}"
     if not chain:
@@ -218,9 +218,11 @@ def _check_signed(
     authorities: Sequence[x509.Certificate],
     realm: str,
 ) -> None:
-    """RFC 5280, section 6, as OpenSSL does it; whoever stands in ca_file is trusted, root or not.
+    """Validate the path as OpenSSL does (RFC 5280, section 6). Every certificate in ca_file is trusted,
+    root or not. Raises BadCertificate.
 
-    No purpose is asked for: many a CA no longer issues for TLS clients, and a realm is both ends.
+    The purpose is not checked: many CAs no longer issue certificates for TLS clients, and a realm is client
+    and server.
     """
     store = crypto.X509Store()
     for authority in authorities:
@@ -239,10 +241,10 @@ def _check_signed(
 def _check_pin(
     chain: Sequence[x509.Certificate], realm: str, known: TrustRecord, trust: str
 ) -> bool:
-    """Whether the leaf is to be remembered from now on. Raises CertificateChanged.
+    """Whether the leaf must be remembered from now on. Raises CertificateChanged.
 
-    What the operator wrote into the configuration goes before what was remembered, and holds with a CA
-    too.
+    The fingerprint in the configuration takes precedence over the remembered certificate, and is checked with
+    a CA too.
     """
     leaf = chain[0]
     remembered = None
@@ -253,17 +255,17 @@ def _check_pin(
         pin = next((shown for shown in chain if fingerprint(shown) == known.fingerprint), None)
     elif pin is None:
         return trust != "ca"
-    if pin is None or not (leaf == pin or _vouched(chain, pin, realm)):
+    if pin is None or not (leaf == pin or _signed_by(chain, pin, realm)):
         expected = known.fingerprint or (pin and fingerprint(pin))
         raise CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
     return trust != "ca" and leaf != remembered
 
 
-def _vouched(chain: Sequence[x509.Certificate], pin: x509.Certificate, realm: str) -> bool:
-    """Whether the leaf was issued by the pinned certificate, or by one that was, and so on.
+def _signed_by(chain: Sequence[x509.Certificate], pin: x509.Certificate, realm: str) -> bool:
+    """Whether the leaf was issued by the pinned certificate, directly or through others of `chain`.
 
-    All between the two have to name the realm: where the pin is a CA's, whoever else it issued a
-    certificate to must not vouch for anyone.
+    All certificates in between must name the realm. If the pin is a CA, other owners of its certificates
+    can't sign for the realm.
     """
     others = [shown for shown in chain[1:] if realm_of(shown) == realm]
     reached, waiting = [chain[0]], [chain[0]]

@@ -1,34 +1,36 @@
-"""What two realms say to each other: AMP (docs of twisted.protocols.amp) inside TLS 1.3.
+"""The protocol between two realms: AMP (twisted.protocols.amp) over TLS 1.3. The commands, and how their
+values are encoded.
 
-**Identity.** Both ends show a certificate, and each decides by it alone who the other is
+**Identity.** Both ends show a certificate, and each end authenticates the other by its certificate alone
 (chatd.federation.amp.trust). An end that is not accepted gets a `Goodbye` with the reason, and nothing that
-it sends is processed. One connection, a *link*, serves both directions, whichever side dialled.
+it sends is processed. One connection, a *link*, serves both directions, whichever side has dialled.
 
-**First** the side that dialled says `Hello`, and nothing else is answered before: the version, what it can
-do, an `instance` that is another after each start, and the number of the newest parcel that it ever had from
-the other side. If there is a link between the two already, the answer settles on one of them: a link of an
-earlier start, or one that is older than ten seconds, gives way to the new one; of two that were dialled at
-the same time, that of the realm whose name is lower stays, and the other is refused (`already-linked`).
+**Greeting.** The side that has dialled says `Hello`; before that nothing else is answered. `Hello` carries
+the version, the capabilities, an `instance` that changes with each start, and the number of the newest
+parcel that this realm ever had from the other. If the two have a link already, the answer settles which one
+stays. A link of an earlier start, or one that is older than ten seconds, gives way to the new one. Of two
+links that were dialled at the same time, the one dialled by the realm with the lower name stays, and the
+other is refused (`already-linked`).
 
-**Parcels** (chatd.federation.parcels) go in batches: `Deliver` holds a MessagePack array of `[number,
-parcel]`, in at most 60,000 bytes, for an AMP value holds 65,535. Numbers grow and are never given twice.
-The answer comes once all of the batch is on disk, with a verdict for each parcel: empty if all were kept,
-else an array of `[code, details, seq]`. Several batches may be under way; they are taken in the order in
-which they were sent. What has not been answered when a link ends is sent again on the next, and told apart
-by its number. If a batch can't be kept at all (`storage-failed`), all further ones on that link are refused
-likewise, so that nothing overtakes it: the sender hangs up and begins again.
+**Parcels** (chatd.federation.parcels) are sent in batches: `Deliver` holds a MessagePack array of `[number,
+parcel]` in at most 60,000 bytes, because an AMP value holds at most 65,535. Numbers increase and are never
+reused. The answer comes when the whole batch is on disk. It is empty if every parcel was kept, or else an
+array with a verdict `[code, details, seq]` for each parcel. Several batches may be under way, and they are
+processed in order. What is not answered when a link ends is sent again over the next link, and recognized by
+its number. If a batch can't be stored at all (`storage-failed`), all later batches on that link are refused
+too, so that nothing overtakes it: the sender closes the link and starts again.
 
-**Files** go before the message that carries them. `Offer` shows the parcel; the answer is the offset from
-which to go on, or why the message would be refused. `Chunk` brings up to 32 KiB, and is answered once there
-is room for more. Then the parcel is delivered, and the receiver checks the SHA-256. A verdict
-`file-incomplete` means: offer it again.
+**Files** are sent before the message that carries them. `Offer` holds the parcel; the answer is the offset
+from which to send, or the reason why the message would be refused. `Chunk` holds up to 32 KiB, and is
+answered when there is room for more. Then the parcel is delivered, and the receiver checks the SHA-256. The
+verdict `file-incomplete` means: offer the file again.
 
-**Questions**, on behalf of one's own people: `Join`, `Members`, `Change`, `Presence`.
+**Questions** on behalf of users: `Join`, `Members`, `Change`, `Presence`.
 
-`Ping` is sent after 30 seconds of silence. A realm that answers nothing for 30 seconds is hung up on.
+`Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 
-An error is a `Refused`, whatever went wrong: a code of chatd.base.errors and the details of its sentence, as
-JSON. What nobody foresaw is `internal`, with the reference under which it stands in the log; the link stays.
+Every error is a `Refused`: a code of chatd.base.errors and the details of its sentence, as JSON. An
+unexpected error is `internal`, with the reference by which it is found in the log; the link stays up.
 """
 
 from __future__ import annotations
@@ -42,19 +44,19 @@ from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict
 
 VERSION = 1
 CAPABILITIES = ("files", "groups")
-MAX_BATCH = 128  # parcels: with small ones, both realms are at work at the same time
-MAX_TAKEN = 1000  # that are taken: of more, the verdicts might not fit into the answer
+MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
+MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_NUMBER = 2**53  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file
-MAX_NAMES = 100  # in one question: what fits into a value, however long they are
+MAX_NAMES = 100  # in one question; that many always fit into a value
 
 ALREADY_LINKED = "already-linked"
 INTERNAL = "internal"
 
 
 class Refused(Exception):
-    """What is answered instead of a result. `details` are those of the error's sentence."""
+    """An error answer. `details` are those of the error's sentence."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(msgspec.json.encode((code, details)).decode())
@@ -63,7 +65,7 @@ class Refused(Exception):
 
 
 def parse_refused(description: str) -> Refused:
-    """The Refused that an error box describes; one that can't be read is `internal`."""
+    """The Refused that an error box describes, or `internal` if the description is malformed."""
     try:
         code, details = msgspec.json.decode(description.encode(), type=tuple[str, dict[str, Any]])
         return Refused(code, **{str(key): value for key, value in details.items()})
@@ -72,7 +74,7 @@ def parse_refused(description: str) -> Refused:
 
 
 class Introduction(msgspec.Struct, frozen=True):
-    """What a realm says of itself first."""
+    """What a realm says of itself in Hello."""
 
     realm: str
     version: int
@@ -82,7 +84,7 @@ class Introduction(msgspec.Struct, frozen=True):
 
 
 class PeerCommand(amp.Command):
-    """An exception that a command does not declare would end the link: this one stands for all."""
+    """All commands declare Refused, and nothing else, because an undeclared exception ends the link."""
 
     errors: ClassVar[dict[type[Exception], bytes]] = {Refused: b"REFUSED"}
 
@@ -101,7 +103,7 @@ class HelloCommand(PeerCommand):
 
 class GoodbyeCommand(PeerCommand):
     commandName = b"Goodbye"  # noqa: N815
-    """Why the connection ends, from a realm that does not let the other in."""
+    """From a realm that does not let the other in, and closes the connection."""
 
     arguments: ClassVar[list[Any]] = [(b"code", amp.Unicode()), (b"reason", amp.Unicode())]
     requiresAnswer = False  # noqa: N815 - Twisted's name
@@ -140,7 +142,7 @@ class JoinCommand(PeerCommand):
 
 class MembersCommand(PeerCommand):
     commandName = b"Members"  # noqa: N815
-    """The members from the one numbered `start` on, as many as fit; `more` is how many are left."""
+    """The members from number `start` on, as many as fit. `more` is how many are left."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
@@ -152,8 +154,8 @@ class MembersCommand(PeerCommand):
 
 class ChangeCommand(PeerCommand):
     commandName = b"Change"  # noqa: N815
-    """A change that an admin makes to a group: `invite`, `kick`, `unban` or `promote` users, `close` or
-    `open` it, or list its `bans`, after the address in `users` if there is one."""
+    """An admin's change to a group: `invite`, `kick`, `unban` or `promote` users, `close` or `open` it, or
+    list its `bans`, after the address in `users` if there is one."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
@@ -187,11 +189,11 @@ def encode_batch(items: list[tuple[int, bytes]]) -> bytes:
 
 
 def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
-    """None stands for what is no parcel of this version. Raises Refused if it is no batch at all."""
+    """None stands for a parcel that this version can't decode. Raises Refused if the batch is malformed."""
     try:
         return list(_batch.decode(data))
     except msgspec.ValidationError:
-        pass  # one of them is bad, or from a later version: find out which
+        pass  # one parcel is malformed, or from a later version: decode them one by one
     except (msgspec.DecodeError, RecursionError):
         raise Refused("bad-batch") from None
     try:
@@ -202,7 +204,7 @@ def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
 
 
 def decode_parcel(raw: msgspec.Raw | bytes) -> Parcel | None:
-    """None for what is no parcel of this version."""
+    """Returns None for a parcel that this version can't decode."""
     try:
         parcel: Parcel = _parcel.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -211,12 +213,12 @@ def decode_parcel(raw: msgspec.Raw | bytes) -> Parcel | None:
 
 
 def encode_verdicts(verdicts: list[Verdict]) -> bytes:
-    """Nothing at all if everything was kept and there is nothing else to say."""
+    """Empty if every parcel was kept and has no number in a group."""
     return encode(verdicts) if any(each.code or each.seq for each in verdicts) else b""
 
 
 def decode_verdicts(data: bytes, count: int) -> list[Verdict] | None:
-    """A verdict for each of `count` parcels; None if the answer fits no such question."""
+    """A verdict for each of `count` parcels; None if the answer is malformed."""
     if not data:
         return [Verdict()] * count
     try:
