@@ -26,11 +26,10 @@ class RotatingLog(LogFile):
     synchronized = ["reopen"]
 
     def reopen(self) -> None:
-        """Open the file by its name again, because another program may have renamed it. Raises OSError, and
-        continues with the old file then."""
-        old = self._file
-        self._openFile()
-        old.close()
+        """Reopen the log by its name, because another program may have moved the file. Raises OSError, and
+        continues in the old file, if that fails."""
+        with open(self.path, "ab"):  # noqa: PTH123 - as Twisted opens it, but before it closes the old file
+            super().reopen()
 
 
 threadable.synchronize(RotatingLog)
