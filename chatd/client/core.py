@@ -76,7 +76,7 @@ class Client:
             await self._take_up(link)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.store.log_error(error)
-            raise LinkLost(tr("What came from the realm could not be read")) from None
+            raise LinkLost(tr("The realm sent something that could not be read")) from None
 
     async def _take_up(self, link: Link) -> None:
         state = self.state
@@ -91,7 +91,7 @@ class Client:
             return
         state.logged_in(str(reply.get("username")), str(reply.get("name")), None)
         if again:
-            self.out.note(tr("The link is back"))
+            self.out.note(tr("Connected again"))
         elif self.live:
             self.answer("resume", reply)
         if self.live:
@@ -154,7 +154,7 @@ class Client:
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # Whatever a realm says, the rest of it has to be heard.
             self.store.log_error(error)
-            self.out.note(tr("What came from the realm could not be read"))
+            self.out.note(tr("The realm sent something that could not be read"))
 
     def _take(self, event: Reply) -> None:
         kind = event.get("event")

@@ -107,7 +107,7 @@ async def upload(
         finally:
             meter.end()
     if reply.get("sha256") != sent.sha256:
-        raise Damaged(tr("{name} did not arrive as it is here; send it again", name=path.name))
+        raise Damaged(tr("{name} arrived damaged; send it again", name=path.name))
     return reply
 
 
@@ -118,7 +118,9 @@ async def _pour(file: BinaryIO, wire: Wire, size: int, meter: Meter, sent: Sent)
         if not data:
             # The realm waits for what was announced: there is no way on but to break off.
             wire.abort()
-            raise Damaged(tr("{name} became shorter while it was sent", name=Path(file.name).name))
+            raise Damaged(
+                tr("{name} became shorter while it was being sent", name=Path(file.name).name)
+            )
         digest.update(data)
         await wire.write(data)
         sent.bytes += len(data)

@@ -11,14 +11,17 @@ from chatd.commands.table import BY_VERB, TABLE
 from chatd.commands.values import GetFile
 
 OWN: dict[str, tuple[str, str]] = {
-    "chat": ("chat [address|#group] [text]", later("talk with someone, line by line, until back")),
-    "contact": ("contact", later("the menu of contacts: get, add, del, chat, back")),
-    "group": ("group", later("the menu of groups: create, get, join, chat, back")),
-    "list": ("list", later("the inbox: get, chat, back")),
-    "back": ("back", later("out of a chat or a menu")),
+    "chat": (
+        "chat [address|#group] [text]",
+        later("chat with someone: each line is a message, until back"),
+    ),
+    "contact": ("contact", later("open the contacts menu: get, add, del, chat, back")),
+    "group": ("group", later("open the groups menu: create, get, join, chat, back")),
+    "list": ("list", later("open the inbox menu: get, chat, back")),
+    "back": ("back", later("leave a chat or a menu")),
     "list file": ("list file", later("list the files you may download")),
-    "get file": ("get file", later("fetch a file; asks for its name")),
-    "send file": ("send file", later("send a file; asks for its name and for whom it is")),
+    "get file": ("get file", later("download a file; asks for its name")),
+    "send file": ("send file", later("send a file; asks for its name and its recipient")),
 }
 _MENU_USAGE = {
     Menu.CONTACT: ("get", "add username", "del username", "chat username", "back"),

@@ -115,7 +115,7 @@ class Jobs:
     def _unexpected(self, job: Job, error: Exception) -> None:
         """Nobody foresaw it: this line is lost, and the others go on."""
         path = self._client.store.log_error(error)
-        sentence = tr("That failed in the client itself; {path} says how", path=path)
+        sentence = tr("The client itself failed; {path} has the details", path=path)
         self._client.refuse({"status": "ERROR", "code": "client", "message": sentence})
 
     def _next(self) -> Job | None:
@@ -127,7 +127,7 @@ class Jobs:
             if not state.expired:
                 self._queue.remove(job)
                 self._client.out.note(
-                    tr("Not done, since {user} had typed it: {line}", user=job.user, line=job.name)
+                    tr("Not done, because {user} typed it: {line}", user=job.user, line=job.name)
                 )
         return None
 
@@ -169,11 +169,13 @@ class Jobs:
         if isinstance(job.todo, Talk) or (
             isinstance(job.todo, Request) and isinstance(job.todo.command, KEYED)
         ):
-            return tr("The link was lost before the answer came, and it is not certain whether this was sent:"
-                      " {line}. history shows it; arrow-up brings it back to send it again",
+            return tr("The connection was lost before the reply arrived, so this may or may "
+                      "not have been sent: {line}. history shows it; arrow-up recalls the "
+                      "line to send it again",
                       line=job.name)  # fmt: skip
         verb = job.todo.verb if isinstance(job.todo, Request) else ""
-        return tr("The link was lost before the answer to {verb} came: it may have been done, or not",
+        return tr("The connection was lost before the reply to {verb} arrived: it may or "
+                  "may not have been done",
                   verb=verb)  # fmt: skip
 
     # What was typed
@@ -260,7 +262,7 @@ class Jobs:
         """A line in a chat. Nothing is said of it unless there is something to say."""
         client, place = self._client, todo.place
         if place.gone:
-            client.out.note(tr("Not sent, since there is no chat with {name}: {line}",
+            client.out.note(tr("Not sent, because there is no chat with {name}: {line}",
                                name=place.name, line=job.name))  # fmt: skip
             return
         reply = await self._say(link, job.once, place, todo.text)
@@ -306,7 +308,7 @@ class Jobs:
         for message in messages.values():
             client.state.see(message)
         lines = [client.painter.message(each) for each in messages.values()]
-        head = tr("You talk with {name}; back leaves", name=str(place))
+        head = tr("You are talking to {name}; back leaves", name=str(place))
         client.out.answered(before, [*lines, show.note(head)])
 
     async def _history(self, link: Link, place: Place) -> Reply:

@@ -72,7 +72,7 @@ def check(path: Path) -> None:
     if not path.exists():
         raise BadPath(tr("There is no file {path} here", path=path))
     if not path.is_file():
-        raise BadPath(tr("{path} is no file", path=path))
+        raise BadPath(tr("{path} is not a file", path=path))
 
 
 def size_of(path: Path) -> int:

@@ -318,7 +318,7 @@ class Screen:
             return ("", tr("connected"))
         if keeper.state == "waiting":
             left = max(keeper.next_try - asyncio.get_running_loop().time(), 0)
-            text = tr("link lost, try {n} in {s} s", n=keeper.tries, s=round(left))
+            text = tr("connection lost, attempt {n} in {s} s", n=keeper.tries, s=round(left))
             return ("class:bottom-toolbar.bad", text)
         return ("class:bottom-toolbar.bad", tr("connecting"))
 

@@ -126,7 +126,7 @@ class Script:
         except LinkLost as lost:
             self._pipe.note(str(lost))
             for line in self._jobs.left():
-                self._pipe.note(tr("No answer came to: {line}", line=line))
+                self._pipe.note(tr("No reply came to: {line}", line=line))
             return NO_LINK
         except BrokenPipeError:
             # Nobody has read it: leave so that the realm does not count it as read, either.

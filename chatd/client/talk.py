@@ -94,7 +94,7 @@ class Conversation:
     async def _invite(self) -> None:
         """Nobody is logged in: say how, or ask for the password of the one who was named."""
         if self._user is None:
-            self._screen.note(tr("register makes an account, login logs in to it"))
+            self._screen.note(tr("register creates an account, login logs in"))
         else:
             await self._handle(f"login {self._user}")
 
@@ -116,9 +116,7 @@ class Conversation:
         lines = [line for line in typed.splitlines() if line.strip()]
         pasted = self._screen.was_pasted or len(lines) > 1
         if len(lines) > 1 and not await self._is_meant(len(lines)):
-            self._screen.note(
-                tr("Nothing was done with the pasted lines; arrow-up brings them back")
-            )
+            self._screen.note(tr("The pasted lines were not used; arrow-up recalls them"))
             return True
         for line in lines:
             if await self._handle(line, pasted) is False:
@@ -129,9 +127,7 @@ class Conversation:
         """Whether the user wants several pasted lines sent; outside of a chat, each would be a command."""
         chat = self._client.state.chat
         if chat is None:
-            return await self._screen.confirm(
-                tr("Carry out {n} pasted lines as commands?", n=count)
-            )
+            return await self._screen.confirm(tr("Run {n} pasted lines as commands?", n=count))
         if count <= MAX_PASTED:
             return True
         question = tr(
@@ -155,11 +151,11 @@ class Conversation:
         self._warned = True
         if waiting:
             self._screen.note(
-                trn("{n} line is not sent yet; quit again leaves all the same",
-                    "{n} lines are not sent yet; quit again leaves all the same", waiting)
+                trn("{n} line is not sent yet; quit again to leave anyway",
+                    "{n} lines are not sent yet; quit again to leave anyway", waiting)
             )  # fmt: skip
         else:
-            self._screen.note(tr("A file is under way; quit again leaves all the same"))
+            self._screen.note(tr("A file is being transferred; quit again to leave anyway"))
         return False
 
     _warned = False
@@ -206,9 +202,9 @@ class Conversation:
             case _:
                 self._jobs.put(line, todo)
                 if not self._client.keeper.is_up:
-                    screen.show([plain(tr("(waits for the link)"))])
+                    screen.show([plain(tr("(waiting for the connection)"))])
                 elif state.expired and needs_login(todo):
-                    screen.show([plain(tr("(waits until you log in again)"))])
+                    screen.show([plain(tr("(waiting until you log in again)"))])
 
     async def _moment(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -96,7 +96,7 @@ class Transfers:
                     return
             except asyncio.CancelledError:
                 kept = tr("{name} is cancelled; nothing of it is kept", name=name)
-                gone = tr("{name} had been sent whole; history shows whether it arrived", name=name)
+                gone = tr("{name} was sent completely; history shows whether it arrived", name=name)
                 self._client.out.note(gone if is_out() else kept)
                 raise
             except Refused as refused:
@@ -117,7 +117,9 @@ class Transfers:
                 if start < MAX_STARTS:
                     self._client.out.note(_lost(name, is_out()))
                     await asyncio.sleep(0.5)
-        self._fail("link-lost", tr("{name} is given up: the link was lost too often", name=name))
+        self._fail(
+            "link-lost", tr("{name} was given up: the connection was lost too often", name=name)
+        )
 
     def _fail(self, code: str, sentence: str) -> None:
         self._client.out.refused(_error(code, sentence), [show.error(show.safe(sentence))])
@@ -137,7 +139,7 @@ class Transfers:
             if before and before[-1].complete and not once.is_safe:
                 self._client.out.note(
                     tr(
-                        "It is not certain whether {name} was sent; history shows it",
+                        "{name} may or may not have been sent; history shows it",
                         name=path.name,
                     )
                 )
@@ -261,9 +263,9 @@ class Transfers:
 
 def _lost(name: str, is_out: bool) -> str:
     if is_out:
-        return tr("The link was lost before the answer for {name} came", name=name)
+        return tr("The connection was lost before the reply for {name} arrived", name=name)
     return tr(
-        "The link was lost in the middle of {name}, and nothing of it was kept; it begins again",
+        "The connection was lost during {name}, and nothing of it was kept; it starts again",
         name=name,
     )
 

@@ -41,7 +41,7 @@ class LinkLost(Exception):
     """The connection has ended. `sent`: what was asked may have arrived."""
 
     def __init__(self, sentence: str = "", sent: bool = True) -> None:
-        super().__init__(sentence or tr("The link was lost"))
+        super().__init__(sentence or tr("The connection was lost"))
         self.sent = sent
 
 
@@ -114,7 +114,7 @@ class Wire:
         if reply.get("event") == "closing":
             raise NoLink(str(reply.get("message")))
         if reply.get("status") != "OK":
-            found = tr("What answers at {target} is no chatd", target=target)
+            found = tr("The server at {target} is not a chatd realm", target=target)
             raise NoLink(f"{found}. {_usual()}")
 
     async def _first_line(self, patience: float) -> bytes:
@@ -143,7 +143,7 @@ class Wire:
         except (OSError, asyncio.IncompleteReadError):
             raise LinkLost from None
         except (asyncio.LimitOverrunError, ValueError):  # msgspec's errors are ValueErrors
-            raise LinkLost(tr("What came from the realm could not be read")) from None
+            raise LinkLost(tr("The realm sent something that could not be read")) from None
 
     async def read_some(self, limit: int) -> bytes:
         """Raw bytes, `limit` at the most. Raises LinkLost."""
@@ -187,15 +187,22 @@ def _what_is_there(target: Target, said: bytes, patience: float) -> str:
     elif said.startswith((b"HTTP/", b"<")):
         found = tr("{target} is a web server", target=target)
     elif said.startswith((b"\x15\x03", b"\x16\x03")):
-        return tr("{target} talks TLS: try --tls. {usual}", target=target, usual=usual)
+        return tr("{target} uses TLS: try --tls. {usual}", target=target, usual=usual)
     elif said:
         shown = printable(said[:SHOWN].decode(errors="replace").strip())
-        found = tr("{target} does not talk json, it says {said}", target=target, said=shown)
+        found = tr(
+            "{target} does not speak the json protocol; it sent {said}", target=target, said=shown
+        )
     elif not target.tls:
-        return tr("{target} said nothing within {n} s, or hung up: another port, or --tls? {usual}",
+        return tr("{target} sent nothing within {n} s, or closed the connection: is it "
+                  "another port, or --tls? {usual}",
                   target=target, n=int(patience), usual=usual)  # fmt: skip
     else:
-        found = tr("{target} said nothing within {n} s, or hung up", target=target, n=int(patience))
+        found = tr(
+            "{target} sent nothing within {n} s, or closed the connection",
+            target=target,
+            n=int(patience),
+        )
     return f"{found}. {usual}"
 
 
@@ -215,19 +222,22 @@ def _why(target: Target, error: Exception) -> str:
             target.tls
         ):  # as asyncio calls a handshake that takes too long
             return tr(
-                "{target} did not begin with TLS: leave out --tls, or see the port", target=target
+                "{target} does not use TLS: leave out --tls, or check the port", target=target
             )
         case TimeoutError():
             return tr("{target} did not answer within {n} s", target=target, n=int(CONNECT_TIME))
         case ssl.SSLCertVerificationError():
             return tr(
-                "The certificate of {target} does not hold: {reason}. --ca FILE says whom to trust,"
-                " --realm NAME which name it has to bear",
+                "The certificate of {target} is not valid: {reason}. Use --ca FILE to "
+                "trust another authority, or --realm NAME if the certificate has "
+                "another name",
                 target=target,
                 reason=error.verify_message,
             )
         case ssl.SSLError() | ConnectionResetError() if target.tls:
-            return tr("{target} does not talk TLS: leave out --tls, or see the port", target=target)
+            return tr(
+                "{target} does not use TLS: leave out --tls, or check the port", target=target
+            )
     reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
     return tr("{target} was not reached: {reason}", target=target, reason=reason)
 

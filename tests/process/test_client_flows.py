@@ -124,7 +124,7 @@ class ThirdDocument(ClientTestCase):
         modis.type("get")
         modis.await_text("tasya online")
         modis.type("chat tasya")
-        modis.await_text("You talk with tasya")
+        modis.await_text("You are talking to tasya")
         modis.type("sudah makan?", "back?", "back")
         tasya.await_text("modis: sudah makan?")
         tasya.await_text("modis: back?")
@@ -146,12 +146,12 @@ class ThirdDocument(ClientTestCase):
         tasya.type("chat 2")
         tasya.await_text("There is no group number 2")
         tasya.type("chat 1")
-        tasya.await_text("You talk with #keluarga")
+        tasya.await_text("You are talking to #keluarga")
         tasya.type("halo semua, halo modis")
         modis.await_text("tasya in keluarga: halo semua")
         self.assertEqual(modis.screen.bells, 1)  # the mention
         modis.type("chat keluarga")
-        modis.await_text("You talk with #keluarga")
+        modis.await_text("You are talking to #keluarga")
         modis.type("halo juga")
         tasya.await_text("modis in keluarga: halo juga")
         modis.type("back", "back", "list")
@@ -188,9 +188,9 @@ class TwoAtOnce(ClientTestCase):
     def test_both_ways(self) -> None:
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
-        lina.await_text("You talk with budi")
+        lina.await_text("You are talking to budi")
         budi.type("chat lina")
-        budi.await_text("You talk with lina")
+        budi.await_text("You are talking to lina")
         lina.press("half a li")
         budi.type("Selamat malam")
         lina.await_text("budi: Selamat malam")
@@ -226,9 +226,9 @@ class LinkLost(ClientTestCase):
     def test_restart_in_the_middle(self) -> None:
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
-        lina.await_text("You talk with budi")
+        lina.await_text("You are talking to budi")
         self.daemon.kill()
-        lina.await_text("link lost")
+        lina.await_text("connection lost")
         lina.type("first line", "second line", "back", "whoami")
         lina.await_text("3 lines wait")
         self.restart()
@@ -242,7 +242,7 @@ class LinkLost(ClientTestCase):
         """The daemon dies while it has a message that it has not answered."""
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
-        lina.await_text("You talk with budi")
+        lina.await_text("You are talking to budi")
         self.daemon.process.send_signal(signal.SIGSTOP)
         lina.type("into the dark")
         lina.await_text("budi> into the dark")
@@ -260,7 +260,7 @@ class LinkLost(ClientTestCase):
         lina.await_text("log in again")
         lina.await_text("not logged in")
         lina.type("send lina later")
-        lina.await_text("(waits until you log in again)")
+        lina.await_text("(waiting until you log in again)")
         lina.type("login lina another-horse")
         lina.await_text("Message sent")  # it has waited for her
 
@@ -413,7 +413,7 @@ class RealmApart(ClientTestCase):
         lina.type("sendprivaterealm realm2 budi bagaimana di mesin 2")
         budi.await_text("lina@realm1: bagaimana di mesin 2")
         budi.type("chat lina@realm1")
-        budi.await_text("You talk with lina@realm1")
+        budi.await_text("You are talking to lina@realm1")
         budi.type("baik")
         lina.await_text("budi@realm2: baik")
         (self.home("lina") / "pokijan.jpg").write_bytes(b"x" * 1000)
@@ -428,7 +428,7 @@ class RealmApart(ClientTestCase):
         lina.type("join bola@realm2")
         lina.await_text("You are a member of bola@realm2")
         lina.type("chat bola@realm2")
-        lina.await_text("You talk with #bola@realm2")
+        lina.await_text("You are talking to #bola@realm2")
         lina.type("halo dari sini")
         budi.await_text("lina@realm1 in bola: halo dari sini")
 
@@ -444,7 +444,7 @@ class Pasting(ClientTestCase):
         """It is text, whatever stands in it; more than three lines are sent only after a question."""
         budi, lina = self.enter("budi"), self.enter("lina")
         lina.type("chat budi")
-        lina.await_text("You talk with budi")
+        lina.await_text("You are talking to budi")
         lina.press(pasted("/logout\nback\n/nothing") + ENTER)
         budi.await_text("lina: /nothing")
         budi.await_text("lina: /logout")
@@ -472,7 +472,7 @@ class Pasting(ClientTestCase):
         """Several lines would be commands: only after a question. One is a command, as if typed."""
         lina = self.enter("lina")
         lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
-        lina.await_text("Carry out 2 pasted lines as commands?")
+        lina.await_text("Run 2 pasted lines as commands?")
         lina.type("")
         lina.await_text("Nothing was done")
         lina.press(pasted("mygroups") + ENTER)
@@ -499,7 +499,7 @@ class AnswerLost(ClientTestCase):
         lina = self.enter("lina")
         self.daemon.port = port
         lina.type("chat budi")
-        lina.await_text("You talk with budi")
+        lina.await_text("You are talking to budi")
         lina.type("one")
         budi.await_text("lina: one")
         self.proxy.breaks_at = b'"Message sent"'

@@ -182,7 +182,7 @@ class Scripts(ClientTestCase):
         self.run_script("lina", "-c", "send budi halo")
         terminal.await_text('"text":"halo"')
         self.daemon.kill()
-        terminal.await_text("The link was lost")
+        terminal.await_text("The connection was lost")
         terminal.ended()
 
 
@@ -199,7 +199,7 @@ class NoRealm(ClientTestCase):
         port = free_port()
         self.assertIn(f"There is no daemon at localhost:{port}", self.said(port))
         terminal = self.open("budi")
-        terminal.await_text("register makes an account")
+        terminal.await_text("register creates an account")
         self.assertIn("TLS", self.said(self.daemon.port, "--tls"))
 
     @in_thread
@@ -207,20 +207,22 @@ class NoRealm(ClientTestCase):
         with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
             self.assertIn("is a web server. The json door of a chatd is usually", self.said(port))
         with answering(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
-            self.assertIn("does not talk json, it says SSH-2.0-OpenSSH_9.6.", self.said(port))
+            self.assertIn(
+                "does not speak the json protocol; it sent SSH-2.0-OpenSSH_9.6.", self.said(port)
+            )
         with answering(b"\x15\x03\x01\x00\x02\x02\x0a") as port:
-            self.assertIn("talks TLS: try --tls", self.said(port))
+            self.assertIn("uses TLS: try --tls", self.said(port))
         with answering(b"* chatd 0.1.0 at realm1. Type help.\r\n") as port:
             self.assertIn("is the plain door of a chatd. The json door", self.said(port))
         with answering(b'{"error":"what?"}\n') as port:
-            self.assertIn("is no chatd", self.said(port))
+            self.assertIn("is not a chatd realm", self.said(port))
 
     @in_thread
     def test_nothing_is_said(self) -> None:
         """Whatever takes the connection and is silent is given up within seconds, over TLS as well."""
         with answering(b"") as port:
-            for more, part in (((), "said nothing within 2 s, or hung up: another port, or --tls?"),
-                               (("--tls",), "did not begin with TLS")):  # fmt: skip
+            for more, part in (((), "sent nothing within 2 s, or closed the connection: is it another port"),
+                               (("--tls",), "does not use TLS")):  # fmt: skip
                 began = time.monotonic()
                 self.assertIn(part, self.said(port, *more))
                 self.assertLess(time.monotonic() - began, 8)
@@ -229,7 +231,7 @@ class NoRealm(ClientTestCase):
     def test_the_link_is_lost(self) -> None:
         replies = b'{"status":"OK","id":null,"message":"pong"}\n'
         with answering(replies, then_close=True) as port:
-            self.assertIn("The link was lost\nNo answer came to: whoami", self.said(port))
+            self.assertIn("The connection was lost\nNo reply came to: whoami", self.said(port))
 
 
 class Tls(ClientTestCase):
@@ -253,7 +255,7 @@ class Tls(ClientTestCase):
             done = self.run_script(
                 "lina", "--tls", "--ca", str(ca), "--realm", "realm1", "-c", "whoami", port=port
             )
-            self.assertIn("The link was lost", done.stderr)  # after a pong
+            self.assertIn("The connection was lost", done.stderr)  # after a pong
 
 
 @contextlib.contextmanager

@@ -221,7 +221,7 @@ class ClientTestCase(DaemonTestCase):
     def enter(self, name: str, *arguments: str, **more: Any) -> Terminal:
         """A client in which `name` has just registered."""
         terminal = self.open(name, *arguments, **more)
-        terminal.await_text("register makes an account")
+        terminal.await_text("register creates an account")
         terminal.type(f"register {name} {PASSWORD}")
         terminal.await_text(f"Welcome, {name}")
         return terminal
