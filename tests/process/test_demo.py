@@ -1,11 +1,10 @@
-"""The demo: both realms in one terminal, and what `--demo` leaves alone."""
+"""The demo: two linked realms in one terminal, and the options `--demo` and `--second`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pty
-import re
 import signal
 import socket
 import sqlite3
@@ -14,18 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from twisted.trial.unittest import SynchronousTestCase
-
-from chatd.app.demo_realms import SHIFT, demo_config, demo_doors
+from chatd.app.demo_realms import SHIFT
 from chatd.base.config import (
     DEFAULT_DOORS,
-    AccountsConfig,
-    Config,
-    Limits,
-    LogConfig,
-    PeerConfig,
-    PeersConfig,
 )
 from tests.support import forked
 from tests.support.forked import Forked, Streams, Surroundings
@@ -42,6 +32,7 @@ from tests.support.processes import (
 )
 
 DOORS = tuple(DEFAULT_DOORS)
+
 LINKED = "are up and linked"
 
 
@@ -302,42 +293,3 @@ class OptionTests(DaemonTestCase):
         self.assertEqual(
             daemon.err, "chatd: --second is given without --demo; expected both\n", daemon.out
         )
-
-
-class ConfigTests(SynchronousTestCase):
-    def test_only_what_is_harmless_is_taken(self) -> None:
-        """No name, state, doors, database, certificate or peer of a real realm."""
-        given = Config(
-            realm="chat.example.org",
-            state=Path("/var/lib/chatd"),
-            listen={"plain": "tcp:23"},
-            database_url="postgresql://db/chatd",
-            accounts=AccountsConfig(min_password=3),
-            peers=PeersConfig(
-                certificate=Path("/etc/chatd/peer.pem"), known={"other": PeerConfig()}
-            ),
-            limits=Limits(message=100),
-            log=LogConfig(level="debug"),
-        )
-        expected = Config(
-            realm="realm1",
-            state=Path("/here/var/demo/realm1"),
-            accounts=msgspec.structs.replace(given.accounts, registrations_per_hour=0),
-            peers=PeersConfig(add="anyone", private=True),
-            limits=given.limits,
-            log=given.log,
-        )
-        self.assertEqual(demo_config(given, Path("/here")), expected)
-
-    def test_all_doors_are_on_loopback(self) -> None:
-        for second in (False, True):
-            for endpoint in demo_doors(second).values():
-                self.assertRegex(endpoint, r"\Atcp:\d+:interface=127\.0\.0\.1\Z")
-
-    def test_no_door_of_one_is_a_door_of_the_other(self) -> None:
-        ports = [
-            int(re.split(":", endpoint)[1])
-            for second in (False, True)
-            for endpoint in demo_doors(second).values()
-        ]
-        self.assertEqual(len(ports), len(set(ports)))

@@ -1,0 +1,227 @@
+"""The terminal client when the link or an answer is lost, and pasted text that looks like commands."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+
+from tests.support.processes import in_thread, wait_until
+from tests.support.terminal import (
+    CTRL_C,
+    ENTER,
+    PASSWORD,
+    ClientTestCase,
+)
+
+
+class LinkLost(ClientTestCase):
+    @in_thread
+    def test_restart_in_the_middle(self) -> None:
+        lina, budi = self.enter("lina"), self.enter("budi")
+        lina.type("chat budi")
+        lina.await_text("You are talking to budi")
+        self.daemon.kill()
+        lina.await_text("connection lost")
+        lina.type("first line", "second line", "back", "whoami")
+        lina.await_text("3 lines wait")
+        self.restart()
+        lina.await_text("You are lina")
+        budi.await_text("lina: second line")
+        budi.type("history lina")
+        budi.await_text("2 messages")
+
+    @in_thread
+    def test_unanswered(self) -> None:
+        """The daemon dies while it has a message that it has not answered."""
+        lina, budi = self.enter("lina"), self.enter("budi")
+        lina.type("chat budi")
+        lina.await_text("You are talking to budi")
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.type("into the dark")
+        lina.await_text("budi> into the dark")
+        self.daemon.kill()
+        self.restart()
+        budi.await_text("lina: into the dark")
+        budi.type("history lina")
+        budi.await_text("1 message")
+
+    @in_thread
+    def test_session_ends_meanwhile(self) -> None:
+        lina = self.enter("lina")
+        with self.daemon.login("lina", PASSWORD) as other:
+            other.must(command="password", old=PASSWORD, new="another-horse")
+        lina.await_text("log in again")
+        lina.await_text("not logged in")
+        lina.type("send lina later")
+        lina.await_text("(waiting until you log in again)")
+        lina.type("login lina another-horse")
+        lina.await_text("Message sent")  # it has waited for her
+
+
+class Files(ClientTestCase):
+    @in_thread
+    def test_interrupted_upload(self) -> None:
+        lina, _ = self.enter("lina"), self.enter("budi")
+        with (self.home("lina") / "big.bin").open("wb") as file:
+            file.truncate(50_000_000)
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.type("sendfile budi big.bin")
+        self.daemon.process.send_signal(signal.SIGCONT)
+        lina.await_text("/50.0 MB")
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        lina.press(CTRL_C)
+        lina.await_text("big.bin is cancelled; nothing of it is kept")
+        self.daemon.process.send_signal(signal.SIGCONT)
+        lina.type("files")
+        lina.await_text("0 files")
+        uploads = self.root / "state" / "uploads"
+        wait_until(
+            lambda: not [each for each in uploads.rglob("*") if each.is_file()],
+            lambda: f"no upload, but there is {list(uploads.rglob('*'))}",
+        )
+        lina.type("sendfile budi big.bin")
+        lina.await_text("File sent")
+
+    @in_thread
+    def test_nothing_is_overwritten(self) -> None:
+        lina = self.enter("lina")
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        lina.type("sendfile lina plan.txt")
+        lina.await_text("File sent")
+        for number in range(3):
+            lina.type("getfile plan.txt")
+            lina.await_text("is saved as", number + 1)
+        found = sorted((self.home("lina") / "download/lina").iterdir())
+        self.assertEqual(
+            [each.name for each in found], ["plan (1).txt", "plan (2).txt", "plan.txt"]
+        )
+        self.assertEqual({each.read_text() for each in found}, {"Friday"})
+
+
+def pasted(text: str) -> str:
+    """As terminals send what is pasted, if the program has asked for that."""
+    return f"\x1b[200~{text}\x1b[201~"
+
+
+class Pasting(ClientTestCase):
+    @in_thread
+    def test_into_a_chat(self) -> None:
+        """It is text, whatever stands in it; more than three lines are sent only after a question."""
+        budi, lina = self.enter("budi"), self.enter("lina")
+        lina.type("chat budi")
+        lina.await_text("You are talking to budi")
+        lina.press(pasted("/logout\nback\n/nothing") + ENTER)
+        budi.await_text("lina: /nothing")
+        budi.await_text("lina: /logout")
+        budi.await_text("lina: back")
+        lina.press(pasted("/quit") + ENTER)
+        budi.await_text("lina: /quit")
+        lina.type("/nothing at all")
+        lina.await_text("There is no command /nothing; to send it as a message, begin with //")
+        lina.type("//nothing at all")
+        budi.await_text("lina: /nothing at all")
+        self.assertNotIn("//nothing", budi.text())
+        four = "one 1\none 2\none 3\none 4"
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("Send 4 pasted lines to budi, each as a message?")
+        lina.type("n")
+        lina.await_text("Nothing was done with the pasted lines")
+        lina.press(pasted(four) + ENTER)
+        lina.await_text("each as a message?", times=2)
+        lina.type("y")
+        budi.await_text("lina: one 4")
+        self.assertEqual(budi.text().count("lina: one"), 4)
+
+    @in_thread
+    def test_outside_of_a_chat(self) -> None:
+        """Several lines would be commands: only after a question. One is a command, as if typed."""
+        lina = self.enter("lina")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("Run 2 pasted lines as commands?")
+        lina.type("")
+        lina.await_text("Nothing was done")
+        lina.press(pasted("mygroups") + ENTER)
+        lina.await_text("0 groups")
+        lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
+        lina.await_text("as commands?", times=2)
+        lina.type("y")
+        lina.type("mygroups")
+        lina.await_text("2 groups")
+
+
+class AnswerLost(ClientTestCase):
+    """The realm has done what was asked, and the link is lost before it can say so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.proxy = Proxy(self.daemon.port)
+        self.addCleanup(self.proxy.stop)
+
+    @in_thread
+    def test_once_and_told(self) -> None:
+        budi = self.enter("budi")
+        self.daemon.port, port = self.proxy.port, self.daemon.port
+        lina = self.enter("lina")
+        self.daemon.port = port
+        lina.type("chat budi")
+        lina.await_text("You are talking to budi")
+        lina.type("one")
+        budi.await_text("lina: one")
+        self.proxy.breaks_at = b'"Message sent"'
+        lina.type("two")
+        budi.await_text("lina: two")
+        lina.await_text("connected")
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        self.proxy.breaks_at = b'"File sent"'
+        lina.type("/sendfile plan.txt")
+        lina.await_text("plan.txt, 6 bytes, code")
+        budi.type("history lina")
+        budi.await_text("3 messages")
+
+
+class Proxy:
+    """Passes everything on between clients and a daemon, until the daemon says `breaks_at`: then all
+    connections break, and that is not passed on."""
+
+    def __init__(self, port: int) -> None:
+        self.breaks_at = b""
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                daemon = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [client, daemon]
+                for source, target in ((client, daemon), (daemon, client)):
+                    threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.breaks_at and self.breaks_at in data:
+                    self.breaks_at = b""
+                    self._break()
+                    return
+                target.sendall(data)
+        self._shut(source, target)
+
+    def _break(self) -> None:
+        broken, self._open = self._open, []
+        self._shut(*broken)
+
+    def _shut(self, *sockets: socket.socket) -> None:
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def stop(self) -> None:
+        self._shut(self._listener)
+        self._break()

@@ -1,0 +1,171 @@
+"""What is read again while the daemon runs: log files and certificates."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any, cast
+
+from OpenSSL import crypto
+from twisted.internet.error import VerifyError
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.app.logs import LogOutput, RotatingLog
+from chatd.app.reload import Reloads
+from chatd.base.config import LogConfig
+from chatd.federation.amp.endpoint import TLSEndpoint
+from chatd.federation.amp.identity import RealmIdentity
+from chatd.federation.amp.trust import Policy
+from chatd.net.tls import DoorTLS
+from tests.support.certificates import Issuer, shake_hands
+from tests.support.common import RealmTestCase
+from tests.unit.federation.amp.test_identity import self_signed
+
+
+def fails() -> None:
+    raise OSError("it is gone")
+
+
+class ReloadsTest(SynchronousTestCase):
+    def test_each_by_itself(self) -> None:
+        """What can't be read keeps nothing else from being read."""
+        done: list[int] = []
+        reloads = Reloads()
+        for reload in (lambda: done.append(1), fails, lambda: done.append(2)):
+            reloads.add("it", reload)
+        reloads.reload()
+        self.assertEqual(done, [1, 2])
+
+
+class LogFiles(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.path = self.folder / "chatd.log"
+
+    def open(self, **options: Any) -> RotatingLog:
+        log: RotatingLog = RotatingLog.fromFullPath(str(self.path), **options)
+        self.addCleanup(log.close)
+        return log
+
+    def test_reopened(self) -> None:
+        """After another program has moved the file, a new one has its name."""
+        log = self.open()
+        log.write("one\n")
+        self.path.rename(self.folder / "moved")
+        log.write("two\n")
+        log.reopen()
+        log.write("three\n")
+        self.assertEqual((self.folder / "moved").read_text(), "one\ntwo\n")
+        self.assertEqual(self.path.read_text(), "three\n")
+        log.reopen()
+        log.write("four\n")
+        self.assertEqual(self.path.read_text(), "three\nfour\n")
+        self.assertEqual(log.size, 11)
+
+    def test_can_not_be_opened(self) -> None:
+        """The log goes on in the old file."""
+        log = self.open()
+        self.path.rename(self.folder / "moved")
+        self.path.mkdir()
+        self.assertRaises(OSError, log.reopen)
+        log.write("one\n")
+        self.assertEqual((self.folder / "moved").read_text(), "one\n")
+
+    def test_kept(self) -> None:
+        """`[log] keep` is how many rotated files there are at most."""
+        output = LogOutput(LogConfig(keep=3), {"logfile": str(self.path), "nodaemon": True})
+        assert output.file is not None
+        output.file.rotateLength = 10
+        self.addCleanup(output.file.close)
+        for number in range(9):
+            output.file.write(f"line number {number}\n")
+        kept = {path.name: path.read_text().split()[-1] for path in self.folder.iterdir()}
+        expected = {"chatd.log": "8", "chatd.log.1": "7", "chatd.log.2": "6", "chatd.log.3": "5"}
+        self.assertEqual(kept, expected)
+
+    def test_standard_output(self) -> None:
+        """There is nothing to open again."""
+        output = LogOutput(LogConfig(), {"nodaemon": True})
+        self.assertIsNone(output.file)
+        self.assertIsNotNone(output.observer)
+        self.assertIsNone(LogOutput(LogConfig(), {"syslog": True}).observer)
+
+
+class Certificates(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.issuer = Issuer()
+
+    def endpoint(self, chain: str = "fullchain.pem", more: str = "") -> str:
+        folder = str(self.folder).replace(":", r"\:")
+        return f"ssl:0:privateKey={folder}/key.pem:certKey={folder}/{chain}{more}"
+
+    def show(self, tls: DoorTLS) -> list[bytes]:
+        return shake_hands(tls.serverConnectionForTLS(None), self.issuer.trusted_by())
+
+    def test_fullchain(self) -> None:
+        """A client that knows the root alone trusts the server."""
+        self.issuer.write(self.folder)
+        self.assertTrue(self.show(DoorTLS(self.endpoint())))
+
+    def test_a_chain_of_its_own(self) -> None:
+        self.issuer.write(self.folder, "cert.pem", "chain.pem")
+        self.assertRaises(
+            ssl.SSLCertVerificationError, self.show, DoorTLS(self.endpoint("cert.pem"))
+        )
+        more = f":extraCertChain={self.folder}/chain.pem"
+        self.assertTrue(self.show(DoorTLS(self.endpoint("cert.pem", more))))
+
+    def test_key_and_certificates_in_one_file(self) -> None:
+        self.issuer.write(self.folder)
+        both = self.folder / "a:b.pem"
+        both.write_bytes(
+            b"".join((self.folder / name).read_bytes() for name in ("key.pem", "fullchain.pem"))
+        )
+        path = str(both).replace(":", r"\:")
+        self.assertTrue(self.show(DoorTLS(f"ssl:0:privateKey={path}")))
+
+    def test_renewed(self) -> None:
+        """New connections are shown the new certificate once it was read; half of it changes nothing."""
+        self.issuer.write(self.folder)
+        tls = DoorTLS(self.endpoint())
+        before = self.show(tls)
+        key = (self.folder / "key.pem").read_bytes()
+        self.issuer.write(self.folder)
+        self.assertEqual(self.show(tls), before)
+        for name, half, error in (
+            ("key.pem", key, VerifyError),
+            ("fullchain.pem", b"rubbish", crypto.Error),
+        ):
+            whole = (self.folder / name).read_bytes()
+            (self.folder / name).write_bytes(half)
+            self.assertRaises(error, tls.reload)
+            self.assertEqual(self.show(tls), before)
+            (self.folder / name).write_bytes(whole)
+        tls.reload()
+        self.assertNotEqual(self.show(tls), before)
+
+
+class OfTheRealm(RealmTestCase):
+    def test_shown_to_other_realms(self) -> None:
+        """The door to other realms takes another certificate, and another idea of whom to trust."""
+        first, second = self_signed("realm1"), self_signed("realm1")
+        door = TLSEndpoint(cast(Any, None), first, Policy("realm1", "pinned", (), frozenset()))
+        factory: Any = door.factory(cast(Any, None))
+
+        def shown() -> Any:
+            return factory._creatorCallable(None).get_context()
+
+        before = shown()
+        door.show(second, Policy("realm1", "known", (), frozenset()))
+        self.assertIsNot(shown(), before)
+        self.assertEqual(door._policy.trust, "known")
+
+    def test_from_the_files(self) -> None:
+        """Realm.reload shows what is there now."""
+        seen: list[RealmIdentity] = []
+        self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
+        self.realm.reload()
+        self.assertEqual(seen[0].realm, "realm1")

@@ -1,0 +1,252 @@
+"""/metrics: HTTP requests, transactions, the states of other realms, and what slow or failing parts cause."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.threads import deferToThread
+
+from chatd.base.counters import JOBS
+from chatd.base.errors import StorageFailed
+from chatd.base.model import RealmInfo
+from chatd.web import metrics
+from chatd.web.metrics import MAX_REALMS
+from tests.support.common import sleep
+from tests.support.metrics import Answer, MetricsTestCase, Served, read, site_of
+from tests.support.peering import PeeringTestCase, until
+from tests.support.websites import SiteTestCase
+
+
+class OverHttp(SiteTestCase):
+    """The browser's door."""
+
+    async def test_refusals_and_connections(self) -> None:
+        """Refusals over HTTP count as others do, and a connection counts at the door that it is at."""
+        counters, connections = self.realm.service.counters, self.connections
+        await self.ask("GET", "/nowhere")
+        await self.ask("POST", "/session", {"username": "nobody", "password": "x"})
+        self.assertEqual(counters.errors, {"unknown-page": 1, "unknown-user": 1})
+        cookie = (await self.register("messi")).cookie
+        await until(lambda: connections.by_door["web"] == 0)
+        opened = connections.opened["web"]
+        socket = await self.open(cookie)
+        await socket.ask(command="nonsense")
+        self.assertEqual(counters.errors["unknown-command"], 1)
+        self.assertEqual(connections.by_door, {"web": 1})
+        self.assertEqual(connections.opened["web"], opened + 2)  # as HTTP, and as a WebSocket
+
+    async def test_files(self) -> None:
+        """Bytes that go over HTTP count as others do."""
+        counters = self.realm.service.counters
+        cookie = (await self.register("messi")).cookie
+        path = f"/uploads/{'k' * 22}?to=messi&filename=a.bin&size=5000"
+        kept = await self.ask("PUT", path, b"x" * 5000, cookie=cookie)
+        self.assertEqual(kept.code, 200, kept)
+        fetched = await self.ask("GET", f"/files/{kept.json['code']}", cookie=cookie)
+        self.assertEqual(len(fetched.body), 5000)
+        self.assertEqual((counters.received, counters.given, counters.direct), (5000, 5000, 1))
+
+
+class Transactions(MetricsTestCase):
+    async def test_jobs_in_one(self) -> None:
+        """What one turn brings is one transaction, and counts as one."""
+        before = await self.values()
+
+        def job(_connection: Connection) -> None: ...
+
+        await gatherResults([self.realm.database.run(job) for _ in range(30)])
+        after = await self.values()
+        for name in ("transaction_jobs_count", "transaction_seconds_count"):
+            self.assertEqual(after[f"chatd_{name}"] - before[f"chatd_{name}"], 1, name)
+        self.assertEqual(
+            after["chatd_transaction_jobs_sum"], before["chatd_transaction_jobs_sum"] + 30
+        )
+        bucket = "chatd_transaction_jobs_bucket{le=%s}"
+        rises = [after[bucket % float(le)] - before[bucket % float(le)] for le in JOBS]
+        self.assertEqual(rises, [float(le >= 30) for le in JOBS])
+        self.assertEqual(after[bucket % "+Inf"], after["chatd_transaction_jobs_count"])
+        self.assertGreater(after["chatd_transaction_seconds_sum"], 0)
+
+    async def test_failed(self) -> None:
+        """One of which nothing was kept; not one of whose jobs one was refused."""
+
+        def full(_connection: Connection) -> None:
+            raise OperationalError("INSERT", (), Exception("database or disk is full"))
+
+        def refuse(_connection: Connection) -> None:
+            raise StorageFailed
+
+        for job in (full, refuse):
+            await self.assertFailure(self.realm.database.run(job), StorageFailed)
+        self.check(await self.values(), transactions_failed_total=1, database_queue_jobs=0)
+
+    async def test_queue(self) -> None:
+        """Those of this turn, and those that the writer has."""
+
+        def job(_connection: Connection) -> None: ...
+
+        first = self.realm.database.run(job)
+        self.assertEqual(self.realm.database.queued, 1)
+        await sleep(0)  # it is handed over
+        second = self.realm.database.run(job)
+        self.assertIn(self.realm.database.queued, (1, 2))
+        await gatherResults([first, second])
+        self.assertEqual(self.realm.database.queued, 0)
+
+
+class Realms(MetricsTestCase):
+    """Other realms, as `realms` has them."""
+
+    def setUp(self) -> None:
+        self.known: Deferred[Sequence[RealmInfo]] = succeed(())
+        self.asked = 0
+        super().setUp()
+
+    def show(self, realms: Deferred[Sequence[RealmInfo]]) -> None:
+        """These are known from now on."""
+
+        def all_realms() -> Deferred[Sequence[RealmInfo]]:
+            self.asked += 1
+            return realms
+
+        self.patch(self.realm.directory, "all", all_realms)
+        self.served = Served(self, site_of(self.realm))
+
+    def info(self, name: str, state: str = "down", queued: int = 0, age: float = 0) -> RealmInfo:
+        """`age` is for how many seconds something waits already."""
+        oldest = int((self.realm.clock.seconds() - age) * 1000) if queued else None
+        return RealmInfo(name, state, 0, None, f"{name}:8890", queued, oldest, None, None)
+
+    async def test_states_and_what_waits(self) -> None:
+        self.show(
+            succeed([self.info("realm2", "up"), self.info("realm3", "connecting", 3, age=60)])
+        )
+        values = await self.values()
+        self.check(
+            values,
+            **{
+                "database_answers": 1,
+                "link_state{realm=realm2,state=up}": 1,
+                "link_state{realm=realm2,state=down}": 0,
+                "link_state{realm=realm3,state=up}": 0,
+                "link_state{realm=realm3,state=connecting}": 1,
+                "outbox_parcels{realm=realm2}": 0,
+                "outbox_parcels{realm=realm3}": 3,
+                "outbox_oldest_seconds{realm=realm2}": 0,
+            },
+        )
+        age = values["chatd_outbox_oldest_seconds{realm=realm3}"]
+        self.assertTrue(60 <= age < 70, age)
+
+    async def test_labels_come_to_an_end(self) -> None:
+        """However many come by: the rest is added up, and who was added here is not among it."""
+        strangers = [
+            RealmInfo(f"a{n}", "up", 0, "in", None, 1, 0, None, None) for n in range(MAX_REALMS + 9)
+        ]
+        self.show(succeed([*strangers, self.info("zz", "down", 2)]))
+        values = await self.values()
+        labels = {name for name in values if name.startswith("chatd_outbox_parcels")}
+        self.assertEqual(len(labels), MAX_REALMS + 1)
+        self.check(
+            values,
+            **{
+                "outbox_parcels{realm=zz}": 2,
+                "outbox_parcels{realm=(others)}": 10,
+                "link_state{realm=(others),state=up}": 10,
+                "link_state{realm=(others),state=down}": 0,
+            },
+        )
+
+    async def test_a_stuck_database(self) -> None:
+        """All else is told in time, and the question is put once, however often somebody looks."""
+        self.patch(metrics, "PATIENCE", 0.1)
+        self.show(Deferred())
+        for _ in range(2):
+            answers = await gatherResults([self.served.ask("/metrics") for _ in range(3)])
+            for answer in answers:
+                values = read(answer.body)
+                self.check(values, database_answers=0, sessions=0)
+                self.assertFalse(
+                    [name for name in values if "realm=" in name and "build" not in name]
+                )
+        self.assertEqual(self.asked, 1)
+
+    async def test_a_database_that_fails(self) -> None:
+        await self.realm.database.stop()
+        self.check(await self.values(), database_answers=0, sessions=0)
+
+    async def test_who_looked_is_gone(self) -> None:
+        """Nobody is answered, and nothing is logged."""
+        known: Deferred[Sequence[RealmInfo]] = Deferred()
+        self.show(known)
+
+        def ask_and_go() -> None:
+            with socket.create_connection(("127.0.0.1", self.served.port)) as connection:
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        await deferToThread(ask_and_go)
+        await until(lambda: self.asked)
+        await sleep(0.05)
+        known.callback(())
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_foreign_host(self) -> None:
+        """A page whose name was rebound to this machine reads nothing."""
+        for head, status in (
+            (b"GET /metrics HTTP/1.1\r\nHost: evil.example:8551\r\n\r\n", b"421"),
+            (b"GET /metrics HTTP/1.1\r\n\r\n", b"400"),
+            (b"GET /metrics HTTP/1.1\r\nHost: realm1:8551\r\n\r\n", b"200"),
+        ):
+            found = await deferToThread(self.ask_raw, head)
+            self.assertEqual(found.split()[1], status)
+            self.assertEqual(b"chatd_" in found, status == b"200")
+
+    def ask_raw(self, head: bytes) -> bytes:
+        """The beginning of the answer."""
+        with socket.create_connection(("127.0.0.1", self.served.port), 10) as connection:
+            connection.sendall(head)
+            found = b""
+            while b"\r\n\r\n" not in found or found.endswith(b"\r\n\r\n"):
+                found += connection.recv(65536)
+            return found
+
+    async def test_a_mistake(self) -> None:
+        """Is logged, and whoever looked is not left to wait."""
+
+        def fail(*_arguments: Any) -> Any:
+            raise ZeroDivisionError
+
+        self.patch(self.realm.service.presence, "listeners", fail)
+        answer: Answer = await self.served.ask("/metrics")
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Linked(PeeringTestCase):
+    """Two real realms."""
+
+    async def test_up_and_down(self) -> None:
+        """The link, and what waits while there is none; what was refused is not stored."""
+        one, two = self.make("realm1"), self.make("realm2")
+        served = Served(self, site_of(one))
+        ana, _budi = await self.pair()
+        await ana.must("send", to="budi@realm2", text="halo")
+        await ana.ask("send", to="nobody@realm2", text="halo")
+        values = read((await served.ask("/metrics")).body)
+        self.assertEqual(values["chatd_link_state{realm=realm2,state=up}"], 1)
+        self.assertEqual(values["chatd_outbox_parcels{realm=realm2}"], 0)
+        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 1)
+        arrived = two.service.counters
+        self.assertEqual((arrived.direct, arrived.group), (1, 0))
+        await self.close(two)
+        await until(lambda: not one.links)
+        await ana.must("send", to="budi@realm2", text="halo lagi")
+        values = read((await served.ask("/metrics")).body)
+        self.assertEqual(values["chatd_link_state{realm=realm2,state=up}"], 0)
+        self.assertEqual(values["chatd_outbox_parcels{realm=realm2}"], 1)
+        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 2)
