@@ -1,1 +1,1 @@
-"""One file per dialect of the line protocol, and what several dialects share."""
+"""The dialects of the line protocol, one module each, and what several of them share."""

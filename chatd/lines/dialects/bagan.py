@@ -1,5 +1,7 @@
-"""The dialect of "Kelompok Bagan": as kelompok3's on the wire, with groups that are made and joined, and
-texts of its own."""
+"""`bagan`, the dialect of "Kelompok Bagan".
+
+It has the wire format of kelompok3, groups that people create and join, and its own sentences.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from collections.abc import Mapping
 
 from chatd.base import errors
 from chatd.base.model import Message, Reply
-from chatd.base.names import Address, Place
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Request
+from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects import kelompok3
 from chatd.lines.dialects.blocks import (
     Answer,
@@ -20,41 +22,30 @@ from chatd.lines.dialects.blocks import (
     entry,
     listed,
     named,
+    non_empty,
     said,
-    some,
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.kelompok3 import ADD_REALM, REALM, USER, active
+from chatd.lines.dialects.kelompok3 import active
 from chatd.lines.dialects.verbs import (
-    FILE,
-    FILENAME,
-    GROUP,
-    NAME,
-    PASSWORD,
-    TEXT,
-    TO,
-    USERNAME,
     Texts,
     Verb,
+    group_inbox,
+    not_added,
+    private_inbox,
     send,
     send_file,
     table,
 )
 
 COUNTRY = Arg("country", types.DISPLAY_NAME)
-FULL_NAME = Arg("name", types.FULL_NAME)
-THERE = Arg("group", types.GROUP_NAME)  # a group of another realm
 
 NO_USER: Texts = {errors.UnknownUser: "User tidak ada"}
 NO_GROUP: Texts = {errors.UnknownGroup: "Group tidak ditemukan"}
 NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "User bukan member grup"}
 NO_FILE: Texts = {errors.UnknownFile: "File tidak ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm tidak ditemukan"}
-NOT_ADDED: Texts = {
-    errors.RealmExists: "Realm sudah ada",
-    errors.OwnRealm: "Realm sudah ada",
-    **dict.fromkeys(errors.UNREACHABLE, "Realm Unreachable"),
-}
+NOT_ADDED = not_added("Realm sudah ada")
 TEXTS: Texts = {errors.NotLoggedIn: "Session tidak ditemukan"}
 
 
@@ -64,61 +55,59 @@ def token(_request: Request, reply: Reply) -> Answer:
 
 
 def placed(message: Message, names: Mapping[str, str]) -> Answer:
-    """An entry that says which group it stands in."""
-    return entry(message, names) | some(group=message.group)
-
-
-def private_inbox(user: Address) -> ask.Command:
-    return ask.ReadInbox(Place(user=user))
-
-
-def group_inbox(group: Address) -> ask.Command:
-    return ask.ReadInbox(Place(group=group))
+    """A message, with the name of its group."""
+    return entry(message, names) | non_empty(group=message.group)
 
 
 VERBS = table(
     Verb(
         "auth",
         ask.LogIn,
-        (USERNAME, PASSWORD),
+        (args.USERNAME, args.PASSWORD),
         token,
         NO_USER | {errors.WrongPassword: "Password salah"},
     ),
     Verb(
         "register",
         ask.Register,
-        (USERNAME, PASSWORD, COUNTRY, FULL_NAME),
+        (args.USERNAME, args.PASSWORD, COUNTRY, args.FULL_NAME),
         token,
         {errors.UserExists: "User sudah ada"},
     ),
     Verb(
         "addgroup",
         ask.AddGroup,
-        (NAME,),
+        (args.NEW_GROUP,),
         said("Add group Berhasil"),
         {errors.GroupExists: "Group sudah ada"},
     ),
     Verb(
         "joingroup",
         ask.JoinGroup,
-        (GROUP,),
+        (args.GROUP,),
         said("Join group berhasil"),
         {errors.UnknownGroup: "Group belum ada", errors.AlreadyMember: "User sudah join"},
     ),
-    Verb("send", ask.SendMessage, (TO, TEXT), said("Message sent"), NO_USER, send),
+    Verb("send", ask.SendMessage, (args.TO, args.TEXT), said("Message sent"), NO_USER, send),
     Verb(
         "sendfile",
         ask.SendFile,
-        (TO, FILENAME, FILE),
+        (args.TO, args.FILENAME, args.FILE),
         said("File sent"),
         NO_USER | NO_FILE,
         send_file,
     ),
-    Verb("sendgroup", ask.SendGroupMessage, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
+    Verb(
+        "sendgroup",
+        ask.SendGroupMessage,
+        (args.GROUP, args.TEXT),
+        said("Message sent"),
+        NOT_IN_GROUP,
+    ),
     Verb(
         "sendgroupfile",
         ask.SendGroupFile,
-        (GROUP, FILENAME, FILE),
+        (args.GROUP, args.FILENAME, args.FILE),
         said("File sent"),
         NOT_IN_GROUP | NO_FILE,
     ),
@@ -126,46 +115,46 @@ VERBS = table(
     Verb(
         "privateinbox",
         ask.ReadInbox,
-        (Arg("user", types.ADDRESS),),
+        (args.TO,),
         listed(placed),
         NO_USER,
         private_inbox,
     ),
-    Verb("groupinbox", ask.ReadInbox, (GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
+    Verb("groupinbox", ask.ReadInbox, (args.GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
     Verb("getusers", ask.ListUsers, (), named("users", "username")),
     Verb("getgroups", ask.ListGroups, (), named("groups", "group")),
     Verb("logout", ask.LogOut, (), said("Logout berhasil")),
     Verb("info", ask.ListActive, (), active),
-    Verb("addrealm", ask.AddRealm, ADD_REALM, said("Realm added"), NOT_ADDED),
+    Verb("addrealm", ask.AddRealm, args.REALM_ADDRESS, said("Realm added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
         ask.SendRealmMessage,
-        (REALM, USER, TEXT),
+        (args.REALM, args.REMOTE_USER, args.TEXT),
         said("Message sent"),
         NO_REALM | NO_USER,
     ),
     Verb(
         "sendfilerealm",
         ask.SendRealmFile,
-        (REALM, USER, FILENAME, FILE),
+        (args.REALM, args.REMOTE_USER, args.FILENAME, args.FILE),
         said("File sent"),
         NO_REALM | NO_USER | NO_FILE,
     ),
     Verb(
         "sendgrouprealm",
         ask.SendRealmGroupMessage,
-        (REALM, THERE, TEXT),
+        (args.REALM, args.REMOTE_GROUP, args.TEXT),
         said("Message sent"),
         NO_REALM | NO_GROUP,
     ),
     Verb(
         "sendgroupfilerealm",
         ask.SendRealmGroupFile,
-        (REALM, THERE, FILENAME, FILE),
+        (args.REALM, args.REMOTE_GROUP, args.FILENAME, args.FILE),
         said("File sent"),
         NO_REALM | NO_GROUP | NO_FILE,
     ),
-    Verb("getrealminbox", ask.ReadRealmInbox, (REALM,), listed(placed), NO_REALM),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(placed), NO_REALM),
 )
 
 

@@ -1,5 +1,5 @@
-"""What kelompok3, bagan and tugas4 share: a line `verb [token] argument …`, answered by one JSON object and
-CRLF CRLF. Nothing is pushed. Files stand in the line and in the reply, in base64."""
+"""What kelompok3, bagan and tugas4 share: a line `verb [token] argument …` is answered by one JSON object and
+CRLF CRLF. Nothing is pushed. Files are part of lines and replies, in base64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from chatd.base.errors import ChatError, UnknownCommand
-from chatd.base.model import Event, Message, Reply
+from chatd.base.model import Message, Reply
 from chatd.base.names import printable
 from chatd.lines.dialect import (
     Dialect,
@@ -24,9 +24,7 @@ from chatd.lines.dialects.json_text import encode
 from chatd.lines.dialects.verbs import Texts, Verb, text_of
 
 END = b"\r\n\r\n"
-MAX_START = (
-    128  # characters of the arguments in which a token would stand: not all of a file is searched
-)
+MAX_START = 128  # characters of the arguments that are searched for a token
 
 Answer = dict[str, Any]
 
@@ -40,14 +38,14 @@ def base64(data: bytes) -> bytes:
 
 
 def json_around(answer: Answer, key: str, end: bytes) -> Wrapping:
-    """The object, and a file's bytes in base64 as its last value, by `key`."""
+    """The object, with the bytes of a file in base64 as its last value, under `key`."""
     whole = json_object({**answer, key: ""}, end)
     cut = len(whole) - len(end) - 2  # before the last quote and brace
     return Wrapping(whole[:cut], whole[cut:], base64)
 
 
 class BlockDialect(Dialect):
-    """`verbs` is the dialect's table, and `texts` are its words for what the verbs have none for."""
+    """`verbs` is the table of the dialect. `texts` are its sentences for errors that a verb has none for."""
 
     inline = True
     shared = True
@@ -76,30 +74,24 @@ class BlockDialect(Dialect):
         answer = {"status": "OK", **request.tag.write(request, reply)}
         return json_around(answer, "file_content", END)
 
-    def ready(self, request: Request) -> bytes:
-        return b""  # files come within their requests
-
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         own = tag.texts if tag is not None else {}
         return json_object({"status": "ERROR", "message": text_of(error, own, *self.texts)}, END)
 
-    def write_event(self, event: Event) -> bytes:
-        return b""
-
 
 def _read(verb: Verb, rest: str, token: str, live: bool) -> Request:
-    """The request in `rest`, or in what comes behind a live session's token there."""
+    """The request in `rest`, without the token of a live session."""
     return verb.read(rest[rest.index(token) + len(token) + 1 :] if live else rest)
 
 
-# What stands in answers.
+# Replies.
 
 
 def said(sentence: str) -> Callable[[Request, Reply], Answer]:
-    """Always the same; and whom nobody knows, if it went to a list."""
+    """The sentence, and the unknown names of a list of recipients."""
 
     def write(_request: Request, reply: Reply) -> Answer:
-        return {"message": sentence, **some(unknown=reply.data.get("unknown"))}
+        return {"message": sentence, **non_empty(unknown=reply.data.get("unknown"))}
 
     return write
 
@@ -108,13 +100,13 @@ def token(_request: Request, reply: Reply) -> Answer:
     return {"tokenid": reply.fields["tokenId"]}
 
 
-def some(**values: Any) -> Answer:
-    """Those of the values that say anything."""
+def non_empty(**values: Any) -> Answer:
+    """The values that are not empty, zero or None."""
     return {key: value for key, value in values.items() if value}
 
 
 def entry(message: Message, names: Mapping[str, str]) -> Answer:
-    """A message with display names; in a group it is to the group."""
+    """A message, with display names. Its recipient is the user or the group."""
     to = message.group if message.to is None else names.get(message.to, message.to)
     found: Answer = {
         "msg_from": names.get(message.sender, message.sender),
@@ -130,12 +122,12 @@ def entry(message: Message, names: Mapping[str, str]) -> Answer:
 def listed(
     write: Callable[[Message, Mapping[str, str]], Answer] = entry,
 ) -> Callable[[Request, Reply], Answer]:
-    """Messages one after another."""
+    """Messages in one list."""
 
     def write_list(_request: Request, reply: Reply) -> Answer:
         names = reply.data.get("names", {})
         messages = [write(message, names) for message in _messages(reply)]
-        return {"messages": messages, **some(remaining=reply.data.get("remaining"))}
+        return {"messages": messages, **non_empty(remaining=reply.data.get("remaining"))}
 
     return write_list
 
@@ -143,14 +135,14 @@ def listed(
 def by_sender(
     write: Callable[[Message, Mapping[str, str]], Answer] = entry,
 ) -> Callable[[Request, Reply], Answer]:
-    """Messages by their senders' usernames."""
+    """Messages by the username of their sender."""
 
     def write_inbox(_request: Request, reply: Reply) -> Answer:
         names = reply.data.get("names", {})
         messages: dict[str, list[Answer]] = {}
         for message in _messages(reply):
             messages.setdefault(message.sender, []).append(write(message, names))
-        return {"messages": messages, **some(remaining=reply.data.get("remaining"))}
+        return {"messages": messages, **non_empty(remaining=reply.data.get("remaining"))}
 
     return write_inbox
 
@@ -160,10 +152,10 @@ def _messages(reply: Reply) -> list[Message]:
 
 
 def named(key: str, attribute: str) -> Callable[[Request, Reply], Answer]:
-    """The names of a list's items, under `key`."""
+    """One attribute of each item, under `key`."""
 
     def write(_request: Request, reply: Reply) -> Answer:
         names = [getattr(item, attribute) for item in reply.items]
-        return {key: names, **some(remaining=reply.data.get("remaining"))}
+        return {key: names, **non_empty(remaining=reply.data.get("remaining"))}
 
     return write

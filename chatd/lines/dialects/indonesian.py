@@ -1,4 +1,4 @@
-"""Every refusal in Indonesian, for the dialects of Indonesian programs. A test finds what is missing."""
+"""Every error in Indonesian, for the dialects of Indonesian programs. A test finds missing ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as chatd writes it: compact, in UTF-8."""
+"""Encodes JSON: compact, in UTF-8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chatd.base.texts import Secret
 
 
 def _write_secret(value: Any) -> str:
-    """A Secret is a str that msgspec does not know; anything else that it does not know is a mistake."""
+    """A Secret as a str, which msgspec does not make of it. Raises TypeError for anything else."""
     if isinstance(value, Secret):
         return str(value)
     raise TypeError(f"json has no words for {type(value).__name__}")

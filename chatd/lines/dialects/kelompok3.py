@@ -1,5 +1,7 @@
-"""The dialect of "Final Project Progjar A Kelompok 3": `verb [token] argument …` on a line, one JSON object
-and CRLF CRLF in return. What it calls a group is a list of people."""
+"""`kelompok3`, the dialect of "Final Project Progjar A Kelompok 3".
+
+A line `verb [token] argument …` is answered by one JSON object and CRLF CRLF. Its groups are lists of people.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +11,27 @@ from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Request
+from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import Answer, BlockDialect, by_sender, listed, said, token
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.verbs import (
-    FILE,
-    FILENAME,
-    PASSWORD,
-    PEOPLE,
-    TEXT,
-    TO,
-    USERNAME,
-    Texts,
-    Verb,
-    send,
-    send_file,
-    table,
-)
+from chatd.lines.dialects.verbs import Texts, Verb, not_added, send, send_file, table
 
-REALM = Arg("realm", types.NAME)
-USER = Arg("user", types.NAME)
-USERS = Arg("group", types.NAMES)
-ADD_REALM = (REALM, Arg("host", types.HOST), Arg("port", types.PORT))
 ABOUT_SELF = (
-    USERNAME,
-    PASSWORD,
+    args.USERNAME,
+    args.PASSWORD,
     Arg("name", types.DISPLAY_NAME),
     Arg("country", types.DISPLAY_NAME),
 )
 
-NO_ONE: Texts = {errors.UnknownUser: "User Tidak Ditemukan"}
+NO_USER: Texts = {errors.UnknownUser: "User Tidak Ditemukan"}
 NO_FILE: Texts = {errors.UnknownFile: "File Tidak Ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm Tidak Ditemukan"}
-NOT_ADDED: Texts = {
-    errors.RealmExists: "Realm Sudah Ada",
-    errors.OwnRealm: "Realm Sudah Ada",
-    **dict.fromkeys(errors.UNREACHABLE, "Realm Unreachable"),
-}
+NOT_ADDED = not_added("Realm Sudah Ada")
 TEXTS: Texts = {
     errors.NotLoggedIn: "Session Tidak Ditemukan",
     errors.FileTooLarge: "File Terlalu Besar",
     errors.LineTooLong: "File Terlalu Besar",
-    # What could be read and is refused all the same is said in the sentence of the refusal.
+    # Requests that are well-formed, and refused for what they contain.
     **{
         kind: INDONESIAN[kind]
         for kind in (
@@ -74,58 +56,62 @@ VERBS = table(
     Verb(
         "auth",
         ask.LogIn,
-        (USERNAME, PASSWORD),
+        (args.USERNAME, args.PASSWORD),
         token,
         {errors.UnknownUser: "User Tidak Ada", errors.WrongPassword: "Password Salah"},
     ),
     Verb("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
     Verb("info", ask.ListActive, (), active),
     Verb("logout", ask.LogOut, (), said("Logout berhasil")),
-    Verb("send", ask.SendMessage, (TO, TEXT), said("Message Sent"), NO_ONE, send),
-    Verb("sendgroup", ask.SendMessage, (PEOPLE, TEXT), said("Message Sent"), NO_ONE),
+    Verb("send", ask.SendMessage, (args.TO, args.TEXT), said("Message Sent"), NO_USER, send),
+    Verb("sendgroup", ask.SendMessage, (args.PEOPLE, args.TEXT), said("Message Sent"), NO_USER),
     Verb(
         "sendfile",
         ask.SendFile,
-        (TO, FILENAME, FILE),
+        (args.TO, args.FILENAME, args.FILE),
         said("File Sent"),
-        NO_ONE | NO_FILE,
+        NO_USER | NO_FILE,
         send_file,
     ),
     Verb(
-        "sendgroupfile", ask.SendFile, (PEOPLE, FILENAME, FILE), said("File Sent"), NO_ONE | NO_FILE
+        "sendgroupfile",
+        ask.SendFile,
+        (args.PEOPLE, args.FILENAME, args.FILE),
+        said("File Sent"),
+        NO_USER | NO_FILE,
     ),
     Verb("inbox", ask.ReadInbox, (), by_sender(), make=lambda: ask.ReadInbox(here=True)),
-    Verb("addrealm", ask.AddRealm, ADD_REALM, said("Realm Added"), NOT_ADDED),
+    Verb("addrealm", ask.AddRealm, args.REALM_ADDRESS, said("Realm Added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
         ask.SendRealmMessage,
-        (REALM, USER, TEXT),
+        (args.REALM, args.REMOTE_USER, args.TEXT),
         said("Message Sent to Realm"),
-        NO_REALM | NO_ONE,
+        NO_REALM | NO_USER,
     ),
     Verb(
         "sendgrouprealm",
         ask.SendRealmGroupMessage,
-        (REALM, USERS, TEXT),
+        (args.REALM, args.REMOTE_USERS, args.TEXT),
         said("Message Sent to Group in Realm"),
-        NO_REALM | NO_ONE,
+        NO_REALM | NO_USER,
     ),
     Verb(
         "sendfilerealm",
         ask.SendRealmFile,
-        (REALM, USER, FILENAME, FILE),
+        (args.REALM, args.REMOTE_USER, args.FILENAME, args.FILE),
         said("File Sent to Realm"),
-        NO_REALM | NO_ONE | NO_FILE,
+        NO_REALM | NO_USER | NO_FILE,
     ),
     Verb(
         "sendgroupfilerealm",
         ask.SendRealmGroupFile,
-        (REALM, USERS, FILENAME, FILE),
+        (args.REALM, args.REMOTE_USERS, args.FILENAME, args.FILE),
         said("File Sent to Group in Realm"),
-        NO_REALM | NO_ONE | NO_FILE,
+        NO_REALM | NO_USER | NO_FILE,
     ),
-    Verb("getinboxrealm", ask.ReadOwnRealmInbox, (REALM, USERNAME), listed(), NO_REALM),
-    Verb("getrealminbox", ask.ReadRealmInbox, (REALM,), listed(), NO_REALM),
+    Verb("getinboxrealm", ask.ReadOwnRealmInbox, (args.REALM, args.USERNAME), listed(), NO_REALM),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(), NO_REALM),
 )
 
 

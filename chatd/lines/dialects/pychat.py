@@ -1,5 +1,8 @@
-"""The dialect of "py-chat": `KEYWORD argument …` on a line, answered by `success …` or `failed …`. A list is
-`success <n> <what>` and n lines; files travel raw, as in plain. Groups go by their codes."""
+"""`pychat`, the dialect of "py-chat".
+
+A line `KEYWORD argument …` is answered by `success …` or `failed …`. A list is `success <n> <what>` and n
+lines. Files are raw bytes, as in plain. Groups are named by their codes.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,20 @@ import msgspec
 from chatd.base import errors
 from chatd.base.characters import isolated
 from chatd.base.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
-from chatd.base.model import Contact, Event, GroupInfo, Message, Reply
+from chatd.base.model import Contact, GroupInfo, Message, Reply
 from chatd.base.names import Address, Place, printable
 from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Dialect, PartialRequest, Request, decode
+from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.dialects.verbs import (
-    GROUP,
-    NAME,
-    PASSWORD,
-    TEXT,
-    TO,
-    USERNAME,
     Texts,
     Verb,
+    group_inbox,
+    private_inbox,
     send,
     send_file,
     table,
@@ -62,21 +62,13 @@ INVITE: Texts = {
 }
 
 
-# What is asked.
+# Commands whose arguments differ from those of the verb.
 
 
 def register(username: str, password: Secret, again: Secret) -> ask.Command:
     if password != again:
         raise PasswordMismatch
     return ask.Register(username, password, login=False)
-
-
-def private_inbox(to: Address) -> ask.Command:
-    return ask.ReadInbox(Place(user=to))
-
-
-def group_inbox(group: Address) -> ask.Command:
-    return ask.ReadInbox(Place(group=group))
 
 
 def private_file(to: Address, code: str) -> ask.Command:
@@ -91,13 +83,13 @@ def notifications() -> ask.Command:
     return ask.ReadInbox(peek=True)
 
 
-# What is answered: the message, and the lines of a list.
+# Replies: the message, and the lines of a list.
 
 Lines = Sequence[str]
 
 
 def said(message: str) -> Callable[[Request, Reply], Lines]:
-    """Always the same, with what the reply has to say in it."""
+    """The message, with fields of the reply filled in."""
     return lambda _request, reply: [message.format_map(reply.fields)]
 
 
@@ -158,27 +150,45 @@ VERBS = table(
     Verb(
         "AUTH-REGISTER",
         ask.Register,
-        (USERNAME, PASSWORD, AGAIN),
+        (args.USERNAME, args.PASSWORD, AGAIN),
         said("you are registered now!"),
         make=register,
     ),
-    Verb("AUTH-LOGIN", ask.LogIn, (USERNAME, PASSWORD), said("you are logged in now")),
+    Verb("AUTH-LOGIN", ask.LogIn, (args.USERNAME, args.PASSWORD), said("you are logged in now")),
     Verb("AUTH-LOGOUT", ask.LogOut, (), said("you are logged out now")),
-    Verb("GROUP-CREATE", ask.AddGroup, (NAME,), said("{groupcode}")),
+    Verb("GROUP-CREATE", ask.AddGroup, (args.NEW_GROUP,), said("{groupcode}")),
     Verb("GROUP-GET", ask.ListOwnGroups, (), groups),
-    Verb("GROUP-JOIN", ask.JoinGroup, (GROUP,), said("you have joined {group}")),
-    Verb("GROUP-EXIT", ask.LeaveGroup, (GROUP,), said("you have left {group}")),
-    Verb("GROUP-INVITE", ask.InviteMembers, (GROUP, FRIENDS), invited, INVITE),
-    Verb("CHAT-PRIVATE-SEND", ask.SendMessage, (TO, TEXT), said("message sent"), make=send),
-    Verb("CHAT-GROUP-SEND", ask.SendGroupMessage, (GROUP, TEXT), said("message sent")),
-    Verb("CHAT-PRIVATE-GET", ask.ReadInbox, (TO,), messages, make=private_inbox),
-    Verb("CHAT-GROUP-GET", ask.ReadInbox, (GROUP,), messages, make=group_inbox),
-    Verb("FILE-SEND-PRIVATE", ask.SendFile, (TO, PATH, SIZE), said("file {code}"), make=send_file),
-    Verb("FILE-SEND-GROUP", ask.SendGroupFile, (GROUP, PATH, SIZE), said("file {code}")),
+    Verb("GROUP-JOIN", ask.JoinGroup, (args.GROUP,), said("you have joined {group}")),
+    Verb("GROUP-EXIT", ask.LeaveGroup, (args.GROUP,), said("you have left {group}")),
+    Verb("GROUP-INVITE", ask.InviteMembers, (args.GROUP, FRIENDS), invited, INVITE),
     Verb(
-        "FILE-GET-PRIVATE", ask.GetFile, (TO, FILE_CODE), said("{name} {size}"), make=private_file
+        "CHAT-PRIVATE-SEND", ask.SendMessage, (args.TO, args.TEXT), said("message sent"), make=send
     ),
-    Verb("FILE-GET-GROUP", ask.GetFile, (GROUP, FILE_CODE), said("{name} {size}"), make=group_file),
+    Verb("CHAT-GROUP-SEND", ask.SendGroupMessage, (args.GROUP, args.TEXT), said("message sent")),
+    Verb("CHAT-PRIVATE-GET", ask.ReadInbox, (args.TO,), messages, make=private_inbox),
+    Verb("CHAT-GROUP-GET", ask.ReadInbox, (args.GROUP,), messages, make=group_inbox),
+    Verb(
+        "FILE-SEND-PRIVATE",
+        ask.SendFile,
+        (args.TO, PATH, SIZE),
+        said("file {code}"),
+        make=send_file,
+    ),
+    Verb("FILE-SEND-GROUP", ask.SendGroupFile, (args.GROUP, PATH, SIZE), said("file {code}")),
+    Verb(
+        "FILE-GET-PRIVATE",
+        ask.GetFile,
+        (args.TO, FILE_CODE),
+        said("{name} {size}"),
+        make=private_file,
+    ),
+    Verb(
+        "FILE-GET-GROUP",
+        ask.GetFile,
+        (args.GROUP, FILE_CODE),
+        said("{name} {size}"),
+        make=group_file,
+    ),
     Verb("CONTACT-ADD", ask.AddContact, (CONTACT,), said("contact added")),
     Verb("CONTACT-DELETE", ask.DeleteContact, (CONTACT,), said("contact deleted")),
     Verb("CONTACT-GET", ask.ListContacts, (), contacts),
@@ -197,7 +207,7 @@ class PychatDialect(Dialect):
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = VERBS.get(word.lower())
         if verb is None:
-            # It is refused as any other is: first of all, without a login.
+            # As for any other verb, NotLoggedIn comes first.
             unknown = UnknownCommand(verb=printable(word, MAX_ARGUMENT))
             return PartialRequest(NAMELESS.row, partial(_refuse, unknown), tag=NAMELESS)
         return PartialRequest(verb.row, partial(_read, verb, rest), tag=verb)
@@ -212,9 +222,6 @@ class PychatDialect(Dialect):
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         own = tag.texts if tag is not None else {}
         return _lines(f"failed {text_of(error, own, TEXTS)}")
-
-    def write_event(self, event: Event) -> bytes:
-        return b""
 
 
 NAMELESS = msgspec.structs.replace(VERBS["notif-get"], name="")

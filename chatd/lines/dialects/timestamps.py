@@ -1,4 +1,4 @@
-"""Times as dialects write them."""
+"""Formats times for the dialects."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""The dialect of "Tugas 4 - Spesifikasi Protokol": as kelompok3's on the wire, with other verbs and texts.
-Files are called by the time at which they were sent and their name, and are fetched in base64."""
+"""`tugas4`, the dialect of "Tugas 4 - Spesifikasi Protokol".
+
+It has the wire format of kelompok3, with other verbs and sentences. The name of a file begins with the
+time at which it was sent.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Request
+from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import (
     Answer,
     BlockDialect,
@@ -27,21 +31,7 @@ from chatd.lines.dialects.blocks import (
     said,
     token,
 )
-from chatd.lines.dialects.verbs import (
-    FILE,
-    FILENAME,
-    GROUP,
-    NAME,
-    PASSWORD,
-    TEXT,
-    TO,
-    USERNAME,
-    Texts,
-    Verb,
-    send,
-    send_file,
-    table,
-)
+from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table
 
 STAMP = "%Y_%m_%d_%H_%M_%S_"
 _STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
@@ -62,26 +52,26 @@ TEXTS: Texts = {
 
 
 def stamped(name: str, at: int) -> str:
-    """The name of a file that was sent at that time (ms)."""
+    """The name of a file, prefixed with the time `at` (ms since 1970 UTC) at which it was sent."""
     return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
 
 
-def wanted(filename: str, place: Place | None = None) -> ask.Command:
-    """A file by either of its names."""
+def get_file(filename: str, place: Place | None = None) -> ask.Command:
+    """The command to get a file by its name, with or without the time."""
     found = _STAMPED.fullmatch(filename)
     sent = None
     if found is not None:
         try:
             second = datetime.strptime(found[1], STAMP).replace(tzinfo=UTC)
-        except ValueError:  # it only looks like a time
+        except ValueError:  # such as the 31st of June: a name without a time
             pass
         else:
             sent = (found[2], int(second.timestamp()) * 1000)
     return ask.GetFile(filename, "name", sent, place)
 
 
-def wanted_of_group(group: Address, filename: str) -> ask.Command:
-    return wanted(filename, Place(group=group))
+def get_group_file(group: Address, filename: str) -> ask.Command:
+    return get_file(filename, Place(group=group))
 
 
 def inbox() -> ask.Command:
@@ -89,7 +79,7 @@ def inbox() -> ask.Command:
 
 
 def sentence(start: str) -> Callable[[Request, Reply], Answer]:
-    """A sentence that ends with the group's name."""
+    """`start` and the name of the group."""
     return lambda _request, reply: {"message": f"{start} {reply.fields['group']}"}
 
 
@@ -106,7 +96,7 @@ def file_found(_request: Request, reply: Reply) -> Answer:
 
 
 def message_entry(message: Message, names: Mapping[str, str]) -> Answer:
-    """An entry whose file has the name by which it can be fetched here."""
+    """A message whose file has the name that get_file accepts."""
     file = message.file
     if file is not None:
         shown = msgspec.structs.replace(file, name=stamped(file.name, file.at))
@@ -115,7 +105,7 @@ def message_entry(message: Message, names: Mapping[str, str]) -> Answer:
 
 
 def group_entry(message: Message, names: Mapping[str, str]) -> Answer:
-    """As message_entry; everything there is to the group."""
+    """A message of a group, whose recipient is not repeated."""
     found = message_entry(message, names)
     del found["msg_to"]
     return found
@@ -130,7 +120,7 @@ VERBS = table(
     Verb(
         "auth_register",
         ask.Register,
-        (USERNAME, PASSWORD),
+        (args.USERNAME, args.PASSWORD),
         said("Registrasi berhasil, silakan login dengan auth_login"),
         {errors.UserExists: "Username sudah ada"},
         lambda username, password: ask.Register(username, password, login=False, outside=True),
@@ -138,7 +128,7 @@ VERBS = table(
     Verb(
         "auth_login",
         ask.LogIn,
-        (USERNAME, PASSWORD),
+        (args.USERNAME, args.PASSWORD),
         token,
         {errors.UnknownUser: WRONG, errors.WrongPassword: WRONG},
     ),
@@ -150,43 +140,56 @@ VERBS = table(
         named("messages", "username"),
         make=lambda: ask.ListUsers(others=True),
     ),
-    Verb("send", ask.SendMessage, (TO, TEXT), said("Message sent"), NO_USER, send),
+    Verb("send", ask.SendMessage, (args.TO, args.TEXT), said("Message sent"), NO_USER, send),
     Verb("inbox", ask.ReadInbox, (), by_sender(message_entry), make=inbox),
-    Verb("send_file", ask.SendFile, (TO, FILENAME, FILE), file_sent, NO_USER | NO_FILE, send_file),
-    Verb("download_file", ask.GetFile, (WANTED,), file_found, NO_FILE, wanted),
+    Verb(
+        "send_file",
+        ask.SendFile,
+        (args.TO, args.FILENAME, args.FILE),
+        file_sent,
+        NO_USER | NO_FILE,
+        send_file,
+    ),
+    Verb("download_file", ask.GetFile, (WANTED,), file_found, NO_FILE, get_file),
     Verb(
         "mkgr",
         ask.AddGroup,
-        (NAME,),
+        (args.NEW_GROUP,),
         sentence("You have made the group"),
         {errors.GroupExists: "Group does exist"},
     ),
     Verb(
         "join",
         ask.JoinGroup,
-        (GROUP,),
+        (args.GROUP,),
         sentence("You have joined the group"),
         NO_GROUP | {errors.AlreadyMember: "You have already in group"},
     ),
-    Verb("leave", ask.LeaveGroup, (GROUP,), sentence("You have left the group"), NOT_IN_GROUP),
+    Verb("leave", ask.LeaveGroup, (args.GROUP,), sentence("You have left the group"), NOT_IN_GROUP),
     Verb("ls_group", ask.ListGroups, (), named("messages", "group")),
-    Verb("ls_member", ask.ListMembers, (GROUP,), members, NOT_IN_GROUP),
-    Verb("sendgroup", ask.SendGroupMessage, (GROUP, TEXT), said("Message sent"), NOT_IN_GROUP),
-    Verb("inboxgroup", ask.ReadGroupInbox, (GROUP,), listed(group_entry), NOT_IN_GROUP),
+    Verb("ls_member", ask.ListMembers, (args.GROUP,), members, NOT_IN_GROUP),
+    Verb(
+        "sendgroup",
+        ask.SendGroupMessage,
+        (args.GROUP, args.TEXT),
+        said("Message sent"),
+        NOT_IN_GROUP,
+    ),
+    Verb("inboxgroup", ask.ReadGroupInbox, (args.GROUP,), listed(group_entry), NOT_IN_GROUP),
     Verb(
         "sendgroup_file",
         ask.SendGroupFile,
-        (GROUP, FILENAME, FILE),
+        (args.GROUP, args.FILENAME, args.FILE),
         file_sent,
         NOT_IN_GROUP | NO_FILE,
     ),
     Verb(
         "downloadgroup_file",
         ask.GetFile,
-        (GROUP, WANTED),
+        (args.GROUP, WANTED),
         file_found,
         NOT_IN_GROUP | NO_FILE,
-        wanted_of_group,
+        get_group_file,
     ),
 )
 

@@ -1,6 +1,8 @@
-"""The dialect of "FinalProjectProgjar" (Alam, Firman and Chendra): `command key=value&key=value` on a line,
-percent-encoded, and one JSON object and CRLF in return. The session's token travels in the payload. What
-is said in a room is pushed to those who joined it."""
+"""`urlencoded`, the dialect of "FinalProjectProgjar" (Alam, Firman and Chendra).
+
+A line `verb key=value&key=value`, percent-encoded, is answered by one JSON object and CRLF. The token of the
+session is one of the values. What is said in a room is pushed to those who joined it.
+"""
 
 from __future__ import annotations
 
@@ -35,27 +37,28 @@ from chatd.lines.dialect import (
     content,
     decode,
 )
-from chatd.lines.dialects.blocks import Answer, json_around, json_object, some
+from chatd.lines.dialects import arguments as args
+from chatd.lines.dialects.blocks import Answer, json_around, json_object, non_empty
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.verbs import FILENAME, PASSWORD, USERNAME, Verb, table, text_of
+from chatd.lines.dialects.verbs import Verb, table, text_of
 from chatd.lines.inline_file import INLINE_FILE
 
 END = b"\r\n"
 MAX_KEYS = 16
-MAX_VALUE = 64 << 10  # of any but a file's, as it is encoded
+MAX_VALUE = 64 << 10  # encoded characters of a value that is not a file
 SESSION = "session"
 PAYLOAD = "payload"
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Tag(msgspec.Struct, frozen=True):
-    """What an answer is made of: the verb, and the token that the request came with."""
+    """What an answer needs of its request: the verb, and the token."""
 
     verb: Verb
     session: Secret | None = None
 
 
-# What is asked.
+# Commands whose arguments differ from those of the verb.
 
 
 def register(username: str, password: Secret, nationality: str, name: str) -> ask.Command:
@@ -82,7 +85,7 @@ def room_chat(message: str) -> ask.Command:
     return ask.SendRoomMessage(message)
 
 
-# What is answered.
+# Replies.
 
 
 def welcome(_request: Request, reply: Reply) -> Answer:
@@ -104,7 +107,7 @@ def inbox(request: Request, reply: Reply) -> Answer:
         SESSION: request.tag.session,
         "message": f"{len(messages)} message incoming.",
         "messages": messages,
-        **some(remaining=reply.data.get("remaining")),
+        **non_empty(remaining=reply.data.get("remaining")),
     }
 
 
@@ -159,22 +162,22 @@ def _recipient(request: Request) -> str:
 RECIPIENT = Arg("username", types.ADDRESS)
 MESSAGE = Arg("message", types.TEXT)
 ABOUT_SELF = (
-    USERNAME,
-    PASSWORD,
+    args.USERNAME,
+    args.PASSWORD,
     Arg("nationality", types.FULL_NAME),
     Arg("name", types.FULL_NAME),
 )
 FILE = Arg(PAYLOAD, INLINE_FILE)
 
 VERBS = table(
-    Verb("auth", ask.LogIn, (USERNAME, PASSWORD), welcome),
+    Verb("auth", ask.LogIn, (args.USERNAME, args.PASSWORD), welcome),
     Verb("register", ask.Register, ABOUT_SELF, registered, make=register),
     Verb("send", ask.SendMessage, (RECIPIENT, MESSAGE), sent, make=send),
     Verb("inbox", ask.ReadInbox, (), inbox),
     Verb("logout", ask.LogOut, (), goodbye),
     Verb("list_file", ask.ListFiles, (), file_names, aliases=("file_list",)),
-    Verb("file_send", ask.SendFile, (RECIPIENT, FILE, FILENAME), file_sent, make=file_send),
-    Verb("file_get", ask.GetFile, (FILENAME,), file_found, make=file_get),
+    Verb("file_send", ask.SendFile, (RECIPIENT, FILE, args.FILENAME), file_sent, make=file_send),
+    Verb("file_get", ask.GetFile, (args.FILENAME,), file_found, make=file_get),
     Verb("room_join", ask.JoinRoom, (Arg("roomname", types.ROOM),), joined, make=room_join),
     Verb("room_chat", ask.SendRoomMessage, (MESSAGE,), spoken, make=room_chat),
     Verb("room_leave", ask.LeaveRoom, (), left),
@@ -187,7 +190,7 @@ class UrlencodedDialect(Dialect):
     shared = True
 
     def token_in(self, start: bytes) -> str | None:
-        """The session has to come before the payload; after it, it would be found too late."""
+        """The token, which has to come before the payload: a long payload needs it."""
         rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
         whole = rest.rpartition("&")[0].split("&")  # the last pair may be incomplete
         pairs = (pair.partition("=") for pair in whole)
@@ -226,9 +229,6 @@ class UrlencodedDialect(Dialect):
     def _answer(self, request: Request, reply: Reply) -> Answer:
         return {"status": "OK", **request.tag.verb.write(request, reply)}
 
-    def ready(self, request: Request) -> bytes:
-        return b""  # files come within their requests
-
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         sentence = text_of(error, INDONESIAN)
         return json_object({"status": "ERROR", "message": sentence, "error": error.code}, END)
@@ -252,7 +252,7 @@ def _usage(verb: Verb) -> str:
 
 
 def _values(payload: str) -> dict[str, str]:
-    """The payload's values by their keys; a file's is left as it is. Raises BadRequest."""
+    """The values by their keys. A file stays encoded. Raises BadRequest."""
     values: dict[str, str] = {}
     for pair in payload.split("&", MAX_KEYS):
         raw_key, equals, raw = pair.partition("=")
@@ -277,10 +277,10 @@ def _decoded(text: str) -> str:
 
 
 def _unescaped(base64: str) -> str:
-    """A file's base64 without its percent-encoding. A bare + is what it is: a space means nothing there."""
+    """The base64 of a file, without percent-encoding. A bare + is a plus, because base64 has no spaces."""
     if "%" not in base64:
         return base64
     if not base64.isascii() or base64.endswith("%"):
         raise BadSyntax(reason="after % come two hexadecimal digits")
-    # The quoted-printable decoder (RFC 2045) does the same with another sign, and at the speed of C.
+    # The quoted-printable decoder (RFC 2045) is written in C and differs only in its escape character.
     return binascii.a2b_qp(base64.replace("=", "=3D").replace("%", "=")).decode("latin-1")

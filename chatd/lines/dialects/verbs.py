@@ -1,5 +1,5 @@
-"""What the older dialects are tables of: one `Verb` says how a request is read, what is asked by it, what
-its reply is, and which words its refusals have."""
+"""The verbs of the older dialects, which are tables of them: how a request is read, which command it is, and
+how replies and refusals are written."""
 
 from __future__ import annotations
 
@@ -10,37 +10,30 @@ from typing import Any
 
 import msgspec
 
+from chatd.base import errors
 from chatd.base.errors import BadArgument, ChatError, UnknownFile
 from chatd.base.model import Reply
-from chatd.base.names import printable
+from chatd.base.names import Address, Place, printable
 from chatd.base.tokens import hide_tokens
-from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_COMMAND
 from chatd.lines.dialect import Request
 from chatd.lines.inline_file import INLINE_FILE
 
-MAX_WORD = 4096  # characters of an argument beside a file: the line may be long, it may not
+MAX_WORD = 4096  # characters of an argument before a file, although the line may be long
 _WORD = re.compile(" *([^ ]+)")
 
-# A refusal, or a kind of them, and a dialect's words for it; None: the error's own sentence.
+# Errors, or base classes of errors, and a dialect's sentences for them. None is the error's own sentence.
 Texts = dict[type[ChatError], str | None]
-
-TO = Arg("to", types.ADDRESS)
-PEOPLE = Arg("to", types.ADDRESSES)
-GROUP = Arg("group", types.GROUP)
-NAME = Arg("group", types.NAME)
-TEXT = Arg("text", types.TEXT)
-FILENAME = Arg("filename", types.FILENAME)
-FILE = Arg("content", INLINE_FILE, optional=True)
-USERNAME = Arg("username", types.NAME)
-PASSWORD = Arg("password", types.SECRET)
 
 
 class Verb(msgspec.Struct, frozen=True, dict=True):
-    """One request of a dialect. `write` makes of a reply what the dialect's writer builds on; `make` is
-    given the arguments by name, where the command itself is not enough."""
+    """One verb of a dialect.
+
+    `write` makes of a reply what the dialect's own writer builds on. `make` makes the command from the
+    arguments, by name, where the arguments are not those of the command. `texts` are its refusals.
+    """
 
     name: str
     command: type[ask.Command]
@@ -52,22 +45,22 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def row(self) -> Row:
-        """The command's row, as this dialect shows it."""
+        """The row of the command, with the verb and arguments of this dialect."""
         row = BY_COMMAND[self.command]
         return msgspec.structs.replace(row, verb=self.name, args=self.args, aliases=self.aliases)
 
     @cached_property
     def _content(self) -> str | None:
-        """The argument that is a file."""
+        """The name of the argument that is a file."""
         return next((arg.name for arg in self.args if arg.type is INLINE_FILE), None)
 
     @property
     def inline(self) -> bool:
-        """Whether a file may stand in the request."""
+        """Whether a request may carry a file."""
         return self._content is not None
 
     def read(self, rest: str) -> Request:
-        """The request of the line after the verb. Raises ChatError."""
+        """The request in `rest`, the line after the verb. Raises ChatError."""
         if self._content is None:
             return self.request(self.row.values_of(rest))
         words, content = self._cut(rest)
@@ -79,8 +72,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
         )
 
     def _cut(self, rest: str) -> tuple[str, str]:
-        """The words before the file, and the file. Found by their places: it is too long to be copied
-        for each of them."""
+        """The words before the file, and the file. The file is too long to be copied for each word."""
         end = 0
         for _ in self.args[:-1]:
             found = _WORD.match(rest, end)
@@ -93,11 +85,11 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
         return rest[:end], rest[end + 1 :]
 
     def read_names(self, given: Mapping[str, str]) -> Request:
-        """The request of arguments by name. Raises ChatError."""
+        """The request with arguments by name. Raises ChatError."""
         return self.request(self.row.named_values(given))
 
     def request(self, values: dict[str, Any]) -> Request:
-        """The request with these arguments. Raises UnknownFile if it lacks its file."""
+        """The request with these arguments. Raises UnknownFile if its file is missing."""
         content = None
         if self._content is not None:
             content = values.pop(self._content, None)
@@ -108,12 +100,12 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
 
 
 def table(*verbs: Verb) -> Mapping[str, Verb]:
-    """The verbs by their names in lower case."""
+    """The verbs by their names and aliases, in lower case."""
     return {name.lower(): verb for verb in verbs for name in (verb.name, *verb.aliases)}
 
 
 def text_of(error: ChatError, *tables: Texts) -> str:
-    """The words for `error` in the first of the tables that has any, for it or for its kind."""
+    """The sentence for `error`, from the first table that has one for its class or for a base class."""
     for texts in tables:
         for kind in type(error).__mro__:
             if kind in texts:
@@ -123,12 +115,26 @@ def text_of(error: ChatError, *tables: Texts) -> str:
     return str(error)
 
 
-# What several verbs of several dialects ask for.
+def not_added(exists: str) -> Texts:
+    """The refusals of adding a realm. `exists` is the one for a realm that is known already."""
+    unreachable = dict.fromkeys(errors.UNREACHABLE, "Realm Unreachable")
+    return {errors.RealmExists: exists, errors.OwnRealm: exists, **unreachable}
 
 
-def send(to: Any, text: str) -> ask.Command:
+# Commands of verbs in several dialects.
+
+
+def send(to: Address, text: str) -> ask.Command:
     return ask.SendMessage((to,), text)
 
 
-def send_file(to: Any, filename: str, size: int) -> ask.Command:
+def send_file(to: Address, filename: str, size: int) -> ask.Command:
     return ask.SendFile((to,), filename, size)
+
+
+def private_inbox(to: Address) -> ask.Command:
+    return ask.ReadInbox(Place(user=to))
+
+
+def group_inbox(group: Address) -> ask.Command:
+    return ask.ReadInbox(Place(group=group))
