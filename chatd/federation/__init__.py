@@ -1,1 +1,1 @@
-"""Conversations across realms: what is sent to other realms, and what they send."""
+"""Federation: exchanges messages, files and group changes with other realms, on top of the service."""

@@ -1,4 +1,4 @@
-"""What comes back: what another realm refused, or did not take in time. Its sender is told."""
+"""Bounces: tells senders about messages that another realm has refused or not taken in time."""
 
 from __future__ import annotations
 
@@ -26,24 +26,22 @@ from chatd.federation.links import ILinks
 from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import Parcel
 from chatd.service.chat_service import ChatService
-from chatd.service.rosters import RosterChange
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store import outbox as store
-from chatd.store.members import leave_group, realm_leaves
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import QueuedParcel
 
-MAX_EXPIRED = 500  # at a time
-MAX_QUOTED = 60  # characters of a message that come back
-UNTOLD = "a sender's connections were not told that a message came back"
+MAX_EXPIRED = 500  # parcels in one transaction
+MAX_QUOTED = 60  # characters of a message that its sender is shown
+UNTOLD = "a sender's connections were not told that a message was not delivered"
 
 log = Logger()
 
 
 class BounceMessage(msgspec.Struct, frozen=True):
-    """A message of the realm itself to one account, and where it was stored."""
+    """A message from the realm itself to one account, and its place."""
 
     account: Account
     new: NewMessage
@@ -54,25 +52,25 @@ class Bounces:
     def __init__(self, service: ChatService, links: ILinks, outbox: Outbox) -> None:
         self._context = service.context
         self._database = service.database
-        self._rosters = service.rosters
+        self._homes = service.homes
         self._fan_out = service.messages.fan_out
         self._links = links
         self._outbox = outbox
 
     async def refuse(self, realm: str, number: int, error: ChatError) -> None:
-        """Take a parcel out of the outbox, and tell its sender why it was not delivered."""
+        """Remove a parcel from the outbox, and tell its sender why it was not delivered."""
         waiting = await self._database.read(store.get, realm, number)
         if waiting is None:
             return
-        parcel = _decode(waiting)
+        parcel = parcels.try_decode(waiting.parcel)
         await self._tell([(realm, waiting, parcel, error)])
         await self._put_right(realm, parcel, error)
 
     async def expire(self, before: int) -> int:
-        """As `refuse`, for parcels that have waited since before `before` (ms since 1970 UTC). Returns their
-        number.
+        """As `refuse`, for parcels that were stored before `before` (ms since 1970 UTC). Returns how many
+        there were.
 
-        A parcel whose sender can't be told is removed, so that it does not hold up the others.
+        A parcel whose sender can't be told is removed, so that it does not block the others.
         """
         old = await self._database.read(store.too_old, before, MAX_EXPIRED)
         try:
@@ -80,7 +78,7 @@ class Bounces:
         except StorageFailed:
             raise
         except Exception:
-            log.failure("parcels that have waited too long are returned one by one")
+            log.failure("expired parcels are returned one by one")
             for each in old:
                 await self._expire_one(each)
         return len(old)
@@ -88,7 +86,7 @@ class Bounces:
     async def _tell_expired(self, old: Sequence[tuple[str, QueuedParcel]]) -> None:
         await self._tell(
             [
-                (realm, each, _decode(each), Expired(realm=self._name_of(realm)))
+                (realm, each, parcels.try_decode(each.parcel), Expired(realm=self._name_of(realm)))
                 for realm, each in old
             ]
         )
@@ -165,28 +163,15 @@ class Bounces:
             return realm
 
     async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
-        """What a realm knows nothing of, in our groups, does not go there any more."""
-        if not isinstance(parcel, parcels.Joined | parcels.Relay):
-            return
+        """Remove from a group of this realm what the other realm does not know: its user, or the group."""
         if not isinstance(error, UnknownUser | UnknownGroup | TooManyGroups):
             return
-        try:
-            group = (await self._rosters.find(Address(parcel.group))).group
-        except UnknownGroup:
-            return  # it has ended meanwhile
-        if group.id != parcel.group_id:
-            return
-        if isinstance(parcel, parcels.Joined):
-            guest = Address(parcel.user, realm)
-            party = Party(guest.key, str(guest), realm=realm)
-            await self._rosters.change(lambda db: RosterChange(leave_group(db, group, party)))
-        else:
-            await self._rosters.change(lambda db: RosterChange(realm_leaves(db, group, realm)))
-
-
-def _decode(waiting: QueuedParcel) -> Parcel | None:
-    """None for what a later version has left here."""
-    try:
-        return parcels.decode(waiting.parcel)
-    except msgspec.DecodeError:
-        return None
+        match parcel:
+            case parcels.Joined(group, group_id, user):
+                guest = Address(user, realm)
+                party = Party(guest.key, str(guest), realm=realm)
+                await self._homes.drop_guest(Address(group), group_id, party)
+            case parcels.Relay(group=group, group_id=group_id):
+                await self._homes.drop_realm(Address(group), group_id, realm)
+            case _:
+                return

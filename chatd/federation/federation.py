@@ -22,12 +22,12 @@ class Federation:
 
     def __init__(self, service: ChatService, forwarder: Forwarder, links: ILinks) -> None:
         context, disk = service.context, service.disk
-        # What waits for other realms
+        # Sending: copies and posts, and the outbox that they wait in
         self.forwarder = forwarder
         self.outbox = forwarder.outbox
-        # What other realms refused, or did not take in time: its senders are told
+        # Messages that were refused or expired
         self.bounces = Bounces(service, links, forwarder.outbox)
-        # Parcels that other realms bring, and their files
+        # Receiving: parcels, and their files
         self.files = FileReceiver(context.config, context.database, service.uploads, disk)
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)

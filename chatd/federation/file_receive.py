@@ -1,7 +1,7 @@
-"""Files that come from other realms, in chunks, before the messages that carry them.
+"""Receives files from other realms, in chunks, before the messages that carry them.
 
-Each belongs to a parcel, which describes it. Its part is kept when the link or this realm goes down, and the
-transfer is resumed where it ended.
+Each file belongs to a parcel that describes it. When the link or this realm goes down, the part that has
+arrived is kept, and the transfer is resumed.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from chatd.store.database import Database
 from chatd.store.files import Owner
 
 MAX_ARRIVING = 8  # files of one realm at a time
-MAX_PARTS = 32  # incomplete files of one realm that are kept, to be resumed
+MAX_PARTS = 32  # incomplete files of one realm that are kept
 
 log = Logger()
 
 
 class FileIncomplete(Exception):
-    """The message came before its file did, or the file has to come anew."""
+    """The file has to be sent first, or again."""
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A file that was announced and has not begun to arrive."""
+    """A file that was announced and is being prepared for."""
 
     note: FileNote
     owner: Owner
 
 
 class Arrival(msgspec.Struct):
-    """A file of which something has come."""
+    """A file that is arriving."""
 
     note: FileNote
     owner: Owner
@@ -58,11 +58,11 @@ class FileReceiver:
         self._disk = disk
         self._limits = config.limits
         self._realm_quota = config.peers.files
-        self.quota = config.limits.account_files  # bytes that one sender's files may take
+        self.quota = config.limits.account_files  # bytes of one sender's files
         self._database = database
         self._uploads = uploads
         self._arriving: dict[tuple[str, int], Arrival] = {}
-        # The newest offer of each file, while it is being made ready.
+        # The newest offer of each file that is being prepared for
         self._opening: dict[tuple[str, int], Offer] = {}
 
     async def offer(self, realm: str, number: int, note: FileNote, owner: Owner) -> int:
@@ -77,7 +77,7 @@ class FileReceiver:
         if await self.known(note, owner) is not None:
             return note.size
         await self.drop(realm, number)
-        # While the disk works, the link may go down and another offer may come.
+        # During the waits below the link may go down and another offer may arrive.
         offer = self._opening[realm, number] = Offer(note, owner)
         try:
             await self._check_room(realm, number, note, owner)
@@ -95,8 +95,8 @@ class FileReceiver:
         return incoming.offset
 
     async def _check_room(self, realm: str, number: int, note: FileNote, owner: Owner) -> None:
-        """Raises QuotaExceeded, StorageFailed. Files that are arriving, that were offered earlier or that may
-        be resumed count as if they were stored."""
+        """Check that there is room for a file. Files that are arriving, were offered earlier or can be
+        resumed count as if they were stored. Raises QuotaExceeded, StorageFailed."""
         waiting = self._waiting(realm, number)
         if len(waiting) >= MAX_ARRIVING:
             raise StorageFailed
@@ -114,7 +114,7 @@ class FileReceiver:
             raise StorageFailed
 
     def _waiting(self, realm: str, number: int) -> dict[int, Offer | Arrival]:
-        """The files of a realm that room was reserved for: those that arrive, and earlier offers than this
+        """The files of a realm that have room reserved: those that are arriving, and earlier offers than this
         one."""
         found: dict[int, Offer | Arrival] = {}
         for (origin, other), offer in self._opening.items():
@@ -128,8 +128,8 @@ class FileReceiver:
         return found
 
     async def _drop_oldest_parts(self, realm: str, number: int, size: int) -> None:
-        """Keep the parts of a realm within MAX_PARTS, and within the bytes of MAX_ARRIVING files, by removing
-        the oldest ones that are not being sent."""
+        """Limit the parts of a realm to MAX_PARTS, and to the bytes of MAX_ARRIVING files, by removing the
+        oldest ones that are not arriving."""
         parts = await self._uploads.suspended(_keys(realm))
         parts.pop(_key(realm, number), None)
         count, taken = len(parts), sum(parts.values())
@@ -140,7 +140,7 @@ class FileReceiver:
             count, taken = count - 1, taken - part
 
     async def known(self, note: FileNote, owner: Owner) -> Attachment | None:
-        """The intact stored file of that name and content from the same sender, if there is one. Raises
+        """The stored, undamaged file with that name and content from the same sender, or None. Raises
         BadFileName."""
         found = await self._database.read(
             store.same_file, owner, safe_name(note.name), note.sha256, note.size
@@ -150,8 +150,8 @@ class FileReceiver:
         return None
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
-        """Take the next bytes. Returns when there is room for more. Raises FileIncomplete if they are not the
-        next, StorageFailed."""
+        """Take the next bytes. Returns when there is room for more. Raises StorageFailed, and FileIncomplete
+        if `offset` is not the end of what has arrived."""
         arrival = self._arriving.get((realm, number))
         if arrival is None:
             raise FileIncomplete
@@ -205,7 +205,7 @@ class FileReceiver:
                 try:
                     await self.drop(origin, number)
                 except Exception:
-                    log.failure("a file from another realm was not set aside")
+                    log.failure("the part of a file from another realm was not kept")
 
 
 def _used(connection: Connection, owner: Owner, realm: str) -> tuple[int, int]:

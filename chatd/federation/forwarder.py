@@ -1,4 +1,4 @@
-"""From stored messages to other realms, and what becomes of them there.
+"""Forwards stored messages to other realms, and reports what became of them there.
 
 A message to a person elsewhere is stored here, with the parcel that carries it; if the other realm refuses it
 at once, it is removed again. A message to a group elsewhere is only a parcel: the group's home numbers and

@@ -1,4 +1,4 @@
-"""Changes of membership that other realms report: their people left, or ours joined or were removed."""
+"""Applies membership changes that other realms report: their people left, or ours joined or were removed."""
 
 from __future__ import annotations
 

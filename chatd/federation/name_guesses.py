@@ -1,4 +1,4 @@
-"""Limits how often a realm that nobody here has added may try names, so that it can't list the accounts."""
+"""Limits how many names a realm that was not added may try, so that it cannot list the accounts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from chatd.service.rosters import Rosters
 from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
 
-MAX_UNKNOWN = 20  # unknown names per hour that a realm, or a network address, is told of
+MAX_UNKNOWN = 20  # per hour, that a realm or a network address is told do not exist
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 
 
 class NameGuesses:
-    """Realms that were added are told everything that they ask.
+    """Realms that were added may ask about any name.
 
-    Any other realm is told MAX_UNKNOWN times an hour that a name does not exist. After that it is told
-    nothing about names that it has nothing to do with, existing ones included. The count is by realm and by
-    the address of its link, because realm names can be invented.
+    Any other realm is told MAX_UNKNOWN times an hour that a name does not exist. After that it is barred from
+    all names that have nothing to do with it, existing or not. The count is by realm and by the address of
+    its link, because realm names can be invented.
     """
 
     def __init__(self, context: Context, rosters: Rosters, links: ILinks) -> None:
@@ -34,10 +34,11 @@ class NameGuesses:
         self._database = context.database
         self._rosters = rosters
         self._links = links
-        # (realm or source) -> the unknown names that it was told of, and when
+        # realm or network source -> the names that it was told do not exist, and when
         self._told: Cache[str, dict[str, float]] = Cache(CACHED_SOURCES)
 
     def is_free(self, realm: str) -> bool:
+        """Whether the realm may ask about any name."""
         return self._links.is_added(realm)
 
     def _keys(self, realm: str) -> list[str]:
@@ -45,8 +46,8 @@ class NameGuesses:
         return [f"realm {realm}", *([f"source {source}"] if source else [])]
 
     def _may_tell(self, realm: str, name: str) -> bool:
-        """Whether the realm may be told that `name` does not exist. Telling it again within the hour is
-        free."""
+        """Whether the realm may be told that `name` does not exist. A name that it was told of within the
+        hour does not count again."""
         latest = self._clock.seconds() - HOUR
         for key in self._keys(realm):
             told = self._told.get(key) or {}
@@ -63,8 +64,7 @@ class NameGuesses:
             self._told[key] = told
 
     async def barred(self, realm: str, keys: Sequence[str]) -> Collection[str]:
-        """The keys among these that the realm is told nothing about. Unknown names among the others are
-        counted."""
+        """The keys among these that the realm is barred from. Counts the others that do not exist."""
         if self.is_free(realm) or not keys:
             return ()
         keys = list(dict.fromkeys(keys))
@@ -78,19 +78,19 @@ class NameGuesses:
         return barred
 
     async def check_people(self, realm: str, people: Sequence[Address]) -> None:
-        """Raises TooManyUnknown if the realm is told nothing about one of these people."""
+        """Raises TooManyUnknown if the realm is barred from one of these people."""
         local = map(self._context.localize, people)
         if await self.barred(realm, [each.key for each in local if each.realm is None]):
             raise TooManyUnknown(limit=MAX_UNKNOWN)
 
     async def check_group(self, realm: str, name: Address) -> None:
-        """Raises TooManyUnknown if the realm is told nothing about the group of that name or code,
-        UnknownGroup if there is none."""
+        """Raises TooManyUnknown if the realm is barred from the group with that name or code, UnknownGroup if
+        there is none."""
         if self.is_free(realm):
             return
         shown = f"group {name.key}"
         if not self._may_tell(realm, shown):
-            # Looking for the group would take another time if there is one.
+            # Do not look for the group itself: the time that takes would tell whether it exists.
             if await self._database.read(peer_store.is_in_group, realm, name.key):
                 return
             raise TooManyUnknown(limit=MAX_UNKNOWN)
@@ -103,7 +103,7 @@ class NameGuesses:
             raise TooManyUnknown(limit=MAX_UNKNOWN) from None
 
     async def met(self, realm: str, keys: Sequence[str]) -> Collection[str]:
-        """The keys of accounts whose presence the realm is told: all of them if it was added, else those that
+        """The keys of accounts whose online state the realm may know: all if it was added, else those that
         share a conversation, a contact or a group with it."""
         if self.is_free(realm):
             return keys

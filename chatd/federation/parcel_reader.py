@@ -1,7 +1,7 @@
-"""From a parcel of another realm to the message that will be stored here.
+"""Turns parcels of other realms into messages to store here.
 
-A realm speaks for its own people only, so a parcel never says of which realm its sender is. Messages of
-others that a realm relays belong to its own groups, and it alone answers for them.
+A realm sends messages of its own people only, so the sender's realm is that of the link and not in the
+parcel. A realm that relays a message of others does so for a group of its own, and is responsible for it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ from chatd.store.messages import Crossing, NewMessage
 
 CACHED_PAIRS = 100_000
 
-# (sender there, recipient here) -> why they have no conversation
+# (sender there, recipient here) -> the reason why they have no conversation
 Refusals = Mapping[tuple[str, str], ChatError]
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A message to store, and who is told of it.
+    """A message to store, and its target.
 
-    `echo` is the number of the parcel of this realm that comes back with it, and `origin` the connection
-    that waits for that. `guest` is who posted it to a group of this realm.
+    If it is a message of this realm that comes back, `echo` is the number of its parcel, and `origin` the
+    connection that waits for it. `guest` is the group of this realm and its sender, for a `Post`.
     """
 
     new: NewMessage
@@ -66,8 +66,8 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class ParcelReader:
-    """Its methods raise what the message is refused for: BadName, BadText, EmptyText, MessageTooLong,
-    UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown."""
+    """Its methods raise the errors with which a message is refused: BadName, BadText, EmptyText,
+    MessageTooLong, UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown."""
 
     def __init__(
         self,
@@ -87,15 +87,15 @@ class ParcelReader:
         self._links = links
         self._guesses = guesses
         self._quotas = quotas
-        # (realm, sender there, recipient here) -> their conversation, and the sender as shown
+        # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
 
     async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
-        """Load the conversations of these parcels into memory, for `direct`, and make those that are missing.
+        """Load the conversations of these parcels into memory, for `direct`, and create missing ones.
 
-        Recipients that do not exist are left out. What is refused anyway makes no conversation: that would
-        cost its realm nothing, and count as something that the two have in common. Returns the refusals that
-        depend on more than the parcel: `direct` needs them.
+        Recipients that do not exist are left out. A refused message creates no conversation, because that
+        would count as an acquaintance of the two. Returns the refusals that `direct` cannot find in the
+        parcel itself.
         """
         pairs = self._pairs
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
@@ -112,7 +112,7 @@ class ParcelReader:
                 self._quotas.check_text(realm, each.text)
                 wanted[each.sender, each.to] = key, sender
             except BadRequest:
-                continue  # `direct` refuses it
+                continue  # `direct` raises it
             except RealmQuota as error:
                 refused[each.sender, each.to] = error
         barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
@@ -129,7 +129,7 @@ class ParcelReader:
         return refused
 
     def direct(self, realm: str, number: int, parcel: Direct, refused: Refusals) -> Arrived:
-        """A message to one person, whose conversation `open_directs` has loaded."""
+        """The message to one person, whose conversation `open_directs` has loaded."""
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
@@ -151,8 +151,8 @@ class ParcelReader:
         )
 
     async def check_direct(self, realm: str, parcel: Direct) -> None:
-        """Raises what a message to one person would be refused for. It makes no conversation: the message may
-        never come."""
+        """Check a message to one person before its file arrives. Creates no conversation, because the message
+        may never arrive."""
         self._check(parcel)
         if (realm, parcel.sender, parcel.to) in self._pairs:
             return
@@ -162,7 +162,7 @@ class ParcelReader:
         await self._accounts.find(parcel.to)
 
     async def read(self, realm: str, number: int, parcel: Post | Relay) -> Arrived | None:
-        """The message that a parcel brings to a group; None if it concerns nobody here."""
+        """The message to a group, or None if it is not for anyone here."""
         self._check(parcel)
         if isinstance(parcel, Post):
             return await self._post(realm, number, parcel)
@@ -177,11 +177,11 @@ class ParcelReader:
             check_text("")
 
     def _at(self, at: int) -> int:
-        """The time of sending that a parcel claims (ms), but none before 1970 or in the future."""
+        """The sending time of a parcel (ms since 1970 UTC), limited to the time between 1970 and now."""
         return max(0, min(at, self._context.now()))
 
     async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
-        """A message to a group of this realm, which goes on to all realms with members of it."""
+        """A message to a group of this realm, with copies for all realms that have members of it."""
         sender = guest_of(self._links, realm, parcel.sender)
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
@@ -212,7 +212,7 @@ class ParcelReader:
         return Arrived(new, group_target(roster), guest=(roster, sender))
 
     async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
-        """A message of a group that lives in that realm and has members here."""
+        """A message in a group of that realm with members here."""
         roster = await self._mirror(realm, parcel)
         address = parse_foreign_address(parcel.sender)
         local = self._context.localize(address)
@@ -248,7 +248,7 @@ class ParcelReader:
         return roster
 
     async def _author(self, realm: str, sender: Address, parcel: Relay) -> Account | None:
-        """The account of this realm that sent the message; None if the parcel's proof is not its own."""
+        """The account of this realm that sent the message, or None if the proof is wrong."""
         try:
             account = await self._accounts.find(sender.name)
         except UnknownUser:

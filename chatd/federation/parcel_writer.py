@@ -1,4 +1,4 @@
-"""Storing the messages that other realms bring, and telling those who listen."""
+"""Stores messages from other realms, and passes them to listeners."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ log = Logger()
 
 
 def owner_of(realm: str, parcel: Direct | Post | Relay) -> Owner:
-    """Whose quota a parcel's file counts against: its sender's, or for a relayed file the group's realm's."""
+    """The owner against whose quota a parcel's file counts: its sender, or for a relayed file the group's
+    realm."""
     sender = "" if isinstance(parcel, Relay) else key_of(parcel.sender)
     return Owner(sender_key=f"{sender}@{realm}", realm=realm)
 
@@ -58,7 +59,7 @@ class ParcelWriter:
     def store(
         self, realm: str, arrived: Sequence[Arrived], stream: ParcelStream
     ) -> list[Deferred[Verdict]]:
-        """Store texts that are charged already, in one job. Returns a verdict for each, which fires once it
+        """Store texts, which are charged already, in one job. Returns a verdict for each, which fires once it
         is on disk."""
         verdicts: list[Deferred[Verdict]] = []
         run: list[tuple[Arrived, Deferred[Verdict]]] = []
@@ -89,15 +90,15 @@ class ParcelWriter:
         return verdicts
 
     def _is_kicked(self, roster: Roster, guest: Party) -> bool:
-        """Whether a kick overtook a post after it was checked: the kick is stored first."""
+        """Whether the guest was kicked after the post was checked, so that the kick is stored first."""
         return guest.key in roster.banned or self._rosters.is_leaving(roster.group, guest)
 
     def _told(self, arrived: Arrived, place: Stored) -> Verdict:
-        """As `_tell`, but never raises: the message is on disk, so it is kept even if nobody can be told."""
+        """As `_tell`, but never raises, because the message is on disk and must be acknowledged."""
         try:
             return self._tell(arrived, place, None)
         except Exception:
-            log.failure("a message from another realm was stored, and its readers were not told")
+            log.failure("a message from another realm was stored, but not passed to listeners")
             return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:

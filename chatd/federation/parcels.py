@@ -1,27 +1,26 @@
-"""What crosses from one realm to another: as it waits in the outbox, and as it stands in a batch on the wire.
+"""Parcels: what one realm sends to another, in the form in which it is stored in the outbox and sent in a
+batch.
 
-Encoded as MessagePack, each parcel an array that begins with the name of its kind. A name without `@` is one
-of the realm that sends the parcel, where it is the sender's; and one of the realm that receives it, where it
-says whom or what the parcel is for.
+A parcel is encoded as MessagePack, as an array that begins with the name of its kind. A sender without `@` is
+of the realm that sends the parcel. A recipient or group without `@` is of the realm that receives it, unless
+stated otherwise.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, assert_never
 
 import msgspec
 
-MAX_PARCEL = (
-    60_000  # bytes: one, with what stands around it, has to fit into an AMP value of 65,535
-)
+# Bytes. A parcel with its framing has to fit into an AMP value of 65,535 bytes.
+MAX_PARCEL = 60_000
 
-
-# What another realm says has to fit into the database.
+# Numbers from other realms have to fit into the database.
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class FileNote(msgspec.Struct, frozen=True, array_like=True):
-    """A file that a parcel announces; `code` is the one that it has in the realm of its sender."""
+    """A file that a parcel announces. `code` is its code in the sender's realm."""
 
     name: str
     size: Number
@@ -30,7 +29,7 @@ class FileNote(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
-    """A message to one person. `at` is when it was sent, in ms since 1970 UTC."""
+    """A message to one person, sent at `at` (ms since 1970 UTC)."""
 
     sender: str
     to: str
@@ -40,7 +39,7 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True, tag="post"):
-    """A message to a group of the receiving realm. `proof` comes back with it (see `Relay`)."""
+    """A message to a group of the receiving realm. The group's home returns `proof` with it (see `Relay`)."""
 
     sender: str
     group: str
@@ -51,11 +50,11 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag="post"):
 
 
 class Relay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
-    """A message in a group of the sending realm, which numbered it: to a realm with members of it.
+    """A message in a group of the sending realm, which has numbered it, to a realm with members of the group.
 
-    `sender` may be of any realm, and is named as the sending realm names it. If it is of the receiving
-    one, `origin` is the number of the parcel that brought it, and `proof` what that one said: so no realm
-    can put words into the mouths of another's people where these would see them.
+    `sender` may be of any realm, and is written as the sending realm writes it. If it is of the receiving
+    realm, `origin` is the number of the `Post` that brought the message, and `proof` that of the `Post`. So
+    the receiving realm accepts no forged messages of its own people.
     """
 
     group: str
@@ -70,7 +69,8 @@ class Relay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
 
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
-    """`user`, of the receiving realm, is a member of a group of the sending one, from after `seq` on."""
+    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
+    after `seq`."""
 
     group: str
     group_id: Number
@@ -79,7 +79,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
-    """`user`, of the receiving realm, is no longer a member of a group of the sending one."""
+    """`user`, of the receiving realm, is no longer a member of a group of the sending realm."""
 
     group: str
     group_id: Number
@@ -97,8 +97,8 @@ Parcel: TypeAlias = Direct | Post | Relay | Joined | Removed | Left
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a parcel at the receiving realm: kept, or refused with a ChatError's code and details.
-    `seq` is the number that a group's home gave to a message."""
+    """The answer to a parcel: accepted (no code), or refused with the code and details of a ChatError. `seq`
+    is the number that a group's home has given to a message."""
 
     code: str = ""
     details: dict[str, Any] = {}
@@ -107,27 +107,35 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 KEPT = Verdict()
 UNREADABLE = Verdict("bad-parcel")
-INCOMPLETE = Verdict("file-incomplete")  # its file has to be sent first, or again
+INCOMPLETE = Verdict("file-incomplete")  # send its file first, or again
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Parcel)
 
 
-def decode(data: bytes) -> Parcel:
-    """Raises msgspec.DecodeError (or its subclass ValidationError)."""
+def decode(data: bytes | msgspec.Raw) -> Parcel:
+    """Decode a parcel. Raises msgspec.DecodeError (or its subclass ValidationError), RecursionError."""
     parcel: Parcel = _decoder.decode(data)
     return parcel
 
 
+def try_decode(data: bytes | msgspec.Raw) -> Parcel | None:
+    """Decode a parcel, or return None if it is malformed or of a later version."""
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def order_of(parcel: Parcel) -> tuple[str, str]:
-    """What keeps its order: a sender and a conversation. Parcels that differ in it may overtake one
-    another while the bytes of a file are on their way."""
+    """The lane in which a parcel keeps its order: a sender and a conversation. A parcel that waits for its
+    file is overtaken only by parcels of other lanes."""
     match parcel:
         case Direct(sender=sender, to=to):
             return sender, to
         case Post(sender=sender, group=group):
             return sender, f"#{group}"
-        case Left(group=group):
+        case Relay(group=group) | Joined(group=group) | Removed(group=group) | Left(group=group):
             return "", f"#{group}"
         case _:
-            return "", f"#{parcel.group}"
+            assert_never(parcel)

@@ -1,4 +1,4 @@
-"""Questions that other realms ask on behalf of their people, and that are answered at once."""
+"""Answers the questions that other realms ask for their people."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,5
 
 
 def guest_of(realms: IRealms, realm: str, user: str) -> Party:
-    """A person of the realm with that key, which speaks for them. Raises BadName, UnknownRealm."""
+    """A person of the realm with that key. Raises BadName, UnknownRealm."""
     address = Address(parse_foreign_name(user), realms.name_of(realm))
     return Party(address.key, str(address), realm=realm)
 
 
 class Questions:
-    """All of these raise BadName and, for a realm that was not added, TooManyUnknown."""
+    """All methods raise BadName and, for a realm that was not added, TooManyUnknown."""
 
     def __init__(self, service: ChatService, links: IRealms, guesses: NameGuesses) -> None:
         self._context = service.context
@@ -45,7 +45,7 @@ class Questions:
         self._guesses = guesses
 
     async def join(self, realm: str, user: str, group: str) -> Membership:
-        """Raises UnknownGroup, AlreadyMember."""
+        """Make a person of the realm a member. Raises as `HomeGroups.join`."""
         party, name = await self._asked(realm, user, group)
         joined = await self._homes.join(party, name)
         return Membership(joined.name, joined.id)
@@ -53,14 +53,14 @@ class Questions:
     async def members(
         self, realm: str, user: str, group: str, start: int, limit: int
     ) -> tuple[Sequence[Member], int]:
-        """A page of the members, and the number of those after it. Raises UnknownGroup, NotMember."""
+        """A page of a group's members, and how many follow. Raises UnknownGroup, NotMember."""
         start = max(0, min(start, MAX_OFFSET))
         party, name = await self._asked(realm, user, group)
         found, page = await self._homes.members(party, name, start, limit)
         return page, max(0, found.size - start - len(page))
 
     async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
-        """The person who asks, and the group. Raises UnknownGroup."""
+        """The person who asks, and the group's name. Raises UnknownGroup."""
         party, name = guest_of(self._links, realm, user), Address(parse_group_name(group))
         await self._guesses.check_group(realm, name)
         return party, name
@@ -68,7 +68,7 @@ class Questions:
     async def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
     ) -> dict[str, Any]:
-        """Make a change for an admin of a group. Raises what HomeGroups does."""
+        """Make a change for an admin of a group. Raises as the methods of HomeGroups."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
         await self._guesses.check_people(realm, people)
@@ -93,7 +93,8 @@ class Questions:
         return {}
 
     async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
-        """A page of addresses. If it is full, `more` has the last of them."""
+        """A page of banned addresses after the key `after`. If the page is full, `more` has its last
+        address."""
         _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
         said = [each.username for each in found]
         return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
@@ -101,8 +102,8 @@ class Questions:
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
         """Which of `users` are online. Unknown ones are left out.
 
-        A realm that was not added is told only whether people exist that have nothing to do with it, and no
-        more often than elsewhere.
+        A realm that was not added sees people who have nothing to do with it as offline, within the limits of
+        NameGuesses.
         """
         keys = {}
         for user in users[:MAX_ASKED]:

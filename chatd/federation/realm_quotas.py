@@ -1,4 +1,4 @@
-"""Whose bytes the messages of another realm are counted as."""
+"""Message quotas of other realms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from chatd.store.messages import NewMessage
 
 
 class RealmQuotas:
-    """They count for the realm, and, if nobody here has added it, for the network address that it comes from:
-    names of realms can be invented."""
+    """Messages count for their realm and, if it was not added, for the network source of its link, because
+    realm names can be invented."""
 
     def __init__(self, service: ChatService, links: ILinks) -> None:
         self._quotas = service.quotas
@@ -19,18 +19,18 @@ class RealmQuotas:
 
     def _payers(self, realm: str) -> tuple[str, ...]:
         source = "" if self._links.is_added(realm) else self._links.source_of(realm)
-        # No realm's name has a space in it.
+        # Realm names cannot contain a space.
         return (realm, f"from {source}") if source else (realm,)
 
     def check_text(self, realm: str, text: str | None) -> None:
-        """Raises RealmQuota if there is no room for that text to one person; None is a file."""
+        """Raises RealmQuota if that text to one person exceeds a quota. None stands for a file."""
         self._quotas.check(self._payers(realm), cost_of_text(text), self._now())
 
     def charge(self, realm: str, new: NewMessage) -> None:
-        """Raises RealmQuota."""
+        """Count a message. Raises RealmQuota; then it is not counted."""
         self._quotas.charge_all(self._payers(realm), cost_of(new), self._now())
 
     def give_back(self, realm: str, new: NewMessage) -> None:
-        """It was charged, and is not stored."""
+        """Cancel a charge, because the message was not stored."""
         for payer in self._payers(realm):
             self._quotas.give_back(payer, cost_of(new))

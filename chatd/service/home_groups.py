@@ -18,6 +18,7 @@ from chatd.base.errors import (
     NotMember,
     NotTheirGroup,
     TooManyNewGroups,
+    UnknownGroup,
     none_known,
 )
 from chatd.base.model import Account, Ban, Group, Member, Party, party_of
@@ -279,6 +280,28 @@ class HomeGroups:
             raise NotTheirGroup(name=member.name, group=group.name)
         await self._rosters.change(lambda db: RosterChange(store.set_admin(db, group, member)))
         return group
+
+    async def drop_guest(self, name: Address, group_id: int, guest: Party) -> None:
+        """Remove a member that does not exist in its realm, if the group with that id still has the name."""
+        group = await self._find_same(name, group_id)
+        if group is not None:
+            await self._rosters.change(lambda db: RosterChange(store.leave_group(db, group, guest)))
+
+    async def drop_realm(self, name: Address, group_id: int, realm: str) -> None:
+        """Remove all members of a realm that does not know the group, if the one with that id still has the
+        name."""
+        group = await self._find_same(name, group_id)
+        if group is not None:
+            await self._rosters.change(
+                lambda db: RosterChange(store.realm_leaves(db, group, realm))
+            )
+
+    async def _find_same(self, name: Address, group_id: int) -> Group | None:
+        try:
+            group = (await self._rosters.find(name)).group
+        except UnknownGroup:
+            return None  # it has ended
+        return group if group.id == group_id else None
 
     async def set_closed(self, party: Party, name: Address, closed: bool) -> Group:
         """Close or open a group. Raises UnknownGroup, NotMember, NotAdmin."""

@@ -9,7 +9,7 @@ from twisted.protocols import amp
 
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
-from chatd.federation.parcels import Direct
+from chatd.federation.parcels import Direct, encode
 from tests.support.play import House, PlayTestCase, outcome
 
 
@@ -92,7 +92,7 @@ class RawTestCase(PlayTestCase):
 
 
 def batch(*numbered: tuple[int, Any]) -> bytes:
-    return wire.encode(list(numbered))
+    return encode(list(numbered))
 
 
 def direct(text: str, to: str = "ana", at: int = 1_000) -> Direct:

@@ -19,6 +19,7 @@ from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.file_receive import FileIncomplete
+from chatd.federation.parcels import encode, try_decode
 from chatd.federation.refusals import verdict_of
 from chatd.store.messages import ParcelStream
 
@@ -184,7 +185,7 @@ class Responder(amp.CommandLocator):
     @wire.OfferCommand.responder
     def offer(self, number: int, parcel: bytes) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
-            found = wire.decode_parcel(parcel)
+            found = try_decode(parcel)
             if found is None:
                 raise Refused("bad-parcel")
             return {"offset": await self._link.host.receiver.offer(self._link.realm, number, found)}
@@ -213,7 +214,7 @@ class Responder(amp.CommandLocator):
             page, more = await self._link.host.questions.members(
                 self._link.realm, user, group, start, wire.MAX_NAMES
             )
-            return {"members": wire.encode(page), "more": more}
+            return {"members": encode(page), "more": more}
 
         return self._answer(work)
 
@@ -223,7 +224,7 @@ class Responder(amp.CommandLocator):
             result = await self._link.host.questions.change(
                 self._link.realm, user, group, change, users
             )
-            return {"result": wire.encode(result)}
+            return {"result": encode(result)}
 
         return self._answer(work, max(1, len(users)))
 
@@ -231,9 +232,7 @@ class Responder(amp.CommandLocator):
     def presence(self, users: list[str]) -> Deferred[Any]:
         async def work() -> dict[str, Any]:
             return {
-                "online": wire.encode(
-                    await self._link.host.questions.presence(self._link.realm, users)
-                )
+                "online": encode(await self._link.host.questions.presence(self._link.realm, users))
             }
 
         return self._answer(work, max(1, len(users)))

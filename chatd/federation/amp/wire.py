@@ -40,7 +40,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from twisted.protocols import amp
 
-from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict
+from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
 
 VERSION = 1
 CAPABILITIES = ("files", "groups")
@@ -180,8 +180,6 @@ _loose = msgspec.msgpack.Decoder(
     Annotated[list[tuple[Number, msgspec.Raw]], msgspec.Meta(max_length=MAX_TAKEN)]
 )
 _verdicts = msgspec.msgpack.Decoder(list[Verdict])
-_parcel = msgspec.msgpack.Decoder(Parcel)
-encode = msgspec.msgpack.Encoder().encode
 
 
 def encode_batch(items: list[tuple[int, bytes]]) -> bytes:
@@ -200,16 +198,7 @@ def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
         loose = _loose.decode(data)
     except (msgspec.DecodeError, RecursionError):
         raise Refused("bad-batch") from None
-    return [(number, decode_parcel(raw)) for number, raw in loose]
-
-
-def decode_parcel(raw: msgspec.Raw | bytes) -> Parcel | None:
-    """Returns None for a parcel that this version can't decode."""
-    try:
-        parcel: Parcel = _parcel.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return parcel
+    return [(number, try_decode(raw)) for number, raw in loose]
 
 
 def encode_verdicts(verdicts: list[Verdict]) -> bytes:

@@ -16,7 +16,7 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
-from chatd.federation.parcels import Direct, FileNote, Joined, Left, Removed
+from chatd.federation.parcels import Direct, FileNote, Joined, Left, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store import outbox as outbox_store
 from chatd.store.outbox import MAX_SEEN, OutboxWriter
@@ -113,7 +113,7 @@ class NothingForNothingTestCase(GuessingTestCase):
     def test_files_that_are_only_offered(self) -> None:
         before = self.conversations()
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
-        parcel = wire.encode(Direct("budi", "dewi", 1, None, note))
+        parcel = encode(Direct("budi", "dewi", 1, None, note))
         self.assertEqual(self.asks(wire.OfferCommand, number=9, parcel=parcel)["offset"], 0)
         self.assertEqual(self.conversations(), before)
 

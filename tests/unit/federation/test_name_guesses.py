@@ -11,7 +11,7 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
-from chatd.federation.parcels import Direct, Joined, Post
+from chatd.federation.parcels import Direct, Joined, Post, encode
 from chatd.store import accounts as account_store
 from tests.support.play import House, PlayTestCase
 from tests.support.raw import Raw, RawTestCase, batch, direct
@@ -132,7 +132,7 @@ class DirectsTestCase(GuessingTestCase):
         self.exhausts()
         note = ("a.txt", 5, "0" * 64, "abcdef")
         for name in ("dewi", "nobody"):
-            parcel = wire.encode(["direct", "budi", name, 1, None, note])
+            parcel = encode(["direct", "budi", name, 1, None, note])
             self.assertEqual(self.refuses(wire.OfferCommand, number=999, parcel=parcel), LIMIT)
 
 

@@ -18,7 +18,7 @@ from chatd.federation.amp import link as module
 from chatd.federation.amp import responder as answering
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
-from chatd.federation.parcels import KEPT, Verdict
+from chatd.federation.parcels import KEPT, Verdict, encode
 from tests.support.play import PlayTestCase, outcome
 from tests.support.raw import RawTestCase, batch, direct
 
@@ -65,7 +65,7 @@ class AnswerTestCase(RawTestCase):
         )
 
     def test_no_batch(self) -> None:
-        for data in (b"", b"\xc1", b"rubbish", wire.encode({"a": 1}), wire.encode([[1]])):
+        for data in (b"", b"\xc1", b"rubbish", encode({"a": 1}), encode([[1]])):
             self.assertEqual(self.refuses(wire.DeliverCommand, parcels=data), "bad-batch")
         self.stays()
 

@@ -12,6 +12,7 @@ from chatd.base.errors import PeerFailed
 from chatd.federation import parcels
 from chatd.federation.amp import send_queue, wire
 from chatd.federation.amp.link_sender import MAX_FAILURES, WINDOW
+from chatd.federation.parcels import encode
 from chatd.store.outbox import NewParcel
 from tests.support.play import PairTestCase, outcome
 
@@ -242,7 +243,7 @@ class TroubleTestCase(PairTestCase):
         self.world.advance(10)
         self.assertIn("queued", reply[0].message)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
-        for answer in (b"nonsense", wire.encode([1, 2, 3]), wire.encode([])):
+        for answer in (b"nonsense", encode([1, 2, 3]), encode([])):
             far = self.cable.far.protocol
 
             def answers(
@@ -295,7 +296,7 @@ class TroubleTestCase(PairTestCase):
     def test_unreadable_parcel(self) -> None:
         """Something in the outbox that this version can't read does not stand in the way of the rest."""
         self.part()
-        item = NewParcel("realm2", wire.encode(["sticker", 1]), 0, self.ana.account.id)
+        item = NewParcel("realm2", encode(["sticker", 1]), 0, self.ana.account.id)
         self.world.result(self.one.federation.outbox.put(item))
         self.ana.sends("budi@realm2", "halo")
         self.meet()

@@ -12,6 +12,7 @@ from chatd.commands import values as ask
 from chatd.federation.amp import unconfirmed as module
 from chatd.federation.amp import wire
 from chatd.federation.amp.unconfirmed import _to_evict
+from chatd.federation.parcels import encode
 from chatd.store.peers import Use, all_peers
 from tests.support.play import House, PlayTestCase, outcome
 from tests.support.raw import Raw, direct, hello
@@ -33,7 +34,7 @@ class StrangersTestCase(PlayTestCase):
         raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(found.append)
         self.world.settle()
         if parcel is not None:
-            outcome(raw.callRemote(wire.DeliverCommand, parcels=wire.encode([(1, parcel)])))
+            outcome(raw.callRemote(wire.DeliverCommand, parcels=encode([(1, parcel)])))
             self.world.settle()
         self.world.cut()
         self.world.settle()
