@@ -49,6 +49,8 @@ class BounceMessage(msgspec.Struct, frozen=True):
 
 
 class Bounces:
+    """Removes undeliverable parcels from the outbox, and sends a notice to each sender's inbox."""
+
     def __init__(self, service: ChatService, links: ILinks, outbox: Outbox) -> None:
         self._context = service.context
         self._database = service.database

@@ -52,6 +52,9 @@ class Arrival(msgspec.Struct):
 
 
 class FileReceiver:
+    """The files that are arriving, by realm and parcel number. `offer` each, `take` its bytes, then
+    `finish`."""
+
     def __init__(
         self, config: Config, database: Database, uploads: Uploads, disk: DiskSpace
     ) -> None:

@@ -16,6 +16,8 @@ from chatd.service.remote import MemberJoined, MemberRemoved
 
 
 class MembershipNews:
+    """Checks the reports of other realms, and passes them to the groups."""
+
     def __init__(self, service: ChatService, links: ILinks, guesses: NameGuesses) -> None:
         self._homes = service.homes
         self._groups = service.groups

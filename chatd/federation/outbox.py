@@ -27,6 +27,8 @@ log = Logger()
 
 
 class Outbox:
+    """The parcels for all other realms."""
+
     def __init__(self, context: Context) -> None:
         self._clock = context.clock
         self._database = context.database

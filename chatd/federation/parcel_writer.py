@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base.errors import Banned
 from chatd.base.model import Attachment, Party
@@ -40,6 +40,8 @@ def owner_of(realm: str, parcel: Direct | Post | Relay) -> Owner:
 
 
 class ParcelWriter:
+    """Stores what `ParcelReader` has read. Each message is charged to the quota of its realm."""
+
     def __init__(
         self,
         service: ChatService,
@@ -81,7 +83,7 @@ class ParcelWriter:
                     self._quotas.give_back(realm, each.new)
                 verdict.callback(KEPT if place is None else self._told(each, place))
 
-        def failed(failure: Any) -> None:
+        def failed(failure: Failure) -> None:
             for each, verdict in run:
                 self._quotas.give_back(realm, each.new)
                 verdict.errback(failure)

@@ -8,7 +8,8 @@ stated otherwise.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias, assert_never
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias, assert_never
 
 import msgspec
 
@@ -101,7 +102,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     is the number that a group's home has given to a message."""
 
     code: str = ""
-    details: dict[str, Any] = {}
+    details: Mapping[str, object] = {}
     seq: Number = 0
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -67,7 +66,7 @@ class Questions:
 
     async def change(
         self, realm: str, user: str, group: str, change: str, users: Sequence[str]
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Sequence[str]]:
         """Make a change for an admin of a group. Raises as the methods of HomeGroups."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
@@ -92,7 +91,7 @@ class Questions:
                 raise UnknownGroup(name=group)
         return {}
 
-    async def _bans(self, party: Party, name: Address, after: str) -> dict[str, Any]:
+    async def _bans(self, party: Party, name: Address, after: str) -> Mapping[str, Sequence[str]]:
         """A page of banned addresses after the key `after`. If the page is full, `more` has its last
         address."""
         _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)

@@ -39,6 +39,9 @@ class Submission:
 
 
 class Receiver:
+    """Batches of one realm take turns, so that its parcels are stored in order. Realms do not wait for each
+    other."""
+
     def __init__(
         self,
         database: Database,

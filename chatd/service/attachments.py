@@ -70,6 +70,8 @@ class FileSend(msgspec.Struct, frozen=True):
 
 
 class Files:
+    """The files that accounts send to people and groups."""
+
     def __init__(
         self,
         context: Context,

@@ -15,6 +15,8 @@ from chatd.store import accounts as store
 
 
 class Contacts:
+    """The contact list of each account."""
+
     def __init__(
         self, context: Context, accounts: Accounts, presence: Presence, realms: IRealms
     ) -> None:

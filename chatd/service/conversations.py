@@ -14,6 +14,8 @@ from chatd.store.database import Database
 
 
 class Conversations:
+    """The conversations of each account."""
+
     def __init__(self, database: Database, presence: Presence, reading: Reading) -> None:
         self._database = database
         self._presence = presence

@@ -16,6 +16,8 @@ from chatd.store.messages import NewMessage, Stored
 
 
 class FanOut:
+    """Called once for each message that is on disk."""
+
     def __init__(
         self,
         context: Context,

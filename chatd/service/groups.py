@@ -43,6 +43,8 @@ JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new 
 
 
 class Groups:
+    """What accounts of this realm do with groups, and what homes of groups elsewhere report."""
+
     def __init__(
         self,
         context: Context,

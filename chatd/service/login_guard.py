@@ -6,10 +6,10 @@ import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
 from chatd.base.cache import Cache
@@ -56,7 +56,7 @@ class Line(msgspec.Struct):
 
     running: int = 0
     waiting: deque[Deferred[None]] = msgspec.field(default_factory=deque)
-    timer: Any = None
+    timer: IDelayedCall | None = None
 
 
 class FailureGate:
@@ -67,7 +67,7 @@ class FailureGate:
     would wait longer than `MAX_WAIT` are refused, the newest first.
     """
 
-    def __init__(self, clock: Any, throttle: FailureThrottle) -> None:
+    def __init__(self, clock: IReactorTime, throttle: FailureThrottle) -> None:
         self._clock = clock
         self._throttle = throttle
         self._lines: dict[str, Line] = {}
@@ -159,7 +159,7 @@ class PasswordGuard:
     that address, or at this account from other addresses.
     """
 
-    def __init__(self, clock: Any, passwords: Passwords) -> None:
+    def __init__(self, clock: IReactorTime, passwords: Passwords) -> None:
         self._clock = clock
         self._passwords = passwords
         self._own = FailureGate(clock, FailureThrottle(FREE_FAILURES))

@@ -55,6 +55,8 @@ Kept: TypeAlias = StoredMessage | StoredPost | RecordedSend
 
 
 class Messages:
+    """Sends messages to people and groups."""
+
     def __init__(
         self,
         context: Context,
@@ -213,7 +215,7 @@ class Messages:
             new = self._new(sender, target, now, text)
         else:
             new = NewMessage(target.conversation, sender.id, sender.name, now, text)
-        size = cost_of(new)
+        size = cost(text) if new.crossing is None else cost_of(new)
         try:
             self._quotas.charge_account(sender.id, size, now)
         except ChatError as error:

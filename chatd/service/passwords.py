@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 
 from chatd.base.config import Argon2
 from chatd.base.fair_threads import FairThreads
@@ -40,7 +40,7 @@ def normalized(password: str) -> str:
 class Passwords:
     """Hashes and checks passwords. Start and stop it with the daemon."""
 
-    def __init__(self, reactor: Any, cost: Argon2) -> None:
+    def __init__(self, reactor: IReactorFromThreads, cost: Argon2) -> None:
         self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=3)
         self._hasher = PasswordHasher(
             time_cost=cost.passes,
@@ -52,6 +52,7 @@ class Passwords:
         self._decoy = self._hasher.hash("the password of no account")
 
     def start(self) -> None:
+        """Start the threads."""
         self._threads.start()
 
     def stop(self) -> Deferred[None]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, MessageQuota, RealmQuota
 from chatd.base.timers import cancel
@@ -68,7 +69,7 @@ class MessageQuotas:
 
     def __init__(
         self,
-        clock: Any,
+        clock: IReactorTime,
         database: Database,
         disk: DiskSpace,
         account_limit: int,
@@ -82,7 +83,7 @@ class MessageQuotas:
         self._day = self._begin = self._end = 0  # begin and end of the day in ms
         self._used: dict[Owner, int] = {}
         self._changed: set[Owner] = set()
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
 
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
         """Continue with the stored use of a day (in days since 1970 UTC)."""
@@ -182,7 +183,7 @@ class MessageQuotas:
         saved = self._database.run(store.save, self._day, rows)
         return saved.addErrback(self._not_saved, self._day, changed)
 
-    def _not_saved(self, failure: Any, day: int, changed: set[Owner]) -> None:
+    def _not_saved(self, failure: Failure, day: int, changed: set[Owner]) -> None:
         """Keep the changes, to be stored with the next ones. The disk may be full."""
         log.warn("today's use of message quotas was not stored: {error}", error=str(failure.value))
         if day == self._day:

@@ -19,6 +19,8 @@ MAX_PAGE = 500
 
 
 class Reading:
+    """What accounts read. Read marks say up to which message an account has read each conversation."""
+
     def __init__(self, database: Database, directs: Directs, rosters: Rosters) -> None:
         self._database = database
         self._directs = directs

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
@@ -54,7 +52,7 @@ class RemoteSend:
         self._origin = origin
         self.sent: Deferred[Sent] = Deferred()
 
-    def errback(self, failure: Any) -> None:
+    def errback(self, failure: Failure | Exception) -> None:
         """It could not be stored."""
         self.sent.errback(failure)
 
@@ -86,6 +84,8 @@ class RemoteSend:
 
 
 class RemoteSends:
+    """Stores and delivers messages for other realms, and undoes the sends that they refuse."""
+
     def __init__(
         self, context: Context, forwarder: IForwarder, sends: Sends, fan_out: FanOut
     ) -> None:

@@ -21,10 +21,13 @@ class Occupant(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct):
+    """A room that someone is in, with its occupants by session."""
+
     name: str
     occupants: dict[Hashable, Occupant] = {}
 
     def info(self) -> RoomInfo:
+        """The room's name, and the names of those who are in it, each once."""
         people = {each.account.key: each.account.name for each in self.occupants.values()}
         return RoomInfo(self.name, tuple(people[key] for key in sorted(people)))
 

@@ -33,6 +33,8 @@ class RosterChange(msgspec.Struct, frozen=True):
 
 
 class Rosters:
+    """Rosters by group. All changes of membership go through `change`."""
+
     def __init__(self, context: Context, realms: IRealms, forwarder: IForwarder) -> None:
         self._context = context
         self._database = context.database

@@ -36,6 +36,8 @@ def receipt_of(known: RecordedSend, target: Target) -> Receipt:
 
 
 class Sends:
+    """The sends that have keys. Those of one name take turns."""
+
     def __init__(self, context: Context, forwarder: IForwarder) -> None:
         self._database = context.database
         self._forwarder = forwarder

@@ -25,6 +25,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
+        """The address of the person or group."""
         return self.to or self.group or ""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, cast
 from unittest import mock
 
 from argon2 import PasswordHasher
@@ -17,7 +18,7 @@ from tests.support.common import CHEAP
 
 class PasswordsTest(TestCase):
     def setUp(self) -> None:
-        self.passwords = Passwords(reactor, CHEAP)
+        self.passwords = Passwords(cast(Any, reactor), CHEAP)
         self.passwords.start()
         self.addCleanup(self.passwords.stop)
 
@@ -93,7 +94,7 @@ class PasswordsTest(TestCase):
         """A hash is outdated once the configured cost is another."""
         hashed = await self.passwords.hash("surabaya")
         self.assertFalse(self.passwords.is_outdated(hashed, "surabaya"))
-        dearer = Passwords(reactor, Argon2(memory=16, passes=2, lanes=1))
+        dearer = Passwords(cast(Any, reactor), Argon2(memory=16, passes=2, lanes=1))
         self.assertTrue(dearer.is_outdated(hashed, "surabaya"))
 
     async def test_spellings(self) -> None:
