@@ -1,4 +1,4 @@
-"""Registering, logging in, and what becomes of passwords and tokens."""
+"""Registration, login, throttling of guesses, sessions, and how passwords and tokens are stored."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Registering(AccountsTestCase):
         self.assertEqual((await self.accounts.resume(login.token)).account, login.account)
 
     async def test_taken(self) -> None:
-        """A name is taken whatever its case and however its accents are typed."""
+        """A name counts as taken in any case and any Unicode form."""
         await self.register("José")
         for name in ("josé", "JOSE\u0301", "José"):
             self.assertIs(await self.refused(self.register(name)), UserExists)
@@ -105,7 +105,7 @@ class ClosedRealm(AccountsTestCase):
         return msgspec.structs.replace(config, accounts=closed)
 
     async def test_closed(self) -> None:
-        """Where registration is closed nobody registers, and who has an account logs in."""
+        """If registration is closed, nobody can register, and existing accounts can log in."""
         self.assertIs(await self.refused(self.register("messi")), RegistrationClosed)
         await self.accounts.add("messi", PASSWORD, None, None)
         await self.accounts.login("messi", PASSWORD, HERE)
@@ -129,7 +129,7 @@ class LoggingIn(AccountsTestCase):
         self.assertIs(await self.refused(done), UnknownUser)
 
     async def test_unknown_costs_as_much(self) -> None:
-        """For an unknown user just as many passwords are checked as for a wrong password."""
+        """A login of an unknown user checks as many passwords as one with a wrong password."""
         await self.register("messi")
         real = Passwords.verify
         calls: list[str | None] = []
@@ -156,7 +156,7 @@ class LoggingIn(AccountsTestCase):
         self.assertIs(await self.refused(done), WrongPassword)
 
     async def test_hash_is_renewed(self) -> None:
-        """When hashing is to cost more, a stored hash is renewed at its owner's next login."""
+        """If the cost of hashing was raised, a stored hash is renewed at the next login."""
         await self.register("messi")
         config = self.realm.config
         dearer = AccountsConfig(argon2=Argon2(memory=16, passes=2, lanes=1))
@@ -176,7 +176,7 @@ class Throttling(AccountsTestCase):
             self.assertIsNotNone(await self.refused(self.accounts.login(name, "wrong-one", source)))
 
     async def test_slowed_down(self) -> None:
-        """After some failures a login waits, by the clock and not by the thread; then it is answered."""
+        """After some failures a login waits for a timer without blocking the thread, and is then answered."""
         await self.register("messi")
         await self._fail(FREE_FAILURES + 1)
         done = run(self.accounts.login("messi", PASSWORD, HERE))
@@ -198,7 +198,7 @@ class Throttling(AccountsTestCase):
             self.assertIs(await self.refused(done), WrongPassword)
 
     async def test_from_wherever(self) -> None:
-        """Guesses at one account are slowed down, from however many addresses they come."""
+        """Guesses at one account are slowed down, no matter from how many addresses they come."""
         await self.register("messi")
         for number in range(FREE_FAILURES_PER_ACCOUNT + 1):
             await self._fail(1, source=f"192.0.2.{number}")
@@ -209,14 +209,14 @@ class Throttling(AccountsTestCase):
         await self.refused(done)
 
     async def test_others_go_on(self) -> None:
-        """Who guesses at one account does not slow down the others."""
+        """Guesses at one account do not slow down logins to others."""
         await self.register("messi")
         await self.register("lineker")
         await self._fail(FREE_FAILURES + 1)
         await self.accounts.login("lineker", PASSWORD, "198.51.100.1")
 
     async def test_one_address_many_accounts(self) -> None:
-        """One address that tries many names is slowed down, too."""
+        """An address that tries many names is slowed down too."""
         with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 3):
             await self.reopen()
         for number in range(4):
@@ -235,7 +235,7 @@ class Throttling(AccountsTestCase):
             await self.accounts.login("messi", PASSWORD, HERE)
 
     async def test_password_change_is_a_guess(self) -> None:
-        """Guessing at the old password of a session that was left open is slowed down as well."""
+        """Guesses at the old password in a session that was left open are slowed down too."""
         login = await self.register("messi")
         for _ in range(FREE_FAILURES + 1):
             done = self.accounts.change_password(
@@ -249,7 +249,8 @@ class Throttling(AccountsTestCase):
         await waiting
 
     async def test_many_at_once_lock_nobody_out(self) -> None:
-        """Of a thousand guesses at once most are refused at once, and the owner waits seconds at most."""
+        """Of a thousand simultaneous guesses most are refused at once, and the owner waits seconds at
+        most."""
         await self.register("messi")
         guesses = [run(self.accounts.login("messi", "wrong-one", HERE)) for _ in range(1000)]
         for _ in range(500):
@@ -270,14 +271,14 @@ class Throttling(AccountsTestCase):
             await self.refused(each)
 
     async def test_many_right_ones_at_once(self) -> None:
-        """Right passwords in parallel, a hundred of them, are all let in: none counts as a failure."""
+        """A hundred simultaneous logins with the right password all succeed: none counts as a failure."""
         await self.register("messi")
         logins = [run(self.accounts.login("messi", PASSWORD, HERE)) for _ in range(100)]
         for login in logins:
             self.assertEqual((await login).account.name, "messi")
 
     async def test_guesses_at_unknown_names_delay_nobody(self) -> None:
-        """Whoever guesses at names that nobody has is slowed down, and nobody else at that address is."""
+        """Guesses at unknown names are slowed down, and other logins from that address are not."""
         await self.register("messi")
         with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 3):
             await self.reopen()
@@ -294,7 +295,7 @@ class Throttling(AccountsTestCase):
             self.assertIn(await self.refused(each), (UnknownUser, TooManyAttempts))
 
     async def test_guesses_at_one_account_delay_no_other(self) -> None:
-        """However often somebody guesses at one account, others at that address log in at once."""
+        """Guesses at one account do not delay logins to other accounts from the same address."""
         await self.register("messi")
         await self.register("lineker")
         with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 7):
@@ -309,7 +310,7 @@ class Throttling(AccountsTestCase):
         self.assertEqual(login.account.name, "lineker")
 
     async def test_familiar_at_an_address(self) -> None:
-        """Who has logged in from an address does not wait for those who try many accounts there."""
+        """A user who has logged in from an address does not wait for others who try many accounts there."""
         for name in ("messi", "lineker", "henderson", "klose"):
             await self.register(name)
         with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 2):
@@ -326,7 +327,7 @@ class Throttling(AccountsTestCase):
 
 
 class ManyRegistrations(AccountsTestCase):
-    """How many accounts one address may make in an hour."""
+    """The limit on registrations from one address in an hour."""
 
     def make_config(self) -> Config:
         config = super().make_config()
@@ -337,7 +338,8 @@ class ManyRegistrations(AccountsTestCase):
         return await self.accounts.register(name, PASSWORD, None, None, source)
 
     async def test_bounded_by_address(self) -> None:
-        """The fourth is refused, until a third of the hour is over; other addresses go on."""
+        """The fourth registration is refused until a third of the hour is over. Other addresses are not
+        affected."""
         for number in range(3):
             await self.sign_up(f"a{number}")
         try:
@@ -352,7 +354,7 @@ class ManyRegistrations(AccountsTestCase):
         self.assertIs(await self.refused(self.sign_up("a5")), TooManyRegistrations)
 
     async def test_refused_names_do_not_count(self) -> None:
-        """Whoever looks for a name that is free uses nothing up."""
+        """A registration that is refused for its name does not count."""
         await self.sign_up("messi")
         for _ in range(10):
             self.assertIs(await self.refused(self.sign_up("Messi")), UserExists)
@@ -365,7 +367,7 @@ class ManyRegistrations(AccountsTestCase):
 
 class Tokens(AccountsTestCase):
     async def test_resume(self) -> None:
-        """A token opens its session again, over restarts."""
+        """A token resumes its session, even after restarts."""
         login = await self.register("messi")
         assert login.token is not None
         await self.reopen()
@@ -387,7 +389,7 @@ class Tokens(AccountsTestCase):
             self.assertRegex(token, r"\A[\w-]{43}\Z")
 
     async def test_ended(self) -> None:
-        """After a logout its token is worth nothing, and the account's others are."""
+        """After a logout its token is invalid, and the account's other tokens are valid."""
         first = await self.register("messi")
         second = await self.accounts.login("messi", PASSWORD, HERE)
         assert first.token is not None and second.token is not None  # noqa: PT018
@@ -396,7 +398,7 @@ class Tokens(AccountsTestCase):
         await self.accounts.resume(second.token)
 
     async def test_expiry(self) -> None:
-        """A token that is not used is worth nothing after its time."""
+        """A token that is not used expires."""
         login = await self.register("messi")
         assert login.token is not None
         self.clock.advance(30 * 86400 - 1)
@@ -407,7 +409,7 @@ class Tokens(AccountsTestCase):
         self.assertIs(await self.refused(self.accounts.resume(login.token)), BadToken)
 
     async def test_used_lives_on(self) -> None:
-        """One that is used now and then never expires."""
+        """A token that is used from time to time does not expire."""
         login = await self.register("messi")
         assert login.token is not None
         for _ in range(5):
@@ -416,7 +418,7 @@ class Tokens(AccountsTestCase):
             await self.realm.database.run(lambda _connection: None)  # the new time is on disk
 
     async def test_expired_are_swept(self) -> None:
-        """What has expired is removed at somebody's next login."""
+        """Expired sessions are deleted at someone's next login."""
         await self.register("messi")
         self.clock.advance(31 * 86400)
         await self.register("lineker")
@@ -425,7 +427,7 @@ class Tokens(AccountsTestCase):
 
 
 class ManySessions(AccountsTestCase):
-    """How many sessions an account may have: three here."""
+    """The limit on an account's sessions, which is three here."""
 
     limits = {"sessions": 3}
 
@@ -436,7 +438,7 @@ class ManySessions(AccountsTestCase):
         return token
 
     async def live(self, *tokens: str) -> list[bool]:
-        """Which of them are, as far as the database knows; it is not told that they are used."""
+        """The tokens that are valid in the database. Calling this does not count as a use."""
         hashes = await self.realm.database.read(_session_hashes)
         return [hashlib.sha256(token.encode()).digest() in hashes for token in tokens]
 
@@ -458,7 +460,7 @@ class ManySessions(AccountsTestCase):
         self.assertEqual(await self.realm.database.read(_count_sessions), 3)
 
     async def test_a_script_ends_none_but_its_own(self) -> None:
-        """What logs in for each run leaves sessions that are never used again: they make room."""
+        """A script that logs in for each run leaves unused sessions, which are ended first."""
         await self.register("messi")
         phone = await self.login()
         self.clock.advance(1)
@@ -469,7 +471,7 @@ class ManySessions(AccountsTestCase):
         await self.accounts.resume(phone)
 
     async def test_whoever_is_connected_stays(self) -> None:
-        """Sessions in use go last; if there is nothing else, whoever uses it is told."""
+        """Sessions in use are ended last. If there are no others, the clients of the ended one are told."""
         wires = [self.connect(JsonDialect()) for _ in range(4)]
         await wires[0].ask(command="register", username="messi", password=PASSWORD)
         await self.login()
@@ -514,7 +516,8 @@ class ChangingPasswords(AccountsTestCase):
         await self.accounts.login("messi", "jakarta-1", HERE)
 
     async def test_other_sessions_end(self) -> None:
-        """All other tokens of the account end with the old password; one's own, and others' do not."""
+        """All other tokens of the account become invalid. The current one, and those of other accounts, stay
+        valid."""
         mine = await self.register("messi")
         other = await self.accounts.login("messi", PASSWORD, HERE)
         stranger = await self.register("lineker")
@@ -527,7 +530,7 @@ class ChangingPasswords(AccountsTestCase):
         await self.accounts.resume(stranger.token)
 
     async def test_refused(self) -> None:
-        """With a wrong old or a weak new password nothing changes."""
+        """With a wrong old password or a weak new one nothing changes."""
         login = await self.register("messi")
         other = await self.accounts.login("messi", PASSWORD, HERE)
         assert other.token is not None
@@ -541,8 +544,8 @@ class ChangingPasswords(AccountsTestCase):
         await self.accounts.login("messi", PASSWORD, HERE)
 
     async def test_renewing_a_hash_does_not_bring_the_old_one_back(self) -> None:
-        """A login with the old password that is about to renew its hash does not undo a change of the
-        password that came between."""
+        """A login with the old password that is renewing its hash does not undo a password change that came
+        in between."""
         login = await self.register("messi")
         gate: Deferred[None] = Deferred()
         passwords = self.realm.passwords
@@ -570,7 +573,7 @@ class ChangingPasswords(AccountsTestCase):
 
 class Secrets(AccountsTestCase):
     async def test_on_disk(self) -> None:
-        """In the state folder stands neither a password nor a token, but the token's hash."""
+        """The state folder contains neither passwords nor tokens, only the tokens' hashes."""
         login = await self.register("messi", "rahasia-sekali")
         assert login.token is not None
         await self.realm.close()
@@ -590,7 +593,7 @@ class Secrets(AccountsTestCase):
             self.assertNotIn(login.token, shown)
 
     async def test_not_in_the_log(self) -> None:
-        """Whatever happens with them, passwords and tokens do not get into the log."""
+        """Passwords and tokens never get into the log."""
         seen: list[str] = []
 
         @provider(ILogObserver)
@@ -652,7 +655,7 @@ class People(AccountsTestCase):
         self.assertFalse(any(each.online for each in users))
 
     async def test_active(self) -> None:
-        """Active is who is logged in on some connection."""
+        """An account is active if it is logged in on some connection."""
         for name in ("messi", "lineker"):
             await self.register(name)
         lineker = await self.accounts.find("lineker")
@@ -666,7 +669,7 @@ class People(AccountsTestCase):
         self.assertEqual((await self.accounts.active())[0], ())
 
     async def test_long_lists_are_cut(self) -> None:
-        """A list is bounded, and says how many more there are."""
+        """A list is limited, and says how many more there are."""
         for number in range(5):
             await self.register(f"u{number}")
         presence = self.realm.service.presence
@@ -679,7 +682,7 @@ class People(AccountsTestCase):
             self.assertEqual((len(users), more), (3, 2))
 
     async def test_own_realm(self) -> None:
-        """The realm's own name may stand behind an address; another realm's stays there."""
+        """The realm's own name is dropped from an address; another realm's stays."""
         for address, local in (
             (Address("a"), Address("a")),
             (Address("a", "REALM1"), Address("a")),

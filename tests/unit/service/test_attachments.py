@@ -1,4 +1,4 @@
-"""Files between people: who may send how much, who may fetch what, and what is left when it goes wrong."""
+"""Sending, fetching and listing files: limits, access rights, and cleaning up after errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FilesTestCase(ClockedTestCase):
         return [(await accounts.register(name, "surabaya", None, None)).account for name in names]
 
     async def begin(self, sender: Account, to: str, size: int, name: str = "laporan.pdf") -> Upload:
-        """An upload to people, or to a group with `#` before its name."""
+        """Start an upload to people, or to a group if its name begins with `#`."""
         where: Any = (
             Address(to[1:])
             if to.startswith("#")
@@ -65,14 +65,14 @@ class FilesTestCase(ClockedTestCase):
         return data
 
     def on_disk(self) -> set[str]:
-        """All files in the uploads folder, and in the one of those that are arriving."""
+        """The names of all files in the uploads folder, and in its folder of arriving files."""
         folder = self.realm.state.uploads
         return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
 class Sending(FilesTestCase):
     async def test_arrives_whole(self) -> None:
-        """A file is a message that carries it: name, size, hash, type, code; and its bytes are the same."""
+        """The message carries name, size, hash, type and code of the file, and its bytes are the same."""
         ana, budi = await self.people("ana", "budi")
         file, sent = await self.send(ana, "budi")
         self.assertEqual((file.name, file.size), ("laporan.pdf", len(DATA)))
@@ -87,7 +87,7 @@ class Sending(FilesTestCase):
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
     async def test_kept(self) -> None:
-        """After a restart it is all still there."""
+        """Files and messages are still there after a restart."""
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi")
         await self.reopen()
@@ -96,7 +96,7 @@ class Sending(FilesTestCase):
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
     async def test_list(self) -> None:
-        """One file for all of a list, and the unknown are named."""
+        """A file to several people is stored once, and unknown names are reported."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         file, sent = await self.send(ana, "budi,citra,nobody")
         self.assertEqual([each.to for each in sent.receipts], ["budi", "citra"])
@@ -107,7 +107,7 @@ class Sending(FilesTestCase):
         self.assertEqual(self.on_disk(), {file.stored})
 
     async def test_heard(self) -> None:
-        """Who listens hears of the file with the message that carries it."""
+        """Listeners get the file with the message that carries it."""
         ana, budi = await self.people("ana", "budi")
         listener = Listener()
         self.realm.service.presence.arrive(budi.id, listener)
@@ -125,7 +125,7 @@ class Sending(FilesTestCase):
         self.assertEqual(await self.fetch(budi, file.code), b"")
 
     async def test_in_order_with_messages(self) -> None:
-        """A file has its number among the messages of its conversation."""
+        """A file is numbered among the messages of its conversation."""
         ana, budi = await self.people("ana", "budi")
         for expected in (1, 2, 3):
             _, sent = await self.send(ana, "budi")
@@ -140,7 +140,7 @@ class Sending(FilesTestCase):
         self.assertRegex(file.stored, r"\A\d{8}T\d{6}\.\d{6}Z-passwd\Z")
 
     async def test_code_that_is_taken(self) -> None:
-        """If a code comes up that another file has, the next one is taken."""
+        """If a new code belongs to another file already, the next one is used."""
         ana, _ = await self.people("ana", "budi")
         with mock.patch(
             "chatd.service.home_groups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]
@@ -154,7 +154,7 @@ class Refusing(FilesTestCase):
     limits = {"file": 1000, "account_files": 1500}
 
     async def test_whom_and_what(self) -> None:
-        """Before a byte is sent it is clear whether it may be."""
+        """Recipients and names are checked before any byte is sent."""
         ana, budi = await self.people("ana", "budi")
         await self.realm.service.groups.create(budi, "bagan")
         for to, name, size, error in (
@@ -174,7 +174,7 @@ class Refusing(FilesTestCase):
         self.assertEqual(file.size, 1000)
 
     async def test_quota(self) -> None:
-        """All that an account has sent counts, over restarts; what others send does not."""
+        """All stored files of a sender count, even after restarts. Files of others do not."""
         ana, budi = await self.people("ana", "budi")
         await self.send(ana, "budi", bytes(1000))
         await self.reopen()
@@ -187,7 +187,7 @@ class Refusing(FilesTestCase):
         await self.send(ana, "budi", b"")
 
     async def test_quota_while_arriving(self) -> None:
-        """What is announced counts before it is there; what is given up does not any more."""
+        """An announced file counts before it has arrived, and no longer once it is aborted."""
         ana, _ = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 1000)
         self.assertIs(await self.refused(self.begin(ana, "budi", 501)), QuotaExceeded)
@@ -199,7 +199,7 @@ class Refusing(FilesTestCase):
         self.assertEqual(len(self.files.under_way._bytes), 0)
 
     async def test_quota_at_the_same_moment(self) -> None:
-        """Two uploads that are announced together do not get the same room."""
+        """Two uploads that are announced together do not share the same room."""
         ana, _ = await self.people("ana", "budi")
         waiting = [run(self.begin(ana, "budi", 1000)) for _ in range(3)]
         uploads = []
@@ -215,7 +215,7 @@ class Refusing(FilesTestCase):
         await sleep(0.02)
 
     async def test_quota_while_it_is_noted(self) -> None:
-        """Between the last byte and the note in the database a file counts, too."""
+        """A file still counts between its last byte and its row in the database."""
         ana, _ = await self.people("ana", "budi")
         gate: Deferred[None] = Deferred()
         real = self.files.commit
@@ -239,7 +239,7 @@ class Refusing(FilesTestCase):
 
 class Fetching(FilesTestCase):
     async def test_who_may(self) -> None:
-        """Sender and recipient; nobody else, by whatever name they ask."""
+        """The sender and the recipient may fetch a file. Nobody else may, by any name."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         file, _ = await self.send(ana, "budi")
         for name in (file.code, file.name, file.stored):
@@ -248,7 +248,8 @@ class Fetching(FilesTestCase):
             self.assertIs(await self.refused(self.files.fetch(citra, name)), UnknownFile)
 
     async def test_group(self) -> None:
-        """A group's members, those who joined later too; who has left no more, save the sender."""
+        """Members of the group may fetch a file, including later ones. Former members may not, except the
+        sender."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         groups = self.realm.service.groups
         await groups.create(ana, "bagan")
@@ -264,7 +265,7 @@ class Fetching(FilesTestCase):
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
     async def test_newest_of_a_name(self) -> None:
-        """A name that several files have stands for the newest that one may fetch."""
+        """A name that several files have means the newest one that the account may fetch."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         await self.send(ana, "budi", b"first")
         await self.send(ana, "budi", b"second")
@@ -273,7 +274,7 @@ class Fetching(FilesTestCase):
         self.assertEqual(await self.fetch(citra, "laporan.pdf"), b"third")
 
     async def test_code_before_name(self) -> None:
-        """Nobody takes the place of a file by giving another one its code as a name."""
+        """A file cannot be replaced by giving another one its code as a name."""
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi", b"real")
         await self.send(ana, "budi", b"false", file.code)
@@ -287,7 +288,7 @@ class Fetching(FilesTestCase):
             self.assertTrue(str(caught.exception).isprintable())
 
     async def test_gone_or_changed_on_disk(self) -> None:
-        """What is not on disk as it was is not given; the operator finds it in the log."""
+        """A missing or changed file is not sent, and the error is logged for the operator."""
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi")
         path = self.realm.state.uploads / file.stored
@@ -297,7 +298,7 @@ class Fetching(FilesTestCase):
         self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileMissing)
 
     async def test_changed_on_disk_after_it_was_fetched(self) -> None:
-        """As many bytes, but others. What has not changed is not hashed again."""
+        """Different bytes of the same size are noticed. An unchanged file is not hashed again."""
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi")
         with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
@@ -316,7 +317,7 @@ class Fetching(FilesTestCase):
 
 class Listing(FilesTestCase):
     async def test_mine(self) -> None:
-        """The files of one's conversations, oldest first, each once, with who sent it."""
+        """The files of the account's conversations, oldest first, each once, with their senders."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         first, _ = await self.send(ana, "budi,citra", DATA, "a.txt")
         self.clock.advance(1)
@@ -339,7 +340,7 @@ class Listing(FilesTestCase):
 
 class GoingWrong(FilesTestCase):
     async def test_given_up(self) -> None:
-        """An upload that is given up leaves no bytes, no message and no use of the quota."""
+        """An aborted upload leaves no bytes and no message, and uses no quota."""
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 1000)
         upload.write(bytes(500))
@@ -360,7 +361,7 @@ class GoingWrong(FilesTestCase):
         self.fail(f"still there: {self.on_disk()}")
 
     async def test_disk_error(self) -> None:
-        """If the bytes can't be kept the sender is told so, and nothing is left."""
+        """If the bytes cannot be stored, the sender is told, and nothing is left."""
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         failing = mock.patch.object(PartialFile, "append", side_effect=OSError(28, "No space left"))
@@ -375,7 +376,7 @@ class GoingWrong(FilesTestCase):
         await self.send(ana, "budi")
 
     async def test_database_error(self) -> None:
-        """If the messages can't be stored the bytes are taken back."""
+        """If the messages cannot be stored, the bytes are removed."""
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
@@ -385,7 +386,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(await self.files.list(budi), ())
 
     async def test_file_and_messages_are_one(self) -> None:
-        """If one of the messages can't be stored, neither the file nor any other message is."""
+        """If one of the messages cannot be stored, neither the file nor the other messages are."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         upload = await self.begin(ana, "budi,citra", 3)
         upload.write(b"abc")
@@ -400,7 +401,7 @@ class GoingWrong(FilesTestCase):
             )
 
     async def test_whatever_goes_wrong(self) -> None:
-        """Even after an error that nobody foresaw no bytes stay that belong to nothing."""
+        """Even an unexpected error leaves no bytes without a message."""
         ana, _ = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
@@ -410,7 +411,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(self.on_disk(), set())
 
     async def test_leftovers_are_known(self) -> None:
-        """What is known to belong to an attachment is just what is on disk."""
+        """The stored attachments are exactly the files on disk."""
         ana, _ = await self.people("ana", "budi")
         await self.send(ana, "budi")
         await self.send(ana, "budi")

@@ -1,4 +1,4 @@
-"""A kick holds: the address is banned, at its group's home, and nothing of the group reaches it any more."""
+"""A kicked member is banned at the group's home, and gets nothing of the group any more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.service.test_groups import BAGAN, GroupsTestCase
 
 
 class Kicked(GroupsTestCase):
-    """In the group's own realm."""
+    """Kicks in a group of this realm."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -42,7 +42,7 @@ class Kicked(GroupsTestCase):
         return found
 
     def test_barred(self) -> None:
-        """Neither by name nor by code, and after a restart as well."""
+        """A banned user can't join by name or code, even after a restart."""
         result_of(self.kick())
         for _ in range(2):
             for name in ("bagan", "BAGAN", self.group.code):
@@ -51,7 +51,7 @@ class Kicked(GroupsTestCase):
             self.reopen()
 
     def test_lifted(self) -> None:
-        """By an admin's invitation, or by unban; nobody else can."""
+        """A ban is lifted by an admin's invitation or by unban, and by nobody else."""
         result_of(self.kick())
         for change in (self.groups.invite(self.citra, BAGAN, [Address("budi")]),
                        self.groups.unban(self.citra, BAGAN, Address("budi")),
@@ -71,7 +71,7 @@ class Kicked(GroupsTestCase):
         self.assertIs(outcome_of(self.groups.unban(self.ana, BAGAN, Address("budi"))), NotBanned)
 
     def test_unread_is_gone(self) -> None:
-        """What was unread at the kick is not counted, then or after coming back."""
+        """Messages that were unread at the kick do not count as unread, even after joining again."""
         self.post(self.ana, "before")
         self.assertEqual(len(result_of(self.service.reading.unread(self.budi, {}))), 1)
         result_of(self.kick())
@@ -82,7 +82,7 @@ class Kicked(GroupsTestCase):
         self.assertEqual(result_of(self.service.reading.unread(self.budi, {})), ())
 
     def test_message_on_its_way(self) -> None:
-        """Nothing that is sent after a kick was asked for is stored after it, with a key or without."""
+        """No message that is sent after a kick was requested is stored after it, with a key or without."""
         for key in (None, "k1"):
             with self.subTest(key=key):
                 kicked, posted = self.together(self.kick, lambda: self.begin_post("late", key))  # noqa: B023
@@ -91,7 +91,7 @@ class Kicked(GroupsTestCase):
                 result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
 
     def test_message_that_waits_for_its_key(self) -> None:
-        """What waited for an earlier send under the same key is checked again when its turn comes."""
+        """A message that waited for an earlier send with its key is checked again when its turn comes."""
         sends = self.service.messages.sends
         roster = result_of(self.rosters.find(BAGAN))
         turn = sends.turn([name_for(self.budi, "k1", group_target(roster))])
@@ -103,13 +103,13 @@ class Kicked(GroupsTestCase):
         self.assertEqual(self.history(), [])
 
     def test_message_before(self) -> None:
-        """What was sent before the kick is kept, though both are stored in one transaction."""
+        """A message that was sent before the kick is stored, even in the same transaction."""
         posted, kicked = self.together(lambda: self.begin_post("in time"), self.kick)
         self.assertEqual((posted.receipts[0].seq, kicked), (1, "bagan"))
         self.assertEqual(self.inbox(self.citra), ["in time"])
 
     def test_kick_that_fails(self) -> None:
-        """Only its transaction counts: who could not be kicked goes on as before."""
+        """A kick whose transaction fails changes nothing."""
         self.database.held = True
         kicking = self.kick("nobody")
         self.assertIsInstance(outcome_of(kicking), type)
@@ -117,12 +117,12 @@ class Kicked(GroupsTestCase):
         self.assertNotIsInstance(self.post(self.budi, "still here"), type)
 
     def test_oneself(self) -> None:
-        """Who kicks themselves leaves, and may come back."""
+        """Someone who kicks themselves leaves, and can join again."""
         result_of(self.groups.kick(self.ana, BAGAN, Address("ana")))
         self.assertNotIsInstance(self.join(self.ana), type)
 
     def test_new_group_of_the_name(self) -> None:
-        """The bans of a group end with it."""
+        """The bans of a group end with the group."""
         result_of(self.kick())
         for who in (self.ana, self.citra):
             result_of(self.groups.leave(who, BAGAN))
@@ -130,7 +130,7 @@ class Kicked(GroupsTestCase):
         self.assertNotIsInstance(self.join(self.budi), type)
 
     def test_bounded(self) -> None:
-        """A group has so many bans at most: the oldest makes room, in memory as on disk."""
+        """A group has a limited number of bans. The oldest is dropped, in memory and on disk."""
         self.patch(ban_store, "MAX_BANS", 1)
         result_of(self.kick("budi"))
         result_of(self.kick("citra"))
@@ -146,7 +146,7 @@ def _texts(connection: Any, group: int) -> list[str | None]:
 
 
 class KickedElsewhere(GroupTestCase):
-    """budi of realm2 is kicked out of bagan of realm1, which is open."""
+    """budi of realm2 is kicked from the open group bagan of realm1."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -160,7 +160,7 @@ class KickedElsewhere(GroupTestCase):
         return [each.username for each in who.does(ask.ListBans(parse_address(group))).items]
 
     def test_barred(self) -> None:
-        """By name or code, and posting to the open group without being a member."""
+        """He can neither join by name or code nor post without being a member."""
         self.kick(self.ana, "budi@realm2")
         self.world.settle()
         for _ in range(2):
@@ -179,7 +179,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.budi.reads(), [])
 
     def test_nothing_is_left(self) -> None:
-        """Of what had come before, nothing is read in the other realm."""
+        """The other realm no longer shows messages from before the kick."""
         self.ana.posts("bagan", "rahasia")
         code = self.ana.sends_file("#bagan", "peta.txt", b"peta").fields["code"]
         self.world.settle()
@@ -199,7 +199,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.bela.reads(), ["ana@realm1: rahasia", "ana@realm1: file peta.txt"])
 
     def test_told(self) -> None:
-        """They hear that they were removed, and only of a kick: not of leaving by themselves."""
+        """Members are told when they are kicked, but not when they leave by themselves."""
         self.budi.events.clear()
         self.kick(self.ana, "budi@realm2")
         self.world.settle()
@@ -212,7 +212,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.bela.events, [])
 
     def test_lifted(self) -> None:
-        """By an invitation of the home's admin, or by unban from yet another realm."""
+        """The ban is lifted by an invitation from an admin at home, or by unban from a third realm."""
         self.kick(self.ana, "budi@realm2")
         with self.assertRaises(NotAdmin):
             self.invite(self.bela, "budi", group="bagan@realm1")
@@ -238,7 +238,7 @@ class KickedElsewhere(GroupTestCase):
             self.bela.joins(group)
 
     def test_bans_in_pages(self) -> None:
-        """As many as there are, however few fit into one answer."""
+        """All bans are listed, even if one answer holds only a few."""
         self.patch(questions, "MAX_BANS_SAID", 2)
         names = [f"m{number}" for number in range(5)]
         for name in names:
@@ -250,7 +250,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.bans(self.citra, "bagan@realm1"), expected)
 
     def test_kick_without_a_link(self) -> None:
-        """What was posted in the meantime is refused once the link is up, and its sender told why."""
+        """Posts from before the link came up are refused, and their sender is told why."""
         self.part(self.two)
         self.kick(self.ana, "budi@realm2")
         self.budi.posts("bagan@realm1", "halo?")
@@ -260,7 +260,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertIn("was not delivered: You are banned from bagan", told)
 
     def test_who_is_no_member(self) -> None:
-        """Who posts to an open group from elsewhere can be banned without ever having been a member."""
+        """Someone who posts to an open group from another realm can be banned without being a member."""
         self.citra.posts("bagan@realm1", "iklan")
         self.kick(self.ana, "citra@realm3")
         with self.assertRaises(Banned):
@@ -274,8 +274,8 @@ class KickedElsewhere(GroupTestCase):
             self.citra.joins("bagan@realm1")
 
     def test_post_overtaken(self) -> None:
-        """A post that was checked before the kick, but is handed over after it, is refused: here what came
-        with it had to be looked up first."""
+        """A post that was checked before the kick and handed over after it is refused. A lookup for its
+        neighbour delays it here."""
         self.agus.creates("lain")
         self.agus.does(ask.OpenGroup(parse_address("lain")))
         self.one.restart()
@@ -293,7 +293,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.ana.history(group="bagan"), [])
 
     def test_post_on_its_way(self) -> None:
-        """A post that comes while the kick is being stored is refused."""
+        """A post that arrives while the kick is being stored is refused."""
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
         )

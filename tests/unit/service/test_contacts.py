@@ -1,4 +1,4 @@
-"""Lists of contacts: who is on them, and who of them is online, here and in other realms."""
+"""Contact lists, and which contacts are online, here and in other realms."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class ContactsTestCase(ClockedTestCase):
 
 class Here(ContactsTestCase):
     async def test_list(self) -> None:
-        """Contacts stand by name, as they are really called, with who is online, over restarts."""
+        """Contacts are sorted by name, written as registered, with their online state, and survive
+        restarts."""
         messi = await self.register("messi")
         await self.register("Lineker")
         henderson = await self.register("henderson")
@@ -100,8 +101,8 @@ class Elsewhere(ContactsTestCase):
         return Contacts(service.context, service.accounts, service.presence, self.realms)
 
     async def test_list(self) -> None:
-        """People of other realms stand among the others; each realm is asked once, and who is of one that
-        can't be asked, or is no peer any more, is offline."""
+        """People of other realms are listed among the others, and each realm is asked once. Those whose realm
+        is down or no longer known are offline."""
         messi = await self.register("messi")
         for name, realm, shown in (
             ("lineker", "REALM2", "lineker@Realm2"),
@@ -128,14 +129,14 @@ class Elsewhere(ContactsTestCase):
         self.assertFalse(any(contact.online for contact in await alone.all(messi)))
 
     async def test_delete(self) -> None:
-        """Even after their realm is no peer any more."""
+        """A contact can be deleted after its realm was forgotten."""
         messi = await self.register("messi")
         await self.contacts.add(messi, Address("Lineker", "realm2"))
         await self.realm.service.contacts.delete(messi, Address("lineker", "REALM2"))
         self.assertEqual(await self.contacts.all(messi), ())
 
     async def test_refused(self) -> None:
-        """Who does not exist there, as far as it can be asked."""
+        """Unknown users are refused as far as their realm answers."""
         messi = await self.register("messi")
         await self.contacts.add(messi, Address("lineker", "realm2"))
         for address, error in (

@@ -1,4 +1,4 @@
-"""The list of one's conversations: what stands in it, in which order, and what it costs."""
+"""The list of an account's conversations: its entries, their order, and the cost of the query."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ListTestCase(MessagesTestCase):
         return found
 
     def where(self, who: Account) -> list[str]:
-        """Their names, in their order."""
+        """The names of the conversations, in order."""
         return [each.user or (each.group and each.group.group) or "" for each in self.all(who)]
 
     def say(self, who: Account, to: str, text: str) -> Receipt:
-        """A second after what was said before."""
+        """Send a message a second after the last one."""
         self.clock.advance(1)
         return self.send(who, to, text).receipts[0]
 
@@ -47,7 +47,8 @@ class Entries(ListTestCase):
         self.assertEqual((self.all(self.ana), self.more), ((), 0))
 
     def test_direct(self) -> None:
-        """With the other's display name and presence, the newest message, the mark and what is after it."""
+        """A direct conversation has the other's display name and presence, the newest message, the read mark
+        and the unread count."""
         result_of(self.service.accounts.change_profile(self.ana, "Ana Dewi", None))
         first = self.say(self.ana, "budi", "1")
         self.say(self.budi, "ana", "2")
@@ -64,7 +65,7 @@ class Entries(ListTestCase):
         self.assertEqual((mine.conversation, mine.unread), (found.conversation, 1))
 
     def test_group(self) -> None:
-        """With what the list of groups says of it; one in which nothing was said is there, too."""
+        """A group has what the list of groups shows. A group without messages is listed too."""
         self.group(self.ana, self.budi, name="Bagan")
         (found,) = self.all(self.budi)
         assert found.group is not None
@@ -83,7 +84,7 @@ class Entries(ListTestCase):
         self.assertEqual((mine.unread, theirs.unread), (0, 1))
 
     def test_who_joins_later(self) -> None:
-        """Sees the last message, and has read it."""
+        """A new member sees the last message as read."""
         self.group(self.ana)
         self.post(self.ana, "bagan", "halo")
         result_of(self.service.groups.join(self.budi, Address("bagan")))
@@ -92,7 +93,7 @@ class Entries(ListTestCase):
         self.assertEqual((found.last.text, found.unread, found.read), ("halo", 0, 1))
 
     def test_left_and_ended(self) -> None:
-        """What one has left is not one's own any more."""
+        """Groups that the account has left are not listed."""
         self.group(self.ana, self.budi)
         self.post(self.ana, "bagan", "halo")
         self.leave(self.ana, "bagan")
@@ -106,13 +107,13 @@ class Entries(ListTestCase):
         self.assertEqual((found.user, found.unread), ("ana", 0))
 
     def test_nothing_stands_in_it(self) -> None:
-        """A direct conversation whose only message was taken back again is left out."""
+        """A direct conversation whose only message was withdrawn is not listed."""
         sent = self.say(self.ana, "budi", "halo")
         result_of(self.database.run(take_back, sent.id))
         self.assertEqual(self.where(self.ana), [])
 
     def test_given_is_read(self) -> None:
-        """What the session has in hand counts as read, as it does in `unread`; nothing moves."""
+        """Messages that were handed out in this session count as read, as in `unread`. No mark moves."""
         one = self.say(self.ana, "budi", "1").conversation
         self.say(self.ana, "budi", "2")
         self.say(self.citra, "budi", "3")
@@ -128,7 +129,7 @@ class Entries(ListTestCase):
 
 class Order(ListTestCase):
     def test_newest_activity_first(self) -> None:
-        """The newest message counts, or else that one came into the group."""
+        """Conversations are sorted by the newest message, or by the time of joining."""
         self.group(self.ana, self.budi)
         self.say(self.ana, "budi", "1")
         self.say(self.ana, "citra", "2")
@@ -189,7 +190,7 @@ class Cost(ListTestCase):
         self.assertEqual((found.unread, found.seq), (3, 5))
 
     def test_a_mark_on_its_way(self) -> None:
-        """Holds at once, before it is on disk."""
+        """A read mark counts at once, before it is on disk."""
         one = self.say(self.ana, "budi", "1").conversation
         self.database.held = True
         moving = Deferred.fromCoroutine(self.reading.move_marks(self.budi, {one: 1}))
@@ -202,7 +203,7 @@ class Cost(ListTestCase):
 
 class Elsewhere(PlayTestCase):
     def test_people_and_groups_of_other_realms(self) -> None:
-        """Are called by their addresses; who is online there is not known here."""
+        """They are shown by their addresses, without an online state."""
         one, two = self.world.pair()
         ana, budi = one.person("ana"), two.person("budi")
         ana.creates("bagan")

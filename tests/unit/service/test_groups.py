@@ -1,4 +1,4 @@
-"""Groups: who is in them, who may do what there, and what happens at the same moment."""
+"""Groups: membership, rights, and concurrent changes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class GroupsTestCase(SynchronousTestCase):
         return outcome_of(self.groups.join(who, Address(name)))
 
     def members(self, who: Account, name: str = "bagan") -> list[tuple[str, bool]]:
-        """The names of the members, and who of them is an admin."""
+        """The members' names, and whether each is an admin."""
         _, members = result_of(self.groups.members(who, Address(name)))
         return [(each.username, each.admin) for each in members]
 
@@ -96,7 +96,7 @@ class GroupsTestCase(SynchronousTestCase):
         return [message.text for message in page.messages]
 
     def together(self, *calls: Callable[[], Any]) -> list[Any]:
-        """The outcomes of what is asked in one turn and stored in one transaction."""
+        """The outcomes of calls that are made in one turn and stored in one transaction."""
         self.database.held = True
         waiting = []
         for call in calls:
@@ -114,8 +114,7 @@ class Creating(GroupsTestCase):
         self.assertEqual(self.members(self.ana), [("ana", True)])
 
     def test_code(self) -> None:
-        """A group has a code of six characters that are not taken for one another, in a form that no name
-        has."""
+        """A group has a code of six unambiguous characters, in a form that no name has."""
         codes = {self.create(self.ana, f"g{n}").code for n in range(50)}
         self.assertEqual(len(codes), 50)
         for code in codes:
@@ -125,7 +124,7 @@ class Creating(GroupsTestCase):
                 parse_name(code)
 
     def test_code_that_is_taken(self) -> None:
-        """If a code comes up that another group has, the next one is taken."""
+        """If a new code belongs to another group already, the next one is used."""
         codes = ["aaa:aaa", "aaa:aaa", "bbb:bbb"]
         with mock.patch.object(homegroups, "new_group_code", side_effect=codes):
             first, second = self.create(self.ana, "one"), self.create(self.ana, "two")
@@ -137,7 +136,7 @@ class Creating(GroupsTestCase):
             self.assertIs(outcome_of(self.groups.create(self.budi, name)), GroupExists)
 
     def test_name_of_an_account(self) -> None:
-        """Accounts and groups share one namespace, and what looks like a name is as good as taken."""
+        """Accounts and groups share one namespace, and a name that looks like a taken one is taken."""
         for name in ("ana", "ANA", "Budi"):
             self.assertIs(outcome_of(self.groups.create(self.ana, name)), GroupExists)
         self.create(self.ana, "modern")
@@ -146,13 +145,13 @@ class Creating(GroupsTestCase):
             self.assertIs(outcome_of(self.groups.create(self.ana, name)), GroupExists)
 
     def test_name_is_free_again(self) -> None:
-        """Once its group has ended."""
+        """A name is free again after its group has ended."""
         self.create(self.ana, "sate")
         result_of(self.groups.leave(self.ana, parse_address("sate")))
         result_of(self.signing_up("Sate"))
 
     def test_code_of_an_earlier_version(self) -> None:
-        """It looks like a name, and stays what it is: nobody gets it for a name."""
+        """It looks like a name, and stays a code: nobody can register it."""
         with mock.patch.object(homegroups, "new_group_code", return_value="abc234"):
             self.create(self.ana)
         self.assertIs(outcome_of(self.groups.create(self.budi, "ABC234")), GroupExists)
@@ -176,7 +175,7 @@ class Creating(GroupsTestCase):
 
 class Joining(GroupsTestCase):
     def test_by_name_or_code(self) -> None:
-        """Whatever the case of either."""
+        """Neither is case-sensitive."""
         group = self.create(self.ana, "Bagan")
         for who, name in (
             (self.budi, "bAGAN"),
@@ -201,7 +200,7 @@ class Joining(GroupsTestCase):
         self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
 
     def test_nothing_unread_yet(self) -> None:
-        """What was said before is in the history of who joins, and not unread."""
+        """Messages from before the join are in the new member's history, and not unread."""
         self.create(self.ana)
         self.post(self.ana, "before")
         self.join(self.budi)
@@ -211,8 +210,8 @@ class Joining(GroupsTestCase):
         self.assertEqual([message.text for message in page.messages], ["before", "after"])
 
     def test_posted_while_joining(self) -> None:
-        """A message that is stored before the join is not unread for who joins, one after it is, though
-        all were asked for at the same moment."""
+        """A message stored before the join is not unread for the new member, and one stored after it is, even
+        if all were requested at the same moment."""
         self.create(self.ana)
         self.post(self.ana, "long before")
         result_of(self.service.reading.inbox(self.budi, UNFILTERED, {}))
@@ -226,8 +225,8 @@ class Joining(GroupsTestCase):
         self.assertEqual(self.inbox(self.budi), ["just after"])
 
     def test_joined_while_it_is_stored(self) -> None:
-        """Whoever has joined by the time that a message is stored has it unread, even if they were known
-        to have nothing unread."""
+        """Someone who has joined when a message is stored has it unread, even if the cache says that they
+        have nothing unread."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         self.assertEqual(self.inbox(self.budi), [])
@@ -239,7 +238,7 @@ class Joining(GroupsTestCase):
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_group_that_ends_meanwhile(self) -> None:
-        """Nobody becomes a member of a group whose last member is just leaving."""
+        """Nobody can join a group whose last member is leaving."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         outcomes = self.together(
@@ -262,7 +261,7 @@ class Joining(GroupsTestCase):
 
 class Leaving(GroupsTestCase):
     def test_left(self) -> None:
-        """Who has left neither posts nor reads there, and may come back."""
+        """A former member can neither post nor read, and can join again."""
         self.create(self.ana)
         self.join(self.budi)
         self.post(self.ana, "halo")
@@ -281,7 +280,7 @@ class Leaving(GroupsTestCase):
         self.assertIs(outcome_of(self.groups.leave(self.budi, Address("nowhere"))), UnknownGroup)
 
     def test_last_admin(self) -> None:
-        """The last admin's role passes to the member of longest standing, whatever their name or age."""
+        """The last admin's role passes to the longest-standing member."""
         self.create(self.citra)
         for who in (self.dewi, self.ana, self.budi):
             self.join(who)
@@ -292,7 +291,7 @@ class Leaving(GroupsTestCase):
         self.assertEqual(self.members(self.ana), expected)
 
     def test_longest_standing_of_one_moment(self) -> None:
-        """Of those who joined within the same millisecond, it is who joined first."""
+        """Of those who joined in the same millisecond, the first one counts as longest-standing."""
         self.create(self.citra)
         for who in (self.dewi, self.ana):
             result_of(self.groups.join(who, BAGAN))
@@ -300,7 +299,7 @@ class Leaving(GroupsTestCase):
         self.assertEqual(self.members(self.ana), [("dewi", True), ("ana", False)])
 
     def test_another_admin_stays(self) -> None:
-        """While an admin is left the role does not pass on."""
+        """While there is another admin, the role does not pass on."""
         self.create(self.ana)
         self.join(self.budi)
         self.join(self.citra)
@@ -320,8 +319,8 @@ class Leaving(GroupsTestCase):
         self.assertEqual(self.members(self.citra), [("citra", True)])
 
     def test_last_member(self) -> None:
-        """With its last member the group ends, and its name and code are free for another group, which has
-        nothing of the old one."""
+        """The group ends with its last member. Its name and code can be used for a new group, which inherits
+        nothing."""
         code = self.create(self.ana).code
         self.post(self.ana, "old")
         result_of(self.groups.leave(self.ana, BAGAN))
@@ -345,7 +344,7 @@ class Ruling(GroupsTestCase):
         self.join(self.budi)
 
     def test_invite(self) -> None:
-        """Who joined, who was in it already and who is unknown are told apart."""
+        """The reply tells apart new members, existing members and unknown names."""
         done = self.groups.invite(
             self.ana,
             BAGAN,
@@ -360,7 +359,7 @@ class Ruling(GroupsTestCase):
         self.assertIs(outcome_of(done), UnknownUser)
 
     def test_invite_from_elsewhere(self) -> None:
-        """Whom this realm does not know, since another one would, is named; the others join."""
+        """People of a realm that is not known here are reported; the others join."""
         elsewhere = Address("citra", "realm2")
         done = self.groups.invite(self.ana, BAGAN, [elsewhere, Address("dewi")])
         invited = Invited(("dewi",), (), ("citra@realm2",))
@@ -420,7 +419,7 @@ class Ruling(GroupsTestCase):
 
 
 class Guests(GroupsTestCase):
-    """Members of another realm, in a group that lives here."""
+    """Members from another realm, in a group that lives here."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -437,7 +436,7 @@ class Guests(GroupsTestCase):
         result_of(self.homes.join(guest, Address(name)))
 
     def test_join(self) -> None:
-        """They are members as any other, longest-standing first, and their realms are told of it."""
+        """They are members like all others, longest-standing first, and their realms are told."""
         self.post(self.ana, "before")
         self.admit(self.emma)
         self.join(self.budi)
@@ -460,7 +459,8 @@ class Guests(GroupsTestCase):
         self.assertIs(outcome_of(self.homes.join(self.emma, BAGAN)), AlreadyMember)
 
     def test_messages_go_there(self) -> None:
-        """Once to each realm, in the transaction that stores them, however many members it has."""
+        """Each realm gets one copy, in the transaction that stores the message, however many members it
+        has."""
         self.admit(self.emma)
         self.admit(Party("gita@realm2", "gita@Realm2", realm="realm2"))
         self.admit(self.finn)
@@ -471,7 +471,7 @@ class Guests(GroupsTestCase):
         self.assertEqual(self.waiting("realm3")[1:], [relay])
 
     def test_leave(self) -> None:
-        """After which their realm gets no more."""
+        """After they leave, their realm gets no more messages."""
         self.admit(self.emma)
         result_of(self.homes.leave(self.emma, BAGAN))
         self.post(self.ana, "halo")
@@ -481,7 +481,7 @@ class Guests(GroupsTestCase):
         self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
 
     def test_last_admin(self) -> None:
-        """The role passes on to them, too, and from them; and the group lives until they leave."""
+        """The role passes to and from them, and the group exists until they leave."""
         self.admit(self.emma)
         self.join(self.budi)
         result_of(self.groups.leave(self.ana, BAGAN))
@@ -493,7 +493,7 @@ class Guests(GroupsTestCase):
         self.assertIs(self.join(self.budi), UnknownGroup)
 
     def test_admin_from_elsewhere(self) -> None:
-        """They rule as any other admin; before that, not at all."""
+        """They have all rights of an admin, but none before they are one."""
         self.admit(self.emma)
         kick = self.homes.kick
         self.assertIs(outcome_of(kick(self.emma, BAGAN, Address("ana"))), NotAdmin)
@@ -512,7 +512,7 @@ class Guests(GroupsTestCase):
         )
 
     def test_what_a_refusal_names(self) -> None:
-        """Its details are plain words, since they cross to the realm that asked."""
+        """Its details are plain words, because they are sent to the realm that asked."""
         for name in (Address("nowhere"), Address("NOWHERE", "realm1")):
             with self.assertRaises(UnknownGroup) as caught:
                 result_of(self.homes.join(self.emma, name))
@@ -521,7 +521,7 @@ class Guests(GroupsTestCase):
 
 
 class OneRealm(NoRealms):
-    """Realm2 says of its groups what the test has it say."""
+    """Realm2 gives the answers about its groups that the test sets."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -543,13 +543,13 @@ class OneRealm(NoRealms):
 
 
 class Elsewhere(GroupsTestCase):
-    """What is asked of another realm's groups."""
+    """Requests to a group of another realm."""
 
     def saying(self, name: str) -> Any:
         return mock.patch.object(self.groups, "_realms", OneRealm(name))
 
     def test_names_as_they_are_here(self) -> None:
-        """Who is of that realm is named so, and who is of this one as at home."""
+        """People of that realm are shown with its name, and people of this realm without one."""
         there = Address("bola", "realm2")
         for said, shown in (
             ("emma", "emma@realm2"),
@@ -563,7 +563,7 @@ class Elsewhere(GroupsTestCase):
             self.assertEqual(invited, Invited((shown,)))
 
     def test_names_that_are_none(self) -> None:
-        """No other realm has anything shown that is not a name."""
+        """Text from another realm that is not a name is not shown."""
         there = Address("bola", "realm2")
         for said in ("a\r\n* fake", "\x1b[2J", "", "a b", "a@b@c"):
             with self.saying(said):
@@ -577,7 +577,7 @@ class Elsewhere(GroupsTestCase):
 
 class Listing(GroupsTestCase):
     def test_mine_and_all(self) -> None:
-        """Groups stand by name, each with its size and one's own part in it. Codes are for members."""
+        """Groups are sorted by name, with their size and the account's role. Only members see codes."""
         first = self.create(self.ana, "b")
         self.create(self.budi, "A")
         self.join(self.budi, "b")
@@ -599,14 +599,14 @@ class Listing(GroupsTestCase):
 
 class Remembering(GroupsTestCase):
     def test_nothing_is_read_twice(self) -> None:
-        """Who is in a group is looked up once, and then known without the disk."""
+        """A roster is read once, and then used from memory."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
             result_of(self.rosters.find_mine(self.ana, Address("BAGAN")))
 
     def test_failed_change_is_not_remembered(self) -> None:
-        """What the database did not keep, memory does not hold either."""
+        """A change that the database did not store is not in memory either."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
 
@@ -622,7 +622,7 @@ class Remembering(GroupsTestCase):
 
 class OneNamespace(GroupsTestCase):
     def test_at_the_same_moment(self) -> None:
-        """An account and a group are made with one name in one transaction: the first gets it."""
+        """An account and a group are created with one name in one transaction: the first gets it."""
         for group_first in (True, False):
             name = "keluarga" if group_first else "tetangga"
             self.database.held = True

@@ -1,4 +1,4 @@
-"""The gate before password checks: who may begin, who waits, and who is refused."""
+"""The gates before password checks: which attempts begin, wait, or are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Gates(SynchronousTestCase):
         self.assertEqual(self.begun, [1, 2, 3, 4])
 
     def test_any_number_of_right_ones_waits(self) -> None:
-        """None of a thousand is refused as long as nothing fails."""
+        """As long as nothing fails, none of a thousand attempts is refused."""
         self.enter(1000)
         for _ in range(1000):
             self.gate.leave("a", failed=False)
@@ -62,7 +62,7 @@ class Gates(SynchronousTestCase):
         self.assertEqual(self.refused, [])
 
     def test_parallel_guesses_gain_nothing(self) -> None:
-        """Beyond the free failures one begins after the other, with a pause between."""
+        """After the free failures, attempts begin one after another, with pauses."""
         self.enter(6)
         for _ in range(3):
             self.gate.leave("a", failed=True)
@@ -78,7 +78,7 @@ class Gates(SynchronousTestCase):
         self.assertEqual(len(self.begun), 6)
 
     def test_too_many_guesses_are_refused(self) -> None:
-        """What would wait longer than half a minute is refused, the newest first."""
+        """Attempts that would wait longer than half a minute are refused, the newest first."""
         self.enter(100)
         for _ in range(3):
             self.gate.leave("a", failed=True)
@@ -121,7 +121,7 @@ class Gates(SynchronousTestCase):
 
 
 class Checks:
-    """In place of Passwords: what is to be checked, until `answer`."""
+    """Replaces Passwords: the checks wait for `answer`."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[tuple[str, str], int, Deferred[bool]]] = []
@@ -162,7 +162,7 @@ class WhoGoesFirst(SynchronousTestCase):
         return [priority for _, priority, _ in self.checks.waiting]
 
     def test_a_burst_at_one_account_goes_after_others(self) -> None:
-        """The first guesses of sixty addresses come before any of them is known to be wrong."""
+        """Sixty addresses make their first guess at once, before any is known to be wrong."""
         guesses = [self.attempt("messi", f"192.0.2.{number}") for number in range(60)]
         self.attempt("lineker", "198.51.100.1")
         few = MAX_AT_ONCE
@@ -173,7 +173,7 @@ class WhoGoesFirst(SynchronousTestCase):
         self.assertEqual(self.guard._checking, {})
 
     def test_names_that_nobody_has(self) -> None:
-        """Whoever guesses at them does not delay others at the same address, either."""
+        """Guesses at unknown names do not delay other logins from the same address."""
         self.attempt("nobody1", "192.0.2.1", None)
         self.checks.answer(False)
         self.attempt("nobody2", "192.0.2.1", None)
@@ -181,7 +181,7 @@ class WhoGoesFirst(SynchronousTestCase):
         self.assertEqual(self.priorities, [SUSPECT, LOGIN])
 
     def test_the_owner_where_they_have_logged_in_before(self) -> None:
-        """They neither wait for those who guess at the account elsewhere, nor go after them."""
+        """They neither wait for guessers at other addresses, nor have a lower priority."""
         self.log_in("messi", "198.51.100.1")
         for _ in range(2):
             for number in range(60):
@@ -196,7 +196,7 @@ class WhoGoesFirst(SynchronousTestCase):
         self.assertNotIn(LOGIN, self.priorities)  # there was a failure here, too
 
     def test_tries_are_bounded(self) -> None:
-        """Each takes memory until it is answered, if its connection is gone, too."""
+        """Each attempt takes memory until it is answered, even if its connection is closed."""
         tries = [self.attempt("messi", "192.0.2.1") for _ in range(MAX_PENDING_PER_ACCOUNT)]
         self.failureResultOf(self.attempt("messi", "192.0.2.1"), Busy)
         for number in range(MAX_PENDING - MAX_PENDING_PER_ACCOUNT):

@@ -1,5 +1,4 @@
-"""Messages: to people and groups, in order, numbered without gaps, kept before they are acknowledged, and
-given to their readers until these have proved that they got them."""
+"""Messages to people and groups: order, numbering, durability, and read marks."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ class Reader(Listener):
 
 
 class MessagesTestCase(SynchronousTestCase):
-    """A service on a real database, where everything happens in the order in which the test says so."""
+    """A service on a real database, in which things happen in the order that the test sets."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -124,7 +123,7 @@ def texts(messages: Sequence[Message]) -> list[str | None]:
 
 
 def marks(messages: Sequence[Message]) -> dict[int, int]:
-    """How far one has read who has got all these."""
+    """The read marks of someone who has received all of these messages."""
     return {message.conversation: message.seq for message in messages}
 
 
@@ -153,7 +152,7 @@ class Direct(MessagesTestCase):
         self.assertEqual(own, expected)
 
     def test_one_conversation_for_both(self) -> None:
-        """Whoever writes first, two people have one conversation, numbered 1, 2, 3."""
+        """Two people have one conversation, numbered 1, 2, 3, whoever writes first."""
         receipts = [
             self.send(who, to, "x").receipts[0]
             for who, to in ((self.ana, "budi"), (self.budi, "ANA"), (self.ana, "Budi@realm1"))
@@ -178,7 +177,7 @@ class Direct(MessagesTestCase):
         self.assertEqual(self.inbox(self.citra), [])
 
     def test_list_with_unknown_names(self) -> None:
-        """The known ones get it, and the unknown are named."""
+        """Known recipients get the message, and unknown ones are reported."""
         sent = self.send(self.ana, "nobody,budi,x@realm2", "halo")
         self.assertEqual([each.to for each in sent.receipts], ["Budi"])
         self.assertEqual(
@@ -215,7 +214,7 @@ class Direct(MessagesTestCase):
         self.assertEqual(self.history(self.budi, ANA), [])
 
     def test_too_long(self) -> None:
-        """8 KiB are allowed, in bytes and not in letters."""
+        """The limit of 8 KiB counts bytes, not characters."""
         self.messages.check_text("x" * 8192)
         self.messages.check_text("é" * 4096)
         for text in ("x" * 8193, "é" * 4097, "💚" * 2049):
@@ -224,7 +223,7 @@ class Direct(MessagesTestCase):
             self.assertEqual(caught.exception.details["size"], len(text.encode()))
 
     def test_nothing_of_others(self) -> None:
-        """Nobody reads what is between two others."""
+        """Nobody can read a conversation of two others."""
         self.send(self.ana, "budi", "rahasia")
         for place in (None, ANA, BUDI):
             self.assertEqual(self.inbox(self.citra, place), [])
@@ -234,7 +233,7 @@ class Direct(MessagesTestCase):
 
 class Order(MessagesTestCase):
     def test_what_was_sent_first_arrives_first(self) -> None:
-        """Though the first send has to look up whom it is to, and the next need not, their order is kept."""
+        """The order is kept even if the first send needs a lookup and the second does not."""
         self.send(self.ana, "budi", "zero")
         self.reopen()
         self.database.held = True
@@ -256,8 +255,7 @@ class Order(MessagesTestCase):
         self.assertEqual(self.history(self.citra, ANA), ["0", "1", "2", "3"])
 
     def test_group_that_somebody_else_looked_up(self) -> None:
-        """Posts to a group keep their order, too, when in between the group becomes known because somebody
-        else asked for it."""
+        """Posts to a group keep their order even if someone else's request loads the group in between."""
         self.group(self.ana, self.budi)
         self.reopen()
         self.database.held = True
@@ -272,7 +270,7 @@ class Order(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["first", "second"])
 
     def test_refused_ones_hold_up_nobody(self) -> None:
-        """After a send that failed, the next one goes."""
+        """A send after a failed one goes through."""
         self.assertIs(outcome_of(self.sending(self.ana, "nobody", "x")), UnknownUser)
         self.assertIs(
             outcome_of(self.messages.post(self.ana, Address("nowhere"), "x", None)), UnknownGroup
@@ -282,7 +280,7 @@ class Order(MessagesTestCase):
         self.assertEqual(len(self.messages._looking_up), 0)
 
     def test_known_names_need_no_lookup(self) -> None:
-        """A second message between the same two is one row and nothing else."""
+        """A second message between the same two is one row, without any query."""
         self.send(self.ana, "budi", "one")
         with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
             self.send(self.ana, "BUDI", "two")
@@ -291,7 +289,7 @@ class Order(MessagesTestCase):
 
 class InboxTest(MessagesTestCase):
     def test_until_proved(self) -> None:
-        """What was read stays unread until the marks move; then it is not given again."""
+        """Messages stay unread until the marks move, and are then not returned again."""
         self.send(self.ana, "budi", "one")
         self.send(self.ana, "budi", "two")
         for _ in range(2):
@@ -303,7 +301,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["three"])
 
     def test_given_is_not_given_again(self) -> None:
-        """What the session has in hand already is left out, though the marks have not moved."""
+        """Messages that the session has been given are left out, although the marks have not moved."""
         self.send(self.ana, "budi", "one")
         self.send(self.citra, "budi", "two")
         first = self.page(self.budi).messages
@@ -320,7 +318,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.ana), ["two"])
 
     def test_oldest_first(self) -> None:
-        """All conversations together, in the order in which the realm took the messages."""
+        """All conversations together, in the order in which messages were stored."""
         self.group(self.ana, self.budi)
         self.send(self.ana, "budi", "1")
         self.post(self.ana, "bagan", "2")
@@ -329,7 +327,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["1", "2", "3", "4"])
 
     def test_one_place(self) -> None:
-        """One sender's or one group's alone; the rest stays unread."""
+        """Only the messages of one sender or group; the rest stays unread."""
         self.group(self.ana, self.budi)
         self.send(self.ana, "budi", "from ana")
         self.post(self.ana, "bagan", "in bagan")
@@ -345,7 +343,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["in bagan", "from citra"])
 
     def test_place_of_this_realm(self) -> None:
-        """The realm's own name may stand behind a group's, too."""
+        """The realm's own name may follow a group's name."""
         self.group(self.ana, self.budi)
         place = Place(user=Address("bagan", "realm1"), group=Address("BAGAN", "Realm1"))
         result_of(self.messages.post(self.ana, Address("bagan", "realm1"), "halo", None))
@@ -353,7 +351,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.history(self.budi, place), ["halo"])
 
     def test_parts(self) -> None:
-        """What is from this realm, or direct, or both; of another realm nothing has come."""
+        """Messages from this realm, direct ones, or both. There are none from another realm."""
         self.group(self.ana, self.budi)
         self.send(self.ana, "budi", "direct")
         self.post(self.ana, "bagan", "in bagan")
@@ -368,7 +366,7 @@ class InboxTest(MessagesTestCase):
             self.assertEqual(texts(page.messages), expected, scope)
 
     def test_empty_part_is_not_an_empty_inbox(self) -> None:
-        """Who has nothing unread in one part of the inbox still gets the rest."""
+        """If one part of the inbox is empty, the rest is still returned."""
         self.send(self.ana, "budi", "halo")
         for scope in (InboxFilter(realm="realm2"), InboxFilter(Place(group=Address("bagan")))):
             outcome_of(self.reading.inbox(self.budi, scope, {}))
@@ -396,7 +394,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual((texts(page.messages), page.remaining), (["500"], 0))
 
     def test_remaining(self) -> None:
-        """Just as many as a reply holds leave none; what is in hand already does not count."""
+        """A full page with nothing after it has none remaining. Messages given before do not count."""
         with mock.patch.object(module, "MAX_PAGE", 3):
             for number in range(3):
                 self.send(self.ana, "budi", str(number))
@@ -431,7 +429,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.history(self.budi, ANA), [])
 
     def test_name_of_a_user_and_of_a_group(self) -> None:
-        """Of earlier versions: whoever means one of the two has to say which."""
+        """Databases of earlier versions have such names: a request has to say which of the two is meant."""
         with mock.patch("chatd.store.names.taken", return_value=None):
             self.group(self.budi, self.ana, name="citra")
         self.post(self.budi, "citra", "in the group")
@@ -451,7 +449,7 @@ class InboxTest(MessagesTestCase):
             self.assertEqual(self.inbox(self.ana, parse_place("@citra@realm1")), expected)
 
     def test_stranger_with_the_name_of_a_code(self) -> None:
-        """A name comes before a code of an earlier version that looks like it."""
+        """A name takes precedence over a code of an earlier version that looks like it."""
         self.group(self.budi, self.ana)
         with mock.patch("chatd.store.names.taken", return_value=None):
             stranger = self.account("abc234")
@@ -462,7 +460,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.history(self.ana, parse_place("abc234")), ["from the stranger"])
 
     def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
-        """Who has nothing unread is told so again from memory, until something comes."""
+        """An empty inbox is answered from memory until a message arrives."""
         self.assertEqual(self.inbox(self.budi), [])
         with mock.patch.object(InlineDatabase, "read", side_effect=AssertionError):
             self.assertEqual(self.inbox(self.budi), [])
@@ -471,7 +469,7 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_arrives_while_it_is_read(self) -> None:
-        """A message that arrives while the inbox is being read is there the next time."""
+        """A message that arrives during a read of the inbox is returned the next time."""
         self.database.held_reads = True
         reading = Deferred.fromCoroutine(self.reading.inbox(self.budi, UNFILTERED, {}))
         self.send(self.ana, "budi", "halo")
@@ -481,8 +479,8 @@ class InboxTest(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
     def test_arrives_while_it_is_read_on_two_connections(self) -> None:
-        """As before, when another connection of the account reads its inbox meanwhile, and goes before it
-        has proved that it got the reply."""
+        """As before, while another connection of the account reads its inbox and closes before it has
+        confirmed the reply."""
         self.database.held_reads = True
         first = Deferred.fromCoroutine(self.reading.inbox(self.budi, UNFILTERED, {}))
         self.send(self.ana, "budi", "halo")
@@ -496,7 +494,7 @@ class InboxTest(MessagesTestCase):
 
 class Unread(MessagesTestCase):
     def test_counts(self) -> None:
-        """How many each conversation has, the longest waiting first; counting moves nothing."""
+        """The unread count of each conversation, the longest waiting first. Counting moves no mark."""
         group = self.group(self.ana, self.budi)
         direct = self.send(self.citra, "budi", "1").receipts[0].conversation
         self.post(self.ana, "bagan", "2")
@@ -525,7 +523,7 @@ class Marks(MessagesTestCase):
             self.assertEqual(len(self.inbox(self.budi)), left)
 
     def test_mark_read(self) -> None:
-        """A mark moves as far as asked, and never beyond what there is: what comes later is unread."""
+        """A mark moves as far as requested, but not beyond the newest message."""
         conversation = self._conversation()
         result_of(self.reading.mark_read(self.budi, conversation, 2))
         self.assertEqual(self.inbox(self.budi), ["2", "3", "4"])
@@ -535,7 +533,7 @@ class Marks(MessagesTestCase):
         self.assertEqual(self.inbox(self.budi), ["new"])
 
     def test_mark_of_others(self) -> None:
-        """Nobody moves a mark in a conversation that is not theirs, nor anybody else's mark."""
+        """Nobody can move a mark in a conversation that is not theirs, or anyone else's mark."""
         conversation = self._conversation()
         for who, number in ((self.citra, conversation), (self.budi, conversation + 99)):
             done = self.reading.mark_read(who, number, 1)
@@ -553,7 +551,7 @@ class Marks(MessagesTestCase):
 
 class HistoryAndSearch(MessagesTestCase):
     def test_last_ones(self) -> None:
-        """The last n, oldest of them first, read or not, one's own or not; reading them moves nothing."""
+        """The last n messages, oldest first, read or not, including one's own. Reading them moves no mark."""
         for number in range(5):
             self.send(
                 self.ana if number % 2 else self.budi, "budi" if number % 2 else "ana", str(number)
@@ -569,7 +567,7 @@ class HistoryAndSearch(MessagesTestCase):
             self.assertEqual(self.history(self.budi, ANA, 10**9), ["2", "3", "4"])
 
     def test_before(self) -> None:
-        """The last n of those that are older than a message: so one goes back, page by page."""
+        """The last n messages before a given one, to go back page by page."""
         for number in range(1, 6):
             self.send(self.ana, "budi", str(number))
         for before, expected in (
@@ -588,7 +586,7 @@ class HistoryAndSearch(MessagesTestCase):
         return texts(result_of(self.reading.search(who, text)).messages)
 
     def test_search(self) -> None:
-        """Whatever the case, in ASCII and beyond, in all one's conversations, oldest first."""
+        """Case-insensitive, also beyond ASCII, in all conversations of the account, oldest first."""
         self.group(self.ana, self.budi)
         self.send(self.ana, "budi", "Selamat MALAM")
         self.post(self.budi, "bagan", "malam minggu")
@@ -599,7 +597,7 @@ class HistoryAndSearch(MessagesTestCase):
         self.assertEqual(self.search(self.ana, "pagi"), [])
 
     def test_no_wildcards(self) -> None:
-        """What is searched for is text, and no pattern."""
+        """The text is searched for literally."""
         for text in ("100%", "1000", "a_b", "axb", "a/b", "it's"):
             self.send(self.ana, "budi", text)
         for text in ("100%", "a_b", "a/b", "it's"):
@@ -624,7 +622,7 @@ class Live(MessagesTestCase):
         result_of(done)
 
     def test_heard(self) -> None:
-        """Who listens hears what was stored, as it stands in the inbox; listening reads nothing."""
+        """Listeners get stored messages in the same form as the inbox. Listening reads nothing."""
         listener = self.listen(self.budi)
         self.stored(lambda: self.sending(self.ana, "budi", "halo"))
         self.assertEqual(listener.heard, self.page(self.budi).messages)
@@ -671,7 +669,8 @@ class Failing(MessagesTestCase):
         )
 
     def test_full_disk(self) -> None:
-        """What can't be stored is refused, is heard by nobody, and leaves no gap in the numbers."""
+        """A message that can't be stored is refused, reaches no listener, and leaves no gap in the
+        numbers."""
         self.send(self.ana, "budi", "one")
         listener = self.listen(self.budi)
         self._full(True)
@@ -687,7 +686,7 @@ class Failing(MessagesTestCase):
         self.assertEqual(len(listener.heard), kept - 1)
 
     def test_list_on_a_full_disk(self) -> None:
-        """If nobody of a list got it because the disk is full, that is what the sender is told."""
+        """If nobody on a list got the message because the disk is full, the sender gets that error."""
         self.send(self.ana, "budi,citra", "one")
         with mock.patch.object(self.database, "batch", side_effect=_full_disk):
             refused = outcome_of(self.sending(self.ana, "budi,citra,nobody", "two"))
@@ -695,7 +694,7 @@ class Failing(MessagesTestCase):
         self.assertEqual(self.inbox(self.citra), ["one"])
 
     def test_neighbour_that_fails(self) -> None:
-        """A failing job in the same transaction leaves the messages around it numbered without a gap."""
+        """A failing job in the same transaction leaves no gap in the numbers of the messages around it."""
         self.send(self.ana, "budi", "zero")
 
         def broken(_connection: object) -> None:
@@ -726,7 +725,7 @@ class Acknowledged(SynchronousTestCase):
         )
     )
     def test_is_there_after_reopening(self, steps: list[tuple[str, str, str, bool]]) -> None:
-        """All that was acknowledged is on disk, in order, and nothing else is."""
+        """All acknowledged messages are on disk, in order, and no others."""
         with tempfile.TemporaryDirectory() as name:
             self.go_through(Path(name), steps)
 
@@ -771,11 +770,11 @@ class Acknowledged(SynchronousTestCase):
 
 
 class Threads(RealmTestCase):
-    """The same with the real database, which commits many together in its own thread."""
+    """With the real database, which commits many jobs together in its own thread."""
 
     async def test_many_at_once(self) -> None:
-        """However many write to one group at once, their messages are numbered without gaps, each sender's
-        in order, and all are in every other member's inbox."""
+        """When many write to one group at once, messages are numbered without gaps, each sender's are in
+        order, and all are in every other member's inbox."""
         accounts, groups = self.realm.service.accounts, self.realm.service.groups
         messages = self.realm.service.messages
         people = [

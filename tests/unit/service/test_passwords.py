@@ -29,7 +29,8 @@ class PasswordsTest(TestCase):
             self.assertIs(await self.passwords.verify(wrong, hashed), False, wrong)
 
     async def test_argon2id_with_its_cost(self) -> None:
-        """What is stored is Argon2id's own text, with the configured cost, and not the password."""
+        """The hash is in Argon2's standard form, with the configured cost, and does not contain the
+        password."""
         hashed = await self.passwords.hash("surabaya")
         self.assertTrue(hashed.startswith("$argon2id$v=19$m=8,t=1,p=1$"), hashed)
         self.assertNotIn("surabaya", hashed)
@@ -38,12 +39,12 @@ class PasswordsTest(TestCase):
         self.assertNotEqual(await self.passwords.hash("same"), await self.passwords.hash("same"))
 
     async def test_every_letter_counts(self) -> None:
-        """Unlike with bcrypt, what is far behind counts too."""
+        """Unlike bcrypt, the whole password counts."""
         hashed = await self.passwords.hash("x" * 1000 + "a")
         self.assertIs(await self.passwords.verify("x" * 1000 + "b", hashed), False)
 
     async def test_nobody(self) -> None:
-        """Nobody's password is right, not even the one that is hashed in place of it."""
+        """No password is right for an unknown user, not even the one behind the decoy hash."""
         for guess in ("", "nobody has this password"):
             self.assertIs(await self.passwords.verify(guess, None), False)
 
@@ -64,12 +65,12 @@ class PasswordsTest(TestCase):
         self.assertEqual(costs, [["argon2id", "v=19", "m=8,t=1,p=1"]] * 2)
 
     async def test_damaged_hash(self) -> None:
-        """What is no hash fits no password, and is no error."""
+        """A damaged hash matches no password, and causes no error."""
         for damaged in ("not a hash", "$argon2id$v=19$m=8,t=1,p=1$x", "$2b$12$abcdefgh"):
             self.assertIs(await self.passwords.verify("surabaya", damaged), False)
 
     async def test_other_threads(self) -> None:
-        """Neither hashing nor checking runs where the reactor runs."""
+        """Neither hashing nor checking runs in the reactor's thread."""
         threads: list[threading.Thread] = []
         real_hash, real_verify = PasswordHasher.hash, PasswordHasher.verify
 
@@ -91,14 +92,14 @@ class PasswordsTest(TestCase):
         self.assertNotIn(threading.current_thread(), threads)
 
     async def test_outdated(self) -> None:
-        """A hash is outdated once the configured cost is another."""
+        """A hash is outdated if its cost is not the configured one."""
         hashed = await self.passwords.hash("surabaya")
         self.assertFalse(self.passwords.is_outdated(hashed, "surabaya"))
         dearer = Passwords(cast(Any, reactor), Argon2(memory=16, passes=2, lanes=1))
         self.assertTrue(dearer.is_outdated(hashed, "surabaya"))
 
     async def test_spellings(self) -> None:
-        """Whichever way a keyboard or a system writes a password, it is the same one."""
+        """A password is the same in all Unicode forms that keyboards and systems produce."""
         for one, other in (
             ("pass\u00e9word", "passe\u0301word"),
             ("\uff53urabaya", "surabaya"),
@@ -112,7 +113,7 @@ class PasswordsTest(TestCase):
         self.assertIs(await self.passwords.verify("surabaya", hashed), False)
 
     async def test_hash_of_an_older_spelling(self) -> None:
-        """A hash that was made of what was typed still belongs to that, and is to be renewed."""
+        """A hash of the password as typed still matches, and has to be renewed."""
         typed = "passe\u0301word"
         hashed = self.passwords._hasher.hash(typed)
         self.assertIs(await self.passwords.verify(typed, hashed), True)
@@ -135,7 +136,7 @@ class PasswordsTest(TestCase):
                 self.assertEqual(tried, ["pass\u00e9word", "passe\u0301word"])
 
     async def test_blocking_hash(self) -> None:
-        """What is hashed at the start can be checked later."""
+        """A password that is hashed at the start can be checked later."""
         hashed = self.passwords.hash_now("surabaya")
         self.assertIs(await self.passwords.verify("surabaya", hashed), True)
 

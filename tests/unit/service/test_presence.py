@@ -1,4 +1,4 @@
-"""Who is online, who listens, and what reaches whom, in which order."""
+"""Who is online, who listens, and in which order listeners get events."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Online(SynchronousTestCase):
         self.assertEqual(list(self.presence.online()), [])
 
     def test_leaving_twice(self) -> None:
-        """Who has left can't take another connection along."""
+        """A connection that leaves twice does not remove another one."""
         first, second = Listener(), Listener()
         self.presence.arrive(7, first)
         self.presence.arrive(7, second)
@@ -90,14 +90,14 @@ class Telling(SynchronousTestCase):
         self.assertEqual((meant.heard, other.heard, deaf.heard), ([ONE], [], []))
 
     def test_not_where_it_came_from(self) -> None:
-        """The sender's own connection does not hear it; the sender's other one does."""
+        """The sender's connection does not get the event; the sender's other connections do."""
         origin, elsewhere = self.listener(1), self.listener(1)
         self.presence.tell((1,), ONE, origin)
         self.presence.flush()
         self.assertEqual((origin.heard, elsewhere.heard), ([], [ONE]))
 
     def test_each_origin_hears_the_others(self) -> None:
-        """Of messages that go together, each sender's connection hears all but its own, in order."""
+        """Of events that are passed together, each sending connection gets all but its own, in order."""
         audience = frozenset((1, 2, 3))
         first, second, third = self.listener(1), self.listener(2), self.listener(3)
         self.presence.tell(audience, ONE, first)
@@ -118,7 +118,7 @@ class Telling(SynchronousTestCase):
         self.assertEqual(second.heard, [ONE, TWO])
 
     def test_given_together(self) -> None:
-        """What follows each other for the same accounts is one sequence, the same for all who hear it."""
+        """Consecutive events for the same accounts are one sequence object for all listeners."""
         audience = frozenset((1, 2))
         first, second = self.listener(1), self.listener(2)
         self.presence.tell(audience, ONE, None)
@@ -135,7 +135,7 @@ class Telling(SynchronousTestCase):
         self.assertEqual(listener.heard, [ONE, TWO, THREE])
 
     def test_listening_twice(self) -> None:
-        """Who asks twice to listen hears all once."""
+        """A connection that starts to listen twice gets each event once."""
         listener = self.listener(1)
         self.presence.listen(1, listener, on=True)
         self.presence.tell((1,), ONE, None)
@@ -152,7 +152,7 @@ class Telling(SynchronousTestCase):
         self.assertTrue(self.presence.is_online(1))
 
     def test_not_kept_for_later(self) -> None:
-        """What nobody hears is not kept."""
+        """Events without listeners are dropped."""
         self.presence.tell((1,), ONE, None)
         self.presence.flush()
         listener = self.listener(1)
@@ -160,7 +160,7 @@ class Telling(SynchronousTestCase):
         self.assertEqual(listener.heard, [])
 
     def test_leaving_while_hearing(self) -> None:
-        """A connection that goes when it hears something does not keep it from the others."""
+        """A connection that leaves while it gets an event does not stop the others from getting it."""
         presence = self.presence
 
         @implementer(IListener)
@@ -187,8 +187,8 @@ class Telling(SynchronousTestCase):
         st.lists(st.integers(0, 20), max_size=3),
     )
     def test_any_order(self, told: list[tuple[int, int | None]], flushes: list[int]) -> None:
-        """Whatever is told and flushed in whatever order, each hears all that is for it, once, in order,
-        save what it said itself."""
+        """In any order of events and flushes, each listener gets all events for it once, in order, except its
+        own."""
         presence = Presence()
         audiences = (frozenset((0,)), frozenset((0, 1)), frozenset(range(5)))
         listeners = []

@@ -1,4 +1,4 @@
-"""Changing what one is called, and ending all one's sessions."""
+"""Changing the display name, and ending all sessions of an account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "surabaya"
 
 class WireTestCase(RealmTestCase):
     async def enter(self, name: str, register: bool = False) -> tuple[Wire, str]:
-        """A connection on which `name` is logged in, and the token."""
+        """Open a connection on which `name` is logged in. Returns it and the token."""
         wire = self.connect(JsonDialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
         command = "register" if register else "auth"
@@ -29,7 +29,7 @@ class WireTestCase(RealmTestCase):
 
 class Profile(WireTestCase):
     async def test_whoami(self) -> None:
-        """Answers as whoami does; what is not given stays."""
+        """The reply is that of whoami, and values that are not given stay."""
         messi, _ = await self.enter("messi", register=True)
         found = await messi.ask(command="profile", name="Leo Messi", country="Argentina")
         self.assertEqual((found["name"], found["country"]), ("Leo Messi", "Argentina"))
@@ -42,7 +42,7 @@ class Profile(WireTestCase):
         self.assertEqual((await messi.ask(command="profile", name=""))["code"], "empty-text")
 
     async def test_known_everywhere_at_once(self) -> None:
-        """On one's other connections and sessions, in lists, and for who logs in afterwards."""
+        """Other connections and sessions, lists and later logins see the new name."""
         messi, token = await self.enter("messi", register=True)
         phone, _ = await self.enter("messi")
         laptop = self.connect(JsonDialect())
@@ -63,7 +63,7 @@ class Profile(WireTestCase):
         self.assertEqual((fresh["message"], fresh["name"]), ("Welcome, Leo", "Leo"))
 
     async def test_in_a_room(self) -> None:
-        """Who is in a room hears the new name there."""
+        """The room shows the new name."""
         messi, _ = await self.enter("messi", register=True)
         lineker, _ = await self.enter("lineker", register=True)
         for wire in (messi, lineker):
@@ -88,7 +88,7 @@ class Profile(WireTestCase):
 
 class WhatWasReadBefore(MessagesTestCase):
     def test_does_not_bring_the_old_name_back(self) -> None:
-        """An account that was being read while its profile was changed."""
+        """A read of the account that began before the change does not restore the old name."""
         self.reopen()
         accounts: Accounts = self.service.accounts
         self.database.held_reads = True
@@ -102,7 +102,8 @@ class WhatWasReadBefore(MessagesTestCase):
 
 class LogoutEverywhere(WireTestCase):
     async def test_all_sessions_end(self) -> None:
-        """All one's connections are told, no token is worth anything; other people's sessions stay."""
+        """All connections of the account are told, and its tokens become invalid. Other accounts are not
+        affected."""
         messi, token = await self.enter("messi", register=True)
         phone, other = await self.enter("messi")
         tab = self.connect(JsonDialect())
@@ -132,7 +133,7 @@ class LogoutEverywhere(WireTestCase):
         self.assertEqual((await phone.ask(command="whoami"))["status"], "OK")
 
     async def test_what_was_read_stays_read(self) -> None:
-        """As with any logout, it proves that the inbox arrived."""
+        """As with any logout, this confirms that the inbox arrived."""
         messi, _ = await self.enter("messi", register=True)
         lineker, _ = await self.enter("lineker", register=True)
         await lineker.ask(command="send", to="messi", text="halo")

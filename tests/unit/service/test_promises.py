@@ -1,4 +1,4 @@
-"""Accounts, messages, groups and read marks against a model of plain Python, in any order of things.
+"""Accounts, messages, groups and read marks, compared with a model in plain Python under random operations.
 
 The service runs on a real SQLite file, but without threads: `InlineDatabase` commits each job at once and
 `InlinePasswords` hash nothing, so that hypothesis can drive it step by step.
@@ -52,7 +52,7 @@ STEPS = 40  # of one run
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A message as the model keeps it."""
+    """A message in the model."""
 
     number: int
     sender: str
@@ -60,14 +60,14 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Talk(msgspec.Struct):
-    """A conversation as the model keeps it: its messages, and how far each has read."""
+    """A conversation in the model: its messages, and how far each participant has read."""
 
     letters: list[Letter] = []
     marks: dict[str, int] = {}
 
 
 class Team(msgspec.Struct):
-    """A group as the model keeps it; members in the order in which they joined."""
+    """A group in the model, with its members in the order in which they joined."""
 
     name: str
     code: str
@@ -85,7 +85,7 @@ def has_teams(machine: ChatMachine) -> bool:
 
 
 class ChatMachine(RuleBasedStateMachine):
-    """What people do, on the service and on the model alike."""
+    """Operations on the service and on the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Three people, two of them in a group, so that every step finds something to do."""
+        """Create three people, two of them in a group, so that every step has something to work on."""
         for name in NAMES[:3]:
             self.register(name)
         self._create(NAMES[0], GROUP_NAMES[0])
@@ -117,7 +117,7 @@ class ChatMachine(RuleBasedStateMachine):
     # What the model says
 
     def talks_of(self, name: str) -> list[tuple[str, Talk]]:
-        """The conversations of `name`, each with whom or what it is with."""
+        """The conversations of `name`, by the other person or group."""
         found = [
             (next(iter(pair - {name}), name), talk)
             for pair, talk in self.direct.items()
@@ -292,7 +292,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
     def refused(self, data: st.DataObject, group: str) -> None:
-        """All that somebody may not do with a group is refused, and changes nothing."""
+        """Everything that someone may not do with a group is refused, and changes nothing."""
         name = self.someone(data)
         account, team = self.accounts[name], self.teams.get(group)
         groups, place, there = self.service.groups, Address(group), Address(name)
@@ -326,7 +326,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), proof=st.booleans())
     def read_inbox(self, data: st.DataObject, proof: bool) -> None:
-        """All that is unread, oldest first. Only with the proof that it arrived do the marks move."""
+        """The inbox has all unread messages, oldest first. The marks move only once it is confirmed."""
         name = self.someone(data)
         account = self.accounts[name]
         page = result_of(self.service.reading.inbox(account, UNFILTERED, {}))
@@ -338,7 +338,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), proof=st.booleans())
     def read_one(self, data: st.DataObject, proof: bool) -> None:
-        """What is unread in one place."""
+        """The unread messages of one conversation."""
         name = self.someone(data)
         places = self.talks_of(name)
         if not places:
@@ -372,7 +372,8 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), count=st.integers(1, 4))
     def look_back(self, data: st.DataObject, count: int) -> None:
-        """The last of a conversation, read or not; and what holds some words, in one's own alone."""
+        """The end of a conversation's history; and a search, which finds only the account's own
+        conversations."""
         name = self.someone(data)
         account = self.accounts[name]
         letters = []
@@ -389,7 +390,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        """The daemon ends, and starts again on what is on disk."""
+        """Stop the daemon, and start it again on its files."""
         self.service.quotas.save()
         self.database.stop()
         self.service, self.database = self._open()
@@ -398,7 +399,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @invariant()
     def seqs_have_no_gaps(self) -> None:
-        """Each conversation holds what was acknowledged, numbered 1, 2, 3 and so on."""
+        """Each conversation holds the acknowledged messages, numbered 1, 2, 3 and so on."""
         for pair, talk in self.direct.items():
             one, other = sorted(pair) if len(pair) == 2 else (*pair, *pair)
             place = Place(user=Address(other))
@@ -413,7 +414,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_true(self) -> None:
-        """What is counted as unread is what the model has unread."""
+        """The unread counts are those of the model."""
         for name, account in self.accounts.items():
             counts = result_of(self.service.reading.unread(account, {}))
             found = {each.group or each.user: each.unread for each in counts}
@@ -426,7 +427,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @invariant()
     def members_are_true(self) -> None:
-        """Who is in a group, and who is its admin, is what the model says, longest-standing first."""
+        """Members and admins are those of the model, longest-standing first."""
         for account in list(self.accounts.values())[:1]:
             groups, more = result_of(self.service.groups.list(account, mine=False))
             assert more == 0
@@ -441,7 +442,7 @@ class ChatMachine(RuleBasedStateMachine):
 
 class ModelTest(SynchronousTestCase):
     def test_as_the_model(self) -> None:
-        """Whatever people do in whatever order, over restarts, the service does as the model says."""
+        """In any order of operations and restarts, the service behaves like the model."""
         run_state_machine_as_test(
             ChatMachine,
             settings=settings(

@@ -1,4 +1,4 @@
-"""What may be stored: bytes of messages a day, and free space on the disk."""
+"""Limits on what is stored: bytes of messages a day, and free disk space."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KIB = 1 << 10
 
 class Costs(SynchronousTestCase):
     def test_texts(self) -> None:
-        """Bytes of UTF-8; a short message counts as much as its row takes."""
+        """The cost is in bytes of UTF-8. A short message costs as much as its row takes."""
         self.assertEqual(cost("x" * 8000), 8000)
         self.assertEqual(cost("€" * 1000), 3000)
         self.assertEqual(cost("x"), LEAST)
@@ -64,7 +64,7 @@ class AccountQuota(QuotaTestCase):
         self.assertEqual(self.used(ana), LEAST)
 
     async def test_every_recipient_counts(self) -> None:
-        """Those that it still suffices for get it."""
+        """The message goes to as many recipients as the quota allows."""
         ana, *_ = await self.people("ana", "budi", "citra", "dewi")
         sent = await self.send(ana, "budi,citra,dewi", 4 * KIB)
         self.assertEqual(len(sent.receipts), 2)
@@ -79,7 +79,7 @@ class AccountQuota(QuotaTestCase):
             await post(ana, Address("bola"), "x" * 2 * KIB, None)
 
     async def test_what_was_sent_before_is_answered(self) -> None:
-        """Whoever asks again by the key of a message that is stored is told so, and it counts once."""
+        """A repeated send under the key of a stored message is answered, and counts once."""
         ana, _ = await self.people("ana", "budi")
         first = await self.send(ana, "budi", 9 * KIB, "k")
         again = await self.send(ana, "budi", 9 * KIB, "k")
@@ -100,7 +100,7 @@ class AccountQuota(QuotaTestCase):
         self.assertEqual(self.used(ana), LEAST)
 
     async def test_survives_a_restart(self) -> None:
-        """Also a kill: it is written down a second after."""
+        """It survives a kill too, because it is stored a second after each change."""
         ana, _ = await self.people("ana", "budi")
         await self.send(ana, "budi", 8 * KIB)
         await self.reopen()
@@ -127,7 +127,7 @@ class AccountQuota(QuotaTestCase):
         self.assertEqual([tuple(row) for row in rows], [(budi.id, LEAST)])
 
     async def test_clock_steps(self) -> None:
-        """A step back over midnight gives no second quota; one from a wrong year ends that year's."""
+        """A step back over midnight gives no second quota. A step back from a wrong year starts a new day."""
         (ana,) = await self.people("ana")
         quotas = self.realm.service.quotas
         day = 86_400_000
@@ -143,13 +143,14 @@ class Reserve(QuotaTestCase):
         self.realm.service.disk._next = math.inf  # measured by these tests alone
 
     def fill(self, room: int) -> None:
-        """Leave so many bytes above the reserve."""
+        """Leave that many bytes above the reserve."""
         disk = self.realm.service.disk
         self.patch(disk, "_measure", lambda: room)
         disk.look()
 
     async def test_below_it(self) -> None:
-        """Messages and files are refused; logins, reading and read marks go on. With room all goes on."""
+        """Messages and files are refused, while logins, reading and read marks work. With more room
+        everything works."""
         ana, budi = await self.people("ana", "budi")
         await self.send(ana, "budi", 10)
         self.fill(-1)
@@ -180,7 +181,7 @@ class Reserve(QuotaTestCase):
         upload.abort()
 
     async def test_default(self) -> None:
-        """The smaller of 500 MiB and 5 % of the disk; 0 is none."""
+        """The smaller of 500 MiB and 5 % of the disk. 0 turns the reserve off."""
         disk = self.realm.service.disk
         self.assertEqual(disk._above_reserve(600 << 20, 1 << 40), 100 << 20)
         self.assertEqual(disk._above_reserve(60 << 20, 1000 << 20), 10 << 20)
@@ -204,7 +205,7 @@ class Reserve(QuotaTestCase):
         self.assertEqual(len(measured), 1)
 
     async def test_noticed_though_nobody_writes(self) -> None:
-        """The first message after something else has filled the disk is refused."""
+        """The first message after another program has filled the disk is refused."""
         ana, _ = await self.people("ana", "budi")
         disk = self.realm.service.disk
         disk._next = 0.0
@@ -216,7 +217,7 @@ class Reserve(QuotaTestCase):
         self.assertIs(await self.refused(self.send(ana, "budi", 10)), DiskFull)
 
     async def test_the_log_does_not_use_it_up(self) -> None:
-        """Below the reserve SQLite's log is folded into the database early, with room as late as before."""
+        """Below the reserve SQLite's log is checkpointed early; with room, as late as before."""
 
         def limit(connection: Connection) -> object:
             return connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
@@ -231,7 +232,7 @@ class Reserve(QuotaTestCase):
 
 class UploadsUnderWay(QuotaTestCase):
     async def test_over_all_doors(self) -> None:
-        """Lines and HTTP count together."""
+        """Uploads over the line protocol and over HTTP count together."""
         ana, budi = await self.people("ana", "budi")
         files = self.realm.service.files
         to = [Address("budi")]
@@ -251,7 +252,7 @@ class UploadsUnderWay(QuotaTestCase):
 
 
 class RealmQuotaTestCase(PairTestCase):
-    """realm2 takes 10 KiB a day from realm1."""
+    """realm2 accepts 10 KiB a day from realm1."""
 
     settings = {"messages": 10 * KIB}
 
@@ -275,7 +276,7 @@ class RealmQuotaTestCase(PairTestCase):
         self.assertEqual(len(self.budi.inbox()), 10)
 
     def test_what_came_before_is_kept(self) -> None:
-        """Its verdict was lost with the link. It comes again, and counts once."""
+        """A parcel whose verdict was lost with the link arrives again, and counts once."""
         parcels = [
             (number, Direct("ana", "budi", 0, "x" * 3 * KIB)) for number in range(9001, 9004)
         ]
@@ -288,8 +289,8 @@ class RealmQuotaTestCase(PairTestCase):
 
 class ReserveOfAnotherRealm(PairTestCase):
     def test_messages_wait(self) -> None:
-        """Nothing is acknowledged below the reserve; with room again, all is delivered once and in order.
-        Meanwhile the other realm does not send again and again."""
+        """Below the reserve nothing is acknowledged, and the other realm does not send again and again. With
+        more room everything is delivered once, in order."""
         disk = self.two.service.disk
         self.patch(disk, "_measure", lambda: -1)
         disk.look()
@@ -308,7 +309,7 @@ class ReserveOfAnotherRealm(PairTestCase):
 
 class Rates(SynchronousTestCase):
     def test_one_sender(self) -> None:
-        """Five seconds' worth at once, then as long as it takes, up to a bound that a link survives."""
+        """Five seconds' worth passes at once, the rest at the rate, with a limit that a link survives."""
         rates = SenderRates(100)
         self.assertEqual(rates.take("r", ["ana"] * 500, 10.0), 0.0)
         self.assertAlmostEqual(rates.take("r", ["ana"] * 50, 10.0), 0.5)
@@ -325,7 +326,7 @@ class SlowedLink(PairTestCase):
     settings = {"limits": {"commands_per_second": 10}}
 
     def test_flood(self) -> None:
-        """Nothing is refused, and everything arrives in order, more slowly."""
+        """Nothing is refused, and everything arrives in order, but more slowly."""
         self.part()
         for number in range(600):
             self.ana.begins_to_send("budi@realm2", f"{number}")

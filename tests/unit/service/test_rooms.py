@@ -1,4 +1,4 @@
-"""Rooms: who is in one hears it, nobody else, and nothing of it is kept."""
+"""Rooms: live talk that only their occupants get, and that is not stored."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.rooms.all(), (info,))
 
     def test_the_others_hear(self) -> None:
-        """What is said reaches all others in the room, with who said it and when; not oneself, and
-        nobody in another room."""
+        """All others in the room get the text with its sender and time. The sender and other rooms do not."""
         self.rooms.join(self.messi, MESSI, self.messi, "tamu")
         self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
         self.rooms.join(self.henderson, HENDERSON, self.henderson, "dapur")
@@ -49,21 +48,21 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.henderson.heard, [])
 
     def test_nothing_is_kept(self) -> None:
-        """Who comes later hears nothing of what was said before."""
+        """Someone who enters later gets nothing of what was said before."""
         self.rooms.join(self.messi, MESSI, self.messi, "tamu")
         self.rooms.talk(self.messi, "halo", 1)
         self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
         self.assertEqual(self.lineker.heard, [])
 
     def test_case_does_not_count(self) -> None:
-        """A room is called as the first who went in wrote it."""
+        """A room is named as its first occupant wrote it."""
         self.rooms.join(self.messi, MESSI, self.messi, "Tamu")
         info = self.rooms.join(self.lineker, LINEKER, self.lineker, "tAMU")
         self.assertEqual(info, RoomInfo("Tamu", ("Lineker", "messi")))
         self.assertEqual(len(self.rooms.all()), 1)
 
     def test_one_room_at_a_time(self) -> None:
-        """Going into a room is going out of the one before."""
+        """Entering a room leaves the one before."""
         self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
         self.rooms.join(self.messi, MESSI, self.messi, "tamu")
         self.rooms.join(self.messi, MESSI, self.messi, "dapur")
@@ -83,7 +82,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(len(self.messi.heard), 1)
 
     def test_empty_room_is_gone(self) -> None:
-        """With the last one a room goes; its name may then be written in another way."""
+        """A room ends with its last occupant. Its name can then be written in another way."""
         self.rooms.join(self.messi, MESSI, self.messi, "Tamu")
         self.assertEqual(self.rooms.leave(self.messi), "Tamu")
         self.assertEqual(self.rooms.all(), ())
@@ -99,7 +98,8 @@ class RoomsTest(SynchronousTestCase):
             self.rooms.talk(self.messi, "halo", 1)
 
     def test_two_sessions_of_one_account(self) -> None:
-        """An account that is in a room twice is listed once, and hears itself in the other session."""
+        """An account that is in a room twice is listed once, and each of its sessions gets what the other
+        says."""
         self.rooms.join(self.messi, MESSI, self.messi, "tamu")
         other = Listener()
         info = self.rooms.join(other, MESSI, other, "tamu")
@@ -110,7 +110,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.rooms.all(), (RoomInfo("tamu", ("messi",)),))
 
     def test_two_connections_of_one_session(self) -> None:
-        """A session hears its room on the connection on which it joined last, and nowhere twice."""
+        """A session gets the room's events only on the connection on which it entered last."""
         session = object()
         self.rooms.join(session, MESSI, self.messi, "tamu")
         self.rooms.join(session, MESSI, self.henderson, "tamu")
@@ -121,7 +121,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual((len(self.messi.heard), len(self.henderson.heard)), (0, 1))
 
     def test_a_connection_that_goes(self) -> None:
-        """It takes its session out of the room only if that is where the session hears it."""
+        """A closed connection takes its session out of the room only if the session entered on it."""
         session = object()
         self.rooms.join(session, MESSI, self.messi, "tamu")
         self.assertIsNone(self.rooms.leave(session, self.lineker))
@@ -130,7 +130,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.rooms.all(), ())
 
     def test_leaving_while_hearing(self) -> None:
-        """A listener that goes when it hears something does not keep it from the others."""
+        """A listener that leaves while it gets an event does not stop the others from getting it."""
         rooms = self.rooms
 
         @implementer(IListener)
@@ -158,7 +158,7 @@ class RoomsTest(SynchronousTestCase):
         )
     )
     def test_as_a_plain_dictionary(self, steps: list[tuple[int, str, str]]) -> None:
-        """Whoever goes where, the list says who is in which room, and there is no empty one."""
+        """After any moves the list says who is in which room, and has no empty one."""
         rooms = Rooms()
         people = [(Listener(), account(f"u{n}")) for n in range(4)]
         where: dict[int, str] = {}

@@ -1,4 +1,5 @@
-"""Who is in a group: changes cost the same whatever its size, and memory agrees with the disk."""
+"""Rosters: the cost of a change does not depend on the group's size, and the cache agrees with the
+database."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ NO_BOUNDS = Bounds(1 << 30, 1 << 30, 1 << 30)
 
 class Constant(GroupsTestCase):
     def steps(self, job: Callable[[Connection], Any]) -> int:
-        """How many hundred instructions SQLite takes for a job."""
+        """How many hundreds of instructions SQLite executes for a job."""
         count = 0
 
         def step() -> int:
@@ -47,7 +48,8 @@ class Constant(GroupsTestCase):
         return count
 
     def test_join_and_leave(self) -> None:
-        """With 3,000 more members, a join, a leave and the last admin's leave take as many steps."""
+        """With 3,000 more members, a join, a leave and the last admin's leave execute as many
+        instructions."""
         group = self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         emma = Party("emma@realm2", "emma@realm2", realm="realm2")
@@ -83,7 +85,7 @@ class Constant(GroupsTestCase):
             connection.execute(rosters.update().values(members=1 + len(names)))
 
     def test_nothing_is_read_again(self) -> None:
-        """A change of a group in memory does not read its members."""
+        """A change of a cached group does not read its members."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         self.patch(store, "roster_of", None)
@@ -95,7 +97,7 @@ class Constant(GroupsTestCase):
 
 class Agreeing(GroupsTestCase):
     def test_memory_and_disk(self) -> None:
-        """After any changes, many of them in one transaction, the roster in memory is the one on disk."""
+        """After any changes, with many in one transaction, the cached roster equals the stored one."""
         random = Random(11)  # noqa: S311 - the same in each run
         group = self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
@@ -143,7 +145,7 @@ class Agreeing(GroupsTestCase):
         self.assertEqual(len(roster.members) + len(roster.guests), size)
 
     def test_last_admin_of_many(self) -> None:
-        """The longest-standing member follows, also of those who joined within one millisecond."""
+        """The longest-standing member becomes admin, even if several joined in the same millisecond."""
         self.create(self.ana)
         self.together(
             lambda: self.groups.join(self.citra, BAGAN), lambda: self.groups.join(self.budi, BAGAN)
@@ -154,7 +156,7 @@ class Agreeing(GroupsTestCase):
 
 class Listed(GroupTestCase):
     def test_in_pages(self) -> None:
-        """Another realm reads the members in pages, each of which costs no more than it holds."""
+        """Another realm reads the members in pages, and the cost of a page depends only on its size."""
         self.patch(wire, "MAX_NAMES", 2)
         names = [f"m{number}" for number in range(4)]
         for name in names:
@@ -175,7 +177,7 @@ class Listed(GroupTestCase):
 
 class Bounded(GroupTestCase):
     def test_members_of_one_realm(self) -> None:
-        """A group here takes so many members of one other realm; of others it goes on taking them."""
+        """A group has a limit on the members of one other realm. Members of other realms can still join."""
         self.bound(members=10, realm_members=1)
         self.budi.joins("bagan@realm1")
         with self.assertRaises(RealmFull) as caught:
@@ -200,8 +202,8 @@ class Bounded(GroupTestCase):
         self.agus.joins("bagan")
 
     def test_groups_elsewhere(self) -> None:
-        """An account that is in enough groups joins none elsewhere, and is not made a member of one: then
-        the group's home takes it out again."""
+        """An account that is in too many groups can't join one elsewhere. If a home makes it a member, that
+        is refused, and the home removes it again."""
         self.patch(self.two.service.groups, "_limit", 1)
         self.budi.creates("rumah")
         with self.assertRaises(TooManyGroups):
@@ -212,7 +214,7 @@ class Bounded(GroupTestCase):
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
 
     def test_groups_of_one_realm(self) -> None:
-        """A realm can't make this one remember any number of its groups."""
+        """The number of groups of one realm that are remembered here is limited."""
         self.patch(mirrors, "MAX_MIRRORS", 3)
         verdicts = self.two.receives(
             "realm1", *((n + 100, Joined(f"g{n}", n + 100, "budi", 0)) for n in range(5))

@@ -1,4 +1,4 @@
-"""Keys of sends: the same again is sent once, and answered the same, whatever happened in between."""
+"""Idempotent sends: a repeated send is stored once and gets the same answer, whatever happened in between."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.unit.service.test_messages import BUDI, MessagesTestCase
 
 
 def where(reply: Reply) -> tuple[Any, ...]:
-    """Where what was sent stands: conversation, seq, id."""
+    """The place of a message: conversation, seq, id."""
     return tuple(reply.data[name] for name in ("conversation", "seq", "id"))
 
 
@@ -57,7 +57,7 @@ class HereTestCase(MessagesTestCase):
 
 class Again(HereTestCase):
     def test_same_answer(self) -> None:
-        """It is stored and told once; what it says the second time does not matter."""
+        """The message is stored and delivered once. The text of the repeated send does not matter."""
         hearing = self.listen(self.budi)
         first = self.once(self.ana, "budi", "halo")
         self.assertEqual(first, self.once(self.ana, "BUDI@realm1", "halo"))
@@ -67,7 +67,7 @@ class Again(HereTestCase):
         self.assertEqual(self.history(self.ana, BUDI), ["halo"])
 
     def test_numbers_go_on(self) -> None:
-        """With a key, without one, and again."""
+        """After sends with a key, without one, and repeated."""
         seqs = [
             self.once(self.ana, "budi", "x", key).receipts[0].seq
             for key in ("a", None, "b", "a", None, "b", "c")
@@ -75,7 +75,7 @@ class Again(HereTestCase):
         self.assertEqual(seqs, [1, 2, 3, 1, 4, 3, 5])
 
     def test_what_a_key_stands_for(self) -> None:
-        """Another account, conversation or key is another send; case matters."""
+        """The same key for another account or conversation is another send. Keys are case-sensitive."""
         places = {
             (receipt.conversation, receipt.seq)
             for sent in (
@@ -93,7 +93,7 @@ class Again(HereTestCase):
         self.assertEqual(self.kept_keys(), 0)
 
     def test_list(self) -> None:
-        """For each of a list by itself: who has it is not sent it again, and who has it not is."""
+        """Each recipient counts separately: only those who do not have the message yet get it."""
         first = self.once(self.ana, "budi,nobody", "halo")
         again = self.once(self.ana, "citra,nobody,budi", "halo")
         self.assertIn(first.receipts[0], again.receipts)
@@ -114,7 +114,7 @@ class Again(HereTestCase):
         self.assertNotEqual(first, self.post_once(self.budi, "bagan", "halo"))
 
     def test_who_has_left(self) -> None:
-        """What was posted before is answered; anything else is refused."""
+        """A repeated post of a former member is answered; a new one is refused."""
         self.group(self.ana, self.budi)
         first = self.post_once(self.budi, "bagan", "halo")
         result_of(self.service.groups.leave(self.budi, Address("bagan")))
@@ -131,14 +131,14 @@ class Again(HereTestCase):
 
 
 class UnderWay(HereTestCase):
-    """The same again, while the first time is not over."""
+    """A send that is repeated while the first one is not over."""
 
     def setUp(self) -> None:
         super().setUp()
         self.group(self.ana, self.budi)
 
     def both(self, known: bool) -> list[Sent]:
-        """The same twice at once; how it comes out. `known`: the first takes no slow way."""
+        """Send the same twice at once, and return the outcomes. `known`: the first needs no lookup."""
         if known:
             self.once(self.ana, "budi", "before", "0")
         self.database.held = True
@@ -160,7 +160,7 @@ class UnderWay(HereTestCase):
         self.assertEqual(self.inbox(self.budi), ["halo", "after"])
 
     def test_first_can_not_be_stored(self) -> None:
-        """Then who asks again is not answered the same: it is done now."""
+        """Then the repeated send is done instead."""
         self.once(self.ana, "budi", "before", "0")
         self.database.held = True
         first, again = (outcome(self.sending_once(self.ana, "budi", "halo", "k")) for _ in range(2))
@@ -174,7 +174,7 @@ class UnderWay(HereTestCase):
         self.assertEqual(self.messages.sends._turns, {})
 
     def test_many(self) -> None:
-        """All that waited is answered, in the end, and nothing of it is kept in memory."""
+        """All waiting sends are answered in the end, and nothing of them stays in memory."""
         self.once(self.ana, "budi", "before", "0")
         self.database.held = True
         found = [
@@ -190,7 +190,7 @@ class UnderWay(HereTestCase):
 
 
 class Store(HereTestCase):
-    """The writer's part."""
+    """The part that runs in the writer's thread."""
 
     def run_job(self, job: Any, *args: Any) -> Any:
         return result_of(self.database.run(job, *args))
@@ -199,7 +199,7 @@ class Store(HereTestCase):
         return NewMessage(7, self.ana.id, "ana", 1000, text, key=key)
 
     def test_in_one_batch(self) -> None:
-        """Who comes first has stored it."""
+        """The first send is stored, and the repeated one finds it."""
         writer = self.service.context.writers.sends
         first, again, other = self.run_job(
             writer.store, [self.new("a", "k"), self.new("b", "k"), self.new("c", "l")]
@@ -222,7 +222,7 @@ class Store(HereTestCase):
             self.assertEqual(connection.scalars(select(outbox.c.id)).all(), [number])
 
     def test_rolled_back(self) -> None:
-        """What a failing neighbour undoes is done again, once."""
+        """If a neighbour's failure undoes a send, it is done again, once."""
         self.once(self.ana, "budi", "before", "0")
         self.database.held = True
         found = outcome(self.sending_once(self.ana, "budi", "halo", "k"))
@@ -234,7 +234,7 @@ class Store(HereTestCase):
         self.assertEqual(self.inbox(self.budi), ["before", "halo"])
 
     def test_forgotten_after_a_week(self) -> None:
-        """Not before, and not all at once."""
+        """Keys are forgotten after a week, and not all at once."""
         day = 24 * 3600
         self.once(self.ana, "budi", "x", "old")
         self.clock.advance(1)
@@ -266,7 +266,7 @@ class ThereTestCase(PairTestCase):
         return counted
 
     def parcels(self) -> int:
-        """How many have ever been numbered."""
+        """How many parcels were ever numbered."""
         return self.one.federation.outbox.writer._last or 0
 
     def queued(self, person: Any = None, to: str = "budi@realm2") -> list[bool]:
@@ -276,7 +276,7 @@ class ThereTestCase(PairTestCase):
         ]
 
     def hold(self) -> None:
-        """What goes to realm2 stays on the way."""
+        """Hold up the parcels to realm2."""
         self.cable.end_of(self.one).held = True
 
     def go_on(self) -> None:
@@ -319,7 +319,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_killed_before_it_is_on_disk(self) -> None:
-        """Then nothing was sent, and it is now."""
+        """Then nothing was sent, so the repeated send is done."""
         self.ana.sends("budi@realm2", "before")
         self.ana.begins_to_send("budi@realm2", "halo", "k")
         self.one.restart()
@@ -327,7 +327,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(where(self.ana.sends("budi@realm2", "halo", "k"))[1:], (2, 2))
 
     def test_queued(self) -> None:
-        """As it is now: it waits, and then it does not."""
+        """The answer says whether the message is still queued now."""
         self.part()
         first = self.ana.sends("budi@realm2", "halo", "k")
         again = self.ana.sends("budi@realm2", "halo", "k")
@@ -341,7 +341,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_refused(self) -> None:
-        """At once: nothing is left of it, and the same may go through later."""
+        """A message that is refused at once is removed, and its key can be used again."""
         for _ in range(2):
             with self.assertRaises(UnknownUser):
                 self.ana.sends("dewi@realm2", "halo", "k")
@@ -352,7 +352,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(dewi.reads(), ["ana@realm1: halo"])
 
     def test_refused_and_killed(self) -> None:
-        """What was taken back does not go out again by itself."""
+        """A removed message is not sent after a restart."""
         with self.assertRaises(UnknownUser):
             self.ana.sends("dewi@realm2", "halo", "k")
         self.one.restart()
@@ -363,7 +363,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(self.ana.reads(), [])
 
     def test_refused_while_the_disk_is_full(self) -> None:
-        """It could not be taken back: it is before the same is tried again."""
+        """A refused send that could not be removed is removed before it is repeated."""
         self.hold()
         found = outcome(self.ana.begins_to_send("dewi@realm2", "halo", "k"))
         self.world.settle()
@@ -377,7 +377,7 @@ class DirectThere(ThereTestCase):
         self.flushLoggedErrors(StorageFailed)
 
     def test_refused_later(self) -> None:
-        """Who was told that it is queued hears of it from the realm, and the key stays used."""
+        """A sender who was told `queued` hears of the refusal later, and the key stays used."""
         self.part()
         first = self.ana.sends("dewi@realm2", "halo", "k")
         self.meet()
@@ -386,7 +386,7 @@ class DirectThere(ThereTestCase):
         self.assertIn('message "halo"', notice)
 
     def test_list(self) -> None:
-        """Who refuses it is asked again, the others are not."""
+        """Only the recipients that refused get the message again."""
         for _ in range(2):
             reply = self.ana.sends("budi@realm2,dewi@realm2,ana", "halo", "k")
             self.assertEqual(
@@ -399,7 +399,7 @@ class DirectThere(ThereTestCase):
 
 class GroupThere(ThereTestCase):
     def test_member(self) -> None:
-        """The numbers that came back with it are answered again, over a restart too."""
+        """The numbers from the group's home are returned again, even after a restart."""
         self.ana.joins("futsal@realm2")
         self.budi.posts("futsal", "before")
         first = self.ana.posts("futsal@realm2", "halo", "k")
@@ -429,7 +429,7 @@ class GroupThere(ThereTestCase):
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
 
     def test_unknown_numbers(self) -> None:
-        """Whoever was told that it is queued is told no numbers later either, only that it has gone."""
+        """A sender who was told `queued` gets no numbers later, only that the message was delivered."""
         self.ana.joins("futsal@realm2")
         self.part()
         first = self.ana.posts("futsal@realm2", "halo", "k")
@@ -452,7 +452,7 @@ class GroupThere(ThereTestCase):
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
 
     def test_numbers_can_not_be_kept(self) -> None:
-        """It is sent all the same, and answered."""
+        """The message is sent and answered all the same."""
         self.ana.joins("futsal@realm2")
         with mock.patch.object(store, "number", side_effect=StorageFailed()):
             first = self.ana.posts("futsal@realm2", "halo", "k")
@@ -474,7 +474,7 @@ class Files(ThereTestCase):
         return reply.fields, reply.data
 
     def test_here(self) -> None:
-        """No bytes are asked for again."""
+        """No bytes are requested again."""
         agus = self.one.person("agus")
         self.assertIsNone(self.answered("agus"))
         first = self.ana.sends_file("agus", "a.txt", b"halo", "k")
@@ -492,8 +492,7 @@ class Files(ThereTestCase):
         self.assertEqual(len(self.uploads()), 1)
 
     def test_two_at_once(self) -> None:
-        """Whoever has all bytes first has sent it; what the other brings is thrown away, and counts for
-        nothing."""
+        """The upload that is complete first is sent. The other one is dropped, and does not count."""
         self.one.person("agus")
         files = self.one.service.files
         people = (parse_address("agus"),)
@@ -521,7 +520,7 @@ class Files(ThereTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.txt"])
 
     def test_quota(self) -> None:
-        """What was sent is answered, though the same would have no room a second time."""
+        """A repeated send is answered even if it would exceed the quota."""
         self.one.person("agus")
         limits = self.one.service.files._limits
         size = limits.account_files
@@ -548,7 +547,7 @@ class Files(ThereTestCase):
         self.assertEqual((self.count(sends), self.count(outbox), self.uploads()), (0, 0, []))
 
     def test_some_of_a_list(self) -> None:
-        """Who has it not needs its bytes again, and those who have it are not given them twice."""
+        """The bytes are requested for a new recipient, and those who have the file do not get it again."""
         agus, adi = self.one.person("agus"), self.one.person("adi")
         first = self.ana.sends_file("agus", "a.txt", b"halo", "k")
         self.assertIsNone(self.answered("agus,adi"))
@@ -567,7 +566,7 @@ class Files(ThereTestCase):
         self.assertEqual(self.facts(first), self.facts(again))
 
     def test_nobody(self) -> None:
-        """It is not for `answered` to say so."""
+        """If no recipient exists, `answered` does not report that."""
         self.assertIsNone(self.answered("nobody"))
         files = self.one.service.files
         group = files.answered(self.ana.account, parse_address("nothing"), "k")
@@ -588,7 +587,7 @@ class Files(ThereTestCase):
 
 
 class Queued(ThereTestCase):
-    """Which messages still wait for the realm of their recipient."""
+    """The messages that still wait for their recipient's realm."""
 
     def test_in_pages(self) -> None:
         self.ana.sends("budi@realm2", "before")
@@ -608,7 +607,7 @@ class Queued(ThereTestCase):
         self.assertEqual(self.queued(self.budi, "ana@realm1"), [False] * 3)
 
     def test_refused_later(self) -> None:
-        """It does not wait any more."""
+        """A refused message does not wait any more."""
         self.part()
         self.ana.sends("dewi@realm2", "halo")
         self.assertEqual(self.queued(to="dewi@realm2"), [True])
@@ -616,7 +615,7 @@ class Queued(ThereTestCase):
         self.assertEqual(self.queued(to="dewi@realm2"), [False])
 
     def test_groups_do_not_wait(self) -> None:
-        """What stands in a group here is there, whoever elsewhere has not heard it."""
+        """A message in a group of this realm is not queued, even if other realms have not got it."""
         self.ana.creates("bagan")
         self.budi.joins("bagan@realm1")
         self.part()
@@ -630,7 +629,7 @@ class Queued(ThereTestCase):
         self.assertEqual(self.queued(to="agus"), [False])
 
     def test_told_live(self) -> None:
-        """What is pushed is not in a page."""
+        """A page does not include messages that were pushed to listeners."""
         self.part()
         self.ana.sends("ana", "halo")
         self.world.settle()

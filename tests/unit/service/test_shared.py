@@ -1,4 +1,4 @@
-"""Sessions by token: several on one connection, one on several; and files that stand in a line."""
+"""Sessions by token: several on one connection, one on several connections, and files in a line."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class SharedTestCase(ProtocolTestCase):
     people = ("messi", "henderson", "lineker")
 
     async def say(self, wire: Wire, line: str) -> dict[str, Any]:
-        """One request, and its answer."""
+        """Send one request, and return its answer."""
         wire.feed(line.encode() + b"\r\n")
         (answer,) = answers(await wire.until(END))
         return answer
 
     async def token(self, name: str) -> str:
-        """Of a session that no connection uses."""
+        """The token of a session that no connection uses."""
         wire = self.wire()
         reply = await wire.ask(command="auth", username=name, password=PASSWORD)
         self.lose(wire, CLOSED)
@@ -53,7 +53,7 @@ class SharedTestCase(ProtocolTestCase):
         return str(reply["tokenId"])
 
     async def write(self, sender: str, *texts: str) -> None:
-        """`sender` writes to messi."""
+        """Send a message from `sender` to messi."""
         wire = await self.logged_in(sender)
         for text in texts:
             reply = await wire.ask(command="send", to="messi", text=text)
@@ -61,7 +61,7 @@ class SharedTestCase(ProtocolTestCase):
         self.lose(wire, CLOSED)
 
     async def unread(self, name: str = "messi") -> int:
-        """How many messages somebody new would be given."""
+        """How many messages a new connection would be given."""
         await settle()
         wire = await self.logged_in(name)
         reply = await wire.ask(command="inbox", peek=True)
@@ -73,7 +73,7 @@ class SharedTestCase(ProtocolTestCase):
 
 
 class Proving(SharedTestCase):
-    """What a session was given on a connection is proved by that session's next command there."""
+    """The next command of a session on a connection confirms what it was given there."""
 
     async def test_another_session_on_the_connection_proves_nothing(self) -> None:
         messi, lineker = await self.token("messi"), await self.token("lineker")
@@ -125,7 +125,7 @@ class Proving(SharedTestCase):
 
 
 class Presence(SharedTestCase):
-    """Who speaks by token is active on that connection until it ends, or the session does."""
+    """An account that uses a token is active on that connection until the connection or the session ends."""
 
     async def active(self) -> list[str]:
         await settle()
@@ -174,7 +174,7 @@ class Presence(SharedTestCase):
         self.assertEqual(answer["message"], "Session Tidak Ditemukan")
 
     async def test_nothing_is_pushed(self) -> None:
-        """Nor is anything said of a session that ended."""
+        """The end of the session is not reported either."""
         wire = await self.logged_in("messi", Kelompok3Dialect)
         await self.write("henderson", "one")
         other = await self.logged_in("messi")
@@ -183,7 +183,8 @@ class Presence(SharedTestCase):
         self.assertEqual(wire.taken(), b"")
 
     async def test_many_sessions_on_one_connection(self) -> None:
-        """The eldest is let go, and comes back when it is named again; the connection's own stays."""
+        """The oldest session is detached, and attached again when it is named. The connection's own session
+        stays."""
         self.patch(connection_module, "MAX_CLIENTS", 3)
         own = await self.logged_in("messi", Kelompok3Dialect)
         tokens = [await self.token("henderson") for _ in range(5)]
@@ -195,7 +196,7 @@ class Presence(SharedTestCase):
 
 
 class Order(SharedTestCase):
-    """Requests with tokens may be sent without waiting, too: they are answered, and carried out, in order."""
+    """Pipelined requests with tokens are executed and answered in order."""
 
     limits = {"commands_per_second": 0}
 
@@ -257,7 +258,7 @@ class Order(SharedTestCase):
 
 
 class Rates(SharedTestCase):
-    """A session has one rate, however it is named and on however many connections."""
+    """A session has one rate limit on all its connections."""
 
     limits = {"commands_per_second": 10}
 
@@ -296,7 +297,7 @@ class Rates(SharedTestCase):
         self.assertIn(wire.taken().count(END), (50, 51))
 
     async def test_who_speaks_by_token_is_logged_in(self) -> None:
-        """The minute that is allowed before a login is not theirs."""
+        """The time limit for a login does not apply to it."""
         token = await self.token("messi")
         wire, silent = self.wire(Kelompok3Dialect), self.wire(Kelompok3Dialect)
         await self.say(wire, f"info {token}")
@@ -331,7 +332,7 @@ class Expiry(SharedTestCase):
 
 
 class InlineFiles(SharedTestCase):
-    """A file in a line goes the way of all files, a piece at a time, and others are served meanwhile."""
+    """A file in a line is processed piece by piece, and others are served meanwhile."""
 
     limits = {"commands_per_second": 0}
 
@@ -354,7 +355,7 @@ class InlineFiles(SharedTestCase):
         self.assertEqual(base64.b64decode(found["file_content"]), data)
 
     async def test_of_every_length(self) -> None:
-        """Around the sizes at which pieces begin and end."""
+        """Sizes around those at which pieces begin and end."""
         wire = await self.logged_in("messi", Tugas4Dialect)
         for size in (0, 1, 2, 3, 49151, 49152, 49153, 65534, 65535, 65536, 65537, 131071):
             data = (b"chatd%d" % size * size)[:size]
@@ -374,7 +375,7 @@ class InlineFiles(SharedTestCase):
         self.assertEqual((await self.say(wire, "ls"))["status"], "OK")
 
     async def test_a_connection_that_is_lost_once_it_has_sent_it_all(self) -> None:
-        """As any other request that has arrived, it is carried out, whether or not anybody hears of it."""
+        """A request that has arrived completely is executed, even if its connection is lost."""
         wire = await self.logged_in("messi", Tugas4Dialect)
         release = self.block_writing()
         wire.feed(b"send_file henderson a " + base64.b64encode(bytes(MIB)) + b"\r\n")
@@ -418,7 +419,7 @@ def _full_disk(*_args: object) -> str:
 
 
 class Rooms(SharedTestCase):
-    """urlencoded: a room is heard on the connection from which the session joined."""
+    """In urlencoded, a room's events go to the connection on which the session joined."""
 
     async def test_until_that_connection_ends(self) -> None:
         one, two = await self.token("messi"), await self.token("henderson")
@@ -436,7 +437,7 @@ class Rooms(SharedTestCase):
         self.assertIn(b"not-in-room", await window.until(b"\r\n"))
 
     async def test_with_json(self) -> None:
-        """What is said in one dialect is heard in the other."""
+        """Talk crosses between dialects."""
         token = await self.token("messi")
         program = await self.logged_in("henderson", JsonDialect)
         await program.ask(command="roomjoin", room="a b")
