@@ -16,7 +16,7 @@ from chatd.base.errors import TooManyAttempts
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.protocol import LOGIN_TIME
 from tests.support.common import START, RealmTestCase
-from tests.unit.lines.test_protocol import settle
+from tests.unit.lines.cases import settle
 
 HOUR = 3600.0
 

@@ -38,7 +38,7 @@ from chatd.store.outbox import NewParcel
 from chatd.store.writer import Writer
 from tests.support.common import Listener
 from tests.support.play import PlayTestCase
-from tests.unit.lines.test_protocol import PASSWORD, ProtocolTestCase, settle
+from tests.unit.lines.cases import PASSWORD, ProtocolTestCase, settle
 from tests.unit.store.test_database import add, job, make_engine, values
 
 NOW = 1_795_169_703_000

@@ -52,14 +52,14 @@ NOT_IN_TRANSCRIPTS = {
     "inline-full": "tests.unit.lines.test_long_line.SharedMemory.test_an_account_has_its_share",
     "busy": "tests.unit.base.test_fair_threads.FairThreadsTest.test_full",
     "already-logged-in": "tests.unit.lines.test_transcripts.Completeness.test_older_dialects_say_all_texts",
-    "storage-failed": "tests.unit.lines.test_protocol.Failures.test_a_failing_disk_refuses_an_upload",
-    "file-damaged": "tests.unit.lines.test_protocol.Failures.test_a_lost_file_is_refused",
-    "file-missing": "tests.unit.lines.test_protocol.Failures.test_a_lost_file_is_refused",
+    "storage-failed": "tests.unit.lines.test_failures.Failures.test_a_failing_disk_refuses_an_upload",
+    "file-damaged": "tests.unit.lines.test_failures.Failures.test_a_lost_file_is_refused",
+    "file-missing": "tests.unit.lines.test_failures.Failures.test_a_lost_file_is_refused",
     "disk-full": "tests.unit.service.test_quotas.Reserve.test_below_it",
     "message-quota": "tests.unit.service.test_quotas.AccountQuota.test_says_when_to_try_again",
-    "idle": "tests.unit.lines.test_protocol.IdleConnections.test_silence_before_login_closes_after_60_s",
-    "shutting-down": "tests.unit.lines.test_protocol.Shutdown.test_what_was_accepted_is_answered",
-    "internal": "tests.unit.lines.test_protocol.Failures.test_the_unexpected_is_answered_with_a_reference",
+    "idle": "tests.unit.lines.test_idle.IdleConnections.test_silence_before_login_closes_after_60_s",
+    "shutting-down": "tests.unit.lines.test_endings.Shutdown.test_what_was_accepted_is_answered",
+    "internal": "tests.unit.lines.test_failures.Failures.test_the_unexpected_is_answered_with_a_reference",
 }
 # What a realm without peers never meets: tests of chatd.federation.amp show it.
 BETWEEN_REALMS = {

@@ -17,7 +17,7 @@ from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
 from chatd.lines.protocol import LOGIN_TIME
 from tests.support.common import Wire
-from tests.unit.lines.test_protocol import (
+from tests.unit.lines.cases import (
     CLOSED,
     PASSWORD,
     ManualClock,

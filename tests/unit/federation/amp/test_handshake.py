@@ -13,7 +13,7 @@ from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.factory import MAX_REFUSED
 from chatd.lines.protocol import LOGIN_TIME
 from tests.support.common import FakeTransport
-from tests.unit.lines.test_protocol import LOST, ManualClock, ProtocolTestCase, settle
+from tests.unit.lines.cases import LOST, ManualClock, ProtocolTestCase, settle
 
 
 class Handshake(ProtocolTestCase):

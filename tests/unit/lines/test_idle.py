@@ -1,0 +1,90 @@
+"""Silent connections are closed: always before a login, and if so configured after it."""
+
+from __future__ import annotations
+
+from chatd.lines.protocol import UPLOAD_TIME
+from tests.unit.lines.cases import (
+    ManualClock,
+    ProtocolTestCase,
+    objects,
+    settle,
+)
+
+
+class IdleConnections(ProtocolTestCase):
+    """Silence: 60 seconds before a login; afterwards as long as the operator allows."""
+
+    limits = {"idle": 100}
+
+    def setUp(self) -> None:
+        self.clock = ManualClock()
+        super().setUp()
+
+    async def test_silence_before_login_closes_after_60_s(self) -> None:
+        wire = self.wire()
+        self.clock.advance(59)
+        await settle()
+        self.assertFalse(wire.transport.disconnecting)
+        self.clock.advance(1)
+        await settle()
+        self.assertTrue(wire.transport.disconnecting)
+        (event,) = objects(wire.taken())
+        self.assertEqual((event["event"], event["code"]), ("closing", "idle"))
+
+    async def test_half_a_line_is_silence(self) -> None:
+        """Dripping bytes without ever saying anything keeps no connection open."""
+        wire = self.wire()
+        for _ in range(61):
+            wire.feed(b"x")
+            self.clock.advance(1)
+        self.assertTrue(wire.transport.disconnecting)
+
+    async def test_a_word_starts_it_anew(self) -> None:
+        wire = self.wire()
+        for _ in range(5):
+            self.clock.advance(50)
+            await wire.ask(command="ping")
+        self.assertFalse(wire.transport.disconnecting)
+        self.clock.advance(61)
+        self.assertTrue(wire.transport.disconnecting)
+
+    async def test_a_session_may_be_silent_for_as_long_as_is_configured(self) -> None:
+        wire = await self.logged_in()
+        self.clock.advance(99)
+        self.assertFalse(wire.transport.disconnecting)
+        await wire.ask(command="ping")
+        self.clock.advance(99)
+        self.assertFalse(wire.transport.disconnecting)
+        self.clock.advance(2)
+        self.assertTrue(wire.transport.disconnecting)
+        await settle()
+        self.assertEqual(objects(wire.taken())[-1]["code"], "idle")
+
+    async def test_an_upload_that_goes_on_is_not_silence(self) -> None:
+        wire = await self.logged_in()
+        await wire.ask(command="sendfile", to="henderson", filename="a", size=10)
+        for byte in b"0123456789":
+            self.clock.advance(90)
+            self.assertFalse(wire.transport.disconnecting)
+            wire.feed(bytes([byte]))
+        self.assertEqual((await wire.line())["status"], "OK")
+
+    async def test_an_upload_that_stalls_is_silence(self) -> None:
+        wire = await self.logged_in()
+        await wire.ask(command="sendfile", to="henderson", filename="a", size=10)
+        wire.feed(b"01234")
+        for _ in range(int(UPLOAD_TIME // 50) + 3):
+            self.clock.advance(50)
+        self.assertTrue(wire.transport.disconnecting or wire.transport.aborted)
+
+
+class SilentSessions(ProtocolTestCase):
+    def setUp(self) -> None:
+        self.clock = ManualClock()
+        super().setUp()
+
+    async def test_by_default_a_session_may_be_silent_for_ever(self) -> None:
+        wire = await self.logged_in()
+        for _ in range(1000):
+            self.clock.advance(3600)
+        self.assertEqual((await wire.ask(command="ping"))["message"], "pong")
