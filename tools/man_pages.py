@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from chatd import __version__
 from chatd.base.config import KEYS
-from chatd.client.helping import OWN, about, usage
+from chatd.client.help_text import OWN, about, usage
 from chatd.client.main import parser
 from chatd.commands.table import TABLE
 from chatd.tap import Options

@@ -9,8 +9,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatd.base.names import key_of
-from chatd.client import paths
-from chatd.client.asking import FILE_COMMANDS, MENUS, OWN_WORDS, row_of
+from chatd.client import local_paths
+from chatd.client.line_parser import FILE_COMMANDS, MENUS, OWN_WORDS, row_of
 from chatd.client.state import Menu, State
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
@@ -131,7 +131,7 @@ def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]
 
 def _paths(text: str) -> Iterable[Completion]:
     """Local files and folders, for the last of several words."""
-    words = paths.split(text)
+    words = local_paths.split(text)
     word = words[-1] if words and not text.endswith(" ") else ""
     start = len(text) - len(_last_raw(text))
     folder, _, begun = word.rpartition("/")
@@ -147,7 +147,7 @@ def _paths(text: str) -> Iterable[Completion]:
         if not name.isprintable():
             continue
         end = "/" if path.is_dir() else ""
-        whole = paths.quote((f"{folder}/" if "/" in word else "") + name) + end
+        whole = local_paths.quote((f"{folder}/" if "/" in word else "") + name) + end
         yield Completion(whole, start_position=start - len(text), display=name + end)
 
 

@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from chatd.client.wire import LinkLost, NoLink, Target, Wire
+from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost, Target
 
 PING_EVERY = 25.0  # seconds of silence; a realm hangs up before a login after 60
 PING_TIME = 15.0  # seconds for an answer
@@ -23,7 +23,7 @@ LAST_PAUSE = 30.0
 Reply = dict[str, Any]
 
 
-class Asks(Protocol):
+class RequestChannel(Protocol):
     """What carries requests: a Link, or a fake."""
 
     async def ask(self, command: str, **arguments: Any) -> Reply: ...
@@ -32,8 +32,8 @@ class Asks(Protocol):
 class Link:
     """A connection in use. `run` reads from it until it is lost."""
 
-    def __init__(self, wire: Wire, on_event: Callable[[Reply], None]) -> None:
-        self._wire = wire
+    def __init__(self, connection: Connection, on_event: Callable[[Reply], None]) -> None:
+        self._connection = connection
         self._on_event = on_event
         self._ids = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Reply]] = {}
@@ -43,11 +43,11 @@ class Link:
     async def ask(self, command: str, **arguments: Any) -> Reply:
         """The reply to a request, whatever it says. Raises LinkLost."""
         if self.lost:
-            raise LinkLost(sent=False)
+            raise ConnectionLost(sent=False)
         number = next(self._ids)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
-        self._wire.send({"id": number, "command": command, **arguments})
+        self._connection.send({"id": number, "command": command, **arguments})
         try:
             return await future
         finally:
@@ -56,24 +56,24 @@ class Link:
     async def run(self) -> None:
         """Take what comes, until the end. Never raises but for cancelling."""
         pinging = asyncio.create_task(self._keep_alive())
-        reason: LinkLost = LinkLost()
+        reason: ConnectionLost = ConnectionLost()
         try:
             while True:
-                said = await self._wire.read()
+                said = await self._connection.read()
                 self._heard = asyncio.get_running_loop().time()
                 if "event" in said:
                     self._on_event(said)
                 elif (future := self._asked.get(said.get("id", 0))) and not future.done():
                     future.set_result(said)
-        except LinkLost as lost:
+        except ConnectionLost as lost:
             reason = lost
         finally:
             pinging.cancel()
             self.lost = True
-            self._wire.abort()
+            self._connection.abort()
             for future in self._asked.values():
                 if not future.done():
-                    future.set_exception(LinkLost(str(reason)))
+                    future.set_exception(ConnectionLost(str(reason)))
 
     async def _keep_alive(self) -> None:
         """Ping in silences. A cable that was pulled says nothing; so does a realm that hangs."""
@@ -86,10 +86,10 @@ class Link:
             try:
                 async with asyncio.timeout(PING_TIME):
                     await self.ask("ping")
-            except LinkLost:
+            except ConnectionLost:
                 return
             except TimeoutError:
-                self._wire.abort()
+                self._connection.abort()
                 return
 
     async def leave(self) -> None:
@@ -98,16 +98,16 @@ class Link:
             try:
                 async with asyncio.timeout(2):
                     await self.ask("quit")
-            except (LinkLost, TimeoutError):
+            except (ConnectionLost, TimeoutError):
                 pass
         self.lost = True
-        await self._wire.close()
+        await self._connection.close()
 
     def abort(self) -> None:
-        self._wire.abort()
+        self._connection.abort()
 
 
-class Keeper:
+class Reconnector:
     """Keeps a link. `greet` is called with each new one before anybody else may use it; `changed` whenever
     `state` is another: "connecting", "connected", "waiting" (until `next_try`) or "closed"."""
 
@@ -119,8 +119,8 @@ class Keeper:
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
-        dial: Callable[[Target], Awaitable[Wire]] = Wire.open,
-        dial_first: Callable[[Target], Awaitable[Wire]] | None = None,
+        dial: Callable[[Target], Awaitable[Connection]] = Connection.open,
+        dial_first: Callable[[Target], Awaitable[Connection]] | None = None,
     ) -> None:
         self.target = target
         self.state = "connecting"
@@ -155,29 +155,29 @@ class Keeper:
 
     async def first(self) -> None:
         """Connect for the first time. Raises NoLink: nobody waits for a realm that never was there."""
-        wire = await self._dial_first(self.target)
-        self._task = asyncio.create_task(self._run(wire))
+        connection = await self._dial_first(self.target)
+        self._task = asyncio.create_task(self._run(connection))
 
-    async def _run(self, wire: Wire | None) -> None:
+    async def _run(self, connection: Connection | None) -> None:
         while True:
-            if wire is not None:
-                await self._live(wire)
+            if connection is not None:
+                await self._live(connection)
             self.tries += 1
             await self._pause()
             self._become("connecting")
             try:
-                wire = await self._dial(self.target)
-            except NoLink as no_link:
-                wire = None
+                connection = await self._dial(self.target)
+            except ConnectionFailed as no_link:
+                connection = None
                 self.reason = str(no_link)
 
-    async def _live(self, wire: Wire) -> None:
+    async def _live(self, connection: Connection) -> None:
         """Use a connection until it is lost."""
-        link = Link(wire, self._on_event)
+        link = Link(connection, self._on_event)
         reading = asyncio.create_task(link.run())
         try:
             await self._greet(link)
-        except LinkLost as lost:
+        except ConnectionLost as lost:
             self.reason = str(lost)
             link.abort()
         else:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatd import __version__
-from chatd.client import texts
+from chatd.client import translations
 
 if TYPE_CHECKING:  # all of it is imported late, so that what is missing can be said in a sentence
-    from chatd.client.remember import Store
-    from chatd.client.wire import Target
+    from chatd.client.connection import Target
+    from chatd.client.local_store import Store
 
 NO_LINK = 2
 INTERRUPTED = 130
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "--ca", metavar="FILE", type=Path, help="certificates to trust (with --tls)"
     )
     options.add_argument(
-        "--lang", choices=texts.LANGUAGES, default="en", help="the client's language"
+        "--lang", choices=translations.LANGUAGES, default="en", help="the client's language"
     )
     options.add_argument("-c", dest="commands", metavar="LINE", action="append", help="carry out a "
                          "line and leave; may be given several times")  # fmt: skip
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    from chatd.client.remember import Store, state_folder
-    from chatd.client.wire import NoLink, Target, parse_target
+    from chatd.client.connection import ConnectionFailed, Target, parse_target
+    from chatd.client.local_store import Store, state_folder
 
-    texts.use(options.lang)
+    translations.use(options.lang)
     store = Store(state_folder())
     where = options.where
     if where is None and (last := store.load().last) is not None:
@@ -95,13 +95,13 @@ def _main(options: argparse.Namespace) -> int:
         try:
             target = parse_target(where or "localhost", options.tls, options.realm, options.ca)
         except ValueError:
-            return _complain(texts.tr("{where} is not host or host:port", where=where))
+            return _complain(translations.tr("{where} is not host or host:port", where=where))
     try:
         store.prepare()
         if options.commands or options.json or not sys.stdin.isatty() or not sys.stdout.isatty():
             return asyncio.run(_script(options, target, store))
         return asyncio.run(_talk(options, target, store))
-    except NoLink as no_link:
+    except ConnectionFailed as no_link:
         return _complain(str(no_link))
     except OSError as error:
         if isinstance(error, BrokenPipeError):
@@ -115,15 +115,15 @@ def _complain(text: str, code: int = NO_LINK) -> int:
 
 
 async def _talk(options: argparse.Namespace, target: Target, store: Store) -> int:
+    from chatd.client.interactive import InteractiveClient
     from chatd.client.screen import Screen
-    from chatd.client.talk import Conversation
 
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # In order, so that the terminal is left as it was found.
         asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
     screen = Screen(store.history, quiet=options.quiet)
-    talk = Conversation(
+    talk = InteractiveClient(
         target, store, screen, options.downloads, options.user, not options.no_pictures
     )
     await talk.run()
@@ -131,18 +131,18 @@ async def _talk(options: argparse.Namespace, target: Target, store: Store) -> in
 
 
 async def _script(options: argparse.Namespace, target: Target, store: Store) -> int:
-    from chatd.client.progress import Bar, Silent
+    from chatd.client.progress_bar import NoProgress, ProgressBar
     from chatd.client.script import Pipe, Script, given, read_lines
 
     # What is no UTF-8 is refused where it stands, and what can't be written is written as an escape.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-    meter: Bar | Silent = Silent()
+    meter: ProgressBar | NoProgress = NoProgress()
     if sys.stderr.isatty():
         from rich.console import Console
 
-        meter = Bar(console=Console(stderr=True))
+        meter = ProgressBar(console=Console(stderr=True))
     pipe = Pipe(options.json, sys.stdout, sys.stderr)
     script = Script(target, store, pipe, options.downloads, options.user, meter)
     lines = given(options.commands) if options.commands else read_lines(sys.stdin)

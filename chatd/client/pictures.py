@@ -9,11 +9,11 @@ import io
 import warnings
 from typing import Any
 
-from chatd.client import files
-from chatd.client.core import Client
-from chatd.client.files import Damaged, Refused
-from chatd.client.show import Line
-from chatd.client.wire import LinkLost, NoLink
+from chatd.client import file_transfer
+from chatd.client.client import Client
+from chatd.client.connection import ConnectionFailed, ConnectionLost
+from chatd.client.file_transfer import Damaged, Refused
+from chatd.client.render import Line
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 MAX_BYTES = 4 * 1024 * 1024
@@ -82,7 +82,7 @@ async def show_arriving(client: Client) -> None:
             continue
         try:
             data = await _fetch(client, str(file.get("code")))
-        except (LinkLost, NoLink, Refused, Damaged):
+        except (ConnectionLost, ConnectionFailed, Refused, Damaged):
             continue
         lines = await asyncio.to_thread(preview, data)
         if lines:
@@ -93,11 +93,11 @@ async def _fetch(client: Client, code: str) -> bytes:
     if client.state.token is None:
         return b""
     data = bytearray()
-    wire = await files.log_in(client.target, client.state.token)
+    connection = await file_transfer.log_in(client.target, client.state.token)
     try:
-        await files.fetch(wire, code, data.extend, lambda reply: None)
+        await file_transfer.fetch(connection, code, data.extend, lambda reply: None)
     except BaseException:
-        wire.abort()
+        connection.abort()
         raise
-    await wire.close()
+    await connection.close()
     return bytes(data)

@@ -23,13 +23,13 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from chatd.client import show
+from chatd.client import render
 from chatd.client.completion import ArgumentCompleter, LineCompleter
-from chatd.client.link import Keeper, Reply
-from chatd.client.remember import for_history
-from chatd.client.show import Line, cells, cut, indent_of, safe, wrap
+from chatd.client.link import Reconnector, Reply
+from chatd.client.local_store import for_history
+from chatd.client.render import Line, cells, cut, indent_of, safe, wrap
 from chatd.client.state import Menu, State
-from chatd.client.texts import tr, trn
+from chatd.client.translations import tr, trn
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
 
@@ -102,9 +102,9 @@ class Screen:
         self.was_pasted = False  # whether the last line began with a paste
         self._ticking: asyncio.Task[None] | None = None
 
-    def attach(self, state: State, keeper: Keeper) -> None:
+    def attach(self, state: State, reconnector: Reconnector) -> None:
         self._state = state
-        self._keeper = keeper
+        self._keeper = reconnector
         self._argument = ArgumentCompleter(state)
         self._hide = False
         history = None if self._history is None else TypedHistory(self._history)
@@ -230,7 +230,7 @@ class Screen:
             self._line.app.output.bell()
 
     def note(self, text: str) -> None:
-        self.show([show.note(text)])
+        self.show([render.note(text)])
 
     def show(self, lines: list[Line]) -> None:
         """Show lines above what is being typed; together with others that come in the same moment."""
@@ -313,12 +313,12 @@ class Screen:
         return parts
 
     def _link(self) -> tuple[str, str]:
-        keeper = self._keeper
-        if keeper.is_up:
+        reconnector = self._keeper
+        if reconnector.is_up:
             return ("", tr("connected"))
-        if keeper.state == "waiting":
-            left = max(keeper.next_try - asyncio.get_running_loop().time(), 0)
-            text = tr("connection lost, attempt {n} in {s} s", n=keeper.tries, s=round(left))
+        if reconnector.state == "waiting":
+            left = max(reconnector.next_try - asyncio.get_running_loop().time(), 0)
+            text = tr("connection lost, attempt {n} in {s} s", n=reconnector.tries, s=round(left))
             return ("class:bottom-toolbar.bad", text)
         return ("class:bottom-toolbar.bad", tr("connecting"))
 

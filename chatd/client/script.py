@@ -15,29 +15,29 @@ from pathlib import Path
 from typing import TextIO
 
 from chatd.base.errors import ChatError
-from chatd.client.asking import (
-    Back,
-    Enter,
-    Help,
-    Leave,
+from chatd.client.client import Client
+from chatd.client.command_queue import CommandQueue
+from chatd.client.connection import ConnectionFailed, ConnectionLost, Target
+from chatd.client.file_transfer import ProgressMeter
+from chatd.client.help_text import help_lines
+from chatd.client.input_errors import NotUnderstood
+from chatd.client.line_parser import (
+    Action,
+    EnterMenu,
+    GoBack,
     OpenChat,
+    QuitClient,
     Request,
-    Todo,
+    ShowHelp,
+    parse_line,
     sentence,
-    understand,
 )
-from chatd.client.core import Client
-from chatd.client.files import Meter
-from chatd.client.helping import help_lines
-from chatd.client.jobs import Jobs
 from chatd.client.link import Reply
-from chatd.client.mistakes import NotUnderstood
-from chatd.client.remember import Store
-from chatd.client.show import Line, safe, text_of
+from chatd.client.local_store import Store
+from chatd.client.render import Line, safe, text_of
 from chatd.client.state import Menu
-from chatd.client.texts import tr
-from chatd.client.transfers import Transfers
-from chatd.client.wire import LinkLost, NoLink, Target
+from chatd.client.transfer_queue import Transfers
+from chatd.client.translations import tr
 from chatd.commands import values as ask
 from chatd.commands.table import BY_VERB
 
@@ -103,12 +103,12 @@ class Script:
         pipe: Pipe,
         downloads: Path,
         user: str | None,
-        meter: Meter,
+        meter: ProgressMeter,
     ) -> None:
         self._client = Client(target, store, pipe, live=False)
         self._pipe = pipe
         self._user = user
-        self._jobs = Jobs(self._client, Transfers(self._client, downloads, meter).add)
+        self._jobs = CommandQueue(self._client, Transfers(self._client, downloads, meter).add)
         self._listening = False
 
     async def run(self, lines: AsyncIterator[str]) -> int:
@@ -116,21 +116,21 @@ class Script:
         client = self._client
         try:
             await client.connect(self._user)
-        except NoLink as no_link:
+        except ConnectionFailed as no_link:
             self._pipe.note(str(no_link))
             return NO_LINK
-        await client.keeper.link()
+        await client.reconnector.link()
         working = asyncio.create_task(self._jobs.run())
         try:
             await self._carry_out(lines, working)
-        except LinkLost as lost:
+        except ConnectionLost as lost:
             self._pipe.note(str(lost))
             for line in self._jobs.left():
                 self._pipe.note(tr("No reply came to: {line}", line=line))
             return NO_LINK
         except BrokenPipeError:
             # Nobody has read it: leave so that the realm does not count it as read, either.
-            (await client.keeper.link()).abort()
+            (await client.reconnector.link()).abort()
             raise
         finally:
             working.cancel()
@@ -142,20 +142,20 @@ class Script:
             if not line.strip():
                 continue
             try:
-                todo = await understand(line, self._client.state, None)
+                todo = await parse_line(line, self._client.state, None)
             except (NotUnderstood, ChatError) as problem:
                 code = problem.code
                 reply = {"status": "ERROR", "code": code, "message": sentence(problem)}
                 self._pipe.refused(reply, [[("", safe(reply["message"]))]])
                 continue
-            if isinstance(todo, Leave):
+            if isinstance(todo, QuitClient):
                 return
             if todo is not None:
                 self._begin(line, todo)
                 await self._until_done(working)
         if self._listening:
-            await self._client.keeper.lost()
-            raise LinkLost
+            await self._client.reconnector.lost()
+            raise ConnectionLost
 
     async def _until_done(self, working: asyncio.Task[None]) -> None:
         """Raises what the work raises."""
@@ -165,14 +165,14 @@ class Script:
         if working.done():
             working.result()
 
-    def _begin(self, line: str, todo: Todo) -> None:
+    def _begin(self, line: str, todo: Action) -> None:
         state = self._client.state
         match todo:
-            case Enter(menu=menu):
+            case EnterMenu(menu=menu):
                 state.chat, state.menu = None, menu
-            case Back():
+            case GoBack():
                 state.back()
-            case Help(verb=verb):
+            case ShowHelp(verb=verb):
                 self._help(line, verb)
             case OpenChat(place=place):
                 state.chat = place

@@ -70,7 +70,7 @@ class Names:
         return iter(list(self._names.values()))
 
 
-class FileKnown:
+class AnnouncedFile:
     """A file that was announced here; `group` if that was in one."""
 
     def __init__(self, name: str, group: str | None) -> None:
@@ -96,7 +96,7 @@ class State:
         self.realms = Names()
         self.rooms = Names()
         self.numbered: tuple[str, ...] = ()  # the groups as the group menu listed them last
-        self.files: OrderedDict[str, FileKnown] = OrderedDict()
+        self.files: OrderedDict[str, AnnouncedFile] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     # Who
@@ -162,7 +162,7 @@ class State:
             self.groups.add(place.name)
         if (file := message.get("file")) is not None:
             group = place.name if place.kind is Kind.GROUP else None
-            self.files[str(file.get("code"))] = FileKnown(str(file.get("name")), group)
+            self.files[str(file.get("code"))] = AnnouncedFile(str(file.get("name")), group)
             _trim(self.files)
         if number in self._seen:
             return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from chatd.client.show import cells
+from chatd.client.render import cells
 from tests.support.processes import Daemon, configuration, free_port, in_thread
 from tests.support.terminal import (
     CTRL_D,

@@ -127,7 +127,7 @@ class Pasting(ClientTestCase):
         lina.press(pasted(four) + ENTER)
         lina.await_text("Send 4 pasted lines to budi, each as a message?")
         lina.type("n")
-        lina.await_text("Nothing was done with the pasted lines")
+        lina.await_text("The pasted lines were not used")
         lina.press(pasted(four) + ENTER)
         lina.await_text("each as a message?", times=2)
         lina.type("y")

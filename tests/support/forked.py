@@ -34,7 +34,7 @@ PRELOADED = (
     "chatd.client.main",
     "chatd.client.script",
     "chatd.client.screen",
-    "chatd.client.talk",
+    "chatd.client.interactive",
 )
 
 _context = multiprocessing.get_context("forkserver")

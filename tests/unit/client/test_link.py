@@ -10,12 +10,12 @@ from typing import Any
 from twisted.trial.unittest import TestCase
 
 from chatd.client import link as link_module
-from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Keeper, Link
-from chatd.client.remember import Store, for_history, state_folder
-from chatd.client.wire import LinkLost, NoLink, Target, _why, parse_target
+from chatd.client.connection import ConnectionFailed, ConnectionLost, Target, _why, parse_target
+from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Link, Reconnector
+from chatd.client.local_store import Store, for_history, state_folder
 
 
-class FakeWire:
+class FakeConnection:
     """A connection of which the test plays the other end."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class FakeWire:
     async def read(self) -> dict[str, Any]:
         found = await self.coming.get()
         if found is None:
-            raise LinkLost
+            raise ConnectionLost
         return found
 
     def say(self, **what: Any) -> None:
@@ -57,28 +57,28 @@ class LinkTests(TestCase):
     def run_with(self, play: Any) -> None:
         async def all_of_it() -> None:
             self.events: list[dict[str, Any]] = []
-            wire = FakeWire()
-            link = Link(wire, self.events.append)  # type: ignore[arg-type]
+            connection = FakeConnection()
+            link = Link(connection, self.events.append)  # type: ignore[arg-type]
             reading = asyncio.create_task(link.run())
-            await play(wire, link)
-            wire.lose()
+            await play(connection, link)
+            connection.lose()
             await reading
 
         asyncio.run(all_of_it())
 
     def test_replies_find_their_requests(self) -> None:
-        async def play(wire: FakeWire, link: Link) -> None:
+        async def play(connection: FakeConnection, link: Link) -> None:
             first = asyncio.create_task(link.ask("whoami"))
             second = asyncio.create_task(link.ask("send", to="budi", text="halo"))
             await settle()
-            numbers = [request.pop("id") for request in wire.sent]
+            numbers = [request.pop("id") for request in connection.sent]
             self.assertEqual(
-                wire.sent,
+                connection.sent,
                 [{"command": "whoami"}, {"command": "send", "to": "budi", "text": "halo"}],
             )
-            wire.say(status="OK", id=numbers[1], message="Message sent")
-            wire.say(event="message", text="in between")
-            wire.say(status="ERROR", id=numbers[0], message="no")
+            connection.say(status="OK", id=numbers[1], message="Message sent")
+            connection.say(event="message", text="in between")
+            connection.say(status="ERROR", id=numbers[0], message="no")
             self.assertEqual((await second)["message"], "Message sent")
             self.assertEqual((await first)["message"], "no")
             self.assertEqual(self.events, [{"event": "message", "text": "in between"}])
@@ -86,14 +86,14 @@ class LinkTests(TestCase):
         self.run_with(play)
 
     def test_a_loss_says_whether_it_was_sent(self) -> None:
-        async def play(wire: FakeWire, link: Link) -> None:
+        async def play(connection: FakeConnection, link: Link) -> None:
             asked = asyncio.create_task(link.ask("inbox"))
             await settle()
-            wire.lose()
-            with self.assertRaises(LinkLost) as lost:
+            connection.lose()
+            with self.assertRaises(ConnectionLost) as lost:
                 await asked
             self.assertTrue(lost.exception.sent)
-            with self.assertRaises(LinkLost) as lost:
+            with self.assertRaises(ConnectionLost) as lost:
                 await link.ask("inbox")
             self.assertFalse(lost.exception.sent)
 
@@ -103,11 +103,11 @@ class LinkTests(TestCase):
         self.patch(link_module, "PING_EVERY", 0.01)
         self.patch(link_module, "PING_TIME", 0.01)
 
-        async def play(wire: FakeWire, link: Link) -> None:
-            with self.assertRaises(LinkLost):
+        async def play(connection: FakeConnection, link: Link) -> None:
+            with self.assertRaises(ConnectionLost):
                 await asyncio.wait_for(link.ask("whoami"), 5)
-            self.assertIn("ping", [request["command"] for request in wire.sent])
-            self.assertTrue(wire.aborted)
+            self.assertIn("ping", [request["command"] for request in connection.sent])
+            self.assertTrue(connection.aborted)
 
         self.run_with(play)
 
@@ -115,7 +115,7 @@ class LinkTests(TestCase):
 class KeeperTests(TestCase):
     def setUp(self) -> None:
         self.pauses: list[float] = []
-        self.wires: list[FakeWire | None] = []
+        self.wires: list[FakeConnection | None] = []
         self.states: list[str] = []
         self.dialled = 0
 
@@ -123,18 +123,18 @@ class KeeperTests(TestCase):
         self.dialled += 1
         if not self.wires:
             await asyncio.Event().wait()
-        wire = self.wires.pop(0)
-        if wire is None:
-            raise NoLink("nobody there")
-        return wire
+        connection = self.wires.pop(0)
+        if connection is None:
+            raise ConnectionFailed("nobody there")
+        return connection
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def keeper(self, jitter: Any = lambda low, high: high) -> Keeper:
+    def reconnector(self, jitter: Any = lambda low, high: high) -> Reconnector:
         async def greet(_link: Link) -> None: ...
 
-        found = Keeper(
+        found = Reconnector(
             Target(),
             lambda event: None,
             greet,
@@ -146,18 +146,18 @@ class KeeperTests(TestCase):
         return found
 
     def test_pauses_grow_and_have_an_end(self) -> None:
-        first, second = FakeWire(), FakeWire()
+        first, second = FakeConnection(), FakeConnection()
         self.wires = [first, *[None] * 9, second]
 
         async def play() -> None:
-            keeper = self.keeper()
-            await keeper.first()
-            link = await keeper.link()
+            reconnector = self.reconnector()
+            await reconnector.first()
+            link = await reconnector.link()
             first.lose()
             await settle()
-            self.assertIsNot(await keeper.link(), link)
+            self.assertIsNot(await reconnector.link(), link)
             self.assertEqual(self.dialled, 11)
-            await keeper.close()
+            await reconnector.close()
 
         asyncio.run(play())
         self.assertEqual(self.pauses[:4], [0.5, 1, 2, 4])
@@ -167,18 +167,18 @@ class KeeperTests(TestCase):
         self.assertEqual(self.states[-1], "closed")
 
     def test_clients_come_back_at_different_times(self) -> None:
-        self.wires = [FakeWire(), FakeWire()]
+        self.wires = [FakeConnection(), FakeConnection()]
         first = self.wires[0]
 
         async def play() -> None:
-            keeper = self.keeper(lambda low, high: low)
-            await keeper.first()
-            await keeper.link()
+            reconnector = self.reconnector(lambda low, high: low)
+            await reconnector.first()
+            await reconnector.link()
             assert first is not None
             first.lose()
             await settle()
-            await keeper.link()
-            await keeper.close()
+            await reconnector.link()
+            await reconnector.close()
 
         asyncio.run(play())
         self.assertEqual(self.pauses, [FIRST_PAUSE / 2])  # at the least, half; the rest is chance
@@ -187,8 +187,8 @@ class KeeperTests(TestCase):
         self.wires = [None]
 
         async def play() -> None:
-            with self.assertRaises(NoLink):
-                await self.keeper().first()
+            with self.assertRaises(ConnectionFailed):
+                await self.reconnector().first()
 
         asyncio.run(play())
 

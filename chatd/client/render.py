@@ -16,7 +16,7 @@ from wcwidth import wcswidth, wcwidth
 
 from chatd.base.names import key_of
 from chatd.client.state import State
-from chatd.client.texts import tr, trc, trn
+from chatd.client.translations import tr, trc, trn
 
 Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]
@@ -118,7 +118,7 @@ def _words(text: str) -> list[str]:
     return [*found, current] if current else found
 
 
-class Painter:
+class Renderer:
     """Makes lines of what the realm says. `stamps`: times in full, for scripts."""
 
     def __init__(self, state: State, stamps: bool = False) -> None:
@@ -183,7 +183,7 @@ class Painter:
                     continue
                 if name == "messages":
                     return [self.message(each, inbox) for each in values]
-                paint = self._PAINTERS.get(name, Painter._anything)
+                paint = self._PAINTERS.get(name, Renderer._anything)
                 return [paint(self, each) for each in values]
         return []
 
@@ -267,7 +267,7 @@ class Painter:
         parts = [f"{key} {safe(value)}" for key, value in item.items() if value is not None]
         return [("", ", ".join(parts))]
 
-    _PAINTERS: Mapping[str, Callable[[Painter, Item], Line]] = {
+    _PAINTERS: Mapping[str, Callable[[Renderer, Item], Line]] = {
         "users": _user,
         "contacts": _contact,
         "members": _member,

@@ -9,13 +9,13 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from chatd.client.asking import OpenChat, Todo, understand
-from chatd.client.core import Client
-from chatd.client.jobs import Jobs
-from chatd.client.remember import Store
-from chatd.client.show import Line, text_of
+from chatd.client.client import Client
+from chatd.client.command_queue import CommandQueue
+from chatd.client.connection import ConnectionLost, Target
+from chatd.client.line_parser import Action, OpenChat, parse_line
+from chatd.client.local_store import Store
+from chatd.client.render import Line, text_of
 from chatd.client.state import Kind, Place
-from chatd.client.wire import LinkLost, Target
 from chatd.commands import arguments as types
 
 
@@ -60,10 +60,10 @@ class FakeRealm:
         self.asked.append(command)
         losing = self.lose.pop(0) if self.lose else ""
         if losing == "before":
-            raise LinkLost
+            raise ConnectionLost
         reply = self.do(command, given)
         if losing == "after":
-            raise LinkLost
+            raise ConnectionLost
         return reply
 
     def do(self, command: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -115,17 +115,17 @@ class JobsTests(TestCase):
 
         async def all_of_it() -> Client:
             client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
-            client.keeper = FakeKeeper(self.realm)  # type: ignore[assignment]
+            client.reconnector = FakeKeeper(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
             before(client)
 
-            async def transfer(todo: Todo) -> None:
+            async def transfer(todo: Action) -> None:
                 self.out.note(f"transfer {todo}")
 
-            jobs = Jobs(client, transfer)
+            jobs = CommandQueue(client, transfer)
             working = asyncio.create_task(jobs.run())
             for line in lines:
-                todo = await understand(line, client.state, None)
+                todo = await parse_line(line, client.state, None)
                 assert todo is not None
                 if isinstance(todo, OpenChat):
                     client.state.chat = todo.place
@@ -249,10 +249,10 @@ class JobsTests(TestCase):
 
         async def all_of_it() -> None:
             client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
-            client.keeper = FakeKeeper(self.realm)  # type: ignore[assignment]
+            client.reconnector = FakeKeeper(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
-            jobs = Jobs(client, lambda todo: None)
-            todo = await understand("send cica halo", client.state, None)
+            jobs = CommandQueue(client, lambda todo: None)
+            todo = await parse_line("send cica halo", client.state, None)
             assert todo is not None
             jobs.put("send cica halo", todo)
             as_budi(client)
@@ -321,7 +321,7 @@ class EventsTests(TestCase):
 
         async def play() -> None:
             client = self.client()
-            client.keeper = FakeKeeper(Recording())  # type: ignore[assignment]
+            client.reconnector = FakeKeeper(Recording())  # type: ignore[assignment]
             client.state.chat = Place("Budi", Kind.USER)
             client.on_event({"event": "message", "id": 7, "seq": 4, "conversation": 3,
                              "from": "budi", "to": "lina", "text": "halo"})  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from chatd.base.names import printable
-from chatd.client.texts import tr
+from chatd.client.translations import tr
 
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
@@ -33,11 +33,11 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class NoLink(Exception):
+class ConnectionFailed(Exception):
     """There is no connection, and why, in a sentence."""
 
 
-class LinkLost(Exception):
+class ConnectionLost(Exception):
     """The connection has ended. `sent`: what was asked may have arrived."""
 
     def __init__(self, sentence: str = "", sent: bool = True) -> None:
@@ -66,21 +66,23 @@ class Target(msgspec.Struct, frozen=True):
         try:
             return ssl.create_default_context(cafile=self.ca)
         except (OSError, ssl.SSLError) as error:
-            raise NoLink(tr("{file} can't be read: {reason}", file=self.ca, reason=error)) from None
+            raise ConnectionFailed(
+                tr("{file} can't be read: {reason}", file=self.ca, reason=error)
+            ) from None
 
 
-class Wire:
+class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def open_first(cls, target: Target) -> Wire:
+    async def open_first(cls, target: Target) -> Connection:
         """As `open`, but gives up sooner if the other end is silent: it may be the wrong port."""
         return await cls.open(target, FIRST_TIME)
 
     @classmethod
-    async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Wire:
+    async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Connection:
         """Connect, and check that a realm answers within `patience` seconds. Raises NoLink."""
         context = target.context()
         try:
@@ -93,15 +95,15 @@ class Wire:
                     ssl_handshake_timeout=patience if context else None,
                     limit=MAX_LINE,
                 )
-                wire = cls(reader, writer)
+                connection = cls(reader, writer)
                 try:
-                    await wire._greet(target, patience)
+                    await connection._greet(target, patience)
                 except BaseException:
-                    wire.abort()
+                    connection.abort()
                     raise
         except (OSError, TimeoutError, UnicodeError) as error:
-            raise NoLink(_why(target, error)) from None
-        return wire
+            raise ConnectionFailed(_why(target, error)) from None
+        return connection
 
     async def _greet(self, target: Target, patience: float) -> None:
         """Ask for a sign of life: other services listen on ports, too."""
@@ -110,12 +112,12 @@ class Wire:
         try:
             reply = _decode(line)
         except ValueError:
-            raise NoLink(_what_is_there(target, line, patience)) from None
+            raise ConnectionFailed(_what_is_there(target, line, patience)) from None
         if reply.get("event") == "closing":
-            raise NoLink(str(reply.get("message")))
+            raise ConnectionFailed(str(reply.get("message")))
         if reply.get("status") != "OK":
             found = tr("The server at {target} is not a chatd realm", target=target)
-            raise NoLink(f"{found}. {_usual()}")
+            raise ConnectionFailed(f"{found}. {_usual()}")
 
     async def _first_line(self, patience: float) -> bytes:
         """The first line that arrives within so many seconds, or the beginning of it."""
@@ -141,9 +143,9 @@ class Wire:
             line = await self._reader.readuntil(b"\n")
             return _decode(line)
         except (OSError, asyncio.IncompleteReadError):
-            raise LinkLost from None
+            raise ConnectionLost from None
         except (asyncio.LimitOverrunError, ValueError):  # msgspec's errors are ValueErrors
-            raise LinkLost(tr("The realm sent something that could not be read")) from None
+            raise ConnectionLost(tr("The realm sent something that could not be read")) from None
 
     async def read_some(self, limit: int) -> bytes:
         """Raw bytes, `limit` at the most. Raises LinkLost."""
@@ -152,7 +154,7 @@ class Wire:
         except OSError:
             data = b""
         if not data:
-            raise LinkLost
+            raise ConnectionLost
         return data
 
     async def write(self, data: bytes) -> None:
@@ -161,7 +163,7 @@ class Wire:
             self._writer.write(data)
             await self._writer.drain()
         except OSError:
-            raise LinkLost from None
+            raise ConnectionLost from None
 
     async def close(self) -> None:
         """End the connection in order: the realm then takes what it gave as read."""

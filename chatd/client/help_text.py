@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chatd.client.asking import FILE_COMMANDS, MENUS, TWO_WORDS
-from chatd.client.show import Line
+from chatd.client.line_parser import FILE_COMMANDS, MENUS, TWO_WORDS
+from chatd.client.render import Line
 from chatd.client.state import Menu
-from chatd.client.texts import later, tr
+from chatd.client.translations import later, tr
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB, TABLE
 from chatd.commands.values import GetFile

@@ -17,13 +17,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from chatd.client.show import cut, safe
+from chatd.client.render import cut, safe
 
 REDRAW = 0.1
 NAME_WIDTH = 20
 
 
-class Silent:
+class NoProgress:
     """For scripts whose errors go to a file."""
 
     def begin(self, name: str, size: int) -> None: ...
@@ -33,7 +33,7 @@ class Silent:
     def end(self) -> None: ...
 
 
-class Bar:
+class ProgressBar:
     """One bar, drawn on demand (`text`) or, with a `console`, by itself."""
 
     def __init__(

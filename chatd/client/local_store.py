@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from chatd.base.names import key_of
-from chatd.client.wire import Target
+from chatd.client.connection import Target
 from chatd.commands.table import BY_VERB
 
 MAX_SESSIONS = 100

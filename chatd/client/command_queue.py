@@ -1,7 +1,7 @@
 """Carrying out what was typed, one thing after another, through losses of the link.
 
 Lines wait while there is no link. One whose answer was lost with the link is asked again if that does no harm
-(once.py); of the rest the user is told.
+(idempotency.py); of the rest the user is told.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chatd.client import show
-from chatd.client.asking import (
+from chatd.client import render
+from chatd.client.client import Client
+from chatd.client.connection import ConnectionLost
+from chatd.client.idempotency import KEYED, IdempotentSend, may_repeat
+from chatd.client.line_parser import (
+    Action,
     GetFiles,
-    MyGroups,
+    ListNumberedGroups,
     OpenChat,
     Request,
+    SayInChat,
     SendFiles,
-    Talk,
-    Todo,
     by_name,
 )
-from chatd.client.core import Client
 from chatd.client.link import Link, Reply
-from chatd.client.once import KEYED, Once, may_repeat
-from chatd.client.show import Line
+from chatd.client.render import Line
 from chatd.client.state import Kind, Place
-from chatd.client.texts import tr
-from chatd.client.wire import LinkLost
+from chatd.client.translations import tr
 from chatd.commands import values as ask
 
 # Parts of a reply that people need not see.
@@ -40,17 +40,17 @@ BEFORE = 8  # messages of a chat that are shown when it is opened, besides those
 SHORT = 40  # characters of a line by which it is named
 
 
-def needs_login(todo: Todo) -> bool:
+def needs_login(todo: Action) -> bool:
     return todo.row.login if isinstance(todo, Request) else True
 
 
-class Job:
-    def __init__(self, line: str, todo: Todo, user: str | None) -> None:
+class QueuedCommand:
+    def __init__(self, line: str, todo: Action, user: str | None) -> None:
         self.line = line
         self.todo = todo
         self.user = user
         self.lost = False  # it was sent, and the link was lost before the answer
-        self.once = Once()
+        self.once = IdempotentSend()
 
     @property
     def needs_login(self) -> bool:
@@ -58,15 +58,15 @@ class Job:
 
     @property
     def name(self) -> str:
-        text = show.safe(self.line)
+        text = render.safe(self.line)
         return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
-class Jobs:
+class CommandQueue:
     def __init__(self, client: Client, transfer: Callable[[SendFiles | GetFiles], Any]) -> None:
         self._client = client
         self._transfer = transfer
-        self._queue: list[Job] = []
+        self._queue: list[QueuedCommand] = []
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -75,8 +75,8 @@ class Jobs:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def put(self, line: str, todo: Todo) -> None:
-        self._queue.append(Job(line, todo, self._client.state.user))
+    def put(self, line: str, todo: Action) -> None:
+        self._queue.append(QueuedCommand(line, todo, self._client.state.user))
         self._idle.clear()
         self._more.set()
 
@@ -90,7 +90,7 @@ class Jobs:
 
     async def run(self) -> None:
         while True:
-            link = await self._client.keeper.link()
+            link = await self._client.reconnector.link()
             job = self._next()
             if job is None:
                 self._idle.set()
@@ -99,7 +99,7 @@ class Jobs:
                 continue
             try:
                 await self._carry_out(link, job)
-            except LinkLost as lost:
+            except ConnectionLost as lost:
                 job.lost = job.lost or lost.sent
                 self._client.out.changed()
                 if not self._client.live:
@@ -112,13 +112,13 @@ class Jobs:
             self._queue.remove(job)
             self._client.out.changed()
 
-    def _unexpected(self, job: Job, error: Exception) -> None:
+    def _unexpected(self, job: QueuedCommand, error: Exception) -> None:
         """Nobody foresaw it: this line is lost, and the others go on."""
         path = self._client.store.log_error(error)
         sentence = tr("The client itself failed; {path} has the details", path=path)
         self._client.refuse({"status": "ERROR", "code": "client", "message": sentence})
 
-    def _next(self) -> Job | None:
+    def _next(self) -> QueuedCommand | None:
         """The first that can be done. After a session has ended, what needs one waits for its user."""
         state = self._client.state
         for job in list(self._queue):
@@ -131,31 +131,31 @@ class Jobs:
                 )
         return None
 
-    def _is_anothers(self, job: Job) -> bool:
+    def _is_anothers(self, job: QueuedCommand) -> bool:
         user = self._client.state.user
         return job.user is not None and user is not None and not self._client.state.is_me(job.user)
 
-    async def _carry_out(self, link: Link, job: Job) -> None:
+    async def _carry_out(self, link: Link, job: QueuedCommand) -> None:
         if job.lost and not self._may_repeat(job):
             return
         match job.todo:
             case Request():
                 await self._request(link, job, job.todo)
-            case Talk():
+            case SayInChat():
                 await self._talk(link, job, job.todo)
             case OpenChat(place=place):
                 await self._open(link, place)
-            case MyGroups():
+            case ListNumberedGroups():
                 await self._my_groups(link)
             case SendFiles() | GetFiles():
                 await self._transfer(job.todo)
 
     # After a loss
 
-    def _may_repeat(self, job: Job) -> bool:
+    def _may_repeat(self, job: QueuedCommand) -> bool:
         """Whether to ask for `job` again; if not, its typist is told."""
         match job.todo:
-            case Talk():
+            case SayInChat():
                 may = job.once.is_safe
             case Request(command=command):
                 may = may_repeat(command, job.once)
@@ -165,8 +165,8 @@ class Jobs:
             self._client.out.note(self._unanswered(job))
         return may
 
-    def _unanswered(self, job: Job) -> str:
-        if isinstance(job.todo, Talk) or (
+    def _unanswered(self, job: QueuedCommand) -> str:
+        if isinstance(job.todo, SayInChat) or (
             isinstance(job.todo, Request) and isinstance(job.todo.command, KEYED)
         ):
             return tr("The connection was lost before the reply arrived, so this may or may "
@@ -180,7 +180,7 @@ class Jobs:
 
     # What was typed
 
-    async def _request(self, link: Link, job: Job, todo: Request) -> None:
+    async def _request(self, link: Link, job: QueuedCommand, todo: Request) -> None:
         given = by_name(todo.row, todo.command)
         if isinstance(todo.command, KEYED):
             reply = await job.once.ask(link, todo.row.verb, **given)
@@ -208,7 +208,7 @@ class Jobs:
         client.answer(verb, reply, self._more_of(verb, reply), {"count": count, **details})
 
     def _more_of(self, verb: str, reply: Reply) -> list[Line]:
-        painter = self._client.painter
+        renderer = self._client.renderer
         hidden = {*_HIDDEN, "name"} if verb in ("auth", "register", "resume") else _HIDDEN
         lines: list[Line] = []
         for key, value in reply.items():
@@ -216,8 +216,8 @@ class Jobs:
                 shown = (
                     {True: tr("yes"), False: tr("no")}[value] if isinstance(value, bool) else value
                 )
-                lines.append([("time", f"{key}: "), ("", show.safe(shown))])
-        return [*lines, *painter.items(reply, inbox="inbox" in verb)]
+                lines.append([("time", f"{key}: "), ("", render.safe(shown))])
+        return [*lines, *renderer.items(reply, inbox="inbox" in verb)]
 
     def _learn(self, todo: Request, reply: Reply) -> None:
         client, command = self._client, todo.command
@@ -258,7 +258,7 @@ class Jobs:
         ):
             await client.learn_names(link)
 
-    async def _talk(self, link: Link, job: Job, todo: Talk) -> None:
+    async def _talk(self, link: Link, job: QueuedCommand, todo: SayInChat) -> None:
         """A line in a chat. Nothing is said of it unless there is something to say."""
         client, place = self._client, todo.place
         if place.gone:
@@ -282,7 +282,7 @@ class Jobs:
         verb = "chat" if place.kind is Kind.USER else "sendgroup"
         self._finish(verb, reply, {"to": place.name, "group": place.name})
 
-    async def _say(self, link: Link, once: Once, place: Place, text: str) -> Reply:
+    async def _say(self, link: Link, once: IdempotentSend, place: Place, text: str) -> Reply:
         if place.kind is Kind.GROUP:
             return await once.ask(link, "sendgroup", group=place.name, text=text)
         return await once.ask(link, "send", to=place.name, text=text)
@@ -307,9 +307,9 @@ class Jobs:
             page = await link.ask("inbox", **{place.kind.value: place.name})
         for message in messages.values():
             client.state.see(message)
-        lines = [client.painter.message(each) for each in messages.values()]
+        lines = [client.renderer.message(each) for each in messages.values()]
         head = tr("You are talking to {name}; back leaves", name=str(place))
-        client.out.answered(before, [*lines, show.note(head)])
+        client.out.answered(before, [*lines, render.note(head)])
 
     async def _history(self, link: Link, place: Place) -> Reply:
         """The last messages; where the kind of place was a guess, it is certain afterwards."""
@@ -332,4 +332,4 @@ class Jobs:
         client.learn("mygroups", reply)
         groups = reply.get("groups", [])
         client.state.numbered = tuple(str(each["group"]) for each in groups)
-        client.answer("mygroups", reply, client.painter.numbered_groups(groups))
+        client.answer("mygroups", reply, client.renderer.numbered_groups(groups))

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from chatd.client import paths
-from chatd.client.once import Once
-from chatd.client.texts import tr
-from chatd.client.wire import LinkLost, Target, Wire
+from chatd.client import local_paths
+from chatd.client.connection import Connection, Target
+from chatd.client.idempotency import IdempotentSend
+from chatd.client.translations import tr
 
 CHUNK = 256 * 1024
 MAX_TRIES = 1000  # names to try for a file that is saved
@@ -36,7 +36,7 @@ class Refused(Exception):
         self.reply = reply
 
 
-class Meter(Protocol):
+class ProgressMeter(Protocol):
     """Is told how far a transfer is."""
 
     def begin(self, name: str, size: int) -> None: ...
@@ -46,7 +46,7 @@ class Meter(Protocol):
     def end(self) -> None: ...
 
 
-class Sent:
+class UploadState:
     """What is known of an upload, should its answer get lost."""
 
     def __init__(self) -> None:
@@ -55,26 +55,26 @@ class Sent:
         self.sha256 = ""
 
 
-async def log_in(target: Target, token: str) -> Wire:
+async def log_in(target: Target, token: str) -> Connection:
     """A connection on the session of `token`. Raises NoLink, LinkLost, Refused."""
-    wire = await Wire.open(target)
+    connection = await Connection.open(target)
     try:
-        await ask(wire, "resume", token=token)
+        await ask(connection, "resume", token=token)
     except BaseException:
-        wire.abort()
+        connection.abort()
         raise
-    return wire
+    return connection
 
 
-async def ask(wire: Wire, command: str, **arguments: Any) -> Reply:
+async def ask(connection: Connection, command: str, **arguments: Any) -> Reply:
     """The reply to a request. Raises Refused, LinkLost."""
-    wire.send({"command": command, **arguments})
-    return await _answer(wire)
+    connection.send({"command": command, **arguments})
+    return await _answer(connection)
 
 
-async def _answer(wire: Wire) -> Reply:
+async def _answer(connection: Connection) -> Reply:
     while True:
-        reply = await wire.read()
+        reply = await connection.read()
         if "event" in reply:
             continue
         if reply.get("status") == "ERROR":
@@ -83,7 +83,12 @@ async def _answer(wire: Wire) -> Reply:
 
 
 async def upload(
-    wire: Wire, request: Reply, path: Path, meter: Meter, sent: Sent, once: Once
+    connection: Connection,
+    request: Reply,
+    path: Path,
+    meter: ProgressMeter,
+    sent: UploadState,
+    once: IdempotentSend,
 ) -> Reply:
     """Send the file at `path`; the realm's answer, which comes at once if it was sent before.
 
@@ -91,19 +96,19 @@ async def upload(
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        request = {**request, "filename": paths.sent_name(path), "size": size}
+        request = {**request, "filename": local_paths.sent_name(path), "size": size}
         try:
-            reply = await ask(wire, **request, **once.arguments())
+            reply = await ask(connection, **request, **once.arguments())
         except Refused as refused:
             if not once.refuses_keys(refused.reply):
                 raise
-            reply = await ask(wire, **request)
+            reply = await ask(connection, **request)
         if reply.get("status") != "READY":
             return reply
         meter.begin(path.name, size)
         try:
-            await _pour(file, wire, size, meter, sent)
-            reply = await _answer(wire)
+            await _pour(file, connection, size, meter, sent)
+            reply = await _answer(connection)
         finally:
             meter.end()
     if reply.get("sha256") != sent.sha256:
@@ -111,18 +116,20 @@ async def upload(
     return reply
 
 
-async def _pour(file: BinaryIO, wire: Wire, size: int, meter: Meter, sent: Sent) -> None:
+async def _pour(
+    file: BinaryIO, connection: Connection, size: int, meter: ProgressMeter, sent: UploadState
+) -> None:
     digest = hashlib.sha256()
     while sent.bytes < size:
         data = await asyncio.to_thread(file.read, min(CHUNK, size - sent.bytes))
         if not data:
             # The realm waits for what was announced: there is no way on but to break off.
-            wire.abort()
+            connection.abort()
             raise Damaged(
                 tr("{name} became shorter while it was being sent", name=Path(file.name).name)
             )
         digest.update(data)
-        await wire.write(data)
+        await connection.write(data)
         sent.bytes += len(data)
         meter.advance(len(data))
     sent.sha256 = digest.hexdigest()
@@ -130,20 +137,20 @@ async def _pour(file: BinaryIO, wire: Wire, size: int, meter: Meter, sent: Sent)
 
 
 async def fetch(
-    wire: Wire, code: str, take: Callable[[bytes], Any], begin: Callable[[Reply], Any]
+    connection: Connection, code: str, take: Callable[[bytes], Any], begin: Callable[[Reply], Any]
 ) -> Reply:
     """Fetch a file's bytes piece by piece. `begin` is given the reply before them, and may be a coroutine.
 
     Raises Refused, LinkLost, Damaged.
     """
-    reply = await ask(wire, "getfile", code=code)
+    reply = await ask(connection, "getfile", code=code)
     started = begin(reply)
     if asyncio.iscoroutine(started):
         await started
     left = size = int(reply["size"])
     digest = hashlib.sha256()
     while left:
-        data = await wire.read_some(left)
+        data = await connection.read_some(left)
         left -= len(data)
         digest.update(data)
         take(data)
@@ -153,13 +160,13 @@ async def fetch(
     return reply
 
 
-class Saving:
+class PartialDownload:
     """A file that is being fetched. It gets its name when all of it is there; until then, and if it never
     is, there is nothing by that name."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._name = paths.safe_name(name)
+        self._name = local_paths.safe_name(name)
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
         self._file = os.fdopen(handle, "wb")
@@ -172,7 +179,7 @@ class Saving:
         """Give it its name; if that is taken, another, and never over one that is there. Raises OSError."""
         self._file.close()
         for number in range(MAX_TRIES):
-            path = paths.free_name(self._folder, self._name, number)
+            path = local_paths.free_name(self._folder, self._name, number)
             try:
                 _move(self._temporary, path)
             except FileExistsError:
@@ -202,7 +209,4 @@ def _move(temporary: Path, path: Path) -> None:
 
 def folder_for(base: Path, user: str, group: str | None) -> Path:
     """Where a file is saved: as the fourth document has it. A user may be called `..`."""
-    return base / ("downloadgroup" if group else "download") / paths.safe_name(user)
-
-
-__all__ = ["Damaged", "LinkLost", "Meter", "Refused", "Saving", "Sent", "fetch", "log_in", "upload"]
+    return base / ("downloadgroup" if group else "download") / local_paths.safe_name(user)

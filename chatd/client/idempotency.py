@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from chatd.client.link import Asks, Reply
+from chatd.client.link import Reply, RequestChannel
 from chatd.commands import values as ask
 from chatd.commands.values import Command
 
@@ -71,7 +71,7 @@ REPEATABLE = (
 )
 
 
-class Once:
+class IdempotentSend:
     """One message or file, however often it has to be sent."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Once:
             return True
         return False
 
-    async def ask(self, link: Asks, verb: str, **arguments: Any) -> Reply:
+    async def ask(self, link: RequestChannel, verb: str, **arguments: Any) -> Reply:
         """The reply to a request that sends it. Raises LinkLost."""
         reply = await link.ask(verb, **{**arguments, **self.arguments()})
         if self.refuses_keys(reply):
@@ -102,7 +102,7 @@ class Once:
         return reply
 
 
-def may_repeat(command: Command, once: Once) -> bool:
+def may_repeat(command: Command, once: IdempotentSend) -> bool:
     """Whether to ask for `command` again after its answer was lost."""
     if isinstance(command, KEYED):
         return once.is_safe

@@ -15,10 +15,10 @@ from twisted.trial.unittest import TestCase
 
 import chatd.client
 from chatd.base.errors import UnknownGroup, UnknownUser, WrongPassword, every_error
-from chatd.client import files, paths, pictures, show, texts
-from chatd.client.files import Saving
+from chatd.client import file_transfer, local_paths, pictures, render, translations
+from chatd.client.file_transfer import PartialDownload
+from chatd.client.render import cells, colour_of, cut, safe, text_of, wrap
 from chatd.client.script import as_json
-from chatd.client.show import cells, colour_of, cut, safe, text_of, wrap
 from chatd.client.state import State
 from chatd.commands.table import TABLE
 
@@ -94,8 +94,8 @@ class Painting(TestCase):
     def setUp(self) -> None:
         self.state = State("localhost")
         self.state.logged_in("lina", "Lina Dewi", "token")
-        self.painter = show.Painter(self.state, stamps=True)
-        self.addCleanup(texts.use, "en")
+        self.renderer = render.Renderer(self.state, stamps=True)
+        self.addCleanup(translations.use, "en")
 
     def test_messages(self) -> None:
         for more, shown in (
@@ -107,7 +107,7 @@ class Painting(TestCase):
                 "budi: file a�.txt (12,345 bytes) code k3x9qa",
             ),
         ):
-            line = text_of(self.painter.message({**MESSAGE, **more}))
+            line = text_of(self.renderer.message({**MESSAGE, **more}))
             self.assertEqual(line, f"2026-11-20T10:15:03Z {shown}")
 
     def test_conversations(self) -> None:
@@ -122,12 +122,12 @@ class Painting(TestCase):
             (away, "a@realm2"),
             ({"user": "budi", "group": None, "unread": 2}, "2 from budi"),
         ):
-            (line,) = self.painter.items({"status": "OK", "conversations": [item]})
+            (line,) = self.renderer.items({"status": "OK", "conversations": [item]})
             self.assertEqual(text_of(line), shown)
 
     def test_whatever_comes_is_shown(self) -> None:
         """A realm of a later version may have items that this client does not know."""
-        found = self.painter.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})
+        found = self.renderer.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})
         self.assertEqual([text_of(line) for line in found], ["name Mars�, moons 2"])
 
     def test_being_noticed(self) -> None:
@@ -144,16 +144,18 @@ class Painting(TestCase):
 
 class Languages(TestCase):
     def setUp(self) -> None:
-        self.addCleanup(texts.use, "en")
+        self.addCleanup(translations.use, "en")
 
     def test_the_documents_texts(self) -> None:
-        texts.use("id")
+        translations.use("id")
         reply = {"status": "OK", "message": "Message sent", "username": "alam"}
-        self.assertEqual(texts.said("send", reply, {"to": "alam"}), "Message sent to user [alam].")
-        self.assertEqual(texts.said("auth", reply, {}), "Login [alam] telah berhasil")
-        self.assertEqual(texts.said("whoami", {"message": "You are x"}, {}), "You are x")
+        self.assertEqual(
+            translations.said("send", reply, {"to": "alam"}), "Message sent to user [alam]."
+        )
+        self.assertEqual(translations.said("auth", reply, {}), "Login [alam] telah berhasil")
+        self.assertEqual(translations.said("whoami", {"message": "You are x"}, {}), "You are x")
         queued = {"status": "OK", "message": "Message queued", "queued": True}
-        self.assertEqual(texts.said("send", queued, {"to": "a@b"}), "Message queued")
+        self.assertEqual(translations.said("send", queued, {"to": "a@b"}), "Message queued")
 
     def test_refusals(self) -> None:
         for error, shown in (
@@ -162,11 +164,13 @@ class Languages(TestCase):
             (UnknownGroup(name="x"), "Grup x tidak ada di realm ini; groups menampilkan daftarnya"),
             (WrongPassword(name="a {b}"), "Itu bukan password a {b}; coba lagi"),
         ):
-            self.assertEqual(texts.of_error(error), str(error))
-            texts.use("id")
-            self.assertEqual(texts.of_error(error), shown)
-            self.assertEqual(texts.refused(error.code, "another sentence"), "another sentence")
-            texts.use("en")
+            self.assertEqual(translations.of_error(error), str(error))
+            translations.use("id")
+            self.assertEqual(translations.of_error(error), shown)
+            self.assertEqual(
+                translations.refused(error.code, "another sentence"), "another sentence"
+            )
+            translations.use("en")
 
     def test_nothing_is_left_out(self) -> None:
         keywords = {"tr": None, "trn": (1, 2), "later": None}
@@ -210,21 +214,21 @@ class Names(TestCase):
             ("a\u3164b.txt", "a_b.txt"),
             ("  spaces.txt ", "spaces.txt"),
         ):
-            self.assertEqual(paths.safe_name(name), made)
-        long = paths.safe_name("世" * 300 + ".tar.gz")
+            self.assertEqual(local_paths.safe_name(name), made)
+        long = local_paths.safe_name("世" * 300 + ".tar.gz")
         self.assertLessEqual(len(long.encode()), 255)
         self.assertTrue(long.endswith(".gz"))
 
     @given(st.text())
     def test_never_outside(self, name: str) -> None:
-        made = paths.safe_name(name)
+        made = local_paths.safe_name(name)
         self.assertNotIn("/", made)
         self.assertNotIn(made, ("", ".", ".."))
 
     def test_folders(self) -> None:
         base = Path("base")
-        self.assertEqual(files.folder_for(base, "lina", None), base / "download/lina")
-        self.assertEqual(files.folder_for(base, "..", "futsal"), base / "downloadgroup/_..")
+        self.assertEqual(file_transfer.folder_for(base, "lina", None), base / "download/lina")
+        self.assertEqual(file_transfer.folder_for(base, "..", "futsal"), base / "downloadgroup/_..")
 
     def test_words_and_quotes(self) -> None:
         for text, words in (
@@ -235,11 +239,11 @@ class Names(TestCase):
             ("a'b c'd", ["ab cd"]),
             ("", []),
         ):
-            self.assertEqual(paths.split(text), words)
+            self.assertEqual(local_paths.split(text), words)
 
     @given(st.text(alphabet="ab '\"\\世", min_size=1))
     def test_quoting(self, text: str) -> None:
-        self.assertEqual(paths.split(paths.quote(text)), [text])
+        self.assertEqual(local_paths.split(local_paths.quote(text)), [text])
 
 
 class SavingTests(TestCase):
@@ -247,14 +251,14 @@ class SavingTests(TestCase):
         self.folder = Path(self.mktemp())
 
     def test_the_name_comes_last(self) -> None:
-        saving = Saving(self.folder, "plan.txt")
+        saving = PartialDownload(self.folder, "plan.txt")
         saving.write(b"Friday")
         self.assertFalse((self.folder / "plan.txt").exists())
         self.assertEqual(saving.keep().read_bytes(), b"Friday")
         self.assertEqual(len(list(self.folder.iterdir())), 1)
 
     def test_given_up(self) -> None:
-        saving = Saving(self.folder, "plan.txt")
+        saving = PartialDownload(self.folder, "plan.txt")
         saving.write(b"Fri")
         saving.drop()
         self.assertEqual(list(self.folder.iterdir()), [])
@@ -263,7 +267,7 @@ class SavingTests(TestCase):
         """What stands there already is left alone, even if it leads elsewhere or nowhere."""
         self.folder.mkdir()
         (self.folder / "plan.txt").symlink_to(self.folder / "elsewhere")
-        saving = Saving(self.folder, "plan.txt")
+        saving = PartialDownload(self.folder, "plan.txt")
         self.assertEqual(saving.keep().name, "plan (1).txt")
         self.assertFalse((self.folder / "elsewhere").exists())
 

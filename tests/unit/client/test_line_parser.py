@@ -13,22 +13,22 @@ from twisted.trial.unittest import TestCase
 from chatd.base.errors import ChatError
 from chatd.base.names import Address
 from chatd.base.texts import Secret
-from chatd.client.asking import (
-    Back,
-    Enter,
-    GetFiles,
-    Help,
-    Leave,
-    MyGroups,
-    OpenChat,
-    Request,
-    SendFiles,
-    Talk,
-    by_name,
-    understand,
-)
 from chatd.client.completion import LineCompleter
-from chatd.client.mistakes import NoSuchCommand, NotUnderstood
+from chatd.client.input_errors import NoSuchCommand, NotUnderstood
+from chatd.client.line_parser import (
+    EnterMenu,
+    GetFiles,
+    GoBack,
+    ListNumberedGroups,
+    OpenChat,
+    QuitClient,
+    Request,
+    SayInChat,
+    SendFiles,
+    ShowHelp,
+    by_name,
+    parse_line,
+)
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
@@ -49,7 +49,7 @@ class Understanding(TestCase):
             self.asked.append(prompt)
             return left.pop(0)
 
-        found = asyncio.run(understand(line, self.state, answer if answers else None, pasted))
+        found = asyncio.run(parse_line(line, self.state, answer if answers else None, pasted))
         self.assertEqual(left, [], "answers that were not asked for")
         return found
 
@@ -196,16 +196,16 @@ class Understanding(TestCase):
     # Menus and chats
 
     def test_menus(self) -> None:
-        self.assertEqual(self.ask("contact"), Enter(Menu.CONTACT))
+        self.assertEqual(self.ask("contact"), EnterMenu(Menu.CONTACT))
         self.state.menu = Menu.CONTACT
         self.assertEqual(self.command("get"), ask.ListContacts())
         self.assertEqual(self.command("add budi"), ask.AddContact(Address("budi")))
         self.assertEqual(self.command("del budi"), ask.DeleteContact(Address("budi")))
         self.assertEqual(self.ask("chat budi").place.kind, Kind.USER)
         self.assertEqual(self.command("inbox"), ask.ReadInbox())
-        self.assertEqual(self.ask("back"), Back())
+        self.assertEqual(self.ask("back"), GoBack())
         self.state.menu = Menu.GROUP
-        self.assertEqual(self.ask("get"), MyGroups())
+        self.assertEqual(self.ask("get"), ListNumberedGroups())
         self.assertEqual(self.command("create futsal"), ask.AddGroup("futsal"))
         self.assertEqual(self.command("join k3x9qa"), ask.JoinGroup(Address("k3x9qa")))
         self.state.menu = Menu.LIST
@@ -213,9 +213,9 @@ class Understanding(TestCase):
         self.state.menu = Menu.MAIN
         self.assertRaises(ChatError, self.ask, "get")
         for word in ("quit", "exit", "bye"):
-            self.assertEqual(self.ask(word), Leave())
-        self.assertEqual(self.ask("? send"), Help("send"))
-        self.assertEqual(self.ask("help send"), Help("send"))
+            self.assertEqual(self.ask(word), QuitClient())
+        self.assertEqual(self.ask("? send"), ShowHelp("send"))
+        self.assertEqual(self.ask("help send"), ShowHelp("send"))
 
     def test_groups_by_number(self) -> None:
         self.state.menu = Menu.GROUP
@@ -252,9 +252,9 @@ class Understanding(TestCase):
             ("//inbox", "/inbox"),
         ):
             found = self.ask(line)
-            self.assertIsInstance(found, Talk)
+            self.assertIsInstance(found, SayInChat)
             self.assertEqual(found.text, said)
-        self.assertEqual(self.ask("back"), Back())
+        self.assertEqual(self.ask("back"), GoBack())
         self.assertEqual(self.command("/inbox"), ask.ReadInbox())
         self.assertIsInstance(self.ask("/chat cica"), OpenChat)
         self.assertIsNone(self.ask("  "))

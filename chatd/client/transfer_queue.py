@@ -12,15 +12,15 @@ from typing import Any
 
 from chatd.base.errors import NotLoggedIn
 from chatd.base.names import key_of
-from chatd.client import files, paths, pictures, show
-from chatd.client.asking import GetFiles, SendFiles, row_for
-from chatd.client.core import Client
-from chatd.client.files import Damaged, Meter, Refused, Saving, Sent
-from chatd.client.once import Once
-from chatd.client.paths import BadPath
-from chatd.client.state import FileKnown
-from chatd.client.texts import tr
-from chatd.client.wire import LinkLost, NoLink, Wire
+from chatd.client import file_transfer, local_paths, pictures, render
+from chatd.client.client import Client
+from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost
+from chatd.client.file_transfer import Damaged, PartialDownload, ProgressMeter, Refused, UploadState
+from chatd.client.idempotency import IdempotentSend
+from chatd.client.line_parser import GetFiles, SendFiles, row_for
+from chatd.client.local_paths import BadPath
+from chatd.client.state import AnnouncedFile
+from chatd.client.translations import tr
 
 MAX_STARTS = 5  # of one file
 
@@ -28,7 +28,7 @@ MAX_STARTS = 5  # of one file
 class Transfers:
     """`folder`: where `download/` and `downloadgroup/` are."""
 
-    def __init__(self, client: Client, folder: Path, meter: Meter) -> None:
+    def __init__(self, client: Client, folder: Path, meter: ProgressMeter) -> None:
         self._client = client
         self._folder = folder
         self._meter = meter
@@ -76,12 +76,12 @@ class Transfers:
         except Refused as refused:
             self._client.refuse(refused.reply)
 
-    async def _wire(self) -> Wire:
-        await self._client.keeper.link()
+    async def _connection(self) -> Connection:
+        await self._client.reconnector.link()
         token = self._client.state.token
         if token is None:
             raise Refused(_error(NotLoggedIn.code, str(NotLoggedIn())))
-        return await files.log_in(self._client.target, token)
+        return await file_transfer.log_in(self._client.target, token)
 
     async def _retrying(
         self, name: str, once: Any, is_out: Callable[[], bool] = lambda: False
@@ -111,9 +111,9 @@ class Transfers:
                 reason = error.strerror or str(error)
                 self._fail("file", tr("{name}: {reason}", name=name, reason=reason))
                 return
-            except (LinkLost, NoLink) as lost:
+            except (ConnectionLost, ConnectionFailed) as lost:
                 if not self._client.live:
-                    raise LinkLost(str(lost)) from None
+                    raise ConnectionLost(str(lost)) from None
                 if start < MAX_STARTS:
                     self._client.out.note(_lost(name, is_out()))
                     await asyncio.sleep(0.5)
@@ -122,18 +122,18 @@ class Transfers:
         )
 
     def _fail(self, code: str, sentence: str) -> None:
-        self._client.out.refused(_error(code, sentence), [show.error(show.safe(sentence))])
+        self._client.out.refused(_error(code, sentence), [render.error(render.safe(sentence))])
 
     # Up
 
     async def _send(self, todo: SendFiles, path: Path) -> None:
         try:
-            paths.check(path)
+            local_paths.check(path)
         except BadPath as bad:
             self._fail("file", str(bad))
             return
-        once = Once()
-        before: list[Sent] = []
+        once = IdempotentSend()
+        before: list[UploadState] = []
 
         async def send() -> bool:
             if before and before[-1].complete and not once.is_safe:
@@ -144,28 +144,30 @@ class Transfers:
                     )
                 )
                 return True
-            before.append(Sent())
+            before.append(UploadState())
             return await self._send_once(todo, path, before[-1], once)
 
         await self._retrying(path.name, send, lambda: bool(before) and before[-1].complete)
 
-    async def _send_once(self, todo: SendFiles, path: Path, sent: Sent, once: Once) -> bool:
+    async def _send_once(
+        self, todo: SendFiles, path: Path, sent: UploadState, once: IdempotentSend
+    ) -> bool:
         request: dict[str, Any] = {"command": todo.row.verb, **todo.to}
         if todo.place is not None:
             request = {"command": row_for(todo.place).verb, todo.place.kind.value: todo.place.name}
         client = self._client
-        wire = await self._wire()
+        connection = await self._connection()
         try:
-            client.uploading = paths.size_of(path)
-            reply = await files.upload(wire, request, path, self._meter, sent, once)
+            client.uploading = local_paths.size_of(path)
+            reply = await file_transfer.upload(connection, request, path, self._meter, sent, once)
             for receipt in (reply, *reply.get("sent", ())):
                 client.state.note(receipt.get("message_id") or receipt.get("id", 0))
         except BaseException:
-            wire.abort()
+            connection.abort()
             raise
         finally:
             client.uploading = None
-        await wire.close()
+        await connection.close()
         client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
         return True
 
@@ -173,7 +175,7 @@ class Transfers:
 
     async def _wanted(self, todo: GetFiles) -> list[str]:
         """The codes or names meant. Raises Refused."""
-        link = await self._client.keeper.link()
+        link = await self._client.reconnector.link()
         if todo.grouped and len(todo.words) > 1:
             group = todo.words[0]
             rest = todo.whole.partition(" ")[2].strip(" ")
@@ -191,7 +193,7 @@ class Transfers:
 
     async def _codes_in(self, group: str, name: str) -> list[str]:
         """The code of the newest file of that name in a group, if there is one."""
-        link = await self._client.keeper.link()
+        link = await self._client.reconnector.link()
         reply = await link.ask("search", text=name)
         codes = [
             str(each["file"]["code"])
@@ -200,18 +202,18 @@ class Transfers:
             and key_of(str(each.get("group", ""))) == key_of(group)
         ]
         for code in codes[-1:]:
-            self._client.state.files[code] = FileKnown(name, group)
+            self._client.state.files[code] = AnnouncedFile(name, group)
         return codes[-1:]
 
     async def _get(self, code: str) -> bool:
         client = self._client
-        saving: list[Saving] = []
+        saving: list[PartialDownload] = []
         kept = bytearray()
 
         async def begin(reply: dict[str, Any]) -> None:
             group = await self._group_of(str(reply.get("code")), str(reply.get("name")))
-            folder = files.folder_for(self._folder, client.state.user or "_", group)
-            saving.append(Saving(folder, str(reply.get("name"))))
+            folder = file_transfer.folder_for(self._folder, client.state.user or "_", group)
+            saving.append(PartialDownload(folder, str(reply.get("name"))))
             self._meter.begin(str(reply.get("name")), int(reply["size"]))
 
         def take(data: bytes) -> None:
@@ -220,20 +222,20 @@ class Transfers:
             if client.show_pictures and len(kept) <= pictures.MAX_BYTES:
                 kept.extend(data)
 
-        wire = await self._wire()
+        connection = await self._connection()
         try:
-            reply = await files.fetch(wire, code, take, begin)
+            reply = await file_transfer.fetch(connection, code, take, begin)
             path = saving[0].keep()
         except BaseException:
-            wire.abort()
+            connection.abort()
             for each in saving:
                 each.drop()
             raise
         finally:
             self._meter.end()
-        await wire.close()
-        sentence = tr("{name} is saved as {path}", name=show.safe(reply["name"]), path=path)
-        client.out.answered({**reply, "path": str(path)}, [show.plain(sentence)])
+        await connection.close()
+        sentence = tr("{name} is saved as {path}", name=render.safe(reply["name"]), path=path)
+        client.out.answered({**reply, "path": str(path)}, [render.plain(sentence)])
         await self._show_picture(reply, bytes(kept))
         return True
 
@@ -250,13 +252,13 @@ class Transfers:
         """The group in which a file was announced, if it was in one."""
         state = self._client.state
         if code not in state.files:
-            link = await self._client.keeper.link()
+            link = await self._client.reconnector.link()
             reply = await link.ask("search", text=name)
             for message in reply.get("messages", ()):
                 if message.get("file"):
                     group = message.get("group")
                     file = message["file"]
-                    state.files[file["code"]] = FileKnown(file["name"], group)
+                    state.files[file["code"]] = AnnouncedFile(file["name"], group)
         known = state.files.get(code)
         return known.group if known is not None else None
 
@@ -270,9 +272,9 @@ def _lost(name: str, is_out: bool) -> str:
     )
 
 
-def _facts(reply: dict[str, Any]) -> show.Line:
-    size, code = reply.get("size"), show.safe(reply.get("code"))
-    text = tr("{name}, {size} bytes, code {code}", name=show.safe(reply.get("name")), size=f"{size:,}",
+def _facts(reply: dict[str, Any]) -> render.Line:
+    size, code = reply.get("size"), render.safe(reply.get("code"))
+    text = tr("{name}, {size} bytes, code {code}", name=render.safe(reply.get("name")), size=f"{size:,}",
               code=code)  # fmt: skip
     return [("time", text)]
 

@@ -8,36 +8,36 @@ from pathlib import Path
 
 from chatd.base.errors import ChatError
 from chatd.client import pictures
-from chatd.client.asking import (
-    Back,
-    Enter,
-    Help,
-    Leave,
+from chatd.client.client import Client
+from chatd.client.command_queue import CommandQueue, needs_login
+from chatd.client.connection import Target
+from chatd.client.help_text import help_lines, menu_lines
+from chatd.client.input_errors import NotUnderstood
+from chatd.client.line_parser import (
+    Action,
+    EnterMenu,
+    GoBack,
     OpenChat,
+    QuitClient,
     Request,
-    Todo,
+    ShowHelp,
+    parse_line,
     sentence,
-    understand,
 )
-from chatd.client.core import Client
-from chatd.client.helping import help_lines, menu_lines
-from chatd.client.jobs import Jobs, needs_login
-from chatd.client.mistakes import NotUnderstood
-from chatd.client.progress import Bar
-from chatd.client.remember import Store
+from chatd.client.local_store import Store
+from chatd.client.progress_bar import ProgressBar
+from chatd.client.render import error, plain
 from chatd.client.screen import Screen
-from chatd.client.show import error, plain
 from chatd.client.state import Menu
-from chatd.client.texts import tr, trn
-from chatd.client.transfers import Transfers
-from chatd.client.wire import Target
+from chatd.client.transfer_queue import Transfers
+from chatd.client.translations import tr, trn
 from chatd.commands.table import BY_VERB
 
 MAX_PASTED = 3  # lines that are sent without a question
 MOMENT = 0.25  # seconds in which most replies come: until then they need no line to be redrawn
 
 
-class Conversation:
+class InteractiveClient:
     """`downloads`: where files are saved. `user`: who is meant to log in, if that was said."""
 
     def __init__(
@@ -52,10 +52,10 @@ class Conversation:
         self._client = client = Client(target, store, screen, live=True)
         self._screen = screen
         self._user = user
-        self._bar = Bar(screen.changed)
+        self._bar = ProgressBar(screen.changed)
         self._transfers = Transfers(client, downloads, self._bar)
-        self._jobs = Jobs(client, self._transfers.add)
-        screen.attach(client.state, client.keeper)
+        self._jobs = CommandQueue(client, self._transfers.add)
+        screen.attach(client.state, client.reconnector)
         screen.cancel = self._transfers.cancel
         screen.progress = self._bar.text
         screen.waiting = lambda: self._jobs.waiting
@@ -78,7 +78,7 @@ class Conversation:
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await client.keeper.link()
+                await client.reconnector.link()
         try:
             with self._screen.typing():
                 if not known:
@@ -164,33 +164,33 @@ class Conversation:
         """Carry out one line; False if it leaves."""
         state = self._client.state
         try:
-            todo = await understand(line, state, self._screen.ask, pasted)
+            todo = await parse_line(line, state, self._screen.ask, pasted)
         except (NotUnderstood, ChatError) as problem:
             self._screen.show([error(sentence(problem))])
             return True
-        if isinstance(todo, Leave):
+        if isinstance(todo, QuitClient):
             return not self._may_leave()
         self._warned = False
         if todo is not None:
             self._begin(line, todo)
-            if self._client.keeper.is_up:
+            if self._client.reconnector.is_up:
                 await self._moment()
         return True
 
-    def _begin(self, line: str, todo: Todo) -> None:
+    def _begin(self, line: str, todo: Action) -> None:
         """What is only of the client is done at once; the rest waits for its turn."""
         state, screen = self._client.state, self._screen
         match todo:
-            case Enter(menu=menu):
+            case EnterMenu(menu=menu):
                 state.chat, state.menu = None, menu
                 screen.show(menu_lines(menu))
                 if menu is Menu.LIST:
                     row = BY_VERB["inbox"]
                     self._jobs.put(line, Request(row, row.from_words(""), "list"))
-            case Back():
+            case GoBack():
                 state.back()
                 screen.show([])
-            case Help(verb=verb):
+            case ShowHelp(verb=verb):
                 lines = help_lines(verb, state.menu)
                 unknown = [
                     error(tr("There is no command {verb}; help lists all commands", verb=verb))
@@ -201,7 +201,7 @@ class Conversation:
                 self._jobs.put(line, todo)
             case _:
                 self._jobs.put(line, todo)
-                if not self._client.keeper.is_up:
+                if not self._client.reconnector.is_up:
                     screen.show([plain(tr("(waiting for the connection)"))])
                 elif state.expired and needs_login(todo):
                     screen.show([plain(tr("(waiting until you log in again)"))])

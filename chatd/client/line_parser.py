@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import ChatError
-from chatd.client import paths
-from chatd.client.mistakes import NoSuchCommand, NotUnderstood, no_command
+from chatd.client import local_paths
+from chatd.client.input_errors import NoSuchCommand, NotUnderstood, no_command
 from chatd.client.state import Kind, Menu, Place, State
-from chatd.client.texts import later, of_error, tr
+from chatd.client.translations import later, of_error, tr
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
@@ -37,7 +37,7 @@ class Request(msgspec.Struct, frozen=True):
     verb: str
 
 
-class Talk(msgspec.Struct, frozen=True):
+class SayInChat(msgspec.Struct, frozen=True):
     """A line typed in a chat. Only when it is sent has the place to be known for sure."""
 
     place: Place
@@ -66,29 +66,40 @@ class OpenChat(msgspec.Struct, frozen=True):
     place: Place
 
 
-class Enter(msgspec.Struct, frozen=True):
+class EnterMenu(msgspec.Struct, frozen=True):
     """Go into a menu, and show what it begins with."""
 
     menu: Menu
 
 
-class MyGroups(msgspec.Struct, frozen=True):
+class ListNumberedGroups(msgspec.Struct, frozen=True):
     """The group menu's `get`: mine, with numbers."""
 
 
-class Leave(msgspec.Struct, frozen=True):
+class QuitClient(msgspec.Struct, frozen=True):
     pass
 
 
-class Back(msgspec.Struct, frozen=True):
+class GoBack(msgspec.Struct, frozen=True):
     pass
 
 
-class Help(msgspec.Struct, frozen=True):
+class ShowHelp(msgspec.Struct, frozen=True):
     verb: str = ""
 
 
-Todo = Request | Talk | SendFiles | GetFiles | OpenChat | Enter | MyGroups | Leave | Back | Help
+Action = (
+    Request
+    | SayInChat
+    | SendFiles
+    | GetFiles
+    | OpenChat
+    | EnterMenu
+    | ListNumberedGroups
+    | QuitClient
+    | GoBack
+    | ShowHelp
+)
 
 # What an argument is asked with; the document's own words where it has some.
 PROMPTS: Mapping[str, str] = {
@@ -138,9 +149,9 @@ def row_of(verb: str, menu: Menu) -> Row | None:
     return BY_VERB.get(MENUS[menu].get(verb, verb))
 
 
-async def understand(
+async def parse_line(
     line: str, state: State, ask_user: AskUser | None, pasted: bool = False
-) -> Todo | None:
+) -> Action | None:
     """Return what `line` asks for, or None. Without `ask_user`, a missing argument is an error. A line
     that was `pasted` into a chat is never a command.
 
@@ -161,19 +172,19 @@ async def understand(
     return await _of_row(row_called(verb), verb, rest, state, ask_user)
 
 
-def _in_chat(line: str, place: Place, pasted: bool) -> Todo | str | None:
+def _in_chat(line: str, place: Place, pasted: bool) -> Action | str | None:
     """In a chat each line is a message, but for `back`, and for commands behind a slash. A second slash, or
     pasting it, makes a message of a line with a slash. Raises NoSuchCommand."""
     if not line.strip():
         return None
     if pasted:
-        return Talk(place, line)
+        return SayInChat(place, line)
     if line.rstrip() == BACK:
-        return Back()
+        return GoBack()
     if line.startswith("//"):
-        return Talk(place, line[1:])
+        return SayInChat(place, line[1:])
     if not line.startswith("/"):
-        return Talk(place, line)
+        return SayInChat(place, line)
     word = line[1:].partition(" ")[0].lower()
     if word in BY_VERB or word in OWN_WORDS:
         return line[1:]
@@ -190,32 +201,32 @@ def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:
     return MENUS[state.menu].get(verb, verb), rest
 
 
-async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> Todo | None:
+async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> Action | None:
     """The client's own commands."""
     rest = rest.strip(" ")
     verb = BY_VERB[verb].verb if verb in BY_VERB else verb
     if verb in ("contact", "group", "list") and not rest:
-        return Enter(Menu(verb))
+        return EnterMenu(Menu(verb))
     if verb == "get" and state.menu is Menu.GROUP and not rest:
-        return MyGroups()
+        return ListNumberedGroups()
     if verb == BACK and not rest:
-        return Back()
+        return GoBack()
     if verb == QUIT and not rest:
-        return Leave()
+        return QuitClient()
     if verb == "help":
-        return Help(rest.lower())
+        return ShowHelp(rest.lower())
     if verb == "chat":
         return await _chat(rest, state, ask_user)
     return None
 
 
-async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Todo | None:
+async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Action | None:
     """`chat` asks whom and what, as the second document has it; `chat X` goes into a chat."""
     name, _, text = rest.partition(" ")
     if not name:
         return await _of_row(BY_VERB["send"], "chat", "", state, ask_user)
     place = _place(name, state)
-    return Talk(place, text.lstrip(" ")) if text.strip(" ") else OpenChat(place)
+    return SayInChat(place, text.lstrip(" ")) if text.strip(" ") else OpenChat(place)
 
 
 def _place(name: str, state: State) -> Place:
@@ -237,7 +248,7 @@ def _place(name: str, state: State) -> Place:
 
 async def _of_row(
     row: Row, verb: str, rest: str, state: State, ask_user: AskUser | None
-) -> Todo | None:
+) -> Action | None:
     if row.command in FILE_COMMANDS:
         return await _files(row, rest, state, ask_user)
     if row.command is ask.GetFile:
@@ -314,16 +325,16 @@ def _read(arg: Arg, text: str) -> Any:
 async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) -> SendFiles | None:
     """A command that sends files: to whom, then local paths. In a chat, paths alone go to it."""
     *targets, filename, _size = (arg for arg in row.args if not arg.named)
-    words = paths.split(rest)
+    words = local_paths.split(rest)
     place = state.chat
     if place is not None and row.command in (ask.SendFile, ask.SendGroupFile) and words:
-        found = paths.expand(words, rest)
+        found = local_paths.expand(words, rest)
         if all(path.is_file() for path in found):
             return SendFiles(row_for(place), {}, tuple(found), place)
     if len(words) > len(targets):
         after = _after_words(rest, len(targets))
         to = dict(zip((arg.name for arg in targets), words, strict=False))
-        found = paths.expand(words[len(targets) :], after)
+        found = local_paths.expand(words[len(targets) :], after)
         return _sending(row, targets, to, found)
     if ask_user is None:
         raise row.wrong(tr("{name} is missing", name=[*targets, filename][len(words)].name))
@@ -337,7 +348,7 @@ async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) ->
         if not value:
             return None
         to[arg.name] = value.strip(" ")
-    return _sending(row, targets, to, paths.expand(paths.split(name), name))
+    return _sending(row, targets, to, local_paths.expand(local_paths.split(name), name))
 
 
 def _prompt(name: str) -> str:
@@ -371,7 +382,7 @@ async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetF
             raise row.wrong(tr("{name} is missing", name="code"))
         rest = await ask_user(_prompt("code"), row.args[0]) or ""
     whole = rest.strip(" ")
-    words = tuple(paths.split(whole))
+    words = tuple(local_paths.split(whole))
     return GetFiles(words, whole, verb == "downloadgroup_file") if words else None
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from chatd.base.characters import INVISIBLE
-from chatd.client.texts import tr
+from chatd.client.translations import tr
 
 MAX_NAME = 200  # bytes; file systems allow 255, and a number may be added
 _TOKEN = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", re.DOTALL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatd.base.errors import UnknownCommand
 from chatd.base.names import printable
-from chatd.client.texts import tr
+from chatd.client.translations import tr
 from chatd.commands.words import nearest
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from chatd.client import show
-from chatd.client.link import Asks, Keeper, Link, Reply
-from chatd.client.remember import Store
-from chatd.client.show import Line, Painter
+from chatd.client import render
+from chatd.client.connection import Connection, ConnectionLost, Target
+from chatd.client.link import Link, Reconnector, Reply, RequestChannel
+from chatd.client.local_store import Store
+from chatd.client.render import Line, Renderer
 from chatd.client.state import State
-from chatd.client.texts import refused, said, tr, trn
-from chatd.client.wire import LinkLost, Target, Wire
+from chatd.client.translations import refused, said, tr, trn
 
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
@@ -49,9 +49,9 @@ class Client:
         self.live = live
         self.show_pictures = False
         self.uploading: int | None = None  # the size of the file that is being sent
-        self.painter = Painter(self.state, stamps=not live)
-        self.keeper = Keeper(
-            target, self.on_event, self.greet, out.changed, dial_first=Wire.open_first
+        self.renderer = Renderer(self.state, stamps=not live)
+        self.reconnector = Reconnector(
+            target, self.on_event, self.greet, out.changed, dial_first=Connection.open_first
         )
         self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
         self.pictured: set[object] = set()  # codes of those that were shown
@@ -66,7 +66,7 @@ class Client:
         login = self.store.token(self.target, user)
         if login is not None:
             self.state.token = login.token
-        await self.keeper.first()
+        await self.reconnector.first()
         self.store.visited(self.target)
         return login is not None
 
@@ -76,7 +76,7 @@ class Client:
             await self._take_up(link)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.store.log_error(error)
-            raise LinkLost(tr("The realm sent something that could not be read")) from None
+            raise ConnectionLost(tr("The realm sent something that could not be read")) from None
 
     async def _take_up(self, link: Link) -> None:
         state = self.state
@@ -105,7 +105,7 @@ class Client:
         self.store.logged_in(self.target, user, token)
         self.out.changed()
 
-    async def settle_in(self, link: Asks, again: bool) -> None:
+    async def settle_in(self, link: RequestChannel, again: bool) -> None:
         """Listen, and learn what is needed: names, and what is unread. What came while the link was down
         is shown as it would have been. Raises LinkLost."""
         self._early = []
@@ -133,12 +133,12 @@ class Client:
                 )
             )
 
-    async def learn_names(self, link: Asks, commands: tuple[str, ...] = MINE) -> None:
+    async def learn_names(self, link: RequestChannel, commands: tuple[str, ...] = MINE) -> None:
         """Ask for names, to complete them and to tell people from groups. Realms bound these lists."""
         for command in commands:
             self.learn(command, await link.ask(command))
 
-    async def count_unread(self, link: Asks) -> None:
+    async def count_unread(self, link: RequestChannel) -> None:
         """Ask what is unread. As any request, it proves that what came before was received."""
         reply = await link.ask("unread")
         counts = reply.get("conversations", ())
@@ -167,12 +167,12 @@ class Client:
                 self._read_if_open(event)
         elif kind == "room":
             notice = self.state.mentions_me(event)
-            self.out.happened(event, [self.painter.message(event)], notice)
+            self.out.happened(event, [self.renderer.message(event)], notice)
         else:
-            sentence = show.safe(event.get("message", kind))
+            sentence = render.safe(event.get("message", kind))
             if "code" in event:
                 sentence = refused(str(event["code"]), sentence)
-            self.out.happened(event, [show.note(sentence)], notice=False)
+            self.out.happened(event, [render.note(sentence)], notice=False)
             if kind == "session-ended":
                 self._session_ended()
 
@@ -183,7 +183,7 @@ class Client:
 
     def _show_message(self, message: Reply) -> None:
         notice = self.state.mentions_me(message)
-        self.out.happened(message, [self.painter.message(message)], notice)
+        self.out.happened(message, [self.renderer.message(message)], notice)
         self.want_picture(message)
 
     def _read_if_open(self, message: Reply) -> None:
@@ -201,8 +201,8 @@ class Client:
 
         async def run() -> None:
             try:
-                await (await self.keeper.link()).ask(command, **arguments)
-            except LinkLost:
+                await (await self.reconnector.link()).ask(command, **arguments)
+            except ConnectionLost:
                 return
 
         task = asyncio.get_running_loop().create_task(run())
@@ -253,17 +253,17 @@ class Client:
         details: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Show that a command was carried out. `details`: what the user gave, by name."""
-        given = {name: show.safe(value) for name, value in details.items()}
-        sentence = show.safe(said(verb, reply, given))
-        lines = [show.plain(sentence)] if sentence else []
+        given = {name: render.safe(value) for name, value in details.items()}
+        sentence = render.safe(said(verb, reply, given))
+        lines = [render.plain(sentence)] if sentence else []
         self.out.answered(reply, [*lines, *more])
 
     def refuse(self, reply: Reply) -> None:
-        sentence = refused(str(reply.get("code")), show.safe(reply.get("message")))
-        self.out.refused(reply, [show.error(sentence)])
+        sentence = refused(str(reply.get("code")), render.safe(reply.get("message")))
+        self.out.refused(reply, [render.error(sentence)])
 
     async def close(self) -> None:
-        await self.keeper.close()
+        await self.reconnector.close()
 
 
 def _values(reply: Reply, items: str, key: str) -> list[str]:
