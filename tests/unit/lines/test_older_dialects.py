@@ -26,7 +26,7 @@ from chatd.lines.dialects.blocks import BlockDialect
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.verbs import Verb, text_of
 from chatd.lines.inline_file import CHUNK, INLINE_FILE, InlineFile
-from tests.unit.lines.test_dialects import ITEMS, events, messages, names, refusals, texts
+from tests.unit.lines.strategies import ITEMS, events, messages, names, refusals, texts
 
 BLOCKS: tuple[type[BlockDialect], ...] = (
     kelompok3.Kelompok3Dialect,
