@@ -1,1 +1,1 @@
-"""The bytes of attachments, and the space they take on the disk."""
+"""The bytes of attachments: receiving, storing and sending them, and the free space of the disk."""

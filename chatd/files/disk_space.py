@@ -1,6 +1,6 @@
-"""The free space of the disk, and the reserve below which nothing more is stored.
+"""The free space of the disk, and the reserve below which messages and files are refused.
 
-The reserve keeps the realm usable: logins, read marks and the database's own log need some space.
+Logins, read marks and the database's own log need the reserve.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
 
 MAX_RESERVE = 500 << 20  # bytes
-RESERVED_PART = 0.05  # of the disk
-LOOK_EVERY = 1.0  # seconds
-# How long another realm's batch waits for space. It is shorter than that realm waits for an answer (30 s),
-# so that it learns the reason and sends the batch again over its next link.
+RESERVED_FRACTION = 0.05  # of the disk
+MEASURE_INTERVAL = 1.0  # seconds
+# Seconds that a batch of another realm waits for space. That realm waits 30 s for an answer, so it learns the
+# reason and sends the batch again over its next link.
 WAIT = 20.0
-RETRY = 2.0  # seconds
+RETRY = 2.0  # seconds between two looks while it waits
 
 log = Logger()
 
 
 def measure(folder: Path) -> tuple[int, int]:
-    """The free bytes of the folder's file system for this process, and its size. Raises OSError."""
+    """The bytes that are free for this process on the folder's file system, and its size. Raises OSError."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
@@ -65,7 +65,7 @@ class DiskSpace:
 
     def start(self) -> None:
         """Measure once a second from now on."""
-        self._timer = self._clock.callLater(LOOK_EVERY, self._tick)
+        self._timer = self._clock.callLater(MEASURE_INTERVAL, self._tick)
         if self.low:
             self._tell()
 
@@ -74,23 +74,23 @@ class DiskSpace:
         self._timer = None
 
     def _tick(self) -> None:
-        self._timer = self._clock.callLater(LOOK_EVERY, self._tick)
+        self._timer = self._clock.callLater(MEASURE_INTERVAL, self._tick)
         self.room()
 
     def on_change(self, then: Callable[[bool], None]) -> None:
-        """Call `then` with whether the disk is `low` whenever that changes, and at the start if it is."""
+        """Call `then(low)` whenever `low` changes, and at the start if the disk is low."""
         self._changed.append(then)
 
     def _tell(self) -> None:
         for then in self._changed:
-            guarded("what a nearly full disk calls for was not done", then, self.low)
+            guarded("a listener of the disk space failed", then, self.low)
 
     def look(self) -> None:
         """Measure now. Blocks on the file system."""
         self._measured(self._measure())
 
     def settled(self) -> None:
-        """Measure after a transaction, if the last measurement is old enough."""
+        """Measure after a transaction, unless the last measurement is recent."""
         self.room()
 
     def is_low(self) -> bool:
@@ -98,10 +98,10 @@ class DiskSpace:
         return self.room() < 0
 
     def room(self) -> int:
-        """The bytes that may still be written, by the last measurement. Negative below the reserve."""
+        """The bytes above the reserve at the last measurement; negative below it."""
         now = self._clock.seconds()
         if now >= self._next and not self._measuring:
-            self._next = now + LOOK_EVERY
+            self._next = now + MEASURE_INTERVAL
             self._measuring = True
             self._in_thread(self._measure).addBoth(self._done).addCallback(self._measured)
         return self._room
@@ -111,12 +111,12 @@ class DiskSpace:
         return result
 
     def check(self, size: int = 0) -> None:
-        """Raises DiskFull if `size` more bytes would leave less than the reserve."""
+        """Raises DiskFull if another `size` bytes would leave less than the reserve."""
         if self.room() < size:
             raise DiskFull
 
     async def wait(self) -> None:
-        """Return once the disk is above its reserve. Raises StorageFailed after a while."""
+        """Wait until the disk is above its reserve. Raises StorageFailed after WAIT seconds."""
         left = WAIT
         while self.is_low():
             if left <= 0:
@@ -125,11 +125,11 @@ class DiskSpace:
             await deferLater(self._clock, RETRY)
 
     def _measure(self) -> int | None:
-        """In a thread: the bytes above the reserve; None if the file system does not tell."""
+        """In a thread: the bytes above the reserve; None if the file system does not tell them."""
         try:
             return min(self._above_reserve(*measure(folder)) for folder in self._folders)
         except OSError as error:
-            # Refuse nothing if the file system has no figures: a full disk then shows when a write fails.
+            # Without figures nothing is refused. A full disk then shows when a write fails.
             if not self._failing:
                 log.warn("the free disk space can't be measured: {error}", error=str(error))
             return None
@@ -137,7 +137,7 @@ class DiskSpace:
     def _above_reserve(self, free: int, size: int) -> int:
         reserve = self._reserve
         if reserve is None:
-            reserve = min(MAX_RESERVE, int(size * RESERVED_PART))
+            reserve = min(MAX_RESERVE, int(size * RESERVED_FRACTION))
         return free - reserve
 
     def _measured(self, room: int | None) -> None:

@@ -1,1 +1,1 @@
-"""The network below every door: listening, keepalive, and the PROXY protocol."""
+"""The network layer below all doors: listening, TLS, keepalive, and the PROXY protocol."""

@@ -1,7 +1,7 @@
 """Opens ports from endpoint strings.
 
-This adds to Twisted's endpoints: a door may be behind a proxy (`haproxy:` before any of them), its
-connections have keepalive, and a Unix socket left behind by a killed process is replaced.
+Adds to Twisted's endpoints: a port may be behind a proxy (the prefix `haproxy:`), connections have keepalive,
+and the Unix socket of a killed process is replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def is_proxied(endpoint: str) -> bool:
 
 
 def is_tls(endpoint: str) -> bool:
-    """Whether the door itself speaks TLS, behind a proxy or not."""
+    """Whether the port itself speaks TLS, with or without a proxy in front."""
     return endpoint.removeprefix(PROXY).startswith("ssl:")
 
 
@@ -46,10 +46,10 @@ def listen(
     trusted: Networks,
     on_tls: Callable[[DoorTLS], object] = lambda _tls: None,
 ) -> Deferred[IListeningPort]:
-    """Open the door. `trusted` are the proxies, if the endpoint is for them; `on_tls` gets the certificate
-    source of an `ssl:` door.
+    """Open the port of a door. `trusted` are the proxies that may connect to a `haproxy:` endpoint; `on_tls`
+    gets the certificate source of an `ssl:` endpoint.
 
-    Raises what Twisted raises for a malformed endpoint string; fails with CannotListenError.
+    Raises Twisted's errors for a malformed endpoint string. Fails with CannotListenError.
     """
     bare = endpoint.removeprefix(PROXY)
     ports = _Ports(reactor, door, trusted if is_proxied(endpoint) else None)
@@ -63,21 +63,21 @@ def listen(
 
 
 def _adopt(port: IListeningPort) -> IListeningPort:
-    """Make the port use our own connection classes."""
+    """Make the port use the connection classes of chatd.net.sockets."""
     set_connection_class(port, AcceptedTCP, AcceptedUnix)
     return port
 
 
 def set_connection_class(port: Any, for_tcp: type[tcp.Server], for_unix: type[unix.Server]) -> None:
-    """Make `port` use these classes for the connections that it accepts from now on."""
-    if isinstance(port, unix.Port):  # which is a tcp.Port, too
+    """Make `port` use these classes for connections that it accepts from now on."""
+    if isinstance(port, unix.Port):  # a subclass of tcp.Port
         port.transport = for_unix
     elif isinstance(port, tcp.Port):
         port.transport = for_tcp
 
 
 def remove_stale_socket(path: str) -> None:
-    """Remove the Unix socket at `path` if nobody listens there. Other files stay."""
+    """Remove the Unix socket at `path` if no process listens there. Other files stay."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
             return
@@ -87,7 +87,7 @@ def remove_stale_socket(path: str) -> None:
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
-    """TLS that lets the wrapped factory refuse a connection, which makes Twisted's own fail."""
+    """TLS whose wrapped factory may refuse a connection. In Twisted's own class that raises an exception."""
 
     noisy = False
 
@@ -97,8 +97,8 @@ class _TLSFactory(TLSMemoryBIOFactory):
 
 
 class _Ports:
-    """A reactor for endpoints. Between a port and its factory it puts TLS and, outside of that, the PROXY
-    header: proxies send it in clear text before the handshake."""
+    """A reactor for endpoints. It wraps factories in TLS, and that in a reader of the PROXY header, which
+    proxies send in clear text before the handshake."""
 
     def __init__(self, reactor: Any, door: str, trusted: Networks | None) -> None:
         self._reactor = reactor
@@ -138,7 +138,7 @@ class _Ports:
         mode: int,
         wantPID: bool,  # noqa: N803
     ) -> Any:
-        # The process id in Twisted's lock may belong to another process after a restart, or to this one.
+        # Twisted's lock file has a process id, which another process may have after a restart.
         remove_stale_socket(path)
         return self._reactor.listenUNIX(path, self._wrap(factory), backlog, mode, False)
 

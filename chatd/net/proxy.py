@@ -1,15 +1,15 @@
-"""Doors behind a proxy that speaks the PROXY protocol.
+"""Ports behind a proxy that speaks the PROXY protocol.
 
-Twisted has a wrapper of its own, which is not used: it refuses a version 2 header that arrives in pieces of
-less than 16 bytes, takes up to 64 KiB of it, waits for it without end, and builds the wrapped protocol before
-the client's address is known, so that limits would count the proxy.
+Twisted's own wrapper is not used. It refuses a version 2 header that arrives in pieces of less than 16 bytes,
+accepts up to 64 KiB of header, waits for it without a time limit, and builds the wrapped protocol before the
+client's address is known, so that limits would count the proxy.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,23 +18,21 @@ from chatd.base.sources import Networks, source_of
 from chatd.base.timers import cancel
 from chatd.net.proxy_header import BadHeader, Header, read_header
 
-HEADER_TIME = (
-    5.0  # seconds in which the header has to arrive; proxies send it with the first packet
-)
+HEADER_TIME = 5.0  # seconds in which the header has to arrive
 QUIET_TIME = 60.0  # seconds between two log lines of one door
 
 log = Logger()
 
 
 class ProxyFactory(Factory):
-    """Accepts connections of `trusted` proxies, and gives `factory` the client's address.
+    """Accepts connections of `trusted` proxies, and passes the client's address to `factory`.
 
-    `clock` is an IReactorTime; `door` is the door's name, for the log.
+    `door` is the name of the door, for the log.
     """
 
     noisy = False
 
-    def __init__(self, door: str, factory: Any, trusted: Networks, clock: Any) -> None:
+    def __init__(self, door: str, factory: Any, trusted: Networks, clock: IReactorTime) -> None:
         self._door = door
         self._factory = factory
         self._trusted = trusted
@@ -50,7 +48,7 @@ class ProxyFactory(Factory):
         self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Read the header of a trusted proxy; refuse all others."""
+        """The reader of a trusted proxy's header. Other connections are refused."""
         host = getattr(addr, "host", None)
         if not self._trusted.contains(host):
             self.warn(source_of(host), "it is not in [listen] trusted")
@@ -58,7 +56,7 @@ class ProxyFactory(Factory):
         return ProxyProtocol(self, self._clock, source_of(host))
 
     def warn(self, source: str, reason: str) -> None:
-        """Log why a connection is closed, at most once a minute."""
+        """Log why a connection is closed, at most once in QUIET_TIME."""
         now = self._clock.seconds()
         if now < self._quiet_until:
             return
@@ -73,8 +71,7 @@ class ProxyFactory(Factory):
     def hand_over(self, transport: Any, header: Header, rest: bytes) -> None:
         """Connect the wrapped factory's protocol to `transport`; `rest` is what followed the header.
 
-        The protocol replaces the one that read the header, so later traffic costs what it costs without a
-        proxy.
+        The protocol replaces the reader of the header, so later traffic costs as much as without a proxy.
         """
         if header.client is not None:
             transport.client_address = header.client
@@ -94,7 +91,7 @@ class ProxyProtocol(Protocol):
     factory: ProxyFactory
     transport: Any
 
-    def __init__(self, factory: ProxyFactory, clock: Any, source: str) -> None:
+    def __init__(self, factory: ProxyFactory, clock: IReactorTime, source: str) -> None:
         self.factory = factory
         self._clock = clock
         self._source = source

@@ -27,12 +27,15 @@ _FORMATS = {_INET: "!4s4sHH", _INET6: "!16s16sHH", _UNIX: "!108s108s"}
 
 
 class BadHeader(ValueError):
-    """The bytes are not a PROXY header; `str()` says why, without quoting them."""
+    """The bytes are not a PROXY header. The message says why, without quoting them."""
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A complete header of `size` bytes. `client` is None if the proxy speaks for itself (health checks)
-    or does not know the client; then the connection's own address counts."""
+    """A complete header of `size` bytes.
+
+    `client` is None if the proxy connects for itself, as for health checks, or does not know the client. Then
+    the connection's own address counts.
+    """
 
     size: int
     client: IAddress | None
@@ -57,7 +60,7 @@ def _read_v1(data: bytes) -> Header | None:
 
 
 def _v1_client(parts: list[bytes]) -> IAddress | None:
-    """The source address that a line of version 1 names."""
+    """The source address in a version 1 line."""
     if parts[1] == b"UNKNOWN":
         return None
     kind: Any = {b"TCP4": IPv4Address, b"TCP6": IPv6Address}.get(parts[1])
@@ -95,7 +98,7 @@ def _read_v2(data: bytes) -> Header | None:
 
 
 def _v2_client(family: int, block: bytes) -> IAddress | None:
-    """The source address in a block of version 2; extensions (TLVs) follow it and are ignored."""
+    """The source address in a version 2 block. Extensions (TLVs) follow it and are ignored."""
     if family == _UNSPEC:
         return None
     layout = _FORMATS.get(family)

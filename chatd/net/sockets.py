@@ -1,4 +1,4 @@
-"""Accepted and dialled connections: keepalive, and the client's address behind a proxy."""
+"""TCP and Unix connections: keepalive, and the client's address behind a proxy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chatd.net.twisted_compat import forget_unsent
 
 KEEPALIVE_IDLE = 60  # seconds of silence after which the other end is probed
 KEEPALIVE_INTERVAL = 10  # seconds between two probes
-KEEPALIVE_PROBES = 6  # unanswered, after which the connection is lost
-# Milliseconds that sent data may stay unacknowledged; the same time as for a silent connection.
+KEEPALIVE_PROBES = 6  # unanswered probes after which the connection is lost
+# Milliseconds that sent data may stay unacknowledged (tcp(7)): as long as a silent connection lives.
 USER_TIMEOUT = (KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES) * 1000
 
 _OPTIONS = (
@@ -27,24 +27,24 @@ _OPTIONS = (
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Make the system notice within two minutes that the other end is gone. No effect on transports other
+    """Make the kernel notice within two minutes that the other end is gone. Does nothing for sockets other
     than TCP."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     with suppress(OSError):  # the connection may be lost already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _OPTIONS:
-            if hasattr(socket, name):  # not every system has all of them
+            if hasattr(socket, name):  # some systems lack some of them
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class _Accepted:
-    """What accepted connections of every kind share. `client_address` is set by a PROXY header."""
+    """The base of accepted connections. A PROXY header sets `client_address`."""
 
     client_address: IAddress | None = None
 
     def getPeer(self) -> Any:  # noqa: N802
-        """The client's address; at a PROXY door the one in the header."""
+        """The client's address; behind a proxy the one in the PROXY header."""
         return self.client_address or super().getPeer()  # type: ignore[misc]
 
     def connectionLost(self, reason: Failure) -> None:
@@ -54,7 +54,7 @@ class _Accepted:
 
 
 class AcceptedTCP(_Accepted, tcp.Server):
-    """A TCP connection that was accepted, with keepalive."""
+    """An accepted TCP connection with keepalive."""
 
     def __init__(self, sock: socket.socket, *args: Any) -> None:
         super().__init__(sock, *args)
@@ -62,4 +62,4 @@ class AcceptedTCP(_Accepted, tcp.Server):
 
 
 class AcceptedUnix(_Accepted, unix.Server):
-    """A connection to a Unix socket."""
+    """An accepted connection to a Unix socket."""

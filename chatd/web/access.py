@@ -1,9 +1,9 @@
-"""Who asks over HTTP: sessions by cookie or header, origins, and how fast one may ask.
+"""Access over HTTP: sessions by cookie or header, origins, and the rate of requests.
 
-A browser has its session's token in a cookie that no script can read (HttpOnly) and that other sites'
-pages can't make it send (SameSite=Strict); a program sends `Authorization: Bearer <token>`. Besides, whatever
-changes something, and the WebSocket, must come from the site's own pages if it comes from a page at all:
-browsers say so in Origin (RFC 6454).
+A browser keeps its session's token in a cookie that scripts can't read (HttpOnly) and that it does not send
+from pages of other sites (SameSite=Strict). A program sends `Authorization: Bearer <token>`. In addition, a
+request that changes something, or opens a WebSocket, must come from one of the site's own pages if it comes
+from a page at all, as Origin (RFC 6454) tells.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ SAFE = (b"GET", b"HEAD")
 
 @implementer(IListener)
 class NullListener:
-    """One who asks once and hears nothing afterwards."""
+    """The listener of a single request: it receives no events."""
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Nobody listens."""
+        """Discard the events."""
 
     def drop(self) -> None:
-        """Do nothing: the request ends by itself."""
+        """Do nothing, because the request ends by itself."""
 
 
 def source_of(request: Request) -> str:
-    """The network address that asks."""
+    """The network address of the client."""
     return host_of(request.getClientAddress())
 
 
 class AccessControl:
-    """The sessions of requests. `new_number` numbers them among the connections, for the log."""
+    """Finds the sessions of requests, and checks their methods and origins. `new_number` returns a
+    connection's number for the log."""
 
     def __init__(
         self, service: ChatService, sessions: Sessions, new_number: Callable[[], int]
@@ -57,24 +58,22 @@ class AccessControl:
         self._sessions = sessions
         self._new_number = new_number
         self._origins = service.config.web.origins
-        # Browsers keep cookies by host, whatever the port: realms of one machine need names of their own.
+        # Cookies are kept by host for all ports, so several realms on one machine need different names.
         realm = hashlib.sha256(key_of(service.config.realm).encode()).hexdigest()[:8]
         self._cookie = f"chatd-{realm}".encode()
-        # Over TLS it has a name under which browsers take it over TLS only, and from this host only.
+        # Browsers accept a `__Host-` cookie over TLS only, and from this host only (RFC 6265bis, 4.1.3.2).
         self._secure_cookie = b"__Host-" + self._cookie
 
-    # Origins
-
     def check_origin(self, request: Request) -> None:
-        """Raises ForeignOrigin for what a page of another site asks for."""
+        """Raises ForeignOrigin if the request comes from a page of another site."""
         origin = request.getHeader("origin")
         if origin is None:
-            return  # no page at all: a program, or a browser that only fetches
+            return  # from a program, or a plain navigation
         if not is_own_origin(request, origin) and origin.lower() not in self._origins:
             raise ForeignOrigin(origin=printable(origin))
 
     def check(self, request: Request, *methods: bytes) -> None:
-        """Raises BadMethod, and ForeignOrigin if it could change something."""
+        """Raises BadMethod, and ForeignOrigin if the method is not safe (RFC 9110, 9.2.1)."""
         if request.method not in methods:
             request.setHeader(b"Allow", b", ".join(methods))
             raise BadMethod(
@@ -85,10 +84,8 @@ class AccessControl:
         if request.method not in SAFE:
             self.check_origin(request)
 
-    # Sessions
-
     def token_of(self, request: Request) -> str | None:
-        """The session token that came with the request, if there is one."""
+        """The session token of the request, if it has one."""
         scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
         if scheme.lower() == "bearer":
             return given.strip()
@@ -96,18 +93,18 @@ class AccessControl:
         return None if name is None else (request.getCookie(name) or b"").decode("latin-1")
 
     def _cookie_of(self, request: Request) -> bytes | None:
-        """The name of the cookie that came with the request and holds."""
-        # Over TLS the other one may be from whoever is between, or from a neighbour of this host.
+        """The name of the session cookie that the request has; None if it has none."""
+        # Over TLS the plain cookie may have been set by an attacker in between or by a neighbouring host.
         names = (self._secure_cookie, self._cookie)[: 1 if request.isSecure() else 2]
         return next((name for name in names if request.getCookie(name) is not None), None)
 
     def has_cookie(self, request: Request) -> bool:
-        """Whether a browser asks that has a session's token."""
+        """Whether the request has a session cookie."""
         return self._cookie_of(request) is not None
 
     async def client_of(self, request: Request) -> Client:
-        """The session that asks, for as long as the request lasts. Waits if it asks too fast. Raises
-        NotLoggedIn."""
+        """The client of the request's session, until the request ends. Waits if the session asks too often.
+        Raises NotLoggedIn."""
         connection = Connection(
             self._sessions,
             NullListener(),
@@ -128,8 +125,8 @@ class AccessControl:
         return client
 
     def admit(self, request: Request, token: Secret, lifetime: int) -> None:
-        """Have the browser keep the token, for `lifetime` seconds, and forget any other."""
-        # Behind a proxy only the page's own origin tells that it was fetched over TLS.
+        """Set the session cookie for `lifetime` seconds, and clear any other."""
+        # Behind a proxy, only the origin of the page tells that it was fetched over TLS.
         origin = request.getHeader("origin") or ""
         secure = request.isSecure() or origin.startswith("https://")
         name = self._secure_cookie if secure else self._cookie
@@ -137,13 +134,13 @@ class AccessControl:
         self._forget(request, self._cookie if secure else self._secure_cookie)
 
     def renew(self, request: Request, lifetime: int) -> None:
-        """Have the browser keep the token that it sent for another `lifetime` seconds."""
+        """Set the request's session cookie again, for another `lifetime` seconds."""
         name = self._cookie_of(request)
         if name is not None:
             self._set_cookie(request, name, request.getCookie(name) or b"", lifetime)
 
     def dismiss(self, request: Request) -> None:
-        """Have the browser forget what it sent."""
+        """Clear the session cookies."""
         self._forget(request, self._secure_cookie)
         self._forget(request, self._cookie)
 

@@ -1,4 +1,4 @@
-"""Answers over HTTP: the json dialect's objects, with a fitting status."""
+"""Answers over HTTP: the objects of the json dialect, with the status that fits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatd.base import errors
 from chatd.base.errors import ChatError
 from chatd.lines.dialects.json_text import encode
 
-# The first that fits holds.
+# The first row with the error's class applies.
 _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     (
         (errors.NotLoggedIn, errors.BadToken, errors.WrongPassword),
@@ -68,7 +68,7 @@ log = Logger()
 
 
 def status_of(error: ChatError) -> HTTPStatus:
-    """The status (RFC 9110, 15) by which HTTP says what `error` says."""
+    """The HTTP status (RFC 9110, 15) for `error`."""
     for classes, status in _STATUSES:
         if isinstance(error, classes):
             return status
@@ -76,12 +76,12 @@ def status_of(error: ChatError) -> HTTPStatus:
 
 
 def is_lost(request: Any) -> bool:
-    """Whether the connection that asked is gone."""
+    """Whether the connection of the request is gone."""
     return request.channel is None
 
 
 def answer(request: Request, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-    """Finish `request` with an object, unless whoever asked is gone."""
+    """Finish `request` with an object, unless its connection is gone."""
     if is_lost(request):
         return
     data = encode({"status": "OK" if status < HTTPStatus.BAD_REQUEST else "ERROR", **body})
@@ -95,14 +95,14 @@ def answer(request: Request, body: Mapping[str, Any], status: HTTPStatus = HTTPS
 
 
 def refuse(request: Request, error: ChatError) -> None:
-    """Finish `request` with a refusal, and count it at the ChatSite that it came to."""
+    """Finish `request` with a refusal, and count the error at its ChatSite."""
     site: Any = request.site
     site.errors[error.code] += 1
     answer(request, {"code": error.code, "message": str(error)}, status_of(error))
 
 
 class Refusal(Resource):
-    """Answers every request with the same refusal, without reading its body."""
+    """Refuses every request with the same error, without reading its body."""
 
     isLeaf = True
     streamed = (b"PUT", b"POST", b"PATCH", b"DELETE")
@@ -117,7 +117,7 @@ class Refusal(Resource):
 
 
 def refuse_failure(request: Request, failure: Failure, new_reference: Callable[[], str]) -> None:
-    """Finish `request` with what went wrong. What nobody foresaw is logged, with a reference."""
+    """Finish `request` with the error. An unexpected exception is logged with a reference."""
     error = failure.value
     if not isinstance(error, ChatError):
         error = errors.InternalError(reference=new_reference())

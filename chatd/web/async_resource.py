@@ -1,4 +1,4 @@
-"""Resources whose answers take a while: coroutines that come to an answer or a refusal."""
+"""Resources that answer with a coroutine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chatd.service.chat_service import ChatService
 from chatd.web.access import AccessControl
 from chatd.web.answers import refuse_failure
 
-MAX_BODY = 64 << 10  # bytes of a request that is no upload
+MAX_BODY = 64 << 10  # bytes of a request's body, except of an upload
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class AsyncResource(Resource):
-    """A resource that answers `respond`. `visits` knows who asks, and `new_reference` makes that of an
-    internal error."""
+    """A resource whose `respond` answers. `access` finds the session of a request, and `new_reference` makes
+    the reference of an internal error."""
 
     isLeaf = True
 
@@ -36,8 +36,8 @@ class AsyncResource(Resource):
         self._new_reference = new_reference
 
     def render(self, request: Request) -> int:
-        """Begin to answer, whatever the method. What is under way goes to its end even if whoever asked is
-        gone: no login is ended by halves."""
+        """Start to answer, for any method. The answer is not cancelled when the connection is lost, so that
+        a login, for example, is never left half done."""
         answering = Deferred.fromCoroutine(self.respond(request))
         answering.addErrback(self._failed, request)
         return int(NOT_DONE_YET)
@@ -46,12 +46,12 @@ class AsyncResource(Resource):
         refuse_failure(request, failure, self._new_reference)
 
     def respond(self, request: Request) -> Coroutine[Any, Any, None]:
-        """Finish the request. May raise anything; ChatError is a refusal."""
+        """Finish the request. A ChatError is a refusal; any other exception is an internal error."""
         raise NotImplementedError
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that a request brings. Raises BadSyntax, BodyTooLarge."""
+    """The JSON object in the request's body. Raises BadSyntax, BodyTooLarge."""
     data = request.content.read(MAX_BODY + 1) if request.content is not None else b""
     if len(data) > MAX_BODY:
         raise BodyTooLarge(limit=MAX_BODY)

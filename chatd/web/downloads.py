@@ -1,9 +1,8 @@
-"""Files on their way down: `GET /files/<code>`, or by name, as `getfile` has it.
+"""Downloads: `GET /files/<code>`, or a name instead of the code, as for `getfile`.
 
-The bytes come in little memory, as fast as they are read. One range of them may be asked for (RFC 9110, 14);
-a file under its code never changes, so its ETag is its SHA-256. What others have sent is theirs: it is given
-out as a download, whatever it says it is, and in a sandbox. With `?inline` pictures of well-known kinds may
-stand in a page.
+A file is sent as fast as the client reads, in little memory. A request may ask for one range (RFC 9110, 14).
+A stored file never changes, so its ETag is its SHA-256. Files come from other people: each is sent as an
+attachment and in a sandbox, whatever its type. With `?inline` a page may show images of well-known types.
 """
 
 from __future__ import annotations
@@ -29,29 +28,29 @@ from chatd.web.async_resource import AsyncResource
 from chatd.web.query import query_of, rest_of
 from chatd.web.request import hang_up
 
-PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
+IMAGES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"))
 POLICY = "sandbox; default-src 'none'"
 
-# White space is taken whole (`*+`), so that a header of nothing else is read in one go.
+# Possessive quantifiers (`*+`) keep a header of nothing but white space from taking quadratic time.
 _RANGE = re.compile(
     r"bytes\s*+=\s*+(\d{0,1000})\s*+-\s*+(\d{0,1000})\s*+", re.IGNORECASE | re.ASCII
 )
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
-# By which a name could show itself with another ending than it has.
-_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Characters that change the direction of text, so that a name could seem to have another extension.
+_DIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PLAIN = re.compile(r"[^ !#-\[\]-~]|%")
 
 log = Logger()
 
 
 class BadRange(Exception):
-    """There are no bytes of the file in that range."""
+    """The file has no bytes in that range."""
 
 
 def range_of(header: str | None, size: int) -> tuple[int, int] | None:
-    """The first byte and the number of bytes that a Range asks for; None for all of them.
+    """The offset and the number of bytes that a Range header asks for; None for the whole file.
 
-    What can't be understood asks for all, and so do several ranges. Raises BadRange.
+    A malformed header and several ranges ask for the whole file. Raises BadRange.
     """
     match = _RANGE.fullmatch(header or "")
     if match is None or not (match[1] or match[2]):
@@ -69,9 +68,9 @@ def range_of(header: str | None, size: int) -> tuple[int, int] | None:
 
 def disposition(name: str, inline: bool) -> str:
     """The Content-Disposition of a file of that name (RFC 6266)."""
-    name = _TURNING.sub("", name) or "file"
+    name = _DIRECTIONAL.sub("", name) or "file"
     kind = "inline" if inline else "attachment"
-    plain = _PLAIN.sub("_", name)  # for those who don't know filename*
+    plain = _PLAIN.sub("_", name)  # for clients that do not support filename*
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
@@ -130,7 +129,7 @@ class DownloadResource(AsyncResource):
         if failure.check(ReaderGone):
             return
         if request.startedWriting and not is_lost(request):
-            # The promised bytes can't be delivered, and nothing else can be said in their place.
+            # The announced bytes can't be sent, and nothing else may take their place.
             log.failure("a download broke", failure)
             hang_up(request)
             return
@@ -151,7 +150,7 @@ class DownloadResource(AsyncResource):
     async def _give(self, request: Request, download: Download, inline: bool) -> None:
         file = download.attachment
         tag = f'"{file.sha256}"'
-        _describe(request, file, tag, inline and file.mime in PICTURES)
+        _describe(request, file, tag, inline and file.mime in IMAGES)
         if _has(request, tag):
             request.setResponseCode(HTTPStatus.NOT_MODIFIED)
             request.finish()
@@ -161,7 +160,7 @@ class DownloadResource(AsyncResource):
             try:
                 part = range_of(request.getHeader("Range"), file.size)
             except BadRange:
-                _no_such_range(request, file)
+                _range_not_satisfiable(request, file)
                 return
             if part is not None:
                 start, size = part
@@ -175,24 +174,24 @@ class DownloadResource(AsyncResource):
 
 
 def _describe(request: Request, file: Attachment, tag: str, inline: bool) -> None:
-    """The headers of whatever becomes of it."""
+    """Set the headers that every answer about the file has."""
     request.setHeader(b"Content-Type", file.mime if inline else "application/octet-stream")
     request.setHeader(b"Content-Disposition", disposition(file.name, inline))
     request.setHeader(b"Content-Security-Policy", POLICY)
-    # The browser keeps it, and asks each time whether it may still show it.
+    # The browser may keep the file, but asks before each use whether it may still show it.
     request.setHeader(b"Cache-Control", "private, no-cache")
     request.setHeader(b"ETag", tag)
     request.setHeader(b"Accept-Ranges", "bytes")
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Whether who asks has the file already."""
+    """Whether the client has the file already."""
     fields = request.requestHeaders.getRawHeaders(b"If-None-Match") or ()
     known = b",".join(fields).decode("latin-1")
     return known.strip() == "*" or tag in _TAG.findall(known)
 
 
-def _no_such_range(request: Request, file: Attachment) -> None:
+def _range_not_satisfiable(request: Request, file: Attachment) -> None:
     request.setResponseCode(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     request.setHeader(b"Content-Range", f"bytes */{file.size}")
     request.setHeader(b"Content-Length", "0")

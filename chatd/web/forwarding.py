@@ -1,7 +1,7 @@
-"""The client behind trusted proxies: X-Forwarded-For, and Forwarded (RFC 7239).
+"""The address of a client behind trusted proxies: X-Forwarded-For, and Forwarded (RFC 7239).
 
-Each proxy appends the address that it was asked from, so the fields are read from the right. Everything left
-of the first address that is not a trusted proxy was written by that address and may be invented.
+Each proxy appends the address of its client, so the fields are read from the right. The first address that is
+not a trusted proxy is the client. Everything to its left was sent by that client and may be invented.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from chatd.base.sources import Networks, parse_ip, source_of
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PAIR = rf"{_WORD}=(?:{_WORD}|{_QUOTED})"
-# White space is taken whole (`*+`), so that a field of nothing else is read in one go.
+# Possessive quantifiers (`*+`) keep a field of nothing but white space from taking quadratic time.
 _ELEMENT = re.compile(rf"\s*+({_PAIR}(?:\s*+;\s*+{_PAIR})*)?\s*+(?:,|$)")
 _NAME_AND_VALUE = re.compile(rf"({_WORD})=({_WORD}|{_QUOTED})")
 _NODE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::\d{1,5})?")
 
 
 def client_address(peer: IAddress | None, headers: Headers, trusted: Networks) -> IAddress | None:
-    """The address that a request is from; `peer` is at the other end of the connection.
+    """The address of a request's client; `peer` is the other end of the connection.
 
-    If both fields are there and differ, one of them was passed on unchecked. Nobody can say which, so `peer`
-    counts.
+    If the two fields differ, a proxy has passed one of them on unchecked. There is no telling which one, so
+    `peer` counts.
     """
     host = getattr(peer, "host", None)
     if not trusted.contains(host):
@@ -45,8 +45,8 @@ def client_address(peer: IAddress | None, headers: Headers, trusted: Networks) -
 
 
 def _walk(host: str | None, hops: Sequence[str | None], trusted: Networks) -> str | None:
-    """The first of these hosts, from the nearest on, that is not a trusted proxy. A proxy that does not name
-    its client, or not in a readable form, counts itself."""
+    """The first of these hosts, starting with the nearest, that is not a trusted proxy. A proxy whose client
+    is missing or unreadable counts as the client."""
     for hop in hops:
         if hop is None or not trusted.contains(host):
             break
@@ -61,7 +61,7 @@ def _address(host: str | None) -> IAddress | None:
 
 
 def _node(text: str) -> str | None:
-    """The IP address that a proxy names, with or without a port; None for anything else."""
+    """The IP address in an element, which may have a port; None for anything else."""
     if parse_ip(text) is not None and "%" not in text:
         return text
     match = _NODE.fullmatch(text)
@@ -70,15 +70,15 @@ def _node(text: str) -> str | None:
 
 
 def _forwarded_for(headers: Headers) -> Sequence[str | None]:
-    """The hosts in X-Forwarded-For, the nearest first."""
+    """The hosts in X-Forwarded-For, the nearest first. None stands for an unreadable one."""
     fields = headers.getRawHeaders(b"x-forwarded-for") or ()
     joined = b",".join(fields).decode("latin-1")
     return [_node(each.strip()) for each in reversed(joined.split(","))] if fields else ()
 
 
 def _forwarded(headers: Headers) -> Sequence[str | None]:
-    """The hosts in Forwarded, the nearest first. A malformed field counts as empty: something that a client
-    has begun, such as a quotation, must not run into what a proxy appends."""
+    """The hosts in Forwarded, the nearest first. A malformed field counts as one unreadable host: a client's
+    open quotation mark must not swallow what a proxy appends."""
     fields = headers.getRawHeaders(b"forwarded") or ()
     found: list[str | None] = []
     for field in fields:
@@ -90,7 +90,7 @@ def _forwarded(headers: Headers) -> Sequence[str | None]:
 
 
 def _elements(field: str) -> Iterator[str | None]:
-    """The client that each element of the field names. Raises ValueError."""
+    """The host of each element of the field. Raises ValueError if the field is malformed."""
     at = 0
     while at < len(field):
         match = _ELEMENT.match(field, at)

@@ -1,7 +1,7 @@
 """Two endpoints for probes.
 
-`GET /healthz` says whether the realm can do its work, for load balancers and alarms. `GET /livez` says
-whether the process still answers, for whatever restarts it: a restart cures nothing else.
+`GET /healthz` tells load balancers and alarms whether the realm can do its work. `GET /livez` tells a
+supervisor whether the process still answers. Only that is a reason for a restart.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from chatd.web.answers import answer
 from chatd.web.async_resource import AsyncResource
 from chatd.web.shared_query import SharedQuery
 
-PATIENCE = 2.0  # seconds in which the database has to answer
-DAMAGED = "database-damaged"  # only used in this answer: no request is refused with it
+DATABASE_TIME = 2.0  # seconds in which the database has to answer
+DAMAGED = "database-damaged"  # a code of this answer only; no request is refused with it
 
 
 class Unhealthy(Exception):
-    """The realm can't do its work: a code, and a sentence for the operator."""
+    """The realm can't do its work. Has a code, and a message for the operator."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Unhealthy(Exception):
 
 
 class LiveResource(AsyncResource):
-    """200 as long as the reactor runs."""
+    """Answers 200 as long as the reactor runs."""
 
     async def respond(self, request: Request) -> None:
         self._access.check(request, b"GET", b"HEAD")
@@ -43,8 +43,8 @@ class LiveResource(AsyncResource):
 
 
 class HealthResource(AsyncResource):
-    """200 if the database reads and writes, nothing is damaged, and there is room; 503 with the reason
-    otherwise."""
+    """Answers 200 if the database reads and writes, nothing is damaged, and the disk has room; otherwise 503
+    with the reason."""
 
     def __init__(
         self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
@@ -57,17 +57,17 @@ class HealthResource(AsyncResource):
         if self._service.stopping:
             raise ShuttingDown
         try:
-            await self._probe.ask(PATIENCE)
+            await self._probe.ask(DATABASE_TIME)
         except defer.TimeoutError:
-            late = f"The database did not answer within {PATIENCE:g} s"
+            late = f"The database did not answer within {DATABASE_TIME:g} s"
             self._tell(request, Unhealthy(StorageFailed.code, late))
-        except Unhealthy as ill:
-            self._tell(request, ill)
+        except Unhealthy as error:
+            self._tell(request, error)
         else:
             answer(request, {})
 
-    def _tell(self, request: Request, ill: Unhealthy) -> None:
-        told = {"code": ill.code, "message": str(ill)}
+    def _tell(self, request: Request, error: Unhealthy) -> None:
+        told = {"code": error.code, "message": str(error)}
         answer(request, told, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _look(self) -> None:
@@ -83,11 +83,11 @@ class HealthResource(AsyncResource):
             )
         await self._try_files()
         trouble = database.trouble
-        # Only a write shows whether the failure is over.
+        # After a failed write, only another write shows whether the database works again.
         write = probe.nothing if trouble is None else probe.write
         both: list[Deferred[Any]] = [database.read(probe.glance), database.run(write)]
         for each in both:
-            each.addErrback(lambda failure: failure.value)  # both are waited for, whatever comes
+            each.addErrback(lambda failure: failure.value)  # wait for both, even if one fails
         for each in both:
             if (error := await each) is None:
                 continue

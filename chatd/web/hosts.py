@@ -1,8 +1,8 @@
 """The host names that the site answers to, and whether a page belongs to it.
 
-A page that was loaded from a foreign name which now resolves to this machine (DNS rebinding) has the site's
-origin, as far as its browser can tell. Only the Host field tells the two apart, so the site answers to the
-names that it knows and to no other. An IP address can't be rebound.
+With DNS rebinding, a page is loaded from a foreign name which then resolves to this machine. Its browser
+takes it for a page of this site. Only the Host field shows the foreign name, so the site answers to known
+names only. An IP address can't be rebound.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from chatd.base.errors import BadHost, ForeignHost
 from chatd.base.names import printable
 from chatd.base.sources import parse_ip
 
-# A name has 253 characters at most (RFC 1035, 2.3.4), and `%` stands in none: neither for a zone nor for an
-# octet is there a use in a Host field.
+# A name has at most 253 characters (RFC 1035, 2.3.4). `%` is not accepted, neither for a zone identifier nor
+# for percent-encoding.
 _AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:@/?#,\\%]{1,254})(?::(\d{0,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -26,14 +26,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """Host and port of a URL (RFC 3986, 3.2), without user information. `port` is None if none is given."""
+    """The host and port of a URL (RFC 3986, 3.2). `port` is None if the URL has none."""
 
     host: str
     port: int | None
 
 
 def parse_authority(text: str) -> Authority | None:
-    """None if `text` is no host with an optional port."""
+    """Parse a host with an optional port. Returns None for anything else."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -47,7 +47,7 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def _comparable(host: str) -> str:
-    """A form in which equal host names are equal: lower case, ASCII (RFC 5890), without a final dot."""
+    """The canonical form of a host name: lower case, ASCII (RFC 5890), without a final dot."""
     host = host.lower().removesuffix(".")
     if not host.isascii():
         try:
@@ -58,8 +58,10 @@ def _comparable(host: str) -> str:
 
 
 def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
-    """A request target (RFC 9112, 3.2) as path and query, and the authority that it names, if any. `*`
-    becomes a path at which there is nothing: Twisted would answer it without a look at the Host field."""
+    """Split a request target (RFC 9112, 3.2) into path with query, and authority, if it has one.
+
+    `*` becomes a path that does not exist, because Twisted would answer it without checking Host.
+    """
     if target == b"*":
         return b"/*", None
     match = _ABSOLUTE.fullmatch(target)
@@ -70,13 +72,13 @@ def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
 
 
 def authority_of(request: Request) -> Authority | None:
-    """The authority in the Host field, if there is exactly one and it is well-formed."""
+    """The authority in the Host field. None if there is not exactly one field, or if it is malformed."""
     fields = request.requestHeaders.getRawHeaders(b"host") or ()
     return parse_authority(fields[0].decode(errors="replace")) if len(fields) == 1 else None
 
 
 def is_own_origin(request: Request, origin: str) -> bool:
-    """Whether the requesting page was loaded from the host and port that it asks."""
+    """Whether the page of this origin was loaded from the host and port that the request goes to."""
     match = _ORIGIN.fullmatch(origin)
     page = None if match is None else parse_authority(match[2])
     asked = authority_of(request)
@@ -90,13 +92,13 @@ def is_own_origin(request: Request, origin: str) -> bool:
 
 
 class Hosts:
-    """The site's names: the realm's, `localhost`, all IP addresses, and `more`."""
+    """The names of the site: that of the realm, `localhost`, all IP addresses, and `more`."""
 
     def __init__(self, realm: str, more: Iterable[str] = ()) -> None:
         self._names = {_comparable(name) for name in (realm, "localhost", *more)}
 
     def check(self, request: Request) -> None:
-        """Raises BadHost, ForeignHost. HTTP/1.0 requests have no Host, and no browser sends them."""
+        """Raises BadHost, ForeignHost. An HTTP/1.0 request may lack Host; no browser sends such requests."""
         named: bytes | None = getattr(request, "target_authority", None)
         fields = request.requestHeaders.getRawHeaders(b"host") or ()
         if not fields and named is None and request.clientproto == b"HTTP/1.0":

@@ -1,8 +1,8 @@
-"""`GET /metrics`: what operators measure, for Prometheus, on an endpoint of its own.
+"""`GET /metrics`: metrics for Prometheus, on an endpoint of their own.
 
-`FAMILIES` has one row for each metric, from which docs/operating.md is checked, too. What is counted is in
-chatd.base.counters; all else is asked for when somebody looks. Labels are bounded: doors, kinds, codes of
-errors, and no more than MAX_REALMS realms.
+`FAMILIES` has one row for each metric; the table in docs/operating.md is checked against it. Counters are in
+chatd.base.counters, and all other values are read at each request. The number of labels is bounded: doors,
+kinds, error codes, and at most MAX_REALMS realms.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from chatd.web.answers import status_of
 from chatd.web.hosts import Hosts
 from chatd.web.shared_query import SharedQuery
 
-PATIENCE = 2.0  # seconds in which the database has to say what waits for other realms
-MAX_REALMS = 100  # that have labels of their own; anybody may come by and be remembered
-OTHERS = "(others)"  # what stands for the rest: no realm can be called so
+DATABASE_TIME = 2.0  # seconds in which the database has to count what waits for other realms
+MAX_REALMS = 100  # that have labels of their own; any realm may link and be remembered
+OTHERS = "(others)"  # the label of all other realms; no realm can have this name
 STATES = ("up", "connecting", "down")
 
 log = Logger()
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is there to be looked at. `realms` is None if the database did not say what waits for them."""
+    """The sources of the metrics. `realms` is None if the database did not answer in time."""
 
     service: ChatService
     sessions: Sessions
@@ -58,14 +58,14 @@ class View(msgspec.Struct, frozen=True):
         return self.service.counters
 
     def by_realm(self) -> list[tuple[str, list[RealmInfo]]]:
-        """The realms by the label that they go under: those that somebody here has added come first."""
+        """The realms of each label. Realms that somebody here has added come first."""
         realms = sorted(self.realms or (), key=lambda realm: realm.address is None)
         found = [(realm.realm, [realm]) for realm in realms[:MAX_REALMS]]
         rest = list(realms[MAX_REALMS:])
         return [*found, (OTHERS, rest)] if rest else found
 
     def age(self, realms: Sequence[RealmInfo]) -> float:
-        """For how many seconds the oldest parcel to one of them has waited."""
+        """The seconds that the oldest parcel to one of these realms has waited."""
         now = self.service.context.now() / 1000
         return max(max(0.0, now - (each.oldest or now * 1000) / 1000) for each in realms)
 
@@ -74,7 +74,7 @@ Sample = tuple[tuple[str, ...], float]
 
 
 class Family(msgspec.Struct, frozen=True):
-    """A metric: `read` gives its values by those of its labels, or a histogram."""
+    """A metric. `read` returns its value, its values by label values, or a histogram."""
 
     name: str
     kind: str
@@ -83,7 +83,7 @@ class Family(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
     def metric(self, view: View) -> Metric:
-        """As it is now."""
+        """Its current values."""
         found = self.read(view)
         if isinstance(found, Histogram):
             buckets = [(floatToGoString(bound), count) for bound, count in found.cumulated()]
@@ -96,7 +96,7 @@ class Family(msgspec.Struct, frozen=True):
 
 
 def _errors(view: View) -> Iterable[Sample]:
-    """Of all that there are, so that the first of its kind is seen as a rise."""
+    """All codes, also those with 0, so that a first error shows as an increase."""
     return [((error.code,), view.counters.errors[error.code]) for error in every_error()]
 
 
@@ -207,7 +207,7 @@ FAMILIES = (
     Family(
         "chatd_database_answers",
         "gauge",
-        f"1 if the database said within {PATIENCE:g} s what waits for other realms, else 0; then the "
+        f"1 if the database said within {DATABASE_TIME:g} s what waits for other realms, else 0; then the "
         "metrics by realm are missing",
         lambda view: int(view.realms is not None),
     ),
@@ -238,7 +238,7 @@ FAMILIES = (
 
 
 class ChatCollector(Collector):
-    """FAMILIES as prometheus_client asks for them, of `view`."""
+    """Passes FAMILIES to prometheus_client, with the values of `view`."""
 
     view: View
 
@@ -264,7 +264,7 @@ class MetricsResource(Resource):
         PlatformCollector(registry=self._registry)
 
     def render(self, request: Request) -> int | bytes:
-        """Begin to answer."""
+        """Start to answer."""
         try:
             self._hosts.check(request)
         except ChatError as error:
@@ -283,7 +283,7 @@ class MetricsResource(Resource):
     async def _answer(self, request: Request) -> None:
         realms: Sequence[RealmInfo] | None = None
         try:
-            realms = await self._realms.ask(PATIENCE)
+            realms = await self._realms.ask(DATABASE_TIME)
         except CancelledError:
             raise
         except Exception as error:
@@ -299,15 +299,15 @@ class MetricsResource(Resource):
 
     def _failed(self, failure: Any, request: Request) -> None:
         if failure.check(CancelledError):
-            return  # who asked is gone
+            return  # the connection is gone
         log.failure("the metrics can't be shown", failure)
         request.setResponseCode(500)
         request.finish()
 
 
 def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:
-    """How to write metrics for who accepts that, and what that is called."""
+    """The encoder for an Accept header, and its content type."""
     try:
         return choose_encoder(accept or "")
     except (TypeError, ValueError):
-        return choose_encoder("")  # it asks for a version that is none
+        return choose_encoder("")  # the header has a malformed version

@@ -1,4 +1,4 @@
-"""What a request's path and query say."""
+"""The path and the query of a request."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MAX_FIELDS = 20
 
 
 def query_of(request: Request) -> dict[str, str]:
-    """The query's fields; of several of a name the last. Raises BadArgument."""
-    # Twisted's own args leave out what has no value, and take `;` for `&`.
+    """The fields of the query. If a name occurs more than once, its last value counts. Raises BadArgument."""
+    # Twisted's own parser drops empty values, and splits at `;`, too.
     query = request.uri.partition(b"?")[2]
     try:
         pairs = parse_qsl(query.decode("ascii"), True, errors="strict", max_num_fields=MAX_FIELDS)
@@ -25,10 +25,10 @@ def query_of(request: Request) -> dict[str, str]:
 
 
 def rest_of(request: Request) -> str:
-    """The path below the resource that answers."""
+    """The path below the resource."""
     return "/".join(part.decode(errors="replace") for part in request.postpath or ())
 
 
 def shown_path(request: Request) -> str:
-    """The whole path, in a form that a sentence may contain."""
+    """The whole path, in a form that is safe within an error message."""
     return printable(request.path.decode(errors="replace"))

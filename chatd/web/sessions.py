@@ -1,7 +1,7 @@
-"""Logging in and out over HTTP: the token goes into a cookie, and never into a page.
+"""Logging in and out over HTTP. The token goes into a cookie and never into a page.
 
-`GET /session` says what the realm is and who is logged in, `POST /session` logs in, `POST /accounts`
-registers, `DELETE /session` logs out, with `?everywhere=true` all sessions of the account.
+`GET /session` describes the realm and who is logged in, `POST /session` logs in, `POST /accounts` registers,
+`DELETE /session` logs out, and with `?everywhere=true` ends all sessions of the account.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from chatd.web.query import query_of
 
 
 class LoginResource(AsyncResource):
-    """What the resources of logging in share."""
+    """The base of the resources that log in."""
 
     def _realm(self, account: Account | None) -> dict[str, Any]:
-        """What a page has to know before it can show anything."""
+        """The facts that a page needs before it can show anything."""
         config = self._service.config
         limits = config.limits
         return {
@@ -48,15 +48,15 @@ class LoginResource(AsyncResource):
         self, request: Request, login: Login, status: HTTPStatus = HTTPStatus.OK
     ) -> None:
         assert login.token is not None  # noqa: S101 - a login that was just opened has one
-        await self._take_leave(request, login.account)
+        await self._end_other_session(request, login.account)
         lifetime = self._service.config.accounts.session_expiry
         self._access.admit(request, login.token, lifetime)
         message = f"Welcome, {login.account.display_name}"
         answer(request, {"message": message, **self._realm(login.account)}, status)
 
-    async def _take_leave(self, request: Request, account: Account) -> None:
-        """End another account's session in this browser. Its pages may still be open, and would send their
-        files with the new cookie, as somebody else."""
+    async def _end_other_session(self, request: Request, account: Account) -> None:
+        """End the session of another account in this browser. Pages of that account may still be open, and
+        would send their files with the new cookie, as the new account."""
         if is_lost(request) or not self._access.has_cookie(request):
             return
         with suppress(NotLoggedIn):

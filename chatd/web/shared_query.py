@@ -1,7 +1,7 @@
-"""A question that several may ask at once, and that is put only once at a time.
+"""A query whose answer is shared by everybody who waits for it.
 
-What is asked for over HTTP by whoever likes, and answered by the database, must not pile up there when the
-database is slow.
+Anybody may send the HTTP requests that need it. While the database is slow, such requests must not queue up
+there.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ T = TypeVar("T")
 
 
 class SharedQuery(Generic[T]):
-    """`question` is put when somebody asks and it is not under way already."""
+    """Runs `query` when somebody asks, unless it is running already."""
 
-    def __init__(self, clock: IReactorTime, question: Callable[[], Deferred[T]]) -> None:
+    def __init__(self, clock: IReactorTime, query: Callable[[], Deferred[T]]) -> None:
         self._clock = clock
-        self._question = question
+        self._query = query
         self._asking = False
         self._waiting: list[Deferred[T]] = []
 
     async def ask(self, seconds: float) -> T:
-        """The answer, or what it failed with. Raises `defer.TimeoutError` if that takes too long."""
+        """The result of the query. Raises the query's exception, and `defer.TimeoutError` after that many
+        seconds."""
         mine: Deferred[T] = Deferred(self._waiting.remove)
         self._waiting.append(mine)
         if not self._asking:
             self._asking = True
-            self._question().addBoth(self._answered)
+            self._query().addBoth(self._answered)
         return await mine.addTimeout(seconds, self._clock)
 
     def _answered(self, result: Any) -> None:
         self._asking = False
-        # What one of them does when he is told may make another one go.
+        # A callback may cancel another caller.
         while self._waiting:
             self._waiting.pop(0).callback(result)

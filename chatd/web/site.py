@@ -1,11 +1,11 @@
-"""The site: what is found where, the headers that all of it carries, and its connections.
+"""The site: its resources, the headers of every answer, and its connections.
 
 ```
-/  /sw.js  /manifest.webmanifest  /static/…   the page and what it is made of
+/  /sw.js  /manifest.webmanifest  /static/…   the files of the browser client
 /session  /accounts                           logging in and out, registering
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
-/healthz  /livez                              for operators' probes
+/healthz  /livez                              probes
 ```
 """
 
@@ -43,11 +43,10 @@ from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
 from chatd.web.uploads import UploadResource
 from chatd.web.web_dialect import WebDialect
 
-PROXIED_SOURCES = 10_000  # with a remembered rate
-IDLE = 60.0  # seconds between requests, and for one to come, after which a connection is closed
+PROXIED_SOURCES = 10_000  # clients behind proxies whose rates are remembered
+IDLE = 60.0  # seconds without a request, or for one to arrive, after which a connection is closed
 
-# What a page of ours may do, and what may be done with it. No script, style or connection but our own; no
-# frame around it; no text becomes markup (Trusted Types).
+# Only the site's own scripts, styles and connections; no framing; no text becomes markup (Trusted Types).
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -61,7 +60,7 @@ POLICY = "; ".join(
         "base-uri 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",
-        "trusted-types chatd",  # worker.js has the only one: for the worker's own address
+        "trusted-types chatd",  # the only policy is in worker.js, for the worker's URL
     )
 )
 HEADERS = {
@@ -78,7 +77,7 @@ HSTS = "max-age=31536000"  # a year, in seconds
 
 
 class Root(Resource):
-    """The root: every answer gets the headers, and a foreign host gets no answer."""
+    """The root: sets the headers of every answer, and refuses foreign hosts."""
 
     def __init__(self, front: Resource, hosts: Hosts) -> None:
         super().__init__()
@@ -106,7 +105,7 @@ class Root(Resource):
 
 
 class ChatSite(QuietSite):
-    """The connections of the browser's door, counted with those of all others."""
+    """The connections of the web door. They count with those of all other doors."""
 
     def __init__(
         self,
@@ -118,22 +117,22 @@ class ChatSite(QuietSite):
     ) -> None:
         super().__init__(root, requestFactory=ChatRequest, timeout=IDLE, reactor=clock)
         self.protocol = ChatChannel  # type: ignore[assignment,method-assign]
-        self.errors = lines.service.counters.errors  # answers.refuse counts them here
+        self.errors = lines.service.counters.errors  # counted by answers.refuse
         self.clock = clock
         self._lines = lines
         self._door = lines.dialect.name
         self._connections = connections
         self._uploads = uploads
         self._trusted = lines.service.config.web.trusted_proxies
-        # By network address, of those who ask through a proxy.
+        # By the network address of clients behind proxies.
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
         self._under_way: Counter[str] = Counter()
         self._most = lines.service.config.limits.connections_per_address
         self._channels: OpenConnections[Any] = OpenConnections()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """The channel of a new connection; None if there are too many."""
-        # A proxy asks for many: only the connections that become WebSockets are of one of them.
+        """The channel of a new connection; None if there are too many connections."""
+        # A proxy's connections are shared by many clients, except those that become WebSockets.
         is_proxy = self._trusted.contains(getattr(addr, "host", None))
         source = None if is_proxy else host_of(addr)
         self._connections.arrive(self._door, source)
@@ -154,29 +153,29 @@ class ChatSite(QuietSite):
         return channel
 
     def begin(self, source: str) -> bool:
-        """Count one more request of `source` through a proxy; False, and nothing counted, if there are too
-        many. `end` has to follow."""
+        """Count another request of `source` behind a proxy, until `end`. Returns False, and counts nothing,
+        if there are too many."""
         if self._under_way[source] >= self._most:
             return False
         self._under_way[source] += 1
         return True
 
     def end(self, source: str) -> None:
-        """Count one less."""
+        """Stop counting a request."""
         self._under_way[source] -= 1
         if not self._under_way[source]:
             del self._under_way[source]
 
     def pause_for(self, source: str) -> float:
-        """The seconds that a request through a proxy has to wait. The connection can't be paused, because
-        other clients share it."""
+        """The seconds that a request through a proxy has to wait. The connection itself can't be paused,
+        because other clients share it."""
         bucket = self._buckets.get(source)
         if bucket is None:
             bucket = self._buckets[source] = self._lines.new_bucket()
         return bucket.take(self.clock.seconds())
 
     def finish(self) -> Deferred[Any]:
-        """Close what is open; fires when it is closed."""
+        """Close all connections. Fires when they are closed."""
         for channel in self._channels:
             if not guarded("an HTTP connection was not finished", channel.finish):
                 guarded("nor was it aborted", channel.transport.abortConnection)
@@ -185,7 +184,7 @@ class ChatSite(QuietSite):
         return DeferredList([self._lines.finish(), stopped, emptied])
 
     def abort(self) -> None:
-        """Drop what is still there."""
+        """Drop the connections that are still open."""
         self._lines.abort()
         for channel in self._channels:
             guarded("an HTTP connection was not aborted", channel.transport.abortConnection)
@@ -198,7 +197,7 @@ def make_site(
     flush_queue: FlushQueue,
     random_bytes: Callable[[int], bytes],
 ) -> ChatSite:
-    """All of it, put together."""
+    """Build the site."""
     lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect(), random_bytes)
     access = AccessControl(service, sessions, connections.number)
     reference = lines.new_reference

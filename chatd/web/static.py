@@ -1,4 +1,4 @@
-"""The page and what it is made of: read once, at the start, and kept in memory."""
+"""The files of the browser client, read once at the start and kept in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).with_name("static")
 PAGE = "index.html"
 WORKER = "sw.js"
 AT_ROOT = {"": PAGE, WORKER: WORKER, "manifest.webmanifest": "manifest.webmanifest"}
-MIN_PACKED = 512  # bytes; less is not worth packing
+MIN_COMPRESSED = 512  # bytes; a smaller file is not worth it
 
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 class StaticFile(msgspec.Struct, frozen=True):
-    """A file as it is given out. `stored` is in gzip if `packed`; `tag` is its ETag."""
+    """A file in memory. `stored` is compressed with gzip if `packed`; `tag` is its ETag."""
 
     stored: bytes
     packed: bool
@@ -49,14 +49,15 @@ class StaticFile(msgspec.Struct, frozen=True):
 def load_file(name: str, data: bytes) -> StaticFile:
     ending = Path(name).suffix
     kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    small = gzip.compress(data, mtime=0) if len(data) >= MIN_PACKED else data
+    small = gzip.compress(data, mtime=0) if len(data) >= MIN_COMPRESSED else data
     packed = len(small) < len(data)
     tag = hashlib.sha256(data).hexdigest()[:24]
     return StaticFile(small if packed else data, packed, kind, f'"{tag}"')
 
 
 def load_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
-    """All files below `folder` by path. The worker is told which they are, and a name for just these."""
+    """All files below `folder`, by path. The service worker gets their list, and a version that changes with
+    them."""
     files = {}
     worker = None
     whole = hashlib.sha256()
@@ -79,7 +80,7 @@ def _is_shell(name: str) -> bool:
 
 
 class NotFoundResource(Resource):
-    """The answer for paths that do not exist."""
+    """Answers for paths that do not exist."""
 
     isLeaf = True
 
@@ -89,7 +90,7 @@ class NotFoundResource(Resource):
 
 
 class StaticFiles(Resource):
-    """Gives out files by the rest of the path. `names` maps it to theirs where they differ."""
+    """Sends the file that the rest of the path names. `names` maps paths to files if they differ."""
 
     isLeaf = True
 
@@ -99,13 +100,13 @@ class StaticFiles(Resource):
         self._names = names
 
     def render(self, request: Request) -> bytes | int:
-        """The file, or that the browser has it already (304)."""
+        """Send the file; 304 if the browser has it already."""
         path = rest_of(request)
         file = self._files.get(path if self._names is None else self._names.get(path, "?"))
         if file is None or request.method not in (b"GET", b"HEAD"):
             return NotFoundResource().render(request)
         request.setHeader(b"Content-Type", file.kind.encode())
-        # The browser keeps it and asks each time whether it still holds: no page mixes two versions.
+        # The browser asks before each use whether its copy is current, so no page mixes two versions.
         request.setHeader(b"Cache-Control", b"no-cache")
         request.setHeader(b"Vary", b"Accept-Encoding")
         if request.setETag(file.tag.encode()) is not None:

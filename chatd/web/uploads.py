@@ -1,14 +1,18 @@
-"""Files on their way up: `/uploads/<key>`, where the key is the sender's own name for this sending.
+"""Uploads: `/uploads/<key>`, where the key is the sender's idempotency key.
 
-`PUT /uploads/<key>?to=<address,…>|group=<group>&filename=<name>&size=<bytes>` brings the file's bytes, from
-`Upload-Offset` on (0 without it; or what `Content-Range` says, as `curl -T … -C <offset>` does). Once all of
-them are there the message goes out, and the answer says where it stands. The same again later stores nothing
-and answers the same. If the connection ends before, what has come is kept: `HEAD`, with the same query, tells
-how much that is (`Upload-Offset`), and a PUT from there on brings the rest. One that begins elsewhere is
-refused (409) and told the offset. A body that ends too early is answered by 202. `DELETE` gives the file up.
+`PUT /uploads/<key>?to=<address,…>|group=<group>&filename=<name>&size=<bytes>` sends the bytes of the file
+from an offset on: all of them, or one chunk. The offset is in `Upload-Offset`
+(draft-ietf-httpbis-resumable-upload), or in `Content-Range` (RFC 9110, 14.5), as in `curl -T … -C <offset>`,
+else it is 0. A chunk that is not the last is answered with 202 and the next `Upload-Offset`. The last chunk
+sends the message, and the answer is that of `sendfile`. The same request later stores nothing and gets the
+same answer.
 
-A later request for the same key cuts off an earlier one that is still under way: it may come over a
-connection of which only this end does not know yet that it is dead.
+If the connection breaks, the bytes that arrived are kept, even over a restart. `HEAD` with the same query
+returns `Upload-Offset`, and a PUT from there continues. A PUT with another offset is refused (409) and gets
+the right one. `DELETE` removes the file.
+
+A later request for the same key takes over from one under way, because the connection of that one may be dead
+without this end knowing it.
 """
 
 from __future__ import annotations
@@ -19,7 +23,6 @@ from http import HTTPStatus
 from typing import cast
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
@@ -33,6 +36,7 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Attachment, Reply, Sent
 from chatd.base.names import Address
+from chatd.base.timers import Signal
 from chatd.commands import arguments as types
 from chatd.commands.client import Client
 from chatd.commands.handlers.replies import file_sent
@@ -50,11 +54,11 @@ _PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
 
 
 class UploadTakenOver(BodyLost):
-    """Another request goes on with the file."""
+    """Another request continues the upload."""
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What a request says of a file. `to` is a group's address, or people's."""
+class UploadParameters(msgspec.Struct, frozen=True):
+    """The file that a request describes. `to` is the address of a group, or those of people."""
 
     key: str
     to: Address | tuple[Address, ...]
@@ -62,7 +66,7 @@ class Asked(msgspec.Struct, frozen=True):
     size: int
 
 
-def _asked(key: str, query: Mapping[str, str]) -> Asked:
+def _parameters(key: str, query: Mapping[str, str]) -> UploadParameters:
     """Raises BadRequest."""
     to: Address | tuple[Address, ...]
     if ("to" in query) == ("group" in query):
@@ -73,7 +77,7 @@ def _asked(key: str, query: Mapping[str, str]) -> Asked:
     else:
         to = types.GROUP.from_text("group", query["group"])
     name = types.FILENAME.from_text("filename", query.get("filename", ""))
-    return Asked(key, to, name, _size(query))
+    return UploadParameters(key, to, name, _size(query))
 
 
 def _size(query: Mapping[str, str]) -> int:
@@ -81,7 +85,7 @@ def _size(query: Mapping[str, str]) -> int:
 
 
 def _offset(request: Request) -> int:
-    """Where in the file the body begins. Raises BadArgument."""
+    """The offset of the body in the file. Raises BadArgument."""
     given = request.getHeader("Upload-Offset")
     part = request.getHeader("Content-Range")
     if given is None and part is not None:
@@ -91,24 +95,15 @@ def _offset(request: Request) -> int:
 
 
 class UploadClaim:
-    """A request that has a key to itself, until another one takes that over."""
+    """The exclusive use of a key by one request, until that ends or another one takes over."""
 
     def __init__(self, body: Body) -> None:
         self.body = body
-        self._waiting: list[Deferred[None]] = []
-
-    def over(self) -> Deferred[None]:
-        """Fires when it has let go of the key."""
-        self._waiting.append(Deferred())
-        return self._waiting[-1]
-
-    def end(self) -> None:
-        for each in self._waiting:
-            each.callback(None)
+        self.released = Signal()
 
 
 class UploadResource(AsyncResource):
-    """`/uploads/<key>`. Call `stop` before the realm closes."""
+    """Answers `/uploads/<key>`. Call `stop` before the realm closes."""
 
     streamed = (b"PUT",)
 
@@ -121,12 +116,12 @@ class UploadResource(AsyncResource):
         self._stopping = False
 
     async def stop(self) -> None:
-        """Cut off what is under way, and keep what came of it. Nothing is taken any more."""
+        """Cut off the uploads under way and keep their bytes. New ones are refused."""
         self._stopping = True
         while self._claims:
-            turn = next(iter(self._claims.values()))
-            turn.body.cut(ShuttingDown())
-            await turn.over()
+            claim = next(iter(self._claims.values()))
+            claim.body.cut(ShuttingDown())
+            await claim.released.wait()
 
     def _failed(self, failure: Failure, request: Request) -> None:
         if not failure.check(BodyLost):
@@ -137,7 +132,7 @@ class UploadResource(AsyncResource):
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, BodyLost."""
         self._access.check(request, b"PUT", b"HEAD", b"DELETE")
-        self._access.check_origin(request)  # HEAD, too, cuts off what is under way
+        self._access.check_origin(request)  # HEAD cuts off an upload, too
         client = await self._access.client_of(request)
         key = types.KEY.from_text("key", rest_of(request))
         if request.method == b"PUT":
@@ -148,10 +143,10 @@ class UploadResource(AsyncResource):
             await self._give_up(request, client.account, key)
 
     async def _cut(self, account: Account, key: str) -> None:
-        """Cut off what is under way for that key, and wait until it has let go of it."""
-        while (turn := self._claims.get((account.id, key))) is not None:
-            turn.body.cut(UploadTakenOver())
-            await turn.over()
+        """Cut off the upload under way for that key, and wait until it has released it."""
+        while (claim := self._claims.get((account.id, key))) is not None:
+            claim.body.cut(UploadTakenOver())
+            await claim.released.wait()
 
     async def _give_up(self, request: Request, account: Account, key: str) -> None:
         await self._cut(account, key)
@@ -159,69 +154,69 @@ class UploadResource(AsyncResource):
         answer(request, {"message": "What was here of the file is gone"})
 
     async def _tell(self, request: Request, account: Account, key: str) -> None:
-        """How many bytes are here. Whoever asks that wants to go on."""
+        """Tell how many bytes have arrived. A client that asks wants to continue."""
         query = query_of(request)
         size = _size(query)
         await self._cut(account, key)
         offset = await self._files.offset(account, key)
-        asked = _asked(key, query) if "to" in query or "group" in query else None
-        if asked is not None and await self._answered(account, asked) is not None:
-            offset = size  # nothing is missing but the answer
-        offset = offset if offset <= size else 0  # more would be another file's
+        parameters = _parameters(key, query) if "to" in query or "group" in query else None
+        if parameters is not None and await self._answered(account, parameters) is not None:
+            offset = size  # only the answer is missing
+        offset = offset if offset <= size else 0  # more bytes belong to another file
         request.setHeader(b"Upload-Offset", str(offset))
         answer(request, {"message": f"{offset} of {size} bytes are here", "offset": offset})
 
     async def _put(self, request: ChatRequest, client: Client, key: str) -> None:
         session, body = client.logged_in, request.body
-        asked = _asked(key, query_of(request))
-        await client.refuse_tokens((asked.to, asked.name, asked.key))
+        parameters = _parameters(key, query_of(request))
+        await client.refuse_tokens((parameters.to, parameters.name, parameters.key))
         offset = _offset(request)
         if body.length is None:
             raise LengthRequired
-        if offset + body.length > asked.size:
+        if offset + body.length > parameters.size:
             expected = f"at least the {offset + body.length} bytes that this would make"
-            raise BadArgument(argument="size", found=asked.size, expected=expected)
+            raise BadArgument(argument="size", found=parameters.size, expected=expected)
         await self._cut(session.account, key)
         if self._stopping:
             raise ShuttingDown
-        turn = self._claims[session.account.id, key] = UploadClaim(body)
+        claim = self._claims[session.account.id, key] = UploadClaim(body)
         try:
-            reply = await self._answered(session.account, asked)
+            reply = await self._answered(session.account, parameters)
             if reply is None:
-                reply = await self._receive(request, client, session, asked, offset)
+                reply = await self._receive(request, client, session, parameters, offset)
         finally:
             del self._claims[session.account.id, key]
-            turn.end()
+            claim.released.notify()
         if reply is None:
-            self._ask_for_more(request, asked, offset + body.length)
+            self._ask_for_more(request, parameters, offset + body.length)
         else:
             answer(request, {"message": reply.message, **reply.fields, **reply.data})
 
-    def _ask_for_more(self, request: Request, asked: Asked, offset: int) -> None:
+    def _ask_for_more(self, request: Request, parameters: UploadParameters, offset: int) -> None:
         request.setHeader(b"Upload-Offset", str(offset))
-        message = f"{offset} of {asked.size} bytes are here; send the rest"
+        message = f"{offset} of {parameters.size} bytes are here; send the rest"
         answer(request, {"message": message, "offset": offset}, HTTPStatus.ACCEPTED)
 
-    async def _answered(self, account: Account, asked: Asked) -> Reply | None:
-        """What was answered when that file was sent before."""
-        before = await self._files.answered(account, asked.to, asked.key)
-        return None if before is None else _reply(asked, *before)
+    async def _answered(self, account: Account, parameters: UploadParameters) -> Reply | None:
+        """The answer if that file was sent before."""
+        before = await self._files.answered(account, parameters.to, parameters.key)
+        return None if before is None else _reply(parameters, *before)
 
     async def _receive(
         self,
         request: ChatRequest,
         client: Client,
         session: Session,
-        asked: Asked,
+        parameters: UploadParameters,
         offset: int,
     ) -> Reply | None:
-        """Take what comes of the file, and send it if that was the rest."""
+        """Receive a chunk, and send the file if that was the last one."""
         upload = await self._files.resume(
             session.account,
-            asked.to,
-            asked.name,
-            asked.size,
-            asked.key,
+            parameters.to,
+            parameters.name,
+            parameters.size,
+            parameters.key,
             client.listener,
         )
         try:
@@ -235,11 +230,11 @@ class UploadResource(AsyncResource):
         if upload.missing:
             await upload.suspend()
             return None
-        return _reply(asked, *await upload.finish())
+        return _reply(parameters, *await upload.finish())
 
 
 async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
-    """Read the body to its end. `check` raises what is against it."""
+    """Write the body to the file. `check` raises the reason if it may not continue."""
     check()
     while data := await body.read():
         check()
@@ -251,11 +246,13 @@ async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
 
 
 def _check(client: Client, session: Session) -> None:
-    """Raises NotLoggedIn if the session was ended from elsewhere. A connection that is gone ends nothing:
-    what has come whole is sent."""
+    """Raises NotLoggedIn if the session was ended elsewhere. If only the connection is gone, a file that is
+    complete is still sent."""
     if client.session is not session and not client.connection.gone:
         raise NotLoggedIn
 
 
-def _reply(asked: Asked, file: Attachment, sent: Sent) -> Reply:
-    return file_sent(file, sent, single=isinstance(asked.to, Address) or len(asked.to) == 1)
+def _reply(parameters: UploadParameters, file: Attachment, sent: Sent) -> Reply:
+    return file_sent(
+        file, sent, single=isinstance(parameters.to, Address) or len(parameters.to) == 1
+    )

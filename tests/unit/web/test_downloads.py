@@ -119,7 +119,7 @@ class Names(SynchronousTestCase):
             shown, r"""\Aattachment; filename="[ !#-\[\]-~]*"; filename\*=UTF-8''[\w.~%-]*\Z"""
         )
         kept = unquote(shown.rpartition("''")[2])
-        self.assertEqual(kept, downloads._TURNING.sub("", name) or "file")
+        self.assertEqual(kept, downloads._DIRECTIONAL.sub("", name) or "file")
 
 
 class DownloadTestCase(RawTestCase):

@@ -59,17 +59,17 @@ class HealthTests(SiteTestCase):
 
     async def test_writer_is_stuck(self) -> None:
         """It says so in time; and once the writer goes on, all is well again."""
-        self.patch(health, "PATIENCE", 0.1)
+        self.patch(health, "DATABASE_TIME", 0.1)
         released = self.hold_writer()
         sentence = "The database did not answer within 0.1 s"
         self.check_ill(await self.look(), "storage-failed", sentence)
         released.set()
-        self.patch(health, "PATIENCE", 10.0)
+        self.patch(health, "DATABASE_TIME", 10.0)
         self.assertEqual((await self.look()).code, 200)
 
     async def test_many_who_ask_are_one_question(self) -> None:
         """They do not pile up where nothing moves."""
-        self.patch(health, "PATIENCE", 0.3)
+        self.patch(health, "DATABASE_TIME", 0.3)
         self.hold_writer()
         for _ in range(2):
             answers = await gatherResults([Deferred.fromCoroutine(self.look()) for _ in range(5)])

@@ -164,7 +164,7 @@ class Realms(MetricsTestCase):
 
     async def test_a_stuck_database(self) -> None:
         """All else is told in time, and the question is put once, however often somebody looks."""
-        self.patch(metrics, "PATIENCE", 0.1)
+        self.patch(metrics, "DATABASE_TIME", 0.1)
         self.show(Deferred())
         for _ in range(2):
             answers = await gatherResults([self.served.ask("/metrics") for _ in range(3)])
