@@ -19,7 +19,7 @@ from chatd.federation.amp.trust import Policy
 from chatd.net.tls import DoorTLS
 from tests.support.certificates import Issuer, shake_hands
 from tests.support.common import RealmTestCase
-from tests.unit.federation.amp.test_identity import self_signed
+from tests.support.realm_certificates import self_signed
 
 
 def fails() -> None:

@@ -1,0 +1,139 @@
+"""Files between two realms over a network that fails."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from chatd.federation.amp import link as link_module
+from chatd.federation.file_receive import FileReceiver
+from chatd.files.folder import Uploads
+from tests.support.common import run, sleep
+from tests.support.peering import Person, until
+from tests.support.proxied import ProxyTestCase
+from tests.support.proxy import THERE
+
+net: Any = reactor
+
+
+class Files(ProxyTestCase):
+    async def test_through_cuts(self) -> None:
+        """A file of some MiB arrives whole; after each cut it goes on where it was, so that little more
+        than its size crosses. Messages to others do not wait for it."""
+        await self.begin()
+        citra = await self.person(self.two, "citra")
+        data = random.Random(1).randbytes(4 << 20)  # noqa: S311 - repeatable, not secret
+        self.proxy.delay = 0.001
+        sent = run(self.ana.send_file("budi@realm2", "gol.bin", data))
+        passed = cuts = 0
+        while cuts < 4:
+            await self.linked()
+            await until(lambda: self.bytes_there() > (500 << 10))
+            passed += self.bytes_there()
+            self.proxy.cut()
+            cuts += 1
+            await until(lambda: not self.proxy.passages)
+        await self.ana.must("send", to="citra@realm2", text="mana?")
+        self.assertEqual(await citra.gets(1), ["mana?"])
+        reply = await sent
+        self.assertEqual(reply["status"], "OK")
+        await self.ana.must("send", to="budi@realm2", text="sudah?")
+        (first, second) = await self.messages(self.budi, 2)
+        self.assertEqual(second["text"], "sudah?")
+        passed += self.bytes_there()
+        self.assertLess(passed, len(data) * 1.5)
+        self.assertEqual(first["file"]["sha256"], hashlib.sha256(data).hexdigest())
+        (stored,) = [
+            path for path in (self.two.config.state / "uploads").iterdir() if path.is_file()
+        ]
+        self.assertEqual(stored.read_bytes(), data)
+        self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
+        await self.nothing_queued(self.ana)
+
+    async def file_arrives(self) -> None:
+        data = random.Random(2).randbytes(1 << 20)  # noqa: S311 - repeatable, not secret
+        reply = await self.ana.send_file("budi@realm2", "gol.bin", data)
+        self.assertEqual(reply["status"], "OK")
+        await self.ana.must("send", to="budi@realm2", text="sudah?")
+        (first, second) = await self.messages(self.budi, 2)
+        self.assertEqual(first["file"]["sha256"], hashlib.sha256(data).hexdigest())
+        self.assertEqual(second["text"], "sudah?")
+        await self.nothing_queued(self.ana)
+
+    async def test_offer_that_nobody_answers(self) -> None:
+        """Then the link is of no use, though messages still cross: all begins anew on another one. Nothing
+        that comes after the file is held up for ever."""
+        await self.begin()
+        self.patch(link_module, "ANSWER_TIME", 0.3)
+        offer = FileReceiver.offer
+        asked: list[int] = []
+
+        async def silent(arrivals: FileReceiver, realm: str, number: int, *args: Any) -> int:
+            asked.append(number)
+            if len(asked) == 1:
+                await Deferred()
+            return await offer(arrivals, realm, number, *args)
+
+        self.patch(FileReceiver, "offer", silent)
+        await self.file_arrives()
+        self.assertEqual((len(asked), self.proxy.met), (2, 2))
+
+    async def test_lost_while_a_file_is_opened(self) -> None:
+        """What is there of a file is still being read back when the link is lost, and on the next one it is
+        offered again: the first offer does not keep it for itself."""
+        await self.begin()
+        resume = Uploads.resume
+        opened: list[Any] = []
+
+        def slowly(uploads: Uploads, *args: Any) -> Deferred[Any]:
+            opening = resume(uploads, *args)
+            opened.append(opening)
+            if len(opened) == 1:
+                self.proxy.cut()
+                opening.addCallback(self.later, until(lambda: len(opened) == 2))
+            return opening
+
+        self.patch(Uploads, "resume", slowly)
+        began = net.seconds()
+        await self.file_arrives()
+        self.assertLess(net.seconds() - began, 5)
+        self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
+
+    async def test_lost_while_a_file_is_opened_and_never_offered_again(self) -> None:
+        """What nobody goes on with is not in the way of others."""
+        await self.begin()
+        resume = Uploads.resume
+
+        def slowly(uploads: Uploads, *args: Any) -> Deferred[Any]:
+            self.proxy.refusing = True
+            self.proxy.cut()
+            gone = until(lambda: not self.two.links)
+            return resume(uploads, *args).addCallback(self.later, gone)
+
+        self.patch(Uploads, "resume", slowly)
+        await self.ana.send_file("budi@realm2", "gol.bin", b"x" * 100_000)
+        await until(lambda: not self.two.links)
+        await sleep(0.1)
+        self.assertEqual(self.two.federation.files._arriving, {})
+
+    def later(self, result: Any, when: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        """The same result, once that has come."""
+        return run(when).addCallback(lambda _: result)
+
+    def bytes_there(self) -> int:
+        return sum(passage.pipes[THERE].passed for passage in self.proxy.passages)
+
+    async def messages(self, person: Person, count: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        end = net.seconds() + 20
+        while len(found) < count:
+            if net.seconds() > end:
+                self.fail(f"{found} came")
+            await sleep(0.02)
+            found += (await person.must("inbox"))["messages"]
+        return found
