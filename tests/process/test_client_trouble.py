@@ -141,7 +141,7 @@ class Pasting(ClientTestCase):
         lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
         lina.await_text("Run 2 pasted lines as commands?")
         lina.type("")
-        lina.await_text("Nothing was done")
+        lina.await_text("The pasted lines were not used")
         lina.press(pasted("mygroups") + ENTER)
         lina.await_text("0 groups")
         lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
