@@ -1,8 +1,8 @@
-"""Tells other protocols by the first bytes of a connection.
+"""Recognizes other protocols by the first bytes of a connection.
 
-A web page can make a browser send a request to any port. The request line and the headers are refused as
-unknown commands, but the body is under the page's control and would be obeyed. So a connection that begins
-with HTTP or TLS is refused as a whole, before its first line is complete.
+A web page can make a browser send a request to any port. The request line and the headers would be refused as
+unknown commands, but the page controls the body, which would be executed. So a connection that begins with
+HTTP or TLS is refused as a whole, before its first line is complete.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _STARTS = {f"{method} ".encode(): HTTP for method in METHODS} | {
     b"\x16\x03": TLS  # a handshake record of any version (RFC 8446, 5.1)
 }
 _LONGEST = max(map(len, _STARTS))
-# A method may be any word (RFC 9110, 9.1). The target is a path, a URL or `*`, which no name can begin with.
+# A method may be any word (RFC 9110, 9.1). The target begins as no name does: it is a path, a URL or `*`.
 _REQUEST_LINE = re.compile(
     rb"[^ ]+ (?:/|\*|[A-Za-z][A-Za-z0-9+.-]*://)[^ ]* HTTP/[0-9](?:\.[0-9])?"
 )
 
 
 class FirstBytes:
-    """Takes the bytes that arrive on a connection, in pieces of any size."""
+    """Checks the first bytes of a connection, which may arrive in pieces of any size."""
 
     __slots__ = ("_decided", "_start")
 
@@ -39,8 +39,8 @@ class FirstBytes:
         self._decided = False
 
     def feed(self, data: bytes) -> str:
-        """The foreign protocol that the connection begins with; empty if there is none or it is not known
-        yet. Leading line ends are skipped, as HTTP servers do (RFC 9112, 2.2)."""
+        """The name of the other protocol that a client speaks. Empty if it speaks none, or if more bytes
+        are needed. Leading line ends are skipped, as HTTP servers do (RFC 9112, 2.2)."""
         if self._decided:
             return ""
         start = self._start = (self._start + data).lstrip(b"\r\n")[:_LONGEST]

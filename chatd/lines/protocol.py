@@ -287,12 +287,12 @@ class ChatLineProtocol(BufferedLineReceiver):
             self.requests.refuse_line(NotLoggedIn())
             return
         self._prompt = prompt
-        self._telnet.said_echo(True)
+        self._telnet.proposed_echo(True)
         self.requests.say(prompt.prompt)
 
     def _end_prompt(self, prompt: Prompt) -> Prompt:
         self._prompt = None
-        self._telnet.said_echo(False)
+        self._telnet.proposed_echo(False)
         self.requests.say(prompt.after)
         return prompt
 

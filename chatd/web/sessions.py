@@ -16,7 +16,7 @@ from chatd import __version__
 from chatd.base.errors import NotLoggedIn
 from chatd.base.model import Account
 from chatd.commands import values as ask
-from chatd.commands.handlers.people import identity_of
+from chatd.commands.handlers.accounts import identity_of
 from chatd.commands.table import BY_VERB
 from chatd.service.accounts import Login
 from chatd.web.access import source_of

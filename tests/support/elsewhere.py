@@ -18,7 +18,7 @@ from chatd.commands import values as ask
 from chatd.commands.client import Client, Handler
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.handlers.messages import read_inbox
-from chatd.commands.handlers.replies import details_of
+from chatd.commands.handlers.replies import display_details
 from chatd.commands.results import ExpectUpload
 from chatd.service.attachments import Upload
 from tests.support.common import START
@@ -119,5 +119,5 @@ class Elsewhere:
         message = Message(
             1, 1, 1, int(START * 1000), f"messi@{realm}", reader, text="halo dari sana"
         )
-        details = await details_of(client, [message])
+        details = await display_details(client, [message])
         return Reply("1 message", {}, {"remaining": 0, **details}, (message,), "messages")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatd.commands.client import Handler
-from chatd.commands.handlers import files, general, groups, messages, people, realms, rooms
+from chatd.commands.handlers import accounts, files, general, groups, messages, realms, rooms
 from chatd.commands.values import Command
 
 HANDLERS: Mapping[type[Command], Handler] = {
-    **people.HANDLERS,
+    **accounts.HANDLERS,
     **messages.HANDLERS,
     **groups.HANDLERS,
     **files.HANDLERS,

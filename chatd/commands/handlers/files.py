@@ -1,4 +1,4 @@
-"""Files: sending, listing and fetching them. One function a command."""
+"""Handlers of the commands that send, list and fetch files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _receive(
     async def finish() -> Reply:
         if client.session is not session and not client.connection.gone:
             upload.abort()
-            raise NotLoggedIn  # the session was ended from elsewhere meanwhile
+            raise NotLoggedIn  # the session was ended on another connection
         file, sent = await upload.finish()
         return file_sent(file, sent, single, _details(client, file))
 
@@ -45,7 +45,7 @@ async def _receive(
 
 
 def _details(client: Client, file: Attachment) -> dict[str, int]:
-    """For those who show it: when the file was sent."""
+    """When the file was sent, for dialects that show it."""
     return {"at": file.at} if client.connection.traits.detailed else {}
 
 

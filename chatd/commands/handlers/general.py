@@ -1,4 +1,4 @@
-"""What is about the connection itself. One function a command."""
+"""Handlers of the commands for the connection, and help."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Groups and their members. One function a command."""
+"""Handlers of the commands for groups and their members."""
 
 from __future__ import annotations
 
 from chatd.base.model import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, some_of
+from chatd.commands.handlers.replies import count, list_reply
 
 HANDLERS = Handlers()
 
@@ -39,13 +39,13 @@ async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
 @HANDLERS.of(ask.ListGroups)
 async def groups(client: Client, _command: ask.ListGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=False)
-    return some_of(count(groups, "group"), groups, "groups", more)
+    return list_reply(count(groups, "group"), groups, "groups", more)
 
 
 @HANDLERS.of(ask.ListOwnGroups)
 async def my_groups(client: Client, _command: ask.ListOwnGroups) -> Reply:
     groups, more = await client.service.groups.list(client.account, mine=True)
-    return some_of(count(groups, "group"), groups, "groups", more)
+    return list_reply(count(groups, "group"), groups, "groups", more)
 
 
 @HANDLERS.of(ask.ListMembers)

@@ -1,4 +1,4 @@
-"""Messages: sending them and reading them. One function a command."""
+"""Handlers of the commands that send and read messages."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import (
     count,
-    details_of,
+    display_details,
+    list_reply,
     message_sent,
     messages_sent,
-    page_of,
-    some_of,
+    page_reply,
 )
 from chatd.commands.results import Result
 
@@ -57,12 +57,15 @@ async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply:
 
 
 async def read_inbox(client: Client, scope: InboxFilter, peek: bool = False) -> Reply:
+    """The oldest unread messages in `scope`. Without `peek`, they become read once they have arrived."""
     session = client.logged_in
     page = await client.service.reading.inbox(session.account, scope, client.given)
-    details = await details_of(client, page.messages) if client.connection.traits.detailed else {}
+    details = (
+        await display_details(client, page.messages) if client.connection.traits.detailed else {}
+    )
     if not peek:
         client.give(session, page.messages)
-    return page_of(page, details)
+    return page_reply(page, details)
 
 
 @HANDLERS.of(ask.CountUnread)
@@ -81,7 +84,7 @@ async def unread(client: Client, _command: ask.CountUnread) -> Reply:
 async def conversations(client: Client, _command: ask.ListConversations) -> Reply:
     session = client.logged_in
     found, more = await client.service.conversations.all(session.account, client.given)
-    return some_of(count(found, "conversation"), found, "conversations", more)
+    return list_reply(count(found, "conversation"), found, "conversations", more)
 
 
 @HANDLERS.of(ask.MarkRead)
@@ -93,9 +96,11 @@ async def read(client: Client, command: ask.MarkRead) -> Reply:
 @HANDLERS.of(ask.ShowHistory)
 async def history(client: Client, command: ask.ShowHistory) -> Reply:
     reading = client.service.reading
-    return page_of(await reading.history(client.account, command.place, command.n, command.before))
+    return page_reply(
+        await reading.history(client.account, command.place, command.n, command.before)
+    )
 
 
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
-    return page_of(await client.service.reading.search(client.account, command.text))
+    return page_reply(await client.service.reading.search(client.account, command.text))

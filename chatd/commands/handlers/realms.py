@@ -1,4 +1,4 @@
-"""Other realms: peering with them, and writing to their people and groups. One function a command."""
+"""Handlers of the commands for other realms: peering, and messages to their users and groups."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from chatd.commands.results import ExpectUpload, Result
 HANDLERS = Handlers()
 
 
-def _check_may_add(client: Client) -> None:
-    """Raises NotOperator."""
+def _check_may_peer(client: Client) -> None:
+    """Raises NotOperator if the client may not add or delete peers."""
     if client.service.config.peers.add != "anyone" and not client.account.operator:
         raise NotOperator
 
 
 @HANDLERS.of(ask.AddRealm)
 async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
-    _check_may_add(client)
+    _check_may_peer(client)
     if key_of(command.realm) == client.service.context.realm_key:
         raise OwnRealm(realm=command.realm)
     added = await client.service.realms.add(
@@ -40,7 +40,7 @@ async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
 
 
 def _replaced(realm: str, added: Added) -> str:
-    """What an operator has to know where somebody else has had the name before."""
+    """The reply to an operator who replaces the remembered certificate of another realm."""
     sentence = (
         f"{realm} is a peer; another realm had come under that name, whose certificate no operator had "
         "confirmed and which is replaced"
@@ -52,7 +52,7 @@ def _replaced(realm: str, added: Added) -> str:
 
 @HANDLERS.of(ask.DeleteRealm)
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
-    _check_may_add(client)
+    _check_may_peer(client)
     waiting = await client.service.realms.forget(key_of(command.realm))
     sentence = f"{command.realm} is forgotten"
     if waiting:

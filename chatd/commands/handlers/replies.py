@@ -1,8 +1,8 @@
-"""Sentences and fields that several handlers' replies share."""
+"""Builds the parts of replies that several handlers share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import msgspec
@@ -14,12 +14,13 @@ from chatd.commands.client import Client
 from chatd.store.history import Page
 
 
-def count(things: Any, noun: str) -> str:
+def count(things: Sized, noun: str) -> str:
+    """The number of `things`, and the noun in the singular or plural."""
     return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
 
 
-def some_of(sentence: str, items: tuple[Item, ...], items_name: str, remaining: int) -> Reply:
-    """Some items, and how many more there are."""
+def list_reply(sentence: str, items: tuple[Item, ...], items_name: str, remaining: int) -> Reply:
+    """A reply with a list of items, of which `remaining` more exist."""
     fields: dict[str, str | int | bool] = {}
     if remaining:
         sentence += f", {remaining} more remain"
@@ -27,14 +28,15 @@ def some_of(sentence: str, items: tuple[Item, ...], items_name: str, remaining: 
     return Reply(sentence, fields, {"remaining": remaining}, items, items_name)
 
 
-def page_of(page: Page, details: Mapping[str, Any] = {}) -> Reply:
+def page_reply(page: Page, details: Mapping[str, Any] = {}) -> Reply:
     sentence = count(page.messages, "message")
-    reply = some_of(sentence, tuple(page.messages), "messages", page.remaining)
+    reply = list_reply(sentence, tuple(page.messages), "messages", page.remaining)
     return msgspec.structs.replace(reply, data={**reply.data, **details}) if details else reply
 
 
-async def details_of(client: Client, messages: Sequence[Message]) -> dict[str, Any]:
-    """For those who show them: display names by address (`names`), and groups' codes by name (`codes`)."""
+async def display_details(client: Client, messages: Sequence[Message]) -> dict[str, Any]:
+    """Display names by address (`names`) and the codes of groups by name (`codes`), for dialects that show
+    them."""
     names: dict[str, str] = {}
     codes: dict[str, str] = {}
     for message in messages:
@@ -47,8 +49,8 @@ async def details_of(client: Client, messages: Sequence[Message]) -> dict[str, A
     return {"names": names, "codes": codes}
 
 
-def but_refused(sent: Sent) -> str:
-    """Who did not get it, and why."""
+def refusal_suffix(sent: Sent) -> str:
+    """The recipients that were refused, and why; to be appended to a sentence."""
     unknown = _unknown(sent)
     reasons = [f"; there is no user {', '.join(unknown)}"] if unknown else []
     for name, error in sent.refused.items():
@@ -65,29 +67,30 @@ def _unknown(sent: Sent) -> tuple[str, ...]:
     )
 
 
-def but_queued(sent: Sent) -> str:
-    """What waits, and for whom."""
+def queue_suffix(sent: Sent) -> str:
+    """The recipients whose messages are queued; to be appended to a sentence."""
     queued = [receipt.to for receipt in sent.receipts if receipt.queued]
     return f"; queued until it can be delivered: {', '.join(queued)}" if queued else ""
 
 
-def receipts(sent: Sent, single: bool) -> dict[str, Any]:
-    """Where what was sent stands: for one, its conversation, seq and id; for a list, a list of them."""
+def receipt_data(sent: Sent, single: bool) -> dict[str, Any]:
+    """The positions of what was sent: for a single recipient, its conversation, seq and id; for a list of
+    recipients, a list of these, and those who were refused."""
     if single:
-        return _where(sent.receipts[0])
+        return _position(sent.receipts[0])
     unknown = _unknown(sent)
     refused = {
         name: {"code": error.code, "message": str(error)}
         for name, error in sent.refused.items()
         if name not in unknown
     }
-    known = [_where(receipt) | {"to": receipt.to} for receipt in sent.receipts]
+    known = [_position(receipt) | {"to": receipt.to} for receipt in sent.receipts]
     found: dict[str, Any] = {"sent": known, "unknown": unknown}
     return {**found, "refused": refused} if refused else found
 
 
-def _where(receipt: Receipt) -> dict[str, Any]:
-    """Null stands for a number that only the other realm will give, or that it alone knows."""
+def _position(receipt: Receipt) -> dict[str, Any]:
+    """Conversation, seq and id of a message. None stands for a number that only the other realm knows."""
     found: dict[str, Any] = {
         "conversation": receipt.conversation or None,
         "seq": receipt.seq or None,
@@ -98,19 +101,19 @@ def _where(receipt: Receipt) -> dict[str, Any]:
 
 def message_sent(sent: Sent) -> Reply:
     receipt = sent.receipts[0]
-    if not receipt.queued:  # most of them
-        return Reply("Message sent", data=_where(receipt))
-    return Reply(f"Message sent{but_queued(sent)}", data=receipts(sent, single=True))
+    if not receipt.queued:  # the common case
+        return Reply("Message sent", data=_position(receipt))
+    return Reply(f"Message sent{queue_suffix(sent)}", data=receipt_data(sent, single=True))
 
 
 def messages_sent(sent: Sent) -> Reply:
-    sentence = f"Message sent{but_queued(sent)}{but_refused(sent)}"
-    return Reply(sentence, data=receipts(sent, single=False))
+    sentence = f"Message sent{queue_suffix(sent)}{refusal_suffix(sent)}"
+    return Reply(sentence, data=receipt_data(sent, single=False))
 
 
 def file_sent(file: Attachment, sent: Sent, single: bool, details: Mapping[str, Any] = {}) -> Reply:
     return Reply(
-        f"File sent{but_queued(sent)}{but_refused(sent)}",
+        f"File sent{queue_suffix(sent)}{refusal_suffix(sent)}",
         {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-        {**receipts(sent, single), "mime": file.mime, **details},
+        {**receipt_data(sent, single), "mime": file.mime, **details},
     )

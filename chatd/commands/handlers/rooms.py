@@ -1,4 +1,4 @@
-"""Rooms. One function a command."""
+"""Handlers of the commands for rooms."""
 
 from __future__ import annotations
 

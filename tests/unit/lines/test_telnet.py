@@ -69,9 +69,9 @@ class Options(TestCase):
     def test_echo(self) -> None:
         """The answers to HIDE and SHOW are not answered; a wish that comes by itself is refused."""
         telnet = Telnet(offers=False)
-        telnet.said_echo(True)
+        telnet.proposed_echo(True)
         self.assertEqual(heard(telnet, DO + ECHO), b"")
-        telnet.said_echo(False)
+        telnet.proposed_echo(False)
         self.assertEqual(heard(telnet, DONT + ECHO), b"")
         self.assertEqual(heard(telnet, DO + ECHO), IAC + WONT + ECHO)
 

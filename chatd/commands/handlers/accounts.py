@@ -1,4 +1,4 @@
-"""Accounts, sessions and contacts. One function a command."""
+"""Handlers of the commands for accounts, sessions and contacts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from chatd.base.errors import AlreadyLoggedIn
 from chatd.base.model import Account, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, some_of
+from chatd.commands.handlers.replies import count, list_reply
 from chatd.service.accounts import Login
 
 HANDLERS = Handlers()
@@ -96,7 +96,7 @@ async def claim(client: Client, command: ask.ClaimRealm) -> Reply:
 
 
 def identity_of(account: Account) -> dict[str, str | int | bool]:
-    """What one is told of oneself."""
+    """The fields of a reply about the client's own account."""
     return {
         "username": account.name,
         "name": account.display_name,
@@ -112,7 +112,7 @@ def _identity(account: Account) -> Reply:
 @HANDLERS.of(ask.ListActive)
 async def info(client: Client, _command: ask.ListActive) -> Reply:
     users, more = await client.service.accounts.active()
-    return some_of(f"{count(users, 'user')} active", users, "users", more)
+    return list_reply(f"{count(users, 'user')} active", users, "users", more)
 
 
 @HANDLERS.of(ask.ListUsers)
@@ -120,7 +120,7 @@ async def users(client: Client, command: ask.ListUsers) -> Reply:
     users, more = await client.service.accounts.users()
     if command.others:
         users = tuple(each for each in users if each.username != client.account.name)
-    return some_of(count(users, "user"), users, "users", more)
+    return list_reply(count(users, "user"), users, "users", more)
 
 
 @HANDLERS.of(ask.ListContacts)
