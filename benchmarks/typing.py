@@ -99,7 +99,7 @@ def measure(folder: Path, port: int, lines: int) -> list[float]:
         until(both, person, b"Welcome")
     for person, other in ((a, b"bert"), (b, b"anna")):
         person.write(b"chat " + other + b"\r")
-        until(both, person, b"You talk with")
+        until(both, person, b"You are talking to")
     drain(both, 0.5)
     found = []
     for number in range(lines):

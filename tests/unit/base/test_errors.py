@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -32,8 +33,13 @@ def _error_name(node: ast.expr | None) -> str | None:
     return name if name in BY_NAME else None
 
 
-def uses() -> Iterator[tuple[str, str, set[str]]]:
+@cache
+def uses() -> list[tuple[str, str, set[str]]]:
     """Each place in chatd that makes a ChatError: where, which, with what details."""
+    return list(_uses())
+
+
+def _uses() -> Iterator[tuple[str, str, set[str]]]:
     for path in SOURCES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):

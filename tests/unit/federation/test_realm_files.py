@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ MIB = 1 << 20
 
 def many(size: int) -> bytes:
     """Bytes that differ from chunk to chunk."""
-    return (b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1)))[:size]
+    numbers = array("I", range(size // 4 + 1))
+    return numbers.tobytes()[:size]
 
 
 class FilesTestCase(PlayTestCase):

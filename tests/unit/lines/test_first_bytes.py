@@ -123,7 +123,7 @@ class Doors(RealmTestCase):
         wire.protocol.output.flush()
         answer = wire.taken()
         self.assertTrue(answer.startswith(greeting))
-        self.assertTrue(wire.transport.disconnecting, f"{dialect.name}: {pieces!r}")
+        self.assertTrue(wire.transport.disconnecting, dialect.name)
         wire.lose(Failure(ConnectionDone()))
         return answer.removeprefix(greeting)
 
