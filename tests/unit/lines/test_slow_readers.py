@@ -169,12 +169,12 @@ class SlowSockets(ProtocolTestCase):
         """As above, for requests that the database answers."""
         caller = await self.call_as("messi")
         caller.transport.pauseProducing()
-        count = 20_000
+        count = 8000  # of more than 500 bytes each: twice what may be in memory
         wanted = caller.lines + count
         request = b'{"command":"send","to":"henderson","text":"x","id":"%s"}\n' % (b"i" * 500)
         with Buffers(self.door_of(JsonDialect)) as buffers:
             caller.transport.write(request * count)
-            await sleep(1)
+            await sleep(0.3)
             caller.transport.resumeProducing()
             await until(lambda: caller.lines == wanted)
         self.assertLess(buffers.largest, 2 * MIB)

@@ -13,12 +13,16 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction
+from tests import PROFILE
 from tests.support.common import sleep
 from tests.support.peering import until
 from tests.support.proxied import ProxyTestCase
 from tests.support.proxy import BACK, THERE, Proxy
 
 net: Any = reactor
+
+#: Messages that each side sends at once.
+LOAD = 600 if PROFILE == "thorough" else 150
 
 
 class Cuts(ProxyTestCase):
@@ -30,16 +34,16 @@ class Cuts(ProxyTestCase):
             await self.linked()
             # An answer is short; a batch is long.
             self.proxy.cut_in_record(direction, longer=(200, 4000)[turn % 2])
-            load = await self.exchange(400, size=100)
+            load = await self.exchange(LOAD, size=200)
             await load
-            await self.all_there(400)
+            await self.all_there(LOAD)
         self.assertGreaterEqual(self.proxy.cuts, 4)
 
     async def test_at_any_byte(self) -> None:
         """Wherever it is: in the handshake, in the greeting, in a batch, in an answer."""
         await self.begin()
         chance = random.Random(3)  # noqa: S311 - repeatable, not secret
-        rounds = 12
+        rounds = 6
         load: Deferred[Any]
         for turn in range(rounds):
             await self.linked()
@@ -66,12 +70,12 @@ class Cuts(ProxyTestCase):
         await self.begin()
         sent = {"ana": 0, "budi": 0}
         for turn in range(4):
-            load = await self.exchange(300)
+            load = await self.exchange(LOAD)
             await sleep(0.02)
             self.proxy.cut()
             await load
             for name in sent:
-                sent[name] += 300
+                sent[name] += LOAD
             name = ("realm2", "realm1")[turn % 2]
             realm = await self.reopen(self.realms[name])
             if name == "realm1":
@@ -79,9 +83,9 @@ class Cuts(ProxyTestCase):
             else:
                 self.two, self.budi = realm, await self.person(realm, "budi")
         for person in (self.ana, self.budi):
-            found = await person.gets(1200)
+            found = await person.gets(4 * LOAD)
             self.assertEqual(
-                [text.strip() for text in found], [str(number) for number in range(300)] * 4
+                [text.strip() for text in found], [str(number) for number in range(LOAD)] * 4
             )
 
     async def test_both_dial(self) -> None:
@@ -91,7 +95,7 @@ class Cuts(ProxyTestCase):
         self.addCleanup(other.stop)
         port = other.start()
         await self.budi.must("addrealm", realm="realm1", host="127.0.0.1", port=port)
-        for _ in range(6):
+        for _ in range(3):
             load = await self.exchange(150)
             self.proxy.cut()
             other.cut()
@@ -140,9 +144,9 @@ class Beginnings(ProxyTestCase):
         self.proxy.refusing = True
         self.proxy.cut()
         await until(lambda: not self.one.links and not self.two.links)
-        await (await self.exchange(600, size=500))
+        await (await self.exchange(LOAD, size=1000))
         self.proxy.refusing = False
-        await self.all_there(600)
+        await self.all_there(LOAD)
         self.assertEqual(self.proxy.met, 2)
 
     async def test_lost_meanwhile(self) -> None:
@@ -231,20 +235,20 @@ class Slowness(ProxyTestCase):
         await self.begin()
         self.proxy.delay = 0.05
         began = net.seconds()
-        load = await self.exchange(1500, size=200)
+        load = await self.exchange(3 * LOAD, size=200)
         await load
-        await self.all_there(1500)
+        await self.all_there(3 * LOAD)
         self.assertLess(net.seconds() - began, 15)
         self.assertEqual(self.proxy.met, 1)
 
     async def test_delays_and_cuts(self) -> None:
         await self.begin()
         self.proxy.delay = 0.02
-        load = await self.exchange(1500)
+        load = await self.exchange(3 * LOAD)
         for _ in range(5):
             await self.linked()
             await sleep(0.05)
             self.proxy.cut()
             await until(lambda: not self.proxy.passages)
         await load
-        await self.all_there(1500)
+        await self.all_there(3 * LOAD)
