@@ -40,8 +40,8 @@ from chatd.store.database import Database
 from chatd.store.files import all_stored
 from chatd.store.identity import quick_check
 from chatd.store.operators import has_had_operator
-from chatd.store.outbox import setting
 from chatd.store.peers import KnownPeer, all_peers
+from chatd.store.settings import get_or_add_setting
 from chatd.store.usage import Owner, used_on
 
 log = Logger()
@@ -161,7 +161,7 @@ class Realm:
             log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
 
     def _read(self, connection: Connection) -> StoredState:
-        secret = setting(connection, "secret", self.environment.random_bytes(32).hex())
+        secret = get_or_add_setting(connection, "secret", self.environment.random_bytes(32).hex())
         day = int(self.environment.wall() * 1000) // DAY
         return StoredState(
             bytes.fromhex(secret),

@@ -121,7 +121,7 @@ class ParcelWriter:
         StorageFailed."""
         note = parcel.file
         assert note is not None  # noqa: S101 - the caller has checked it
-        if await self._database.read(message_store.has_come, realm, number):
+        if await self._database.read(message_store.is_stored, realm, number):
             return KEPT
         if arrived.new.sender_id is not None:
             own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)

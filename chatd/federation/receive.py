@@ -174,7 +174,9 @@ class Receiver:
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
             numbers = [each for each, _ in submission.batch]
-            submission.known = await self._database.read(message_store.have_come, realm, numbers)
+            submission.known = await self._database.read(
+                message_store.stored_numbers, realm, numbers
+            )
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
             await self._files.forget(realm, number)
         if isinstance(error, RealmQuota) and number in (submission.known or ()):

@@ -115,7 +115,7 @@ class RemoteSends:
         """Remove a message that was refused before its sender read OK."""
         name = name_of(new)
         if name is None or new.crossing is None:
-            return self._database.run(store.take_back, stored.id)
+            return self._database.run(store.remove, stored.id)
         realm = new.crossing.realms[0]
         return Deferred.fromCoroutine(self._sends.take_back(name, stored.id, realm, stored.first))
 

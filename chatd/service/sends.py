@@ -100,7 +100,7 @@ class Sends:
         """Remove a send that another realm has refused: the message with the id `ident` (0 if there is none),
         and the parcel with that number."""
         self._refused[name] = ident, realm, number
-        await self._database.run(store.take_back, name, ident, realm, number)
+        await self._database.run(store.undo, name, ident, realm, number)
         del self._refused[name]
 
     async def number(self, name: SendKey, receipt: Receipt) -> None:
@@ -108,5 +108,5 @@ class Sends:
         # If the disk is full, the message is there all the same; a repeated send only gets no number.
         with suppress(StorageFailed):
             await self._database.run(
-                store.number, name, receipt.conversation, receipt.seq, receipt.id
+                store.record_numbers, name, receipt.conversation, receipt.seq, receipt.id
             )

@@ -1,7 +1,4 @@
-"""Accounts, the sessions that their logins open, and their lists of contacts.
-
-Jobs and queries for the Database.
-"""
+"""Accounts, their sessions and their contacts. Jobs and queries for the Database."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from chatd.base.errors import (
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.store import names
+from chatd.store.engine import inserted_id
 from chatd.store.schema import accounts, contacts, sessions
 
 _COLUMNS = (
@@ -40,7 +38,7 @@ def _account(row: Sequence[Any]) -> Account:
 def add_account(
     connection: Connection, name: str, password: str, display_name: str, country: str, now: int
 ) -> Account:
-    """Register. Raises UserExists."""
+    """Create an account. Raises UserExists."""
     if why := names.taken(connection, name):
         raise UserExists(name=name, is_=why)
     names.take(connection, name, "user")
@@ -49,12 +47,7 @@ def add_account(
     result = connection.execute(
         insert(accounts).values(**values, password=password, created_at=now)
     )
-    return Account(id=_inserted(result.inserted_primary_key), operator=False, **values)
-
-
-def _inserted(key: Sequence[int] | None) -> int:
-    assert key is not None  # noqa: S101 - an insert that did not fail has a key
-    return key[0]
+    return Account(id=inserted_id(result), operator=False, **values)
 
 
 def find_account(connection: Connection, key: str) -> Account | None:
@@ -83,7 +76,7 @@ def all_accounts(connection: Connection, limit: int) -> tuple[list[Account], int
 def set_profile(
     connection: Connection, account_id: int, name: str | None, country: str | None
 ) -> Account:
-    """Change the display name, the country or both; the account as it then is."""
+    """Change the display name, the country or both. Returns the changed account."""
     changed = {"display_name": name, "country": country}
     if given := {column: value for column, value in changed.items() if value is not None}:
         connection.execute(update(accounts).where(accounts.c.id == account_id).values(given))
@@ -104,8 +97,8 @@ def password_of(connection: Connection, account_id: int) -> str:
 
 
 def set_password(connection: Connection, account: Account, old: str, new: str, keep: bytes) -> None:
-    """Store a new hash in the old one's place, and end all the account's sessions but the one whose token
-    hashes to `keep`. Raises WrongPassword if the old one is not the account's any more."""
+    """Replace the hash `old`, and end the account's sessions except that whose token hashes to `keep`. Raises
+    WrongPassword if the account has another hash by now."""
     changed = connection.execute(
         update(accounts)
         .where(accounts.c.id == account.id, accounts.c.password == old)
@@ -119,7 +112,7 @@ def set_password(connection: Connection, account: Account, old: str, new: str, k
 
 
 def renew_password(connection: Connection, account_id: int, old: str, new: str) -> None:
-    """Store a new hash of the same password, if it still is the password."""
+    """Replace the hash `old` with a new hash of the same password, unless the password was changed."""
     connection.execute(
         update(accounts)
         .where(accounts.c.id == account_id, accounts.c.password == old)
@@ -139,10 +132,10 @@ def add_session(
 ) -> list[bytes]:
     """Store a new session, and remove expired ones.
 
-    The account may have `limit` sessions; beyond that some are ended, and the hashes of their tokens
-    returned. First go those that were never used after their login, like those of a script that logs in for
-    each run, then the others; in both cases the one used longest ago first. Those `in_use` on some connection
-    go last. Raises WrongPassword if `password`, the hash that was checked, is not the account's any more.
+    The account may have `limit` sessions. Beyond that some are ended, and the hashes of their tokens are
+    returned: first those that were never used after their login, as by a script that logs in for each run,
+    then those that were used longest ago, and those `in_use` on a connection last. Raises WrongPassword if
+    the account has another hash than `password`, which was checked.
     """
     if password_of(connection, account.id) != password:
         raise WrongPassword(name=account.name)

@@ -9,15 +9,16 @@ from sqlalchemy import Connection, func, insert, select, update
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account
 from chatd.base.names import SYSTEM, Address, key_of
+from chatd.store.engine import inserted_id
 from chatd.store.schema import conversations, messages, participants, rosters
 
 
 def last_seq(connection: Connection, conversation: int) -> int:
-    """The number of the conversation's newest message; 0 where there is none.
+    """Return the highest number (seq) that the conversation has used, or 0.
 
-    A direct message may have been taken back, so marks count too: a number that somebody was given is not
-    given again. A group's messages are never taken back, and its many marks are not read: `rosters.floor`
-    stands for those that its home has set.
+    A direct message may have been removed, so the read marks count too: a number that a client has seen is
+    not used again. Messages of groups are never removed, and reading the marks of all members would take
+    long; `rosters.floor` has the highest mark that the group's home has set.
     """
     newest = connection.scalar(
         select(func.max(messages.c.seq)).where(messages.c.conversation_id == conversation)
@@ -35,7 +36,7 @@ def last_seq(connection: Connection, conversation: int) -> int:
 
 
 def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:
-    """Whether the conversation is one of the account's."""
+    """Whether the account is in the conversation."""
     found = connection.scalar(
         select(participants.c.account_id).where(
             participants.c.account_id == account_id,
@@ -46,7 +47,7 @@ def takes_part(connection: Connection, account_id: int, conversation: int) -> bo
 
 
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
-    """The account's direct conversation with the address whose key that is."""
+    """Return the account's direct conversation with the address that has this key."""
     return connection.scalar(
         select(participants.c.conversation_id).where(
             participants.c.account_id == account_id, participants.c.peer_key == peer_key
@@ -55,7 +56,8 @@ def find_direct(connection: Connection, account_id: int, peer_key: str) -> int |
 
 
 def open_direct(connection: Connection, one: Account, other: Account, now: int) -> int:
-    """The direct conversation of two accounts of this realm (or of one with itself), made if need be."""
+    """Return the direct conversation of two accounts of this realm, created if necessary. Both may be the
+    same account."""
     found = find_direct(connection, one.id, other.key)
     if found is not None:
         return found
@@ -78,7 +80,7 @@ def open_direct(connection: Connection, one: Account, other: Account, now: int) 
 
 
 def open_remote(connection: Connection, account_id: int, other: Address, now: int) -> int:
-    """An account's direct conversation with somebody of another realm, made if need be."""
+    """Return an account's direct conversation with an address of another realm, created if necessary."""
     found = find_direct(connection, account_id, other.key)
     if found is not None:
         return found
@@ -97,7 +99,7 @@ def open_remote(connection: Connection, account_id: int, other: Address, now: in
 
 
 def open_system(connection: Connection, account_id: int, now: int) -> int:
-    """The conversation in which the realm itself tells an account something."""
+    """Return the conversation of an account with the realm itself, created if necessary."""
     found = find_direct(connection, account_id, SYSTEM)
     if found is not None:
         return found
@@ -115,11 +117,8 @@ def open_system(connection: Connection, account_id: int, now: int) -> int:
 
 
 def add_conversation(connection: Connection, kind: str, now: int) -> int:
-    key = connection.execute(
-        insert(conversations).values(kind=kind, created_at=now)
-    ).inserted_primary_key
-    assert key is not None  # noqa: S101 - an insert that did not fail has a key
-    return int(key[0])
+    """Create a conversation, and return its id."""
+    return inserted_id(connection.execute(insert(conversations).values(kind=kind, created_at=now)))
 
 
 def move_marks(connection: Connection, account_id: int, marks: Mapping[int, int]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
+from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, insert
 
 READERS = 4  # threads that read; `chatd.store.database` starts them
 # SQLite's page caches. Readers need less, because the system caches the file too.
@@ -71,6 +71,18 @@ def limit_log(connection: Connection, low: bool) -> None:
     if connection.dialect.name == "sqlite":
         pages = LOG_PAGES_WHEN_LOW if low else LOG_PAGES
         connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}").close()
+
+
+def placeholder(connection: Connection) -> str:
+    """Return the mark that stands for a parameter in a statement that is passed to the driver directly."""
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+def inserted_id(result: CursorResult[Any]) -> int:
+    """Return the id of the row that was inserted."""
+    key = result.inserted_primary_key
+    assert key is not None  # noqa: S101 - an insert that did not fail has a key
+    return int(key[0])
 
 
 def driver_insert(connection: Connection, table: Table) -> str:

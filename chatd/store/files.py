@@ -1,4 +1,4 @@
-"""Attachments: what is known of the files in the uploads folder. Jobs and queries for the Database."""
+"""Attachments: the rows about files in the uploads folder. Jobs and queries for the Database."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from sqlalchemy import (
 
 from chatd.base.errors import QuotaExceeded
 from chatd.base.model import Attachment, FileInfo, StoredFile
+from chatd.store.engine import inserted_id
 from chatd.store.schema import attachments, messages, participants
 from chatd.store.writer import CodeTaken
 
-# What is read of an attachment, here and with the message that carries it.
+# The columns of an Attachment.
 COLUMNS = (
     attachments.c.id,
     attachments.c.code,
@@ -37,7 +38,7 @@ COLUMNS = (
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Whose file: an account's, or somebody's (by the key of the address) of the realm with that key."""
+    """The owner of files: an account, or an address (by its key) of another realm (by its key)."""
 
     account_id: int | None = None
     sender_key: str | None = None
@@ -51,12 +52,12 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 def used_bytes(connection: Connection, owner: Owner) -> int:
-    """What the owner's files take."""
+    """The bytes of the owner's files."""
     return _sum(connection, owner.condition)
 
 
 def used_by_realm(connection: Connection, realm: str) -> int:
-    """What the files take that came from a realm."""
+    """The bytes of the files that came from a realm."""
     return _sum(connection, attachments.c.realm == realm)
 
 
@@ -74,13 +75,13 @@ def add_attachment(
     now: int,
     quota: int,
 ) -> Attachment:
-    """Note a file, if all of the owner's stay within `quota` bytes. Raises QuotaExceeded, CodeTaken."""
+    """Record a file, if the owner's files stay within `quota` bytes. Raises QuotaExceeded, CodeTaken."""
     left = quota - used_bytes(connection, owner)
     if file.size > left:
         raise QuotaExceeded(limit=quota, left=max(0, left))
     if connection.scalar(select(attachments.c.id).where(attachments.c.code == code)) is not None:
         raise CodeTaken
-    key = connection.execute(
+    result = connection.execute(
         insert(attachments).values(
             owner_id=owner.account_id,
             sender_key=owner.sender_key,
@@ -93,13 +94,14 @@ def add_attachment(
             stored=file.stored,
             created_at=now,
         )
-    ).inserted_primary_key
-    assert key is not None  # noqa: S101 - an insert that did not fail has a key
-    return Attachment(key[0], code, name, file.size, file.sha256, file.mime, file.stored, now)
+    )
+    return Attachment(
+        inserted_id(result), code, name, file.size, file.sha256, file.mime, file.stored, now
+    )
 
 
 def remove_attachment(connection: Connection, ident: int) -> None:
-    """Forget a file that no message carries after all."""
+    """Remove the row of a file that no message carries."""
     connection.execute(delete(attachments).where(attachments.c.id == ident))
 
 
@@ -111,7 +113,7 @@ def get_attachment(connection: Connection, ident: int) -> Attachment | None:
 def same_file(
     connection: Connection, owner: Owner, name: str, sha256: str, size: int
 ) -> Attachment | None:
-    """A file of that name and these bytes that the same owner has sent before."""
+    """Return a file with this name and content that the owner has sent before, or None."""
     row = connection.execute(
         select(*COLUMNS)
         .where(
@@ -127,7 +129,7 @@ def same_file(
 
 
 def own_file(connection: Connection, account_id: int, code: str) -> Attachment | None:
-    """The account's own file of that code."""
+    """Return the account's own file with this code, or None."""
     row = connection.execute(
         select(*COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
     ).first()
@@ -135,7 +137,7 @@ def own_file(connection: Connection, account_id: int, code: str) -> Attachment |
 
 
 def _may_fetch(account_id: int) -> Select[tuple[int]]:
-    """The attachments that stand in the account's conversations."""
+    """Select the attachments in the account's conversations."""
     return (
         select(messages.c.attachment_id)
         .join(participants, participants.c.conversation_id == messages.c.conversation_id)
@@ -151,11 +153,12 @@ def find_file(
     stamped: tuple[str, int] | None = None,
     conversation: int | None = None,
 ) -> Attachment | None:
-    """The file that the account may fetch by that code; else the newest that goes by that name, or is
+    """Return the file that the account may fetch with the code `name`, else the newest with this name, or
     stored under it.
 
-    `only` is "code" or "name" where it can't be either. `stamped`: also the newest of that name which came
-    in the second that begins at that time. With a `conversation`, only what stands there.
+    `only` ("code" or "name") restricts the search. `stamped` (a name and a time in ms) also finds the newest
+    file with that name that was stored in the second that begins then. With a `conversation`, only files in
+    it are found.
     """
     reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
     if conversation is None:
@@ -181,7 +184,7 @@ def find_file(
 
 
 def files_of(connection: Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
-    """The files that stand in the account's conversations, the newest `limit`, oldest first."""
+    """Return the newest `limit` files in the account's conversations, oldest first."""
     rows = connection.execute(
         select(
             attachments.c.code,

@@ -1,18 +1,21 @@
-"""The identity of a database, its mark, and whether it is damaged. Jobs and queries for the Database, and
-checks of an SQLite file that is not open."""
+"""The id and the mark of a database (see chatd.app.marker), and checks whether it is damaged.
+
+Jobs and queries for the Database, and a check of an SQLite file that is not open.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, inspect, select
 
 from chatd.store.schema import settings
+from chatd.store.settings import put_setting
 
 _ID = "realm id"
 _MARK = "mark"
-MAX_PROBLEMS = 3  # that are listed
+MAX_PROBLEMS = 3  # that quick_check lists
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # bytes (https://www.sqlite.org/fileformat2.html, 1.3)
@@ -35,27 +38,22 @@ def read(connection: Connection) -> DatabaseIdentity | None:
 
 
 def claim(connection: Connection, ident: str, mark: int) -> DatabaseIdentity:
-    """Give the database that id, and a mark above `mark` and above its own."""
+    """Give the database this id, and a mark above `mark` and above its own."""
     found = read(connection)
     mark = max(mark, found.mark if found is not None else 0) + 1
-    for name, value in ((_ID, ident), (_MARK, str(mark))):
-        changed = connection.execute(
-            update(settings).where(settings.c.name == name).values(value=value)
-        )
-        if not changed.rowcount:
-            connection.execute(insert(settings).values(name=name, value=value))
+    put_setting(connection, _ID, ident)
+    put_setting(connection, _MARK, str(mark))
     return DatabaseIdentity(ident, mark)
 
 
 def advance(connection: Connection, mark: int) -> int:
     """Advance the mark from `mark`, and return it."""
-    connection.execute(update(settings).where(settings.c.name == _MARK).values(value=str(mark + 1)))
+    put_setting(connection, _MARK, str(mark + 1))
     return mark + 1
 
 
 def problems_of_file(path: Path) -> str | None:
-    """What is wrong with an SQLite file, judged by its header and its size; None if nothing is. Raises
-    OSError."""
+    """Return what is wrong with an SQLite file, judged by its header and size, or None. Raises OSError."""
     if not path.exists():
         return f"{path.name} is missing"
     size = path.stat().st_size
@@ -78,8 +76,8 @@ def problems_of_file(path: Path) -> str | None:
 
 
 def quick_check(connection: Connection) -> list[str]:
-    """What SQLite finds wrong with the structure of its pages; nothing for other databases. Reads the whole
-    database."""
+    """Return the first errors that SQLite finds in the structure of its pages. It reads the whole database.
+    For other databases the list is empty."""
     if connection.dialect.name != "sqlite":
         return []
     found = connection.exec_driver_sql(f"PRAGMA quick_check({MAX_PROBLEMS})").scalars().all()

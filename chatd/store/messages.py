@@ -1,4 +1,4 @@
-"""Storing messages in batches. Jobs for the Database."""
+"""Numbers and stores messages in batches, with the parcels for other realms. Jobs for the Database."""
 
 from __future__ import annotations
 
@@ -58,10 +58,9 @@ class Stored(NamedTuple):
 
 
 class ParcelStream:
-    """The parcels that come over one link, in order. Once one of them could not be stored, nothing that
-    follows is, so that nothing overtakes it. `broken` and what waits belong to the reactor's thread, the rest
-    to the writer's.
-    """
+    """The parcels that arrive over one link, in order. After one that could not be stored, no later one is
+    stored, so that the order is kept. `broken` and `_waiting` belong to the reactor's thread, the rest to the
+    writer's."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -70,8 +69,8 @@ class ParcelStream:
         self._waiting: set[Deferred[Any]] = set()
 
     async def wait_for(self, turn: Deferred[Any]) -> None:
-        """Raises StorageFailed if the link ends first: what it brought comes again over the next one, and
-        must not pile up here."""
+        """Wait for `turn`. Raises StorageFailed if the link ends first: its parcels arrive again over the
+        next link and must not pile up here."""
         self._waiting.add(turn)
         try:
             await turn
@@ -81,12 +80,12 @@ class ParcelStream:
             self._waiting.discard(turn)
 
     def end(self) -> None:
-        """The link is gone: nothing of it waits any more."""
+        """Note that the link has ended, which ends all waits."""
         for turn in list(self._waiting):
             turn.cancel()
 
     def check(self, refused: int, items: Sequence[NewMessage]) -> None:
-        """`refused` counts the transactions that were not committed. Raises StorageFailed."""
+        """Raises StorageFailed after a failure. `refused` counts the transactions that were not committed."""
         if self._refused is None:
             self._refused = refused
         failed = self.culprit is not None and self.culprit != items[0].origin
@@ -146,7 +145,7 @@ class MessageWriter:
         newest = self.newest_from(connection, realm)
         known: set[int] = set()
         if min(numbers) <= newest:
-            known = have_come(connection, realm, numbers)
+            known = stored_numbers(connection, realm, numbers)
         fresh: dict[int, NewMessage] = {}
         for number, item in zip(numbers, items, strict=True):
             if number in known:
@@ -158,7 +157,7 @@ class MessageWriter:
         return [stored.pop(number, None) for number in numbers]
 
     def newest_from(self, connection: Connection, realm: str) -> int:
-        """The newest number of a parcel from `realm` that brought a message."""
+        """Return the newest number of a parcel from `realm` that contained a message."""
         newest = self._newest.get(realm)
         if newest is None:
             newest = self._newest[realm] = connection.execute(
@@ -244,8 +243,8 @@ def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
     ]
 
 
-def has_come(connection: Connection, realm: str, number: int) -> bool:
-    """Whether a message from that parcel of a realm is stored already."""
+def is_stored(connection: Connection, realm: str, number: int) -> bool:
+    """Whether the message from this parcel of a realm is stored."""
     found = connection.scalar(
         select(messages.c.id).where(
             messages.c.origin_realm == realm, messages.c.origin_id == number
@@ -254,8 +253,8 @@ def has_come(connection: Connection, realm: str, number: int) -> bool:
     return found is not None
 
 
-def have_come(connection: Connection, realm: str, numbers: Sequence[int]) -> set[int]:
-    """The numbers of those of these parcels of a realm whose messages are stored already."""
+def stored_numbers(connection: Connection, realm: str, numbers: Sequence[int]) -> set[int]:
+    """Return the numbers of those parcels of a realm whose messages are stored."""
     return set(
         connection.scalars(
             select(messages.c.origin_id).where(
@@ -265,6 +264,6 @@ def have_come(connection: Connection, realm: str, numbers: Sequence[int]) -> set
     )
 
 
-def take_back(connection: Connection, ident: int) -> None:
+def remove(connection: Connection, ident: int) -> None:
     """Remove a message that another realm refused while its sender waited."""
     connection.execute(delete(messages).where(messages.c.id == ident))

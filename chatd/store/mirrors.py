@@ -1,4 +1,4 @@
-"""Groups of other realms, with their members in this realm. Jobs for the Database."""
+"""Mirrors: what this realm stores of groups that live in other realms. Jobs for the Database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from chatd.base.errors import TooManyGroups
 from chatd.base.model import Account, Group, party_of
 from chatd.base.names import Address
-from chatd.store.conversations import add_conversation, last_seq
+from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups
 from chatd.store.schema import groups, participants, peers, rosters, settings
+from chatd.store.settings import get_setting, put_setting
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
 _SEEN = "who is in groups, "  # prefix of a setting's name, before the realm and the group
@@ -26,26 +27,12 @@ def join_mirror(
     now: int,
     limit: int,
 ) -> Delta:
-    """Make an account a member of another realm's group, from after `seq` on; it may be one already.
+    """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread.
 
-    If the name belongs here to a group with another id, that group has ended at its home. Raises
-    TooManyGroups if the account is in `limit` groups.
+    Raises TooManyGroups if the account is in `limit` groups.
     """
-    group = find_group(connection, name.key)
-    if group is not None and group.home_id != home_id:
-        _end(connection, group)
-        group = find_mirror(connection, realm, home_id)
-        if group is not None:  # it was taken for ended
-            connection.execute(
-                update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
-            )
-    conversation = _add(connection, name, realm, home_id, now) if group is None else group.id
-    there = connection.scalar(
-        select(participants.c.account_id).where(
-            participants.c.conversation_id == conversation, participants.c.account_id == account.id
-        )
-    )
-    if there is not None:
+    conversation = _open_mirror(connection, name, realm, home_id, now)
+    if takes_part(connection, account.id, conversation):
         return Delta(conversation)
     check_groups(connection, account.id, account.name, limit)
     mark = max(seq, last_seq(connection, conversation))
@@ -64,6 +51,22 @@ def join_mirror(
         .values(members=rosters.c.members + 1, joined_at=now, floor=mark)
     )
     return Delta(conversation, ((party_of(account), False),))
+
+
+def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:
+    """Return the conversation of a group of another realm, created if necessary.
+
+    If the name belongs here to a group with another id, that group has ended at its home.
+    """
+    group = find_group(connection, name.key)
+    if group is not None and group.home_id != home_id:
+        _end(connection, group)
+        group = find_mirror(connection, realm, home_id)
+        if group is not None:  # this realm believed that it has ended
+            connection.execute(
+                update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
+            )
+    return _add(connection, name, realm, home_id, now) if group is None else group.id
 
 
 def check_unasked(connection: Connection, account: Account, limit: int) -> None:
@@ -123,23 +126,18 @@ def leave_mirror(connection: Connection, group: Group, account: Account) -> Delt
 
 
 def is_news(connection: Connection, realm: str, group: str, number: int) -> bool:
-    """Whether a realm's parcel about the members of a group (by its key at its home) is new. Notes that it
-    came. Such parcels come in order, but are repeated if an acknowledgement was lost."""
+    """Whether a realm's parcel about the members of a group (by its key at its home) is new. Records its
+    number. Such parcels come in order, but are repeated if an acknowledgement was lost."""
     name = f"{_SEEN}{realm} {group}"
-    seen = connection.scalar(select(settings.c.value).where(settings.c.name == name))
-    if seen is None:
-        connection.execute(insert(settings).values(name=name, value=str(number)))
-    elif int(seen) < number:
-        connection.execute(
-            update(settings).where(settings.c.name == name).values(value=str(number))
-        )
-    else:
+    seen = get_setting(connection, name)
+    if seen is not None and number <= int(seen):
         return False
+    put_setting(connection, name, str(number))
     return True
 
 
 def newest_news(connection: Connection, realm: str) -> int:
-    """The highest parcel number of a realm that `is_news` has noted; 0 if there is none."""
+    """The highest parcel number of a realm that `is_news` has recorded, or 0."""
     seen = connection.scalars(
         select(settings.c.value).where(
             settings.c.name.startswith(f"{_SEEN}{realm} ", autoescape=True)

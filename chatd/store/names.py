@@ -1,4 +1,4 @@
-"""The names that accounts and groups of this realm have: one namespace. Jobs for the Database."""
+"""The names of accounts and groups of this realm, which share one namespace. Jobs for the Database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, delete, exists, insert, select
 from chatd.base.names import keep_older_keys, key_of
 from chatd.base.uts39 import skeleton, version
 from chatd.store.schema import accounts, groups, names, settings
+from chatd.store.settings import get_setting, put_setting
 
 Kind = Literal["user", "group"]
 _SKELETONS = "how skeletons are made"  # a setting's name
@@ -16,7 +17,7 @@ _OLDER_KEY = "older key "  # in a setting's name, before the key
 
 
 def taken(connection: Connection, name: str) -> str | None:
-    """Why no account or group can be created with `name`, in words that follow a name; None if one can.
+    """Return why `name` can't be used for a new account or group, in words that follow a name, or None.
 
     Another account or group may have it, or one that looks like it, or a group may have it as its code,
     because codes of earlier versions look like names.
@@ -42,26 +43,21 @@ def free(connection: Connection, key: str, kind: Kind) -> None:
 
 
 def renew_skeletons(engine: Engine) -> None:
-    """Rebuild the table of names if it was made with other Unicode data than this version's. For the start
-    only.
-
-    Existing names stay, whatever they look like now.
-    """
+    """Rebuild the table of names if it was built with other Unicode data than this version's. For the start
+    only. Existing names stay, even if they are confusable now."""
     now = version()
     with engine.begin() as connection:
-        made = connection.scalar(select(settings.c.value).where(settings.c.name == _SKELETONS))
-        if made == now:
+        if get_setting(connection, _SKELETONS) == now:
             return
         connection.execute(delete(names))
         rows = [*_held(connection)]
         if rows:
             connection.execute(insert(names), rows)
-        connection.execute(delete(settings).where(settings.c.name == _SKELETONS))
-        connection.execute(insert(settings).values(name=_SKELETONS, value=now))
+        put_setting(connection, _SKELETONS, now)
 
 
 def load_older_keys(engine: Engine) -> None:
-    """Compare by their older keys those names that have kept them. For the start only."""
+    """Load the names that keep the key of an older version. For the start only."""
     with engine.begin() as connection:
         found = connection.scalars(
             select(settings.c.name).where(settings.c.name.startswith(_OLDER_KEY))

@@ -1,20 +1,21 @@
-"""The operators of the realm, and whether it ever had one. Jobs for the Database."""
+"""Appoints operators, and knows whether the realm ever had one. Jobs for the Database."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from chatd.base.errors import AlreadyClaimed
 from chatd.base.model import Account
 from chatd.store.accounts import account_of
-from chatd.store.schema import accounts, settings
+from chatd.store.schema import accounts
+from chatd.store.settings import get_setting, put_setting
 
 SETTING = "first_operator"
 
 
 def has_had_operator(connection: Connection) -> bool:
     """Whether the realm has or ever had an operator."""
-    if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is not None:
+    if get_setting(connection, SETTING) is not None:
         return True
     # Older versions did not record that a realm had an operator.
     first = connection.scalar(
@@ -22,7 +23,7 @@ def has_had_operator(connection: Connection) -> bool:
     )
     if first is None:
         return False
-    _remember(connection, first)
+    put_setting(connection, SETTING, first)
     return True
 
 
@@ -30,8 +31,8 @@ def appoint(connection: Connection, account_id: int) -> Account:
     """Make an account an operator. Returns the changed account."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(operator=True))
     account = account_of(connection, account_id)
-    if connection.scalar(select(settings.c.value).where(settings.c.name == SETTING)) is None:
-        _remember(connection, account.name)
+    if get_setting(connection, SETTING) is None:
+        put_setting(connection, SETTING, account.name)
     return account
 
 
@@ -40,7 +41,3 @@ def claim(connection: Connection, account_id: int) -> Account:
     if has_had_operator(connection):
         raise AlreadyClaimed
     return appoint(connection, account_id)
-
-
-def _remember(connection: Connection, name: str) -> None:
-    connection.execute(insert(settings).values(name=SETTING, value=name))

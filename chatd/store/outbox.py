@@ -1,4 +1,4 @@
-"""The outbox: what still has to reach other realms, in order. Jobs and queries for the Database."""
+"""The outbox: parcels that wait for delivery to other realms, in order. Jobs and queries for the Database."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    insert,
     select,
-    update,
 )
 
-from chatd.store.engine import driver_insert
-from chatd.store.schema import outbox, settings
+from chatd.store.engine import driver_insert, placeholder
+from chatd.store.schema import outbox
+from chatd.store.settings import get_or_add_setting, put_setting
 
 _COUNTER = "last parcel"
-ROWS = 32  # that are taken out by one statement
-RESERVED = 10_000  # numbers at a time
+ROWS = 32  # that one statement deletes
+RESERVED = 10_000  # numbers that are reserved at a time
 MAX_SKIPPED = 1 << 32
-MAX_SEEN = 1 << 52  # half of what a number may be
+MAX_SEEN = 1 << 52  # a number has up to 53 bits
 
 
 class NewParcel(msgspec.Struct, frozen=True):
-    """Something for another realm. `sender_id` is the account to be told if it can't be delivered,
-    `attachment_id` the file that goes with it; `created_at` is in ms since 1970 UTC."""
+    """A parcel for another realm. `sender_id` is the account to tell if it can't be delivered,
+    `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC."""
 
     realm: str
     parcel: bytes
@@ -40,7 +39,7 @@ class NewParcel(msgspec.Struct, frozen=True):
 
 
 class QueuedParcel(msgspec.Struct, frozen=True):
-    """A parcel that waits. `id` is its number among all that this realm ever sent."""
+    """A parcel in the outbox. `id` is its number among all that this realm ever sent."""
 
     id: int
     parcel: bytes
@@ -50,18 +49,18 @@ class QueuedParcel(msgspec.Struct, frozen=True):
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """What waits for a realm: how many parcels, and since when the oldest (ms since 1970 UTC)."""
+    """How many parcels wait for a realm, and since when the oldest does (ms since 1970 UTC)."""
 
     queued: int = 0
     oldest: int | None = None
 
 
 class OutboxWriter:
-    """Numbers parcels and stores them. Lives in the writer's thread.
+    """Numbers parcels and stores them, in the writer's thread.
 
-    A number is never given again, not even when nothing waits any more: the other realm tells by it what
-    it has had. So that this need not be written down each time, numbers are reserved in advance; those
-    that a start finds reserved are left out.
+    A number is never used again, even when the outbox is empty, because the other realm recognizes repeated
+    parcels by it. Numbers are reserved in advance, so that the counter is not written for each parcel. A
+    start skips the numbers that were reserved.
     """
 
     def __init__(self) -> None:
@@ -70,46 +69,39 @@ class OutboxWriter:
         self._statement: str | None = None
 
     def forget(self) -> None:
-        """Something was rolled back: what is kept here may be ahead of what is stored."""
+        """Drop the cached number: after a rollback it may be ahead of the database."""
         self._last = None
 
     def last(self, connection: Connection) -> int:
-        """The newest number."""
+        """Return the newest number."""
         if self._last is None:
-            kept = connection.scalar(select(settings.c.value).where(settings.c.name == _COUNTER))
+            reserved = int(get_or_add_setting(connection, _COUNTER, "0"))
             newest = connection.scalar(select(func.max(outbox.c.id)))
-            if kept is None:
-                connection.execute(insert(settings).values(name=_COUNTER, value="0"))
-            self._last = self._reserved = max(int(kept or 0), newest or 0)
+            self._last = self._reserved = max(reserved, newest or 0)
         return self._last
 
     def next(self, connection: Connection) -> int:
-        """The number that the next parcel gets."""
+        """Return the number of the next parcel."""
         return self.last(connection) + 1
 
     def _advance(self, connection: Connection, last: int) -> None:
         self._last = last
         if last > self._reserved:
             self._reserved = last + RESERVED
-            connection.execute(
-                update(settings)
-                .where(settings.c.name == _COUNTER)
-                .values(value=str(self._reserved))
-            )
+            put_setting(connection, _COUNTER, str(self._reserved))
 
     def skip(self, connection: Connection, seen: int) -> None:
-        """Number what comes after `seen`, which another realm has had from here: if it is more than is
-        known here, an older state was put back, and its numbers must not be given again.
+        """Number the next parcels after `seen`, a number that another realm has received from here.
 
-        More than a realm could have sent since then is not believed, nor, however often it is said, what
-        brings the numbers near their end.
+        It is larger than the newest number here if a backup was restored. Numbers that this realm can't have
+        reached are ignored, so that no other realm can use them up.
         """
         last = self.last(connection)
         if last < seen <= min(last + MAX_SKIPPED, MAX_SEEN):
             self._advance(connection, seen)
 
     def store(self, connection: Connection, items: Sequence[NewParcel]) -> list[int]:
-        """Store `items` in this order; their numbers."""
+        """Store `items` in this order, and return their numbers."""
         number = self.last(connection)
         rows = []
         numbers = []
@@ -143,7 +135,7 @@ _WAITING = (
 
 
 def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[QueuedParcel]:
-    """What waits for a realm, numbered above `after`, in order."""
+    """Return the parcels for a realm with numbers above `after`, in order."""
     rows = connection.execute(
         select(*_WAITING)
         .where(outbox.c.realm == realm, outbox.c.id > after)
@@ -161,7 +153,7 @@ def get(connection: Connection, realm: str, number: int) -> QueuedParcel | None:
 
 
 def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:
-    """What has waited since before then (ms since 1970 UTC), and for which realm."""
+    """Return the parcels that are older than `before` (ms since 1970 UTC), with their realms."""
     rows = connection.execute(
         select(outbox.c.realm, *_WAITING)
         .where(outbox.c.created_at < before)
@@ -172,10 +164,10 @@ def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, 
 
 
 def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:
-    """These need not wait any more."""
-    # Always as many in one statement, the last one again and again if need be: so it is prepared once.
+    """Remove parcels that were delivered."""
+    # Each statement has ROWS numbers, padded with the last one, so that it is prepared only once.
     padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    mark = placeholder(connection)
     connection.exec_driver_sql(
         f"DELETE FROM outbox WHERE realm = {mark} AND id IN ({', '.join([mark] * ROWS)})",  # noqa: S608
         [(realm, *padded[start : start + ROWS]) for start in range(0, len(padded), ROWS)],
@@ -183,30 +175,21 @@ def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:
 
 
 def remove(connection: Connection, realm: str, number: int) -> bool:
-    """Take a parcel out; whether it was still there."""
+    """Remove a parcel. Returns whether it was still there."""
     gone = connection.execute(delete(outbox).where(outbox.c.realm == realm, outbox.c.id == number))
     return bool(gone.rowcount)
 
 
 def depths(connection: Connection) -> dict[str, Depth]:
-    """What waits for each realm that something waits for."""
+    """Return the Depth for each realm for which parcels wait."""
     rows = connection.execute(
         select(outbox.c.realm, func.count(), func.min(outbox.c.created_at)).group_by(outbox.c.realm)
     )
     return {realm: Depth(queued, oldest) for realm, queued, oldest in rows}
 
 
-def setting(connection: Connection, name: str, default: str) -> str:
-    """What is remembered under `name`; `default` is, from now on, if nothing was."""
-    found: str | None = connection.scalar(select(settings.c.value).where(settings.c.name == name))
-    if found is None:
-        connection.execute(insert(settings).values(name=name, value=default))
-        return default
-    return found
-
-
 def waits(realm: ColumnElement[str], number: ColumnElement[int]) -> ColumnElement[bool]:
-    """A condition: the parcel of that number still waits for that realm. Rows without a parcel are not looked
-    up."""
+    """A condition: the parcel with this number still waits for this realm. Rows without a parcel need no
+    lookup."""
     waiting = exists().where(outbox.c.realm == realm, outbox.c.id == number)
     return case((number.is_not(None), waiting), else_=false())

@@ -1,11 +1,11 @@
-"""An account's conversations with their newest messages and what is unread. A query for the Database."""
+"""The list of an account's conversations, each with its newest message and unread count. A query."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, literal, or_, select
+from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, literal, or_, select
 
 from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
 from chatd.store.history import COLUMNS, message_of
@@ -22,11 +22,11 @@ from chatd.store.schema import (
 def overview(
     connection: Connection, account: Account, given: Mapping[int, int], limit: int
 ) -> tuple[list[tuple[ConversationInfo, int | None]], int]:
-    """The first `limit` of the account's conversations, newest activity first, each with the id of the
-    account that the other party is, if it is one of this realm; and how many more there are.
+    """Return the first `limit` of the account's conversations, newest activity first, and the number of the
+    others. Each has the id of the other party's account, if that is one of this realm.
 
-    `given` are marks that are further on than the stored ones (conversation -> seq). A direct
-    conversation in which nothing stands (all was refused elsewhere, say) is left out.
+    `given` has read marks that are ahead of the stored ones (conversation -> seq). Direct conversations
+    without messages are left out, for example if another realm has refused all of them.
     """
     query = _conversations(account)
     rows = connection.execute(query.limit(limit)).all()
@@ -44,11 +44,10 @@ def overview(
     return found, remaining
 
 
-def _conversations(account: Account) -> Select[Any]:
-    """The conversations that the account takes part in, newest activity first: the newest message, or one's
-    own arrival."""
+def _newest() -> ScalarSelect[int]:
+    """The id of the newest message of a participant's conversation."""
     each = messages.alias("each")
-    newest = (
+    return (
         select(each.c.id)
         .where(each.c.conversation_id == participants.c.conversation_id)
         .order_by(each.c.seq.desc())
@@ -56,6 +55,11 @@ def _conversations(account: Account) -> Select[Any]:
         .correlate(participants)
         .scalar_subquery()
     )
+
+
+def _conversations(account: Account) -> Select[Any]:
+    """Select the account's conversations, newest activity first. Activity is the newest message, or that the
+    account joined."""
     arrived = participants.c.joined_at
     activity = case((messages.c.at > arrived, messages.c.at), else_=arrived)
     return (
@@ -72,7 +76,7 @@ def _conversations(account: Account) -> Select[Any]:
             rosters.c.members,
         )
         .select_from(participants)
-        .outerjoin(messages, messages.c.id == newest)
+        .outerjoin(messages, messages.c.id == _newest())
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
         .outerjoin(rosters, rosters.c.conversation_id == participants.c.conversation_id)
@@ -92,11 +96,8 @@ def _conversations(account: Account) -> Select[Any]:
 def _count_unread(
     connection: Connection, account: Account, behind: list[int], passed: Mapping[int, int]
 ) -> dict[int, int]:
-    """How many messages of others stand after the marks of the conversations `behind`; `passed` says where
-    marks are further on than the stored ones.
-
-    Nothing is counted beyond MAX_COUNTED, so that a long backlog costs no more than that.
-    """
+    """Count the messages of others after the read marks of the conversations `behind`. `passed` has marks
+    that are ahead of the stored ones. Counts end at MAX_COUNTED, which bounds the cost of a long backlog."""
     if not behind:
         return {}
     conversation, mark = participants.c.conversation_id, participants.c.read_seq

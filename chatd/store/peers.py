@@ -1,4 +1,4 @@
-"""The realms that this one knows. Jobs and queries for the Database."""
+"""Other realms: their addresses, certificates and use. Jobs and queries for the Database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     case,
     delete,
@@ -44,8 +45,7 @@ class Use(Enum):
 
 
 class KnownPeer(msgspec.Struct, frozen=True):
-    """A realm: its key and name, its address (if this side dials), and the certificate that it has to show,
-    as PEM.
+    """A realm: its key and name, its address (if this realm connects to it), and its certificate in PEM.
 
     `confirmed`: an operator has added it, and so vouches for its address and its certificate. `linked_at`:
     the time of its last link, to the hour (ms since 1970 UTC).
@@ -67,7 +67,7 @@ def all_peers(connection: Connection) -> list[KnownPeer]:
 
 
 def remember(connection: Connection, peer: KnownPeer, now: int) -> None:
-    """Keep what is known of a realm, in place of what was; `now` is in ms since 1970 UTC."""
+    """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)
     changed = connection.execute(update(peers).where(peers.c.key == peer.key).values(**values))
     if changed.rowcount == 0:
@@ -79,10 +79,10 @@ def forget(connection: Connection, keys: Collection[str]) -> None:
 
 
 def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
-    """How each of these realms is used.
+    """Return how each of these realms is used.
 
-    People here use a realm by writing to it or into its groups, by a contact, or by a message of theirs that
-    waits for it. A conversation, a membership, or waiting news of a group may be the realm's own doing.
+    People here use a realm if they have written to it or to its groups, have a contact there, or have a
+    message that waits for it. The realm itself can cause conversations, memberships and waiting parcels.
     """
     written = exists().where(
         messages.c.conversation_id == participants.c.conversation_id,
@@ -110,7 +110,7 @@ def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
 
 
 def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[str]:
-    """The keys among these of accounts that share a conversation, a contact or a group with the realm."""
+    """Return those of `keys` whose accounts share a conversation, a contact or a group with the realm."""
     mine = participants.c.account_id == accounts.c.id
     talks = exists().where(mine, participants.c.realm == realm)
     knows = exists().where(
@@ -127,7 +127,7 @@ def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[s
 
 
 def is_in_group(connection: Connection, realm: str, key: str) -> bool:
-    """Whether somebody of the realm is a member of the group with that key or code."""
+    """Whether the group with this key or code has members of the realm."""
     found = connection.scalar(
         select(remote_members.c.conversation_id)
         .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
@@ -142,45 +142,11 @@ def exposed(connection: Connection, realm: str) -> list[Exposure]:
     conversations. Messages that still wait to be sent do not count."""
     since = select(peers.c.created_at).where(peers.c.key == realm).scalar_subquery()
     theirs = and_(messages.c.origin_realm == realm, messages.c.sender_id.is_(None))
-    waits = exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
-    ours = and_(messages.c.sender_id.is_not(None), ~waits)
-    directs = (
-        select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))
-        .select_from(participants)
-        .join(accounts, accounts.c.id == participants.c.account_id)
-        .where(participants.c.realm == realm, participants.c.peer.is_not(None))
-        .group_by(participants.c.conversation_id, accounts.c.name, participants.c.peer)
-        .order_by(accounts.c.name, participants.c.peer)
-    )
-    mirrors = (
-        select(groups.c.name, _sum(messages.c.sender_id.is_not(None)), _sum(theirs))
-        .select_from(groups)
-        .where(groups.c.realm == realm)
-        .group_by(groups.c.conversation_id, groups.c.name)
-        .order_by(groups.c.name)
-    )
-    joined = (
-        select(
-            remote_members.c.conversation_id.label("id"),
-            func.min(remote_members.c.joined_at).label("at"),
-        )
-        .where(remote_members.c.realm == realm)
-        .group_by(remote_members.c.conversation_id)
-        .subquery()
-    )
-    homes = (
-        select(groups.c.name, _sum(messages.c.origin_realm.is_distinct_from(realm)), _sum(theirs))
-        .select_from(groups)
-        .join(joined, joined.c.id == groups.c.conversation_id)
-        .where(messages.c.at >= joined.c.at)
-        .group_by(groups.c.conversation_id, groups.c.name)
-        .order_by(groups.c.name)
-    )
     found: list[Exposure] = []
     for statement, conversation in (
-        (directs, participants.c.conversation_id),
-        (mirrors, groups.c.conversation_id),
-        (homes, groups.c.conversation_id),
+        (_exposed_directs(realm, theirs), participants.c.conversation_id),
+        (_exposed_mirrors(realm, theirs), groups.c.conversation_id),
+        (_exposed_groups(realm, theirs), groups.c.conversation_id),
     ):
         rows = connection.execute(
             statement.join(messages, messages.c.conversation_id == conversation)
@@ -191,6 +157,52 @@ def exposed(connection: Connection, realm: str) -> list[Exposure]:
             Exposure(name, sent, received) for name, sent, received in rows if sent or received
         ]
     return found[:MAX_EXPOSED]
+
+
+def _exposed_directs(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+    """Count by direct conversation."""
+    waits = exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
+    ours = and_(messages.c.sender_id.is_not(None), ~waits)
+    return (
+        select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))
+        .select_from(participants)
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(participants.c.realm == realm, participants.c.peer.is_not(None))
+        .group_by(participants.c.conversation_id, accounts.c.name, participants.c.peer)
+        .order_by(accounts.c.name, participants.c.peer)
+    )
+
+
+def _exposed_mirrors(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+    """Count by group that lives in the realm."""
+    return (
+        select(groups.c.name, _sum(messages.c.sender_id.is_not(None)), _sum(theirs))
+        .select_from(groups)
+        .where(groups.c.realm == realm)
+        .group_by(groups.c.conversation_id, groups.c.name)
+        .order_by(groups.c.name)
+    )
+
+
+def _exposed_groups(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+    """Count by group that lives here and has members there, since the first of them joined."""
+    joined = (
+        select(
+            remote_members.c.conversation_id.label("id"),
+            func.min(remote_members.c.joined_at).label("at"),
+        )
+        .where(remote_members.c.realm == realm)
+        .group_by(remote_members.c.conversation_id)
+        .subquery()
+    )
+    return (
+        select(groups.c.name, _sum(messages.c.origin_realm.is_distinct_from(realm)), _sum(theirs))
+        .select_from(groups)
+        .join(joined, joined.c.id == groups.c.conversation_id)
+        .where(messages.c.at >= joined.c.at)
+        .group_by(groups.c.conversation_id, groups.c.name)
+        .order_by(groups.c.name)
+    )
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -1,4 +1,4 @@
-"""Finding out whether the database answers. A job and a query for the Database."""
+"""Probes that show whether the database answers. Jobs and a query for the Database."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from sqlalchemy import Connection, select, update
 from chatd.store.schema import settings
 
 
-def glance(connection: Connection) -> None:
-    """Read something that is always quick."""
+def ping_read(connection: Connection) -> None:
+    """Read one row."""
     connection.scalar(select(settings.c.name).limit(1))
 
 
-def nothing(_connection: Connection) -> None:
-    """For a transaction that changes nothing."""
+def ping_transaction(_connection: Connection) -> None:
+    """Take part in a transaction without changing anything."""
 
 
-def write(connection: Connection) -> None:
-    """Write something that changes nothing."""
+def ping_write(connection: Connection) -> None:
+    """Write values that are there already."""
     connection.execute(update(settings).values(value=settings.c.value))

@@ -1,5 +1,7 @@
-"""Sends that clients have named by keys of their own, and what was answered to them: kept for a week, so
-that a client that never heard the answer may ask again and nothing is sent twice. Jobs for the Database.
+"""Idempotent sends: messages that clients send with a key, and the outcomes, stored for a week.
+
+A client that lost the connection before the reply sends the same key again, and nothing is sent twice. Jobs
+for the Database.
 """
 
 from __future__ import annotations
@@ -18,20 +20,20 @@ from sqlalchemy import (
 
 from chatd.store import messages as message_store
 from chatd.store import outbox as outbox_store
-from chatd.store.engine import driver_insert
+from chatd.store.engine import driver_insert, placeholder
 from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.schema import sends
 
 KEPT_FOR = 7 * 24 * 3600 * 1000  # ms
-TIDY_EVERY = 3600 * 1000  # ms
-MAX_TIDIED = 1000  # at a time: others wait for it
-PROBED = 16  # that are looked up by one statement
+PRUNE_EVERY = 3600 * 1000  # ms
+MAX_PRUNED = 1000  # at a time, because other jobs wait meanwhile
+PROBED = 16  # keys that one statement looks up
 
 
 class SendKey(NamedTuple):
-    """What stands for one send: whose, the client's key, and where to: the conversation's id, or
-    `group@realm` (by its key) if the group is numbered there."""
+    """Identifies a send: the account, the client's key, and the place, which is the id of a conversation, or
+    the key of `group@realm` if that realm numbers the messages."""
 
     account_id: int
     key: str
@@ -39,8 +41,8 @@ class SendKey(NamedTuple):
 
 
 class RecordedSend(NamedTuple):
-    """Where that stands which was sent before; 0 is a number that is not known. `queued`: it waits for the
-    other realm still."""
+    """The outcome of an earlier send. A number that is not known is 0. `queued`: it still waits for the other
+    realm."""
 
     conversation: int
     seq: int
@@ -50,7 +52,7 @@ class RecordedSend(NamedTuple):
 
 
 class NewPost(msgspec.Struct, frozen=True):
-    """A message to a group of another realm. `conversation` is what is known of that here, or 0."""
+    """A message to a group of another realm. `conversation` is the id of its mirror here, or 0."""
 
     name: SendKey
     conversation: int
@@ -58,25 +60,25 @@ class NewPost(msgspec.Struct, frozen=True):
 
 
 def name_of(new: NewMessage) -> SendKey | None:
-    """What stands for a message that has a key."""
+    """Return the SendKey of a message, or None if it was sent without a key."""
     if new.key is None or new.sender_id is None:
         return None
     return SendKey(new.sender_id, new.key, str(new.conversation))
 
 
 class SendsWriter:
-    """Stores what has a key, once. Lives in the writer's thread; what has no key does not come here."""
+    """Stores messages that have keys, each once, in the writer's thread."""
 
     def __init__(self, messages: MessageWriter, outbox_writer: OutboxWriter) -> None:
         self._messages = messages
         self._outbox = outbox_writer
         self._statement: str | None = None
-        self._tidied = 0
+        self._pruned = 0
 
     def store(
         self, connection: Connection, items: Sequence[NewMessage]
     ) -> list[Stored | RecordedSend]:
-        """Store those of `items`, which have keys, that were not sent before; where each of them stands."""
+        """Store the `items` that were not sent before. Returns the outcome of each. All of them have keys."""
         names = [_name_of(item) for item in items]
         known = find(connection, names)
         fresh: dict[SendKey, NewMessage] = {}
@@ -90,7 +92,7 @@ class SendsWriter:
         for name, item in fresh.items():
             place, file = stored[name], item.attachment_id
             crossing = item.crossing
-            # A group's messages go out by themselves; their sender has nothing to wait for.
+            # Senders do not wait for deliveries of a group's messages.
             waits = crossing is not None and crossing.sender_id is not None
             realm, parcel = (
                 (crossing.realms[0], place.first) if waits and crossing else (None, None)
@@ -100,12 +102,12 @@ class SendsWriter:
             )
             known[name] = RecordedSend(item.conversation, place.seq, place.id, file, waits)
         self._note(connection, rows)
-        # Who comes first has stored it; the same again, in the same batch, finds it stored.
+        # The first item with a key stores it. Repetitions in the same batch find it stored.
         return [stored.pop(name) if name in stored else known[name] for name in names]
 
     def put(self, connection: Connection, items: Sequence[NewPost]) -> list[int | RecordedSend]:
-        """Put those of `items` into the outbox that were not sent before; the number of each parcel, or
-        where it stands."""
+        """Put the `items` that were not sent before into the outbox. Returns the number of each parcel, or
+        the outcome of the earlier send."""
         known = find(connection, [item.name for item in items])
         fresh: dict[SendKey, NewPost] = {}
         for item in items:
@@ -132,26 +134,26 @@ class SendsWriter:
             self._statement = driver_insert(connection, sends)
         connection.exec_driver_sql(self._statement, list(rows))
         now = rows[-1][3]
-        if now >= self._tidied + TIDY_EVERY and tidy(connection, now - KEPT_FOR) < MAX_TIDIED:
-            self._tidied = now
+        if now >= self._pruned + PRUNE_EVERY and prune(connection, now - KEPT_FOR) < MAX_PRUNED:
+            self._pruned = now
 
 
 def _name_of(new: NewMessage) -> SendKey:
     name = name_of(new)
-    assert name is not None  # noqa: S101 - nothing else is given to it
+    assert name is not None  # noqa: S101 - the caller passes only messages with keys
     return name
 
 
 def find(connection: Connection, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
-    """What is known of those of `names` that were sent before: hardly any, mostly."""
+    """Return the outcomes of those of `names` that were sent before."""
     return {name: _get(connection, name) for name in _sent_before(connection, names)}
 
 
 def _sent_before(connection: Connection, names: Sequence[SendKey]) -> set[SendKey]:
     size = 1 if len(names) == 1 else PROBED
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    # Each by the key's index, which SQLite does not use for `IN`. Always as many in one statement, the
-    # last one again and again if need be: so it is prepared once.
+    mark = placeholder(connection)
+    # EXISTS uses the index of the primary key, which SQLite does not do for `IN` with rows. Each statement
+    # has 1 or PROBED keys, padded with the last one, so that it is prepared only once.
     probe = (
         f"WITH asked (a, k, p) AS (VALUES {', '.join([f'({mark}, {mark}, {mark})'] * size)}) "  # noqa: S608
         "SELECT a, k, p FROM asked WHERE EXISTS "
@@ -186,19 +188,19 @@ def _which(name: SendKey) -> Any:
     )
 
 
-def take_back(
-    connection: Connection, name: SendKey, ident: int, realm: str, parcel_number: int
-) -> None:
-    """What was sent under `name` was refused before its sender read OK: the message of that id (0: there
-    is none), and the parcel with it. Where it is sent again, the one must not arrive after all."""
+def undo(connection: Connection, name: SendKey, ident: int, realm: str, parcel_number: int) -> None:
+    """Remove a send that another realm refused before the sender got a reply: its message (`ident`, 0 if
+    there is none) and its parcel. The client may send it again, and only that one must arrive."""
     connection.execute(delete(sends).where(_which(name)))
     outbox_store.remove(connection, realm, parcel_number)
     if ident:
-        message_store.take_back(connection, ident)
+        message_store.remove(connection, ident)
 
 
-def number(connection: Connection, name: SendKey, conversation: int, seq: int, ident: int) -> None:
-    """A group's home has numbered what was sent under `name`: to be answered from now on."""
+def record_numbers(
+    connection: Connection, name: SendKey, conversation: int, seq: int, ident: int
+) -> None:
+    """Record the numbers that a group's home has given to the message sent as `name`."""
     connection.execute(
         update(sends)
         .where(_which(name))
@@ -206,13 +208,14 @@ def number(connection: Connection, name: SendKey, conversation: int, seq: int, i
     )
 
 
-def tidy(connection: Connection, before: int) -> int:
-    """Forget what was sent before then (ms since 1970 UTC), the oldest first; how many those were."""
+def prune(connection: Connection, before: int) -> int:
+    """Remove sends before `before` (ms since 1970 UTC), at most some MAX_PRUNED, oldest first. Returns their
+    number."""
     old = (
         select(sends.c.at)
         .where(sends.c.at < before)
         .order_by(sends.c.at)
-        .offset(MAX_TIDIED - 1)
+        .offset(MAX_PRUNED - 1)
         .limit(1)
     )
     last = connection.scalar(old)

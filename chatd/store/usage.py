@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, delete, select
 
+from chatd.store.engine import placeholder
 from chatd.store.schema import message_bytes
 
 # An account by its id, or another realm by its key.
@@ -26,7 +27,7 @@ def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
 
 def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) -> None:
     """Store the use of these owners on a day, and remove the days before."""
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    mark = placeholder(connection)
     rows = [
         (day, owner, "", size) if isinstance(owner, int) else (day, 0, owner, size)
         for owner, size in used

@@ -84,8 +84,8 @@ class HealthResource(AsyncResource):
         await self._try_files()
         trouble = database.trouble
         # After a failed write, only another write shows whether the database works again.
-        write = probe.nothing if trouble is None else probe.write
-        both: list[Deferred[Any]] = [database.read(probe.glance), database.run(write)]
+        write = probe.ping_transaction if trouble is None else probe.ping_write
+        both: list[Deferred[Any]] = [database.read(probe.ping_read), database.run(write)]
         for each in both:
             each.addErrback(lambda failure: failure.value)  # wait for both, even if one fails
         for each in both:

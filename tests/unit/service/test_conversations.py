@@ -14,7 +14,7 @@ from chatd.base.names import Address, is_code
 from chatd.commands import values as ask
 from chatd.service import conversations as module
 from chatd.store import overview as store
-from chatd.store.messages import take_back
+from chatd.store.messages import remove
 from tests.support.common import Listener
 from tests.support.inline import result_of
 from tests.support.play import PlayTestCase
@@ -109,7 +109,7 @@ class Entries(ListTestCase):
     def test_nothing_stands_in_it(self) -> None:
         """A direct conversation whose only message was withdrawn is not listed."""
         sent = self.say(self.ana, "budi", "halo")
-        result_of(self.database.run(take_back, sent.id))
+        result_of(self.database.run(remove, sent.id))
         self.assertEqual(self.where(self.ana), [])
 
     def test_given_is_read(self) -> None:

@@ -243,7 +243,7 @@ class Store(HereTestCase):
         first = self.once(self.ana, "budi", "x", "young")
         self.assertEqual(self.kept_keys(), 3)
         self.clock.advance(0.2 * day)
-        with mock.patch.object(store, "MAX_TIDIED", 1):
+        with mock.patch.object(store, "MAX_PRUNED", 1):
             self.once(self.ana, "budi", "x", "a")
             self.assertEqual(self.kept_keys(), 3)
             self.once(self.ana, "budi", "x", "b")

@@ -120,9 +120,9 @@ class HealthTests(SiteTestCase):
             raise OperationalError("INSERT", (), Exception("disk I/O error"))
 
         await self.assertFailure(database.run(fail), StorageFailed)
-        await database.run(probe.nothing)
+        await database.run(probe.ping_transaction)
         self.assertEqual(database.trouble, "disk I/O error")
-        await database.run(probe.write)
+        await database.run(probe.ping_write)
         self.assertIsNone(database.trouble)
 
     async def test_a_file_could_not_be_stored(self) -> None:
@@ -172,7 +172,7 @@ class HealthTests(SiteTestCase):
         def fail(*_arguments: Any) -> None:
             raise ZeroDivisionError
 
-        self.patch(probe, "glance", fail)
+        self.patch(probe, "ping_read", fail)
         answer = await self.look()
         self.assertEqual((answer.code, answer.json["code"]), (500, "internal"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
