@@ -454,7 +454,7 @@ class GroupThere(ThereTestCase):
     def test_numbers_can_not_be_kept(self) -> None:
         """The message is sent and answered all the same."""
         self.ana.joins("futsal@realm2")
-        with mock.patch.object(store, "number", side_effect=StorageFailed()):
+        with mock.patch.object(store, "record_numbers", side_effect=StorageFailed()):
             first = self.ana.posts("futsal@realm2", "halo", "k")
         self.assertNotIn(None, where(first))
         again = self.ana.posts("futsal@realm2", "halo", "k")

@@ -107,7 +107,7 @@ class HealthTests(SiteTestCase):
             raise OperationalError("INSERT", (), Exception("database or disk is full"))
 
         sentence = "The database could not store anything: database or disk is full"
-        with mock.patch.object(probe, "write", fail):
+        with mock.patch.object(probe, "ping_write", fail):
             await self.assertFailure(self.realm.database.run(fail), StorageFailed)
             self.check_ill(await self.look(), "storage-failed", sentence)
             self.check_ill(await self.look(), "storage-failed", sentence)
