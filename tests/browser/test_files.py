@@ -78,6 +78,27 @@ class Files(BrowserTestCase):
         expect(henderson.bubbles).to_have_count(1)
 
     @in_browser
+    def test_large_file_goes_in_chunks(self) -> None:
+        messi, henderson = self.person("messi"), self.person("henderson")
+        henderson.open_chat("messi")
+        messi.open_chat("henderson")
+        offsets: list[str | None] = []
+        messi.page.on(
+            "request",
+            lambda request: (
+                offsets.append(request.headers.get("upload-offset"))
+                if request.method == "PUT"
+                else None
+            ),
+        )
+        file = some("large.bin", (16 << 20) + 5)
+        messi.attach(file)
+        messi.press_button("Send")
+        henderson.sees_file("large.bin")
+        self.assertEqual(offsets, ["0", str(8 << 20), str(16 << 20)])
+        self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
+
+    @in_browser
     def test_daemon_is_killed_meanwhile(self) -> None:
         """The upload goes on by itself, and the file is there once, whole."""
         messi, henderson = self.person("messi"), self.person("henderson")

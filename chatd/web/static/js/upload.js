@@ -33,6 +33,7 @@ import { newKey } from "./keys.js";
 
 const FIRST_PAUSE = 1000;
 const MAX_PAUSE = 30_000;
+const CHUNK = 8 << 20; // bytes of a request: proxies may limit or buffer it
 const STALLED = 60_000; // ms without progress or an answer after which the connection counts as lost
 
 /** Temporary refusals, which are not about the file. */
@@ -64,8 +65,12 @@ export async function upload(place, file, options = {}) {
         const from = offset;
         const tell = (/** @type {number} */ sent) => onProgress?.(Math.min(sent, file.size), file.size);
         const answer = await put(url, file, from, tell, signal);
-        if (answer.reply?.status === "OK") return answer.reply;
         offset = answer.offset;
+        if (answer.status === 202) {
+          pause = FIRST_PAUSE / 2;
+          continue;
+        }
+        if (answer.reply?.status === "OK") return answer.reply;
         if (offset !== null && offset !== from) pause = FIRST_PAUSE; // there was progress
         await refusal(answer, file);
       }
@@ -120,7 +125,7 @@ async function offsetOf(url, signal) {
 }
 
 /**
- * Sends the bytes from `offset` on.
+ * Sends the chunk at `offset`.
  * @param {string} url
  * @param {File} file
  * @param {number} offset
@@ -156,7 +161,7 @@ function put(url, file, offset, tell, signal) {
     signal?.addEventListener("abort", abort, { once: true });
     alive();
     tell(offset);
-    request.send(offset > 0 ? file.slice(offset) : file);
+    request.send(file.slice(offset, offset + CHUNK));
   });
 }
 
