@@ -1,4 +1,4 @@
-"""What comes back from other realms, and what its sender is told."""
+"""Bounces: what senders are told about messages that another realm refused or did not take in time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReturnsTestCase(PlayTestCase):
         return number
 
     def refuse(self, parcel: Parcel, error: Any, realm: str = "realm2", **put: Any) -> list[str]:
-        """What ana finds in her inbox."""
+        """Refuse a parcel, and return what ana finds in her inbox."""
         number = self.put(parcel, realm, **put)
         self.world.result(self.returns.refuse(realm, number, error))
         return [each.partition("system: ")[2] for each in self.ana.reads()]
@@ -76,7 +76,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertIn("to budi@realm9", told)
 
     def test_once(self) -> None:
-        """However often it is refused."""
+        """The sender is told once, even if a parcel is refused several times."""
         number = self.put(Direct("ana", "budi", AT, "halo"))
         error = UnknownUser(name="budi")
         first = self.returns.refuse("realm2", number, error)
@@ -87,7 +87,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertEqual(len(self.ana.inbox()), 1)
 
     def test_expire(self) -> None:
-        """All that is old enough, whatever realm it is for; a great lot of it in several goes."""
+        """All expired parcels for all realms are returned, a large number in several transactions."""
         self.patch(module, "MAX_EXPIRED", 4)
         for number in range(6):
             self.put(Direct("ana", "budi", AT, str(number)), at=number)
@@ -101,7 +101,8 @@ class ReturnsTestCase(PlayTestCase):
         self.assertEqual(self.one.parcels_waiting(), 1)
 
     def test_members_of_nobody(self) -> None:
-        """Who does not exist there is taken out of the group; other refusals change nothing."""
+        """A member that does not exist in its realm is removed from the group. Other refusals change
+        nothing."""
         code = self.ana.creates("bagan")
         self.assertTrue(code)
         self.one.receives("realm2", (1, Left("x", "bagan")))

@@ -1,4 +1,4 @@
-"""Half files of other realms: whose each is, and how many are kept."""
+"""Incomplete files from other realms: who may resume each, and how many are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class PartsTestCase(PlayTestCase):
         self.names = 0
 
     def brings(self, realm: str, number: int, *, part: int = 500, size: int = 1000) -> int:
-        """A realm offers a file, sends a part of it, and goes; the offset that it was told."""
+        """A realm offers a file, sends a part of it, and its link breaks. Returns the offset that it was
+        told."""
         digest = hashlib.sha256(DATA).hexdigest()
         note = FileNote(f"{number}.txt", size, digest, "abcdef")
         parcel = Direct("budi", "ana", 1_000, None, note)
@@ -47,7 +48,7 @@ class PartsTestCase(PlayTestCase):
         self.assertEqual(self.brings("xé", 1), 500)
 
     def test_realms_with_similar_names(self) -> None:
-        """No realm resumes another's file, whatever the two are called."""
+        """No realm resumes another's file, however similar their names are."""
         names = ("xé", "x-e9-", "x", "x.1", "x-e9-.", "é" * 64, "界" * 64)
         for name in names:
             self.assertEqual(self.brings(name, 1), 0, name)
@@ -56,7 +57,7 @@ class PartsTestCase(PlayTestCase):
         self.assertNotEqual(_key("x", 11), _key("x.1", 1))
 
     def test_many(self) -> None:
-        """A realm that begins many files keeps the newest, and others' are left alone."""
+        """A realm that begins many files keeps the newest. Those of other realms are not removed."""
         self.brings("other", 1)
         for number in range(module.MAX_PARTS + 8):
             self.brings("realm2", number)
@@ -67,7 +68,7 @@ class PartsTestCase(PlayTestCase):
         self.assertEqual(len(self.parts("other")), 1)
 
     def test_many_bytes(self) -> None:
-        """They take no more than the files that may arrive at a time."""
+        """They take no more bytes than the files that may arrive at a time."""
         self.patch(module, "MAX_ARRIVING", 2)
         self.one.federation.files._limits = Limits(file=1000)
         for number in range(8):

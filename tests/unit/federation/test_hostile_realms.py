@@ -1,4 +1,4 @@
-"""A realm with a good certificate and bad intentions: what it can make this one keep, tell and log."""
+"""A realm with a valid certificate and bad intentions: what it can make this realm store, reveal and log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEEP = 50_000
 
 class MemoryTestCase(GuessingTestCase):
     def test_long_names_are_not_kept(self) -> None:
-        """What says who has sent something may be 60,000 characters long, and comes again and again."""
+        """A sender's name may have 60,000 characters, and be sent again and again."""
         long = "é" * 10_000
         before = names._remembered_key_of.cache_info().currsize
         self.verdicts(Direct(long, "ana", 1, "x"), Direct("budi", long, 1, "x"))
@@ -59,7 +59,7 @@ class MemoryTestCase(GuessingTestCase):
         self.assertLess(len(self.one.federation.receiver._turns), 10)
 
     def test_batches_of_links_that_are_gone(self) -> None:
-        """What waits for its turn when its link ends is dropped: it comes again over the next one."""
+        """A batch whose link ends before its turn is dropped, because it is sent again over the next link."""
         disk = self.one.service.disk
         self.patch(disk, "_measure", lambda: -1)
         disk.look()
@@ -93,7 +93,7 @@ class NothingForNothingTestCase(GuessingTestCase):
         return found
 
     def test_refused_messages_open_no_conversation(self) -> None:
-        """They cost their realm nothing, and would tell it who is online."""
+        """They would cost their realm nothing, and reveal who is online."""
         before = self.conversations()
         self.assertIsNotNone(self.one.person("dewi").client)
         long = self.one.config.limits.message + 1
@@ -104,7 +104,8 @@ class NothingForNothingTestCase(GuessingTestCase):
         self.assertEqual(self.online("dewi"), {"dewi": False})
 
     def test_beyond_the_quota(self) -> None:
-        """Nor do those that there is no room for: the reason is said, and not that nobody has that name."""
+        """Nor do messages beyond the quota. They are refused for that reason, and not as to an unknown
+        user."""
         self.assertEqual(self.verdicts(direct("x" * 2000)), [""])
         before = self.conversations()
         self.assertEqual(self.verdicts(Direct("other", "dewi", 1, "x" * 100)), ["realm-quota"])
@@ -149,10 +150,10 @@ class NothingForNothingTestCase(GuessingTestCase):
 
 
 class SilenceTestCase(GuessingTestCase):
-    """Whether there is a name can't be told by how long an answer takes: the database is asked as often."""
+    """The time of an answer does not tell whether a name exists: the same number of queries is made."""
 
     def jobs(self, parcel: Any) -> int:
-        """How many jobs of the writer a parcel comes to."""
+        """How many jobs of the writer a parcel causes."""
         counted: list[object] = []
         database = self.one.realm.database
         submit = database._submit
@@ -189,8 +190,7 @@ class SilenceTestCase(GuessingTestCase):
 
 class FullTestCase(PlayTestCase):
     def test_joining_a_group_is_no_hold(self) -> None:
-        """Invented realms that join a group and never acknowledge what they are told make room all the
-        same."""
+        """Invented realms that join a group and never acknowledge anything are forgotten like others."""
         self.patch(strangers_module, "MAX_UNCONFIRMED", 10)
         one = self.world.house("realm1")
         one.person("ana").creates("bagan")
@@ -208,7 +208,7 @@ class FullTestCase(PlayTestCase):
 
 
 class Mute(Raw):
-    """It takes no parcel."""
+    """Accepts no parcel."""
 
     def ampBoxReceived(self, box: Any) -> None:
         if box.get(b"_command") != b"Deliver":
@@ -217,7 +217,7 @@ class Mute(Raw):
 
 class MembershipTestCase(GuessingTestCase):
     def test_groups_that_nobody_asked_for(self) -> None:
-        """They do not fill all that an account may have."""
+        """They can't use up an account's limit on groups."""
         self.one.service.groups._limit = 100
         codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
         self.assertEqual(codes, [""] * 10 + [TooManyGroups.code] * 2)
@@ -229,7 +229,7 @@ class MembershipTestCase(GuessingTestCase):
 
 class NumbersTestCase(PlayTestCase):
     def test_they_do_not_come_to_an_end(self) -> None:
-        """However often a realm claims to have had higher ones."""
+        """Parcel numbers do not run out, however often a realm claims to have had higher ones."""
         one = self.world.house("realm1")
 
         def last(connection: Connection) -> int:
@@ -248,7 +248,7 @@ class LogTestCase(GuessingTestCase):
         self.log = Watched(self)
 
     def test_nonsense_in_answers(self) -> None:
-        """Whatever is said instead of an answer is a short line now and then, and no traceback."""
+        """Any nonsense in place of an answer causes a short log line now and then, and no traceback."""
         for number in range(50):
             self.ana.begins_to_send(f"x{number}@realm2", "halo")
             self.world.settle()
@@ -260,7 +260,7 @@ class LogTestCase(GuessingTestCase):
         self.assertEqual(self.log.tracebacks, [])
 
     def test_goodbyes(self) -> None:
-        """Of a realm that this one has dialled, too."""
+        """Also from a realm that this one has dialled."""
         two = self.world.house("realm3")
         adding = self.one.realm.directory.add("realm3", *two.where, True)
         adding.addErrback(lambda _: None)
@@ -273,7 +273,7 @@ class LogTestCase(GuessingTestCase):
 
 
 class Liar(Raw):
-    """It answers each delivery with an error that is none."""
+    """Answers each delivery with a made-up error."""
 
     transport: Any
 
@@ -287,7 +287,7 @@ class Liar(Raw):
 
 
 class DepthTestCase(SynchronousTestCase):
-    """What is nested too deep to be read is unreadable, and nothing else."""
+    """Data that is nested too deep to be decoded counts as unreadable, and does no other harm."""
 
     def test_refusals(self) -> None:
         refused = wire.parse_refused('["a",{"b":' + "[" * DEEP + "]" * DEEP + "}]")

@@ -1,4 +1,4 @@
-"""Whether another realm can find out which accounts and groups there are."""
+"""Whether another realm can find out which accounts and groups exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = TooManyUnknown.code
 
 
 class GuessingTestCase(RawTestCase):
-    """realm2 has come to realm1 by itself. ana has an account there, and so have dewi and eka."""
+    """realm2 has linked with realm1 by itself. ana, dewi and eka have accounts in realm1."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -46,7 +46,7 @@ class GuessingTestCase(RawTestCase):
         return [each.code for each in found]
 
     def guesses(self, count: int) -> list[str]:
-        """What is said of so many names that nobody has."""
+        """The answers to guesses of that many unknown names."""
         return [
             self.verdicts(direct("x", to=f"nobody{self.number}x{at}"))[0] for at in range(count)
         ]
@@ -55,7 +55,7 @@ class GuessingTestCase(RawTestCase):
         self.assertEqual(self.guesses(MAX_UNKNOWN), ["unknown-user"] * MAX_UNKNOWN)
 
     def knows(self, name: str, contact: str) -> None:
-        """Have somebody on a list of contacts."""
+        """Put someone on a contact list."""
         account = self.one.person(name).account
         adding = account_store.add_contact
         self.world.result(
@@ -75,7 +75,7 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(self.guesses(1), ["unknown-user"])
 
     def test_who_exists_is_not_told_apart(self) -> None:
-        """Beyond the limit a name that somebody has reads as one that nobody has, and nothing is stored."""
+        """Beyond the limit an existing name is answered like an unknown one, and nothing is stored."""
         self.exhausts()
         self.assertEqual(self.verdicts(direct("x", to="dewi")), [LIMIT])
         self.assertEqual(self.one.person("dewi").inbox(), [])
@@ -83,7 +83,7 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(self.verdicts(direct("x", to="dewi")), [""])
 
     def test_in_one_batch(self) -> None:
-        """Many names at once are worth no more."""
+        """Many names in one batch count as many."""
         names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 10)]
         names[5], names[-5] = "dewi", "eka"
         found = self.verdicts(*(direct("x", to=name) for name in names))
@@ -93,7 +93,7 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(self.one.person("eka").inbox(), [])
 
     def test_whom_it_talks_with(self) -> None:
-        """A conversation goes on, whatever its realm has tried."""
+        """A conversation continues, whatever else its realm has tried."""
         self.verdicts(direct("satu"))
         self.exhausts()
         self.assertEqual(self.verdicts(direct("dua"), direct("tiga")), ["", ""])
@@ -106,7 +106,7 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(self.verdicts(direct("x", to="dewi")), [""])
 
     def test_added_realms(self) -> None:
-        """They are told, as often as they ask."""
+        """Realms that were added are told as often as they ask."""
         registry = self.one.realm.directory.peers
         peer = registry.find("realm2")
         peer.known = type(peer.known)("realm2", "realm2", "realm2.test", 7000)
@@ -114,7 +114,7 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(found, ["unknown-user"] * (MAX_UNKNOWN + 5))
 
     def test_invented_realms(self) -> None:
-        """Several names of realms from one network address share what they are told."""
+        """Several realm names from one network address share a limit."""
         registry = self.one.realm.directory.peers
         registry.find("realm2").source = "192.0.2.1"
         self.exhausts()
@@ -137,10 +137,10 @@ class DirectsTestCase(GuessingTestCase):
 
 
 class OtherWaysTestCase(GuessingTestCase):
-    """Whatever else tells whether there is somebody."""
+    """Other ways to find out whether an account or group exists."""
 
     def test_joined(self) -> None:
-        """A home that says who is in its groups."""
+        """A home reports who is in its groups."""
         self.exhausts()
         for name in ("dewi", "nobody"):
             self.assertEqual(self.verdicts(Joined("bagan", 7, name, 0)), [LIMIT])
@@ -153,7 +153,7 @@ class OtherWaysTestCase(GuessingTestCase):
         self.assertEqual(found, ["unknown-user"] * MAX_UNKNOWN + [LIMIT])
 
     def test_groups(self) -> None:
-        """By name or by code: to join, to read the members, to post."""
+        """By name or by code: to join, to list the members, to post."""
         self.ana.creates("bagan")
         found = [
             self.refuses(wire.JoinCommand, user="budi", group=f"aaaa{chr(97 + number)}a")
@@ -172,7 +172,7 @@ class OtherWaysTestCase(GuessingTestCase):
             self.assertEqual(self.verdicts(Post(group, "budi", 1, b"", "x")), [LIMIT])
 
     def test_ones_own_group(self) -> None:
-        """A group that the realm has members in stays within its reach."""
+        """A realm can always reach a group that it has members in."""
         self.ana.creates("bagan")
         self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.exhausts()
@@ -182,7 +182,7 @@ class OtherWaysTestCase(GuessingTestCase):
         self.assertEqual(self.asks(wire.JoinCommand, user="citra", group="bagan")["group"], "bagan")
 
     def test_invitations(self) -> None:
-        """An admin from there who invites people of this realm."""
+        """An admin from that realm invites people of this one."""
         self.ana.creates("bagan")
         self.asks(wire.JoinCommand, user="budi", group="bagan")
         self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("budi@realm2")))
@@ -198,7 +198,7 @@ class OtherWaysTestCase(GuessingTestCase):
 
 
 class PresenceTestCase(GuessingTestCase):
-    """All of them are logged in."""
+    """All accounts are logged in."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -206,7 +206,7 @@ class PresenceTestCase(GuessingTestCase):
             self.assertIsNotNone(self.one.person(name).client)
 
     def test_strangers_are_not_told(self) -> None:
-        """Only that somebody exists, as a message would tell, too."""
+        """They are told that an account exists, as with a message, but not whether it is online."""
         expected = {"ana": False, "dewi": False}
         self.assertEqual(self.online("ana", "dewi", "nobody"), expected)
 
@@ -218,7 +218,7 @@ class PresenceTestCase(GuessingTestCase):
         self.assertEqual(self.guesses(1), [LIMIT])
 
     def test_asked_again_and_again(self) -> None:
-        """A contact that does not exist any more uses up nothing else."""
+        """Repeated questions about a contact that no longer exists count once."""
         for _ in range(3 * MAX_UNKNOWN):
             self.online("gone")
         self.assertEqual(self.guesses(1), ["unknown-user"])
@@ -248,7 +248,7 @@ class PresenceTestCase(GuessingTestCase):
 
 class AddedTestCase(PlayTestCase):
     def test_presence(self) -> None:
-        """A realm that was added is told who is online, as before."""
+        """A realm that was added is told who is online."""
         one: House = self.world.house("realm1")
         two: House = self.world.house("realm2")
         one.add(two)

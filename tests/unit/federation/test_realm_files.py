@@ -1,4 +1,4 @@
-"""Files across realms: their bytes go before the messages that carry them."""
+"""Files between realms: their bytes are sent before the messages that carry them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FilesTestCase(PlayTestCase):
 
     @property
     def log(self) -> list[str]:
-        """What has come to realm2 from realm1 on the cable that is open."""
+        """The commands that realm2 has received from realm1 over the open cable."""
         return self.cable.end_of(self.one).log
 
     def code(self, name: str = "a.bin", who: Any = None) -> str:
@@ -69,7 +69,7 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.two.realm.uploads.parts, [])
 
     def test_own_copy(self) -> None:
-        """The receiving realm serves its own, also when the other is gone."""
+        """The receiving realm serves its own copy, even if the other realm is down."""
         self.ana.sends_file("budi@realm2", "a.bin", b"bytes")
         self.one.kill()
         self.assertEqual(self.budi.fetches(self.code()), b"bytes")
@@ -87,7 +87,7 @@ class SendingTestCase(FilesTestCase):
             self.assertEqual(self.budi.fetches(self.code(f"{size}.bin")), many(size))
 
     def test_list(self) -> None:
-        """To two people of one realm: its bytes travel once."""
+        """For two recipients in one realm the bytes are sent once."""
         data = many(200_000)
         reply = self.ana.sends_file("budi@realm2,bela@realm2,nobody@realm2", "a.bin", data)
         self.assertEqual(reply.message, "File sent; there is no user nobody@realm2")
@@ -98,20 +98,20 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.two.realm.uploads.parts, [])
 
     def test_again(self) -> None:
-        """The same bytes from the same sender do not travel again."""
+        """The same bytes from the same sender are not sent again."""
         self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
         self.ana.sends_file("bela@realm2", "a.bin", many(100_000))
         self.assertEqual(self.log.count("Chunk"), 4)
         self.assertEqual(len(self.stored(self.two)), 1)
 
     def test_again_under_another_name(self) -> None:
-        """Each is called what its sender called it."""
+        """Each file keeps the name that its sender gave it."""
         self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
         self.ana.sends_file("budi@realm2", "b.bin", many(100_000))
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin", "ana@realm1: file b.bin"])
 
     def test_unknown(self) -> None:
-        """Refused before the bytes; nothing is left of it."""
+        """It is refused before the bytes are sent, and nothing is left of it."""
         with self.assertRaises(UnknownUser):
             self.ana.sends_file("nobody@realm2", "a.bin", many(100_000))
         self.assertEqual(self.log.count("Chunk"), 0)
@@ -131,8 +131,8 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_others_pass(self) -> None:
-        """While a file is on its way, messages of others go by; what its sender says to the same person
-        waits behind it."""
+        """While a file is being sent, messages of others overtake it. Those of its sender to the same person
+        wait."""
         agus = self.one.person("agus")
         log = self.log
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(5 * MIB))
@@ -155,7 +155,7 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.bela.reads(), ["ana@realm1: by"])
 
     def test_few_chunks_under_way(self) -> None:
-        """So that what else is said gets in between."""
+        """So that other messages are sent in between."""
         end = self.cable.end_of(self.two)
         end.holding = {"Chunk answer"}
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(5 * MIB))
@@ -166,7 +166,7 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.log.count("Chunk"), 160)
 
     def test_order_of_many(self) -> None:
-        """Files and texts in turn, to one person: as they were sent."""
+        """Files and texts in turn, to one person, arrive in the order in which they were sent."""
         for number in range(6):
             self.ana.begins_to_send_file("budi@realm2", f"{number}.bin", many(40_000 + number))
             self.world.settle() if number % 2 else None
@@ -178,7 +178,7 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual([each.partition(": ")[2] for each in texts], history)
 
     def test_vanished(self) -> None:
-        """The file is not there any more when its turn comes: the sender is told."""
+        """If the file is missing when its turn comes, the sender is told."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         self.ana.sends_file("budi@realm2", "a.bin", b"bytes")
@@ -194,10 +194,10 @@ class SendingTestCase(FilesTestCase):
 
 
 class BreaksTestCase(FilesTestCase):
-    """The link breaks while a file is on its way."""
+    """The link breaks while a file is being sent."""
 
     def begin(self, size: int, chunks: int) -> list[Any]:
-        """So many chunks have come when it breaks."""
+        """Send that many chunks, then break the link."""
         end = self.cable.end_of(self.one)
         found = outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(size)))
         end.holding = {"Chunk"}
@@ -210,7 +210,7 @@ class BreaksTestCase(FilesTestCase):
         return found
 
     def test_goes_on(self) -> None:
-        """From where it ended."""
+        """The transfer resumes where it ended."""
         self.begin(500_000, 6)
         self.cable.cut()
         self.world.advance(3)
@@ -239,7 +239,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertLess(self.log.count("Chunk"), 17)
 
     def test_receiver_stops(self) -> None:
-        """Cleanly: nothing of what came is sent again."""
+        """After a clean stop nothing that has arrived is sent again."""
         self.begin(500_000, 6)
         self.two.close()
         self.two.open()
@@ -271,7 +271,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertIn("queued", found[0].message)
 
     def test_all_there_but_the_message(self) -> None:
-        """All bytes have come, and the message itself has not."""
+        """All bytes have arrived, but the message has not."""
         end = self.cable.end_of(self.one)
         end.holding = {"Deliver"}
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000))
@@ -295,8 +295,8 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.two.realm.uploads.parts, [])
 
     def test_spoilt(self) -> None:
-        """What had come was spoilt on the disk: the SHA-256 tells, and it is sent anew. What was said after
-        it stays behind it."""
+        """If the part was damaged on disk, its SHA-256 is wrong, and the file is sent again. Later messages
+        wait for it."""
         self.begin(500_000, 6)
         self.ana.begins_to_send("budi@realm2", "after")
         self.cable.cut()
@@ -311,7 +311,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin", "ana@realm1: after"])
 
     def test_of_a_parcel_that_never_comes(self) -> None:
-        """What was refused in the end does not stay on the receiver's disk."""
+        """The part of a file that is refused in the end is removed from the receiver's disk."""
         code = self.budi.creates("bagan")
         del code
         end = self.cable.end_of(self.one)
@@ -327,7 +327,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.two.federation.files._arriving, {})
 
     def test_disk_full(self) -> None:
-        """The receiver's disk is full: nothing is lost, and the other messages are not held up for ever."""
+        """When the receiver's disk is full, nothing is lost, and other messages are delivered."""
         disk = self.two.service.disk
         self.patch(disk, "_measure", lambda: 50_000)  # bytes above the reserve: enough for texts
         disk.look()
@@ -340,7 +340,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
     def test_sent_again_after_it_was_damaged(self) -> None:
-        """The same file again comes anew: what is damaged here is not taken for it."""
+        """The same file is received again if the stored one is damaged."""
         self.ana.sends_file("budi@realm2", "a.bin", many(1000))
         (stored,) = [path for path in self.two.realm.uploads.folder.iterdir() if path.is_file()]
         stored.write_bytes(bytes(1000))
@@ -348,7 +348,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.budi.fetches(self.budi.files()[-1].code), many(1000))
 
     def test_changed_on_the_senders_disk(self) -> None:
-        """It does not cross as if it were whole: the sender is told."""
+        """A changed file is not delivered as if it were whole, and the sender is told."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
@@ -381,7 +381,7 @@ class GroupFilesTestCase(FilesTestCase):
         self.assertEqual(self.citra.fetches(self.code(who=self.citra)), many(100_000))
 
     def test_from_a_member(self) -> None:
-        """To the home, and from there to the third realm; what comes back to the first is its own file."""
+        """The file goes to the home, and from there to the third realm. The first realm uses its own copy."""
         reply = self.ana.sends_file("#bagan@realm2", "a.bin", many(100_000))
         self.assertEqual((reply.message, reply.data["seq"]), ("File sent", 1))
         self.world.settle()
@@ -395,7 +395,7 @@ class GroupFilesTestCase(FilesTestCase):
         self.assertEqual(self.code(who=self.ana), reply.fields["code"])
 
     def test_from_a_stranger(self) -> None:
-        """Not a member, but the group is open."""
+        """A file from someone who is not a member, to an open group."""
         agus = self.one.person("agus")
         agus.sends_file("#bagan@realm2", "a.bin", many(100_000))
         self.assertEqual(self.ana.fetches(self.code(who=self.ana)), many(100_000))
@@ -411,7 +411,7 @@ class GroupFilesTestCase(FilesTestCase):
         self.assertEqual(self.two.parcels_waiting(), 0)
 
     def test_order(self) -> None:
-        """A file and what is said after it, by others, in a group elsewhere."""
+        """A file and later messages of others, in a group elsewhere."""
         end = self.cable.end_of(self.two)
         end.holding = {"Chunk"}
         self.budi.begins_to_send_file("#bagan", "a.bin", many(100_000))

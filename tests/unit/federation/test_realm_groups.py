@@ -1,4 +1,4 @@
-"""Groups with members in several realms: who is in them, who may do what, and who hears what."""
+"""Groups with members in several realms: membership, rights, and message delivery."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def addresses(*names: str) -> Any:
 
 
 class GroupTestCase(PlayTestCase):
-    """bagan lives in realm1, where ana has made it; budi and bela are in realm2, citra is in realm3."""
+    """ana of realm1 has created bagan. budi and bela are in realm2, citra is in realm3."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -84,7 +84,7 @@ class JoiningTestCase(GroupTestCase):
             self.bela.joins("bagan@realm1")
 
     def test_lists(self) -> None:
-        """A group elsewhere is among one's own, not among those of this realm."""
+        """A group elsewhere is listed among the account's own groups, and not among those of this realm."""
         self.budi.joins("bagan@realm1")
         self.assertEqual(self.budi.does(ask.ListGroups()).items, ())
         (info,) = self.budi.does(ask.ListOwnGroups()).items
@@ -93,7 +93,7 @@ class JoiningTestCase(GroupTestCase):
         self.assertEqual(info.members, 2)
 
     def test_presence(self) -> None:
-        """Who is online is asked of each member's own realm; who can't be asked of is not."""
+        """Each member's own realm is asked who is online. Members whose realm is down are offline."""
         self.budi.joins("bagan@realm1")
         self.citra.joins("bagan@realm1")
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2+", "citra@realm3+"])
@@ -114,7 +114,7 @@ class JoiningTestCase(GroupTestCase):
             self.budi.members("bagan@realm1")
 
     def test_many_members(self) -> None:
-        """More than fit into one answer."""
+        """More members than fit into one answer."""
         for number in range(250):
             self.one.person(f"m{number}").joins("bagan")
         self.budi.joins("bagan@realm1")
@@ -124,7 +124,8 @@ class JoiningTestCase(GroupTestCase):
         self.assertEqual(len(set(members)), 252)
 
     def test_word_of_the_home_is_late(self) -> None:
-        """The home has let budi in, and the parcel that says so is held up: he is not kept waiting."""
+        """The home has accepted the member, and the parcel that reports it is delayed: the join does not wait
+        for it."""
         cable = self.world.cable(self.one, self.two)
         cable.end_of(self.one).holding = {"Deliver"}
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
@@ -135,7 +136,7 @@ class JoiningTestCase(GroupTestCase):
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
 
     def test_acknowledgement_of_joining_lost(self) -> None:
-        """The home has let budi in, and the link breaks: he is a member nevertheless."""
+        """The home has accepted the member, and the link breaks: they are a member nevertheless."""
         cable = self.world.cable(self.one, self.two)
         cable.end_of(self.one).held = True
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
@@ -148,7 +149,7 @@ class JoiningTestCase(GroupTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_left_and_joined_again(self) -> None:
-        """Again and again, and the acknowledgements get lost: in the end both realms say the same."""
+        """After many joins and leaves with lost acknowledgements both realms agree."""
         self.budi.joins("bagan@realm1")
         cable = self.world.cable(self.one, self.two)
         cable.end_of(self.one).losing = {"Deliver answer"}
@@ -196,7 +197,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: satu"])
 
     def test_numbers(self) -> None:
-        """The home's numbers hold for all members, and stand in the sender's reply."""
+        """Members in all realms see the home's message numbers, and so does the sender's reply."""
         self.budi.joins("bagan@realm1")
         self.citra.joins("bagan@realm1")
         replies = [
@@ -218,7 +219,7 @@ class PostingTestCase(GroupTestCase):
             self.assertEqual([each.seq for each in page], [1, 2, 3, 4])
 
     def test_three_realms(self) -> None:
-        """What budi says from realm2 is heard in realm3, by way of the group's home."""
+        """A message from realm2 reaches realm3 through the group's home."""
         self.budi.joins("bagan@realm1")
         self.citra.joins("bagan@realm1")
         self.budi.posts("bagan@realm1", "halo")
@@ -228,7 +229,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.budi.reads(), ["citra@realm3: halo juga"])
 
     def test_two_members_of_a_realm(self) -> None:
-        """Each message goes once to a realm, however many of its people are members."""
+        """Each realm gets a message once, however many members it has."""
         self.budi.joins("bagan@realm1")
         self.bela.joins("bagan@realm1")
         end = self.world.cable(self.one, self.two).end_of(self.one)
@@ -250,7 +251,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.budi.events, [])
 
     def test_not_a_member(self) -> None:
-        """To an open group whoever may post; to a closed one its members."""
+        """Anyone may post to an open group, but only members to a closed one."""
         reply = self.budi.posts("bagan@realm1", "halo")
         self.assertEqual((reply.message, reply.data["seq"]), ("Message sent", 1))
         self.assertEqual(self.ana.reads(), ["budi@realm2: halo"])
@@ -266,7 +267,7 @@ class PostingTestCase(GroupTestCase):
             self.budi.posts("nusantara@realm1", "halo")
 
     def test_down(self) -> None:
-        """Posted while the home can't be reached: queued, and numbered when it comes."""
+        """A post while the home is down is queued, and numbered when it arrives."""
         self.budi.joins("bagan@realm1")
         self.part(self.two)
         reply = self.budi.posts("bagan@realm1", "satu")
@@ -278,7 +279,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.ana.history(group="bagan"), ["ana: dua", "budi@realm2: satu"])
 
     def test_down_and_refused(self) -> None:
-        """What is refused when it comes, is told by the sender's own realm."""
+        """If it is refused when it arrives, the sender's own realm tells the sender."""
         self.part(self.two)
         self.budi.posts("bagan@realm1", "satu")
         self.ana.does(ask.CloseGroup(parse_address("bagan")))
@@ -295,7 +296,7 @@ class PostingTestCase(GroupTestCase):
         )
 
     def test_acknowledgements_lost(self) -> None:
-        """Posts and what comes back of them: sent again, and stored once at both ends."""
+        """Posts and their echoes are sent again, and stored once at both ends."""
         self.budi.joins("bagan@realm1")
         cable = self.world.cable(self.one, self.two)
         for end in cable.ends:
@@ -310,7 +311,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
 
     def test_answer_before_the_echo(self) -> None:
-        """The home has it, and what comes back is held up: the sender is told its number anyway."""
+        """If the message comes back late, the sender is told its number anyway."""
         self.budi.joins("bagan@realm1")
         end = self.world.cable(self.one, self.two).end_of(self.one)
         end.holding = {"Deliver"}
@@ -322,7 +323,7 @@ class PostingTestCase(GroupTestCase):
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["budi: halo"])
 
     def test_joined_meanwhile(self) -> None:
-        """ana posts while budi is being let in: he gets all that comes after that, and nothing twice."""
+        """ana posts while budi joins: he gets all later messages, and none twice."""
         for delay in range(1, 25):
             with self.subTest(delay=delay):
                 group = f"g{delay}"

@@ -1,4 +1,4 @@
-"""Groups with members in several realms: who may change what, and who is online elsewhere."""
+"""Groups with members in several realms: changes by admins, and who is online elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_invite_unknown(self) -> None:
-        """Nobody there is called so: taken out again, once that realm has said so."""
+        """An invited user that does not exist is removed once their realm has reported that."""
         self.invite(self.ana, "nobody@realm2", "budi@realm2")
         self.world.settle()
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
@@ -80,7 +80,7 @@ class ChangingTestCase(GroupTestCase):
             self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
 
     def test_leave_while_down(self) -> None:
-        """Gone at once where one is; the home hears of it later."""
+        """The member has left at once, and the home is told later."""
         self.budi.joins("bagan@realm1")
         self.part(self.two)
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
@@ -91,7 +91,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.budi.inbox(), [])
 
     def test_admin_from_elsewhere(self) -> None:
-        """budi is made an admin: from realm2 he may do all that ana may."""
+        """budi of realm2 becomes an admin, and has all of ana's rights."""
         self.budi.joins("bagan@realm1")
         group = "bagan@realm1"
         with self.assertRaises(NotAdmin):
@@ -127,7 +127,7 @@ class ChangingTestCase(GroupTestCase):
         self.budi.does(ask.OpenGroup(parse_address(group)))
 
     def test_many_invited_from_elsewhere(self) -> None:
-        """As many as fit on a line."""
+        """As many as fit on one line."""
         self.budi.joins("bagan@realm1")
         self.promote(self.ana, "budi@realm2")
         names = [f"m{number}@realm1" for number in range(5000)]
@@ -139,7 +139,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertTrue(self.world.cable(self.one, self.two).is_open)
 
     def test_last_of_the_home(self) -> None:
-        """ana leaves her own realm's group: it goes on, with budi as its admin."""
+        """ana leaves the group of her own realm: it continues, with budi as its admin."""
         self.budi.joins("bagan@realm1")
         self.citra.joins("bagan@realm1")
         self.ana.does(ask.LeaveGroup(parse_address("bagan")))
@@ -148,7 +148,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.citra.reads(), ["budi@realm2: halo"])
 
     def test_end(self) -> None:
-        """With the last member it ends, wherever that one is."""
+        """The group ends with its last member, in whatever realm that one is."""
         self.budi.joins("bagan@realm1")
         self.ana.does(ask.LeaveGroup(parse_address("bagan")))
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
@@ -160,7 +160,7 @@ class ChangingTestCase(GroupTestCase):
         self.ana.creates("bagan")
 
     def test_new_group_of_the_same_name(self) -> None:
-        """The old one ends, and another is called so: nothing of the one is taken for the other's."""
+        """After the old group has ended, nothing of it is taken for the new one's."""
         self.budi.joins("bagan@realm1")
         self.ana.posts("bagan", "old")
         self.assertEqual(self.budi.reads(), ["ana@realm1: old"])
@@ -189,7 +189,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.budi.mine(), [])
 
     def test_ended_while_down(self) -> None:
-        """budi posts to a group that has ended meanwhile: he is told."""
+        """budi posts to a group that has ended, and is told."""
         self.budi.joins("bagan@realm1")
         self.part(self.two)
         self.kick(self.ana, "budi@realm2")
@@ -200,7 +200,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.budi.mine(), [])
 
     def test_forgotten_there(self) -> None:
-        """realm2 has lost what it knew of the group: its members are taken out."""
+        """realm2 has lost its record of the group: its members are removed."""
         self.budi.joins("bagan@realm1")
 
         def lose(connection: Any) -> None:
@@ -219,7 +219,7 @@ class ChangingTestCase(GroupTestCase):
 
 
 class ContactsTestCase(GroupTestCase):
-    """The realms have added one another, so they tell who is online."""
+    """The realms have added one another, so they may ask who is online."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -237,7 +237,7 @@ class ContactsTestCase(GroupTestCase):
         return self.ana.does(ask.AddContact(parse_address(address)))
 
     def test_presence(self) -> None:
-        """Asked on demand, and believed for a minute."""
+        """Asked when needed, and cached for a minute."""
         self.budi.does(ask.CheckAlive())
         self.add("budi@realm2")
         self.add("citra@realm3")
@@ -263,7 +263,7 @@ class ContactsTestCase(GroupTestCase):
         self.assertEqual(self.online(), ["noone@realm2"])
 
     def test_many(self) -> None:
-        """More than fit into one question."""
+        """More contacts than fit into one question."""
         self.budi.does(ask.CheckAlive())
         self.part(self.two)
         for number in range(150):
@@ -274,7 +274,7 @@ class ContactsTestCase(GroupTestCase):
         self.assertEqual(len(self.online()), 151)
 
     def test_no_answer(self) -> None:
-        """One realm is slow to answer: its people count as offline, and the list comes."""
+        """One realm does not answer in time: its people count as offline, and the list is shown."""
         self.add("budi@realm2")
         self.world.advance(61)
         self.world.cable(self.one, self.two).end_of(self.two).held = True

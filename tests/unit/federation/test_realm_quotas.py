@@ -1,4 +1,4 @@
-"""Files from other realms: what they may take, and what makes no sense."""
+"""Files from other realms: limits, and malformed requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LimitsTestCase(FilesTestCase):
     settings_there = {"files": 500_000}
 
     def test_too_large(self) -> None:
-        """Refused before the bytes travel."""
+        """It is refused before its bytes are sent."""
         with self.assertRaises(FileTooLarge) as caught:
             self.ana.sends_file("budi@realm2", "a.bin", many(200_001))
         self.assertIn("200001 bytes and 200000 are allowed", str(caught.exception))
@@ -48,7 +48,7 @@ class LimitsTestCase(FilesTestCase):
             self.one.person("andi").sends_file("budi@realm2", "c.bin", many(150_000))
 
     def test_what_is_arriving_counts(self) -> None:
-        """Two at once, of which only one fits."""
+        """Of two simultaneous files only one fits."""
         end = self.cable.end_of(self.one)
         end.holding = {"Chunk"}
         found = [
@@ -62,8 +62,7 @@ class LimitsTestCase(FilesTestCase):
         self.assertEqual(found[0][0].message, "File sent")
 
     def test_what_never_came_whole_counts(self) -> None:
-        """A realm that begins files and never ends them does not fill the disk: what is left of them is
-        within its quota."""
+        """Files that a realm begins and never completes count for its quota."""
         arrivals = self.two.federation.files
         taken = 0
         for number in range(1, 20):
@@ -82,10 +81,10 @@ class LimitsTestCase(FilesTestCase):
 
 
 class OddTestCase(FilesTestCase):
-    """What the other realm says of a file makes no sense."""
+    """Malformed answers and requests about a file."""
 
     def test_offset_beyond(self) -> None:
-        """It claims to have more than there is."""
+        """The other realm claims to have more bytes than the file has."""
         inbound = self.two.federation.receiver
 
         async def offer(*_: object) -> int:
@@ -97,7 +96,7 @@ class OddTestCase(FilesTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_never_enough(self) -> None:
-        """It refuses each chunk as not the next: not for ever."""
+        """It refuses each chunk as out of order. The sender gives up after some tries."""
         arrivals = self.two.federation.files
 
         async def take(*_: object) -> None:
@@ -111,7 +110,7 @@ class OddTestCase(FilesTestCase):
         self.ana.sends("budi@realm2", "halo")
 
     def test_chunks(self) -> None:
-        """Too many bytes, or from elsewhere: not taken."""
+        """Chunks with too many bytes, or at a wrong offset, are refused."""
         arrivals = self.two.federation.files
         note = FileNote("a.bin", 10, "0" * 64, "abcdef")
         self.world.result(
@@ -123,7 +122,7 @@ class OddTestCase(FilesTestCase):
         self.world.result(Deferred.fromCoroutine(arrivals.drop_all()))
 
     def test_names(self) -> None:
-        """The name that another realm gives is made safe, or refused; sizes are what they can be."""
+        """A file name from another realm is made safe, or refused, and sizes are checked."""
 
         def offer(name: str, size: int = 10) -> Any:
             note = FileNote(name, size, "0" * 64, "abcdef")

@@ -53,7 +53,7 @@ side = st.sampled_from(("realm1", "realm2"))
 
 
 class Said:
-    """Something that somebody asked for, by `ask`, and what came of it each time, if anything."""
+    """A request, made by `ask`, and its outcomes."""
 
     def __init__(
         self, sender: str, to: str, text: str, key: str | None, ask_for_it: Callable[[], Any]
@@ -92,7 +92,7 @@ class Said:
 
     @property
     def places(self) -> set[tuple[Any, ...]]:
-        """Where it stands, as far as the replies say it."""
+        """The places of the message, as far as the replies have them."""
         whole = [tuple(each.data[name] for name in WHERE) for each in self.replies]
         return {each for each in whole if None not in each}
 
@@ -121,7 +121,7 @@ class Realms(RuleBasedStateMachine):
         counts["runs"] += 1
 
     def address(self, name: str, realm: str, reader: str) -> str:
-        """As somebody has to write it."""
+        """The address that a person has to write."""
         return name if PEOPLE[reader] == realm else f"{name}@{realm}"
 
     def is_open(self, name: str) -> bool:
@@ -136,7 +136,7 @@ class Realms(RuleBasedStateMachine):
         counts["messages"] += 1
 
     def repeatable(self) -> list[Said]:
-        """What may be sent again: who sent it can be asked."""
+        """Requests that can be sent again, because their sender is connected."""
         return [each for each in self.said if each.key is not None and self.is_open(each.sender)]
 
     # What people do
@@ -197,7 +197,7 @@ class Realms(RuleBasedStateMachine):
     @precondition(lambda self: self.repeatable())
     @rule(data=st.data(), count=st.integers(1, 3))
     def send_again(self, data: st.DataObject, count: int) -> None:
-        """Whoever has a new connection sends what was not answered, or what was: as it happens."""
+        """A client with a new connection repeats a request, answered or not."""
         said = data.draw(st.sampled_from(self.repeatable()[-20:]))
         for _ in range(count):
             said.ask()
@@ -248,7 +248,7 @@ class Realms(RuleBasedStateMachine):
         return [cable for cable in self.world.cables if cable.is_open]
 
     def ends(self, at: str) -> list[End]:
-        """Those that write from there."""
+        """The cable ends that write from there."""
         host = self.houses[at].host
         return [
             end
@@ -287,7 +287,7 @@ class Realms(RuleBasedStateMachine):
 
     @rule(at=side, after=st.integers(0, 3))
     def stumble(self, at: str, after: int) -> None:
-        """One transaction can't be committed, and the next can."""
+        """One transaction fails to commit, and the next succeeds."""
         if self.houses[at].is_open:
             database = self.houses[at].realm.database
             coming = iter((*[False] * after, True))
@@ -317,7 +317,7 @@ class Realms(RuleBasedStateMachine):
     # What has to be so
 
     def recover(self) -> None:
-        """All is as it should be, and everything has time to arrive."""
+        """Repair everything, and give it time to arrive."""
         for house in self.houses.values():
             if not house.is_open:
                 house.open()
@@ -334,7 +334,7 @@ class Realms(RuleBasedStateMachine):
         self.world.advance(12)
 
     def insist(self) -> None:
-        """What has a key is sent again until it is answered; nothing stands in its way any more."""
+        """Repeat each request that has a key until it is answered. Nothing fails any more."""
         self.world.advance(12)
         for each in self.repeatable():
             if not each.acknowledged:
@@ -342,7 +342,7 @@ class Realms(RuleBasedStateMachine):
                 counts["sent again"] += 1
 
     def stored(self, house: House, account: str, place: str) -> list[tuple[int, str, str]]:
-        """All that stands in a conversation of somebody: number, sender, text or the file's name."""
+        """Everything in someone's conversation: number, sender, and the text or file name."""
         group = place.startswith("#")
         found = (
             select(messages.c.seq, messages.c.sender, messages.c.text, attachments.c.name)
@@ -376,7 +376,7 @@ class Realms(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def check_texts(self, where: list[str], said: list[Said]) -> None:
-        """What was acknowledged is there, what was refused is not, and nothing is there twice."""
+        """Acknowledged messages are stored, refused ones are not, and none is stored twice."""
         there = Counter(where)
         for each in said:
             if each.acknowledged:
@@ -434,7 +434,7 @@ class Realms(RuleBasedStateMachine):
         return not said.acknowledged or said.again or "sha256" in said.replies[0].fields
 
     def check_told(self) -> None:
-        """Of what went to nobody, each sender has heard: at once, or later; and of nothing else."""
+        """Each sender was told of every message that reached nobody, at once or later, and of no other."""
         for name, realm in PEOPLE.items():
             notices = [text for _, _, text in self.stored(self.houses[realm], name, "system")]
             for each in self.said:
@@ -453,7 +453,7 @@ class Realms(RuleBasedStateMachine):
                     counts["told at once"] += 1
 
     def check_moving(self) -> None:
-        """Both realms say the same of who is in the group."""
+        """Both realms agree on the group's members."""
         for found in self.asked:
             assert (
                 not found or not isinstance(found[0], Exception) or isinstance(found[0], ChatError)

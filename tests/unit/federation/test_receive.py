@@ -1,4 +1,4 @@
-"""What another realm may bring here, and what it may not."""
+"""What another realm may send here, and what is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOW = 1_795_169_703_000
 
 
 class InboundTestCase(PlayTestCase):
-    """realm1, with ana and budi; realm2 and realm3 are known there, and what they say is made up here."""
+    """realm1, with ana and budi. realm2 and realm3 are known there, and the test makes up their parcels."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -41,7 +41,7 @@ class InboundTestCase(PlayTestCase):
         self.number = 0
 
     def says(self, parcel: Parcel | None, realm: str = "realm2", number: int = 0) -> Verdict:
-        """What becomes of one parcel; it has the next number if no other is given."""
+        """The verdict on one parcel. It has the next number unless one is given."""
         self.number = max(self.number + 1, number)
         (verdict,) = self.one.receives(realm, (number or self.number, parcel))
         return verdict
@@ -60,14 +60,14 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
 
     def test_sender_is_of_the_realm_that_brings_it(self) -> None:
-        """There is no way to say otherwise: a name with a realm is no name."""
+        """A parcel can't name another realm for its sender: such a name is refused."""
         for sender in ("citra@realm3", "citra@realm1", "@realm3", "citra@"):
             self.assertEqual(self.code_of(self.direct(sender=sender)), "bad-name")
         self.says(self.direct(sender="budi"))
         self.assertEqual(self.ana.reads(), ["budi@realm2: halo"])
 
     def test_same_number(self) -> None:
-        """A parcel counts once, by its realm and number, whatever else comes under them."""
+        """A parcel counts once by realm and number, even if another one follows with them."""
         for _ in range(3):
             self.assertEqual(self.says(self.direct("satu"), number=7), KEPT)
         self.assertEqual(self.says(self.direct("dua"), number=7), KEPT)
@@ -80,7 +80,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm2: dua"])
 
     def test_lower_number_later(self) -> None:
-        """A file may have kept a parcel back, while later ones went."""
+        """A parcel may be delayed by its file, while later ones are sent."""
         self.says(self.direct("lima"), number=5)
         self.says(self.direct("tiga"), number=3)
         self.says(self.direct("tiga"), number=3)
@@ -102,7 +102,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(str(error), "There is no user nobody in realm1")
 
     def test_known_later(self) -> None:
-        """That somebody did not exist is not remembered."""
+        """That a user did not exist is not cached."""
         self.says(self.direct(to="dewi"))
         dewi = self.one.person("dewi")
         self.assertEqual(self.says(self.direct(to="dewi")), KEPT)
@@ -131,7 +131,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.code_of(self.direct("tab\tbed")), "")
 
     def test_at(self) -> None:
-        """When it was sent, as far as that can be: not tomorrow, and not before there was time."""
+        """The sending time is not later than now, and not before 1970."""
         for at in (NOW - 5000, NOW + 3_600_000, 1 << 62, -1, -(1 << 62), 0):
             self.says(self.direct(at=at))
         self.assertEqual(
@@ -139,7 +139,7 @@ class DirectTestCase(InboundTestCase):
         )
 
     def test_names_as_written(self) -> None:
-        """The sender's name as that realm writes it, the recipient's as this one does."""
+        """The sender's name as their realm writes it, the recipient's as this realm does."""
         self.says(self.direct(sender="Citra", to="ANA"))
         self.says(self.direct(sender="citra"))
         (first, second) = self.ana.inbox()
@@ -147,7 +147,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(second.conversation, first.conversation)
 
     def test_mixed_batch(self) -> None:
-        """Each parcel gets its own verdict, in order; what is good stays in order, too."""
+        """Each parcel gets its own verdict, in order. Accepted ones stay in order too."""
         verdicts = self.one.receives(
             "realm2",
             (1, self.direct("satu")),
@@ -193,7 +193,7 @@ class PostTestCase(InboundTestCase):
         return Post(**{**said, **changes})
 
     def test_open_group(self) -> None:
-        """Whoever may post to an open group; its home says which number the message has."""
+        """Anyone may post to an open group, and the verdict has the message's number."""
         self.ana.posts("bagan", "satu")
         self.assertEqual(self.says(self.post("dua")), Verdict(seq=2))
         self.assertEqual(self.says(self.post("tiga", group=self.code)), Verdict(seq=3))
@@ -217,7 +217,7 @@ class PostTestCase(InboundTestCase):
         self.assertEqual(self.ana.history(group="bagan"), [])
 
     def test_left_again(self) -> None:
-        """citra has joined again since she left: what comes twice counts once."""
+        """citra has joined again since she left: the repeated parcel is ignored."""
         questions = self.one.federation.questions
         for _ in range(2):
             self.world.result(questions.join("realm2", "citra", "bagan"))
@@ -229,7 +229,7 @@ class PostTestCase(InboundTestCase):
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 
     def test_left_without_having_been_there(self) -> None:
-        """So it is: nobody minds."""
+        """The parcel is accepted."""
         self.assertEqual(self.says(Left("citra", "bagan")), KEPT)
         self.assertEqual(self.says(Left("ana", "bagan")), KEPT)
         self.assertEqual(self.says(Left("citra", "nusantara")), KEPT)
@@ -238,7 +238,7 @@ class PostTestCase(InboundTestCase):
 
 
 class RelayTestCase(InboundTestCase):
-    """ana is a member of bagan@realm2, and what that realm says of it is made up here."""
+    """ana is a member of bagan@realm2, and the test makes up what that realm sends."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -268,21 +268,21 @@ class RelayTestCase(InboundTestCase):
         )
 
     def test_numbers_given_again(self) -> None:
-        """The home was put back to an older state: what it then says goes on where this realm is."""
+        """The home was restored from an older state: its messages are numbered after those that are here."""
         self.says(self.relay("satu", 20))
         self.says(self.relay("dua", 11))
         self.says(self.relay("tiga", 12))
         self.assertEqual([each.seq for each in self.ana.inbox()], [20, 21, 22])
 
     def test_group_of_nobody(self) -> None:
-        """What this realm knows nothing of, it says so: then its home does not send it any more."""
+        """A group that this realm does not know is refused, so that its home stops sending."""
         self.assertEqual(self.code_of(self.relay(group="nusantara")), "unknown-group")
         self.assertEqual(self.code_of(self.relay(group_id=6)), "unknown-group")
         self.assertEqual(self.code_of(self.relay(), "realm3"), "unknown-group")
         self.assertEqual(self.history(), [])
 
     def test_groups_of_this_realm(self) -> None:
-        """Another realm has no say in them, whatever it calls its own."""
+        """Another realm can't relay messages into groups of this one."""
         self.budi.creates("nusantara")
         home = self.one.service.groups._rosters.cached("nusantara")
         ident = home.group.id if home else 1
@@ -294,7 +294,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.budi.history(group="nusantara"), [])
 
     def test_words_in_the_mouth_of_ana(self) -> None:
-        """realm2 says that ana wrote something: believed only with the proof that came from here."""
+        """realm2 relays a message as ana's: it is accepted only with a proof from this realm."""
         for proof in (b"", b"x" * 16, b"x" * 40):
             verdict = self.says(self.relay("I resign", sender="ana@realm1", proof=proof, origin=1))
             self.assertEqual(verdict, KEPT)
@@ -327,7 +327,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.ana.history(group="bagan@realm3"), [])
 
     def test_own_file_altered(self) -> None:
-        """Neither other bytes, nor a file that is not ana's, come back under her name."""
+        """A message of ana's does not come back with other bytes, or with a file that is not hers."""
         self.budi.sends_file("budi", "b.txt", b"other")
         (theirs,) = self.budi.files()
         sha = "0" * 64
@@ -353,7 +353,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual([each.at for each in self.ana.inbox()], [NOW])
 
     def test_membership(self) -> None:
-        """Who is in it: said twice, said of nobody, said of another group of that name."""
+        """Reports of membership that are repeated, or name an unknown user or an older group of that name."""
         self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
         self.assertEqual(self.code_of(Joined("bagan", 5, "nobody", 10)), "unknown-user")
         self.assertEqual(self.code_of(Joined("a b", 5, "ana", 10)), "bad-name")
@@ -366,7 +366,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.ana.mine(), [])
 
     def test_two_members(self) -> None:
-        """Who joins later has only what came since unread."""
+        """Someone who joins later has only later messages unread."""
         self.says(self.relay("satu", 11))
         self.says(Joined("bagan", 5, "budi", 11))
         self.says(self.relay("dua", 12))
@@ -374,7 +374,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.budi.reads(), ["citra@realm2: dua"])
 
     def test_new_group_of_the_same_name(self) -> None:
-        """The old one has ended there: what was said in it is not the new one's."""
+        """The old group has ended there: its messages are not the new one's."""
         self.says(self.relay("satu", 11))
         self.says(Joined("bagan", 9, "budi", 0))
         self.assertEqual(self.says(self.relay("dua", 1, group_id=9)), Verdict(seq=1))
@@ -383,8 +383,8 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.ana.mine(), [])
 
     def test_said_again_after_a_break(self) -> None:
-        """The acknowledgement was lost, and all of it comes once more: ana has been out and in again
-        meanwhile, and what she has not read stays unread."""
+        """Everything is sent again after a lost acknowledgement. ana has left and joined since, and her
+        unread messages stay unread."""
         story: list[tuple[int, Parcel]] = [
             (21, self.relay("satu", 11)),
             (22, Removed("bagan", 5, "ana")),
@@ -399,7 +399,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.ana.mine(), [])
 
     def test_said_again_when_it_is_no_longer_so(self) -> None:
-        """ana has left meanwhile: that she had joined is no news."""
+        """ana has left since, so the repeated report that she joined is ignored."""
         self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
         self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)))
         self.assertEqual(self.ana.mine(), [])
@@ -418,7 +418,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.history(), ["citra@realm2: dua", "citra@realm2: tiga"])
 
     def test_old_group_again(self) -> None:
-        """The home was put back to a state in which the old group lives."""
+        """The home was restored from a state in which the old group exists."""
         self.says(self.relay("satu", 11))
         self.says(Joined("bagan", 9, "ana", 0))
         self.says(Joined("bagan", 5, "ana", 11))
@@ -441,7 +441,7 @@ class ParcelsTestCase(PlayTestCase):
             self.assertEqual(decode(encode(parcel)), parcel)
 
     def test_order(self) -> None:
-        """Two messages of one sender in one conversation, and all that is said of one group."""
+        """Messages of one sender in one conversation, and everything about one group, keep their order."""
         self.assertEqual(
             order_of(Direct("ana", "budi", 1, "a")), order_of(Direct("ana", "budi", 2, "b"))
         )

@@ -48,8 +48,8 @@ def over_the_wire(verdict: Verdict) -> Verdict:
 
 class Refusals(SynchronousTestCase):
     def test_cross(self) -> None:
-        """What can be refused for something that a peer did is said there as here; that of names unknown
-        here, they are unknown in this realm, is said of it by its name."""
+        """An error of the other realm is reported as the same error here. Names that are unknown there are
+        reported with its name."""
         for error in every_error():
             given_details = {name: f"<{name}>" for name in needed(error)}
             said = over_the_wire(verdict_of(error(**given_details)))
@@ -63,11 +63,11 @@ class Refusals(SynchronousTestCase):
             self.assertEqual(str(found), str(error(**given_details, **where)))
 
     def test_the_unexpected_is_not_told(self) -> None:
-        """It is to be tried again, and says nothing of this realm."""
+        """An unexpected error says nothing about this realm, and the parcel is to be sent again."""
         self.assertEqual(verdict_of(ZeroDivisionError("secret")), INCOMPLETE)
 
     def test_details_that_are_not_for_others(self) -> None:
-        """Only those that are known to cross do: of an error that does not, none."""
+        """An error that is not passed to other realms has no details there."""
         said = verdict_of(errors.CertificateChanged(realm="a", found="b", remembered="c"))
         self.assertEqual(said.details, {})
 
@@ -81,8 +81,7 @@ class Refusals(SynchronousTestCase):
             self.assertIsInstance(refusal(verdict, "Realm2"), PeerFailed)
 
     def test_control_characters(self) -> None:
-        """A peer paints on nobody's terminal, and ends nobody's line: not even with what should be a
-        number."""
+        """A peer can't put control characters into errors, not even in place of a number."""
         for error in every_error():
             details = dict.fromkeys(needed(error), "x\r\n* \x1b[2J")
             found = refusal(Verdict(error.code, details), "Realm2")
@@ -97,7 +96,7 @@ class Refusals(SynchronousTestCase):
         ),
     )
     def test_whatever_a_peer_says(self, code: str, details: dict[str, Any]) -> None:
-        """It comes to a refusal that can be shown."""
+        """Any verdict becomes an error that can be shown."""
         error = refusal(Verdict(code, details), "Realm2")
         self.assertIsInstance(error, ChatError)
         self.assertTrue(str(error).isprintable(), str(error))

@@ -102,7 +102,7 @@ class MessagesTestCase(SynchronousTestCase):
         return texts(self.page(who, place).messages)
 
     def read(self, who: Account) -> list[str | None]:
-        """Read the inbox, and prove that it arrived."""
+        """Read the inbox, and confirm that it arrived."""
         messages = self.page(who).messages
         result_of(self.reading.move_marks(who, marks(messages)))
         return texts(messages)
@@ -638,7 +638,7 @@ class Live(MessagesTestCase):
         self.assertEqual(listener.texts, ["halo"])
 
     def test_group(self) -> None:
-        """All members hear it, on all their connections but the one it came from; nobody else."""
+        """All members get it on all their connections except the sending one, and nobody else does."""
         self.group(self.ana, self.budi)
         here, elsewhere = self.listen(self.ana), self.listen(self.ana)
         budi, citra = self.listen(self.budi), self.listen(self.citra)
