@@ -100,7 +100,7 @@ class ReturnsTestCase(PlayTestCase):
         self.assertIn("could not be reached in time", told[0])
         self.assertEqual(self.one.parcels_waiting(), 1)
 
-    def test_members_of_nobody(self) -> None:
+    def test_members_that_do_not_exist(self) -> None:
         """A member that does not exist in its realm is removed from the group. Other refusals change
         nothing."""
         code = self.ana.creates("bagan")

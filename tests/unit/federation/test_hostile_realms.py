@@ -189,7 +189,7 @@ class SilenceTestCase(GuessingTestCase):
 
 
 class FullTestCase(PlayTestCase):
-    def test_joining_a_group_is_no_hold(self) -> None:
+    def test_members_do_not_protect_invented_realms(self) -> None:
         """Invented realms that join a group and never acknowledge anything are forgotten like others."""
         self.patch(strangers_module, "MAX_UNCONFIRMED", 10)
         one = self.world.house("realm1")
@@ -216,7 +216,7 @@ class Mute(Raw):
 
 
 class MembershipTestCase(GuessingTestCase):
-    def test_groups_that_nobody_asked_for(self) -> None:
+    def test_unrequested_groups(self) -> None:
         """They can't use up an account's limit on groups."""
         self.one.service.groups._limit = 100
         codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
@@ -228,7 +228,7 @@ class MembershipTestCase(GuessingTestCase):
 
 
 class NumbersTestCase(PlayTestCase):
-    def test_they_do_not_come_to_an_end(self) -> None:
+    def test_parcel_numbers_do_not_run_out(self) -> None:
         """Parcel numbers do not run out, however often a realm claims to have had higher ones."""
         one = self.world.house("realm1")
 

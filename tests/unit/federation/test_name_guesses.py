@@ -74,7 +74,7 @@ class DirectsTestCase(GuessingTestCase):
         self.an_hour_later()
         self.assertEqual(self.guesses(1), ["unknown-user"])
 
-    def test_who_exists_is_not_told_apart(self) -> None:
+    def test_existing_names_look_unknown(self) -> None:
         """Beyond the limit an existing name is answered like an unknown one, and nothing is stored."""
         self.exhausts()
         self.assertEqual(self.verdicts(direct("x", to="dewi")), [LIMIT])
@@ -92,8 +92,8 @@ class DirectsTestCase(GuessingTestCase):
         self.assertEqual(set(found[-9:]), {LIMIT}, "eka, too")
         self.assertEqual(self.one.person("eka").inbox(), [])
 
-    def test_whom_it_talks_with(self) -> None:
-        """A conversation continues, whatever else its realm has tried."""
+    def test_existing_conversations_continue(self) -> None:
+        """A conversation continues even if its realm has reached the limit."""
         self.verdicts(direct("satu"))
         self.exhausts()
         self.assertEqual(self.verdicts(direct("dua"), direct("tiga")), ["", ""])
@@ -205,7 +205,7 @@ class PresenceTestCase(GuessingTestCase):
         for name in ("ana", "dewi", "eka"):
             self.assertIsNotNone(self.one.person(name).client)
 
-    def test_strangers_are_not_told(self) -> None:
+    def test_presence_is_hidden_from_unrelated_realms(self) -> None:
         """They are told that an account exists, as with a message, but not whether it is online."""
         expected = {"ana": False, "dewi": False}
         self.assertEqual(self.online("ana", "dewi", "nobody"), expected)

@@ -294,7 +294,7 @@ class BreaksTestCase(FilesTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(self.two.realm.uploads.parts, [])
 
-    def test_spoilt(self) -> None:
+    def test_damaged_part(self) -> None:
         """If the part was damaged on disk, its SHA-256 is wrong, and the file is sent again. Later messages
         wait for it."""
         self.begin(500_000, 6)

@@ -123,7 +123,7 @@ class JoiningTestCase(GroupTestCase):
         self.assertEqual(members[-1], "budi+")
         self.assertEqual(len(set(members)), 252)
 
-    def test_word_of_the_home_is_late(self) -> None:
+    def test_late_report_of_the_home(self) -> None:
         """The home has accepted the member, and the parcel that reports it is delayed: the join does not wait
         for it."""
         cable = self.world.cable(self.one, self.two)

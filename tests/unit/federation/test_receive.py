@@ -59,7 +59,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.says(self.direct()), KEPT)
         self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
 
-    def test_sender_is_of_the_realm_that_brings_it(self) -> None:
+    def test_sender_cannot_name_a_realm(self) -> None:
         """A parcel can't name another realm for its sender: such a name is refused."""
         for sender in ("citra@realm3", "citra@realm1", "@realm3", "citra@"):
             self.assertEqual(self.code_of(self.direct(sender=sender)), "bad-name")
@@ -101,7 +101,7 @@ class DirectTestCase(InboundTestCase):
         self.assertIsInstance(error, UnknownUser)
         self.assertEqual(str(error), "There is no user nobody in realm1")
 
-    def test_known_later(self) -> None:
+    def test_unknown_user_is_not_cached(self) -> None:
         """That a user did not exist is not cached."""
         self.says(self.direct(to="dewi"))
         dewi = self.one.person("dewi")
@@ -228,7 +228,7 @@ class PostTestCase(InboundTestCase):
         self.one.receives("realm2", (self.number, Left("citra", "bagan")))
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 
-    def test_left_without_having_been_there(self) -> None:
+    def test_leave_of_a_non_member(self) -> None:
         """The parcel is accepted."""
         self.assertEqual(self.says(Left("citra", "bagan")), KEPT)
         self.assertEqual(self.says(Left("ana", "bagan")), KEPT)
@@ -267,14 +267,14 @@ class RelayTestCase(InboundTestCase):
             [("citra@realm2", "bagan@realm2", 11), ("dewi@realm3", "bagan@realm2", 14)],
         )
 
-    def test_numbers_given_again(self) -> None:
+    def test_home_restored_from_older_state(self) -> None:
         """The home was restored from an older state: its messages are numbered after those that are here."""
         self.says(self.relay("satu", 20))
         self.says(self.relay("dua", 11))
         self.says(self.relay("tiga", 12))
         self.assertEqual([each.seq for each in self.ana.inbox()], [20, 21, 22])
 
-    def test_group_of_nobody(self) -> None:
+    def test_unknown_group(self) -> None:
         """A group that this realm does not know is refused, so that its home stops sending."""
         self.assertEqual(self.code_of(self.relay(group="nusantara")), "unknown-group")
         self.assertEqual(self.code_of(self.relay(group_id=6)), "unknown-group")
@@ -293,7 +293,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.budi.members("nusantara"), ["*budi+"])
         self.assertEqual(self.budi.history(group="nusantara"), [])
 
-    def test_words_in_the_mouth_of_ana(self) -> None:
+    def test_forged_message_of_a_local_account(self) -> None:
         """realm2 relays a message as ana's: it is accepted only with a proof from this realm."""
         for proof in (b"", b"x" * 16, b"x" * 40):
             verdict = self.says(self.relay("I resign", sender="ana@realm1", proof=proof, origin=1))
@@ -326,7 +326,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.history(), [])
         self.assertEqual(self.ana.history(group="bagan@realm3"), [])
 
-    def test_own_file_altered(self) -> None:
+    def test_altered_file_of_a_local_account(self) -> None:
         """A message of ana's does not come back with other bytes, or with a file that is not hers."""
         self.budi.sends_file("budi", "b.txt", b"other")
         (theirs,) = self.budi.files()
@@ -382,7 +382,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.budi.history(group="bagan@realm2"), ["citra@realm2: dua"])
         self.assertEqual(self.ana.mine(), [])
 
-    def test_said_again_after_a_break(self) -> None:
+    def test_repeated_reports_after_a_break(self) -> None:
         """Everything is sent again after a lost acknowledgement. ana has left and joined since, and her
         unread messages stay unread."""
         story: list[tuple[int, Parcel]] = [
@@ -398,7 +398,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.one.receives("realm2", (25, Removed("bagan", 5, "ana"))), [KEPT])
         self.assertEqual(self.ana.mine(), [])
 
-    def test_said_again_when_it_is_no_longer_so(self) -> None:
+    def test_outdated_report(self) -> None:
         """ana has left since, so the repeated report that she joined is ignored."""
         self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
         self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)))
@@ -417,7 +417,7 @@ class RelayTestCase(InboundTestCase):
         self.one.receives("realm2", (25, self.relay("tiga", 2, group_id=9)))
         self.assertEqual(self.history(), ["citra@realm2: dua", "citra@realm2: tiga"])
 
-    def test_old_group_again(self) -> None:
+    def test_home_restored_with_old_group(self) -> None:
         """The home was restored from a state in which the old group exists."""
         self.says(self.relay("satu", 11))
         self.says(Joined("bagan", 9, "ana", 0))

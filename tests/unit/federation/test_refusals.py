@@ -62,7 +62,7 @@ class Refusals(SynchronousTestCase):
             self.assertEqual((type(found), found.details), (error, {**given_details, **where}))
             self.assertEqual(str(found), str(error(**given_details, **where)))
 
-    def test_the_unexpected_is_not_told(self) -> None:
+    def test_unexpected_errors_are_hidden(self) -> None:
         """An unexpected error says nothing about this realm, and the parcel is to be sent again."""
         self.assertEqual(verdict_of(ZeroDivisionError("secret")), INCOMPLETE)
 
@@ -95,7 +95,7 @@ class Refusals(SynchronousTestCase):
             max_size=6,
         ),
     )
-    def test_whatever_a_peer_says(self, code: str, details: dict[str, Any]) -> None:
+    def test_any_verdict_can_be_shown(self, code: str, details: dict[str, Any]) -> None:
         """Any verdict becomes an error that can be shown."""
         error = refusal(Verdict(code, details), "Realm2")
         self.assertIsInstance(error, ChatError)

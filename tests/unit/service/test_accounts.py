@@ -50,21 +50,21 @@ class AccountsTestCase(ClockedTestCase):
 
 
 class Registering(AccountsTestCase):
-    async def test_nobody_is_operator_by_coming_first(self) -> None:
+    async def test_the_first_account_is_no_operator(self) -> None:
         self.assertFalse((await self.register("messi")).account.operator)
         self.assertFalse((await self.register("lineker")).account.operator)
         await self.reopen()
         self.assertFalse((await self.register("henderson")).account.operator)
         self.assertFalse((await self.accounts.find("messi")).operator)
 
-    async def test_what_is_kept(self) -> None:
+    async def test_profile_is_stored(self) -> None:
         login = await self.accounts.register("Messi", PASSWORD, "Lionel Messi", "Argentina")
         expected = Account(login.account.id, "Messi", "messi", "Lionel Messi", "Argentina", False)
         self.assertEqual(login.account, expected)
         await self.reopen()
         self.assertEqual(await self.accounts.find("MESSI"), expected)
 
-    async def test_name_for_who_gives_none(self) -> None:
+    async def test_default_display_name(self) -> None:
         account = (await self.register("messi")).account
         self.assertEqual((account.display_name, account.country), ("messi", ""))
 
@@ -79,7 +79,7 @@ class Registering(AccountsTestCase):
         for name in ("josé", "JOSE\u0301", "José"):
             self.assertIs(await self.refused(self.register(name)), UserExists)
 
-    async def test_taken_at_the_same_moment(self) -> None:
+    async def test_simultaneous_registrations_of_a_name(self) -> None:
         results = await DeferredList(
             [run(self.register("messi")) for _ in range(5)], consumeErrors=True
         )
@@ -197,7 +197,7 @@ class Throttling(AccountsTestCase):
             self.clock.advance(pause * 0.2)
             self.assertIs(await self.refused(done), WrongPassword)
 
-    async def test_from_wherever(self) -> None:
+    async def test_guesses_from_many_addresses(self) -> None:
         """Guesses at one account are slowed down, no matter from how many addresses they come."""
         await self.register("messi")
         for number in range(FREE_FAILURES_PER_ACCOUNT + 1):
@@ -208,7 +208,7 @@ class Throttling(AccountsTestCase):
         self.clock.advance(1)
         await self.refused(done)
 
-    async def test_others_go_on(self) -> None:
+    async def test_other_accounts_are_not_slowed_down(self) -> None:
         """Guesses at one account do not slow down logins to others."""
         await self.register("messi")
         await self.register("lineker")
@@ -228,7 +228,7 @@ class Throttling(AccountsTestCase):
         self.clock.advance(1)
         await self.refused(done)
 
-    async def test_success_forgets(self) -> None:
+    async def test_success_resets_failures(self) -> None:
         await self.register("messi")
         for _ in range(4):
             await self._fail(FREE_FAILURES - 1)
@@ -248,7 +248,7 @@ class Throttling(AccountsTestCase):
         self.clock.advance(1)
         await waiting
 
-    async def test_many_at_once_lock_nobody_out(self) -> None:
+    async def test_simultaneous_guesses_do_not_lock_the_owner_out(self) -> None:
         """Of a thousand simultaneous guesses most are refused at once, and the owner waits seconds at
         most."""
         await self.register("messi")
@@ -270,14 +270,14 @@ class Throttling(AccountsTestCase):
         for each in waiting:
             await self.refused(each)
 
-    async def test_many_right_ones_at_once(self) -> None:
+    async def test_simultaneous_right_passwords(self) -> None:
         """A hundred simultaneous logins with the right password all succeed: none counts as a failure."""
         await self.register("messi")
         logins = [run(self.accounts.login("messi", PASSWORD, HERE)) for _ in range(100)]
         for login in logins:
             self.assertEqual((await login).account.name, "messi")
 
-    async def test_guesses_at_unknown_names_delay_nobody(self) -> None:
+    async def test_guesses_at_unknown_names_delay_no_other_logins(self) -> None:
         """Guesses at unknown names are slowed down, and other logins from that address are not."""
         await self.register("messi")
         with mock.patch.object(guard, "FREE_FAILURES_PER_ADDRESS", 3):
@@ -294,7 +294,7 @@ class Throttling(AccountsTestCase):
         for each in guesses:
             self.assertIn(await self.refused(each), (UnknownUser, TooManyAttempts))
 
-    async def test_guesses_at_one_account_delay_no_other(self) -> None:
+    async def test_guesses_at_one_account_delay_no_other_account(self) -> None:
         """Guesses at one account do not delay logins to other accounts from the same address."""
         await self.register("messi")
         await self.register("lineker")
@@ -309,7 +309,7 @@ class Throttling(AccountsTestCase):
         login = await self.accounts.login("lineker", PASSWORD, HERE)
         self.assertEqual(login.account.name, "lineker")
 
-    async def test_familiar_at_an_address(self) -> None:
+    async def test_known_address_does_not_wait(self) -> None:
         """A user who has logged in from an address does not wait for others who try many accounts there."""
         for name in ("messi", "lineker", "henderson", "klose"):
             await self.register(name)
@@ -408,7 +408,7 @@ class Tokens(AccountsTestCase):
         self.clock.advance(30 * 86400)
         self.assertIs(await self.refused(self.accounts.resume(login.token)), BadToken)
 
-    async def test_used_lives_on(self) -> None:
+    async def test_used_token_does_not_expire(self) -> None:
         """A token that is used from time to time does not expire."""
         login = await self.register("messi")
         assert login.token is not None
@@ -417,7 +417,7 @@ class Tokens(AccountsTestCase):
             await self.accounts.resume(login.token)
             await self.realm.database.run(lambda _connection: None)  # the new time is on disk
 
-    async def test_expired_are_swept(self) -> None:
+    async def test_expired_sessions_are_deleted(self) -> None:
         """Expired sessions are deleted at someone's next login."""
         await self.register("messi")
         self.clock.advance(31 * 86400)
@@ -442,7 +442,7 @@ class ManySessions(AccountsTestCase):
         hashes = await self.realm.database.read(_session_hashes)
         return [hashlib.sha256(token.encode()).digest() in hashes for token in tokens]
 
-    async def test_the_one_used_longest_ago_goes(self) -> None:
+    async def test_least_recently_used_session_ends(self) -> None:
         await self.register("messi")
         first, second = await self.login(), await self.login()
         self.assertEqual(await self.realm.database.read(_count_sessions), 3)
@@ -459,7 +459,7 @@ class ManySessions(AccountsTestCase):
         self.assertEqual(await self.live(first, second, third, fourth), [True, False, True, True])
         self.assertEqual(await self.realm.database.read(_count_sessions), 3)
 
-    async def test_a_script_ends_none_but_its_own(self) -> None:
+    async def test_unused_sessions_of_a_script_end_first(self) -> None:
         """A script that logs in for each run leaves unused sessions, which are ended first."""
         await self.register("messi")
         phone = await self.login()
@@ -470,7 +470,7 @@ class ManySessions(AccountsTestCase):
         self.assertEqual(await self.live(phone), [True])
         await self.accounts.resume(phone)
 
-    async def test_whoever_is_connected_stays(self) -> None:
+    async def test_sessions_in_use_end_last(self) -> None:
         """Sessions in use are ended last. If there are no others, the clients of the ended one are told."""
         wires = [self.connect(JsonDialect()) for _ in range(4)]
         await wires[0].ask(command="register", username="messi", password=PASSWORD)
@@ -506,7 +506,7 @@ def _count_sessions(connection: Any) -> int:
 
 
 class ChangingPasswords(AccountsTestCase):
-    async def test_new_holds(self) -> None:
+    async def test_new_password_works(self) -> None:
         login = await self.register("messi")
         await self.accounts.change_password(
             login.account, PASSWORD, "jakarta-1", login.token_hash, HERE
@@ -543,7 +543,7 @@ class ChangingPasswords(AccountsTestCase):
         await self.accounts.resume(other.token)
         await self.accounts.login("messi", PASSWORD, HERE)
 
-    async def test_renewing_a_hash_does_not_bring_the_old_one_back(self) -> None:
+    async def test_renewing_a_hash_does_not_undo_a_change(self) -> None:
         """A login with the old password that is renewing its hash does not undo a password change that came
         in between."""
         login = await self.register("messi")

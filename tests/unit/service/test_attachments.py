@@ -153,7 +153,7 @@ class Sending(FilesTestCase):
 class Refusing(FilesTestCase):
     limits = {"file": 1000, "account_files": 1500}
 
-    async def test_whom_and_what(self) -> None:
+    async def test_recipient_and_name_are_checked_first(self) -> None:
         """Recipients and names are checked before any byte is sent."""
         ana, budi = await self.people("ana", "budi")
         await self.realm.service.groups.create(budi, "bagan")
@@ -214,7 +214,7 @@ class Refusing(FilesTestCase):
             upload.abort()
         await sleep(0.02)
 
-    async def test_quota_while_it_is_noted(self) -> None:
+    async def test_quota_between_last_byte_and_row(self) -> None:
         """A file still counts between its last byte and its row in the database."""
         ana, _ = await self.people("ana", "budi")
         gate: Deferred[None] = Deferred()
@@ -287,7 +287,7 @@ class Fetching(FilesTestCase):
                 await self.files.fetch(ana, name)
             self.assertTrue(str(caught.exception).isprintable())
 
-    async def test_gone_or_changed_on_disk(self) -> None:
+    async def test_missing_or_changed_on_disk(self) -> None:
         """A missing or changed file is not sent, and the error is logged for the operator."""
         ana, budi = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi")
@@ -385,7 +385,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(self.on_disk(), set())
         self.assertEqual(await self.files.list(budi), ())
 
-    async def test_file_and_messages_are_one(self) -> None:
+    async def test_file_and_messages_are_stored_together(self) -> None:
         """If one of the messages cannot be stored, neither the file nor the other messages are."""
         ana, budi, citra = await self.people("ana", "budi", "citra")
         upload = await self.begin(ana, "budi,citra", 3)
@@ -400,7 +400,7 @@ class GoingWrong(FilesTestCase):
                 (await self.realm.service.reading.inbox(who, UNFILTERED, {})).messages, []
             )
 
-    async def test_whatever_goes_wrong(self) -> None:
+    async def test_unexpected_error(self) -> None:
         """Even an unexpected error leaves no bytes without a message."""
         ana, _ = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
@@ -410,7 +410,7 @@ class GoingWrong(FilesTestCase):
             await upload.finish()
         self.assertEqual(self.on_disk(), set())
 
-    async def test_leftovers_are_known(self) -> None:
+    async def test_no_leftover_files(self) -> None:
         """The stored attachments are exactly the files on disk."""
         ana, _ = await self.people("ana", "budi")
         await self.send(ana, "budi")

@@ -41,7 +41,7 @@ class Kicked(GroupsTestCase):
         found: list[str | None] = result_of(page)
         return found
 
-    def test_barred(self) -> None:
+    def test_banned_user_cannot_join(self) -> None:
         """A banned user can't join by name or code, even after a restart."""
         result_of(self.kick())
         for _ in range(2):
@@ -70,7 +70,7 @@ class Kicked(GroupsTestCase):
         self.assertNotIsInstance(self.join(self.budi), type)
         self.assertIs(outcome_of(self.groups.unban(self.ana, BAGAN, Address("budi"))), NotBanned)
 
-    def test_unread_is_gone(self) -> None:
+    def test_unread_messages_are_dropped(self) -> None:
         """Messages that were unread at the kick do not count as unread, even after joining again."""
         self.post(self.ana, "before")
         self.assertEqual(len(result_of(self.service.reading.unread(self.budi, {}))), 1)
@@ -81,7 +81,7 @@ class Kicked(GroupsTestCase):
         result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
         self.assertEqual(result_of(self.service.reading.unread(self.budi, {})), ())
 
-    def test_message_on_its_way(self) -> None:
+    def test_message_sent_after_the_kick(self) -> None:
         """No message that is sent after a kick was requested is stored after it, with a key or without."""
         for key in (None, "k1"):
             with self.subTest(key=key):
@@ -90,7 +90,7 @@ class Kicked(GroupsTestCase):
                 self.assertEqual(self.history(), [])
                 result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
 
-    def test_message_that_waits_for_its_key(self) -> None:
+    def test_message_that_waits_for_its_turn(self) -> None:
         """A message that waited for an earlier send with its key is checked again when its turn comes."""
         sends = self.service.messages.sends
         roster = result_of(self.rosters.find(BAGAN))
@@ -102,13 +102,13 @@ class Kicked(GroupsTestCase):
         self.assertIs(outcome_of(post), NotMember)
         self.assertEqual(self.history(), [])
 
-    def test_message_before(self) -> None:
+    def test_message_sent_before_the_kick(self) -> None:
         """A message that was sent before the kick is stored, even in the same transaction."""
         posted, kicked = self.together(lambda: self.begin_post("in time"), self.kick)
         self.assertEqual((posted.receipts[0].seq, kicked), (1, "bagan"))
         self.assertEqual(self.inbox(self.citra), ["in time"])
 
-    def test_kick_that_fails(self) -> None:
+    def test_failed_kick(self) -> None:
         """A kick whose transaction fails changes nothing."""
         self.database.held = True
         kicking = self.kick("nobody")
@@ -116,7 +116,7 @@ class Kicked(GroupsTestCase):
         self.database.held = False
         self.assertNotIsInstance(self.post(self.budi, "still here"), type)
 
-    def test_oneself(self) -> None:
+    def test_kicking_oneself(self) -> None:
         """Someone who kicks themselves leaves, and can join again."""
         result_of(self.groups.kick(self.ana, BAGAN, Address("ana")))
         self.assertNotIsInstance(self.join(self.ana), type)
@@ -159,7 +159,7 @@ class KickedElsewhere(GroupTestCase):
     def bans(self, who: Any, group: str = "bagan") -> list[str]:
         return [each.username for each in who.does(ask.ListBans(parse_address(group))).items]
 
-    def test_barred(self) -> None:
+    def test_banned_user_cannot_join(self) -> None:
         """He can neither join by name or code nor post without being a member."""
         self.kick(self.ana, "budi@realm2")
         self.world.settle()
@@ -178,7 +178,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual(self.bela.reads(), ["ana@realm1: tanpa budi"])
         self.assertEqual(self.budi.reads(), [])
 
-    def test_nothing_is_left(self) -> None:
+    def test_earlier_messages_are_hidden(self) -> None:
         """The other realm no longer shows messages from before the kick."""
         self.ana.posts("bagan", "rahasia")
         code = self.ana.sends_file("#bagan", "peta.txt", b"peta").fields["code"]
@@ -259,7 +259,7 @@ class KickedElsewhere(GroupTestCase):
         (told,) = self.budi.reads()
         self.assertIn("was not delivered: You are banned from bagan", told)
 
-    def test_who_is_no_member(self) -> None:
+    def test_ban_of_a_non_member(self) -> None:
         """Someone who posts to an open group from another realm can be banned without being a member."""
         self.citra.posts("bagan@realm1", "iklan")
         self.kick(self.ana, "citra@realm3")
@@ -273,7 +273,7 @@ class KickedElsewhere(GroupTestCase):
         with self.assertRaises(Banned):
             self.citra.joins("bagan@realm1")
 
-    def test_post_overtaken(self) -> None:
+    def test_post_checked_before_the_kick(self) -> None:
         """A post that was checked before the kick and handed over after it is refused. A lookup for its
         neighbour delays it here."""
         self.agus.creates("lain")
@@ -292,7 +292,7 @@ class KickedElsewhere(GroupTestCase):
         self.assertEqual([each.code for each in verdicts], ["banned", ""])
         self.assertEqual(self.ana.history(group="bagan"), [])
 
-    def test_post_on_its_way(self) -> None:
+    def test_post_during_the_kick(self) -> None:
         """A post that arrives while the kick is being stored is refused."""
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))

@@ -106,13 +106,13 @@ class Entries(ListTestCase):
         (found,) = self.all(self.ana)
         self.assertEqual((found.user, found.unread), ("ana", 0))
 
-    def test_nothing_stands_in_it(self) -> None:
+    def test_withdrawn_first_message(self) -> None:
         """A direct conversation whose only message was withdrawn is not listed."""
         sent = self.say(self.ana, "budi", "halo")
         result_of(self.database.run(remove, sent.id))
         self.assertEqual(self.where(self.ana), [])
 
-    def test_given_is_read(self) -> None:
+    def test_given_messages_count_as_read(self) -> None:
         """Messages that were handed out in this session count as read, as in `unread`. No mark moves."""
         one = self.say(self.ana, "budi", "1").conversation
         self.say(self.ana, "budi", "2")
@@ -189,7 +189,7 @@ class Cost(ListTestCase):
             (found,) = self.all(self.budi)
         self.assertEqual((found.unread, found.seq), (3, 5))
 
-    def test_a_mark_on_its_way(self) -> None:
+    def test_mark_before_it_is_stored(self) -> None:
         """A read mark counts at once, before it is on disk."""
         one = self.say(self.ana, "budi", "1").conversation
         self.database.held = True

@@ -407,7 +407,7 @@ class Ruling(GroupsTestCase):
             self.assertIs(outcome_of(done), NotMember)
         self.assertIs(self.post(self.citra, "x"), NotMember)
 
-    def test_whom_it_does_not_concern(self) -> None:
+    def test_unknown_and_non_members(self) -> None:
         for change in (self.groups.kick, self.groups.promote):
             self.assertIs(outcome_of(change(self.ana, BAGAN, Address("citra"))), NotTheirGroup)
             self.assertIs(outcome_of(change(self.ana, BAGAN, Address("nobody"))), UnknownUser)
@@ -548,7 +548,7 @@ class Elsewhere(GroupsTestCase):
     def saying(self, name: str) -> Any:
         return mock.patch.object(self.groups, "_realms", OneRealm(name))
 
-    def test_names_as_they_are_here(self) -> None:
+    def test_names_as_written_here(self) -> None:
         """People of that realm are shown with its name, and people of this realm without one."""
         there = Address("bola", "realm2")
         for said, shown in (
@@ -562,7 +562,7 @@ class Elsewhere(GroupsTestCase):
             self.assertEqual(member.username, shown)
             self.assertEqual(invited, Invited((shown,)))
 
-    def test_names_that_are_none(self) -> None:
+    def test_malformed_names(self) -> None:
         """Text from another realm that is not a name is not shown."""
         there = Address("bola", "realm2")
         for said in ("a\r\n* fake", "\x1b[2J", "", "a b", "a@b@c"):
@@ -598,14 +598,14 @@ class Listing(GroupsTestCase):
 
 
 class Remembering(GroupsTestCase):
-    def test_nothing_is_read_twice(self) -> None:
+    def test_roster_is_read_once(self) -> None:
         """A roster is read once, and then used from memory."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))
         with mock.patch.object(InlineDatabase, "run", side_effect=AssertionError):
             result_of(self.rosters.find_mine(self.ana, Address("BAGAN")))
 
-    def test_failed_change_is_not_remembered(self) -> None:
+    def test_failed_change_is_not_cached(self) -> None:
         """A change that the database did not store is not in memory either."""
         self.create(self.ana)
         result_of(self.rosters.find(BAGAN))

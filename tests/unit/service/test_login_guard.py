@@ -53,7 +53,7 @@ class Gates(SynchronousTestCase):
         self.gate.leave("a", failed=False)
         self.assertEqual(self.begun, [1, 2, 3, 4])
 
-    def test_any_number_of_right_ones_waits(self) -> None:
+    def test_attempts_without_failures_wait(self) -> None:
         """As long as nothing fails, none of a thousand attempts is refused."""
         self.enter(1000)
         for _ in range(1000):
@@ -172,7 +172,7 @@ class WhoGoesFirst(SynchronousTestCase):
             self.assertFalse(self.successResultOf(guess))
         self.assertEqual(self.guard._checking, {})
 
-    def test_names_that_nobody_has(self) -> None:
+    def test_unknown_names(self) -> None:
         """Guesses at unknown names do not delay other logins from the same address."""
         self.attempt("nobody1", "192.0.2.1", None)
         self.checks.answer(False)
@@ -180,7 +180,7 @@ class WhoGoesFirst(SynchronousTestCase):
         self.attempt("messi", "192.0.2.1")
         self.assertEqual(self.priorities, [SUSPECT, LOGIN])
 
-    def test_the_owner_where_they_have_logged_in_before(self) -> None:
+    def test_owner_at_a_known_address(self) -> None:
         """They neither wait for guessers at other addresses, nor have a lower priority."""
         self.log_in("messi", "198.51.100.1")
         for _ in range(2):
@@ -195,7 +195,7 @@ class WhoGoesFirst(SynchronousTestCase):
         self.attempt("messi", "198.51.100.1")
         self.assertNotIn(LOGIN, self.priorities)  # there was a failure here, too
 
-    def test_tries_are_bounded(self) -> None:
+    def test_pending_attempts_are_limited(self) -> None:
         """Each attempt takes memory until it is answered, even if its connection is closed."""
         tries = [self.attempt("messi", "192.0.2.1") for _ in range(MAX_PENDING_PER_ACCOUNT)]
         self.failureResultOf(self.attempt("messi", "192.0.2.1"), Busy)

@@ -132,7 +132,7 @@ ANA, BUDI = Place(user=Address("ana")), Place(user=Address("budi"))
 
 class Direct(MessagesTestCase):
     def test_arrives_whole(self) -> None:
-        """A message says who, to whom, when and what, to either side."""
+        """Both sides see the message's sender, recipient, time and text."""
         sent = self.send(self.ana, "budi", "halo\tsemua 💚")
         (message,) = self.page(self.budi).messages
         receipt = Receipt(message.conversation, 1, message.id, "Budi")
@@ -152,7 +152,7 @@ class Direct(MessagesTestCase):
         self.assertEqual(own, expected)
 
     def test_one_conversation_for_both(self) -> None:
-        """Two people have one conversation, numbered 1, 2, 3, whoever writes first."""
+        """Two people have one conversation, numbered 1, 2, 3, no matter who writes first."""
         receipts = [
             self.send(who, to, "x").receipts[0]
             for who, to in ((self.ana, "budi"), (self.budi, "ANA"), (self.ana, "Budi@realm1"))
@@ -222,7 +222,7 @@ class Direct(MessagesTestCase):
                 self.messages.check_text(text)
             self.assertEqual(caught.exception.details["size"], len(text.encode()))
 
-    def test_nothing_of_others(self) -> None:
+    def test_conversations_of_others_are_private(self) -> None:
         """Nobody can read a conversation of two others."""
         self.send(self.ana, "budi", "rahasia")
         for place in (None, ANA, BUDI):
@@ -269,7 +269,7 @@ class Order(MessagesTestCase):
         self.database.held = False
         self.assertEqual(self.inbox(self.budi), ["first", "second"])
 
-    def test_refused_ones_hold_up_nobody(self) -> None:
+    def test_failed_sends_do_not_block_later_ones(self) -> None:
         """A send after a failed one goes through."""
         self.assertIs(outcome_of(self.sending(self.ana, "nobody", "x")), UnknownUser)
         self.assertIs(
@@ -288,7 +288,7 @@ class Order(MessagesTestCase):
 
 
 class InboxTest(MessagesTestCase):
-    def test_until_proved(self) -> None:
+    def test_unread_until_confirmed(self) -> None:
         """Messages stay unread until the marks move, and are then not returned again."""
         self.send(self.ana, "budi", "one")
         self.send(self.ana, "budi", "two")
@@ -300,7 +300,7 @@ class InboxTest(MessagesTestCase):
         self.reopen()
         self.assertEqual(self.inbox(self.budi), ["three"])
 
-    def test_given_is_not_given_again(self) -> None:
+    def test_given_messages_are_left_out(self) -> None:
         """Messages that the session has been given are left out, although the marks have not moved."""
         self.send(self.ana, "budi", "one")
         self.send(self.citra, "budi", "two")
@@ -448,7 +448,7 @@ class InboxTest(MessagesTestCase):
             self.assertEqual(self.inbox(self.ana, parse_place("@citra")), expected)
             self.assertEqual(self.inbox(self.ana, parse_place("@citra@realm1")), expected)
 
-    def test_stranger_with_the_name_of_a_code(self) -> None:
+    def test_name_equal_to_a_code(self) -> None:
         """A name takes precedence over a code of an earlier version that looks like it."""
         self.group(self.budi, self.ana)
         with mock.patch("chatd.store.names.taken", return_value=None):
@@ -459,7 +459,7 @@ class InboxTest(MessagesTestCase):
         self.send(stranger, "ana", "from the stranger")
         self.assertEqual(self.history(self.ana, parse_place("abc234")), ["from the stranger"])
 
-    def test_nothing_new_is_not_asked_of_the_disk(self) -> None:
+    def test_empty_inbox_is_cached(self) -> None:
         """An empty inbox is answered from memory until a message arrives."""
         self.assertEqual(self.inbox(self.budi), [])
         with mock.patch.object(InlineDatabase, "read", side_effect=AssertionError):
@@ -550,7 +550,7 @@ class Marks(MessagesTestCase):
 
 
 class HistoryAndSearch(MessagesTestCase):
-    def test_last_ones(self) -> None:
+    def test_history_returns_the_last_messages(self) -> None:
         """The last n messages, oldest first, read or not, including one's own. Reading them moves no mark."""
         for number in range(5):
             self.send(

@@ -1,4 +1,4 @@
-"""How a realm gets its first operator: by a code that only its administrator can read."""
+"""How a realm gets its first operator: with a code that only its administrator can read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Files(SynchronousTestCase):
         self.file = CodeFile(folder / "operator-code")
 
     def test_readable_by_its_owner_only(self) -> None:
-        """Whatever the umask, and whoever made it readable before."""
+        """Regardless of the umask, and even if someone had made it readable before."""
         before = os.umask(0)
         self.addCleanup(os.umask, before)
         code = self.file.offer(os.urandom)
@@ -68,7 +68,7 @@ class Files(SynchronousTestCase):
         self.assertNotEqual(self.file.offer(os.urandom), code)
 
     def test_damaged(self) -> None:
-        """What is no code is replaced."""
+        """A file without a valid code is replaced."""
         for damaged in ("", "3f7k-9q2m", "é", "uuuu-uuuu-uuuu-uuuu"):
             self.file.path.write_text(damaged)
             self.assertRegex(self.file.offer(os.urandom), SHAPE)
@@ -90,7 +90,7 @@ class Claiming(ClockedTestCase):
         return self.path.read_text().strip()
 
     async def test_once(self) -> None:
-        """Whoever has the code becomes operator; nobody does afterwards, with whatever code."""
+        """Someone with the code becomes operator. Afterwards no code makes anyone operator."""
         messi, lineker = await self.register("messi"), await self.register("lineker")
         code = self.code()
         self.assertIs(await self.refused(self.claim(lineker, "0000-0000-0000-0000")), WrongCode)
@@ -111,7 +111,7 @@ class Claiming(ClockedTestCase):
         self.assertTrue((await self.claim(await self.register("messi"), code)).operator)
 
     async def test_two_at_once(self) -> None:
-        """Of two who have the code at the same moment one becomes operator."""
+        """Of two who claim at the same moment, one becomes operator."""
         accounts = [await self.register(name) for name in ("messi", "lineker")]
         code = self.code()
         claims = [self.claim(each, code) for each in accounts]
@@ -119,7 +119,7 @@ class Claiming(ClockedTestCase):
         self.assertEqual(sorted(map(str, results)), sorted(map(str, (None, AlreadyClaimed))))
 
     async def test_killed_before_the_file_was_removed(self) -> None:
-        """What a process that was killed left behind makes nobody operator, and the next start removes it."""
+        """A code file left by a killed process makes nobody operator, and the next start removes it."""
         messi = await self.register("messi")
         code = self.code()
         await self.claim(messi, code)
@@ -129,7 +129,7 @@ class Claiming(ClockedTestCase):
         self.assertFalse(self.path.exists())
 
     async def test_remembered_beyond_the_operator(self) -> None:
-        """A realm whose operator is gone gives out no new code."""
+        """A realm whose operator's account is gone offers no new code."""
         await self.claim(await self.register("messi"), self.code())
 
         def dismiss(connection: Connection) -> None:
@@ -141,7 +141,7 @@ class Claiming(ClockedTestCase):
         self.assertTrue(await self.realm.database.run(store.has_had_operator))
 
     async def test_realm_of_an_older_version(self) -> None:
-        """An operator who was there before this was remembered counts, beyond their account, too."""
+        """An operator from before the role was recorded counts, even after their account is gone."""
         await self.register("messi")
 
         def as_before(connection: Connection) -> None:
@@ -174,7 +174,7 @@ class Claiming(ClockedTestCase):
             await self.refused(each)
 
     async def test_in_plain_and_json(self) -> None:
-        """`claim CODE`, and what one is afterwards, on all connections; nobody who is not logged in may."""
+        """`claim CODE`, and the new role on all connections. Someone who is not logged in may not claim."""
         wire, other = self.connect(JsonDialect()), self.connect(JsonDialect())
         self.assertEqual((await wire.ask(command="claim", code="x"))["code"], "not-logged-in")
         reply = await wire.ask(command="register", username="messi", password="surabaya")

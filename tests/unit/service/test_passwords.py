@@ -38,17 +38,17 @@ class PasswordsTest(TestCase):
     async def test_salted(self) -> None:
         self.assertNotEqual(await self.passwords.hash("same"), await self.passwords.hash("same"))
 
-    async def test_every_letter_counts(self) -> None:
+    async def test_long_passwords_count_fully(self) -> None:
         """Unlike bcrypt, the whole password counts."""
         hashed = await self.passwords.hash("x" * 1000 + "a")
         self.assertIs(await self.passwords.verify("x" * 1000 + "b", hashed), False)
 
     async def test_nobody(self) -> None:
         """No password is right for an unknown user, not even the one behind the decoy hash."""
-        for guess in ("", "nobody has this password"):
+        for guess in ("", "the password of no account"):
             self.assertIs(await self.passwords.verify(guess, None), False)
 
-    async def test_nobody_costs_the_same(self) -> None:
+    async def test_unknown_user_costs_the_same(self) -> None:
         """A check for an unknown user is a check against a hash of the same cost."""
         seen: list[str] = []
         real = PasswordHasher.verify

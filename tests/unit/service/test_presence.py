@@ -82,7 +82,7 @@ class Telling(SynchronousTestCase):
         self.presence.flush()
         self.assertEqual(listener.heard, [ONE])
 
-    def test_only_who_is_meant_and_listens(self) -> None:
+    def test_only_listeners_of_the_account(self) -> None:
         meant, other, deaf = self.listener(1), self.listener(2), Listener()
         self.presence.arrive(1, deaf)
         self.presence.tell((1,), ONE, None)
@@ -151,7 +151,7 @@ class Telling(SynchronousTestCase):
         self.assertEqual((listener.heard, gone.heard), ([], []))
         self.assertTrue(self.presence.is_online(1))
 
-    def test_not_kept_for_later(self) -> None:
+    def test_events_without_listeners_are_dropped(self) -> None:
         """Events without listeners are dropped."""
         self.presence.tell((1,), ONE, None)
         self.presence.flush()

@@ -41,7 +41,7 @@ class Profile(WireTestCase):
         self.assertEqual((found["name"], found["country"]), ("Leo Messi", ""))
         self.assertEqual((await messi.ask(command="profile", name=""))["code"], "empty-text")
 
-    async def test_known_everywhere_at_once(self) -> None:
+    async def test_new_name_is_seen_everywhere(self) -> None:
         """Other connections and sessions, lists and later logins see the new name."""
         messi, token = await self.enter("messi", register=True)
         phone, _ = await self.enter("messi")
@@ -132,7 +132,7 @@ class LogoutEverywhere(WireTestCase):
         await messi.ask(command="logout", everywhere=False)
         self.assertEqual((await phone.ask(command="whoami"))["status"], "OK")
 
-    async def test_what_was_read_stays_read(self) -> None:
+    async def test_logout_confirms_the_inbox(self) -> None:
         """As with any logout, this confirms that the inbox arrived."""
         messi, _ = await self.enter("messi", register=True)
         lineker, _ = await self.enter("lineker", register=True)

@@ -441,7 +441,7 @@ class ChatMachine(RuleBasedStateMachine):
 
 
 class ModelTest(SynchronousTestCase):
-    def test_as_the_model(self) -> None:
+    def test_service_behaves_like_the_model(self) -> None:
         """In any order of operations and restarts, the service behaves like the model."""
         run_state_machine_as_test(
             ChatMachine,

@@ -78,7 +78,7 @@ class AccountQuota(QuotaTestCase):
         with self.assertRaises(MessageQuota):
             await post(ana, Address("bola"), "x" * 2 * KIB, None)
 
-    async def test_what_was_sent_before_is_answered(self) -> None:
+    async def test_repeated_send_counts_once(self) -> None:
         """A repeated send under the key of a stored message is answered, and counts once."""
         ana, _ = await self.people("ana", "budi")
         first = await self.send(ana, "budi", 9 * KIB, "k")
@@ -88,7 +88,7 @@ class AccountQuota(QuotaTestCase):
             await self.send(ana, "budi", 9 * KIB, "l")
         self.assertEqual(self.used(ana), 9 * KIB)
 
-    async def test_what_is_not_stored_does_not_count(self) -> None:
+    async def test_unstored_messages_do_not_count(self) -> None:
         ana, _ = await self.people("ana", "budi")
         await self.send(ana, "budi", 1)
         full = mock.patch.object(
@@ -204,7 +204,7 @@ class Reserve(QuotaTestCase):
             await self.send(ana, "budi", 10)
         self.assertEqual(len(measured), 1)
 
-    async def test_noticed_though_nobody_writes(self) -> None:
+    async def test_disk_filled_by_another_program(self) -> None:
         """The first message after another program has filled the disk is refused."""
         ana, _ = await self.people("ana", "budi")
         disk = self.realm.service.disk
@@ -216,7 +216,7 @@ class Reserve(QuotaTestCase):
         await measured
         self.assertIs(await self.refused(self.send(ana, "budi", 10)), DiskFull)
 
-    async def test_the_log_does_not_use_it_up(self) -> None:
+    async def test_database_log_is_limited(self) -> None:
         """Below the reserve SQLite's log is checkpointed early; with room, as late as before."""
 
         def limit(connection: Connection) -> object:
@@ -275,7 +275,7 @@ class RealmQuotaTestCase(PairTestCase):
         self.assertIn("was not delivered: realm2 accepts 10240 bytes", notice)
         self.assertEqual(len(self.budi.inbox()), 10)
 
-    def test_what_came_before_is_kept(self) -> None:
+    def test_repeated_parcel_counts_once(self) -> None:
         """A parcel whose verdict was lost with the link arrives again, and counts once."""
         parcels = [
             (number, Direct("ana", "budi", 0, "x" * 3 * KIB)) for number in range(9001, 9004)

@@ -88,7 +88,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.rooms.all(), ())
         self.assertEqual(self.rooms.join(self.messi, MESSI, self.messi, "TAMU").room, "TAMU")
 
-    def test_nowhere(self) -> None:
+    def test_talking_outside_a_room(self) -> None:
         self.assertIsNone(self.rooms.leave(self.messi))
         with self.assertRaises(NotInRoom):
             self.rooms.talk(self.messi, "halo", 1)
@@ -157,7 +157,7 @@ class RoomsTest(SynchronousTestCase):
             max_size=30,
         )
     )
-    def test_as_a_plain_dictionary(self, steps: list[tuple[int, str, str]]) -> None:
+    def test_rooms_agree_with_a_model(self, steps: list[tuple[int, str, str]]) -> None:
         """After any moves the list says who is in which room, and has no empty one."""
         rooms = Rooms()
         people = [(Listener(), account(f"u{n}")) for n in range(4)]

@@ -66,7 +66,7 @@ class Again(HereTestCase):
         self.assertEqual(hearing.texts, ["halo"])
         self.assertEqual(self.history(self.ana, BUDI), ["halo"])
 
-    def test_numbers_go_on(self) -> None:
+    def test_numbering_continues(self) -> None:
         """After sends with a key, without one, and repeated."""
         seqs = [
             self.once(self.ana, "budi", "x", key).receipts[0].seq
@@ -159,7 +159,7 @@ class UnderWay(HereTestCase):
         self.assertEqual(again, [first, first])
         self.assertEqual(self.inbox(self.budi), ["halo", "after"])
 
-    def test_first_can_not_be_stored(self) -> None:
+    def test_first_send_fails(self) -> None:
         """Then the repeated send is done instead."""
         self.once(self.ana, "budi", "before", "0")
         self.database.held = True
@@ -198,7 +198,7 @@ class Store(HereTestCase):
     def new(self, text: str, key: str) -> NewMessage:
         return NewMessage(7, self.ana.id, "ana", 1000, text, key=key)
 
-    def test_in_one_batch(self) -> None:
+    def test_repeated_in_one_batch(self) -> None:
         """The first send is stored, and the repeated one finds it."""
         writer = self.service.context.writers.sends
         first, again, other = self.run_job(
@@ -307,7 +307,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: before", "ana@realm1: halo"])
         self.assertEqual(self.parcels(), 2)
 
-    def test_killed_while_it_waits(self) -> None:
+    def test_restart_while_waiting(self) -> None:
         self.hold()
         self.ana.begins_to_send("budi@realm2", "halo", "k")
         self.world.settle()
@@ -614,7 +614,7 @@ class Queued(ThereTestCase):
         self.meet()
         self.assertEqual(self.queued(to="dewi@realm2"), [False])
 
-    def test_groups_do_not_wait(self) -> None:
+    def test_group_messages_are_not_queued(self) -> None:
         """A message in a group of this realm is not queued, even if other realms have not got it."""
         self.ana.creates("bagan")
         self.budi.joins("bagan@realm1")
