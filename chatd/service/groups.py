@@ -22,6 +22,7 @@ from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups, Invited
 from chatd.service.presence import Presence
 from chatd.service.remote import (
+    GroupVerb,
     IForwarder,
     IRealms,
     MemberJoined,
@@ -223,7 +224,12 @@ class Groups:
         return (await self._ask(realm, account, name, "close" if closed else "open", ()))[0]
 
     async def _ask(
-        self, realm: str, account: Account, name: Address, change: str, users: Sequence[Address]
+        self,
+        realm: str,
+        account: Account,
+        name: Address,
+        change: GroupVerb,
+        users: Sequence[Address],
     ) -> tuple[str, Mapping[str, Sequence[str]]]:
         """Have the group's home make a change. Returns the group's name, and the home's answer."""
         named = [self._for(realm, user) for user in users]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -18,6 +18,10 @@ from chatd.store.messages import Crossing, Stored
 from chatd.store.outbox import NewParcel
 
 T = TypeVar("T")
+
+
+# What an admin asks of a group's home. `bans` takes the last address of the page before, the others users.
+GroupVerb: TypeAlias = Literal["invite", "kick", "unban", "bans", "promote", "close", "open"]
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -155,9 +159,9 @@ class IRealms(Interface):
         """The members of a group there that `user` is in, as that realm names them."""
 
     def change(
-        realm: str, user: str, group: str, change: str, users: Sequence[str]
+        realm: str, user: str, group: str, change: GroupVerb, users: Sequence[str]
     ) -> Deferred[Mapping[str, Sequence[str]]]:
-        """Do what the admin `user` of a group there wants: `change` is a verb."""
+        """Make a change for `user`, an admin of a group there. Returns lists of addresses."""
 
     def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         """Which of `users` there are online. Unknown ones are left out."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from chatd.base.errors import (
     NotAdmin,
     NotMember,
     NotTheirGroup,
+    RealmDown,
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
 )
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
+from chatd.federation.forwarder import LEAVE_TIME
 from chatd.store.schema import groups, participants
 from tests.support.play import outcome
 from tests.unit.federation.test_realm_groups import GroupTestCase
@@ -89,6 +92,32 @@ class ChangingTestCase(GroupTestCase):
         self.meet()
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
         self.assertEqual(self.budi.inbox(), [])
+
+    def test_join_waits_for_the_report_of_a_leave(self) -> None:
+        """The join is sent as soon as the home knows of the leave, without any query until then."""
+        self.budi.joins("bagan@realm1")
+        end = self.world.cable(self.one, self.two).end_of(self.two)
+        end.holding = {"Deliver"}
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        joining = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+        self.world.settle()
+        with mock.patch.object(self.two.realm.database, "read", side_effect=AssertionError):
+            self.world.advance(LEAVE_TIME / 2)
+        self.assertEqual(joining, [])
+        now, end.holding = self.world.now, set()
+        self.world.settle()
+        self.assertEqual(joining[0].message, "You are a member of bagan@realm1")
+        self.assertEqual(self.world.now, now)
+        self.assertEqual(self.two.federation.outbox._watched, {})
+
+    def test_join_gives_up_waiting_for_the_report_of_a_leave(self) -> None:
+        self.budi.joins("bagan@realm1")
+        self.world.cable(self.one, self.two).end_of(self.two).holding = {"Deliver"}
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        joining = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
+        self.world.advance(LEAVE_TIME + 0.1)
+        self.assertIsInstance(joining[0], RealmDown)
+        self.assertEqual(self.two.federation.outbox._watched, {})
 
     def test_admin_from_elsewhere(self) -> None:
         """budi of realm2 becomes an admin, and has all of ana's rights."""

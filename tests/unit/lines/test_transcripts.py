@@ -46,7 +46,7 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
 NOT_IN_TRANSCRIPTS = {
     "ambiguous-name": "tests.unit.service.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",
     "too-many-attempts": (
-        "tests.unit.service.test_accounts.Throttling.test_many_at_once_lock_nobody_out"
+        "tests.unit.service.test_accounts.Throttling.test_simultaneous_guesses_do_not_lock_the_owner_out"
     ),
     "line-stalled": "tests.unit.lines.test_long_line.SharedMemory.test_what_does_not_grow_is_given_up",
     "inline-full": "tests.unit.lines.test_long_line.SharedMemory.test_an_account_has_its_share",
