@@ -55,6 +55,7 @@ class ChatService:
     quotas: MessageQuotas  # how many bytes of messages a day
     disk: DiskSpace  # whether there is room left
     realms: IRealms  # other realms, and questions to them
+    context: Context  # what all of these share; its parts are attributes here too
 
     def __init__(
         self,
