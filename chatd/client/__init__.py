@@ -1,3 +1,3 @@
-"""The terminal client. It runs on asyncio and imports nothing of the daemon but the table of commands, the
-names, the errors and what they are made of; a test sees to that.
+"""The terminal client. It runs on asyncio and shares only chatd.base and chatd.commands with the daemon; an
+import contract in pyproject.toml checks this.
 """

@@ -1,4 +1,4 @@
-"""The client itself, whatever it is used by: it follows what the realm says and keeps the state true."""
+"""The core of the client: it handles replies and events of the realm and keeps the state up to date."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ NAMES = (*MINE, "groups", "users", "rooms", "realms")
 
 
 class Output(Protocol):
-    """Where things are shown: a terminal, or the standard output of a script."""
+    """Where the client shows things: a terminal, or the output of a script."""
 
     def answered(self, reply: Reply, lines: list[Line]) -> None:
-        """A command was carried out."""
+        """Show the reply to a command that succeeded."""
 
     def refused(self, reply: Reply, lines: list[Line]) -> None:
-        """A command was not."""
+        """Show the reply to a command that was refused."""
 
     def happened(self, event: Reply, lines: list[Line], notice: bool) -> None:
-        """Something came by itself; `notice`: the user will want to look up."""
+        """Show an event. With `notice`, draw the user's attention to it."""
 
     def note(self, text: str) -> None:
-        """The client's own remark."""
+        """Show a remark of the client itself."""
 
     def changed(self) -> None:
-        """The state is another: who, where, unread, the link."""
+        """The state has changed: the user, the conversation, unread counts or the connection."""
 
 
 class Client:
-    """`live`: listen to messages as they come, and come back when the link is lost."""
+    """A user's client. With `live`, it receives messages as they arrive and reconnects when needed."""
 
     def __init__(self, target: Target, store: Store, out: Output, live: bool) -> None:
         self.state = State(target.realm or str(target))
@@ -54,15 +54,15 @@ class Client:
             target, self.on_event, self.greet, out.changed, dial_first=Connection.open_first
         )
         self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
-        self.pictured: set[object] = set()  # codes of those that were shown
+        self.pictured: set[object] = set()  # codes of the pictures that were shown
         self._early: list[Reply] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # The beginning of a connection
+    # Starting a connection
 
     async def connect(self, user: str | None) -> bool:
-        """Connect for the first time, with the session that was used last here (by `user`, if one is given);
-        whether there is one. Raises NoLink."""
+        """Connect for the first time and return whether a stored session exists: the one used last, or the
+        one of `user`. Raises ConnectionFailed."""
         login = self.store.token(self.target, user)
         if login is not None:
             self.state.token = login.token
@@ -71,7 +71,7 @@ class Client:
         return login is not None
 
     async def greet(self, link: Link) -> None:
-        """Take the session up again. Raises LinkLost."""
+        """Resume the session on a new connection. Raises ConnectionLost."""
         try:
             await self._take_up(link)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -98,7 +98,7 @@ class Client:
             await self.settle_in(link, again)
 
     def welcome(self, reply: Reply, token: str | None) -> None:
-        """Somebody has logged in."""
+        """Store the session after a login."""
         token = str(reply.get("tokenId") or token)
         user = str(reply.get("username"))
         self.state.logged_in(user, str(reply.get("name")), token)
@@ -106,8 +106,8 @@ class Client:
         self.out.changed()
 
     async def settle_in(self, link: RequestChannel, again: bool) -> None:
-        """Listen, and learn what is needed: names, and what is unread. What came while the link was down
-        is shown as it would have been. Raises LinkLost."""
+        """Subscribe to messages, and load names and unread counts. After a reconnect (`again`), show the
+        messages that arrived in the meantime. Raises ConnectionLost."""
         self._early = []
         try:
             await link.ask("listen", on=True)
@@ -134,25 +134,25 @@ class Client:
             )
 
     async def learn_names(self, link: RequestChannel, commands: tuple[str, ...] = MINE) -> None:
-        """Ask for names, to complete them and to tell people from groups. Realms bound these lists."""
+        """Load names, for completion and to tell users from groups. Realms limit these lists."""
         for command in commands:
             self.learn(command, await link.ask(command))
 
     async def count_unread(self, link: RequestChannel) -> None:
-        """Ask what is unread. As any request, it proves that what came before was received."""
+        """Load the unread counts. Like any request, this also confirms everything received before it."""
         reply = await link.ask("unread")
         counts = reply.get("conversations", ())
         if reply["status"] == "OK":
             self.state.unread = {each["conversation"]: each["unread"] for each in counts}
             self.out.changed()
 
-    # What the realm says
+    # Events
 
     def on_event(self, event: Reply) -> None:
         try:
             self._take(event)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # Whatever a realm says, the rest of it has to be heard.
+            # One malformed event must not stop the connection.
             self.store.log_error(error)
             self.out.note(tr("The realm sent something that could not be read"))
 
@@ -177,7 +177,7 @@ class Client:
                 self._session_ended()
 
     def _is_my_upload(self, message: Reply) -> bool:
-        """Whether this is the file that is just being sent: its own connection tells of it."""
+        """Whether this is the file being sent now: the connection of the upload reports it."""
         mine = self.state.is_me(str(message.get("from", "")))
         return mine and message.get("file", {}).get("size") == self.uploading
 
@@ -187,7 +187,7 @@ class Client:
         self.want_picture(message)
 
     def _read_if_open(self, message: Reply) -> None:
-        """What is shown in the chat that is open has been read."""
+        """Mark a message as read if its chat is open."""
         if not self.state.is_open(message):
             return
         number = message.get("conversation", 0)
@@ -197,7 +197,7 @@ class Client:
             self.aside("read", conversation=number, seq=seq)
 
     def aside(self, command: str, **arguments: Any) -> None:
-        """Ask something whose answer matters to nobody."""
+        """Send a request in the background and ignore its reply."""
 
         async def run() -> None:
             try:
@@ -226,7 +226,7 @@ class Client:
     # Replies
 
     def learn(self, command: str, reply: Reply) -> None:
-        """Keep the names in a reply, for completion and for knowing people from groups."""
+        """Store the names in a reply, for completion and to tell users from groups."""
         state = self.state
         if reply["status"] != "OK":
             return
@@ -252,7 +252,7 @@ class Client:
         more: Iterable[Line] = (),
         details: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """Show that a command was carried out. `details`: what the user gave, by name."""
+        """Show the reply to a command that succeeded. `details`: the user's arguments, by name."""
         given = {name: render.safe(value) for name, value in details.items()}
         sentence = render.safe(said(verb, reply, given))
         lines = [render.plain(sentence)] if sentence else []

@@ -1,7 +1,7 @@
-"""Carrying out what was typed, one thing after another, through losses of the link.
+"""Runs typed commands one after another and survives lost connections.
 
-Lines wait while there is no link. One whose answer was lost with the link is asked again if that does no harm
-(idempotency.py); of the rest the user is told.
+Commands wait while there is no connection. One whose reply was lost is repeated if that is safe (see
+idempotency.py); otherwise the user is told.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from chatd.client.state import Kind, Place
 from chatd.client.translations import tr
 from chatd.commands import values as ask
 
-# Parts of a reply that people need not see.
+# Fields of a reply that are not shown.
 _HIDDEN = {
     "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
     "listening", "group", "room", "mime", "queued",
 }  # fmt: skip
 _INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
-BEFORE = 8  # messages of a chat that are shown when it is opened, besides those unread
-SHORT = 40  # characters of a line by which it is named
+BEFORE = 8  # messages shown when a chat is opened, besides the unread ones
+SHORT = 40  # characters of a line in messages about it
 
 
 def needs_login(todo: Action) -> bool:
@@ -49,7 +49,7 @@ class QueuedCommand:
         self.line = line
         self.todo = todo
         self.user = user
-        self.lost = False  # it was sent, and the link was lost before the answer
+        self.lost = False  # it was sent, and the connection was lost before the reply
         self.once = IdempotentSend()
 
     @property
@@ -81,11 +81,11 @@ class CommandQueue:
         self._more.set()
 
     async def idle(self) -> None:
-        """Wait until there is nothing left that can be done."""
+        """Wait until no command can run."""
         await self._idle.wait()
 
     def left(self) -> list[str]:
-        """What was typed and not done."""
+        """The lines that have not run."""
         return [job.name for job in self._queue]
 
     async def run(self) -> None:
@@ -106,20 +106,21 @@ class CommandQueue:
                     raise
                 continue
             except BrokenPipeError:
-                raise  # nobody reads a script's output any more
+                raise  # the output of the script was closed
             except Exception as error:
                 self._unexpected(job, error)
             self._queue.remove(job)
             self._client.out.changed()
 
     def _unexpected(self, job: QueuedCommand, error: Exception) -> None:
-        """Nobody foresaw it: this line is lost, and the others go on."""
+        """Report an unexpected error and continue with the next line."""
         path = self._client.store.log_error(error)
         sentence = tr("The client itself failed; {path} has the details", path=path)
         self._client.refuse({"status": "ERROR", "code": "client", "message": sentence})
 
     def _next(self) -> QueuedCommand | None:
-        """The first that can be done. After a session has ended, what needs one waits for its user."""
+        """The first command that can run. After a session has ended, its commands wait for the next login; if
+        another user logs in, they are dropped."""
         state = self._client.state
         for job in list(self._queue):
             if not job.needs_login or not (state.expired or self._is_anothers(job)):
@@ -150,10 +151,10 @@ class CommandQueue:
             case SendFiles() | GetFiles():
                 await self._transfer(job.todo)
 
-    # After a loss
+    # After a lost connection
 
     def _may_repeat(self, job: QueuedCommand) -> bool:
-        """Whether to ask for `job` again; if not, its typist is told."""
+        """Whether `job` can be repeated. If not, tell the user."""
         match job.todo:
             case SayInChat():
                 may = job.once.is_safe
@@ -178,7 +179,7 @@ class CommandQueue:
                   "may not have been done",
                   verb=verb)  # fmt: skip
 
-    # What was typed
+    # Actions
 
     async def _request(self, link: Link, job: QueuedCommand, todo: Request) -> None:
         given = by_name(todo.row, todo.command)
@@ -195,7 +196,7 @@ class CommandQueue:
             await self._afterwards(link, todo, reply)
 
     def _finish(self, verb: str, reply: Reply, details: Mapping[str, object]) -> None:
-        """Show what a command came to."""
+        """Show the reply to a command."""
         client = self._client
         if reply["status"] != "OK":
             client.refuse(reply)
@@ -259,7 +260,7 @@ class CommandQueue:
             await client.learn_names(link)
 
     async def _talk(self, link: Link, job: QueuedCommand, todo: SayInChat) -> None:
-        """A line in a chat. Nothing is said of it unless there is something to say."""
+        """Send a line of a chat. A plain success is not reported."""
         client, place = self._client, todo.place
         if place.gone:
             client.out.note(tr("Not sent, because there is no chat with {name}: {line}",
@@ -288,7 +289,7 @@ class CommandQueue:
         return await once.ask(link, "send", to=place.name, text=text)
 
     async def _open(self, link: Link, place: Place) -> None:
-        """See that there is such a conversation, and show its end and what is unread in it."""
+        """Check that the conversation exists, and show its last and its unread messages."""
         client = self._client
         before = await self._history(link, place)
         if before["status"] != "OK":
@@ -312,7 +313,7 @@ class CommandQueue:
         client.out.answered(before, [*lines, render.note(head)])
 
     async def _history(self, link: Link, place: Place) -> Reply:
-        """The last messages; where the kind of place was a guess, it is certain afterwards."""
+        """The last messages. If the kind of the conversation was a guess, this settles it."""
         reply = await link.ask("history", **{place.kind.value: place.name, "n": BEFORE})
         if reply["status"] != "OK" and not place.sure:
             other = Kind.USER if place.kind is Kind.GROUP else Kind.GROUP

@@ -1,4 +1,4 @@
-"""What Tab offers: commands, and for each argument the names or local paths that fit it."""
+"""Tab completion: commands, and for each argument the matching names or local paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PATHS = 500
 
 
 class ArgumentCompleter(Completer):
-    """For an argument that is asked for alone."""
+    """Completes the answer to a prompt for one argument."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -32,7 +32,7 @@ class ArgumentCompleter(Completer):
 
 
 class LineCompleter(Completer):
-    """For a line."""
+    """Completes a command line."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -77,7 +77,7 @@ class LineCompleter(Completer):
 
 
 def verbs(state: State) -> list[str]:
-    """What a line may begin with."""
+    """The words that can begin a line."""
     menu = [*MENUS[state.menu], "get"] if state.menu is not Menu.MAIN else []
     own = [word for word in OWN_WORDS if " " not in word]
     return sorted({*BY_VERB, *own, *menu})
@@ -130,7 +130,7 @@ def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]
 
 
 def _paths(text: str) -> Iterable[Completion]:
-    """Local files and folders, for the last of several words."""
+    """Completions of the last word as a local path."""
     words = local_paths.split(text)
     word = words[-1] if words and not text.endswith(" ") else ""
     start = len(text) - len(_last_raw(text))
@@ -152,7 +152,7 @@ def _paths(text: str) -> Iterable[Completion]:
 
 
 def _last_raw(text: str) -> str:
-    """The last word as it was typed, with its quotes and backslashes."""
+    """The last word as typed, with quotes and backslashes."""
     at = 0
     for i, c in enumerate(text):
         if c == " " and not text[:i].endswith("\\"):

@@ -1,7 +1,7 @@
-"""One connection to the json door of a realm: objects, one a line, and the raw bytes of files between them.
+"""One connection to the json door of a realm: JSON lines, and the raw bytes of files between them.
 
-Nothing here knows what the objects mean. Whatever goes wrong is one of two: `NoLink`, there is no
-connection to begin with, or `LinkLost`, there was one.
+This module does not interpret the objects. It raises `ConnectionFailed` if a connection can't be made, and
+`ConnectionLost` if it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatd.client.translations import tr
 
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
-FIRST_TIME = 2.0  # seconds for the first answer of whatever listens at a port
+FIRST_TIME = 2.0  # seconds for the first reply when connecting for the first time
 MAX_LINE = (
     64 * 1024 * 1024
 )  # a reply has at most 500 messages of 8 KiB, and JSON may escape each byte
@@ -34,11 +34,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ConnectionFailed(Exception):
-    """There is no connection, and why, in a sentence."""
+    """No connection could be made. `str()` is a sentence for the user."""
 
 
 class ConnectionLost(Exception):
-    """The connection has ended. `sent`: what was asked may have arrived."""
+    """The connection has ended. `sent`: the request may have reached the realm."""
 
     def __init__(self, sentence: str = "", sent: bool = True) -> None:
         super().__init__(sentence or tr("The connection was lost"))
@@ -46,8 +46,8 @@ class ConnectionLost(Exception):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a realm is. `realm` is the name on its certificate, if that is not the host's; `ca` is a file
-    with the certificates to trust instead of the system's."""
+    """The address of a realm. `realm` is the name on its certificate, if it differs from the host; `ca` is a
+    file with certificates to trust instead of those of the system."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -60,7 +60,7 @@ class Target(msgspec.Struct, frozen=True):
         return f"{host}:{self.port}"
 
     def context(self) -> ssl.SSLContext | None:
-        """Raises NoLink if there is no such `ca`."""
+        """The TLS settings, or None without TLS. Raises ConnectionFailed if `ca` can't be read."""
         if not self.tls:
             return None
         try:
@@ -78,12 +78,12 @@ class Connection:
 
     @classmethod
     async def open_first(cls, target: Target) -> Connection:
-        """As `open`, but gives up sooner if the other end is silent: it may be the wrong port."""
+        """Like `open`, with a shorter timeout for the first reply, since the port may be wrong."""
         return await cls.open(target, FIRST_TIME)
 
     @classmethod
     async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Connection:
-        """Connect, and check that a realm answers within `patience` seconds. Raises NoLink."""
+        """Connect, and check that a realm replies within `patience` seconds. Raises ConnectionFailed."""
         context = target.context()
         try:
             async with asyncio.timeout(CONNECT_TIME):
@@ -106,7 +106,7 @@ class Connection:
         return connection
 
     async def _greet(self, target: Target, patience: float) -> None:
-        """Ask for a sign of life: other services listen on ports, too."""
+        """Ping the realm, since another service may listen on the port."""
         self.send({"command": "ping"})
         line = await self._first_line(patience)
         try:
@@ -120,7 +120,7 @@ class Connection:
             raise ConnectionFailed(f"{found}. {_usual()}")
 
     async def _first_line(self, patience: float) -> bytes:
-        """The first line that arrives within so many seconds, or the beginning of it."""
+        """The first line, or what arrived of it within `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
                 return await self._reader.readuntil(b"\n")
@@ -138,7 +138,7 @@ class Connection:
         self._writer.write(_encode(request) + b"\n")
 
     async def read(self) -> dict[str, Any]:
-        """The next object, whether a reply or an event. Raises LinkLost."""
+        """The next object: a reply or an event. Raises ConnectionLost."""
         try:
             line = await self._reader.readuntil(b"\n")
             return _decode(line)
@@ -148,7 +148,7 @@ class Connection:
             raise ConnectionLost(tr("The realm sent something that could not be read")) from None
 
     async def read_some(self, limit: int) -> bytes:
-        """Raw bytes, `limit` at the most. Raises LinkLost."""
+        """At most `limit` raw bytes. Raises ConnectionLost."""
         try:
             data = await self._reader.read(min(limit, CHUNK))
         except OSError:
@@ -158,7 +158,7 @@ class Connection:
         return data
 
     async def write(self, data: bytes) -> None:
-        """Send raw bytes, at the speed at which they are taken. Raises LinkLost."""
+        """Send raw bytes, and wait while the send buffer is full. Raises ConnectionLost."""
         try:
             self._writer.write(data)
             await self._writer.drain()
@@ -166,14 +166,14 @@ class Connection:
             raise ConnectionLost from None
 
     async def close(self) -> None:
-        """End the connection in order: the realm then takes what it gave as read."""
+        """Close the connection normally: the realm then counts delivered messages as read."""
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await self._writer.wait_closed()
 
     def abort(self) -> None:
-        """End the connection as if it broke: what was given stays unread, an upload is undone."""
+        """Reset the connection (RST): delivered messages stay unread, and an upload is discarded."""
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
             with contextlib.suppress(OSError):
@@ -182,7 +182,7 @@ class Connection:
 
 
 def _what_is_there(target: Target, said: bytes, patience: float) -> str:
-    """A sentence about what listens at the target, judged by the first bytes from it, and where to look."""
+    """A sentence that names the service at the target, guessed from its first bytes, with advice."""
     usual = _usual()
     if said.startswith(b"* chatd"):
         found = tr("{target} is the plain door of a chatd", target=target)
@@ -245,7 +245,7 @@ def _why(target: Target, error: Exception) -> str:
 
 
 def _all_refused(error: Exception) -> bool:
-    """asyncio makes one error, in words, of those at a host's several addresses."""
+    """asyncio combines the errors of several addresses into one text."""
     text = str(error)
     refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
     return type(error) is OSError and 0 < refusals == text.count("[Errno ")

@@ -1,5 +1,6 @@
-"""One file up or down, on a connection of its own: so that chat goes on meanwhile, and that breaking off
-means closing that connection, which makes the realm forget what it was given so far.
+"""The transfer of one file on a connection of its own.
+
+Chat continues meanwhile, and closing that connection cancels the transfer.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from chatd.client.idempotency import IdempotentSend
 from chatd.client.translations import tr
 
 CHUNK = 256 * 1024
-MAX_TRIES = 1000  # names to try for a file that is saved
+MAX_TRIES = 1000  # names to try when saving a file
 
 Reply = dict[str, Any]
 
 
 class Damaged(Exception):
-    """What arrived is not what was sent; in a sentence."""
+    """The received bytes differ from the sent ones. `str()` is a sentence for the user."""
 
 
 class Refused(Exception):
-    """The realm said no."""
+    """The realm refused the transfer with `reply`."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply.get("message")))
@@ -37,7 +38,7 @@ class Refused(Exception):
 
 
 class ProgressMeter(Protocol):
-    """Is told how far a transfer is."""
+    """Shows the progress of a transfer."""
 
     def begin(self, name: str, size: int) -> None: ...
 
@@ -47,7 +48,7 @@ class ProgressMeter(Protocol):
 
 
 class UploadState:
-    """What is known of an upload, should its answer get lost."""
+    """The progress of an upload, for the case that its reply is lost."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -56,7 +57,7 @@ class UploadState:
 
 
 async def log_in(target: Target, token: str) -> Connection:
-    """A connection on the session of `token`. Raises NoLink, LinkLost, Refused."""
+    """Connect and resume the session of `token`. Raises ConnectionFailed, ConnectionLost, Refused."""
     connection = await Connection.open(target)
     try:
         await ask(connection, "resume", token=token)
@@ -67,7 +68,7 @@ async def log_in(target: Target, token: str) -> Connection:
 
 
 async def ask(connection: Connection, command: str, **arguments: Any) -> Reply:
-    """The reply to a request. Raises Refused, LinkLost."""
+    """Send a request and return its reply. Raises Refused, ConnectionLost."""
     connection.send({"command": command, **arguments})
     return await _answer(connection)
 
@@ -90,9 +91,9 @@ async def upload(
     sent: UploadState,
     once: IdempotentSend,
 ) -> Reply:
-    """Send the file at `path`; the realm's answer, which comes at once if it was sent before.
+    """Send the file at `path` and return the realm's reply. If the file was sent before, no bytes are sent.
 
-    Raises Refused, LinkLost, Damaged, OSError.
+    Raises Refused, ConnectionLost, Damaged, OSError.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -123,7 +124,7 @@ async def _pour(
     while sent.bytes < size:
         data = await asyncio.to_thread(file.read, min(CHUNK, size - sent.bytes))
         if not data:
-            # The realm waits for what was announced: there is no way on but to break off.
+            # The realm still waits for the announced size, so the connection must be closed.
             connection.abort()
             raise Damaged(
                 tr("{name} became shorter while it was being sent", name=Path(file.name).name)
@@ -139,9 +140,9 @@ async def _pour(
 async def fetch(
     connection: Connection, code: str, take: Callable[[bytes], Any], begin: Callable[[Reply], Any]
 ) -> Reply:
-    """Fetch a file's bytes piece by piece. `begin` is given the reply before them, and may be a coroutine.
+    """Download a file and pass its bytes to `take`. `begin`, which may be a coroutine, gets the reply first.
 
-    Raises Refused, LinkLost, Damaged.
+    Raises Refused, ConnectionLost, Damaged.
     """
     reply = await ask(connection, "getfile", code=code)
     started = begin(reply)
@@ -161,8 +162,7 @@ async def fetch(
 
 
 class PartialDownload:
-    """A file that is being fetched. It gets its name when all of it is there; until then, and if it never
-    is, there is nothing by that name."""
+    """A file being downloaded to a temporary file. `keep` gives it its name once it is complete."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -176,7 +176,7 @@ class PartialDownload:
         self._file.write(data)
 
     def keep(self) -> Path:
-        """Give it its name; if that is taken, another, and never over one that is there. Raises OSError."""
+        """Rename the file to its own name, or to a free one if that is taken. Raises OSError."""
         self._file.close()
         for number in range(MAX_TRIES):
             path = local_paths.free_name(self._folder, self._name, number)
@@ -194,13 +194,13 @@ class PartialDownload:
 
 
 def _move(temporary: Path, path: Path) -> None:
-    """Rename, but never over anything. Raises FileExistsError."""
+    """Rename without overwriting. Raises FileExistsError."""
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links: take the name first, then put the file in its place.
+        # Without hard links, create the name first and then replace it.
         path.open("xb").close()
         temporary.replace(path)
     else:
@@ -208,5 +208,6 @@ def _move(temporary: Path, path: Path) -> None:
 
 
 def folder_for(base: Path, user: str, group: str | None) -> Path:
-    """Where a file is saved: as the fourth document has it. A user may be called `..`."""
+    """The folder for a download, as in the fourth document. The name is made safe, since a user may be called
+    `..`."""
     return base / ("downloadgroup" if group else "download") / local_paths.safe_name(user)

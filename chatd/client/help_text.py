@@ -1,4 +1,4 @@
-"""What `help` says: the table's own words, and the client's commands besides."""
+"""The texts of `help`: those of the command table, and the client's own commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MENU_USAGE = {
 
 
 def usage(row: Row) -> str:
-    """As the client takes it: files are named by local paths, and their size is found out."""
+    """The usage in the client, where files are local paths without a size."""
     if row.command not in FILE_COMMANDS:
         many = " [code…]" if row.verb == "getfile" else ""
         return row.usage + many
@@ -40,13 +40,13 @@ def usage(row: Row) -> str:
 
 
 def about(row: Row) -> str:
-    """What it does. How bytes follow on the wire is of no interest here."""
+    """What the command does, without the details of the protocol."""
     found = tr(row.help)
     return found.partition(":")[0] if row.command in (*FILE_COMMANDS, GetFile) else found
 
 
 def help_lines(verb: str, menu: Menu) -> list[Line]:
-    """All commands, or one; nothing if there is none of that name."""
+    """Help for all commands or for one; empty for an unknown command."""
     if not verb:
         rows = [_line(usage(row), about(row), row.aliases) for row in TABLE]
         return [*rows, *(_line(shape, tr(words), ()) for shape, words in OWN.values())]
@@ -58,7 +58,7 @@ def help_lines(verb: str, menu: Menu) -> list[Line]:
 
 
 def menu_lines(menu: Menu) -> list[Line]:
-    """What can be done in a menu."""
+    """The commands of a menu."""
     return [[("note", " · ".join(_MENU_USAGE[menu]))]]
 
 

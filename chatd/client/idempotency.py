@@ -1,9 +1,8 @@
-"""What may be asked again when the link was lost before the answer came.
+"""Which requests can be repeated when the connection was lost before the reply.
 
-A message or a file is sent under a key that is new for each, and a realm stores nothing twice under one key
-(for a week). So what was not answered is sent again, and arrives once. A realm older than keys refuses a send
-that has one, which does nothing, and gets it without. What such a realm has not answered is not sent again:
-the user is told, and decides.
+Each message or file is sent with a new idempotency key, and a realm stores nothing twice under one key (for a
+week). So an unanswered send is repeated and arrives once. A realm that is too old for keys refuses a send
+with one; the client then sends without a key and does not repeat: it tells the user instead.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ KEYED = (
     ask.SendRealmGroupFile,
 )
 
-# Asking these again leaves things as one answer would have.
+# Commands that can run twice with the result of running once.
 REPEATABLE = (
     ask.LogIn,
     ask.ResumeSession,
@@ -72,22 +71,22 @@ REPEATABLE = (
 
 
 class IdempotentSend:
-    """One message or file, however often it has to be sent."""
+    """The idempotency key of one message or file, kept for all attempts to send it."""
 
     def __init__(self) -> None:
         self.key: str | None = secrets.token_urlsafe(16)
 
     @property
     def is_safe(self) -> bool:
-        """Whether it may be sent again."""
+        """Whether it can be sent again without a duplicate."""
         return self.key is not None
 
     def arguments(self) -> dict[str, str]:
-        """What a request carries besides its own arguments."""
+        """The extra arguments of the request."""
         return {} if self.key is None else {"key": self.key}
 
     def refuses_keys(self, reply: Reply) -> bool:
-        """Whether the realm knows no keys and has done nothing; from then on there is none."""
+        """Whether the realm refused the request because it does not know keys. If so, drop the key."""
         refused = self.key is not None and reply.get("code") == "usage"
         if refused and "does not take key" in str(reply.get("message")):
             self.key = None
@@ -95,7 +94,7 @@ class IdempotentSend:
         return False
 
     async def ask(self, link: RequestChannel, verb: str, **arguments: Any) -> Reply:
-        """The reply to a request that sends it. Raises LinkLost."""
+        """Send the request and return its reply. Raises ConnectionLost."""
         reply = await link.ask(verb, **{**arguments, **self.arguments()})
         if self.refuses_keys(reply):
             reply = await link.ask(verb, **arguments)
@@ -103,7 +102,7 @@ class IdempotentSend:
 
 
 def may_repeat(command: Command, once: IdempotentSend) -> bool:
-    """Whether to ask for `command` again after its answer was lost."""
+    """Whether `command` can be repeated after its reply was lost."""
     if isinstance(command, KEYED):
         return once.is_safe
     return isinstance(command, REPEATABLE)

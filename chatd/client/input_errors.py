@@ -1,4 +1,4 @@
-"""Lines that can't be carried out."""
+"""Errors in typed lines."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from chatd.commands.words import nearest
 
 
 class NotUnderstood(Exception):
-    """A line that can't be carried out, and why, in a sentence."""
+    """A line that can't be run. `str()` is a sentence for the user."""
 
     code = "usage"
 
 
 class NoSuchCommand(NotUnderstood):
-    """A line in a chat that begins with a slash and is not a command."""
+    """An unknown command after a slash in a chat."""
 
     code = UnknownCommand.code
 
 
 def no_command(word: str) -> str:
-    """The sentence for a slash word that is not a command."""
+    """The sentence for an unknown command after a slash."""
     verb = printable(word) if word else ""
     if near := nearest(word.lower()):
         return tr("There is no command /{verb}; did you mean /{near}? To send it as a message, begin with //",

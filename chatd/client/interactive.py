@@ -1,4 +1,4 @@
-"""The client in a terminal: lines are read, understood, and carried out, until the user leaves."""
+"""The client in a terminal: it reads, parses and runs lines until the user quits."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from chatd.client.transfer_queue import Transfers
 from chatd.client.translations import tr, trn
 from chatd.commands.table import BY_VERB
 
-MAX_PASTED = 3  # lines that are sent without a question
-MOMENT = 0.25  # seconds in which most replies come: until then they need no line to be redrawn
+MAX_PASTED = 3  # pasted lines that are sent without asking
+MOMENT = 0.25  # seconds; a reply within this time needs no redraw of the prompt
 
 
 class InteractiveClient:
-    """`downloads`: where files are saved. `user`: who is meant to log in, if that was said."""
+    """`downloads`: the folder for downloads. `user`: the user to log in as, if given."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class InteractiveClient:
         client.show_pictures = show_pictures and screen.has_colours
 
     async def run(self) -> None:
-        """Talk until the user leaves. Raises NoLink if there is no realm to begin with."""
+        """Run until the user quits. Raises ConnectionFailed if the realm can't be reached at the start."""
         client = self._client
         known = await client.connect(self._user)
         self._screen.note(
@@ -92,7 +92,7 @@ class InteractiveClient:
             self._screen.leave()
 
     async def _invite(self) -> None:
-        """Nobody is logged in: say how, or ask for the password of the one who was named."""
+        """Without a session, explain how to log in, or ask for the password of the given user."""
         if self._user is None:
             self._screen.note(tr("register creates an account, login logs in"))
         else:
@@ -112,7 +112,7 @@ class InteractiveClient:
                 return
 
     async def _take(self, typed: str) -> bool:
-        """Carry out what was typed or pasted; False if it leaves."""
+        """Run typed or pasted lines; False to quit."""
         lines = [line for line in typed.splitlines() if line.strip()]
         pasted = self._screen.was_pasted or len(lines) > 1
         if len(lines) > 1 and not await self._is_meant(len(lines)):
@@ -124,7 +124,7 @@ class InteractiveClient:
         return True
 
     async def _is_meant(self, count: int) -> bool:
-        """Whether the user wants several pasted lines sent; outside of a chat, each would be a command."""
+        """Ask whether to run several pasted lines; outside a chat each is a command."""
         chat = self._client.state.chat
         if chat is None:
             return await self._screen.confirm(tr("Run {n} pasted lines as commands?", n=count))
@@ -136,7 +136,7 @@ class InteractiveClient:
         return await self._screen.confirm(question)
 
     def _step_out(self) -> bool:
-        """Out of a chat or a menu; False if there is nothing to step out of but the client."""
+        """Leave the chat or menu; False to quit the client."""
         state = self._client.state
         if state.chat is None and state.menu is Menu.MAIN:
             return not self._may_leave()
@@ -144,7 +144,7 @@ class InteractiveClient:
         return True
 
     def _may_leave(self) -> bool:
-        """Leaving twice leaves; once, while something typed is not done yet, says so."""
+        """Whether to quit now. If lines or files are still pending, warn once first."""
         waiting = self._jobs.waiting
         if self._warned or not (waiting or self._transfers.busy):
             return True
@@ -161,7 +161,7 @@ class InteractiveClient:
     _warned = False
 
     async def _handle(self, line: str, pasted: bool = False) -> bool:
-        """Carry out one line; False if it leaves."""
+        """Run one line; False to quit."""
         state = self._client.state
         try:
             todo = await parse_line(line, state, self._screen.ask, pasted)
@@ -178,7 +178,7 @@ class InteractiveClient:
         return True
 
     def _begin(self, line: str, todo: Action) -> None:
-        """What is only of the client is done at once; the rest waits for its turn."""
+        """Run local actions at once and queue requests."""
         state, screen = self._client.state, self._screen
         match todo:
             case EnterMenu(menu=menu):

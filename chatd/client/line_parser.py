@@ -1,6 +1,4 @@
-"""What a typed line asks for: verbs, the documents' two-word commands, the menus, talking in a chat, and
-asking one by one for the arguments that are missing. Nothing is sent here: a line becomes a `Todo`.
-"""
+"""Parses a typed line into an action: commands, menus, chat lines and prompts for missing arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from chatd.commands.table import BY_COMMAND, BY_VERB
 from chatd.commands.values import Command
 from chatd.commands.words import row_of as row_called
 
-# Ask the user for an argument: its prompt, the argument (for completion). None: never mind.
+# Prompts the user for an argument, which is given for completion. Returns None if the user cancels.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]
 
 FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendRealmFile, ask.SendRealmGroupFile)
@@ -30,7 +28,7 @@ BACK, QUIT = "back", "quit"
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A command of the table. `verb` is the word by which it was asked for."""
+    """A command of the table. `verb` is the word that the user typed."""
 
     row: Row
     command: Command
@@ -38,14 +36,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class SayInChat(msgspec.Struct, frozen=True):
-    """A line typed in a chat. Only when it is sent has the place to be known for sure."""
+    """A line typed in a chat. The kind of the place may still be a guess."""
 
     place: Place
     text: str
 
 
 class SendFiles(msgspec.Struct, frozen=True):
-    """`to` are the command's arguments but for the file's name and size."""
+    """Send local files. `to` holds the arguments besides the file name and size."""
 
     row: Row
     to: Mapping[str, Any]
@@ -54,8 +52,8 @@ class SendFiles(msgspec.Struct, frozen=True):
 
 
 class GetFiles(msgspec.Struct, frozen=True):
-    """`words` are names or codes, `whole` the same as one name with spaces in it. `grouped`: the first
-    of several words is a group."""
+    """Download files. `words` are names or codes; `whole` is the same text as one name with spaces.
+    `grouped`: the first of several words is a group."""
 
     words: tuple[str, ...]
     whole: str
@@ -67,13 +65,13 @@ class OpenChat(msgspec.Struct, frozen=True):
 
 
 class EnterMenu(msgspec.Struct, frozen=True):
-    """Go into a menu, and show what it begins with."""
+    """Open a menu and show its commands."""
 
     menu: Menu
 
 
 class ListNumberedGroups(msgspec.Struct, frozen=True):
-    """The group menu's `get`: mine, with numbers."""
+    """`get` in the group menu: the user's groups, with numbers."""
 
 
 class QuitClient(msgspec.Struct, frozen=True):
@@ -101,7 +99,7 @@ Action = (
     | ShowHelp
 )
 
-# What an argument is asked with; the document's own words where it has some.
+# The prompts for arguments. Some are the exact words of the documents.
 PROMPTS: Mapping[str, str] = {
     "username": later("Username :"),
     "password": later("Password :"),
@@ -126,16 +124,16 @@ PROMPTS: Mapping[str, str] = {
     "seq": later("Number:"),
     "on": later("on or off:"),
 }
-_ALL_ASKED = (ask.Register,)  # given alone, these ask for what may be left out, too
+_ALL_ASKED = (ask.Register,)  # without arguments, these also ask for the optional ones
 
-# The menus of the third document: word -> the verb that it stands for. `get` and `chat` are seen to apart.
+# The menus of the third document: word -> verb. `get` (in the group menu) and `chat` are handled separately.
 MENUS: Mapping[Menu, Mapping[str, str]] = {
     Menu.MAIN: {},
     Menu.CONTACT: {"get": "contacts", "add": "addcontact", "del": "delcontact"},
     Menu.GROUP: {"create": "addgroup", "join": "joingroup"},
     Menu.LIST: {"get": "inbox"},
 }
-# The second document's, which have to stand alone on their line or before names.
+# Two-word commands of the second document.
 TWO_WORDS: Mapping[str, str] = {
     "list file": "files",
     "get file": "getfile",
@@ -145,15 +143,15 @@ OWN_WORDS = ("chat", "contact", "group", "list", "back", *TWO_WORDS)
 
 
 def row_of(verb: str, menu: Menu) -> Row | None:
-    """The row that a word stands for, in a menu."""
+    """The row of a word typed in a menu."""
     return BY_VERB.get(MENUS[menu].get(verb, verb))
 
 
 async def parse_line(
     line: str, state: State, ask_user: AskUser | None, pasted: bool = False
 ) -> Action | None:
-    """Return what `line` asks for, or None. Without `ask_user`, a missing argument is an error. A line
-    that was `pasted` into a chat is never a command.
+    """Return the action of `line`, or None for an empty line or a cancelled prompt. Without `ask_user`, a
+    missing argument is an error. A line that was `pasted` into a chat is never a command.
 
     Raises NotUnderstood and ChatError.
     """
@@ -173,8 +171,8 @@ async def parse_line(
 
 
 def _in_chat(line: str, place: Place, pasted: bool) -> Action | str | None:
-    """In a chat each line is a message, but for `back`, and for commands behind a slash. A second slash, or
-    pasting it, makes a message of a line with a slash. Raises NoSuchCommand."""
+    """In a chat each line is a message, except `back` and commands after a slash. A line that begins with two
+    slashes, or is pasted, is always a message. Raises NoSuchCommand."""
     if not line.strip():
         return None
     if pasted:
@@ -192,17 +190,17 @@ def _in_chat(line: str, place: Place, pasted: bool) -> Action | str | None:
 
 
 def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:
-    """The verb behind a menu's word or a command of two words."""
+    """Resolve a menu word or a two-word command to its verb."""
     word, space, more = rest.partition(" ")
     meant = TWO_WORDS.get(f"{verb} {word.lower()}")
-    # "send file hello" is a message to somebody called file.
+    # "send file hello" is a message to a user called file.
     if meant is not None and not (meant == "sendfile" and space and more.strip()):
         return meant, more.lstrip(" ")
     return MENUS[state.menu].get(verb, verb), rest
 
 
 async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> Action | None:
-    """The client's own commands."""
+    """Parse the client's own commands."""
     rest = rest.strip(" ")
     verb = BY_VERB[verb].verb if verb in BY_VERB else verb
     if verb in ("contact", "group", "list") and not rest:
@@ -221,7 +219,7 @@ async def _own(verb: str, rest: str, state: State, ask_user: AskUser | None) -> 
 
 
 async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Action | None:
-    """`chat` asks whom and what, as the second document has it; `chat X` goes into a chat."""
+    """`chat` prompts for a recipient and a text, as in the second document; `chat X` opens a chat."""
     name, _, text = rest.partition(" ")
     if not name:
         return await _of_row(BY_VERB["send"], "chat", "", state, ask_user)
@@ -259,7 +257,8 @@ async def _of_row(
 
 
 def _without_retyped(row: Row, rest: str) -> str:
-    """The third document's register has the password twice; here the third word is a name, which all see."""
+    """Drop a repeated password in `register`, as typed in the third document. Here the third word is the
+    display name, which everybody sees."""
     words = rest.split()
     if row.command is ask.Register and len(words) == 3 and words[1] == words[2]:
         return " ".join(words[:2])
@@ -267,7 +266,7 @@ def _without_retyped(row: Row, rest: str) -> str:
 
 
 async def complete(row: Row, rest: str, ask_user: AskUser | None) -> Command | None:
-    """The command that `rest` asks for, with the user asked for what is missing. None: never mind."""
+    """The command with the arguments in `rest`; prompts for missing ones. None if the user cancels."""
     args = [arg for arg in row.args if not arg.named]
     missing = _missing(row, args, rest)
     if not missing or ask_user is None:
@@ -305,7 +304,7 @@ def _given(args: list[Arg], rest: str) -> dict[str, Any]:
 
 
 async def _ask_until_right(arg: Arg, ask_user: AskUser) -> Any:
-    """The value that the user gives: None for never mind, "" for an optional one that is left out."""
+    """The user's value: None if they cancel, "" if they leave out an optional argument."""
     prompt = _prompt(arg.name)
     while True:
         text = await ask_user(prompt, arg)
@@ -318,12 +317,12 @@ async def _ask_until_right(arg: Arg, ask_user: AskUser) -> Any:
 
 def _read(arg: Arg, text: str) -> Any:
     if isinstance(arg.type, types.DisplayNameType):
-        return arg.type.from_json(arg.name, text)  # spaces are spaces where it stands alone
+        return arg.type.from_json(arg.name, text)  # at a prompt, spaces need no underscores
     return arg.type.from_text(arg.name, text if arg.type.greedy else text.strip(" "))
 
 
 async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) -> SendFiles | None:
-    """A command that sends files: to whom, then local paths. In a chat, paths alone go to it."""
+    """A command that sends files: recipients, then local paths. In a chat, paths alone go to that chat."""
     *targets, filename, _size = (arg for arg in row.args if not arg.named)
     words = local_paths.split(rest)
     place = state.chat
@@ -361,7 +360,7 @@ def _file_prompt(arg: Arg) -> str:
 
 
 def row_for(place: Place) -> Row:
-    """How a file is sent to a place."""
+    """The command that sends a file to a conversation."""
     return BY_COMMAND[ask.SendGroupFile if place.kind is Kind.GROUP else ask.SendFile]
 
 
@@ -387,7 +386,7 @@ async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetF
 
 
 def as_json(value: Any) -> Any:
-    """A value of the table's types as the json dialect has it."""
+    """A value of an argument as the json dialect writes it."""
     if isinstance(value, tuple):
         return [str(each) for each in value]
     return value if isinstance(value, bool | int | None) else str(value)

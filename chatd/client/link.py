@@ -1,8 +1,7 @@
-"""The client's standing link to its realm.
+"""The client's connection to its realm: requests with ids, keep-alive, and reconnecting.
 
-A `Link` is one connection on which requests are asked and answered by id, while events come in between. The
-`Keeper` sees to it that there is one: when it is lost it dials again, after pauses that grow and that
-differ from client to client, so that a realm that comes back is not met by all of them at once.
+A `Link` matches replies to requests by id and passes events on. The `Reconnector` dials again when the link
+is lost, with exponential backoff and jitter, so that a restarted realm is not flooded by all clients at once.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 
 from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost, Target
 
-PING_EVERY = 25.0  # seconds of silence; a realm hangs up before a login after 60
+PING_EVERY = 25.0  # seconds of silence; a realm closes a connection without a login after 60
 PING_TIME = 15.0  # seconds for an answer
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 30.0
@@ -24,13 +23,13 @@ Reply = dict[str, Any]
 
 
 class RequestChannel(Protocol):
-    """What carries requests: a Link, or a fake."""
+    """Sends requests: a Link, or a fake in tests."""
 
     async def ask(self, command: str, **arguments: Any) -> Reply: ...
 
 
 class Link:
-    """A connection in use. `run` reads from it until it is lost."""
+    """Requests, replies and events on one connection. `run` reads until the connection is lost."""
 
     def __init__(self, connection: Connection, on_event: Callable[[Reply], None]) -> None:
         self._connection = connection
@@ -41,7 +40,7 @@ class Link:
         self.lost = False
 
     async def ask(self, command: str, **arguments: Any) -> Reply:
-        """The reply to a request, whatever it says. Raises LinkLost."""
+        """Send a request and return its reply, OK or not. Raises ConnectionLost."""
         if self.lost:
             raise ConnectionLost(sent=False)
         number = next(self._ids)
@@ -54,7 +53,7 @@ class Link:
             self._asked.pop(number, None)
 
     async def run(self) -> None:
-        """Take what comes, until the end. Never raises but for cancelling."""
+        """Dispatch replies and events until the connection ends. Raises only CancelledError."""
         pinging = asyncio.create_task(self._keep_alive())
         reason: ConnectionLost = ConnectionLost()
         try:
@@ -76,7 +75,7 @@ class Link:
                     future.set_exception(ConnectionLost(str(reason)))
 
     async def _keep_alive(self) -> None:
-        """Ping in silences. A cable that was pulled says nothing; so does a realm that hangs."""
+        """Ping after a silence, to notice a dead network or a realm that hangs."""
         loop = asyncio.get_running_loop()
         while True:
             left = self._heard + PING_EVERY - loop.time()
@@ -93,7 +92,7 @@ class Link:
                 return
 
     async def leave(self) -> None:
-        """Say goodbye, which proves that all was received, and close."""
+        """Send `quit`, which confirms everything received, and close."""
         if not self.lost:
             try:
                 async with asyncio.timeout(2):
@@ -108,8 +107,9 @@ class Link:
 
 
 class Reconnector:
-    """Keeps a link. `greet` is called with each new one before anybody else may use it; `changed` whenever
-    `state` is another: "connecting", "connected", "waiting" (until `next_try`) or "closed"."""
+    """Provides a link and replaces it when it is lost. `greet` prepares each new link before others use it.
+    `changed` is called when `state` changes: "connecting", "connected", "waiting" (until `next_try`),
+    "closed"."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class Reconnector:
         self._down = asyncio.Event()
 
     async def link(self) -> Link:
-        """The link, as soon as there is one."""
+        """Wait for a link and return it."""
         while self._link is None or self._link.lost:
             self._up.clear()
             await self._up.wait()
@@ -154,7 +154,7 @@ class Reconnector:
         return self._link is not None and not self._link.lost
 
     async def first(self) -> None:
-        """Connect for the first time. Raises NoLink: nobody waits for a realm that never was there."""
+        """Connect for the first time, without retries. Raises ConnectionFailed."""
         connection = await self._dial_first(self.target)
         self._task = asyncio.create_task(self._run(connection))
 
@@ -192,7 +192,7 @@ class Reconnector:
         self._down.set()
 
     async def _pause(self) -> None:
-        """Half of it is certain and half is chance."""
+        """Wait before the next attempt: half of the pause is fixed, the other half random."""
         longest = min(FIRST_PAUSE * 2 ** (self.tries - 1), LAST_PAUSE)
         pause = longest / 2 + self._jitter(0, longest / 2)
         self.next_try = asyncio.get_running_loop().time() + pause
@@ -204,7 +204,7 @@ class Reconnector:
         self._changed()
 
     async def close(self) -> None:
-        """Leave the realm, and dial no more."""
+        """Close the link and stop reconnecting."""
         self._become("closed")
         if self._link is not None:
             await self._link.leave()

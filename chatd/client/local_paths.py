@@ -1,4 +1,4 @@
-"""Names of files, here: the paths that people type, and names for what comes from others."""
+"""Local files: the paths that users type, and safe names for downloads."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _TOKEN = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", 
 
 
 class BadPath(Exception):
-    """There is no such file here, or it is none that can be sent; in a sentence."""
+    """A path that can't be sent. `str()` is a sentence for the user."""
 
 
 def split(text: str) -> list[str]:
-    """Words as a shell has them: quotes and backslashes keep spaces. What is not closed is taken as it is."""
+    """Split into words like a shell: quotes and backslashes keep spaces. An unclosed quote is an ordinary
+    character."""
     return [_unquote(word) for word in _TOKEN.findall(text)]
 
 
@@ -35,13 +36,13 @@ def _unquote(word: str) -> str:
 
 
 def quote(path: str) -> str:
-    """`path` as `split` gives it back."""
+    """Escape `path` so that `split` returns it."""
     return re.sub(r"""([\s"'\\])""", r"\\\1", path)
 
 
 def expand(words: list[str], whole: str) -> list[Path]:
-    """The files that these words mean: `~` is one's home, `*` and `?` match, and the whole text may be
-    the name of one file with spaces. Not all of them need be there."""
+    """The files that these words name. `~` is the home folder, `*` and `?` are wildcards, and `whole` may be
+    the name of one file with spaces. Some of the files may not exist."""
     alone = Path(whole.strip(" ")).expanduser() if whole else None
     if alone is not None and len(words) > 1 and alone.is_file():
         return [alone]
@@ -81,12 +82,12 @@ def size_of(path: Path) -> int:
 
 
 def sent_name(path: Path) -> str:
-    """The name under which a file is sent: here it may be bytes that are no text."""
+    """The name under which a file is sent. Bytes that are not UTF-8 are replaced."""
     return path.name.encode("utf-8", "replace").decode()
 
 
 def safe_name(name: str) -> str:
-    """A name from elsewhere as that of one file in one folder, whatever it was."""
+    """Turn a received file name into a safe one: no folders, no hidden files, no control characters."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     name = "".join(c if c.isprintable() and c not in ':*?"<>|' else "_" for c in name)
     name = INVISIBLE.sub("_", name).strip(" ")
@@ -101,7 +102,7 @@ def safe_name(name: str) -> str:
 
 
 def free_name(folder: Path, name: str, number: int) -> Path:
-    """The `number`th name to try, so that nothing is overwritten."""
+    """The name to try after `number` attempts, so that no file is overwritten."""
     if number == 0:
         return folder / name
     stem, dot, suffix = name.rpartition(".")

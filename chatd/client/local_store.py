@@ -1,6 +1,6 @@
-"""What the client keeps between two runs: where it was last, its sessions' tokens, and the lines typed.
+"""What the client stores between runs: the last realm, session tokens and typed lines.
 
-All of it is in the user's state folder (XDG), for their eyes only.
+Everything is in the user's XDG state folder, which only they can read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """`sessions`: the one used last stands first."""
+    """The stored data. `sessions`: the most recently used comes first."""
 
     last: Target | None = None
     sessions: tuple[Login, ...] = ()
@@ -44,7 +44,7 @@ class Memory(msgspec.Struct, frozen=True):
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     given = environment.get("XDG_STATE_HOME", "")
-    # The specification says that a relative path is to be ignored.
+    # The XDG specification says to ignore a relative path.
     base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
     return base / "chatd"
 
@@ -55,7 +55,7 @@ class Store:
         self._file = folder / "client.json"
 
     def prepare(self) -> None:
-        """Raises OSError."""
+        """Create the folder. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
 
@@ -64,14 +64,15 @@ class Store:
         return self.folder / "client-history"
 
     def load(self) -> Memory:
-        """What is known; nothing if it can't be read, since nothing in it is worth a refusal."""
+        """The stored data; empty if it can't be read, since the client can work without it."""
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=Memory)
         except (OSError, msgspec.DecodeError):
             return Memory()
 
     def log_error(self, error: BaseException) -> Path:
-        """Keep the traceback of what nobody foresaw; it has no values in it, so no secrets. Where it is."""
+        """Append the traceback of an unexpected error, without values and so without secrets, to a log.
+        Return the path of the log."""
         path = self.folder / "client-errors.log"
         with contextlib.suppress(OSError):
             self.prepare()
@@ -83,7 +84,7 @@ class Store:
         return path
 
     def token(self, target: Target, user: str | None) -> Login | None:
-        """The session used last at `target`; that of `user`, if one is given."""
+        """The most recent session at `target`, of `user` if given."""
         for login in self.load().sessions:
             same = user is None or key_of(user) == key_of(login.user)
             if login.where == str(target) and same:
@@ -108,7 +109,7 @@ class Store:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Memory]:
-        """Several clients of one user may change it: one after another."""
+        """Lock the file, since several clients of one user may change it."""
         self.prepare()
         lock = os.open(self.folder / "client.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -118,7 +119,7 @@ class Store:
             os.close(lock)
 
     def _save(self, memory: Memory) -> None:
-        """Write it whole, or not at all. mkstemp makes files of mode 0600."""
+        """Replace the file atomically. mkstemp creates it with mode 0600."""
         handle, name = tempfile.mkstemp(prefix=".client-", dir=self.folder)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -134,6 +135,6 @@ def _same(one: Login, other: Login) -> bool:
 
 
 def for_history(line: str) -> str:
-    """`line` as it may be kept: nothing of it if there may be a secret in it."""
+    """`line` as stored in the history: empty if it may contain a secret."""
     verb = line.strip().lstrip("/").partition(" ")[0].lower()
     return "" if verb in SECRET_VERBS else line

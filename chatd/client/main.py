@@ -1,4 +1,4 @@
-"""`chatd-client`: what may be said when it is started, and what it then does."""
+"""The `chatd-client` program: its command-line options, and the choice between a terminal and a script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chatd import __version__
 from chatd.client import translations
 
-if TYPE_CHECKING:  # all of it is imported late, so that what is missing can be said in a sentence
+if TYPE_CHECKING:  # imported late, so that a missing package gives a clear error message
     from chatd.client.connection import Target
     from chatd.client.local_store import Store
 
@@ -28,14 +28,16 @@ MISSING = """chatd-client needs {name}, which is not installed. Install chatd wi
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="chatd-client",
-        description="Talk in a realm of chatd.",
-        epilog="Exit codes: 0 fine, 1 something was refused, 2 no connection.",
+        description="Chat in a chatd realm.",
+        epilog="Exit codes: 0 success, 1 a command was refused, 2 no connection.",
     )
-    options.add_argument("where", nargs="?", metavar="host[:port]", help="the realm's json door; "
-                         "else where you were last, else localhost:8888")  # fmt: skip
-    options.add_argument("--user", metavar="NAME", help="go on as, or log in as, that user")
-    options.add_argument("--tls", action="store_true", help="talk TLS")
-    options.add_argument("--realm", metavar="NAME", help="the realm's name: on its certificate, and "
+    options.add_argument("where", nargs="?", metavar="host[:port]", help="address of the realm's json door; "
+                         "default: the last realm used, or else localhost:8888")  # fmt: skip
+    options.add_argument(
+        "--user", metavar="NAME", help="continue the session of this user, or log in as them"
+    )
+    options.add_argument("--tls", action="store_true", help="use TLS")
+    options.add_argument("--realm", metavar="NAME", help="the name of the realm, on its certificate and "
                          "in the bar")  # fmt: skip
     options.add_argument(
         "--ca", metavar="FILE", type=Path, help="certificates to trust (with --tls)"
@@ -43,16 +45,14 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--lang", choices=translations.LANGUAGES, default="en", help="the client's language"
     )
-    options.add_argument("-c", dest="commands", metavar="LINE", action="append", help="carry out a "
-                         "line and leave; may be given several times")  # fmt: skip
-    options.add_argument("--json", action="store_true", help="print what the realm says as it is, an "
+    options.add_argument("-c", dest="commands", metavar="LINE", action="append", help="run one "
+                         "line and exit; may be repeated")  # fmt: skip
+    options.add_argument("--json", action="store_true", help="print the realm's replies unchanged, one JSON "
                          "object a line")  # fmt: skip
-    options.add_argument("--downloads", metavar="DIR", type=Path, default=Path(), help="where "
-                         "download/ and downloadgroup/ are; else here")  # fmt: skip
-    options.add_argument(
-        "--no-pictures", action="store_true", help="name pictures, don't show them"
-    )
-    options.add_argument("--quiet", action="store_true", help="no bell")
+    options.add_argument("--downloads", metavar="DIR", type=Path, default=Path(), help="the folder "
+                         "for download/ and downloadgroup/; default: the current one")  # fmt: skip
+    options.add_argument("--no-pictures", action="store_true", help="do not display pictures")
+    options.add_argument("--quiet", action="store_true", help="do not ring the bell")
     options.add_argument("--version", action="version", version=f"chatd-client {__version__}")
     return options
 
@@ -120,7 +120,7 @@ async def _talk(options: argparse.Namespace, target: Target, store: Store) -> in
 
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # In order, so that the terminal is left as it was found.
+        # Cancel the task instead of exiting, so that the terminal is restored.
         asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
     screen = Screen(store.history, quiet=options.quiet)
     talk = InteractiveClient(
@@ -134,7 +134,7 @@ async def _script(options: argparse.Namespace, target: Target, store: Store) -> 
     from chatd.client.progress_bar import NoProgress, ProgressBar
     from chatd.client.script import Pipe, Script, given, read_lines
 
-    # What is no UTF-8 is refused where it stands, and what can't be written is written as an escape.
+    # Input that is not UTF-8 is refused line by line; output that can't be encoded is escaped.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)

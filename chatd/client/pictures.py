@@ -1,5 +1,6 @@
-"""Pictures as text: each cell shows two pixels, the upper one as its upper half block, the lower one as its
-background. Whoever sends a picture decides what is in the file, so all of it is bounded.
+"""Pictures as text: each cell shows two pixels, one in the foreground and one in the background colour.
+
+Pictures come from other users, so their size and format are limited.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from chatd.client.render import Line
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 MAX_BYTES = 4 * 1024 * 1024
-MAX_PIXELS = 16_000_000  # some 64 MB once it is unpacked
+MAX_PIXELS = 16_000_000  # about 64 MB when decoded
 COLUMNS, ROWS = 40, 12
 UPPER_HALF = "\N{UPPER HALF BLOCK}"
 
@@ -27,7 +28,7 @@ def is_picture(mime: str) -> bool:
 
 
 def preview(data: bytes, columns: int = COLUMNS, rows: int = ROWS) -> list[Line]:
-    """`data` as lines of coloured half blocks; none if it is no picture that can be shown."""
+    """`data` as lines of coloured half blocks; empty if it can't be shown."""
     from PIL import Image
 
     if len(data) > MAX_BYTES:
@@ -38,15 +39,15 @@ def preview(data: bytes, columns: int = COLUMNS, rows: int = ROWS) -> list[Line]
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     return []
-                image.draft("RGB", (columns * 2, rows * 4))  # JPEGs need not be unpacked whole
+                image.draft("RGB", (columns * 2, rows * 4))  # decode a JPEG at a lower resolution
                 small = _shrink(image, columns, rows)
-    except Exception:  # what a broken file makes of a decoder is not foreseeable
+    except Exception:  # a broken file can raise anything in a decoder
         return []
     return _blocks(small)
 
 
 def _shrink(image: Any, columns: int, rows: int) -> Any:
-    """Within so many cells, in RGB, on black where it is transparent; sides in proportion."""
+    """Scale to at most this many cells, keeping the aspect ratio; convert to RGB on a black background."""
     from PIL import Image
 
     scale = min(columns / image.width, rows * 2 / image.height, 1)
@@ -75,7 +76,7 @@ def _hex(pixel: tuple[int, int, int]) -> str:
 
 
 async def show_arriving(client: Client) -> None:
-    """Fetch the pictures that are announced, if they are small, and show them."""
+    """Download and show announced pictures that are small enough."""
     while True:
         file = await client.pictures.get()
         if not is_picture(str(file.get("mime"))) or not 0 < int(file.get("size", 0)) <= MAX_BYTES:

@@ -1,4 +1,4 @@
-"""How far a file is: a bar with bytes, rate and the time that is left, drawn by rich."""
+"""The progress bar of a file transfer, drawn by rich: bytes, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME_WIDTH = 20
 
 
 class NoProgress:
-    """For scripts whose errors go to a file."""
+    """Shows nothing, for scripts whose standard error is not a terminal."""
 
     def begin(self, name: str, size: int) -> None: ...
 
@@ -34,7 +34,7 @@ class NoProgress:
 
 
 class ProgressBar:
-    """One bar, drawn on demand (`text`) or, with a `console`, by itself."""
+    """A progress bar, rendered on demand (`text`) or, with a `console`, drawn continuously."""
 
     def __init__(
         self, changed: Callable[[], None] = lambda: None, console: Console | None = None
@@ -78,7 +78,7 @@ class ProgressBar:
         self._changed()
 
     def text(self, width: int) -> str:
-        """The bar as it stands now, with ANSI colours; empty if nothing is under way."""
+        """The current bar with ANSI colours; empty without a transfer."""
         if self._task is None:
             return ""
         target = io.StringIO()

@@ -1,7 +1,7 @@
-"""What is shown: replies and events as lines of styled text.
+"""Renders replies and events as lines of styled text.
 
-Whatever others wrote goes through `safe` first: it can neither control the terminal nor turn the reading
-direction of what stands beside it. Widths are those of terminals, where an emoji takes two cells.
+Text from other users goes through `safe`, so that it can't control the terminal or change the direction of
+the text around it. Widths are in terminal cells; an emoji takes two.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from chatd.client.translations import tr, trc, trn
 Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]
 
-COLOURS = 12  # senders share so many; the styles are in screen.py
-MAX_MARKS = 4  # combining characters on one letter: more of them climb over other lines
-_KEPT = "\u200c\u200d"  # joiners: emoji and several scripts need them
+COLOURS = 12  # for the names of senders; the styles are in screen.py
+MAX_MARKS = 4  # combining characters on one letter; more would cover other lines
+_KEPT = "\u200c\u200d"  # joiners, which emoji and several scripts need
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def safe(text: object) -> str:
-    """`text` with everything neutralised that is more than letters on a line."""
+    """`text` on one line, without control, formatting and invisible characters."""
     found: list[str] = []
     marks = 0
     for c in str(text):
@@ -42,19 +42,19 @@ def safe(text: object) -> str:
         if c in _TURNS or category in ("Cc", "Cs", "Zl", "Zp"):
             found.append("\N{REPLACEMENT CHARACTER}")
         elif category == "Cf" and c not in _KEPT:
-            continue  # invisible, and of no use to a reader
+            continue  # invisible
         else:
             found.append(c)
     return "".join(found)
 
 
 def cells(text: str) -> int:
-    """How many cells `text` takes, a little too many rather than too few."""
+    """The width of `text` in cells. It may be too large, but not too small."""
     return max(wcswidth(text), sum(max(wcwidth(c), 0) for c in text))
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning of `text` that fits into `width` cells, with an ellipsis if that is not all."""
+    """`text` shortened to `width` cells, with an ellipsis if needed."""
     if cells(text) <= width:
         return text
     kept, used = "", 0
@@ -67,14 +67,14 @@ def cut(text: str, width: int) -> str:
 
 
 def colour_of(name: str) -> str:
-    """The style of a sender's name; the same in each run."""
+    """The style of a sender's name, the same in every run."""
     return f"sender{zlib.crc32(key_of(name).encode()) % COLOURS}"
 
 
 def wrap(line: Line, width: int, indent: int) -> list[Line]:
-    """`line` broken between words, so that what follows stands `indent` cells in.
+    """Break `line` between words and indent the following lines by `indent` cells.
 
-    A long word without wide characters (a link, say) is left to the terminal, so that it can be copied.
+    A long word without wide characters, such as a URL, is not broken, so that it can be copied.
     """
     if width < indent + 10 or sum(cells(text) for _, text in line) <= width:
         return [line]
@@ -95,7 +95,7 @@ def wrap(line: Line, width: int, indent: int) -> list[Line]:
 
 
 def _strip(line: Line) -> None:
-    """Take spaces off the end: past the last cell they would open a line of their own."""
+    """Remove trailing spaces, which would wrap onto a line of their own."""
     while line and not line[-1][1].strip(" "):
         line.pop()
     if line:
@@ -103,7 +103,7 @@ def _strip(line: Line) -> None:
 
 
 def _words(text: str) -> list[str]:
-    """Where a line may be broken: after spaces, and around wide characters."""
+    """Split where a line may break: after spaces and around wide characters."""
     found: list[str] = []
     current = ""
     for c in text:
@@ -119,7 +119,7 @@ def _words(text: str) -> list[str]:
 
 
 class Renderer:
-    """Makes lines of what the realm says. `stamps`: times in full, for scripts."""
+    """Renders replies and events. `stamps`: full timestamps, for scripts."""
 
     def __init__(self, state: State, stamps: bool = False) -> None:
         self._state = state
@@ -138,7 +138,7 @@ class Renderer:
         return then.strftime("%H:%M" if then.date() == today else "%Y-%m-%d %H:%M")
 
     def message(self, message: Item, inbox: bool = False) -> Line:
-        """One message, live or in a list."""
+        """One message."""
         sender = str(message.get("from", ""))
         mine = self._state.is_me(sender)
         who = safe(sender)
@@ -176,7 +176,7 @@ class Renderer:
     # Lists
 
     def items(self, reply: Item, inbox: bool = False) -> list[Line]:
-        """The list in a reply, if there is one."""
+        """The list in a reply, if it has one."""
         for name, values in reply.items():
             if isinstance(values, list) and values and isinstance(values[0], dict):
                 if name == "sent":
@@ -295,7 +295,7 @@ def text_of(line: Line) -> str:
 
 
 def indent_of(line: Line) -> int:
-    """Where the text of a message begins: after its time."""
+    """The indentation of wrapped lines: the width of a message's time, or 2."""
     return cells(line[0][1]) if line and line[0][0] == "time" else 2
 
 

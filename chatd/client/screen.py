@@ -1,4 +1,4 @@
-"""The terminal: the line being typed, the bar below it, and what appears above it."""
+"""The terminal: the input line, the status bar below it and the output above it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from chatd.client.translations import tr, trn
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
 
-# Readable on dark grounds and on light ones.
+# Readable on dark and light backgrounds.
 _SENDERS = (
     "#d75f5f", "#5f87d7", "#5faf5f", "#af5faf", "#d7875f", "#00afaf",
     "#8787d7", "#afaf00", "#d75faf", "#5fafd7", "#87af5f", "#af875f",
@@ -60,7 +60,7 @@ BETWEEN_BELLS = 0.5  # seconds
 
 
 class TypedHistory(FileHistory):
-    """Lines typed, for their typist's eyes only, and without passwords."""
+    """The history of typed lines, readable only by the user and without passwords."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
@@ -73,14 +73,15 @@ class TypedHistory(FileHistory):
 
 
 class Unseen(Processor):
-    """Shows nothing of what is typed, not even how much."""
+    """Hides the typed text and its length."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         return Transformation([], lambda _position: 0, lambda _position: 0)
 
 
 class Screen:
-    """`cancel` gives up what is under way, for Ctrl-C; `progress` is a line for the bar, at a width."""
+    """The terminal of the client. `cancel` cancels transfers on Ctrl-C and returns whether there were any;
+    `progress` returns the progress bar for a width; `waiting` returns the number of queued lines."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class Screen:
         self._pending: list[Line] = []
         self._flushing: asyncio.Task[None] | None = None
         self._rang = 0.0
-        self._paste = ""  # what the line being typed began with
+        self._paste = ""  # the pasted text that the current line begins with
         self.was_pasted = False  # whether the last line began with a paste
         self._ticking: asyncio.Task[None] | None = None
 
@@ -113,7 +114,7 @@ class Screen:
         self._asked = self._session(self._argument, None, None, [unseen])
         self._now = self._line
         for session in (self._line, self._asked):
-            # Said by the toolkit to terminals that don't tell where their cursor is; no user can help it.
+            # Suppress prompt_toolkit's warning about terminals that don't report the cursor position.
             session.app.renderer.cpr_not_supported_callback = lambda: None
 
     def _session(
@@ -168,12 +169,12 @@ class Screen:
 
     @contextlib.contextmanager
     def typing(self) -> Iterator[None]:
-        """Keep the terminal from echoing what is typed before a prompt is there to take it."""
+        """Disable the echo of keys typed before a prompt is shown."""
         with self._line.app.input.raw_mode():
             yield
 
     async def line(self) -> str:
-        """What is typed. Raises EOFError for Ctrl-D."""
+        """Read a line. Raises EOFError for Ctrl-D."""
         self._now = self._line
         await self.flushed()
         self.title()
@@ -183,12 +184,12 @@ class Screen:
         return typed
 
     async def confirm(self, question: str) -> bool:
-        """Ask a question whose answer is no unless it is yes."""
+        """Ask a yes-or-no question; the default is no."""
         answer = await self.ask(f"{question} [y/N]", Arg("answer", types.TEXT))
         return (answer or "").strip().lower() in ("y", "yes", "ya")
 
     async def ask(self, prompt: str, arg: Arg) -> str | None:
-        """Ask for one argument; None if the user would rather not."""
+        """Ask for one argument; None if the user cancels."""
         self._now = self._asked
         self._argument.arg = arg
         self._hide = arg.type is types.SECRET
@@ -223,7 +224,7 @@ class Screen:
         self.changed()
 
     def _ring(self) -> None:
-        """Once for what comes together."""
+        """Ring the bell, at most once in BETWEEN_BELLS seconds."""
         now = time.monotonic()
         if not self._quiet and now - self._rang > BETWEEN_BELLS:
             self._rang = now
@@ -233,7 +234,7 @@ class Screen:
         self.show([render.note(text)])
 
     def show(self, lines: list[Line]) -> None:
-        """Show lines above what is being typed; together with others that come in the same moment."""
+        """Print lines above the input line, batched with others of the same moment."""
         width = self._line.app.output.get_size().columns
         for line in lines:
             self._pending.extend(wrap(line, width, indent_of(line)))
@@ -241,7 +242,7 @@ class Screen:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def flushed(self) -> None:
-        """Wait until everything is shown."""
+        """Wait until all lines are printed."""
         if self._flushing is not None:
             await self._flushing
 
@@ -249,7 +250,7 @@ class Screen:
         while self._pending:
             app = self._now.app
             if app.is_running and app.output.responds_to_cpr:
-                # An answer to where the cursor was would be taken for where it is afterwards.
+                # A pending cursor position report would be wrong after printing.
                 await app.renderer.wait_for_cpr_responses()
             running = app.is_running
             lines, self._pending = self._pending, []
@@ -272,7 +273,7 @@ class Screen:
         )
         app.output.flush()
 
-    # The bar and the title
+    # The status bar and the title
 
     def changed(self) -> None:
         self._now.app.invalidate()
@@ -280,7 +281,7 @@ class Screen:
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _tick(self) -> None:
-        """Count the seconds to the next try."""
+        """Redraw the countdown to the next connection attempt."""
         while self._keeper.state == "waiting":
             self._now.app.invalidate()
             await asyncio.sleep(0.5)
@@ -323,7 +324,7 @@ class Screen:
         return ("class:bottom-toolbar.bad", tr("connecting"))
 
     def title(self, sender: str = "") -> None:
-        """What the terminal's title says; `sender` has just written something to be noticed."""
+        """Set the terminal's title. `sender` has just written a message that deserves attention."""
         state = self._state
         unread = f"({state.total_unread}) " if state.total_unread else ""
         who = f"{sender} → " if sender else ""
@@ -347,7 +348,7 @@ class _When(Processor):
 
 
 def _fit(parts: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
-    """The parts side by side. Where there is little room, who and where one is gives way first."""
+    """Join the parts. If there is too little room, the first one is shortened."""
     rest = sum(cells(text) + 3 for _, text in parts[1:])
     style, first = parts[0]
     found = [(style, cut(first, max(width - rest - 1, 8)))]
@@ -357,12 +358,12 @@ def _fit(parts: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
 
 
 def _style(style: str) -> str:
-    """Colours of pictures stand for themselves; all else is a class of the style sheet."""
+    """The prompt_toolkit style: a colour of a picture, or a class of the style sheet."""
     return style if not style or style.startswith("fg:") else f"class:{style}"
 
 
 def colour_depth() -> ColorDepth | None:
-    """As many colours as the terminal says it has; None leaves it to the toolkit."""
+    """The colour depth that the environment asks for; None lets prompt_toolkit decide."""
     if os.environ.get("NO_COLOR"):
         return ColorDepth.DEPTH_1_BIT
     if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):

@@ -1,7 +1,7 @@
-"""The client in scripts: lines come from `-c` or from the standard input, replies go to the standard output.
+"""The client in scripts: it runs lines from `-c` or standard input and prints the replies.
 
-Nothing is asked, nothing is repeated, nothing is coloured. All lines are carried out; the exit code is 1 if
-the realm (or the client) refused any of them, and 2 without a connection or once it is lost.
+It never prompts, retries or uses colours. It runs all lines; the exit code is 1 if any was refused, and 2 if
+there is no connection or it is lost.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FINE, REFUSED, NO_LINK = 0, 1, 2
 
 
 class Pipe:
-    """Where a script's output goes: plain text, or one JSON object a line as the realm sent it."""
+    """The output of a script: plain text, or the realm's JSON objects, one a line."""
 
     def __init__(self, as_json: bool, out: TextIO, err: TextIO) -> None:
         self.failed = False
@@ -88,7 +88,7 @@ class Pipe:
 
 
 def as_json(value: object) -> str:
-    """JSON in which everything that could act on a terminal is written as an escape."""
+    """JSON with everything escaped that could control a terminal."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if text.isprintable():
         return text
@@ -112,7 +112,7 @@ class Script:
         self._listening = False
 
     async def run(self, lines: AsyncIterator[str]) -> int:
-        """Carry out `lines`; the exit code."""
+        """Run `lines` and return the exit code."""
         client = self._client
         try:
             await client.connect(self._user)
@@ -129,7 +129,7 @@ class Script:
                 self._pipe.note(tr("No reply came to: {line}", line=line))
             return NO_LINK
         except BrokenPipeError:
-            # Nobody has read it: leave so that the realm does not count it as read, either.
+            # The output was not read. Reset the connection, so that messages stay unread.
             (await client.reconnector.link()).abort()
             raise
         finally:
@@ -158,7 +158,7 @@ class Script:
             raise ConnectionLost
 
     async def _until_done(self, working: asyncio.Task[None]) -> None:
-        """Raises what the work raises."""
+        """Wait until the queue is empty. Raises the errors of the queue."""
         idle = asyncio.create_task(self._jobs.idle())
         await asyncio.wait({idle, working}, return_when=asyncio.FIRST_COMPLETED)
         idle.cancel()
@@ -202,11 +202,11 @@ async def given(lines: Iterable[str]) -> AsyncIterator[str]:
 
 
 async def read_lines(source: TextIO) -> AsyncIterator[str]:
-    """Lines as they come, so that a script may wait for what it is answered."""
+    """Yield lines as they arrive, so that a script can wait for replies."""
     while line := await asyncio.to_thread(source.readline):
         yield line.rstrip("\r\n")
 
 
 def quietly_end_output() -> None:
-    """After a broken pipe, let the interpreter's last flush go nowhere."""
+    """Discard the interpreter's last flush after a broken pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

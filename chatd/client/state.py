@@ -1,6 +1,4 @@
-"""What the client knows at one moment: who one is, where one is in the menus, what is unread, which names
-there are. No input or output; the rest of the client changes it and shows it.
-"""
+"""The state of the client: the user, the open menu or chat, unread counts and known names."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import Any
 
 from chatd.base.names import key_of
 
-MAX_REMEMBERED = 20_000  # ids, names, files: of each, the newest stay
+MAX_REMEMBERED = 20_000  # of ids, names and files each; the oldest are dropped
 
 
 class Menu(StrEnum):
@@ -27,13 +25,13 @@ class Kind(StrEnum):
 
 
 class Place:
-    """A conversation that is talked in. Which kind it is may be found out later."""
+    """A conversation the user chats in. Until `sure`, its kind is a guess."""
 
     def __init__(self, name: str, kind: Kind, sure: bool = True) -> None:
         self.name = name
         self.kind = kind
         self.sure = sure
-        self.gone = False  # it turned out that there is none
+        self.gone = False  # the realm said that it does not exist
 
     @property
     def key(self) -> tuple[Kind, str]:
@@ -44,7 +42,7 @@ class Place:
 
 
 class Names:
-    """Names as they are written, found without regard to case; the newest stay."""
+    """A set of names that ignores case and drops the oldest ones."""
 
     def __init__(self) -> None:
         self._names: OrderedDict[str, str] = OrderedDict()
@@ -71,7 +69,7 @@ class Names:
 
 
 class AnnouncedFile:
-    """A file that was announced here; `group` if that was in one."""
+    """A file that a message announced; `group` is the group of that message, if any."""
 
     def __init__(self, name: str, group: str | None) -> None:
         self.name = name
@@ -84,7 +82,7 @@ class State:
         self.user: str | None = None
         self.display_name = ""
         self.token: str | None = None
-        self.expired = False  # the session has ended, and not because one logged out
+        self.expired = False  # the session ended without a logout here
         self.menu = Menu.MAIN
         self.chat: Place | None = None
         self.room: str | None = None
@@ -95,11 +93,13 @@ class State:
         self.my_groups = Names()
         self.realms = Names()
         self.rooms = Names()
-        self.numbered: tuple[str, ...] = ()  # the groups as the group menu listed them last
+        self.numbered: tuple[
+            str, ...
+        ] = ()  # the groups in the order in which the group menu last listed them
         self.files: OrderedDict[str, AnnouncedFile] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
-    # Who
+    # The user
 
     def logged_in(self, user: str, display_name: str, token: str | None) -> None:
         if self.user is not None and key_of(user) != key_of(self.user):
@@ -119,7 +119,7 @@ class State:
             self.forget()
 
     def forget(self) -> None:
-        """What belonged to the one who was logged in."""
+        """Drop everything that belongs to the last user."""
         self.unread.clear()
         self.contacts.put(())
         self.my_groups.put(())
@@ -143,7 +143,7 @@ class State:
         return sum(self.unread.values())
 
     def place_of(self, message: Mapping[str, Any]) -> Place:
-        """The conversation in which a message stands, from one's own point of view."""
+        """The conversation of a message, as this user sees it."""
         if message.get("group") is not None:
             return Place(str(message["group"]), Kind.GROUP)
         sender = str(message.get("from", ""))
@@ -153,7 +153,7 @@ class State:
         return self.chat is not None and self.place_of(message).key == self.chat.key
 
     def see(self, message: Mapping[str, Any]) -> bool:
-        """Note what a message teaches; whether it is new here."""
+        """Store the names and files in a message. Return whether the message is new here."""
         place, number = self.place_of(message), message.get("id", 0)
         if place.kind is Kind.USER:
             self.users.add(place.name)
@@ -170,7 +170,7 @@ class State:
         return True
 
     def note(self, number: int) -> None:
-        """A message that needs no showing any more."""
+        """Remember a message as shown."""
         if number:
             self._seen[number] = None
             _trim(self._seen)
@@ -181,32 +181,32 @@ class State:
             self.unread[number] = self.unread.get(number, 0) + 1
 
     def mentions_me(self, message: Mapping[str, Any]) -> bool:
-        """Whether a message is to be noticed: it is for me alone, or speaks of me."""
+        """Whether a message deserves a notification: it is direct, or contains the user's name."""
         if self.user is None or self.is_me(str(message.get("from", ""))):
             return False
         if "group" not in message and "room" not in message:
             return True
         words = key_of(str(message.get("text", "")))
-        return any(_stands_in(key_of(name), words) for name in (self.user, self.display_name))
+        return any(_contains_word(key_of(name), words) for name in (self.user, self.display_name))
 
-    # Where
+    # Menus and chats
 
     def back(self) -> None:
-        """One step out: of a chat into the menu around it, of a menu into the main one."""
+        """Leave the chat, or else the menu."""
         if self.chat is not None:
             self.chat = None
         else:
             self.menu = Menu.MAIN
 
     def resolve(self, name: str) -> Place:
-        """The conversation meant by a bare name, as far as is known."""
+        """The conversation that a bare name most likely means."""
         is_user = name in self.contacts or name in self.users
         if name in self.my_groups and not is_user:
             return Place(name, Kind.GROUP, sure=False)
         return Place(name, Kind.USER, sure=False)
 
 
-def _stands_in(name: str, text: str) -> bool:
+def _contains_word(name: str, text: str) -> bool:
     """Whether `name` is in `text` as a word of its own."""
     at = text.find(name) if name else -1
     while at >= 0:

@@ -1,5 +1,5 @@
-"""Files that were asked for, sent and fetched one after another; they may be cancelled, and after a loss of
-the link they begin again.
+"""The queue of uploads and downloads. They run one after another, can be cancelled, and restart after the
+connection is lost.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from chatd.client.local_paths import BadPath
 from chatd.client.state import AnnouncedFile
 from chatd.client.translations import tr
 
-MAX_STARTS = 5  # of one file
+MAX_STARTS = 5  # attempts for one file
 
 
 class Transfers:
-    """`folder`: where `download/` and `downloadgroup/` are."""
+    """Runs uploads and downloads. `folder` contains `download/` and `downloadgroup/`."""
 
     def __init__(self, client: Client, folder: Path, meter: ProgressMeter) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Transfers:
         self._current: asyncio.Task[None] | None = None
 
     async def add(self, todo: SendFiles | GetFiles) -> None:
-        """Where people type, this returns at once; a script waits for its files."""
+        """Queue a transfer. In a terminal this returns at once; a script waits for the transfer."""
         if self._client.live:
             self._queue.put_nowait(todo)
         else:
@@ -47,7 +47,7 @@ class Transfers:
         return self._current is not None or not self._queue.empty()
 
     def cancel(self) -> bool:
-        """Give up what is under way and what waits behind it; whether there was anything."""
+        """Cancel the current transfer and all queued ones. Return whether there was any."""
         there_was = self.busy
         while not self._queue.empty():
             self._queue.get_nowait()
@@ -106,7 +106,7 @@ class Transfers:
                 self._fail("damaged", str(damaged))
                 return
             except BrokenPipeError:
-                raise  # nobody reads a script's output any more
+                raise  # the output of the script was closed
             except OSError as error:
                 reason = error.strerror or str(error)
                 self._fail("file", tr("{name}: {reason}", name=name, reason=reason))
@@ -174,7 +174,7 @@ class Transfers:
     # Down
 
     async def _wanted(self, todo: GetFiles) -> list[str]:
-        """The codes or names meant. Raises Refused."""
+        """The codes or names of the requested files. Raises Refused."""
         link = await self._client.reconnector.link()
         if todo.grouped and len(todo.words) > 1:
             group = todo.words[0]
@@ -192,7 +192,7 @@ class Transfers:
         return list(todo.words)
 
     async def _codes_in(self, group: str, name: str) -> list[str]:
-        """The code of the newest file of that name in a group, if there is one."""
+        """The code of the newest file with that name in a group, as a list of none or one."""
         link = await self._client.reconnector.link()
         reply = await link.ask("search", text=name)
         codes = [
@@ -249,7 +249,7 @@ class Transfers:
             client.out.happened({}, lines, notice=False)
 
     async def _group_of(self, code: str, name: str) -> str | None:
-        """The group in which a file was announced, if it was in one."""
+        """The group whose message announced a file, or None."""
         state = self._client.state
         if code not in state.files:
             link = await self._client.reconnector.link()

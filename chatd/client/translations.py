@@ -1,7 +1,7 @@
-"""The client's sentences in other languages: gettext catalogues, read from their .po files.
+"""Translations of the client's texts: gettext catalogues, read from their .po files.
 
-`tr` translates a sentence of the client's own. `said` and `refused` find words for what the realm says, in
-English: for OK by the command, for an error by its code. Whatever has no translation is shown as it came.
+`tr` translates a sentence of the client. `said` and `refused` translate the English sentences of the realm:
+those of successful commands by verb, those of errors by code. Untranslated text is shown unchanged.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
 
 def use(language: str) -> None:
-    """Speak `language` from now on."""
+    """Switch to `language`."""
     global _catalogue
     _catalogue = _load(language)
 
 
 def _load(language: str) -> gettext.NullTranslations:
-    # A catalogue is small: read as it is, there is nothing to compile when the package is installed.
+    # Reading the .po file directly avoids a compile step when the package is installed.
     from babel.messages import mofile, pofile
 
     path = resources.files("chatd.client") / "locale" / language / "LC_MESSAGES" / "chatd-client.po"
@@ -50,7 +50,7 @@ def trn(one: str, many: str, n: int, **details: object) -> str:
 
 
 def trc(context: str, sentence: str) -> str:
-    """As `tr`, for one that has to be told from the same words elsewhere."""
+    """Like `tr`, for a sentence whose translation depends on `context`."""
     return _catalogue.pgettext(context, sentence)
 
 
@@ -60,12 +60,12 @@ def later(sentence: str) -> str:
 
 
 def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> str:
-    """What to show for the OK to a command. `details`: what the user gave."""
+    """The sentence for a successful command. `details`: the user's arguments, by name."""
     found = _catalogue.pgettext(REPLY, verb)
     message = str(reply.get("message", ""))
     waits = reply.get("queued") or any(each.get("queued") for each in reply.get("sent", ()))
     if found == verb or waits or reply.get("unknown"):
-        return message  # the realm has more to say than the catalogue
+        return message  # the realm's sentence has information that the catalogue lacks
     try:
         return found.format_map({**reply, **details})
     except (KeyError, IndexError, ValueError):
@@ -73,7 +73,7 @@ def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> 
 
 
 def refused(code: str, message: str) -> str:
-    """The sentence of a refusal: the realm's, or if it is one that the catalogue knows, its translation."""
+    """The translation of a refusal's sentence, or the realm's own sentence if there is none."""
     for sentence, pattern in _patterns().get(code, ()):
         translated = _catalogue.gettext(sentence)
         if translated != sentence and (found := pattern.fullmatch(message)):
@@ -82,13 +82,13 @@ def refused(code: str, message: str) -> str:
 
 
 def of_error(error: ChatError) -> str:
-    """The sentence of a refusal that was found here."""
+    """The translated sentence of an error that the client raised itself."""
     return refused(error.code, str(error))
 
 
 @cache
 def _patterns() -> Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]:
-    """By code: each sentence, and what finds the details in one that was filled in."""
+    """By code: each sentence, with a pattern that extracts the details from a filled-in sentence."""
     found: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
     for error in every_error():
         defaults = {name: f"{{{name}}}" for name in _fields(error.sentence)}

@@ -95,7 +95,7 @@ class FakeRealm:
         return {"status": "OK", "message": "done", "messages": [], "conversations": []}
 
 
-class FakeKeeper:
+class FakeReconnector:
     is_up = True
 
     def __init__(self, link: FakeRealm) -> None:
@@ -115,7 +115,7 @@ class JobsTests(TestCase):
 
         async def all_of_it() -> Client:
             client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
-            client.reconnector = FakeKeeper(self.realm)  # type: ignore[assignment]
+            client.reconnector = FakeReconnector(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
             before(client)
 
@@ -249,7 +249,7 @@ class JobsTests(TestCase):
 
         async def all_of_it() -> None:
             client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
-            client.reconnector = FakeKeeper(self.realm)  # type: ignore[assignment]
+            client.reconnector = FakeReconnector(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
             jobs = CommandQueue(client, lambda todo: None)
             todo = await parse_line("send cica halo", client.state, None)
@@ -321,7 +321,7 @@ class EventsTests(TestCase):
 
         async def play() -> None:
             client = self.client()
-            client.reconnector = FakeKeeper(Recording())  # type: ignore[assignment]
+            client.reconnector = FakeReconnector(Recording())  # type: ignore[assignment]
             client.state.chat = Place("Budi", Kind.USER)
             client.on_event({"event": "message", "id": 7, "seq": 4, "conversation": 3,
                              "from": "budi", "to": "lina", "text": "halo"})  # fmt: skip
