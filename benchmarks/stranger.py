@@ -32,7 +32,7 @@ from twisted.protocols import amp
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
-from benchmarks.__main__ import ROOT, await_port, free_port
+from benchmarks.runs import ROOT, await_port, free_port
 from chatd.base.config import Config, PeersConfig
 from chatd.federation import parcels
 from chatd.federation.amp import wire

@@ -21,7 +21,7 @@ import termios
 import time
 from pathlib import Path
 
-from benchmarks.__main__ import free_port
+from benchmarks.runs import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = """\
