@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chatd.base.model import Attachment, Message, Receipt
-from chatd.base.names import key_of
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
@@ -46,8 +45,8 @@ class FanOut:
         if target.group is not None:
             self._counters.group += 1
             # Members who joined while the message was being stored get it too.
-            roster = self._rosters.cached(key_of(target.group))
-            if roster is not None and roster.group.id == target.conversation:
+            roster = self._rosters.of_conversation(target.conversation)
+            if roster is not None:
                 audience = roster.members
             if new.crossing is not None:
                 self._forwarder.relay(stored, new.crossing, new.attachment_id)

@@ -51,6 +51,10 @@ class Rosters:
         ident = self._ids.get(key)
         return None if ident is None else self._rosters.get(ident)
 
+    def of_conversation(self, ident: int) -> Roster | None:
+        """The roster of the group with that conversation, if it is cached."""
+        return self._rosters.get(ident)
+
     async def find(self, name: Address) -> Roster:
         """The group with that name, else with that code. Raises UnknownGroup, NotMember, UnknownRealm."""
         return self.cached(name.key) or await self.load(name)
