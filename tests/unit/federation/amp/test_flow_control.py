@@ -53,9 +53,9 @@ class UnreadTestCase(RawTestCase):
     settings = {"messages_per_second": 0}
 
     def setUp(self) -> None:
-        self.patch(flow_control, "MAX_UNREAD", 16 << 10)
+        self.patch(flow_control, "MAX_UNREAD", 4 << 10)
         self.patch(flow_control, "STALL_TIME", 20.0)
-        self.patch(stage, "BUFFER", 4 << 10)
+        self.patch(stage, "BUFFER", 1 << 10)
         super().setUp()
         self.greets()
         link = self.one.realm.directory.peers.find("realm2").link

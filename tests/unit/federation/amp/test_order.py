@@ -47,12 +47,14 @@ class OrderTestCase(PairTestCase):
         self.assertEqual(self.arrived(), list(range(sent)))
 
     def test_batches_by_count(self) -> None:
+        self.patch(wire, "MAX_BATCH", 16)
+        count = 16 * (WINDOW + 3) + 1
         self.part()
-        self.send_many(2500)
+        self.send_many(count)
         self.world.settle()
         self.meet()
-        self.assertEqual(self.arrived(), list(range(2500)))
-        self.assertEqual(self.cable.near.log.count("Deliver"), -(-2500 // wire.MAX_BATCH))
+        self.assertEqual(self.arrived(), list(range(count)))
+        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW + 4)
 
     def test_batches_by_size(self) -> None:
         """A batch fits into a value of AMP, however long its messages."""
