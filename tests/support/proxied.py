@@ -25,7 +25,7 @@ class ProxyTestCase(PeeringTestCase):
         self.one, self.two = one, two
 
     def is_linked(self) -> bool:
-        """Both ends agree on it."""
+        """Whether the link is up at both ends."""
         return all(
             any(link.is_up for link in realm.links) for realm in (self.one, self.two)
         ) and bool(self.proxy.passages)
@@ -34,7 +34,7 @@ class ProxyTestCase(PeeringTestCase):
         await until(self.is_linked)
 
     async def exchange(self, count: int, size: int = 0) -> Deferred[Any]:
-        """Each sends the other so many messages, all at once; fires when all are acknowledged."""
+        """Each sends the other `count` messages at once. Fires when all are acknowledged."""
         filling = "x" * size
         load = []
         for person, to in ((self.ana, "budi@realm2"), (self.budi, "ana@realm1")):
@@ -50,7 +50,7 @@ class ProxyTestCase(PeeringTestCase):
         self.assertEqual({reply["status"] for reply in replies}, {"OK"})
 
     async def all_there(self, count: int) -> None:
-        """Each has all of the other's messages, once and in order."""
+        """Check that each has all messages of the other, once and in order."""
         for person in (self.ana, self.budi):
             found = [text.split()[0] for text in await person.gets(count)]
             self.assertEqual(found, [str(number) for number in range(count)])

@@ -43,7 +43,7 @@ def make(
     san: Any = None,
     ca: bool = False,
 ) -> x509.Certificate:
-    """A certificate as nobody has to make it: any names, any issuer, any signature."""
+    """A certificate with any names, any issuer and any signature."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
     signer = signer or key
     builder = (
@@ -81,7 +81,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def self_signed(realm: str, length: int = 1) -> RealmIdentity:
-    """An identity that was renewed until its chain had this length."""
+    """An identity that was renewed until its chain has this length."""
     keys = [new_key() for _ in range(length)]
     chain = [make(dns_id(realm), key=keys[0])]
     for old, key in itertools.pairwise(keys):
@@ -91,7 +91,7 @@ def self_signed(realm: str, length: int = 1) -> RealmIdentity:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Foreign:
-    """A client of another making."""
+    """A TLS client with its own context."""
 
     def __init__(self, prepare: Callable[[SSL.Context], object]) -> None:
         self.context = SSL.Context(SSL.TLS_METHOD)
@@ -106,7 +106,7 @@ def remembers(certificate: x509.Certificate) -> TrustRecord:
 
 
 def pinned_to(pin: x509.Certificate, seen: x509.Certificate | None = None) -> TrustRecord:
-    """By the configuration; `seen` is what is remembered besides."""
+    """Pinned by the configuration; `seen` is the remembered certificate."""
     return TrustRecord(True, fingerprint(pin), None if seen is None else pem(seen).decode())
 
 

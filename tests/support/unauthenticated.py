@@ -33,19 +33,19 @@ net: Any = reactor
 
 
 def certified(*names: str, begin: int = -1, end: int = 1) -> RealmIdentity:
-    """An identity that signed itself: for these names, and holding from `begin` to `end`, in days."""
+    """A self-signed identity for these names, valid from `begin` to `end`, in days from now."""
     now, key = datetime.now(UTC), new_key()
     leaf = make(*names, key=key, begin=now + begin * DAY, end=now + end * DAY)
     return RealmIdentity(key_of(names[0]) if names else "", key, (leaf,))
 
 
 def kept(realm: TLSRealm) -> RealmIdentity:
-    """What a realm has in its state folder."""
+    """The identity in the realm's state folder."""
     return load_identity(realm.config.realm, realm.config.state, PeersConfig(), datetime.now(UTC))
 
 
 class UnauthenticatedPeer(amp.AMP):
-    """Somebody else's AMP. It says all that it has to say at once, whatever it is told."""
+    """An AMP peer that sends all of its requests at once, whatever it is told."""
 
     def __init__(self, realm: str = "realm2", talks: bool = True) -> None:
         super().__init__()
@@ -113,13 +113,13 @@ class TLSTestCase(PeeringTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, hear)
 
     def processed(self, realm: TLSRealm) -> list[dict[bytes, bytes]]:
-        """The boxes of AMP that a realm has looked at."""
+        """Collects the AMP boxes that a realm has processed."""
         return [box for host, box in self.boxes if host is realm.directory]
 
     async def knock(
         self, realm: TLSRealm, options: Any, stranger: UnauthenticatedPeer | None = None
     ) -> UnauthenticatedPeer:
-        """Connect to a realm as somebody else; without `options` it is no TLS at all."""
+        """Connect to a realm's port for peers; without `options`, not even with TLS."""
         stranger = stranger or UnauthenticatedPeer()
         endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", realm.port)
         if options is not None:
@@ -136,7 +136,7 @@ class TLSTestCase(PeeringTestCase):
     def listen(
         self, protocol: Callable[[], Protocol], identity: RealmIdentity | None = None
     ) -> int:
-        """A port on which something else than a realm listens."""
+        """Listen with something other than a realm. Returns the port."""
         factory: Any = Factory.forProtocol(protocol)
         factory.noisy = False
         if identity is not None:
@@ -174,7 +174,7 @@ class TLSTestCase(PeeringTestCase):
 
 
 class Unanswering(Protocol):
-    """Takes a connection, says `greeting`, and nothing else; hangs up on what it hears if `hangs_up`."""
+    """Sends `greeting` and nothing else; closes on any input if `hangs_up`."""
 
     greeting = b""
     hangs_up = False

@@ -1,4 +1,4 @@
-"""Steps of the system's clock: what waits goes on waiting as long as it should."""
+"""Steps of the system's clock do not change how long anything waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUR = 3600.0
 
 
 class Reactor(SynchronousTestCase):
-    """make_monotonic, on reactors of Twisted that nobody runs."""
+    """make_monotonic with reactors of Twisted that do not run."""
 
     def setUp(self) -> None:
         self.now = 5.0
@@ -34,7 +34,7 @@ class Reactor(SynchronousTestCase):
         return reactor
 
     def test_timers_follow(self) -> None:
-        """Delayed calls, when they are put off, and looping calls run by the clock that was given."""
+        """Delayed calls, postponed calls and looping calls follow the given clock."""
         self.assertTrue(make_monotonic(self.reactor, lambda: self.now))
         heard = list[str]()
         self.reactor.callLater(10, heard.append, "once")
@@ -56,13 +56,13 @@ class Reactor(SynchronousTestCase):
         self.assertIs(self.reactor.seconds, time.monotonic)
 
     def test_timers_that_are_there_already(self) -> None:
-        """They count by the old clock: they would fire at once, or never."""
+        """They use the old clock, and would fire at once or never."""
         self.reactor.callLater(10, lambda: None)
         self.assertFalse(make_monotonic(self.reactor, lambda: self.now))
         self.assertGreater(self.reactor.seconds(), START - 366 * 86400)
 
     def test_a_reactor_with_a_time_of_its_own(self) -> None:
-        """It stays as it is, and no call is left in it."""
+        """The reactor is left as it was, without the probe."""
 
         class Own(SelectReactor):
             def callLater(
@@ -86,7 +86,7 @@ class Reactor(SynchronousTestCase):
 
 
 class Steps(RealmTestCase):
-    """The wall clock is set back an hour, and forward again, while things wait."""
+    """The wall clock is set back by an hour and forward again."""
 
     limits = {"idle": 100}
 
@@ -99,7 +99,7 @@ class Steps(RealmTestCase):
         self.accounts = self.realm.service.accounts
 
     async def test_silence(self) -> None:
-        """Neither step ends a connection, and none keeps it open."""
+        """No step ends a connection or keeps it open."""
         for step in (-HOUR, HOUR):
             wire = self.connect(JsonDialect())
             self.date += step
@@ -111,7 +111,7 @@ class Steps(RealmTestCase):
             self.assertTrue(wire.transport.disconnecting)
 
     async def test_the_rate(self) -> None:
-        """A connection that has used up its rate goes on when the second is over."""
+        """A connection beyond its rate is read again after a second."""
         wire = self.connect(JsonDialect())
         for step in (-HOUR, HOUR):
             wire.feed(b'{"command":"ping"}\n' * 1100)
@@ -122,7 +122,7 @@ class Steps(RealmTestCase):
             self.clock.advance(30)
 
     async def test_failed_logins(self) -> None:
-        """Whoever guessed wrong waits as long as before."""
+        """A pause after a wrong password is as long as before."""
         await self.accounts.register("messi", "surabaya", None, None)
         for step in (-HOUR, HOUR):
             for _ in range(40):
@@ -137,7 +137,7 @@ class Steps(RealmTestCase):
             await self.accounts.login("messi", "surabaya", "here")
 
     async def test_sessions(self) -> None:
-        """A login made before a step, or after it, is still good."""
+        """Logins from before and after a step are valid."""
         login = await self.accounts.register("messi", "surabaya", None, None)
         assert login.token is not None
         for step in (-HOUR, HOUR, HOUR):
@@ -145,7 +145,7 @@ class Steps(RealmTestCase):
             await self.accounts.resume(login.token)
 
     async def test_what_is_written_down(self) -> None:
-        """Messages have the date of the wall clock, whatever it is."""
+        """Messages have the date of the wall clock."""
         wire = self.connect(JsonDialect())
         await wire.ask(command="register", username="messi", password="surabaya")
         for step in (0.0, -HOUR):

@@ -1,4 +1,4 @@
-"""Plain counting: what falls into which part of a histogram."""
+"""Histograms: which values are counted in which bucket."""
 
 from __future__ import annotations
 

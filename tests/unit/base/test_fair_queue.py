@@ -1,4 +1,4 @@
-"""The fair queue: whoever fills it waits behind themselves."""
+"""The fair queue: the items of an owner who fills it wait behind each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(self.drained(queue), ["busy0", "other", "busy1", "busy2", "busy3"])
 
     def test_newcomers_do_not_wait_for_a_whole_round(self) -> None:
-        """Whoever comes while many take turns again and again has one of the next two turns."""
+        """A newcomer among many that take turns has one of the next two turns."""
         queue: FairQueue[str] = FairQueue(100)
         for number in range(20):
             queue.put((number,), "busy")
@@ -52,7 +52,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(taken, [f"burst{number}" for number in range(10)])
 
     def test_newcomers_do_not_keep_the_others_waiting(self) -> None:
-        """However many come, those that had a turn before have one after some of them."""
+        """Owners that had a turn before are not starved by newcomers."""
         queue: FairQueue[str] = FairQueue(100)
         queue.put(("a",), "a1")
         queue.put(("a",), "a2")
@@ -63,7 +63,7 @@ class FairQueues(SynchronousTestCase):
         self.assertIn("a2", taken)
 
     def test_within_an_owner_turns_are_taken_too(self) -> None:
-        """The accounts of one address take turns, and all of them together have that address's turn."""
+        """The accounts of one address share the turn of that address."""
         queue: FairQueue[str] = FairQueue(100)
         for item in ("a1", "a2", "b1"):
             queue.put(("here", item[0]), item)
@@ -77,7 +77,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(self.drained(queue), ["login", "registration"])
 
     def test_worse_classes_get_a_turn_at_last(self) -> None:
-        """A flood in the better class does not keep the worse one waiting for good."""
+        """A flood in the better class does not starve the worse one."""
         queue: FairQueue[str] = FairQueue(100, priorities=2)
         queue.put(("a",), "registration", 1)
         taken = []
@@ -87,7 +87,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(taken[PATIENCE], "registration")
 
     def test_full(self) -> None:
-        """The oldest of the busiest makes room, in the worst class that has any."""
+        """The oldest item of the busiest owner makes room, in the worst class that has items."""
         queue: FairQueue[str] = FairQueue(3, priorities=2)
         for item in ("r1", "r2"):
             queue.put(("busy",), item, 1)
@@ -96,7 +96,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(sorted(self.drained(queue)), ["login", "q1", "r2"])
 
     def test_full_of_better_ones(self) -> None:
-        """What is worse than all that waits is itself refused."""
+        """An item of a worse class than all that wait is refused itself."""
         queue: FairQueue[str] = FairQueue(2, priorities=2)
         queue.put(("a",), "a1", 0)
         queue.put(("a",), "a2", 0)
@@ -108,7 +108,7 @@ class FairQueues(SynchronousTestCase):
 
     @given(st.lists(OWNERS, max_size=60))
     def test_nobody_is_passed_twice(self, owners: list[Path]) -> None:
-        """Between two turns of an address every other address that waits has one."""
+        """Between two turns of an address every other waiting address has one."""
         queue: FairQueue[Path] = FairQueue(100)
         for owner in owners:
             queue.put(owner, owner)
@@ -127,7 +127,7 @@ class FairQueues(SynchronousTestCase):
 
 
 class Books(RuleBasedStateMachine):
-    """Whatever is put in comes out once, by `take` or to make room; and each owner's in order."""
+    """Every item comes out once, by `take` or to make room, and in order for each owner."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Threads that are shared fairly."""
+"""The fair thread pool."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FairThreadsTest(TestCase):
         return self.threads.run((owner,), priority, self.work, name)
 
     async def test_owners_take_turns(self) -> None:
-        """One call runs; of those that wait, each owner's turn comes, and better ones go first."""
+        """One call runs; waiting calls are taken by owner in turn, better classes first."""
         asked = [self.ask("a", "a1"), self.ask("a", "a2"), self.ask("a", "a3", 1)]
         asked += [self.ask("b", "b1"), self.ask("c", "c1", 1)]
         self.assertEqual(self.threads.waiting, 4)
@@ -46,7 +46,7 @@ class FairThreadsTest(TestCase):
         self.assertEqual(self.done, ["a1", "a2", "b1", "a3", "c1"])
 
     async def test_full(self) -> None:
-        """What makes room is told so, and the rest is done."""
+        """A call that makes room fails with Busy, and the others run."""
         asked = [self.ask("a", f"a{number}") for number in range(5)]
         late = self.ask("b", "b1")
         await self.assertFailure(asked[1], Busy)
@@ -63,7 +63,7 @@ class FairThreadsTest(TestCase):
         self.assertEqual(await good, "a1")
 
     async def test_stop(self) -> None:
-        """What runs ends; what waits, and what comes later, is refused."""
+        """Running calls finish; waiting and later ones are refused."""
         running, waiting = self.ask("a", "a1"), self.ask("a", "a2")
         self.stop()
         await self.assertFailure(waiting, ShuttingDown)

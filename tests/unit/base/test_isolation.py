@@ -45,7 +45,7 @@ NOW = 1_795_169_703_000
 
 
 class Mistake(Exception):
-    """What is injected."""
+    """The injected exception."""
 
 
 def fails(*_args: object, **_kw: object) -> Any:
@@ -54,7 +54,7 @@ def fails(*_args: object, **_kw: object) -> Any:
 
 @implementer(IListener)
 class Bad(Listener):
-    """A connection whose code fails. If it can't be dropped either, that is logged besides."""
+    """A connection whose code fails. If dropping it fails too, that is logged as well."""
 
     deliver = flush = fails
 
@@ -100,7 +100,7 @@ class InMemory(SynchronousTestCase):
         self.assertEqual(last.flushed, 2)
 
     def test_telling_listeners(self) -> None:
-        """One that fails hears nothing more; the others hear everything, and are counted."""
+        """A failing listener is dropped; the others hear everything, and are counted."""
         counters = Counters()
         presence = Presence(counters)
         first, bad, last = Listener(), Bad(), Listener()
@@ -149,7 +149,7 @@ class InMemory(SynchronousTestCase):
         self.logged(2)
 
     def test_doors_at_the_end(self) -> None:
-        """All are closed, whether closing one raises at once or later."""
+        """All doors are closed, even if closing one fails at once or later."""
         done: list[int] = []
         calls = [fails, lambda: fail(Mistake()), lambda: succeed(1).addCallback(done.append)]
         self.successResultOf(all_of("x", calls))
@@ -157,7 +157,7 @@ class InMemory(SynchronousTestCase):
         self.logged(2)
 
     def test_waiting_for_parcels(self) -> None:
-        """Whoever waits for parcels is told that the link is gone, and that time is up."""
+        """All senders that wait for parcels are told that the link is gone, or that time is up."""
         heard: list[object] = []
         for by_time in (True, False):
             clock = Clock()
@@ -177,7 +177,7 @@ class InMemory(SynchronousTestCase):
 
 class WriterTest(SynchronousTestCase):
     def test_what_jobs_keep_in_memory(self) -> None:
-        """All of it is forgotten after a rollback, and all hear of a transaction that was refused."""
+        """All caches are dropped after a rollback, and all hooks hear of a refused transaction."""
         writer = Writer(make_engine(Path(self.mktemp())))
         self.addCleanup(writer.close)
         told: list[str] = []
@@ -202,7 +202,7 @@ class Settling(TestCase):
         self.addCleanup(self.database.stop)
 
     async def test_outcomes_and_what_follows(self) -> None:
-        """One that can't be told, and a hook that fails, keep nobody from hearing."""
+        """An outcome that can't be told and a failing hook do not keep others from hearing."""
         told: list[int] = []
         self.database.on_settled(fails)
         self.database.on_settled(lambda: told.append(1))
@@ -220,7 +220,7 @@ class Settling(TestCase):
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 2)
 
     async def test_the_thread_goes_on(self) -> None:
-        """Whatever a transaction raises, its jobs are told, and the next ones are done."""
+        """Whatever a transaction raises, its jobs are told, and later jobs run."""
         with mock.patch.object(Writer, "commit", fails):
             (outcome,) = await DeferredList([self.database.run(add, "a")], consumeErrors=True)
         self.assertFalse(outcome[0])
@@ -229,7 +229,7 @@ class Settling(TestCase):
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
 
     async def test_the_reactor_does_not_wait_for_threads(self) -> None:
-        """Stopping them fires when they have done what they were given, and turns go on meanwhile."""
+        """`stop` fires when the pools have done their work, and the reactor keeps running meanwhile."""
         turns: list[int] = []
 
         def slow(_connection: object) -> None:
@@ -247,14 +247,14 @@ class Settling(TestCase):
         await stopped
 
     async def test_a_pool_that_can_not_be_stopped(self) -> None:
-        """It errs, instead of never firing."""
+        """`stop_pool` fails instead of never firing."""
         with self.assertRaises(Mistake):
             await stop_pool(cast(Any, reactor), mock.Mock(stop=fails))
 
 
 class Connections(ProtocolTestCase):
     async def test_the_end_of_all(self) -> None:
-        """One that can't be finished is dropped, and one that can't be aborted stays the only one."""
+        """A connection that can't be finished is dropped, and one that can't be aborted affects no other."""
         wires = [self.wire() for _ in range(9)]
         door = self.door_of(JsonDialect)
         orders = {tuple(door._protocols) for _ in range(3)}
@@ -272,7 +272,7 @@ class Connections(ProtocolTestCase):
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
 
     async def test_a_connection_that_fails_at_its_end(self) -> None:
-        """It is counted no more, and its sessions are detached, all but the one that fails."""
+        """It is no longer counted, and all sessions are detached except the one that fails."""
         wire = await self.logged_in()
         client = wire.protocol.connection.own
         with mock.patch.object(client, "leave", fails):
@@ -282,7 +282,7 @@ class Connections(ProtocolTestCase):
         self.assertEqual(len(self.door_of(JsonDialect)._protocols), 0)
 
     async def test_ending_the_other_sessions(self) -> None:
-        """A change of the password ends all the others, even if one of them can't be told."""
+        """A change of the password ends all other sessions, even if one can't be told."""
         wires = [await self.logged_in() for _ in range(4)]
         with mock.patch.object(wires[2].protocol, "deliver", fails):
             changed = await wires[0].ask(command="password", old=PASSWORD, new=f"{PASSWORD}2")
@@ -312,7 +312,7 @@ class BetweenRealms(PlayTestCase):
         return len(self.flushLoggedErrors(Mistake))
 
     def test_handing_over_a_parcel(self) -> None:
-        """The link is dropped; the sender reads `queued`, and what is on disk goes over the next link."""
+        """The link is dropped, the sender is told `queued`, and the next link sends the outbox."""
         for method in ("dispatch", "post"):
             peer = self.one.realm.directory.peers.by_key["realm2"]
             number = self.world.result(
@@ -334,7 +334,7 @@ class BetweenRealms(PlayTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: dispatch", "ana@realm1: post"])
 
     def test_the_sender_hears_of_it(self) -> None:
-        """A message that was stored and can't be let go is an internal error, not silence."""
+        """A stored message that can't be published is an internal error, not silence."""
         with mock.patch.object(self.one.federation.forwarder, "deliver", fails):
             sending = self.one.service.messages.send(
                 self.ana.account, [parse_address("budi@realm2")], "halo", None
@@ -343,7 +343,7 @@ class BetweenRealms(PlayTestCase):
             self.failureResultOf(sending, Mistake)
 
     def test_a_batch_from_another_realm(self) -> None:
-        """Each message of it has its verdict, and those after the one that can't be told are told."""
+        """Each message of a batch gets its verdict, and those after one that can't be told are told."""
         fan_out = self.two.service.messages.fan_out
         tell = fan_out.tell
         calls: list[int] = []
@@ -360,7 +360,7 @@ class BetweenRealms(PlayTestCase):
         self.assertEqual(len(self.budi.reads()), 3)
 
     def test_what_has_waited_too_long(self) -> None:
-        """A parcel that can't be returned is removed; the senders of the others are told."""
+        """A parcel that can't be bounced is removed; the senders of the others are told."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         sentence = self.one.federation.bounces._sentence

@@ -1,4 +1,4 @@
-"""Those who are too fast wait, and nobody else."""
+"""Rate limits: those that exceed them wait, and nobody else."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from chatd.base.throttle import FailureThrottle, Quota, TokenBucket
 
 class TokenBuckets(SynchronousTestCase):
     def test_burst_then_rate(self) -> None:
-        """A burst passes at once; then each waits for its turn."""
+        """A burst passes at once; later events wait for their turn."""
         bucket = TokenBucket(rate=2, burst=3)
         self.assertEqual([bucket.take(100.0) for _ in range(5)], [0.0, 0.0, 0.0, 0.5, 1.0])
 
     def test_who_waits_is_served(self) -> None:
-        """Whoever waits as long as was said never waits longer than one turn."""
+        """An event that waits as long as it is told never waits longer than one turn."""
         bucket = TokenBucket(rate=2, burst=3)
         now = 100.0
         for _ in range(20):
@@ -37,7 +37,7 @@ class TokenBuckets(SynchronousTestCase):
         self.assertEqual({bucket.take(5.0) for _ in range(1000)}, {0.0})
 
     def test_clock_set_back(self) -> None:
-        """When the time of day is put back, nobody who was within the rate has to wait for it."""
+        """A clock that is set back makes nobody within the rate wait."""
         bucket = TokenBucket(rate=10, burst=50)
         bucket.take(7200.0)
         self.assertEqual(bucket.take(3600.0), 0.0)
@@ -48,7 +48,7 @@ class TokenBuckets(SynchronousTestCase):
     def test_never_more_than_rate_and_burst(
         self, rate: float, burst: float, gaps: list[float]
     ) -> None:
-        """However one asks and waits, no more than the burst and the rate's share passes."""
+        """In any order of asking and waiting, at most the burst and the rate's share pass."""
         bucket = TokenBucket(rate, burst)
         now = 1000.0
         for count, gap in enumerate(gaps):
@@ -66,7 +66,7 @@ class FailureThrottles(SynchronousTestCase):
         self.assertEqual(throttle.wait("a", 10.0), 0.0)
 
     def test_twice_as_long_each_time(self) -> None:
-        """Beyond the free ones the pause doubles, up to the longest."""
+        """Beyond the free failures the pause doubles, up to the longest."""
         throttle = FailureThrottle(free=1, first=0.5, longest=3.0)
         now = 10.0
         throttle.failed("a", now)
@@ -84,7 +84,7 @@ class FailureThrottles(SynchronousTestCase):
         self.assertEqual(throttle.wait("a", 13.0), 0.0)
 
     def test_parallel_guesses_gain_nothing(self) -> None:
-        """Who tries many at once waits as long for the last as who tries one after the other."""
+        """Many attempts at once wait as long for the last as attempts one after another."""
         throttle = FailureThrottle(free=0, first=1.0, longest=4.0)
         waits = []
         for _ in range(4):
@@ -113,7 +113,7 @@ class FailureThrottles(SynchronousTestCase):
         self.assertEqual(throttle.wait("nobody", 1.0), 0.0)
 
     def test_forgotten_after_a_while(self) -> None:
-        """After `memory` seconds without a failure, one begins anew."""
+        """After `memory` seconds without a failure the count starts again."""
         throttle = FailureThrottle(free=1, memory=60.0)
         for _ in range(4):
             throttle.failed("a", 10.0)
@@ -121,7 +121,7 @@ class FailureThrottles(SynchronousTestCase):
         self.assertEqual(throttle.wait("a", 200.0), 0.0)
 
     def test_memory_is_bounded(self) -> None:
-        """At most `capacity` keys are remembered; the one that failed longest ago goes first."""
+        """At most `capacity` keys are remembered; the one that failed longest ago is forgotten first."""
         throttle = FailureThrottle(free=0, first=100.0, longest=100.0, capacity=3)
         for key in ("a", "b", "c"):
             throttle.failed(key, 10.0)

@@ -1,4 +1,4 @@
-"""`addrealm` and `delrealm`: how realms are made peers, and what is said when that does not work."""
+"""`addrealm` and `delrealm`: how realms become peers, and the errors when that fails."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AddingTestCase(PlayTestCase):
         self.assertEqual((there.state, there.direction, there.address), ("up", "in", None))
 
     def test_for_good(self) -> None:
-        """It is remembered, with where it is and the certificate that it showed."""
+        """The realm is remembered, with its address and its certificate."""
         self.adds()
         self.one.restart()
         self.world.settle()
@@ -78,7 +78,7 @@ class AddingTestCase(PlayTestCase):
             self.adds(host="nowhere.test")
 
     def test_silent_there(self) -> None:
-        """Something listens there that never says a word."""
+        """The server at that address accepts the connection and sends nothing."""
         self.world.on_cable = lambda cable: setattr(cable.far, "held", True)
         found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
         self.world.advance(link_module.HANDSHAKE_TIME + 1)
@@ -112,7 +112,7 @@ class AddingTestCase(PlayTestCase):
         self.assertIsInstance(found[1][0], RealmExists)
 
     def test_who_has_come_already(self) -> None:
-        """realm1 has dialled in; realm2 may add it, so that it dials, too."""
+        """realm1 has dialled; realm2 may still add it, so that it dials too."""
         self.adds()
         self.two.add(self.one)
         self.assertEqual(self.two.peers()["realm1"].address, "realm1.test:7000")
@@ -134,7 +134,7 @@ class AddingTestCase(PlayTestCase):
         self.assertEqual(self.two.peers()["realm1"].state, "up")
 
     def test_lost_at_once(self) -> None:
-        """The link breaks while the realm is being remembered: it is added nevertheless."""
+        """The link breaks while the realm is being stored; it is added nevertheless."""
         found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
         directory = self.one.realm.directory
         for _ in range(100):
@@ -173,7 +173,7 @@ class AddingTestCase(PlayTestCase):
         self.assertEqual(self.one.peers(), {})
 
     def test_forgotten_and_added_again(self) -> None:
-        """With it goes the certificate that was remembered: so a new one is accepted."""
+        """The remembered certificate is forgotten too, so a new one is accepted."""
         self.adds()
         self.two.certificate = certificate_of("realm2", 1)
         self.world.cut()
@@ -185,7 +185,7 @@ class AddingTestCase(PlayTestCase):
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_stranger_with_other_certificate(self) -> None:
-        """Who comes as realm2, and is not the one that was here before, is not let in."""
+        """A realm that claims to be realm2 with another certificate is not let in."""
         self.adds()
         self.world.cut()
         self.world.refusing[self.two.where] = OSError()
@@ -197,7 +197,7 @@ class AddingTestCase(PlayTestCase):
         self.assertIn("does not trust the certificate of this realm", info.error)
 
     def test_changed_certificate_says_what_to_do(self) -> None:
-        """An operator had confirmed the old one."""
+        """An operator had confirmed the old certificate."""
         self.adds()
         self.world.cut()
         self.two.kill()
@@ -218,7 +218,7 @@ class AddingTestCase(PlayTestCase):
 
 
 class ByAnybodyTestCase(PlayTestCase):
-    """`[peers] add = anyone`: what somebody learns who is no operator."""
+    """`[peers] add = anyone`: what users who are not operators are told."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -236,7 +236,7 @@ class ByAnybodyTestCase(PlayTestCase):
         self.assertEqual(reply.message, "realm2 is a peer")
 
     def test_every_failure_reads_the_same(self) -> None:
-        """Or `addrealm` would be a port scanner: only that it was not reached is said."""
+        """They are told only that the realm was not reached, or `addrealm` would be a port scanner."""
         said = set[str]()
         for error in (
             net.ConnectionRefusedError(),
@@ -264,13 +264,13 @@ class ByAnybodyTestCase(PlayTestCase):
         self.assertEqual(self.one.peers(), {})
 
     def test_not_let_in(self) -> None:
-        """It is remembered, as an operator's is, and says no more."""
+        """The realm is remembered as if an operator had added it, and the reply says no more."""
         self.world.house("realm3", trust="known")
         self.assertIn("check its name", self.fails("realm3", "realm3.test"))
         self.assertEqual(self.one.peers()["realm3"].address, "realm3.test:7000")
 
     def test_realms_hides_why(self) -> None:
-        """What listens at an address that a user has named is not shown by `realms` either."""
+        """`realms` does not reveal what listens at an address that a user has named."""
         self.budi.does(ask.AddRealm("realm2", *self.two.where))
         self.world.refusing[self.two.where] = net.ConnectionRefusedError()
         self.world.cut()
@@ -281,7 +281,7 @@ class ByAnybodyTestCase(PlayTestCase):
         self.assertIn("nothing listens there", info.error)
 
     def test_private_addresses(self) -> None:
-        """They need `[peers] private = yes`, or an operator; so does each later dial."""
+        """Private addresses need `[peers] private = yes` or an operator; later dials need it too."""
         with self.assertRaises(ForbiddenAddress) as caught:
             self.budi.does(ask.AddRealm("realm2", "127.0.0.1", 7000))
         self.assertIn("only operators", str(caught.exception))
@@ -312,7 +312,7 @@ class ByAnybodyTestCase(PlayTestCase):
 
 
 class SquattedTestCase(PlayTestCase):
-    """Somebody has come as realm2 before realm2 did, so its certificate is remembered (`pinned`)."""
+    """An impostor linked as realm2 before realm2 did, so its certificate is remembered (`pinned`)."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -330,7 +330,7 @@ class SquattedTestCase(PlayTestCase):
         return self.ana.does(ask.AddRealm("realm2", *self.two.where))
 
     def test_replaced(self) -> None:
-        """An operator's `addrealm` puts the right one in its place, and shows both."""
+        """An operator's `addrealm` replaces it by the right certificate, and shows both fingerprints."""
         before = self.one.realm.directory.peers.find("realm2").remembered_fingerprint
         reply = self.adds()
         now = self.one.realm.directory.peers.find("realm2").remembered_fingerprint
@@ -350,7 +350,7 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual(self.world.open_cables(self.one, self.false), [])
 
     def test_what_was_exchanged_is_listed(self) -> None:
-        """By conversation: what went to it, and what came from it."""
+        """For each conversation: what was sent to the impostor, and what came from it."""
         mallory = self.false.person("henderson")
         mallory.sends("dewi@realm1", "halo")
         self.dewi.sends("henderson@realm2", "ini rahasia")
@@ -385,7 +385,7 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual(henderson.reads(), ["dewi@realm1: halo"])
 
     def test_same_certificate(self) -> None:
-        """Who came by itself is who an operator then adds: nothing is replaced."""
+        """The operator adds the same realm that linked by itself: nothing is replaced."""
         reply = self.ana.does(ask.AddRealm("realm2", *self.false.where))
         self.assertEqual(reply.message, "realm2 is a peer")
         self.assertNotIn("replaced", reply.fields)
@@ -398,7 +398,7 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual(len(self.world.open_cables(self.one, self.false)), 1)
 
     def test_not_by_who_comes_in(self) -> None:
-        """The right realm comes by itself: it is refused until an operator adds it."""
+        """The right realm links by itself: it is refused until an operator adds it."""
         with self.assertRaises(RealmNotAllowed):
             self.two.add(self.one)
         self.adds()
@@ -406,7 +406,7 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual(self.two.peers()["realm1"].state, "up")
 
     def test_the_right_one_does_not_let_this_one_in(self) -> None:
-        """Its certificate counts all the same, and the other link ends."""
+        """Its certificate is accepted nevertheless, and the other link ends."""
         peers = msgspec.structs.replace(self.two.config.peers, trust="known")
         self.two.kill()
         self.two.config = msgspec.structs.replace(self.two.config, peers=peers)
@@ -420,14 +420,14 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_added_by_a_user(self) -> None:
-        """An operator's word goes before that of a user who has named the wrong address."""
+        """An operator's `addrealm` overrides that of a user who has named a wrong address."""
         self.dewi.does(ask.AddRealm("realm2", *self.false.where))
         reply = self.adds()
         self.assertIn("replaced", reply.fields)
         self.assertEqual(self.one.peers()["realm2"].address, "realm2.test:7000")
 
     def test_two_at_once(self) -> None:
-        """Two that come under a name that nobody has had yet: one of them gets it."""
+        """Two realms link under one new name at the same time: one of them gets it."""
         for house in (self.two, self.false):
             house.knows("realm9")
         nine = self.world.house("realm9")

@@ -30,7 +30,7 @@ from tests.support.realm_certificates import (
 
 
 def _is_name(text: str) -> bool:
-    """Whether a realm may be called that."""
+    """Whether this is a valid name of a realm."""
     try:
         realm_name(text)
     except ValueError:
@@ -71,7 +71,8 @@ class Names(SynchronousTestCase):
     @example("İ.")
     @example("0x7f.1")
     def test_any_name(self, name: str) -> None:
-        """Each is read back, by its key; and service_identity takes it for that name and no IP address."""
+        """Each name is decoded to its key, and service_identity reads it as a DNS name and not as an IP
+        address."""
         written = dns_id(name)
         self.assertEqual(dns_id(key_of(name)), written)
         self.assertEqual(realm_named(written), key_of(name))
@@ -87,7 +88,7 @@ class Names(SynchronousTestCase):
 
     @given(st.one_of(st.text(), st.from_regex(r"[0-9a-f.]{0,80}\.x\.invalid", fullmatch=True)))
     def test_only_those(self, name: str) -> None:
-        """Whatever is read as a realm is written as it was."""
+        """Every DNS name that is decoded to a realm is encoded to the same name."""
         realm = realm_named(name)
         if realm is not None:
             self.assertEqual(dns_id(realm), name.lower())
@@ -118,7 +119,7 @@ class Names(SynchronousTestCase):
             self.assertIsNone(realm_named(name), name)
 
     def test_on_certificates(self) -> None:
-        """The first DNS name holds; what else stands there does not."""
+        """Only the first DNS name counts."""
         self.assertEqual(realm_of(make("Realm1", "realm2")), "realm1")
         self.assertEqual(realm_of(make("realm1", "*.example.org")), "realm1")
         san = [
@@ -133,7 +134,7 @@ class Names(SynchronousTestCase):
         self.assertIsNone(realm_of(make(san=san[:2])))
 
     def test_fingerprint(self) -> None:
-        """It is what the configuration makes of one that was written in another way."""
+        """A fingerprint in another spelling is normalized to this form by the configuration."""
         certificate = make("realm2")
         path = Path(self.mktemp())
         digits = certificate.fingerprint(hashes.SHA256()).hex(":").upper()

@@ -22,7 +22,7 @@ net: Any = reactor
 
 
 class Broken:
-    """A network on which each connection fails with `error`."""
+    """A network where every connection fails with `error`."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -33,10 +33,10 @@ class Broken:
 
 
 class Sentences(TLSTestCase):
-    """What addrealm says when it does not work."""
+    """The errors of addrealm."""
 
     async def sentence(self, port: int, host: str = "127.0.0.1", **options: Any) -> str:
-        """realm1 has to be unable to reach realm2 there, and to have forgotten all about it."""
+        """Check that realm1 can't reach realm2 there, and then has forgotten it."""
         one = self.make("realm1", **options)
         ana = await self.person(one, "ana")
         reply = await ana.ask("addrealm", realm="realm2", host=host, port=port)
@@ -65,13 +65,13 @@ class Sentences(TLSTestCase):
                 await self.close(self.realms["realm1"])
 
     async def test_other_errors_of_the_network(self) -> None:
-        """They are told as the operating system tells them."""
+        """They are reported in the words of the operating system."""
         error = net_error.ConnectError(1, "Operation not permitted")
         sentence = await self.sentence(8890, network=Broken(error))
         self.assertIn("Operation not permitted", sentence)
 
     async def test_timed_out(self) -> None:
-        """A host that swallows everything: here a queue of connections that is full."""
+        """A host that drops all packets: here a listener whose backlog is full."""
         self.patch(connect, "CONNECT_TIME", 0.1)
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
@@ -89,7 +89,7 @@ class Sentences(TLSTestCase):
         self.assertIn("it timed out; check the address and firewalls", sentence)
 
     async def test_silent_listener(self) -> None:
-        """It takes the connection and says nothing."""
+        """It accepts the connection and sends nothing."""
         clock = Clock()
         clock.advance(net.seconds())
         one = self.make("realm1", clock=clock)
@@ -110,7 +110,7 @@ class Sentences(TLSTestCase):
         await silent.lost
 
     async def test_some_other_server(self) -> None:
-        """One that talks first, one that answers, and one that hangs up: none of them a realm."""
+        """A server that talks first, one that answers, and one that hangs up: none of them is a realm."""
         for greeting, hangs_up, part in (
             (b"220 mail.example.org ESMTP\r\n", False, "no realm's door for peers; check the port"),
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", True, "no realm's door for peers"),
@@ -125,7 +125,7 @@ class Sentences(TLSTestCase):
                 await self.close(self.realms["realm1"])
 
     async def test_some_other_server_with_tls(self) -> None:
-        """It has the right name on its certificate, and then speaks something else."""
+        """It has a certificate with the right name, and then speaks another protocol."""
         there = Unanswering()
         there.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
         port = self.listen(lambda: there, certified("realm2"))
@@ -152,7 +152,7 @@ class Sentences(TLSTestCase):
         self.assertEqual(await self.known(ana), [])
 
     async def test_itself(self) -> None:
-        """By its own name, and by another one."""
+        """With its own name, and with another one."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
         reply = await self.add(ana, one.port, "Realm1")

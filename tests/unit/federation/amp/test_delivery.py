@@ -1,4 +1,4 @@
-"""Messages to people of other realms: when they arrive, when they wait, and when they come back."""
+"""Messages to people in other realms: delivered, queued, and bounced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.play import PairTestCase, outcome
 
 
 class SendingTestCase(PairTestCase):
-    """While the link is up, the reply says what became of it."""
+    """While the link is up, the reply states the outcome."""
 
     def test_known(self) -> None:
         reply = self.ana.sends("budi@realm2", "halo")
@@ -36,12 +36,12 @@ class SendingTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
 
     def test_by_full_address(self) -> None:
-        """One's own realm may be named, and is nothing else than this realm."""
+        """An address may name this realm."""
         self.ana.sends("ana@realm1", "dear diary")
         self.assertEqual(self.ana.history("ana"), ["ana: dear diary"])
 
     def test_unknown(self) -> None:
-        """The verdict comes while ana waits: nothing is left of the message."""
+        """The verdict comes while ana waits: nothing is stored of the message."""
         with self.assertRaises(UnknownUser) as caught:
             self.ana.sends("dewi@realm2", "halo")
         self.assertEqual(str(caught.exception), "There is no user dewi in realm2")
@@ -55,7 +55,7 @@ class SendingTestCase(PairTestCase):
         self.assertEqual(self.ana.inbox(), [])
 
     def test_list(self) -> None:
-        """Known and unknown, here and there: the known get it, the unknown are named."""
+        """Of recipients here and there, the known ones get the message and the unknown ones are named."""
         self.one.person("dewi")
         reply = self.ana.sends("budi@realm2,nobody@realm2,dewi,noone,citra@realm2", "halo")
         self.assertEqual(reply.message, "Message sent; there is no user noone, nobody@realm2")
@@ -77,14 +77,14 @@ class SendingTestCase(PairTestCase):
         )
 
     def test_listening(self) -> None:
-        """Who listens hears it; the sender's own connection does not."""
+        """Other listeners get the message; the sender's own connection does not."""
         self.budi.does(ask.CheckAlive())
         self.ana.sends("budi@realm2", "halo")
         self.assertEqual([each.text for each in self.budi.events], ["halo"])  # type: ignore[union-attr]
         self.assertEqual(self.ana.events, [])
 
     def test_pipelined(self) -> None:
-        """Many at once go in few boxes, and each gets its own reply."""
+        """Many messages at once are sent in few boxes, and each gets its own reply."""
         replies = [
             outcome(self.ana.begins_to_send(to, f"{to} {number}"))
             for number in range(50)
@@ -99,7 +99,7 @@ class SendingTestCase(PairTestCase):
 
 
 class WaitingTestCase(PairTestCase):
-    """What is not decided within five seconds, is queued; what becomes of it then, the sender hears."""
+    """A message without a verdict within five seconds is queued; the sender is told the later outcome."""
 
     settings = {"expire": 3600}
 
@@ -132,7 +132,8 @@ class WaitingTestCase(PairTestCase):
         self.assertEqual(second[0].message, "Message sent")
 
     def test_late_refusal(self) -> None:
-        """It was queued already: the realm tells ana what was not delivered, to whom and why."""
+        """The message was queued: the realm tells ana which message was not delivered, to which address,
+        and why."""
         self.cable.near.held = True
         self.ana.begins_to_send("dewi@realm2", "halo, dewi")
         self.world.advance(6)
@@ -171,7 +172,7 @@ class WaitingTestCase(PairTestCase):
         self.assertIn("There is no user dewi in realm2", notice)
 
     def test_cut_while_waiting(self) -> None:
-        """The link breaks before the verdict: nobody waits for what nobody can know."""
+        """The link breaks before the verdict: the sender is told at once that the message is queued."""
         self.cable.far.held = True
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
         self.world.settle()
@@ -202,7 +203,7 @@ class WaitingTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: masih ada?"])
 
     def test_notices_wake(self) -> None:
-        """Who listens hears at once that something came back."""
+        """Listeners are told at once of a bounce."""
         self.part()
         self.ana.sends("dewi@realm2", "halo")
         self.meet()
@@ -210,7 +211,7 @@ class WaitingTestCase(PairTestCase):
         self.assertEqual(event.sender, "system")  # type: ignore[union-attr]
 
     def test_forgotten_realm(self) -> None:
-        """What waits for a realm that is forgotten waits on, and goes out when it is added again."""
+        """Messages for a forgotten realm stay queued, and are sent when it is added again."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
         self.assertEqual(self.world.result(self.one.realm.directory.forget("realm2")), 1)
@@ -223,7 +224,7 @@ class WaitingTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_forgotten_and_expired(self) -> None:
-        """Even then the sender is told."""
+        """The sender is told even then."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
         self.world.result(self.one.realm.directory.forget("realm2"))
@@ -233,7 +234,7 @@ class WaitingTestCase(PairTestCase):
 
 
 class RestartTestCase(PairTestCase):
-    """Nothing that was acknowledged is lost, and nothing doubled, whoever dies in between."""
+    """Acknowledged messages are neither lost nor duplicated when either realm crashes."""
 
     def test_sender_killed(self) -> None:
         self.part()
@@ -282,7 +283,7 @@ class RestartTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_acknowledgement_lost(self) -> None:
-        """Sent again on the next link, and told apart by its number."""
+        """A parcel is sent again over the next link, and recognized by its number."""
         self.cable.far.losing = {"Deliver answer"}
         self.ana.begins_to_send("budi@realm2", "halo")
         self.world.settle()
@@ -296,7 +297,7 @@ class RestartTestCase(PairTestCase):
         self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
 
     def test_acknowledgement_lost_and_receiver_killed(self) -> None:
-        """What has come is known after a restart, too."""
+        """Received numbers are known after a restart."""
         self.cable.far.losing = {"Deliver answer"}
         self.ana.begins_to_send("budi@realm2", "halo")
         self.world.settle()
@@ -321,7 +322,7 @@ class RestartTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_older_state(self) -> None:
-        """An older state of realm1 is put back: what it then sends is new, though it has counted so far."""
+        """An older state of realm1 is restored: what it then sends is new, although its numbers were used."""
         self.ana.sends("budi@realm2", "satu")
         self.one.close()
         shutil.copytree(self.one.config.state, "backup")
@@ -343,7 +344,7 @@ class RestartTestCase(PairTestCase):
         )
 
     def test_older_state_of_members(self) -> None:
-        """So it is where nothing but who is in a group was said."""
+        """The same holds if only membership news was sent."""
         self.ana.creates("bagan")
         self.one.close()
         shutil.copytree(self.one.config.state, "backup")

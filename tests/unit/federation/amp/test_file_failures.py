@@ -105,7 +105,7 @@ class Files(ProxyTestCase):
         self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
 
     async def test_lost_while_a_file_is_opened_and_never_offered_again(self) -> None:
-        """What nobody goes on with is not in the way of others."""
+        """A file that is not resumed does not hold up others."""
         await self.begin()
         resume = Uploads.resume
 
@@ -122,7 +122,7 @@ class Files(ProxyTestCase):
         self.assertEqual(self.two.federation.files._arriving, {})
 
     def later(self, result: Any, when: Coroutine[Any, Any, Any]) -> Deferred[Any]:
-        """The same result, once that has come."""
+        """Both calls get the same result."""
         return run(when).addCallback(lambda _: result)
 
     def bytes_there(self) -> int:

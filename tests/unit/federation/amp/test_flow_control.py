@@ -1,4 +1,4 @@
-"""Links that do not read, and links that send no sense: what they cost this realm, and what is logged."""
+"""Links that do not read, and links that break the protocol: they stay bounded, and so does the log."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Watched:
 
 
 class UnreadTestCase(RawTestCase):
-    """The other end sends and sends, and reads nothing."""
+    """The other end sends requests and reads no answers."""
 
     settings = {"messages_per_second": 0}
 
@@ -66,7 +66,7 @@ class UnreadTestCase(RawTestCase):
         self.near.held = True  # nothing that is written here is taken
 
     def asks_on(self, box: bytes, count: int) -> int:
-        """Send a box again and again as long as it is read; how often it was."""
+        """Send a box again and again while it is read. Returns how often it was."""
         for sent in range(count):
             if self.near.paused:
                 return sent
@@ -82,7 +82,7 @@ class UnreadTestCase(RawTestCase):
         return data
 
     def test_answers_are_bounded(self) -> None:
-        """Of every kind of request, those that are refused and those that are not even known included."""
+        """For every kind of request, refused and unknown ones included."""
         names = ["ana" + " " * 200 for _ in range(100)]
         unknown = amp.AmpBox({b"_command": b"x" * 5000, b"_ask": b"1"}).serialize()
         for box in (
@@ -117,7 +117,7 @@ class UnreadTestCase(RawTestCase):
         self.assertEqual(self.one.peers()["realm2"].state, "down")
 
     def test_slow_is_not_stalled(self) -> None:
-        """Whoever takes what was written in time stays, for however long it goes on."""
+        """A link that reads everything in time stays up."""
         for _ in range(4):
             self.asks_on(self.box(wire.PingCommand), 20_000)
             self.world.advance(flow_control.STALL_TIME - 5)
@@ -127,7 +127,7 @@ class UnreadTestCase(RawTestCase):
         self.assertFalse(self.raw.is_lost)
 
     def test_before_hello(self) -> None:
-        """Who has not even said hello is bounded as well."""
+        """A link without Hello is bounded too."""
         raw = self.world.knock(self.one, "realm3", Raw())
         raw.hears = False
         near = raw.transport.other
@@ -139,13 +139,13 @@ class UnreadTestCase(RawTestCase):
         self.assertLess(near.waiting_bytes, 2 * flow_control.MAX_UNREAD)
 
     def test_a_refused_link_that_does_not_read(self) -> None:
-        """To be closed is enough to be gone a little later."""
+        """A closed link is dropped after a while."""
         self.link.close()
         self.world.advance(CLOSE_TIME + 1)
         self.assertTrue(self.raw.is_lost)
 
     def test_questions_under_way_are_bounded(self) -> None:
-        """What people here ask of a realm that does not answer fails at once beyond some."""
+        """Beyond a number of requests without an answer, further ones fail at once."""
         found = [
             outcome(Deferred.fromCoroutine(self.link.requests.presence(["x"])))
             for _ in range(MAX_ASKED + 10)
@@ -154,7 +154,7 @@ class UnreadTestCase(RawTestCase):
 
 
 class GarbageTestCase(RawTestCase):
-    """Who does not keep to the protocol is hung up on, with one line in the log and no traceback."""
+    """A link that breaks the protocol is closed, with one line in the log and no traceback."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -199,13 +199,13 @@ class GarbageTestCase(RawTestCase):
             self.assertEqual(len(said), 1, (data[:40], self.log.warnings))
 
     def test_a_box_without_end(self) -> None:
-        """It does not grow in memory until there is none left."""
+        """Its memory stays bounded."""
         data = b"".join(b"\0\x02%02d\0\x01x" % number for number in range(99))
         self.sends(data)
         self.assertEqual(len(self.log.warnings), 1)
 
     def test_starttls(self) -> None:
-        """AMP's own command for it is not answered: a link is TLS already."""
+        """AMP's own StartTLS command is not answered, because a link uses TLS already."""
         self.greets()
         found = self.begins(amp.StartTLS)  # type: ignore[arg-type]
         self.world.settle()

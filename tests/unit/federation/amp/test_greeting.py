@@ -1,4 +1,4 @@
-"""The beginning of a link: who is there, and what is said first."""
+"""The greeting of a link: certificates and Hello."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.raw import Raw, RawTestCase, batch, direct, hello
 
 class GreetingTestCase(RawTestCase):
     def test_nothing_before(self) -> None:
-        """What comes before a Hello is refused, and the link stays."""
+        """Requests before Hello are refused, and the link stays."""
         self.assertEqual(
             self.refuses(wire.DeliverCommand, parcels=batch((1, direct("halo")))), "not-greeted"
         )
@@ -41,7 +41,7 @@ class GreetingTestCase(RawTestCase):
         self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_other_name(self) -> None:
-        """Who shows the certificate of realm2 can't be realm3."""
+        """A realm with the certificate of realm2 can't greet as realm3."""
         self.assertEqual(self.refuses(wire.HelloCommand, **hello("realm3")), "wrong-name")
         self.world.advance(2)
         self.assertTrue(self.raw.is_lost)
@@ -60,12 +60,12 @@ class GreetingTestCase(RawTestCase):
         self.assertEqual(answer["version"], 1)
 
     def test_as_written(self) -> None:
-        """A realm's name is shown as it writes itself."""
+        """The name of a realm is shown in its own spelling."""
         self.asks(wire.HelloCommand, **hello("Realm2"))
         self.assertEqual(list(self.one.peers()), ["Realm2"])
 
     def test_silence(self) -> None:
-        """Who says nothing is not waited for."""
+        """A realm that says nothing is dropped."""
         self.world.advance(module.HANDSHAKE_TIME - 1)
         self.assertFalse(self.raw.is_lost)
         self.world.advance(2)
@@ -76,7 +76,7 @@ class GreetingTestCase(RawTestCase):
         self.assertTrue(raw.is_lost)
 
     def test_absurd_last(self) -> None:
-        """Nobody can use up this realm's numbers."""
+        """Another realm can't use up this realm's numbers."""
         self.asks(wire.HelloCommand, **hello(last=1 << 80))
         self.world.cut()
         for last in (1 << 63, (1 << 63) - 1, 1 << 62, -1, -(1 << 70)):
@@ -89,7 +89,7 @@ class GreetingTestCase(RawTestCase):
 
 
 class DiallingTestCase(PlayTestCase):
-    """What comes of dialling somebody who is not as expected."""
+    """Dialling a realm that does not behave as expected."""
 
     def test_wrong_name(self) -> None:
         one, two = self.world.house("realm1"), self.world.house("realm2")
@@ -106,7 +106,7 @@ class DiallingTestCase(PlayTestCase):
             one.add(two)
 
     def test_not_let_in(self) -> None:
-        """realm2 lets in only whom it has added: realm1 is told so, and gets in once it was added."""
+        """realm2 lets in only realms that it has added: realm1 is told so, and is let in once it is added."""
         one, two = self.world.house("realm1"), self.world.house("realm2", trust="known")
         with self.assertRaises(RealmNotAllowed) as caught:
             one.add(two)

@@ -1,4 +1,4 @@
-"""Doors that speak TLS: nothing is said before the handshake is over, and not all of them come to an end."""
+"""Doors with TLS: nothing is sent before the handshake is complete, and unfinished handshakes are bounded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Handshake(ProtocolTestCase):
             protocol.connectionLost(Failure(LOST))
 
     async def test_greeting(self) -> None:
-        """It waits for the handshake: what is written before that would stop it from being read."""
+        """The greeting waits for the handshake, because bytes written before would stop the reading."""
         transport = self.arrives()
         await settle()
         self.assertEqual(transport.value(), b"")
@@ -49,7 +49,7 @@ class Handshake(ProtocolTestCase):
         self.assertFalse(transport.aborted)
 
     async def test_too_many(self) -> None:
-        """Whoever is one too many learns it over TLS, too."""
+        """A connection beyond the limit is told so over TLS."""
         self.arrives()
         second = self.arrives()
         self.assertEqual(second.value(), b"")
@@ -58,7 +58,7 @@ class Handshake(ProtocolTestCase):
         self.assertIn(b"There are too many connections from your address", second.value())
 
     async def test_far_too_many(self) -> None:
-        """Nobody waits a minute for each handshake of somebody who begins them by the thousand."""
+        """Thousands of unfinished handshakes from one source do not make others wait."""
         for _ in range(1 + MAX_REFUSED):
             self.assertFalse(self.arrives().aborted)
         last = self.arrives()
@@ -72,7 +72,7 @@ class Handshake(ProtocolTestCase):
         self.assertTrue(transport.aborted)
 
     async def test_shutdown(self) -> None:
-        """Nobody waits for a handshake."""
+        """A shutdown does not wait for handshakes."""
         transport = self.arrives()
         self.door_of(PlainDialect).finish()
         self.assertTrue(transport.aborted)

@@ -68,7 +68,7 @@ class FolderTestCase(SynchronousTestCase):
         return text
 
     def trustees(self, seen: RealmIdentity) -> Callable[[RealmIdentity], Authentication]:
-        """A realm that remembers `seen`: what it makes of an identity."""
+        """Returns how a realm that remembers `seen` authenticates an identity."""
         known = TrustRecord(certificate=pem(seen.certificate).decode())
 
         def look(shown: RealmIdentity) -> Authentication:
@@ -112,7 +112,7 @@ class Made(FolderTestCase):
             self.assertEqual(realm_of(self.load(realm).certificate), key_of(realm))
 
     def test_cut_off(self) -> None:
-        """After the key was written: it gets its certificate later. Leftovers are in nobody's way."""
+        """A crash after the key was written: the certificate is made later. Leftovers do no harm."""
         (self.state / "realm.key.new").write_text("half a k")
         with mock.patch.object(identity_files, "issue_certificate", side_effect=KeyboardInterrupt):
             self.assertRaises(KeyboardInterrupt, self.load)
@@ -121,7 +121,7 @@ class Made(FolderTestCase):
         self.assertEqual(key_pem(identity.private_key), key)
 
     def test_certificate_lost(self) -> None:
-        """The same key makes another, and vouches for it: other realms need not be told."""
+        """The same key signs another certificate, so other realms accept it."""
         identity = self.load()
         self.path.unlink()
         renewed = self.load()
@@ -129,7 +129,7 @@ class Made(FolderTestCase):
         self.assertTrue(self.trustees(identity)(renewed).remember)
 
     def test_key_lost(self) -> None:
-        """That is not passed over in silence: to other realms it would be someone else."""
+        """That is an error, because other realms would not recognize a new key."""
         self.load()
         self.key_path.unlink()
         self.assertIn("realm.key is missing", self.sentence())
@@ -307,7 +307,7 @@ class Renewed(FolderTestCase):
         self.assertEqual(judged.certificate, new.certificate)
 
     def test_on_disk(self) -> None:
-        """The old key is gone, and what was renewed is what is loaded."""
+        """The old key is gone, and the renewed identity is loaded."""
         self.load()
         new = rotate(self.state, OURS, NOW)
         loaded = self.load()
@@ -317,7 +317,7 @@ class Renewed(FolderTestCase):
         self.assertEqual(stat.S_IMODE(self.key_path.stat().st_mode), 0o600)
 
     def test_many_times(self) -> None:
-        """Who missed as many renewals as are kept still finds the way; who missed more does not."""
+        """A peer that missed as many renewals as are kept still accepts; one that missed more does not."""
         made = [self.load()]
         made += [rotate(self.state, OURS, NOW) for _ in range(MAX_KEPT + 1)]
         self.assertEqual(len(made[-1].chain), MAX_KEPT)
@@ -327,7 +327,7 @@ class Renewed(FolderTestCase):
         self.assertRaises(CertificateChanged, self.trustees(made[0]), made[-1])
 
     def test_never_back(self) -> None:
-        """The old key is worth nothing once the new one is remembered."""
+        """The old key is refused once the new one is remembered."""
         old = self.load()
         new = rotate(self.state, OURS, NOW)
         self.assertRaises(CertificateChanged, self.trustees(new), old)
@@ -335,7 +335,7 @@ class Renewed(FolderTestCase):
         self.assertRaises(CertificateChanged, self.trustees(new), mixed)
 
     def test_after_its_end(self) -> None:
-        """A certificate that ended still vouches for the next."""
+        """An expired certificate still confirms the next one."""
         old = self.load()
         later = NOW + 4000 * DAY
         new = rotate(self.state, OURS, later)
@@ -347,7 +347,7 @@ class Renewed(FolderTestCase):
         self.assertTrue(judged.remember)
 
     def test_crash_anywhere(self) -> None:
-        """Whichever write was the last, key and certificate fit; and it can be done again."""
+        """After a crash at any write the key and the certificate fit, and `rotate` can be repeated."""
         write = pem_files.write_private
         for writes in range(4):
             shutil.rmtree(self.state)

@@ -1,4 +1,4 @@
-"""The link between two realms: how it begins, what it bears, and when it is given up."""
+"""The link between two realms: requests, limits, silence and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.raw import RawTestCase, batch, direct
 
 
 class AnswerTestCase(RawTestCase):
-    """What the other says once it is let in, sense or not: the link stays."""
+    """Requests of an accepted realm, well-formed or not: the link stays."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -49,7 +49,7 @@ class AnswerTestCase(RawTestCase):
         self.assertEqual(self.delivers(), [])
 
     def test_later_kinds(self) -> None:
-        """Of a batch, what this version does not know is refused, and the rest arrives."""
+        """Parcels of unknown kinds in a batch are refused, and the others arrive."""
         verdicts = self.delivers(
             (1, direct("satu")),
             (2, ["sticker", "budi", "ana", 1, "smile"]),
@@ -79,7 +79,7 @@ class AnswerTestCase(RawTestCase):
         self.assertEqual(self.ana.inbox(), [])
 
     def test_too_many(self) -> None:
-        """More than the protocol allows: the answer would not fit into a box."""
+        """More parcels than the protocol allows, so that the answer might not fit into a box."""
         many = [(number, ["direct", "b", "x", 0]) for number in range(1, 3001)]
         self.assertEqual(self.refuses(wire.DeliverCommand, parcels=batch(*many)), "bad-batch")
         self.stays()
@@ -127,7 +127,7 @@ class AnswerTestCase(RawTestCase):
         self.stays()
 
     def test_internal_error(self) -> None:
-        """Something unforeseen: in the log with a reference, and the link stays."""
+        """An unexpected exception is logged with a reference, and the link stays."""
 
         def fails(*_: object) -> Any:
             raise ZeroDivisionError
@@ -149,7 +149,7 @@ class AnswerTestCase(RawTestCase):
         self.stays()
 
     def test_unknown_command(self) -> None:
-        """From a later version."""
+        """A command of a later version."""
 
         class Dance(wire.PeerCommand):
             pass
@@ -160,7 +160,7 @@ class AnswerTestCase(RawTestCase):
         self.stays()
 
     def test_storage_fails(self) -> None:
-        """What comes after a batch that was not kept would overtake it: it is refused likewise."""
+        """Batches after one that was not stored would overtake it, so they are refused too."""
         self.one.realm.database.full = True
         first = self.begins(wire.DeliverCommand, parcels=batch((1, direct("satu"))))
         second = self.begins(wire.DeliverCommand, parcels=batch((2, direct("dua"))))
@@ -175,7 +175,7 @@ class AnswerTestCase(RawTestCase):
         self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_nothing_overtakes(self) -> None:
-        """Only the first of two transactions fails: what is in the second is not kept either."""
+        """Only the first of two transactions fails: the parcels of the second are refused too."""
         self.delivers((1, direct("nol")))
         failing = [True, False, False, False]
         self.one.realm.database.failing = lambda: bool(failing) and failing.pop(0)
@@ -192,7 +192,7 @@ class AnswerTestCase(RawTestCase):
         )
 
     def test_hangs_up(self) -> None:
-        """Goodbye is no command to obey once the link is up."""
+        """Goodbye is ignored once the link is up."""
         self.raw.callRemote(wire.GoodbyeCommand, code="x", reason="y" * 1000)
         self.stays()
 
@@ -201,7 +201,7 @@ class RateTestCase(RawTestCase):
     settings = {"messages_per_second": 100}
 
     def test_slows(self) -> None:
-        """More than the rate, and more than was saved up: nothing is read for a while; then it goes on."""
+        """Beyond the rate and the burst the link is not read for a while."""
         self.greets()
         answers = [self.begins(wire.PingCommand) for _ in range(700)]
         self.world.settle()
@@ -214,7 +214,7 @@ class RateTestCase(RawTestCase):
         self.assertFalse(self.raw.is_lost)
 
     def test_many_in_one_piece(self) -> None:
-        """Those that were read together are paid for together."""
+        """Requests that were read together are counted together."""
         self.greets()
         transport: Any = self.raw.transport
         link = transport.other.protocol
@@ -234,7 +234,7 @@ class RateTestCase(RawTestCase):
 
 class BusyTestCase(RawTestCase):
     def test_pauses(self) -> None:
-        """What is worked on is bounded; when some of it is done, reading goes on."""
+        """The number of requests that are being answered is bounded; reading resumes when some are done."""
         self.greets()
         working: list[Deferred[Any]] = []
 
@@ -269,7 +269,7 @@ class AliveTestCase(PlayTestCase):
         self.cable = self.world.cable(self.one, self.two)
 
     def test_keep_alive(self) -> None:
-        """When nothing is said, one asks now and then."""
+        """A silent link is pinged."""
         self.world.advance(600)
         self.assertTrue(self.cable.is_open)
         pings = self.cable.near.log.count("Ping") + self.cable.far.log.count("Ping")
@@ -277,7 +277,7 @@ class AliveTestCase(PlayTestCase):
         self.assertLess(pings, 45)
 
     def test_dark(self) -> None:
-        """A cable on which nothing comes through any more is given up, at both ends."""
+        """A link on which nothing arrives is dropped at both ends."""
         self.cable.darken()
         self.world.advance(module.QUIET_TIME + module.ANSWER_TIME - 1)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
@@ -287,7 +287,7 @@ class AliveTestCase(PlayTestCase):
         self.assertEqual(self.two.peers()["realm1"].state, "down")
 
     def test_no_answer(self) -> None:
-        """A batch that is not answered: hung up on, and all begins anew on the next link."""
+        """A batch that is not answered ends the link, and is sent again over the next one."""
         self.cable.far.holding = {"Deliver answer"}
         sent = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
         self.world.advance(module.ANSWER_TIME - 1)
@@ -300,7 +300,7 @@ class AliveTestCase(PlayTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_refusals_in_own_words(self) -> None:
-        """What the other realm refuses is said as if it were refused here."""
+        """A refusal of the other realm is reported like one of this realm."""
         with self.assertRaises(UnknownGroup) as caught:
             self.ana.joins("bagan@realm2")
         self.assertEqual(str(caught.exception), "There is no group bagan in realm2")
@@ -310,7 +310,7 @@ class AliveTestCase(PlayTestCase):
             self.ana.joins("bagan@realm2")
 
     def test_odd_answers(self) -> None:
-        """What the other says that makes no sense is its failure, and stays small."""
+        """A malformed answer is reported as the other realm's failure, in bounded size."""
         link = self.cable.near.protocol
         for said in (Refused("no-such-code"), Refused("unknown-group", odd=1), Refused("")):
 

@@ -40,7 +40,7 @@ class Certificates(TLSTestCase):
         await self.refused_both_ways(shown, "bad-certificate", "stands for no realm")
 
     async def test_ones_own_name(self) -> None:
-        """Another realm that is called as this one is."""
+        """Another realm with the name of this one."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
         stranger = await self.knock(one, TLSOptions(certified("Realm1")))
@@ -50,7 +50,7 @@ class Certificates(TLSTestCase):
         self.assertEqual(await self.known(ana), [])
 
     async def test_wrong_name(self) -> None:
-        """A realm that is not the one that was to be found there."""
+        """A realm other than the one that was dialled."""
         one, two = self.make("realm1"), self.make("realm2")
         ana = await self.person(one, "ana")
         reply = await self.add(ana, two.port, "realm9")
@@ -62,7 +62,7 @@ class Certificates(TLSTestCase):
         self.assertEqual(await self.known(ana), [])
 
     async def test_another_name_in_hello(self) -> None:
-        """A realm can't say that it is another one than its certificate says."""
+        """A realm can't claim another name than its certificate has."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
         stranger = await self.knock(
@@ -97,7 +97,7 @@ class Certificates(TLSTestCase):
         self.assertEqual((stranger.told, self.processed(one)), ([], []))
 
     async def test_older_tls_there(self) -> None:
-        """Nor does one connect to somebody who has only that."""
+        """A server with only such a certificate is not accepted either."""
         one, shown = self.make("realm1"), self_signed("realm2")
         ana = await self.person(one, "ana")
         context = SSL.Context(SSL.TLS_METHOD)
@@ -118,7 +118,7 @@ class Certificates(TLSTestCase):
 
 
 class Pins(TLSTestCase):
-    """`trust = pinned`: what was shown at first has to be shown ever after."""
+    """`trust = pinned`: the first certificate must be shown from then on."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -126,7 +126,7 @@ class Pins(TLSTestCase):
         self.make("realm2")
 
     async def with_new_key(self) -> TLSRealm:
-        """realm2 as if somebody else had set it up: another key, the same name."""
+        """Set up realm2 anew: another key, the same name."""
         two = self.realms["realm2"]
         await self.close(two)
         for name in ("realm.key", "realm.pem"):
@@ -191,7 +191,7 @@ class Pins(TLSTestCase):
         self.assertEqual(await ana.gets(1), ["saya"], reply)
 
     async def test_added_by_an_operator(self) -> None:
-        """Who came by itself is no longer believed once an operator adds another under that name."""
+        """A realm that linked by itself is refused once an operator adds another under that name."""
         two, one = self.realms["realm2"], self.realms["realm1"]
         budi = await self.person(two, "budi")
         await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
@@ -209,7 +209,7 @@ class Pins(TLSTestCase):
             await one.directory.add("realm2", "127.0.0.1", two.port, False)
 
     async def test_rotation(self) -> None:
-        """A new key, vouched for by the old one, is accepted and remembered; the old one then is not."""
+        """A new key that the old one has signed is accepted and remembered; the old one is refused then."""
         ana, budi = await self.pair()
         one, two, old = self.realms["realm1"], self.realms["realm2"], kept(self.realms["realm2"])
         await self.close(two)
@@ -257,7 +257,7 @@ class Fingerprints(TLSTestCase):
         await ana.must("send", to="budi@realm2", text="halo")
 
     async def test_wrong(self) -> None:
-        """It goes before what was remembered, and is not forgotten by delrealm."""
+        """It overrides the remembered certificate, and delrealm does not remove it."""
         one, two = self.make("realm1"), self.make("realm2")
         await self.pair()
         right = kept(two).fingerprint
@@ -276,7 +276,7 @@ class Fingerprints(TLSTestCase):
 
 
 class Trust(TLSTestCase):
-    """Whom the operator lets in."""
+    """Which realms the operator lets in."""
 
     async def test_known(self) -> None:
         """Strangers are told why they stay outside, and it is remembered that they are to be asked again:
@@ -315,7 +315,7 @@ class Trust(TLSTestCase):
         self.assertEqual(await self.known(ana), [])
 
     async def test_blocked_after_all(self) -> None:
-        """One that was a peer is not connected to any more, nor let in."""
+        """A blocked peer is not dialled and not let in."""
         self.make("realm1")
         two = self.make("realm2")
         ana, budi = await self.pair()
@@ -331,7 +331,7 @@ class Trust(TLSTestCase):
         await self.close(two)
 
     def issue(self, authority: trustme.CA, name: str) -> dict[str, Any]:
-        """A realm's [peers] certificate and private_key, from an authority."""
+        """Write a certificate and a key from an authority, for [peers]."""
         issued = authority.issue_cert(name)
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         issued.cert_chain_pems[0].write_to_path(str(certificate))

@@ -40,7 +40,7 @@ class Cuts(ProxyTestCase):
         self.assertGreaterEqual(self.proxy.cuts, 4)
 
     async def test_at_any_byte(self) -> None:
-        """Wherever it is: in the handshake, in the greeting, in a batch, in an answer."""
+        """At any byte: in the handshake, the greeting, a batch or an answer."""
         await self.begin()
         chance = random.Random(3)  # noqa: S311 - repeatable, not secret
         rounds = 6
@@ -66,7 +66,7 @@ class Cuts(ProxyTestCase):
         self.assertGreaterEqual(self.proxy.cuts, rounds)
 
     async def test_with_restarts(self) -> None:
-        """Of either side, on what it left, while the connection is cut as well."""
+        """Either realm restarts on its state while the connection is cut too."""
         await self.begin()
         sent = {"ana": 0, "budi": 0}
         for turn in range(4):
@@ -89,7 +89,7 @@ class Cuts(ProxyTestCase):
             )
 
     async def test_both_dial(self) -> None:
-        """Each has added the other, and both dial at once after each cut: one link comes of it."""
+        """Each has added the other, and both dial at once after each cut: one link results."""
         await self.begin()
         other = Proxy(self.one.port)
         self.addCleanup(other.stop)
@@ -110,7 +110,7 @@ class Cuts(ProxyTestCase):
         await until(lambda: len(self.proxy.passages) + len(other.passages) == 1)
 
     async def test_refused_for_a_while(self) -> None:
-        """The other is not there at all; then it is."""
+        """The other realm is down at first."""
         await self.begin()
         self.proxy.refusing = True
         self.proxy.cut()
@@ -150,7 +150,7 @@ class Beginnings(ProxyTestCase):
         self.assertEqual(self.proxy.met, 2)
 
     async def test_lost_meanwhile(self) -> None:
-        """The same, and the link is cut while they wait."""
+        """As above, and the link is cut while the requests wait."""
         await self.begin()
         up = LinkManager.accept
 
@@ -173,7 +173,7 @@ class Beginnings(ProxyTestCase):
 
 
 class Silence(ProxyTestCase):
-    """Nobody says that the connection is no good any more."""
+    """A connection that is dead without an error."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -196,7 +196,7 @@ class Silence(ProxyTestCase):
         self.assertEqual(await self.budi.texts(), [])
 
     async def half_open(self, direction: str) -> None:
-        """Nothing is under way, and that direction is dead: both ends find out, and link again."""
+        """One direction is dead while nothing is under way: both ends notice, and link again."""
         await self.begin()
         (old,) = self.proxy.passages
         self.proxy.swallowing.add(direction)

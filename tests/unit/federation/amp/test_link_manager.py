@@ -1,4 +1,4 @@
-"""Which realms there are, how links to them come about, and how one is settled on."""
+"""Dialling with backoff, and the choice of one link of several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PausesTestCase(PlayTestCase):
         return len(self.world.dialled) - before
 
     def test_grow(self) -> None:
-        """Each pause is about twice as long, up to five minutes; and each is a little different."""
+        """Each pause is about twice as long as the last, up to five minutes, with some randomness."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         times = list[float]()
@@ -43,7 +43,7 @@ class PausesTestCase(PlayTestCase):
         self.assertIn("was not reached", info.error)
 
     def test_a_step_of_the_wall_clock(self) -> None:
-        """Setting the system's clock changes nothing of the pauses; `realms` shows them by the new time."""
+        """A step of the system's clock does not change the pauses; `realms` shows them in the new time."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         for step in (-3600.0, 3600.0):
@@ -54,7 +54,7 @@ class PausesTestCase(PlayTestCase):
             self.assertGreaterEqual(self.tries(module.LONGEST_PAUSE), 1)
 
     def test_reset_by_contact(self) -> None:
-        """The other comes by itself: from then on the pauses are short again."""
+        """After the other realm has linked, the pauses are short again."""
         self.world.refusing[self.two.where] = OSError()
         self.world.cut()
         self.world.advance(2000)
@@ -77,14 +77,14 @@ class PausesTestCase(PlayTestCase):
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_only_one_dials_at_a_time(self) -> None:
-        """Nothing answers there: no second try is begun before the first has failed."""
+        """Nothing answers there: no second dial begins before the first has failed."""
         self.world.silent.add(self.two.where)
         self.world.cut()
         self.assertEqual(self.tries(600), 1)
         self.assertEqual(self.one.peers()["realm2"].state, "connecting")
 
     def test_while_dialling(self) -> None:
-        """realm1 dials and nobody answers; realm2 comes, and goes again: realm1 goes on trying."""
+        """realm1 dials without an answer, and realm2 links and leaves: realm1 keeps trying."""
         self.world.silent.add(self.two.where)
         self.world.cut()
         self.world.advance(2)
@@ -98,7 +98,7 @@ class PausesTestCase(PlayTestCase):
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_loops_of_links(self) -> None:
-        """A realm that takes every link and drops it again is not dialled without a pause."""
+        """A realm that accepts every link and drops it is dialled with pauses."""
 
         def cut_soon(cable: Any) -> None:
             link = cable.near.protocol
@@ -110,7 +110,7 @@ class PausesTestCase(PlayTestCase):
 
 
 class OneLinkTestCase(PlayTestCase):
-    """Of all links between two realms one stays, and the same at both ends."""
+    """Of all links between two realms one stays, the same at both ends."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -120,7 +120,7 @@ class OneLinkTestCase(PlayTestCase):
         self.world.advance(60)
 
     def agree(self, one: House, two: House) -> bool:
-        """Whether both use the same cable."""
+        """Whether both realms use the same connection."""
         cables = one.world.open_cables(one, two)
         if len(cables) != 1:
             return False
@@ -130,7 +130,7 @@ class OneLinkTestCase(PlayTestCase):
         )
 
     def test_both_dial(self) -> None:
-        """At the same moment: that of the lower name stays."""
+        """Both dial at the same moment: the link dialled by the lower name stays."""
         self.world.cut()
         for house, name in ((self.one, "realm2"), (self.two, "realm1")):
             house.realm.directory.manager.dialer.soon(house.realm.directory.peers.by_key[name], 0.0)
@@ -143,7 +143,7 @@ class OneLinkTestCase(PlayTestCase):
         self.budi.sends("ana@realm1", "halo")
 
     def test_both_dial_in_any_order(self) -> None:
-        """Whatever arrives first, at known realms and at those that never met."""
+        """In any order of arrival, for known realms and for new ones."""
         for seed in range(RANDOM_RUNS):
             folder = self.world._folder / str(seed)
             folder.mkdir()
@@ -169,7 +169,7 @@ class OneLinkTestCase(PlayTestCase):
             world.close()
 
     def test_half_dead(self) -> None:
-        """realm2 dies and comes back, and realm1 has not noticed: the new link takes the old one's place."""
+        """realm2 restarts without realm1 noticing: the new link replaces the old one."""
         cable = self.world.cable(self.one, self.two)
         cable.darken()
         sent = outcome(self.ana.begins_to_send("budi@realm2", "satu"))
@@ -188,7 +188,7 @@ class OneLinkTestCase(PlayTestCase):
         self.assertEqual(self.ana.sends("budi@realm2", "dua").message, "Message sent")
 
     def test_older_gives_way(self) -> None:
-        """Who dials though there is a link, thinks that it is dead."""
+        """A realm that dials while there is a link believes that the link is dead."""
         old = self.world.cable(self.one, self.two)
         old.darken()
         directory = self.two.realm.directory
@@ -199,7 +199,7 @@ class OneLinkTestCase(PlayTestCase):
         self.assertTrue(self.agree(self.one, self.two))
 
     def test_young_stays(self) -> None:
-        """Within ten seconds of a link, one in the other direction is that of a moment ago."""
+        """Within ten seconds, a link in the other direction counts as dialled at the same time."""
         self.world.cut()
         self.world.refusing[self.one.where] = OSError()
         self.world.advance(2)
@@ -218,7 +218,7 @@ class OneLinkTestCase(PlayTestCase):
 
 class StoppingTestCase(PlayTestCase):
     def test_stops_in_time(self) -> None:
-        """A link on which nothing comes through does not keep a realm from its end."""
+        """A dead link does not hold up the shutdown."""
         one, two = self.world.pair()
         self.world.cable(one, two).darken()
         one.close()

@@ -1,4 +1,4 @@
-"""Realms whose names mislead: those that look like another realm's, and those that mix scripts."""
+"""Misleading names of realms: names that look like another, and names that mix scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NamesTestCase(PlayTestCase):
         self.budi = self.one.person("budi", operator=False)
 
     def comes(self, realm: str) -> bool:
-        """Whether a realm that comes by itself is let in."""
+        """Whether a realm that links by itself is let in."""
         raw: Raw = self.world.knock(self.one, realm, Raw())
         answers: list[Any] = []
         raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(answers.append)
@@ -41,7 +41,7 @@ class NamesTestCase(PlayTestCase):
         self.assertTrue(self.comes("realm2"))
 
     def test_like_another(self) -> None:
-        """Whoever came first keeps the look of the name."""
+        """The realm that came first keeps the look of its name."""
         self.assertTrue(self.comes("campus"))
         self.assertFalse(self.comes("carnpus"))
         self.assertTrue(self.comes("campus"), "it is known")
@@ -53,7 +53,7 @@ class NamesTestCase(PlayTestCase):
         self.assertTrue(self.comes("東京"))
 
     def test_added(self) -> None:
-        """`addrealm` takes no name like that of a realm that was added, nor of this one."""
+        """`addrealm` refuses a name that looks like that of an added realm or of this one."""
         two = self.world.house("campus")
         self.one.add(two)
         for name in ("carnpus", "realml"):
@@ -66,7 +66,7 @@ class NamesTestCase(PlayTestCase):
         self.assertEqual(len(self.world.dialled), 1)
 
     def test_an_operator_knows_better(self) -> None:
-        """A name that came by itself keeps nobody out whom an operator adds, but whom others would."""
+        """An unconfirmed realm does not keep operators from adding a similar name, only other users."""
         self.comes("carnpus")
         two = self.world.house("campus")
         with self.assertRaises(RealmNotAllowed):
@@ -75,7 +75,7 @@ class NamesTestCase(PlayTestCase):
         self.assertEqual(self.one.peers()["campus"].state, "up")
 
     def test_by_configuration(self) -> None:
-        """What stands there is not judged."""
+        """Names in the configuration are not checked."""
         three = self.world.house("realm3", known={"rea1m3": PeerConfig()})
         raw: Raw = self.world.knock(three, "rea1m3", Raw())
         answers: list[Any] = []

@@ -1,4 +1,4 @@
-"""Many messages to another realm: their order, how they are sent together, and what is in their way."""
+"""Many messages to another realm: order, batches, and failures in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.play import PairTestCase, outcome
 
 
 class OrderTestCase(PairTestCase):
-    """From one sender in one conversation, what was said first arrives first."""
+    """The messages of one sender in one conversation arrive in order."""
 
     def send_many(self, count: int, size: int = 1) -> list[list[Any]]:
         text = "x" * size
@@ -31,7 +31,7 @@ class OrderTestCase(PairTestCase):
         return [int((each.text or "").split()[0]) for each in self.budi.inbox()]
 
     def test_while_it_comes_up(self) -> None:
-        """Sent before, while the link comes up, and after."""
+        """Messages sent before, while and after the link comes up."""
         self.part()
         self.send_many(3)
         self.world.settle()
@@ -57,7 +57,7 @@ class OrderTestCase(PairTestCase):
         self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW + 4)
 
     def test_batches_by_size(self) -> None:
-        """A batch fits into a value of AMP, however long its messages."""
+        """A batch of long messages fits into an AMP value."""
         self.part()
         self.send_many(40, 8000)
         self.world.settle()
@@ -69,7 +69,7 @@ class OrderTestCase(PairTestCase):
         self.assertGreater(sizes[0], wire.MAX_BATCH_BYTES - 8100)
 
     def test_longest(self) -> None:
-        """The longest message that the configuration can allow crosses."""
+        """The longest message that the configuration allows is delivered."""
         for house in (self.one, self.two):
             house.service.messages._max_message = config.MAX_MESSAGE
         self.ana.sends("budi@realm2", "x" * config.MAX_MESSAGE)
@@ -77,7 +77,7 @@ class OrderTestCase(PairTestCase):
         self.assertEqual(len(message.text or ""), config.MAX_MESSAGE)
 
     def test_window(self) -> None:
-        """So many batches are under way, and no more, until one is answered."""
+        """At most `WINDOW` batches are under way."""
         self.part()
         self.send_many(WINDOW * 8 + 20, 7900)
         self.world.settle()
@@ -100,7 +100,7 @@ class OrderTestCase(PairTestCase):
         self.assertEqual(self.arrived(), list(range(WINDOW * 8 + 20)))
 
     def test_more_than_fits_into_memory(self) -> None:
-        """What is too much to be kept in memory is read from the disk: nothing is lost or doubled."""
+        """Parcels beyond the limit in memory are read from the disk: none is lost or duplicated."""
         self.patch(send_queue, "MAX_READY", 20)
         self.patch(send_queue, "PAGE", 7)
         self.cable.near.held = True
@@ -133,7 +133,7 @@ class OrderTestCase(PairTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_out_of_turn(self) -> None:
-        """A parcel is handed over after one with a higher number: both are delivered, once."""
+        """A parcel is handed over after one with a higher number: both are delivered once."""
         self.ana.sends("budi@realm2", "0 first")
         directory = self.one.realm.directory
         real, kept = directory.dispatch, list[Any]()
@@ -158,10 +158,10 @@ class OrderTestCase(PairTestCase):
 
 
 class TroubleTestCase(PairTestCase):
-    """The other realm can't take something."""
+    """Failures of the other realm."""
 
     def test_disk_full(self) -> None:
-        """Nothing is lost: it is tried again on the next link."""
+        """Nothing is lost: it is sent again over the next link."""
         self.two.realm.database.full = True
         replies = [
             outcome(self.ana.begins_to_send("budi@realm2", str(number))) for number in range(5)
@@ -175,7 +175,7 @@ class TroubleTestCase(PairTestCase):
         self.assertEqual(self.ana.inbox(), [])
 
     def test_disk_full_for_a_moment(self) -> None:
-        """The second of several batches fails: none overtakes it."""
+        """The second of several batches fails, and no other overtakes it."""
         self.part()
         for number in range(40):
             self.ana.begins_to_send("budi@realm2", f"{number} {'x' * 8000}")
@@ -188,7 +188,7 @@ class TroubleTestCase(PairTestCase):
         self.assertEqual(arrived, list(range(40)))
 
     def poison(self, text: str = "poison") -> None:
-        """What has that text makes realm2 fail."""
+        """Make realm2 fail on every message with that text."""
         reader = self.two.federation.receiver._reader
         real = reader.direct
 
@@ -200,7 +200,7 @@ class TroubleTestCase(PairTestCase):
         self.patch(reader, "direct", fails)
 
     def test_internal_error(self) -> None:
-        """One message makes the other realm fail: it is found out and given up, the others arrive."""
+        """One message makes the other realm fail: it is isolated and bounced, and the others arrive."""
         self.poison()
         for number in range(10):
             self.ana.begins_to_send("budi@realm2", str(number))
@@ -226,7 +226,7 @@ class TroubleTestCase(PairTestCase):
         self.ana.sends("budi@realm2", "halo")
 
     def test_internal_error_alone(self) -> None:
-        """The sender waits meanwhile, and is told at once or when it is queued."""
+        """The waiting sender is told the outcome, or that the message is queued."""
         self.poison()
         reply = outcome(self.ana.begins_to_send("citra@realm2", "poison"))
         self.world.advance(30)
@@ -235,7 +235,7 @@ class TroubleTestCase(PairTestCase):
         self.flushLoggedErrors(ZeroDivisionError)
 
     def test_undeclared_error(self) -> None:
-        """The other does not know what is asked of it, or answers nonsense: nothing is stuck for ever."""
+        """The other realm does not know the command, or answers nonsense: nothing is stuck."""
         far = self.cable.far.protocol
         real = far.locator.locateResponder
         self.patch(
@@ -262,7 +262,7 @@ class TroubleTestCase(PairTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_incomplete_for_ever(self) -> None:
-        """The other says again and again that a file is missing: the message comes back."""
+        """The other realm reports again and again that a file is missing: the message bounces."""
         writer = self.two.federation.receiver._writer
 
         async def forgets(*_: object) -> Any:
@@ -275,7 +275,7 @@ class TroubleTestCase(PairTestCase):
         self.assertLess(self.cable.near.log.count("Deliver"), 10)
 
     def test_outbox_unreadable(self) -> None:
-        """The outbox can't be read: the link is dropped, and it is tried again."""
+        """The outbox can't be read: the link is dropped, and the next one tries again."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
         outbox = self.one.federation.outbox
@@ -296,7 +296,7 @@ class TroubleTestCase(PairTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_unreadable_parcel(self) -> None:
-        """Something in the outbox that this version can't read does not stand in the way of the rest."""
+        """A parcel in the outbox that this version can't decode does not hold up the others."""
         self.part()
         item = NewParcel("realm2", encode(["sticker", 1]), 0, self.ana.account.id)
         self.world.result(self.one.federation.outbox.put(item))

@@ -17,7 +17,7 @@ HEADER = b"PROXY TCP4 203.0.113.9 127.0.0.1 50000 8890\r\n"
 
 class BehindProxy(PeeringTestCase):
     async def open_behind(self, realm: Any, trusted: str) -> int:
-        """Put the realm's door behind a proxy; the port of the proxy."""
+        """Put the realm's port for peers behind a proxy. Returns the port of the proxy."""
         await realm.listening.stopListening()
         factory = realm.endpoint.factory(realm.directory.manager)
         endpoint = "haproxy:tcp:0:interface=127.0.0.1"
@@ -36,7 +36,7 @@ class BehindProxy(PeeringTestCase):
         return proxy.start()
 
     async def test_link(self) -> None:
-        """It comes up, and counts for the realm's own address."""
+        """The link comes up, and counts for the realm's own address."""
         one, two = self.make("realm1"), self.make("realm2")
         ana, budi = await self.pair(port=await self.open_behind(two, "127.0.0.1"))
         await ana.must("send", to="budi@realm2", text="halo")

@@ -29,7 +29,7 @@ net: Any = reactor
 
 
 class Strangers(TLSTestCase):
-    """Who knocks, and then does nothing that a realm does."""
+    """Clients that connect and then do not behave like a realm."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -47,7 +47,7 @@ class Strangers(TLSTestCase):
         self.assertEqual(waiting(self.clock), [])
 
     async def test_silence(self) -> None:
-        """Not even a handshake."""
+        """A client that does not even begin the handshake."""
         silent = Unanswering()
         await TCP4ClientEndpoint(reactor, "127.0.0.1", self.one.port).connect(
             Factory.forProtocol(lambda: silent)
@@ -71,7 +71,7 @@ class Strangers(TLSTestCase):
         await self.dropped_in_time(stranger)
 
     async def test_something_else_than_hello(self) -> None:
-        """Nothing is answered before."""
+        """Nothing is answered before Hello."""
         stranger = UnauthenticatedPeer(talks=False)
         await self.knock(self.one, TLSOptions(certified("realm2")), stranger)
         for command, arguments in (
@@ -87,7 +87,7 @@ class Strangers(TLSTestCase):
         await self.dropped_in_time(stranger)
 
     async def silent(self, count: int, address: str = "127.0.0.1") -> list[Any]:
-        """So many connections from an address that say nothing."""
+        """Open `count` silent connections from an address."""
         found = [Unanswering() for _ in range(count)]
         for each in found:
             endpoint = TCP4ClientEndpoint(
@@ -98,7 +98,7 @@ class Strangers(TLSTestCase):
         return found
 
     async def test_too_many(self) -> None:
-        """The oldest of those that have not come far makes room for whoever comes."""
+        """The oldest connection with the least progress makes room for a new one."""
         self.patch(pending_links, "MAX_PENDING", 2)
         silent = await self.silent(3)
         await silent[0].lost
@@ -112,7 +112,7 @@ class Strangers(TLSTestCase):
         await silent[2].lost
 
     async def test_busiest_source(self) -> None:
-        """An address that holds many connections loses its own, not another's."""
+        """An address that holds many connections loses its own, not those of others."""
         self.patch(pending_links, "MAX_PENDING", 4)
         other = await self.silent(1, "127.0.0.3")
         many = await self.silent(8, "127.0.0.2")
@@ -164,7 +164,7 @@ class Strangers(TLSTestCase):
         await until(lambda: not held)
 
     async def test_still_there_at_the_end(self) -> None:
-        """Who has not come far enough to be known does not outlive the realm."""
+        """Unauthenticated connections do not hold up the shutdown."""
         silent = Unanswering()
         await TCP4ClientEndpoint(reactor, "127.0.0.1", self.one.port).connect(
             Factory.forProtocol(lambda: silent)
@@ -177,7 +177,7 @@ class Strangers(TLSTestCase):
 
 class Ending(TLSTestCase):
     async def test_while_dialling(self) -> None:
-        """A realm that stops while it connects to another leaves nothing behind."""
+        """A realm that stops while it dials leaves nothing behind."""
         silent = Unanswering()
         port = self.listen(lambda: silent)
         one = self.make("realm1", known={"realm2": PeerConfig(f"127.0.0.1:{port}")})

@@ -1,4 +1,4 @@
-"""Connecting to another realm: where one does not connect to, and what is said when it does not work."""
+"""Which addresses may be dialled, and how failures are explained."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ScopeTestCase(SynchronousTestCase):
         self.have(AddressScope.PUBLIC, "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808")
 
     def test_ipv4_inside_ipv6(self) -> None:
-        """A gateway, or the machine itself, forwards these to the IPv4 address that they carry."""
+        """Gateways, or this machine, forward these to the IPv4 address that they contain."""
         self.have(
             AddressScope.FORBIDDEN,
             "::ffff:169.254.169.254",
@@ -99,7 +99,7 @@ class ScopeTestCase(SynchronousTestCase):
 
 
 class Resolver:
-    """Knows the addresses of one host."""
+    """A resolver that knows one host."""
 
     def __init__(self, *found: Any) -> None:
         self._found = found
@@ -154,7 +154,7 @@ class ConnectTestCase(SynchronousTestCase):
         self.assertEqual(reactor.tcpClients, [])
 
     def test_private_ones_are_left_out(self) -> None:
-        """Unless they may be dialled: what is checked is the address that the name has."""
+        """The address of a name is checked, unless private addresses may be dialled."""
         addresses = ((IPv4Address, "127.0.0.1"), (IPv4Address, "8.8.8.8"))
         reactor, _ = self.connect(*addresses, private=False)
         self.assertEqual([each[0] for each in reactor.tcpClients], ["8.8.8.8"])
@@ -163,7 +163,7 @@ class ConnectTestCase(SynchronousTestCase):
         self.assertEqual(reactor.tcpClients, [])
 
     def test_the_checked_address_is_dialled(self) -> None:
-        """The name is resolved once: an answer that changes afterwards is not looked at."""
+        """The name is resolved once: a later answer is not used."""
         reactor, _ = self.connect((IPv4Address, "8.8.8.8"), private=False)
         reactor.nameResolver = Resolver((IPv4Address, "127.0.0.1"))
         self.assertEqual([each[0] for each in reactor.tcpClients], ["8.8.8.8"])

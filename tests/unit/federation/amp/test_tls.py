@@ -48,7 +48,7 @@ from tests.support.realm_certificates import (
 
 @implementer(IHandshakeListener)
 class End(Protocol):
-    """One end: fires with the other's certificates, or errs with why it was lost; then fires `lost`."""
+    """One end. `seen` fires with the other's certificates, or fails; then `lost` fires."""
 
     def __init__(self) -> None:
         self.seen: Deferred[list[x509.Certificate]] = Deferred()
@@ -90,7 +90,7 @@ class OverTLS(TestCase):
         await gatherResults([self.client.lost, self.server.lost])
 
     async def refusal(self) -> str:
-        """Why the server's end broke off; the client's may have thought that all was well."""
+        """Why the server's end was lost; the client's end may have succeeded."""
         error: Any = None
         try:
             await self.server.seen
@@ -102,7 +102,7 @@ class OverTLS(TestCase):
         return str(error)
 
     async def test_mutual(self) -> None:
-        """Each end sees all of the other's chain, in TLS 1.3, and knows whom it talks to."""
+        """Each end sees the whole chain of the other, in TLS 1.3, and can authenticate it."""
         one, two = self_signed("realm1", 3), self_signed("Bücher_2", 2)
         await self.connect(self.listen(one), TLSOptions(two))
         at_client, at_server = await self.client.seen, await self.server.seen
@@ -120,7 +120,7 @@ class OverTLS(TestCase):
         self.assertEqual(judged, Authentication("bücher_2", two.certificate, True))
 
     async def test_by_ca(self) -> None:
-        """Nothing is verified on the way, and afterwards all is; also for a key that is no EC key."""
+        """Certificates are checked after the handshake and not during it, also with keys other than EC."""
         ca = trustme.CA()
         issued = ca.issue_cert("realm2", key_type=trustme.KeyType.RSA)
         key: Any = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
@@ -138,7 +138,7 @@ class OverTLS(TestCase):
         self.assertEqual(judged.realm, "realm2")
 
     async def test_ended_passes_tls(self) -> None:
-        """A certificate that ended comes through the handshake, so that it can be told about."""
+        """An expired certificate passes the handshake, so that the error can be explained."""
         key = new_key()
         old = RealmIdentity("realm2", key, (make("realm2", key=key, end=NOW - DAY / 2),))
         await self.connect(self.listen(self_signed("realm1")), TLSOptions(old))
@@ -162,7 +162,7 @@ class OverTLS(TestCase):
         self.assertIn("unsupported protocol", await self.refusal())
 
     async def test_older_server(self) -> None:
-        """The connecting end does not go back to TLS 1.2 either."""
+        """The client does not fall back to TLS 1.2 either."""
         one = self_signed("realm1")
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -174,7 +174,7 @@ class OverTLS(TestCase):
         await self.refusal()
 
     def test_stolen_certificate(self) -> None:
-        """A certificate without its key can't even be shown."""
+        """A certificate can't be shown without its key."""
         two = self_signed("realm2")
         stolen = RealmIdentity("realm2", new_key(), two.chain)
         self.assertRaises(SSL.Error, TLSOptions, stolen)
@@ -195,7 +195,7 @@ class OverTLS(TestCase):
 
 class WithoutSockets(SynchronousTestCase):
     def shake(self, client: SSL.Connection, server: SSL.Connection) -> int:
-        """Let both talk until nothing is left to say; how many bytes the server said."""
+        """Exchange bytes until both are silent. Returns how many bytes the server sent."""
         client.set_connect_state()
         server.set_accept_state()
         said = 0
@@ -215,7 +215,8 @@ class WithoutSockets(SynchronousTestCase):
         return said
 
     def test_no_resumption(self) -> None:
-        """A client that comes back with a session has to show its certificate anew, and so do we."""
+        """A client with a session of an earlier connection must show its certificate again, and so must the
+        server."""
         server_side = TLSOptions(self_signed("realm1"))
         client_side = TLSOptions(self_signed("realm2"))
         protocol: Any = None

@@ -132,7 +132,7 @@ class Judging(JudgeTestCase):
         self.refused(CertificateChanged, other, policy=policy, known=remembers(leaf))
 
     def test_changed(self) -> None:
-        """Another key is another realm, whatever the names; the same key may have a new certificate."""
+        """Another key is refused whatever the names are; a new certificate for the same key is accepted."""
         old, new = make("realm2"), make("realm2", key=new_key())
         text = self.refused(CertificateChanged, new, known=remembers(old))
         self.assertIn(f"({fingerprint(new)}) other than the remembered one", text)
@@ -141,7 +141,7 @@ class Judging(JudgeTestCase):
         self.assertTrue(self.authenticate(make("realm2"), known=remembers(old)).remember)
 
     def test_from_the_configuration(self) -> None:
-        """It goes before what is remembered."""
+        """It overrides the remembered certificate."""
         old, new = make("realm2"), make("realm2", key=new_key())
         self.assertTrue(self.authenticate(new, known=pinned_to(new)).remember)
         both = pinned_to(new, old)
@@ -153,7 +153,7 @@ class Judging(JudgeTestCase):
 
 
 class Vouchers(JudgeTestCase):
-    """A renewed certificate is accepted by the word of the one that is pinned, and of nobody else."""
+    """A renewed certificate is accepted only if the pinned one has signed it."""
 
     def setUp(self) -> None:
         self.keys = [new_key() for _ in range(3)]
@@ -175,7 +175,8 @@ class Vouchers(JudgeTestCase):
         self.refused(CertificateChanged, third, first, known=remembers(first))
 
     def test_by_fingerprint(self) -> None:
-        """The one that the fingerprint is of has to be shown: there is no other way to know its key."""
+        """The certificate with the pinned fingerprint must be shown, because its key is not known
+        otherwise."""
         first, second, third = self.line
         self.assertTrue(self.authenticate(third, second, first, known=pinned_to(first)).remember)
         self.refused(CertificateChanged, third, second, known=pinned_to(first))
@@ -183,7 +184,7 @@ class Vouchers(JudgeTestCase):
         self.refused(CertificateChanged, third, second, known=known)
 
     def test_forged(self) -> None:
-        """The issuer's name alone vouches for nothing, nor does a public certificate shown beside."""
+        """The issuer's name alone proves nothing, nor does a public certificate shown with it."""
         first = self.line[0]
         thief = new_key()
         own = make("realm2", key=thief)
@@ -201,7 +202,7 @@ class Vouchers(JudgeTestCase):
             self.refused(CertificateChanged, make("realm2", key=KEY), other, first, known=known)
 
     def test_pinned_ca(self) -> None:
-        """Whom the same CA also gave a certificate to must not vouch for this realm."""
+        """Another customer of the same CA can't sign for this realm."""
         ca_key, thief = new_key(), new_key()
         ca = make(key=ca_key, subject="ca")
         honest = make("realm2", issuer=ca, signer=ca_key)
@@ -211,7 +212,7 @@ class Vouchers(JudgeTestCase):
         self.refused(CertificateChanged, forged, his, ca, known=pinned_to(ca))
 
     def test_loops(self) -> None:
-        """Two that issued each other lead nowhere, and the search ends."""
+        """Two certificates that issued each other are refused, and the search ends."""
         one_key, other_key = new_key(), new_key()
         one = make("realm2", key=one_key, signer=other_key)
         other = make("realm2", key=other_key, signer=one_key)
@@ -220,7 +221,7 @@ class Vouchers(JudgeTestCase):
         self.assertTrue(self.authenticate(*chain, known=remembers(other)).remember)
 
     def test_bounded(self) -> None:
-        """What is shown beyond a number of certificates is not looked at."""
+        """Certificates beyond a number are not checked."""
         first, second, third = self.line
         many = [make("realm2") for _ in range(20)]
         self.refused(CertificateChanged, third, *many, second, known=remembers(first))
@@ -263,7 +264,7 @@ class Authorities(JudgeTestCase):
         )
 
     def test_fingerprint_holds_too(self) -> None:
-        """Who writes one into the configuration means it."""
+        """A certificate in the configuration is trusted as it is."""
         chain = self.chain(self.ca, "realm2")
         self.assertFalse(self.authenticate(*chain, known=pinned_to(chain[0])).remember)
         self.refused(CertificateChanged, *chain, known=pinned_to(make("realm2")))
@@ -284,7 +285,7 @@ class Authorities(JudgeTestCase):
         self.authenticate(leaf, policy=policy)
 
     def test_no_authority_itself(self) -> None:
-        """A realm's certificate signs for nobody, neither by the CA's word nor if it is in ca_file."""
+        """A realm's certificate can't sign for others, whether a CA signed it or ca_file holds it."""
         issued = self.ca.issue_cert("realm2")
         key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
         (its,) = x509.load_pem_x509_certificates(issued.cert_chain_pems[0].bytes())
@@ -299,7 +300,7 @@ class Authorities(JudgeTestCase):
         self.refused(BadCertificate, forged, listed.certificate, policy=policy)
 
     def test_time(self) -> None:
-        """Authorities end too, and the time is the one that is given."""
+        """Authorities expire too, and the given time counts."""
         (authority,) = x509.load_pem_x509_certificates(self.file.read_bytes())
         old = make(subject="old", ca=True, begin=NOW - 900 * DAY, end=NOW - 800 * DAY)
         child = make("realm2", issuer=old, signer=KEY, begin=NOW - 900 * DAY)

@@ -1,4 +1,4 @@
-"""Realms that came by themselves: how many are remembered, and which are forgotten."""
+"""Realms that no operator has added: how many are remembered, and which are forgotten."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class StrangersTestCase(PlayTestCase):
         self.ana = self.one.person("ana", operator=True)
 
     def comes(self, realm: str, parcel: Any = None) -> Any:
-        """A realm links, brings a message if it has one, and goes: its answer to Hello, or the refusal."""
+        """A realm links, delivers a message if it has one, and leaves. Returns its answer to Hello, or the
+        refusal."""
         raw: Raw = self.world.knock(self.one, realm, Raw())
         found: list[Any] = []
         raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(found.append)
@@ -53,7 +54,7 @@ class RoomTestCase(StrangersTestCase):
         self.patch(module, "MAX_UNCONFIRMED", 20)
 
     def test_invented_names(self) -> None:
-        """They make room for one another, so an honest one always gets in."""
+        """They make room for each other, so an honest realm always gets in."""
         for number in range(50):
             self.assertEqual(self.comes(f"invented{number}")["realm"], "realm1", number)
         self.assertEqual(self.known(), {f"invented{number}" for number in range(30, 50)})
@@ -61,7 +62,8 @@ class RoomTestCase(StrangersTestCase):
         self.assertIn("honest", self.known())
 
     def test_what_is_used_stays(self) -> None:
-        """A realm that somebody here has written to, has a contact in, or that something waits for."""
+        """A realm that somebody here has written to or has a contact in, or for which parcels wait, is
+        kept."""
         self.comes("written", direct("halo"))
         self.comes("contact")
         self.ana.does(ask.AddContact(parse_address("x@contact")))
@@ -77,7 +79,7 @@ class RoomTestCase(StrangersTestCase):
         self.assertNotIn("unused", known)
 
     def test_writing_to_somebody_is_no_hold(self) -> None:
-        """An invented realm that writes to somebody stays as long as there is room, and then goes."""
+        """An invented realm that writes to somebody is kept while there is room."""
         for number in range(20):
             self.comes(f"invented{number}", direct("halo"))
         self.assertEqual(len(self.known()), 20)
@@ -105,7 +107,7 @@ class RoomTestCase(StrangersTestCase):
         self.assertEqual(len(self.known()), 21)
 
     def test_those_that_are_linked(self) -> None:
-        """Names that hold their links open make room, too, and are hung up on."""
+        """Realms that keep their links open make room too; their links are closed."""
         held = []
         for number in range(25):
             raw = self.world.knock(self.one, f"invented{number}", Raw())
@@ -118,7 +120,7 @@ class RoomTestCase(StrangersTestCase):
 
 
 class FairTestCase(PlayTestCase):
-    """Who goes first."""
+    """Which realms are forgotten first."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -138,7 +140,7 @@ class FairTestCase(PlayTestCase):
         return [peer.known.key for peer in _to_evict(list(peers), found, count)]
 
     def test_busiest_source_first(self) -> None:
-        """An address that brings many names loses its own, the oldest first, and nobody else's."""
+        """A source with many names loses its own names, the oldest first."""
         honest = self.peer("honest", "192.0.2.1", 1)
         many = [self.peer(f"m{at}", "192.0.2.2", at) for at in range(2, 7)]
         self.assertEqual(self.goes(3, *many, honest), ["m2", "m3", "m4"])
@@ -154,7 +156,7 @@ class FairTestCase(PlayTestCase):
 
 
 class IdleTestCase(StrangersTestCase):
-    """A day is an hour here: the links' own timers are turned one by one."""
+    """A day is an hour here, because the timers of links are turned one by one."""
 
     def setUp(self) -> None:
         self.assertEqual((module.IDLE, module.CHECK_EVERY), (86_400_000, 3600.0))

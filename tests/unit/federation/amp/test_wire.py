@@ -1,4 +1,4 @@
-"""What stands in the boxes between realms: written, read, and of what can't be read, no more harm done."""
+"""The values of AMP boxes: encoded, decoded, and malformed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BatchTestCase(SynchronousTestCase):
         )
 
     def test_more_than_is_known(self) -> None:
-        """A later version may add to what a parcel says."""
+        """A later version may add fields to a parcel."""
         data = encode([[1, ["left", "ana", "bagan", "and why"]]])
         self.assertEqual(wire.decode_batch(data), [(1, LEFT)])
 
@@ -88,7 +88,7 @@ class VerdictsTestCase(SynchronousTestCase):
         self.assertEqual(wire.decode_verdicts(wire.encode_verdicts(verdicts), 4), verdicts)
 
     def test_all_kept(self) -> None:
-        """Costs nothing."""
+        """The usual answer is empty."""
         self.assertEqual(wire.encode_verdicts([KEPT] * 1000), b"")
         self.assertEqual(wire.decode_verdicts(b"", 3), [KEPT] * 3)
 
@@ -98,7 +98,7 @@ class VerdictsTestCase(SynchronousTestCase):
         self.assertIsNone(wire.decode_verdicts(b"rubbish", 3))
 
     def test_fit_into_a_value(self) -> None:
-        """The verdicts on whatever fits into a batch: each is shorter than what it is about."""
+        """The verdicts on any batch fit into the answer: each is shorter than its parcel."""
         names = ["x" * length for length in (1, 20, 64)]
         for name in names:
             items: list[tuple[int, bytes]] = []
@@ -118,7 +118,7 @@ class RefusedTestCase(SynchronousTestCase):
         self.assertEqual((again.code, again.details), ("unknown-user", {"name": "Hé", "limit": 5}))
 
     def test_as_amp_does_it(self) -> None:
-        """AMP makes the exception anew, of the description alone."""
+        """AMP makes the exception anew from the description alone."""
         made = wire.PeerCommand.reverseErrors[  # type: ignore[attr-defined]
             b"REFUSED"
         ](str(Refused("group-closed", group="g")))
@@ -132,13 +132,13 @@ class RefusedTestCase(SynchronousTestCase):
 
 class CommandsTestCase(SynchronousTestCase):
     def test_one_error_for_all(self) -> None:
-        """An error that is not declared would end the link."""
+        """An undeclared error would end the link."""
         for command in vars(wire).values():
             if isinstance(command, type) and issubclass(command, amp.Command):
                 self.assertEqual(command.errors, {Refused: b"REFUSED"}, command)
 
     def test_greatest_values(self) -> None:
-        """Whatever is sent at most fits into a box."""
+        """The longest values fit into a box."""
         items = [(n, encode(HALO)) for n in range(1, wire.MAX_BATCH + 1)]
         boxes = [
             wire.DeliverCommand.makeArguments({"parcels": wire.encode_batch(items)}, None),
