@@ -48,7 +48,7 @@ MAX_LEAVING = 10_000
 
 @implementer(IForwarder)
 class Forwarder:
-    """`secret` makes the proofs by which a message that comes back is known to be ours."""
+    """`secret` signs the proofs by which a message that comes back is recognized as ours."""
 
     def __init__(self, context: Context, links: ILinks, secret: bytes) -> None:
         self.outbox = Outbox(context)
@@ -164,7 +164,8 @@ class Forwarder:
         return Deferred.fromCoroutine(self._until_left(key_of(user), realm))
 
     async def _until_left(self, key: str, realm: str) -> None:
-        # A question overtakes parcels. If a realm heard of it later, somebody who joins again would be out.
+        # The question to join overtakes parcels. If the notice of the leave arrived after it, the account
+        # would be removed again.
         number = self._leaving.get((key, realm))
         if number is None:
             return

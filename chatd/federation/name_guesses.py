@@ -15,7 +15,9 @@ from chatd.service.rosters import Rosters
 from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
 
-MAX_UNKNOWN = 20  # per hour, that a realm or a network address is told do not exist
+MAX_UNKNOWN = (
+    20  # names per hour of which a realm or a network source is told that they do not exist
+)
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 

@@ -110,4 +110,6 @@ class Outbox:
 
 
 def _not_tidied(failure: Failure) -> None:
-    log.failure("the outbox was not tidied; it is sent again", failure)
+    log.failure(
+        "delivered parcels were not removed from the outbox, and will be sent again", failure
+    )

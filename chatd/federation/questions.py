@@ -23,7 +23,7 @@ from chatd.service.remote import IRealms, Membership
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
-MAX_BANS_SAID = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
+MAX_BANS_LISTED = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
 
 
 def guest_of(realms: IRealms, realm: str, user: str) -> Party:
@@ -94,9 +94,9 @@ class Questions:
     async def _bans(self, party: Party, name: Address, after: str) -> Mapping[str, Sequence[str]]:
         """A page of banned addresses after the key `after`. If the page is full, `more` has its last
         address."""
-        _, found = await self._homes.bans(party, name, after, MAX_BANS_SAID)
-        said = [each.username for each in found]
-        return {"bans": said, "more": said[-1:] if len(said) == MAX_BANS_SAID else []}
+        _, found = await self._homes.bans(party, name, after, MAX_BANS_LISTED)
+        banned = [each.username for each in found]
+        return {"bans": banned, "more": banned[-1:] if len(banned) == MAX_BANS_LISTED else []}
 
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
         """Which of `users` are online. Unknown ones are left out.

@@ -7,7 +7,7 @@ from chatd.base.errors import ChatError, PeerFailed
 from chatd.base.names import printable
 from chatd.federation.parcels import INCOMPLETE, Verdict
 
-# The errors that a peer may report, with the details that are shown. Nothing else that it says is.
+# The errors that a peer may report, with the details that are shown. Other errors and details are not shown.
 _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
     error.code: (error, details)
     for error, details in (
@@ -36,13 +36,13 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
 def refusal(verdict: Verdict, realm: str) -> ChatError:
     """The error that a verdict of the realm named `realm` stands for: PeerFailed if it makes no sense."""
     error, names = _REFUSALS.get(verdict.code, (None, ()))
-    said = [verdict.details.get(name) for name in names]
-    if error is None or not all(type(detail) in (str, int) for detail in said):
+    values = [verdict.details.get(name) for name in names]
+    if error is None or not all(type(detail) in (str, int) for detail in values):
         return PeerFailed(realm=realm)
     # Details are shown to people, so control characters are removed.
     details: dict[str, object] = {
         name: detail if type(detail) is int else printable(str(detail))
-        for name, detail in zip(names, said, strict=True)
+        for name, detail in zip(names, values, strict=True)
     }
     if "where" in error.defaults:
         details["where"] = realm

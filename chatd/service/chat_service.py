@@ -109,4 +109,6 @@ class ChatService:
         """Limit the database's log while disk space is low, because logins and read marks are still
         stored."""
         limited = self.database.run(limit_log, low)
-        limited.addErrback(lambda failure: log.failure("the log was not limited", failure))
+        limited.addErrback(
+            lambda failure: log.failure("the database's log was not limited", failure)
+        )

@@ -37,8 +37,8 @@ from chatd.store.bans import MAX_BANS
 from chatd.store.groups import find_group, list_groups
 from chatd.store.members import Delta, check_groups
 
-# A realm that was not added may make accounts members without their asking, of 1/UNASKED_PART of the groups
-# that an account may be in.
+# A realm that was not added may make an account a member without being asked, but only up to 1/UNASKED_PART
+# of the account's limit on groups.
 UNASKED_PART = 10
 JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
@@ -196,18 +196,16 @@ class Groups:
         if realm is None:
             group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
             return group.name, tuple(found)
-        found_there: list[str] = []
+        banned: list[str] = []
         shown = f"{name.name}@{self._realms.name_of(realm)}"
-        while len(found_there) < MAX_BANS:
-            # Each page is asked for with the last address of the one before, as the home writes it.
-            answer = await self._realms.change(
-                realm, account.name, name.name, "bans", found_there[-1:]
-            )
+        while len(banned) < MAX_BANS:
+            # A page is requested with the last address of the one before, as the home writes it.
+            answer = await self._realms.change(realm, account.name, name.name, "bans", banned[-1:])
             page = [str(self._parsed(each, name.realm)) for each in answer.get("bans", ())]
-            found_there += page
+            banned += page
             if not page or not answer.get("more"):
                 break
-        return shown, tuple(Ban(self._from(name, each)) for each in found_there)
+        return shown, tuple(Ban(self._from(name, each)) for each in banned)
 
     async def promote(self, account: Account, name: Address, user: Address) -> str:
         """Make a member an admin. Returns the group's name. Raises as `kick`."""
@@ -284,34 +282,34 @@ class Groups:
 
     def _from(self, group: Address, user: str) -> str:
         """An address from a group's home, as this realm reads it."""
-        said = self._parsed(user, group.realm)
-        return str(self._context.localize(Address(said.name, said.realm or group.realm)))
+        there = self._parsed(user, group.realm)
+        return str(self._context.localize(Address(there.name, there.realm or group.realm)))
 
-    def _parsed(self, said: str, realm: str | None) -> Address:
+    def _parsed(self, text: str, realm: str | None) -> Address:
         """Parse an address from another realm. Raises PeerFailed, which does not show it."""
         try:
-            return parse_foreign_address(said)
+            return parse_foreign_address(text)
         except BadName:
             raise PeerFailed(realm=realm) from None
 
     # Reports from the home of a group
 
-    async def joined(self, realm: str, number: int, said: MemberJoined) -> None:
-        """Make an account a member in the mirror of a group of `realm`, which said so in the parcel `number`.
-        Raises UnknownUser, TooManyGroups."""
-        account = await self._accounts.find(said.user)
-        name = Address(said.group, self._realms.name_of(realm))
+    async def joined(self, realm: str, number: int, report: MemberJoined) -> None:
+        """Make an account a member in the mirror of a group of `realm`, which reports it in the parcel
+        `number`. Raises UnknownUser, TooManyGroups."""
+        account = await self._accounts.find(report.user)
+        name = Address(report.group, self._realms.name_of(realm))
         now = self._context.now()
         is_expected = self._realms.is_added(realm) or (name.key, account.id) in self._joining
 
         def job(connection: Connection) -> RosterChange:
-            if not mirrors.is_news(connection, realm, key_of(said.group), number):
+            if not mirrors.is_news(connection, realm, key_of(report.group), number):
                 return RosterChange(Delta(0))
             if not is_expected:
                 mirrors.check_unasked(connection, account, self._limit // UNASKED_PART)
             return RosterChange(
                 mirrors.join_mirror(
-                    connection, name, realm, said.group_id, account, said.seq, now, self._limit
+                    connection, name, realm, report.group_id, account, report.seq, now, self._limit
                 )
             )
 
@@ -328,20 +326,20 @@ class Groups:
         except NotMember:
             return
 
-    async def removed(self, realm: str, number: int, said: MemberRemoved) -> None:
-        """Remove an account from the mirror of a group of `realm`, which said so in the parcel `number`, and
-        tell it. Does nothing if it has left already."""
+    async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:
+        """Remove an account from the mirror of a group of `realm`, which reports it in the parcel `number`,
+        and tell it. Does nothing if it has left already."""
         try:
-            account = await self._accounts.find(said.user)
+            account = await self._accounts.find(report.user)
         except UnknownUser:
             return
-        name = Address(said.group, self._realms.name_of(realm))
+        name = Address(report.group, self._realms.name_of(realm))
 
         def job(connection: Connection) -> RosterChange:
             group = find_group(connection, name.key)
-            if group is None or group.home_id != said.group_id:
+            if group is None or group.home_id != report.group_id:
                 return RosterChange(Delta(0))
-            if not mirrors.is_news(connection, realm, key_of(said.group), number):
+            if not mirrors.is_news(connection, realm, key_of(report.group), number):
                 return RosterChange(Delta(group.id))
             return RosterChange(mirrors.leave_mirror(connection, group, account))
 

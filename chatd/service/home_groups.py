@@ -163,8 +163,8 @@ class HomeGroups:
         await self._rosters.change(job)
 
     async def leave(self, party: Party, name: Address, number: int | None = None) -> Group:
-        """Raises UnknownGroup, NotMember. `number` is that of the parcel in which the realm of `party` said
-        so; nothing is done if a later one has come."""
+        """Leave a group. `number` is that of the parcel in which the realm of `party` reports it; nothing is
+        done if a later one has arrived. Raises UnknownGroup, NotMember."""
         group = (await self._find_of(party, name)).group
         now = self._context.now()
 

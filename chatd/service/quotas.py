@@ -26,7 +26,7 @@ DAY = 24 * 3600 * 1000  # ms
 SAVE_AFTER = 1.0  # seconds
 # The least that a message counts: an empty one takes that much disk space with its indexes.
 LEAST = 100
-# Realms that were not added share one limit by network source: that of so many realms.
+# All realms of one network source that were not added share the limit of this many realms.
 REALMS_OF_SOURCE = 4
 
 log = Logger()

@@ -20,7 +20,8 @@ from chatd.store.outbox import NewParcel
 T = TypeVar("T")
 
 
-# What an admin asks of a group's home. `bans` takes the last address of the page before, the others users.
+# The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
+# given one if there is one; the others take users.
 GroupVerb: TypeAlias = Literal["invite", "kick", "unban", "bans", "promote", "close", "open"]
 
 
@@ -31,7 +32,7 @@ class Membership(msgspec.Struct, frozen=True):
     group_id: int
 
 
-# What the service tells other realms about members of groups, and what they tell about ours.
+# Membership changes that realms report to each other
 
 
 class MemberJoined(msgspec.Struct, frozen=True):

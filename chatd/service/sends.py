@@ -105,7 +105,7 @@ class Sends:
 
     async def number(self, name: SendKey, receipt: Receipt) -> None:
         """Store how a group's home has numbered a send."""
-        # If the disk is full, the message is there all the same; a repeated send only gets no number.
+        # If the disk is full, only the number is lost: a repeated send gets none.
         with suppress(StorageFailed):
             await self._database.run(
                 store.record_numbers, name, receipt.conversation, receipt.seq, receipt.id

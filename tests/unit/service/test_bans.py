@@ -239,7 +239,7 @@ class KickedElsewhere(GroupTestCase):
 
     def test_bans_in_pages(self) -> None:
         """All bans are listed, even if one answer holds only a few."""
-        self.patch(questions, "MAX_BANS_SAID", 2)
+        self.patch(questions, "MAX_BANS_LISTED", 2)
         names = [f"m{number}" for number in range(5)]
         for name in names:
             self.two.person(name).joins("bagan@realm1")
