@@ -1,4 +1,4 @@
-"""The database's thread: many jobs in one commit, each as if it were alone, and none lost."""
+"""Many jobs share one commit, each is isolated from the others, and none is lost."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.support.common import sleep
 
 
 def add(connection: Connection, value: str) -> str:
-    """A job that fails where the value is there already."""
+    """A job that fails if the value exists."""
     connection.execute(text("INSERT INTO things (value) VALUES (:value)"), {"value": value})
     return value.upper()
 
 
 def add_all(connection: Connection, values: Sequence[str]) -> list[str]:
-    """The same for a batch: one statement for all."""
+    """The same as a batch, with one statement for all items."""
     connection.execute(
         text("INSERT INTO things (value) VALUES (:value)"), [{"value": each} for each in values]
     )
@@ -39,7 +39,7 @@ def add_all(connection: Connection, values: Sequence[str]) -> list[str]:
 
 
 def add_and_refuse(connection: Connection, value: str) -> None:
-    """A job that does something before it finds that it may not."""
+    """A job that changes something before it fails."""
     add(connection, value)
     raise UnknownUser(name=value)
 
@@ -79,7 +79,7 @@ def commits_of(engine: Engine) -> list[object]:
 
 class Connecting(SynchronousTestCase):
     def test_durable(self) -> None:
-        """SQLite writes ahead, and syncs at every commit; foreign keys are looked at."""
+        """SQLite uses a write-ahead log, syncs at every commit and enforces foreign keys."""
         engine = make_engine(Path(self.mktemp()))
         self.addCleanup(engine.dispose)
         with engine.connect() as connection:
@@ -90,7 +90,7 @@ class Connecting(SynchronousTestCase):
         self.assertEqual(found, {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1})
 
     def test_case_of_all_letters(self) -> None:
-        """lower() knows more than ASCII, and leaves what is no text."""
+        """lower() handles all letters, and returns values that are not text unchanged."""
         engine = make_engine(Path(self.mktemp()))
         self.addCleanup(engine.dispose)
         with engine.connect() as connection:
@@ -111,7 +111,7 @@ class WriterTest(SynchronousTestCase):
         self.forgotten += 1
 
     def commit(self, *jobs: Job) -> list[Any]:
-        """What became of each: its value, or the type of its error."""
+        """The outcome of each job: its value, or the type of its error."""
         found = []
         for job, outcome in zip(jobs, self.writer.commit(jobs), strict=True):
             self.assertIs(outcome.done, job.done)
@@ -132,7 +132,7 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual(self.forgotten, 0)
 
     def test_failing_job_takes_no_other_with_it(self) -> None:
-        """Whatever a job fails with, what it did is undone and the others stay."""
+        """The changes of a failed job are undone, whatever its error, and the others are kept."""
         for broken, error in ((add_and_refuse, UnknownUser), (add_and_break, ZeroDivisionError)):
             name = error.__name__
             found = self.commit(
@@ -150,7 +150,7 @@ class WriterTest(SynchronousTestCase):
         )
 
     def test_integrity(self) -> None:
-        """A job that breaks a constraint learns which, and takes no other with it."""
+        """A job that violates a constraint fails with that error, alone."""
         found = self.commit(job(add, "a"), job(add, "a"), job(add, "b"))
         self.assertEqual(found, ["A", IntegrityError, "B"])
         self.assertEqual(self.stored(), ["a", "b"])
@@ -161,7 +161,7 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual(self.stored(), ["a", "b", "c"])
 
     def test_items_of_one_batch_are_given_together(self) -> None:
-        """Items that follow each other are one call; another job between them parts them."""
+        """Consecutive items share one call. Another job between them separates them."""
         calls: list[list[str]] = []
 
         def note(_connection: Connection, items: Sequence[str]) -> Sequence[str]:
@@ -182,7 +182,7 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual(calls, [["1", "2"], ["3"], ["other", "4"]])
 
     def test_bound_methods_of_one_object_are_one_batch(self) -> None:
-        """A bound method is a new object each time it is looked up."""
+        """Bound methods are compared by equality, because each lookup creates a new object."""
 
         class Log:
             def __init__(self) -> None:
@@ -197,14 +197,14 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual((one.calls, two.calls), ([["x", "x"]], [["x"]]))
 
     def test_rollback_is_told(self) -> None:
-        """Whoever keeps in memory what jobs did hears when something of it was undone."""
+        """Caches of jobs are dropped when changes are undone."""
         self.commit(job(add, "a"))
         self.assertEqual(self.forgotten, 0)
         self.commit(job(add, "b"), job(add_and_break, "c"))
         self.assertGreater(self.forgotten, 0)
 
     def test_memory_is_in_step(self) -> None:
-        """A job that counts in memory counts right, whichever of its neighbours fail."""
+        """A job that counts in memory counts correctly even if other jobs fail."""
         count: list[int] = []
 
         def forget() -> None:
@@ -238,7 +238,7 @@ class WriterTest(SynchronousTestCase):
         self.assertEqual(self.stored(), ["a", "b", "c", "d", "e", "f"])
 
     def test_full(self) -> None:
-        """When the disk is full all are told so, nothing of it is kept, and with room all goes on."""
+        """On a full disk all jobs fail and nothing is stored. With free space again, jobs succeed."""
         pages = self.commit(job(set_pages, 1))[0]
         found = self.commit(job(add, "a"), job(fill), item("b"))
         self.assertEqual(found, [StorageFailed] * 3)
@@ -250,7 +250,7 @@ class WriterTest(SynchronousTestCase):
         self.flushLoggedErrors()
 
     def test_full_again_and_again(self) -> None:
-        """Trying does not use up anything: the tenth try fails as the first did."""
+        """Failing attempts use up nothing: the tenth fails like the first."""
         self.commit(job(set_pages, 1))
         for _ in range(10):
             self.assertEqual(self.commit(job(fill)), [StorageFailed])
@@ -259,7 +259,7 @@ class WriterTest(SynchronousTestCase):
         self.flushLoggedErrors()
 
     def test_table_is_gone(self) -> None:
-        """What a broken database says is not told to people."""
+        """Messages of a broken database are not shown to users."""
         self.commit(job(lambda connection: connection.execute(text("DROP TABLE things")).rowcount))
         self.assertEqual(self.commit(job(add, "a")), [StorageFailed])
         self.flushLoggedErrors()
@@ -281,7 +281,7 @@ class DatabaseTestCase(TestCase):
         self.addCleanup(self.database.stop)
 
     async def outcome(self, done: Deferred[Any]) -> Any:
-        """What it fires with; of an error its type."""
+        """The result of a Deferred, or the type of its error."""
         try:
             return await done
         except Exception as error:
@@ -294,7 +294,7 @@ class Running(DatabaseTestCase):
         self.assertEqual(await self.database.read(values), ["a"])
 
     async def test_fires_once_it_is_on_disk(self) -> None:
-        """When a job's Deferred fires, another connection finds what the job did."""
+        """When a job's Deferred fires, another connection sees its changes."""
         seen: list[list[str]] = []
 
         def look(_result: str) -> None:
@@ -305,14 +305,14 @@ class Running(DatabaseTestCase):
         self.assertEqual(seen, [["a"]])
 
     async def test_one_turn_one_commit(self) -> None:
-        """What one turn of the reactor brings is one transaction."""
+        """Jobs of one turn of the reactor share a transaction."""
         commits = commits_of(self.engine)
         results = await DeferredList([self.database.run(add, str(n)) for n in range(100)])
         self.assertTrue(all(good for good, _ in results))
         self.assertEqual(len(commits), 1)
 
     async def test_order(self) -> None:
-        """Jobs and items are done, and told, in the order in which they were given."""
+        """Jobs and items run, and their Deferreds fire, in the order of the calls."""
         told: list[str] = []
         expected = []
         waiting = []
@@ -351,7 +351,7 @@ class Running(DatabaseTestCase):
         self.assertEqual(await self.database.read(values), ["a", "c"])
 
     async def test_settled(self) -> None:
-        """After each transaction, once all its jobs were told, those who asked for it are called."""
+        """After each transaction and its outcomes, the on_settled calls are made."""
         order: list[str] = []
         self.database.on_settled(lambda: order.append("settled"))
         first, second = self.database.run(add, "a"), self.database.run(add, "b")
@@ -369,7 +369,7 @@ class Running(DatabaseTestCase):
         self.assertEqual(len(told), 1)
 
     async def test_off_the_reactor(self) -> None:
-        """Neither jobs nor queries run where the reactor runs; jobs all run in one thread."""
+        """Jobs and queries run outside the reactor's thread, and all jobs in the same thread."""
 
         def where(_connection: Connection) -> str:
             return threading.current_thread().name
@@ -385,7 +385,7 @@ class Running(DatabaseTestCase):
             self.database.run(add, value="a")
 
     async def test_full(self) -> None:
-        """A full disk fails what it meets, and nothing that comes when there is room again."""
+        """A full disk fails the jobs of that time, and none after space was freed."""
         await self.database.run(set_pages, 1)
         self.assertIs(await self.outcome(self.database.run(fill)), StorageFailed)
         self.assertEqual(await self.database.read(values), [])
@@ -394,7 +394,7 @@ class Running(DatabaseTestCase):
         self.flushLoggedErrors()
 
     async def test_failing_query(self) -> None:
-        """A query that the database refuses is StorageFailed; any other error is itself."""
+        """A query that the database refuses fails with StorageFailed. Other errors are passed on."""
 
         def broken(connection: Connection) -> None:
             connection.execute(text("SELECT * FROM nowhere"))
@@ -408,7 +408,7 @@ class Running(DatabaseTestCase):
         self.flushLoggedErrors()
 
     async def test_log_holds_no_values(self) -> None:
-        """What people write does not end in the log when the database fails."""
+        """Texts of messages are not logged when the database fails."""
         events: list[str] = []
 
         @provider(ILogObserver)
@@ -445,7 +445,7 @@ class Stopping(DatabaseTestCase):
         self.assertIs(await self.outcome(self.database.batch(add_all, "a")), StorageFailed)
 
     async def test_reads_after_the_end_are_refused(self) -> None:
-        """Whoever reads too late is told so, and does not wait for ever."""
+        """A read after the stop fails at once."""
         await self.database.stop()
         late = self.database.read(values).addTimeout(2, reactor)
         self.assertIs(await self.outcome(late), StorageFailed)

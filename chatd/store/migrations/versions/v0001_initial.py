@@ -1,6 +1,6 @@
-"""All that the first version keeps: accounts, conversations with their messages, and attachments.
+"""The first schema: accounts, conversations with their messages, and attachments.
 
-It says what it makes by itself, and does not import chatd.store.schema: that one will move on.
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# SQLite numbers rows by itself only where the key's type is INTEGER.
+# SQLite assigns ids only if the type of the key is INTEGER.
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _MS = "ms since 1970 UTC"
 

@@ -1,6 +1,6 @@
-"""What linking realms takes: the peers, what waits for them, and whose everything is.
+"""Links with other realms: peers, the outbox, and the realm that each row belongs to.
 
-It says what it makes by itself, and does not import chatd.store.schema: that one will move on.
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-# SQLite numbers rows by itself only where the key's type is INTEGER.
+# SQLite assigns ids only if the type of the key is INTEGER.
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _MS = "ms since 1970 UTC"
 
@@ -69,11 +69,11 @@ def _alter() -> None:
 
 
 def _rebuild() -> None:
-    """SQLite can't make a column nullable, and adds one behind the constraints: copy the tables.
+    """Copy the tables, because SQLite can't make a column nullable, and adds columns after the constraints.
 
-    Not with Alembic's batches: those drop a table while others refer to it, which takes switching
-    foreign keys off, and that can't be done in a transaction. Here the old tables step aside, and are
-    dropped when nothing refers to them any more, so foreign keys hold at every moment.
+    Alembic's batches would drop a table while others refer to it. For that, foreign keys have to be switched
+    off, which is impossible in a transaction. Here the old tables are renamed, and dropped when nothing
+    refers to them, so foreign keys hold at every moment.
     """
     connection = op.get_bind()
     indexes = connection.scalars(
@@ -97,7 +97,7 @@ def _rebuild() -> None:
 
 
 def _whole_tables() -> dict[str, tuple[list[sa.Column[object]], list[sa.Constraint]]]:
-    """What 0001 made, for SQLite, which keeps no comments. What is referred to comes first."""
+    """The tables of 0001 for SQLite, which has no comments, in the order of their references."""
     return {
         "groups": (
             [

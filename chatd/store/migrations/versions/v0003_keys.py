@@ -1,6 +1,6 @@
-"""What sending once takes: the keys that clients have given, and which messages still wait for a realm.
+"""Idempotent sends: the keys of clients, and which messages still wait for another realm.
 
-It says what it makes by itself, and does not import chatd.store.schema: that one will move on.
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _parcel() -> sa.Column[object]:
 
 
 def _rebuild_messages() -> None:
-    """SQLite adds a column behind the constraints: copy the table (see 0002). Nothing refers to it."""
+    """Copy the table, because SQLite adds columns after the constraints (see 0002). Nothing refers to it."""
     connection = op.get_bind()
     indexes = connection.scalars(
         sa.text(

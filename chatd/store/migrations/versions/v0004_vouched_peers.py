@@ -1,7 +1,7 @@
-"""Which realms an operator vouches for, and when each last linked.
+"""The realms that an operator has confirmed, and the time of each realm's last link.
 
-An operator or, with `add = anyone`, a user has named the address of a realm that has one. It was dialled
-there before its certificate was remembered, so it counts as confirmed.
+Realms with an address count as confirmed: an operator, or with `add = anyone` a user, gave the address, and
+the certificate was stored after a connection to it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _added() -> list[sa.Column[object]]:
 
 
 def _rebuild() -> None:
-    """SQLite adds a column behind the constraints: copy the table. Nothing refers to it."""
+    """Copy the table, because SQLite adds columns after the constraints. Nothing refers to it."""
     op.rename_table("peers", "peers_before")
     table = op.create_table(
         "peers",

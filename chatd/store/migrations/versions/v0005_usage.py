@@ -1,4 +1,4 @@
-"""How many bytes of messages each account and each other realm has used in a day."""
+"""The bytes of messages that each account and each other realm has used in a day."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What constant-time joins and lasting kicks take: the size of each group, who is banned from it, and indexes
-by standing.
+"""Joins in constant time and lasting kicks: the size of each group, its bans, and indexes of members by the
+time they joined.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -67,7 +67,7 @@ def _id_type() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-# The floor of a group here stays 0: its own messages are never taken back.
+# The floor of a group of this realm stays 0, because its messages are never removed.
 _COUNT = """
 INSERT INTO rosters (conversation_id, members, joined_at, floor)
 SELECT g.conversation_id,

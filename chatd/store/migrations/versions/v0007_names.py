@@ -1,11 +1,11 @@
-"""One namespace for accounts and groups, names compared by NFKC, and nothing invisible in what is shown.
+"""One namespace for accounts and groups, names compared by NFKC, and display names without hidden characters.
 
-It says what it makes by itself, and does not import chatd.store.schema: that one will move on. The new table
-stays empty here: each start fills it that finds it made with other Unicode data than its own.
+The migration is self-contained: it does not import chatd.store.schema, which changes over time. The new table
+stays empty here, because a start fills it whenever it was built with other Unicode data.
 
-Where two names of one kind were different only without compatibility (a full-width `messi` and `messi`), the
-one that is written as its key is, or else the older one, has the new key. The other keeps its old one
-wherever that stands, and is remembered in `settings`: it goes on being compared by it.
+Two names of one kind may differ only in compatibility characters (a full-width `messi` and `messi`). Then the
+one that is written like its key, or else the older one, gets the new key. The other one keeps its old key
+everywhere. `settings` records it, and the name is compared by its old key from then on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-# Where keys of realms, and keys of addresses, are kept.
+# The columns with keys of realms, and with keys of addresses.
 _REALMS = (
     ("groups", "realm"),
     ("participants", "realm"),
@@ -45,7 +45,7 @@ _HIDDEN = re.compile(
     "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
     "\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# In display names, what emoji and scripts are written with stays.
+# Characters that emoji and some scripts need are kept in display names.
 _HIDDEN_IN_NAME = re.compile(
     f"(?![\u200c\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]){_HIDDEN.pattern}"
 )
@@ -85,7 +85,7 @@ def _key_of(name: str) -> str:
 
 
 def _changed(connection: sa.Connection, table: str, column: str, order: str) -> Iterable[str]:
-    """The values of a column of keys that are no keys any more, each once, the oldest first."""
+    """The distinct values of a column that are not valid keys any more, oldest first."""
     rows = connection.execute(
         sa.text(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {order}")  # noqa: S608
     )
@@ -110,8 +110,8 @@ def _renew_keys(connection: sa.Connection) -> None:
 
 
 def _renew_addresses(connection: sa.Connection, kept: set[str]) -> set[str]:
-    """Renew the keys of addresses but those that are `kept`. Returns those whose new key was not free
-    somewhere: they have to be kept everywhere, so then nothing is done."""
+    """Renew the keys of addresses except those in `kept`. Returns the keys whose new key was taken somewhere.
+    They must be kept everywhere, so nothing is changed then."""
     found: set[str] = set()
     with connection.begin_nested() as attempt:
         for table, column, order in _ADDRESSES:
@@ -124,7 +124,7 @@ def _renew_addresses(connection: sa.Connection, kept: set[str]) -> set[str]:
 
 
 def _renew(connection: sa.Connection, table: str, column: str, key: str) -> bool:
-    """Whether the new key was free; if not, the old one stays."""
+    """Returns whether the new key was free. If not, the old one stays."""
     try:
         with connection.begin_nested():
             connection.execute(
@@ -139,8 +139,8 @@ def _renew(connection: sa.Connection, table: str, column: str, key: str) -> bool
 def _clean(
     connection: sa.Connection, table: str, column: str, hidden: re.Pattern[str], instead: str | None
 ) -> None:
-    """Take out of what is shown whatever hides or reorders something; `instead` is put where nothing is
-    left, None for the account's name."""
+    """Remove characters that hide or reorder text from displayed names. An empty result is replaced by
+    `instead`, or by the account's name if that is None."""
     other = "name" if instead is None else "''"
     query = sa.text(f"SELECT id, {column}, {other} FROM {table}")  # noqa: S608
     for ident, text, name in connection.execute(query).all():
