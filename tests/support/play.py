@@ -126,7 +126,7 @@ class PlayDoor:
 
     def authenticate(self, link: PeerLink, known_of: Any) -> Authentication:
         return authenticate(
-            [link.transport.other.certificate],
+            [cast(Any, link.transport).other.certificate],
             datetime.fromtimestamp(link.host.clock.seconds(), UTC),
             policy=self._policy,
             known_of=known_of,

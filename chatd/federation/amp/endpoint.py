@@ -90,7 +90,7 @@ class TLSEndpoint:
     ) -> Authentication:
         """Identify the realm at the other end. Raises what `trust.authenticate` raises."""
         return authenticate(
-            peer_chain(link.transport),
+            [] if link.transport is None else peer_chain(link.transport),
             date_of(self._wall),
             policy=self._policy,
             known_of=known_of,

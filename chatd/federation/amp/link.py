@@ -28,6 +28,7 @@ from chatd.federation.amp.flow_control import LinkFlow
 from chatd.federation.amp.link_state import NEXT, LinkState
 from chatd.federation.amp.requests import PeerRequests
 from chatd.federation.amp.responder import Responder
+from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
@@ -109,7 +110,7 @@ class LinkSuperseded(Exception):
 class PeerLink(BoundedAMP):
     """`ready` fires with the link once it is up, or fails with the reason why it never was."""
 
-    transport: Any
+    transport: TLSTransport | None  # type: ignore[assignment]  # None when the connection is gone
     noisy = False
 
     def __init__(self, host: LinkHost, route: Route) -> None:
@@ -122,10 +123,9 @@ class PeerLink(BoundedAMP):
         self.link_state = LinkState.CONNECTING  # `state` is a name of Twisted's
         self.authentication: Authentication | None = None
         self.instance = b""  # of the other realm (`wire.Introduction`)
-        self.since = host.clock.seconds()
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
-        self._heard = self.since
+        self._heard = host.clock.seconds()
         self._timer = Timer(host.clock, self._time_out)
 
     @property
@@ -198,7 +198,8 @@ class PeerLink(BoundedAMP):
             self.abort()
             return
         self._enter(LinkState.AUTHENTICATED)
-        self.transport.registerProducer(self.flow, True)
+        if self.transport is not None:
+            self.transport.registerProducer(self.flow, True)
         if self.dialled:
             greeting = Deferred.fromCoroutine(self._greet())
             greeting.addErrback(self._greeting_failed)

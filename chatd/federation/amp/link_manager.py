@@ -49,7 +49,7 @@ class LinkManager:
     ) -> None:
         self.clock = context.clock
         self.sender_rates = SenderRates(context.config.limits.commands_per_second)
-        self.links: set[PeerLink] = set()  # the open connections
+        self.links: dict[PeerLink, float] = {}  # the open connections, and since when by the clock
         self.dialer = Dialer(context.config.peers, self, endpoint, peers, context.random_bytes)
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
@@ -87,7 +87,7 @@ class LinkManager:
         return self._federation.questions
 
     def connected(self, link: PeerLink) -> None:
-        self.links.add(link)
+        self.links[link] = self.clock.seconds()
         if self._stopping is not None:
             link.abort()
 
@@ -142,7 +142,7 @@ class LinkManager:
             old is None
             or link.instance != old.instance
             or link.dialled == old.dialled
-            or self.clock.seconds() - old.since > YOUNG
+            or self.clock.seconds() - self.links[old] > YOUNG
         ):
             return
         if link.dialled != (self._peers.own_key < link.realm):
@@ -163,7 +163,7 @@ class LinkManager:
         peer.delivery.link_up(link)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
-        self.links.discard(link)
+        self.links.pop(link, None)
         peer = self._peers.get(link.realm)
         if peer is not None and peer.link is link:
             self._peer_lost(peer, reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
@@ -65,5 +64,6 @@ def _progress(link: PeerLink) -> int:
     """How far a link has come: 0 without TLS, 1 in the handshake, 2 with an accepted certificate."""
     if link.authentication is not None:
         return 2
-    connection: Any = link.transport.getHandle()
-    return int(connection.get_state_string() != _SILENT)
+    if link.transport is None:
+        return 0
+    return int(link.transport.getHandle().get_state_string() != _SILENT)

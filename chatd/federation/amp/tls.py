@@ -6,18 +6,39 @@ is, is decided by chatd.federation.amp.trust once the handshake is complete.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    IPushProducer,
 )
 from zope.interface import implementer
 
 from chatd.base.errors import BadCertificate
 from chatd.federation.amp.identity import RealmIdentity
+
+
+class TLSTransport(Protocol):
+    """The TLS transport of a link (twisted.protocols.tls.TLSMemoryBIOProtocol)."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def loseConnection(self) -> None: ...
+
+    def abortConnection(self) -> None: ...
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None: ...
+
+    def unregisterProducer(self) -> None: ...
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+    def getHandle(self) -> SSL.Connection: ...  # noqa: N802
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
@@ -56,7 +77,7 @@ def make_context(identity: RealmIdentity) -> SSL.Context:
     return context
 
 
-def peer_chain(transport: Any) -> list[x509.Certificate]:
+def peer_chain(transport: TLSTransport) -> list[x509.Certificate]:
     """The certificates that the other end of a TLS transport showed, leaf first; empty if it showed none.
 
     Call it after `handshakeCompleted`. Raises BadCertificate if a certificate is malformed.

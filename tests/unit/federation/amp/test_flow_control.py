@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -62,7 +62,7 @@ class UnreadTestCase(RawTestCase):
         assert link is not None
         self.link: PeerLink = link
         self.raw.hears = False
-        self.near: Any = self.link.transport
+        self.near = cast(Any, self.link.transport)
         self.near.held = True  # nothing that is written here is taken
 
     def asks_on(self, box: bytes, count: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor
 
@@ -45,7 +45,7 @@ class BehindProxy(PeeringTestCase):
         self.assertEqual(link.route.address, "203.0.113.9:50000")
         self.assertTrue(any(link.is_up for link in one.links))
         for end in (link, *one.links):
-            sock = end.transport.transport.getHandle()  # below TLS
+            sock = cast(Any, end.transport).transport.getHandle()  # below TLS
             self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
 
     async def test_proxy_that_is_not_trusted(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import trustme
@@ -27,7 +27,7 @@ from chatd.base.errors import (
 )
 from chatd.federation.amp import tls as tls_module
 from chatd.federation.amp.identity import RealmIdentity
-from chatd.federation.amp.tls import TLSOptions, peer_chain
+from chatd.federation.amp.tls import TLSOptions, TLSTransport, peer_chain
 from chatd.federation.amp.trust import (
     Authentication,
     Policy,
@@ -57,7 +57,7 @@ class End(Protocol):
 
     def handshakeCompleted(self) -> None:  # noqa: N802
         self.version = self.transport.getHandle().get_protocol_version_name()  # type: ignore[union-attr]
-        self.seen.callback(peer_chain(self.transport))
+        self.seen.callback(peer_chain(cast(TLSTransport, self.transport)))
 
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
         if not self.seen.called:
