@@ -34,7 +34,7 @@ LOST = ConnectionLost()
 
 
 class ManualClock(Clock):
-    """A time, and timers, that move only when told. The database has the real reactor's."""
+    """A clock that tests advance. The database uses the real reactor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class ManualClock(Clock):
 
 
 class Caller(Protocol):
-    """A client's side of a real socket."""
+    """The client side of a real socket."""
 
     transport: Any
 
     def __init__(self) -> None:
         self.received = bytearray()
-        self.lines = 0  # received so far, also those that were taken out
+        self.lines = 0  # received so far
         self.size = 0
         self.hash = hashlib.sha256()
         self.keeping = True
@@ -77,13 +77,13 @@ class Caller(Protocol):
         return found
 
     async def end(self) -> list[dict[str, Any]]:
-        """All that comes before the connection is closed."""
+        """All lines until the connection is closed."""
         await self.ended
         return [json.loads(line) for line in self.received.split(b"\r\n") if line]
 
 
 class ProtocolTestCase(RealmTestCase):
-    """A realm with some people, and connections to it that end with the test."""
+    """A realm with some accounts. Its connections are closed at the end of the test."""
 
     people: tuple[str, ...] = ("messi", "henderson")
 
@@ -129,14 +129,14 @@ class ProtocolTestCase(RealmTestCase):
         await until(lambda: self.realm.connections.total == 0)
 
     def block_writing(self) -> Callable[[], None]:
-        """Nothing that is written to the database gets through until the result is called."""
+        """Block writes to the database until the result is called."""
         gate = threading.Event()
         self.addCleanup(gate.set)
         self.realm.database.run(lambda _connection: gate.wait(20))
         return gate.set
 
     def block_reading(self) -> Callable[[], None]:
-        """No download gets anything from the disk until the result is called."""
+        """Block downloads from the disk until the result is called."""
         gate: Deferred[None] = Deferred()
         read = Outgoing.read
 
@@ -168,7 +168,7 @@ class ProtocolTestCase(RealmTestCase):
         return caller
 
     def stored_files(self) -> list[str]:
-        """What lies in the uploads folder, arriving or arrived."""
+        """The files in the uploads folder, complete or not."""
         folder = self.realm.state.uploads
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -185,7 +185,7 @@ async def until(
 
 
 async def settle() -> None:
-    """Let everything happen that is about to happen."""
+    """Let the reactor do what is due."""
     for _ in range(5):
         await sleep(0.01)
 
@@ -199,7 +199,7 @@ def in_pieces(data: bytes, size: int) -> list[bytes]:
 
 
 class Buffers:
-    """Watches what the connections of a door hold in memory: of what came, and of what is to be sent."""
+    """Measures the largest buffer of a door's connections, of input and output."""
 
     def __init__(self, factory: ChatLineFactory) -> None:
         self._factory = factory
@@ -217,7 +217,7 @@ class Buffers:
         self._loop.stop()
 
     def _flush(self) -> Callable[[ConnectionOutput], None]:
-        """What was gathered in a turn is in memory, too: look before it is sent."""
+        """Measure what one turn has collected before it is sent."""
         flush = ConnectionOutput.flush
 
         def watched(output: ConnectionOutput) -> None:

@@ -21,7 +21,7 @@ from tests.support.common import Realm, Wire, sleep
 from tests.support.peering import PATIENCE, PeeringTestCase, Person, net
 
 END = b"\r\n\r\n"
-PICTURE = bytes(range(256)) * 300 + b"\r\n\r\n"  # more than what goes to a peer at a time
+PICTURE = bytes(range(256)) * 300 + b"\r\n\r\n"  # more than one chunk of a transfer
 BASE64 = base64.b64encode(PICTURE).decode()
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 OK = {"status": "OK"}
@@ -40,7 +40,7 @@ def entry(sender: str, to: str, text: str, **more: Any) -> dict[str, Any]:
 
 
 class Speaker:
-    """Somebody who speaks a dialect whose answers are JSON objects."""
+    """A user of a dialect whose answers are JSON objects."""
 
     dialect: Callable[[], Dialect]
     end = END
@@ -49,7 +49,7 @@ class Speaker:
         self.wire = Wire(realm.door(self.dialect()))
 
     async def say(self, line: str) -> Any:
-        """One request, and its answer."""
+        """Send a request. Returns its answer."""
         self.wire.feed(line.encode() + b"\r\n")
         return json.loads(await self.wire.until(self.end, PATIENCE))
 
@@ -57,7 +57,7 @@ class Speaker:
         raise NotImplementedError
 
     async def read(self, request: str) -> Any:
-        """The messages that an inbox gives, once there are any."""
+        """Ask for an inbox until it contains messages. Returns them."""
         end = net.seconds() + PATIENCE
         while not (found := (await self.say(request))["messages"]):
             assert net.seconds() < end, f"{request} gave nothing"
@@ -118,7 +118,7 @@ class Pychat(Speaker):
         ]
 
     async def lines(self, line: str, data: bytes = b"") -> list[str]:
-        """One request, and the lines of its answer; after `ready`, of what follows the bytes."""
+        """Send a request, and `data` after `ready`. Returns the lines of the last answer."""
         self.wire.feed(line.encode() + b"\r\n")
         answer = await self.wire.until(_is_whole, PATIENCE)
         if answer == b"success ready\r\n":
@@ -127,7 +127,7 @@ class Pychat(Speaker):
         return answer.decode().split("\r\n")[:-1]
 
     async def read_lines(self, request: str, count: int = 1) -> list[str]:
-        """The lines of a list, once it has so many."""
+        """Ask until the list has `count` lines. Returns them."""
         end = net.seconds() + PATIENCE
         while len(found := await self.lines(request)) <= count:
             assert net.seconds() < end, f"{request} gave {found}"
@@ -143,19 +143,19 @@ class Pychat(Speaker):
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether all lines of an answer of pychat's have come."""
+    """Whether an answer in pychat is complete."""
     head, end, rest = data.partition(b"\r\n")
     listed = re.match(rb"success (\d+) (groups|messages|contacts|notifications)", head)
     return bool(end) and rest.count(b"\r\n") == (int(listed[1]) if listed else 0)
 
 
 class ApartTestCase(PeeringTestCase):
-    """realm1 knows realm2 already, unless the test is about how they come to know each other."""
+    """Two realms, peered unless the test is about peering."""
 
     peered = True
 
     async def set_up(self) -> None:
-        """The realms, and somebody in each who speaks json: ana in realm1, budi in realm2."""
+        """Start the realms, with a user of json in each: ana in realm1, budi in realm2."""
         self.one, self.two = self.make("realm1"), self.make("realm2")
         self.ana, self.budi = (
             await self.person(self.one, "ana"),
@@ -165,19 +165,19 @@ class ApartTestCase(PeeringTestCase):
             await self.ana.must("addrealm", realm="realm2", host="127.0.0.1", port=self.two.port)
 
     async def speaker(self, kind: type[Any], realm: Realm, name: str) -> Any:
-        """Somebody new."""
+        """A new user, logged in."""
         speaker = kind(realm)
         self.addCleanup(speaker.leave)
         await speaker.log_in(name)
         return speaker
 
     async def says(self, speaker: Speaker, *lines: tuple[str, dict[str, Any]]) -> None:
-        """Each request has that answer."""
+        """Check the answer to each request."""
         for line, answer in lines:
             self.assertEqual(await speaker.say(line), answer, line[:80])
 
     async def fetched(self, person: Person, code: str) -> bytes:
-        """What getfile gives in json."""
+        """The bytes that getfile sends in json."""
         reply = await person.must("getfile", code=code)
         wire = person.wire
         data = await wire.until(lambda data: len(data) >= reply["size"])
@@ -185,12 +185,12 @@ class ApartTestCase(PeeringTestCase):
         return data
 
     async def file_of(self, person: Person) -> tuple[dict[str, Any], bytes]:
-        """The message that brought a file, and the bytes."""
+        """The message with a file, and the bytes of the file."""
         (message,) = await self.messages(person, 1)
         return message, await self.fetched(person, message["file"]["code"])
 
     async def messages(self, person: Person, count: int) -> Any:
-        """What is unread, once it is so many."""
+        """The unread messages, once there are `count`."""
         end = net.seconds() + PATIENCE
         while len((await person.must("inbox", peek=True))["messages"]) < count:
             assert net.seconds() < end, "not all came"

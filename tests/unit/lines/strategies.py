@@ -49,7 +49,7 @@ ODD = [
 ]
 
 
-# What people may write, and what follows from it.
+# What people may write.
 
 
 def _is_text(text: str) -> bool:
@@ -194,7 +194,7 @@ replies = st.one_of(
 
 
 def _details(error: type[ChatError]) -> st.SearchStrategy[ChatError]:
-    """`error` with whatever its sentence names, as chatd itself would fill it in."""
+    """`error` with details for its sentence, as chatd fills them in."""
     keys = [key for _, key, _, _ in string.Formatter().parse(error.sentence) if key]
     value = st.one_of(st.text(max_size=100).map(printable), numbers)
     return st.fixed_dictionaries(dict.fromkeys(keys, value)).map(lambda found: error(**found))

@@ -1,4 +1,4 @@
-"""plain and json: whatever arrives can be read or is refused, and whatever there is to say can be written."""
+"""plain and json: every input is read or refused, and everything can be written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.unit.lines.strategies import (
 
 PING = Request(BY_VERB["ping"], CheckAlive())
 
-# Lines that are nearly requests, besides any bytes at all.
+# Lines that resemble requests, and arbitrary bytes.
 _words = st.lists(
     st.one_of(
         st.sampled_from(["messi", "bola,messi", "on", "12", "-1", "", "a@b", "@", ","]),
@@ -70,7 +70,7 @@ json_lines = st.one_of(
 
 
 def read(dialect: Dialect, line: bytes) -> Request | PartialRequest | Prompt | Unreadable:
-    """What the line is. Anything else that is raised is a fault of the dialect."""
+    """What the dialect makes of the line. Any other exception is a bug in the dialect."""
     try:
         return dialect.read(line)
     except Unreadable as problem:
@@ -78,14 +78,14 @@ def read(dialect: Dialect, line: bytes) -> Request | PartialRequest | Prompt | U
 
 
 class Reading(TestCase):
-    """Every line is a Request, an Prompt, or Unreadable; nothing else is ever raised."""
+    """Every line is a Request, a Prompt, or Unreadable. Nothing else is raised."""
 
     @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
     @example(b"auth messi", [b"\xff", b"", b""])
     @example(b"register messi ", [b" ", b" ", b" "])
     @example(b"password", [b"", b"", b""])
     def test_plain_reads_or_refuses(self, line: bytes, answers: list[bytes]) -> None:
-        """So does every line that a prompt asked for."""
+        """The answers to a prompt are read or refused too."""
         dialect = PlainDialect()
         found = read(dialect, line)
         for answer in answers:
@@ -112,7 +112,7 @@ class Reading(TestCase):
             assert_json_line(self, dialect.error(found.error, found.tag), "status")
 
     def test_plain_asks_for_a_password(self) -> None:
-        """A register asks twice, a login once, a change thrice; what was asked for is not shown."""
+        """`register` asks twice, `auth` once, `password` three times. What is typed is not shown."""
         word = Secret("surabaya")
         for line, command, times_asked in (
             (b"auth messi", LogIn("messi", word), 1),
@@ -141,7 +141,7 @@ class Reading(TestCase):
 
     @given(tags)
     def test_json_keeps_the_id(self, tag: Any) -> None:
-        """A reply's id is the request's, of whatever kind."""
+        """A reply repeats the id of the request, of any type."""
         dialect = JsonDialect()
         request = dialect.read(json.dumps({"command": "ping", "id": tag}).encode())
         assert isinstance(request, Request)
@@ -169,7 +169,7 @@ def _example(arg: Arg) -> str:
 
 
 class PlainWriting(TestCase):
-    """A reply is a block that only its end leaves empty; what is pushed is a line that begins with `* `."""
+    """A reply is a block whose only empty line is its last. An event is a line that begins with `* `."""
 
     @given(replies)
     def test_replies(self, reply: Reply) -> None:
@@ -188,7 +188,7 @@ class PlainWriting(TestCase):
         self.assertEqual(len(lines), 3)
 
     def test_realms(self) -> None:
-        """A peer in a line: how it is, where, who dialled, what is queued, what went wrong."""
+        """A peer in one line: its state, its address, who dialled, the queue, the last error."""
         quiet = RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None)
         busy = RealmInfo(
             "realm3", "down", 0, "out", "10.0.0.3:8890", 7, 61_000, "refused", 3_600_000
@@ -230,7 +230,7 @@ class PlainWriting(TestCase):
 
 
 class JsonWriting(TestCase):
-    """Whatever is said is one line with one JSON object, `status` or `event` first, without spaces."""
+    """All output is one line with one JSON object, `status` or `event` first, without spaces."""
 
     @given(replies, tags)
     def test_replies(self, reply: Reply, tag: Any) -> None:
@@ -263,7 +263,7 @@ class JsonWriting(TestCase):
 
     @given(messages)
     def test_messages_carry_everything(self, message: Message) -> None:
-        """conversation, seq, id, from, to or group, text or file, and at; in lists as in events."""
+        """conversation, seq, id, from, to or group, text or file, and at, in lists and in events."""
         dialect = JsonDialect()
         reply = dialect.reply(PING, Reply("1 message", items=(message,), items_name="messages"))
         (found,) = json.loads(reply)["messages"]
@@ -276,7 +276,7 @@ class JsonWriting(TestCase):
         self.assertEqual(found["text"] if content == "text" else None, message.text)
 
     def test_realms(self) -> None:
-        """All that is known of a peer, its times as everywhere, null where there is none."""
+        """All fields of a peer, with times as elsewhere, and null for missing ones."""
         items = (
             RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None),
             RealmInfo("realm3", "down", 0, "out", "h:1", 7, 61_000, "refused", 3_600_000),
@@ -311,7 +311,7 @@ class JsonWriting(TestCase):
         )
 
     def test_help_is_the_whole_table(self) -> None:
-        """Verbs, arguments with types, errors: made from the commands' own declarations."""
+        """Verbs, arguments with types and errors, from the table of commands."""
         reply = Reply("", items=tuple(map(describe, TABLE)), items_name="commands")
         shown = json.loads(JsonDialect().reply(PING, reply))["commands"]
         self.assertEqual([each["command"] for each in shown], [row.verb for row in TABLE])
@@ -330,7 +330,7 @@ class JsonWriting(TestCase):
 
 
 class Sharing(TestCase):
-    """The same events are written once, however many hear them; other events never get their bytes."""
+    """Events are written once for all listeners, and never get the bytes of other events."""
 
     def test_each_dialect_writes_each_batch(self) -> None:
         dialects: list[Callable[[], Dialect]] = [PlainDialect, JsonDialect]
@@ -345,7 +345,7 @@ class Sharing(TestCase):
 
 
 def assert_plain_reply(case: TestCase, answer: bytes) -> list[str]:
-    """The lines of a reply without the empty one at its end."""
+    """Check the form of a reply. Returns its lines without the empty one at the end."""
     text = answer.decode("utf-8")
     case.assertTrue(text.endswith("\r\n\r\n"), text)
     lines = text[:-4].split("\r\n")
@@ -359,7 +359,7 @@ def assert_plain_reply(case: TestCase, answer: bytes) -> list[str]:
 
 
 def assert_json_line(case: TestCase, answer: bytes, first: str) -> dict[str, Any]:
-    """The object that the line holds."""
+    """Check the form of the line. Returns its object."""
     case.assertTrue(answer.endswith(b"\r\n"))
     case.assertEqual(answer.count(b"\n"), 1)
     found = json.loads(answer)
@@ -372,6 +372,6 @@ def assert_json_line(case: TestCase, answer: bytes, first: str) -> dict[str, Any
 
 
 def _outside_strings(line: bytes) -> list[bytes]:
-    """The parts of a line of JSON that are in no string."""
+    """The parts of a line of JSON outside strings."""
     parts = line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     return parts[::2]

@@ -19,9 +19,9 @@ from tests.unit.lines.cases import (
 
 
 class Endings(ProtocolTestCase):
-    """How connections end, and what becomes of what was under way."""
+    """How connections end, and what happens to requests under way."""
 
-    async def test_who_half_closes_is_still_answered(self) -> None:
+    async def test_client_that_half_closes_gets_its_replies(self) -> None:
         caller = await self.call()
         caller.ask(command="auth", username="messi", password=PASSWORD)
         for n in range(50):
@@ -36,7 +36,7 @@ class Endings(ProtocolTestCase):
         self.assertEqual(texts, [str(n) for n in range(50)])
         self.assertEqual(self.realm.connections.total, 0)
 
-    async def test_who_half_closes_gets_the_whole_file(self) -> None:
+    async def test_client_that_half_closes_gets_the_whole_file(self) -> None:
         wire = await self.logged_in()
         data = bytes(range(256)) * 4096
         await wire.ask(command="sendfile", to="henderson", filename="a", size=len(data))
@@ -52,8 +52,8 @@ class Endings(ProtocolTestCase):
         self.assertEqual(rest[: len(data)], data)
         self.assertEqual(json.loads(rest[len(data) :])["message"], "pong")
 
-    async def test_half_a_line_is_no_request(self) -> None:
-        """Nothing is done of it, whichever way the connection ends."""
+    async def test_half_a_line_is_not_a_request(self) -> None:
+        """It is not executed, however the connection ends."""
         for close in ("loseConnection", "loseWriteConnection", "abortConnection"):
             caller = await self.call_as("messi")
             caller.transport.write(b'{"command":"send","to":"henderson","text":"half"}')
@@ -65,7 +65,7 @@ class Endings(ProtocolTestCase):
         wire = await self.logged_in("henderson")
         self.assertEqual((await wire.ask(command="inbox"))["messages"], [])
 
-    async def test_what_was_accepted_is_kept_though_the_sender_is_gone(self) -> None:
+    async def test_accepted_message_is_stored_after_the_sender_is_gone(self) -> None:
         wire = await self.logged_in()
         await wire.ask(command="send", to="henderson", text="zero")
         release = self.block_writing()
@@ -76,7 +76,7 @@ class Endings(ProtocolTestCase):
         inbox = await henderson.ask(command="inbox")
         self.assertEqual([each["text"] for each in inbox["messages"]], ["zero", "one"])
 
-    async def test_a_login_that_ends_too_late_attaches_nobody(self) -> None:
+    async def test_late_login_attaches_no_session(self) -> None:
         wire = self.wire()
         wire.feed(b'{"command":"auth","username":"messi","password":"%s"}\n' % PASSWORD.encode())
         self.lose(wire)
@@ -85,8 +85,8 @@ class Endings(ProtocolTestCase):
         users = (await other.ask(command="info"))["users"]
         self.assertEqual([each["username"] for each in users], ["henderson"])
 
-    async def test_a_quick_return_after_a_clean_close_is_not_given_the_same_again(self) -> None:
-        """Though the marks, which moved with the close, are still on their way to the disk."""
+    async def test_reconnect_after_a_clean_close_gets_no_message_again(self) -> None:
+        """Even while the read marks, which moved with the close, are not on disk yet."""
         henderson, messi = await self.logged_in("henderson"), self.wire()
         login = await messi.ask(command="auth", username="messi", password=PASSWORD)
         await henderson.ask(command="send", to="messi", text="halo")
@@ -98,7 +98,7 @@ class Endings(ProtocolTestCase):
         self.assertEqual((await again.ask(command="inbox"))["messages"], [])
 
     async def test_too_many_connections_from_one_address(self) -> None:
-        """They are told so and cut off; other addresses are welcome; it passes."""
+        """They get an error and are closed. Other addresses may connect, and so may this one later."""
         self.realm.config = self.with_limits(connections_per_address=2)
         self.realm.service.config = self.realm.config
         wires = [self.wire(host="10.0.0.1") for _ in range(2)]
@@ -117,7 +117,7 @@ class Endings(ProtocolTestCase):
         self.assertEqual((await self.wire(host="10.0.0.1").ask(command="ping"))["status"], "OK")
 
     async def test_connections_of_one_address_at_each_door(self) -> None:
-        """Whoever fills one door can still come in by another."""
+        """The limit of one door does not affect another."""
         self.realm.config = self.with_limits(connections_per_address=1)
         self.realm.service.config = self.realm.config
         first = self.wire(host="10.0.0.1")
@@ -141,9 +141,9 @@ class Endings(ProtocolTestCase):
 
 
 class Shutdown(ProtocolTestCase):
-    """The realm answers what it accepted, says that it closes, and closes."""
+    """The realm answers the requests that it accepted, announces the end, and closes."""
 
-    async def test_what_was_accepted_is_answered(self) -> None:
+    async def test_accepted_requests_are_answered(self) -> None:
         caller, idle = await self.call_as("messi"), await self.call()
         caller.ask(command="send", to="henderson", text="zero")
         await caller.line()
@@ -164,10 +164,10 @@ class Shutdown(ProtocolTestCase):
         self.assertEqual({reply["status"] for reply in replies}, {"OK"})
         self.assertEqual(event["code"], "shutting-down")
 
-    async def test_nobody_there_is_soon_over(self) -> None:
+    async def test_without_connections_it_finishes_at_once(self) -> None:
         self.assertTrue(self.door_of(PlainDialect).finish().called)
 
-    async def test_nothing_more_is_accepted(self) -> None:
+    async def test_no_more_requests_are_accepted(self) -> None:
         wire = await self.logged_in()
         await wire.ask(command="send", to="henderson", text="zero")
         release = self.block_writing()
@@ -178,7 +178,7 @@ class Shutdown(ProtocolTestCase):
         data = await wire.until(lambda data: b"shutting-down" in data)
         self.assertNotIn(b'"id":2', data)
 
-    async def test_an_upload_under_way_is_given_up(self) -> None:
+    async def test_upload_under_way_is_aborted(self) -> None:
         caller = await self.call_as("messi")
         caller.ask(command="sendfile", to="henderson", filename="a", size=1000)
         await caller.line()
@@ -188,8 +188,8 @@ class Shutdown(ProtocolTestCase):
         await caller.ended
         await until(lambda: self.stored_files() == [], self.stored_files)
 
-    async def test_a_download_under_way_is_not_spoilt(self) -> None:
-        """It was accepted, so it comes to its end; in no case does anything else stand in its bytes."""
+    async def test_download_under_way_is_completed(self) -> None:
+        """It is completed, and nothing else is mixed into its bytes."""
         wire = await self.logged_in()
         data = bytes(range(256)) * 16384
         await wire.ask(command="sendfile", to="henderson", filename="a", size=len(data))
@@ -209,7 +209,7 @@ class Shutdown(ProtocolTestCase):
         self.assertEqual(caller.received[: len(data)], data[: len(caller.received)])
         self.assertGreaterEqual(len(caller.received), len(data))
 
-    async def test_those_who_do_not_read_can_be_dropped(self) -> None:
+    async def test_clients_that_do_not_read_can_be_dropped(self) -> None:
         caller = await self.call_as("messi")
         caller.transport.pauseProducing()
         protocol: Any = next(iter(self.door_of(JsonDialect)._protocols))

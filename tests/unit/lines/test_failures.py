@@ -17,7 +17,8 @@ from tests.unit.lines.cases import (
 
 
 class Failures(ProtocolTestCase):
-    """What nobody foresaw is answered with a reference that is in the log, and the connection lives."""
+    """An unexpected exception is answered with a reference that is in the log. The connection stays
+    open."""
 
     def setUp(self) -> None:
         self.events: list[LogEvent] = []
@@ -37,8 +38,8 @@ class Failures(ProtocolTestCase):
         self.assertIn("RuntimeError: boom", text)
         self.assertNotIn("boom", reply["message"])
 
-    async def test_the_unexpected_is_answered_with_a_reference(self) -> None:
-        """While a request is read, begun, carried out, or its reply written."""
+    async def test_unexpected_exception_has_a_reference(self) -> None:
+        """While a request is read, started or executed, or while its reply is written."""
 
         def boom(*_args: object, **_kwargs: object) -> Any:
             raise RuntimeError("boom")
@@ -67,7 +68,7 @@ class Failures(ProtocolTestCase):
             self.assertEqual((await wire.ask(command="ping", id=1))["id"], 1)
 
     async def test_a_lost_file_is_refused(self) -> None:
-        """What lies in the uploads folder is not what the database knows."""
+        """The file on disk differs from the one in the database, or is missing."""
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=3)
         wire.feed(b"abc")
@@ -82,7 +83,7 @@ class Failures(ProtocolTestCase):
         self.assertEqual((await wire.ask(command="ping"))["status"], "OK")
 
     async def test_a_failing_disk_refuses_an_upload(self) -> None:
-        """storage-failed: nothing was kept, the connection is in step and lives."""
+        """storage-failed: nothing is kept, and the connection continues with the next request."""
         wire = await self.logged_in()
         with mock.patch("chatd.files.folder.os.fsync", side_effect=OSError(28, "No space left")):
             await wire.ask(command="sendfile", to="henderson", filename="a", size=100_000)
@@ -92,7 +93,7 @@ class Failures(ProtocolTestCase):
         await until(lambda: self.stored_files() == [], self.stored_files)
 
     async def test_a_download_that_breaks_ends_the_connection(self) -> None:
-        """When bytes were promised that can't be read, nothing else may stand in their place."""
+        """Nothing else may take the place of announced bytes that can't be read."""
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=200_000)
         wire.feed(bytes(200_000))
@@ -104,7 +105,7 @@ class Failures(ProtocolTestCase):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     async def test_any_id_gets_one_reply(self) -> None:
-        """Also one that is nested about as deeply as can be read."""
+        """Even one that is nested almost too deeply to be read."""
         wire = self.wire()
         for depth in (1, 10, 500, *range(800, 1010)):
             wire.feed(b'{"id":%s%s,"command":"ping"}\n' % (b"[" * depth, b"]" * depth))

@@ -1,4 +1,4 @@
-"""A connection that begins with HTTP or TLS is turned away as a whole, at every line door."""
+"""Every dialect refuses connections that begin with HTTP or TLS."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ HELLO = bytes.fromhex("16030100c8010000c40303") + b"\x00" * 20
 
 
 def request(dialect: type[Dialect], start: bytes = b"POST / HTTP/1.1") -> bytes:
-    """What a page makes a browser send: a request whose body registers an account."""
+    """What a web page can make a browser send: a request whose body registers an account."""
     return start + b"\r\n" + HEADERS + REGISTER[dialect] + b"\r\n"
 
 
 def decided(pieces: Iterable[bytes]) -> str:
-    """What a FirstBytes that is fed these pieces finds."""
+    """The protocol that FirstBytes finds in these pieces."""
     first = FirstBytes()
     return next(filter(None, map(first.feed, pieces)), "")
 
@@ -66,7 +66,7 @@ class Recognition(TestCase):
             for pieces in pieces_of(data):
                 self.assertEqual(decided(pieces), protocol, pieces)
 
-    def test_it_needs_no_end_of_the_line(self) -> None:
+    def test_line_end_is_not_needed(self) -> None:
         first = FirstBytes()
         self.assertEqual([first.feed(bytes([byte])) for byte in b"GET "], ["", "", "", HTTP])
 
@@ -80,7 +80,7 @@ class Recognition(TestCase):
         for pieces in pieces_of(b"ping\r\nGET / HTTP/1.1\r\n"):
             self.assertEqual(decided(pieces), "", pieces)
 
-    def test_no_verb_that_may_come_first_is_a_method(self) -> None:
+    def test_no_verb_of_a_first_line_is_a_method(self) -> None:
         """Requests that need no login, or that name their session."""
         verbs = {verb for row in TABLE if not row.login for verb in (row.verb, *row.aliases)}
         for module in (kelompok3, bagan, urlencoded, tugas4, pychat):
@@ -115,7 +115,7 @@ class Doors(RealmTestCase):
         return [user.username for user in users]
 
     def turned_away(self, dialect: type[Dialect], pieces: Iterable[bytes]) -> bytes:
-        """What is answered, once, before the connection ends."""
+        """The answer before the connection is closed."""
         wire = self.connect(dialect())
         greeting = wire.protocol.factory.dialect.greeting("realm1", wire.protocol.factory.version)
         for piece in pieces:
@@ -128,7 +128,7 @@ class Doors(RealmTestCase):
         return answer.removeprefix(greeting)
 
     async def test_http(self) -> None:
-        """One error, and nothing of the body is obeyed, however it arrives."""
+        """One error, and nothing in the body is executed, however it arrives."""
         for dialect in DIALECTS:
             data = request(dialect)
             ways = [[data], [data[:3], data[3:]], [data[at : at + 1] for at in range(len(data))]]
@@ -137,8 +137,8 @@ class Doors(RealmTestCase):
             self.assertIn(b"HTTP", answers.pop())
         self.assertEqual(await self.accounts(), [])
 
-    async def test_methods_of_its_own(self) -> None:
-        """After DNS rebinding a page may use any method: a verb, or one that nobody registered."""
+    async def test_unregistered_methods(self) -> None:
+        """After DNS rebinding a page may use any method: a verb, or an unregistered one."""
         for dialect in DIALECTS:
             verb = REGISTER[dialect].partition(b" ")[0]
             for method in (b"FOO", verb, b"get"):
@@ -147,7 +147,7 @@ class Doors(RealmTestCase):
         self.assertEqual(await self.accounts(), [])
 
     async def test_a_first_line_that_is_too_long(self) -> None:
-        """A path can be longer than any line, and its end may look like a line of its own."""
+        """A path can be longer than any line, and its end may look like a command."""
         for dialect in DIALECTS:
             limit = self.realm.config.limits.inline_line
             start = b"FOO /" + b"a" * (limit + 10)
@@ -171,7 +171,7 @@ class Doors(RealmTestCase):
         self.assertEqual((await wire.ask(command="ping"))["message"], "pong")
         wire.lose(Failure(ConnectionDone()))
 
-    async def test_later_lines_may_begin_like_that(self) -> None:
+    async def test_later_lines_may_look_like_http(self) -> None:
         wire = self.connect(PlainDialect())
         wire.feed(b"ping\r\nGET / HTTP/1.1\r\nping\r\n")
         self.assertEqual((await wire.until(b"pong\r\n\r\n")).count(b"pong"), 2)
@@ -179,7 +179,7 @@ class Doors(RealmTestCase):
 
 
 class Sockets(RealmTestCase):
-    """Over TCP the error can be read to its end, whatever was sent."""
+    """Over TCP the client can read the whole error, whatever it has sent."""
 
     def listen(self, dialect: Dialect) -> int:
         network: Any = reactor
@@ -193,7 +193,7 @@ class Sockets(RealmTestCase):
             await sleep(0.002)
 
     async def test_the_error_is_read_before_the_end(self) -> None:
-        """What is still on its way does not reset the connection."""
+        """Data that arrives late does not reset the connection."""
         port = self.listen(JsonDialect())
 
         def talk() -> bytes:

@@ -12,7 +12,7 @@ from tests.unit.lines.cases import (
 
 
 class IdleConnections(ProtocolTestCase):
-    """Silence: 60 seconds before a login; afterwards as long as the operator allows."""
+    """Silence is allowed for 60 seconds before a login, and for the configured time after it."""
 
     limits = {"idle": 100}
 
@@ -32,14 +32,14 @@ class IdleConnections(ProtocolTestCase):
         self.assertEqual((event["event"], event["code"]), ("closing", "idle"))
 
     async def test_half_a_line_is_silence(self) -> None:
-        """Dripping bytes without ever saying anything keeps no connection open."""
+        """Bytes without a line end do not keep a connection open."""
         wire = self.wire()
         for _ in range(61):
             wire.feed(b"x")
             self.clock.advance(1)
         self.assertTrue(wire.transport.disconnecting)
 
-    async def test_a_word_starts_it_anew(self) -> None:
+    async def test_a_line_restarts_the_limit(self) -> None:
         wire = self.wire()
         for _ in range(5):
             self.clock.advance(50)
@@ -48,7 +48,7 @@ class IdleConnections(ProtocolTestCase):
         self.clock.advance(61)
         self.assertTrue(wire.transport.disconnecting)
 
-    async def test_a_session_may_be_silent_for_as_long_as_is_configured(self) -> None:
+    async def test_session_may_be_silent_for_the_configured_time(self) -> None:
         wire = await self.logged_in()
         self.clock.advance(99)
         self.assertFalse(wire.transport.disconnecting)
@@ -60,7 +60,7 @@ class IdleConnections(ProtocolTestCase):
         await settle()
         self.assertEqual(objects(wire.taken())[-1]["code"], "idle")
 
-    async def test_an_upload_that_goes_on_is_not_silence(self) -> None:
+    async def test_continuing_upload_is_not_silence(self) -> None:
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=10)
         for byte in b"0123456789":
@@ -69,7 +69,7 @@ class IdleConnections(ProtocolTestCase):
             wire.feed(bytes([byte]))
         self.assertEqual((await wire.line())["status"], "OK")
 
-    async def test_an_upload_that_stalls_is_silence(self) -> None:
+    async def test_stalled_upload_is_silence(self) -> None:
         wire = await self.logged_in()
         await wire.ask(command="sendfile", to="henderson", filename="a", size=10)
         wire.feed(b"01234")
@@ -83,7 +83,7 @@ class SilentSessions(ProtocolTestCase):
         self.clock = ManualClock()
         super().setUp()
 
-    async def test_by_default_a_session_may_be_silent_for_ever(self) -> None:
+    async def test_by_default_a_session_may_be_silent_forever(self) -> None:
         wire = await self.logged_in()
         for _ in range(1000):
             self.clock.advance(3600)

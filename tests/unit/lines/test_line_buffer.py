@@ -1,4 +1,5 @@
-"""Bytes -> lines: a table of cases, each fed whole, split anywhere and byte by byte; and any bytes at all."""
+"""Splitting bytes into lines: a table of cases, fed whole, split anywhere and byte by byte; and arbitrary
+bytes."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from chatd.lines.line_buffer import BATCH, PIECE, SB_BYTES, Cut, LineBuffer
 from chatd.lines.receiver import BufferedLineReceiver
 
 LIMIT = 12
-LONG = "too long"  # stands for a line that was dropped
+LONG = "too long"  # a line that was dropped
 IAC, LF, SB = 0xFF, 0x0A, 0xFA
 
-# name -> the bytes that arrive, the lines that they are
+# name -> the bytes that arrive, and their lines
 CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "nothing": (b"", []),
     "half a line": (b"half", []),
@@ -51,7 +52,7 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "unfinished telnet": (b"a\nb\xff\xfb", [b"a"]),
     "unfinished subnegotiation": (b"a\nb\xff\xfa\n\n", [b"a"]),
     "too long by telnet alone": (b"\xff\xf1" * LIMIT + b"ab\n", [b"ab"]),
-    "very much telnet": (b"\xff\xf1" * 3 * BATCH + b"ab\n", [b"ab"]),
+    "very much telnet": (b"\xff\xf1" * (BATCH + 2) + b"ab\n", [b"ab"]),
     "end of file and abort": (b"a\xff\xecb\xff\xed\n", [b"ab"]),
     "interrupt": (b"a\nhalf\xff\xf4b\n", [b"a", b"b"]),
     "break": (b"half\xff\xf3\xff\xfd\x06b\n", [b"b"]),
@@ -88,7 +89,7 @@ def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
 
 
 def lines_of(data: bytes, limit: int) -> list[bytes | str]:
-    """What the lines of `data` are, said in the plainest way: a byte after the other."""
+    """The lines in `data`, by a simple loop over its bytes."""
     found: list[bytes | str] = []
     line = bytearray()
     dropping = False
@@ -115,8 +116,8 @@ def lines_of(data: bytes, limit: int) -> list[bytes | str]:
 
 
 def _edit(line: bytearray, code: int) -> None:
-    """What a telnet command does to the line before it."""
-    # The lead byte of a character that has more bytes than have come: 110xxxxx, 1110xxxx or 11110xxx.
+    """Apply a telnet command to the line before it."""
+    # The lead byte of a character that has more bytes than have arrived: 110xxxxx, 1110xxxx or 11110xxx.
     cut = re.search(
         rb"([\xc0-\xff]|[\xe0-\xff][\x80-\xbf]|[\xf0-\xff][\x80-\xbf]{2})\Z", line, re.DOTALL
     )
@@ -162,7 +163,7 @@ CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 
 class Table(TestCase):
-    """Each case is the same lines, however it arrives."""
+    """Each case gives the same lines, however it is split."""
 
     def check(self, splits: dict[str, Sequence[list[bytes]]]) -> None:
         for name, ways in splits.items():
@@ -171,7 +172,7 @@ class Table(TestCase):
                 self.assertEqual(fed(parts), expected, f"{name}: {parts}")
 
     def test_the_table_is_right(self) -> None:
-        """The plain reading that hypothesis compares with agrees with the table."""
+        """The simple loop that hypothesis compares with agrees with the table."""
         for name, (data, expected) in CASES.items():
             self.assertEqual(lines_of(data, LIMIT), expected, name)
 
@@ -191,7 +192,7 @@ class Table(TestCase):
 
 
 class AnyBytes(TestCase):
-    """Whatever arrives becomes lines, the same however it is split."""
+    """Arbitrary bytes give the same lines, however they are split."""
 
     @given(STREAMS, CUTS)
     def test_within_the_limit_any_split_gives_the_same_lines(
@@ -209,7 +210,7 @@ class AnyBytes(TestCase):
     @example(b"x" * LIMIT + b"\xff\xfb\x01\n", [LIMIT + 2])
     @example(b"a\xff\xfa" + b"x" * 50 + b"\n\xff\xf0b\n", [20])
     def test_any_split_gives_the_same_lines(self, data: bytes, cuts: list[int]) -> None:
-        """Telnet's bytes are no part of a line, nor of its length."""
+        """Telnet commands are not part of a line, nor of its length."""
         self.assertEqual(fed(split(data, cuts)), lines_of(data, LIMIT))
 
     @given(st.lists(st.binary(min_size=1, max_size=40), max_size=60))
@@ -217,7 +218,7 @@ class AnyBytes(TestCase):
     @example([b"\xff\xfa"] + [b"x"] * 200)
     @example([b"\xff"] * 200)
     def test_memory_is_bounded(self, parts: list[bytes]) -> None:
-        """Never more than one line's limit and what came last."""
+        """The buffer never holds more than one line and the last read."""
         buffer = LineBuffer(LIMIT)
         for part in parts:
             buffer.add(part)
@@ -228,14 +229,14 @@ class AnyBytes(TestCase):
 
 class Stray(TestCase):
     def test_bytes_that_begin_no_command_count_as_commands(self) -> None:
-        """Each takes as long as one, and a line may be full of them."""
+        """Each takes as long as a command, and a line may be full of them."""
         buffer = LineBuffer(1 << 20)
         buffer.add(b"\xff\x00" * SB_BYTES * BATCH + b"\n")
         self.assertIs(buffer.take_line(), Cut.TELNET)
         self.assertEqual(buffer.take_telnet(), ([], BATCH))
         self.assertEqual(buffer.take_line(), b"\xff\x00" * SB_BYTES * BATCH)
 
-    def test_one_of_them_is_no_telnet(self) -> None:
+    def test_a_single_one_is_not_counted(self) -> None:
         buffer = LineBuffer(LIMIT)
         buffer.add(b"a\xffb\n")
         buffer.take_line()
@@ -286,7 +287,7 @@ class Raw(TestCase):
 
 
 class LongLines(TestCase):
-    """Of one that is longer than lines ordinarily are somebody decides whether it may be."""
+    """The caller decides on a line that exceeds the ordinary limit."""
 
     def made(self, *parts: bytes) -> LineBuffer:
         buffer = LineBuffer(LIMIT, 40)
@@ -318,7 +319,7 @@ class LongLines(TestCase):
                 buffer.add(part)
             self.assertEqual(buffer.take_line(), b"next")
 
-    def test_too_long_all_the_same(self) -> None:
+    def test_allowed_line_may_still_be_too_long(self) -> None:
         buffer = self.made(b"x" * 30)
         self.assertIs(buffer.take_line(), Cut.LONG)
         buffer.allow_long()
@@ -328,7 +329,7 @@ class LongLines(TestCase):
         self.assertIs(buffer.take_line(), Cut.LONG)
 
     def test_in_pieces(self) -> None:
-        """However it arrives, and with telnet's bytes in it."""
+        """However it is split, and with telnet commands in it."""
         text = bytes(range(32, 127)) * 3000
         data = text + b"\xff\xf1" + text + b"\r\nnext\n"
         for size in (1000, 65_536, PIECE, PIECE + 3):

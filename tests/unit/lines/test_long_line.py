@@ -1,4 +1,5 @@
-"""Lines that carry files: who may send long ones, how much memory they take, and when they are given up."""
+"""Lines that carry files: who may send long ones, how much memory they take, and when they are
+dropped."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ class SharedBytes(TestCase):
         self.assertTrue(budget.change(11, 10))
 
     @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30))))
-    def test_never_more_than_there_are(self, sizes: list[tuple[int, int]]) -> None:
+    def test_total_is_never_exceeded(self, sizes: list[tuple[int, int]]) -> None:
         budget = Budget(200)
         held = dict.fromkeys(range(13), 0)
         for account, size in sizes:
@@ -79,10 +80,10 @@ class LongLineTestCase(RealmTestCase):
 
 
 class WhoMay(LongLineTestCase):
-    async def test_nobody_who_is_not_logged_in(self) -> None:
+    async def test_login_is_needed(self) -> None:
         for dialect, verb in VERBS.items():
             wire = self.wire(dialect)
-            wire.feed(b"nothing\r\n")  # the first line has a rule of its own
+            wire.feed(b"nothing\r\n")  # the first line has its own rule
             await wire.until(b"\r\n")
             wire.feed(verb.format(token=TOKEN).encode() + b"A" * LINE)
             answer = await wire.until(b"\r\n")
@@ -93,7 +94,7 @@ class WhoMay(LongLineTestCase):
             self.assertFalse(wire.transport.disconnecting)
 
     async def test_a_live_token_at_the_beginning(self) -> None:
-        """On a connection on which nobody has logged in."""
+        """On a connection without a login."""
         token = await self.token_of("messi")
         for dialect, verb in VERBS.items():
             value = quote_plus(FILE) if dialect is UrlencodedDialect else FILE
@@ -108,7 +109,7 @@ class WhoMay(LongLineTestCase):
         self.assertEqual(self.held, 0)
 
     async def test_a_token_that_comes_too_late(self) -> None:
-        """In urlencoded it has to stand before the payload, else the connection needs a login."""
+        """In urlencoded it has to come before the payload, or the connection needs a login."""
         token = await self.token_of("messi")
         line = f"file_send username=messi&filename=a.txt&payload={quote_plus(FILE)}&session={token}\r\n"
         wire = self.wire(UrlencodedDialect)
@@ -153,7 +154,7 @@ class SharedMemory(LongLineTestCase):
         return wire
 
     async def test_an_account_has_its_share(self) -> None:
-        """One whole line; a second is refused, and others have shares of their own."""
+        """One whole line. A second one is refused; other accounts have their own shares."""
         messi, budi = await self.token_of("messi"), await self.token_of("budi")
         first = await self.begun(messi, 60_000)
         self.assertEqual(first.taken(), b"")
@@ -166,7 +167,7 @@ class SharedMemory(LongLineTestCase):
         third = await self.begun(messi, 90_000)
         self.assertEqual(third.taken(), b"")
 
-    async def test_what_does_not_grow_is_given_up(self) -> None:
+    async def test_stalled_line_is_dropped(self) -> None:
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         self.time.advance(STALL + 1)
@@ -176,7 +177,7 @@ class SharedMemory(LongLineTestCase):
         self.assertIn(b"ERROR", await wire.until(b"\r\n\r\n"))
         self.assertFalse(wire.transport.disconnecting)
 
-    async def test_what_grows_goes_on(self) -> None:
+    async def test_growing_line_continues(self) -> None:
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         for _ in range(3):
@@ -185,23 +186,23 @@ class SharedMemory(LongLineTestCase):
         self.assertEqual(wire.taken(), b"")
         self.assertGreater(self.held, 3 * GAIN)
 
-    async def test_what_is_interrupted_is_forgotten(self) -> None:
-        """By telnet's IP."""
+    async def test_interrupted_line_is_dropped(self) -> None:
+        """By the telnet command IP."""
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         wire.feed(b"\xff\xf4")
         self.assertEqual(self.held, 0)
 
-    async def test_whoever_is_gone_holds_nothing(self) -> None:
+    async def test_lost_connection_holds_no_memory(self) -> None:
         token = await self.token_of("messi")
         wire = await self.begun(token, 2000)
         wire.lose(Failure(ConnectionDone()))
         self.assertEqual(len(wire.protocol.lines), 0)
         self.assertEqual(self.held, 0)
 
-    async def test_what_is_refused_holds_nothing(self) -> None:
+    async def test_refused_line_holds_no_memory(self) -> None:
         token = await self.token_of("messi")
-        for rest in (b"?", b"A" * 5000):  # no base64; no such user
+        for rest in (b"?", b"A" * 5000):  # not base64, and no such user
             wire = await self.begun(token, 2000)
             wire.feed(rest + b"\r\n")
             await wire.until(b"\r\n\r\n")

@@ -1,5 +1,5 @@
-"""kelompok3, bagan, urlencoded, tugas4 and pychat: whatever arrives can be read or is refused, and whatever
-there is to say can be written."""
+"""kelompok3, bagan, urlencoded, tugas4 and pychat: every input is read or refused, and everything can be
+written."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ _pairs = st.lists(
 
 
 def lines_of(name: str) -> st.SearchStrategy[bytes]:
-    """Lines that are nearly requests, besides any bytes at all."""
+    """Lines that resemble requests, and arbitrary bytes."""
     verbs = st.sampled_from([*VERBS[name], "x", "", "SEND"])
     rests = _pairs.map("&".join) if name == "urlencoded" else _words.map(" ".join)
     return st.one_of(
@@ -101,7 +101,7 @@ def lines_of(name: str) -> st.SearchStrategy[bytes]:
 
 
 def settle(dialect: Dialect, line: bytes, live: bool) -> Request | ChatError:
-    """What becomes of a line. Anything else that is raised is a fault of the dialect."""
+    """The request in the line, or its error. Any other exception is a bug in the dialect."""
     try:
         call = dialect.read(line)
     except Unreadable as problem:
@@ -120,7 +120,7 @@ def settle(dialect: Dialect, line: bytes, live: bool) -> Request | ChatError:
 
 
 class Reading(TestCase):
-    """Every line is a request or a refusal; nothing else is ever raised."""
+    """Every line is a request or an error. Nothing else is raised."""
 
     def check(self, make: type[Dialect], line: bytes, live: bool) -> None:
         self.assertIsInstance(settle(make(), line, live), Request | ChatError)
@@ -165,8 +165,8 @@ class Reading(TestCase):
                     self.assertIs(found.row, verb.row)
                     self.assertIsInstance(found.command, verb.command, line)
 
-    def test_a_token_is_taken_off(self) -> None:
-        """If it is a live one; else it is an argument like others."""
+    def test_token_of_a_live_session_is_removed(self) -> None:
+        """The token of a live session is removed; any other word is an argument."""
         for make in BLOCKS:
             for verb in VERBS[make.name].values():
                 line = f"{verb.name} {TOKEN} {example_of(verb, make.name)}".encode()
@@ -176,8 +176,8 @@ class Reading(TestCase):
                 bare: Any = make().read(f"{verb.name} {example_of(verb, make.name)}".encode())
                 self.assertEqual(call.read(True).command, bare.read(False).command)
 
-    def test_a_word_is_no_file(self) -> None:
-        """A line may be as long as a file; its words may not."""
+    def test_words_have_a_limit_of_their_own(self) -> None:
+        """A line may be as long as a file. Its words may not."""
         long = "a" * 5000
         for make in BLOCKS:
             for verb in VERBS[make.name].values():
@@ -191,7 +191,7 @@ class Reading(TestCase):
                         self.assertIsInstance(found, BadArgument)
 
     def test_where_the_file_begins(self) -> None:
-        """After one space; what is before it is read as any words are."""
+        """After one space. The words before it are read as usual."""
         dialect = kelompok3.Kelompok3Dialect()
         for line, size in (
             ("sendfile a b QUJD", 3),
@@ -222,8 +222,8 @@ class Reading(TestCase):
         )
         self.assertIsInstance(found, errors.MessageTooLong)
 
-    def test_what_the_payload_says(self) -> None:
-        """Whatever a form can hold arrives, in whatever order and however it is written."""
+    def test_form_data(self) -> None:
+        """Any form data arrives, in any order and encoding."""
         for text in ("a b", "a+b&c=d%", "é日", "%41", "="):
             values = {"session": TOKEN, "message": text, "username": "messi"}
             found = settle(
@@ -235,7 +235,7 @@ class Reading(TestCase):
 
 
 def example_of(verb: Verb, dialect: str) -> str:
-    """Arguments that the verb takes."""
+    """Valid arguments of the verb."""
     values = {
         arg.name: "QUJD"
         if arg.type is INLINE_FILE
@@ -250,10 +250,10 @@ def example_of(verb: Verb, dialect: str) -> str:
 
 
 class Files(SynchronousTestCase):
-    """Base64 in a line: what is encoded comes out again, a piece at a time; all else is refused."""
+    """Base64 in a line is decoded in chunks. Anything else is refused."""
 
     @given(st.binary(max_size=100), st.sampled_from((1, 500)))
-    def test_there_and_back(self, some: bytes, times: int) -> None:
+    def test_round_trip(self, some: bytes, times: int) -> None:
         data = some * times
         bare = base64.b64encode(data).decode()
         for text in (bare, repr(bare.encode())):
@@ -265,14 +265,14 @@ class Files(SynchronousTestCase):
             self.assertEqual(b"".join(content.chunks()), data)
 
     def test_in_pieces(self) -> None:
-        """None of them so long that others would have to wait."""
+        """No chunk is so long that other connections would have to wait."""
         content = InlineFile("content", base64.b64encode(bytes(1_000_001)).decode())
         pieces = list(content.chunks())
         self.assertGreater(len(pieces), 10)
         self.assertLessEqual(max(map(len, pieces)), CHUNK)
         self.assertEqual(sum(map(len, pieces)), 1_000_001)
 
-    def test_what_is_no_base64(self) -> None:
+    def test_invalid_base64(self) -> None:
         end = "QQ=="
         for text in (
             "a", "ab", "abc", "====", "Q===", "QQ=Q", "QQ==QQ==", "Q Q=", "QQ-_", "é===", "b'QQ==",
@@ -285,7 +285,7 @@ class Files(SynchronousTestCase):
                 list(content.chunks())
 
     def test_payloads(self) -> None:
-        """With and without percent-encoding, whatever the client encodes."""
+        """With and without percent-encoding of any characters."""
         data = bytes(range(256))
         bare = base64.b64encode(data).decode()
         for written in (
@@ -302,7 +302,7 @@ class Files(SynchronousTestCase):
 
 
 def replies_to(verb: Verb) -> st.SearchStrategy[Reply]:
-    """What the service may answer to what the verb asks."""
+    """Replies that the service may give to the command of the verb."""
     kinds = {
         ask.ListActive: "users",
         ask.ListUsers: "users",
@@ -373,7 +373,7 @@ def lines_in(case: TestCase, answer: bytes) -> list[str]:
 
 
 class Writing(TestCase):
-    """Any reply, refusal or event renders in every dialect."""
+    """Every dialect writes any reply, error and event."""
 
     @given(st.data())
     def test_replies(self, data: st.DataObject) -> None:
@@ -418,7 +418,7 @@ class Writing(TestCase):
 
     @given(events)
     def test_events(self, event: Any) -> None:
-        """Nothing is pushed, save that urlencoded hears what is said in its room."""
+        """Nothing is pushed, except talk in rooms in urlencoded."""
         for make in DIALECTS:
             pushed = make().events([event])
             if make is urlencoded.UrlencodedDialect and isinstance(event, RoomTalk):
@@ -456,8 +456,9 @@ class Writing(TestCase):
             known = {key for _, key, _, _ in string.Formatter().parse(kind.sentence) if key}
             self.assertLessEqual(fields, known, kind)
 
-    def test_words_for_a_refusal(self) -> None:
-        """The verb's own, else the dialect's, for it or for its kind; else its sentence."""
+    def test_sentence_of_an_error(self) -> None:
+        """From the verb, else from the dialect, for the error or its base class; else its own
+        sentence."""
         error = errors.BadName(name="a b")
         self.assertEqual(text_of(error), str(error))
         self.assertEqual(text_of(error, {}, {errors.BadRequest: "no"}), "no")
@@ -469,7 +470,7 @@ class Writing(TestCase):
         )
 
     def test_nobody_is_active(self) -> None:
-        """Who asks is active, so only this can show it."""
+        """The client itself is always active, so only a unit test can show this."""
         for make, verb in ((kelompok3.Kelompok3Dialect, "info"), (bagan.BaganDialect, "info")):
             request = settle(make(), verb.encode(), live=False)
             assert isinstance(request, Request)

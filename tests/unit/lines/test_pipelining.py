@@ -20,7 +20,7 @@ from tests.unit.lines.cases import (
 
 
 class Pipelining(ProtocolTestCase):
-    """Requests may be sent without waiting for replies, which come in order, one each."""
+    """Requests may be pipelined. Each gets one reply, in order."""
 
     limits = {"commands_per_second": 0}
 
@@ -73,7 +73,7 @@ class Pipelining(ProtocolTestCase):
         await self.check([in_pieces(data, 1), in_pieces(data, 7)], count)
 
     async def test_sends_overlap_and_others_wait(self) -> None:
-        """Sends are on their way together; what is no send begins when they are answered."""
+        """Sends overlap. Any other request begins when they are answered."""
         wire = await self.logged_in()
         await wire.ask(command="send", to="henderson", text="zero")
         release = self.block_writing()
@@ -94,7 +94,7 @@ class Pipelining(ProtocolTestCase):
         self.assertEqual(texts, ["zero", "one", "two", "three"])
 
     async def test_a_refusal_waits_for_its_turn(self) -> None:
-        """What can be refused at once is not answered before what came first."""
+        """A request that is refused at once is answered after earlier ones."""
         wire = await self.logged_in()
         await wire.ask(command="send", to="henderson", text="zero")
         release = self.block_writing()
@@ -108,7 +108,7 @@ class Pipelining(ProtocolTestCase):
         self.assertEqual(replies[2]["id"], 1)
 
     async def test_overlapping_is_bounded(self) -> None:
-        """A client that sends without end is not read from while enough of it is under way."""
+        """The number of sends under way is limited; beyond it the connection is not read from."""
         wire = await self.logged_in()
         await wire.ask(command="send", to="henderson", text="zero")
         release = self.block_writing()
@@ -137,8 +137,8 @@ class Pipelining(ProtocolTestCase):
 
 
 class Prompts(ProtocolTestCase):
-    async def test_a_line_too_long_is_no_password_and_ends_the_question(self) -> None:
-        """Otherwise what is typed next would be taken for the password, and not be shown."""
+    async def test_too_long_line_ends_the_prompt(self) -> None:
+        """Otherwise the next line would be taken for the password, and not be shown."""
         wire = self.wire(PlainDialect)
         await wire.until(b"\r\n")
         wire.feed(b"auth messi\n")
@@ -152,7 +152,7 @@ class Prompts(ProtocolTestCase):
 
 
 class Floods(ProtocolTestCase):
-    """Who asks too fast is slowed down, and loses nothing."""
+    """A client that sends too fast is slowed down, and loses nothing."""
 
     limits = {"commands_per_second": 10}
 
@@ -190,7 +190,7 @@ class Floods(ProtocolTestCase):
             self.assertEqual((await other.ask(command="ping"))["message"], "pong")
 
     async def test_refused_lines_count(self) -> None:
-        """Garbage is no way around the rate."""
+        """Invalid lines count against the rate."""
         wire = self.wire()
         wire.feed(b"rubbish\n" * 80)
         await settle()
@@ -208,8 +208,8 @@ class Floods(ProtocolTestCase):
         await settle()
         self.assertLessEqual(first + two.taken().count(b"pong"), 52)
 
-    async def test_one_who_leaves_in_a_flood_leaves_nothing_behind(self) -> None:
-        timers = len(self.clock.getDelayedCalls())  # of the realm itself
+    async def test_client_that_leaves_in_a_flood_leaves_no_timers(self) -> None:
+        timers = len(self.clock.getDelayedCalls())  # the realm's own timers
         wire = self.wire()
         wire.feed(b'{"command":"ping"}\n' * 80)
         await settle()

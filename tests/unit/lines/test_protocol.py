@@ -13,15 +13,15 @@ from tests.unit.lines.cases import (
 
 class Help(ProtocolTestCase):
     async def test_json_describes_itself(self) -> None:
-        """`help` gives the whole table: verbs, arguments, types, and what every refusal means."""
+        """`help` has the whole table: verbs, arguments, types, and the sentences of all errors."""
         reply = await self.wire().ask(command="help")
         self.assertEqual([each["command"] for each in reply["commands"]], [r.verb for r in TABLE])
         self.assertEqual(reply["errors"], {each.code: each.sentence for each in every_error()})
 
 
 class Events(ProtocolTestCase):
-    async def test_a_session_that_ends_elsewhere_is_told_in_order(self) -> None:
-        """What is pushed comes after the replies that were written before it."""
+    async def test_end_of_a_session_is_told_in_order(self) -> None:
+        """An event is sent after replies that were written before it."""
         wire = await self.logged_in()
         wire.protocol.output.write(b'{"first":1}\r\n')
         wire.protocol.deliver((SessionEnded("over"),))

@@ -26,15 +26,15 @@ from tests.unit.lines.cases import (
 
 
 class Files(ProtocolTestCase):
-    """Bytes of files between the lines."""
+    """Bytes of files between lines."""
 
     async def uploaded(self, wire: Wire, data: bytes, name: str = "a.bin") -> str:
         await wire.ask(command="sendfile", to="henderson", filename=name, size=len(data))
         wire.feed(data)
         return str((await wire.line())["code"])
 
-    async def test_pushes_wait_until_a_download_is_through(self) -> None:
-        """Nothing stands among a file's bytes, and nothing is lost."""
+    async def test_events_wait_for_the_end_of_a_download(self) -> None:
+        """Events are not mixed into the bytes of a file, and none is lost."""
         data = bytes(range(256)) * 2048
         messi, henderson = await self.logged_in(), await self.logged_in("henderson")
         code = await self.uploaded(messi, data)
@@ -54,7 +54,7 @@ class Files(ProtocolTestCase):
         self.assertEqual([event["text"] for event in events], ["one", "two"])
         self.assertEqual((await henderson.ask(command="ping"))["message"], "pong")
 
-    async def test_pushes_that_wait_for_a_download_are_bounded(self) -> None:
+    async def test_events_that_wait_for_a_download_are_limited(self) -> None:
         messi, henderson = await self.logged_in(), await self.logged_in("henderson")
         code = await self.uploaded(messi, bytes(MIB))
         for wire in (messi, henderson):
@@ -72,8 +72,8 @@ class Files(ProtocolTestCase):
         await settle()
         self.assertEqual((await messi.ask(command="ping"))["message"], "pong")
 
-    async def test_an_upload_cut_in_the_middle_leaves_nothing(self) -> None:
-        """No file, no message, no quota used; and the others do not notice."""
+    async def test_interrupted_upload_leaves_nothing(self) -> None:
+        """No file, no message and no quota is left, and nobody else notices."""
         messi, henderson = await self.logged_in(), await self.logged_in("henderson")
         await henderson.ask(command="listen", on=True)
         for why in (LOST, CLOSED):
@@ -89,8 +89,8 @@ class Files(ProtocolTestCase):
         self.assertEqual((await messi.ask(command="files"))["files"], [])
         self.assertEqual(self.realm.service.files.under_way._bytes, {})
 
-    async def test_an_upload_ends_with_half_a_connection(self) -> None:
-        """Who closes the sending side before all bytes came will send no more of them."""
+    async def test_upload_ends_when_the_client_half_closes(self) -> None:
+        """After the client has closed its sending side, the missing bytes cannot arrive."""
         caller = await self.call_as("messi")
         caller.ask(command="sendfile", to="henderson", filename="a", size=1000)
         await caller.line()
@@ -99,8 +99,8 @@ class Files(ProtocolTestCase):
         self.assertEqual(await caller.end(), [])
         await until(lambda: self.stored_files() == [], self.stored_files)
 
-    async def test_a_paused_upload_goes_on(self) -> None:
-        """When the disk is behind, the sender is paused, and gets its reply in the end."""
+    async def test_paused_upload_continues(self) -> None:
+        """While the disk is behind the sender is paused. In the end it gets its reply."""
         wire = await self.logged_in()
         data = bytes(range(256)) * (8 * MAX_PENDING // 256)
         await wire.ask(command="sendfile", to="henderson", filename="a", size=len(data))
@@ -111,11 +111,11 @@ class Files(ProtocolTestCase):
 
 
 class LargeFiles(ProtocolTestCase):
-    """A file of any size takes little memory, and nobody else waits for it."""
+    """A large file takes little memory, and other connections do not wait for it."""
 
     SIZE = 32 * MIB
 
-    async def test_a_large_file_goes_through_in_little_memory(self) -> None:
+    async def test_large_file_takes_little_memory(self) -> None:
         sender, receiver = await self.call_as("messi"), await self.call_as("henderson")
         other = await self.call()
         data = hashlib.shake_256(b"a large file").digest(MIB) * (self.SIZE // MIB)
@@ -144,7 +144,7 @@ class LargeFiles(ProtocolTestCase):
         self.assertGreater(pings, 3)
 
     async def ping_until(self, other: Caller, done: Callable[[], bool]) -> int:
-        """Ping all the time; each must be answered soon."""
+        """Ping until `done`. Each ping must be answered soon. Returns their number."""
         pings = 0
         while not done():
             other.ask(command="ping")

@@ -22,7 +22,7 @@ from tests.unit.lines.speakers import (
 
 
 class ToGroups(ApartTestCase):
-    """bagan, whose groups are made and joined: bola lives in realm2, where henderson has made it."""
+    """bagan has groups that people create and join. henderson has created bola in realm2."""
 
     async def start(self) -> None:
         await self.set_up()
@@ -56,7 +56,7 @@ class ToGroups(ApartTestCase):
             ("privateinbox messi@realm1", {**OK, "messages": []}),
         )
 
-    async def test_a_group_of_which_one_is_no_member(self) -> None:
+    async def test_group_of_others(self) -> None:
         await self.start()
         await self.says(
             self.messi,
@@ -65,7 +65,7 @@ class ToGroups(ApartTestCase):
             ("sendgrouprealm realm3 bola halo", refused("Realm tidak ditemukan")),
             ("sendgrouprealm realm2 bola", refused("Protocol Tidak Benar")),
         )
-        # It is a group of theirs, whoever has written it.
+        # The group belongs to the other realm, whoever the sender is.
         self.assertEqual(
             await self.henderson.read("inbox"),
             {"messi@realm1": [entry("messi@realm1", "bola", "halo semua", group="bola")]},
@@ -78,8 +78,8 @@ class ToGroups(ApartTestCase):
         self.assertEqual(await self.budi.texts(), ["halo semua"])
         await self.says(self.messi, ("getrealminbox realm2", {**OK, "messages": []}))
 
-    async def test_a_closed_one(self) -> None:
-        """Only members may write there: and one of another realm may be a member."""
+    async def test_closed_group(self) -> None:
+        """Only members may write to it. A user of another realm may be a member."""
         await self.start()
         await self.says(self.messi, ("sendgrouprealm realm2 bola satu", said("Message sent")))
         henderson = await self.person(self.two, "henderson")
@@ -140,7 +140,7 @@ class ToGroups(ApartTestCase):
         self.assertEqual(data, PICTURE)
         self.assertEqual((await self.file_of(self.budi))[1], PICTURE)
 
-    async def test_a_group_of_ones_own_realm(self) -> None:
+    async def test_group_of_the_own_realm(self) -> None:
         await self.start()
         await self.ana.must("addgroup", group="dekat")
         await self.says(
@@ -153,7 +153,7 @@ class ToGroups(ApartTestCase):
 
 
 class FromThere(ApartTestCase):
-    """What somebody of another realm has sent, in dialects that know nothing of realms."""
+    """Messages from another realm, in dialects that have no realms."""
 
     async def test_pychat(self) -> None:
         await self.set_up()
@@ -193,7 +193,7 @@ class FromThere(ApartTestCase):
         self.assertEqual((file["file_name"], file["file_size"]), ("a.txt", 3))
 
     async def test_groups_in_pychat(self) -> None:
-        """A group elsewhere has no code here; it goes by its name."""
+        """A group of another realm has no code here, and is named by its address."""
         await self.set_up()
         messi = await self.speaker(Bagan, self.one, "messi")
         lineker = await self.speaker(Pychat, self.two, "lineker")

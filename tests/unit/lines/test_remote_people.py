@@ -51,7 +51,7 @@ class Adding(ApartTestCase):
             (f"addrealm REALM2 127.0.0.1 {closed}", refused(exists)),
             (f"addrealm realm1 127.0.0.1 {self.one.port}", refused(exists)),
         )
-        # Who was added knows the other as well, save where it is to be found.
+        # The realm that was added knows the other one too, except its address.
         await self.says(
             there,
             ("getrealminbox realm1", {**OK, "messages": []}),
@@ -73,7 +73,7 @@ class Adding(ApartTestCase):
             Bagan, "Realm added", "Realm sudah ada", "Realm Unreachable", "Realm tidak ditemukan"
         )
 
-    async def test_not_everybody_may(self) -> None:
+    async def test_only_operators_may(self) -> None:
         self.one = self.make("realm1", add="operators")
         await self.person(self.one, "ana")
         messi = await self.speaker(Kelompok3, self.one, "messi")
@@ -83,7 +83,7 @@ class Adding(ApartTestCase):
 
 
 class ToPeople(ApartTestCase):
-    """kelompok3, whose groups are lists of people."""
+    """kelompok3, in which a group is a list of people."""
 
     async def start(self) -> None:
         await self.set_up()
@@ -104,14 +104,14 @@ class ToPeople(ApartTestCase):
         )
         found = [entry("messi@realm1", "Henderson", text) for text in ("apa  kabar?", "lagi")]
         self.assertEqual(await self.henderson.read("getrealminbox realm1"), found)
-        # And back, by the address that stands there.
+        # And back, by the address in the message.
         await self.says(self.henderson, ("send messi@realm1 baik", said("Message Sent")))
         self.assertEqual(
             await self.messi.read("getinboxrealm realm2 messi"),
             [entry("henderson@realm2", "Messi", "baik")],
         )
 
-    async def test_a_token_speaks(self) -> None:
+    async def test_by_token(self) -> None:
         await self.start()
         token = (await self.messi.say("auth messi messi-password"))["tokenid"]
         wire = Kelompok3(self.one)
@@ -166,7 +166,7 @@ class ToPeople(ApartTestCase):
             [entry("messi@realm1", "Henderson", "halo")],
         )
 
-    async def test_ones_own_realm(self) -> None:
+    async def test_own_realm(self) -> None:
         await self.start()
         zico = await self.speaker(Kelompok3, self.one, "zico")
         await self.says(
@@ -174,9 +174,9 @@ class ToPeople(ApartTestCase):
         )
         self.assertEqual(await zico.read("getrealminbox realm1"), [entry("Messi", "Zico", "halo")])
 
-    async def test_whose_inbox(self) -> None:
-        """`inbox` gives what is of this realm, `getinboxrealm` what is of that one: each message stands in
-        one of them, and reading the one moves no mark of the other."""
+    async def test_each_message_is_in_one_inbox(self) -> None:
+        """`inbox` has the messages of this realm, `getinboxrealm` those of the other. Reading one moves
+        no mark of the other."""
         await self.start()
         zico = await self.speaker(Kelompok3, self.one, "zico")
         await self.says(zico, ("send messi dari sini", said("Message Sent")))
@@ -201,9 +201,8 @@ class ToPeople(ApartTestCase):
         self.assertEqual(answer["status"], "ERROR")
         self.assertIn("messi", answer["message"])
 
-    async def test_a_group_is_where_it_lives(self) -> None:
-        """What somebody of another realm writes to a group of this one stands in `inbox`; what anybody
-        writes to a group there is that realm's."""
+    async def test_messages_to_a_group_belong_to_its_realm(self) -> None:
+        """Messages to a group belong to the realm of the group, whichever realm the sender is in."""
         await self.start()
         await self.ana.must("addgroup", group="bola")
         await self.budi.must("addgroup", group="jauh")
@@ -283,7 +282,7 @@ class ToPeople(ApartTestCase):
         self.assertEqual((await self.ana.must("files"))["files"], [])
 
     async def test_while_the_other_is_down(self) -> None:
-        """It is queued, and said to be sent; it arrives later."""
+        """The message is queued, and the reply says that it is sent. It arrives later."""
         await self.start()
         await self.says(
             self.messi, ("sendprivaterealm realm2 henderson satu", said("Message Sent to Realm"))
@@ -308,7 +307,7 @@ class ToPeople(ApartTestCase):
         await back.say("auth henderson henderson-password")
         first, *_ = await back.read("getrealminbox realm1")
         self.assertEqual(first["msg"], "dua")
-        # Nobody is told to whom it was sent.
+        # The notice does not show who it was for.
         (notice,) = (await self.messi.read("inbox"))["system"]
         self.assertIn("nobody@realm2", notice["msg"])
         self.assertEqual((notice["msg_from"], notice["msg_to"]), ("system", "Messi"))

@@ -21,7 +21,7 @@ from tests.unit.lines.cases import (
 
 
 class Secrets(ProtocolTestCase):
-    """Neither passwords nor tokens stand in the log, nor in any repr."""
+    """Neither passwords nor tokens appear in the log or in any repr."""
 
     people = ()
     WORDS = ("pa55word-one", "pa55word-two", "pa55word-three")
@@ -48,7 +48,7 @@ class Secrets(ProtocolTestCase):
             self.assertEqual([text for text in shown if secret in text], [])
 
     async def test_in_the_log(self) -> None:
-        """When all goes well, when it is refused, and when something breaks in the middle of it."""
+        """After success, after an error, and after an unexpected exception."""
         one, two, three = self.WORDS
         wire = self.wire()
 
@@ -104,7 +104,7 @@ class Secrets(ProtocolTestCase):
         self.assert_clean([*self.WORDS, *tokens])
 
     async def test_in_the_log_when_the_database_breaks(self) -> None:
-        """Its errors like to show the statement's parameters."""
+        """Errors of the database may contain the parameters of the statement."""
         wire = self.wire()
         word = self.WORDS[0]
         reply = await wire.ask(command="register", username="messi", password=word)

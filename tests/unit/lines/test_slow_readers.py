@@ -20,7 +20,8 @@ from tests.unit.lines.cases import (
 
 
 class SlowReaders(ProtocolTestCase):
-    """Who does not read is not written to without end, and in the end cut off; others do not notice."""
+    """Output for a client that does not read is limited, and the client is cut off in the end. Others do
+    not notice."""
 
     limits = {"commands_per_second": 0}
 
@@ -28,7 +29,7 @@ class SlowReaders(ProtocolTestCase):
         self.clock = ManualClock()
         super().setUp()
 
-    async def test_pushes_wait_up_to_a_bound(self) -> None:
+    async def test_waiting_events_are_limited(self) -> None:
         """While the socket is full; after that the connection is dropped."""
         slow, other = await self.logged_in(), await self.logged_in("henderson")
         for wire in (slow, other):
@@ -47,8 +48,8 @@ class SlowReaders(ProtocolTestCase):
         rooms = (await other.ask(command="rooms"))["rooms"]
         self.assertEqual(rooms, [{"room": "bola", "users": ["henderson"]}])
 
-    async def test_the_connections_of_an_account_share_a_bound(self) -> None:
-        """Many of them, each a little behind, would take as much memory as one that is far behind."""
+    async def test_connections_of_an_account_share_a_limit(self) -> None:
+        """Many connections that are a little behind take as much memory as one that is far behind."""
         share = MAX_UNREAD // 2
         budget = Budget(10 * share)
         self.door_of(JsonDialect).sessions.unread = budget
@@ -74,7 +75,7 @@ class SlowReaders(ProtocolTestCase):
         self.assertEqual(budget.held, 0)
         self.assertEqual((await other.ask(command="ping"))["message"], "pong")
 
-    async def test_one_who_catches_up_stays(self) -> None:
+    async def test_client_that_catches_up_stays(self) -> None:
         slow, other = await self.logged_in(), await self.logged_in("henderson")
         for wire in (slow, other):
             await wire.ask(command="roomjoin", room="bola")
@@ -88,7 +89,7 @@ class SlowReaders(ProtocolTestCase):
         self.assertFalse(slow.transport.aborted)
         self.assertEqual((await slow.ask(command="ping"))["message"], "pong")
 
-    async def test_nothing_more_is_read_from_one_who_does_not_read(self) -> None:
+    async def test_client_that_does_not_read_is_not_read_from(self) -> None:
         wire = await self.logged_in()
         wire.protocol.output.pauseProducing()
         wire.feed(b'{"command":"ping"}\n')
@@ -97,7 +98,7 @@ class SlowReaders(ProtocolTestCase):
         wire.protocol.output.resumeProducing()
         self.assertEqual((await wire.line())["message"], "pong")
 
-    async def test_who_reads_nothing_for_long_is_cut_off(self) -> None:
+    async def test_client_that_reads_nothing_for_long_is_cut_off(self) -> None:
         """Even if there is little to read."""
         wire = await self.logged_in()
         wire.protocol.output.pauseProducing()
@@ -105,7 +106,7 @@ class SlowReaders(ProtocolTestCase):
             self.clock.advance(60)
         self.assertTrue(wire.transport.aborted)
 
-    async def test_who_does_not_even_read_the_goodbye_is_cut_off(self) -> None:
+    async def test_client_that_does_not_read_the_last_error_is_cut_off(self) -> None:
         wire = self.wire()
         wire.protocol.output.pauseProducing()
         self.clock.advance(LOGIN_TIME)
@@ -114,8 +115,8 @@ class SlowReaders(ProtocolTestCase):
         self.clock.advance(MAX_FULL)
         self.assertTrue(wire.transport.aborted)
 
-    async def test_what_was_not_read_is_not_marked_as_read(self) -> None:
-        """A connection that ends with its socket full has not proved that the inbox arrived."""
+    async def test_unsent_messages_are_not_marked_as_read(self) -> None:
+        """A connection that ends with unsent output has not proved that the inbox arrived."""
         other, slow = await self.logged_in("henderson"), await self.logged_in()
         await other.ask(command="send", to="messi", text="halo")
         slow.feed(b'{"command":"inbox"}\n')
@@ -128,7 +129,7 @@ class SlowReaders(ProtocolTestCase):
 
 
 class SlowSockets(ProtocolTestCase):
-    """The same over real sockets, where buffers fill by themselves."""
+    """The same over real sockets and their buffers."""
 
     limits = {"commands_per_second": 0}
 
@@ -149,7 +150,7 @@ class SlowSockets(ProtocolTestCase):
         slow.transport.resumeProducing()
         await slow.ended
 
-    async def test_replies_that_are_not_read_hold_up_the_next_command(self) -> None:
+    async def test_unread_replies_stop_the_next_command(self) -> None:
         """Many requests with long replies take no more memory than a few of them."""
         caller, other = await self.call(), await self.call()
         caller.transport.pauseProducing()
@@ -165,7 +166,7 @@ class SlowSockets(ProtocolTestCase):
             await until(lambda: caller.lines == wanted)
         self.assertLess(buffers.largest, 2 * MIB)
 
-    async def test_replies_that_are_not_read_hold_up_the_next_send(self) -> None:
+    async def test_unread_replies_stop_the_next_send(self) -> None:
         """As above, for requests that the database answers."""
         caller = await self.call_as("messi")
         caller.transport.pauseProducing()

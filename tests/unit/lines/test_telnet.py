@@ -1,4 +1,4 @@
-"""Telnet's commands and options at the line doors (RFC 854, 856, 857, 858, 860)."""
+"""Telnet commands and options (RFC 854, 856, 857, 858, 860)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NOP, IP, AYT = b"\xff\xf1", b"\xff\xf4", b"\xff\xf6"
 
 
 def heard(telnet: Telnet, *commands: bytes) -> bytes:
-    """What is answered to commands such as DO + ECHO."""
+    """The answer to commands such as DO + ECHO."""
     return telnet.answer([(each[0], each[1]) for each in commands])
 
 
 class Options(TestCase):
-    """No socket: what is answered to what."""
+    """Negotiation without a socket."""
 
     def test_what_is_refused(self) -> None:
         telnet = Telnet(offers=False)
@@ -40,7 +40,7 @@ class Options(TestCase):
         self.assertEqual(heard(telnet, WILL + BINARY), IAC + DO + BINARY)
         self.assertEqual(heard(telnet, WILL + SGA), IAC + DO + SGA)
 
-    def test_what_is_so_already_is_not_answered(self) -> None:
+    def test_request_for_the_current_state_is_not_answered(self) -> None:
         telnet = Telnet(offers=False)
         heard(telnet, DO + BINARY)
         self.assertEqual(heard(telnet, DO + BINARY), b"")
@@ -67,7 +67,7 @@ class Options(TestCase):
         self.assertEqual(answer, OFFERS)
 
     def test_echo(self) -> None:
-        """The answers to HIDE and SHOW are not answered; a wish that comes by itself is refused."""
+        """The answers to HIDE and SHOW get no answer. An unsolicited request is refused."""
         telnet = Telnet(offers=False)
         telnet.proposed_echo(True)
         self.assertEqual(heard(telnet, DO + ECHO), b"")
@@ -75,7 +75,7 @@ class Options(TestCase):
         self.assertEqual(heard(telnet, DONT + ECHO), b"")
         self.assertEqual(heard(telnet, DO + ECHO), IAC + WONT + ECHO)
 
-    def test_two_such_ends_come_to_rest(self) -> None:
+    def test_two_servers_stop_answering_each_other(self) -> None:
         one, other = Telnet(offers=True), Telnet(offers=True)
         said, rounds = heard(one, DO + BINARY), 0
         while said:
@@ -98,7 +98,7 @@ class Doors(RealmTestCase):
         wire.protocol.output.flush()
         return wire.taken()
 
-    def test_no_telnet_to_those_who_speak_none(self) -> None:
+    def test_clients_without_telnet_get_no_commands(self) -> None:
         wire = self.wire()
         wire.feed(b"ping\nhelp ping\n\xc3\x9c\n")
         self.assertNotIn(IAC, self.said(wire))
@@ -110,13 +110,13 @@ class Doors(RealmTestCase):
         wire.feed(NOP + IAC + DO + BINARY + IAC + WILL + BINARY + NOP)
         self.assertEqual(self.said(wire), b"")
 
-    def test_the_older_doors_offer_nothing(self) -> None:
+    def test_older_dialects_offer_nothing(self) -> None:
         wire = self.wire(Tugas4Dialect)
         wire.feed(IAC + DO + TIMING_MARK)
         self.assertEqual(self.said(wire), IAC + WONT + TIMING_MARK)
 
     def test_a_timing_mark_in_order(self) -> None:
-        """After the replies to what came before it, and before those to what came behind."""
+        """After the replies to earlier requests, and before those to later ones."""
         wire = self.wire()
         wire.feed(NOP)
         self.said(wire)
@@ -137,7 +137,7 @@ class Doors(RealmTestCase):
 
 
 class Floods(ClockedTestCase):
-    """Telnet's bytes count against the rate of the connection, as commands do."""
+    """Telnet commands count against the rate of the connection."""
 
     limits = {"commands_per_second": 10}
 

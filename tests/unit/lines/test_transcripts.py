@@ -1,4 +1,5 @@
-"""Performs every transcript in memory, and one of each dialect over TCP; and what transcripts leave out."""
+"""Performs every transcript in memory and one of each dialect over TCP, and checks that transcripts are
+complete."""
 
 from __future__ import annotations
 
@@ -31,9 +32,9 @@ from tests.support.transcripts import (
 )
 
 TRANSCRIPTS = all_transcripts()
-PIECES = (1, 1, 7)  # bytes of the pieces in which a line arrives, in turns
+PIECES = (1, 1, 7)  # sizes of the pieces in which a line arrives, in turn
 
-# The older dialects: their verbs, and the texts that they have for what the verbs have none for.
+# The older dialects: their verbs, and the sentences for errors that a verb has none for.
 OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
     "kelompok3": (kelompok3.VERBS, (kelompok3.TEXTS,)),
     "bagan": (bagan.VERBS, (bagan.TEXTS,)),
@@ -42,13 +43,13 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
     "pychat": (pychat.VERBS, (pychat.TEXTS,)),
 }
 
-# What no transcript can show, and the test that shows it.
+# Errors that no transcript can show, and the test that shows each.
 NOT_IN_TRANSCRIPTS = {
     "ambiguous-name": "tests.unit.service.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",
     "too-many-attempts": (
         "tests.unit.service.test_accounts.Throttling.test_simultaneous_guesses_do_not_lock_the_owner_out"
     ),
-    "line-stalled": "tests.unit.lines.test_long_line.SharedMemory.test_what_does_not_grow_is_given_up",
+    "line-stalled": "tests.unit.lines.test_long_line.SharedMemory.test_stalled_line_is_dropped",
     "inline-full": "tests.unit.lines.test_long_line.SharedMemory.test_an_account_has_its_share",
     "busy": "tests.unit.base.test_fair_threads.FairThreadsTest.test_full",
     "already-logged-in": "tests.unit.lines.test_transcripts.Completeness.test_older_dialects_say_all_texts",
@@ -58,10 +59,10 @@ NOT_IN_TRANSCRIPTS = {
     "disk-full": "tests.unit.service.test_quotas.Reserve.test_below_it",
     "message-quota": "tests.unit.service.test_quotas.AccountQuota.test_says_when_to_try_again",
     "idle": "tests.unit.lines.test_idle.IdleConnections.test_silence_before_login_closes_after_60_s",
-    "shutting-down": "tests.unit.lines.test_endings.Shutdown.test_what_was_accepted_is_answered",
-    "internal": "tests.unit.lines.test_failures.Failures.test_the_unexpected_is_answered_with_a_reference",
+    "shutting-down": "tests.unit.lines.test_endings.Shutdown.test_accepted_requests_are_answered",
+    "internal": "tests.unit.lines.test_failures.Failures.test_unexpected_exception_has_a_reference",
 }
-# What a realm without peers never meets: tests of chatd.federation.amp show it.
+# Errors that need peers: tests of chatd.federation.amp show them.
 BETWEEN_REALMS = {
     "realm-exists",
     "forbidden-address",
@@ -78,7 +79,7 @@ BETWEEN_REALMS = {
     "realm-quota",
     "too-many-unknown",
 }
-# What only the browser's door says: tests of chatd.web show it.
+# Errors of HTTP: tests of chatd.web show them.
 OVER_HTTP = {
     "use-http",
     "unknown-page",
@@ -168,7 +169,7 @@ _add_tests()
 
 
 class Completeness(TestCase):
-    """What the transcripts leave out."""
+    """The transcripts cover every verb and every error."""
 
     def test_each_transcript_says_what_it_guards(self) -> None:
         self.assertEqual([each.path.name for each in TRANSCRIPTS if not each.guards], [])
@@ -194,7 +195,7 @@ class Completeness(TestCase):
         self.assertEqual({row.verb for row in TABLE} - asked, set())
 
     def test_every_refusal_is_shown(self) -> None:
-        """In a transcript, or else in the test that is named here, or between realms."""
+        """In a transcript, in the test that is named here, or in tests of federation or the web."""
         shown = {
             code
             for transcript in TRANSCRIPTS
@@ -205,7 +206,7 @@ class Completeness(TestCase):
         codes = {error.code for error in every_error()}
         self.assertEqual(codes - shown, NOT_IN_TRANSCRIPTS.keys() | BETWEEN_REALMS | OVER_HTTP)
 
-    def test_older_dialects_are_asked_every_verb(self) -> None:
+    def test_older_dialects_use_every_verb(self) -> None:
         for name, (verbs, _) in OLDER.items():
             asked = {
                 request.partition(" ")[0].lower()
@@ -215,7 +216,7 @@ class Completeness(TestCase):
             self.assertEqual(set(verbs) - asked, set(), name)
 
     def test_older_dialects_say_all_texts(self) -> None:
-        """Each verb's own texts in answer to that verb, and the others somewhere."""
+        """The sentences of a verb in answer to that verb, and the common ones anywhere."""
         for name, (verbs, common) in OLDER.items():
             said: dict[str, set[str]] = {}
             for transcript in TRANSCRIPTS:
@@ -228,14 +229,14 @@ class Completeness(TestCase):
             for text in (text for texts in common for text in texts.values()):
                 self.assertTrue(_is_said(text, everything), (name, text))
 
-    def test_the_exceptions_have_tests(self) -> None:
+    def test_exceptions_name_existing_tests(self) -> None:
         for path in NOT_IN_TRANSCRIPTS.values():
             module, case, method = path.rsplit(".", 2)
             self.assertTrue(hasattr(getattr(importlib.import_module(module), case), method), path)
 
 
 def _is_said(text: str | None, answers: Iterable[str]) -> bool:
-    """Whether `text`, filled in, is an answer, or the message of one."""
+    """Whether an answer, or the message of one, is `text` with its details filled in."""
     if text is None:
         return True
     parts = [re.escape(part) for part in re.split(r"\{\w+\}", text)]
