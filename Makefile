@@ -79,7 +79,7 @@ docs: $(DOCS)
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshots var/screenshots
 
-$(STAMP): setup.cfg pyproject.toml
+$(STAMP): setup.cfg pyproject.toml chatd/__init__.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable '.[client,test]'

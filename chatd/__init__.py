@@ -1,3 +1,3 @@
 """chatd, a federated chat daemon. docs/architecture.md describes its folders."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

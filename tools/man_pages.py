@@ -140,18 +140,7 @@ def daemon_page() -> list[str]:
         "browsers, terminals, telnet and programs, linked with other realms."
     ))  # fmt: skip
     page += paragraph(Options.longdesc)
-    page += section("OPTIONS")
-    for name, short, _default, text in Options.optParameters:
-        page += entry([f"{bold(f'-{short}')}, {bold(f'--{name}')} {italic('FILE')}"], text or "")
-    for name, _short, text in Options.optFlags:
-        page += entry([bold(f"--{name}")], text or "")
-    page += section("OPTIONS OF TWISTD", inline("The most useful ones; they come before `chatd`."))
-    for terms, text in (
-        ("-n", "stay in the foreground and log to standard output"),
-        ("--pidfile=FILE", "write the process id to FILE; with an empty FILE write none"),
-        ("--logfile=FILE", "log to FILE"),
-    ):
-        page += entry([bold(terms)], text)
+    page += _daemon_options()
     page += section("SIGNALS")
     for name, text in table_rows(OPERATING, "| signal |"):
         page += entry([inline(name)], text)
@@ -171,6 +160,22 @@ def daemon_page() -> list[str]:
     )
     return page + section("SEE ALSO", f"{bold('chatd.ini')}(5), {bold('chatd-client')}(1), "
                           f"{bold('twistd')}(1)")  # fmt: skip
+
+
+def _daemon_options() -> list[str]:
+    page = section("OPTIONS")
+    for name, short, _default, text in Options.optParameters:
+        page += entry([f"{bold(f'-{short}')}, {bold(f'--{name}')} {italic('FILE')}"], text or "")
+    for name, _short, text in Options.optFlags:
+        page += entry([bold(f"--{name}")], text or "")
+    page += section("OPTIONS OF TWISTD", inline("The most useful ones; they come before `chatd`."))
+    for terms, text in (
+        ("-n", "stay in the foreground and log to standard output"),
+        ("--pidfile=FILE", "write the process id to FILE; with an empty FILE write none"),
+        ("--logfile=FILE", "log to FILE"),
+    ):
+        page += entry([bold(terms)], text)
+    return page
 
 
 def client_page() -> list[str]:

@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 from unittest import SkipTest
 
+import chatd
 from tests.support import ROOT
 from tests.support.processes import Daemon, DaemonTestCase, environment, in_thread
 
@@ -106,6 +107,7 @@ class InstallTests(DaemonTestCase):
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
         run(*pip, "wheel", "--no-deps", *self.isolation, "-w", built, self.tree, cwd=self.folder)
         [wheel] = built.glob("*.whl")
+        self.assertTrue(wheel.name.startswith(f"chatd-{chatd.__version__}-"), wheel.name)
         names = set(zipfile.ZipFile(wheel).namelist())
         sources = [*self.tree.glob("chatd/**/*.py"), self.tree / "chatd" / "py.typed"]
         expected = {str(path.relative_to(self.tree)) for path in sources}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+import chatd
 from chatd.base.errors import every_error
 from chatd.client.main import parser
 from chatd.commands.table import TABLE
@@ -156,3 +157,9 @@ class VersionTests(TestCase):
         setup = configparser.ConfigParser()
         setup.read(ROOT / "setup.cfg", encoding="utf-8")
         self.assertEqual(setup["metadata"]["version"], "attr: chatd.__version__")
+
+    def test_news_begins_with_it(self) -> None:
+        found = re.findall(
+            r"^## (\S+) \(", (ROOT / "NEWS.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        self.assertEqual(found[:1], [chatd.__version__])

@@ -1,1 +1,0 @@
-The first realm: accounts, contacts, direct messages, groups, rooms and files, over telnet (`plain`) and for programs (`json`). What is answered with OK is on disk, and messages stay unread until their reader has shown that they arrived.

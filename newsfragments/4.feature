@@ -1,1 +1,0 @@
-The protocols of five older chat systems: `kelompok3`, `bagan`, `urlencoded`, `tugas4` and `pychat`, each on a port of its own and over the same accounts, groups and files as `plain` and `json`. docs/dialects.md says how to point an old client here.

@@ -1,1 +1,0 @@
-A terminal client, `chatd-client` (extra `client`): asks for what is missing, completes names and paths, has menus and chats, sends and fetches files with progress, previews pictures, comes back after a lost link without losing or doubling what was typed, speaks English and Indonesian, and works in scripts.
