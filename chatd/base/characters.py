@@ -1,6 +1,6 @@
 """Invisible characters, and those that reorder the text around them.
 
-They are refused or removed in names, display names and file names, and kept but isolated in messages.
+They are refused or removed in names, display names and file names. Messages keep them, but isolated.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ _IGNORABLE = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
-# They have a width or a meaning, but no ink: Braille blank, interlinear annotations, a null notehead,
+# Characters with a width or a meaning, but no ink: Braille blank, interlinear annotations, a null notehead,
 # fillers of Egyptian and Khitan.
 _BLANK = "\u2800\ufff9-\ufffb\U0001d159\U00013441\U00013442\U00016fe4"
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 
-# Characters of a file's name that are normalised: that takes time in proportion to the square of a run of
-# marks. File systems allow 255 bytes.
+# Longer file names are cut before normalisation, which takes quadratic time in a run of marks. File systems
+# allow 255 bytes.
 MAX_FILE_NAME = 512
 
 INVISIBLE = re.compile(f"[{_IGNORABLE}{_BLANK}]")
 _VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff{_IGNORABLE}{_BLANK}]")
 _HARMFUL = re.compile(f"[{_CONTROL}{_IGNORABLE}{_BLANK}]")
-# What an emoji or a script is written with: a variation selector, the tags of a flag, and a joiner or
-# non-joiner between two visible characters.
+# Invisible parts of emoji and scripts: variation selectors, the tags of a flag, and a joiner or non-joiner
+# between two visible characters.
 _PART_OF_LETTER = re.compile(
     rf"(?<=[^\s{_IGNORABLE}{_BLANK}])"
     rf"(?:\ufe0f?[\u200c\u200d](?=[^\s{_IGNORABLE}{_BLANK}])"
@@ -44,17 +44,17 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` shows nothing at all."""
+    """Whether `text` has no visible character."""
     return _VISIBLE.search(text) is None
 
 
 def find_hidden(text: str) -> int | None:
-    """The position of the first character in `text` that hides or reorders something, or breaks the line;
-    None if there is none. What emoji and scripts need within a text is allowed: joiners between two visible
-    characters, and variation selectors."""
+    """The position of the first character in `text` that is invisible, reorders text or breaks the line; None
+    if there is none. Joiners between two visible characters and variation selectors are allowed, since emoji
+    and some scripts need them."""
     if text.isascii() and text.isprintable():
         return None
-    # Keep the length, so that positions still hold.
+    # Keep the length, so that positions stay valid.
     rest = _PART_OF_LETTER.sub(lambda found: "x" * len(found[0]), text)
     found = _HARMFUL.search(rest)
     return None if found is None else found.start()
@@ -74,7 +74,7 @@ def isolated(text: str) -> str:
     if text.isascii() or _BIDI.search(text) is None:
         return text
     shown = []
-    ends: list[str] = []  # what closes the open ones
+    ends: list[str] = []  # the characters that close the open ones
     for character in text:
         if character in _EMBED:
             ends.append(_POP_EMBED)

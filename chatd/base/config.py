@@ -1,5 +1,7 @@
-"""chatd.ini -> a frozen Config. Every mistake ends in one sentence that names section, key, what was found
-and what is expected."""
+"""Reads chatd.ini into a frozen Config.
+
+Each error is one sentence with the section, the key, the value found and the expected value.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +54,11 @@ LOCAL_CONFIG = Path("etc/chatd.ini")
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `str()` is the sentence for the operator."""
+    """The configuration is invalid. `str()` is a sentence for the operator."""
 
 
 class Argon2(msgspec.Struct, frozen=True):
-    """What hashing a password costs: memory in KiB, passes over it, lanes."""
+    """The parameters of argon2id: memory in KiB, passes, lanes."""
 
     memory: int = 19456
     passes: int = 2
@@ -64,7 +66,8 @@ class Argon2(msgspec.Struct, frozen=True):
 
 
 class AccountsConfig(msgspec.Struct, frozen=True):
-    """`registrations_per_hour` is for each network address; 0 is no limit."""
+    """Section [accounts]. `registrations_per_hour` is per network address; 0 means no limit. `session_expiry`
+    is in seconds."""
 
     registration: str = "open"
     registrations_per_hour: int = 300
@@ -74,17 +77,17 @@ class AccountsConfig(msgspec.Struct, frozen=True):
 
 
 class PeerConfig(msgspec.Struct, frozen=True):
-    """A realm known from the start; `fingerprint` is the SHA-256 of its certificate."""
+    """Section [peer NAME]: a configured realm. `fingerprint` is the SHA-256 of its certificate."""
 
     address: str | None = None
     fingerprint: str | None = None
 
 
 class PeersConfig(msgspec.Struct, frozen=True):
-    """`block` holds keys of realms. `files` limits the bytes that files of one realm may take here, and
-    `messages` the bytes of its messages per day; 0 is no limit, also for `messages_per_second`. `private`:
-    addresses that no operator has named may be private. `group_members` limits the members of one other realm
-    in one group here."""
+    """Section [peers]. `block` holds keys of realms. `files` limits the bytes that files of one realm may
+    occupy here, and `messages` the bytes of its messages per day; 0 means no limit, also for
+    `messages_per_second`. `private` allows private addresses that no operator has entered. `group_members`
+    limits the members of one other realm in one group. `expire` is in seconds."""
 
     add: str = "operators"
     private: bool = False
@@ -102,8 +105,8 @@ class PeersConfig(msgspec.Struct, frozen=True):
 
 
 class WebConfig(msgspec.Struct, frozen=True):
-    """`origins` are those besides the site's own whose pages may act for a user. `hosts` are more host names
-    of the site. `trusted_proxies` may name the client's address in a header."""
+    """Section [web]. `origins`: other origins whose pages may act for a user. `hosts`: additional host names
+    of the site. `trusted_proxies`: proxies whose header with the client's address is trusted."""
 
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
@@ -111,8 +114,9 @@ class WebConfig(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Sizes in bytes, times in seconds. For `commands_per_second`, `groups_per_hour` and `account_messages`,
-    0 is no limit; for `idle`, 0 is never; `reserve` None lets `chatd.files.disk_space` choose."""
+    """Section [limits]: sizes in bytes, times in seconds. 0 means no limit for `commands_per_second`,
+    `groups_per_hour` and `account_messages`, and never for `idle`. If `reserve` is None,
+    `chatd.files.disk_space` chooses it."""
 
     message: int = 8 << 10
     line: int = 64 << 10
@@ -141,8 +145,8 @@ class LogConfig(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All that an operator decides. `listen` maps a door's name to its Twisted endpoint string; `trusted`
-    are the proxies whose PROXY header is believed at doors that begin with `haproxy:`."""
+    """The whole configuration. `listen` maps the name of a door to its Twisted endpoint string; `trusted`
+    holds the proxies whose PROXY header is accepted at doors with the prefix `haproxy:`."""
 
     realm: str = "localhost"
     state: Path = Path("var")
@@ -160,7 +164,7 @@ def _message_size(text: str) -> int:
     size = size_from(1)(text)
     if size > MAX_MESSAGE:
         raise ValueError(
-            f"a size of at most {MAX_MESSAGE} bytes: more does not cross between realms"
+            f"a size of at most {MAX_MESSAGE} bytes, the largest message that realms can exchange"
         )
     return size
 
@@ -173,15 +177,15 @@ def _argon2(text: str) -> Argon2:
             count_from(1)(parts[1]),
             count_from(1)(parts[2]),
         )
-        # RFC 9106, 3.1: at least 8 KiB of memory a lane; and no more than a machine has.
+        # RFC 9106, section 3.1: at least 8 KiB of memory per lane.
         if len(parts) != 3 or memory < 8 * lanes or memory > MAX_ARGON2_MEMORY or lanes > 255:
             raise ValueError
     except (ValueError, IndexError):
-        raise ValueError("memory,passes,lanes, such as 19M,2,1 (at least 8K a lane)") from None
+        raise ValueError("memory,passes,lanes, such as 19M,2,1 (at least 8K per lane)") from None
     return Argon2(memory, passes, lanes)
 
 
-_PATH = Path  # resolved against the file's own folder once it is known
+_PATH = Path  # resolved later against the folder of the file
 _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
@@ -240,7 +244,7 @@ PEER_KEYS: _Table = {"address": address, "fingerprint": fingerprint}
 
 
 def find_config(here: Path) -> Path | None:
-    """The file that holds where none was named: ./etc/chatd.ini, else /etc/chatd.ini, else none."""
+    """The default configuration file: ./etc/chatd.ini, or /etc/chatd.ini, or None."""
     for candidate in (here / LOCAL_CONFIG, SYSTEM_CONFIG):
         if candidate.is_file():
             return candidate
@@ -248,7 +252,7 @@ def find_config(here: Path) -> Path | None:
 
 
 def load_config(path: Path) -> Config:
-    """Read and check `path`. Raises ConfigError."""
+    """Read and check the file at `path`. Raises ConfigError."""
     parser = configparser.ConfigParser(
         delimiters=("=",), inline_comment_prefixes=(";",), interpolation=None
     )
@@ -265,7 +269,7 @@ def load_config(path: Path) -> Config:
 
 
 def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dict[str, Any]]:
-    """The values that are given, checked, by section; an empty one counts as not given."""
+    """The checked values by section. An empty value counts as missing."""
     values: dict[str, dict[str, Any]] = {}
     if parser.defaults():
         raise ConfigError(f"{path}: there is no section [DEFAULT]; expected {_sections()}")
@@ -291,19 +295,19 @@ def _read_values(path: Path, parser: configparser.ConfigParser) -> dict[str, dic
     return values
 
 
-# Where a relative path may begin in an endpoint string.
+# The places in an endpoint string where a relative path can begin.
 _RELATIVE_PATH = re.compile(
     r"(?<=:)(?:privateKey|certKey|extraCertChain|address)=(?!/)|^(?:haproxy:)?unix:(?!/|\w+=)"
 )
 
 
 def _default_state(path: Path) -> Path:
-    """../var; but what is in /etc does not have /var itself for its own."""
+    """../var, except for /etc/chatd.ini, since /var belongs to the whole system."""
     return SYSTEM_STATE if path.resolve() == SYSTEM_CONFIG else path.resolve().parent / "../var"
 
 
 def _resolve(folder: Path, section: str, value: Any) -> Any:
-    """A path is relative to the file it stands in, also one within an endpoint string."""
+    """Resolve a path, also within an endpoint string, against the folder of the configuration file."""
     if isinstance(value, Path):
         return folder / value
     if section == "listen" and isinstance(value, str):
@@ -348,6 +352,6 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
 
 
 def _limits(values: dict[str, Any]) -> Limits:
-    """Without `inline_total`, the budget lets one account hold one line of the longest kind."""
+    """The default of `inline_total` lets one account send one line of the maximum length at a time."""
     inline_line = values.get("inline_line", Limits().inline_line)
     return Limits(**{"inline_total": 10 * inline_line, **values})

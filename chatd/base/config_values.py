@@ -1,4 +1,4 @@
-"""The kinds of values in chatd.ini. A parser raises ValueError with what it expects, for the operator."""
+"""Parsers for the values in chatd.ini. Each raises ValueError with the expected form, for the operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parse_size(text: str) -> int:
     """`64K` -> 65536."""
     match = re.fullmatch(r"(\d{1,15})\s*([KMG]?)", text, re.IGNORECASE | re.ASCII)
     if match is None:
-        raise ValueError("a size: a whole number of bytes, with K, M or G if need be")
+        raise ValueError("a size: a whole number of bytes, optionally with K, M or G")
     return int(match[1]) * _SIZES[match[2].upper()]
 
 
@@ -30,7 +30,7 @@ def parse_time(text: str) -> int:
 
 
 def realm_name(text: str) -> str:
-    """A realm's name, as it is written. Its key has to be a name as well, since certificates hold it."""
+    """A realm's name as written. Its key must be a valid name too, since certificates contain it."""
     try:
         parse_name(key_of(text))
         return parse_name(text)
@@ -52,7 +52,7 @@ def count_from(minimum: int) -> Callable[[str], int]:
 
 
 def size_from(minimum: int) -> Callable[[str], int]:
-    """A size of at least so many bytes."""
+    """A size of at least `minimum` bytes."""
 
     def parse(text: str) -> int:
         size = parse_size(text)
@@ -64,7 +64,7 @@ def size_from(minimum: int) -> Callable[[str], int]:
 
 
 def realm_names(text: str) -> frozenset[str]:
-    """Realms' names, separated by commas or spaces; as keys."""
+    """The keys of realm names that are separated by commas or spaces."""
     return frozenset(key_of(realm_name(each)) for each in re.split(r"[,\s]+", text) if each)
 
 
@@ -85,18 +85,18 @@ def hosts(text: str) -> frozenset[str]:
 
 
 def networks(text: str) -> Networks:
-    """Network addresses, networks and `local`, separated by commas or spaces."""
+    """Addresses, networks and the word `local`, separated by commas or spaces."""
     try:
         return Networks.parse(text)
     except ValueError:
         raise ValueError(
-            "addresses or networks, such as 127.0.0.1, 192.0.2.0/24 or local (Unix sockets), "
+            "addresses or networks, such as 127.0.0.1, 192.0.2.0/24 or local (for Unix sockets), "
             "separated by commas"
         ) from None
 
 
 def one_of(*values: str) -> Callable[[str], str]:
-    """One of these words."""
+    """One of `values`."""
 
     def parse(text: str) -> str:
         if text not in values:
@@ -112,7 +112,7 @@ def yes_or_no(text: str) -> bool:
 
 
 def address(text: str) -> str:
-    """Host and port of another realm."""
+    """The host and port of another realm."""
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("host:port, such as 172.16.16.102:8890")
@@ -120,7 +120,7 @@ def address(text: str) -> str:
 
 
 def fingerprint(text: str) -> str:
-    """The SHA-256 of a certificate, as `sha256:` and 64 digits in lower case."""
+    """The SHA-256 of a certificate: `sha256:` and 64 lower-case hexadecimal digits."""
     digits = text.removeprefix("sha256:").replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise ValueError("sha256: and 64 hexadecimal digits")

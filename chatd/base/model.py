@@ -1,4 +1,4 @@
-"""The values that the whole daemon speaks of. All frozen; none of them knows how it is stored or sent."""
+"""The values that all layers share. They are frozen and independent of storage and wire formats."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 from chatd.base.errors import ChatError
 
-MAX_COUNTED = 1000  # unread messages of one conversation in the list of them
+MAX_COUNTED = 1000  # the largest unread count in the list of conversations
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A registered user. The password's hash is not here: only the store reads it, at a login."""
+    """A registered user. The hash of the password is not here: only the store reads it, at a login."""
 
     id: int
     name: str
@@ -24,7 +24,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A file that a message carries; `stored` is its name in the uploads folder."""
+    """A file attached to a message. `stored` is its name in the uploads folder; `at` is in ms since 1970."""
 
     id: int
     code: str
@@ -37,7 +37,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A file that has arrived whole and is on disk, under the name `stored` in the uploads folder."""
+    """A complete file on disk, with the name `stored` in the uploads folder."""
 
     stored: str
     size: int
@@ -46,11 +46,10 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message in one conversation, and the event that tells a listener of it.
+    """A message in a conversation, and the event that announces it to listeners.
 
-    `at` is in milliseconds since 1970 UTC. `to` is the other party of a direct message, `group` the
-    name of the group; one of the two is set, and so is one of `text` and `file`. `queued`: it waits for
-    the realm of its recipient.
+    `at` is in milliseconds since 1970 UTC. Either `to`, the recipient of a direct message, or `group`, the
+    name of the group, is set, and either `text` or `file`. `queued`: it waits for the recipient's realm.
     """
 
     id: int
@@ -66,10 +65,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a message that was sent stands now.
+    """The state of a sent message.
 
-    `queued`: it waits for its realm. Numbers are 0 as long as they are not known: a message to a group of
-    another realm gets them there.
+    `queued`: it waits for the recipient's realm. Numbers are 0 while they are unknown: a message to a group
+    of another realm gets them there.
     """
 
     conversation: int
@@ -80,17 +79,18 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of a message to one or several: where it stands, and who did not get it, and why."""
+    """The result of sending a message: a receipt per recipient, and the error of each recipient that was
+    refused."""
 
     receipts: tuple[Receipt, ...]
     refused: Mapping[str, ChatError] = {}
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group; `id` is its conversation's. Only members may post to a closed one, from whatever realm.
+    """A group; `id` is the id of its conversation. Only members may post to a closed group.
 
-    A group of another realm is called `group@realm` here; then `realm` is the key of that realm, and
-    `home_id` the group's id there.
+    The name of a group of another realm is `group@realm`; then `realm` is the key of that realm and `home_id`
+    the id of the group there.
     """
 
     id: int
@@ -103,8 +103,8 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Party(msgspec.Struct, frozen=True):
-    """Someone who takes part in a group of this realm: the account `id`, or somebody of the realm with
-    the key `realm`."""
+    """A participant of a group of this realm: the local account `id`, or a user of the realm with the key
+    `realm`."""
 
     key: str
     name: str
@@ -117,10 +117,10 @@ def party_of(account: Account) -> Party:
 
 
 class RealmInfo(msgspec.Struct, frozen=True):
-    """A peer as `realms` shows it. Times are in ms since 1970 UTC, and None where there is none.
+    """A peer as `realms` shows it. Times are in ms since 1970 UTC, or None.
 
-    `state` is `up`, `down`, or `connecting`, `since` when it became so; `direction` says who dialled:
-    `out` or `in`.
+    `state` is `up`, `down` or `connecting`, and `since` the time of its last change. `direction` is `out` if
+    this realm dialled, `in` if the peer did.
     """
 
     realm: str
@@ -147,7 +147,7 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class GroupInfo(msgspec.Struct, frozen=True):
-    """A group as a list shows it; `member` and `admin` are about the one who asks."""
+    """A group in a list. `member` and `admin` describe the user who asked."""
 
     group: str
     code: str
@@ -170,7 +170,7 @@ class Ban(msgspec.Struct, frozen=True):
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """How many messages of a conversation one has not been given; `user` or `group` is set."""
+    """The number of unread messages in a conversation. Either `user` or `group` is set."""
 
     conversation: int
     unread: int
@@ -179,11 +179,10 @@ class UnreadCount(msgspec.Struct, frozen=True):
 
 
 class ConversationInfo(msgspec.Struct, frozen=True):
-    """A conversation as the list of one's own shows it, with its newest message; `user` or `group` is set.
+    """A conversation in the user's list, with its newest message. Either `user` or `group` is set.
 
-    `name` is what people call it: someone's display name, an address, a group's name. `unread` is counted
-    up to MAX_COUNTED; `read` is the mark, `seq` the newest number. `online` is None where nobody here
-    knows it: of people of other realms.
+    `name` is a display name, an address or the name of a group. `unread` is counted up to MAX_COUNTED; `read`
+    is the read mark and `seq` the newest number. `online` is None if unknown, as for users of other realms.
     """
 
     conversation: int
@@ -203,7 +202,7 @@ class RoomInfo(msgspec.Struct, frozen=True):
 
 
 class FileInfo(msgspec.Struct, frozen=True):
-    """A file that one may fetch, as a list shows it."""
+    """A file in a list of files that the user may download."""
 
     code: str
     name: str
@@ -213,7 +212,7 @@ class FileInfo(msgspec.Struct, frozen=True):
 
 
 class RoomTalk(msgspec.Struct, frozen=True):
-    """Event: somebody said something in the room that the listener is in. Nothing of it is kept."""
+    """Event: a message in the listener's room. Such messages are not stored."""
 
     room: str
     sender: str
@@ -223,7 +222,7 @@ class RoomTalk(msgspec.Struct, frozen=True):
 
 
 class MemberChange(msgspec.Struct, frozen=True):
-    """Event: an admin has removed the listener, whose name is `who`, from the group."""
+    """Event: an admin removed the listener, whose name is `who`, from the group."""
 
     conversation: int
     group: str
@@ -236,14 +235,13 @@ class MemberChange(msgspec.Struct, frozen=True):
 
 
 class Closing(msgspec.Struct, frozen=True):
-    """Event: the connection is about to be closed, and why."""
+    """Event: the connection will be closed because of `error`."""
 
     error: ChatError
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """Event: the session was ended from elsewhere (logged out on another connection or
-    everywhere, password changed)."""
+    """Event: another connection ended the session, by a logout or a change of the password."""
 
     reason: str
 
@@ -252,7 +250,7 @@ Event: TypeAlias = Message | RoomTalk | MemberChange | Closing | SessionEnded
 
 
 class ArgumentInfo(msgspec.Struct, frozen=True):
-    """An argument as help describes it; by name it may be given under any of `keys`."""
+    """An argument as help describes it. `keys` are its names in a request with named arguments."""
 
     name: str
     type: str
@@ -262,7 +260,7 @@ class ArgumentInfo(msgspec.Struct, frozen=True):
 
 
 class CommandInfo(msgspec.Struct, frozen=True):
-    """A command as help describes it; `errors` are the codes of its own refusals."""
+    """A command as help describes it. `errors` are the codes of its errors, besides the common ones."""
 
     command: str
     aliases: tuple[str, ...]
@@ -274,7 +272,7 @@ class CommandInfo(msgspec.Struct, frozen=True):
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """How many messages went to another realm and came from it in one conversation."""
+    """The numbers of messages sent to and received from another realm in one conversation."""
 
     conversation: str
     sent: int
@@ -283,8 +281,8 @@ class Exposure(msgspec.Struct, frozen=True):
 
 class Added(msgspec.Struct, frozen=True):
     """A realm that became a peer. `fingerprint` is empty if no certificate is remembered. `replaced` is the
-    fingerprint of another certificate that was remembered before, and `exposed` the messages exchanged with
-    the holder of that certificate."""
+    fingerprint of the certificate that was remembered before, and `exposed` counts the messages exchanged
+    with its holder."""
 
     fingerprint: str
     replaced: str = ""
@@ -310,10 +308,10 @@ Item: TypeAlias = (
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a command came to: a sentence, facts by name, and a list of one kind of items.
+    """The result of a command: a sentence, named fields, and a list of items.
 
-    Dialects render it: `json` all of it, `plain` all but `data`, which is for programs; the older ones
-    the parts that they name.
+    The `json` dialect shows all of it, `plain` everything except `data`, which is for programs, and the older
+    dialects the parts that they define.
     """
 
     message: str

@@ -1,10 +1,10 @@
 """Names of accounts, groups, realms and rooms, and addresses made of them (product.md, "Edges, decided").
 
-A name is 1 to 64 letters with their marks, digits, `.`, `_`, `-`. It is kept as typed (NFC) and compared by
+A name is 1 to 64 letters with their marks, digits, `.`, `_`, `-`. It is stored as typed (NFC) and compared by
 its *key* (NFKC, case-folded). Accounts and groups share one namespace.
 
-What a name may hold is wider than what a new name may hold: `parse_name` reads every name that somebody can
-have, `check_new_name` says whether it may be given to an account or a group that is being made.
+The rules for new names are stricter than those for existing ones: `parse_name` accepts every name that can
+exist, and `check_new_name` checks the name of a new account or group.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ from chatd.base.errors import BadName, ReservedName
 from chatd.base.uts39 import is_highly_restrictive, skeleton
 
 MAX_NAME = 64
-MAX_REMEMBERED = 512  # characters of a text whose key is remembered
-# Characters of a name as it is typed, in which one of NFC may be four. Normalising takes time in proportion
-# to the square of a run of marks: a whole line of them would keep everybody waiting for seconds.
+MAX_REMEMBERED = 512  # characters; keys of longer texts are not cached
+# Characters of a typed name: one character in NFC can be four in another form. Normalisation takes quadratic
+# time in a run of marks, so a whole line of them would block the reactor for seconds.
 MAX_TYPED = 4 * MAX_NAME
-MAX_MARKS = (
-    4  # nonspacing marks on one letter; more of them would cover other lines (UTS 39, section 5.4)
-)
+MAX_MARKS = 4  # nonspacing marks on one letter; more would cover other lines (UTS 39, section 5.4)
 SYSTEM = "system"
-# No account or group can be created with these names, or with one that looks like one of them.
+# New accounts and groups can't have these names, or names that look like them.
 RESERVED = (
     SYSTEM,
     "abuse",
@@ -53,7 +51,7 @@ RESERVED = (
     "webmaster",
 )
 _ASCII = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Letters by category, but invisible. Earlier versions allowed them in names.
+# Invisible characters in the category of letters. Earlier versions allowed them in names.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 _CODE = re.compile(r"[a-z0-9]{1,16}:[a-z0-9]{1,16}", re.IGNORECASE | re.ASCII)
 _MIXED = "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
@@ -62,7 +60,7 @@ _UNSTABLE = "it has characters that stand for several others; write those instea
 
 
 class Address(msgspec.Struct, frozen=True):
-    """`messi`, or `messi@realm1`: a user's or a group's. `realm` is None for the realm that reads it."""
+    """The address of a user or group: `messi`, or `messi@realm1`. `realm` is None for this realm."""
 
     name: str
     realm: str | None = None
@@ -76,7 +74,7 @@ class Address(msgspec.Struct, frozen=True):
         return key_of(self.name if self.realm is None else f"{self.name}@{self.realm}")
 
 
-# Names and addresses that are compared as in earlier versions (NFC).
+# Keys in NFC of earlier versions that are still in use.
 _older_keys: set[str] = set()
 
 
@@ -84,7 +82,7 @@ def key_of(name: str) -> str:
     """The form in which names are compared (toNFKC_Casefold, Unicode section 3.13)."""
     if name.isascii():
         return name.lower()
-    # What is longer than any address is not remembered: anybody may send it.
+    # Do not cache texts that are longer than any address, since anybody can send them.
     return _remembered_key_of(name) if len(name) <= MAX_REMEMBERED else _key_of(name)
 
 
@@ -101,15 +99,15 @@ _remembered_key_of = lru_cache(maxsize=16384)(_key_of)
 
 
 def keep_older_keys(keys: Iterable[str]) -> None:
-    """Names with these keys of earlier versions keep them, in this process: others have their new keys. So
-    what is said to an older `\uff4dessi` (in full width) does not go to `messi`."""
+    """Let names with these keys of earlier versions keep them, for the whole process. So a message to an old
+    account `\uff4dessi` (in full width) does not go to `messi`."""
     _older_keys.update(keys)
     _remembered_key_of.cache_clear()
 
 
 @lru_cache(maxsize=16384)
 def parse_name(text: str) -> str:
-    """The name that `text` is, in NFC. Raises BadName."""
+    """Parse a name and return it in NFC. Raises BadName."""
     name = _composed(text)
     if _ASCII.fullmatch(name) is None and not _is_name(name):
         raise BadName(name=printable(text))
@@ -117,7 +115,7 @@ def parse_name(text: str) -> str:
 
 
 def _composed(text: str) -> str:
-    """`text` in NFC. Raises BadName if it is too long for a name in any form."""
+    """`text` in NFC. Raises BadName if it is too long to be a name in any form."""
     if len(text) > MAX_TYPED:
         raise BadName(name=printable(text))
     return unicodedata.normalize("NFC", text)
@@ -136,7 +134,7 @@ def _is_name(name: str) -> bool:
 
 
 def _are_marks_of_letters(categories: list[str]) -> bool:
-    """Whether all marks follow a letter or a digit, and none has too many."""
+    """Whether all marks follow a letter or a digit, with at most MAX_MARKS on one."""
     before = "P"
     for is_mark, group in groupby(categories, lambda kind: kind[0] == "M"):
         run = list(group)
@@ -147,7 +145,7 @@ def _are_marks_of_letters(categories: list[str]) -> bool:
 
 
 def check_new_name(name: str) -> None:
-    """Raises BadName for a name that only accounts and groups of earlier versions may have."""
+    """Check the name of a new account or group. Raises BadName for names that only older versions allowed."""
     if name.isascii():
         return
     if INVISIBLE.search(name):
@@ -162,8 +160,8 @@ def check_new_name(name: str) -> None:
 
 @lru_cache(maxsize=16384)
 def parse_foreign_name(text: str) -> str:
-    """The name of a person of another realm. Raises BadName, also for invisible characters, which only old
-    accounts of this realm may have."""
+    """Parse the name of a user of another realm. Raises BadName, also for invisible characters, which only
+    old accounts of this realm can have."""
     name = parse_name(text)
     if not name.isascii() and INVISIBLE.search(name):
         raise BadName(name=printable(text), reason=_HIDDEN)
@@ -172,7 +170,7 @@ def parse_foreign_name(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _reserved(realm: str) -> frozenset[str]:
-    """The skeletons of reserved names, with all their spellings."""
+    """The skeletons (UTS 39) of the reserved names in all capitalisations."""
     return frozenset(
         skeleton(form)
         for name in (*RESERVED, realm)
@@ -191,7 +189,7 @@ def check_reserved(name: str, realm: str) -> None:
 
 @lru_cache(maxsize=16384)
 def parse_address(text: str) -> Address:
-    """`name` or `name@realm`. Raises BadName."""
+    """Parse `name` or `name@realm`. Raises BadName."""
     name, at, realm = text.partition("@")
     try:
         if not at:
@@ -202,19 +200,20 @@ def parse_address(text: str) -> Address:
 
 
 def parse_foreign_address(text: str) -> Address:
-    """An address in a parcel of another realm; without a realm it is of that one. Raises BadName."""
+    """Parse an address in a parcel of another realm. An address without a realm belongs to that realm. Raises
+    BadName."""
     address = parse_address(text)
     parse_foreign_name(address.name)
     return address
 
 
 def is_code(text: str) -> bool:
-    """Whether `text` has the form of a group's code, which no name has."""
+    """Whether `text` is a group code. Names never have this form."""
     return _CODE.fullmatch(text) is not None
 
 
 def parse_group(text: str) -> Address:
-    """A group by name or code, here or (`@realm`) elsewhere. Raises BadName."""
+    """Parse a group's name or code, optionally with `@realm`. Raises BadName."""
     code, at, realm = text.partition("@")
     if not is_code(code):
         return parse_address(text)
@@ -225,12 +224,12 @@ def parse_group(text: str) -> Address:
 
 
 def parse_group_name(text: str) -> str:
-    """The name or code of a group, whose realm is given elsewhere. Raises BadName."""
+    """Parse a group's name or code without a realm. Raises BadName."""
     return text.lower() if is_code(text) else parse_name(text)
 
 
 def parse_room(text: str) -> str:
-    """A room's name: as any other, and spaces within. Raises BadName."""
+    """Parse the name of a room: a name that may contain spaces. Raises BadName."""
     name = _composed(text)
     words = name.replace(" ", "")
     if name != name.strip(" ") or len(name) > MAX_NAME or INVISIBLE.search(name):
@@ -243,15 +242,15 @@ def parse_room(text: str) -> str:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """`text` fit to stand in a sentence: nothing that controls a terminal, and no longer than that."""
+    """`text` for use in a sentence: without control characters, and cut to `limit` characters."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
     return f"{shown}…" if len(text) > limit else shown or "the empty text"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A conversation as people name it: by the other party, by the group, or by a name that may be either.
+    """A conversation as users name it: by a user, by a group, or by a name that can be either (both are set).
 
-    In text `@messi` is the user and `#family` the group.
+    In text `@messi` means the user and `#family` the group.
     """
 
     user: Address | None = None
@@ -262,7 +261,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def parse_place(text: str) -> Place:
-    """A name or an address of a user or a group; after `@` a user's, after `#` a group's. Raises BadName."""
+    """Parse the name or address of a user or a group; `@` marks a user, `#` a group. Raises BadName."""
     try:
         if text.startswith("@"):
             return Place(user=parse_address(text[1:]))
@@ -275,7 +274,7 @@ def parse_place(text: str) -> Place:
 
 
 class InboxFilter(msgspec.Struct, frozen=True):
-    """A part of the inbox: one conversation, or what comes from one realm (`here`: from this one), or
+    """Selects a part of the inbox: one conversation, the messages from one realm (`here`: from this one), or
     direct messages only."""
 
     place: Place | None = None

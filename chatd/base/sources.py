@@ -1,6 +1,6 @@
-"""Network addresses as the limits count them.
+"""Network addresses, and the sources by which limits count them.
 
-One person with IPv6 has a whole /64 (RFC 6177), so limits, throttles and bans treat it as one source.
+A site with IPv6 has at least a /64 (RFC 6177), so limits and throttles treat a /64 as one source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks of texts, and strings that must not be shown."""
+"""Checks of message texts, and a type for secrets."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Secret(str):
 
 
 def check_text(text: str) -> str:
-    """Return `text` if it shows something and has no control characters. Raises BadText, EmptyText."""
+    """Return `text` if it has a visible character and no control characters. Raises BadText, EmptyText."""
     if not text or text.isspace():
         raise EmptyText
-    # isprintable() is fast but too strict: it is false for tabs and some spaces.
+    # isprintable() is fast but too strict: it rejects tabs and some spaces.
     if not text.isprintable() and (found := CONTROL.search(text)):
         raise BadText(position=found.start() + 1)
     if not text.isascii() and is_blank(text):

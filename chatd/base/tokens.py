@@ -1,4 +1,4 @@
-"""Session tokens: their form, their hashes, and finding them where they do not belong.
+"""Session tokens: their form, their hashes, and detecting them in texts.
 
 A token is 32 random bytes in base64url without padding (RFC 4648), so 43 characters. Only its hash is stored.
 """
@@ -21,8 +21,8 @@ _LAST = frozenset("AEIMQUYcgkosw048")
 _RUN = re.compile(r"[A-Za-z0-9_-]{43,}")
 _RUN_OF_BYTES = re.compile(rb"[A-Za-z0-9_-]{43,}")
 _ALONE = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048](?![A-Za-z0-9_-])")
-# 43 random characters out of 64 hold some 31 different ones; fewer than 12 come once in 10**20 tokens. So a
-# line of dashes or a run of one letter needs no look-up.
+# 43 random characters out of 64 contain about 31 different ones; one token in 10**20 has fewer than 12. So a
+# line of dashes needs no lookup.
 _MIN_DISTINCT = 12
 HIDDEN = "<token>"
 _encode = msgspec.msgpack.Encoder().encode
@@ -31,34 +31,34 @@ _TABLE = bytes(97 if _TOKEN_LETTER.match(chr(each)) else 32 for each in range(25
 
 
 def hash_token(token: str) -> bytes:
-    """Tokens are random and long: a plain hash is enough for them."""
+    """The hash of a token. Tokens are long and random, so a fast hash without salt is sufficient."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def is_token(word: str) -> bool:
-    """Whether `word` looks like a token, so that it is worth looking up."""
+    """Whether `word` has the form of a token."""
     return _TOKEN.fullmatch(word) is not None
 
 
 def hide_tokens(text: str) -> str:
-    """`text` without the words in it that look like tokens."""
+    """`text` with every word that looks like a token replaced by HIDDEN."""
     return _ALONE.sub(HIDDEN, text) if len(text) >= TOKEN_LENGTH else text
 
 
 def may_hold_token(value: Any) -> bool:
     """Whether a command's value (a text, or a structure with texts) may contain a token.
 
-    Passwords and tokens where they belong (chatd.base.texts.Secret) do not count. This is called for every
-    command: encoding the value and searching the bytes takes a third of the time of a look at each part.
+    Arguments of type chatd.base.texts.Secret do not count. This is called for every command: encoding the
+    value and searching the bytes takes a third of the time of searching each part.
     """
     try:
         data = _encode(value)
-    except (TypeError, ValueError):  # a type without an encoding, or half of a surrogate pair
+    except (TypeError, ValueError):  # a type without an encoding, or a lone surrogate
         return _is_in_part(value)
-    # Much faster than a pattern: every letter of a token becomes an `a`.
+    # Much faster than a pattern: replace every letter of a token by an `a`.
     if _LETTERS not in data.translate(_TABLE):
         return False
-    # One token in 10**9 has no capital.
+    # Only one token in 10**9 has no capital letter.
     if data.islower() or not any(map(_is_varied, _RUN_OF_BYTES.findall(data))):
         return False
     return _is_in_part(value)
@@ -76,13 +76,13 @@ def _is_in_part(value: Any) -> bool:
 
 
 def _is_varied(run: str | bytes) -> bool:
-    """Whether there are as many different characters in `run` as in any token."""
+    """Whether `run` has as many different characters as a token."""
     return len(set(run)) >= _MIN_DISTINCT
 
 
 def candidates(value: Any) -> set[str]:
-    """Every part of a command's value that could be a token. In a longer run of letters that is each window
-    of 43."""
+    """All parts of a command's value that could be a token. A longer run of letters yields each window of 43
+    characters."""
     return set(_windows(value))
 
 
@@ -100,5 +100,5 @@ def _windows(value: Any) -> Iterator[str]:
 
 
 def holds_one_of(words: Iterable[str], hashes: Collection[bytes]) -> bool:
-    """Whether one of `words` is the token of one of `hashes`."""
+    """Whether one of `words` is a token with one of `hashes`."""
     return any(hash_token(word) in hashes for word in words)

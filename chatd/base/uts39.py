@@ -29,14 +29,14 @@ _WITH_LATIN = frozenset(("Hanb", "Jpan", "Kore"))
 
 
 def version() -> str:
-    """A version that changes whenever skeletons may: with these tables, and with Python's Unicode data."""
+    """A version that changes when skeletons can change: with these tables or with Python's Unicode data."""
     table = hashlib.sha256(_DATA.read_bytes()).hexdigest()
     return f"1 {unicodedata.unidata_version} {table[:16]}"
 
 
 class _Prototypes:
-    """Maps a character, as str.translate wants it, to the text that it is confusable with. Two arrays and a
-    text take a tenth of the memory of a dictionary."""
+    """Maps a character to its prototype (UTS 39, section 4), for str.translate. Two arrays and a string take
+    a tenth of the memory of a dictionary."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._characters = array("I")
@@ -58,7 +58,7 @@ class _Prototypes:
 
 
 class _Tables(msgspec.Struct, frozen=True):
-    """`first` holds where each range begins, `ranges` where it ends and its writing systems."""
+    """`first` holds the first character of each range, `ranges` the last one and the writing systems."""
 
     first: list[int]
     ranges: list[tuple[int, frozenset[str]]]
@@ -104,10 +104,10 @@ def is_highly_restrictive(text: str) -> bool:
 
 
 def skeleton(text: str) -> str:
-    """What `text` looks like, whatever its case: two texts with the same skeleton are confusable.
+    """A text that is equal for all texts that look alike, ignoring case.
 
-    It is UTS 39's skeleton, of the text as it stands and then of that in NFKC without case. So `PauI` (with a
-    capital i) has the skeleton of `paul`, and `MARY` that of `mary`. It is its own skeleton.
+    It is the skeleton of UTS 39, applied again to the case-folded NFKC form until it no longer changes. So
+    `PauI` (with a capital i) has the skeleton of `paul`, and `MARY` that of `mary`.
     """
     prototypes = _tables().prototypes
     found = _map(text, prototypes)

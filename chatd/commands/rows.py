@@ -1,4 +1,4 @@
-"""A row of the table of commands: what it takes to read a command, to explain it, and to allow it."""
+"""A row of the command table: how to parse, explain and authorize a command."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chatd.commands.values import Command
 
 
 class Arg(msgspec.Struct, frozen=True):
-    """One argument of a command. By name it may also be given under one of `also`; one that is `named`
-    can't be given by its place in a line."""
+    """An argument of a command. `also` are other names for it in requests with named arguments; one that is
+    `named` can't be given by position in a line."""
 
     name: str
     type: types.Type
@@ -35,11 +35,11 @@ class Arg(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, dict=True):
-    """All there is to say of a command.
+    """The complete description of a command.
 
-    `login`: only for those logged in. `overlaps`: may begin while earlier ones that overlap, too, are
-    still on their way to the disk; all others wait for what came before. `errors`: the refusals of its
-    own, besides those that any request may meet.
+    `login`: requires a login. `overlaps`: may start while earlier overlapping commands still wait for the
+    disk; all others wait until earlier commands are finished. `errors`: the errors of this command, besides
+    the common ones.
     """
 
     verb: str
@@ -63,11 +63,11 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         return Usage(reason=reason, usage=self.usage)
 
     def from_words(self, rest: str) -> Command:
-        """The command that `rest`, the line after the verb, asks for. Raises BadRequest."""
+        """Parse the command from `rest`, the line after the verb. Raises BadRequest."""
         return self.command(**self.values_of(rest))
 
     def values_of(self, rest: str) -> dict[str, Any]:
-        """The arguments that stand in `rest`, by name. Raises BadRequest."""
+        """Parse the arguments in `rest`, by name. Raises BadRequest."""
         args = [arg for arg in self.args if not arg.named]
         words: list[str] = []
         space = ""
@@ -81,7 +81,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         else:
             space = ""
         if space and args[len(words)].type.greedy:
-            words.append("")  # there is a place for it, and nothing in it
+            words.append("")  # an empty text after a trailing space
         if rest.strip(" "):
             raise self.wrong("Too many arguments" if args else f"{self.verb} takes no argument")
         values = {
@@ -94,11 +94,11 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         return values
 
     def from_names(self, given: Mapping[str, Any]) -> Command:
-        """The command with the arguments `given` by name, as JSON values. Raises BadRequest."""
+        """Build the command from named arguments with JSON values. Raises BadRequest."""
         return self.command(**self.named_values(given))
 
     def named_values(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments `given` by name, as JSON values. Raises BadRequest."""
+        """Parse named arguments with JSON values. Raises BadRequest."""
         values = {}
         used = 0
         for name, also, from_json, optional in self._by_name:

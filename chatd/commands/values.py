@@ -1,4 +1,4 @@
-"""Commands as values: one frozen class per command. chatd.commands.table describes each."""
+"""Commands as values: one frozen class per command, described in chatd.commands.table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from chatd.base.texts import Secret
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Something that a client asks for."""
+    """A request of a client."""
 
 
 class Register(Command, frozen=True):
-    """`login` logs in to the new account; `outside` is only for those who are not logged in."""
+    """`login`: log in to the new account. `outside`: refuse if the client is logged in."""
 
     username: str
     password: Secret
@@ -35,7 +35,7 @@ class ResumeSession(Command, frozen=True):
 
 
 class LogOut(Command, frozen=True):
-    """`everywhere` ends all sessions of the account."""
+    """`everywhere`: end all sessions of the account."""
 
     everywhere: bool = False
 
@@ -54,7 +54,7 @@ class ShowAccount(Command, frozen=True):
 
 
 class ChangeProfile(Command, frozen=True):
-    """What is not given stays as it is."""
+    """A value of None stays unchanged."""
 
     name: str | None = None
     country: str | None = None
@@ -65,7 +65,7 @@ class ListActive(Command, frozen=True):
 
 
 class ListUsers(Command, frozen=True):
-    """`others` leaves out oneself."""
+    """`others`: leave out the user who asks."""
 
     others: bool = False
 
@@ -89,7 +89,7 @@ class SendMessage(Command, frozen=True):
 
 
 class ReadInbox(Command, frozen=True):
-    """`here` leaves out what comes from other realms, `direct` what stands in groups."""
+    """`peek`: do not mark as read. `here`: only messages from this realm. `direct`: only direct messages."""
 
     place: Place | None = None
     peek: bool = False
@@ -111,7 +111,7 @@ class ListConversations(Command, frozen=True):
 
 
 class ShowHistory(Command, frozen=True):
-    """With `before`, a seq, only what is older than that message."""
+    """`n`: the number of messages. `before`: only messages older than this seq."""
 
     place: Place
     n: int = 20
@@ -207,8 +207,9 @@ class ListFiles(Command, frozen=True):
 
 
 class GetFile(Command, frozen=True):
-    """A file by its code, or the newest of a name; with `only`, by that alone. `stamped` is a name and the
-    time (ms) of the second in which it was sent, another way to say which; `place`, where it has to stand."""
+    """Download a file by its code, or the newest file with a name; `only` restricts this to one of the two.
+    Alternatively `stamped` gives a name and the second in which it was sent (in ms). `place`: the
+    conversation that must contain it."""
 
     code: str
     only: Literal["code", "name"] | None = None

@@ -1,4 +1,4 @@
-"""The command that a typed word stands for, or a similar one for a word that is none."""
+"""Finds the command for a typed word, or suggests a similar one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from chatd.base.names import printable
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
 
-# Words that people try, and that are ambiguous or mean something else in one of the clients.
+# Words that users try, with the verb to suggest. They are no aliases, since some clients use them
+# differently.
 MEANT = {
     "list": "groups",
     "channels": "groups",
@@ -21,12 +22,12 @@ MEANT = {
     "nick": "profile",
     "whois": "users",
 }
-MIN_NEAR, MAX_NEAR = 3, 24  # most characters of a misspelt verb
+MIN_NEAR, MAX_NEAR = 3, 24  # lengths of a word that gets a suggestion
 
 
 def _without_one(word: str) -> set[str]:
-    """The word, and the word without any one of its characters. Two words share one of these if they differ
-    by one character, or by two exchanged ones."""
+    """The word itself, and with each one character removed. Two words share one of these if they differ by
+    one character or by two swapped ones."""
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
@@ -38,7 +39,7 @@ for _verb in BY_VERB:
 
 
 def nearest(word: str) -> str | None:
-    """The verb that a misspelt word most likely stands for."""
+    """The verb that a misspelt word most likely means, or None."""
     if word in MEANT:
         return MEANT[word]
     if not MIN_NEAR <= len(word) <= MAX_NEAR or not word.isascii() or not word.isprintable():
@@ -51,7 +52,7 @@ def nearest(word: str) -> str | None:
 
 
 def row_of(word: str) -> Row:
-    """The row of a verb or an alias, in whatever case. Raises UnknownCommand, with the nearest verb."""
+    """The row of a verb or an alias, ignoring case. Raises UnknownCommand with a suggestion."""
     row = BY_VERB.get(word) or BY_VERB.get(word.lower())
     if row is not None:
         return row

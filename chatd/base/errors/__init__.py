@@ -1,12 +1,12 @@
-"""Every refusal a user can cause: a stable code, and a sentence that says what is wrong and what to do.
+"""All errors that a user can cause. Each has a stable code, and a sentence that says what to do.
 
-Codes are part of the protocol: dialects look their own texts up by them, and programs match on them. There is
-a module for each subject. Import the classes from here, so that a class can move to another module.
+Codes are part of the protocol: dialects select their own texts by code, and programs depend on them. There is
+a module per subject; import the classes from this package.
 """
 
 from __future__ import annotations
 
-# In the order in which documents list them.
+# The order of the documentation.
 # isort: off
 from chatd.base.errors.base import *
 from chatd.base.errors.requests import *

@@ -1,4 +1,4 @@
-"""Accounts, logging in, operators and contacts."""
+"""Errors about accounts, logins, operators and contacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes that every refusal derives from."""
+"""The base classes of all errors."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from chatd.base.tokens import hide_tokens
 
 
 class ChatError(Exception):
-    """A refusal. `str(error)` is its sentence, filled from `details`, and from `defaults` for what is missing
-    there. `code` and the sentence are the class's own."""
+    """A refused request. `code` and `sentence` belong to the class. `str(error)` is the sentence, filled in
+    from `details`, or from `defaults` for missing details."""
 
     code: ClassVar[str] = "error"
-    sentence: ClassVar[str] = "That can't be done"
+    sentence: ClassVar[str] = "The request failed"
     defaults: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **details: object) -> None:
         sentence = self.sentence.format_map({**self.defaults, **details})
-        # A token in the wrong place of a request is not repeated.
+        # Never repeat a token that stood in the wrong place of a request.
         super().__init__(hide_tokens(sentence))
         self.details = details
 
 
 class BadRequest(ChatError):
-    """A request that is not valid in itself: nothing was looked up and nothing changed."""
+    """An invalid request, refused before anything was looked up or changed."""
 
 
 def every_error() -> list[type[ChatError]]:
-    """All refusals that have a code, in the order in which `chatd.base.errors` imports them."""
+    """All error classes with a code, in the import order of `chatd.base.errors`."""
     found: list[type[ChatError]] = []
     waiting = ChatError.__subclasses__()
     while waiting:

@@ -1,4 +1,4 @@
-"""Connections, and the realm as a whole."""
+"""Errors about connections and the realm as a whole."""
 
 from __future__ import annotations
 

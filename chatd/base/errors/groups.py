@@ -1,4 +1,4 @@
-"""Groups, rooms and other conversations."""
+"""Errors about groups, rooms and other conversations."""
 
 from __future__ import annotations
 

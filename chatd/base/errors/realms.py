@@ -1,4 +1,4 @@
-"""Other realms: adding them, and reaching people there."""
+"""Errors about other realms: adding and reaching them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RealmNotAllowed(ChatError):
     sentence = "{realm} may not connect to {where}: {reason}"
 
 
-# Why a realm can't become a peer.
+# The reasons why a realm can't become a peer.
 UNREACHABLE: tuple[type[ChatError], ...] = (
     ForbiddenAddress,
     RealmUnreachable,
@@ -94,7 +94,7 @@ class PeerFailed(ChatError):
 
 
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:
-    """One error for several addresses, by the error of each. None of them could be reached."""
+    """Combine the errors of several addresses, none of which could be reached, into one."""
     if len(errors) == 1:
         return next(iter(errors.values()))
     for error in errors.values():

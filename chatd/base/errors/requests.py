@@ -1,4 +1,4 @@
-"""Requests that can't be read, and arguments that are not valid."""
+"""Errors about malformed requests and invalid arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files, quotas, and a disk or database that takes nothing."""
+"""Errors about files, quotas, and a disk or database that can't store anything."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class MessageQuota(ChatError):
 
 
 class RealmQuota(ChatError):
-    """As MessageQuota, for all of another realm together."""
+    """Like MessageQuota, for a whole other realm."""
 
     code = "realm-quota"
     sentence = (

@@ -1,4 +1,4 @@
-"""Requests over HTTP."""
+"""Errors about HTTP requests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The types of commands' arguments.
+"""The types of command arguments.
 
-Each reads a value from text (a word, or the rest of a line) and from JSON, and raises a BadRequest that says
-what was expected. Nothing is looked up here.
+Each parses a value from text (a word, or the rest of a line) and from JSON, and raises a BadRequest that
+names the expected form. Nothing is looked up.
 """
 
 from __future__ import annotations

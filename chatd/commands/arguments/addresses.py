@@ -1,4 +1,4 @@
-"""Names and addresses of people, groups and rooms."""
+"""Argument types for names and addresses of users, groups and rooms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chatd.base.names import (
 )
 from chatd.commands.arguments.base import Type, kind_of
 
-MAX_PEOPLE = 100  # in one command, so that it does not delay everybody else's
+MAX_PEOPLE = 100  # in one command, so that it does not delay other clients
 
 
 class NameType(Type):
@@ -29,7 +29,7 @@ class NameType(Type):
 
 
 class GroupNameType(Type):
-    """A group of a realm that another argument names."""
+    """A group in a realm that another argument names."""
 
     shape = "group"
     about = "a group's name or code"
@@ -71,7 +71,7 @@ def _check_number(name: str, words: list[str]) -> None:
 
 
 class AddressesType(Type):
-    """Several people, separated by commas."""
+    """One or more addresses, separated by commas."""
 
     shape = "address[,address…]"
     about = "usernames, or username@realm, separated by commas"
@@ -82,7 +82,7 @@ class AddressesType(Type):
 
     def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
         if isinstance(value, str):
-            # Most messages go to one person: parse_address remembers what it has read.
+            # Most messages have one recipient, and parse_address is cached.
             return _addresses(name, value) if "," in value else (parse_address(value),)
         if not isinstance(value, list) or not value:
             expected = "a list of addresses, or one"
@@ -91,7 +91,7 @@ class AddressesType(Type):
 
 
 class WordsType(AddressesType):
-    """Several people, separated by spaces."""
+    """One or more addresses, separated by spaces."""
 
     shape = "user [user…]"
     about = "usernames, separated by spaces"
@@ -105,7 +105,7 @@ class WordsType(AddressesType):
 
 
 class GroupOrPeopleType(Type):
-    """A group's name; with a comma in it, a list of people."""
+    """A group, or with a comma a list of addresses."""
 
     shape = "group|address,address[,…]"
     about = "a group's name, group@realm, or a list of addresses"
@@ -126,7 +126,7 @@ class GroupOrPeopleType(Type):
 
 
 class GroupOrNamesType(Type):
-    """As GroupOrPeopleType, in a realm that another argument names."""
+    """Like GroupOrPeopleType, in a realm that another argument names."""
 
     shape = "group|user,user[,…]"
     about = "a group's name, or a list of usernames"
@@ -159,7 +159,7 @@ class NamesType(GroupOrNamesType):
 
 
 class GroupType(Type):
-    """A group by its name or its code. A `#` before it is allowed and ignored."""
+    """A group by name or code. A leading `#` is ignored."""
 
     shape = "group"
     about = "a group's name, or group@realm"
@@ -169,15 +169,15 @@ class GroupType(Type):
 
 
 class JoinableType(GroupType):
-    """A group to be joined."""
+    """A group to join."""
 
     shape = "group|code"
     about = "a group's name or code, or group@realm"
 
 
 class PlaceType(Type):
-    """A conversation by the name of a user or a group. `@name` or `#name` says which; in JSON the argument's
-    key does too."""
+    """A conversation by the name of a user or a group. `@name` or `#name` says which; in JSON, so can the key
+    of the argument."""
 
     shape = "user|group"
     about = "the name of a user or a group, or name@realm; @name means the user and #name the group"

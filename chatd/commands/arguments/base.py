@@ -1,4 +1,4 @@
-"""What all types of arguments share."""
+"""The base class of argument types."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from chatd.base.errors import BadArgument
 
 
 class Type:
-    """`shape` shows a value in usage, `about` describes it in words, `json` names its JSON types.
-    A `greedy` type takes the rest of the line."""
+    """An argument type. `shape` is its form in usage texts, `about` its description, and `json` its JSON
+    types. A `greedy` type takes the rest of the line."""
 
     shape: ClassVar[str] = "text"
     about: ClassVar[str] = "text"
@@ -17,7 +17,7 @@ class Type:
     greedy: ClassVar[bool] = False
 
     def from_text(self, name: str, text: str) -> Any:
-        """The value of `text`. `name` is the argument's name, for errors."""
+        """Parse `text`. `name` is the name of the argument, for errors."""
         raise NotImplementedError
 
     def from_json(self, name: str, value: Any) -> Any:

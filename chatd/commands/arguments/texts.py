@@ -1,4 +1,4 @@
-"""Texts: messages, display names, secrets, names of files."""
+"""Argument types for texts: messages, display names, secrets, file names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TextType(Type):
 
 
 class SearchType(TextType):
-    """What to search for. It is bounded because long patterns are slow to search for."""
+    """A search pattern, limited in length because long patterns are slow."""
 
     about = f"up to {MAX_SEARCH} characters"
 
@@ -64,9 +64,9 @@ class DisplayNameType(Type):
 
 
 class CountryType(DisplayNameType):
-    """As DisplayNameType. An empty one, or only spaces, removes the present value."""
+    """Like DisplayNameType. An empty value, or only spaces, removes the country."""
 
-    about = f"{DisplayNameType.about}; or nothing: in a line, _ alone"
+    about = f"{DisplayNameType.about}; empty to remove it (in a line, _ alone)"
 
     def from_json(self, name: str, value: Any) -> str:
         text = self.string(name, value)
@@ -74,7 +74,7 @@ class CountryType(DisplayNameType):
 
 
 class FullNameType(DisplayNameType):
-    """As DisplayNameType, at the end of a line, where spaces need no underscores."""
+    """Like DisplayNameType, at the end of a line, where spaces need no underscores."""
 
     about = f"up to {MAX_DISPLAY_NAME} characters"
     greedy = True

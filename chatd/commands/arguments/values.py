@@ -1,4 +1,4 @@
-"""Numbers, switches, hosts and ports."""
+"""Argument types for numbers, flags, hosts and ports."""
 
 from __future__ import annotations
 

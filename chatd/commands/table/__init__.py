@@ -1,7 +1,7 @@
-"""The table of commands. One row defines a command: its verb, help, arguments, preconditions and errors.
+"""The command table. Each row defines a command: its verb, help, arguments, preconditions and errors.
 
-The readers of the dialects, the checks of a session, the help texts, the `json` dialect's description of
-itself and docs/protocol.md are all made from these rows. There is a module for each subject.
+The parsers of the dialects, the checks before a command, the help texts and docs/protocol.md all use these
+rows. There is a module per subject.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Row
 from chatd.commands.table import accounts, files, general, groups, messages, realms, rooms
 
-# In the order in which help lists them.
+# The order in which help lists the commands.
 TABLE: tuple[Row, ...] = (
     *accounts.ROWS,
     *messages.ROWS,
@@ -26,7 +26,7 @@ TABLE: tuple[Row, ...] = (
     *general.ROWS,
 )
 
-# What any request may be refused for, whatever the command.
+# The errors that any command can raise.
 COMMON_ERRORS: tuple[type[ChatError], ...] = (
     errors.BadEncoding,
     errors.BadSyntax,
@@ -48,7 +48,7 @@ BY_COMMAND: Mapping[type[ask.Command], Row] = {row.command: row for row in TABLE
 
 
 def describe(row: Row) -> CommandInfo:
-    """The row as help shows it."""
+    """The description of a command, for help."""
     return CommandInfo(
         command=row.verb,
         aliases=row.aliases,

@@ -1,4 +1,4 @@
-"""Accounts, sessions and contacts."""
+"""The commands for accounts, sessions and contacts."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from chatd.commands.rows import Arg
 
 PEOPLE_ERRORS = (errors.UnknownUser, errors.UnknownRealm)
 GROUP_ERRORS = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
-REMOTE_ERRORS = (errors.RealmDown, errors.PeerFailed)  # for what can't be queued
+REMOTE_ERRORS = (errors.RealmDown, errors.PeerFailed)  # for commands that can't be queued
 ADMIN_ERRORS = (*GROUP_ERRORS, errors.NotAdmin, *REMOTE_ERRORS)
 MEMBERSHIP_ERRORS = (errors.GroupFull, errors.RealmFull, errors.TooManyGroups)
 FILE_ERRORS = (errors.BadFileName, errors.FileTooLarge, errors.QuotaExceeded)

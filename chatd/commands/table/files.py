@@ -1,4 +1,4 @@
-"""Files."""
+"""The commands for files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection, and help."""
+"""The commands for the connection, and help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups."""
+"""The commands for groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to people, and reading."""
+"""The commands for sending direct messages and for reading."""
 
 from __future__ import annotations
 

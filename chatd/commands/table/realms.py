@@ -1,4 +1,4 @@
-"""Other realms."""
+"""The commands for other realms."""
 
 from __future__ import annotations
 

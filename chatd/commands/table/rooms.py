@@ -1,4 +1,4 @@
-"""Rooms."""
+"""The commands for rooms."""
 
 from __future__ import annotations
 
