@@ -142,7 +142,9 @@ class Incoming:
             return True
         self._chunks.append(data)
         self._pending += len(data)
-        self._start_job()
+        if self.missing or self._pending >= MAX_PENDING:
+            self._start_job()
+        # Otherwise `finish` follows, and the last bytes are written by the same job.
         return self._pending < MAX_PENDING
 
     def room(self) -> Deferred[None]:
@@ -201,16 +203,17 @@ class Incoming:
 
     def _next_job(self) -> _Job | None:
         part = self._part
-        if self._chunks:  # accepted in RECEIVING, and still to be written in the states that follow
-            append = partial(part.append, self._chunks)
+        chunks = self._chunks
+        if self._state is State.FINISHING:
             self._clear()
-            return _Job(append, lambda _result: None, self._disk_failed)
+            complete = partial(part.complete, chunks, self._folder.keep)
+            return _Job(complete, self._stored, self._disk_failed)
+        if chunks:  # accepted in RECEIVING, and still to be written in SUSPENDING
+            self._clear()
+            return _Job(partial(part.append, chunks), lambda _result: None, self._disk_failed)
         match self._state:
             case State.READING:
                 return _Job(part.read_back, self._was_read, self._disk_failed)
-            case State.FINISHING:
-                complete = partial(part.complete, self._folder.keep)
-                return _Job(complete, self._stored, self._disk_failed)
             case State.SUSPENDING:
                 return _Job(part.leave, self._close, self._not_left)
             case State.DISCARDING:

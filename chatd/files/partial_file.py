@@ -118,9 +118,10 @@ class PartialFile:
         self._hash.update(data)
         self._hashed += len(data)
 
-    def complete(self, keep: Callable[[Path, str], str]) -> StoredFile:
-        """Sync the file, and let `keep` give it its final name. Raises ChangedBytes and other OSErrors."""
-        self.append(())
+    def complete(self, chunks: Sequence[bytes], keep: Callable[[Path, str], str]) -> StoredFile:
+        """Write the last bytes, sync the file, and let `keep` give it its final name. Raises ChangedBytes and
+        other OSErrors."""
+        self.append(chunks)
         assert self._file is not None  # noqa: S101 - opened by the line above
         sha256 = self._hash.hexdigest()
         if self.sha256 is not None and sha256 != self.sha256:

@@ -73,6 +73,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+# Every answer has them, so they are encoded once.
+_ENCODED = [(name.encode(), [value.encode()]) for name, value in HEADERS.items()]
 HSTS = "max-age=31536000"  # a year, in seconds
 
 
@@ -86,8 +88,8 @@ class Root(Resource):
         self._nowhere = NotFoundResource()
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
-        for name, value in HEADERS.items():
-            request.setHeader(name, value)
+        for name, value in _ENCODED:
+            request.responseHeaders.setRawHeaders(name, value)
         if request.isSecure():
             request.setHeader("Strict-Transport-Security", HSTS)
         try:
