@@ -38,7 +38,7 @@ from chatd.service.remote import (
     StagedNotice,
 )
 from chatd.service.targets import Target
-from chatd.store.messages import Crossing, Stored
+from chatd.store.messages import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
 
 ECHO_TIME = 5.0  # seconds to wait for a message to come back from its group's home
@@ -69,23 +69,23 @@ class Forwarder:
         at: int,
         text: str | None,
         file: Attachment | None,
-    ) -> Crossing:
+    ) -> RemoteCopies:
         note = _note_of(file)
         if target.group is None:
             direct = parcels.Direct(sender.name, target.there, at, text, note)
-            return Crossing(target.realms, parcels.encode(direct), sender.id)
+            return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
         name, group = target.group, target.conversation
 
         def relay(seq: int) -> bytes:
             return parcels.encode(parcels.Relay(name, group, seq, sender.name, at, text, note))
 
-        return Crossing(target.realms, relay)
+        return RemoteCopies(target.realms, relay)
 
     def deliver(self, realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
         self._links.dispatch(realm, stored.first, stored.parcel, file, on_outcome)
 
-    def relay(self, stored: Stored, crossing: Crossing, file: int | None) -> None:
-        for offset, realm in enumerate(crossing.realms):
+    def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
+        for offset, realm in enumerate(copies.realms):
             self._links.post(realm, stored.first + offset, stored.parcel, file)
 
     # Messages to groups of other realms

@@ -43,7 +43,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
-from chatd.store.messages import Crossing, NewMessage
+from chatd.store.messages import NewMessage, RemoteCopies
 
 CACHED_PAIRS = 100_000
 
@@ -203,12 +203,10 @@ class ParcelReader:
                 )
             )
 
-        crossing = Crossing(tuple(roster.realms), relay) if roster.realms else None
+        copies = RemoteCopies(tuple(roster.realms), relay) if roster.realms else None
         at = self._at(parcel.at)
         origin = (realm, number)
-        new = NewMessage(
-            group.id, None, sender.name, at, parcel.text, origin=origin, crossing=crossing
-        )
+        new = NewMessage(group.id, None, sender.name, at, parcel.text, origin=origin, copies=copies)
         return Arrived(new, group_target(roster), guest=(roster, sender))
 
     async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:

@@ -48,8 +48,8 @@ class FanOut:
             roster = self._rosters.of_conversation(target.conversation)
             if roster is not None:
                 audience = roster.members
-            if new.crossing is not None:
-                self._forwarder.relay(stored, new.crossing, new.attachment_id)
+            if new.copies is not None:
+                self._forwarder.relay(stored, new.copies, new.attachment_id)
         else:
             self._counters.direct += 1
             if len(audience) == 1 and not target.realms:

@@ -215,13 +215,13 @@ class Messages:
             new = self._new(sender, target, now, text)
         else:
             new = NewMessage(target.conversation, sender.id, sender.name, now, text)
-        size = cost(text) if new.crossing is None else cost_of(new)
+        size = cost(text) if new.copies is None else cost_of(new)
         try:
             self._quotas.charge_account(sender.id, size, now)
         except ChatError as error:
             return fail(error)
         refund = (sender.id, size)
-        if new.crossing is None or target.group is not None:
+        if new.copies is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._writer.store, new)
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin), {}, refund
@@ -252,9 +252,9 @@ class Messages:
         key: str | None = None,
     ) -> NewMessage:
         """A message to store here, with its copies for other realms."""
-        crossing = None
+        copies = None
         if target.realms:
-            crossing = self._remote.forwarder.copies(sender, target, at, text, file)
+            copies = self._remote.forwarder.copies(sender, target, at, text, file)
         return NewMessage(
             target.conversation,
             sender.id,
@@ -262,7 +262,7 @@ class Messages:
             at,
             text,
             None if file is None else file.id,
-            crossing=crossing,
+            copies=copies,
             key=key,
         )
 

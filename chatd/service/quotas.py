@@ -36,7 +36,7 @@ def cost_of(new: NewMessage) -> int:
     """The bytes that a message counts: its text, once for this realm and once for each other realm that gets
     a copy."""
     size = LEAST if new.text is None else cost(new.text)
-    return size if new.crossing is None else size * (1 + len(new.crossing.realms))
+    return size if new.copies is None else size * (1 + len(new.copies.realms))
 
 
 def cost_of_text(text: str | None) -> int:

@@ -14,7 +14,7 @@ from chatd.base.errors import ChatError, UnknownRealm
 from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
-from chatd.store.messages import Crossing, Stored
+from chatd.store.messages import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class IForwarder(Interface):
 
     def copies(
         sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
-    ) -> Crossing:
+    ) -> RemoteCopies:
         """Make the copies of a message for the target's other realms, to be stored with it."""
 
     def post_parcel(
@@ -121,7 +121,7 @@ class IForwarder(Interface):
     def send_notices(staged: Sequence[StagedNotice]) -> None:
         """Send notices that were staged."""
 
-    def relay(stored: Stored, crossing: Crossing, file: int | None) -> None:
+    def relay(stored: Stored, copies: RemoteCopies, file: int | None) -> None:
         """Send the copies of a group's message. `file` is the id of its attachment."""
 
     def deliver(realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
@@ -190,8 +190,8 @@ class NoForwarder:
         _at: int,
         _text: str | None,
         _file: Attachment | None,
-    ) -> Crossing:
-        return Crossing((), b"")
+    ) -> RemoteCopies:
+        return RemoteCopies((), b"")
 
     def post_parcel(
         self,
@@ -209,7 +209,7 @@ class NoForwarder:
     def send_notices(self, staged: Sequence[StagedNotice]) -> None:
         """There are none."""
 
-    def relay(self, stored: Stored, crossing: Crossing, file: int | None) -> None:
+    def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
         """There are no copies."""
 
     def deliver(

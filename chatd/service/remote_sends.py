@@ -114,9 +114,9 @@ class RemoteSends:
     def withdraw(self, stored: Stored, new: NewMessage) -> Deferred[None]:
         """Remove a message that was refused before its sender read OK."""
         name = name_of(new)
-        if name is None or new.crossing is None:
+        if name is None or new.copies is None:
             return self._database.run(store.remove, stored.id)
-        realm = new.crossing.realms[0]
+        realm = new.copies.realms[0]
         return Deferred.fromCoroutine(self._sends.take_back(name, stored.id, realm, stored.first))
 
     # Messages to groups of other realms

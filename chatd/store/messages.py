@@ -18,9 +18,10 @@ from chatd.store.schema import messages
 MAX_CACHED_SEQS = 100_000
 
 
-class Crossing(msgspec.Struct, frozen=True):
-    """The realms (by their keys) that a message also goes to, and the parcel that carries it, or a function
-    that makes that from the message's seq. `sender_id` is the account to tell if it can't be delivered."""
+class RemoteCopies(msgspec.Struct, frozen=True):
+    """The copies of a message for other realms, named by their keys. `parcel` carries it; it may be a
+    function that makes the parcel from the message's seq. `sender_id` is the account to tell if it can't be
+    delivered."""
 
     realms: tuple[str, ...]
     parcel: bytes | Callable[[int], bytes]
@@ -43,7 +44,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     attachment_id: int | None = None
     seq: int | None = None
     origin: tuple[str, int] | None = None
-    crossing: Crossing | None = None
+    copies: RemoteCopies | None = None
     key: str | None = None
 
 
@@ -187,11 +188,11 @@ class MessageWriter:
             # A home that was restored from a backup may use a seq again: keep numbering upward.
             seqs[conversation] = seq = max(seq + 1, item.seq or 0)
             parcel = None
-            if item.crossing is None:
+            if item.copies is None:
                 stored.append(Stored(ident, seq))
             else:
                 first = self._outbox.next(connection) + len(parcels)
-                if item.crossing.sender_id is not None:
+                if item.copies.sender_id is not None:
                     parcel = first
                 parcels.extend(_parcels(item, seq))
                 stored.append(Stored(ident, seq, first, parcels[-1].parcel))
@@ -232,14 +233,14 @@ def _row(item: NewMessage, ident: int, seq: int, parcel: int | None) -> tuple[ob
 
 def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
     """The parcels that carry `item` to other realms."""
-    crossing = item.crossing
-    assert crossing is not None  # noqa: S101 - the caller has checked it
-    parcel = crossing.parcel
+    copies = item.copies
+    assert copies is not None  # noqa: S101 - the caller has checked it
+    parcel = copies.parcel
     if not isinstance(parcel, bytes):
         parcel = parcel(seq)
     return [
-        NewParcel(realm, parcel, item.at, crossing.sender_id, item.attachment_id)
-        for realm in crossing.realms
+        NewParcel(realm, parcel, item.at, copies.sender_id, item.attachment_id)
+        for realm in copies.realms
     ]
 
 

@@ -91,12 +91,10 @@ class SendsWriter:
         rows = []
         for name, item in fresh.items():
             place, file = stored[name], item.attachment_id
-            crossing = item.crossing
+            copies = item.copies
             # Senders do not wait for deliveries of a group's messages.
-            waits = crossing is not None and crossing.sender_id is not None
-            realm, parcel = (
-                (crossing.realms[0], place.first) if waits and crossing else (None, None)
-            )
+            waits = copies is not None and copies.sender_id is not None
+            realm, parcel = (copies.realms[0], place.first) if waits and copies else (None, None)
             rows.append(
                 (*name, item.at, item.conversation, place.seq, place.id, file, realm, parcel)
             )

@@ -15,7 +15,7 @@ from chatd.federation.parcels import INCOMPLETE, Verdict, encode
 from chatd.federation.refusals import refusal, verdict_of
 from tests.unit.base.test_errors import fields, needed
 
-CROSSING = {
+REPORTED = {
     "unknown-user",
     "unknown-group",
     "group-closed",
@@ -55,7 +55,7 @@ class Refusals(SynchronousTestCase):
             said = over_the_wire(verdict_of(error(**given_details)))
             self.assertEqual(said.code, error.code)
             found = refusal(said, "Realm2")
-            if error.code not in CROSSING:
+            if error.code not in REPORTED:
                 self.assertEqual((type(found), found.details), (PeerFailed, {"realm": "Realm2"}))
                 continue
             where = {"where": "Realm2"} if "where" in fields(error) else {}
@@ -88,7 +88,7 @@ class Refusals(SynchronousTestCase):
             self.assertTrue(str(found).isprintable(), repr(str(found)))
 
     @given(
-        st.one_of(st.sampled_from(sorted(CROSSING)), st.text()),
+        st.one_of(st.sampled_from(sorted(REPORTED)), st.text()),
         st.dictionaries(
             st.one_of(st.sampled_from(["name", "group", "size", "limit", "left"]), st.text()),
             anything,
