@@ -26,11 +26,8 @@ class Cache(Generic[K, V]):
         return len(self._entries)
 
     def __contains__(self, key: K) -> bool:
-        """Whether there is an entry. This counts as a use, too."""
-        found = key in self._entries
-        if found:
-            self._entries.move_to_end(key)
-        return found
+        """Whether there is an entry. This does not count as a use."""
+        return key in self._entries
 
     def get(self, key: K) -> V | None:
         entries = self._entries

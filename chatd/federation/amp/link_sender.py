@@ -38,23 +38,20 @@ class Suspects:
     """The parcels that made the other realm fail. They outlive a link, because the failure may end it."""
 
     def __init__(self) -> None:
-        self._failures: dict[int, int] = {}
+        self.failures: dict[int, int] = {}  # by the number of the parcel
         self._singly = (
             0  # parcels that are still to be sent one by one, to find out which one fails
         )
 
-    def __bool__(self) -> bool:
-        return bool(self._failures)
-
     def failed(self, number: int) -> bool:
         """Count a failure of a parcel. Returns whether it has failed too often."""
-        self._failures[number] = self._failures.get(number, 0) + 1
-        return self._failures[number] >= MAX_FAILURES
+        self.failures[number] = self.failures.get(number, 0) + 1
+        return self.failures[number] >= MAX_FAILURES
 
     def clear(self, items: Iterable[Item]) -> None:
         """Forget the failures of parcels that were answered."""
         for item in items:
-            self._failures.pop(item.number, None)
+            self.failures.pop(item.number, None)
 
     def search(self, count: int) -> None:
         """Send the next `count` parcels one by one."""
@@ -190,7 +187,7 @@ class LinkSender:
         numbers = [item.number for item in batch]
         to.outbox.done(to.realm, numbers)
         to.waiters.settle(numbers, DELIVERED)
-        if to.suspects:
+        if to.suspects.failures:
             to.suspects.clear(batch)
         if self._lanes.count:
             for item in batch:
@@ -201,8 +198,10 @@ class LinkSender:
         if verdict.code == INCOMPLETE.code:
             self._file_missing(item)
             return
-        to.suspects.clear((item,))
-        self._release(item)
+        if to.suspects.failures:
+            to.suspects.clear((item,))
+        if item.lane is not None:
+            self._release(item)
         if verdict.code:
             self._refused(item.number, refusal(verdict, to.name()))
             return

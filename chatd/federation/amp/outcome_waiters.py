@@ -62,10 +62,10 @@ class OutcomeWaiters:
         now = self._clock.seconds()
         while self._deadlines:
             deadline, number = self._deadlines[0]
-            if deadline > now and number in self._waiters:
+            waits = number in self._waiters
+            if waits and deadline > now:
                 self._timer.start(deadline - now)
                 return
             self._deadlines.popleft()
-            waiter = self._waiters.pop(number, None)
-            if waiter is not None:
-                guarded(UNTOLD, waiter, QUEUED)
+            if waits:
+                guarded(UNTOLD, self._waiters.pop(number), QUEUED)

@@ -26,10 +26,10 @@ class CacheTest(SynchronousTestCase):
         self.cache["c"] = 3
         self.assert_holds(a=1, c=3)
 
-    def test_membership_test_counts_as_use(self) -> None:
+    def test_membership_test_is_no_use(self) -> None:
         self.assertIn("a", self.cache)
         self.cache["c"] = 3
-        self.assert_holds(a=1, c=3)
+        self.assert_holds(b=2, c=3)
 
     def test_replacement_evicts_nothing_and_counts_as_use(self) -> None:
         self.cache["a"] = 3
