@@ -35,7 +35,7 @@ class LoadError(Exception):
 
 
 class Connection:
-    """A non-blocking socket in a loop. Whoever sets `on_readable` reads it."""
+    """A non-blocking socket in a loop. The code that sets `on_readable` reads it."""
 
     __slots__ = ("fd", "loop", "name", "on_readable", "pending", "sock", "tail")
 
@@ -59,7 +59,7 @@ class Connection:
         self.loop.readers[self.fd] = on_readable
 
     def unexpected(self) -> None:
-        """Something came that nobody has asked for: a push or a greeting, or else an error."""
+        """Unrequested data arrived: a push or a greeting, or else an error."""
         data = self.loop.dialect.without_pushes(self.receive_through(b"\n"))
         if data:
             raise LoadError(f"{self.name} got unasked: {data[:200]!r}")

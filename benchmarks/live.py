@@ -113,7 +113,7 @@ class Listener:
 
 
 class Pair(Listener):
-    """Two people, one of whom speaks to the other."""
+    """A sender and its listener."""
 
     __slots__ = ("times", "window")
 
@@ -184,7 +184,7 @@ def federation(
     window: int,
     seconds: float,
 ) -> Report:
-    """As `relay`, but that those who are spoken to are people of another realm, if there is one."""
+    """As `relay`, with listeners in another realm if there is one."""
     people = names(1, 2 * count)
     pids = [pid]
     if elsewhere is not None:
@@ -205,7 +205,7 @@ def federation(
 
 
 class Speaker(Sender):
-    """Posts to a group, and has leave for the next when all members together got their share."""
+    """Posts to a group, and may send the next message when the deliveries to all members make up one."""
 
     __slots__ = ("reached", "share", "times", "window")
 
@@ -226,7 +226,7 @@ class Speaker(Sender):
 
 
 class Member(Listener):
-    """One of those who listen to the speaker."""
+    """A member that listens to the speaker."""
 
     __slots__ = ("speaker",)
 
@@ -254,7 +254,7 @@ class Member(Listener):
 def fanout(
     loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, seconds: float
 ) -> Report:
-    """A group of listening members, one of whom speaks."""
+    """One member of a group posts, and the others listen."""
     people = names(1, count)
     accounts.ensure(loop, people)
     dialect = loop.dialect
@@ -271,6 +271,40 @@ def fanout(
     return {"scenario": "fanout", "window": window, "members": count, **report}
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What all senders and listeners together have counted."""
+
+    senders: Sequence[Sender]
+    listeners: Sequence[Listener]
+
+    @property
+    def acked(self) -> int:
+        return sum(sender.acked for sender in self.senders)
+
+    @property
+    def delivered(self) -> int:
+        return sum(listener.delivered for listener in self.listeners)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was sent is acknowledged and delivered."""
+        return all(sender.acked >= sender.sent for sender in self.senders) and all(
+            listener.delivered >= listener.sender.sent for listener in self.listeners
+        )
+
+    def report(self) -> Report:
+        late = [listener.sender.sent - listener.delivered for listener in self.listeners]
+        return {
+            "sent": sum(sender.sent for sender in self.senders),
+            "acked": self.acked,
+            "delivered": self.delivered,
+            "lost": sum(max(0, each) for each in late),
+            "doubled": sum(max(0, -each) for each in late),
+            "unacked": sum(abs(sender.sent - sender.acked) for sender in self.senders),
+        }
+
+
 def _measured(
     loop: Loop,
     tally: Tally,
@@ -279,26 +313,16 @@ def _measured(
     listeners: Sequence[Listener],
     seconds: float,
 ) -> Report:
-    """Warm up, measure, stop sending, drain, compare the books."""
-
-    def acked() -> int:
-        return sum(sender.acked for sender in senders)
-
-    def delivered() -> int:
-        return sum(listener.delivered for listener in listeners)
-
-    def settled() -> bool:
-        return all(sender.acked >= sender.sent for sender in senders) and all(
-            listener.delivered >= listener.sender.sent for listener in listeners
-        )
-
+    """Warm up, measure, stop sending, wait for the rest, and compare the counts."""
+    counts = Counts(senders, listeners)
     loop.run(WARM_UP)
     tally.latencies.clear()
-    acked_before, delivered_before = acked(), delivered()
+    acked_before, delivered_before = counts.acked, counts.delivered
     before = Reading.take(*pids)
     loop.run(seconds)
     after = Reading.take(*pids)
-    acked_in_time, delivered_in_time = acked() - acked_before, delivered() - delivered_before
+    acked_in_time = counts.acked - acked_before
+    delivered_in_time = counts.delivered - delivered_before
     latencies = tally.latencies
     report: Report = {
         "acked_per_s": round(acked_in_time / (after.wall - before.wall), 1),
@@ -309,17 +333,6 @@ def _measured(
         **before.until(after, delivered_in_time),
     }
     tally.sending = False
-    loop.run_until(settled, lambda: acked() + delivered(), GRACE)
+    loop.run_until(lambda: counts.settled, lambda: counts.acked + counts.delivered, GRACE)
     loop.run(AFTERMATH)
-    sent = sum(sender.sent for sender in senders)
-    report |= {
-        "sent": sent,
-        "acked": acked(),
-        "delivered": delivered(),
-        "lost": sum(max(0, listener.sender.sent - listener.delivered) for listener in listeners),
-        "doubled": sum(max(0, listener.delivered - listener.sender.sent) for listener in listeners),
-        "unacked": sum(abs(sender.sent - sender.acked) for sender in senders),
-        "errors": tally.errors,
-        "error_sample": tally.sample,
-    }
-    return report
+    return report | counts.report() | {"errors": tally.errors, "error_sample": tally.sample}

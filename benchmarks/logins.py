@@ -4,7 +4,7 @@ A real daemon with the shipped cost of hashing. Each right login is of an accoun
 that address before, on a connection of its own, and its time begins when the connection is asked for.
 
 registering    300 connections register, each the next account when the last one is answered
-unknown        8 connections guess at names that nobody has
+unknown        8 connections guess at names without an account
 forwarded      60 guess over HTTP at one name, from as many addresses as X-Forwarded-For says, as behind nginx
 """
 

@@ -1,11 +1,13 @@
-"""Scenarios about what lasts: messages for people who are away, silent sessions, a big database."""
+"""Scenarios about stored state: messages for absent people, silent sessions, a big database."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks.crowd import Accounts, Texts, marks, names
+from benchmarks.dialects import Dialect
 from benchmarks.engine import (
     Connection,
     LoadError,
@@ -18,16 +20,16 @@ from benchmarks.engine import (
 )
 from benchmarks.live import GRACE, Sender, Tally
 
-#: Those who get mail here are others than those of the live scenarios, whose inboxes are full.
+#: The receivers are not those of the live scenarios, whose inboxes are full.
 FIRST_AWAY = 1001
-#: How long memory may settle once all are logged in.
+#: Seconds in which memory may settle after the logins.
 SETTLE = 2.0
-#: How much history is asked for at a time.
+#: Messages of history in one request.
 PAGE = 50
 
 
 class Mailer(Sender):
-    """Sends so many messages to one who is away, with leave for the next when one is kept."""
+    """Sends `each` messages to an absent account, and may send the next one when one is stored."""
 
     __slots__ = ("each", "window")
 
@@ -99,47 +101,51 @@ def _store(
     }
 
 
-def _fetch(loop: Loop, accounts: Accounts, pid: int, receivers: list[str], each: int) -> Report:
-    """Everybody logs in and asks until nothing remains, all under the clock.
+@dataclass
+class Fetches:
+    """What the receivers have fetched: the marks of the messages `seen` by name, and the connections that
+    are `done`. `again` counts those that have fetched once more."""
 
-    Then, off the clock, everybody asks once more: what comes now is doubled.
-    """
-    dialect = loop.dialect
-    seen: dict[str, set[bytes]] = {name: set() for name in receivers}
-    doubled = 0
+    dialect: Dialect
+    accounts: Accounts
+    seen: dict[str, set[bytes]]
+    done: list[Connection] = field(default_factory=list)
+    doubled: int = 0
+    again: int = 0
 
-    def take(name: str, reply: bytes) -> int:
-        nonlocal doubled
-        found = list(marks(dialect.checked(reply)))
-        fresh = set(found) - seen[name]
-        doubled += len(found) - len(fresh)
-        seen[name] |= fresh
+    def fetch(self, connection: Connection) -> Script:
+        token = self.accounts.tokens[connection.name]
+        self.dialect.checked((yield self.dialect.login(connection.name, token)))
+        while True:
+            reply = yield self.dialect.inbox()
+            if not self._take(connection.name, reply) or self.dialect.remaining(reply) == 0:
+                break
+        self.done.append(connection)
+
+    def fetch_again(self, connection: Connection) -> Script:
+        self._take(connection.name, (yield self.dialect.inbox()))
+        self.again += 1
+
+    def _take(self, name: str, reply: bytes) -> int:
+        found = list(marks(self.dialect.checked(reply)))
+        fresh = set(found) - self.seen[name]
+        self.doubled += len(found) - len(fresh)
+        self.seen[name] |= fresh
         return len(found)
 
-    def fetching(connection: Connection) -> Script:
-        token = accounts.tokens[connection.name]
-        dialect.checked((yield dialect.login(connection.name, token)))
-        while True:
-            reply = yield dialect.inbox()
-            if not take(connection.name, reply) or dialect.remaining(reply) == 0:
-                break
-        fetched.append(connection)
 
-    fetched: list[Connection] = []
+def _fetch(loop: Loop, accounts: Accounts, pid: int, receivers: list[str], each: int) -> Report:
+    """All receivers log in and fetch until nothing remains, which is measured. Then each fetches once more,
+    and messages of that are doubled."""
+    fetches = Fetches(loop.dialect, accounts, {name: set() for name in receivers})
     before = Reading.take(pid)
-    loop.run_scripts((name, fetching) for name in receivers)
+    loop.run_scripts((name, fetches.fetch) for name in receivers)
     after = Reading.take(pid)
-    total = sum(len(found) for found in seen.values())
-    finished = 0
-
-    def asking_again(connection: Connection) -> Script:
-        nonlocal finished
-        take(connection.name, (yield dialect.inbox()))
-        finished += 1
-
+    total = sum(len(found) for found in fetches.seen.values())
+    fetched = fetches.done[:]
     for connection in fetched:
-        play(connection, asking_again(connection), lambda: None)
-    if not loop.run_until(lambda: finished == len(fetched), lambda: finished, GRACE):
+        play(connection, fetches.fetch_again(connection), lambda: None)
+    if not loop.run_until(lambda: fetches.again == len(fetched), lambda: fetches.again, GRACE):
         raise LoadError("no reply to an inbox that ought to be empty")
     for connection in fetched:
         connection.close()
@@ -151,12 +157,12 @@ def _fetch(loop: Loop, accounts: Accounts, pid: int, receivers: list[str], each:
         "fetch_generator_cpu_pct": costs["generator_cpu_pct"],
         "delivered": total,
         "lost": each * len(receivers) - total,
-        "doubled": doubled,
+        "doubled": fetches.doubled,
     }
 
 
 def idle(loop: Loop, accounts: Accounts, pid: int, *, count: int) -> Report:
-    """So many people log in and say nothing."""
+    """`count` people log in and send nothing."""
     people = names(1, count)
     accounts.ensure(loop, people)
     memory = server_rss(pid)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.stranger``: a realm that nobody has added sends texts as fast as it is read from.
+"""``python -m benchmarks.stranger``: an unknown realm sends texts as fast as the realm reads them.
 
 Meanwhile a person here writes to another one, message by message. Printed are the bytes that the stranger
 had stored, beside its quota, and how long the local person waited for each OK. The stranger is a bare AMP
@@ -63,7 +63,7 @@ reactor: Any = _reactor
 
 
 class Local(threading.Thread):
-    """Somebody here who waits for each OK before the next message. `waits` are in ms."""
+    """A local account that waits for each OK before the next message. `waits` are in ms."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -157,39 +157,45 @@ def link(folder: Path, port: int) -> Deferred[Flood]:
     return connected.addCallback(lambda _: flood.linked).addCallback(lambda _: flood)
 
 
+async def flooded(folder: Path, ports: dict[str, int], seconds: float) -> dict[str, Any]:
+    """Let the stranger send for that time, and report what the local account and the stranger got."""
+    local = Local(ports["json"])
+    flood = await link(folder, ports["peers"])
+    local.start()
+    flood.start()
+    over: Deferred[None] = Deferred()
+    reactor.callLater(seconds, over.callback, None)
+    await over
+    local.over = True
+    waits = sorted(local.waits)
+    return {
+        "local_sends": len(waits),
+        "local_p50_ms": round(waits[len(waits) // 2], 1),
+        "local_p99_ms": round(waits[int(len(waits) * 0.99)], 1),
+        "local_max_ms": round(waits[-1], 1),
+        "kept": flood.kept,
+        "refused": flood.codes,
+        "link_lost": str(flood.lost or ""),
+    }
+
+
 def measure(folder: Path, seconds: float, quota: int) -> dict[str, Any]:
-    """One run with a fresh realm."""
+    """Run once with a fresh realm."""
     ports = {"json": free_port(), "peers": free_port()}
     (folder / "chatd.ini").write_text(CONFIG.format(realm=REALM, quota=quota, **ports))
     twistd = Path(sys.executable).parent / "twistd"
     command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
     log = folder / "log"
     found: dict[str, Any] = {"quota": quota}
-
-    async def run() -> None:
-        local = Local(ports["json"])
-        flood = await link(folder / "stranger", ports["peers"])
-        local.start()
-        flood.start()
-        over: Deferred[None] = Deferred()
-        reactor.callLater(seconds, over.callback, None)
-        await over
-        local.over = True
-        waits = sorted(local.waits)
-        found["local_sends"] = len(waits)
-        found["local_p50_ms"] = round(waits[len(waits) // 2], 1)
-        found["local_p99_ms"] = round(waits[int(len(waits) * 0.99)], 1)
-        found["local_max_ms"] = round(waits[-1], 1)
-        found["kept"], found["refused"] = flood.kept, flood.codes
-        found["link_lost"] = str(flood.lost or "")
-
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         try:
             await_port(ports["json"], server, log)
-            running = Deferred.fromCoroutine(run())
             failures: list[Any] = []
-            running.addErrback(failures.append).addBoth(lambda _: reactor.stop())
+            running = Deferred.fromCoroutine(flooded(folder / "stranger", ports, seconds))
+            running.addCallback(found.update).addErrback(failures.append).addBoth(
+                lambda _: reactor.stop()
+            )
             reactor.run()
             for failure in failures:
                 failure.raiseException()

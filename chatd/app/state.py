@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -91,34 +92,24 @@ class StateFolder:
         Raises StartError if that is not possible, and if the database is damaged or not the one that was here
         before. `accept_loss` replaces this second error by a warning.
         """
-        shown = _without_password(url) or f"sqlite in {self.path}"
         old_umask = os.umask(0o077)
         try:
-            engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
-            self.database_file = file_of(engine)
-            try:
-                self._check(engine)
-            except Damage as damage:
-                if not accept_loss:
+            with _explained(_without_password(url) or f"sqlite in {self.path}"):
+                engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
+                self.database_file = file_of(engine)
+                try:
+                    self._check(engine)
+                except Damage as damage:
                     engine.dispose()
-                    raise StartError(f"[database] {shown}: {damage.sentence}") from None
-                log.warn("the loss is accepted: {damage}", damage=str(damage))
-                self._accept(engine, damage)
-            prepare(engine)
-            load_older_keys(engine)
-            renew_skeletons(engine)
-            self._claim(engine, accept_loss, random_bytes)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise StartError(
-                f"[database] url is {shown!r}; expected an SQLAlchemy URL whose driver is installed "
-                f"({error})"
-            ) from None
-        except DBAPIError as error:
-            raise StartError(f"[database] {shown} can't be opened: {error.orig}") from None
-        except SchemaError as error:
-            raise StartError(f"[database] {shown}: {error}") from None
-        except OSError as error:
-            raise StartError(f"[database] {shown} can't be opened: {error}") from None
+                    if not accept_loss:
+                        raise
+                    log.warn("the loss is accepted: {damage}", damage=str(damage))
+                    if not damage.usable and self.database_file is not None:
+                        set_aside(self.database_file)
+                prepare(engine)
+                load_older_keys(engine)
+                renew_skeletons(engine)
+                self._claim(engine, accept_loss, random_bytes)
         finally:
             os.umask(old_umask)
         return engine
@@ -130,11 +121,6 @@ class StateFolder:
         if self.database_file is not None:
             check_file(self.database_file, self.marker, self.uploads)
         check_content(engine, self.marker)
-
-    def _accept(self, engine: Engine, damage: Damage) -> None:
-        engine.dispose()
-        if not damage.usable and self.database_file is not None:
-            set_aside(self.database_file)
 
     def _claim(self, engine: Engine, lossy: bool, random_bytes: Callable[[int], bytes]) -> None:
         """Record that the database and the folder belong together and are in use."""
@@ -155,6 +141,26 @@ class StateFolder:
             write_marker(self.path, msgspec.structs.replace(marker, clean=True))
         except OSError as error:
             log.warn("the orderly end of the realm was not recorded: {error}", error=str(error))
+
+
+@contextmanager
+def _explained(database: str) -> Iterator[None]:
+    """Turn the errors of opening `database` into StartError."""
+    try:
+        yield
+    except Damage as damage:
+        raise StartError(f"[database] {database}: {damage.sentence}") from None
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise StartError(
+            f"[database] url is {database!r}; expected an SQLAlchemy URL whose driver is installed "
+            f"({error})"
+        ) from None
+    except DBAPIError as error:
+        raise StartError(f"[database] {database} can't be opened: {error.orig}") from None
+    except SchemaError as error:
+        raise StartError(f"[database] {database}: {error}") from None
+    except OSError as error:
+        raise StartError(f"[database] {database} can't be opened: {error}") from None
 
 
 def _without_password(url: str) -> str:
