@@ -77,7 +77,6 @@ class LineBuffer:
 
     __slots__ = (
         "_commands",
-        "_data",
         "_dropping",
         "_most",
         "_negotiating",
@@ -86,6 +85,7 @@ class LineBuffer:
         "_scanned",
         "_size",
         "_stray",
+        "data",
         "limit",
         "telnet",
     )
@@ -94,7 +94,9 @@ class LineBuffer:
         self.limit = limit  # of the next line
         self._ordinary = limit
         self._most = max(most, limit)
-        self._data = bytearray()
+        self.data = (
+            bytearray()
+        )  # what has arrived; `add` appends to it, and the receiver does so itself
         self._scanned = 0  # bytes at the start without a line end or an IAC
         self._dropping = False  # the current line was too long
         self._negotiating = False  # within a subnegotiation
@@ -107,23 +109,23 @@ class LineBuffer:
         self._stray = 0  # IACs that begin no command, not counted in `telnet` yet
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self.data)
 
     def __len__(self) -> int:
-        return self._size + len(self._data)
+        return self._size + len(self.data)
 
     def add(self, data: bytes) -> None:
-        self._data += data
+        self.data += data
 
     def clear(self) -> None:
         """Drop everything."""
         self._forget_pieces()
-        self._data.clear()
+        self.data.clear()
         self._scanned = 0
 
     def start(self, size: int) -> bytes:
         """At most `size` bytes from the start of the buffer, which are not taken."""
-        return bytes(self._data[:size])
+        return bytes(self.data[:size])
 
     @property
     def is_long(self) -> bool:
@@ -139,7 +141,7 @@ class LineBuffer:
         self.limit = self._ordinary
         self._forget_pieces()
         self._dropping = True
-        self._data[: self._scanned] = b""
+        self.data[: self._scanned] = b""
         self._scanned = 0
 
     def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
@@ -151,14 +153,14 @@ class LineBuffer:
 
     def take_raw(self) -> bytes:
         """Everything in the buffer, unchanged."""
-        taken = bytes(self._data)
-        self._data.clear()
+        taken = bytes(self.data)
+        self.data.clear()
         self._scanned = 0
         return taken
 
     def take_line(self) -> bytes | Cut | None:
         """The next line without its end; None if there is no complete line."""
-        data = self._data
+        data = self.data
         # The common case in one step: a short line without telnet.
         if not (self._negotiating or self._dropping or self._pieces or self.telnet):
             end = data.find(b"\n", self._scanned)
@@ -172,7 +174,7 @@ class LineBuffer:
         return self._take_any_line()
 
     def _take_any_line(self) -> bytes | Cut | None:
-        data = self._data
+        data = self.data
         while True:
             if self.telnet >= BATCH_BYTES:
                 return Cut.TELNET
@@ -198,7 +200,7 @@ class LineBuffer:
                 return self._drop_if_long(iac)
 
     def _cut(self, end: int) -> bytes | Cut | None:
-        data = self._data
+        data = self.data
         stop = end - 1 if end and data[end - 1] == CR else end
         too_long = self._size + stop > self.limit
         if too_long and self._may_be_longer():
@@ -221,10 +223,10 @@ class LineBuffer:
     def _set_aside(self) -> None:
         """Move the scanned part of a long line out of the buffer, except bytes that a line end or a telnet
         command may still change."""
-        piece = _start_of(self._data, len(self._data) - LEFT)
+        piece = _start_of(self.data, len(self.data) - LEFT)
         self._pieces.append(piece)
         self._size += len(piece)
-        del self._data[: len(piece)]
+        del self.data[: len(piece)]
         self._scanned = LEFT
 
     def _forget_pieces(self) -> None:
@@ -242,7 +244,7 @@ class LineBuffer:
             return Cut.LONG
         self.limit = self._ordinary
         self._forget_pieces()
-        del self._data[:length]
+        del self.data[:length]
         self._scanned = 0
         if self._dropping:
             return None
@@ -254,7 +256,7 @@ class LineBuffer:
 
         An IAC that begins no command stays in the line, which therefore is not valid UTF-8.
         """
-        data = self._data
+        data = self.data
         if len(data) < start + 2:
             return False
         code = data[start + 1]
@@ -286,7 +288,7 @@ class LineBuffer:
 
     def _end_negotiation(self) -> bool:
         """Remove what has arrived of a subnegotiation. Returns whether it is complete."""
-        data = self._data
+        data = self.data
         end = data.find(END_OF_SB, self._scanned)
         # An IAC at the end of the buffer may be the first half of its end.
         keep = end < 0 and len(data) > self._scanned and data[-1] == IAC

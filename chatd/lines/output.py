@@ -117,7 +117,7 @@ class ConnectionOutput:
         return since is not None and self._clock.seconds() - since > MAX_FULL
 
     def write(self, data: bytes) -> None:
-        """Send `data` at the end of this turn, together with whatever else is written by then."""
+        """Send `data` at the end of this turn, in one call with everything else that is written by then."""
         out = self._out
         if not out:
             self._flush_queue.add(self)

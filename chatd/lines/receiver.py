@@ -33,12 +33,12 @@ class BufferedLineReceiver(LineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         lines = self.lines
-        lines.add(data)
+        lines.data += data
         if self.is_passing_on:
             return
         self.is_passing_on = True
         try:
-            while lines and not self.paused:
+            while lines.data and not self.paused:
                 if not self.line_mode:
                     self.rawDataReceived(lines.take_raw())
                     continue

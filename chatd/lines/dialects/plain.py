@@ -40,8 +40,8 @@ from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content, d
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.telnet import HIDE, SHOW
 
-# Arguments that are asked for if they are missing. What is typed is not shown, and an argument that is asked
-# for twice has to be the same.
+# Missing arguments for which the user gets a prompt. The answer is not shown while it is typed. If there are
+# two prompts for one argument, both answers must be the same.
 Prompts = tuple[tuple[str, bytes], ...]
 PASSWORD = ("password", b"Password: ")
 PROMPTS: dict[type[Command], Prompts] = {

@@ -260,7 +260,7 @@ def _values(payload: str) -> dict[str, str]:
             continue
         key = _decoded(raw_key)
         if not equals or key in values:
-            raise BadSyntax(reason="each key has to stand there once, as key=value")
+            raise BadSyntax(reason="each key must appear once, as key=value")
         values[key] = raw if key == PAYLOAD else _decoded(raw)
     return values
 
@@ -269,7 +269,7 @@ def _decoded(text: str) -> str:
     if len(text) > MAX_VALUE:
         raise MessageTooLong(size=len(text), limit=MAX_VALUE)
     if _BROKEN.search(text):
-        raise BadSyntax(reason="after % come two hexadecimal digits")
+        raise BadSyntax(reason="% must be followed by two hexadecimal digits")
     try:
         return unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:
@@ -281,6 +281,6 @@ def _unescaped(base64: str) -> str:
     if "%" not in base64:
         return base64
     if not base64.isascii() or base64.endswith("%"):
-        raise BadSyntax(reason="after % come two hexadecimal digits")
+        raise BadSyntax(reason="% must be followed by two hexadecimal digits")
     # The quoted-printable decoder (RFC 2045) is written in C and differs only in its escape character.
     return binascii.a2b_qp(base64.replace("=", "=3D").replace("%", "=")).decode("latin-1")

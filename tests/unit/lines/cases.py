@@ -231,7 +231,7 @@ class Buffers:
             held: Any = protocol
             transport = held.transport
             unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-            arrived = len(held.lines._data)
+            arrived = len(held.lines.data)
             if held.requests.upload is not None:
                 arrived += held.requests.upload[1].upload._incoming._pending
             self.largest = max(self.largest, unsent, arrived, sum(map(len, held.output._out)))

@@ -112,7 +112,7 @@ class Reading(TestCase):
             assert_json_line(self, dialect.error(found.error, found.tag), "status")
 
     def test_plain_asks_for_a_password(self) -> None:
-        """`register` asks twice, `auth` once, `password` three times. What is typed is not shown."""
+        """`register` asks twice, `auth` once, `password` three times. The answers are not shown."""
         word = Secret("surabaya")
         for line, command, times_asked in (
             (b"auth messi", LogIn("messi", word), 1),

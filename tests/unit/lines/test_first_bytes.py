@@ -179,7 +179,7 @@ class Doors(RealmTestCase):
 
 
 class Sockets(RealmTestCase):
-    """Over TCP the client can read the whole error, whatever it has sent."""
+    """Over TCP the client can read the whole error, regardless of what it has sent."""
 
     def listen(self, dialect: Dialect) -> int:
         network: Any = reactor

@@ -224,7 +224,7 @@ class AnyBytes(TestCase):
             buffer.add(part)
             while buffer and buffer.take_line() is not None:
                 buffer.take_telnet()
-            self.assertLessEqual(len(buffer._data), LIMIT + 2)
+            self.assertLessEqual(len(buffer.data), LIMIT + 2)
 
 
 class Stray(TestCase):

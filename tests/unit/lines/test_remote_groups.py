@@ -65,7 +65,7 @@ class ToGroups(ApartTestCase):
             ("sendgrouprealm realm3 bola halo", refused("Realm tidak ditemukan")),
             ("sendgrouprealm realm2 bola", refused("Protocol Tidak Benar")),
         )
-        # The group belongs to the other realm, whoever the sender is.
+        # The group belongs to the other realm, and so do all messages in it.
         self.assertEqual(
             await self.henderson.read("inbox"),
             {"messi@realm1": [entry("messi@realm1", "bola", "halo semua", group="bola")]},
