@@ -5,10 +5,10 @@
 export default {
   "app.skip": "Skip to the content",
   "app.waiting": "Waiting for the realm",
-  "app.waiting.hint": "It does not answer just now. This page goes on by itself as soon as it does.",
+  "app.waiting.hint": "It does not respond at the moment. This page continues as soon as it does.",
   "app.not-shown": "This page could not be shown",
-  "app.not-shown.hint": "The connection may have been lost on the way. Nothing that you wrote is gone. Load it again.",
-  "app.ended": "Your session has ended; log in again. Nothing that you wrote is gone.",
+  "app.not-shown.hint": "The connection may have been lost. Nothing you wrote is lost. Load the page again.",
+  "app.ended": "Your session has ended; log in again. Nothing you wrote is lost.",
   "app.reload": "Load again",
 
   "nav.label": "Main",
@@ -23,8 +23,8 @@ export default {
   "nav.new": "New chat",
 
   "link.again": "Connecting again…",
-  "link.kept": "What you send meanwhile is kept and goes out by itself.",
-  "link.offline": "You are offline. What you send meanwhile is kept and goes out by itself.",
+  "link.kept": "What you send meanwhile is kept and sent automatically.",
+  "link.offline": "You are offline. What you send meanwhile is kept and sent automatically.",
   "link.now": "Try now",
 
   "list.label": "Conversations",
@@ -34,18 +34,18 @@ export default {
   "list.people": "People",
   "list.groups": "Groups",
   "list.realms": "Other realms",
-  "list.loading": "Getting your conversations…",
+  "list.loading": "Loading your conversations…",
   "list.you": "You",
   "list.queued": "Waiting for its realm:",
   "list.sending": "Not sent yet:",
   "list.refused": "Not sent:",
-  "list.members.one": "1 member, nothing said yet",
-  "list.members.other": "{n} members, nothing said yet",
-  "list.nothing": "Nothing said yet",
+  "list.members.one": "1 member, no messages yet",
+  "list.members.other": "{n} members, no messages yet",
+  "list.nothing": "No messages yet",
 
   "home.label": "Welcome",
   "home.hello": "Hello, {name}",
-  "home.hint": "Choose a conversation on the left, or begin a new one. Ctrl K searches all that was said.",
+  "home.hint": "Choose a conversation on the left, or start a new one. Ctrl K searches all messages.",
 
   "ui.back": "Back",
   "ui.loading": "Loading…",

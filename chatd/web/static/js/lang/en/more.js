@@ -8,9 +8,9 @@ export default {
   "app.in": "{name} in {group}",
   "app.file": "File {name}",
 
-  "out.unsent.title": "Log out all the same?",
-  "out.unsent.one": "One message has not been sent yet. It is gone if you log out.",
-  "out.unsent.other": "{n} messages have not been sent yet. They are gone if you log out.",
+  "out.unsent.title": "Log out anyway?",
+  "out.unsent.one": "One message has not been sent yet. It is lost if you log out.",
+  "out.unsent.other": "{n} messages have not been sent yet. They are lost if you log out.",
   "out.anyway": "Log out",
 
   "ui.cancel": "Cancel",
@@ -23,5 +23,5 @@ export default {
 
   "error.link-lost": "The realm could not be reached. Try again in a moment.",
   "error.unexpected": "Something went wrong in this page. Load it again and try once more.",
-  "error.http": "Something between here and the realm refused. Try again in a moment.",
+  "error.http": "A server between this page and the realm refused the request. Try again in a moment.",
 };

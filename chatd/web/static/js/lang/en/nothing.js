@@ -4,14 +4,14 @@
 /** @type {Record<string, string>} */
 export default {
   "list.empty": "No conversations yet",
-  "list.empty.hint": "Write to somebody, or join a group that you were told of.",
+  "list.empty.hint": "Write to someone, or join a group you know of.",
   "list.no-people": "No private conversations yet",
-  "list.no-people.hint": "Write to somebody: all you need is their username.",
-  "list.no-groups": "You are in no group yet",
-  "list.no-groups.hint": "Join one by its name or code, or make your own.",
+  "list.no-people.hint": "Write to someone: all you need is their username.",
+  "list.no-groups": "You are not in a group yet",
+  "list.no-groups.hint": "Join one by its name or code, or create your own.",
   "list.no-realms": "Nothing from other realms yet",
-  "list.no-realms.hint": "Write to somebody there as user@realm.",
-  "list.write": "Write to somebody",
+  "list.no-realms.hint": "Write to someone there as user@realm.",
+  "list.write": "Write to someone",
   "list.groups.open": "Find a group",
-  "list.realms.open": "See the realms",
+  "list.realms.open": "Show the realms",
 };

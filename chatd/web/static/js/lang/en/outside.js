@@ -10,10 +10,10 @@ export default {
   "login.submit": "Log in",
   "login.new": "New here?",
   "login.register": "Make an account",
-  "login.closed": "This realm takes no new accounts. If you need one, ask its operator.",
+  "login.closed": "This realm does not accept new accounts. If you need one, ask its operator.",
 
   "register.title": "Make an account",
-  "register.intro": "All you need is a name and a password. You are in at once.",
+  "register.intro": "All you need is a name and a password.",
   "register.username.hint": "How others write to you. Letters, digits, dots, underscores and hyphens.",
   "register.username.bad": "Use only letters, digits, dots, underscores and hyphens, without spaces.",
   "register.password.hint.one": "At least 1 character.",
