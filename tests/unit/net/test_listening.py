@@ -1,4 +1,4 @@
-"""Doors on real sockets: Unix sockets, TLS, proxies, and keepalive."""
+"""Listening on real sockets: Unix sockets, TLS, proxies, and keepalive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEADER = b"PROXY TCP6 2001:db8::7 2001:db8::1 50000 443\r\n"
 
 
 class Server(Protocol):
-    """Says where the client is, and repeats what it hears."""
+    """Sends the client's address, and echoes what it receives."""
 
     transport: Any
 
@@ -90,7 +90,7 @@ class ListeningTestCase(TestCase):
         return port
 
     async def talk(self, port: Any, *sent: bytes, expected: bytes = b"") -> bytes:
-        """What comes back until the connection ends."""
+        """The bytes that are received until the connection ends."""
         client = Client(expected)
         host = port.getHost()
         name = getattr(host, "name", None)
@@ -112,7 +112,7 @@ class TCP(ListeningTestCase):
         self.assertIsInstance(self.servers.met[0].transport, EagerServer)
 
     async def test_behind_a_proxy(self) -> None:
-        """The connection is that of the client, and as eager as any."""
+        """The connection has the client's address, and writes at once like any other."""
         port = await self.open("haproxy:tcp:0:interface=127.0.0.1")
         found = await self.talk(port, HEADER + b"halo\n", expected=b"halo\n")
         self.assertEqual(found, b"2001:db8::7\nhalo\n")
@@ -123,8 +123,8 @@ class TCP(ListeningTestCase):
         self.assertEqual(await self.talk(port), b"")
         self.assertEqual(self.servers.met, [])
 
-    async def test_what_was_not_sent_is_forgotten_with_the_connection(self) -> None:
-        """Not only when the garbage collector comes by: it may take long, and there may be much of it."""
+    async def test_unsent_bytes_are_freed_with_the_connection(self) -> None:
+        """They do not wait for the garbage collector."""
         port = await self.open("tcp:0:interface=127.0.0.1")
 
         def leave(server: Server, _data: bytes) -> None:
@@ -155,8 +155,8 @@ class TCP(ListeningTestCase):
         )
         self.assertEqual(found[1:], [60, 10, 6, 120_000])
 
-    def test_keepalive_of_what_is_lost(self) -> None:
-        """Neither a closed socket nor one of another family is a mistake."""
+    def test_keepalive_of_closed_sockets(self) -> None:
+        """A closed socket and one of another family raise nothing."""
         sock = socket.socket()
         sock.close()
         keep_alive(sock)
@@ -204,12 +204,12 @@ class TLS(ListeningTestCase):
         self.assertEqual(await self.shake(port), b"127.0.0.1\nhalo\n")
 
     async def test_behind_a_proxy(self) -> None:
-        """The header comes in clear text before the handshake, as nginx and HAProxy send it."""
+        """The header is in clear text before the handshake, as nginx and HAProxy send it."""
         port = await self.open_tls("haproxy:")
         self.assertEqual(await self.shake(port, HEADER), b"2001:db8::7\nhalo\n")
 
-    async def test_door_that_is_full(self) -> None:
-        """Whoever is refused is hung up on; nothing else happens."""
+    async def test_refused_connection(self) -> None:
+        """A refused connection is closed, and nothing is logged."""
         self.servers.full = True
         port = await self.open_tls()
         self.assertEqual(await self.talk(port), b"")
@@ -232,7 +232,7 @@ class Unix(ListeningTestCase):
         self.assertEqual(found, b"2001:db8::7\nhalo\n")
 
     async def test_stale_socket(self) -> None:
-        """What a killed process has left is replaced, whichever process has its number now."""
+        """The socket of a killed process is replaced, even if another process has its number now."""
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(self.path))
         os.symlink(str(os.getpid()), f"{self.path}.lock")  # noqa: PTH211 - as Twisted's own lock
@@ -240,14 +240,14 @@ class Unix(ListeningTestCase):
         self.assertEqual(await self.talk(port, b"halo\n", expected=b"halo\n"), b"local\nhalo\n")
 
     async def test_socket_in_use(self) -> None:
-        """Nobody's door is taken away."""
+        """The socket of a running process stays."""
         port = await self.open(f"unix:{self.path}")
         with self.assertRaises(CannotListenError):
             await self.open(f"unix:{self.path}")
         self.assertEqual(await self.talk(port, b"halo\n", expected=b"halo\n"), b"local\nhalo\n")
 
     async def test_another_file(self) -> None:
-        """What is no socket stays."""
+        """A file that is not a socket stays."""
         self.path.write_text("mine")
         with self.assertRaises(CannotListenError):
             await self.open(f"unix:{self.path}")
@@ -264,7 +264,7 @@ class Endpoints(TestCase):
         self.assertFalse(is_tls("haproxy:tcp:1"))
 
     def test_other_ports(self) -> None:
-        """What is neither TCP nor a Unix socket is left alone."""
+        """Ports other than TCP and Unix sockets are left alone."""
         port: Any = StringTransport()
         make_eager(port)
         self.assertFalse(hasattr(port, "transport"))

@@ -1,4 +1,4 @@
-"""Doors for lines and for browsers behind the PROXY protocol: what they do counts for the client."""
+"""Line protocols and the site behind the PROXY protocol: limits count for the client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ProxyClientsTestCase(SiteTestCase):
 
 class Lines(ProxyClientsTestCase):
     async def test_connections_per_address(self) -> None:
-        """They count for the client, not for the proxy."""
+        """Connections count for the client, not for the proxy."""
         factory = self.realm.door(PlainDialect())
         port = await self.open_behind(factory)
         for host in (ONE, OTHER):
@@ -53,7 +53,7 @@ class Lines(ProxyClientsTestCase):
         self.assertNotIn(b"pong", refused.got)
 
     async def test_http(self) -> None:
-        """It is recognised by the first bytes after the header, wherever the stream is cut."""
+        """A foreign protocol is recognized by the first bytes after the header, however they arrive."""
         factory = self.realm.door(PlainDialect())
         port = await self.open_behind(factory)
         request = b"POST / HTTP/1.1\r\n\r\nregister mallory surabaya1\r\n"
@@ -78,7 +78,7 @@ class Browsers(ProxyClientsTestCase):
         return super().make_config()
 
     async def source(self, head: bytes) -> str:
-        """For whom a failed login counts that is sent with these bytes before it."""
+        """The address that a failed login counts for if these bytes precede it."""
         seen: list[str] = []
 
         async def login(_name: str, _password: Any, source: str) -> Any:

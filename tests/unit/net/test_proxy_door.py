@@ -1,4 +1,4 @@
-"""Doors behind a proxy: who may speak for others, and what the wrapped protocol sees."""
+"""Ports behind a proxy: which proxies are trusted, and what the wrapped protocol receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROXY = IPv4Address("TCP", "127.0.0.1", 40000)
 
 
 class Transport(_Accepted, StringTransport):
-    """A connection that can be handed from one protocol to another, as Twisted's TCP connections."""
+    """A transport that can be passed from one protocol to another, like Twisted's TCP connections."""
 
     protocol: Any
     aborted = False
@@ -32,7 +32,7 @@ class Transport(_Accepted, StringTransport):
 
 
 class Seen(Protocol):
-    """What the door's own protocol gets to see."""
+    """The protocol behind the header."""
 
     def __init__(self, address: Any) -> None:
         self.address = address
@@ -47,7 +47,7 @@ class Seen(Protocol):
 
 
 class Inner(Factory):
-    """Makes the protocols, or refuses to."""
+    """Builds the protocols, or refuses connections."""
 
     def __init__(self) -> None:
         self.made: list[Seen] = []
@@ -78,7 +78,7 @@ class ProxyTestCase(SynchronousTestCase):
 
 class Trusted(ProxyTestCase):
     def test_client(self) -> None:
-        """The door's protocol is built for the client, and sees what follows the header."""
+        """The wrapped protocol is built with the client's address, and receives what follows the header."""
         transport = self.connect()
         transport.protocol.dataReceived(HEADER + b"hello\r\n")
         (seen,) = self.inner.made
@@ -95,8 +95,8 @@ class Trusted(ProxyTestCase):
         (seen,) = self.inner.made
         self.assertEqual(seen.data, b"hello")
 
-    def test_nobody_is_made_before_the_header(self) -> None:
-        """A connection of the proxy that says nothing is nobody's yet."""
+    def test_no_protocol_before_the_header(self) -> None:
+        """Until the header is complete, no protocol is built."""
         transport = self.connect()
         transport.protocol.dataReceived(HEADER[:-1])
         self.assertEqual(self.inner.made, [])
@@ -115,14 +115,14 @@ class Trusted(ProxyTestCase):
         transport.protocol.dataReceived(b"PROXY UNKNOWN\r\n")
         self.assertEqual(self.inner.made[0].address, PROXY)
 
-    def test_door_that_is_full(self) -> None:
+    def test_refused_connection(self) -> None:
         self.inner.full = True
         transport = self.connect()
         transport.protocol.dataReceived(HEADER + b"hello")
         self.assertTrue(transport.disconnecting)
 
     def test_refused_at_once(self) -> None:
-        """What came with the header does not reach a protocol that has hung up."""
+        """Bytes after the header do not reach a protocol that has closed the connection."""
         self.inner.buildProtocol = lambda addr: self.refusing(addr)  # type: ignore[method-assign]
         transport = self.connect()
         transport.protocol.dataReceived(HEADER + b"hello")
@@ -143,8 +143,8 @@ class Refused(ProxyTestCase):
     def warnings(self) -> list[Any]:
         return [event for event in self.logs if event["log_level"] is LogLevel.warn]
 
-    def test_strangers(self) -> None:
-        """Who is not trusted is hung up on, and is one log line a minute."""
+    def test_untrusted_address(self) -> None:
+        """An untrusted connection is closed, and logged at most once a minute."""
         for _ in range(3):
             for host in ("192.0.2.66", "2001:db8::1"):
                 self.assertIsNone(self.factory.buildProtocol(IPv4Address("TCP", host, 1)))
@@ -154,7 +154,7 @@ class Refused(ProxyTestCase):
         self.assertEqual(len(self.warnings()), 2)
 
     def test_unix_socket(self) -> None:
-        """It has no address, and is trusted by the word `local` only."""
+        """A Unix socket has no address, and is trusted by the word `local` only."""
         self.assertIsNone(self.factory.buildProtocol(UNIXAddress(None)))
         local = ProxyFactory("plain", self.inner, Networks.parse("local"), self.clock)
         self.assertIsNotNone(local.buildProtocol(UNIXAddress(None)))
@@ -169,7 +169,7 @@ class Refused(ProxyTestCase):
         self.assertNotIn("surabaya", repr(self.warnings()))
 
     def test_header_that_never_comes(self) -> None:
-        """Nor does a byte now and then help."""
+        """Single bytes do not extend the time."""
         transport = self.connect()
         for byte in HEADER[:5]:
             self.clock.advance(HEADER_TIME / 5)

@@ -1,4 +1,4 @@
-"""The PROXY protocol's header: what it says, however it is cut, and what is none."""
+"""The header of the PROXY protocol: parsing it complete and in pieces, and malformed headers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def v1(host: str, port: int) -> bytes:
 
 class Good(SynchronousTestCase):
     def reads(self, data: bytes, client: Any) -> None:
-        """The header is read the same, whatever follows, and not before its last byte."""
+        """The header is parsed when its last byte has arrived, whatever follows."""
         self.assertEqual(read_header(data), Header(len(data), client))
         self.assertEqual(read_header(data + b"GET / HTTP/1.1\r\n"), Header(len(data), client))
         for size in range(len(data)):
@@ -47,7 +47,7 @@ class Good(SynchronousTestCase):
         self.reads(v1(str(host), port), IPv6Address("TCP", str(host), port))
 
     def test_v1_unknown(self) -> None:
-        """The proxy does not know who it is; whatever else it says is ignored."""
+        """The proxy does not know the client. The rest of the line is ignored."""
         self.reads(b"PROXY UNKNOWN\r\n", None)
         self.reads(b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", None)
 
@@ -62,12 +62,12 @@ class Good(SynchronousTestCase):
         shown = socket.inet_ntop(socket.AF_INET6, host.packed)
         self.reads(v2(TCP6, block), IPv6Address("TCP", shown, port))
 
-    def test_v2_of_another_kind(self) -> None:
+    def test_v2_other_families(self) -> None:
         self.reads(v2(UDP4, BLOCK4), IPv4Address("TCP", "192.0.2.7", 50000))
         self.reads(v2(UNIX, b"/run/a".ljust(108, b"\0") + bytes(108)), UNIXAddress(None))
 
     def test_v2_without_client(self) -> None:
-        """A health check of the proxy itself."""
+        """A health check by the proxy itself."""
         self.reads(v2(TCP4, BLOCK4, LOCAL), None)
         self.reads(v2(UNSPEC, b"", LOCAL), None)
         self.reads(v2(UNSPEC, b"whatever"), None)
@@ -80,7 +80,7 @@ class Bad(SynchronousTestCase):
                 read_header(data)
 
     def test_no_header(self) -> None:
-        """The first byte that does not fit decides."""
+        """The header is refused at the first wrong byte."""
         self.refused(b"GET / HTTP/1.1\r\n", b"x", b"PROXX", b"proxy ", b"\r\n\r\n\0\r\nQUIX")
 
     def test_v1_malformed(self) -> None:
@@ -117,7 +117,7 @@ class Bad(SynchronousTestCase):
         )
 
     def test_v2_too_long(self) -> None:
-        """It is refused by what it announces."""
+        """A header that announces too many bytes is refused at once."""
         self.refused(V2_SIGNATURE + struct.pack("!BBH", PROXY, TCP4, V2_MAX - 15))
         self.assertIsNone(read_header(V2_SIGNATURE + struct.pack("!BBH", PROXY, TCP4, V2_MAX - 16)))
 
@@ -126,7 +126,7 @@ class Bad(SynchronousTestCase):
         st.sampled_from((b"", b"PROXY ", b"PROXY TCP4 ", V2_SIGNATURE, V2_SIGNATURE + b"\x21\x11")),
     )
     def test_garbage(self, garbage: bytes, beginning: bytes) -> None:
-        """Nothing but BadHeader comes of it."""
+        """Any bytes raise BadHeader or nothing."""
         try:
             found = read_header(beginning + garbage)
         except BadHeader:

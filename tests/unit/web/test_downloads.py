@@ -1,4 +1,4 @@
-"""Files on their way down over HTTP: whole, in ranges, to slow readers; on real sockets."""
+"""Downloads over HTTP: complete, in ranges, to slow readers; on real sockets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Ranges(SynchronousTestCase):
             self.assertEqual(range_of(header, 10), found, header)
 
     def test_all_of_it(self) -> None:
-        """What can't be understood, or asks for several, asks for all."""
+        """A malformed range and several ranges ask for the whole file."""
         for header in (
             None,
             "",
@@ -62,7 +62,7 @@ class Ranges(SynchronousTestCase):
             self.assertIsNone(range_of(header, 10), header)
 
     def test_white_space(self) -> None:
-        """As much of it as fits in a head is read in no time."""
+        """A header as long as a head may be takes no noticeable time."""
         space = " " * (16 << 10)
         begun = time.process_time()
         for header in (
@@ -83,7 +83,7 @@ class Ranges(SynchronousTestCase):
 
     @given(st.binary(max_size=50), st.integers(0, 60), st.integers(0, 60))
     def test_as_slices(self, data: bytes, first: int, last: int) -> None:
-        """Whatever a range finds is what a slice would."""
+        """A range has the bytes that a slice has."""
         for header, wanted in (
             (f"bytes={first}-{last}", data[first : last + 1] if first <= last else data),
             (f"bytes={first}-", data[first:]),
@@ -106,14 +106,14 @@ class Names(SynchronousTestCase):
         )
 
     def test_turning(self) -> None:
-        """No name shows itself with another ending than it has."""
+        """A name is never shown with another extension than it has."""
         shown = disposition("foto\u202egpj.exe", True)
         self.assertEqual(shown, "inline; filename=\"fotogpj.exe\"; filename*=UTF-8''fotogpj.exe")
         self.assertIn('"file"', disposition("\u202e", False))
 
     @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-    def test_nothing_gets_out(self, name: str) -> None:
-        """It is one line of ASCII, and its quotes hold."""
+    def test_any_name_is_quoted(self, name: str) -> None:
+        """The header is one line of ASCII, and the name stays within its quotes."""
         shown = disposition(name, False)
         self.assertRegex(
             shown, r"""\Aattachment; filename="[ !#-\[\]-~]*"; filename\*=UTF-8''[\w.~%-]*\Z"""
@@ -124,7 +124,7 @@ class Names(SynchronousTestCase):
 
 class DownloadTestCase(RawTestCase):
     async def send(self, data: bytes, name: str = "laporan.pdf") -> str:
-        """A file from messi to budi. Its code."""
+        """Send a file from messi to budi. Returns its code."""
         path = (
             f"/uploads/{random.randbytes(8).hex()}?to=budi&filename={quote(name)}&size={len(data)}"  # noqa: S311
         )
@@ -136,7 +136,7 @@ class DownloadTestCase(RawTestCase):
         return await self.say(method, f"/files/{code}", who, **headers)
 
     def open_files(self) -> list[str]:
-        """Those of the uploads folder that this process has open."""
+        """The files of the uploads folder that this process has open."""
         folder = str(self.realm.state.uploads.resolve())
         found = []
         for each in Path("/proc/self/fd").iterdir():
@@ -179,7 +179,7 @@ class Whole(DownloadTestCase):
         self.assertEqual((head.status, head.headers["content-length"]), (200, "4"))
 
     async def test_changed_on_disk(self) -> None:
-        """Not given out as if it were whole, and no part of it, either."""
+        """A damaged file is not sent, not even in part."""
         await self.people("messi", "budi")
         code = await self.send(b"halo dunia")
         self.assertEqual((await self.get(code)).body, b"halo dunia")
@@ -231,7 +231,7 @@ class Whole(DownloadTestCase):
         self.assertEqual(self.open_files(), [])
 
     async def test_pictures(self) -> None:
-        """Only what is known to be harmless stands in a page, and only if it is asked for."""
+        """A page may show harmless types only, and only with `?inline`."""
         await self.people("messi", "budi")
         code = await self.send(PNG, "gol.png")
         answer = await self.get(f"{code}?inline")
@@ -282,8 +282,8 @@ class Conditions(DownloadTestCase):
             self.assertEqual(answer.headers.get("content-range"), shown)
             self.assertEqual(answer.headers["content-length"], str(len(body)))
 
-    async def test_parts_of_the_same(self) -> None:
-        """A part is only given of the file that the rest was of."""
+    async def test_if_range(self) -> None:
+        """A range is sent only of the file that If-Range names."""
         await self.people("messi", "budi")
         code = await self.send(b"0123456789")
         tag = (await self.get(code)).headers["etag"]
@@ -301,7 +301,7 @@ class Large(DownloadTestCase):
     limits = {"file": 64 * MIB, "account_files": 128 * MIB}
 
     async def test_in_ranges(self) -> None:
-        """20 MiB in ranges, one after the other, cut off in between: the same file."""
+        """20 MiB in ranges, over connections that break, are the same file."""
         await self.people("messi", "budi")
         data = random.Random(1).randbytes(20 * MIB)  # noqa: S311
         code = await self.send(data)
@@ -325,11 +325,11 @@ class Large(DownloadTestCase):
         await self.closed()
 
     async def some(self, raw: Raw, size: int) -> None:
-        """Wait until more than `size` bytes have come."""
+        """Wait until more than `size` bytes have arrived."""
         await raw.until(lambda: len(raw.got) > size)
 
     async def closed(self) -> None:
-        """Wait until no file is open any more."""
+        """Wait until all files are closed."""
         for _ in range(500):
             if not self.open_files():
                 return
@@ -337,8 +337,7 @@ class Large(DownloadTestCase):
         self.fail(f"{self.open_files()} are still open")
 
     async def test_slow_reader(self) -> None:
-        """Only little more is read from the disk than is read at the other end; one that does not read at
-        all is cut off."""
+        """Little more is read from the disk than the client reads. A client that reads nothing is cut off."""
         await self.people("messi", "budi")
         data = random.Random(2).randbytes(48 * MIB)  # noqa: S311
         code = await self.send(data)
@@ -358,7 +357,7 @@ class Large(DownloadTestCase):
         while before != len(sizes):
             before = len(sizes)
             await sleep(0.2)
-        self.assertLess(sum(sizes), 24 * MIB)  # what sockets hold
+        self.assertLess(sum(sizes), 24 * MIB)  # buffers of the sockets
         self.assertEqual(len(self.open_files()), 1)
         raw.transport.resumeProducing()
         answer = await raw.answer()
@@ -373,7 +372,7 @@ class Large(DownloadTestCase):
         await raw.gone()
 
     async def test_reader_gone(self) -> None:
-        """Whenever that happens the file is closed."""
+        """The file is closed, whenever that happens."""
         await self.people("messi", "budi")
         code = await self.send(bytes(32 * MIB))
         for pause in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
@@ -385,8 +384,8 @@ class Large(DownloadTestCase):
         await self.closed()
         await raw.until(lambda: not self.site._channels)
 
-    async def test_one_after_the_other(self) -> None:
-        """Requests on one connection, sent at once, are answered in order."""
+    async def test_pipelined_requests(self) -> None:
+        """Pipelined requests are answered in order."""
         await self.people("messi", "budi")
         data = random.Random(3).randbytes(MIB)  # noqa: S311
         code = await self.send(data)
@@ -397,7 +396,7 @@ class Large(DownloadTestCase):
             self.assertEqual((await raw.answer()).body, data)
 
     async def test_disk_fails(self) -> None:
-        """An answer that can't be kept to is broken off, not filled up."""
+        """An answer whose bytes are missing is cut off, not padded."""
         await self.people("messi", "budi")
         code = await self.send(bytes(8 * MIB))
         read = Outgoing.read

@@ -1,4 +1,4 @@
-"""Who asks through proxies: X-Forwarded-For and Forwarded."""
+"""The clients behind proxies: X-Forwarded-For and Forwarded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRANGER = IPv4Address("TCP", "192.0.2.66", 40000)
 
 
 def host(peer: Any = PROXY, trusted: Networks = TRUSTED, **fields: Any) -> str | None:
-    """Whose request it is; fields' underscores are hyphens, and a list is several fields."""
+    """The client of a request. Underscores in names of fields are hyphens, and a list is several fields."""
     headers = Headers()
     for name, value in fields.items():
         for each in value if isinstance(value, list) else [value]:
@@ -38,12 +38,12 @@ class XForwardedFor(SynchronousTestCase):
         self.assertEqual(self.by("2001:db8::7"), "2001:db8::7")
 
     def test_of_a_stranger(self) -> None:
-        """Whoever is no trusted proxy speaks for nobody."""
+        """Headers from an address that is not a trusted proxy are ignored."""
         self.assertEqual(self.by("192.0.2.7", peer=STRANGER), STRANGER.host)
         self.assertEqual(self.by("192.0.2.7", trusted=Networks()), PROXY.host)
 
     def test_from_the_right(self) -> None:
-        """What stands left of the client, the client has invented."""
+        """Hosts to the left of the client are ignored, because the client may have invented them."""
         self.assertEqual(self.by("198.51.100.1, 127.0.0.1, 192.0.2.7"), "192.0.2.7")
         self.assertEqual(self.by(["198.51.100.1", "192.0.2.7"]), "192.0.2.7")
 
@@ -52,7 +52,7 @@ class XForwardedFor(SynchronousTestCase):
         self.assertEqual(self.by(["198.51.100.1, 192.0.2.7", "10.1.2.3, ::1"]), "192.0.2.7")
 
     def test_proxies_only(self) -> None:
-        """Somebody on a proxy's own machine."""
+        """A client on the proxy's own machine."""
         self.assertEqual(self.by("10.1.2.3, 10.4.5.6"), "10.1.2.3")
         self.assertEqual(self.by("127.0.0.1"), "127.0.0.1")
 
@@ -62,14 +62,14 @@ class XForwardedFor(SynchronousTestCase):
         self.assertEqual(self.by("[2001:db8::7]"), "2001:db8::7")
 
     def test_mapped_address(self) -> None:
-        """An IPv4 address stays one, also where a proxy listens on IPv6."""
+        """An IPv4 address stays one, even if a proxy listens on IPv6."""
         self.assertEqual(self.by("::ffff:192.0.2.7"), "192.0.2.7")
         self.assertEqual(
             self.by("192.0.2.7", peer=IPv6Address("TCP", "::ffff:127.0.0.1", 1)), "192.0.2.7"
         )
 
     def test_nobody_knows(self) -> None:
-        """The nearest that is known counts, and nothing beyond."""
+        """The nearest known host counts, and nothing beyond an unknown one."""
         for unknown in (
             "unknown",
             "",
@@ -95,7 +95,7 @@ class XForwardedFor(SynchronousTestCase):
         self.assertEqual(host(), PROXY.host)
 
     def test_white_space(self) -> None:
-        """As much of it as fits in a head is read in no time."""
+        """A header as long as a head may be takes no noticeable time."""
         begun = time.process_time()
         for field in (f",{SPACE}=", f"for=192.0.2.7{SPACE}x", f"for=192.0.2.7;{SPACE}x", SPACE):
             self.assertEqual(self.by(field), PROXY.host)
@@ -103,7 +103,7 @@ class XForwardedFor(SynchronousTestCase):
 
     @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=80))
     def test_inventions(self, invented: str) -> None:
-        """Whatever a client sends, what the proxy appends holds."""
+        """Whatever the client sends, the element that the proxy appends counts."""
         self.assertEqual(self.by(f"{invented}, 192.0.2.7"), "192.0.2.7")
         self.assertEqual(self.by([invented, "192.0.2.7"]), "192.0.2.7")
 
@@ -126,7 +126,7 @@ class Forwarded(SynchronousTestCase):
         self.assertEqual(self.by(["for=198.51.100.1", "for=192.0.2.7, for=10.0.0.1"]), "192.0.2.7")
 
     def test_within_another_value(self) -> None:
-        """A host that a client has chosen does not become an address."""
+        """A host within a value that the client chose is not taken for its address."""
         self.assertEqual(self.by('host="a;for=198.51.100.1";for=192.0.2.7'), "192.0.2.7")
         self.assertEqual(self.by('host="a;for=198.51.100.1"'), PROXY.host)
 
@@ -144,15 +144,15 @@ class Forwarded(SynchronousTestCase):
             self.assertEqual(self.by(field), PROXY.host, field)
             self.assertEqual(self.by(f"for=192.0.2.7, {field}"), PROXY.host, field)
 
-    def test_quotation_that_does_not_end(self) -> None:
-        """What a client begins does not run into what the proxy appends."""
+    def test_unterminated_quotation(self) -> None:
+        """The client's open quotation does not swallow what the proxy appends."""
         for begun in ('for="198.51.100.1', 'for="x\\', 'for="'):
             self.assertEqual(self.by(f"{begun}, for=192.0.2.7"), PROXY.host)
             self.assertEqual(self.by([begun, "for=192.0.2.7"]), "192.0.2.7")
             self.assertIn(self.by(f'{begun}, for="[2001:db8::7]"'), (PROXY.host, "2001:db8::7"))
 
     def test_white_space(self) -> None:
-        """As much of it as fits in a head is read in no time."""
+        """A header as long as a head may be takes no noticeable time."""
         begun = time.process_time()
         for field in (f",{SPACE}=", f"for=192.0.2.7{SPACE}x", f"for=192.0.2.7;{SPACE}x", SPACE):
             self.assertEqual(self.by(field), PROXY.host)
@@ -160,7 +160,7 @@ class Forwarded(SynchronousTestCase):
 
     @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=80))
     def test_inventions(self, invented: str) -> None:
-        """The proxy's word holds, or the proxy itself counts; never what a client says."""
+        """The proxy's element counts, or the proxy itself; never the client's."""
         self.assertIn(self.by(f"{invented}, for=192.0.2.7"), (PROXY.host, "192.0.2.7"))
         self.assertEqual(self.by([invented, "for=192.0.2.7"]), "192.0.2.7")
 
@@ -171,8 +171,8 @@ class Both(SynchronousTestCase):
             host(x_forwarded_for="192.0.2.7", forwarded='for="192.0.2.7:80"'), "192.0.2.7"
         )
 
-    def test_one_of_them_is_invented(self) -> None:
-        """A proxy sets one and passes the other on: nobody can say which, so nobody gains."""
+    def test_fields_that_differ(self) -> None:
+        """One of the two was passed on unchecked. Neither counts."""
         self.assertEqual(
             host(x_forwarded_for="192.0.2.7", forwarded="for=198.51.100.1"), PROXY.host
         )

@@ -1,4 +1,4 @@
-"""Malformed requests: what anybody can send leaves nothing in the log but what the realm says by itself."""
+"""Malformed requests are answered without warnings or tracebacks in the log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class HeadTestCase(RawTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observe)
 
     def check_log(self) -> None:
-        """Nothing was logged that an operator would have to look at."""
+        """No warning and no error was logged."""
         found = [formatEvent(event) for event in self.logged if event["log_level"] >= LogLevel.warn]
         self.assertEqual(found, [])
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -44,7 +44,7 @@ class Lengths(HeadTestCase):
         return status
 
     def test_long_numbers(self) -> Any:
-        """More digits than Python reads."""
+        """Numbers with more digits than Python parses."""
 
         async def play() -> None:
             for digits in (19, 4300, 4301, 16_000):
@@ -58,8 +58,8 @@ class Lengths(HeadTestCase):
 
         return run(play())
 
-    def test_unknown_encodings(self) -> Any:
-        """Where a body ends that is encoded like that, a proxy may see in another way."""
+    def test_unknown_transfer_encodings(self) -> Any:
+        """A proxy may see the end of such a body elsewhere."""
 
         async def play() -> None:
             for value in ("identity", "gzip, chunked", "chunked, identity", ""):
@@ -89,7 +89,7 @@ class Lengths(HeadTestCase):
 
 class Forms(HeadTestCase):
     def test_names_of_parts(self) -> Any:
-        """Nobody reads a form here, whatever stands in it."""
+        """Forms are not parsed."""
 
         async def play() -> None:
             for name in (b'name="\xff"', b"name*=utf-8''x", b'name="x"'):
@@ -105,7 +105,7 @@ class Forms(HeadTestCase):
 
 class Handshakes(HeadTestCase):
     def test_none(self) -> Any:
-        """A WebSocket that is not opened as it should be; the log does not have what stood in the query."""
+        """A malformed handshake is refused, and its query is not logged."""
 
         async def play() -> None:
             for changes in (
@@ -128,7 +128,7 @@ class Handshakes(HeadTestCase):
         return run(play())
 
     def test_path(self) -> Any:
-        """What is no ASCII passes Twisted, but not the library that knows WebSockets."""
+        """Twisted accepts a path that is not ASCII; the WebSocket library does not."""
 
         async def play() -> None:
             raw = await self.dial()

@@ -1,4 +1,4 @@
-"""/healthz: OK as long as the database reads and writes, and the reason otherwise."""
+"""/healthz: OK as long as the database reads and writes; otherwise the reason."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class HealthTests(SiteTestCase):
         return await self.ask(method, "/healthz")
 
     def check_ill(self, answer: Answer, code: str, sentence: str) -> None:
-        """It says so, with this code and sentence."""
+        """The answer is 503 with this code and message."""
         self.assertEqual(answer.code, 503, answer)
         self.assertEqual(answer.header("Cache-Control"), "no-store")
         expected = {"status": "ERROR", "code": code, "message": sentence}
         self.assertEqual(json.loads(answer.body), expected)
 
     def hold_writer(self) -> threading.Event:
-        """Let the writer do nothing until that is set."""
+        """Block the writer until that is set."""
         released = threading.Event()
         self.addCleanup(released.set)
 
@@ -58,7 +58,7 @@ class HealthTests(SiteTestCase):
         self.assertEqual((await self.look("POST")).code, 405)
 
     async def test_writer_is_stuck(self) -> None:
-        """It says so in time; and once the writer goes on, all is well again."""
+        """The answer comes in time. Once the writer continues, the realm is healthy again."""
         self.patch(health, "DATABASE_TIME", 0.1)
         released = self.hold_writer()
         sentence = "The database did not answer within 0.1 s"
@@ -67,19 +67,17 @@ class HealthTests(SiteTestCase):
         self.patch(health, "DATABASE_TIME", 10.0)
         self.assertEqual((await self.look()).code, 200)
 
-    async def test_many_who_ask_are_one_question(self) -> None:
-        """They do not pile up where nothing moves."""
+    async def test_concurrent_requests_share_a_query(self) -> None:
+        """Requests do not queue up at a blocked database."""
         self.patch(health, "DATABASE_TIME", 0.3)
         self.hold_writer()
         for _ in range(2):
             answers = await gatherResults([Deferred.fromCoroutine(self.look()) for _ in range(5)])
             self.assertEqual({answer.code for answer in answers}, {503})
-        self.assertEqual(
-            self.realm.database.queued, 2
-        )  # what holds it, and one to see whether it moves
+        self.assertEqual(self.realm.database.queued, 2)  # the job that blocks, and one probe
 
-    async def test_who_asked_is_gone(self) -> None:
-        """Nobody is answered, and nothing is logged."""
+    async def test_client_is_gone(self) -> None:
+        """Nothing is answered, and nothing is logged."""
 
         def ask_and_go() -> None:
             with socket.create_connection(("127.0.0.1", self.port.getHost().port)) as connection:
@@ -101,7 +99,7 @@ class HealthTests(SiteTestCase):
         self.check_ill(await self.look(), "storage-failed", sentence)
 
     async def test_a_message_could_not_be_stored(self) -> None:
-        """It says why until something is stored again, which it tries itself."""
+        """The reason is told until a write succeeds, which the probe itself tries."""
 
         def fail(*_arguments: Any) -> None:
             raise OperationalError("INSERT", (), Exception("database or disk is full"))
@@ -147,7 +145,7 @@ class HealthTests(SiteTestCase):
         self.assertEqual((await self.look()).code, 200)
 
     async def test_damaged(self) -> None:
-        """Noticed by whatever reads a damaged page."""
+        """A read of a damaged page is noticed."""
 
         def read(_connection: Connection) -> None:
             raise DatabaseError("SELECT", (), Exception("database disk image is malformed"))
@@ -158,7 +156,7 @@ class HealthTests(SiteTestCase):
         self.check_ill(await self.look(), "database-damaged", sentence)
 
     async def test_livez(self) -> None:
-        """Tells only that the process answers: a restart does not make room on a disk."""
+        """/livez tells only that the process answers: a restart does not make room on a disk."""
         self.realm.database.damage = "page 3"
         self.realm.service.stopping = True
         for method, body in (("GET", b'{"status":"OK"}'), ("HEAD", b"")):
@@ -167,7 +165,7 @@ class HealthTests(SiteTestCase):
         self.assertEqual((await self.ask("POST", "/livez")).code, 405)
 
     async def test_unforeseen(self) -> None:
-        """A mistake is not health, either."""
+        """After an unexpected exception the realm is not healthy."""
 
         def fail(*_arguments: Any) -> None:
             raise ZeroDivisionError

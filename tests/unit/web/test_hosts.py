@@ -1,4 +1,4 @@
-"""Names that the site answers to, as they may be spelt."""
+"""The host names that the site answers to, in all spellings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatd.web.hosts import Authority, Hosts, is_own_origin, origin_form, parse_
 
 
 class Asked:
-    """As much of a request as says which host it is for."""
+    """The part of a request that names its host."""
 
     def __init__(
         self, *hosts: str | bytes, version: bytes = b"HTTP/1.1", target: bytes | None = None
@@ -26,7 +26,7 @@ class Asked:
             )
         self.clientproto = version
         self.target_authority = target
-        self.secure = False  # asked over TLS
+        self.secure = False  # over TLS
 
     def isSecure(self) -> bool:  # noqa: N802 - as Twisted names it
         return self.secure
@@ -105,7 +105,7 @@ class Checks(SynchronousTestCase):
             self.assertIs(self.outcome(host), BadHost, host)
 
     def test_how_many(self) -> None:
-        """HTTP/1.1 has exactly one; HTTP/1.0 may have none."""
+        """HTTP/1.1 needs exactly one Host; HTTP/1.0 may have none."""
         self.assertIs(self.outcome(), BadHost)
         self.assertIs(self.outcome("localhost", "localhost"), BadHost)
         self.assertIsNone(self.outcome(version=b"HTTP/1.0"))
@@ -114,7 +114,7 @@ class Checks(SynchronousTestCase):
         self.assertIs(self.outcome(version=b"HTTP/3.0"), BadHost)
 
     def test_target(self) -> None:
-        """A target that names a host names the same one as the Host field."""
+        """The host in an absolute target must be that of the Host field."""
         self.assertIsNone(self.outcome("localhost:1", target=b"LOCALHOST:1"))
         self.assertIs(self.outcome("localhost", target=b"evil.example"), BadHost)
         self.assertIs(self.outcome("evil.example", target=b"localhost"), BadHost)
@@ -124,7 +124,7 @@ class Checks(SynchronousTestCase):
 
     @given(st.binary(max_size=60))
     def test_anything(self, host: bytes) -> None:
-        """Nothing but a refusal comes of garbage."""
+        """Garbage is refused and raises nothing else."""
         self.assertIn(
             self.outcome(host.replace(b"\r", b"").replace(b"\n", b"")),
             (None, BadHost, ForeignHost),
@@ -181,6 +181,6 @@ class Origins(SynchronousTestCase):
             self.assertFalse(self.is_own(origin, host), origin)
 
     def test_over_tls(self) -> None:
-        """A page that came in clear text, and may be anybody's on the way, is not the site's own."""
+        """A page that was loaded without TLS may be forged, so it does not belong to the site over TLS."""
         self.assertTrue(self.is_own("https://localhost", "localhost", secure=True))
         self.assertFalse(self.is_own("http://localhost:443", "localhost:443", secure=True))

@@ -1,4 +1,4 @@
-"""WebSockets whose other end has vanished are noticed."""
+"""WebSockets whose client has vanished are noticed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from tests.support.common import ClockedTestCase, run
 from tests.support.peering import until
 from tests.support.websites import SiteTestCase
 
-PING_TIME = 10.0  # not as shipped: somebody who has not logged in is closed after 60 s
+PING_TIME = (
+    10.0  # shorter than the default, because an unauthenticated connection closes after 60 s
+)
 SHIPPED = websocket_frames.PING_TIME
 ADDRESS = IPv4Address("TCP", "192.0.2.7", 50000)
 
 
 class Stream:
-    """The byte stream below, and the channel and the request that it was."""
+    """The byte stream below a WebSocket, and its HTTP channel and request."""
 
     def __init__(self) -> None:
         self.transport = self.channel = self
@@ -95,14 +97,14 @@ class Vanished(ClockedTestCase):
         self.assertTrue(self.stream.aborted)
 
     def test_answers(self) -> None:
-        """Anything that comes is one, not only a pong."""
+        """Any byte shows that the client is alive, not only a pong."""
         for count in range(1, 6):
             self.clock.advance(PING_TIME)
             self.assertEqual((self.wire.pings, self.stream.aborted), (count, False))
             self.stream.dataReceived(b"x")
 
     def test_nothing_is_read(self) -> None:
-        """What the realm does not read, it does not miss."""
+        """While reading is paused, silence means nothing."""
         self.socket._frames.pauseProducing()
         for _ in range(3):
             self.clock.advance(PING_TIME)
@@ -112,13 +114,13 @@ class Vanished(ClockedTestCase):
         self.assertTrue(self.stream.aborted)
 
     def test_closed_meanwhile(self) -> None:
-        """A ping that can't be sent any more is no mistake."""
+        """A ping that can't be sent raises nothing."""
         self.wire.fails = True
         self.clock.advance(PING_TIME)
         self.assertFalse(self.stream.aborted)
 
     def test_closed_and_still_there(self) -> None:
-        """Whoever has closed the WebSocket, the connection below it does not stay for good."""
+        """After a close frame from either side, the connection below ends."""
         self.wire.fails = True
         for _ in range(2):
             self.clock.advance(PING_TIME)
@@ -131,8 +133,8 @@ class Vanished(ClockedTestCase):
         self.assertTrue(self.stream.aborted)
 
     def test_flood(self) -> None:
-        """What frames cost that have no text is paid for before there are more of them: a read can bring ten
-        thousand. Those that wait are read later, in order."""
+        """Frames without text are charged piece by piece, since one read may have ten thousand of them. The
+        rest is read later, in order."""
         flood = b"".join(f"{count:06}".encode() for count in range(11_000))
         self.stream.dataReceived(flood)
         at_once = len(self.stream.fed)
@@ -144,7 +146,7 @@ class Vanished(ClockedTestCase):
         self.assertEqual(self.stream.fed, flood)
 
     def test_gone(self) -> None:
-        """Nothing is left of it."""
+        """No timer is left."""
         self.lose()
         self.clock.advance(PING_TIME * 3)
         self.assertEqual(self.wire.pings, 0)
@@ -152,7 +154,7 @@ class Vanished(ClockedTestCase):
 
 class Alive(SiteTestCase):
     def test_pings_are_answered(self) -> Any:
-        """A real connection lives on by its pongs alone."""
+        """A real connection stays open by its pongs alone."""
 
         async def play() -> None:
             self.patch(websocket_frames, "PING_TIME", 0.02)

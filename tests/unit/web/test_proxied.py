@@ -27,7 +27,7 @@ class Limits(ProxiedTestCase):
     limits = {"connections_per_address": 2}
 
     def test_web_sockets(self) -> Any:
-        """They are counted for the client; the proxy's own connections for nobody."""
+        """Connections count for the client. The proxy's own connections count for nobody."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
@@ -46,8 +46,8 @@ class Limits(ProxiedTestCase):
 
         return run(play())
 
-    def test_one_who_asks_by_itself(self) -> Any:
-        """Without the field, it is the proxy that asks."""
+    def test_proxy_asks_for_itself(self) -> Any:
+        """Without the header, the proxy is the client."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
@@ -62,8 +62,8 @@ class UnderWay(ProxiedTestCase):
     limits = {"connections_per_address": 2}
 
     def test_requests(self) -> Any:
-        """A client has no more of them at a time through the proxy than it could have connections, so that
-        it can't use up those of the proxy, which are everybody's."""
+        """Through the proxy, a client may have as many requests at a time as it could have connections, so
+        that it can't use up the proxy's connections."""
 
         async def play() -> None:
             await self.register("messi")
@@ -89,8 +89,8 @@ class UnderWay(ProxiedTestCase):
 
         return run(play())
 
-    def test_those_that_are_given_up(self) -> Any:
-        """They, and those that became WebSockets, count no more."""
+    def test_ended_requests_do_not_count(self) -> Any:
+        """Cancelled requests and those that became WebSockets are not counted any more."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
@@ -114,7 +114,7 @@ class Untrusted(SiteTestCase):
     limits = {"connections_per_address": 1000}
 
     def test_web_sockets(self) -> Any:
-        """Whoever is no trusted proxy is counted as who it is."""
+        """A client that is not a trusted proxy counts as itself, whatever it sends."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
@@ -127,7 +127,7 @@ class Untrusted(SiteTestCase):
 
 class Throttles(ProxiedTestCase):
     def test_guesses(self) -> Any:
-        """Who guesses makes others wait as little as if they had come by themselves."""
+        """A client that guesses passwords does not slow down other clients of the proxy."""
 
         async def play() -> None:
             await self.register("messi")
@@ -150,7 +150,7 @@ class Rates(ProxiedTestCase):
     limits = {"commands_per_second": 2}
 
     def test_one_client_is_slowed_down(self) -> Any:
-        """The others, whose requests may come on the same connection, are not."""
+        """Other clients, whose requests may share the connection, are not slowed down."""
 
         async def play() -> None:
             self.site.clock = clock = Clock()

@@ -1,4 +1,4 @@
-"""GET and HEAD are safe (RFC 9110, 9.2.1): whatever they ask for, nothing is stored."""
+"""GET and HEAD are safe (RFC 9110, 9.2.1): they store nothing."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class SafeMethods(RawTestCase):
         self.assertIn(answer.status, (200, 202))
 
     async def test_nothing_is_stored(self) -> None:
-        """By those who are logged in and by others, of every resource that there is."""
+        """Every resource, with and without a session."""
         await self.people("messi", "budi", "siti")
         await self.upload("sent", PNG, "to=budi")
         await self.upload("half", PNG[:50], "to=budi")
-        await self.realm.service.quotas.save()  # otherwise it follows by itself, a second later
+        await self.realm.service.quotas.save()  # otherwise that happens a second later
         before = self.stored()
         resources = [name.decode() for name in self.site.resource.children]
         paths = [f"/{name}" for name in ("", *resources)]
@@ -64,8 +64,8 @@ class SafeMethods(RawTestCase):
         await self.say("GET", "/ws", "messi", **UPGRADE)
         self.assertEqual(self.stored(), before)
 
-    async def test_what_was_sent_is_still_known(self) -> None:
-        """HEAD says that all bytes of a file are here that was sent; that of others that were not, none."""
+    async def test_head_of_a_sent_file(self) -> None:
+        """HEAD returns the size of a file that was sent, and 0 for other keys."""
         await self.people("messi", "budi", "siti")
         await self.upload("sent", PNG, "to=budi")
         for query, offset in (("to=budi", len(PNG)), ("to=siti", 0), ("to=budi,siti", 0)):

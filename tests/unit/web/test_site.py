@@ -1,4 +1,4 @@
-"""The site: logging in and out over HTTP, headers, and the page itself, on real sockets."""
+"""The site: logging in and out over HTTP, headers, and the page; on real sockets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LoggingIn(SiteTestCase):
         return run(play())
 
     def test_the_cookie(self) -> Any:
-        """No script can read it, no other site send it; the token is nowhere else."""
+        """The cookie is HttpOnly and SameSite, and the token is nowhere else."""
 
         async def play() -> None:
             answer = await self.register("messi")
@@ -79,7 +79,7 @@ class LoggingIn(SiteTestCase):
         return run(play())
 
     def test_a_cookie_from_a_neighbour(self) -> Any:
-        """Another site of the same domain can set a cookie, but not one of that name."""
+        """Another site of the same domain can set a cookie, but not with that name."""
 
         async def play() -> None:
             plain = (await self.register("budi")).cookie
@@ -98,7 +98,7 @@ class LoggingIn(SiteTestCase):
         return run(play())
 
     def test_somebody_else_logs_in_in_the_same_browser(self) -> Any:
-        """The pages of who was there before are told, before they act with the new cookie."""
+        """Pages of the earlier account are told before they use the new cookie."""
 
         async def play() -> None:
             await self.register("budi")
@@ -198,7 +198,7 @@ class LoggingIn(SiteTestCase):
 
         return run(play())
 
-    def test_who_asks_too_fast_waits(self) -> Any:
+    def test_frequent_requests_wait(self) -> Any:
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
             socket = await self.open(cookie)
@@ -223,10 +223,10 @@ class LoggingIn(SiteTestCase):
 
 
 class OneConnection(RawTestCase):
-    """What is said on it byte by byte, and too fast."""
+    """Slow, fast and incomplete requests on one connection."""
 
     def test_gone_while_logging_out(self) -> Any:
-        """Who closes the page at once has logged out all the same."""
+        """Logging out completes even if the page is closed at once."""
 
         async def play() -> None:
             await self.people("messi")
@@ -254,7 +254,7 @@ class OneConnection(RawTestCase):
 
         return run(play())
 
-    def test_headers_that_are_no_text(self) -> Any:
+    def test_headers_that_are_not_utf8(self) -> Any:
         async def play() -> None:
             await self.people("messi")
             for name in ("Origin", "Authorization", "Accept-Encoding", "If-None-Match", "Range"):
@@ -268,7 +268,7 @@ class OneConnection(RawTestCase):
         return run(play())
 
     def test_a_request_that_trickles(self) -> Any:
-        """No byte of it buys more time, be it in the head or in the body; an idle connection has its own."""
+        """Single bytes of a head or a body do not extend its time. An idle connection has its own time."""
 
         async def play() -> None:
             self.site.timeOut = 0.5
@@ -308,13 +308,13 @@ class OneConnection(RawTestCase):
             channel.bucket.take(now, limit)
             raw.begin("GET", "/session", {})
             await raw.answer()
-            raw.cut()  # while it rests
+            raw.cut()  # while the request waits
             await raw.until(lambda: not self.connections.total)
 
         return run(play())
 
-    def test_an_answer_that_nobody_reads(self) -> Any:
-        """A connection that is to be closed does not stay for it."""
+    def test_an_unread_answer(self) -> Any:
+        """A closing connection does not stay open for an answer that the client does not read."""
 
         async def play() -> None:
             clock, transport = Clock(), FakeTransport()
@@ -332,7 +332,7 @@ class OneConnection(RawTestCase):
         return run(play())
 
     def test_half_a_request_at_the_end(self) -> Any:
-        """It is not waited for."""
+        """At a shutdown, an incomplete request is not waited for."""
 
         async def play() -> None:
             halves = (
@@ -353,7 +353,7 @@ class OneConnection(RawTestCase):
 
 
 class ThePage(SiteTestCase):
-    def test_what_every_answer_carries(self) -> Any:
+    def test_headers_of_every_answer(self) -> Any:
         async def play() -> None:
             for path in ("/", "/session", "/nowhere", "/static/nowhere", "/sw.js"):
                 answer = await self.ask("GET", path)

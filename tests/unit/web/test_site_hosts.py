@@ -1,4 +1,4 @@
-"""The site and the metrics answer to their own names only, whatever is asked for."""
+"""The site and the metrics answer to their own host names only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Names(RawTestCase):
         return answer
 
     def test_foreign(self) -> Any:
-        """Not even the page is given out."""
+        """Not even the page is sent."""
 
         async def play() -> None:
             for path in PATHS:
@@ -48,7 +48,7 @@ class Names(RawTestCase):
         return run(play())
 
     def test_nothing_is_done(self) -> Any:
-        """A page of a rebound name has that name as its Origin, too. It can't even register."""
+        """A page of a rebound name has that name in Origin, too. It can't even register."""
 
         async def play() -> None:
             body = '{"username": "messi", "password": "surabaya1"}'
@@ -60,12 +60,12 @@ class Names(RawTestCase):
             raw.send(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body.encode())
             answer = await raw.answer()
             self.assertEqual((answer.status, answer.json["code"]), (421, "foreign-host"))
-            await self.people("messi")  # so there was none yet
+            await self.people("messi")  # the name is still free
 
         return run(play())
 
     def test_upload_is_not_read(self) -> Any:
-        """It is refused by its head."""
+        """The request is refused before its body is read."""
 
         async def play() -> None:
             answer = await self.ask_raw(
@@ -104,7 +104,7 @@ class Names(RawTestCase):
         return run(play())
 
     def test_absolute_target(self) -> Any:
-        """As a proxy may send it (RFC 9112, 3.2.2): with the host that the Host field names."""
+        """A proxy may send an absolute target (RFC 9112, 3.2.2). Its host must be that of the Host field."""
 
         async def play() -> None:
             for target in ("http://localhost/session?x", "HTTP://LOCALHOST/session"):
@@ -117,7 +117,7 @@ class Names(RawTestCase):
 
 
 class Asked:
-    """What is_own_origin looks at."""
+    """The part of a request that is_own_origin uses."""
 
     def __init__(self, host: str, is_secure: bool) -> None:
         self.requestHeaders = Headers({"Host": [host]})
@@ -147,7 +147,7 @@ class Origins(SynchronousTestCase):
             self.assertTrue(self.is_own(origin, host, is_secure=True), origin)
 
     def test_in_clear_text(self) -> None:
-        """A page that anybody on the way could have written does not speak for who is logged in over TLS."""
+        """A page without TLS may be forged, so it may not use a session over TLS."""
         for port in ("", ":8550", ":80"):
             host = f"chat.example.org{port}"
             self.assertFalse(self.is_own(f"http://{host}", host, is_secure=True), host)

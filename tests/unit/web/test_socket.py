@@ -28,7 +28,7 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_so_does_a_header(self) -> Any:
+    def test_a_header_logs_in(self) -> Any:
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
             token = cookie.partition("=")[2]
@@ -53,7 +53,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_a_session_that_has_ended(self) -> Any:
-        """The page is told by a code of its own: a handshake that fails tells a script nothing."""
+        """The close code tells the page; a failed handshake would tell a script nothing."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
@@ -75,7 +75,7 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_strangers_are_few(self) -> Any:
+    def test_unauthenticated_connections_are_limited(self) -> Any:
         async def play() -> None:
             self.patch(websocket, "MAX_UNAUTHENTICATED_PER_ADDRESS", 2)
             first, second = await self.open(), await self.open()
@@ -91,8 +91,8 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_strangers_make_room(self) -> Any:
-        """Of the address that has most of them the oldest goes; so a few addresses keep nobody out."""
+    def test_oldest_unauthenticated_connection_makes_room(self) -> Any:
+        """The address with most of them loses its oldest, so a few addresses can't keep others out."""
 
         async def play() -> None:
             self.patch(websocket, "MAX_UNAUTHENTICATED", 3)
@@ -107,7 +107,7 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_strangers_stay_short(self) -> Any:
+    def test_unauthenticated_connections_close(self) -> Any:
         async def play() -> None:
             self.patch(websocket, "LOGIN_TIME", 1.0)
             await self.register("messi")
@@ -120,7 +120,7 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_pages_of_others_do_not_get_in(self) -> Any:
+    def test_pages_of_other_sites_are_refused(self) -> Any:
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
             for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
@@ -132,8 +132,8 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_frames_as_they_may_come(self) -> Any:
-        """In fragments, byte by byte, several at once, with line feeds between tokens."""
+    def test_fragmented_frames(self) -> Any:
+        """Fragments, single bytes, several frames at once, and line feeds between tokens."""
 
         async def play() -> None:
             _, socket = await self.log_in("messi")
@@ -164,7 +164,7 @@ class Sockets(SiteTestCase):
         socket.say(text)
         return await socket.frame()
 
-    def test_what_is_no_request_is_answered(self) -> Any:
+    def test_malformed_requests_are_answered(self) -> Any:
         async def play() -> None:
             _, socket = await self.log_in("messi")
             for text in (
@@ -175,7 +175,7 @@ class Sockets(SiteTestCase):
                 '"\ud7ff"',
             ):
                 if not text:
-                    socket.say(text)  # nothing, as an empty line
+                    socket.say(text)  # ignored like an empty line
                     continue
                 self.assertEqual((await self.said(socket, text))["code"], "bad-syntax", text)
             long = json.dumps({"command": "ping", "x": "y" * (65 << 10)})
@@ -186,7 +186,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_frames_without_an_end(self) -> Any:
-        """What collects is bounded, and who sends it is cut off; nobody else is."""
+        """The size of an incomplete message is limited, and only its sender is cut off."""
 
         async def play() -> None:
             _, other = await self.log_in("henderson")
@@ -203,7 +203,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_closed_before_it_is_answered(self) -> Any:
-        """Nobody hears the answer, and whoever else is written to in that turn is none the worse."""
+        """The answer is dropped, and other connections that are flushed in that turn are not affected."""
 
         async def play() -> None:
             _, other = await self.log_in("henderson")
@@ -226,7 +226,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_pings(self) -> Any:
-        """They may come for days, and count as commands if they are many."""
+        """Pings may come for days. If they are frequent, they count as commands."""
 
         async def play() -> None:
             _, socket = await self.log_in("messi")
@@ -247,7 +247,7 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
-    def test_bytes_are_no_text(self) -> Any:
+    def test_binary_messages_are_refused(self) -> Any:
         async def play() -> None:
             _, socket = await self.log_in("messi")
             socket.send(BytesMessage(b"{}"))
@@ -276,7 +276,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_logged_out_over_http(self) -> Any:
-        """The sockets of the session hear of it."""
+        """The WebSockets of the session are told."""
 
         async def play() -> None:
             cookie, socket = await self.log_in("messi")
@@ -310,7 +310,7 @@ class Sockets(SiteTestCase):
     def test_connections_are_counted_once(self) -> Any:
         async def play() -> None:
             _, socket = await self.log_in("messi")
-            await sleep(0.02)  # the requests' own connections are closed
+            await sleep(0.02)  # until the connections of the requests are closed
             self.assertEqual(self.connections.total, 1)
             await socket.close()
             await sleep(0.02)
