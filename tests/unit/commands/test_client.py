@@ -1,4 +1,4 @@
-"""What a connection has handed out, and to whom."""
+"""Attaching sessions to a client, and delivering messages to them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.common import RealmTestCase
 
 
 class Attaching(RealmTestCase):
-    async def test_a_profile_that_was_changed_meanwhile(self) -> None:
-        """A login that began before knows the account as it is when it gets its session."""
+    async def test_login_gets_the_current_profile(self) -> None:
+        """A login that began before the profile was changed gets the new one with its session."""
         wire = self.connect(JsonDialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
         await wire.ask(command="register", username="messi", password="surabaya")
@@ -23,9 +23,9 @@ class Attaching(RealmTestCase):
         self.assertEqual((await wire.ask(command="whoami"))["name"], "Leo")
 
 
-class Handing(RealmTestCase):
-    async def test_a_session_that_ended_meanwhile_is_given_nothing(self) -> None:
-        """Else the marks would move for whoever logs in next on the same connection."""
+class Delivering(RealmTestCase):
+    async def test_ended_session_gets_nothing(self) -> None:
+        """Otherwise the marks would move for the next account that logs in on the connection."""
         wire = self.connect(JsonDialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
         await wire.ask(command="register", username="messi", password="surabaya")
