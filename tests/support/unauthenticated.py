@@ -45,7 +45,7 @@ def kept(realm: TLSRealm) -> RealmIdentity:
 
 
 class UnauthenticatedPeer(amp.AMP):
-    """An AMP peer that sends all of its requests at once, whatever it is told."""
+    """An AMP peer that sends all of its requests at once and ignores the answers."""
 
     def __init__(self, realm: str = "realm2", talks: bool = True) -> None:
         super().__init__()
@@ -153,8 +153,8 @@ class TLSTestCase(PeeringTestCase):
         return [each["realm"] for each in (await person.must("realms"))["realms"]]
 
     async def refused_both_ways(self, shown: RealmIdentity, code: str, *words: str) -> None:
-        """A realm refuses who shows that, whoever of the two has connected, and looks at nothing of what
-        they say; they are told so."""
+        """A realm refuses a peer with that identity, whichever side has dialled, processes nothing that it
+        sends, and tells it the reason."""
         one = self.make("realm1")
         ana = await self.person(one, "ana")
         there = UnauthenticatedPeer(talks=False)

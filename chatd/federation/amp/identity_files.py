@@ -92,7 +92,7 @@ def rotate(state: Path, peers: PeersConfig, now: datetime) -> RealmIdentity:
 def _own(
     realm: str, state: Path, now: datetime
 ) -> tuple[tuple[x509.Certificate, ...], list[PrivateKey]]:
-    """The certificates and keys in the state folder. What is missing is made, the key first: a key without a
+    """The certificates and keys in the state folder. Missing ones are made, the key first: a key without a
     certificate is completed at the next start."""
     key_path, path = state / KEY_FILE, state / CERTIFICATE_FILE
     if not key_path.exists():

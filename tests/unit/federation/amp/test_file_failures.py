@@ -23,8 +23,8 @@ net: Any = reactor
 
 class Files(ProxyTestCase):
     async def test_through_cuts(self) -> None:
-        """A file of some MiB arrives whole; after each cut it goes on where it was, so that little more
-        than its size crosses. Messages to others do not wait for it."""
+        """A file of some MiB arrives complete. After each cut it is resumed, so that little more than its
+        size is sent. Messages to others do not wait for it."""
         await self.begin()
         citra = await self.person(self.two, "citra")
         data = random.Random(1).randbytes(4 << 20)  # noqa: S311 - repeatable, not secret
@@ -66,8 +66,8 @@ class Files(ProxyTestCase):
         await self.nothing_queued(self.ana)
 
     async def test_offer_that_nobody_answers(self) -> None:
-        """Then the link is of no use, though messages still cross: all begins anew on another one. Nothing
-        that comes after the file is held up for ever."""
+        """The link is dropped, although messages still arrive, and everything is sent over another one.
+        Nothing behind the file is held up forever."""
         await self.begin()
         self.patch(link_module, "ANSWER_TIME", 0.3)
         offer = FileReceiver.offer
@@ -84,8 +84,8 @@ class Files(ProxyTestCase):
         self.assertEqual((len(asked), self.proxy.met), (2, 2))
 
     async def test_lost_while_a_file_is_opened(self) -> None:
-        """What is there of a file is still being read back when the link is lost, and on the next one it is
-        offered again: the first offer does not keep it for itself."""
+        """The part of a file is still being read when the link is lost and the file is offered again over the
+        next one: the first offer does not block the second."""
         await self.begin()
         resume = Uploads.resume
         opened: list[Any] = []

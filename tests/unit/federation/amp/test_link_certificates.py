@@ -143,8 +143,8 @@ class Pins(TLSTestCase):
         return sentence
 
     async def test_another_key(self) -> None:
-        """It is refused loudly: `realms` and the log say what happened and what to do. What is sent
-        meanwhile waits; with delrealm and addrealm the new one is believed, and everything arrives."""
+        """It is refused, and `realms` and the log say what happened and what to do. Messages wait meanwhile;
+        after delrealm and addrealm the new certificate is accepted, and everything arrives."""
         ana, budi = await self.pair()
         one, old = self.realms["realm1"], kept(self.realms["realm2"])
         two = await self.with_new_key()
@@ -169,8 +169,8 @@ class Pins(TLSTestCase):
         self.assertEqual(stranger.answers, ["certificate-changed"])
 
     async def test_another_key_comes_in(self) -> None:
-        """The same where it is the other that connects: it is told nothing of what is remembered; here
-        `realms` says why it is down."""
+        """As above, with the other side dialling: it is told nothing of what is remembered, and `realms` here
+        says why it is down."""
         two, one = self.realms["realm2"], self.realms["realm1"]
         ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
         reply = await budi.must("addrealm", realm="realm1", host="127.0.0.1", port=one.port)
@@ -279,8 +279,8 @@ class Trust(TLSTestCase):
     """Which realms the operator lets in."""
 
     async def test_known(self) -> None:
-        """Strangers are told why they stay outside, and it is remembered that they are to be asked again:
-        once each has added the other, they are linked."""
+        """Unknown realms are told why they are not let in, and are dialled again: once each has added the
+        other, they are linked."""
         one, two = self.make("realm1", trust="known"), self.make("realm2", trust="known")
         ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
         reply = await self.add(ana, two.port)
@@ -339,8 +339,8 @@ class Trust(TLSTestCase):
         return {"certificate": certificate, "private_key": key}
 
     async def test_ca(self) -> None:
-        """An authority vouches for both; a realm that only vouches for itself stays outside, and so does
-        one of another authority."""
+        """Realms with certificates of the authority are let in; self-signed ones and those of another
+        authority are not."""
         authority, other = trustme.CA(), trustme.CA()
         file = self.folder / "ca.pem"
         authority.cert_pem.write_to_path(str(file))

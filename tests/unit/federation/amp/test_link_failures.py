@@ -27,8 +27,7 @@ LOAD = 600 if PROFILE == "thorough" else 150
 
 class Cuts(ProxyTestCase):
     async def test_in_the_middle_of_a_box(self) -> None:
-        """Under load both ways, the connection is cut in a TLS record, of one direction or the other, over
-        and over."""
+        """Under load in both directions, the connection is cut again and again inside a TLS record."""
         await self.begin()
         for turn, direction in enumerate((THERE, BACK) * 3):
             await self.linked()
@@ -130,8 +129,8 @@ class Cuts(ProxyTestCase):
 
 class Beginnings(ProxyTestCase):
     async def test_up_sooner_than_who_dialled(self) -> None:
-        """Who was dialled is up first, and may send at once: what comes while the other still writes down
-        whom it has met, waits. Refused, it would be overtaken by what comes a moment later."""
+        """The side that was dialled is up first and may send at once. Requests that arrive while the other
+        side still stores the peer wait; refused, they would be overtaken by later ones."""
         await self.begin()
         up = LinkManager.accept
 
@@ -182,7 +181,7 @@ class Silence(ProxyTestCase):
         self.patch(link_module, "HANDSHAKE_TIME", 0.5)
 
     async def test_acknowledgements_are_swallowed(self) -> None:
-        """All that realm1 sends comes to realm2, and nothing comes back: it is sent again on another link,
+        """Everything that realm1 sends arrives, and no answer comes back: it is sent again over another link,
         and not stored again."""
         await self.begin()
         self.proxy.swallowing.add(BACK)
@@ -212,8 +211,8 @@ class Silence(ProxyTestCase):
         await self.half_open(BACK)
 
     async def test_stalled(self) -> None:
-        """Nobody reads any more, under load, and the buffers fill. Those who send are told `queued`; when
-        it goes on, all arrives; and if it does not, all arrives over the next link."""
+        """Under load nothing is read any more, and the buffers fill. Senders are told `queued`. When reading
+        resumes, everything arrives; if it does not, everything arrives over the next link."""
         await self.begin()
         for goes_on in (True, False):
             self.proxy.stall()
@@ -230,8 +229,8 @@ class Silence(ProxyTestCase):
 
 class Slowness(ProxyTestCase):
     async def test_delays(self) -> None:
-        """50 ms there and 50 ms back: many batches are under way at once, so the load takes far less than
-        a round trip for each."""
+        """With 50 ms each way many batches are under way at once, so the load takes far less than a round
+        trip for each."""
         await self.begin()
         self.proxy.delay = 0.05
         began = net.seconds()

@@ -175,7 +175,7 @@ class OneLinkTestCase(PlayTestCase):
         sent = outcome(self.ana.begins_to_send("budi@realm2", "satu"))
         self.world.settle()
         life = self.two.realm
-        self.two._life = None  # as `kill`, but that nobody is told
+        self.two._life = None  # as `kill`, without closing connections
         life.database.close()
         life.state.release()
         self.two.open()

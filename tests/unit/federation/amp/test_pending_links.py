@@ -28,7 +28,7 @@ from tests.support.unauthenticated import (
 net: Any = reactor
 
 
-class Strangers(TLSTestCase):
+class PendingLinksTestCase(TLSTestCase):
     """Clients that connect and then do not behave like a realm."""
 
     def setUp(self) -> None:
@@ -122,8 +122,8 @@ class Strangers(TLSTestCase):
         self.assertEqual([each.lost.called for each in many[5:]], [False] * 3)
 
     async def test_held_and_opened_again(self) -> None:
-        """An added realm links at once while 200 connections from its own address are held, and opened again
-        as soon as they are dropped."""
+        """An added realm links at once while 200 connections from its own address are held open, and opened
+        again as soon as they are dropped."""
         self.patch(pending_links, "MAX_PENDING", 64)
         stopped: list[bool] = []
 
