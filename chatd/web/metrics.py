@@ -119,21 +119,21 @@ FAMILIES = (
     Family(
         "chatd_connections",
         "gauge",
-        "Connections of clients, by the door that they came in by",
+        "Connections of clients, by door",
         lambda view: [((door,), count) for door, count in view.connections.by_door.items()],
         ("door",),
     ),
     Family(
         "chatd_connections_opened_total",
         "counter",
-        "Connections of clients that there ever were; one that becomes a WebSocket counts again",
+        "Connections of clients since the start; one that becomes a WebSocket counts again",
         lambda view: [((door,), count) for door, count in view.connections.opened.items()],
         ("door",),
     ),
     Family(
         "chatd_sessions",
         "gauge",
-        "Logins that some connection uses now",
+        "Sessions that a connection uses now",
         lambda view: view.sessions.attached,
     ),
     Family(
@@ -145,7 +145,7 @@ FAMILIES = (
     Family(
         "chatd_listeners",
         "gauge",
-        "Connections to which messages are pushed as they come",
+        "Connections to which messages are pushed",
         lambda view: view.service.presence.listeners(),
     ),
     Family(
@@ -164,20 +164,20 @@ FAMILIES = (
     Family(
         "chatd_errors_total",
         "counter",
-        "Refusals that clients were told, by their codes, in all dialects and over HTTP",
+        "Errors sent to clients, by code, in all dialects and over HTTP",
         _errors,
         ("code",),
     ),
     Family(
         "chatd_files_received_bytes_total",
         "counter",
-        "Bytes of files that came from clients and other realms, also of those that came to nothing",
+        "Bytes of files received from clients and other realms, including incomplete files",
         lambda view: view.counters.received,
     ),
     Family(
         "chatd_files_given_bytes_total",
         "counter",
-        "Bytes of files that were read for clients and other realms",
+        "Bytes of files read for clients and other realms",
         lambda view: view.counters.given,
     ),
     Family(
@@ -195,26 +195,26 @@ FAMILIES = (
     Family(
         "chatd_transactions_failed_total",
         "counter",
-        "Transactions of which nothing was kept; whoever waited for them was told storage-failed",
+        "Transactions that failed; the requests that waited for them got storage-failed",
         lambda view: view.counters.failed,
     ),
     Family(
         "chatd_database_queue_jobs",
         "gauge",
-        "Jobs that wait for the database, those of the transaction under way included",
+        "Jobs that wait for the database, including those of the current transaction",
         lambda view: view.service.database.queued,
     ),
     Family(
         "chatd_database_answers",
         "gauge",
-        f"1 if the database said within {DATABASE_TIME:g} s what waits for other realms, else 0; then the "
+        f"1 if the database answered within {DATABASE_TIME:g} s, else 0; then the "
         "metrics by realm are missing",
         lambda view: int(view.realms is not None),
     ),
     Family(
         "chatd_outbox_parcels",
         "gauge",
-        "What waits for another realm: messages, and news of groups",
+        "Parcels that wait for another realm: messages and changes of groups",
         lambda view: [
             ((label,), sum(each.queued for each in realms)) for label, realms in view.by_realm()
         ],
@@ -223,7 +223,7 @@ FAMILIES = (
     Family(
         "chatd_outbox_oldest_seconds",
         "gauge",
-        "For how long the oldest of these has waited; 0 if nothing does",
+        "How long the oldest of these has waited; 0 if none waits",
         lambda view: [((label,), view.age(realms)) for label, realms in view.by_realm()],
         ("realm",),
     ),

@@ -32,7 +32,7 @@ from chatd.web.answers import is_lost
 from chatd.web.async_resource import AsyncResource
 from chatd.web.websocket_frames import FrameReader, FrameTransport, KeepAlive
 
-MAX_UNAUTHENTICATED = 200  # connections on which nobody has logged in yet
+MAX_UNAUTHENTICATED = 200  # connections
 MAX_UNAUTHENTICATED_PER_ADDRESS = 20
 LOGIN_TIME = 30.0  # seconds in which a client has to log in
 
@@ -99,7 +99,7 @@ class ChatWebSocket(WebSocketProtocol):
 
     @property
     def is_unauthenticated(self) -> bool:
-        """Whether the connection is open and nobody has logged in on it."""
+        """Whether the connection is open and not logged in."""
         connection = self.protocol.connection
         return not (connection.in_use or connection.gone)
 
@@ -140,7 +140,7 @@ class WebSockets(AsyncResource):
             self._watch(socket)
 
     def _make_room(self, source: str) -> None:
-        """Make room for another connection on which nobody has logged in. Raises TooManyConnections."""
+        """Make room for another unauthenticated connection. Raises TooManyConnections."""
         self._unauthenticated = [each for each in self._unauthenticated if each.is_unauthenticated]
         sources = Counter(each.source for each in self._unauthenticated)
         if sources[source] >= MAX_UNAUTHENTICATED_PER_ADDRESS:

@@ -26,12 +26,12 @@ def sha256(data: bytes) -> str:
 
 
 def crash(incoming: Incoming) -> None:
-    """What the daemon's end does to an open file: its buffer is lost."""
+    """Lose the buffer of an open file, as a crash does."""
     incoming._part._file.raw.close()  # type: ignore[union-attr]
 
 
 def noted(file: StoredFile) -> Attachment:
-    """As the database has it."""
+    """The attachment of a stored file, as in the database."""
     return Attachment(1, "code", "x", file.size, file.sha256, file.mime, file.stored, 0)
 
 
@@ -47,7 +47,7 @@ class UploadsTestCase(TestCase):
         return self.uploads.receive(name, size)
 
     def files(self) -> list[str]:
-        """All that lies in the folder, by name."""
+        """All files in the folder, by name."""
         return sorted(
             str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()
         )
@@ -60,7 +60,7 @@ class UploadsTestCase(TestCase):
         self.fail(f"waited in vain; there is {self.files()}")
 
     async def until_empty(self) -> None:
-        """Wait until nothing is left of what was given up."""
+        """Wait until the folder is empty."""
         await self.until(lambda: not self.files())
 
 
@@ -75,11 +75,11 @@ class ResumingTestCase(UploadsTestCase):
         return self.uploads.resume(key, "gol.png", size)
 
     async def idle(self, incoming: Incoming) -> None:
-        """Wait until the disk has taken what there is."""
+        """Wait until no job is under way."""
         await self.until(lambda: not incoming._busy)
 
     async def suspended(self, data: bytes) -> None:
-        """Leave so much of the file."""
+        """Suspend the file with these bytes."""
         incoming = await self.resume()
         incoming.write(data)
         await incoming.suspend()
@@ -92,7 +92,7 @@ class ResumingTestCase(UploadsTestCase):
         self.uploads.clean(())
 
     async def goes_on(self, offset: int) -> StoredFile:
-        """The file is resumed there, and comes out whole."""
+        """Resume the file at `offset`, and check that it arrives intact."""
         incoming = await self.resume()
         self.assertEqual(incoming.offset, offset)
         self.assertEqual(incoming.missing, len(self.data) - offset)

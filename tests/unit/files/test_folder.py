@@ -16,7 +16,7 @@ from tests.unit.files.cases import UploadsTestCase, noted
 
 class Cleaning(UploadsTestCase):
     async def test_parts(self) -> None:
-        """Parts are kept for a week after they were written to; other broken uploads go."""
+        """Parts are kept for a week after the last write. Other interrupted uploads are removed."""
         clock = Clock()
         clock.advance(1_000_000_000)
         uploads = Uploads(clock, self.folder, wall=clock.seconds)
@@ -34,11 +34,11 @@ class Cleaning(UploadsTestCase):
         self.assertEqual(self.files(), [])
 
     async def test_leftovers(self) -> None:
-        """At the start broken uploads go, and what no attachment owns is set aside, not thrown away."""
+        """At the start, interrupted uploads are removed, and files without an attachment are set aside."""
         kept = await self._store(b"kept")
         lost = await self._store(b"lost")
         (self.folder / "incoming" / "123-4").write_bytes(b"half")
-        foreign = self.folder / "incoming" / "lost+found"  # a folder that chatd has not made
+        foreign = self.folder / "incoming" / "lost+found"  # a folder that chatd did not create
         foreign.mkdir()
         self.assertEqual(self.uploads.clean({kept}), 1)
         self.assertEqual(list((self.folder / "incoming").iterdir()), [foreign])
@@ -52,7 +52,7 @@ class Cleaning(UploadsTestCase):
         return (await incoming.finish()).stored
 
     async def test_starting_again(self) -> None:
-        """The folder of an earlier run is taken over with what is in it."""
+        """The folder of an earlier run is used with its files."""
         kept = await self._store(b"kept")
         again = Uploads(reactor, self.folder)
         again.start()

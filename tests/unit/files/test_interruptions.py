@@ -23,7 +23,7 @@ from tests.unit.files.cases import crash, sha256
 
 
 class ByHand(Uploads):
-    """Its threads work when told."""
+    """Runs jobs when the test says so."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(Clock(), folder)
@@ -35,7 +35,7 @@ class ByHand(Uploads):
         return done
 
     def step(self) -> bool:
-        """Do one piece of work; False if there is none."""
+        """Run one job. Returns False if there is none."""
         if not self.jobs:
             return False
         done, work, args = self.jobs.pop(0)
@@ -53,7 +53,7 @@ class ByHand(Uploads):
 
 
 class Journey:
-    """One file on its way over many breaks; what happens, `random` says."""
+    """The transfer of one file with many interruptions, which `random` chooses."""
 
     def __init__(self, folder: Path, data: bytes, random: random.Random) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class Journey:
         return uploads
 
     def resume(self) -> Incoming:
-        """Go on, perhaps with others in the way that give it up again."""
+        """Resume the file, perhaps after another caller that cancels."""
         resumed = self.uploads.resume("k", "x", len(self.data))
         if self.random.random() < 0.2:
             for _ in range(self.random.randrange(3)):
@@ -96,14 +96,14 @@ class Journey:
         self.uploads.step()
 
     def suspend(self) -> None:
-        """The link breaks: nothing of what was accepted is lost."""
+        """The link breaks. No accepted byte is lost."""
         accepted = self.accepted
         self.incoming.suspend()
         self.incoming = self.resume()
         assert self.incoming.offset == accepted
 
     def crash(self) -> None:
-        """The daemon ends, and perhaps the machine, too."""
+        """The daemon crashes, and perhaps the machine, too."""
         crash(self.incoming)
         part = self.folder / "incoming" / "k.part"
         if self.random.random() < 0.3:
@@ -127,7 +127,7 @@ class AnyJourney(SynchronousTestCase):
     @given(st.binary(max_size=200), st.integers(1, 300), st.randoms(use_true_random=False))
     @example(b"", 1, random.Random(0))  # noqa: S311
     def test_same_bytes(self, seed: bytes, times: int, chance: random.Random) -> None:
-        """However often a file is suspended, resumed and torn, in the end it is the file that was sent."""
+        """A file arrives intact, however often it is suspended, resumed and truncated."""
         data = seed * times
         with tempfile.TemporaryDirectory() as folder:
             stored = Journey(Path(folder), data, chance).travel()

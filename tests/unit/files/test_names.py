@@ -14,7 +14,7 @@ from chatd.files.file_names import MAX_NAME_BYTES, safe_name
 from chatd.files.partial_file import guess_type
 from tests.unit.files.cases import JPEG, PDF, PNG
 
-# What is sent as a name, and what is kept of it.
+# Names, and their safe forms.
 NAMES = (
     ("pokijan.jpg", "pokijan.jpg"),
     ("Foto saya.JPG", "Foto saya.JPG"),
@@ -60,14 +60,14 @@ class SafeName(SynchronousTestCase):
             self.assertEqual(safe_name(name), safe)
 
     def test_refused(self) -> None:
-        """A name of which nothing is left is an error that can be shown."""
+        """A name without safe characters is refused with a printable message."""
         for name in NOT_NAMES:
             with self.assertRaises(BadFileName) as caught:
                 safe_name(name)
             self.assertTrue(str(caught.exception).isprintable())
 
     def test_long_ones_are_cut_before_they_are_normalised(self) -> None:
-        """That takes seconds for many marks. The end stays, which says what kind of file it is."""
+        """Normalizing many marks takes seconds. The end of a name stays, because it has the extension."""
         with mock.patch("unicodedata.normalize", wraps=unicodedata.normalize) as normalize:
             safe = safe_name("/tmp/a" + "\u0315\u0300" * 10_000 + ".png")
         self.assertTrue(safe.endswith(".png"))
@@ -78,7 +78,7 @@ class SafeName(SynchronousTestCase):
     @example(".\u2003.x")
     @example("a" * 184 + "." + "\U0001f600" * 16)
     def test_any_text(self, name: str) -> None:
-        """Never a path, a control character or a leading dot, nor more than file systems take."""
+        """The safe name has no path, control characters or leading dots, and is not too long."""
         try:
             safe = safe_name(name)
         except BadFileName:
@@ -94,7 +94,7 @@ class SafeName(SynchronousTestCase):
     @given(st.text(st.characters(exclude_categories=())))
     @example(". .bashrc")
     def test_safe_stays_safe(self, name: str) -> None:
-        """A safe name is kept as it is."""
+        """A safe name does not change."""
         try:
             safe = safe_name(name)
         except BadFileName:
@@ -104,13 +104,13 @@ class SafeName(SynchronousTestCase):
 
 class GuessType(SynchronousTestCase):
     def test_by_content(self) -> None:
-        """The first bytes tell, whatever the name says."""
+        """The first bytes decide, whatever the name is."""
         self.assertEqual(guess_type(PNG, "x.txt"), "image/png")
         self.assertEqual(guess_type(JPEG, "x"), "image/jpeg")
         self.assertEqual(guess_type(PDF, "x.jpg"), "application/pdf")
 
     def test_by_ending(self) -> None:
-        """Where the bytes tell nothing, the name's ending does."""
+        """If the bytes tell nothing, the extension decides."""
         self.assertEqual(guess_type(b"halo semua\n", "x.txt"), "text/plain")
         self.assertEqual(guess_type(b"", "x.png"), "image/png")
 

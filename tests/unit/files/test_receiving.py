@@ -32,7 +32,7 @@ class Receiving(UploadsTestCase):
         self.assertEqual(self.files(), [stored.stored])
 
     async def test_name_and_mode(self) -> None:
-        """`<UTC timestamp>-<safe name>`, for the daemon's eyes only."""
+        """The name is `<UTC timestamp>-<safe name>`, and only the daemon may read the file."""
         incoming = self.receive(1, "foto saya.jpg")
         incoming.write(b"x")
         stored = await incoming.finish()
@@ -42,7 +42,7 @@ class Receiving(UploadsTestCase):
         self.assertEqual(stat.S_IMODE((self.folder / "incoming").stat().st_mode), 0o700)
 
     async def test_in_pieces(self) -> None:
-        """However the bytes arrive, the same file comes of them."""
+        """The file is the same, however the bytes arrive."""
         data = JPEG + os.urandom(3000)
         incoming = self.receive(len(data), "x")
         for start in range(0, len(data), 7):
@@ -78,7 +78,7 @@ class Receiving(UploadsTestCase):
         await incoming.finish()
 
     async def test_same_name_at_once(self) -> None:
-        """Files of one name that arrive together become several."""
+        """Files of one name that arrive at the same time are stored separately."""
         pending = []
         for number in range(20):
             incoming = self.receive(1, "x")
@@ -90,12 +90,12 @@ class Receiving(UploadsTestCase):
             self.assertEqual((self.folder / each.stored).read_bytes(), bytes([number]))
 
     async def test_longest_name(self) -> None:
-        """The longest safe name fits behind its timestamp."""
+        """The longest safe name fits after its timestamp."""
         incoming = self.receive(0, safe_name("é" * 500 + ".jpg"))
         self.assertTrue((await incoming.finish()).stored.endswith("é.jpg"))
 
     async def test_pause(self) -> None:
-        """Who sends faster than the disk takes is asked to pause, and told when to go on."""
+        """A sender that is faster than the disk is asked to pause, and told when to continue."""
         incoming = self.receive(4 * MAX_PENDING)
         self.assertTrue(incoming.write(b"x"))
         self.assertFalse(incoming.write(bytes(MAX_PENDING)))
@@ -131,9 +131,9 @@ class Receiving(UploadsTestCase):
         self.assertEqual(order, ["bytes", "name", "folder"])
 
 
-class GivingUp(UploadsTestCase):
+class Aborting(UploadsTestCase):
     async def test_aborted(self) -> None:
-        """An upload that is given up leaves nothing, whenever that is."""
+        """An aborted upload leaves nothing, whenever it is aborted."""
         for pieces in range(4):
             incoming = self.receive(1000)
             for _ in range(pieces):
@@ -151,7 +151,7 @@ class GivingUp(UploadsTestCase):
         await self.until_empty()
 
     async def test_bytes_after_the_end(self) -> None:
-        """What still comes for an upload that was given up goes nowhere."""
+        """Bytes for an aborted upload are dropped."""
         incoming = self.receive(1000)
         incoming.write(b"x" * 100)
         incoming.abort()
@@ -166,7 +166,7 @@ def open_full() -> IO[bytes]:
 
 class DiskErrors(UploadsTestCase):
     async def fails(self, incoming: Incoming, number: int | None = None) -> None:
-        """Finishing errs with OSError, and nothing is left."""
+        """`finish` fails with OSError, and nothing is left."""
         with self.assertRaises(OSError) as caught:
             await incoming.finish()
         if number is not None:
@@ -174,7 +174,7 @@ class DiskErrors(UploadsTestCase):
         self.assertEqual(self.files(), [])
 
     async def test_full_while_writing(self) -> None:
-        """A full disk is told at the end; until then the rest of the bytes is swallowed."""
+        """The error of a full disk is raised at the end. Until then, further bytes are dropped."""
         incoming = self.receive(300)
         incoming.write(b"x" * 100)
         await sleep(0.02)
@@ -189,7 +189,7 @@ class DiskErrors(UploadsTestCase):
             await self.fails(incoming, errno.ENOSPC)
 
     async def test_full_device(self) -> None:
-        """As before, on a device that is really full."""
+        """The same on a device that is really full."""
         incoming = self.receive(MAX_PENDING)
         full = mock.patch.object(Path, "open", return_value=open_full())
         with full, mock.patch("os.chmod"):
@@ -206,7 +206,7 @@ class DiskErrors(UploadsTestCase):
             await self.fails(incoming, errno.EIO)
 
     async def test_naming_fails(self) -> None:
-        """When the finished file can't have its name, nothing is left under that name either."""
+        """If the finished file can't get its name, nothing is left under that name either."""
 
         def fail(_path: Path, _target: Path) -> None:
             raise OSError(errno.EIO, "Input/output error")
@@ -245,8 +245,8 @@ class DiskErrors(UploadsTestCase):
         self.assertEqual(self.files(), [])
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    async def test_others_go_on(self) -> None:
-        """One upload's trouble is its own."""
+    async def test_other_uploads_continue(self) -> None:
+        """An error in one upload does not affect others."""
         bad, good = self.receive(3), self.receive(3)
         good.write(b"abc")
         await sleep(0.02)

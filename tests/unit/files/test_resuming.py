@@ -24,7 +24,7 @@ class Resuming(ResumingTestCase):
         self.assertEqual((await self.goes_on(0)).mime, "image/png")
 
     async def test_after_a_break(self) -> None:
-        """What was accepted is there, down to the last byte; and the type is still told by the head."""
+        """All accepted bytes are there, and the type is still guessed from the first ones."""
         await self.suspended(self.data[:12_345])
         self.assertEqual(self.part.read_bytes(), self.data[:12_345])
         self.assertEqual((await self.goes_on(12_345)).mime, "image/png")
@@ -48,7 +48,7 @@ class Resuming(ResumingTestCase):
         await self.goes_on(50_000)
 
     async def test_after_a_crash(self) -> None:
-        """What was still in a buffer is lost, and simply asked for again."""
+        """Bytes in a buffer are lost, and sent again."""
         incoming = await self.resume()
         incoming.write(self.data[:50_000])
         await self.idle(incoming)
@@ -67,7 +67,7 @@ class Resuming(ResumingTestCase):
         await self.goes_on(49_321)
 
     async def test_all_there(self) -> None:
-        """The break was between the last byte and its acknowledgement."""
+        """The link broke between the last byte and its acknowledgement."""
         await self.suspended(self.data)
         await self.goes_on(len(self.data))
 
@@ -77,14 +77,13 @@ class Resuming(ResumingTestCase):
         await self.goes_on(0)
 
     async def test_more_than_there_should_be(self) -> None:
-        """Then it is another file, and nothing of it is used."""
+        """A longer file is another file, and none of its bytes are used."""
         await self.suspended(self.data)
         self.data = os.urandom(len(self.data) - 1)
         await self.goes_on(0)
 
     async def test_read_back_in_steps(self) -> None:
-        """A large file is read back a piece at a time, so that others get their turn; before that ends
-        nobody is told to go on. Who gives up waiting stops it."""
+        """A large file is read back in several jobs, so that others get their turn. Cancelling stops that."""
         await self.suspended(self.data[:80_000])
         self.restart()
         with (
@@ -141,7 +140,7 @@ class Resuming(ResumingTestCase):
         await self.goes_on(80_000)
 
     async def test_pause(self) -> None:
-        """As for any upload: who is too fast is paused."""
+        """A sender that is too fast is paused, as for any upload."""
         self.data = os.urandom(4 * MAX_PENDING)
         incoming = await self.resume()
         self.assertTrue(incoming.write(self.data[:1]))
@@ -155,7 +154,7 @@ class Resuming(ResumingTestCase):
         self.assertEqual(stat.S_IMODE(self.part.stat().st_mode), 0o600)
 
     async def test_keys(self) -> None:
-        """What could leave the folder is no key."""
+        """A key can't name a path outside the folder."""
         for key in ("", "a/b", "..\n", "A", "a b", "\x00", "é"):
             with self.assertRaises(AssertionError):
                 self.resume(key=key)
@@ -169,7 +168,7 @@ class Resuming(ResumingTestCase):
 
 class Suspending(ResumingTestCase):
     async def test_writes_what_was_accepted(self) -> None:
-        """Also what still waits for the disk is written; nobody is told to go on."""
+        """Bytes that wait for the disk are written."""
         incoming = await self.resume()
         for at in range(0, 50_000, 100):
             incoming.write(self.data[at : at + 100])
@@ -177,7 +176,7 @@ class Suspending(ResumingTestCase):
         self.assertEqual(self.part.read_bytes(), self.data[:50_000])
 
     async def test_afterwards(self) -> None:
-        """The upload is over: nothing that is done with it touches the file."""
+        """After `suspend`, nothing changes the file."""
         incoming = await self.resume()
         incoming.write(b"abc")
         done = incoming.suspend()
@@ -200,7 +199,7 @@ class Suspending(ResumingTestCase):
         self.assertEqual(self.part.read_bytes(), b"abc")
 
     async def test_while_finishing(self) -> None:
-        """What is being finished is finished."""
+        """A file that is being finished is finished."""
         incoming = await self.resume()
         incoming.write(self.data)
         finished = incoming.finish(sha256(self.data))
@@ -223,7 +222,7 @@ class Suspending(ResumingTestCase):
 
 class Ending(ResumingTestCase):
     async def test_abort(self) -> None:
-        """Nothing is left, neither of now nor of before."""
+        """Neither new bytes nor earlier ones are left."""
         await self.suspended(self.data[:1000])
         incoming = await self.resume()
         incoming.write(self.data[1000:2000])
@@ -254,7 +253,7 @@ class Ending(ResumingTestCase):
         self.assertEqual(self.files(), [])
 
     async def test_wrong_hash(self) -> None:
-        """The file is thrown away, so that the next try starts anew."""
+        """The file is removed, so the next transfer starts at 0."""
         await self.suspended(b"\0" * 1000)
         incoming = await self.resume()
         incoming.write(self.data[1000:])
@@ -264,7 +263,7 @@ class Ending(ResumingTestCase):
         await self.goes_on(0)
 
     async def test_wrong_hash_of_others(self) -> None:
-        """As before, for what is not resumable."""
+        """The same for a file that is not resumable."""
         incoming = self.receive(3)
         incoming.write(b"abc")
         with self.assertRaises(ChangedBytes):
@@ -278,7 +277,7 @@ class Ending(ResumingTestCase):
         self.assertEqual((await incoming.finish()).sha256, sha256(self.data))
 
     async def test_finish_after_abort(self) -> None:
-        """However long ago that was, it errs."""
+        """`finish` fails, however long ago `abort` was."""
         for later in (False, True):
             incoming = await self.resume()
             incoming.abort()
@@ -290,7 +289,7 @@ class Ending(ResumingTestCase):
 
 class SameKey(ResumingTestCase):
     async def waits(self, end: Callable[[Incoming], object], offset: int) -> None:
-        """The second one waits until the first is at its end."""
+        """The second transfer waits until the first one has ended."""
         first = await self.resume()
         second, other = self.resume(), self.resume(key="other")
         await (await other).suspend()
@@ -330,7 +329,7 @@ class SameKey(ResumingTestCase):
         self.assertEqual((await second).offset, 0)
 
     async def test_one_after_the_other(self) -> None:
-        """Each gets what those before it have left."""
+        """Each transfer gets the bytes that those before it left."""
         pending = [self.resume() for _ in range(5)]
         for number, each in enumerate(pending):
             incoming = await each
@@ -352,7 +351,7 @@ class SameKey(ResumingTestCase):
         self.assertEqual(self.uploads._claims, {})
 
     async def test_cancelled_while_reading_back(self) -> None:
-        """The file is not anybody's before the thread has let go of it."""
+        """The key is released after the thread is done with the file."""
         await self.suspended(self.data[:1000])
         second, third = self.resume(), self.resume()
         second.cancel()
@@ -372,7 +371,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         self.assertEqual(self.uploads._claims, {})
 
     async def test_can_not_be_read(self) -> None:
-        """What is there stays, for a better time."""
+        """The bytes stay, and can be read later."""
         await self.suspended(self.data[:1000])
         self.restart()
         bad = OSError(errno.EIO, "Input/output error")
@@ -386,7 +385,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.goes_on(1000)
 
     async def test_full_while_writing(self) -> None:
-        """`error` tells at once; what the disk took is there when there is room again."""
+        """`error` is set at once. The bytes that were written are there when the disk has room again."""
         incoming = await self.resume()
         incoming.write(self.data[:1000])
         await self.idle(incoming)
@@ -401,7 +400,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.goes_on(1000)
 
     async def test_full_until_the_end(self) -> None:
-        """Who finishes in spite of it loses the file."""
+        """`finish` removes the file."""
         await self.suspended(self.data[:1000])
         incoming = await self.resume()
         full = OSError(errno.ENOSPC, "No space left on device")
@@ -414,7 +413,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.goes_on(0)
 
     async def test_full_while_closing(self) -> None:
-        """The buffer's end is lost, which is found when the file is resumed."""
+        """The end of the buffer is lost, which shows when the file is resumed."""
         incoming = await self.resume()
         incoming.write(self.data[:50_000])
         await self.idle(incoming)
@@ -432,7 +431,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         await self.goes_on(left)
 
     async def test_forgetting_fails(self) -> None:
-        """That is for the log; the next start cleans."""
+        """The error is logged, and the next start cleans up."""
         await self.suspended(self.data[:1000])
         bad = OSError(errno.EIO, "Input/output error")
         with mock.patch.object(Path, "unlink", side_effect=bad):
