@@ -231,19 +231,19 @@ class Client:
         if reply["status"] != "OK":
             return
         if command in ("users", "info"):
-            state.users.add(*_values(reply, "users", "username"))
+            state.names.users.add(*_values(reply, "users", "username"))
         elif command == "contacts":
-            state.contacts.put(_values(reply, "contacts", "username"))
+            state.names.contacts.put(_values(reply, "contacts", "username"))
         elif command in ("groups", "mygroups"):
-            state.groups.add(*_values(reply, "groups", "group"))
+            state.names.groups.add(*_values(reply, "groups", "group"))
             if command == "mygroups":
-                state.my_groups.put(_values(reply, "groups", "group"))
+                state.names.my_groups.put(_values(reply, "groups", "group"))
         elif command == "members":
-            state.users.add(*_values(reply, "members", "username"))
+            state.names.users.add(*_values(reply, "members", "username"))
         elif command == "rooms":
-            state.rooms.put(_values(reply, "rooms", "room"))
+            state.names.rooms.put(_values(reply, "rooms", "room"))
         elif command == "realms":
-            state.realms.put(_values(reply, "realms", "realm"))
+            state.names.realms.put(_values(reply, "realms", "realm"))
 
     def answer(
         self,

@@ -11,10 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chatd.client import render
-from chatd.client.client import Client
-from chatd.client.connection import ConnectionLost
-from chatd.client.idempotency import KEYED, IdempotentSend, may_repeat
-from chatd.client.line_parser import (
+from chatd.client.actions import (
     Action,
     GetFiles,
     ListNumberedGroups,
@@ -22,8 +19,11 @@ from chatd.client.line_parser import (
     Request,
     SayInChat,
     SendFiles,
-    by_name,
 )
+from chatd.client.client import Client
+from chatd.client.connection import ConnectionLost
+from chatd.client.idempotency import KEYED, IdempotentSend, may_repeat
+from chatd.client.line_parser import by_name
 from chatd.client.link import Link, Reply
 from chatd.client.render import Line
 from chatd.client.state import Kind, Place
@@ -239,7 +239,7 @@ class CommandQueue:
             case ask.LeaveRoom():
                 client.state.room = None
             case ask.SendMessage(to=to):
-                client.state.users.add(*map(str, to))
+                client.state.names.users.add(*map(str, to))
             case _:
                 return
 
@@ -332,5 +332,5 @@ class CommandQueue:
             return
         client.learn("mygroups", reply)
         groups = reply.get("groups", [])
-        client.state.numbered = tuple(str(each["group"]) for each in groups)
+        client.state.names.numbered = tuple(str(each["group"]) for each in groups)
         client.answer("mygroups", reply, client.renderer.numbered_groups(groups))

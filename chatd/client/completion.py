@@ -54,7 +54,7 @@ class LineCompleter(Completer):
     def _arguments(self, verb: str, rest: str) -> Iterable[Completion]:
         state = self._state
         if verb == "chat":
-            yield from _matching(rest, [*_people(state), *state.groups], "")
+            yield from _matching(rest, [*_people(state), *state.names.groups], "")
             return
         if verb in ("list", "get", "send"):
             second = [
@@ -84,7 +84,7 @@ def verbs(state: State) -> list[str]:
 
 
 def _people(state: State) -> list[str]:
-    return list(dict.fromkeys([*state.contacts, *state.users]))
+    return list(dict.fromkeys([*state.names.contacts, *state.names.users]))
 
 
 def _for(arg: Arg, text: str, state: State) -> Iterable[Completion]:
@@ -108,15 +108,15 @@ def _for(arg: Arg, text: str, state: State) -> Iterable[Completion]:
 def _names(arg: Arg, state: State) -> Iterable[str]:
     kind = arg.type
     if arg.name == "realm":
-        return state.realms
+        return state.names.realms
     if kind in (types.ADDRESSES, types.ADDRESS, types.WORDS) or arg.name in ("user", "username"):
         return _people(state)
     if kind in (types.GROUP, types.JOINABLE):
-        return state.groups
+        return state.names.groups
     if kind in (types.GROUP_OR_PEOPLE, types.GROUP_OR_NAMES, types.PLACE):
-        return [*state.groups, *_people(state)]
+        return [*state.names.groups, *_people(state)]
     if kind is types.ROOM:
-        return state.rooms
+        return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
     return ("on", "off") if kind is types.FLAG else ()

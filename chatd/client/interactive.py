@@ -8,22 +8,13 @@ from pathlib import Path
 
 from chatd.base.errors import ChatError
 from chatd.client import pictures
+from chatd.client.actions import Action, EnterMenu, GoBack, OpenChat, QuitClient, Request, ShowHelp
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue, needs_login
 from chatd.client.connection import Target
 from chatd.client.help_text import help_lines, menu_lines
 from chatd.client.input_errors import NotUnderstood
-from chatd.client.line_parser import (
-    Action,
-    EnterMenu,
-    GoBack,
-    OpenChat,
-    QuitClient,
-    Request,
-    ShowHelp,
-    parse_line,
-    sentence,
-)
+from chatd.client.line_parser import parse_line, sentence
 from chatd.client.local_store import Store
 from chatd.client.progress_bar import ProgressBar
 from chatd.client.render import error, plain

@@ -6,10 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from chatd.base.errors import ChatError
 from chatd.client import local_paths
+from chatd.client.actions import (
+    Action,
+    EnterMenu,
+    GetFiles,
+    GoBack,
+    ListNumberedGroups,
+    OpenChat,
+    QuitClient,
+    Request,
+    SayInChat,
+    SendFiles,
+    ShowHelp,
+)
 from chatd.client.input_errors import NoSuchCommand, NotUnderstood, no_command
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.client.translations import later, of_error, tr
@@ -25,79 +36,6 @@ AskUser = Callable[[str, Arg], Awaitable[str | None]]
 
 FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendRealmFile, ask.SendRealmGroupFile)
 BACK, QUIT = "back", "quit"
-
-
-class Request(msgspec.Struct, frozen=True):
-    """A command of the table. `verb` is the word that the user typed."""
-
-    row: Row
-    command: Command
-    verb: str
-
-
-class SayInChat(msgspec.Struct, frozen=True):
-    """A line typed in a chat. The kind of the place may still be a guess."""
-
-    place: Place
-    text: str
-
-
-class SendFiles(msgspec.Struct, frozen=True):
-    """Send local files. `to` holds the arguments besides the file name and size."""
-
-    row: Row
-    to: Mapping[str, Any]
-    files: tuple[Path, ...]
-    place: Place | None = None
-
-
-class GetFiles(msgspec.Struct, frozen=True):
-    """Download files. `words` are names or codes; `whole` is the same text as one name with spaces.
-    `grouped`: the first of several words is a group."""
-
-    words: tuple[str, ...]
-    whole: str
-    grouped: bool = False
-
-
-class OpenChat(msgspec.Struct, frozen=True):
-    place: Place
-
-
-class EnterMenu(msgspec.Struct, frozen=True):
-    """Open a menu and show its commands."""
-
-    menu: Menu
-
-
-class ListNumberedGroups(msgspec.Struct, frozen=True):
-    """`get` in the group menu: the user's groups, with numbers."""
-
-
-class QuitClient(msgspec.Struct, frozen=True):
-    pass
-
-
-class GoBack(msgspec.Struct, frozen=True):
-    pass
-
-
-class ShowHelp(msgspec.Struct, frozen=True):
-    verb: str = ""
-
-
-Action = (
-    Request
-    | SayInChat
-    | SendFiles
-    | GetFiles
-    | OpenChat
-    | EnterMenu
-    | ListNumberedGroups
-    | QuitClient
-    | GoBack
-    | ShowHelp
-)
 
 # The prompts for arguments. Some are the exact words of the documents.
 PROMPTS: Mapping[str, str] = {
@@ -230,12 +168,12 @@ async def _chat(rest: str, state: State, ask_user: AskUser | None) -> Action | N
 def _place(name: str, state: State) -> Place:
     group, user = name.startswith("#"), name.startswith("@")
     bare = name[1:] if group or user else name
-    if state.menu is Menu.GROUP and name.isdigit() and state.numbered:
-        if not 0 < int(name) <= len(state.numbered):
+    if state.menu is Menu.GROUP and name.isdigit() and state.names.numbered:
+        if not 0 < int(name) <= len(state.names.numbered):
             raise NotUnderstood(
                 tr("There is no group number {number}: get lists them", number=name)
             )
-        return Place(state.numbered[int(name) - 1], Kind.GROUP)
+        return Place(state.names.numbered[int(name) - 1], Kind.GROUP)
     if group or (state.menu is Menu.GROUP and not user):
         return Place(str(types.GROUP.from_text("group", bare)), Kind.GROUP)
     bare = str(types.ADDRESS.from_text("to", bare))

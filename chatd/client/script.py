@@ -15,23 +15,14 @@ from pathlib import Path
 from typing import TextIO
 
 from chatd.base.errors import ChatError
+from chatd.client.actions import Action, EnterMenu, GoBack, OpenChat, QuitClient, Request, ShowHelp
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
 from chatd.client.connection import ConnectionFailed, ConnectionLost, Target
 from chatd.client.file_transfer import ProgressMeter
 from chatd.client.help_text import help_lines
 from chatd.client.input_errors import NotUnderstood
-from chatd.client.line_parser import (
-    Action,
-    EnterMenu,
-    GoBack,
-    OpenChat,
-    QuitClient,
-    Request,
-    ShowHelp,
-    parse_line,
-    sentence,
-)
+from chatd.client.line_parser import parse_line, sentence
 from chatd.client.link import Reply
 from chatd.client.local_store import Store
 from chatd.client.render import Line, safe, text_of

@@ -76,6 +76,27 @@ class AnnouncedFile:
         self.group = group
 
 
+class KnownNames:
+    """The names that replies and messages have told, for completion and to tell users from groups."""
+
+    def __init__(self) -> None:
+        self.users = Names()
+        self.contacts = Names()
+        self.groups = Names()
+        self.my_groups = Names()
+        self.realms = Names()
+        self.rooms = Names()
+        self.numbered: tuple[
+            str, ...
+        ] = ()  # groups in the order in which the group menu last listed them
+
+    def forget_own(self) -> None:
+        """Drop the names that belong to the last user."""
+        self.contacts.put(())
+        self.my_groups.put(())
+        self.numbered = ()
+
+
 class State:
     def __init__(self, where: str) -> None:
         self.where = where
@@ -87,15 +108,7 @@ class State:
         self.chat: Place | None = None
         self.room: str | None = None
         self.unread: dict[int, int] = {}
-        self.users = Names()
-        self.contacts = Names()
-        self.groups = Names()
-        self.my_groups = Names()
-        self.realms = Names()
-        self.rooms = Names()
-        self.numbered: tuple[
-            str, ...
-        ] = ()  # the groups in the order in which the group menu last listed them
+        self.names = KnownNames()
         self.files: OrderedDict[str, AnnouncedFile] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
@@ -108,7 +121,7 @@ class State:
         self.display_name = display_name
         self.token = token or self.token
         self.expired = False
-        self.users.add(user)
+        self.names.users.add(user)
 
     def logged_out(self, expired: bool) -> None:
         self.token = None
@@ -121,11 +134,9 @@ class State:
     def forget(self) -> None:
         """Drop everything that belongs to the last user."""
         self.unread.clear()
-        self.contacts.put(())
-        self.my_groups.put(())
+        self.names.forget_own()
         self.files.clear()
         self._seen.clear()
-        self.numbered = ()
         self.chat = None
         self.menu = Menu.MAIN
 
@@ -156,10 +167,10 @@ class State:
         """Store the names and files in a message. Return whether the message is new here."""
         place, number = self.place_of(message), message.get("id", 0)
         if place.kind is Kind.USER:
-            self.users.add(place.name)
+            self.names.users.add(place.name)
         else:
-            self.users.add(str(message.get("from", "")))
-            self.groups.add(place.name)
+            self.names.users.add(str(message.get("from", "")))
+            self.names.groups.add(place.name)
         if (file := message.get("file")) is not None:
             group = place.name if place.kind is Kind.GROUP else None
             self.files[str(file.get("code"))] = AnnouncedFile(str(file.get("name")), group)
@@ -200,8 +211,8 @@ class State:
 
     def resolve(self, name: str) -> Place:
         """The conversation that a bare name most likely means."""
-        is_user = name in self.contacts or name in self.users
-        if name in self.my_groups and not is_user:
+        is_user = name in self.names.contacts or name in self.names.users
+        if name in self.names.my_groups and not is_user:
             return Place(name, Kind.GROUP, sure=False)
         return Place(name, Kind.USER, sure=False)
 

@@ -13,11 +13,12 @@ from typing import Any
 from chatd.base.errors import NotLoggedIn
 from chatd.base.names import key_of
 from chatd.client import file_transfer, local_paths, pictures, render
+from chatd.client.actions import GetFiles, SendFiles
 from chatd.client.client import Client
 from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost
 from chatd.client.file_transfer import Damaged, PartialDownload, ProgressMeter, Refused, UploadState
 from chatd.client.idempotency import IdempotentSend
-from chatd.client.line_parser import GetFiles, SendFiles, row_for
+from chatd.client.line_parser import row_for
 from chatd.client.local_paths import BadPath
 from chatd.client.state import AnnouncedFile
 from chatd.client.translations import tr

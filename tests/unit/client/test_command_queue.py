@@ -9,10 +9,11 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from chatd.client.actions import Action, OpenChat
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
 from chatd.client.connection import ConnectionLost, Target
-from chatd.client.line_parser import Action, OpenChat, parse_line
+from chatd.client.line_parser import parse_line
 from chatd.client.local_store import Store
 from chatd.client.render import Line, text_of
 from chatd.client.state import Kind, Place
@@ -172,7 +173,7 @@ class JobsTests(TestCase):
             self.assertEqual(types.KEY.from_text("key", key), key)
 
     def test_half_a_list(self) -> None:
-        """Whoever has it does not get it again."""
+        """Recipients who have the message do not get it again."""
         self.realm.lose = ["after"]
         self.play("send budi,cica halo")
         self.assertEqual([each["to"] for each in self.realm.messages], ["budi", "cica"])

@@ -13,9 +13,7 @@ from twisted.trial.unittest import TestCase
 from chatd.base.errors import ChatError
 from chatd.base.names import Address
 from chatd.base.texts import Secret
-from chatd.client.completion import LineCompleter
-from chatd.client.input_errors import NoSuchCommand, NotUnderstood
-from chatd.client.line_parser import (
+from chatd.client.actions import (
     EnterMenu,
     GetFiles,
     GoBack,
@@ -26,9 +24,10 @@ from chatd.client.line_parser import (
     SayInChat,
     SendFiles,
     ShowHelp,
-    by_name,
-    parse_line,
 )
+from chatd.client.completion import LineCompleter
+from chatd.client.input_errors import NoSuchCommand, NotUnderstood
+from chatd.client.line_parser import by_name, parse_line
 from chatd.client.state import Kind, Menu, Place, State
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
@@ -219,7 +218,7 @@ class Understanding(TestCase):
 
     def test_groups_by_number(self) -> None:
         self.state.menu = Menu.GROUP
-        self.state.numbered = ("futsal", "bagan")
+        self.state.names.numbered = ("futsal", "bagan")
         place = self.ask("chat 2").place
         self.assertEqual((place.name, place.kind), ("bagan", Kind.GROUP))
         self.assertRaises(NotUnderstood, self.ask, "chat 3")
@@ -227,10 +226,10 @@ class Understanding(TestCase):
         self.assertEqual(self.ask("chat other").place.name, "other")
 
     def test_a_bare_name(self) -> None:
-        self.state.my_groups.add("futsal")
+        self.state.names.my_groups.add("futsal")
         self.assertIs(self.ask("chat Futsal").place.kind, Kind.GROUP)
         self.assertIs(self.ask("chat budi").place.kind, Kind.USER)
-        self.state.users.add("futsal")
+        self.state.names.users.add("futsal")
         self.assertIs(self.ask("chat futsal").place.kind, Kind.USER)
         self.assertIs(self.ask("chat #futsal").place.kind, Kind.GROUP)
         for line, name, kind in (
@@ -278,7 +277,7 @@ class Understanding(TestCase):
         self.assertEqual(self.command("/whoami"), ask.ShowAccount())
 
     def test_pasted_into_a_chat(self) -> None:
-        """It is a message, whatever it looks like."""
+        """A pasted line is always a message."""
         self.state.chat = Place("budi", Kind.USER)
         for line in ("/quit", "/nothing", "back", "//x", "halo"):
             found = self.ask(line, pasted=True)
@@ -299,9 +298,9 @@ class Completing(TestCase):
     def setUp(self) -> None:
         self.state = State("localhost")
         self.state.logged_in("lina", "Lina", "token")
-        self.state.users.add("henderson", "Hendra", "budi")
-        self.state.groups.add("futsal")
-        self.state.realms.add("realm2")
+        self.state.names.users.add("henderson", "Hendra", "budi")
+        self.state.names.groups.add("futsal")
+        self.state.names.realms.add("realm2")
 
     def offered(self, text: str) -> list[str]:
         found = LineCompleter(self.state).get_completions(Document(text), CompleteEvent())
