@@ -53,7 +53,7 @@ class Scripts(ClientTestCase):
 
     @in_thread
     def test_a_slash_in_a_chat(self) -> None:
-        """An unknown command is refused, and not sent to whom one talks with."""
+        """An unknown command is refused, and not sent as a message."""
         self.registered("lina", "budi")
         done = self.run_script("lina", "-c", "chat budi", "-c", "/sned budi x", "-c", "//halo")
         self.assertEqual(done.returncode, 1)

@@ -471,7 +471,7 @@ class Units(SynchronousTestCase):
 
     @given(st.text())
     def test_any_text(self, text: str) -> None:
-        """What is no size or time is a ValueError; what is one is not negative."""
+        """An invalid size or time raises ValueError; a valid one is not negative."""
         for parse in (parse_size, parse_time):
             try:
                 self.assertGreaterEqual(parse(text), 0)

@@ -128,7 +128,7 @@ class Refusing(ClockedTestCase):
         self.assertEqual((await messi.ask(command="send", to="messi", text=text))["status"], "OK")
 
     async def test_order_is_kept(self) -> None:
-        """What is sent behind a text that has to be looked at arrives behind it."""
+        """A message after one whose text needs a lookup arrives after it."""
         messi, token = await self.enter("messi")
         long = base64.urlsafe_b64encode(bytes(range(32))).rstrip(b"=").decode()
         texts = ["1", f"2 {long}", "3", f"4 {long}", token, "5"]

@@ -264,7 +264,7 @@ class SavingTests(TestCase):
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_a_link_in_its_place(self) -> None:
-        """What stands there already is left alone, even if it leads elsewhere or nowhere."""
+        """An existing entry is not replaced, even if it is a broken symbolic link."""
         self.folder.mkdir()
         (self.folder / "plan.txt").symlink_to(self.folder / "elsewhere")
         saving = PartialDownload(self.folder, "plan.txt")
