@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from chatd.client import render
 from chatd.client.connection import Connection, ConnectionLost, Target
-from chatd.client.link import Link, Reconnector, Reply, RequestChannel
+from chatd.client.link import Callbacks, Link, Reconnector, Reply, RequestChannel
 from chatd.client.local_store import Store
 from chatd.client.render import Line, Renderer
 from chatd.client.state import State
@@ -51,7 +51,9 @@ class Client:
         self.uploading: int | None = None  # the size of the file that is being sent
         self.renderer = Renderer(self.state, stamps=not live)
         self.reconnector = Reconnector(
-            target, self.on_event, self.greet, out.changed, dial_first=Connection.open_first
+            target,
+            Callbacks(self.on_event, self.greet, out.changed),
+            dial_first=Connection.open_first,
         )
         self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
         self.pictured: set[object] = set()  # codes of the pictures that were shown

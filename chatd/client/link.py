@@ -12,6 +12,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost, Target
 
 PING_EVERY = 25.0  # seconds of silence; a realm closes a connection without a login after 60
@@ -106,31 +108,41 @@ class Link:
         self._connection.abort()
 
 
+class Callbacks(msgspec.Struct, frozen=True):
+    """What a Reconnector calls: `on_event` with each event, `greet` to prepare each new link before others
+    use it, and `changed` when the status changes."""
+
+    on_event: Callable[[Reply], None]
+    greet: Callable[[Link], Awaitable[None]]
+    changed: Callable[[], None]
+
+
+class LinkStatus(msgspec.Struct):
+    """`phase` is "connecting", "connected", "waiting" (until `next_try`, in the loop's time) or "closed".
+    `reason` says why the last attempt failed."""
+
+    phase: str = "connecting"
+    tries: int = 0
+    next_try: float = 0.0
+    reason: str = ""
+
+
 class Reconnector:
-    """Provides a link and replaces it when it is lost. `greet` prepares each new link before others use it.
-    `changed` is called when `state` changes: "connecting", "connected", "waiting" (until `next_try`),
-    "closed"."""
+    """Provides a link, and replaces it when it is lost."""
 
     def __init__(
         self,
         target: Target,
-        on_event: Callable[[Reply], None],
-        greet: Callable[[Link], Awaitable[None]],
-        changed: Callable[[], None],
+        callbacks: Callbacks,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
         dial: Callable[[Target], Awaitable[Connection]] = Connection.open,
         dial_first: Callable[[Target], Awaitable[Connection]] | None = None,
     ) -> None:
         self.target = target
-        self.state = "connecting"
-        self.tries = 0
-        self.next_try = 0.0
-        self.reason = ""
+        self.status = LinkStatus()
         self._link: Link | None = None
-        self._on_event = on_event
-        self._greet = greet
-        self._changed = changed
+        self._callbacks = callbacks
         self._sleep = sleep
         self._jitter = jitter
         self._dial = dial
@@ -162,27 +174,27 @@ class Reconnector:
         while True:
             if connection is not None:
                 await self._live(connection)
-            self.tries += 1
+            self.status.tries += 1
             await self._pause()
             self._become("connecting")
             try:
                 connection = await self._dial(self.target)
             except ConnectionFailed as no_link:
                 connection = None
-                self.reason = str(no_link)
+                self.status.reason = str(no_link)
 
     async def _live(self, connection: Connection) -> None:
         """Use a connection until it is lost."""
-        link = Link(connection, self._on_event)
+        link = Link(connection, self._callbacks.on_event)
         reading = asyncio.create_task(link.run())
         try:
-            await self._greet(link)
+            await self._callbacks.greet(link)
         except ConnectionLost as lost:
-            self.reason = str(lost)
+            self.status.reason = str(lost)
             link.abort()
         else:
-            self.tries = 0
-            self.reason = ""
+            self.status.tries = 0
+            self.status.reason = ""
             self._link = link
             self._down.clear()
             self._up.set()
@@ -193,15 +205,15 @@ class Reconnector:
 
     async def _pause(self) -> None:
         """Wait before the next attempt: half of the pause is fixed, the other half random."""
-        longest = min(FIRST_PAUSE * 2 ** (self.tries - 1), LAST_PAUSE)
+        longest = min(FIRST_PAUSE * 2 ** (self.status.tries - 1), LAST_PAUSE)
         pause = longest / 2 + self._jitter(0, longest / 2)
-        self.next_try = asyncio.get_running_loop().time() + pause
+        self.status.next_try = asyncio.get_running_loop().time() + pause
         self._become("waiting")
         await self._sleep(pause)
 
-    def _become(self, state: str) -> None:
-        self.state = state
-        self._changed()
+    def _become(self, phase: str) -> None:
+        self.status.phase = phase
+        self._callbacks.changed()
 
     async def close(self) -> None:
         """Close the link and stop reconnecting."""

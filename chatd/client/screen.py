@@ -105,7 +105,7 @@ class Screen:
 
     def attach(self, state: State, reconnector: Reconnector) -> None:
         self._state = state
-        self._keeper = reconnector
+        self._reconnector = reconnector
         self._argument = ArgumentCompleter(state)
         self._hide = False
         history = None if self._history is None else TypedHistory(self._history)
@@ -277,12 +277,14 @@ class Screen:
 
     def changed(self) -> None:
         self._now.app.invalidate()
-        if self._keeper.state == "waiting" and (self._ticking is None or self._ticking.done()):
+        if self._reconnector.status.phase == "waiting" and (
+            self._ticking is None or self._ticking.done()
+        ):
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _tick(self) -> None:
         """Redraw the countdown to the next connection attempt."""
-        while self._keeper.state == "waiting":
+        while self._reconnector.status.phase == "waiting":
             self._now.app.invalidate()
             await asyncio.sleep(0.5)
 
@@ -306,7 +308,7 @@ class Screen:
             parts.append(("", cut(tr("room {room}", room=safe(state.room)), MAX_BAR_NAME)))
         if unread := state.total_unread:
             parts.append(("class:bottom-toolbar.unread", tr("{n} unread", n=unread)))
-        if (waiting := self.waiting()) and not self._keeper.is_up:
+        if (waiting := self.waiting()) and not self._reconnector.is_up:
             parts.append(
                 ("class:bottom-toolbar.bad", trn("{n} line waits", "{n} lines wait", waiting))
             )
@@ -314,12 +316,14 @@ class Screen:
         return parts
 
     def _link(self) -> tuple[str, str]:
-        reconnector = self._keeper
+        reconnector = self._reconnector
         if reconnector.is_up:
             return ("", tr("connected"))
-        if reconnector.state == "waiting":
-            left = max(reconnector.next_try - asyncio.get_running_loop().time(), 0)
-            text = tr("connection lost, attempt {n} in {s} s", n=reconnector.tries, s=round(left))
+        if reconnector.status.phase == "waiting":
+            left = max(reconnector.status.next_try - asyncio.get_running_loop().time(), 0)
+            text = tr(
+                "connection lost, attempt {n} in {s} s", n=reconnector.status.tries, s=round(left)
+            )
             return ("class:bottom-toolbar.bad", text)
         return ("class:bottom-toolbar.bad", tr("connecting"))
 

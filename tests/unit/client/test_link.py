@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.client import link as link_module
 from chatd.client.connection import ConnectionFailed, ConnectionLost, Target, _why, parse_target
-from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Link, Reconnector
+from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Callbacks, Link, Reconnector
 from chatd.client.local_store import Store, for_history, state_folder
 
 
@@ -136,9 +136,7 @@ class KeeperTests(TestCase):
 
         found = Reconnector(
             Target(),
-            lambda event: None,
-            greet,
-            lambda: self.states.append(found.state),
+            Callbacks(lambda event: None, greet, lambda: self.states.append(found.status.phase)),
             self.sleep,
             jitter,
             self.dial,
