@@ -1,4 +1,4 @@
-"""The daemon as an operator has it: started by a real `twistd`, used over real sockets."""
+"""The daemon as an operator runs it: started by `twistd`, used over sockets."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MODE = 0o777
 
 
 class StartTests(DaemonTestCase):
-    """Where a daemon may be started, and on what."""
+    """Working directories and configurations that a daemon can start with."""
 
     @in_thread
     def test_starts_in_any_folder(self) -> None:
-        """It needs nothing but the configuration, and leaves nothing where it was started."""
+        """It needs only the configuration, and creates no file in the working directory."""
         daemon = self.start()
         with daemon.register("messi") as messi, daemon.register("lineker") as lineker:
             messi.must(command="send", to="lineker", text="halo")
@@ -50,7 +50,7 @@ class StartTests(DaemonTestCase):
 
     @in_thread
     def test_a_path_is_relative_to_the_file_it_stands_in(self) -> None:
-        """`etc/chatd.ini` is found by itself, and its `../state` is beside `etc`."""
+        """`etc/chatd.ini` is found without an option, and its `../state` is beside `etc`."""
         port = self.configure(state="../kept")
         (self.folder / "etc").mkdir()
         (self.root / "chatd.ini").rename(self.folder / "etc" / "chatd.ini")
@@ -59,7 +59,7 @@ class StartTests(DaemonTestCase):
 
     @in_thread
     def test_without_a_configuration(self) -> None:
-        """All defaults: every dialect's door on loopback, state in ./var; one is told how to get in."""
+        """Defaults: the doors of all dialects on loopback, state in ./var; the log tells how to connect."""
         if Path("/etc/chatd.ini").exists():
             raise SkipTest("this machine has an /etc/chatd.ini, which would be read")
         doors = {name: free_port() for name in DEFAULT_DOORS}
@@ -96,7 +96,7 @@ class StartTests(DaemonTestCase):
 
 
 class DemoTests(DaemonTestCase):
-    """`--demo`: something to try it out with, at once."""
+    """`--demo`: a realm with accounts to try out."""
 
     def demo(self) -> Daemon:
         doors = {name: free_port() for name in DEFAULT_DOORS}
@@ -114,7 +114,7 @@ class DemoTests(DaemonTestCase):
 
     @in_thread
     def test_its_state_is_kept(self) -> None:
-        """A second start finds the accounts there already, and what was said."""
+        """A second start finds the accounts and the messages."""
         daemon = self.demo()
         with daemon.login("messi", "surabaya") as messi:
             messi.must(command="password", old="surabaya", new="barcelona")
@@ -127,10 +127,10 @@ class DemoTests(DaemonTestCase):
 
 
 class MistakeTests(DaemonTestCase):
-    """A mistake ends the start with one sentence on stderr, and an exit code that is not 0."""
+    """A mistake ends the start with one sentence on stderr and a non-zero exit code."""
 
     def refused(self, daemon: Daemon, *parts: str) -> None:
-        """It ended, and its sentence holds all of `parts`."""
+        """The start failed, and its sentence contains all `parts`."""
         code = daemon.ended()
         self.assertNotIn("Traceback", daemon.out + daemon.err)
         self.assertNotEqual(code, 0, daemon.err)
@@ -202,7 +202,7 @@ class MistakeTests(DaemonTestCase):
 
     @in_thread
     def test_state_folder_of_another_daemon(self) -> None:
-        """The first one goes on."""
+        """The first daemon keeps running."""
         first = self.start()
         second = self.launch(self.configure(), "--config", "../chatd.ini")
         self.refused(second, "[realm] state", str(first.process.pid), "expected")
@@ -210,7 +210,7 @@ class MistakeTests(DaemonTestCase):
 
     @in_thread
     def test_database_of_a_newer_version(self) -> None:
-        """It is left as it was."""
+        """It is unchanged."""
         self.start().stop()
         path = self.root / "state" / "chatd.db"
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -239,7 +239,7 @@ class MistakeTests(DaemonTestCase):
 
     @in_thread
     def test_as_a_daemon(self) -> None:
-        """The whole sentence reaches who started it, though the process has let go of them."""
+        """The whole sentence reaches the terminal, although the process runs in the background."""
         port = self.configure()
         with socket.socket() as other:
             other.bind(("127.0.0.1", port))
@@ -259,7 +259,7 @@ class BackgroundTests(DaemonTestCase):
     """`twistd chatd` without -n."""
 
     def start_background(self, more: str = "") -> tuple[Daemon, int]:
-        """A daemon, and the process id that its file names."""
+        """A daemon, and the process id in its pid file."""
         pid_file = self.folder / "twistd.pid"
         self.end_later(pid_file)
         daemon = self.launch(self.configure(more), "--config", "../chatd.ini", twistd=())
@@ -273,7 +273,7 @@ class BackgroundTests(DaemonTestCase):
 
     @in_thread
     def test_pid_file_and_log_file(self) -> None:
-        """Both are where twistd puts them; SIGTERM ends it, and takes the pid file away."""
+        """The log and the pid file are where twistd puts them. SIGTERM removes the pid file."""
         daemon, pid = self.start_background()
         self.assertTrue(is_running(pid))
         with daemon.register("messi") as messi:
@@ -295,12 +295,12 @@ class BackgroundTests(DaemonTestCase):
 
 
 class StopTests(DaemonTestCase):
-    """SIGTERM: what was accepted is answered."""
+    """SIGTERM: accepted requests get replies."""
 
     @in_thread
     def test_what_was_accepted_is_answered(self) -> None:
-        """In the middle of a pipeline of sends: all that is stored was acknowledged, and the other
-        way round; the client is told why the connection ends."""
+        """In the middle of pipelined sends: exactly the acknowledged messages are stored, and the client is
+        told why the connection ends."""
         daemon = self.start()
         messi, lineker = daemon.register("messi"), daemon.register("lineker")
         lineker.close()
@@ -366,7 +366,7 @@ class LogTests(DaemonTestCase):
 
     @in_thread
     def test_values_of_json_can_be_read(self) -> None:
-        """What chatd itself says is there as values, not only inside the sentence."""
+        """chatd's own log events have their values as fields, not only in the text."""
         daemon = self.start("[log]\nformat = json\n")
         daemon.stop()
         told = next(event for event in map(json.loads, daemon.out.splitlines()) if "state" in event)
@@ -374,7 +374,7 @@ class LogTests(DaemonTestCase):
 
     @in_thread
     def test_level(self) -> None:
-        """warn: nothing, if all goes well; debug: more than info."""
+        """warn logs nothing in normal operation; debug logs more than info."""
         quiet = self.start("[log]\nlevel = warn\n")
         quiet.register("messi").close()
         quiet.stop()
@@ -402,11 +402,11 @@ class LogTests(DaemonTestCase):
 
 
 class SecrecyTests(DaemonTestCase):
-    """Nobody else on the machine can read the state."""
+    """Other users of the machine can't read the state."""
 
     @in_thread
     def test_the_folder_is_its_owners_alone(self) -> None:
-        """Whatever the umask."""
+        """With every umask."""
         daemon = self.start(umask=0)
         daemon.register("messi").close()
         state = self.root / "state"
@@ -415,7 +415,7 @@ class SecrecyTests(DaemonTestCase):
 
     @in_thread
     def test_in_a_folder_that_others_may_enter(self) -> None:
-        """One that was there before may be open to others: what chatd puts into it is not."""
+        """An existing folder may be readable by others, but chatd's files in it are not."""
         (self.root / "state").mkdir()
         (self.root / "state").chmod(0o755)
         daemon = self.start(umask=0o022)
@@ -433,7 +433,7 @@ class SecrecyTests(DaemonTestCase):
 
 
 class PackagingTests(TestCase):
-    """What the tree must be like for twistd to find the plugin, and Twisted itself."""
+    """The tree must let twistd find the plugin and Twisted itself."""
 
     def test_the_plugin_file_is_one_service_maker(self) -> None:
         plugins = ROOT / "twisted" / "plugins"
@@ -447,6 +447,6 @@ class PackagingTests(TestCase):
         self.assertEqual((maker.tapname, maker.module), ("chatd", "chatd.tap"))
 
     def test_twisted_itself_is_not_hidden(self) -> None:
-        """With one of these, `import twisted` would find this tree instead."""
+        """With one of these files, `import twisted` would import this tree."""
         for path in ("twisted/__init__.py", "twisted/plugins/__init__.py"):
             self.assertFalse((ROOT / path).exists(), path)

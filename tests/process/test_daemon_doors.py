@@ -39,7 +39,7 @@ class UnixDoors(DaemonTestCase):
         return port
 
     def ask_plain(self, line: str) -> str:
-        """What comes back for a line at the door `plain`."""
+        """The reply to a line at the door `plain`."""
         with socket.socket(socket.AF_UNIX) as plain:
             plain.settimeout(10)
             plain.connect(str(self.root / "plain.sock"))
@@ -68,7 +68,7 @@ class UnixDoors(DaemonTestCase):
 
     @in_thread
     def test_doors(self) -> None:
-        """They work, log their paths, survive kill -9, and are gone after an orderly end."""
+        """Unix sockets work, are logged with paths, are replaced after kill -9, and removed by a shutdown."""
         daemon = self.start()
         self.look_around()
         self.assertIn(f"plain: Unix socket {self.root / 'plain.sock'}", daemon.out)

@@ -1,4 +1,4 @@
-"""A real daemon behind real proxies: it sees the client's address, by every way that is documented."""
+"""A daemon behind nginx and haproxy sees the client's address, in every documented setup."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class ProxyTestCase(DaemonTestCase):
             self.assertIn(b"username: messi\r\n", answers)  # waits for it
 
     def logged_in_from(self, daemon: Daemon, address: str) -> None:
-        """The last login was from there."""
+        """The last login came from this address."""
         logins = [line for line in daemon.out.splitlines() if " of messi on connection" in line]
         self.assertTrue(logins[-1].endswith(f"from {address}"), logins[-1])
 
     def talk_http(self, daemon: Daemon, port: int) -> None:
-        """Log in, and use the session over a WebSocket. The client lies about its address."""
+        """Log in, and use the session over a WebSocket. The client claims a false address."""
         connection = http.client.HTTPConnection("127.0.0.1", port, 10, source_address=(CLIENT, 0))
         body = json.dumps({"username": "messi", "password": "messi-password"})
         headers = {
@@ -76,7 +76,7 @@ class ProxyTestCase(DaemonTestCase):
         self.assertNotIn("203.0.113.66", daemon.out)
 
     def whoami(self, port: int, cookie: str) -> dict[str, Any]:
-        """Asked over a WebSocket."""
+        """The reply over a WebSocket."""
         stream, ws = self.dial(port), WSConnection(ConnectionType.CLIENT)
         headers = [(b"Cookie", cookie.encode()), (b"Origin", f"http://localhost:{port}".encode())]
         stream.sendall(ws.send(Request(f"localhost:{port}", "/ws", extra_headers=headers)))
@@ -97,7 +97,7 @@ class Nginx(ProxyTestCase):
 
     @in_thread
     def test_http(self) -> None:
-        """Requests and WebSockets; what a client says of its address is not believed."""
+        """Requests and WebSockets. An address that the client claims is ignored."""
         web, port = free_port(), free_port()
         daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
         ports = {"8080": port, "8550": web}

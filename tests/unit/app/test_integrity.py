@@ -114,7 +114,7 @@ class AfterAKill(IntegrityTestCase):
         self.refuses("write-ahead log")
 
     def test_log_was_folded_in(self) -> None:
-        """Whoever opens the database with sqlite3 after a crash loses nothing, and the log is gone."""
+        """Opening the database with sqlite3 after a crash loses nothing and removes the log."""
         with sqlite3.connect(self.database) as connection:
             connection.execute("SELECT count(*) FROM messages").fetchall()
         connection.close()

@@ -1,4 +1,4 @@
-"""docs/protocol.md says what this version does."""
+"""docs/protocol.md matches this version."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ReferenceTests(TestCase):
     """The document that `make docs` makes."""
 
     def test_is_up_to_date(self) -> None:
-        """Whoever changes a command or a sentence runs `make docs`."""
+        """docs/protocol.md is the output of `make docs`."""
         if DOCUMENT.read_text(encoding="utf-8") != reference():
             self.fail("docs/protocol.md is not what is generated now; run `make docs`")
 
     def test_has_every_verb(self) -> None:
-        """Aliases, too."""
+        """Every command and alias is listed."""
         text = reference()
         self.assertEqual([verb for verb in BY_VERB if f"`{verb}`" not in text], [])
 
@@ -36,7 +36,7 @@ class ReferenceTests(TestCase):
         self.assertEqual([code for code in codes if f"| `{code}` |" not in text], [])
 
     def test_tables_are_whole(self) -> None:
-        """Each row has as many cells as its table's head."""
+        """Each row has as many cells as the head of its table."""
         width = 0
         for line in reference().splitlines():
             cells = line.replace("\\|", "").count("|")

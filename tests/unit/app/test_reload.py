@@ -150,7 +150,7 @@ class Certificates(SynchronousTestCase):
 
 class OfTheRealm(RealmTestCase):
     def test_shown_to_other_realms(self) -> None:
-        """The door to other realms takes another certificate, and another idea of whom to trust."""
+        """Links to other realms use the new certificate and the new rules of trust."""
         first, second = self_signed("realm1"), self_signed("realm1")
         door = TLSEndpoint(cast(Any, None), first, Policy("realm1", "pinned", (), frozenset()))
         factory: Any = door.factory(cast(Any, None))
