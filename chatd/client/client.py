@@ -38,6 +38,28 @@ class Output(Protocol):
         """The state has changed: the user, the conversation, unread counts or the connection."""
 
 
+class PictureQueue:
+    """Announced pictures that wait for their download. Nothing is queued unless `enabled`."""
+
+    def __init__(self) -> None:
+        self.enabled = False
+        self.waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
+        self._known: set[object] = set()  # codes of the pictures that were queued or shown
+
+    def is_new(self, code: object) -> bool:
+        """Whether the picture was neither queued nor shown before; it counts as shown from now on."""
+        if not self.enabled or code in self._known:
+            return False
+        self._known.add(code)
+        return True
+
+    def want(self, message: Mapping[str, Any]) -> None:
+        """Queue the file of a message, if it has one and there is room."""
+        file = message.get("file")
+        if file and not self.waiting.full() and self.is_new(file.get("code")):
+            self.waiting.put_nowait(file)
+
+
 class Client:
     """A user's client. With `live`, it receives messages as they arrive and reconnects when needed."""
 
@@ -47,7 +69,7 @@ class Client:
         self.store = store
         self.out = out
         self.live = live
-        self.show_pictures = False
+        self.pictures = PictureQueue()
         self.uploading: int | None = None  # the size of the file that is being sent
         self.renderer = Renderer(self.state, stamps=not live)
         self.reconnector = Reconnector(
@@ -55,8 +77,6 @@ class Client:
             Callbacks(self.on_event, self.greet, out.changed),
             dial_first=Connection.open_first,
         )
-        self.pictures: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
-        self.pictured: set[object] = set()  # codes of the pictures that were shown
         self._early: list[Reply] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -186,7 +206,7 @@ class Client:
     def _show_message(self, message: Reply) -> None:
         notice = self.state.mentions_me(message)
         self.out.happened(message, [self.renderer.message(message)], notice)
-        self.want_picture(message)
+        self.pictures.want(message)
 
     def _read_if_open(self, message: Reply) -> None:
         """Mark a message as read if its chat is open."""
@@ -210,14 +230,6 @@ class Client:
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def want_picture(self, message: Mapping[str, Any]) -> None:
-        file = message.get("file")
-        if not file or not self.show_pictures or self.pictures.full():
-            return
-        if file.get("code") not in self.pictured:
-            self.pictured.add(file.get("code"))
-            self.pictures.put_nowait(file)
 
     def _session_ended(self) -> None:
         if self.state.token is not None:

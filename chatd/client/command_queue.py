@@ -251,7 +251,7 @@ class CommandQueue:
             await client.settle_in(link, again=False)
         elif isinstance(command, _INBOXES):
             for message in reply.get("messages", ())[-3:]:
-                client.want_picture(message)
+                client.pictures.want(message)
             await client.count_unread(link)
         elif isinstance(
             command,

@@ -50,7 +50,7 @@ class InteractiveClient:
         screen.cancel = self._transfers.cancel
         screen.progress = self._bar.text
         screen.waiting = lambda: self._jobs.waiting
-        client.show_pictures = show_pictures and screen.has_colours
+        client.pictures.enabled = show_pictures and screen.has_colours
 
     async def run(self) -> None:
         """Run until the user quits. Raises ConnectionFailed if the realm can't be reached at the start."""

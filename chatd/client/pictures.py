@@ -78,7 +78,7 @@ def _hex(pixel: tuple[int, int, int]) -> str:
 async def show_arriving(client: Client) -> None:
     """Download and show announced pictures that are small enough."""
     while True:
-        file = await client.pictures.get()
+        file = await client.pictures.waiting.get()
         if not is_picture(str(file.get("mime"))) or not 0 < int(file.get("size", 0)) <= MAX_BYTES:
             continue
         try:

@@ -220,7 +220,7 @@ class Transfers:
         def take(data: bytes) -> None:
             saving[0].write(data)
             self._meter.advance(len(data))
-            if client.show_pictures and len(kept) <= pictures.MAX_BYTES:
+            if client.pictures.enabled and len(kept) <= pictures.MAX_BYTES:
                 kept.extend(data)
 
         connection = await self._connection()
@@ -242,9 +242,8 @@ class Transfers:
 
     async def _show_picture(self, reply: dict[str, Any], data: bytes) -> None:
         client = self._client
-        if not client.show_pictures or reply.get("code") in client.pictured:
+        if not client.pictures.is_new(reply.get("code")):
             return
-        client.pictured.add(reply.get("code"))
         if pictures.is_picture(str(reply.get("mime"))):
             lines = await asyncio.to_thread(pictures.preview, data)
             client.out.happened({}, lines, notice=False)
