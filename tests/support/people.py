@@ -1,4 +1,4 @@
-"""Who lives in the realms of tests.support.play, and what they do there."""
+"""Users of the realms in tests.support.network, and what they do."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from chatd.service.accounts import Login
 from chatd.service.presence import IListener
 
 if TYPE_CHECKING:
-    from tests.support.play import House, PlayRealm
+    from tests.support.servers import Server, SimulatedRealm
 
 
 @implementer(IListener)
 class Person:
-    """Somebody with an account, logged in on one connection that listens. `events` are what came there."""
+    """A user who is logged in on one connection that listens. `events` has what was pushed to it."""
 
-    def __init__(self, house: House, name: str) -> None:
-        self._house = house
+    def __init__(self, server: Server, name: str) -> None:
+        self._server = server
         self.name = name
         self.events: list[Event] = []
         self._client: Client | None = None
-        self._realm: PlayRealm | None = None
+        self._realm: SimulatedRealm | None = None
         self.account: Account
 
     def deliver(self, events: Sequence[Event]) -> None:
@@ -41,7 +41,7 @@ class Person:
 
     @property
     def client(self) -> Client:
-        realm = self._house.realm
+        realm = self._server.realm
         if self._client is None or self._realm is not realm:
             self._realm = realm
             connection = Connection(realm.sessions, self, Origin("here", 1))
@@ -57,30 +57,30 @@ class Person:
         self._client = None
 
     def begins(self, command: ask.Command) -> Deferred[Any]:
-        """Ask for something; what comes of it."""
+        """Execute a command, and return its Deferred."""
         self.client.connection.moment += 1
         return maybeDeferred(self.client.execute, command)
 
     def does(self, command: ask.Command) -> Any:
-        return self._house.world.result(self.begins(command))
+        return self._server.network.result(self.begins(command))
 
     def begins_to_send(self, to: str, text: str, key: str | None = None) -> Deferred[Any]:
         return self.begins(ask.SendMessage(tuple(map(parse_address, to.split(","))), text, key))
 
     def sends(self, to: str, text: str, key: str | None = None) -> Reply:
-        """A message to one address, or to several with commas between."""
-        reply: Reply = self._house.world.result(self.begins_to_send(to, text, key))
+        """Send a message to one address, or to several, separated by commas."""
+        reply: Reply = self._server.network.result(self.begins_to_send(to, text, key))
         return reply
 
     def begins_to_post(self, group: str, text: str, key: str | None = None) -> Deferred[Any]:
         return self.begins(ask.SendGroupMessage(parse_address(group), text, key))
 
     def posts(self, group: str, text: str, key: str | None = None) -> Reply:
-        reply: Reply = self._house.world.result(self.begins_to_post(group, text, key))
+        reply: Reply = self._server.network.result(self.begins_to_post(group, text, key))
         return reply
 
     def inbox(self) -> list[Message]:
-        """All that is unread. The next thing that is done proves that it has come."""
+        """Read all unread messages. The next command confirms them."""
         found: list[Message] = []
         while True:
             reply = self.does(ask.ReadInbox())
@@ -89,11 +89,11 @@ class Person:
                 return found
 
     def reads(self) -> list[str]:
-        """As `inbox`: `sender: text`, or the file's name."""
+        """Read the inbox. Each message is `sender: text`, or has the file's name as its text."""
         return [f"{each.sender}: {_shown(each)}" for each in self.inbox()]
 
     def history(self, user: str = "", group: str = "") -> list[str]:
-        """`sender: text` of all that was said with somebody, or in a group."""
+        """Return `sender: text` of each message with a user, or in a group."""
         place = Place(
             parse_address(user) if user else None, parse_address(group) if group else None
         )
@@ -103,21 +103,21 @@ class Person:
         ]
 
     def members(self, group: str) -> list[str]:
-        """Who is in a group: `*` before an admin, `+` after who is online."""
+        """Return the members of a group: `*` before an admin, `+` after a member who is online."""
         return [
             f"{'*' if each.admin else ''}{each.username}{'+' if each.online else ''}"
             for each in self.does(ask.ListMembers(parse_address(group))).items
         ]
 
     def mine(self) -> list[str]:
-        """The groups that one is in."""
+        """Return the user's groups."""
         return [each.group for each in self.does(ask.ListOwnGroups()).items]
 
     def files(self) -> list[FileInfo]:
         return list(self.does(ask.ListFiles()).items)
 
     def creates(self, group: str) -> str:
-        """The group's code."""
+        """Create a group, and return its code."""
         return str(self.does(ask.AddGroup(group)).fields["groupcode"])
 
     def joins(self, group: str) -> Reply:
@@ -127,7 +127,7 @@ class Person:
     def begins_to_send_file(
         self, to: str, name: str, data: bytes, key: str | None = None
     ) -> Deferred[Any]:
-        """To people, or `#group`."""
+        """Send a file to users, or to `#group`."""
 
         async def send() -> Any:
             self.client.connection.moment += 1
@@ -146,14 +146,14 @@ class Person:
         return Deferred.fromCoroutine(send())
 
     def sends_file(self, to: str, name: str, data: bytes, key: str | None = None) -> Reply:
-        reply: Reply = self._house.world.result(self.begins_to_send_file(to, name, data, key))
+        reply: Reply = self._server.network.result(self.begins_to_send_file(to, name, data, key))
         return reply
 
     def fetches(self, code: str) -> bytes:
         give = self.does(ask.GetFile(code))
-        world = self._house.world
-        data: bytes = world.result(give.download.file.read(give.download.file.size))
-        world.result(give.download.file.close())
+        network = self._server.network
+        data: bytes = network.result(give.download.file.read(give.download.file.size))
+        network.result(give.download.file.close())
         return data
 
 

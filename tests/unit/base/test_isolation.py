@@ -37,7 +37,7 @@ from chatd.store.database import Database
 from chatd.store.outbox import NewParcel
 from chatd.store.writer import Writer
 from tests.support.common import Listener
-from tests.support.play import PlayTestCase
+from tests.support.network import NetworkTestCase
 from tests.unit.lines.cases import PASSWORD, ProtocolTestCase, settle
 from tests.unit.store.test_database import add, job, make_engine, values
 
@@ -302,10 +302,10 @@ class Connections(ProtocolTestCase):
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
 
 
-class BetweenRealms(PlayTestCase):
+class BetweenRealms(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.pair()
+        self.one, self.two = self.network.pair()
         self.ana, self.budi = self.one.person("ana"), self.two.person("budi")
 
     def logged(self) -> int:
@@ -315,7 +315,7 @@ class BetweenRealms(PlayTestCase):
         """The link is dropped, the sender is told `queued`, and the next link sends the outbox."""
         for method in ("dispatch", "post"):
             peer = self.one.realm.directory.peers.by_key["realm2"]
-            number = self.world.result(
+            number = self.network.result(
                 self.one.federation.outbox.put(
                     NewParcel("realm2", encode(Direct("ana", "budi", NOW, method)), NOW)
                 )
@@ -328,7 +328,7 @@ class BetweenRealms(PlayTestCase):
                     self.one.realm.directory.dispatch(
                         "realm2", number, parcel, None, lambda _: None
                     )
-            self.world.advance(10)
+            self.network.advance(10)
             self.assertEqual(self.logged(), 1)
             self.assertEqual(self.one.peers()["realm2"].state, "up")
         self.assertEqual(self.budi.reads(), ["ana@realm1: dispatch", "ana@realm1: post"])
@@ -339,7 +339,7 @@ class BetweenRealms(PlayTestCase):
             sending = self.one.service.messages.send(
                 self.ana.account, [parse_address("budi@realm2")], "halo", None
             )
-            self.world.settle()
+            self.network.settle()
             self.failureResultOf(sending, Mistake)
 
     def test_a_batch_from_another_realm(self) -> None:
@@ -361,8 +361,8 @@ class BetweenRealms(PlayTestCase):
 
     def test_what_has_waited_too_long(self) -> None:
         """A parcel that can't be bounced is removed; the senders of the others are told."""
-        self.world.refusing[self.two.where] = OSError()
-        self.world.cut()
+        self.network.refusing[self.two.where] = OSError()
+        self.network.cut()
         sentence = self.one.federation.bounces._sentence
 
         def sometimes(realm: str, parcel: Any, error: Any) -> str:
@@ -371,7 +371,7 @@ class BetweenRealms(PlayTestCase):
             return str(sentence(realm, parcel, error))
 
         for text in "123":
-            self.world.result(
+            self.network.result(
                 self.one.federation.outbox.put(
                     NewParcel(
                         "realm2", encode(Direct("ana", "budi", NOW, text)), NOW, self.ana.account.id
@@ -379,7 +379,7 @@ class BetweenRealms(PlayTestCase):
                 )
             )
         with mock.patch.object(self.one.federation.bounces, "_sentence", sometimes):
-            self.assertEqual(self.world.result(self.one.federation.bounces.expire(NOW + 1)), 3)
+            self.assertEqual(self.network.result(self.one.federation.bounces.expire(NOW + 1)), 3)
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(len(self.ana.reads()), 2)
         self.assertEqual(self.logged(), 2)

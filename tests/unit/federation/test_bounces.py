@@ -9,17 +9,17 @@ from chatd.federation import bounces as module
 from chatd.federation import parcels
 from chatd.federation.parcels import Direct, FileNote, Joined, Left, Parcel, Post, Relay
 from chatd.store.outbox import NewParcel
-from tests.support.play import PlayTestCase
+from tests.support.network import NetworkTestCase
 
 AT = 1_795_169_703_000
 
 
-class ReturnsTestCase(PlayTestCase):
+class ReturnsTestCase(NetworkTestCase):
     """realm1, where ana lives; realm2 is known there."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one = self.world.house("realm1")
+        self.one = self.network.server("realm1")
         self.one.knows("realm2")
         self.ana = self.one.person("ana")
         self.returns = self.one.federation.bounces
@@ -27,13 +27,13 @@ class ReturnsTestCase(PlayTestCase):
     def put(self, parcel: Parcel, realm: str = "realm2", at: int = AT, sender: bool = True) -> int:
         account = self.ana.account.id if sender else None
         item = NewParcel(realm, parcels.encode(parcel), at, account)
-        number: int = self.world.result(self.one.federation.outbox.put(item))
+        number: int = self.network.result(self.one.federation.outbox.put(item))
         return number
 
     def refuse(self, parcel: Parcel, error: Any, realm: str = "realm2", **put: Any) -> list[str]:
         """Refuse a parcel, and return what ana finds in her inbox."""
         number = self.put(parcel, realm, **put)
-        self.world.result(self.returns.refuse(realm, number, error))
+        self.network.result(self.returns.refuse(realm, number, error))
         return [each.partition("system: ")[2] for each in self.ana.reads()]
 
     def test_message(self) -> None:
@@ -81,9 +81,9 @@ class ReturnsTestCase(PlayTestCase):
         error = UnknownUser(name="budi")
         first = self.returns.refuse("realm2", number, error)
         second = self.returns.refuse("realm2", number, error)
-        self.world.result(first)
-        self.world.result(second)
-        self.world.result(self.returns.refuse("realm2", number, error))
+        self.network.result(first)
+        self.network.result(second)
+        self.network.result(self.returns.refuse("realm2", number, error))
         self.assertEqual(len(self.ana.inbox()), 1)
 
     def test_expire(self) -> None:
@@ -93,7 +93,7 @@ class ReturnsTestCase(PlayTestCase):
             self.put(Direct("ana", "budi", AT, str(number)), at=number)
         self.put(Direct("ana", "budi", AT, "9"), "realm9", at=1)
         self.put(Direct("ana", "budi", AT, "young"), at=100)
-        expired = [self.world.result(self.returns.expire(50)) for _ in range(3)]
+        expired = [self.network.result(self.returns.expire(50)) for _ in range(3)]
         self.assertEqual(expired, [4, 3, 0])
         told = self.ana.reads()
         self.assertEqual(len(told), 7)
@@ -108,7 +108,7 @@ class ReturnsTestCase(PlayTestCase):
         self.one.receives("realm2", (1, Left("x", "bagan")))
         for name in ("budi", "citra"):
             joining = self.one.federation.questions.join("realm2", name, "bagan")
-            membership = self.world.result(joining)
+            membership = self.network.result(joining)
         group = membership.group_id
         unknown = UnknownUser(name="budi")
         self.refuse(

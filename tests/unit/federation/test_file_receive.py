@@ -9,15 +9,15 @@ from chatd.base.config import Limits
 from chatd.federation import file_receive as module
 from chatd.federation.file_receive import _key, _keys
 from chatd.federation.parcels import Direct, FileNote
-from tests.support.play import House, PlayTestCase
+from tests.support.network import NetworkTestCase, Server
 
 DATA = b"0123456789" * 100
 
 
-class PartsTestCase(PlayTestCase):
+class PartsTestCase(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.one: House = self.world.house("realm1")
+        self.one: Server = self.network.server("realm1")
         self.one.person("ana")
         self.names = 0
 
@@ -37,7 +37,7 @@ class PartsTestCase(PlayTestCase):
         return offset
 
     def result(self, done: Any) -> Any:
-        return self.world.result(done)
+        return self.network.result(done)
 
     def parts(self, realm: str) -> dict[str, int]:
         found: dict[str, int] = self.result(self.one.realm.uploads.suspended(_keys(realm)))

@@ -21,8 +21,8 @@ from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store import outbox as outbox_store
 from chatd.store.outbox import MAX_SEEN, OutboxWriter
 from chatd.store.schema import conversations
-from tests.support.play import PlayTestCase, outcome
-from tests.support.raw import Raw, batch, direct, hello
+from tests.support.amp_peer import AmpPeer, batch, direct, hello
+from tests.support.network import NetworkTestCase, outcome
 from tests.unit.federation.amp.test_flow_control import Watched
 from tests.unit.federation.test_name_guesses import GuessingTestCase
 
@@ -49,13 +49,13 @@ class MemoryTestCase(GuessingTestCase):
     def test_invented_realms_leave_nothing(self) -> None:
         self.patch(strangers_module, "MAX_UNCONFIRMED", 5)
         for number in range(30):
-            raw = self.world.knock(self.one, f"invented{number}", Raw())
+            raw = self.network.connect_by_hand(self.one, f"invented{number}", AmpPeer())
             raw.callRemote(wire.HelloCommand, **hello(f"invented{number}")).addErrback(
                 lambda _: None
             )
-            self.world.settle()
+            self.network.settle()
             outcome(raw.callRemote(wire.DeliverCommand, parcels=batch((1, direct("halo")))))
-            self.world.settle()
+            self.network.settle()
         self.assertLess(len(self.one.federation.receiver._turns), 10)
 
     def test_batches_of_links_that_are_gone(self) -> None:
@@ -67,15 +67,15 @@ class MemoryTestCase(GuessingTestCase):
             for number in range(10):
                 parcels = batch((number + 1, direct(f"{number}")))
                 self.raw.callRemote(wire.DeliverCommand, parcels=parcels).addErrback(lambda _: None)
-            self.world.settle()
-            self.world.cut()
-            self.world.settle()
-            self.raw = self.world.knock(self.one, "realm2", Raw())
+            self.network.settle()
+            self.network.cut()
+            self.network.settle()
+            self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
             self.greets()
         turn = self.one.federation.receiver._turns["realm2"]
         self.assertLess(len(turn.waiting), 6)
         self.patch(disk, "_measure", lambda: 1)
-        self.world.advance(5)
+        self.network.advance(5)
         self.number = 0
         self.assertEqual(self.verdicts(*(direct(f"{each}") for each in range(10))), [""] * 10)
         texts = [each.text for each in self.ana.inbox()]
@@ -128,10 +128,10 @@ class NothingForNothingTestCase(GuessingTestCase):
     def test_beyond_the_quota_it_is_read_slowly(self) -> None:
         self.verdicts(direct("x" * 2000))
         self.begins(wire.DeliverCommand, parcels=batch((50, direct("x" * 500))))
-        self.world.settle()
+        self.network.settle()
         near = self.end.other
         self.assertTrue(near.paused)
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertFalse(near.paused)
 
     def test_invented_names_share_what_their_address_may_bring(self) -> None:
@@ -139,13 +139,13 @@ class NothingForNothingTestCase(GuessingTestCase):
         codes = []
         for number in range(REALMS_OF_SOURCE + 2):
             name = f"invented{number}"
-            self.raw = self.world.knock(self.one, name, Raw())
+            self.raw = self.network.connect_by_hand(self.one, name, AmpPeer())
             self.asks(wire.HelloCommand, **hello(name))
             registry.find(name).source = "192.0.2.1"
             codes += self.verdicts(direct("x" * 2000))
         self.assertEqual(codes, [""] * REALMS_OF_SOURCE + ["realm-quota"] * 2)
         registry.find(name).source = "192.0.2.2"
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertEqual(self.verdicts(direct("x" * 2000)), [""], "others go on")
 
 
@@ -188,26 +188,26 @@ class SilenceTestCase(GuessingTestCase):
         self.assertEqual(some, self.jobs(Left("budi", "nothing")))
 
 
-class FullTestCase(PlayTestCase):
+class FullTestCase(NetworkTestCase):
     def test_members_do_not_protect_invented_realms(self) -> None:
         """Invented realms that join a group and never acknowledge anything are forgotten like others."""
         self.patch(strangers_module, "MAX_UNCONFIRMED", 10)
-        one = self.world.house("realm1")
+        one = self.network.server("realm1")
         one.person("ana").creates("bagan")
         for number in range(11):
             name = f"invented{number}"
-            raw: Raw = self.world.knock(one, name, Mute())
+            raw: AmpPeer = self.network.connect_by_hand(one, name, Mute())
             found = outcome(raw.callRemote(wire.HelloCommand, **hello(name)))
-            self.world.settle()
+            self.network.settle()
             self.assertEqual(found[0]["realm"], "realm1", name)
             outcome(raw.callRemote(wire.JoinCommand, user="budi", group="bagan"))
-            self.world.settle()
-            self.world.cut()
-            self.world.settle()
+            self.network.settle()
+            self.network.cut()
+            self.network.settle()
         self.assertEqual(len(one.peers()), 10)
 
 
-class Mute(Raw):
+class Mute(AmpPeer):
     """Accepts no parcel."""
 
     def ampBoxReceived(self, box: Any) -> None:
@@ -221,16 +221,16 @@ class MembershipTestCase(GuessingTestCase):
         self.one.service.groups._limit = 100
         codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
         self.assertEqual(codes, [""] * 10 + [TooManyGroups.code] * 2)
-        self.raw = self.world.knock(self.one, "realm3", Raw())
+        self.raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         self.asks(wire.HelloCommand, **hello("realm3"))
         code = self.verdicts(Joined("lain", 1, "dewi", 0))[0]
         self.assertEqual(code, TooManyGroups.code, "other names gain nothing")
 
 
-class NumbersTestCase(PlayTestCase):
+class NumbersTestCase(NetworkTestCase):
     def test_parcel_numbers_do_not_run_out(self) -> None:
         """Parcel numbers do not run out, however often a realm claims to have had higher ones."""
-        one = self.world.house("realm1")
+        one = self.network.server("realm1")
 
         def last(connection: Connection) -> int:
             writer = OutboxWriter()
@@ -251,28 +251,28 @@ class LogTestCase(GuessingTestCase):
         """Any nonsense in place of an answer causes a short log line now and then, and no traceback."""
         for number in range(50):
             self.ana.begins_to_send(f"x{number}@realm2", "halo")
-            self.world.settle()
-            self.raw = self.world.knock(self.one, "realm2", Liar())
+            self.network.settle()
+            self.raw = self.network.connect_by_hand(self.one, "realm2", Liar())
             self.raw.callRemote(wire.HelloCommand, **hello()).addErrback(lambda _: None)
-            self.world.settle()
+            self.network.settle()
         self.assertLess(len(self.log.warnings), MAX_LINES)
         self.assertLess(max(map(len, self.log.warnings)), MAX_SHOWN + 200)
         self.assertEqual(self.log.tracebacks, [])
 
     def test_goodbyes(self) -> None:
         """Also from a realm that this one has dialled."""
-        two = self.world.house("realm3")
+        two = self.network.server("realm3")
         adding = self.one.realm.directory.add("realm3", *two.where, True)
         adding.addErrback(lambda _: None)
         link = next(iter(self.one.realm.directory.manager.links), None)
         assert link is not None
         for _ in range(100):
             link.warn("realm3 does not let this realm in")
-        self.world.settle()
+        self.network.settle()
         self.assertLess(len(self.log.warnings), 3)
 
 
-class Liar(Raw):
+class Liar(AmpPeer):
     """Answers each delivery with a made-up error."""
 
     transport: Any

@@ -13,13 +13,13 @@ from chatd.federation.amp import wire
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
 from chatd.federation.parcels import Direct, Joined, Post, encode
 from chatd.store import accounts as account_store
-from tests.support.play import House, PlayTestCase
-from tests.support.raw import Raw, RawTestCase, batch, direct
+from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct
+from tests.support.network import NetworkTestCase, Server
 
 LIMIT = TooManyUnknown.code
 
 
-class GuessingTestCase(RawTestCase):
+class GuessingTestCase(AmpPeerTestCase):
     """realm2 has linked with realm1 by itself. ana, dewi and eka have accounts in realm1."""
 
     def setUp(self) -> None:
@@ -30,9 +30,9 @@ class GuessingTestCase(RawTestCase):
             self.one.person(name)
 
     def an_hour_later(self) -> None:
-        self.world.cut()
-        self.world.advance(HOUR + 1)
-        self.raw = self.world.knock(self.one, "realm2", Raw())
+        self.network.cut()
+        self.network.advance(HOUR + 1)
+        self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
         self.greets()
 
     def verdicts(self, *parcels: Any) -> list[str]:
@@ -58,7 +58,7 @@ class GuessingTestCase(RawTestCase):
         """Put someone on a contact list."""
         account = self.one.person(name).account
         adding = account_store.add_contact
-        self.world.result(
+        self.network.result(
             self.one.realm.database.run(adding, account.id, parse_address(contact), 1000)
         )
 
@@ -118,7 +118,7 @@ class DirectsTestCase(GuessingTestCase):
         registry = self.one.realm.directory.peers
         registry.find("realm2").source = "192.0.2.1"
         self.exhausts()
-        raw = self.world.knock(self.one, "realm3", Raw())
+        raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         self.raw = raw
         self.asks(
             wire.HelloCommand, realm="realm3", version=1, capabilities=[], instance=b"y", last=0
@@ -246,12 +246,12 @@ class PresenceTestCase(GuessingTestCase):
         self.assertEqual(self.online("ana", "dewi"), {"ana": False, "dewi": True})
 
 
-class AddedTestCase(PlayTestCase):
+class AddedTestCase(NetworkTestCase):
     def test_presence(self) -> None:
         """A realm that was added is told who is online."""
-        one: House = self.world.house("realm1")
-        two: House = self.world.house("realm2")
+        one: Server = self.network.server("realm1")
+        two: Server = self.network.server("realm2")
         one.add(two)
         one.person("ana").client  # noqa: B018 - it logs in
         asking = two.realm.directory.presence("realm1", ["ana", "nobody"])
-        self.assertEqual(self.world.result(asking), {"ana": True})
+        self.assertEqual(self.network.result(asking), {"ana": True})

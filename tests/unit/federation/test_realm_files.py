@@ -11,7 +11,7 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import file_sender as module
 from chatd.federation.amp import wire
-from tests.support.play import Cable, House, PlayTestCase, outcome
+from tests.support.network import FakeConnection, NetworkTestCase, Server, outcome
 
 MIB = 1 << 20
 
@@ -22,7 +22,7 @@ def many(size: int) -> bytes:
     return numbers.tobytes()[:size]
 
 
-class FilesTestCase(PlayTestCase):
+class FilesTestCase(NetworkTestCase):
     """ana lives in realm1, budi and bela in realm2, citra in realm3."""
 
     limits_there: dict[str, Any] = {}
@@ -30,27 +30,27 @@ class FilesTestCase(PlayTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.one = self.world.house("realm1")
-        self.two = self.world.house("realm2", limits=self.limits_there, **self.settings_there)
+        self.one = self.network.server("realm1")
+        self.two = self.network.server("realm2", limits=self.limits_there, **self.settings_there)
         self.one.add(self.two)
         self.ana = self.one.person("ana")
         self.budi, self.bela = self.two.person("budi"), self.two.person("bela")
 
     @property
-    def cable(self) -> Cable:
-        return self.world.cable(self.one, self.two)
+    def connection(self) -> FakeConnection:
+        return self.network.connection(self.one, self.two)
 
     @property
     def log(self) -> list[str]:
-        """The commands that realm2 has received from realm1 over the open cable."""
-        return self.cable.end_of(self.one).log
+        """The commands that realm2 has received from realm1 over the open connection."""
+        return self.connection.transport_of(self.one).log
 
     def code(self, name: str = "a.bin", who: Any = None) -> str:
         (code,) = [each.code for each in (who or self.budi).files() if each.name == name]
         return str(code)
 
-    def stored(self, house: House) -> list[Path]:
-        return [each for each in (house.config.state / "uploads").iterdir() if each.is_file()]
+    def stored(self, server: Server) -> list[Path]:
+        return [each for each in (server.config.state / "uploads").iterdir() if each.is_file()]
 
 
 class SendingTestCase(FilesTestCase):
@@ -119,14 +119,14 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.ana.files(), [])
 
     def test_slow(self) -> None:
-        self.cable.end_of(self.one).holding = {"Chunk"}
+        self.connection.transport_of(self.one).holding = {"Chunk"}
         found = outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000)))
-        self.world.advance(6)
+        self.network.advance(6)
         self.assertEqual(
             found[0].message, "File sent; queued until it can be delivered: budi@realm2"
         )
-        self.cable.end_of(self.one).holding = set()
-        self.world.settle()
+        self.connection.transport_of(self.one).holding = set()
+        self.network.settle()
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -137,17 +137,17 @@ class SendingTestCase(FilesTestCase):
         log = self.log
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(5 * MIB))
         while log.count("Chunk") < 20:
-            self.world.step()
+            self.network.step()
         replies = [
             outcome(self.ana.begins_to_send("budi@realm2", "behind")),
             outcome(self.ana.begins_to_send("bela@realm2", "by")),
             outcome(agus.begins_to_send("budi@realm2", "by")),
         ]
         while not (replies[1] and replies[2]):
-            self.world.step()
+            self.network.step()
         self.assertLess(log.count("Chunk"), 20 + 2 * module.WINDOW)
         self.assertEqual(replies[0], [])
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(log.count("Chunk"), 160)
         self.assertEqual(
             self.budi.reads(), ["agus@realm1: by", "ana@realm1: file a.bin", "ana@realm1: behind"]
@@ -156,22 +156,22 @@ class SendingTestCase(FilesTestCase):
 
     def test_few_chunks_under_way(self) -> None:
         """So that other messages are sent in between."""
-        end = self.cable.end_of(self.two)
+        end = self.connection.transport_of(self.two)
         end.holding = {"Chunk answer"}
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(5 * MIB))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.log.count("Chunk"), module.WINDOW)
         end.holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.log.count("Chunk"), 160)
 
     def test_order_of_many(self) -> None:
         """Files and texts in turn, to one person, arrive in the order in which they were sent."""
         for number in range(6):
             self.ana.begins_to_send_file("budi@realm2", f"{number}.bin", many(40_000 + number))
-            self.world.settle() if number % 2 else None
+            self.network.settle() if number % 2 else None
             self.ana.begins_to_send("budi@realm2", str(number))
-        self.world.settle()
+        self.network.settle()
         texts = self.budi.reads()
         self.assertEqual(len(texts), 12)
         history = [each.partition(": ")[2] for each in self.ana.history("budi@realm2")]
@@ -179,14 +179,14 @@ class SendingTestCase(FilesTestCase):
 
     def test_vanished(self) -> None:
         """If the file is missing when its turn comes, the sender is told."""
-        self.world.refusing[self.two.where] = OSError()
-        self.world.cut()
+        self.network.refusing[self.two.where] = OSError()
+        self.network.cut()
         self.ana.sends_file("budi@realm2", "a.bin", b"bytes")
         self.ana.sends("budi@realm2", "after")
         for path in self.stored(self.one):
             path.unlink()
-        self.world.refusing.clear()
-        self.world.advance(5)
+        self.network.refusing.clear()
+        self.network.advance(5)
         self.assertEqual(self.budi.reads(), ["ana@realm1: after"])
         (notice,) = self.ana.reads()
         self.assertIn("Your file a.bin", notice)
@@ -198,43 +198,43 @@ class BreaksTestCase(FilesTestCase):
 
     def begin(self, size: int, chunks: int) -> list[Any]:
         """Send that many chunks, then break the link."""
-        end = self.cable.end_of(self.one)
+        end = self.connection.transport_of(self.one)
         found = outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(size)))
         end.holding = {"Chunk"}
-        self.world.settle()
+        self.network.settle()
         for _ in range(chunks):
             end.holding = set()
             end.deliver()
             end.holding = {"Chunk"}
-            self.world.settle()
+            self.network.settle()
         return found
 
     def test_goes_on(self) -> None:
         """The transfer resumes where it ended."""
         self.begin(500_000, 6)
-        self.cable.cut()
-        self.world.advance(3)
+        self.connection.cut()
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 16 - 6)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
         self.assertEqual(self.two.realm.uploads.parts, [])
 
     def test_goes_on_in_the_middle_of_a_box(self) -> None:
         self.begin(500_000, 6)
-        self.cable.split()
-        self.world.advance(3)
+        self.connection.split()
+        self.network.advance(3)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
 
     def test_sender_dies(self) -> None:
         self.begin(500_000, 6)
         self.one.restart()
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 16 - 6)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
 
     def test_receiver_dies(self) -> None:
         self.begin(500_000, 6)
         self.two.restart()
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
         self.assertLess(self.log.count("Chunk"), 17)
 
@@ -243,51 +243,51 @@ class BreaksTestCase(FilesTestCase):
         self.begin(500_000, 6)
         self.two.close()
         self.two.open()
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 16 - 6)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
 
     def test_again_and_again(self) -> None:
         found = self.begin(500_000, 2)
         for _ in range(5):
-            self.cable.cut()
+            self.connection.cut()
 
-            def slow(cable: Cable) -> None:
-                cable.end_of(self.one).holding = {"Chunk"}
+            def slow(connection: FakeConnection) -> None:
+                connection.transport_of(self.one).holding = {"Chunk"}
 
-            self.world.on_cable = slow
-            self.world.advance(3)
-            end = self.cable.end_of(self.one)
+            self.network.on_connection = slow
+            self.network.advance(3)
+            end = self.connection.transport_of(self.one)
             for _ in range(2):
                 end.holding = set()
                 end.deliver()
                 end.holding = {"Chunk"}
-                self.world.settle()
-        self.world.on_cable = lambda _cable: None
-        self.cable.cut()
-        self.world.advance(3)
+                self.network.settle()
+        self.network.on_connection = lambda _cable: None
+        self.connection.cut()
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 16 - 12)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
         self.assertIn("queued", found[0].message)
 
     def test_all_there_but_the_message(self) -> None:
         """All bytes have arrived, but the message has not."""
-        end = self.cable.end_of(self.one)
+        end = self.connection.transport_of(self.one)
         end.holding = {"Deliver"}
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(end.log.count("Chunk"), 4)
-        self.cable.cut()
-        self.world.advance(3)
+        self.connection.cut()
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 0)
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
     def test_acknowledgement_lost(self) -> None:
-        self.cable.end_of(self.two).losing = {"Deliver answer"}
+        self.connection.transport_of(self.two).losing = {"Deliver answer"}
         self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000))
-        self.world.settle()
-        self.cable.cut()
-        self.world.advance(3)
+        self.network.settle()
+        self.connection.cut()
+        self.network.advance(3)
         self.assertEqual(self.log.count("Chunk"), 0)
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin"])
         self.assertEqual(len(self.stored(self.two)), 1)
@@ -299,13 +299,13 @@ class BreaksTestCase(FilesTestCase):
         wait for it."""
         self.begin(500_000, 6)
         self.ana.begins_to_send("budi@realm2", "after")
-        self.cable.cut()
-        self.world.settle()
+        self.connection.cut()
+        self.network.settle()
         (part,) = self.two.realm.uploads.parts
         data = bytearray(part.read_bytes())
         data[1000] ^= 1
         part.write_bytes(data)
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.fetches(self.code()), many(500_000))
         self.assertEqual(self.log.count("Chunk"), 10 + 16)
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin", "ana@realm1: after"])
@@ -314,14 +314,14 @@ class BreaksTestCase(FilesTestCase):
         """The part of a file that is refused in the end is removed from the receiver's disk."""
         code = self.budi.creates("bagan")
         del code
-        end = self.cable.end_of(self.one)
+        end = self.connection.transport_of(self.one)
         end.holding = {"Deliver"}
         found = outcome(self.ana.begins_to_send_file("#bagan@realm2", "a.bin", many(100_000)))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(end.log.count("Chunk"), 4)
         self.budi.does(ask.CloseGroup(parse_address("bagan")))
         end.holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(getattr(found[0], "code", ""), "group-closed")
         self.assertEqual(self.two.realm.uploads.parts, [])
         self.assertEqual(self.two.federation.files._arriving, {})
@@ -332,11 +332,11 @@ class BreaksTestCase(FilesTestCase):
         self.patch(disk, "_measure", lambda: 50_000)  # bytes above the reserve: enough for texts
         disk.look()
         found = outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000)))
-        self.world.advance(20)
+        self.network.advance(20)
         self.assertIn("queued", found[0].message)
         self.assertEqual(self.ana.sends("bela@realm2", "halo").message, "Message sent")
         self.patch(disk, "_measure", lambda: 1 << 30)
-        self.world.advance(40)
+        self.network.advance(40)
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
 
     def test_sent_again_after_it_was_damaged(self) -> None:
@@ -349,13 +349,13 @@ class BreaksTestCase(FilesTestCase):
 
     def test_changed_on_the_senders_disk(self) -> None:
         """A changed file is not delivered as if it were whole, and the sender is told."""
-        self.world.refusing[self.two.where] = OSError()
-        self.world.cut()
+        self.network.refusing[self.two.where] = OSError()
+        self.network.cut()
         self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
         (stored,) = [path for path in self.one.realm.uploads.folder.iterdir() if path.is_file()]
         stored.write_bytes(many(99_999) + b"?")
-        self.world.refusing.clear()
-        self.world.advance(5)
+        self.network.refusing.clear()
+        self.network.advance(5)
         (notice,) = self.ana.reads()
         self.assertIn("file a.bin", notice)
         self.assertIn("is damaged", notice)
@@ -367,7 +367,7 @@ class GroupFilesTestCase(FilesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.three = self.world.house("realm3")
+        self.three = self.network.server("realm3")
         self.three.add(self.two)
         self.citra = self.three.person("citra")
         self.budi.creates("bagan")
@@ -384,12 +384,12 @@ class GroupFilesTestCase(FilesTestCase):
         """The file goes to the home, and from there to the third realm. The first realm uses its own copy."""
         reply = self.ana.sends_file("#bagan@realm2", "a.bin", many(100_000))
         self.assertEqual((reply.message, reply.data["seq"]), ("File sent", 1))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.fetches(self.code()), many(100_000))
         self.assertEqual(self.citra.fetches(self.code(who=self.citra)), many(100_000))
         self.assertEqual(self.ana.history(group="bagan@realm2"), ["ana: file a.bin"])
         self.assertEqual(self.citra.reads(), ["ana@realm1: file a.bin"])
-        back = self.cable.end_of(self.two).log
+        back = self.connection.transport_of(self.two).log
         self.assertEqual((back.count("Offer"), back.count("Chunk")), (0, 0))
         self.assertEqual(len(self.stored(self.one)), 1)
         self.assertEqual(self.code(who=self.ana), reply.fields["code"])
@@ -402,22 +402,22 @@ class GroupFilesTestCase(FilesTestCase):
         self.assertEqual(self.budi.reads(), ["agus@realm1: file a.bin"])
 
     def test_echo_lost(self) -> None:
-        self.cable.end_of(self.one).losing = {"Deliver answer"}
+        self.connection.transport_of(self.one).losing = {"Deliver answer"}
         self.ana.sends_file("#bagan@realm2", "a.bin", many(100_000))
-        self.world.settle()
-        self.cable.cut()
-        self.world.advance(3)
+        self.network.settle()
+        self.connection.cut()
+        self.network.advance(3)
         self.assertEqual(self.ana.history(group="bagan@realm2"), ["ana: file a.bin"])
         self.assertEqual(self.two.parcels_waiting(), 0)
 
     def test_order(self) -> None:
         """A file and later messages of others, in a group elsewhere."""
-        end = self.cable.end_of(self.two)
+        end = self.connection.transport_of(self.two)
         end.holding = {"Chunk"}
         self.budi.begins_to_send_file("#bagan", "a.bin", many(100_000))
-        self.world.settle()
+        self.network.settle()
         self.citra.posts("bagan@realm2", "after")
         self.assertEqual(self.ana.inbox(), [])
         end.holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.ana.reads(), ["budi@realm2: file a.bin", "citra@realm3: after"])

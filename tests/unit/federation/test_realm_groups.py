@@ -15,20 +15,20 @@ from chatd.base.errors import (
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.service import groups as module
-from tests.support.play import House, Person, PlayTestCase, outcome
+from tests.support.network import NetworkTestCase, Person, Server, outcome
 
 
 def addresses(*names: str) -> Any:
     return tuple(map(parse_address, names))
 
 
-class GroupTestCase(PlayTestCase):
+class GroupTestCase(NetworkTestCase):
     """ana of realm1 has created bagan. budi and bela are in realm2, citra is in realm3."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.pair()
-        self.three = self.world.house("realm3")
+        self.one, self.two = self.network.pair()
+        self.three = self.network.server("realm3")
         self.one.add(self.three)
         self.three.add(self.two)
         self.ana, self.agus = self.one.person("ana"), self.one.person("agus")
@@ -36,15 +36,15 @@ class GroupTestCase(PlayTestCase):
         self.citra = self.three.person("citra")
         self.code = self.ana.creates("bagan")
 
-    def part(self, house: House) -> None:
-        self.world.refusing[self.one.where] = self.world.refusing[house.where] = OSError()
-        for cable in self.world.open_cables(self.one, house):
-            cable.cut()
-        self.world.settle()
+    def part(self, server: Server) -> None:
+        self.network.refusing[self.one.where] = self.network.refusing[server.where] = OSError()
+        for connection in self.network.open_connections(self.one, server):
+            connection.cut()
+        self.network.settle()
 
     def meet(self) -> None:
-        self.world.refusing.clear()
-        self.world.advance(310)
+        self.network.refusing.clear()
+        self.network.advance(310)
 
     def invite(self, who: Person, *users: str, group: str = "bagan") -> str:
         reply = who.does(ask.InviteMembers(parse_address(group), addresses(*users)))
@@ -101,10 +101,10 @@ class JoiningTestCase(GroupTestCase):
             self.budi.members("bagan@realm1"), ["*ana@realm1+", "budi+", "citra@realm3+"]
         )
         self.citra.leaves()
-        self.world.advance(61)
+        self.network.advance(61)
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2+", "citra@realm3"])
         self.part(self.two)
-        self.world.advance(61)
+        self.network.advance(61)
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2", "citra@realm3"])
         with self.assertRaises(RealmDown):
             self.budi.members("bagan@realm1")
@@ -126,23 +126,23 @@ class JoiningTestCase(GroupTestCase):
     def test_late_report_of_the_home(self) -> None:
         """The home has accepted the member, and the parcel that reports it is delayed: the join does not wait
         for it."""
-        cable = self.world.cable(self.one, self.two)
-        cable.end_of(self.one).holding = {"Deliver"}
+        connection = self.network.connection(self.one, self.two)
+        connection.transport_of(self.one).holding = {"Deliver"}
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.advance(module.JOIN_TIME + 0.1)
+        self.network.advance(module.JOIN_TIME + 0.1)
         self.assertEqual(found[0].message, "You are a member of bagan@realm1")
-        cable.end_of(self.one).holding = set()
-        self.world.settle()
+        connection.transport_of(self.one).holding = set()
+        self.network.settle()
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
 
     def test_acknowledgement_of_joining_lost(self) -> None:
         """The home has accepted the member, and the link breaks: they are a member nevertheless."""
-        cable = self.world.cable(self.one, self.two)
-        cable.end_of(self.one).held = True
+        connection = self.network.connection(self.one, self.two)
+        connection.transport_of(self.one).held = True
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.settle()
-        cable.cut()
-        self.world.advance(5)
+        self.network.settle()
+        connection.cut()
+        self.network.advance(5)
         self.assertIsInstance(found[0], RealmDown)
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
         self.ana.posts("bagan", "halo")
@@ -151,14 +151,14 @@ class JoiningTestCase(GroupTestCase):
     def test_left_and_joined_again(self) -> None:
         """After many joins and leaves with lost acknowledgements both realms agree."""
         self.budi.joins("bagan@realm1")
-        cable = self.world.cable(self.one, self.two)
-        cable.end_of(self.one).losing = {"Deliver answer"}
+        connection = self.network.connection(self.one, self.two)
+        connection.transport_of(self.one).losing = {"Deliver answer"}
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
-        self.world.settle()
+        self.network.settle()
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.settle()
-        self.world.cut()
-        self.world.advance(30)
+        self.network.settle()
+        self.network.cut()
+        self.network.advance(30)
         self.assertEqual(len(found), 1)
         inside = self.budi.mine() == ["bagan@realm1"]
         self.assertEqual("budi@realm2+" in self.ana.members("bagan"), inside)
@@ -172,16 +172,16 @@ class JoiningTestCase(GroupTestCase):
         self.part(self.two)
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
         self.assertEqual(self.budi.mine(), [])
-        self.world.refusing.clear()
-        while not self.world.open_cables(self.one, self.two):
-            self.world.advance(0.1)
+        self.network.refusing.clear()
+        while not self.network.open_connections(self.one, self.two):
+            self.network.advance(0.1)
         for _ in range(200):
             found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-            self.world.step()
-            self.world.step()
+            self.network.step()
+            self.network.step()
             if found and not isinstance(found[0], RealmDown):
                 break
-        self.world.advance(10)
+        self.network.advance(10)
         inside = self.budi.mine() == ["bagan@realm1"]
         self.assertEqual("budi@realm2+" in self.ana.members("bagan"), inside)
 
@@ -232,7 +232,7 @@ class PostingTestCase(GroupTestCase):
         """Each realm gets a message once, however many members it has."""
         self.budi.joins("bagan@realm1")
         self.bela.joins("bagan@realm1")
-        end = self.world.cable(self.one, self.two).end_of(self.one)
+        end = self.network.connection(self.one, self.two).transport_of(self.one)
         before = end.log.count("Deliver")
         self.ana.posts("bagan", "halo")
         self.assertEqual(end.log.count("Deliver"), before + 1)
@@ -298,14 +298,14 @@ class PostingTestCase(GroupTestCase):
     def test_acknowledgements_lost(self) -> None:
         """Posts and their echoes are sent again, and stored once at both ends."""
         self.budi.joins("bagan@realm1")
-        cable = self.world.cable(self.one, self.two)
-        for end in cable.ends:
+        connection = self.network.connection(self.one, self.two)
+        for end in connection.ends:
             end.losing = {"Deliver answer"}
         self.budi.begins_to_post("bagan@realm1", "satu")
         self.ana.begins_to_post("bagan", "dua")
-        self.world.settle()
-        cable.cut()
-        self.world.advance(5)
+        self.network.settle()
+        connection.cut()
+        self.network.advance(5)
         self.assertEqual(self.ana.history(group="bagan"), ["ana: dua", "budi@realm2: satu"])
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: dua", "budi: satu"])
         self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
@@ -313,13 +313,13 @@ class PostingTestCase(GroupTestCase):
     def test_answer_before_the_echo(self) -> None:
         """If the message comes back late, the sender is told its number anyway."""
         self.budi.joins("bagan@realm1")
-        end = self.world.cable(self.one, self.two).end_of(self.one)
+        end = self.network.connection(self.one, self.two).transport_of(self.one)
         end.holding = {"Deliver"}
         found = outcome(self.budi.begins_to_post("bagan@realm1", "halo"))
-        self.world.advance(12)
+        self.network.advance(12)
         self.assertEqual(len(found), 1)
         end.holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["budi: halo"])
 
     def test_joined_meanwhile(self) -> None:
@@ -331,8 +331,8 @@ class PostingTestCase(GroupTestCase):
                 joining = outcome(self.budi.begins(ask.JoinGroup(parse_address(f"{group}@realm1"))))
                 for number in range(delay * 2):
                     self.ana.begins_to_post(group, str(number))
-                    self.world.step()
-                self.world.settle()
+                    self.network.step()
+                self.network.settle()
                 self.assertEqual(len(joining), 1)
                 self.ana.posts(group, "last")
                 heard = self.budi.history(group=f"{group}@realm1")

@@ -18,14 +18,14 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.forwarder import LEAVE_TIME
 from chatd.store.schema import groups, participants
-from tests.support.play import outcome
+from tests.support.network import outcome
 from tests.unit.federation.test_realm_groups import GroupTestCase
 
 
 class ChangingTestCase(GroupTestCase):
     def test_invite(self) -> None:
         self.assertEqual(self.invite(self.ana, "budi@realm2", "agus"), "2 invited to bagan")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
         self.ana.posts("bagan", "halo")
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
@@ -33,7 +33,7 @@ class ChangingTestCase(GroupTestCase):
     def test_invite_unknown(self) -> None:
         """An invited user that does not exist is removed once their realm has reported that."""
         self.invite(self.ana, "nobody@realm2", "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
         with self.assertRaises(UnknownRealm):
             self.invite(self.ana, "budi@realm9")
@@ -52,7 +52,7 @@ class ChangingTestCase(GroupTestCase):
         self.budi.joins("bagan@realm1")
         self.bela.joins("bagan@realm1")
         self.kick(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.mine(), [])
         self.ana.posts("bagan", "halo")
         self.assertEqual(self.budi.inbox(), [])
@@ -75,7 +75,7 @@ class ChangingTestCase(GroupTestCase):
     def test_leave(self) -> None:
         self.budi.joins("bagan@realm1")
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
         self.ana.posts("bagan", "halo")
         self.assertEqual(self.budi.inbox(), [])
@@ -96,26 +96,26 @@ class ChangingTestCase(GroupTestCase):
     def test_join_waits_for_the_report_of_a_leave(self) -> None:
         """The join is sent as soon as the home knows of the leave, without any query until then."""
         self.budi.joins("bagan@realm1")
-        end = self.world.cable(self.one, self.two).end_of(self.two)
+        end = self.network.connection(self.one, self.two).transport_of(self.two)
         end.holding = {"Deliver"}
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
         joining = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.settle()
+        self.network.settle()
         with mock.patch.object(self.two.realm.database, "read", side_effect=AssertionError):
-            self.world.advance(LEAVE_TIME / 2)
+            self.network.advance(LEAVE_TIME / 2)
         self.assertEqual(joining, [])
-        now, end.holding = self.world.now, set()
-        self.world.settle()
+        now, end.holding = self.network.now, set()
+        self.network.settle()
         self.assertEqual(joining[0].message, "You are a member of bagan@realm1")
-        self.assertEqual(self.world.now, now)
+        self.assertEqual(self.network.now, now)
         self.assertEqual(self.two.federation.outbox._watched, {})
 
     def test_join_gives_up_waiting_for_the_report_of_a_leave(self) -> None:
         self.budi.joins("bagan@realm1")
-        self.world.cable(self.one, self.two).end_of(self.two).holding = {"Deliver"}
+        self.network.connection(self.one, self.two).transport_of(self.two).holding = {"Deliver"}
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
         joining = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
-        self.world.advance(LEAVE_TIME + 0.1)
+        self.network.advance(LEAVE_TIME + 0.1)
         self.assertIsInstance(joining[0], RealmDown)
         self.assertEqual(self.two.federation.outbox._watched, {})
 
@@ -137,7 +137,7 @@ class ChangingTestCase(GroupTestCase):
             ),
             "3 invited to bagan@realm1; unknown: nobody@realm1",
         )
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.bela.mine(), [group])
         self.assertEqual(self.citra.mine(), [group])
         self.assertEqual(
@@ -165,7 +165,7 @@ class ChangingTestCase(GroupTestCase):
         message = self.invite(self.budi, *names, group="bagan@realm1")
         self.assertIn("3 invited", message)
         self.assertEqual(len(self.ana.members("bagan")), 5)
-        self.assertTrue(self.world.cable(self.one, self.two).is_open)
+        self.assertTrue(self.network.connection(self.one, self.two).is_open)
 
     def test_last_of_the_home(self) -> None:
         """ana leaves the group of her own realm: it continues, with budi as its admin."""
@@ -181,7 +181,7 @@ class ChangingTestCase(GroupTestCase):
         self.budi.joins("bagan@realm1")
         self.ana.does(ask.LeaveGroup(parse_address("bagan")))
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
-        self.world.settle()
+        self.network.settle()
         with self.assertRaises(UnknownGroup):
             self.ana.joins("bagan")
         with self.assertRaises(UnknownGroup):
@@ -201,7 +201,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["agus@realm1: new"])
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
         self.two.restart()
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["agus@realm1: new"])
 
     def test_new_group_while_down(self) -> None:
@@ -236,11 +236,11 @@ class ChangingTestCase(GroupTestCase):
             connection.execute(participants.delete())
             connection.execute(groups.delete())
 
-        self.world.result(self.two.realm.database.run(lose))
+        self.network.result(self.two.realm.database.run(lose))
         self.two.restart()
-        self.world.advance(3)
+        self.network.advance(3)
         self.ana.posts("bagan", "halo")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
         self.budi.joins("bagan@realm1")
         self.ana.posts("bagan", "halo lagi")
@@ -252,9 +252,9 @@ class ContactsTestCase(GroupTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for house in (self.two, self.world.houses["realm3"]):
-            house.add(self.one)
-            self.world.settle()
+        for server in (self.two, self.network.servers["realm3"]):
+            server.add(self.one)
+            self.network.settle()
 
     def online(self) -> list[str]:
         return [
@@ -272,13 +272,13 @@ class ContactsTestCase(GroupTestCase):
         self.add("citra@realm3")
         self.add("agus")
         self.assertEqual(self.online(), ["agus", "budi@realm2+", "citra@realm3"])
-        end = self.world.cable(self.one, self.two).end_of(self.one)
+        end = self.network.connection(self.one, self.two).transport_of(self.one)
         asked = end.log.count("Presence")
         self.budi.leaves()
-        self.world.advance(50)
+        self.network.advance(50)
         self.assertEqual(self.online(), ["agus", "budi@realm2+", "citra@realm3"])
         self.assertEqual(end.log.count("Presence"), asked)
-        self.world.advance(11)
+        self.network.advance(11)
         self.assertEqual(self.online(), ["agus", "budi@realm2", "citra@realm3"])
         self.assertEqual(end.log.count("Presence"), asked + 1)
 
@@ -305,8 +305,8 @@ class ContactsTestCase(GroupTestCase):
     def test_no_answer(self) -> None:
         """One realm does not answer in time: its people count as offline, and the list is shown."""
         self.add("budi@realm2")
-        self.world.advance(61)
-        self.world.cable(self.one, self.two).end_of(self.two).held = True
+        self.network.advance(61)
+        self.network.connection(self.one, self.two).transport_of(self.two).held = True
         found = outcome(self.ana.begins(ask.ListContacts()))
-        self.world.advance(31)
+        self.network.advance(31)
         self.assertEqual([each.online for each in found[0].items], [False])

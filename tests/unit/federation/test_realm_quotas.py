@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from chatd.base.errors import FileTooLarge, PeerFailed, QuotaExceeded
 from chatd.federation import file_receive as arrivals_module
 from chatd.federation.parcels import Direct, FileNote, encode, try_decode
-from tests.support.play import outcome
+from tests.support.network import outcome
 from tests.unit.federation.test_realm_files import FilesTestCase, many
 
 
@@ -26,11 +26,11 @@ class LimitsTestCase(FilesTestCase):
         self.assertEqual(self.ana.files(), [])
 
     def test_too_large_and_late(self) -> None:
-        self.world.refusing[self.two.where] = OSError()
-        self.world.cut()
+        self.network.refusing[self.two.where] = OSError()
+        self.network.cut()
         self.ana.sends_file("budi@realm2", "a.bin", many(200_001))
-        self.world.refusing.clear()
-        self.world.advance(5)
+        self.network.refusing.clear()
+        self.network.advance(5)
         (notice,) = self.ana.reads()
         self.assertIn("file a.bin", notice)
         self.assertIn("200000 are allowed", notice)
@@ -49,16 +49,16 @@ class LimitsTestCase(FilesTestCase):
 
     def test_what_is_arriving_counts(self) -> None:
         """Of two simultaneous files only one fits."""
-        end = self.cable.end_of(self.one)
+        end = self.connection.transport_of(self.one)
         end.holding = {"Chunk"}
         found = [
             outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(190_000))),
             outcome(self.ana.begins_to_send_file("bela@realm2", "b.bin", many(180_000))),
         ]
-        self.world.settle()
+        self.network.settle()
         self.assertIsInstance(found[1][0], QuotaExceeded)
         end.holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(found[0][0].message, "File sent")
 
     def test_what_never_came_whole_counts(self) -> None:
@@ -70,12 +70,12 @@ class LimitsTestCase(FilesTestCase):
             parcel = Direct(f"a{number}", "budi", 0, None, note)
             try:
                 offering = self.two.federation.receiver.offer("realm1", number, parcel)
-                self.assertEqual(self.world.result(offering), 0)
+                self.assertEqual(self.network.result(offering), 0)
             except QuotaExceeded:
                 break
             taking = arrivals.take("realm1", number, 0, b"x" * 140_000)
-            self.world.result(Deferred.fromCoroutine(taking))
-            self.world.result(Deferred.fromCoroutine(arrivals.drop_all("realm1")))
+            self.network.result(Deferred.fromCoroutine(taking))
+            self.network.result(Deferred.fromCoroutine(arrivals.drop_all("realm1")))
             taken += 1
         self.assertLessEqual(taken, 4)
 
@@ -113,13 +113,15 @@ class OddTestCase(FilesTestCase):
         """Chunks with too many bytes, or at a wrong offset, are refused."""
         arrivals = self.two.federation.files
         note = FileNote("a.bin", 10, "0" * 64, "abcdef")
-        self.world.result(
+        self.network.result(
             self.two.federation.receiver.offer("realm1", 1, Direct("ana", "budi", 0, None, note))
         )
         for offset, data in ((0, b"x" * 11), (1, b"x"), (-1, b"x"), (5, b"x")):
             with self.assertRaises(arrivals_module.FileIncomplete):
-                self.world.result(Deferred.fromCoroutine(arrivals.take("realm1", 1, offset, data)))
-        self.world.result(Deferred.fromCoroutine(arrivals.drop_all()))
+                self.network.result(
+                    Deferred.fromCoroutine(arrivals.take("realm1", 1, offset, data))
+                )
+        self.network.result(Deferred.fromCoroutine(arrivals.drop_all()))
 
     def test_names(self) -> None:
         """A file name from another realm is made safe, or refused, and sizes are checked."""
@@ -128,7 +130,7 @@ class OddTestCase(FilesTestCase):
             note = FileNote(name, size, "0" * 64, "abcdef")
             parcel = Direct("ana", "budi", 0, None, note)
             try:
-                return self.world.result(self.two.federation.receiver.offer("realm1", 1, parcel))
+                return self.network.result(self.two.federation.receiver.offer("realm1", 1, parcel))
             except Exception as error:
                 return getattr(error, "code", repr(error))
 
@@ -140,4 +142,4 @@ class OddTestCase(FilesTestCase):
         for size in (-1, 1 << 63):
             parcel = ["direct", "ana", "budi", 0, None, ["a", size, "0" * 64, "abcdef"]]
             self.assertIsNone(try_decode(encode(parcel)))
-        self.world.result(Deferred.fromCoroutine(self.two.federation.files.drop_all()))
+        self.network.result(Deferred.fromCoroutine(self.two.federation.files.drop_all()))

@@ -37,7 +37,7 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
 from tests import RANDOM_RUNS
-from tests.support.play import Cable, End, House, Person, World, outcome
+from tests.support.network import FakeConnection, Network, PeerTransport, Person, Server, outcome
 
 PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
 GROUPS = {"bagan": "realm1", "ronda": "realm2"}  # all four are in them
@@ -102,11 +102,11 @@ class Realms(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.random = Random(seed)  # noqa: S311
-        self.world = world = World(self.folder)
-        self.one, self.two = world.pair()
-        self.houses = {"realm1": self.one, "realm2": self.two}
+        self.network = network = Network(self.folder)
+        self.one, self.two = network.pair()
+        self.servers = {"realm1": self.one, "realm2": self.two}
         self.people: dict[str, Person] = {
-            name: self.houses[realm].person(name) for name, realm in PEOPLE.items()
+            name: self.servers[realm].person(name) for name, realm in PEOPLE.items()
         }
         for group, home in GROUPS.items():
             creator, *others = sorted(PEOPLE, key=lambda name: PEOPLE[name] != home)
@@ -114,7 +114,7 @@ class Realms(RuleBasedStateMachine):
             for name in others:
                 self.people[name].joins(self.address(group, GROUPS[group], name))
         self.people["ana"].creates(MOVING)
-        world._random = self.random
+        network._random = self.random
         self.said: list[Said] = []
         self.asked: list[list[Any]] = []
         self.rough = False  # what was not acknowledged may have been kept nevertheless
@@ -125,7 +125,7 @@ class Realms(RuleBasedStateMachine):
         return name if PEOPLE[reader] == realm else f"{name}@{realm}"
 
     def is_open(self, name: str) -> bool:
-        return self.houses[PEOPLE[name]].is_open
+        return self.servers[PEOPLE[name]].is_open
 
     def say(
         self, sender: str, to: str, keyed: bool, begin: Callable[[Person, str, str | None], Any]
@@ -232,46 +232,46 @@ class Realms(RuleBasedStateMachine):
     @rule(count=st.integers(1, 60))
     def go_on(self, count: int) -> None:
         for _ in range(count):
-            self.world.step()
+            self.network.step()
 
     @rule()
     def settle(self) -> None:
-        self.world.settle()
+        self.network.settle()
 
     @rule(seconds=st.sampled_from((0.1, 0.6, 2.0, 6.0, 40.0)))
     def wait(self, seconds: float) -> None:
-        self.world.advance(seconds)
+        self.network.advance(seconds)
 
     # What goes wrong
 
-    def cables(self) -> list[Cable]:
-        return [cable for cable in self.world.cables if cable.is_open]
+    def connections(self) -> list[FakeConnection]:
+        return [connection for connection in self.network.connections if connection.is_open]
 
-    def ends(self, at: str) -> list[End]:
-        """The cable ends that write from there."""
-        host = self.houses[at].host
+    def ends(self, at: str) -> list[PeerTransport]:
+        """The connection ends that write from there."""
+        host = self.servers[at].host
         return [
             end
-            for cable in self.cables()
-            for end in cable.ends
+            for connection in self.connections()
+            for end in connection.ends
             if getattr(end.protocol, "host", None) is host
         ]
 
-    @precondition(lambda self: self.cables())
+    @precondition(lambda self: self.connections())
     @rule(half=st.booleans())
     def cut(self, half: bool) -> None:
-        for cable in self.cables():
-            cable.split() if half else cable.cut()
+        for connection in self.connections():
+            connection.split() if half else connection.cut()
             counts["cuts"] += 1
 
-    @precondition(lambda self: self.cables())
+    @precondition(lambda self: self.connections())
     @rule(at=side)
     def lose_acknowledgements(self, at: str) -> None:
         for end in self.ends(at):
             end.losing = {"Deliver answer"}
-            counts["cables that lost acknowledgements"] += 1
+            counts["connections that lost acknowledgements"] += 1
 
-    @precondition(lambda self: self.cables())
+    @precondition(lambda self: self.connections())
     @rule(at=side, held=st.booleans())
     def hold(self, at: str, held: bool) -> None:
         for end in self.ends(at):
@@ -280,16 +280,16 @@ class Realms(RuleBasedStateMachine):
 
     @rule(at=side, full=st.booleans())
     def fill_disk(self, at: str, full: bool) -> None:
-        if self.houses[at].is_open:
-            self.houses[at].realm.database.full = full
+        if self.servers[at].is_open:
+            self.servers[at].realm.database.full = full
             self.rough |= full
             counts["full disks"] += full
 
     @rule(at=side, after=st.integers(0, 3))
     def stumble(self, at: str, after: int) -> None:
         """One transaction fails to commit, and the next succeeds."""
-        if self.houses[at].is_open:
-            database = self.houses[at].realm.database
+        if self.servers[at].is_open:
+            database = self.servers[at].realm.database
             coming = iter((*[False] * after, True))
             database.failing = lambda: next(coming, False) or database.full
             self.rough = True
@@ -297,51 +297,51 @@ class Realms(RuleBasedStateMachine):
 
     @rule(at=side, clean=st.booleans(), pause=st.booleans())
     def restart(self, at: str, clean: bool, pause: bool) -> None:
-        house = self.houses[at]
-        if not house.is_open:
-            house.open()
+        server = self.servers[at]
+        if not server.is_open:
+            server.open()
             return
-        if clean and not house.realm.database.full:
-            house.realm.database.failing = lambda: False
+        if clean and not server.realm.database.full:
+            server.realm.database.failing = lambda: False
             for end in self.ends(at):
                 end.held = False
-            house.close()
+            server.close()
             counts["restarts"] += 1
         else:
-            house.kill()
+            server.kill()
             self.rough = True
             counts["kills"] += 1
         if not pause:
-            house.open()
+            server.open()
 
     # What has to be so
 
     def recover(self) -> None:
         """Repair everything, and give it time to arrive."""
-        for house in self.houses.values():
-            if not house.is_open:
-                house.open()
-            house.realm.database.full = False
-            house.realm.database.failing = lambda: False
-        for cable in self.world.cables:
-            for end in cable.ends:
+        for server in self.servers.values():
+            if not server.is_open:
+                server.open()
+            server.realm.database.full = False
+            server.realm.database.failing = lambda: False
+        for connection in self.network.connections:
+            for end in connection.ends:
                 end.held = False
                 end.losing = set()
-        self.world.cut()
-        self.world.until(lambda: self.world.open_cables(self.one, self.two), 700)
+        self.network.cut()
+        self.network.until(lambda: self.network.open_connections(self.one, self.two), 700)
         self.insist()
-        self.world.until(lambda: not (self.one.parcels_waiting() or self.two.parcels_waiting()))
-        self.world.advance(12)
+        self.network.until(lambda: not (self.one.parcels_waiting() or self.two.parcels_waiting()))
+        self.network.advance(12)
 
     def insist(self) -> None:
         """Repeat each request that has a key until it is answered. Nothing fails any more."""
-        self.world.advance(12)
+        self.network.advance(12)
         for each in self.repeatable():
             if not each.acknowledged:
                 each.ask()
                 counts["sent again"] += 1
 
-    def stored(self, house: House, account: str, place: str) -> list[tuple[int, str, str]]:
+    def stored(self, server: Server, account: str, place: str) -> list[tuple[int, str, str]]:
         """Everything in someone's conversation: number, sender, and the text or file name."""
         group = place.startswith("#")
         found = (
@@ -356,14 +356,14 @@ class Realms(RuleBasedStateMachine):
             )
             .order_by(messages.c.seq)
         )
-        rows = house.realm.database.now(lambda connection: connection.execute(found).all())
+        rows = server.realm.database.now(lambda connection: connection.execute(found).all())
         return [
             (seq, sender.partition("@")[0], text if text is not None else name.partition(".")[0])
             for seq, sender, text, name in rows
         ]
 
     def teardown(self) -> None:
-        if not hasattr(self, "world"):
+        if not hasattr(self, "network"):
             return
         try:
             self.recover()
@@ -371,7 +371,7 @@ class Realms(RuleBasedStateMachine):
             self.check_groups()
             self.check_told()
             self.check_moving()
-            self.world.close()
+            self.network.close()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -398,10 +398,10 @@ class Realms(RuleBasedStateMachine):
             for to in PEOPLE:
                 said = [each for each in self.said if (each.sender, each.to) == (sender, to)]
                 there = self.stored(
-                    self.houses[PEOPLE[to]], to, self.address(sender, PEOPLE[sender], to)
+                    self.servers[PEOPLE[to]], to, self.address(sender, PEOPLE[sender], to)
                 )
                 here = self.stored(
-                    self.houses[PEOPLE[sender]], sender, self.address(to, PEOPLE[to], sender)
+                    self.servers[PEOPLE[sender]], sender, self.address(to, PEOPLE[to], sender)
                 )
                 got = [text for _, author, text in there if author == sender]
                 sent = [text for _, author, text in here if author == sender]
@@ -412,7 +412,7 @@ class Realms(RuleBasedStateMachine):
         for group, home in GROUPS.items():
             said = [each for each in self.said if each.to == f"#{group}"]
             read = {
-                name: self.stored(self.houses[realm], name, f"#{self.address(group, home, name)}")
+                name: self.stored(self.servers[realm], name, f"#{self.address(group, home, name)}")
                 for name, realm in PEOPLE.items()
             }
             truth = read[next(name for name in PEOPLE if PEOPLE[name] == home)]
@@ -436,7 +436,7 @@ class Realms(RuleBasedStateMachine):
     def check_told(self) -> None:
         """Each sender was told of every message that reached nobody, at once or later, and of no other."""
         for name, realm in PEOPLE.items():
-            notices = [text for _, _, text in self.stored(self.houses[realm], name, "system")]
+            notices = [text for _, _, text in self.stored(self.servers[realm], name, "system")]
             for each in self.said:
                 if each.sender != name:
                     continue
@@ -476,7 +476,7 @@ class Realms(RuleBasedStateMachine):
         mirrored = set(self.two.realm.database.now(lambda db: db.scalars(there).all()))
         assert members == mirrored, f"{members} at home, {mirrored} there"
         self.people["ana"].posts(MOVING, "last")
-        self.world.settle()
+        self.network.settle()
         truth = self.stored(self.one, "ana", f"#{MOVING}")
         for name in members:
             found = self.stored(self.two, name, f"#{MOVING}@realm1")

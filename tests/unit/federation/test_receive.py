@@ -24,17 +24,17 @@ from chatd.federation.parcels import (
     order_of,
 )
 from chatd.federation.refusals import refusal
-from tests.support.play import PlayTestCase
+from tests.support.network import NetworkTestCase
 
 NOW = 1_795_169_703_000
 
 
-class InboundTestCase(PlayTestCase):
+class InboundTestCase(NetworkTestCase):
     """realm1, with ana and budi. realm2 and realm3 are known there, and the test makes up their parcels."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one = self.world.house("realm1")
+        self.one = self.network.server("realm1")
         self.one.knows("realm2")
         self.one.knows("realm3")
         self.ana, self.budi = self.one.person("ana"), self.one.person("budi")
@@ -220,11 +220,11 @@ class PostTestCase(InboundTestCase):
         """citra has joined again since she left: the repeated parcel is ignored."""
         questions = self.one.federation.questions
         for _ in range(2):
-            self.world.result(questions.join("realm2", "citra", "bagan"))
+            self.network.result(questions.join("realm2", "citra", "bagan"))
             self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
             self.says(Left("citra", "bagan"))
             self.assertEqual(self.ana.members("bagan"), ["*ana+"])
-        self.world.result(questions.join("realm2", "citra", "bagan"))
+        self.network.result(questions.join("realm2", "citra", "bagan"))
         self.one.receives("realm2", (self.number, Left("citra", "bagan")))
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 
@@ -426,7 +426,7 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.history(), ["citra@realm2: satu", "citra@realm2: dua"])
 
 
-class ParcelsTestCase(PlayTestCase):
+class ParcelsTestCase(NetworkTestCase):
     def test_there_and_back(self) -> None:
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
         for parcel in (

@@ -22,7 +22,7 @@ from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
 from tests.support.common import RealmTestCase, SteadyClock
-from tests.support.elsewhere import Elsewhere
+from tests.support.fake_realms import FakeRealms
 from tests.support.transcripts import (
     Play,
     Transcript,
@@ -120,7 +120,7 @@ class TranscriptTests(RealmTestCase):
         dialects = {name: DIALECTS[name]() for name in names}
         doors = {name: self.realm.door(dialect) for name, dialect in dialects.items()}
         if transcript.peers:
-            self.realm.sessions.handlers = Elsewhere(transcript.peers).handlers
+            self.realm.sessions.handlers = FakeRealms(transcript.peers).handlers
         connect = connect_wire(doors, pieces)
         if over_tcp:
             network: Any = reactor

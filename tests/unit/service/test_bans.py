@@ -162,7 +162,7 @@ class KickedElsewhere(GroupTestCase):
     def test_banned_user_cannot_join(self) -> None:
         """He can neither join by name or code nor post without being a member."""
         self.kick(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         for _ in range(2):
             for name in ("bagan@realm1", f"{self.code}@realm1"):
                 with self.assertRaises(Banned):
@@ -172,7 +172,7 @@ class KickedElsewhere(GroupTestCase):
             with self.assertRaises(Banned):
                 self.budi.sends_file("#bagan@realm1", "a.txt", b"halo")
             self.one.restart()
-            self.world.advance(3)
+            self.network.advance(3)
         self.assertEqual(self.ana.history(group="bagan"), [])
         self.ana.posts("bagan", "tanpa budi")
         self.assertEqual(self.bela.reads(), ["ana@realm1: tanpa budi"])
@@ -182,10 +182,10 @@ class KickedElsewhere(GroupTestCase):
         """The other realm no longer shows messages from before the kick."""
         self.ana.posts("bagan", "rahasia")
         code = self.ana.sends_file("#bagan", "peta.txt", b"peta").fields["code"]
-        self.world.settle()
+        self.network.settle()
         (known,) = self.budi.files()
         self.kick(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.reads(), [])
         self.assertEqual(self.budi.files(), [])
         self.assertEqual(self.budi.does(ask.SearchMessages("rahasia")).items, ())
@@ -202,13 +202,13 @@ class KickedElsewhere(GroupTestCase):
         """Members are told when they are kicked, but not when they leave by themselves."""
         self.budi.events.clear()
         self.kick(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         (told,) = self.budi.events
         assert isinstance(told, MemberChange)
         self.assertEqual((told.group, told.who, told.what), ("bagan@realm1", "budi", "kicked"))
         self.assertEqual(self.bela.events, [])
         self.bela.does(ask.LeaveGroup(parse_address("bagan@realm1")))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.bela.events, [])
 
     def test_lifted(self) -> None:
@@ -217,7 +217,7 @@ class KickedElsewhere(GroupTestCase):
         with self.assertRaises(NotAdmin):
             self.invite(self.bela, "budi", group="bagan@realm1")
         self.invite(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
         self.citra.joins("bagan@realm1")
         self.promote(self.ana, "citra@realm3")
@@ -232,7 +232,7 @@ class KickedElsewhere(GroupTestCase):
         )
         with self.assertRaises(NotBanned):
             self.unban(self.citra, "budi@realm2", group)
-        self.world.settle()
+        self.network.settle()
         self.budi.joins(group)
         with self.assertRaises(Banned):
             self.bela.joins(group)
@@ -279,7 +279,7 @@ class KickedElsewhere(GroupTestCase):
         self.agus.creates("lain")
         self.agus.does(ask.OpenGroup(parse_address("lain")))
         self.one.restart()
-        self.world.advance(3)
+        self.network.advance(3)
         self.ana.members("bagan")
         both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
                 for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
@@ -287,8 +287,8 @@ class KickedElsewhere(GroupTestCase):
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
         )
-        self.world.result(kicking)
-        verdicts = self.world.result(receiving)
+        self.network.result(kicking)
+        verdicts = self.network.result(receiving)
         self.assertEqual([each.code for each in verdicts], ["banned", ""])
         self.assertEqual(self.ana.history(group="bagan"), [])
 
@@ -299,6 +299,6 @@ class KickedElsewhere(GroupTestCase):
         )
         posted = Post("budi", "bagan", 1, b"proof", "late")
         verdicts = self.one.receives("realm2", (10_000, posted))
-        self.world.result(kicking)
+        self.network.result(kicking)
         self.assertEqual([each.code for each in verdicts], ["banned"])
         self.assertEqual(self.ana.history(group="bagan"), [])

@@ -17,7 +17,7 @@ from chatd.store import overview as store
 from chatd.store.messages import remove
 from tests.support.common import Listener
 from tests.support.inline import result_of
-from tests.support.play import PlayTestCase
+from tests.support.network import NetworkTestCase
 from tests.unit.service.test_messages import MessagesTestCase
 
 
@@ -201,17 +201,17 @@ class Cost(ListTestCase):
         result_of(moving)
 
 
-class Elsewhere(PlayTestCase):
+class FakeRealms(NetworkTestCase):
     def test_people_and_groups_of_other_realms(self) -> None:
         """They are shown by their addresses, without an online state."""
-        one, two = self.world.pair()
+        one, two = self.network.pair()
         ana, budi = one.person("ana"), two.person("budi")
         ana.creates("bagan")
         budi.joins("bagan@realm1")
         ana.sends("budi@realm2", "halo")
-        self.world.advance(1)
+        self.network.advance(1)
         ana.posts("bagan", "halo semua")
-        self.world.settle()
+        self.network.settle()
         group, direct = budi.does(ask.ListConversations()).items
         self.assertEqual((direct.user, direct.name), ("ana@realm1", "ana@realm1"))
         self.assertEqual((direct.online, direct.unread, direct.last.text), (None, 1, "halo"))

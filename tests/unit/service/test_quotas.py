@@ -17,7 +17,7 @@ from chatd.federation.parcels import KEPT, Direct
 from chatd.service.quotas import LEAST, cost
 from chatd.store.engine import LOG_PAGES, LOG_PAGES_WHEN_LOW
 from tests.support.common import ClockedTestCase
-from tests.support.play import PairTestCase
+from tests.support.network import LinkedTestCase
 
 KIB = 1 << 10
 
@@ -251,7 +251,7 @@ class UploadsUnderWay(QuotaTestCase):
         self.assertEqual(files.under_way._files, {})
 
 
-class RealmQuotaTestCase(PairTestCase):
+class RealmQuotaTestCase(LinkedTestCase):
     """realm2 accepts 10 KiB a day from realm1."""
 
     settings = {"messages": 10 * KIB}
@@ -269,7 +269,7 @@ class RealmQuotaTestCase(PairTestCase):
         self.part()
         for number in range(11):
             self.ana.begins_to_send("budi@realm2", f"{number} " + "x" * (KIB - 4))
-        self.world.settle()
+        self.network.settle()
         self.meet()
         (notice,) = self.ana.reads()
         self.assertIn("was not delivered: realm2 accepts 10240 bytes", notice)
@@ -287,7 +287,7 @@ class RealmQuotaTestCase(PairTestCase):
         self.assertEqual(self.two.receives("realm1", *parcels), [KEPT] * 3)
 
 
-class ReserveOfAnotherRealm(PairTestCase):
+class ReserveOfAnotherRealm(LinkedTestCase):
     def test_messages_wait(self) -> None:
         """Below the reserve nothing is acknowledged, and the other realm does not send again and again. With
         more room everything is delivered once, in order."""
@@ -295,13 +295,13 @@ class ReserveOfAnotherRealm(PairTestCase):
         self.patch(disk, "_measure", lambda: -1)
         disk.look()
         found = [self.ana.begins_to_send("budi@realm2", f"{number}") for number in range(5)]
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual(self.budi.inbox(), [])
         self.assertEqual(self.one.parcels_waiting(), 5)
-        tries = sum(cable.near.log.count("Deliver") for cable in self.world.cables)
+        tries = sum(connection.near.log.count("Deliver") for connection in self.network.connections)
         self.assertLessEqual(tries, 8)
         self.patch(disk, "_measure", lambda: 1)
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual([each.text for each in self.budi.inbox()], list("01234"))
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(len(found), 5)
@@ -322,7 +322,7 @@ class Rates(SynchronousTestCase):
         self.assertEqual(SenderRates(0).take("r", ["ana"] * 100_000, 1.0), 0.0)
 
 
-class SlowedLink(PairTestCase):
+class SlowedLink(LinkedTestCase):
     settings = {"limits": {"commands_per_second": 10}}
 
     def test_flood(self) -> None:
@@ -330,13 +330,13 @@ class SlowedLink(PairTestCase):
         self.part()
         for number in range(600):
             self.ana.begins_to_send("budi@realm2", f"{number}")
-        self.world.settle()
-        self.world.refusing.clear()
-        self.world.advance(1.5)
+        self.network.settle()
+        self.network.refusing.clear()
+        self.network.advance(1.5)
         some = len(self.budi.inbox())
         self.assertGreater(some, 0)
         self.assertLess(some, 600)
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual(
             [int(each.text or "") for each in self.budi.inbox()], list(range(some, 600))
         )

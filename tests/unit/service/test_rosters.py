@@ -163,13 +163,13 @@ class Listed(GroupTestCase):
             self.two.person(name).joins("bagan@realm1")
         found = self.budi.joins("bagan@realm1") and self.budi.members("bagan@realm1")
         self.assertEqual(found, ["*ana@realm1+", *(f"{name}+" for name in names), "budi+"])
-        page, more = self.world.result(
+        page, more = self.network.result(
             self.one.federation.questions.members("realm2", "budi", "bagan", 1, 3)
         )
         self.assertEqual(([each.username for each in page], more),
                          (["m0@realm2", "m1@realm2", "m2@realm2"], 2))  # fmt: skip
         for start in (6, 1 << 70, -1):
-            page, more = self.world.result(
+            page, more = self.network.result(
                 self.one.federation.questions.members("realm2", "budi", "bagan", start, 3)
             )
             self.assertEqual((len(page), more), (3, 3) if start < 0 else (0, 0))
@@ -209,7 +209,7 @@ class Bounded(GroupTestCase):
         with self.assertRaises(TooManyGroups):
             self.budi.joins("bagan@realm1")
         self.invite(self.ana, "budi@realm2")
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.budi.mine(), ["rumah"])
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
 

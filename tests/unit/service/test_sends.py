@@ -27,7 +27,7 @@ from chatd.store.outbox import NewParcel
 from chatd.store.schema import messages, outbox, sends
 from chatd.store.sends import NewPost, RecordedSend, SendKey
 from tests.support.inline import outcome_of, result_of
-from tests.support.play import PairTestCase, outcome
+from tests.support.network import LinkedTestCase, outcome
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
 
 
@@ -252,16 +252,16 @@ class Store(HereTestCase):
         self.assertEqual(len(self.history(self.ana, BUDI)), 5)
 
 
-class ThereTestCase(PairTestCase):
+class ThereTestCase(LinkedTestCase):
     """ana of realm1 writes to budi of realm2, and to futsal, a group there."""
 
     def setUp(self) -> None:
         super().setUp()
         self.budi.creates("futsal")
 
-    def count(self, table: Any, house: Any = None) -> int:
+    def count(self, table: Any, server: Any = None) -> int:
         found = select(func.count()).select_from(table)
-        database = (house or self.one).realm.database
+        database = (server or self.one).realm.database
         counted: int = database.now(lambda connection: connection.execute(found).scalar_one())
         return counted
 
@@ -277,11 +277,11 @@ class ThereTestCase(PairTestCase):
 
     def hold(self) -> None:
         """Hold up the parcels to realm2."""
-        self.cable.end_of(self.one).held = True
+        self.connection.transport_of(self.one).held = True
 
     def go_on(self) -> None:
-        self.cable.end_of(self.one).held = False
-        self.world.settle()
+        self.connection.transport_of(self.one).held = False
+        self.network.settle()
 
 
 class DirectThere(ThereTestCase):
@@ -300,7 +300,7 @@ class DirectThere(ThereTestCase):
         self.ana.sends("budi@realm2", "before")
         self.hold()
         found = [outcome(self.ana.begins_to_send("budi@realm2", "halo", "k")) for _ in range(3)]
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(found, [[], [], []])
         self.go_on()
         self.assertEqual(len({where(each[0]) for each in found}), 1)
@@ -310,7 +310,7 @@ class DirectThere(ThereTestCase):
     def test_restart_while_waiting(self) -> None:
         self.hold()
         self.ana.begins_to_send("budi@realm2", "halo", "k")
-        self.world.settle()
+        self.network.settle()
         self.one.kill()
         self.one.open()
         again = outcome(self.ana.begins_to_send("budi@realm2", "halo", "k"))
@@ -334,7 +334,7 @@ class DirectThere(ThereTestCase):
         self.assertEqual((first.data, first.message), (again.data, again.message))
         self.assertTrue(again.data["queued"])
         self.meet()
-        self.world.advance(2 * TIDY_AFTER)
+        self.network.advance(2 * TIDY_AFTER)
         later = self.ana.sends("budi@realm2", "halo", "k")
         self.assertEqual(where(later), where(first))
         self.assertEqual((later.message, later.data.get("queued")), ("Message sent", None))
@@ -366,7 +366,7 @@ class DirectThere(ThereTestCase):
         """A refused send that could not be removed is removed before it is repeated."""
         self.hold()
         found = outcome(self.ana.begins_to_send("dewi@realm2", "halo", "k"))
-        self.world.settle()
+        self.network.settle()
         self.one.realm.database.full = True
         self.go_on()
         self.assertIsInstance(found[0], StorageFailed)
@@ -423,7 +423,7 @@ class GroupThere(ThereTestCase):
         self.ana.joins("futsal@realm2")
         self.hold()
         found = [outcome(self.ana.begins_to_post("futsal@realm2", "halo", "k")) for _ in range(2)]
-        self.world.settle()
+        self.network.settle()
         self.go_on()
         self.assertEqual(where(found[0][0]), where(found[1][0]))
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
@@ -436,7 +436,7 @@ class GroupThere(ThereTestCase):
         self.assertEqual((where(first)[1:], first.data["queued"]), ((None, None), True))
         self.one.restart()
         self.meet()
-        self.world.advance(2 * TIDY_AFTER)
+        self.network.advance(2 * TIDY_AFTER)
         again = self.ana.posts("futsal@realm2", "halo", "k")
         self.assertEqual((where(again), again.data.get("queued")), (where(first), None))
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
@@ -468,7 +468,7 @@ class Files(ThereTestCase):
 
     def answered(self, to: str, key: str = "k") -> Any:
         people = tuple(map(parse_address, to.split(",")))
-        return self.world.result(self.one.service.files.answered(self.ana.account, people, key))
+        return self.network.result(self.one.service.files.answered(self.ana.account, people, key))
 
     def facts(self, reply: Reply) -> Any:
         return reply.fields, reply.data
@@ -498,12 +498,13 @@ class Files(ThereTestCase):
         people = (parse_address("agus"),)
         account = self.ana.account
         uploads = [
-            self.world.result(files.begin(account, people, "a.txt", 4, None, "k")) for _ in range(2)
+            self.network.result(files.begin(account, people, "a.txt", 4, None, "k"))
+            for _ in range(2)
         ]
         for upload in uploads:
             upload.write(b"halo")
         found = [outcome(Deferred.fromCoroutine(upload.finish())) for upload in uploads]
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(found[0], found[1])
         self.assertEqual(len(self.uploads()), 1)
         self.assertEqual(files.under_way._bytes, {})
@@ -511,9 +512,9 @@ class Files(ThereTestCase):
     def test_answer_waits_for_the_first(self) -> None:
         self.hold()
         first = outcome(self.ana.begins_to_send_file("budi@realm2", "a.txt", b"halo", "k"))
-        self.world.settle()
+        self.network.settle()
         again = outcome(self.ana.begins_to_send_file("budi@realm2", "a.txt", b"halo", "k"))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual((first, again), ([], []))
         self.go_on()
         self.assertEqual(self.facts(first[0]), self.facts(again[0]))
@@ -570,7 +571,7 @@ class Files(ThereTestCase):
         self.assertIsNone(self.answered("nobody"))
         files = self.one.service.files
         group = files.answered(self.ana.account, parse_address("nothing"), "k")
-        self.assertIsNone(self.world.result(group))
+        self.assertIsNone(self.network.result(group))
 
     def test_key_of_a_text(self) -> None:
         self.one.person("agus")
@@ -591,7 +592,7 @@ class Queued(ThereTestCase):
 
     def test_in_pages(self) -> None:
         self.ana.sends("budi@realm2", "before")
-        self.world.advance(2 * TIDY_AFTER)
+        self.network.advance(2 * TIDY_AFTER)
         self.part()
         self.ana.sends("budi@realm2", "halo")
         self.ana.sends_file("budi@realm2", "a.txt", b"halo")
@@ -600,7 +601,7 @@ class Queued(ThereTestCase):
         self.assertEqual([each.queued for each in found], [True])
         self.assertIs(message_object(found[0])["queued"], True)
         self.meet()
-        self.world.advance(2 * TIDY_AFTER)
+        self.network.advance(2 * TIDY_AFTER)
         self.assertEqual(self.queued(), [False] * 3)
         found = self.ana.does(ask.SearchMessages("halo")).items
         self.assertNotIn("queued", message_object(found[0]))
@@ -632,6 +633,6 @@ class Queued(ThereTestCase):
         """A page does not include messages that were pushed to listeners."""
         self.part()
         self.ana.sends("ana", "halo")
-        self.world.settle()
+        self.network.settle()
         told = [each for each in self.ana.events if isinstance(each, Message)]
         self.assertEqual([each.queued for each in told], [False])

@@ -18,13 +18,13 @@ from chatd.base.errors import (
 )
 from chatd.commands import values as ask
 from chatd.federation.amp import link as link_module
-from tests.support.play import PlayTestCase, certificate_of, outcome
+from tests.support.network import NetworkTestCase, certificate_of, outcome
 
 
-class AddingTestCase(PlayTestCase):
+class AddingTestCase(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.one, self.two = self.network.server("realm1"), self.network.server("realm2")
         self.ana = self.one.person("ana", operator=True)
 
     def adds(self, realm: str = "realm2", host: str = "realm2.test", port: int = 7000) -> Any:
@@ -44,11 +44,11 @@ class AddingTestCase(PlayTestCase):
         """The realm is remembered, with its address and its certificate."""
         self.adds()
         self.one.restart()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.one.peers()["realm2"].state, "up")
         self.two.certificate = certificate_of("realm2", 1)
-        self.world.cut()
-        self.world.advance(3)
+        self.network.cut()
+        self.network.advance(3)
         info = self.one.peers()["realm2"]
         self.assertEqual(info.state, "down")
         self.assertIn("presented a certificate", info.error)
@@ -61,14 +61,14 @@ class AddingTestCase(PlayTestCase):
             (net.DNSLookupError(), "no such host"),
             (OSError(), "was not reached"),
         ):
-            self.world.refusing[self.two.where] = error
+            self.network.refusing[self.two.where] = error
             with self.assertRaises(RealmUnreachable) as caught:
                 self.adds()
             self.assertIn(said, str(caught.exception))
             self.assertIn("realm2.test:7000", str(caught.exception))
             self.assertEqual(self.one.peers(), {}, "it was not remembered")
-        self.world.advance(600)
-        self.assertEqual(len(self.world.dialled), 5, "nor tried again")
+        self.network.advance(600)
+        self.assertEqual(len(self.network.dialled), 5, "nor tried again")
 
     def test_nobody_there(self) -> None:
         with self.assertRaises(RealmUnreachable):
@@ -76,9 +76,9 @@ class AddingTestCase(PlayTestCase):
 
     def test_silent_there(self) -> None:
         """The server at that address accepts the connection and sends nothing."""
-        self.world.on_cable = lambda cable: setattr(cable.far, "held", True)
+        self.network.on_connection = lambda connection: setattr(connection.far, "held", True)
         found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
-        self.world.advance(link_module.HANDSHAKE_TIME + 1)
+        self.network.advance(link_module.HANDSHAKE_TIME + 1)
         self.assertIsInstance(found[0], RealmUnreachable)
         self.assertEqual(self.one.peers(), {})
 
@@ -104,7 +104,7 @@ class AddingTestCase(PlayTestCase):
     def test_twice_at_once(self) -> None:
         found = [outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))]
         found.append(outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where))))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(found[0][0].message, "realm2 is a peer")
         self.assertIsInstance(found[1][0], RealmExists)
 
@@ -113,20 +113,20 @@ class AddingTestCase(PlayTestCase):
         self.adds()
         self.two.add(self.one)
         self.assertEqual(self.two.peers()["realm1"].address, "realm1.test:7000")
-        self.world.settle()
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-        self.world.advance(20)
-        self.world.cut()
-        self.world.advance(5)
+        self.network.settle()
+        self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
+        self.network.advance(20)
+        self.network.cut()
+        self.network.advance(5)
         self.assertEqual(self.two.peers()["realm1"].state, "up")
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
 
     def test_who_has_come_long_ago(self) -> None:
         self.adds()
-        self.world.advance(100)
+        self.network.advance(100)
         self.two.add(self.one)
-        self.world.settle()
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
+        self.network.settle()
+        self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
         self.assertEqual(self.two.peers()["realm1"].state, "up")
 
@@ -135,19 +135,19 @@ class AddingTestCase(PlayTestCase):
         found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
         directory = self.one.realm.directory
         for _ in range(100):
-            self.world.step()
+            self.network.step()
             peer = directory.peers.get("realm2")
             if peer is not None and peer.link is not None and peer.link.is_up:
-                self.world.cut()
+                self.network.cut()
                 break
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(found[0].message, "realm2 is a peer")
         self.assertNotEqual(self.one.peers()["realm2"].error, "None")
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_operators_only(self) -> None:
-        three = self.world.house("realm3", add="operators")
+        three = self.network.server("realm3", add="operators")
         three.person("first", operator=True)
         second = three.person("second", operator=False)
         with self.assertRaises(NotOperator):
@@ -161,7 +161,7 @@ class AddingTestCase(PlayTestCase):
         reply = self.ana.does(ask.DeleteRealm("realm2"))
         self.assertEqual(reply.message, "realm2 is forgotten")
         self.assertEqual(self.one.peers(), {})
-        self.world.advance(600)
+        self.network.advance(600)
         self.assertEqual(self.one.peers(), {})
         self.assertEqual(self.two.peers()["realm1"].state, "down")
         with self.assertRaises(UnknownRealm):
@@ -173,8 +173,8 @@ class AddingTestCase(PlayTestCase):
         """The remembered certificate is forgotten too, so a new one is accepted."""
         self.adds()
         self.two.certificate = certificate_of("realm2", 1)
-        self.world.cut()
-        self.world.advance(5)
+        self.network.cut()
+        self.network.advance(5)
         with self.assertRaises(RealmExists):
             self.adds()
         self.ana.does(ask.DeleteRealm("realm2"))
@@ -184,11 +184,11 @@ class AddingTestCase(PlayTestCase):
     def test_stranger_with_other_certificate(self) -> None:
         """A realm that claims to be realm2 with another certificate is not let in."""
         self.adds()
-        self.world.cut()
-        self.world.refusing[self.two.where] = OSError()
+        self.network.cut()
+        self.network.refusing[self.two.where] = OSError()
         self.one.certificate = certificate_of("realm1", 1)
-        self.world.refusing.clear()
-        self.world.advance(5)
+        self.network.refusing.clear()
+        self.network.advance(5)
         self.assertEqual(self.two.peers()["realm1"].state, "down")
         info = self.one.peers()["realm2"]
         self.assertIn("does not trust the certificate of this realm", info.error)
@@ -196,30 +196,30 @@ class AddingTestCase(PlayTestCase):
     def test_changed_certificate_says_what_to_do(self) -> None:
         """An operator had confirmed the old certificate."""
         self.adds()
-        self.world.cut()
+        self.network.cut()
         self.two.kill()
         self.two.certificate = certificate_of("realm2", 1)
         self.two.open()
-        self.world.advance(5)
+        self.network.advance(5)
         error = self.one.peers()["realm2"].error
         self.assertIn("delrealm realm2", error)
         with self.assertRaises(RealmExists):
             self.adds()
 
     def test_blocked(self) -> None:
-        three = self.world.house("realm3", block=frozenset({"realm1"}))
+        three = self.network.server("realm3", block=frozenset({"realm1"}))
         with self.assertRaises(RealmNotAllowed) as caught:
             self.one.add(three)
         self.assertIn("it is blocked there", str(caught.exception))
         self.assertEqual(three.peers(), {})
 
 
-class ByAnybodyTestCase(PlayTestCase):
+class ByAnybodyTestCase(NetworkTestCase):
     """`[peers] add = anyone`: what users who are not operators are told."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.one, self.two = self.network.server("realm1"), self.network.server("realm2")
         self.ana = self.one.person("ana", operator=True)
         self.budi = self.one.person("budi", operator=False)
 
@@ -243,13 +243,13 @@ class ByAnybodyTestCase(PlayTestCase):
             ForbiddenAddress(address="realm2.test"),
             OSError(),
         ):
-            self.world.refusing[self.two.where] = error
+            self.network.refusing[self.two.where] = error
             said.add(self.fails())
-        self.world.refusing.clear()
+        self.network.refusing.clear()
         self.two.certificate = certificate_of("realm3")
         said.add(self.fails())
-        self.world.now += 200 * 365 * 86400
-        self.world.advance(0)
+        self.network.now += 200 * 365 * 86400
+        self.network.advance(0)
         self.two.certificate = certificate_of("realm2")
         said.add(self.fails())
         self.assertEqual(
@@ -262,16 +262,16 @@ class ByAnybodyTestCase(PlayTestCase):
 
     def test_not_let_in(self) -> None:
         """The realm is remembered as if an operator had added it, and the reply says no more."""
-        self.world.house("realm3", trust="known")
+        self.network.server("realm3", trust="known")
         self.assertIn("check its name", self.fails("realm3", "realm3.test"))
         self.assertEqual(self.one.peers()["realm3"].address, "realm3.test:7000")
 
     def test_realms_hides_why(self) -> None:
         """`realms` does not reveal what listens at an address that a user has named."""
         self.budi.does(ask.AddRealm("realm2", *self.two.where))
-        self.world.refusing[self.two.where] = net.ConnectionRefusedError()
-        self.world.cut()
-        self.world.advance(5)
+        self.network.refusing[self.two.where] = net.ConnectionRefusedError()
+        self.network.cut()
+        self.network.advance(5)
         (info,) = self.budi.does(ask.ListRealms()).items
         self.assertEqual(info.error, "check its name, address and port")
         (info,) = self.ana.does(ask.ListRealms()).items
@@ -282,27 +282,27 @@ class ByAnybodyTestCase(PlayTestCase):
         with self.assertRaises(ForbiddenAddress) as caught:
             self.budi.does(ask.AddRealm("realm2", "127.0.0.1", 7000))
         self.assertIn("only operators", str(caught.exception))
-        self.assertEqual(self.world.dialled, [])
+        self.assertEqual(self.network.dialled, [])
         self.budi.does(ask.AddRealm("realm2", *self.two.where))
-        self.world.cut()
-        self.world.advance(3)
-        self.assertEqual(set(self.world.dialled_private), {False})
-        self.world.dialled_private.clear()
+        self.network.cut()
+        self.network.advance(3)
+        self.assertEqual(set(self.network.dialled_private), {False})
+        self.network.dialled_private.clear()
         self.ana.does(ask.AddRealm("realm2", *self.two.where))
-        self.world.cut()
-        self.world.advance(3)
+        self.network.cut()
+        self.network.advance(3)
         self.one.restart()
-        self.world.advance(3)
-        self.assertEqual(set(self.world.dialled_private), {True})
+        self.network.advance(3)
+        self.assertEqual(set(self.network.dialled_private), {True})
 
     def test_private_addresses_for_everybody(self) -> None:
-        three = self.world.house("realm3", private=True)
+        three = self.network.server("realm3", private=True)
         three.person("citra", operator=False).does(ask.AddRealm("realm2", *self.two.where))
-        self.assertEqual(self.world.dialled_private, [True])
+        self.assertEqual(self.network.dialled_private, [True])
 
     def test_link_local_is_for_nobody(self) -> None:
         for person in (self.ana, self.budi):
             for host in ("169.254.169.254", "[fe80::1]", "224.0.0.1", "0.0.0.0"):  # noqa: S104
                 with self.assertRaises(ForbiddenAddress):
                     person.does(ask.AddRealm("realm2", host, 7000))
-        self.assertEqual(self.world.dialled, [])
+        self.assertEqual(self.network.dialled, [])

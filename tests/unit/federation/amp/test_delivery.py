@@ -8,10 +8,10 @@ from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.names import Address
 from chatd.commands import values as ask
 from chatd.federation.amp.outcome_waiters import PATIENCE
-from tests.support.play import PairTestCase, outcome
+from tests.support.network import LinkedTestCase, outcome
 
 
-class SendingTestCase(PairTestCase):
+class SendingTestCase(LinkedTestCase):
     """While the link is up, the reply states the outcome."""
 
     def test_known(self) -> None:
@@ -27,7 +27,7 @@ class SendingTestCase(PairTestCase):
         self.ana.sends("budi@realm2", "halo")
         self.assertEqual(self.budi.sends("ana@realm1", "halo juga").message, "Message sent")
         self.assertEqual(self.ana.history("budi@realm2"), ["ana: halo", "budi@realm2: halo juga"])
-        self.assertEqual(len(self.world.dialled), 1)
+        self.assertEqual(len(self.network.dialled), 1)
 
     def test_names_without_case(self) -> None:
         self.ana.sends("BUDI@Realm2", "satu")
@@ -50,7 +50,7 @@ class SendingTestCase(PairTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.ana.sends("budi@realm2", "halo")
         self.one.restart()
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual(self.ana.history("dewi@realm2"), [])
         self.assertEqual(self.ana.inbox(), [])
 
@@ -90,55 +90,55 @@ class SendingTestCase(PairTestCase):
             for number in range(50)
             for to in ("budi@realm2", "nobody@realm2")
         ]
-        self.world.settle()
+        self.network.settle()
         self.assertTrue(all(each[0].message == "Message sent" for each in replies[::2]))
         self.assertTrue(all(isinstance(each[0], UnknownUser) for each in replies[1::2]))
         expected = [f"ana@realm1: budi@realm2 {number}" for number in range(50)]
         self.assertEqual(self.budi.reads(), expected)
-        self.assertLess(self.cable.near.log.count("Deliver"), 5)
+        self.assertLess(self.connection.near.log.count("Deliver"), 5)
 
 
-class WaitingTestCase(PairTestCase):
+class WaitingTestCase(LinkedTestCase):
     """A message without a verdict within five seconds is queued; the sender is told the later outcome."""
 
     settings = {"expire": 3600}
 
     def test_slow(self) -> None:
-        self.cable.near.held = True
+        self.connection.near.held = True
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
-        self.world.advance(PATIENCE - 0.1)
+        self.network.advance(PATIENCE - 0.1)
         self.assertEqual(reply, [])
-        self.world.advance(0.2)
+        self.network.advance(0.2)
         self.assertEqual(
             reply[0].message,
             "Message sent; queued until it can be delivered: budi@realm2",
         )
         self.assertEqual(self.one.parcels_waiting(), 1)
-        self.cable.near.held = False
-        self.world.settle()
+        self.connection.near.held = False
+        self.network.settle()
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(self.ana.inbox(), [])
 
     def test_each_waits_for_its_own(self) -> None:
-        self.cable.near.held = True
+        self.connection.near.held = True
         first = outcome(self.ana.begins_to_send("budi@realm2", "satu"))
-        self.world.advance(3)
+        self.network.advance(3)
         second = outcome(self.ana.begins_to_send("budi@realm2", "dua"))
-        self.world.advance(2.5)
+        self.network.advance(2.5)
         self.assertEqual((len(first), len(second)), (1, 0))
-        self.cable.near.held = False
-        self.world.settle()
+        self.connection.near.held = False
+        self.network.settle()
         self.assertEqual(second[0].message, "Message sent")
 
     def test_late_refusal(self) -> None:
         """The message was queued: the realm tells ana which message was not delivered, to which address,
         and why."""
-        self.cable.near.held = True
+        self.connection.near.held = True
         self.ana.begins_to_send("dewi@realm2", "halo, dewi")
-        self.world.advance(6)
-        self.cable.near.held = False
-        self.world.settle()
+        self.network.advance(6)
+        self.connection.near.held = False
+        self.network.settle()
         (notice,) = self.ana.inbox()
         self.assertEqual(notice.sender, "system")
         self.assertEqual(
@@ -156,7 +156,7 @@ class WaitingTestCase(PairTestCase):
         reply = self.ana.sends("budi@realm2", "halo")
         self.assertIn("queued", reply.message)
         self.assertEqual(reply.data["queued"], True)
-        self.world.advance(600)
+        self.network.advance(600)
         self.meet()
         (message,) = self.budi.inbox()
         self.assertEqual(message.text, "halo")
@@ -173,22 +173,22 @@ class WaitingTestCase(PairTestCase):
 
     def test_cut_while_waiting(self) -> None:
         """The link breaks before the verdict: the sender is told at once that the message is queued."""
-        self.cable.far.held = True
+        self.connection.far.held = True
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(reply, [])
-        self.world.cut()
-        self.world.settle()
+        self.network.cut()
+        self.network.settle()
         self.assertIn("queued", reply[0].message)
 
     def test_expires(self) -> None:
         self.part()
         self.ana.sends("budi@realm2", "halo")
-        self.world.advance(1800)
+        self.network.advance(1800)
         self.ana.sends("budi@realm2", "masih ada?")
-        self.world.advance(1800 - 60)
+        self.network.advance(1800 - 60)
         self.assertEqual(self.ana.inbox(), [])
-        self.world.advance(180)
+        self.network.advance(180)
         self.assertEqual(
             self.ana.reads(),
             [
@@ -214,11 +214,11 @@ class WaitingTestCase(PairTestCase):
         """Messages for a forgotten realm stay queued, and are sent when it is added again."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
-        self.assertEqual(self.world.result(self.one.realm.directory.forget("realm2")), 1)
+        self.assertEqual(self.network.result(self.one.realm.directory.forget("realm2")), 1)
         with self.assertRaises(UnknownRealm):
             self.ana.sends("budi@realm2", "halo?")
-        self.world.refusing.clear()
-        self.world.advance(600)
+        self.network.refusing.clear()
+        self.network.advance(600)
         self.assertEqual(self.budi.inbox(), [])
         self.one.add(self.two)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
@@ -227,13 +227,13 @@ class WaitingTestCase(PairTestCase):
         """The sender is told even then."""
         self.part()
         self.ana.sends("budi@realm2", "halo")
-        self.world.result(self.one.realm.directory.forget("realm2"))
-        self.world.advance(3600 + 120)
+        self.network.result(self.one.realm.directory.forget("realm2"))
+        self.network.advance(3600 + 120)
         (notice,) = self.ana.reads()
         self.assertIn("budi@realm2 was not delivered", notice)
 
 
-class RestartTestCase(PairTestCase):
+class RestartTestCase(LinkedTestCase):
     """Acknowledged messages are neither lost nor duplicated when either realm crashes."""
 
     def test_sender_killed(self) -> None:
@@ -254,12 +254,12 @@ class RestartTestCase(PairTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_sender_killed_before_the_verdict(self) -> None:
-        self.cable.far.holding = {"Deliver answer"}
+        self.connection.far.holding = {"Deliver answer"}
         self.ana.begins_to_send("budi@realm2", "halo")
         self.ana.begins_to_send("dewi@realm2", "halo")
-        self.world.settle()
+        self.network.settle()
         self.one.restart()
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(len(self.ana.inbox()), 1, "she was told of dewi")
@@ -269,56 +269,56 @@ class RestartTestCase(PairTestCase):
         self.two.kill()
         self.assertIn("queued", self.ana.sends("budi@realm2", "dua").message)
         self.two.open()
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
 
     def test_receiver_killed_before_it_was_kept(self) -> None:
-        self.cable.near.held = True
+        self.connection.near.held = True
         self.ana.begins_to_send("budi@realm2", "halo")
-        self.world.settle()
-        self.cable.near.held = False
-        self.cable.near.deliver()  # it arrives, and is on its way to the disk
+        self.network.settle()
+        self.connection.near.held = False
+        self.connection.near.deliver()  # it arrives, and is on its way to the disk
         self.two.restart()
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_acknowledgement_lost(self) -> None:
         """A parcel is sent again over the next link, and recognized by its number."""
-        self.cable.far.losing = {"Deliver answer"}
+        self.connection.far.losing = {"Deliver answer"}
         self.ana.begins_to_send("budi@realm2", "halo")
-        self.world.settle()
-        self.assertEqual(self.cable.far.lost, 1)
+        self.network.settle()
+        self.assertEqual(self.connection.far.lost, 1)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
-        self.world.cut()
-        self.world.advance(3)
-        self.assertEqual(self.cable.near.log.count("Deliver"), 1)
+        self.network.cut()
+        self.network.advance(3)
+        self.assertEqual(self.connection.near.log.count("Deliver"), 1)
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(self.budi.inbox(), [])
         self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
 
     def test_acknowledgement_lost_and_receiver_killed(self) -> None:
         """Received numbers are known after a restart."""
-        self.cable.far.losing = {"Deliver answer"}
+        self.connection.far.losing = {"Deliver answer"}
         self.ana.begins_to_send("budi@realm2", "halo")
-        self.world.settle()
+        self.network.settle()
         self.two.restart()
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
 
     def test_killed_before_the_outbox_is_tidied(self) -> None:
         self.ana.sends("budi@realm2", "halo")
         self.one.restart()
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: halo"])
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_half_a_box(self) -> None:
-        self.cable.near.held = True
+        self.connection.near.held = True
         self.ana.begins_to_send("budi@realm2", "halo")
-        self.world.settle()
-        self.cable.near.held = False
-        self.cable.split()
-        self.world.advance(3)
+        self.network.settle()
+        self.connection.near.held = False
+        self.connection.split()
+        self.network.advance(3)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_older_state(self) -> None:
@@ -327,7 +327,7 @@ class RestartTestCase(PairTestCase):
         self.one.close()
         shutil.copytree(self.one.config.state, "backup")
         self.one.open()
-        self.world.advance(3)
+        self.network.advance(3)
         for text in ("dua", "tiga", "empat"):
             self.ana.sends("budi@realm2", text)
         self.one.close()
@@ -335,7 +335,7 @@ class RestartTestCase(PairTestCase):
         shutil.copytree("backup", self.one.config.state)
         self.addCleanup(shutil.rmtree, "backup")
         self.one.open()
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(self.ana.sends("budi@realm2", "lima").message, "Message sent")
         self.assertEqual(self.ana.history("budi@realm2"), ["ana: satu", "ana: lima"])
         self.assertEqual(
@@ -350,13 +350,13 @@ class RestartTestCase(PairTestCase):
         shutil.copytree(self.one.config.state, "backup")
         self.addCleanup(shutil.rmtree, "backup")
         self.one.open()
-        self.world.advance(3)
+        self.network.advance(3)
         self.budi.joins("bagan@realm1")
         self.one.close()
         shutil.rmtree(self.one.config.state)
         shutil.copytree("backup", self.one.config.state)
         self.one.open()
-        self.world.advance(3)
+        self.network.advance(3)
         self.ana.does(ask.InviteMembers(Address("bagan"), (Address("citra", "realm2"),)))
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.citra.mine(), ["bagan@realm1"])

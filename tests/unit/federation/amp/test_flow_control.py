@@ -16,9 +16,9 @@ from chatd.federation.amp import rate_limited_log as log_module
 from chatd.federation.amp.link import CLOSE_TIME, PeerLink
 from chatd.federation.amp.rate_limited_log import EVERY, MAX_LINES, RateLimitedLog
 from chatd.federation.amp.requests import MAX_ASKED
-from tests.support import stage
-from tests.support.play import outcome
-from tests.support.raw import Raw, RawTestCase, batch, direct, hello
+from tests.support import fake_connection
+from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
+from tests.support.network import outcome
 
 
 class Watched:
@@ -47,7 +47,7 @@ class Watched:
         return [event for event in self.events if "log_failure" in event]
 
 
-class UnreadTestCase(RawTestCase):
+class UnreadTestCase(AmpPeerTestCase):
     """The other end sends requests and reads no answers."""
 
     settings = {"messages_per_second": 0}
@@ -55,7 +55,7 @@ class UnreadTestCase(RawTestCase):
     def setUp(self) -> None:
         self.patch(flow_control, "MAX_UNREAD", 4 << 10)
         self.patch(flow_control, "STALL_TIME", 20.0)
-        self.patch(stage, "BUFFER", 1 << 10)
+        self.patch(fake_connection, "BUFFER", 1 << 10)
         super().setUp()
         self.greets()
         link = self.one.realm.directory.peers.find("realm2").link
@@ -72,7 +72,7 @@ class UnreadTestCase(RawTestCase):
                 return sent
             self.link.dataReceived(box)
             if sent % 16 == 0:
-                self.world.settle()
+                self.network.settle()
         return count
 
     def box(self, command: type[wire.PeerCommand], **arguments: Any) -> bytes:
@@ -96,23 +96,23 @@ class UnreadTestCase(RawTestCase):
             unknown,
         ):
             read = self.asks_on(box, 20_000)
-            self.world.settle()
+            self.network.settle()
             self.assertLess(read, 20_000, box[:40])
             self.assertLess(
                 self.near.waiting_bytes,
-                2 * flow_control.MAX_UNREAD + stage.BUFFER + 32 * 2000,
+                2 * flow_control.MAX_UNREAD + fake_connection.BUFFER + 32 * 2000,
                 box[:40],
             )
             self.near.held = False
-            self.world.settle()
+            self.network.settle()
             self.assertFalse(self.near.paused, "it reads on once its answers are taken")
             self.near.held = True
 
     def test_dropped_in_the_end(self) -> None:
         self.asks_on(self.box(wire.PingCommand), 20_000)
-        self.world.advance(flow_control.STALL_TIME - 1)
+        self.network.advance(flow_control.STALL_TIME - 1)
         self.assertFalse(self.raw.is_lost)
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
         self.assertEqual(self.one.peers()["realm2"].state, "down")
 
@@ -120,15 +120,15 @@ class UnreadTestCase(RawTestCase):
         """A link that reads everything in time stays up."""
         for _ in range(4):
             self.asks_on(self.box(wire.PingCommand), 20_000)
-            self.world.advance(flow_control.STALL_TIME - 5)
+            self.network.advance(flow_control.STALL_TIME - 5)
             self.near.held = False
-            self.world.settle()
+            self.network.settle()
             self.near.held = True
         self.assertFalse(self.raw.is_lost)
 
     def test_before_hello(self) -> None:
         """A link without Hello is bounded too."""
-        raw = self.world.knock(self.one, "realm3", Raw())
+        raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         raw.hears = False
         near = raw.transport.other
         near.held = True
@@ -141,7 +141,7 @@ class UnreadTestCase(RawTestCase):
     def test_a_refused_link_that_does_not_read(self) -> None:
         """A closed link is dropped after a while."""
         self.link.close()
-        self.world.advance(CLOSE_TIME + 1)
+        self.network.advance(CLOSE_TIME + 1)
         self.assertTrue(self.raw.is_lost)
 
     def test_questions_under_way_are_bounded(self) -> None:
@@ -153,7 +153,7 @@ class UnreadTestCase(RawTestCase):
         self.assertEqual(sum(bool(each) for each in found), 10)
 
 
-class GarbageTestCase(RawTestCase):
+class GarbageTestCase(AmpPeerTestCase):
     """A link that breaks the protocol is closed, with one line in the log and no traceback."""
 
     def setUp(self) -> None:
@@ -161,12 +161,12 @@ class GarbageTestCase(RawTestCase):
         self.log = Watched(self)
 
     def sends(self, data: bytes, *, greeted: bool = True) -> None:
-        raw = self.world.knock(self.one, "realm2", Raw())
+        raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
         if greeted:
             raw.callRemote(wire.HelloCommand, **hello()).addErrback(lambda _: None)
-            self.world.settle()
+            self.network.settle()
         raw.transport.other.protocol.dataReceived(data)
-        self.world.advance(CLOSE_TIME + 1)
+        self.network.advance(CLOSE_TIME + 1)
         self.assertTrue(raw.is_lost, data[:40])
         self.assertEqual(self.log.tracebacks, [], data[:40])
 
@@ -193,7 +193,7 @@ class GarbageTestCase(RawTestCase):
             amp.AmpBox({b"_command": b"nonsense"}).serialize(),
         ):
             self.log.events.clear()
-            self.world.advance(2 * EVERY)
+            self.network.advance(2 * EVERY)
             self.sends(data)
             said = [line for line in self.log.warnings if "broke the protocol" in line]
             self.assertEqual(len(said), 1, (data[:40], self.log.warnings))
@@ -208,23 +208,23 @@ class GarbageTestCase(RawTestCase):
         """AMP's own StartTLS command is not answered, because a link uses TLS already."""
         self.greets()
         found = self.begins(amp.StartTLS)  # type: ignore[arg-type]
-        self.world.settle()
+        self.network.settle()
         self.assertIsInstance(found[0], amp.UnhandledCommand)
 
     def test_wrong_hello(self) -> None:
         for changes in ({"realm": "realm3"}, {"version": 0}):
-            raw = self.world.knock(self.one, "realm2", Raw())
+            raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
             raw.callRemote(wire.HelloCommand, **hello(**changes)).addErrback(lambda _: None)
-            self.world.advance(2)
+            self.network.advance(2)
             self.assertTrue(raw.is_lost)
         self.assertEqual(len(self.log.warnings), 1, self.log.warnings)
         self.assertEqual(self.log.tracebacks, [])
 
     def test_many(self) -> None:
         for _ in range(50):
-            raw = self.world.knock(self.one, "realm2", Raw())
+            raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
             raw.transport.other.protocol.dataReceived(b"\0\0")
-            self.world.settle()
+            self.network.settle()
         self.assertEqual(len(self.log.warnings), 1)
 
 

@@ -6,11 +6,11 @@ from chatd.base.errors import BadCertificate, RealmNotAllowed, RealmUnreachable,
 from chatd.federation import parcels
 from chatd.federation.amp import link as module
 from chatd.federation.amp import wire
-from tests.support.play import PlayTestCase
-from tests.support.raw import Raw, RawTestCase, batch, direct, hello
+from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
+from tests.support.network import NetworkTestCase
 
 
-class GreetingTestCase(RawTestCase):
+class GreetingTestCase(AmpPeerTestCase):
     def test_nothing_before(self) -> None:
         """Requests before Hello are refused, and the link stays."""
         self.assertEqual(
@@ -43,7 +43,7 @@ class GreetingTestCase(RawTestCase):
     def test_other_name(self) -> None:
         """A realm with the certificate of realm2 can't greet as realm3."""
         self.assertEqual(self.refuses(wire.HelloCommand, **hello("realm3")), "wrong-name")
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
         self.assertEqual(self.one.peers(), {})
 
@@ -52,7 +52,7 @@ class GreetingTestCase(RawTestCase):
 
     def test_no_version(self) -> None:
         self.assertEqual(self.refuses(wire.HelloCommand, **hello(version=0)), "version")
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
 
     def test_later_version(self) -> None:
@@ -66,53 +66,53 @@ class GreetingTestCase(RawTestCase):
 
     def test_silence(self) -> None:
         """A realm that says nothing is dropped."""
-        self.world.advance(module.HANDSHAKE_TIME - 1)
+        self.network.advance(module.HANDSHAKE_TIME - 1)
         self.assertFalse(self.raw.is_lost)
-        self.world.advance(2)
+        self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
 
     def test_own_certificate(self) -> None:
-        raw = self.world.knock(self.one, "realm1", Raw())
+        raw = self.network.connect_by_hand(self.one, "realm1", AmpPeer())
         self.assertTrue(raw.is_lost)
 
     def test_absurd_last(self) -> None:
         """Another realm can't use up this realm's numbers."""
         self.asks(wire.HelloCommand, **hello(last=1 << 80))
-        self.world.cut()
+        self.network.cut()
         for last in (1 << 63, (1 << 63) - 1, 1 << 62, -1, -(1 << 70)):
-            self.raw = self.world.knock(self.one, "realm2", Raw())
+            self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
             self.asks(wire.HelloCommand, **hello(last=last))
-            self.world.cut()
-        self.world.settle()
+            self.network.cut()
+        self.network.settle()
         self.assertIn("queued", self.ana.sends("budi@realm2", "halo").message)
         self.assertEqual(self.one.parcels_waiting(), 1)
 
 
-class DiallingTestCase(PlayTestCase):
+class DiallingTestCase(NetworkTestCase):
     """Dialling a realm that does not behave as expected."""
 
     def test_wrong_name(self) -> None:
-        one, two = self.world.house("realm1"), self.world.house("realm2")
+        one, two = self.network.server("realm1"), self.network.server("realm2")
         with self.assertRaises(WrongRealm):
             one.add(two, "realm3")
         self.assertEqual(one.peers(), {})
         self.assertEqual(two.peers(), {})
 
     def test_out_of_date(self) -> None:
-        one, two = self.world.house("realm1"), self.world.house("realm2")
-        self.world.now += 200 * 365 * 86400
-        self.world.advance(0)
+        one, two = self.network.server("realm1"), self.network.server("realm2")
+        self.network.now += 200 * 365 * 86400
+        self.network.advance(0)
         with self.assertRaises((BadCertificate, RealmUnreachable)):
             one.add(two)
 
     def test_not_let_in(self) -> None:
         """realm2 lets in only realms that it has added: realm1 is told so, and is let in once it is added."""
-        one, two = self.world.house("realm1"), self.world.house("realm2", trust="known")
+        one, two = self.network.server("realm1"), self.network.server("realm2", trust="known")
         with self.assertRaises(RealmNotAllowed) as caught:
             one.add(two)
         self.assertIn("only realms that were added there may", str(caught.exception))
         self.assertEqual(one.peers()["realm2"].state, "down")
         two.add(one)
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(one.peers()["realm2"].state, "up")
         self.assertEqual(two.peers()["realm1"].state, "up")

@@ -19,11 +19,11 @@ from chatd.federation.amp import responder as answering
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
 from chatd.federation.parcels import KEPT, Verdict, encode
-from tests.support.play import PlayTestCase, outcome
-from tests.support.raw import RawTestCase, batch, direct
+from tests.support.amp_peer import AmpPeerTestCase, batch, direct
+from tests.support.network import NetworkTestCase, outcome
 
 
-class AnswerTestCase(RawTestCase):
+class AnswerTestCase(AmpPeerTestCase):
     """Requests of an accepted realm, well-formed or not: the link stays."""
 
     def setUp(self) -> None:
@@ -38,7 +38,7 @@ class AnswerTestCase(RawTestCase):
         return verdicts
 
     def stays(self) -> None:
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(self.asks(wire.PingCommand), {})
 
     def test_parcels(self) -> None:
@@ -155,7 +155,7 @@ class AnswerTestCase(RawTestCase):
             pass
 
         found = self.begins(Dance)
-        self.world.settle()
+        self.network.settle()
         self.assertIsInstance(found[0], amp.UnhandledCommand)
         self.stays()
 
@@ -164,7 +164,7 @@ class AnswerTestCase(RawTestCase):
         self.one.realm.database.full = True
         first = self.begins(wire.DeliverCommand, parcels=batch((1, direct("satu"))))
         second = self.begins(wire.DeliverCommand, parcels=batch((2, direct("dua"))))
-        self.world.settle()
+        self.network.settle()
         self.one.realm.database.full = False
         self.assertEqual(parse_refused(first[0].code).code, "storage-failed")
         self.assertEqual(parse_refused(second[0].code).code, "storage-failed")
@@ -185,7 +185,7 @@ class AnswerTestCase(RawTestCase):
         self.end.deliver()
         self.one.realm.database.step(1)
         found.append(self.begins(wire.DeliverCommand, parcels=batch((4, direct("tiga")))))
-        self.world.settle()
+        self.network.settle()
         del first
         self.assertEqual(
             [parse_refused(each[0].code).code for each in found], ["storage-failed"] * 2
@@ -197,19 +197,19 @@ class AnswerTestCase(RawTestCase):
         self.stays()
 
 
-class RateTestCase(RawTestCase):
+class RateTestCase(AmpPeerTestCase):
     settings = {"messages_per_second": 100}
 
     def test_slows(self) -> None:
         """Beyond the rate and the burst the link is not read for a while."""
         self.greets()
         answers = [self.begins(wire.PingCommand) for _ in range(700)]
-        self.world.settle()
+        self.network.settle()
         done = sum(map(len, answers))
         self.assertLess(done, 510)
-        self.world.advance(1)
+        self.network.advance(1)
         self.assertLess(sum(map(len, answers)), done + 110)
-        self.world.advance(5)
+        self.network.advance(5)
         self.assertEqual(sum(map(len, answers)), 700)
         self.assertFalse(self.raw.is_lost)
 
@@ -224,15 +224,15 @@ class RateTestCase(RawTestCase):
             data = b"".join(transport.out)
             transport.out.clear()
             link.dataReceived(data)
-        self.world.settle()
+        self.network.settle()
         self.assertTrue(transport.other.paused)
-        self.world.advance(4)
+        self.network.advance(4)
         self.assertTrue(transport.other.paused, "1000 at 100 a second, and 500 were saved up")
-        self.world.advance(1.1)
+        self.network.advance(1.1)
         self.assertFalse(transport.other.paused)
 
 
-class BusyTestCase(RawTestCase):
+class BusyTestCase(AmpPeerTestCase):
     def test_pauses(self) -> None:
         """The number of requests that are being answered is bounded; reading resumes when some are done."""
         self.greets()
@@ -244,58 +244,58 @@ class BusyTestCase(RawTestCase):
 
         self.patch(self.one.federation.questions, "presence", slow)
         answers = [self.begins(wire.PresenceCommand, users=["ana"]) for _ in range(100)]
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(len(working), answering.MAX_BUSY)
         for each in working[: answering.MAX_BUSY // 2 - 1]:
             each.callback({})
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(len(working), answering.MAX_BUSY)
         while any(not each.called for each in working):
             for each in working:
                 if not each.called:
                     each.callback({})
-            self.world.settle()
+            self.network.settle()
         self.assertEqual(len(working), 100)
         self.assertTrue(all(answers))
 
 
-class AliveTestCase(PlayTestCase):
+class AliveTestCase(NetworkTestCase):
     """realm1 and realm2 are linked."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.pair()
+        self.one, self.two = self.network.pair()
         self.ana, self.budi = self.one.person("ana"), self.two.person("budi")
-        self.cable = self.world.cable(self.one, self.two)
+        self.connection = self.network.connection(self.one, self.two)
 
     def test_keep_alive(self) -> None:
         """A silent link is pinged."""
-        self.world.advance(600)
-        self.assertTrue(self.cable.is_open)
-        pings = self.cable.near.log.count("Ping") + self.cable.far.log.count("Ping")
+        self.network.advance(600)
+        self.assertTrue(self.connection.is_open)
+        pings = self.connection.near.log.count("Ping") + self.connection.far.log.count("Ping")
         self.assertGreater(pings, 15)
         self.assertLess(pings, 45)
 
     def test_dark(self) -> None:
         """A link on which nothing arrives is dropped at both ends."""
-        self.cable.darken()
-        self.world.advance(module.QUIET_TIME + module.ANSWER_TIME - 1)
+        self.connection.go_silent()
+        self.network.advance(module.QUIET_TIME + module.ANSWER_TIME - 1)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
-        self.world.refusing[self.two.where] = RuntimeError()
-        self.world.advance(2)
+        self.network.refusing[self.two.where] = RuntimeError()
+        self.network.advance(2)
         self.assertEqual(self.one.peers()["realm2"].state, "down")
         self.assertEqual(self.two.peers()["realm1"].state, "down")
 
     def test_no_answer(self) -> None:
         """A batch that is not answered ends the link, and is sent again over the next one."""
-        self.cable.far.holding = {"Deliver answer"}
+        self.connection.far.holding = {"Deliver answer"}
         sent = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
-        self.world.advance(module.ANSWER_TIME - 1)
+        self.network.advance(module.ANSWER_TIME - 1)
         self.assertIn("queued", sent[0].message)
-        self.assertTrue(self.cable.is_open)
-        self.world.advance(5)
-        self.assertFalse(self.cable.is_open)
-        self.assertTrue(self.world.cable(self.one, self.two).is_open)
+        self.assertTrue(self.connection.is_open)
+        self.network.advance(5)
+        self.assertFalse(self.connection.is_open)
+        self.assertTrue(self.network.connection(self.one, self.two).is_open)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -311,7 +311,7 @@ class AliveTestCase(PlayTestCase):
 
     def test_odd_answers(self) -> None:
         """A malformed answer is reported as the other realm's failure, in bounded size."""
-        link = self.cable.near.protocol
+        link = self.connection.near.protocol
         for said in (Refused("no-such-code"), Refused("unknown-group", odd=1), Refused("")):
 
             def fails(*_: object, error: Refused = said) -> Any:

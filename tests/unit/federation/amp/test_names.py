@@ -8,27 +8,27 @@ from chatd.base.config import PeerConfig
 from chatd.base.errors import BadName, RealmNotAllowed
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
-from tests.support.play import House, PlayTestCase
-from tests.support.raw import Raw, hello
+from tests.support.amp_peer import AmpPeer, hello
+from tests.support.network import NetworkTestCase, Server
 
 CYRILLIC = "\u0441amp"  # its first letter is, and the others are not
 
 
-class NamesTestCase(PlayTestCase):
+class NamesTestCase(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.one: House = self.world.house("realm1")
+        self.one: Server = self.network.server("realm1")
         self.ana = self.one.person("ana", operator=True)
         self.budi = self.one.person("budi", operator=False)
 
     def comes(self, realm: str) -> bool:
         """Whether a realm that links by itself is let in."""
-        raw: Raw = self.world.knock(self.one, realm, Raw())
+        raw: AmpPeer = self.network.connect_by_hand(self.one, realm, AmpPeer())
         answers: list[Any] = []
         raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(answers.append)
-        self.world.settle()
-        self.world.cut()
-        self.world.settle()
+        self.network.settle()
+        self.network.cut()
+        self.network.settle()
         return isinstance(answers[0], dict)
 
     def known(self) -> set[str]:
@@ -54,7 +54,7 @@ class NamesTestCase(PlayTestCase):
 
     def test_added(self) -> None:
         """`addrealm` refuses a name that looks like that of an added realm or of this one."""
-        two = self.world.house("campus")
+        two = self.network.server("campus")
         self.one.add(two)
         for name in ("carnpus", "realml"):
             for person in (self.ana, self.budi):
@@ -63,12 +63,12 @@ class NamesTestCase(PlayTestCase):
                 self.assertIn("can be mistaken for", str(caught.exception))
         with self.assertRaises(BadName):
             self.ana.does(ask.AddRealm(CYRILLIC, "host.test", 7000))
-        self.assertEqual(len(self.world.dialled), 1)
+        self.assertEqual(len(self.network.dialled), 1)
 
     def test_an_operator_knows_better(self) -> None:
         """An unconfirmed realm does not keep operators from adding a similar name, only other users."""
         self.comes("carnpus")
-        two = self.world.house("campus")
+        two = self.network.server("campus")
         with self.assertRaises(RealmNotAllowed):
             self.budi.does(ask.AddRealm("campus", *two.where))
         self.ana.does(ask.AddRealm("campus", *two.where))
@@ -76,9 +76,9 @@ class NamesTestCase(PlayTestCase):
 
     def test_by_configuration(self) -> None:
         """Names in the configuration are not checked."""
-        three = self.world.house("realm3", known={"rea1m3": PeerConfig()})
-        raw: Raw = self.world.knock(three, "rea1m3", Raw())
+        three = self.network.server("realm3", known={"rea1m3": PeerConfig()})
+        raw: AmpPeer = self.network.connect_by_hand(three, "rea1m3", AmpPeer())
         answers: list[Any] = []
         raw.callRemote(wire.HelloCommand, **hello("rea1m3")).addBoth(answers.append)
-        self.world.settle()
+        self.network.settle()
         self.assertIsInstance(answers[0], dict)

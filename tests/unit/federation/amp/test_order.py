@@ -14,10 +14,10 @@ from chatd.federation.amp import send_queue, wire
 from chatd.federation.amp.link_sender import MAX_FAILURES, WINDOW
 from chatd.federation.parcels import encode
 from chatd.store.outbox import NewParcel
-from tests.support.play import PairTestCase, outcome
+from tests.support.network import LinkedTestCase, outcome
 
 
-class OrderTestCase(PairTestCase):
+class OrderTestCase(LinkedTestCase):
     """The messages of one sender in one conversation arrive in order."""
 
     def send_many(self, count: int, size: int = 1) -> list[list[Any]]:
@@ -34,16 +34,16 @@ class OrderTestCase(PairTestCase):
         """Messages sent before, while and after the link comes up."""
         self.part()
         self.send_many(3)
-        self.world.settle()
-        self.world.refusing.clear()
+        self.network.settle()
+        self.network.refusing.clear()
         sent = 3
         while self.one.peers()["realm2"].state != "up":
-            self.world.advance(0.1)
+            self.network.advance(0.1)
         for _ in range(20):
             self.ana.begins_to_send("budi@realm2", f"{sent} halo")
             sent += 1
-            self.world.step()
-        self.world.settle()
+            self.network.step()
+        self.network.settle()
         self.assertEqual(self.arrived(), list(range(sent)))
 
     def test_batches_by_count(self) -> None:
@@ -51,27 +51,27 @@ class OrderTestCase(PairTestCase):
         count = 16 * (WINDOW + 3) + 1
         self.part()
         self.send_many(count)
-        self.world.settle()
+        self.network.settle()
         self.meet()
         self.assertEqual(self.arrived(), list(range(count)))
-        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW + 4)
+        self.assertEqual(self.connection.near.log.count("Deliver"), WINDOW + 4)
 
     def test_batches_by_size(self) -> None:
         """A batch of long messages fits into an AMP value."""
         self.part()
         self.send_many(40, 8000)
-        self.world.settle()
+        self.network.settle()
         self.meet()
         self.assertEqual(self.arrived(), list(range(40)))
-        sizes = [len(box[b"parcels"]) for box in self.cable.near.boxes if b"parcels" in box]
+        sizes = [len(box[b"parcels"]) for box in self.connection.near.boxes if b"parcels" in box]
         self.assertEqual(len(sizes), 6)
         self.assertLessEqual(max(sizes), wire.MAX_BATCH_BYTES)
         self.assertGreater(sizes[0], wire.MAX_BATCH_BYTES - 8100)
 
     def test_longest(self) -> None:
         """The longest message that the configuration allows is delivered."""
-        for house in (self.one, self.two):
-            house.service.messages._max_message = config.MAX_MESSAGE
+        for server in (self.one, self.two):
+            server.service.messages._max_message = config.MAX_MESSAGE
         self.ana.sends("budi@realm2", "x" * config.MAX_MESSAGE)
         (message,) = self.budi.inbox()
         self.assertEqual(len(message.text or ""), config.MAX_MESSAGE)
@@ -80,37 +80,37 @@ class OrderTestCase(PairTestCase):
         """At most `WINDOW` batches are under way."""
         self.part()
         self.send_many(WINDOW * 8 + 20, 7900)
-        self.world.settle()
+        self.network.settle()
         far_held: list[Any] = []
 
-        def hold(cable: Any) -> None:
-            cable.far.holding = {"Deliver answer"}
-            far_held.append(cable.far)
+        def hold(connection: Any) -> None:
+            connection.far.holding = {"Deliver answer"}
+            far_held.append(connection.far)
 
-        self.world.on_cable = hold
+        self.network.on_connection = hold
         self.meet()
-        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW)
+        self.assertEqual(self.connection.near.log.count("Deliver"), WINDOW)
         far_held[-1].holding = set()
         far_held[-1].deliver()
         far_held[-1].holding = {"Deliver answer"}
-        self.world.settle()
-        self.assertEqual(self.cable.near.log.count("Deliver"), WINDOW + 1)
+        self.network.settle()
+        self.assertEqual(self.connection.near.log.count("Deliver"), WINDOW + 1)
         far_held[-1].holding = set()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.arrived(), list(range(WINDOW * 8 + 20)))
 
     def test_more_than_fits_into_memory(self) -> None:
         """Parcels beyond the limit in memory are read from the disk: none is lost or duplicated."""
         self.patch(send_queue, "MAX_READY", 20)
         self.patch(send_queue, "PAGE", 7)
-        self.cable.near.held = True
+        self.connection.near.held = True
         self.send_many(100)
-        self.world.settle()
+        self.network.settle()
         sender = self.one.realm.directory.peers.by_key["realm2"].delivery._sender
         assert sender is not None
         self.assertLessEqual(len(sender._queue.ready), 20)
-        self.cable.near.held = False
-        self.world.settle()
+        self.connection.near.held = False
+        self.network.settle()
         self.assertEqual(self.arrived(), list(range(100)))
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -119,16 +119,16 @@ class OrderTestCase(PairTestCase):
         self.patch(send_queue, "PAGE", 5)
         self.part()
         self.send_many(30)
-        self.world.settle()
-        self.world.refusing.clear()
+        self.network.settle()
+        self.network.refusing.clear()
         sent = 30
         while sent < 200:
             self.ana.begins_to_send("budi@realm2", f"{sent} halo")
             sent += 1
-            self.world.step()
+            self.network.step()
             if sent % 10 == 0:
-                self.world.advance(0.2)
-        self.world.advance(2)
+                self.network.advance(0.2)
+        self.network.advance(2)
         self.assertEqual(self.arrived(), list(range(200)))
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -149,15 +149,15 @@ class OrderTestCase(PairTestCase):
                 outcome(self.ana.begins_to_send("budi@realm2", "1 satu")),
                 outcome(self.ana.begins_to_send("citra@realm2", "dua")),
             ]
-            self.world.settle()
+            self.network.settle()
         self.assertEqual([each[0].message for each in replies], ["Message sent"] * 2)
         self.assertEqual(self.arrived(), [0, 1])
         self.assertEqual(self.citra.reads(), ["ana@realm1: dua"])
-        self.world.advance(1)
+        self.network.advance(1)
         self.assertEqual(self.one.parcels_waiting(), 0)
 
 
-class TroubleTestCase(PairTestCase):
+class TroubleTestCase(LinkedTestCase):
     """Failures of the other realm."""
 
     def test_disk_full(self) -> None:
@@ -166,11 +166,11 @@ class TroubleTestCase(PairTestCase):
         replies = [
             outcome(self.ana.begins_to_send("budi@realm2", str(number))) for number in range(5)
         ]
-        self.world.advance(20)
+        self.network.advance(20)
         self.assertTrue(all("queued" in each[0].message for each in replies))
         self.assertEqual(self.one.parcels_waiting(), 5)
         self.two.realm.database.full = False
-        self.world.advance(20)
+        self.network.advance(20)
         self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(5)])
         self.assertEqual(self.ana.inbox(), [])
 
@@ -179,11 +179,11 @@ class TroubleTestCase(PairTestCase):
         self.part()
         for number in range(40):
             self.ana.begins_to_send("budi@realm2", f"{number} {'x' * 8000}")
-        self.world.settle()
+        self.network.settle()
         answers = iter([False, False, True])
         self.two.realm.database.failing = lambda: next(answers, False)
         self.meet()
-        self.world.advance(5)
+        self.network.advance(5)
         arrived = [int((each.text or "").split()[0]) for each in self.budi.inbox()]
         self.assertEqual(arrived, list(range(40)))
 
@@ -207,7 +207,7 @@ class TroubleTestCase(PairTestCase):
         self.ana.begins_to_send("citra@realm2", "poison")
         for number in range(10, 20):
             self.ana.begins_to_send("budi@realm2", str(number))
-        self.world.advance(30)
+        self.network.advance(30)
         self.assertEqual(self.budi.reads(), [f"ana@realm1: {number}" for number in range(20)])
         self.assertEqual(self.citra.inbox(), [])
         self.assertEqual(
@@ -229,24 +229,24 @@ class TroubleTestCase(PairTestCase):
         """The waiting sender is told the outcome, or that the message is queued."""
         self.poison()
         reply = outcome(self.ana.begins_to_send("citra@realm2", "poison"))
-        self.world.advance(30)
+        self.network.advance(30)
         self.assertEqual(len(reply), 1)
         self.assertEqual(len(self.ana.inbox()), 1)
         self.flushLoggedErrors(ZeroDivisionError)
 
     def test_undeclared_error(self) -> None:
         """The other realm does not know the command, or answers nonsense: nothing is stuck."""
-        far = self.cable.far.protocol
+        far = self.connection.far.protocol
         real = far.locator.locateResponder
         self.patch(
             far.locator, "locateResponder", lambda name: None if name == b"Deliver" else real(name)
         )
         reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
-        self.world.advance(10)
+        self.network.advance(10)
         self.assertIn("queued", reply[0].message)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         for answer in (b"nonsense", encode([1, 2, 3]), encode([])):
-            far = self.cable.far.protocol
+            far = self.connection.far.protocol
 
             def answers(
                 name: bytes, said: bytes = answer, real: Any = far.locator.locateResponder
@@ -257,7 +257,7 @@ class TroubleTestCase(PairTestCase):
 
             self.patch(far.locator, "locateResponder", answers)
             self.ana.begins_to_send("budi@realm2", "lagi")
-            self.world.advance(10)
+            self.network.advance(10)
         self.assertEqual(self.budi.reads(), ["ana@realm1: lagi"] * 3)
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -272,7 +272,7 @@ class TroubleTestCase(PairTestCase):
         with self.assertRaises(PeerFailed):
             self.ana.sends_file("budi@realm2", "a.txt", b"bytes")
         self.assertEqual(self.one.parcels_waiting(), 0)
-        self.assertLess(self.cable.near.log.count("Deliver"), 10)
+        self.assertLess(self.connection.near.log.count("Deliver"), 10)
 
     def test_outbox_unreadable(self) -> None:
         """The outbox can't be read: the link is dropped, and the next one tries again."""
@@ -291,7 +291,7 @@ class TroubleTestCase(PairTestCase):
 
         self.patch(outbox, "waiting", waiting)
         self.meet()
-        self.world.advance(10)
+        self.network.advance(10)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
@@ -299,8 +299,8 @@ class TroubleTestCase(PairTestCase):
         """A parcel in the outbox that this version can't decode does not hold up the others."""
         self.part()
         item = NewParcel("realm2", encode(["sticker", 1]), 0, self.ana.account.id)
-        self.world.result(self.one.federation.outbox.put(item))
+        self.network.result(self.one.federation.outbox.put(item))
         self.ana.sends("budi@realm2", "halo")
         self.meet()
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])

@@ -14,23 +14,23 @@ from chatd.base.errors import (
 from chatd.base.model import Exposure
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from tests.support.play import House, PlayTestCase, certificate_of, outcome
+from tests.support.network import NetworkTestCase, Server, certificate_of, outcome
 
 
-class SquattedTestCase(PlayTestCase):
+class SquattedTestCase(NetworkTestCase):
     """An impostor linked as realm2 before realm2 did, so its certificate is remembered (`pinned`)."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.one, self.two = self.world.house("realm1"), self.world.house("realm2")
+        self.one, self.two = self.network.server("realm1"), self.network.server("realm2")
         self.ana = self.one.person("ana", operator=True)
         self.dewi = self.one.person("dewi", operator=False)
-        self.false = House(self.world, "realm2", self.world._folder / "false")
+        self.false = Server(self.network, "realm2", self.network._folder / "false")
         self.false.certificate = certificate_of("realm2", 7)
-        self.world.houses["false"] = self.false
+        self.network.servers["false"] = self.false
         self.false.where = ("false.test", 7000)
         self.false.add(self.one)
-        self.world.settle()
+        self.network.settle()
 
     def adds(self) -> Any:
         return self.ana.does(ask.AddRealm("realm2", *self.two.where))
@@ -44,16 +44,16 @@ class SquattedTestCase(PlayTestCase):
         self.assertEqual((reply.fields["fingerprint"], reply.fields["replaced"]), (now, before))
         self.assertIn("another realm had come under that name", reply.message)
         self.assertIn("nothing was sent to it", reply.message)
-        self.world.advance(60)
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+        self.network.advance(60)
+        self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
+        self.assertEqual(self.network.open_connections(self.one, self.false), [])
 
     def test_for_good(self) -> None:
         self.adds()
         self.one.restart()
-        self.world.advance(60)
-        self.assertEqual(len(self.world.open_cables(self.one, self.two)), 1)
-        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+        self.network.advance(60)
+        self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
+        self.assertEqual(self.network.open_connections(self.one, self.false), [])
 
     def test_what_was_exchanged_is_listed(self) -> None:
         """For each conversation: what was sent to the impostor, and what came from it."""
@@ -63,7 +63,7 @@ class SquattedTestCase(PlayTestCase):
         self.dewi.sends("henderson@realm2", "dan ini")
         self.ana.creates("bagan")
         mallory.does(ask.JoinGroup(parse_address("bagan@realm1")))
-        self.world.advance(1)
+        self.network.advance(1)
         self.ana.posts("bagan", "untuk semua")
         mallory.creates("palsu")
         self.dewi.does(ask.JoinGroup(parse_address("palsu@realm2")))
@@ -80,14 +80,14 @@ class SquattedTestCase(PlayTestCase):
         )
 
     def test_what_still_waits_goes_to_the_right_one(self) -> None:
-        self.world.cut()
+        self.network.cut()
         self.false.close()
         henderson = self.two.person("henderson")
-        self.world.settle()
+        self.network.settle()
         self.assertIn("queued", self.dewi.sends("henderson@realm2", "halo").message)
         reply = self.adds()
         self.assertEqual(reply.items, (), "it was not sent")
-        self.world.advance(3)
+        self.network.advance(3)
         self.assertEqual(henderson.reads(), ["dewi@realm1: halo"])
 
     def test_same_certificate(self) -> None:
@@ -101,14 +101,14 @@ class SquattedTestCase(PlayTestCase):
     def test_not_by_anybody(self) -> None:
         with self.assertRaises(RealmUnreachable):
             self.dewi.does(ask.AddRealm("realm2", *self.two.where))
-        self.assertEqual(len(self.world.open_cables(self.one, self.false)), 1)
+        self.assertEqual(len(self.network.open_connections(self.one, self.false)), 1)
 
     def test_not_by_who_comes_in(self) -> None:
         """The right realm links by itself: it is refused until an operator adds it."""
         with self.assertRaises(RealmNotAllowed):
             self.two.add(self.one)
         self.adds()
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.two.peers()["realm1"].state, "up")
 
     def test_the_right_one_does_not_let_this_one_in(self) -> None:
@@ -119,10 +119,10 @@ class SquattedTestCase(PlayTestCase):
         self.two.open()
         with self.assertRaises(RealmNotAllowed):
             self.adds()
-        self.world.advance(60)
-        self.assertEqual(self.world.open_cables(self.one, self.false), [])
+        self.network.advance(60)
+        self.assertEqual(self.network.open_connections(self.one, self.false), [])
         self.two.add(self.one)
-        self.world.advance(60)
+        self.network.advance(60)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
     def test_added_by_a_user(self) -> None:
@@ -134,14 +134,14 @@ class SquattedTestCase(PlayTestCase):
 
     def test_two_at_once(self) -> None:
         """Two realms link under one new name at the same time: one of them gets it."""
-        for house in (self.two, self.false):
-            house.knows("realm9")
-        nine = self.world.house("realm9")
+        for server in (self.two, self.false):
+            server.knows("realm9")
+        nine = self.network.server("realm9")
         found = [
-            outcome(house.realm.directory.add("realm9", *nine.where, True))
-            for house in (self.two, self.false)
+            outcome(server.realm.directory.add("realm9", *nine.where, True))
+            for server in (self.two, self.false)
         ]
-        self.world.advance(1)
+        self.network.advance(1)
         errors = [each for each in found if isinstance(each[0], Exception)]
         self.assertEqual(len(errors), 1, found)
         self.assertEqual(nine.peers()["realm2"].state, "up")

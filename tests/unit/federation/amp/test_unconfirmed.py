@@ -14,31 +14,31 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.unconfirmed import _to_evict
 from chatd.federation.parcels import encode
 from chatd.store.peers import Use, all_peers
-from tests.support.play import House, PlayTestCase, outcome
-from tests.support.raw import Raw, direct, hello
+from tests.support.amp_peer import AmpPeer, direct, hello
+from tests.support.network import NetworkTestCase, Server, outcome
 
 DAY = 86400.0 / 24
 MARGIN = 7200.0 / 24
 
 
-class StrangersTestCase(PlayTestCase):
+class StrangersTestCase(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.one: House = self.world.house("realm1")
+        self.one: Server = self.network.server("realm1")
         self.ana = self.one.person("ana", operator=True)
 
     def comes(self, realm: str, parcel: Any = None) -> Any:
         """A realm links, delivers a message if it has one, and leaves. Returns its answer to Hello, or the
         refusal."""
-        raw: Raw = self.world.knock(self.one, realm, Raw())
+        raw: AmpPeer = self.network.connect_by_hand(self.one, realm, AmpPeer())
         found: list[Any] = []
         raw.callRemote(wire.HelloCommand, **hello(realm)).addBoth(found.append)
-        self.world.settle()
+        self.network.settle()
         if parcel is not None:
             outcome(raw.callRemote(wire.DeliverCommand, parcels=encode([(1, parcel)])))
-            self.world.settle()
-        self.world.cut()
-        self.world.settle()
+            self.network.settle()
+        self.network.cut()
+        self.network.settle()
         return found[0]
 
     def known(self) -> set[str]:
@@ -92,42 +92,42 @@ class RoomTestCase(StrangersTestCase):
             self.ana.sends(f"x@used{number}", "halo")
         self.comes("honest")
         self.assertNotIn("honest", self.known())
-        two = self.world.house("realm2")
+        two = self.network.server("realm2")
         with self.assertRaises(RealmNotAllowed) as caught:
             two.add(self.one)
         self.assertIn("it knows too many already", str(caught.exception))
         self.one.add(two)
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(self.one.peers()["realm2"].state, "up", "an operator has added it")
 
     def test_added_ones_do_not_count(self) -> None:
         for number in range(20):
             self.comes(f"invented{number}")
-        self.one.add(self.world.house("realm2"))
+        self.one.add(self.network.server("realm2"))
         self.assertEqual(len(self.known()), 21)
 
     def test_those_that_are_linked(self) -> None:
         """Realms that keep their links open make room too; their links are closed."""
         held = []
         for number in range(25):
-            raw = self.world.knock(self.one, f"invented{number}", Raw())
+            raw = self.network.connect_by_hand(self.one, f"invented{number}", AmpPeer())
             raw.callRemote(wire.HelloCommand, **hello(f"invented{number}")).addErrback(
                 lambda _: None
             )
-            self.world.settle()
+            self.network.settle()
             held.append(raw)
         self.assertEqual([raw.is_lost for raw in held], [True] * 5 + [False] * 20)
 
 
-class FairTestCase(PlayTestCase):
+class FairTestCase(NetworkTestCase):
     """Which realms are forgotten first."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.registry = self.world.house("realm1").realm.directory.peers
+        self.registry = self.network.server("realm1").realm.directory.peers
 
     def peer(self, name: str, source: str, linked_at: int, *, linked: bool = False) -> Any:
-        self.world.houses["realm1"].knows(name)
+        self.network.servers["realm1"].knows(name)
         peer: Any = self.registry.find(name)
         peer.source = source
         peer.known = type(peer.known)(name, name, linked_at=linked_at)
@@ -169,37 +169,37 @@ class IdleTestCase(StrangersTestCase):
     def test_forgotten_after_a_day(self) -> None:
         self.comes("unused")
         self.comes("written", direct("halo"))
-        self.one.add(self.world.house("realm2"))
-        self.world.advance(DAY - MARGIN)
+        self.one.add(self.network.server("realm2"))
+        self.network.advance(DAY - MARGIN)
         self.assertEqual(self.known(), {"unused", "written", "realm2"})
-        self.world.advance(1.5 * MARGIN)
+        self.network.advance(1.5 * MARGIN)
         self.assertEqual(self.known(), {"written", "realm2"})
 
     def test_a_link_counts(self) -> None:
         self.comes("seldom")
-        self.world.advance(DAY - MARGIN)
+        self.network.advance(DAY - MARGIN)
         self.comes("seldom")
-        self.world.advance(DAY - MARGIN)
+        self.network.advance(DAY - MARGIN)
         self.assertEqual(self.known(), {"seldom"})
 
     def test_a_long_link_counts_from_its_end(self) -> None:
-        loyal = self.world.house("loyal")
+        loyal = self.network.server("loyal")
         loyal.add(self.one)
-        self.world.advance(2 * DAY)
+        self.network.advance(2 * DAY)
         loyal.close()
-        self.world.settle()
+        self.network.settle()
         self.one.restart()
-        self.world.advance(MARGIN)
+        self.network.advance(MARGIN)
         self.assertEqual(self.known(), {"loyal"})
 
     def test_over_a_restart(self) -> None:
         self.comes("unused")
-        self.world.advance(DAY - MARGIN)
+        self.network.advance(DAY - MARGIN)
         self.one.restart()
-        self.world.advance(1.5 * MARGIN)
+        self.network.advance(1.5 * MARGIN)
         self.assertEqual(self.known(), set())
 
     def test_known_by_configuration(self) -> None:
-        three = self.world.house("realm3", known={"friend": PeerConfig()})
-        self.world.advance(2 * DAY)
+        three = self.network.server("realm3", known={"friend": PeerConfig()})
+        self.network.advance(2 * DAY)
         self.assertEqual(set(three.peers()), {"friend"})

@@ -1,4 +1,4 @@
-"""A realm by hand: AMP as anybody may speak it who has a certificate."""
+"""A peer whose AMP boxes a test writes itself, as anyone with a certificate can."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from twisted.protocols import amp
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
 from chatd.federation.parcels import Direct, encode
-from tests.support.play import House, PlayTestCase, outcome
+from tests.support.network import NetworkTestCase, Server, outcome
 
 
-class Raw(amp.AMP):
-    """Another realm, by hand."""
+class AmpPeer(amp.AMP):
+    """The AMP protocol of another realm that sends what a test says, and answers little."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,33 +54,33 @@ def hello(realm: str = "realm2", **changes: Any) -> dict[str, Any]:
     return {**said, **changes}
 
 
-class RawTestCase(PlayTestCase):
-    """realm1, and somebody with the certificate of realm2 who speaks AMP by hand."""
+class AmpPeerTestCase(NetworkTestCase):
+    """A test with realm1, and `self.raw` with the certificate of realm2, connected to it."""
 
     settings: dict[str, Any] = {}
 
     def setUp(self) -> None:
         super().setUp()
-        self.one: House = self.world.house("realm1", **self.settings)
+        self.one: Server = self.network.server("realm1", **self.settings)
         self.ana = self.one.person("ana")
-        self.raw: Raw = self.world.knock(self.one, "realm2", Raw())
+        self.raw: AmpPeer = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
         self.end: Any = self.raw.transport
 
     def begins(self, command: type[wire.PeerCommand], **arguments: Any) -> list[Any]:
-        """Holds the answer once it is there, or the exception."""
+        """Return a list that will have the answer, or the exception."""
         answer: Deferred[Any] = self.raw.callRemote(command, **arguments)
         return outcome(answer)
 
     def asks(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         found = self.begins(command, **arguments)
-        self.world.settle()
+        self.network.settle()
         self.assertEqual(len(found), 1, "there is no answer")
         if isinstance(found[0], Refused):
             return parse_refused(found[0].code)
         return found[0]
 
     def refuses(self, command: type[wire.PeerCommand], **arguments: Any) -> str:
-        """The code with which it is refused."""
+        """Return the code of the refusal."""
         error = self.asks(command, **arguments)
         self.assertIsInstance(error, Refused)
         code: str = error.code

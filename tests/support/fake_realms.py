@@ -1,4 +1,4 @@
-"""Other realms as a transcript needs them: handlers in the place of those that reach out."""
+"""Other realms as a transcript needs them: handlers that answer in place of those that use the network."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from chatd.commands.results import ExpectUpload
 from chatd.service.attachments import Upload
 from tests.support.common import START
 
-PEOPLE = ("messi", "henderson")  # of each realm
+PEOPLE = ("messi", "henderson")  # users of each realm
 GROUP = "bola"
 NEW = "realm3"  # can be added, under its own name only
 
 
-class Elsewhere:
-    """Realms that answer; in each are PEOPLE and GROUP. Nothing is kept of what they are sent."""
+class FakeRealms:
+    """Realms that have PEOPLE and GROUP. They store nothing that is sent to them."""
 
     def __init__(self, realms: Sequence[str]) -> None:
         self._realms = list(realms)
@@ -95,7 +95,7 @@ class Elsewhere:
         return await self._receive(client, command.filename, command.size)
 
     async def _receive(self, client: Client, name: str, size: int) -> ExpectUpload:
-        to = Address(client.account.name)  # somebody has to be the one
+        to = Address(client.account.name)  # an upload needs a recipient
         upload: Upload = await client.service.files.begin(
             client.account, (to,), name, size, client.listener
         )
@@ -109,7 +109,7 @@ class Elsewhere:
     async def _inbox(
         self, client: Client, command: ask.ReadRealmInbox | ask.ReadOwnRealmInbox
     ) -> Reply:
-        """One message from each realm, once."""
+        """Return the inbox, with one message from that realm the first time."""
         realm = self._known(command.realm)
         reply = await read_inbox(client, InboxFilter(realm=realm))
         reader = client.account.name

@@ -1,0 +1,174 @@
+"""Connections between realms in one thread. A test reads their AMP boxes, holds them back, or drops them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from twisted.internet import error as net
+from twisted.protocols import amp
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from tests.support.servers import Server
+
+BUFFER = 64 << 10  # bytes before a transport pauses its producer, as in Twisted
+
+
+class PeerTransport:
+    """The transport of one end of a FakeConnection.
+
+    AMP boxes that were written wait in `out` until `deliver` is called. While `held`, none is delivered. A
+    box of a kind (see `kind_of`) in `holding` stops the queue, and one of a kind in `losing` is lost; `lost`
+    counts them. `log` has the kinds of all boxes that were delivered.
+    """
+
+    def __init__(self, protocol: Any, certificate: x509.Certificate) -> None:
+        self.protocol = protocol
+        self.certificate = certificate
+        self.other: PeerTransport
+        self.out: deque[bytes] = deque()
+        self.held = False
+        self.holding: set[str] = set()
+        self.losing: set[str] = set()
+        self.lost = 0
+        self.log: list[str] = []
+        self.boxes: list[dict[bytes, bytes]] = []
+        self.paused = False
+        self.pauses = 0
+        self.closed = False
+        self.closing = False
+        self.aborting = False
+        self._asked: dict[bytes, str] = {}
+        self._producer: Any = None
+        self._full = False  # the producer is paused
+
+    def write(self, data: bytes) -> None:
+        if not self.closed and not self.closing:
+            self.out.append(data)
+            if self._producer is not None and not self._full and self.waiting_bytes > BUFFER:
+                self._full = True
+                self._producer.pauseProducing()
+
+    @property
+    def waiting_bytes(self) -> int:
+        return sum(map(len, self.out))
+
+    def registerProducer(self, producer: Any, _streaming: bool) -> None:
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer, self._full = None, False
+
+    def loseConnection(self) -> None:
+        self.closing = True
+
+    def abortConnection(self) -> None:
+        self.aborting = True
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+        self.pauses += 1
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def kind_of(self, data: bytes) -> str:
+        """Return the kind of a box that is written here: `Deliver`, `Deliver answer`, `Deliver error` ..."""
+        box = amp.parseString(data)[0]
+        for key, suffix in ((b"_answer", "answer"), (b"_error", "error")):
+            if key in box:
+                return f"{self.other._asked.get(box[key], '?')} {suffix}"
+        return str(box[b"_command"].decode())
+
+    @property
+    def waiting(self) -> list[str]:
+        """The kinds of the boxes that wait."""
+        return [self.kind_of(data) for data in self.out]
+
+    def deliver(self) -> bool:
+        """Deliver one box to the other end, if nothing stops it. Returns whether there was one."""
+        if not self.out or self.held or self.closed or self.other.paused or self.other.closed:
+            return False
+        kind = self.kind_of(self.out[0])
+        if kind in self.holding:
+            return False
+        data = self.out.popleft()
+        box = amp.parseString(data)[0]
+        if b"_ask" in box:
+            self._asked[box[b"_ask"]] = kind
+        if kind in self.losing:
+            self.lost += 1
+        else:
+            self.log.append(kind)
+            self.boxes.append(box)
+            self.other.protocol.dataReceived(data)
+        if self._full and not self.out:
+            self._full = False
+            self._producer.resumeProducing()
+        return True
+
+    def lose(self, reason: Exception) -> None:
+        if not self.closed:
+            self.closed = True
+            self.out.clear()
+            self.protocol.connectionLost(Failure(reason))
+
+
+class FakeConnection:
+    """A connection between two realms. `near` is the end of the realm that dialled."""
+
+    def __init__(self, near: PeerTransport, far: PeerTransport) -> None:
+        self.near, self.far = near, far
+        near.other, far.other = far, near
+        self._shaken: list[PeerTransport] = []
+
+    @property
+    def ends(self) -> tuple[PeerTransport, PeerTransport]:
+        return self.near, self.far
+
+    @property
+    def is_open(self) -> bool:
+        return not (self.near.closed or self.far.closed)
+
+    def transport_of(self, server: Server) -> PeerTransport:
+        """Return the end of that server."""
+        return next(end for end in self.ends if getattr(end.protocol, "host", None) is server.host)
+
+    def step(self, end: PeerTransport) -> bool:
+        if end.closed:
+            return False
+        if end not in self._shaken:
+            self._shaken.append(end)
+            if hasattr(end.protocol, "handshakeCompleted"):
+                end.protocol.handshakeCompleted()
+            return True
+        if len(self._shaken) < 2:
+            return False
+        if end.aborting:
+            self.cut(net.ConnectionAborted())
+            return True
+        if end.deliver():
+            return True
+        if end.closing and not end.out:
+            self.cut(net.ConnectionDone())
+            return True
+        return False
+
+    def cut(self, reason: Exception | None = None) -> None:
+        """End the connection, and lose what was under way."""
+        for end in self.ends:
+            end.lose(reason or net.ConnectionLost())
+
+    def split(self) -> None:
+        """As `cut`, after one half of the first box of each end has arrived."""
+        for end in self.ends:
+            if end.out and not end.closed and not end.other.closed:
+                end.other.protocol.dataReceived(end.out[0][: len(end.out[0]) // 2])
+        self.cut()
+
+    def go_silent(self) -> None:
+        """Deliver nothing any more, without ending the connection."""
+        for end in self.ends:
+            end.held = True

@@ -1,0 +1,235 @@
+"""A realm of a simulated network, which a test kills and starts again."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet import error as net
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from chatd.app import realm as realm_module
+from chatd.app import state as state_module
+from chatd.base.config import Config, Limits, PeersConfig
+from chatd.base.names import key_of
+from chatd.federation.amp.identity_files import issue_certificate
+from chatd.federation.amp.link import PeerLink, Route
+from chatd.federation.amp.trust import Authentication, Policy, authenticate
+from chatd.federation.parcels import Parcel, Verdict
+from chatd.store import outbox as outbox_store
+from chatd.store.peers import KnownPeer
+from tests.support.common import START
+from tests.support.databases import connect_without_sync, provide_schema
+from tests.support.fake_connection import PeerTransport
+from tests.support.people import Person
+from tests.support.stepped import InstantPasswords, SteppedDatabase, SteppedUploads
+
+if TYPE_CHECKING:
+    from tests.support.network import Network
+
+PORT = 7000
+
+
+def _ignore(unraisable: Any) -> None:
+    # A coroutine of a realm that was killed may await something even while it is closed.
+    if "coroutine ignored GeneratorExit" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
+sys.unraisablehook = _ignore
+
+
+@cache
+def certificate_of(realm: str, number: int = 0) -> x509.Certificate:
+    """Return a certificate of the realm. Each `number` has a key of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return issue_certificate(key_of(realm), key, datetime.fromtimestamp(START, UTC), key, None)
+
+
+class SimulatedRealm(realm_module.Realm):
+    """The realm of a server, from its start to its end."""
+
+    clock: Clock
+    database: SteppedDatabase  # type: ignore[assignment]
+    uploads: SteppedUploads
+
+    def __init__(self, server: Server) -> None:
+        clock = Clock()
+        clock.advance(server.network.now)
+        door = cast(Any, SimulatedDoor(server))
+        self.clock = clock
+        environment = realm_module.Environment(
+            cast(Any, clock),
+            server.random_bytes,
+            clock,
+            wall=lambda: clock.seconds() + server.stepped,
+            endpoint=door,
+        )
+        super().__init__(server.config, environment)
+
+    def open(self) -> None:
+        provide_schema(self.config)
+        with (
+            mock.patch.object(state_module, "connect", connect_without_sync),
+            mock.patch.multiple(
+                realm_module,
+                Database=SteppedDatabase,
+                Passwords=InstantPasswords,
+                Uploads=SteppedUploads,
+            ),
+        ):
+            super().open()
+
+
+class SimulatedDoor:
+    """Dials over fake connections. Certificates are checked as in production."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        peers = server.config.peers
+        self._policy = Policy(server.config.realm, peers.trust, (), peers.block)
+
+    def dial(
+        self, host: Any, realm: str, to: str, port: int, *, private: bool
+    ) -> Deferred[PeerLink]:
+        self._server.network.dialled_private.append(private)
+        return Deferred.fromCoroutine(self._dial(host, realm, to, port))
+
+    async def _dial(self, host: Any, realm: str, to: str, port: int) -> PeerLink:
+        link = PeerLink(host, Route(f"{to}:{port}", realm))
+        ready = link.ready
+        near = PeerTransport(link, self._server.certificate)
+        await self._server.network.connect(near, (to, port))
+        await ready
+        return link
+
+    def authenticate(self, link: PeerLink, known_of: Any) -> Authentication:
+        return authenticate(
+            [cast(Any, link.transport).other.certificate],
+            datetime.fromtimestamp(link.host.clock.seconds(), UTC),
+            policy=self._policy,
+            known_of=known_of,
+            address=link.route.address,
+            expected=link.route.expected,
+        )
+
+
+class Server:
+    """A realm's name and state folder, and the realm while it runs. `name` is its own spelling."""
+
+    def __init__(self, network: Network, name: str, folder: Path, **settings: Any) -> None:
+        self.network = network
+        self.name = name
+        limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
+        peers = PeersConfig(**{"add": "anyone", **settings})
+        self.config = Config(realm=name, state=folder / name, limits=limits, peers=peers)
+        self.certificate = certificate_of(name)
+        self.where = f"{name}.test", PORT
+        self.people: dict[str, Person] = {}
+        self.deaths = 0
+        self.stepped = 0.0  # seconds by which the wall clock was set forward
+        self._random = itertools.count(1)
+        self._life: SimulatedRealm | None = None
+        self.open()
+
+    def random_bytes(self, size: int) -> bytes:
+        count = next(self._random)
+        return hashlib.shake_256(f"{self.name} {count}".encode()).digest(size)
+
+    @property
+    def realm(self) -> SimulatedRealm:
+        assert self._life is not None, f"{self.name} is down"
+        return self._life
+
+    @property
+    def is_open(self) -> bool:
+        return self._life is not None
+
+    @property
+    def host(self) -> Any:
+        return None if self._life is None else self._life.directory.manager
+
+    @property
+    def service(self) -> Any:
+        return self.realm.service
+
+    @property
+    def federation(self) -> Any:
+        return self.realm.federation
+
+    def open(self) -> None:
+        life = SimulatedRealm(self)
+        life.open()
+        self._life = life
+        life.start()
+
+    def close(self) -> None:
+        """Stop the realm in order."""
+        self.network.result(Deferred.fromCoroutine(self.realm.close()), patience=10.0)
+        self._life = None
+
+    def kill(self) -> None:
+        """Stop the realm as a crash does: what is not on disk is lost."""
+        life, self._life = self.realm, None
+        self.deaths += 1
+        for connection in self.network.connections:
+            for end in connection.ends:
+                if getattr(end.protocol, "host", None) is life.directory.manager:
+                    end.closed = True
+                    end.out.clear()
+                    end.other.lose(net.ConnectionLost())
+        life.database.close()
+        life.state.release()
+
+    def restart(self) -> None:
+        """Kill the realm, and start it again."""
+        self.kill()
+        self.open()
+
+    def person(self, name: str, *, operator: bool | None = None) -> Person:
+        """Return a user of this realm. The account is created if it does not exist yet."""
+        person = self.people.get(name)
+        if person is None:
+            person = self.people[name] = Person(self, name)
+            adding = self.service.accounts.add(name, "surabaya", None, None)
+            person.account = self.network.result(adding)
+            if operator is not None:
+                person.account = msgspec.structs.replace(person.account, operator=operator)
+        return person
+
+    def parcels_waiting(self) -> int:
+        """Return the number of parcels in the outbox."""
+        self.federation.outbox.tidy()
+        self.network.settle()
+        depths = self.realm.database.now(outbox_store.depths)
+        return sum(depth.queued for depth in depths.values())
+
+    def receives(self, realm: str, *numbered: tuple[int, Parcel | None]) -> list[Verdict]:
+        """Receive parcels from another realm, and return their verdicts."""
+        receiving = self.federation.receiver.receive(realm, list(numbered))
+        verdicts: list[Verdict] = self.network.result(receiving)
+        return verdicts
+
+    def peers(self) -> dict[str, Any]:
+        """Return what `realms` shows, by name."""
+        return {each.realm: each for each in self.network.result(self.realm.directory.all())}
+
+    def add(self, other: Server, as_name: str = "", *, by_operator: bool = True) -> None:
+        """Add the other realm, as `addrealm` does."""
+        where = other.where
+        adding = self.realm.directory.add(as_name or other.name, *where, by_operator)
+        self.network.result(adding)
+
+    def knows(self, realm: str) -> None:
+        """Add a realm that was connected earlier and is not now."""
+        self.realm.directory.peers.add(KnownPeer(key_of(realm), realm))

@@ -1,0 +1,184 @@
+"""Stand-ins for the threads of a realm: a test runs their work step by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from chatd.base.clocks import Wall
+from chatd.base.counters import Counters
+from chatd.base.errors import StorageFailed
+from chatd.files.folder import Uploads
+from chatd.store.writer import Job, Writer
+
+if TYPE_CHECKING:
+    pass
+
+
+class SteppedDatabase:
+    """A chatd.store.database.Database without threads: `step` commits jobs, `step_read` answers a query.
+
+    While the disk is `full`, no transaction can be committed; or while `failing` returns true.
+    """
+
+    def __init__(self, engine: Engine, *_: object) -> None:
+        self._engine = engine
+        self._writer = Writer(engine)
+        self._settled: list[Callable[[], None]] = []
+        self._jobs: list[Job] = []
+        self._reads: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._stopped: Deferred[None] | None = None
+        self.full = False
+        self.failing: Callable[[], bool] = lambda: self.full
+
+    def start(self) -> None: ...
+
+    def stop(self) -> Deferred[None]:
+        self._stopped = Deferred()
+        return self._stopped
+
+    def run(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return self._submit(Job(Deferred(), job, args))
+
+    def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
+        return self._submit(Job(Deferred(), job, (item,), True))
+
+    def submit(self, job: Callable[..., Any], item: Any, done: Any) -> None:
+        self._submit(Job(done, job, (item,), True))
+
+    def _submit(self, job: Job) -> Deferred[Any]:
+        if self._stopped is not None:
+            job.done.errback(StorageFailed())
+            return job.done
+        self._jobs.append(job)
+        return job.done
+
+    def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        if self._stopped is not None:
+            return fail(StorageFailed())
+        done: Deferred[Any] = Deferred()
+        self._reads.append((done, query, args))
+        return done
+
+    def search(self, _account_id: int, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Searches do not take turns by account here."""
+        return self.read(query, *args)
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        self._writer.on_rollback(forget)
+
+    def on_refused(self, then: Callable[[], None]) -> None:
+        self._writer.on_refused(then)
+
+    def on_settled(self, then: Callable[[], None]) -> None:
+        self._settled.append(then)
+
+    def step(self, count: int | None = None) -> bool:
+        """Commit the first `count` jobs, or all. Returns whether there was anything to do."""
+        jobs, self._jobs = self._jobs[:count], self._jobs[len(self._jobs[:count]) :]
+        if not jobs:
+            return self._end()
+        if self.failing():
+            for then in self._writer._refused:
+                then()
+            for job in jobs:
+                job.done.errback(Failure(StorageFailed()))
+            return True
+        for outcome in self._writer.commit(jobs):
+            outcome.tell()
+        for then in self._settled:
+            then()
+        return True
+
+    def step_read(self) -> bool:
+        if not self._reads:
+            return False
+        done, query, args = self._reads.popleft()
+        try:
+            value = self.now(query, *args)
+        except Exception:
+            done.errback(Failure())
+        else:
+            done.callback(value)
+        return True
+
+    def now(self, query: Callable[..., Any], *args: Any) -> Any:
+        """Run a query at once, and return its result."""
+        with self._engine.connect() as connection, connection.begin():
+            return query(connection, *args)
+
+    def _end(self) -> bool:
+        if self._stopped is None or self._stopped.called or self._reads:
+            return False
+        self.close()
+        self._stopped.callback(None)
+        return True
+
+    def close(self) -> None:
+        self._writer.close()
+        self._engine.dispose()
+
+
+class InstantPasswords:
+    """A chatd.service.passwords.Passwords whose hash is the password."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def start(self) -> None: ...
+
+    stop = start
+
+    def hash(self, password: str, *_: object) -> Deferred[str]:
+        done: Deferred[str] = Deferred()
+        done.callback(password)
+        return done
+
+
+class SteppedUploads(Uploads):
+    """Uploads without threads: `step` does one piece of their work."""
+
+    def __init__(
+        self, clock: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
+    ) -> None:
+        super().__init__(clock, folder, counters, wall)
+        self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+
+    def start(self) -> None:
+        for folder in (self.folder, self._incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def clean(self, known: Any, keep_parts: float = math.inf) -> int:
+        return super().clean(known, keep_parts)
+
+    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        self._work.append((done, work, args))
+        return done
+
+    def step(self) -> bool:
+        if not self._work:
+            return False
+        done, work, args = self._work.popleft()
+        try:
+            value = work(*args)
+        except Exception:
+            done.errback(Failure())
+        else:
+            done.callback(value)
+        return True
+
+    @property
+    def parts(self) -> list[Path]:
+        """The files that have arrived in part."""
+        return sorted(self._incoming.glob("*.part"))
