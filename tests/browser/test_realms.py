@@ -15,7 +15,7 @@ class Realms(BrowserTestCase):
         messi.go("#/settings")
         messi.fill("Operator's code", "0000-0000-0000-0000")
         messi.press_button("Become an operator")
-        messi.is_told("That is not the operator's code")
+        messi.is_told("That is not the operator code")
         messi.fill("Operator's code", self.site.operator_code)
         messi.press_button("Become an operator")
         messi.is_told("You are an operator of this realm.")

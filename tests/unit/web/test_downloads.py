@@ -135,6 +135,14 @@ class DownloadTestCase(RawTestCase):
     async def get(self, code: str, who: str = "budi", method: str = "GET", **headers: Any) -> Heard:
         return await self.say(method, f"/files/{code}", who, **headers)
 
+    async def closed(self) -> None:
+        """Wait until all files are closed."""
+        for _ in range(500):
+            if not self.open_files():
+                return
+            await sleep(0.01)
+        self.fail(f"{self.open_files()} are still open")
+
     def open_files(self) -> list[str]:
         """The files of the uploads folder that this process has open."""
         folder = str(self.realm.state.uploads.resolve())
@@ -191,7 +199,7 @@ class Whole(DownloadTestCase):
         stored.unlink()
         answer = await self.get(code)
         self.assertEqual((answer.status, answer.json["code"]), (410, "file-missing"))
-        self.assertEqual(self.open_files(), [])
+        await self.closed()
 
     async def test_empty(self) -> None:
         await self.people("messi", "budi")
@@ -228,7 +236,7 @@ class Whole(DownloadTestCase):
             self.assertNotIn("content-disposition", answer.headers)
         self.assertEqual((await self.get("nothing", method="HEAD")).status, 404)
         self.assertEqual((await self.say("POST", f"/files/{code}", "budi", b"")).status, 405)
-        self.assertEqual(self.open_files(), [])
+        await self.closed()
 
     async def test_pictures(self) -> None:
         """A page may show harmless types only, and only with `?inline`."""
@@ -265,7 +273,7 @@ class Conditions(DownloadTestCase):
         self.assertEqual((await self.get(code, method="HEAD", If_None_Match=tag)).status, 304)
         answer = await self.get(code, If_None_Match=tag, Range="bytes=0-1")
         self.assertEqual(answer.status, 304)
-        self.assertEqual(self.open_files(), [])
+        await self.closed()
 
     async def test_parts(self) -> None:
         await self.people("messi", "budi")
@@ -327,14 +335,6 @@ class Large(DownloadTestCase):
     async def some(self, raw: Raw, size: int) -> None:
         """Wait until more than `size` bytes have arrived."""
         await raw.until(lambda: len(raw.got) > size)
-
-    async def closed(self) -> None:
-        """Wait until all files are closed."""
-        for _ in range(500):
-            if not self.open_files():
-                return
-            await sleep(0.01)
-        self.fail(f"{self.open_files()} are still open")
 
     async def test_slow_reader(self) -> None:
         """Little more is read from the disk than the client reads. A client that reads nothing is cut off."""
