@@ -20,7 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from twisted.logger import Logger
 
 from chatd.app.marker import MARKER, Marker, read_marker
-from chatd.store import identity
+from chatd.store import database_identity
 
 # A database up to this size is checked during the start; a larger one while the realm runs.
 CHECKED_AT_ONCE = 32 << 20  # bytes
@@ -65,7 +65,7 @@ def find_marker(folder: Path) -> Marker | None:
 
 def check_file(path: Path, marker: Marker | None, uploads: Path) -> None:
     """Check the database file before it is opened, because opening would create it. Raises Damage."""
-    problem = identity.problems_of_file(path)
+    problem = database_identity.problems_of_file(path)
     if problem is None:
         return
     if marker is None and not path.exists() and not _has_files(uploads):
@@ -79,10 +79,10 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
     """Compare an opened database with the marker. Raises Damage."""
     try:
         with engine.connect() as connection, connection.begin():
-            found = identity.read(connection)
+            found = database_identity.read(connection)
             problems = []
             if marker is not None and not marker.clean and is_small(file_of(engine)):
-                problems = identity.quick_check(connection)
+                problems = database_identity.quick_check(connection)
     except DatabaseError as error:
         if "malformed" in str(error.orig) or "not a database" in str(error.orig):
             raise Damage(f"the database is damaged ({error.orig})", usable=False) from None

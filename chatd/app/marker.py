@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from chatd.store import identity
+from chatd.store import database_identity
 from chatd.store.database import Database
 
 MARKER = "marker.json"
@@ -108,7 +108,7 @@ class MarkKeeper:
             changed = await self._in_thread(self._last_change)
             if changed == self._written and now < self._next_mark:
                 return
-            mark = await self._database.run(identity.advance, self.marker.mark)
+            mark = await self._database.run(database_identity.advance, self.marker.mark)
             self.marker = msgspec.structs.replace(self.marker, mark=mark)
             await self._in_thread(write_marker, self._folder, self.marker)
             self._written, self._next_mark = changed, now + MARK_EVERY

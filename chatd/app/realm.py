@@ -37,8 +37,8 @@ from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
 from chatd.store.database import Database
+from chatd.store.database_identity import quick_check
 from chatd.store.files import all_stored
-from chatd.store.identity import quick_check
 from chatd.store.operators import has_had_operator
 from chatd.store.peers import KnownPeer, all_peers
 from chatd.store.settings import get_or_add_setting

@@ -24,7 +24,7 @@ from chatd.app.integrity import (
     set_aside,
 )
 from chatd.app.marker import Marker, write_marker
-from chatd.store import identity
+from chatd.store import database_identity
 from chatd.store.engine import connect
 from chatd.store.migrate import SchemaError, prepare
 from chatd.store.names import load_older_keys, renew_skeletons
@@ -126,9 +126,9 @@ class StateFolder:
         """Record that the database and the folder belong together and are in use."""
         old = self.marker
         with engine.begin() as connection:
-            found = identity.read(connection)
+            found = database_identity.read(connection)
             ident = found.id if found is not None else random_bytes(16).hex()
-            mark = identity.claim(connection, ident, 0 if old is None else old.mark).mark
+            mark = database_identity.claim(connection, ident, 0 if old is None else old.mark).mark
         lossy = lossy or (old is not None and old.lossy)
         self.unchecked = old is not None and not old.clean and not is_small(self.database_file)
         self.marker = Marker(ident, mark, clean=False, lossy=lossy)

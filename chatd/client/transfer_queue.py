@@ -1,5 +1,6 @@
-"""The queue of uploads and downloads. They run one after another, can be cancelled, and restart after the
-connection is lost.
+"""The queue of uploads and downloads.
+
+They run one after another, can be cancelled, and restart after the connection is lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One connection's side of the service: which sessions it uses.
+"""The sessions that one connection uses: logs them in and out, and finds them by token.
 
 Most connections have one session, their own. Where requests name their sessions, one connection may use
 several: there is a `Client` for each.

@@ -1,5 +1,6 @@
-"""Parcels: what one realm sends to another, in the form in which it is stored in the outbox and sent in a
-batch.
+"""Parcels: the messages and group changes that realms send each other, and their encoding.
+
+Parcels are stored in the outbox and sent in the same form.
 
 A parcel is encoded as MessagePack, as an array that begins with the name of its kind. A sender without `@` is
 of the realm that sends the parcel. A recipient or group without `@` is of the realm that receives it, unless

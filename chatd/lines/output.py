@@ -1,5 +1,4 @@
-"""The writing side of a connection: collects what is written in one turn, streams files, and watches for
-clients that do not read."""
+"""The writing side of a connection: collects the output of a turn, streams files, detects slow readers."""
 
 from __future__ import annotations
 

@@ -27,17 +27,17 @@ from chatd.files.outgoing import Outgoing
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.home_groups import with_new_code
+from chatd.service.idempotent_sends import name_for, receipt_of
 from chatd.service.messages import Kept, Messages, collect
 from chatd.service.presence import IListener
 from chatd.service.quotas import LEAST, MessageQuotas
 from chatd.service.reading import Reading
-from chatd.service.sends import name_for, receipt_of
 from chatd.service.targets import Target
 from chatd.service.upload_limits import UnderWay, part_of
 from chatd.store import files as store
-from chatd.store import sends as send_store
+from chatd.store import idempotent_sends as send_store
 from chatd.store.files import Owner
-from chatd.store.sends import RecordedSend, SendKey
+from chatd.store.idempotent_sends import RecordedSend, SendKey
 
 MAX_LISTED = 1000
 

@@ -20,6 +20,7 @@ from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
+from chatd.service.idempotent_sends import Sends
 from chatd.service.messages import Messages
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
@@ -30,7 +31,6 @@ from chatd.service.remote import IForwarder, IRealms, NoForwarder, NoRealms
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
-from chatd.service.sends import Sends
 from chatd.store.engine import limit_log
 
 log = Logger()

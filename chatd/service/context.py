@@ -13,9 +13,9 @@ from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.names import Address, key_of
 from chatd.store.database import Database
+from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
-from chatd.store.sends import SendsWriter
 
 
 class Writers:

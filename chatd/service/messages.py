@@ -32,15 +32,15 @@ from chatd.base.names import Address, key_of, parse_address
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
+from chatd.service.idempotent_sends import Sends, name_for, receipt_of
 from chatd.service.presence import IListener
 from chatd.service.quotas import MessageQuotas, cost, cost_of
 from chatd.service.remote_sends import RemoteSend, RemoteSends, StoredPost
 from chatd.service.rosters import Rosters
-from chatd.service.sends import Sends, name_for, receipt_of
 from chatd.service.targets import Target, group_target
 from chatd.store import conversations as conversation_store
+from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.sends import RecordedSend, SendKey
 
 
 class StoredMessage(msgspec.Struct, frozen=True):

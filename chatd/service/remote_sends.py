@@ -11,14 +11,14 @@ from chatd.base.errors import ChatError
 from chatd.base.model import Account, Attachment, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
+from chatd.service.idempotent_sends import Sends, name_for
 from chatd.service.presence import IListener
 from chatd.service.remote import DeliveryOutcome, IForwarder
-from chatd.service.sends import Sends, name_for
 from chatd.service.targets import Target
 from chatd.store import messages as store
+from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey, name_of
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import NewParcel
-from chatd.store.sends import NewPost, RecordedSend, SendKey, name_of
 
 
 class StoredPost(msgspec.Struct, frozen=True):

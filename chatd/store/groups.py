@@ -1,5 +1,7 @@
-"""Groups by name, code and home: those of this realm, and those elsewhere with members here. Jobs and queries
-for the Database."""
+"""Groups by name, code and home. Jobs and queries for the Database.
+
+They are the groups of this realm, and those of other realms that have members here.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class NewMessage(msgspec.Struct, frozen=True):
 
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
     it. `origin` is the realm that it comes from, and the number of its parcel there. `key` is its idempotency
-    key (see chatd.store.sends).
+    key (see chatd.store.idempotent_sends).
     """
 
     conversation: int

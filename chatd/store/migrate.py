@@ -1,6 +1,6 @@
-"""Bringing a database to the schema that this version knows.
+"""Brings a database to the schema of this version.
 
-An empty one is made, an older one upgraded after a backup, a newer or a strange one refused.
+An empty database gets all tables. An older one is backed up and upgraded. A newer or unknown one is refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def current_version(connection: Connection) -> str | None:
 
 
 def _create(engine: Engine) -> None:
-    """All tables at once, which is what running every migration comes to (a test sees to it)."""
+    """Create all tables at once. A test checks that running every migration has the same result."""
     with engine.begin() as connection:
         metadata.create_all(connection, checkfirst=False)
         connection.execute(
@@ -70,7 +70,7 @@ def _create(engine: Engine) -> None:
 
 
 def alembic_config(engine: Engine, scripts: Path) -> Config:
-    # Only an upgrade needs it, and importing it takes as long as all the rest of a start.
+    # Imported late: only an upgrade needs it, and its import takes as long as the rest of a start.
     from alembic.config import Config
 
     config = Config()
@@ -98,7 +98,7 @@ def upgrade(engine: Engine, found: str | None, scripts: Path, newest: str) -> No
 
 
 def back_up(engine: Engine, version: str) -> Path | None:
-    """A copy of an SQLite database beside it. Other databases have an operator who makes backups."""
+    """Copy an SQLite database to a file beside it. Operators of other databases make their own backups."""
     if engine.dialect.name != "sqlite" or not engine.url.database:
         return None
     path = Path(engine.url.database)
@@ -110,7 +110,7 @@ def back_up(engine: Engine, version: str) -> Path | None:
             f"there is no room for a backup of {path} beside it: {free} bytes are free and "
             f"{path.stat().st_size} are needed; make room and start again"
         )
-    # It has its name once it is whole. What a kill leaves makes room for the next try.
+    # The backup gets its name once it is complete. The next try removes one that was interrupted.
     part = path.with_name(f"{path.name}.bak.part")
     part.unlink(missing_ok=True)
     # VACUUM can't run in a transaction, and SQLAlchemy's connections begin one.

@@ -1,5 +1,4 @@
-"""The bytes of messages that each account and each other realm has used in a day. Jobs and queries for the
-Database."""
+"""Bytes of messages used in a day, by account and by other realm. Jobs and queries for the Database."""
 
 from __future__ import annotations
 

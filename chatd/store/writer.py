@@ -1,7 +1,7 @@
-"""Running jobs, many in one transaction.
+"""Runs jobs, many in one transaction.
 
-A job that fails is undone alone. Jobs for the same batch function that follow each other are passed to it
-together: that is how messages are stored with one executemany.
+A job that fails is undone alone. Consecutive jobs for the same batch function are passed to it together, so
+that messages are stored with one executemany.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two endpoints for probes.
+"""`/healthz` and `/livez`, for probes.
 
 `GET /healthz` tells load balancers and alarms whether the realm can do its work. `GET /livez` tells a
 supervisor whether the process still answers. Only that is a reason for a restart.

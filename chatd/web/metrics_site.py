@@ -11,7 +11,7 @@ from chatd.commands.sessions import Sessions
 from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.channel import QuietSite
-from chatd.web.late import LateResource
+from chatd.web.lazy_resource import LazyResource
 
 IDLE = 30.0  # seconds after which a silent connection is closed
 
@@ -22,7 +22,7 @@ class MetricsSite(QuietSite):
     def __init__(
         self, reactor: Any, service: ChatService, sessions: Sessions, connections: Connections
     ) -> None:
-        resource = LateResource(partial(_metrics, service, sessions, connections))
+        resource = LazyResource(partial(_metrics, service, sessions, connections))
         super().__init__(resource, timeout=IDLE, reactor=reactor)
 
 

@@ -36,7 +36,7 @@ from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
-from chatd.web.late import LateResource
+from chatd.web.lazy_resource import LazyResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
@@ -211,7 +211,7 @@ def make_site(
     root.putChild(b"accounts", AccountsResource(service, access, reference))
     root.putChild(b"healthz", HealthResource(service, access, reference))
     root.putChild(b"livez", LiveResource(service, access, reference))
-    root.putChild(b"ws", LateResource(partial(_web_sockets, lines, access)))
+    root.putChild(b"ws", LazyResource(partial(_web_sockets, lines, access)))
     uploads = UploadResource(service, access, reference)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access, reference))

@@ -1,4 +1,4 @@
-"""Delivers parcels to one realm, over its present link if there is one."""
+"""Passes the parcels for one realm to the sender of its current link, whenever it has a link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chatd.service.remote import QUEUED, OnOutcome
 
 
 class Delivery:
-    """Parcels that come while there is no link are in the outbox, from which the next link sends them."""
+    """Without a link, parcels stay in the outbox, from which the next link sends them."""
 
     def __init__(self, to: Destination) -> None:
         self._to = to

@@ -1,6 +1,4 @@
-"""The identity in the state folder, or in the files that [peers] names: made at the first start, renewed by
-`rotate`.
-"""
+"""Loads, makes and renews the realm's key and certificate: files in the state folder, or those of [peers]."""
 
 from __future__ import annotations
 

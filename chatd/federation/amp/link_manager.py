@@ -1,5 +1,4 @@
-"""All connections to other realms: which one is the link to its realm, what happens when it comes up or is
-lost, and the shutdown."""
+"""All links to other realms: keeps one for each realm, and handles those that come up, fail or must end."""
 
 from __future__ import annotations
 

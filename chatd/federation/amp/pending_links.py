@@ -1,4 +1,4 @@
-"""Accepts links. Bounds how many are not up yet, fairly between the networks that they come from."""
+"""Accepts links that other realms dial, and limits those that are not up yet, fairly by source network."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Limits the warnings that other realms and unknown clients can cause: one a minute for each source, and a
-few a minute in all."""
+"""Limits the warnings that other realms and unknown clients can cause in the log."""
 
 from __future__ import annotations
 

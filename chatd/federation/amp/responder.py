@@ -1,4 +1,4 @@
-"""Responder the requests of the realm at the other end of a link."""
+"""Answers the requests of the realm at the other end of a link."""
 
 from __future__ import annotations
 

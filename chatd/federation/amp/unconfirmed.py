@@ -1,8 +1,8 @@
-"""Limits how many realms are remembered that no operator has added, and forgets those that nobody uses.
+"""Bounds the number of remembered realms that no operator has confirmed, and forgets unused ones.
 
-Anybody can invent names, so realms that nobody here talks with make room for new ones, and are forgotten
-after a day without a link. A realm that has written to somebody or joined a group is kept for longer, but
-not when there is no room.
+Anybody can invent realm names. So a realm that nobody here talks with makes room for new ones, and is
+forgotten after a day without a link. A realm that has written to somebody or joined a group is kept longer,
+but makes room when there is none.
 """
 
 from __future__ import annotations

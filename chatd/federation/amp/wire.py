@@ -1,5 +1,6 @@
-"""The protocol between two realms: AMP (twisted.protocols.amp) over TLS 1.3. The commands, and how their
-values are encoded.
+"""The protocol between two realms: the commands of AMP, and how their values are encoded.
+
+It is AMP (twisted.protocols.amp) over TLS 1.3.
 
 **Identity.** Both ends show a certificate, and each end authenticates the other by its certificate alone
 (chatd.federation.amp.trust). An end that is not accepted gets a `Goodbye` with the reason, and nothing that

@@ -1,5 +1,8 @@
-"""What kelompok3, bagan and tugas4 share: a line `verb [token] argument …` is answered by one JSON object and
-CRLF CRLF. Nothing is pushed. Files are part of lines and replies, in base64."""
+"""The base of the dialects kelompok3, bagan and tugas4, which have one wire format.
+
+A line `verb [token] argument …` is answered by one JSON object and CRLF CRLF. Nothing is pushed. Files are
+part of lines and replies, in base64.
+"""
 
 from __future__ import annotations
 

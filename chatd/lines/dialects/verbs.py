@@ -1,5 +1,7 @@
-"""The verbs of the older dialects, which are tables of them: how a request is read, which command it is, and
-how replies and refusals are written."""
+"""The verbs of the older dialects: how each is read, its command, and its replies and refusals.
+
+An older dialect is a table of such verbs.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import questions
 from chatd.federation.parcels import Post
-from chatd.service.sends import name_for
+from chatd.service.idempotent_sends import name_for
 from chatd.service.targets import group_target
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages

@@ -1,5 +1,4 @@
-"""Joins in constant time and lasting kicks: the size of each group, its bans, and indexes of members by the
-time they joined.
+"""Joins in constant time, and bans: the size of each group, and members by the time they joined.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """

@@ -8,7 +8,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 
-class LateResource(Resource):
+class LazyResource(Resource):
     """Passes requests to the resource that `create` returns. It is created for the first of them, so that a
     realm where nobody needs it does not hold the libraries that it imports."""
 

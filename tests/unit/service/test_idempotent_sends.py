@@ -21,11 +21,11 @@ from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.outbox import TIDY_AFTER
 from chatd.lines.dialects.jsonlines import message_object
-from chatd.store import sends as store
+from chatd.store import idempotent_sends as store
+from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.schema import messages, outbox, sends
-from chatd.store.sends import NewPost, RecordedSend, SendKey
 from tests.support.inline import outcome_of, result_of
 from tests.support.network import LinkedTestCase, outcome
 from tests.unit.service.test_messages import BUDI, MessagesTestCase

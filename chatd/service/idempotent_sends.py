@@ -1,7 +1,7 @@
-"""Idempotent sends: one that carries a key of its client's own is done once, however often it is repeated.
+"""Idempotent sends: a send with a key that the client chose is carried out once, even if it is repeated.
 
-A repeated send waits until the first one is over, and gets its answer from the database. If the first one
-came to nothing, the repeated one is done.
+A repeated send waits until the first one has ended, and gets its answer from the database. If the first one
+failed, the repeated one is carried out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from chatd.base.names import key_of
 from chatd.service.context import Context
 from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
-from chatd.store import sends as store
+from chatd.store import idempotent_sends as store
+from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.sends import NewPost, RecordedSend, SendKey
 
 
 def name_for(sender: Account, key: str, target: Target) -> SendKey:

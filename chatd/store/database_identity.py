@@ -1,4 +1,4 @@
-"""The id and the mark of a database (see chatd.app.marker), and checks whether it is damaged.
+"""The id and the mark by which a database is recognized (see chatd.app.marker), and checks for damage.
 
 Jobs and queries for the Database, and a check of an SQLite file that is not open.
 """
