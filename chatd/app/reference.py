@@ -31,18 +31,12 @@ HTTP = (
             "is logged in (`account`, or null)"
         ),
     ),
-    (
-        "`POST /session`",
-        "logs in: a JSON object with `username` and `password`",
-    ),
+    ("`POST /session`", "logs in: a JSON object with `username` and `password`"),
     (
         "`POST /accounts`",
         "registers and logs in: `username`, `password`, and optionally `name` and `country`",
     ),
-    (
-        "`DELETE /session`",
-        "logs out; with `?everywhere=true`, ends all sessions of the account",
-    ),
+    ("`DELETE /session`", "logs out; with `?everywhere=true`, ends all sessions of the account"),
     (
         "`GET /ws`",
         (
@@ -60,14 +54,8 @@ HTTP = (
             "same answer"
         ),
     ),
-    (
-        "`HEAD /uploads/<key>`",
-        "returns in `Upload-Offset` how many bytes have arrived",
-    ),
-    (
-        "`DELETE /uploads/<key>`",
-        "cancels an upload",
-    ),
+    ("`HEAD /uploads/<key>`", "returns in `Upload-Offset` how many bytes have arrived"),
+    ("`DELETE /uploads/<key>`", "cancels an upload"),
     (
         "`GET /files/<code>`",
         (
@@ -75,14 +63,8 @@ HTTP = (
             "a sandbox"
         ),
     ),
-    (
-        "`GET /healthz`",
-        "tells whether the realm can do its work, and if not, why",
-    ),
-    (
-        "`GET /livez`",
-        "answers while the process runs",
-    ),
+    ("`GET /healthz`", "tells whether the realm can do its work, and if not, why"),
+    ("`GET /livez`", "answers while the process runs"),
 )
 
 HEAD = """\

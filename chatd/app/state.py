@@ -82,10 +82,7 @@ class StateFolder:
             self._lock = None
 
     def open_database(
-        self,
-        url: str,
-        accept_loss: bool = False,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        self, url: str, accept_loss: bool = False, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> Engine:
         """Open the realm's database, and upgrade it to this version's schema.
 

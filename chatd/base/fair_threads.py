@@ -61,12 +61,7 @@ class FairThreads:
         return len(self._waiting)
 
     def run(
-        self,
-        owner: Path,
-        priority: int,
-        call: Callable[P, T],
-        *args: P.args,
-        **_none: P.kwargs,
+        self, owner: Path, priority: int, call: Callable[P, T], *args: P.args, **_none: P.kwargs
     ) -> Deferred[T]:
         """Fires with what `call(*args)` returns in a thread. Fails with what it raises, with Busy if it had
         to make room for other calls, or with ShuttingDown."""

@@ -61,11 +61,7 @@ class InteractiveClient:
         )
         working = [
             asyncio.create_task(each)
-            for each in (
-                self._jobs.run(),
-                self._transfers.run(),
-                pictures.show_arriving(client),
-            )
+            for each in (self._jobs.run(), self._transfers.run(), pictures.show_arriving(client))
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):

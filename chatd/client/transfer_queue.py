@@ -140,10 +140,7 @@ class Transfers:
         async def send() -> bool:
             if before and before[-1].complete and not once.is_safe:
                 self._client.out.note(
-                    tr(
-                        "{name} may or may not have been sent; history shows it",
-                        name=path.name,
-                    )
+                    tr("{name} may or may not have been sent; history shows it", name=path.name)
                 )
                 return True
             before.append(UploadState())

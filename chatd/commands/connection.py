@@ -53,11 +53,7 @@ class Connection:
     """
 
     def __init__(
-        self,
-        sessions: Sessions,
-        listener: IListener,
-        origin: Origin,
-        traits: Traits = ORDINARY,
+        self, sessions: Sessions, listener: IListener, origin: Origin, traits: Traits = ORDINARY
     ) -> None:
         self.service = sessions.service
         self.sessions = sessions

@@ -63,12 +63,7 @@ class Forwarder:
     # Messages that are stored here
 
     def copies(
-        self,
-        sender: Account,
-        target: Target,
-        at: int,
-        text: str | None,
-        file: Attachment | None,
+        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
     ) -> RemoteCopies:
         note = _note_of(file)
         if target.group is None:
@@ -91,12 +86,7 @@ class Forwarder:
     # Messages to groups of other realms
 
     def post_parcel(
-        self,
-        sender: Account,
-        target: Target,
-        at: int,
-        text: str | None,
-        file: Attachment | None,
+        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
     ) -> NewParcel:
         home, note = target.home or "", _note_of(file)
         proof = self.proof(sender, home, at, text, note)

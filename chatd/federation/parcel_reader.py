@@ -11,16 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from chatd.base import errors
 from chatd.base.cache import Cache
-from chatd.base.errors import (
-    BadRequest,
-    ChatError,
-    NotMember,
-    RealmQuota,
-    TooManyUnknown,
-    UnknownGroup,
-    UnknownUser,
-)
 from chatd.base.model import Account, Party
 from chatd.base.names import (
     Address,
@@ -48,7 +40,7 @@ from chatd.store.messages import NewMessage, RemoteCopies
 CACHED_PAIRS = 100_000
 
 # (sender there, recipient here) -> the reason why they have no conversation
-Refusals = Mapping[tuple[str, str], ChatError]
+Refusals = Mapping[tuple[str, str], errors.ChatError]
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -103,7 +95,7 @@ class ParcelReader:
             return {}
         name = self._links.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
-        refused: dict[tuple[str, str], ChatError] = {}
+        refused: dict[tuple[str, str], errors.ChatError] = {}
         for each in missing:
             try:
                 self._check(each)
@@ -111,14 +103,14 @@ class ParcelReader:
                 key = key_of(parse_name(each.to))
                 self._quotas.check_text(realm, each.text)
                 wanted[each.sender, each.to] = key, sender
-            except BadRequest:
+            except errors.BadRequest:
                 continue  # `direct` raises it
-            except RealmQuota as error:
+            except errors.RealmQuota as error:
                 refused[each.sender, each.to] = error
         barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
         for pair in [pair for pair, (key, _) in wanted.items() if key in barred]:
             del wanted[pair]
-            refused[pair] = TooManyUnknown(limit=MAX_UNKNOWN)
+            refused[pair] = errors.TooManyUnknown(limit=MAX_UNKNOWN)
         await self._directs.open_from(list(wanted.values()))
         for (sender_name, to), (key, sender) in wanted.items():
             account = self._accounts.cached(key)
@@ -136,7 +128,7 @@ class ParcelReader:
             parse_foreign_name(parcel.sender)
             if (parcel.sender, parcel.to) in refused:
                 raise refused[parcel.sender, parcel.to]
-            raise UnknownUser(name=printable(parcel.to))
+            raise errors.UnknownUser(name=printable(parcel.to))
         target, sender = found
         return Arrived(
             NewMessage(
@@ -158,7 +150,7 @@ class ParcelReader:
             return
         parse_foreign_name(parcel.sender)
         if await self._guesses.barred(realm, [key_of(parse_name(parcel.to))]):
-            raise TooManyUnknown(limit=MAX_UNKNOWN)
+            raise errors.TooManyUnknown(limit=MAX_UNKNOWN)
         await self._accounts.find(parcel.to)
 
     async def read(self, realm: str, number: int, parcel: Post | Relay) -> Arrived | None:
@@ -239,17 +231,17 @@ class ParcelReader:
         name = Address(parse_foreign_name(parcel.group), self._links.name_of(realm))
         try:
             roster = await self._rosters.find(name)
-        except NotMember:
-            raise UnknownGroup(name=parcel.group) from None
+        except errors.NotMember:
+            raise errors.UnknownGroup(name=parcel.group) from None
         if roster.group.home_id != parcel.group_id:
-            raise UnknownGroup(name=parcel.group)
+            raise errors.UnknownGroup(name=parcel.group)
         return roster
 
     async def _author(self, realm: str, sender: Address, parcel: Relay) -> Account | None:
         """The account of this realm that sent the message, or None if the proof is wrong."""
         try:
             account = await self._accounts.find(sender.name)
-        except UnknownUser:
+        except errors.UnknownUser:
             return None
         sent = self._forwarder.proof(account, realm, parcel.at, parcel.text, parcel.file)
         return account if hmac.compare_digest(sent, parcel.proof) else None

@@ -43,11 +43,7 @@ class ParcelWriter:
     """Stores what `ParcelReader` has read. Each message is charged to the quota of its realm."""
 
     def __init__(
-        self,
-        service: ChatService,
-        forwarder: Forwarder,
-        files: FileReceiver,
-        quotas: RealmQuotas,
+        self, service: ChatService, forwarder: Forwarder, files: FileReceiver, quotas: RealmQuotas
     ) -> None:
         self._context = service.context
         self._database = service.database

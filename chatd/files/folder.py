@@ -48,11 +48,7 @@ class Uploads:
     """The folder of stored files. Threads report to `reactor`; `wall` dates the files."""
 
     def __init__(
-        self,
-        reactor: Any,
-        folder: Path,
-        counters: Counters | None = None,
-        wall: Wall = time.time,
+        self, reactor: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
     ) -> None:
         self.counters = counters or Counters()
         self.trouble: str | None = None

@@ -16,15 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.base.errors import (
-    ChatError,
-    Idle,
-    LineTooLong,
-    MessageTooLong,
-    NotLoggedIn,
-    ShuttingDown,
-    WrongProtocol,
-)
+from chatd.base import errors
 from chatd.base.model import Closing, Event
 from chatd.base.timers import cancel
 from chatd.commands.connection import Connection, Origin, Traits
@@ -114,14 +106,14 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.output.write(factory.dialect.greeting(factory.service.config.realm, factory.version))
         self._watch()
 
-    def refuse(self, error: ChatError) -> None:
+    def refuse(self, error: errors.ChatError) -> None:
         """Send `error` as an event, and close the connection."""
         self._closed_here = True
         self.factory.service.counters.errors[error.code] += 1
         self.deliver((Closing(error),))
         self.close()
 
-    def _turn_away(self, error: ChatError) -> None:
+    def _turn_away(self, error: errors.ChatError) -> None:
         """Send `error` instead of executing anything, and close.
 
         Until the client has closed its side too, arriving bytes are read and discarded: closing a socket with
@@ -189,7 +181,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self.state not in (ConnectionState.HALF_CLOSED, ConnectionState.DRAINING):
             return
         if self.factory.stopping:
-            self.deliver((Closing(ShuttingDown()),))
+            self.deliver((Closing(errors.ShuttingDown()),))
         self.close()
 
     def idle(self) -> None:
@@ -218,7 +210,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             # Look again in time for the other limit: the client may log in meanwhile.
             self._schedule(min(max(left, 1.0), idle or LOGIN_TIME), self._watch)
         else:
-            self.refuse(Idle(seconds=int(limit)))
+            self.refuse(errors.Idle(seconds=int(limit)))
 
     # Reading
 
@@ -228,7 +220,9 @@ class ChatLineProtocol(BufferedLineReceiver):
             if self.state is ConnectionState.TURNED_AWAY:
                 return
             if self._first is not None and (found := self._first.feed(data)):
-                self._turn_away(WrongProtocol(dialect=self.factory.dialect.name, found=found))
+                self._turn_away(
+                    errors.WrongProtocol(dialect=self.factory.dialect.name, found=found)
+                )
                 return
         super().dataReceived(data)
         if self._long.account is not None and self._long.is_arriving:
@@ -244,7 +238,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self._first is not None and line:
             self._first = None
             if is_request_line(line):
-                self._turn_away(WrongProtocol(dialect=self.factory.dialect.name, found=HTTP))
+                self._turn_away(errors.WrongProtocol(dialect=self.factory.dialect.name, found=HTTP))
                 return
         found: Request | PartialRequest | Prompt | None = None
         try:
@@ -278,13 +272,13 @@ class ChatLineProtocol(BufferedLineReceiver):
         if request.inline or size <= limit:
             self.requests.submit(request)
             return
-        self.requests.refuse_line(MessageTooLong(size=size, limit=limit), request.tag)
+        self.requests.refuse_line(errors.MessageTooLong(size=size, limit=limit), request.tag)
         self.charge(1)
         self._long.end()
 
     def _ask(self, prompt: Prompt) -> None:
         if prompt.row.login and self.connection.own.session is None:
-            self.requests.refuse_line(NotLoggedIn())
+            self.requests.refuse_line(errors.NotLoggedIn())
             return
         self._prompt = prompt
         self._telnet.proposed_echo(True)
@@ -321,9 +315,9 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def lineLengthExceeded(self, _line: bytes) -> None:
         self._long.end()
-        self.refuse_long_line(LineTooLong(limit=self.MAX_LENGTH))
+        self.refuse_long_line(errors.LineTooLong(limit=self.MAX_LENGTH))
 
-    def refuse_long_line(self, error: ChatError) -> None:
+    def refuse_long_line(self, error: errors.ChatError) -> None:
         """LineConnection: report that a line was dropped. A first line may be HTTP with a long path."""
         self.charge(1)
         if self._first is not None:

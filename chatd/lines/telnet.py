@@ -23,13 +23,7 @@ FIRST_COMMAND: Final = END_OF_FILE
 ABANDONING: Final = frozenset((ERASE_LINE, INTERRUPT, BREAK, ABORT))  # drop the line typed so far
 # Without BINARY, Debian's telnet ignores the high bit of a byte when it looks for the keys ^C, ^\, ^Z and ^O,
 # and sends the key's command instead of the byte. Within a UTF-8 character the byte can be recovered.
-MISTAKEN: Final = {
-    INTERRUPT: 0x83,
-    BREAK: 0x9C,
-    ABORT: 0x9C,
-    SUSPEND: 0x9A,
-    ABORT_OUTPUT: 0x8F,
-}
+MISTAKEN: Final = {INTERRUPT: 0x83, BREAK: 0x9C, ABORT: 0x9C, SUSPEND: 0x9A, ABORT_OUTPUT: 0x8F}
 
 BINARY: Final = 0
 ECHO: Final = 1

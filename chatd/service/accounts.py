@@ -13,19 +13,8 @@ from sqlalchemy import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base import errors
 from chatd.base.cache import Cache
-from chatd.base.errors import (
-    BadName,
-    BadToken,
-    ChatError,
-    RegistrationClosed,
-    StorageFailed,
-    TooManyRegistrations,
-    UnknownUser,
-    UserExists,
-    WeakPassword,
-    WrongPassword,
-)
 from chatd.base.model import Account, UserInfo
 from chatd.base.names import check_new_name, check_reserved, key_of, parse_name
 from chatd.base.texts import Secret
@@ -66,7 +55,7 @@ class LiveSessions(Protocol):
 
 
 def _not_renewed(failure: Failure) -> None:
-    if not failure.check(StorageFailed):  # which the database has logged
+    if not failure.check(errors.StorageFailed):  # which the database has logged
         log.failure("a session was not extended", failure)
 
 
@@ -120,7 +109,7 @@ class Accounts:
         if account is None:
             account = await self._database.read(store.find_account, key)
             if account is None:
-                raise UnknownUser(name=name)
+                raise errors.UnknownUser(name=name)
             account = self.remember(account)
         return account
 
@@ -128,7 +117,7 @@ class Accounts:
         """Return the display name of an address, or the address itself if it is not known here."""
         account = self._by_key.get(key_of(address))
         if account is None and "@" not in address:
-            with suppress(UnknownUser):
+            with suppress(errors.UnknownUser):
                 account = await self.find(address)
         return address if account is None else account.display_name
 
@@ -161,7 +150,7 @@ class Accounts:
     ) -> tuple[Account, str]:
         """As `register`, without the login. Returns the account and the hash of its password."""
         if self._settings.registration != "open":
-            raise RegistrationClosed
+            raise errors.RegistrationClosed
         self.check_name(name)
         return await self._add(name, password, display_name, country, source)
 
@@ -182,7 +171,7 @@ class Accounts:
     ) -> tuple[Account, str]:
         self._check_password(password)
         if await self._database.read(store.find_account, key_of(name)) is not None:
-            raise UserExists(name=name)  # before the costly hash
+            raise errors.UserExists(name=name)  # before the costly hash
         self._count_registration(source)
         try:
             owner = source or "", key_of(name)
@@ -195,7 +184,7 @@ class Accounts:
                 country or "",
                 self._context.now(),
             )
-        except ChatError:
+        except errors.ChatError:
             if source is not None:
                 self._registrations.give_back(source)
             raise
@@ -208,12 +197,12 @@ class Accounts:
             return
         wait = self._registrations.take(source, self._context.clock.seconds())
         if wait > 0:
-            raise TooManyRegistrations(minutes=math.ceil(wait / 60))
+            raise errors.TooManyRegistrations(minutes=math.ceil(wait / 60))
 
     def _check_password(self, password: str) -> None:
         minimum = self._settings.min_password
         if len(password) < minimum:
-            raise WeakPassword(minimum=minimum)
+            raise errors.WeakPassword(minimum=minimum)
 
     async def login(self, name: str, password: str, source: str) -> Login:
         """Open a session. `source` is the network address of the request.
@@ -240,10 +229,10 @@ class Accounts:
         if account is None or hashed is None:
             # The name is not logged, because it may be a password that was typed into the wrong field.
             log.info("login of an unknown user from {source} failed", source=source)
-            raise UnknownUser(name=name)
+            raise errors.UnknownUser(name=name)
         if not good:
             log.info("login of {account} from {source} failed", account=account.name, source=source)
-            raise WrongPassword(name=name)
+            raise errors.WrongPassword(name=name)
         login = await self._open_session(account, hashed)
         if self._passwords.is_outdated(hashed, password):
             renewed = await self._passwords.hash(password, (source, key), LOGIN)
@@ -292,7 +281,7 @@ class Accounts:
             endings = self._endings
             found = await self._database.read(store.find_session, token_hash, self._context.now())
         if found is None:
-            raise BadToken
+            raise errors.BadToken
         account, created_at, expires_at = found
         account = self.remember(account)
         if expires_at - created_at <= self._lifetime:
@@ -360,7 +349,7 @@ class Accounts:
             return hashed
 
         if not await self._guard.check(account.key, old, source, find_hash):
-            raise WrongPassword(name=account.name)
+            raise errors.WrongPassword(name=account.name)
         renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
         await self._database.run(store.set_password, account, hashed, renewed, keep)
         self._endings += 1
@@ -382,7 +371,7 @@ class Accounts:
         """Which of these accounts are online. Names that do not exist are left out."""
         found = {}
         for name in names:
-            with suppress(UnknownUser, BadName):
+            with suppress(errors.UnknownUser, errors.BadName):
                 account = await self.find(parse_name(name))
                 found[name] = self._presence.is_online(account.id)
         return found

@@ -9,14 +9,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatd.base.errors import (
-    BadArgument,
-    ChatError,
-    FileTooLarge,
-    StorageFailed,
-    UnknownFile,
-    none_known,
-)
+from chatd.base import errors
 from chatd.base.model import Account, Attachment, FileInfo, Sent, StoredFile
 from chatd.base.names import Address, Place, printable
 from chatd.files.disk_space import DiskSpace
@@ -57,7 +50,7 @@ class FileSend(msgspec.Struct, frozen=True):
 
     sender: Account
     targets: Sequence[Target]
-    refused: Mapping[str, ChatError]
+    refused: Mapping[str, errors.ChatError]
     size: int
     origin: IListener | None
     key: str | None = None
@@ -133,7 +126,7 @@ class Files:
         except OSError as error:
             self.under_way.end(sender, size)
             log.error("an upload can't be resumed: {error}", error=str(error))
-            raise StorageFailed from None
+            raise errors.StorageFailed from None
         return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
 
     async def offset(self, sender: Account, key: str) -> int:
@@ -146,19 +139,19 @@ class Files:
 
     async def _admit(
         self, sender: Account, to: Sequence[Address] | Address, name: str, size: int
-    ) -> tuple[str, Sequence[Target], Mapping[str, ChatError]]:
+    ) -> tuple[str, Sequence[Target], Mapping[str, errors.ChatError]]:
         """The file's safe name, its targets, and the refused addresses with the reasons."""
         safe = safe_name(name)
         if size > self._limits.file:
-            raise FileTooLarge(size=size, limit=self._limits.file)
+            raise errors.FileTooLarge(size=size, limit=self._limits.file)
         targets, refused = await self._targets(sender, to)
         if not targets:
-            raise none_known(refused)
+            raise errors.none_known(refused)
         return safe, targets, refused
 
     async def _targets(
         self, sender: Account, to: Sequence[Address] | Address
-    ) -> tuple[Sequence[Target], Mapping[str, ChatError]]:
+    ) -> tuple[Sequence[Target], Mapping[str, errors.ChatError]]:
         if isinstance(to, Address):
             return [await self._messages.group(sender, to)], {}
         return await self._directs.open(sender, to)
@@ -169,15 +162,15 @@ class Files:
         """The result of an earlier file that the sender sent under `key` to all of these, or None. Waits for
         one that is being stored. Raises BadArgument if a message was sent under that key, and StorageFailed.
         """
-        looked: tuple[Sequence[Target], Mapping[str, ChatError]] | None
+        looked: tuple[Sequence[Target], Mapping[str, errors.ChatError]] | None
         try:
             if isinstance(to, Address):
                 looked = [await self._messages.group(sender, to, member=False)], {}
             else:
                 looked = await self._directs.look(sender, to)
-        except StorageFailed:
+        except errors.StorageFailed:
             raise
-        except ChatError:
+        except errors.ChatError:
             return None
         if looked is None:
             return None  # nothing was ever sent to one of the addresses
@@ -203,7 +196,7 @@ class Files:
             file, kept = await self._store(send, name, arrived)
             if file.stored != arrived.stored:
                 await self._uploads.remove(arrived.stored)
-            refused: dict[str, ChatError] = {}
+            refused: dict[str, errors.ChatError] = {}
             waits = {
                 target.name: self._messages.publish(target, what, file, send.origin, identity)
                 for target, what, identity in zip(send.targets, kept, send.names, strict=True)
@@ -212,7 +205,7 @@ class Files:
             if not receipts:
                 await self._database.run(store.remove_attachment, file.id)
                 await self._uploads.remove(arrived.stored)
-                raise none_known(refused)
+                raise errors.none_known(refused)
             return file, Sent(tuple(receipts), refused)
 
     async def _store(
@@ -275,11 +268,11 @@ class Files:
             store.find_file, account.id, name, only, stamped, conversation
         )
         if attachment is None:
-            raise UnknownFile(name=printable(name))
+            raise errors.UnknownFile(name=printable(name))
         try:
             file = await self._uploads.open(attachment)
         except OSError:
-            raise StorageFailed from None
+            raise errors.StorageFailed from None
         return Download(attachment, file)
 
     async def list(self, account: Account) -> tuple[FileInfo, ...]:
@@ -293,7 +286,7 @@ def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachmen
     file = store.get_attachment(connection, idents[0]) if idents else None
     if file is None:
         expected = "a new one for each message or file"
-        raise BadArgument(argument="key", found="that of a message", expected=expected)
+        raise errors.BadArgument(argument="key", found="that of a message", expected=expected)
     return file
 
 
@@ -337,7 +330,7 @@ class Upload:
             file, sent = await self._files.commit(self._send, self._incoming.name, arrived)
         except OSError as error:
             log.error("an upload could not be stored: {error}", error=str(error))
-            raise StorageFailed from None
+            raise errors.StorageFailed from None
         finally:
             self._end()
         return file, Sent(sent.receipts, {**self._send.refused, **sent.refused})

@@ -174,11 +174,7 @@ class PasswordGuard:
         self._checking: Counter[str] = Counter()  # by account
 
     async def check(
-        self,
-        key: str,
-        password: str,
-        source: str,
-        find_hash: Callable[[], Awaitable[str | None]],
+        self, key: str, password: str, source: str, find_hash: Callable[[], Awaitable[str | None]]
     ) -> bool:
         """Whether `password` is that of the account `key`. `find_hash` returns its hash, or None if there is
         no such account. `source` is the network address of the request. Raises TooManyAttempts, Busy.

@@ -144,12 +144,7 @@ class Messages:
         return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key))
 
     async def _post_slowly(
-        self,
-        sender: Account,
-        group: Address,
-        text: str,
-        origin: IListener | None,
-        key: str | None,
+        self, sender: Account, group: Address, text: str, origin: IListener | None, key: str | None
     ) -> Sent:
         with self._slowly(sender):
             try:
@@ -197,12 +192,7 @@ class Messages:
         return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
 
     def _post(
-        self,
-        sender: Account,
-        target: Target,
-        text: str,
-        origin: IListener | None,
-        key: str | None,
+        self, sender: Account, target: Target, text: str, origin: IListener | None, key: str | None
     ) -> Deferred[Sent]:
         """Send a text to one conversation. Fails with DiskFull, MessageQuota."""
         if key is not None:

@@ -43,10 +43,7 @@ class Passwords:
     def __init__(self, reactor: IReactorFromThreads, cost: Argon2) -> None:
         self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=3)
         self._hasher = PasswordHasher(
-            time_cost=cost.passes,
-            memory_cost=cost.memory,
-            parallelism=cost.lanes,
-            type=Type.ID,
+            time_cost=cost.passes, memory_cost=cost.memory, parallelism=cost.lanes, type=Type.ID
         )
         # Passwords of unknown users are checked against this hash, at the cost of a real check.
         self._decoy = self._hasher.hash("the password of no account")

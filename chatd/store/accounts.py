@@ -8,13 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chatd.base.errors import (
-    ContactExists,
-    TooManyContacts,
-    UnknownContact,
-    UserExists,
-    WrongPassword,
-)
+from chatd.base import errors
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.store import names
@@ -40,7 +34,7 @@ def add_account(
 ) -> Account:
     """Create an account. Raises UserExists."""
     if why := names.taken(connection, name):
-        raise UserExists(name=name, is_=why)
+        raise errors.UserExists(name=name, is_=why)
     names.take(connection, name, "user")
     key = key_of(name)
     values = {"name": name, "key": key, "display_name": display_name, "country": country}
@@ -105,7 +99,7 @@ def set_password(connection: Connection, account: Account, old: str, new: str, k
         .values(password=new)
     )
     if changed.rowcount == 0:
-        raise WrongPassword(name=account.name)
+        raise errors.WrongPassword(name=account.name)
     connection.execute(
         delete(sessions).where(sessions.c.account_id == account.id, sessions.c.token_hash != keep)
     )
@@ -138,7 +132,7 @@ def add_session(
     the account has another hash than `password`, which was checked.
     """
     if password_of(connection, account.id) != password:
-        raise WrongPassword(name=account.name)
+        raise errors.WrongPassword(name=account.name)
     connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
     ended = _too_many(connection, account.id, limit - 1, expires_at - now, in_use)
     if ended:
@@ -208,13 +202,13 @@ def add_contact(connection: Connection, account_id: int, address: Address, limit
     mine = contacts.c.account_id == account_id
     count = connection.execute(select(func.count()).select_from(contacts).where(mine)).scalar_one()
     if count >= limit:
-        raise TooManyContacts(limit=limit)
+        raise errors.TooManyContacts(limit=limit)
     try:
         connection.execute(
             insert(contacts).values(account_id=account_id, key=key_of(shown), address=shown)
         )
     except IntegrityError:
-        raise ContactExists(name=shown) from None
+        raise errors.ContactExists(name=shown) from None
 
 
 def delete_contact(connection: Connection, account_id: int, address: Address) -> None:
@@ -224,7 +218,7 @@ def delete_contact(connection: Connection, account_id: int, address: Address) ->
         delete(contacts).where(contacts.c.account_id == account_id, contacts.c.key == key_of(shown))
     )
     if gone.rowcount == 0:
-        raise UnknownContact(name=shown)
+        raise errors.UnknownContact(name=shown)
 
 
 def contacts_of(connection: Connection, account_id: int) -> list[str]:

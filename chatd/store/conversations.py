@@ -39,8 +39,7 @@ def takes_part(connection: Connection, account_id: int, conversation: int) -> bo
     """Whether the account is in the conversation."""
     found = connection.scalar(
         select(participants.c.account_id).where(
-            participants.c.account_id == account_id,
-            participants.c.conversation_id == conversation,
+            participants.c.account_id == account_id, participants.c.conversation_id == conversation
         )
     )
     return found is not None

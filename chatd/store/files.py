@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-)
+import sqlalchemy as sa
 
 from chatd.base.errors import QuotaExceeded
 from chatd.base.model import Attachment, FileInfo, StoredFile
@@ -45,29 +34,29 @@ class Owner(msgspec.Struct, frozen=True):
     realm: str | None = None
 
     @property
-    def condition(self) -> ColumnElement[bool]:
+    def condition(self) -> sa.ColumnElement[bool]:
         if self.account_id is not None:
             return attachments.c.owner_id == self.account_id
         return (attachments.c.realm == self.realm) & (attachments.c.sender_key == self.sender_key)
 
 
-def used_bytes(connection: Connection, owner: Owner) -> int:
+def used_bytes(connection: sa.Connection, owner: Owner) -> int:
     """The bytes of the owner's files."""
     return _sum(connection, owner.condition)
 
 
-def used_by_realm(connection: Connection, realm: str) -> int:
+def used_by_realm(connection: sa.Connection, realm: str) -> int:
     """The bytes of the files that came from a realm."""
     return _sum(connection, attachments.c.realm == realm)
 
 
-def _sum(connection: Connection, which: ColumnElement[bool]) -> int:
-    total = select(func.coalesce(func.sum(attachments.c.size), 0)).where(which)
+def _sum(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    total = sa.select(sa.func.coalesce(sa.func.sum(attachments.c.size), 0)).where(which)
     return int(connection.execute(total).scalar_one())
 
 
 def add_attachment(
-    connection: Connection,
+    connection: sa.Connection,
     owner: Owner,
     code: str,
     name: str,
@@ -79,10 +68,10 @@ def add_attachment(
     left = quota - used_bytes(connection, owner)
     if file.size > left:
         raise QuotaExceeded(limit=quota, left=max(0, left))
-    if connection.scalar(select(attachments.c.id).where(attachments.c.code == code)) is not None:
+    if connection.scalar(sa.select(attachments.c.id).where(attachments.c.code == code)) is not None:
         raise CodeTaken
     result = connection.execute(
-        insert(attachments).values(
+        sa.insert(attachments).values(
             owner_id=owner.account_id,
             sender_key=owner.sender_key,
             realm=owner.realm,
@@ -100,22 +89,22 @@ def add_attachment(
     )
 
 
-def remove_attachment(connection: Connection, ident: int) -> None:
+def remove_attachment(connection: sa.Connection, ident: int) -> None:
     """Remove the row of a file that no message carries."""
-    connection.execute(delete(attachments).where(attachments.c.id == ident))
+    connection.execute(sa.delete(attachments).where(attachments.c.id == ident))
 
 
-def get_attachment(connection: Connection, ident: int) -> Attachment | None:
-    row = connection.execute(select(*COLUMNS).where(attachments.c.id == ident)).first()
+def get_attachment(connection: sa.Connection, ident: int) -> Attachment | None:
+    row = connection.execute(sa.select(*COLUMNS).where(attachments.c.id == ident)).first()
     return None if row is None else Attachment(*row)
 
 
 def same_file(
-    connection: Connection, owner: Owner, name: str, sha256: str, size: int
+    connection: sa.Connection, owner: Owner, name: str, sha256: str, size: int
 ) -> Attachment | None:
     """Return a file with this name and content that the owner has sent before, or None."""
     row = connection.execute(
-        select(*COLUMNS)
+        sa.select(*COLUMNS)
         .where(
             owner.condition,
             attachments.c.name == name,
@@ -128,25 +117,25 @@ def same_file(
     return None if row is None else Attachment(*row)
 
 
-def own_file(connection: Connection, account_id: int, code: str) -> Attachment | None:
+def own_file(connection: sa.Connection, account_id: int, code: str) -> Attachment | None:
     """Return the account's own file with this code, or None."""
     row = connection.execute(
-        select(*COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
+        sa.select(*COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
     ).first()
     return None if row is None else Attachment(*row)
 
 
-def _may_fetch(account_id: int) -> Select[tuple[int]]:
+def _may_fetch(account_id: int) -> sa.Select[tuple[int]]:
     """Select the attachments in the account's conversations."""
     return (
-        select(messages.c.attachment_id)
+        sa.select(messages.c.attachment_id)
         .join(participants, participants.c.conversation_id == messages.c.conversation_id)
         .where(participants.c.account_id == account_id, messages.c.attachment_id.is_not(None))
     )
 
 
 def find_file(
-    connection: Connection,
+    connection: sa.Connection,
     account_id: int,
     name: str,
     only: str | None = None,
@@ -162,9 +151,9 @@ def find_file(
     """
     reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
     if conversation is None:
-        mine = or_(attachments.c.owner_id == account_id, exists(reachable))
+        mine = sa.or_(attachments.c.owner_id == account_id, sa.exists(reachable))
     else:
-        mine = exists(reachable.where(messages.c.conversation_id == conversation))
+        mine = sa.exists(reachable.where(messages.c.conversation_id == conversation))
     by_code, by_name = attachments.c.code == name, attachments.c.name == name
     ways = {"code": [by_code], "name": [by_name]}.get(
         only or "", [by_code, by_name, attachments.c.stored == name]
@@ -172,25 +161,25 @@ def find_file(
     exact = by_code
     if stamped is not None:
         first, at = stamped
-        exact = and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
+        exact = sa.and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
         ways.append(exact)
     row = connection.execute(
-        select(*COLUMNS)
-        .where(or_(*ways), mine)
+        sa.select(*COLUMNS)
+        .where(sa.or_(*ways), mine)
         .order_by(exact.desc(), attachments.c.id.desc())
         .limit(1)
     ).first()
     return None if row is None else Attachment(*row)
 
 
-def files_of(connection: Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
+def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
     """Return the newest `limit` files in the account's conversations, oldest first."""
     rows = connection.execute(
-        select(
+        sa.select(
             attachments.c.code,
             attachments.c.name,
             attachments.c.size,
-            func.min(messages.c.sender),
+            sa.func.min(messages.c.sender),
             attachments.c.created_at,
         )
         .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
@@ -203,6 +192,6 @@ def files_of(connection: Connection, account_id: int, limit: int) -> Sequence[Fi
     return [FileInfo(*row) for row in reversed(rows)]
 
 
-def all_stored(connection: Connection) -> set[str]:
+def all_stored(connection: sa.Connection) -> set[str]:
     """The names of all files that belong to an attachment."""
-    return set(connection.scalars(select(attachments.c.stored)))
+    return set(connection.scalars(sa.select(attachments.c.stored)))

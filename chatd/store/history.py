@@ -6,19 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    column,
-    exists,
-    func,
-    or_,
-    select,
-    values,
-)
+import sqlalchemy as sa
 
 from chatd.base.model import Account, Attachment, Message, UnreadCount
 from chatd.base.names import UNFILTERED, InboxFilter, key_of
@@ -54,13 +42,13 @@ COLUMNS = (
 )
 
 
-def _select(account: Account) -> Select[Any]:
+def _select(account: Account) -> sa.Select[Any]:
     return (
-        select(*COLUMNS)
+        sa.select(*COLUMNS)
         .select_from(messages)
         .join(
             participants,
-            and_(
+            sa.and_(
                 participants.c.conversation_id == messages.c.conversation_id,
                 participants.c.account_id == account.id,
             ),
@@ -87,7 +75,7 @@ def _unread(
     given: Mapping[int, int],
     only: InboxFilter = UNFILTERED,
     conversation: int | None = None,
-) -> ColumnElement[bool]:
+) -> sa.ColumnElement[bool]:
     """Messages of others after the account's read mark. `given` has marks that are ahead of the stored ones
     (conversation -> seq). `conversation` is that of `only.place`."""
     conditions = [
@@ -106,21 +94,20 @@ def _unread(
         if only.direct:
             conditions.append(participants.c.peer_key.is_not(None))
     if given:
-        passed = values(
-            column("conversation", BigInteger), column("seq", BigInteger), name="passed"
+        passed = sa.values(
+            sa.column("conversation", sa.BigInteger), sa.column("seq", sa.BigInteger), name="passed"
         )
         marks = passed.data(list(given.items())).cte("given")
         conditions.append(
-            ~exists().where(
-                marks.c.conversation == messages.c.conversation_id,
-                marks.c.seq >= messages.c.seq,
+            ~sa.exists().where(
+                marks.c.conversation == messages.c.conversation_id, marks.c.seq >= messages.c.seq
             )
         )
-    return and_(*conditions)
+    return sa.and_(*conditions)
 
 
 def unread(
-    connection: Connection,
+    connection: sa.Connection,
     account: Account,
     only: InboxFilter,
     conversation: int | None,
@@ -130,7 +117,7 @@ def unread(
     """The oldest `limit` unread messages of a part of the inbox. `conversation` is that of `only.place`."""
     condition = _unread(account, given, only, conversation)
     wanted = (
-        select(messages.c.id)
+        sa.select(messages.c.id)
         .where(condition)
         .order_by(messages.c.id)
         .limit(limit)
@@ -143,30 +130,32 @@ def unread(
     ).all()
     remaining = 0
     if len(found) == limit:
-        total = connection.execute(select(func.count(messages.c.id)).where(condition)).scalar_one()
+        total = connection.execute(
+            sa.select(sa.func.count(messages.c.id)).where(condition)
+        ).scalar_one()
         remaining = total - limit
     return Page([_message(row, account) for row in found], remaining)
 
 
 def unread_counts(
-    connection: Connection, account: Account, given: Mapping[int, int]
+    connection: sa.Connection, account: Account, given: Mapping[int, int]
 ) -> list[UnreadCount]:
     """The number of unread messages in each conversation that has any."""
-    count = func.count(messages.c.id)
+    count = sa.func.count(messages.c.id)
     rows = connection.execute(
-        select(messages.c.conversation_id, participants.c.peer, groups.c.name, count)
+        sa.select(messages.c.conversation_id, participants.c.peer, groups.c.name, count)
         .select_from(messages)
         .join(participants, participants.c.conversation_id == messages.c.conversation_id)
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
         .where(_unread(account, given))
         .group_by(messages.c.conversation_id, participants.c.peer, groups.c.name)
-        .order_by(func.min(messages.c.id))
+        .order_by(sa.func.min(messages.c.id))
     )
     return [UnreadCount(conversation, n, peer, group) for conversation, peer, group, n in rows]
 
 
 def history(
-    connection: Connection,
+    connection: sa.Connection,
     account: Account,
     conversation: int,
     limit: int,
@@ -180,13 +169,13 @@ def history(
     return Page([_message(row, account) for row in reversed(rows)])
 
 
-def search(connection: Connection, account: Account, text: str, limit: int) -> Page:
+def search(connection: sa.Connection, account: Account, text: str, limit: int) -> Page:
     """The newest `limit` messages in the account's conversations whose text or file name contains `text`,
     ignoring case."""
     rows = connection.execute(
         _select(account)
         .where(
-            or_(
+            sa.or_(
                 messages.c.text.icontains(text, autoescape=True),
                 attachments.c.name.icontains(text, autoescape=True),
             )

@@ -10,13 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    Connection,
-    and_,
-    delete,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from chatd.store import messages as message_store
 from chatd.store import outbox as outbox_store
@@ -76,7 +70,7 @@ class SendsWriter:
         self._pruned = 0
 
     def store(
-        self, connection: Connection, items: Sequence[NewMessage]
+        self, connection: sa.Connection, items: Sequence[NewMessage]
     ) -> list[Stored | RecordedSend]:
         """Store the `items` that were not sent before. Returns the outcome of each. All of them have keys."""
         names = [_name_of(item) for item in items]
@@ -103,7 +97,7 @@ class SendsWriter:
         # The first item with a key stores it. Repetitions in the same batch find it stored.
         return [stored.pop(name) if name in stored else known[name] for name in names]
 
-    def put(self, connection: Connection, items: Sequence[NewPost]) -> list[int | RecordedSend]:
+    def put(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[int | RecordedSend]:
         """Put the `items` that were not sent before into the outbox. Returns the number of each parcel, or
         the outcome of the earlier send."""
         known = find(connection, [item.name for item in items])
@@ -125,7 +119,7 @@ class SendsWriter:
         names = [item.name for item in items]
         return [numbers.pop(name) if name in numbers else known[name] for name in names]
 
-    def _note(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _note(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
         if self._statement is None:
@@ -142,12 +136,12 @@ def _name_of(new: NewMessage) -> SendKey:
     return name
 
 
-def find(connection: Connection, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
+def find(connection: sa.Connection, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
     """Return the outcomes of those of `names` that were sent before."""
     return {name: _get(connection, name) for name in _sent_before(connection, names)}
 
 
-def _sent_before(connection: Connection, names: Sequence[SendKey]) -> set[SendKey]:
+def _sent_before(connection: sa.Connection, names: Sequence[SendKey]) -> set[SendKey]:
     size = 1 if len(names) == 1 else PROBED
     mark = placeholder(connection)
     # EXISTS uses the index of the primary key, which SQLite does not do for `IN` with rows. Each statement
@@ -166,9 +160,9 @@ def _sent_before(connection: Connection, names: Sequence[SendKey]) -> set[SendKe
     return found
 
 
-def _get(connection: Connection, name: SendKey) -> RecordedSend:
+def _get(connection: sa.Connection, name: SendKey) -> RecordedSend:
     row = connection.execute(
-        select(
+        sa.select(
             sends.c.conversation_id,
             sends.c.seq,
             sends.c.message_id,
@@ -181,36 +175,38 @@ def _get(connection: Connection, name: SendKey) -> RecordedSend:
 
 
 def _which(name: SendKey) -> Any:
-    return and_(
+    return sa.and_(
         sends.c.account_id == name.account_id, sends.c.key == name.key, sends.c.place == name.place
     )
 
 
-def undo(connection: Connection, name: SendKey, ident: int, realm: str, parcel_number: int) -> None:
+def undo(
+    connection: sa.Connection, name: SendKey, ident: int, realm: str, parcel_number: int
+) -> None:
     """Remove a send that another realm refused before the sender got a reply: its message (`ident`, 0 if
     there is none) and its parcel. The client may send it again, and only that one must arrive."""
-    connection.execute(delete(sends).where(_which(name)))
+    connection.execute(sa.delete(sends).where(_which(name)))
     outbox_store.remove(connection, realm, parcel_number)
     if ident:
         message_store.remove(connection, ident)
 
 
 def record_numbers(
-    connection: Connection, name: SendKey, conversation: int, seq: int, ident: int
+    connection: sa.Connection, name: SendKey, conversation: int, seq: int, ident: int
 ) -> None:
     """Record the numbers that a group's home has given to the message sent as `name`."""
     connection.execute(
-        update(sends)
+        sa.update(sends)
         .where(_which(name))
         .values(conversation_id=conversation or None, seq=seq or None, message_id=ident or None)
     )
 
 
-def prune(connection: Connection, before: int) -> int:
+def prune(connection: sa.Connection, before: int) -> int:
     """Remove sends before `before` (ms since 1970 UTC), at most some MAX_PRUNED, oldest first. Returns their
     number."""
     old = (
-        select(sends.c.at)
+        sa.select(sends.c.at)
         .where(sends.c.at < before)
         .order_by(sends.c.at)
         .offset(MAX_PRUNED - 1)
@@ -218,6 +214,6 @@ def prune(connection: Connection, before: int) -> int:
     )
     last = connection.scalar(old)
     gone = connection.execute(
-        delete(sends).where(sends.c.at < before if last is None else sends.c.at <= last)
+        sa.delete(sends).where(sends.c.at < before if last is None else sends.c.at <= last)
     )
     return int(gone.rowcount)

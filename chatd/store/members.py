@@ -9,35 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Exists,
-    ScalarSelect,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    null,
-    select,
-    union_all,
-    update,
-)
+import sqlalchemy as sa
 
-from chatd.base.errors import (
-    AlreadyMember,
-    Banned,
-    ChatError,
-    GroupFull,
-    RealmFull,
-    TooManyGroups,
-    UnknownGroup,
-)
+from chatd.base import errors
 from chatd.base.model import Group, Party
 from chatd.store import names
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
@@ -120,15 +94,15 @@ class Roster(msgspec.Struct):
                 del self.realms[realm]
 
 
-def find_named(connection: Connection, key: str) -> Group | None:
+def find_named(connection: sa.Connection, key: str) -> Group | None:
     """The group of that name, else of that code."""
     return find_group(connection, key) or find_group_by_code(connection, key)
 
 
-def roster_of(connection: Connection, group: Group) -> Roster:
+def roster_of(connection: sa.Connection, group: Group) -> Roster:
     """Read all members. Only for a group whose roster is not in memory."""
     rows = connection.execute(
-        select(participants.c.account_id, participants.c.admin)
+        sa.select(participants.c.account_id, participants.c.admin)
         .where(participants.c.conversation_id == group.id)
         .order_by(participants.c.joined_at, participants.c.account_id)
     )
@@ -136,7 +110,7 @@ def roster_of(connection: Connection, group: Group) -> Roster:
     guests: dict[str, bool] = {}
     realms: dict[str, int] = {}
     for key, admin, realm in connection.execute(
-        select(remote_members.c.key, remote_members.c.admin, remote_members.c.realm)
+        sa.select(remote_members.c.key, remote_members.c.admin, remote_members.c.realm)
         .where(remote_members.c.conversation_id == group.id)
         .order_by(remote_members.c.joined_at, remote_members.c.key)
     ):
@@ -146,12 +120,12 @@ def roster_of(connection: Connection, group: Group) -> Roster:
 
 
 def member_names(
-    connection: Connection, group: int, start: int, limit: int | None
+    connection: sa.Connection, group: int, start: int, limit: int | None
 ) -> list[tuple[int | None, str, bool]]:
     """The `limit` members (or all) from `start` on, longest-standing first: account id, address as shown,
     whether an admin."""
     here = (
-        select(
+        sa.select(
             participants.c.account_id,
             accounts.c.name.label("name"),
             participants.c.admin,
@@ -160,40 +134,40 @@ def member_names(
         .join_from(participants, accounts)
         .where(participants.c.conversation_id == group)
     )
-    elsewhere = select(
-        null(), remote_members.c.address, remote_members.c.admin, remote_members.c.joined_at
+    elsewhere = sa.select(
+        sa.null(), remote_members.c.address, remote_members.c.admin, remote_members.c.joined_at
     ).where(remote_members.c.conversation_id == group)
-    both = union_all(here, elsewhere).subquery()
+    both = sa.union_all(here, elsewhere).subquery()
     rows = connection.execute(
-        select(both).order_by(both.c.since, both.c.name).offset(start).limit(limit)
+        sa.select(both).order_by(both.c.since, both.c.name).offset(start).limit(limit)
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-_GROUP: BindParameter[int] = bindparam("group")
-_KEY: BindParameter[str] = bindparam("key")
-_ACCOUNT: BindParameter[int] = bindparam("account")
-_REALM: BindParameter[str] = bindparam("realm")
-_MOST: BindParameter[int] = bindparam("most")
+_GROUP: sa.BindParameter[int] = sa.bindparam("group")
+_KEY: sa.BindParameter[str] = sa.bindparam("key")
+_ACCOUNT: sa.BindParameter[int] = sa.bindparam("account")
+_REALM: sa.BindParameter[str] = sa.bindparam("realm")
+_MOST: sa.BindParameter[int] = sa.bindparam("most")
 
 
-def _up_to(most: Any, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+def _up_to(most: Any, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     """The number of rows, counted up to `most`."""
-    rows = select(literal(1)).where(*conditions).limit(most).correlate(None).subquery()
-    return select(func.count()).select_from(rows).scalar_subquery()
+    rows = sa.select(sa.literal(1)).where(*conditions).limit(most).correlate(None).subquery()
+    return sa.select(sa.func.count()).select_from(rows).scalar_subquery()
 
 
-def _joining(there: Exists, used: ScalarSelect[int]) -> Select[Any]:
+def _joining(there: sa.Exists, used: sa.ScalarSelect[int]) -> sa.Select[Any]:
     """Everything that decides about a join, in one statement. It is built once, because building it takes
     longer than running it."""
-    banned = exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
+    banned = sa.exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
     newest = (
-        select(func.max(messages.c.seq))
+        sa.select(sa.func.max(messages.c.seq))
         .where(messages.c.conversation_id == _GROUP)
         .scalar_subquery()
     )
     return (
-        select(rosters.c.members, rosters.c.joined_at, newest, there, banned, used)
+        sa.select(rosters.c.members, rosters.c.joined_at, newest, there, banned, used)
         .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
         .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None))
     )
@@ -201,30 +175,32 @@ def _joining(there: Exists, used: ScalarSelect[int]) -> Select[Any]:
 
 _GROUPS_OF = _up_to(_MOST, participants.c.account_id == _ACCOUNT, participants.c.peer_key.is_(None))
 _JOINING_HERE = _joining(
-    exists().where(participants.c.conversation_id == _GROUP, participants.c.account_id == _ACCOUNT),
+    sa.exists().where(
+        participants.c.conversation_id == _GROUP, participants.c.account_id == _ACCOUNT
+    ),
     _GROUPS_OF,
 )
 _JOINING_ELSEWHERE = _joining(
-    exists().where(remote_members.c.conversation_id == _GROUP, remote_members.c.key == _KEY),
+    sa.exists().where(remote_members.c.conversation_id == _GROUP, remote_members.c.key == _KEY),
     _up_to(_MOST, remote_members.c.conversation_id == _GROUP, remote_members.c.realm == _REALM),
 )
 _GROW = (
-    update(rosters)
-    .where(rosters.c.conversation_id == bindparam("of"))
+    sa.update(rosters)
+    .where(rosters.c.conversation_id == sa.bindparam("of"))
     .values(members=rosters.c.members + 1)
 )
-_COUNT_GROUPS = select(_GROUPS_OF)
+_COUNT_GROUPS = sa.select(_GROUPS_OF)
 
 
-def check_groups(connection: Connection, account_id: int, name: str, limit: int) -> None:
+def check_groups(connection: sa.Connection, account_id: int, name: str, limit: int) -> None:
     """Raises TooManyGroups if the account is in `limit` groups."""
     used = connection.execute(_COUNT_GROUPS, {"account": account_id, "most": limit}).scalar_one()
     if used >= limit:
-        raise TooManyGroups(name=name, limit=limit)
+        raise errors.TooManyGroups(name=name, limit=limit)
 
 
 def join_group(
-    connection: Connection, group: Group, party: Party, now: int, bounds: Bounds, invited: bool
+    connection: sa.Connection, group: Group, party: Party, now: int, bounds: Bounds, invited: bool
 ) -> tuple[int, Delta]:
     """Make `party` a member with nothing unread. Returns the seq after which their messages begin, and the
     change. An invitation by an admin lifts a ban.
@@ -240,14 +216,14 @@ def join_group(
         asked["account"] = party.id
     found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
-        raise UnknownGroup(name=group.name)  # it has ended meanwhile
+        raise errors.UnknownGroup(name=group.name)  # it has ended meanwhile
     members, joined_at, newest, is_member, is_banned, used = found
     if is_member:
-        raise AlreadyMember(name=party.name, group=group.name)
+        raise errors.AlreadyMember(name=party.name, group=group.name)
     if is_banned and not invited:
-        raise Banned(group=group.name)
+        raise errors.Banned(group=group.name)
     if members >= bounds.members:
-        raise GroupFull(group=group.name, limit=bounds.members)
+        raise errors.GroupFull(group=group.name, limit=bounds.members)
     if used >= most:
         raise _no_room(group, party, most)
     if is_banned:
@@ -258,24 +234,24 @@ def join_group(
     return seq, Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
 
 
-def _no_room(group: Group, party: Party, most: int) -> ChatError:
+def _no_room(group: Group, party: Party, most: int) -> errors.ChatError:
     if party.id is None:
-        return RealmFull(group=group.name, limit=most, realm=party.realm)
-    return TooManyGroups(name=party.name, limit=most)
+        return errors.RealmFull(group=group.name, limit=most, realm=party.realm)
+    return errors.TooManyGroups(name=party.name, limit=most)
 
 
-def _add(connection: Connection, group: Group, party: Party, since: int, seq: int) -> None:
+def _add(connection: sa.Connection, group: Group, party: Party, since: int, seq: int) -> None:
     row: dict[str, Any] = {"conversation_id": group.id, "joined_at": since}
     if party.id is None:
         row |= {"key": party.key, "address": party.name, "realm": party.realm}
-        connection.execute(insert(remote_members), row)
+        connection.execute(sa.insert(remote_members), row)
     else:
         row |= {"account_id": party.id, "read_seq": seq}
-        connection.execute(insert(participants), row)
+        connection.execute(sa.insert(participants), row)
     connection.execute(_GROW, {"of": group.id, "joined_at": since})
 
 
-def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
+def _row_of(group: Group, party: Party) -> tuple[sa.Table, Any]:
     """The table that has a member's row, and the condition that selects it."""
     if party.id is None:
         here = remote_members.c.conversation_id == group.id
@@ -284,38 +260,42 @@ def _row_of(group: Group, party: Party) -> tuple[Table, Any]:
     return participants, here & (participants.c.account_id == party.id)
 
 
-def leave_group(connection: Connection, group: Group, party: Party) -> Delta:
+def leave_group(connection: sa.Connection, group: Group, party: Party) -> Delta:
     """Remove a member, if they are one. The last admin's role passes to the longest-standing member; with the
     last member the group ends, and its name and code are free again."""
     table, is_party = _row_of(group, party)
-    if not connection.execute(delete(table).where(is_party)).rowcount:
+    if not connection.execute(sa.delete(table).where(is_party)).rowcount:
         return Delta(group.id)
     return _settle(connection, group, ((party, None),))
 
 
-def realm_leaves(connection: Connection, group: Group, realm: str) -> Delta:
+def realm_leaves(connection: sa.Connection, group: Group, realm: str) -> Delta:
     """Remove all members of a realm that does not know them."""
     is_theirs = (remote_members.c.conversation_id == group.id) & (remote_members.c.realm == realm)
     gone = connection.execute(
-        select(remote_members.c.key, remote_members.c.address).where(is_theirs)
+        sa.select(remote_members.c.key, remote_members.c.address).where(is_theirs)
     ).all()
     if not gone:
         return Delta(group.id)
-    connection.execute(delete(remote_members).where(is_theirs))
+    connection.execute(sa.delete(remote_members).where(is_theirs))
     roles = tuple((Party(key, address, realm=realm), None) for key, address in gone)
     return _settle(connection, group, roles)
 
 
 def _settle(
-    connection: Connection, group: Group, roles: tuple[tuple[Party, bool | None], ...]
+    connection: sa.Connection, group: Group, roles: tuple[tuple[Party, bool | None], ...]
 ) -> Delta:
     """Pass on the admin's role, or end the group, after these members have gone."""
     sized = rosters.c.conversation_id == group.id
-    connection.execute(update(rosters).where(sized).values(members=rosters.c.members - len(roles)))
-    if connection.scalar(select(rosters.c.members).where(sized)) == 0:
+    connection.execute(
+        sa.update(rosters).where(sized).values(members=rosters.c.members - len(roles))
+    )
+    if connection.scalar(sa.select(rosters.c.members).where(sized)) == 0:
         names.free(connection, group.key, "group")
         connection.execute(
-            update(groups).where(groups.c.conversation_id == group.id).values(key=None, code=None)
+            sa.update(groups)
+            .where(groups.c.conversation_id == group.id)
+            .values(key=None, code=None)
         )
         forget_bans(connection, group.id)
         return Delta(group.id, roles, ended=True)
@@ -326,17 +306,17 @@ def _settle(
     return Delta(group.id, roles)
 
 
-def _longest_standing(connection: Connection, group: Group, admin: bool) -> Party | None:
+def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> Party | None:
     """The member, among the admins or the others, who joined first."""
     here = connection.execute(
-        select(participants.c.joined_at, accounts.c.key, accounts.c.name, accounts.c.id)
+        sa.select(participants.c.joined_at, accounts.c.key, accounts.c.name, accounts.c.id)
         .join_from(participants, accounts)
         .where(participants.c.conversation_id == group.id, participants.c.admin.is_(admin))
         .order_by(participants.c.joined_at)
         .limit(1)
     ).first()
     there = connection.execute(
-        select(
+        sa.select(
             remote_members.c.joined_at,
             remote_members.c.key,
             remote_members.c.address,
@@ -351,14 +331,14 @@ def _longest_standing(connection: Connection, group: Group, admin: bool) -> Part
     return None if there is None else Party(there[1], there[2], realm=there[3])
 
 
-def set_admin(connection: Connection, group: Group, party: Party) -> Delta:
+def set_admin(connection: sa.Connection, group: Group, party: Party) -> Delta:
     table, is_party = _row_of(group, party)
-    risen = connection.execute(update(table).where(is_party).values(admin=True))
+    risen = connection.execute(sa.update(table).where(is_party).values(admin=True))
     return Delta(group.id, ((party, True),) if risen.rowcount else ())
 
 
-def set_closed(connection: Connection, group: Group, closed: bool) -> Delta:
+def set_closed(connection: sa.Connection, group: Group, closed: bool) -> Delta:
     connection.execute(
-        update(groups).where(groups.c.conversation_id == group.id).values(closed=closed)
+        sa.update(groups).where(groups.c.conversation_id == group.id).values(closed=closed)
     )
     return Delta(group.id, closed=closed)

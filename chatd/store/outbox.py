@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    case,
-    delete,
-    exists,
-    false,
-    func,
-    select,
-)
+import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert, placeholder
 from chatd.store.schema import outbox
@@ -72,25 +63,25 @@ class OutboxWriter:
         """Drop the cached number: after a rollback it may be ahead of the database."""
         self._last = None
 
-    def last(self, connection: Connection) -> int:
+    def last(self, connection: sa.Connection) -> int:
         """Return the newest number."""
         if self._last is None:
             reserved = int(get_or_add_setting(connection, _COUNTER, "0"))
-            newest = connection.scalar(select(func.max(outbox.c.id)))
+            newest = connection.scalar(sa.select(sa.func.max(outbox.c.id)))
             self._last = self._reserved = max(reserved, newest or 0)
         return self._last
 
-    def next(self, connection: Connection) -> int:
+    def next(self, connection: sa.Connection) -> int:
         """Return the number of the next parcel."""
         return self.last(connection) + 1
 
-    def _advance(self, connection: Connection, last: int) -> None:
+    def _advance(self, connection: sa.Connection, last: int) -> None:
         self._last = last
         if last > self._reserved:
             self._reserved = last + RESERVED
             put_setting(connection, _COUNTER, str(self._reserved))
 
-    def skip(self, connection: Connection, seen: int) -> None:
+    def skip(self, connection: sa.Connection, seen: int) -> None:
         """Number the next parcels after `seen`, a number that another realm has received from here.
 
         It is larger than the newest number here if a backup was restored. Numbers that this realm can't have
@@ -100,7 +91,7 @@ class OutboxWriter:
         if last < seen <= min(last + MAX_SKIPPED, MAX_SEEN):
             self._advance(connection, seen)
 
-    def store(self, connection: Connection, items: Sequence[NewParcel]) -> list[int]:
+    def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
         number = self.last(connection)
         rows = []
@@ -134,10 +125,10 @@ _WAITING = (
 )
 
 
-def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[QueuedParcel]:
+def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> list[QueuedParcel]:
     """Return the parcels for a realm with numbers above `after`, in order."""
     rows = connection.execute(
-        select(*_WAITING)
+        sa.select(*_WAITING)
         .where(outbox.c.realm == realm, outbox.c.id > after)
         .order_by(outbox.c.id)
         .limit(limit)
@@ -145,17 +136,17 @@ def waiting(connection: Connection, realm: str, after: int, limit: int) -> list[
     return [QueuedParcel(*row) for row in rows]
 
 
-def get(connection: Connection, realm: str, number: int) -> QueuedParcel | None:
+def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | None:
     row = connection.execute(
-        select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)
+        sa.select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)
     ).first()
     return None if row is None else QueuedParcel(*row)
 
 
-def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:
+def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:
     """Return the parcels that are older than `before` (ms since 1970 UTC), with their realms."""
     rows = connection.execute(
-        select(outbox.c.realm, *_WAITING)
+        sa.select(outbox.c.realm, *_WAITING)
         .where(outbox.c.created_at < before)
         .order_by(outbox.c.id)
         .limit(limit)
@@ -163,7 +154,7 @@ def too_old(connection: Connection, before: int, limit: int) -> list[tuple[str, 
     return [(row[0], QueuedParcel(*row[1:])) for row in rows]
 
 
-def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:
+def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:
     """Remove parcels that were delivered."""
     # Each statement has ROWS numbers, padded with the last one, so that it is prepared only once.
     padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
@@ -174,22 +165,26 @@ def done(connection: Connection, realm: str, numbers: Sequence[int]) -> None:
     )
 
 
-def remove(connection: Connection, realm: str, number: int) -> bool:
+def remove(connection: sa.Connection, realm: str, number: int) -> bool:
     """Remove a parcel. Returns whether it was still there."""
-    gone = connection.execute(delete(outbox).where(outbox.c.realm == realm, outbox.c.id == number))
+    gone = connection.execute(
+        sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.id == number)
+    )
     return bool(gone.rowcount)
 
 
-def depths(connection: Connection) -> dict[str, Depth]:
+def depths(connection: sa.Connection) -> dict[str, Depth]:
     """Return the Depth for each realm for which parcels wait."""
     rows = connection.execute(
-        select(outbox.c.realm, func.count(), func.min(outbox.c.created_at)).group_by(outbox.c.realm)
+        sa.select(outbox.c.realm, sa.func.count(), sa.func.min(outbox.c.created_at)).group_by(
+            outbox.c.realm
+        )
     )
     return {realm: Depth(queued, oldest) for realm, queued, oldest in rows}
 
 
-def waits(realm: ColumnElement[str], number: ColumnElement[int]) -> ColumnElement[bool]:
+def waits(realm: sa.ColumnElement[str], number: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """A condition: the parcel with this number still waits for this realm. Rows without a parcel need no
     lookup."""
-    waiting = exists().where(outbox.c.realm == realm, outbox.c.id == number)
-    return case((number.is_not(None), waiting), else_=false())
+    waiting = sa.exists().where(outbox.c.realm == realm, outbox.c.id == number)
+    return sa.case((number.is_not(None), waiting), else_=sa.false())

@@ -9,14 +9,7 @@ from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, litera
 
 from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
 from chatd.store.history import COLUMNS, message_of
-from chatd.store.schema import (
-    accounts,
-    attachments,
-    groups,
-    messages,
-    participants,
-    rosters,
-)
+from chatd.store.schema import accounts, attachments, groups, messages, participants, rosters
 
 
 def overview(

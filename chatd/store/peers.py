@@ -6,20 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    case,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from chatd.base.model import Exposure
 from chatd.store.schema import (
@@ -60,88 +47,88 @@ class KnownPeer(msgspec.Struct, frozen=True):
     linked_at: int | None = None
 
 
-def all_peers(connection: Connection) -> list[KnownPeer]:
+def all_peers(connection: sa.Connection) -> list[KnownPeer]:
     columns = (peers.c[name] for name in KnownPeer.__struct_fields__)
-    rows = connection.execute(select(*columns).order_by(peers.c.key))
+    rows = connection.execute(sa.select(*columns).order_by(peers.c.key))
     return [KnownPeer(*row) for row in rows]
 
 
-def remember(connection: Connection, peer: KnownPeer, now: int) -> None:
+def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
     """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)
-    changed = connection.execute(update(peers).where(peers.c.key == peer.key).values(**values))
+    changed = connection.execute(sa.update(peers).where(peers.c.key == peer.key).values(**values))
     if changed.rowcount == 0:
-        connection.execute(insert(peers).values(**values, created_at=now))
+        connection.execute(sa.insert(peers).values(**values, created_at=now))
 
 
-def forget(connection: Connection, keys: Collection[str]) -> None:
-    connection.execute(delete(peers).where(peers.c.key.in_(keys)))
+def forget(connection: sa.Connection, keys: Collection[str]) -> None:
+    connection.execute(sa.delete(peers).where(peers.c.key.in_(keys)))
 
 
-def uses(connection: Connection, realms: Collection[str]) -> dict[str, Use]:
+def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:
     """Return how each of these realms is used.
 
     People here use a realm if they have written to it or to its groups, have a contact there, or have a
     message that waits for it. The realm itself can cause conversations, memberships and waiting parcels.
     """
-    written = exists().where(
+    written = sa.exists().where(
         messages.c.conversation_id == participants.c.conversation_id,
         messages.c.sender_id.is_not(None),
     )
     by_us = [
-        select(outbox.c.realm)
+        sa.select(outbox.c.realm)
         .where(outbox.c.realm.in_(realms), outbox.c.sender_id.is_not(None))
         .distinct(),
-        select(participants.c.realm).where(participants.c.realm.in_(realms), written).distinct(),
+        sa.select(participants.c.realm).where(participants.c.realm.in_(realms), written).distinct(),
     ]
     by_them = [
-        select(participants.c.realm).where(participants.c.realm.in_(realms)).distinct(),
-        select(remote_members.c.realm).where(remote_members.c.realm.in_(realms)).distinct(),
+        sa.select(participants.c.realm).where(participants.c.realm.in_(realms)).distinct(),
+        sa.select(remote_members.c.realm).where(remote_members.c.realm.in_(realms)).distinct(),
     ]
     found = dict.fromkeys(realms, Use.NONE)
     for statements, use in ((by_them, Use.BY_THEM), (by_us, Use.BY_US)):
         for statement in statements:
             found.update(dict.fromkeys(connection.scalars(statement), use))
-    for key in connection.scalars(select(contacts.c.key).where(contacts.c.key.contains("@"))):
+    for key in connection.scalars(sa.select(contacts.c.key).where(contacts.c.key.contains("@"))):
         realm = key.partition("@")[2]
         if realm in found:
             found[realm] = Use.BY_US
     return found
 
 
-def acquainted(connection: Connection, realm: str, keys: Iterable[str]) -> set[str]:
+def acquainted(connection: sa.Connection, realm: str, keys: Iterable[str]) -> set[str]:
     """Return those of `keys` whose accounts share a conversation, a contact or a group with the realm."""
     mine = participants.c.account_id == accounts.c.id
-    talks = exists().where(mine, participants.c.realm == realm)
-    knows = exists().where(
+    talks = sa.exists().where(mine, participants.c.realm == realm)
+    knows = sa.exists().where(
         contacts.c.account_id == accounts.c.id,
         contacts.c.key.endswith(f"@{realm}", autoescape=True),
     )
-    shares = exists().where(
+    shares = sa.exists().where(
         mine,
         remote_members.c.conversation_id == participants.c.conversation_id,
         remote_members.c.realm == realm,
     )
-    found = select(accounts.c.key).where(accounts.c.key.in_(keys), or_(talks, knows, shares))
+    found = sa.select(accounts.c.key).where(accounts.c.key.in_(keys), sa.or_(talks, knows, shares))
     return set(connection.scalars(found))
 
 
-def is_in_group(connection: Connection, realm: str, key: str) -> bool:
+def is_in_group(connection: sa.Connection, realm: str, key: str) -> bool:
     """Whether the group with this key or code has members of the realm."""
     found = connection.scalar(
-        select(remote_members.c.conversation_id)
+        sa.select(remote_members.c.conversation_id)
         .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
-        .where(or_(groups.c.key == key, groups.c.code == key), remote_members.c.realm == realm)
+        .where(sa.or_(groups.c.key == key, groups.c.code == key), remote_members.c.realm == realm)
         .limit(1)
     )
     return found is not None
 
 
-def exposed(connection: Connection, realm: str) -> list[Exposure]:
+def exposed(connection: sa.Connection, realm: str) -> list[Exposure]:
     """The messages exchanged with a realm since it became known, by conversation, for the first MAX_EXPOSED
     conversations. Messages that still wait to be sent do not count."""
-    since = select(peers.c.created_at).where(peers.c.key == realm).scalar_subquery()
-    theirs = and_(messages.c.origin_realm == realm, messages.c.sender_id.is_(None))
+    since = sa.select(peers.c.created_at).where(peers.c.key == realm).scalar_subquery()
+    theirs = sa.and_(messages.c.origin_realm == realm, messages.c.sender_id.is_(None))
     found: list[Exposure] = []
     for statement, conversation in (
         (_exposed_directs(realm, theirs), participants.c.conversation_id),
@@ -159,12 +146,12 @@ def exposed(connection: Connection, realm: str) -> list[Exposure]:
     return found[:MAX_EXPOSED]
 
 
-def _exposed_directs(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+def _exposed_directs(realm: str, theirs: sa.ColumnElement[bool]) -> sa.Select[str, int, int]:
     """Count by direct conversation."""
-    waits = exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
-    ours = and_(messages.c.sender_id.is_not(None), ~waits)
+    waits = sa.exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
+    ours = sa.and_(messages.c.sender_id.is_not(None), ~waits)
     return (
-        select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))
+        sa.select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))
         .select_from(participants)
         .join(accounts, accounts.c.id == participants.c.account_id)
         .where(participants.c.realm == realm, participants.c.peer.is_not(None))
@@ -173,10 +160,10 @@ def _exposed_directs(realm: str, theirs: ColumnElement[bool]) -> Select[str, int
     )
 
 
-def _exposed_mirrors(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+def _exposed_mirrors(realm: str, theirs: sa.ColumnElement[bool]) -> sa.Select[str, int, int]:
     """Count by group that lives in the realm."""
     return (
-        select(groups.c.name, _sum(messages.c.sender_id.is_not(None)), _sum(theirs))
+        sa.select(groups.c.name, _sum(messages.c.sender_id.is_not(None)), _sum(theirs))
         .select_from(groups)
         .where(groups.c.realm == realm)
         .group_by(groups.c.conversation_id, groups.c.name)
@@ -184,19 +171,21 @@ def _exposed_mirrors(realm: str, theirs: ColumnElement[bool]) -> Select[str, int
     )
 
 
-def _exposed_groups(realm: str, theirs: ColumnElement[bool]) -> Select[str, int, int]:
+def _exposed_groups(realm: str, theirs: sa.ColumnElement[bool]) -> sa.Select[str, int, int]:
     """Count by group that lives here and has members there, since the first of them joined."""
     joined = (
-        select(
+        sa.select(
             remote_members.c.conversation_id.label("id"),
-            func.min(remote_members.c.joined_at).label("at"),
+            sa.func.min(remote_members.c.joined_at).label("at"),
         )
         .where(remote_members.c.realm == realm)
         .group_by(remote_members.c.conversation_id)
         .subquery()
     )
     return (
-        select(groups.c.name, _sum(messages.c.origin_realm.is_distinct_from(realm)), _sum(theirs))
+        sa.select(
+            groups.c.name, _sum(messages.c.origin_realm.is_distinct_from(realm)), _sum(theirs)
+        )
         .select_from(groups)
         .join(joined, joined.c.id == groups.c.conversation_id)
         .where(messages.c.at >= joined.c.at)
@@ -205,5 +194,5 @@ def _exposed_groups(realm: str, theirs: ColumnElement[bool]) -> Select[str, int,
     )
 
 
-def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0))
+def _sum(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))

@@ -99,11 +99,7 @@ rosters = Table(
         comment="how many; of a group elsewhere, how many of this realm",
     ),
     Column(
-        "joined_at",
-        BigInteger,
-        nullable=False,
-        server_default="0",
-        comment="ms since 1970 UTC",
+        "joined_at", BigInteger, nullable=False, server_default="0", comment="ms since 1970 UTC"
     ),
     Column(
         "floor",

@@ -17,10 +17,7 @@ from chatd.lines.dialects.json_text import encode
 
 # The first row with the error's class applies.
 _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
-    (
-        (errors.NotLoggedIn, errors.BadToken, errors.WrongPassword),
-        HTTPStatus.UNAUTHORIZED,
-    ),
+    ((errors.NotLoggedIn, errors.BadToken, errors.WrongPassword), HTTPStatus.UNAUTHORIZED),
     (
         (
             errors.AlreadyClaimed,

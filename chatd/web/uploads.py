@@ -26,14 +26,7 @@ import msgspec
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from chatd.base.errors import (
-    BadArgument,
-    LengthRequired,
-    NotLoggedIn,
-    ShuttingDown,
-    StorageFailed,
-    UploadOffset,
-)
+from chatd.base import errors
 from chatd.base.model import Account, Attachment, Reply, Sent
 from chatd.base.names import Address
 from chatd.base.timers import Signal
@@ -71,7 +64,7 @@ def _parameters(key: str, query: Mapping[str, str]) -> UploadParameters:
     to: Address | tuple[Address, ...]
     if ("to" in query) == ("group" in query):
         found = "both" if "to" in query else "nothing"
-        raise BadArgument(argument="to or group", found=found, expected="one of the two")
+        raise errors.BadArgument(argument="to or group", found=found, expected="one of the two")
     if "to" in query:
         to = types.ADDRESSES.from_text("to", query["to"])
     else:
@@ -120,7 +113,7 @@ class UploadResource(AsyncResource):
         self._stopping = True
         while self._claims:
             claim = next(iter(self._claims.values()))
-            claim.body.cut(ShuttingDown())
+            claim.body.cut(errors.ShuttingDown())
             await claim.released.wait()
 
     def _failed(self, failure: Failure, request: Request) -> None:
@@ -172,13 +165,13 @@ class UploadResource(AsyncResource):
         await client.refuse_tokens((parameters.to, parameters.name, parameters.key))
         offset = _offset(request)
         if body.length is None:
-            raise LengthRequired
+            raise errors.LengthRequired
         if offset + body.length > parameters.size:
             expected = f"at least the {offset + body.length} bytes that this would make"
-            raise BadArgument(argument="size", found=parameters.size, expected=expected)
+            raise errors.BadArgument(argument="size", found=parameters.size, expected=expected)
         await self._cut(session.account, key)
         if self._stopping:
-            raise ShuttingDown
+            raise errors.ShuttingDown
         claim = self._claims[session.account.id, key] = UploadClaim(body)
         try:
             reply = await self._answered(session.account, parameters)
@@ -222,7 +215,7 @@ class UploadResource(AsyncResource):
         try:
             if upload.offset != offset:
                 request.setHeader(b"Upload-Offset", str(upload.offset))
-                raise UploadOffset(offset=upload.offset)
+                raise errors.UploadOffset(offset=upload.offset)
             await _take(upload, request.body, lambda: _check(client, session))
         except Exception:
             await upload.suspend()
@@ -241,7 +234,7 @@ async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
         if not upload.write(data):
             await upload.room()
         if upload.has_failed:
-            raise StorageFailed
+            raise errors.StorageFailed
     check()
 
 
@@ -249,7 +242,7 @@ def _check(client: Client, session: Session) -> None:
     """Raises NotLoggedIn if the session was ended elsewhere. If only the connection is gone, a file that is
     complete is still sent."""
     if client.session is not session and not client.connection.gone:
-        raise NotLoggedIn
+        raise errors.NotLoggedIn
 
 
 def _reply(parameters: UploadParameters, file: Attachment, sent: Sent) -> Reply:

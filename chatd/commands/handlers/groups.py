@@ -24,9 +24,7 @@ async def add_group(client: Client, command: ask.AddGroup) -> Reply:
 async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
     group = await client.service.groups.join(client.account, command.group)
     return Reply(
-        f"You are a member of {group.name}",
-        {"group": group.name},
-        {"conversation": group.id},
+        f"You are a member of {group.name}", {"group": group.name}, {"conversation": group.id}
     )
 
 
@@ -86,10 +84,7 @@ async def kick(client: Client, command: ask.KickMember) -> Reply:
 async def bans(client: Client, command: ask.ListBans) -> Reply:
     group, found = await client.service.groups.bans(client.account, command.group)
     return Reply(
-        f"{count(found, 'ban')} in {group}",
-        {"group": group},
-        items=found,
-        items_name="bans",
+        f"{count(found, 'ban')} in {group}", {"group": group}, items=found, items_name="bans"
     )
 
 

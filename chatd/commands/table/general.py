@@ -8,12 +8,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 
 ROWS: tuple[Row, ...] = (
-    Row(
-        "listen",
-        ask.SetListening,
-        "turn live messages on or off",
-        (Arg("on", types.FLAG),),
-    ),
+    Row("listen", ask.SetListening, "turn live messages on or off", (Arg("on", types.FLAG),)),
     Row(
         "help",
         ask.ShowHelp,

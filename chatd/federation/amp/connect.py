@@ -12,11 +12,7 @@ from twisted.internet import error as net
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import (
-    IHostResolution,
-    IProtocolFactory,
-    IResolutionReceiver,
-)
+from twisted.internet.interfaces import IHostResolution, IProtocolFactory, IResolutionReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -58,11 +54,7 @@ async def connect(
     """
     resolution = Resolution()
     reactor.nameResolver.resolveHostName(
-        resolution,
-        host.strip("[]"),
-        port,
-        [IPv4Address, IPv6Address],
-        "TCP",
+        resolution, host.strip("[]"), port, [IPv4Address, IPv6Address], "TCP"
     )
     addresses = await resolution.done
     least = AddressScope.PRIVATE if private else AddressScope.PUBLIC

@@ -109,11 +109,7 @@ def _own(
 
 
 def issue_certificate(
-    realm: str,
-    key: PrivateKey,
-    now: datetime,
-    signer: PrivateKey,
-    issuer: x509.Certificate | None,
+    realm: str, key: PrivateKey, now: datetime, signer: PrivateKey, issuer: x509.Certificate | None
 ) -> x509.Certificate:
     """Make a certificate for `key`, signed by `signer`: by `key` itself, or by the key of `issuer`.
 

@@ -16,9 +16,7 @@ class PresenceCache:
     """`ask(realm, users)` asks the realm about those that are not remembered."""
 
     def __init__(
-        self,
-        clock: IReactorTime,
-        ask: Callable[[str, Sequence[str]], Awaitable[dict[str, bool]]],
+        self, clock: IReactorTime, ask: Callable[[str, Sequence[str]], Awaitable[dict[str, bool]]]
     ) -> None:
         self._clock = clock
         self._ask = ask

@@ -41,11 +41,7 @@ class SendQueue:
     """
 
     def __init__(
-        self,
-        realm: str,
-        outbox: Outbox,
-        filled: Callable[[], None],
-        failed: Callable[[], None],
+        self, realm: str, outbox: Outbox, filled: Callable[[], None], failed: Callable[[], None]
     ) -> None:
         self.ready: deque[Item] = deque()
         self._realm = realm

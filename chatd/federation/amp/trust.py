@@ -24,13 +24,7 @@ from OpenSSL import crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
 
-from chatd.base.errors import (
-    BadCertificate,
-    CertificateChanged,
-    OwnRealm,
-    RealmNotAllowed,
-    WrongRealm,
-)
+from chatd.base import errors
 from chatd.base.names import key_of
 
 MAX_SHOWN = 10  # certificates of a peer that are checked; signatures cost time
@@ -181,20 +175,20 @@ def authenticate(
     """
     shown = expected or f"the realm at {address}"
     if not chain:
-        raise BadCertificate(realm=shown, reason="it showed none")
+        raise errors.BadCertificate(realm=shown, reason="it showed none")
     leaf = chain[0]
     realm = realm_of(leaf)
     reason = out_of_date(leaf, now)
     if reason is not None:
-        raise BadCertificate(realm=realm or shown, reason=reason)
+        raise errors.BadCertificate(realm=realm or shown, reason=reason)
     if realm is None:
-        raise BadCertificate(
+        raise errors.BadCertificate(
             realm=shown, reason="the first DNS name of its subjectAltName stands for no realm"
         )
     if expected is not None and key_of(expected) != realm:
-        raise WrongRealm(address=address, found=realm, realm=expected)
+        raise errors.WrongRealm(address=address, found=realm, realm=expected)
     if realm == key_of(policy.own):
-        raise OwnRealm(realm=realm)
+        raise errors.OwnRealm(realm=realm)
     known = known_of(realm)
     _check_allowed(realm, policy, known)
     if policy.trust == "ca":
@@ -205,9 +199,9 @@ def authenticate(
 
 def _check_allowed(realm: str, policy: Policy, known: TrustRecord) -> None:
     if realm in policy.blocked:
-        raise RealmNotAllowed(realm=realm, where=policy.own, reason="it is blocked there")
+        raise errors.RealmNotAllowed(realm=realm, where=policy.own, reason="it is blocked there")
     if policy.trust == "known" and not known.added:
-        raise RealmNotAllowed(
+        raise errors.RealmNotAllowed(
             realm=realm, where=policy.own, reason="only realms that were added there may"
         )
 
@@ -233,7 +227,7 @@ def _check_signed(
     try:
         crypto.X509StoreContext(store, leaf, others).verify_certificate()
     except crypto.X509StoreContextError as error:
-        raise BadCertificate(
+        raise errors.BadCertificate(
             realm=realm, reason=f"no authority of the ca_file stands behind it ({error})"
         ) from None
 
@@ -257,7 +251,7 @@ def _check_pin(
         return trust != "ca"
     if pin is None or not (leaf == pin or _signed_by(chain, pin, realm)):
         expected = known.fingerprint or (pin and fingerprint(pin))
-        raise CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
+        raise errors.CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
     return trust != "ca" and leaf != remembered
 
 

@@ -12,21 +12,8 @@ from typing import Any, assert_never
 
 import msgspec
 
+from chatd.base import model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
-from chatd.base.model import (
-    Attachment,
-    Closing,
-    ConversationInfo,
-    Event,
-    FileInfo,
-    Item,
-    MemberChange,
-    Message,
-    RealmInfo,
-    Reply,
-    RoomTalk,
-    SessionEnded,
-)
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
 from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
@@ -59,7 +46,7 @@ class JsonDialect(Dialect):
         except ChatError as error:
             raise Unreadable(error, tag) from None
 
-    def reply(self, request: Request, reply: Reply) -> bytes:
+    def reply(self, request: Request, reply: model.Reply) -> bytes:
         tag = request.tag
         answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields}
         for key, value in reply.data.items():
@@ -81,7 +68,7 @@ class JsonDialect(Dialect):
         answer = {"status": "ERROR", "id": tag, "code": error.code, "message": str(error)}
         return _encode(answer) + END
 
-    def write_event(self, event: Event) -> bytes:
+    def write_event(self, event: model.Event) -> bytes:
         return _encode(_event(event)) + END
 
 
@@ -96,22 +83,22 @@ def _as_written(tag: Any) -> Any:
         raise Unreadable(BadSyntax(reason=reason)) from None
 
 
-def _item(item: Item) -> Any:
+def _item(item: model.Item) -> Any:
     """An item of a list. Items without a case are written with their fields as they are."""
     match item:
-        case Message():
+        case model.Message():
             return message_object(item)
-        case ConversationInfo():
+        case model.ConversationInfo():
             return _conversation(item)
-        case FileInfo():
+        case model.FileInfo():
             return _file_info(item)
-        case RealmInfo():
+        case model.RealmInfo():
             return _realm_info(item)
         case _:
             return item
 
 
-def message_object(message: Message) -> dict[str, Any]:
+def message_object(message: model.Message) -> dict[str, Any]:
     """A message, in lists and in events."""
     found: dict[str, Any] = {
         "conversation": message.conversation,
@@ -133,7 +120,7 @@ def message_object(message: Message) -> dict[str, Any]:
     return found
 
 
-def file_object(file: Attachment) -> dict[str, Any]:
+def file_object(file: model.Attachment) -> dict[str, Any]:
     return {
         "name": file.name,
         "size": file.size,
@@ -143,7 +130,7 @@ def file_object(file: Attachment) -> dict[str, Any]:
     }
 
 
-def _conversation(conversation: ConversationInfo) -> dict[str, Any]:
+def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
     """A conversation. A direct one has `online`, if that is known; a group has the fields of a group."""
     last = conversation.last
     found: dict[str, Any] = {"conversation": conversation.conversation}
@@ -164,7 +151,7 @@ def _conversation(conversation: ConversationInfo) -> dict[str, Any]:
     return found
 
 
-def _file_info(file: FileInfo) -> dict[str, Any]:
+def _file_info(file: model.FileInfo) -> dict[str, Any]:
     return {
         "code": file.code,
         "name": file.name,
@@ -174,7 +161,7 @@ def _file_info(file: FileInfo) -> dict[str, Any]:
     }
 
 
-def _realm_info(realm: RealmInfo) -> dict[str, Any]:
+def _realm_info(realm: model.RealmInfo) -> dict[str, Any]:
     found = msgspec.structs.asdict(realm)
     for key in ("since", "oldest", "next_try"):
         if found[key] is not None:
@@ -182,11 +169,11 @@ def _realm_info(realm: RealmInfo) -> dict[str, Any]:
     return found
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: model.Event) -> dict[str, Any]:
     match event:
-        case Message():
+        case model.Message():
             return {"event": "message", **message_object(event)}
-        case RoomTalk():
+        case model.RoomTalk():
             return {
                 "event": "room",
                 "room": event.room,
@@ -195,7 +182,7 @@ def _event(event: Event) -> dict[str, Any]:
                 "text": event.text,
                 "at": timestamp(event.at),
             }
-        case MemberChange():
+        case model.MemberChange():
             return {
                 "event": "member",
                 "conversation": event.conversation,
@@ -204,10 +191,10 @@ def _event(event: Event) -> dict[str, Any]:
                 "what": event.what,
                 "message": event.sentence,
             }
-        case Closing():
+        case model.Closing():
             error = event.error
             return {"event": "closing", "code": error.code, "message": str(error)}
-        case SessionEnded():
+        case model.SessionEnded():
             return {"event": "session-ended", "message": event.reason}
         case _:
             assert_never(event)

@@ -34,12 +34,7 @@ TEXTS: Texts = {
     # Requests that are well-formed, and refused for what they contain.
     **{
         kind: INDONESIAN[kind]
-        for kind in (
-            errors.ReservedName,
-            errors.BadText,
-            errors.MessageTooLong,
-            errors.BadFileName,
-        )
+        for kind in (errors.ReservedName, errors.BadText, errors.MessageTooLong, errors.BadFileName)
     },
     errors.BadRequest: "Protocol Tidak Benar",
 }

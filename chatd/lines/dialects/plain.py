@@ -8,30 +8,9 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from chatd.base import model
 from chatd.base.characters import isolated
 from chatd.base.errors import ChatError, PasswordMismatch
-from chatd.base.model import (
-    Ban,
-    Closing,
-    CommandInfo,
-    Contact,
-    ConversationInfo,
-    Event,
-    Exposure,
-    FileInfo,
-    GroupInfo,
-    Item,
-    Member,
-    MemberChange,
-    Message,
-    RealmInfo,
-    Reply,
-    RoomInfo,
-    RoomTalk,
-    SessionEnded,
-    UnreadCount,
-    UserInfo,
-)
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
 from chatd.commands.values import ChangePassword, Command, LogIn, Register
@@ -83,7 +62,7 @@ class PlainDialect(Dialect):
             return _request(row, rest)
         return _ask(row, dict(zip(shown, words, strict=True)), prompts)
 
-    def reply(self, request: Request, reply: Reply) -> bytes:
+    def reply(self, request: Request, reply: model.Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
         for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
@@ -97,7 +76,7 @@ class PlainDialect(Dialect):
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
 
-    def write_event(self, event: Event) -> bytes:
+    def write_event(self, event: model.Event) -> bytes:
         return f"* {event_line(event)}\r\n".encode()
 
 
@@ -132,43 +111,43 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
     return Prompt(row, HIDE + prompt, SHOW + b"\r\n", answer)
 
 
-def message_line(message: Message) -> str:
+def message_line(message: model.Message) -> str:
     place = "" if message.group is None else f" in {message.group}"
     return f"{timestamp(message.at)} {message.sender}{place}: {isolated(content(message))}"
 
 
-def item_line(item: Item) -> str:  # noqa: C901 - one case for each kind
+def item_line(item: model.Item) -> str:  # noqa: C901 - one case for each kind
     """The line of one item of a list, without its mark."""
     match item:
-        case Message():
+        case model.Message():
             return message_line(item)
-        case UserInfo():
+        case model.UserInfo():
             country = f", {item.country}" if item.country else ""
             return f"{item.username} ({item.name}{country}) {_online(item.online)}"
-        case Contact():
+        case model.Contact():
             return f"{item.username} {_online(item.online)}"
-        case GroupInfo():
+        case model.GroupInfo():
             return _group(item)
-        case Member():
+        case model.Member():
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
-        case Ban():
+        case model.Ban():
             return item.username
-        case UnreadCount():
+        case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"
-        case ConversationInfo():
+        case model.ConversationInfo():
             return _conversation(item)
-        case RoomInfo():
+        case model.RoomInfo():
             return f"{item.room}: {', '.join(item.users)}"
-        case RealmInfo():
+        case model.RealmInfo():
             return _realm(item)
-        case FileInfo():
+        case model.FileInfo():
             file = f"file {item.name} ({item.size} bytes) code {item.code}"
             return f"{timestamp(item.at)} {item.sender}: {file}"
-        case CommandInfo():
+        case model.CommandInfo():
             also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
             return f"{item.usage}: {item.about}{also}"
-        case Exposure():
+        case model.Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
@@ -178,7 +157,7 @@ def _online(online: bool) -> str:
     return "online" if online else "offline"
 
 
-def _group(group: GroupInfo) -> str:
+def _group(group: model.GroupInfo) -> str:
     people = "1 member" if group.members == 1 else f"{group.members} members"
     if "@" in group.group:
         people += " here"  # only the group's home knows how many there are in all
@@ -190,7 +169,7 @@ def _group(group: GroupInfo) -> str:
     return ", ".join([f"{group.group}{code}, {people}", *marks])
 
 
-def _conversation(conversation: ConversationInfo) -> str:
+def _conversation(conversation: model.ConversationInfo) -> str:
     if conversation.group is not None:
         facts = [_group(conversation.group)]
     elif conversation.name == conversation.user:
@@ -207,7 +186,7 @@ def _conversation(conversation: ConversationInfo) -> str:
     return ", ".join(facts)
 
 
-def _realm(realm: RealmInfo) -> str:
+def _realm(realm: model.RealmInfo) -> str:
     facts = [f"{realm.realm} {realm.state} since {timestamp(realm.since)}"]
     if realm.address is not None:
         facts.append(f"at {realm.address}")
@@ -224,20 +203,20 @@ def _realm(realm: RealmInfo) -> str:
     return ", ".join(facts)
 
 
-def event_line(event: Event) -> str:
+def event_line(event: model.Event) -> str:
     """The line of an event, without its mark."""
     match event:
-        case Message():
+        case model.Message():
             return message_line(event)
-        case RoomTalk():
+        case model.RoomTalk():
             return (
                 f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
             )
-        case MemberChange():
+        case model.MemberChange():
             return event.sentence
-        case Closing():
+        case model.Closing():
             return str(event.error)
-        case SessionEnded():
+        case model.SessionEnded():
             return event.reason
         case _:
             assert_never(event)

@@ -13,15 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from chatd.base.errors import (
-    BadEncoding,
-    BadSyntax,
-    ChatError,
-    MessageTooLong,
-    NotLoggedIn,
-    UnknownCommand,
-    Usage,
-)
+from chatd.base import errors
 from chatd.base.model import Event, FileInfo, Message, Reply, RoomTalk
 from chatd.base.names import Address, printable
 from chatd.base.texts import Secret
@@ -200,13 +192,13 @@ class UrlencodedDialect(Dialect):
         word, _, rest = decode(line).lstrip(" ").partition(" ")
         verb = VERBS.get(word.lower())
         if verb is None:
-            raise Unreadable(UnknownCommand(verb=printable(word)))
+            raise Unreadable(errors.UnknownCommand(verb=printable(word)))
         try:
             given = _values(rest)
             token = given.pop(SESSION, None) if verb.row.login else None
             if verb.row.login and token is None:
-                raise NotLoggedIn
-        except ChatError as error:
+                raise errors.NotLoggedIn
+        except errors.ChatError as error:
             raise Unreadable(error) from None
         tag = Tag(verb, None if token is None else Secret(token))
 
@@ -215,8 +207,8 @@ class UrlencodedDialect(Dialect):
                 given[PAYLOAD] = _unescaped(given[PAYLOAD])
             try:
                 return msgspec.structs.replace(verb.read_names(given), tag=tag)
-            except Usage as error:
-                raise Usage(reason=error.details["reason"], usage=_usage(verb)) from None
+            except errors.Usage as error:
+                raise errors.Usage(reason=error.details["reason"], usage=_usage(verb)) from None
 
         return PartialRequest(verb.row, read, tag.session, verb.row.login, tag, verb.inline)
 
@@ -229,7 +221,7 @@ class UrlencodedDialect(Dialect):
     def _answer(self, request: Request, reply: Reply) -> Answer:
         return {"status": "OK", **request.tag.verb.write(request, reply)}
 
-    def error(self, error: ChatError, tag: Any = None) -> bytes:
+    def error(self, error: errors.ChatError, tag: Any = None) -> bytes:
         sentence = text_of(error, INDONESIAN)
         return json_object({"status": "ERROR", "message": sentence, "error": error.code}, END)
 
@@ -260,20 +252,20 @@ def _values(payload: str) -> dict[str, str]:
             continue
         key = _decoded(raw_key)
         if not equals or key in values:
-            raise BadSyntax(reason="each key must appear once, as key=value")
+            raise errors.BadSyntax(reason="each key must appear once, as key=value")
         values[key] = raw if key == PAYLOAD else _decoded(raw)
     return values
 
 
 def _decoded(text: str) -> str:
     if len(text) > MAX_VALUE:
-        raise MessageTooLong(size=len(text), limit=MAX_VALUE)
+        raise errors.MessageTooLong(size=len(text), limit=MAX_VALUE)
     if _BROKEN.search(text):
-        raise BadSyntax(reason="% must be followed by two hexadecimal digits")
+        raise errors.BadSyntax(reason="% must be followed by two hexadecimal digits")
     try:
         return unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:
-        raise BadEncoding from None
+        raise errors.BadEncoding from None
 
 
 def _unescaped(base64: str) -> str:
@@ -281,6 +273,6 @@ def _unescaped(base64: str) -> str:
     if "%" not in base64:
         return base64
     if not base64.isascii() or base64.endswith("%"):
-        raise BadSyntax(reason="% must be followed by two hexadecimal digits")
+        raise errors.BadSyntax(reason="% must be followed by two hexadecimal digits")
     # The quoted-printable decoder (RFC 2045) is written in C and differs only in its escape character.
     return binascii.a2b_qp(base64.replace("=", "=3D").replace("%", "=")).decode("latin-1")
