@@ -111,7 +111,11 @@ class StaticFiles(Resource):
         request.setHeader(b"Vary", b"Accept-Encoding")
         if request.setETag(file.tag.encode()) is not None:
             return b""
+        data = file.data
         if file.packed and "gzip" in (request.getHeader("accept-encoding") or ""):
             request.setHeader(b"Content-Encoding", b"gzip")
-            return file.stored
-        return file.data
+            data = file.stored
+        if request.method == b"HEAD":
+            request.setHeader(b"Content-Length", b"%d" % len(data))
+            return b""  # Twisted logs a warning for an answer to HEAD that has a body
+        return data

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from chatd.base.model import Account
 from chatd.lines.output import MAX_FULL
@@ -373,8 +374,11 @@ class ThePage(SiteTestCase):
             packed = await self.ask("GET", "/", headers={"Accept-Encoding": "gzip"})
             self.assertEqual(packed.header("content-encoding"), "gzip")
             self.assertEqual(gzip.decompress(packed.body), page.body)
-            head = await self.ask("HEAD", "/")
+            with capturedLogs() as logged:
+                head = await self.ask("HEAD", "/")
             self.assertEqual((head.code, head.body), (200, b""))
+            self.assertEqual(head.header("content-length"), str(len(page.body)))
+            self.assertEqual([each for each in logged if "HEAD" in str(each)], [])
             self.assertEqual((await self.ask("POST", "/", {})).code, 404)
 
         return run(play())
