@@ -18,7 +18,8 @@ class BufferedLineReceiver(LineReceiver):
 
     The contract is LineReceiver's: lines are passed to `lineReceived`, raw bytes to `rawDataReceived` after
     `setRawMode`, and `lineLengthExceeded` is called once for a line of more than `MAX_LENGTH` bytes, which
-    is dropped. Nothing is passed on while `paused`. `dataReceived` and `clearLineBuffer` are replaced.
+    is dropped. Nothing is passed on while `paused`. `dataReceived`, `setLineMode` and `clearLineBuffer` are
+    replaced.
 
     Lines of more than `text_limit` bytes need permission: `longLineStarted` has to call `lines.allow_long`,
     or `lines.drop`, before it calls `resumeProducing` or returns.
@@ -55,6 +56,16 @@ class BufferedLineReceiver(LineReceiver):
                     self.longLineStarted()
         finally:
             self.is_passing_on = False
+
+    def setLineMode(self, extra: bytes = b"") -> None:
+        """Pass on lines again, beginning with those in `extra`.
+
+        LineReceiver passes `extra` to `dataReceived`, as if it had only now arrived.
+        """
+        self.line_mode = 1
+        self.lines.data[:0] = extra
+        if not self.is_passing_on:
+            BufferedLineReceiver.dataReceived(self, b"")
 
     def clearLineBuffer(self) -> bytes:
         """Drop what was not passed on yet. Returns it, without the set-aside parts of a long line."""

@@ -54,6 +54,20 @@ class Files(ProtocolTestCase):
         self.assertEqual([event["text"] for event in events], ["one", "two"])
         self.assertEqual((await henderson.ask(command="ping"))["message"], "pong")
 
+    async def test_command_that_arrives_with_inbox_and_a_file_proves_nothing(self) -> None:
+        """What was sent before the reply to `inbox` does not show that the reply has arrived."""
+        messi, henderson = await self.logged_in(), await self.logged_in("henderson")
+        await messi.ask(command="send", to="henderson", text="one")
+        henderson.feed(
+            b'{"command":"inbox"}\n'
+            b'{"command":"sendfile","to":"messi","filename":"a","size":3}\nabc{"command":"ping"}\n'
+        )
+        await henderson.until(b'pong"}\r\n')
+        self.lose(henderson)
+        again = await self.logged_in("henderson")
+        inbox = await again.ask(command="inbox")
+        self.assertEqual([each["text"] for each in inbox["messages"]], ["one"])
+
     async def test_events_that_wait_for_a_download_are_limited(self) -> None:
         messi, henderson = await self.logged_in(), await self.logged_in("henderson")
         code = await self.uploaded(messi, bytes(MIB))

@@ -56,6 +56,15 @@ class Contract(SynchronousTestCase):
         self.receiver.dataReceived(b"raw\na\nbone\n")
         self.assertEqual(self.receiver.seen, [b"raw", b"a\nb", b"one"])
 
+    def test_lines_after_raw_bytes_go_first(self) -> None:
+        """`setLineMode` is given what came before the rest of the buffer, even outside a callback."""
+        self.receiver.dataReceived(b"pause\ntwo\n")
+        self.receiver.setLineMode(b"one\n")
+        self.assertEqual(self.receiver.seen, [b"pause"])
+        self.receiver.resumeProducing()
+        self.receiver.setLineMode(b"three\n")
+        self.assertEqual(self.receiver.seen, [b"pause", b"one", b"two", b"three"])
+
     def test_bytes_that_arrive_within_a_callback_wait(self) -> None:
         self.receiver.dataReceived(b"again\none\n")
         self.assertEqual(self.receiver.seen, [b"again", b"one", b"within"])
