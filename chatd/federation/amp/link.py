@@ -126,6 +126,7 @@ class PeerLink(BoundedAMP):
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
         self._heard = host.clock.seconds()
+        self._closing = False
         self._timer = Timer(host.clock, self._time_out)
 
     @property
@@ -180,7 +181,8 @@ class PeerLink(BoundedAMP):
 
     def close(self) -> None:
         """Close the connection once everything that was written is sent, or after `CLOSE_TIME`."""
-        if self.transport is not None:
+        if self.transport is not None and not self._closing:
+            self._closing = True
             self.transport.unregisterProducer()  # which would keep it open
             self.transport.loseConnection()
             self._time_limit(CLOSE_TIME, self.abort)
@@ -265,8 +267,8 @@ class PeerLink(BoundedAMP):
 
     def come_up(self) -> None:
         """Both ends have said hello."""
-        if self.link_state is not LinkState.GREETED:
-            return  # it was rejected or lost meanwhile
+        if self.link_state is not LinkState.GREETED or self._closing:
+            return  # it was rejected, closed or lost meanwhile
         self._enter(LinkState.UP)
         self._time_limit(QUIET_TIME, self._check_silence)
         self.host.ready(self)

@@ -135,8 +135,10 @@ class LinkSender:
             return batch
         size = 0
         limit = self._to.suspects.batch_limit()
-        while ready and len(batch) < limit and lanes.count < MAX_HELD:
+        while ready and len(batch) < limit:
             item = ready[0]
+            if lanes.count >= MAX_HELD and item.lane is None:
+                break  # until files have arrived, and what waits behind them was sent
             size += len(item.parcel) + OVERHEAD
             if batch and size > wire.MAX_BATCH_BYTES:
                 break

@@ -10,7 +10,7 @@ from chatd.base.errors import ChatError, UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import file_sender as module
-from chatd.federation.amp import wire
+from chatd.federation.amp import link_sender, wire
 from tests.support.network import FakeConnection, NetworkTestCase, Server, outcome
 
 MIB = 1 << 20
@@ -153,6 +153,22 @@ class SendingTestCase(FilesTestCase):
             self.budi.reads(), ["agus@realm1: by", "ana@realm1: file a.bin", "ana@realm1: behind"]
         )
         self.assertEqual(self.bela.reads(), ["ana@realm1: by"])
+
+    def test_as_many_behind_a_file_as_may_wait(self) -> None:
+        """They do not keep the message of the file from being sent."""
+        self.patch(link_sender, "MAX_HELD", 3)
+        end = self.connection.transport_of(self.one)
+        end.holding = {"Chunk"}
+        self.ana.begins_to_send_file("budi@realm2", "a.bin", many(100_000))
+        self.network.settle()
+        for number in range(8):
+            self.ana.begins_to_send("budi@realm2", str(number))
+            self.network.settle()
+        end.holding = set()
+        self.network.settle()
+        expected = ["file a.bin", *map(str, range(8))]
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {each}" for each in expected])
+        self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_few_chunks_under_way(self) -> None:
         """So that other messages are sent in between."""

@@ -71,6 +71,16 @@ class GreetingTestCase(AmpPeerTestCase):
         self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
 
+    def test_closed_before_it_is_up(self) -> None:
+        """A link that is closing does not come up any more."""
+        link = self.end.other.protocol
+        link.greeted()
+        link.close()
+        link.come_up()
+        self.assertFalse(link.is_up)
+        self.network.settle()
+        self.assertTrue(self.raw.is_lost)
+
     def test_own_certificate(self) -> None:
         raw = self.network.connect_by_hand(self.one, "realm1", AmpPeer())
         self.assertTrue(raw.is_lost)

@@ -196,6 +196,17 @@ class AnswerTestCase(AmpPeerTestCase):
         self.raw.callRemote(wire.GoodbyeCommand, code="x", reason="y" * 1000)
         self.stays()
 
+    def test_further_mistakes_do_not_keep_it_open(self) -> None:
+        """The time for closing a link begins once, whatever the other end sends meanwhile."""
+        link = self.end.other.protocol
+        self.end.other.held = True
+        asked = outcome(link.call(wire.PingCommand))
+        for _ in range(3):
+            link.protocol_error("nonsense")
+            self.network.advance(module.CLOSE_TIME * 0.4)
+        self.assertTrue(self.raw.is_lost)
+        self.assertEqual(len(asked), 1)
+
 
 class RateTestCase(AmpPeerTestCase):
     settings = {"messages_per_second": 100}
