@@ -176,8 +176,8 @@ class Incoming:
     def suspend(self) -> Deferred[None]:
         """Write what was accepted, and keep the file for `Uploads.resume`. Fires when the file is closed.
 
-        Never fails: bytes that the disk refuses are missing when the file is resumed. After `finish` or
-        `abort` it only waits.
+        Never fails: if the disk refuses bytes, `error` is set, and they are missing when the file is resumed.
+        After `finish` or `abort` it only waits.
         """
         assert self._part.resumable, "only a resumable file can be suspended"  # noqa: S101
         if self._state is State.CLOSED:
@@ -252,6 +252,7 @@ class Incoming:
         self._move(Event.DISK_ERROR)
 
     def _not_left(self, failure: Failure) -> None:
+        self.error = failure.value  # type: ignore[assignment]
         log.error(
             "{path} lacks its end: {error}", path=self._part.path.name, error=str(failure.value)
         )

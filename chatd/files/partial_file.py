@@ -144,7 +144,11 @@ class PartialFile:
         cover the whole file."""
         if self._file is None:
             return None
-        self._file.flush()
-        state = state_of(self._file.fileno())
-        self._file.close()
+        try:
+            self._file.flush()
+            state = state_of(self._file.fileno())
+        finally:
+            # Also if the disk is full. Bytes that stay in the buffer would be written later on, between those
+            # of the next transfer.
+            self._file.close()
         return Digest(state, self._hash, self._head) if self._hashed == state[1] else None

@@ -28,7 +28,7 @@ from twisted.web.server import Request
 
 from chatd.base import errors
 from chatd.base.model import Account, Attachment, Reply, Sent
-from chatd.base.names import Address
+from chatd.base.names import Address, printable
 from chatd.base.timers import Signal
 from chatd.commands import arguments as types
 from chatd.commands.client import Client
@@ -43,7 +43,7 @@ from chatd.web.body import Body, BodyLost
 from chatd.web.query import query_of, rest_of
 from chatd.web.request import ChatRequest, hang_up
 
-_PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
+_PART = re.compile(r"bytes (\d+)-", re.ASCII)
 
 
 class UploadTakenOver(BodyLost):
@@ -77,14 +77,18 @@ def _size(query: Mapping[str, str]) -> int:
     return types.SIZE.from_text("size", query.get("size", ""))
 
 
-def _offset(request: Request) -> int:
-    """The offset of the body in the file. Raises BadArgument."""
+def _offset(request: Request, length: int, size: int) -> int:
+    """The offset of the body, which has `length` bytes, in a file of `size` bytes. Raises BadArgument."""
     given = request.getHeader("Upload-Offset")
     part = request.getHeader("Content-Range")
     if given is None and part is not None:
-        match = _PART.fullmatch(part)
+        match = _PART.match(part)
         given = part if match is None else match[1]
-    return types.SIZE.from_text("Upload-Offset", given or "0")
+    offset = types.SIZE.from_text("Upload-Offset", given or "0")
+    expected = f"bytes {offset}-{offset + length - 1}/{size}"
+    if part not in (None, expected, f"{expected.partition('/')[0]}/*"):
+        raise errors.BadArgument(argument="Content-Range", found=printable(part), expected=expected)
+    return offset
 
 
 class UploadClaim:
@@ -163,9 +167,9 @@ class UploadResource(AsyncResource):
         session, body = client.logged_in, request.body
         parameters = _parameters(key, query_of(request))
         await client.refuse_tokens((parameters.to, parameters.name, parameters.key))
-        offset = _offset(request)
         if body.length is None:
             raise errors.LengthRequired
+        offset = _offset(request, body.length, parameters.size)
         if offset + body.length > parameters.size:
             expected = f"at least the {offset + body.length} bytes that this would make"
             raise errors.BadArgument(argument="size", found=parameters.size, expected=expected)
@@ -222,6 +226,8 @@ class UploadResource(AsyncResource):
             raise
         if upload.missing:
             await upload.suspend()
+            if upload.has_failed:
+                raise errors.StorageFailed
             return None
         return _reply(parameters, *await upload.finish())
 

@@ -430,6 +430,19 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         self.assertLess(left, 50_010)
         await self.goes_on(left)
 
+    async def test_full_while_closing_closes(self) -> None:
+        """Bytes that stayed in a buffer would get between those of the next transfer."""
+        incoming = await self.resume()
+        incoming.write(self.data[:1000])
+        await self.idle(incoming)
+        file = incoming._part._file
+        assert file is not None
+        with mock.patch.object(file.raw, "write", side_effect=OSError(errno.ENOSPC, "full")):  # type: ignore[attr-defined]
+            await incoming.suspend()
+        self.assertIsInstance(incoming.error, OSError)
+        self.assertTrue(file.closed)
+        await self.goes_on(0)
+
     async def test_forgetting_fails(self) -> None:
         """The error is logged, and the next start cleans up."""
         await self.suspended(self.data[:1000])

@@ -146,6 +146,32 @@ class Resuming(UploadTestCase):
             self.assertEqual(answer.status, status)
         self.assertEqual(answer.json["sha256"], sha256(b"abcdef"))
 
+    async def test_content_range_that_contradicts(self) -> None:
+        """Content-Range must agree with the size, the body's length and Upload-Offset: otherwise a client
+        that has more to send would be told that its file is complete."""
+        await self.people("messi", "budi")
+        await self.put(b"abc", size=6)
+        for part in (
+            "bytes 3-5/60",
+            "bytes 3-8/6",
+            "bytes 3-4/6",
+            "bytes 5-3/6",
+            "bytes 3-/6",
+            "bytes 3-5",
+            "bytes -3/6",
+            "bytes */6",
+            f"bytes 3-{'9' * 5000}/6",
+            f"bytes {'9' * 5000}-5/6",
+            "bytes 3-5/6, bytes 0-2/6",
+        ):
+            answer = await self.say("PUT", path(6), "messi", b"def", Content_Range=part)
+            self.assertEqual((answer.status, answer.json["code"]), (400, "bad-argument"), part)
+        both = {"Content_Range": "bytes 3-5/6", "Upload_Offset": 2}
+        self.assertEqual((await self.say("PUT", path(6), "messi", b"def", **both)).status, 400)
+        self.assertEqual(await self.offset(6), 3)
+        answer = await self.say("PUT", path(6), "messi", b"def", Content_Range="bytes 3-5/*")
+        self.assertEqual(answer.json["sha256"], sha256(b"abcdef"))
+
     async def test_resumed_after_a_restart(self) -> None:
         await self.people("messi", "budi")
         await self.put(b"abc", size=6)

@@ -254,3 +254,12 @@ class Bounds(UploadTestCase):
             answer = await raw.answer()
         self.assertEqual((answer.status, answer.json["code"]), (503, "storage-failed"))
         self.assertEqual(self.realm.service.files.under_way._bytes, {})
+
+    async def test_disk_full_at_the_end_of_a_chunk(self) -> None:
+        """The client is not told that bytes are here which the disk has refused."""
+        await self.people("messi", "budi")
+        for call in ("append", "leave"):
+            with mock.patch.object(PartialFile, call, side_effect=OSError(28, "No space left")):
+                answer = await self.put(b"abc", size=6)
+            self.assertEqual((answer.status, answer.json["code"]), (503, "storage-failed"), call)
+        self.assertEqual(self.realm.service.files.under_way._bytes, {})
