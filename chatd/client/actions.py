@@ -72,15 +72,7 @@ class ShowHelp(msgspec.Struct, frozen=True):
     verb: str = ""
 
 
-Action = (
-    Request
-    | SayInChat
-    | SendFiles
-    | GetFiles
-    | OpenChat
-    | EnterMenu
-    | ListNumberedGroups
-    | QuitClient
-    | GoBack
-    | ShowHelp
-)
+# They need the realm and wait in the CommandQueue.
+QueuedAction = Request | SayInChat | SendFiles | GetFiles | OpenChat | ListNumberedGroups
+LocalAction = EnterMenu | GoBack | ShowHelp
+Action = QueuedAction | LocalAction | QuitClient

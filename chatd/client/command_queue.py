@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from chatd.client import render
 from chatd.client.actions import (
-    Action,
     GetFiles,
     ListNumberedGroups,
     OpenChat,
+    QueuedAction,
     Request,
     SayInChat,
     SendFiles,
@@ -40,12 +40,12 @@ BEFORE = 8  # messages shown when a chat is opened, besides the unread ones
 SHORT = 40  # characters of a line in messages about it
 
 
-def needs_login(todo: Action) -> bool:
+def needs_login(todo: QueuedAction) -> bool:
     return todo.row.login if isinstance(todo, Request) else True
 
 
 class QueuedCommand:
-    def __init__(self, line: str, todo: Action, user: str | None) -> None:
+    def __init__(self, line: str, todo: QueuedAction, user: str | None) -> None:
         self.line = line
         self.todo = todo
         self.user = user
@@ -75,7 +75,7 @@ class CommandQueue:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def put(self, line: str, todo: Action) -> None:
+    def put(self, line: str, todo: QueuedAction) -> None:
         self._queue.append(QueuedCommand(line, todo, self._client.state.user))
         self._idle.clear()
         self._more.set()
@@ -150,6 +150,8 @@ class CommandQueue:
                 await self._my_groups(link)
             case SendFiles() | GetFiles():
                 await self._transfer(job.todo)
+            case _:
+                assert_never(job.todo)
 
     # After a lost connection
 
@@ -160,8 +162,10 @@ class CommandQueue:
                 may = job.once.is_safe
             case Request(command=command):
                 may = may_repeat(command, job.once)
-            case _:
+            case OpenChat() | ListNumberedGroups() | SendFiles() | GetFiles():
                 may = True
+            case _:
+                assert_never(job.todo)
         if not may:
             self._client.out.note(self._unanswered(job))
         return may

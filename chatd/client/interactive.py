@@ -5,10 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import assert_never
 
 from chatd.base.errors import ChatError
 from chatd.client import pictures
-from chatd.client.actions import Action, EnterMenu, GoBack, OpenChat, QuitClient, Request, ShowHelp
+from chatd.client.actions import (
+    EnterMenu,
+    GetFiles,
+    GoBack,
+    ListNumberedGroups,
+    LocalAction,
+    OpenChat,
+    QueuedAction,
+    QuitClient,
+    Request,
+    SayInChat,
+    SendFiles,
+    ShowHelp,
+)
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue, needs_login
 from chatd.client.connection import Target
@@ -20,6 +34,7 @@ from chatd.client.progress_bar import ProgressBar
 from chatd.client.render import error, plain
 from chatd.client.screen import Screen
 from chatd.client.state import Menu
+from chatd.client.status_bar import StatusBar
 from chatd.client.transfer_queue import Transfers
 from chatd.client.translations import tr, trn
 from chatd.commands.table import BY_VERB
@@ -43,13 +58,12 @@ class InteractiveClient:
         self._client = client = Client(target, store, screen, live=True)
         self._screen = screen
         self._user = user
-        self._bar = ProgressBar(screen.changed)
-        self._transfers = Transfers(client, downloads, self._bar)
+        self._warned = False  # the last line wanted to quit and was told of pending work
+        bar = ProgressBar(screen.changed)
+        self._transfers = Transfers(client, downloads, bar)
         self._jobs = CommandQueue(client, self._transfers.add)
-        screen.attach(client.state, client.reconnector)
-        screen.cancel = self._transfers.cancel
-        screen.progress = self._bar.text
-        screen.waiting = lambda: self._jobs.waiting
+        status = StatusBar(client.state, client.reconnector, bar.text, lambda: self._jobs.waiting)
+        screen.attach(client.state, status, self._transfers.cancel)
         client.pictures.enabled = show_pictures and screen.has_colours
 
     async def run(self) -> None:
@@ -145,8 +159,6 @@ class InteractiveClient:
             self._screen.note(tr("A file is being transferred; quit again to leave anyway"))
         return False
 
-    _warned = False
-
     async def _handle(self, line: str, pasted: bool = False) -> bool:
         """Run one line; False to quit."""
         state = self._client.state
@@ -164,7 +176,7 @@ class InteractiveClient:
                 await self._moment()
         return True
 
-    def _begin(self, line: str, todo: Action) -> None:
+    def _begin(self, line: str, todo: LocalAction | QueuedAction) -> None:
         """Run local actions at once and queue requests."""
         state, screen = self._client.state, self._screen
         match todo:
@@ -186,12 +198,14 @@ class InteractiveClient:
             case OpenChat(place=place):
                 state.chat = place
                 self._jobs.put(line, todo)
-            case _:
+            case Request() | SayInChat() | SendFiles() | GetFiles() | ListNumberedGroups():
                 self._jobs.put(line, todo)
                 if not self._client.reconnector.is_up:
                     screen.show([plain(tr("(waiting for the connection)"))])
                 elif state.expired and needs_login(todo):
                     screen.show([plain(tr("(waiting until you log in again)"))])
+            case _:
+                assert_never(todo)
 
     async def _moment(self) -> None:
         with contextlib.suppress(TimeoutError):

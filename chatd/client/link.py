@@ -7,6 +7,7 @@ is lost, with exponential backoff and jitter, so that a restarted realm is not f
 from __future__ import annotations
 
 import asyncio
+import enum
 import itertools
 import random
 from collections.abc import Awaitable, Callable
@@ -117,11 +118,20 @@ class Callbacks(msgspec.Struct, frozen=True):
     changed: Callable[[], None]
 
 
-class LinkStatus(msgspec.Struct):
-    """`phase` is "connecting", "connected", "waiting" (until `next_try`, in the loop's time) or "closed".
-    `reason` says why the last attempt failed."""
+class Phase(enum.StrEnum):
+    """What a Reconnector is doing. WAITING: for the time of its next attempt."""
 
-    phase: str = "connecting"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    WAITING = "waiting"
+    CLOSED = "closed"
+
+
+class LinkStatus(msgspec.Struct):
+    """`tries`: failed attempts since the last link. `next_try`: when the next attempt begins, in the loop's
+    time. `reason`: why the last attempt failed."""
+
+    phase: Phase = Phase.CONNECTING
     tries: int = 0
     next_try: float = 0.0
     reason: str = ""
@@ -176,7 +186,7 @@ class Reconnector:
                 await self._live(connection)
             self.status.tries += 1
             await self._pause()
-            self._become("connecting")
+            self._become(Phase.CONNECTING)
             try:
                 connection = await self._dial(self.target)
             except ConnectionFailed as no_link:
@@ -198,7 +208,7 @@ class Reconnector:
             self._link = link
             self._down.clear()
             self._up.set()
-            self._become("connected")
+            self._become(Phase.CONNECTED)
         await reading
         self._up.clear()
         self._down.set()
@@ -208,16 +218,16 @@ class Reconnector:
         longest = min(FIRST_PAUSE * 2 ** (self.status.tries - 1), LAST_PAUSE)
         pause = longest / 2 + self._jitter(0, longest / 2)
         self.status.next_try = asyncio.get_running_loop().time() + pause
-        self._become("waiting")
+        self._become(Phase.WAITING)
         await self._sleep(pause)
 
-    def _become(self, phase: str) -> None:
+    def _become(self, phase: Phase) -> None:
         self.status.phase = phase
         self._callbacks.changed()
 
     async def close(self) -> None:
         """Close the link and stop reconnecting."""
-        self._become("closed")
+        self._become(Phase.CLOSED)
         if self._link is not None:
             await self._link.leave()
         self._task.cancel()

@@ -116,13 +116,13 @@ def _complain(text: str, code: int = NO_LINK) -> int:
 
 async def _talk(options: argparse.Namespace, target: Target, store: Store) -> int:
     from chatd.client.interactive import InteractiveClient
-    from chatd.client.screen import Screen
+    from chatd.client.screen import Screen, ScreenOptions
 
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Cancel the task instead of exiting, so that the terminal is restored.
         asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
-    screen = Screen(store.history, quiet=options.quiet)
+    screen = Screen(ScreenOptions(store.history, options.quiet))
     talk = InteractiveClient(
         target, store, screen, options.downloads, options.user, not options.no_pictures
     )

@@ -12,10 +12,23 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, assert_never
 
 from chatd.base.errors import ChatError
-from chatd.client.actions import Action, EnterMenu, GoBack, OpenChat, QuitClient, Request, ShowHelp
+from chatd.client.actions import (
+    EnterMenu,
+    GetFiles,
+    GoBack,
+    ListNumberedGroups,
+    LocalAction,
+    OpenChat,
+    QueuedAction,
+    QuitClient,
+    Request,
+    SayInChat,
+    SendFiles,
+    ShowHelp,
+)
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
 from chatd.client.connection import ConnectionFailed, ConnectionLost, Target
@@ -156,7 +169,7 @@ class Script:
         if working.done():
             working.result()
 
-    def _begin(self, line: str, todo: Action) -> None:
+    def _begin(self, line: str, todo: LocalAction | QueuedAction) -> None:
         state = self._client.state
         match todo:
             case EnterMenu(menu=menu):
@@ -168,10 +181,12 @@ class Script:
             case OpenChat(place=place):
                 state.chat = place
                 self._jobs.put(line, todo)
-            case _:
+            case Request() | SayInChat() | SendFiles() | GetFiles() | ListNumberedGroups():
                 if isinstance(todo, Request) and isinstance(todo.command, ask.SetListening):
                     self._listening = todo.command.on
                 self._jobs.put(line, todo)
+            case _:
+                assert_never(todo)
 
     def _help(self, line: str, verb: str) -> None:
         lines = help_lines(verb, Menu.MAIN)

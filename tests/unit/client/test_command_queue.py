@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from chatd.client.actions import Action, OpenChat
+from chatd.client.actions import OpenChat, QueuedAction
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
 from chatd.client.connection import ConnectionLost, Target
@@ -120,14 +120,14 @@ class JobsTests(TestCase):
             client.state.logged_in("lina", "Lina", "token")
             before(client)
 
-            async def transfer(todo: Action) -> None:
+            async def transfer(todo: QueuedAction) -> None:
                 self.out.note(f"transfer {todo}")
 
             jobs = CommandQueue(client, transfer)
             working = asyncio.create_task(jobs.run())
             for line in lines:
                 todo = await parse_line(line, client.state, None)
-                assert todo is not None
+                assert isinstance(todo, QueuedAction)
                 if isinstance(todo, OpenChat):
                     client.state.chat = todo.place
                 jobs.put(line, todo)
@@ -254,7 +254,7 @@ class JobsTests(TestCase):
             client.state.logged_in("lina", "Lina", "token")
             jobs = CommandQueue(client, lambda todo: None)
             todo = await parse_line("send cica halo", client.state, None)
-            assert todo is not None
+            assert isinstance(todo, QueuedAction)
             jobs.put("send cica halo", todo)
             as_budi(client)
             working = asyncio.create_task(jobs.run())
