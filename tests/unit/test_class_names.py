@@ -1,4 +1,4 @@
-"""No two classes of the daemon have the same name, so a name says which class is meant."""
+"""No two classes of the daemon have the same name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KNOWN: set[str] = set()
 
 class ClassNamesTests(TestCase):
     def test_each_name_is_used_once(self) -> None:
-        """A second class of one name fails."""
+        """A second class with a name that is in use fails the test."""
         found: dict[str, list[str]] = defaultdict(list)
         for path in sorted(ROOT.rglob("*.py")):
             module = path.relative_to(ROOT).as_posix()

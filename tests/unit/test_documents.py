@@ -1,4 +1,4 @@
-"""The documents agree with the code: what they name exists, and what is made from the code is current."""
+"""The documents agree with the code: the files they name exist, and generated parts are current."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FOLDERS = "chatd|tests|tools|benchmarks|etc|docs"
 
 
 class LinkTests(TestCase):
-    """What documents refer to."""
+    """References in documents."""
 
     def missing(self, pattern: str, found_at: str = "") -> list[str]:
-        """Matches of the pattern, in all documents, that are no path in the repository."""
+        """Matches of the pattern, in all documents, that are not a path in the repository."""
         wrong = []
         for document in DOCUMENTS:
             for name in re.findall(pattern, document.read_text(encoding="utf-8")):
@@ -151,7 +151,7 @@ class ManPageTests(TestCase):
 
 
 class VersionTests(TestCase):
-    """The version is said in chatd/__init__.py; all else takes it from there."""
+    """The version is defined in chatd/__init__.py only."""
 
     def test_package_takes_it_from_the_code(self) -> None:
         setup = configparser.ConfigParser()

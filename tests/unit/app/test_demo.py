@@ -1,4 +1,4 @@
-"""What the demo takes over from a configuration, and where its doors are."""
+"""What the demo takes from a configuration, and the ports of its doors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chatd.base.config import (
 
 class ConfigTests(SynchronousTestCase):
     def test_only_what_is_harmless_is_taken(self) -> None:
-        """No name, state, doors, database, certificate or peer of a real realm."""
+        """The demo takes no name, state, doors, database, certificate or peers of a real realm."""
         given = Config(
             realm="chat.example.org",
             state=Path("/var/lib/chatd"),

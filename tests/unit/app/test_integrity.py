@@ -21,7 +21,7 @@ from tests.support.common import ClockedTestCase, Realm, make_config, run
 
 
 class IntegrityTestCase(ClockedTestCase):
-    """`killed` is the state of a realm that was killed: what a running one has on its disk."""
+    """`killed` is the state folder of a realm that was killed: what a running realm has on disk."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         super().setUp()
@@ -64,7 +64,7 @@ class IntegrityTestCase(ClockedTestCase):
         return texts
 
     def refuses(self, reason: str) -> None:
-        """It does not start, says why and what to do, and nothing is changed."""
+        """The realm does not start, says why and what to do, and changes nothing."""
         before = {
             path.name: path.stat().st_size
             for path in self.killed.rglob("*")
@@ -87,7 +87,7 @@ class IntegrityTestCase(ClockedTestCase):
 
 class AfterAKill(IntegrityTestCase):
     def test_whole(self) -> None:
-        """It starts, with all that was stored, again and again."""
+        """It starts with everything that was stored, and does so repeatedly."""
         self.assertEqual(self.open(), ["satu"])
         self.assertEqual(self.open(), ["satu"])
 
@@ -97,7 +97,7 @@ class AfterAKill(IntegrityTestCase):
         self.assertFalse(self.database.exists())
 
     def test_emptied(self) -> None:
-        """SQLite itself would take it for a new one, and remove its log."""
+        """SQLite itself would treat an emptied file as a new database, and remove its log."""
         self.database.write_bytes(b"")
         self.refuses("chatd.db is empty")
 
@@ -122,7 +122,7 @@ class AfterAKill(IntegrityTestCase):
         self.assertEqual(self.open(), ["satu"])
 
     async def test_log_is_missing_after_it_was_folded_in(self) -> None:
-        """What was folded in is not all: the mark moves on right after."""
+        """The mark advances right after a checkpoint, so a log that is lost later is noticed."""
         path = self.realm.state.path / "chatd.db"
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -137,7 +137,7 @@ class AfterAKill(IntegrityTestCase):
         self.refuses("write-ahead log")
 
     def test_damaged_pages(self) -> None:
-        """SQLite's own check finds them after an unclean end."""
+        """SQLite's own check finds damaged pages after an unclean end."""
         with sqlite3.connect(self.database) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
@@ -157,7 +157,7 @@ class AfterAKill(IntegrityTestCase):
         self.refuses("cut off")
 
     async def test_an_older_one(self) -> None:
-        """As from a backup, in the place of a newer one."""
+        """An older database, as from a backup, was put in place of the newer one."""
         old = self.folder / "old.db"
         connection = sqlite3.connect(self.database)
         connection.execute("VACUUM INTO ?", (str(old),))
@@ -194,7 +194,7 @@ class AfterAKill(IntegrityTestCase):
 
 class Accepting(IntegrityTestCase):
     def test_empty_database(self) -> None:
-        """What was there of the old one is kept, and so are the files, at later starts, too."""
+        """The old database and the files are kept, at later starts too."""
         self.database.write_bytes(b"x" * 10_000)
         self.assertEqual(self.open(accept_loss=True), [])
         (aside,) = self.killed.glob("chatd.db.damaged.*Z")
@@ -215,7 +215,7 @@ class Accepting(IntegrityTestCase):
 
 class SettingAside(SynchronousTestCase):
     def test_twice_in_a_second(self) -> None:
-        """A start that was killed and begins anew does not replace what was set aside."""
+        """A start that was killed and repeated does not overwrite what was set aside."""
         database = Path(self.mktemp())
         database.parent.mkdir(parents=True, exist_ok=True)
         now = datetime(2026, 11, 26, tzinfo=UTC)
@@ -227,7 +227,7 @@ class SettingAside(SynchronousTestCase):
 
 
 class WithoutMarker(IntegrityTestCase):
-    """As an older chatd has left it, or as it was restored."""
+    """A state folder without a marker: from an older chatd, or restored."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         prepared = super().setUp()
@@ -244,7 +244,7 @@ class WithoutMarker(IntegrityTestCase):
             self.open()
 
     def test_no_room_or_no_folder(self) -> None:
-        """The start is refused by a sentence, whatever of the state folder can't be used."""
+        """The start is refused with a sentence, whichever part of the state folder can't be used."""
         shutil.rmtree(self.killed / "uploads")
         (self.killed / "uploads").touch()
         config = msgspec.structs.replace(self.realm.config, state=self.killed)
@@ -254,7 +254,7 @@ class WithoutMarker(IntegrityTestCase):
         realm.release()
 
     def test_interrupted_first_start(self) -> None:
-        """Nothing is there yet but an empty file."""
+        """There is only an empty file."""
         shutil.rmtree(self.killed)
         self.killed.mkdir()
         self.database.write_bytes(b"")
@@ -275,7 +275,7 @@ class Ends(IntegrityTestCase):
         self.realm.open()
 
     async def test_large_one_is_checked_while_it_runs(self) -> None:
-        """The start does not wait for it, and what it finds is told."""
+        """The start does not wait for the check, whose result is logged."""
         with (
             mock.patch.object(integrity, "CHECKED_AT_ONCE", 0),
             mock.patch("chatd.app.realm.quick_check", return_value=["page 3: no"]),

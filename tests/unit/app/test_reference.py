@@ -55,7 +55,7 @@ class MetricsTests(TestCase):
             )
 
     def test_examples_use_what_there_is(self) -> None:
-        """Whatever is measured in an example has a row in the table, and labels that it has."""
+        """Every metric in an example has a row in the table, and every label is a label of its metric."""
         known = {family.name: family for family in FAMILIES}
         named = re.findall(
             r"\b(chatd_[a-z_]+?)(?:_bucket|_sum|_count)?(?![a-z_])(?:\{([^}]*)\})?",

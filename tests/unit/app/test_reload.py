@@ -1,4 +1,4 @@
-"""What is read again while the daemon runs: log files and certificates."""
+"""Files that are read again while the daemon runs: log files and certificates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fails() -> None:
 
 class ReloadsTest(SynchronousTestCase):
     def test_each_by_itself(self) -> None:
-        """What can't be read keeps nothing else from being read."""
+        """A file that can't be read does not prevent the others from being read."""
         done: list[int] = []
         reloads = Reloads()
         for reload in (lambda: done.append(1), fails, lambda: done.append(2)):
@@ -49,7 +49,7 @@ class LogFiles(SynchronousTestCase):
         return log
 
     def test_reopened(self) -> None:
-        """After another program has moved the file, a new one has its name."""
+        """If another program has moved the file, a new file of its name is created."""
         log = self.open()
         log.write("one\n")
         self.path.rename(self.folder / "moved")
@@ -64,7 +64,7 @@ class LogFiles(SynchronousTestCase):
         self.assertEqual(log.size, 11)
 
     def test_can_not_be_opened(self) -> None:
-        """The log goes on in the old file."""
+        """Logging continues in the old file."""
         log = self.open()
         self.path.rename(self.folder / "moved")
         self.path.mkdir()
@@ -73,7 +73,7 @@ class LogFiles(SynchronousTestCase):
         self.assertEqual((self.folder / "moved").read_text(), "one\n")
 
     def test_kept(self) -> None:
-        """`[log] keep` is how many rotated files there are at most."""
+        """`[log] keep` is the maximum number of rotated files."""
         output = LogOutput(LogConfig(keep=3), {"logfile": str(self.path), "nodaemon": True})
         assert output.file is not None
         output.file.rotateLength = 10
@@ -85,7 +85,7 @@ class LogFiles(SynchronousTestCase):
         self.assertEqual(kept, expected)
 
     def test_standard_output(self) -> None:
-        """There is nothing to open again."""
+        """Standard output can't be reopened."""
         output = LogOutput(LogConfig(), {"nodaemon": True})
         self.assertIsNone(output.file)
         self.assertIsNotNone(output.observer)
@@ -106,7 +106,7 @@ class Certificates(SynchronousTestCase):
         return shake_hands(tls.serverConnectionForTLS(None), self.issuer.trusted_by())
 
     def test_fullchain(self) -> None:
-        """A client that knows the root alone trusts the server."""
+        """A client that knows only the root certificate trusts the server."""
         self.issuer.write(self.folder)
         self.assertTrue(self.show(DoorTLS(self.endpoint())))
 
@@ -128,7 +128,8 @@ class Certificates(SynchronousTestCase):
         self.assertTrue(self.show(DoorTLS(f"ssl:0:privateKey={path}")))
 
     def test_renewed(self) -> None:
-        """New connections are shown the new certificate once it was read; half of it changes nothing."""
+        """New connections get the new certificate once it was read. If only half of it is there, nothing
+        changes."""
         self.issuer.write(self.folder)
         tls = DoorTLS(self.endpoint())
         before = self.show(tls)
@@ -164,7 +165,7 @@ class OfTheRealm(RealmTestCase):
         self.assertEqual(door._policy.trust, "known")
 
     def test_from_the_files(self) -> None:
-        """Realm.reload shows what is there now."""
+        """Realm.reload uses what the files contain now."""
         seen: list[RealmIdentity] = []
         self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
         self.realm.reload()

@@ -1,4 +1,4 @@
-"""What nobody sees, and what turns text around."""
+"""Invisible characters, and characters that reorder text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ any_text = st.text(
 
 
 def open_ends(text: str) -> list[str]:
-    """What is open where `text` ends, as UAX 9 has it (X1 to X8). Fails if it closes what it did not open."""
+    """The formatting that is open at the end of `text`, by the rules X1 to X8 of UAX 9. Fails if the text
+    closes formatting that it did not open."""
     ends: list[str] = []
     for each in text:
         if each in "\u202a\u202b\u202d\u202e":
@@ -58,7 +59,7 @@ class Blank(SynchronousTestCase):
 
 class Hidden(SynchronousTestCase):
     def test_emoji_and_scripts(self) -> None:
-        """What is written with joiners and variation selectors may be called so."""
+        """Texts that need joiners and variation selectors are allowed as names."""
         for text in (
             "Ana 👩\u200d💻",
             "❤\ufe0f",
@@ -110,7 +111,7 @@ class Isolated(SynchronousTestCase):
 
     @given(any_text, any_text)
     def test_nothing_gets_out(self, one: str, other: str) -> None:
-        """After any text, what follows is as if the text were not there."""
+        """No text affects the text that follows it."""
         shown = isolated(one)
         if shown != one:
             self.assertEqual(open_ends(shown), [])

@@ -56,7 +56,7 @@ class Reactor(SynchronousTestCase):
         self.assertIs(self.reactor.seconds, time.monotonic)
 
     def test_timers_that_are_there_already(self) -> None:
-        """They use the old clock, and would fire at once or never."""
+        """Existing timers use the old clock, and would fire at once or never."""
         self.reactor.callLater(10, lambda: None)
         self.assertFalse(make_monotonic(self.reactor, lambda: self.now))
         self.assertGreater(self.reactor.seconds(), START - 366 * 86400)
@@ -145,7 +145,7 @@ class Steps(RealmTestCase):
             await self.accounts.resume(login.token)
 
     async def test_what_is_written_down(self) -> None:
-        """Messages have the date of the wall clock."""
+        """Messages have the time of the wall clock."""
         wire = self.connect(JsonDialect())
         await wire.ask(command="register", username="messi", password="surabaya")
         for step in (0.0, -HOUR):

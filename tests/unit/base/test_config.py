@@ -87,7 +87,7 @@ format = text             ; text | json
 level = info
 """
 
-# section, key, what is written, what comes of it
+# section, key, the text in the file, the resulting value
 GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
     ("realm", "name", "chat.example.org", lambda c: c.realm, "chat.example.org"),
     (
@@ -170,7 +170,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
     ("log", "keep", "3", lambda c: c.log.keep, 3),
 )
 
-# section, key, a value that it can't have, a part of what is expected
+# section, key, an invalid value, a part of the expected form in the error
 BAD: tuple[tuple[str, str, str, str], ...] = (
     ("realm", "name", "two words", "1 to 64 letters"),
     ("realm", "name", "\N{VULGAR FRACTION ONE QUARTER}", "1 to 64 letters"),  # its key has a slash
@@ -224,7 +224,7 @@ BAD_ADDRESSES = ("h:", ":1", "h:0", "h:65536", "h:x", "h:٣")
 
 class ConfigTestCase(SynchronousTestCase):
     def write(self, text: str | bytes) -> Path:
-        """A configuration file in a folder of its own."""
+        """Write a configuration file in a folder of its own."""
         folder = Path(self.mktemp())
         folder.mkdir(parents=True)
         path = folder / "chatd.ini"
@@ -235,7 +235,7 @@ class ConfigTestCase(SynchronousTestCase):
         return load_config(self.write(text))
 
     def refuse(self, text: str | bytes, *parts: str) -> None:
-        """Loading `text` fails with one line in which all of `parts` stand, and the file's name."""
+        """Loading `text` fails with one line that contains all of `parts` and the name of the file."""
         with self.assertRaises(ConfigError) as caught:
             self.load(text)
         sentence = str(caught.exception)
@@ -246,7 +246,7 @@ class ConfigTestCase(SynchronousTestCase):
 
 class Shipped(ConfigTestCase):
     def test_equals_the_defaults(self) -> None:
-        """etc/chatd.ini says what holds without it."""
+        """etc/chatd.ini shows the defaults."""
         config = load_config(SHIPPED)
         self.assertEqual(msgspec.structs.replace(config, state=Config().state), Config())
         self.assertEqual(config.state, SHIPPED.parents[1].resolve() / "var")
@@ -268,7 +268,7 @@ class Shipped(ConfigTestCase):
 
 class Specified(ConfigTestCase):
     def test_every_key_is_known(self) -> None:
-        """The specified file is read, and its values are the defaults."""
+        """The file in the specification is accepted, and its values are the defaults."""
         config = self.load(SPECIFIED)
         self.assertEqual(set(config.listen), {*DEFAULT_DOORS} - LATER)
         self.assertEqual(config.listen["peers"], "tcp:8890:interface=127.0.0.1")
@@ -306,7 +306,7 @@ class Values(ConfigTestCase):
             self.assertEqual(get(config), value, (section, key))
 
     def test_bad(self) -> None:
-        """The sentence names section, key, what was found and what is expected."""
+        """The sentence names the section, the key, the value found and the expected form."""
         for section, key, text, expected in BAD:
             self.refuse(
                 f"[{section}]\n{key} = {text}\n",
@@ -357,7 +357,7 @@ class Values(ConfigTestCase):
         self.assertEqual(config.peers.certificate, Path("/abs/c.pem"))
 
     def test_paths_in_endpoints_are_relative_to_the_file(self) -> None:
-        """Also those of a door's key and certificate; what else stands in an endpoint is left alone."""
+        """Paths of a door's key and certificate too; the rest of the endpoint stays as it is."""
         path = self.write(
             "[listen]\njson = ssl:1:privateKey=k.pem:certKey=/c.pem:extraCertChain=x/y.pem:interface=::1\n"
         )
@@ -444,7 +444,7 @@ class Files(ConfigTestCase):
 
     @given(st.text(alphabet="[]=; \nabrelmpsitn0K,:", max_size=60) | st.binary(max_size=40))
     def test_any_file(self, content: str | bytes) -> None:
-        """Whatever the file holds, it is a Config or a ConfigError of one line."""
+        """Any file gives a Config, or a ConfigError of one line."""
         try:
             self.load(content)
         except ConfigError as error:

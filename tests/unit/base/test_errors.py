@@ -1,4 +1,4 @@
-"""The refusals: stable codes, and sentences that get all that they speak of."""
+"""The errors: stable codes, and sentences that get all of their details."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BY_NAME = {error.__name__: error for error in every_error()}
 
 
 def fields(error: type[ChatError]) -> set[str]:
-    """The details that the error's sentence speaks of."""
+    """The details that the error's sentence contains."""
     return {field for _, field, _, _ in Formatter().parse(error.sentence) if field}
 
 
 def needed(error: type[ChatError]) -> set[str]:
-    """The details that have to be given."""
+    """The details that must be given."""
     return fields(error) - set(error.defaults)
 
 
@@ -35,7 +35,7 @@ def _error_name(node: ast.expr | None) -> str | None:
 
 @cache
 def uses() -> list[tuple[str, str, set[str]]]:
-    """Each place in chatd that makes a ChatError: where, which, with what details."""
+    """Each place in chatd that makes a ChatError: the place, the class, and the details it gives."""
     return list(_uses())
 
 
@@ -58,12 +58,13 @@ class Errors(SynchronousTestCase):
         self.assertGreater(len(codes), 30)
 
     def test_codes_are_plain_words(self) -> None:
-        """A code can stand in any dialect: lower case words with hyphens."""
+        """A code consists of lower-case words with hyphens, so it fits into any dialect."""
         for error in every_error():
             self.assertRegex(error.code, r"\A[a-z]+(-[a-z]+)*\Z")
 
     def test_every_class_says_something(self) -> None:
-        """All ChatErrors but BadRequest, which only groups, have a code and a sentence of their own."""
+        """All ChatErrors except BadRequest, which is only a base class, have a code and a sentence of their
+        own."""
         for error in vars(errors).values():
             if isinstance(error, type) and issubclass(error, ChatError):
                 if error in (ChatError, errors.BadRequest):
@@ -73,7 +74,7 @@ class Errors(SynchronousTestCase):
                     self.assertIn("sentence", vars(error))
 
     def test_sentences_are_filled(self) -> None:
-        """Every sentence takes its details, and shows each of them."""
+        """Every sentence is filled in with its details, and shows each of them."""
         for error in every_error():
             details = {field: f"<{field}>" for field in fields(error)}
             filled = error(**details)
@@ -84,12 +85,12 @@ class Errors(SynchronousTestCase):
             self.assertFalse(str(filled).endswith("."), error)
 
     def test_details_are_taken_as_they_are(self) -> None:
-        """Braces in a name are not mistaken for the sentence's own."""
+        """Braces in a name are not treated as placeholders."""
         self.assertIn("{x}", str(errors.UnknownUser(name="{x}")))
 
     def test_details_where_they_are_raised(self) -> None:
-        """Wherever chatd makes an error, it gives all that the sentence speaks of (save what is said
-        where it is not given), and nothing else."""
+        """Every place that makes an error gives the details of its sentence (except those with a default),
+        and no others."""
         found = list(uses())
         self.assertGreater(len(found), 50)
         for where, name, details in found:
@@ -98,8 +99,8 @@ class Errors(SynchronousTestCase):
             self.assertGreaterEqual(details, needed(error), f"{where}: {name}")
 
     def test_defaults(self) -> None:
-        """What is said where a detail is not given: only of what the sentence speaks of, and never for all
-        of it; what is given comes before it, and a default is no detail."""
+        """Defaults fill in missing details of the sentence, never all of them. Given details override them,
+        and defaults are not details."""
         with_defaults = [error for error in every_error() if error.defaults]
         self.assertIn(errors.UnknownUser, with_defaults)
         for error in with_defaults:
@@ -115,7 +116,7 @@ class Errors(SynchronousTestCase):
                 self.assertNotIn(str(default), given)
 
     def test_where_somebody_is_unknown(self) -> None:
-        """Of this realm, unless another one is named."""
+        """In this realm, unless another one is named."""
         self.assertEqual(
             str(errors.UnknownUser(name="nobody")), "There is no user nobody in this realm"
         )
@@ -138,8 +139,8 @@ class Errors(SynchronousTestCase):
             errors.UnknownUser(where="realm2")
 
     def test_list_of_whom_nobody_is_known(self) -> None:
-        """Of one, what is wrong with it; of several, their names, or the realms that nobody knows; and if
-        somebody is known who did not get it, why."""
+        """For one address, its own error; for several, their names, or the unknown realms; if somebody is
+        known who did not get it, the reason."""
         user, realm = errors.UnknownUser(name="x"), errors.UnknownRealm(realm="r")
         other, refused = errors.UnknownRealm(realm="s"), errors.MessageTooLong(size=2, limit=1)
         for found, expected in (

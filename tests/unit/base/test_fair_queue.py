@@ -37,8 +37,8 @@ class FairQueues(SynchronousTestCase):
         self.assertIn("other", (queue.take(), queue.take()))
 
     def test_a_burst_is_not_before_who_comes_after_it(self) -> None:
-        """Whoever comes while many wait for their first turn has one of the next two, and the oldest of the
-        many have the others."""
+        """A newcomer during a burst of first turns has one of the next two turns. The oldest of the burst
+        have the others."""
         queue: FairQueue[str] = FairQueue(200)
         for number in range(100):
             queue.put((number,), f"burst{number}")
@@ -63,7 +63,7 @@ class FairQueues(SynchronousTestCase):
         self.assertIn("a2", taken)
 
     def test_within_an_owner_turns_are_taken_too(self) -> None:
-        """The accounts of one address share the turn of that address."""
+        """The accounts of one address share the turns of that address."""
         queue: FairQueue[str] = FairQueue(100)
         for item in ("a1", "a2", "b1"):
             queue.put(("here", item[0]), item)
@@ -96,7 +96,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(sorted(self.drained(queue)), ["login", "q1", "r2"])
 
     def test_full_of_better_ones(self) -> None:
-        """An item of a worse class than all that wait is refused itself."""
+        """An item of a class below all waiting ones is refused itself."""
         queue: FairQueue[str] = FairQueue(2, priorities=2)
         queue.put(("a",), "a1", 0)
         queue.put(("a",), "a2", 0)
@@ -108,7 +108,7 @@ class FairQueues(SynchronousTestCase):
 
     @given(st.lists(OWNERS, max_size=60))
     def test_nobody_is_passed_twice(self, owners: list[Path]) -> None:
-        """Between two turns of an address every other waiting address has one."""
+        """Between two turns of an address, every other waiting address has a turn."""
         queue: FairQueue[Path] = FairQueue(100)
         for owner in owners:
             queue.put(owner, owner)

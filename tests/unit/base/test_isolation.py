@@ -1,6 +1,6 @@
-"""An exception is injected at each loop over what belongs to many: all others must not notice.
+"""An exception is injected into each loop over items of many owners: it must not affect the others.
 
-What failed is logged once, with its traceback; a connection that failed is dropped.
+The failure is logged once, with its traceback. A connection that failed is dropped.
 """
 
 from __future__ import annotations

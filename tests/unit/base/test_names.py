@@ -1,4 +1,4 @@
-"""Names, addresses and rooms: what may be one, how they compare, and how they are shown."""
+"""Names, addresses and rooms: which are valid, how they are compared, and how they are shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from chatd.base.uts39 import skeleton
 MAX_NAME = 64
 
 any_text = st.text(st.characters(exclude_categories=()))
-# Close to a name, so that both sides of the rule are met often.
+# Similar to names, so that valid and invalid ones are both frequent.
 near_names = st.text(
     st.one_of(st.sampled_from("aZ09._-é e\u0301@,ßİΣς"), st.characters(categories=("L", "N"))),
     max_size=70,
@@ -63,11 +63,11 @@ class ParseName(SynchronousTestCase):
             self.assertEqual(parse_name(name), name)
 
     def test_composed(self) -> None:
-        """What was typed in pieces is kept in NFC."""
+        """A name that was typed in decomposed form is kept in NFC."""
         self.assertEqual(parse_name("Jose\u0301"), "José")
 
     def test_length(self) -> None:
-        """64 characters are allowed, none and 65 are not; what counts is the composed form."""
+        """1 to 64 characters are allowed, counted in the composed form."""
         self.assertEqual(parse_name("a" * MAX_NAME), "a" * 64)
         self.assertEqual(parse_name("e\u0301" * 64), "é" * 64)
         for bad in ("", "a" * 65):
@@ -75,7 +75,7 @@ class ParseName(SynchronousTestCase):
                 parse_name(bad)
 
     def test_nothing_long_is_normalised(self) -> None:
-        """That takes seconds for a line full of marks, in which nobody else is served."""
+        """Normalizing a line full of marks takes seconds, which would block everybody else."""
         marks = "a" + "\u0315\u0300" * 10_000
         with mock.patch("unicodedata.normalize", side_effect=AssertionError) as normalize:
             for parse in (parse_name, parse_address, parse_place, parse_room, parse_group_name):
@@ -84,7 +84,7 @@ class ParseName(SynchronousTestCase):
         normalize.assert_not_called()
 
     def test_refused(self) -> None:
-        """No commas, at signs, spaces, control characters, nor anything else that is no letter or digit."""
+        """Commas, at signs, spaces, control characters and all else that is no letter or digit is refused."""
         bad_names = (
             "a b",
             " a",
@@ -104,7 +104,7 @@ class ParseName(SynchronousTestCase):
 
     @given(st.one_of(any_text, near_names))
     def test_any_text(self, text: str) -> None:
-        """Every text is a name that keeps the rule, or BadName."""
+        """Every text is a valid name, or raises BadName."""
         try:
             name = parse_name(text)
         except BadName as error:
@@ -154,7 +154,7 @@ class NewNames(SynchronousTestCase):
             check_reserved(name, "realm1")
 
     def test_marks(self) -> None:
-        """They belong to a letter, and do not cover other lines."""
+        """Marks must follow a letter, and are too few to cover other lines."""
         for bad in ("\u0301a", "a.\u0301", "-\u093f", "a" + "\u0301\u0302\u0303\u0304\u0305\u0306"):
             with self.assertRaises(BadName):
                 parse_name(bad)
@@ -167,7 +167,7 @@ class NewNames(SynchronousTestCase):
             self.assertIn("mixes scripts", str(caught.exception))
 
     def test_invisible(self) -> None:
-        """Earlier versions took fillers for letters: who is called so can log in, and nobody else gets it."""
+        """Earlier versions allowed fillers. Accounts with such names can log in; new ones are refused."""
         for filler in "\u115f\u1160\u3164\uffa0":
             name = parse_name(f"messi{filler}")
             with self.assertRaises(BadName):
@@ -190,7 +190,7 @@ class NewNames(SynchronousTestCase):
                 parse_name(bad)
 
     def test_one_for_several(self) -> None:
-        """A character that stands for a phrase or for signs that no name has is none for a name."""
+        """A character that stands for a phrase, or for signs that no name contains, is not allowed in a name."""
         for bad in ("\ufdfa", "a\u2474", "\u00bd"):
             parse_name(bad)
             with self.assertRaises(BadName):
@@ -309,7 +309,7 @@ class ParseAddress(SynchronousTestCase):
         self.assertEqual(parse_address("a@chat.example.org"), Address("a", "chat.example.org"))
 
     def test_refused(self) -> None:
-        """An address has one name and at most one realm; the error shows all that was given."""
+        """An address has one name and at most one realm. The error shows the whole text."""
         for bad in ("", "@", "messi@", "@realm1", "a@b@c", "a b@c", "a@b c", "a,b", "a@b,c"):
             with self.assertRaises(BadName) as caught:
                 parse_address(bad)
@@ -317,13 +317,13 @@ class ParseAddress(SynchronousTestCase):
 
     @given(names, st.none() | names)
     def test_shown_and_read(self, name: str, realm: str | None) -> None:
-        """An address reads as what it is shown as."""
+        """The text of an address is parsed as the same address."""
         address = Address(parse_name(name), None if realm is None else parse_name(realm))
         self.assertEqual(parse_address(str(address)), address)
 
     @given(st.one_of(any_text, near_names))
     def test_any_text(self, text: str) -> None:
-        """Every text is an address made of names, or BadName."""
+        """Every text is an address of valid names, or raises BadName."""
         try:
             address = parse_address(text)
         except BadName:
@@ -347,7 +347,7 @@ class ParseRoom(SynchronousTestCase):
 
     @given(st.one_of(any_text, near_names))
     def test_any_text(self, text: str) -> None:
-        """A room's name is a name once its spaces are gone; and every name is a room's."""
+        """A room's name without its spaces is a name, and every name is a valid name of a room."""
         try:
             room = parse_room(text)
         except BadName:
@@ -376,7 +376,7 @@ class Printable(SynchronousTestCase):
 
     @given(any_text, st.integers(1, 100))
     def test_any_text(self, text: str, limit: int) -> None:
-        """Nothing that is shown controls a terminal, and it can be encoded."""
+        """The shown text can't control a terminal, and can be encoded."""
         shown = printable(text, limit)
         self.assertTrue(shown)
         self.assertTrue(shown.isprintable())

@@ -1,4 +1,4 @@
-"""Rate limits: those that exceed them wait, and nobody else."""
+"""Rate limits: only those who exceed them wait."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TokenBuckets(SynchronousTestCase):
         self.assertEqual({bucket.take(5.0) for _ in range(1000)}, {0.0})
 
     def test_clock_set_back(self) -> None:
-        """A clock that is set back makes nobody within the rate wait."""
+        """A clock that is set back delays nobody who is within the rate."""
         bucket = TokenBucket(rate=10, burst=50)
         bucket.take(7200.0)
         self.assertEqual(bucket.take(3600.0), 0.0)

@@ -1,4 +1,4 @@
-"""A live token in the wrong place of a request is neither stored nor shown nor repeated."""
+"""A live token in the wrong place of a request is not stored, shown or repeated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from tests.support.common import ClockedTestCase, Wire
 
-# As random as real ones: what they are made of does not shrink to zeros.
+# As random as real ones: hypothesis does not shrink them to zeros.
 TOKENS = st.binary().map(
     lambda seed: base64.urlsafe_b64encode(hashlib.sha256(seed).digest()).rstrip(b"=").decode()
 )
@@ -31,7 +31,7 @@ AROUND = st.text(st.sampled_from("aZ09_- .,:;<>é\n"), max_size=60)
 class Finding(SynchronousTestCase):
     @given(TOKENS, AROUND, AROUND)
     def test_wherever_it_stands(self, token: str, before: str, after: str) -> None:
-        """Also within a longer run of letters, where nothing tells where it begins."""
+        """Also within a longer run of letters, where nothing marks its beginning."""
         text = before + token + after
         self.assertTrue(is_token(token))
         self.assertTrue(may_hold_token(text))
@@ -68,7 +68,7 @@ class Finding(SynchronousTestCase):
         self.assertLessEqual(len(candidates("ABCDEFGHIJKLMNOP" * 500)), 16)
 
     def test_what_has_few_letters_is_no_token(self) -> None:
-        """A line of dashes, or what a load generator sends, costs no look-up."""
+        """A line of dashes, or the text of a load generator, needs no lookup."""
         for text in ("-" * 80, "x" * 8000, "0123456789" * 10, "hahaha" * 20):
             self.assertFalse(may_hold_token(text))
             self.assertEqual(candidates(text), set())
@@ -109,12 +109,16 @@ class Refusing(ClockedTestCase):
             self.assertEqual(reply["code"], "token-in-text", request)
             self.assertNotIn(token, reply["message"])
         self.assertEqual((await lineker.ask(command="inbox"))["messages"], [])
-        for text in (other, "x" * 43, token[:-1]):  # another's, none, and not all of it
+        for text in (
+            other,
+            "x" * 43,
+            token[:-1],
+        ):  # of another account, no token, and an incomplete one
             reply = await messi.ask(command="send", to="lineker", text=text)
             self.assertEqual(reply["status"], "OK")
 
     async def test_of_a_session_that_is_not_connected(self) -> None:
-        """All live sessions of the account count; after a logout the token is a text as any other."""
+        """All live sessions of the account count. After a logout the token is an ordinary text."""
         messi, _ = await self.enter("messi")
         phone = self.connect(JsonDialect())
         second = await phone.ask(command="auth", username="messi", password="surabaya")
@@ -142,7 +146,7 @@ class Refusing(ClockedTestCase):
         self.assertEqual(found, ["1", f"2 {long}", "3", f"4 {long}", "5"])
 
     async def test_in_plain_and_older_dialects(self) -> None:
-        """The client of document 004 puts its token second in commands about groups."""
+        """The client of document 004 sends its token as the second word of group commands."""
         messi, token = await self.enter("messi")
         await messi.ask(command="addgroup", group="bagan")
         plain = self.connect(PlainDialect())

@@ -1,4 +1,4 @@
-"""What names look like, and of which scripts they are (UTS 39)."""
+"""Confusable names, and the scripts of names (UTS 39)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Skeletons(SynchronousTestCase):
 
     @given(texts)
     def test_replaced_by_a_part(self, text: str) -> None:
-        """What a part looks like may stand in its place."""
+        """Replacing a part by its skeleton does not change the skeleton of the whole."""
         half = len(text) // 2
         self.assertEqual(skeleton(skeleton(text[:half]) + text[half:]), skeleton(text))
 
@@ -51,12 +51,13 @@ class Skeletons(SynchronousTestCase):
 class Scripts(SynchronousTestCase):
     @given(texts, texts)
     def test_parts(self, one: str, other: str) -> None:
-        """What is fit as a whole is fit in its parts."""
+        """If a text is highly restrictive, so are its parts."""
         if is_highly_restrictive(one + other):
             self.assertTrue(is_highly_restrictive(one))
 
     def test_shared(self) -> None:
-        """Digits and marks that several scripts share go with each of them, and with no other."""
+        """Digits and marks that several scripts share may be used with each of these scripts, and with no
+        other."""
         self.assertTrue(is_highly_restrictive("\u0645\u0663"))
         self.assertFalse(is_highly_restrictive("a\u0663"))
         self.assertTrue(is_highly_restrictive("\u30b9\u30fc"))

@@ -1,4 +1,4 @@
-"""What was typed and its answer lost with the link: carried out once, or its typist told."""
+"""Commands whose reply was lost with the connection are carried out once, or the user is told."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chatd.commands import arguments as types
 
 
 class Notes:
-    """Where everything is shown; `lines` is all of it."""
+    """The output of the client; `lines` has all of it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -41,8 +41,8 @@ class Notes:
 
 
 class FakeRealm:
-    """Keeps messages, each key once, and can lose an answer: "before" it has done anything, or "after". One
-    that is `old` knows no keys."""
+    """Stores messages, each key once. It can lose a reply "before" or "after" it has executed the command. An
+    `old` realm knows no keys."""
 
     def __init__(self) -> None:
         self.old = False
@@ -112,7 +112,7 @@ class JobsTests(TestCase):
         self.out = Notes()
 
     def play(self, *lines: str, before: Callable[[Client], None] = lambda client: None) -> Client:
-        """Type these lines as lina, and wait until they are done."""
+        """Run these lines as lina, and wait until they are done."""
 
         async def all_of_it() -> Client:
             client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
@@ -150,21 +150,21 @@ class JobsTests(TestCase):
         self.assertIn("Message sent", self.shown())
 
     def test_it_had_arrived(self) -> None:
-        """It is asked for again under its key, and is there once."""
+        """The request is repeated under its key, and the message is stored once."""
         self.realm.lose = ["after", "after", "before"]
         self.play("send budi halo")
         self.assertEqual(self.texts(), ["halo"])
         self.assertIn("Message sent", self.shown())
 
     def test_another_devices_message(self) -> None:
-        """One's own words from elsewhere are not taken for those that were lost."""
+        """The user's own message from another device is not mistaken for the lost one."""
         self.realm.keep("ok", to="budi")
         self.realm.lose = ["before"]
         self.play("send budi ok")
         self.assertEqual(self.texts(), ["ok", "ok"])
 
     def test_each_has_a_key(self) -> None:
-        """The same text twice is two messages; the key is one that realms take."""
+        """The same text sent twice is two messages. The keys are valid."""
         self.play("send budi halo", "send budi halo", "sendgroup futsal halo")
         self.assertEqual(self.texts(), ["halo"] * 3)
         keys = [key for key, _ in self.realm.keys]
@@ -179,7 +179,7 @@ class JobsTests(TestCase):
         self.assertEqual([each["to"] for each in self.realm.messages], ["budi", "cica"])
 
     def test_an_older_realm(self) -> None:
-        """It is asked without a key; and what it did not answer is not sent again, but told."""
+        """It gets requests without a key. An unanswered one is not repeated, and the user is told."""
         self.realm.old = True
         self.play("send budi one", "chat budi", "two")
         self.assertEqual(self.texts(), ["one", "two"])
@@ -191,7 +191,7 @@ class JobsTests(TestCase):
             self.play(line)
             self.assertIn(f"this may or may not have been sent: {line}", self.shown())
         self.assertEqual(self.texts(), ["one", "two", "three", "four"])
-        self.realm.lose = ["before"]  # and what it has refused for its key, did nothing
+        self.realm.lose = ["before"]  # a request that it refuses for its key has no effect
         self.play("send budi five")
         self.assertEqual(self.texts()[4:], ["five"])
 
@@ -229,7 +229,7 @@ class JobsTests(TestCase):
         self.assertIn("Not sent, because there is no chat with nobody: halo", self.shown())
 
     def test_a_chat_that_is_a_groups(self) -> None:
-        """A bare name is a user's if there is one, else a group's."""
+        """A bare name means a user if there is one of that name, else a group."""
 
         def ask_user_only(command: str, given: dict[str, Any]) -> dict[str, Any]:
             if given.get("user") == "futsal":
@@ -243,7 +243,7 @@ class JobsTests(TestCase):
         self.assertEqual(self.realm.messages[0]["group"], "futsal")
 
     def test_what_another_user_typed(self) -> None:
-        """Lines that waited for a login are not sent in somebody else's name."""
+        """Lines that wait for a login are not sent in another user's name."""
 
         def as_budi(client: Client) -> None:
             client.state.user = "budi"
@@ -267,7 +267,7 @@ class JobsTests(TestCase):
 
 
 class EventsTests(TestCase):
-    """What the client makes of events, without a link."""
+    """How the client handles events, without a link."""
 
     def setUp(self) -> None:
         self.out = Notes()
@@ -290,7 +290,7 @@ class EventsTests(TestCase):
         self.assertEqual(len(self.out.lines), 1)
 
     def test_whatever_a_realm_says(self) -> None:
-        """Nonsense is skipped, and what comes after it is heard."""
+        """Malformed events are skipped, and later ones are handled."""
 
         async def play() -> None:
             client = self.client()

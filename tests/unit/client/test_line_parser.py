@@ -1,4 +1,4 @@
-"""What lines ask for: verbs, menus, chats, and asking for what is missing."""
+"""The actions of typed lines: verbs, menus, chats, and prompts for missing arguments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Understanding(TestCase):
         self.asked: list[str] = []
 
     def ask(self, line: str, *answers: str | None, pasted: bool = False) -> Any:
-        """What `line` asks for, with these answers to what is asked back."""
+        """The action of `line`, with these answers to the prompts."""
         left = list(answers)
 
         async def answer(prompt: str, arg: Arg) -> str | None:
@@ -93,7 +93,7 @@ class Understanding(TestCase):
             self.assertEqual(caught.exception.code, code, line)
 
     def test_by_name(self) -> None:
-        """All types of values become what the json dialect takes."""
+        """Values of all types become what the json dialect expects."""
         for line, expected in (
             ("auth lina secret", {"username": "lina", "password": "secret"}),
             ("send budi,cica halo", {"to": ["budi", "cica"], "text": "halo"}),
@@ -115,11 +115,11 @@ class Understanding(TestCase):
             self.assertEqual(found.row.from_names(names), found.command)
 
     def test_the_third_documents_register(self) -> None:
-        """The password is given twice there. It must not become the name that all see."""
+        """There the password is given twice. It must not become the display name, which everybody sees."""
         found = self.command("register lina correct-horse correct-horse")
         self.assertEqual(found, ask.Register("lina", Secret("correct-horse")))
 
-    # Asking
+    # Prompts
 
     def test_asked_one_by_one(self) -> None:
         found = self.command("register", "alam", "password", "Alam Cahya", "Indonesia")
@@ -259,7 +259,7 @@ class Understanding(TestCase):
         self.assertIsNone(self.ask("  "))
 
     def test_a_slash_and_no_command(self) -> None:
-        """Nothing is sent; the sentence names the command that was meant, if one is near."""
+        """Nothing is sent. The sentence suggests a similar command if there is one."""
         self.state.chat = Place("budi", Kind.USER)
         for line, part in (
             ("/etc/passwd is broken", "There is no command /etc/passwd; to send it"),

@@ -1,4 +1,4 @@
-"""The client's link: requests and events on one connection, and finding a new one."""
+"""The client's link: requests and events on one connection, and reconnecting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatd.client.local_store import Store, for_history, state_folder
 
 
 class FakeConnection:
-    """A connection of which the test plays the other end."""
+    """A connection whose other end is played by the test."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -179,7 +179,7 @@ class KeeperTests(TestCase):
             await reconnector.close()
 
         asyncio.run(play())
-        self.assertEqual(self.pauses, [FIRST_PAUSE / 2])  # at the least, half; the rest is chance
+        self.assertEqual(self.pauses, [FIRST_PAUSE / 2])  # at least half; the rest is random
 
     def test_the_first_time_has_to_succeed(self) -> None:
         self.wires = [None]
@@ -210,7 +210,7 @@ class WhereTests(TestCase):
 
 class Reasons(TestCase):
     def test_several_addresses(self) -> None:
-        """A host with two addresses refuses at both; that is one sentence."""
+        """Both addresses of a host refuse the connection; the error is one sentence."""
         both = (
             "[Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed ('::', 1)"
         )

@@ -1,4 +1,4 @@
-"""What is shown: nothing that controls a terminal, in the right width, in two languages."""
+"""Rendered text can't control a terminal, has the right width, and comes in two languages."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Painting(TestCase):
             self.assertEqual(line, f"2026-11-20T10:15:03Z {shown}")
 
     def test_conversations(self) -> None:
-        """The whole list of them, and what `unread` says of some."""
+        """The list of conversations, and what `unread` shows of some of them."""
         last = {**MESSAGE, "from": "budi", "to": "lina", "text": "halo"}
         direct = {"user": "budi", "name": "Budi S.", "online": True, "unread": 2, "last": last}
         group = {"group": "g", "code": "abc123", "members": 1, "admin": True, "last": None}
@@ -126,7 +126,7 @@ class Painting(TestCase):
             self.assertEqual(text_of(line), shown)
 
     def test_whatever_comes_is_shown(self) -> None:
-        """A realm of a later version may have items that this client does not know."""
+        """A realm of a later version may send items that this client does not know."""
         found = self.renderer.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})
         self.assertEqual([text_of(line) for line in found], ["name Mars�, moons 2"])
 

@@ -1,4 +1,4 @@
-"""The types of arguments: what each takes from text and from JSON, and what it refuses."""
+"""The types of arguments: the values that each accepts as text and as JSON, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -382,7 +382,8 @@ class Texts(SynchronousTestCase):
 
     @given(st.text())
     def test_control_characters_are_refused(self, text: str) -> None:
-        """A text that passes is what was given: it says something, and has no control characters but tabs."""
+        """An accepted text is returned unchanged, has a visible character, and has no control characters
+        except tabs."""
         try:
             passed = check_text(text)
         except BadText as error:
@@ -408,7 +409,7 @@ class Secrets(SynchronousTestCase):
         self.assertEqual(types.SECRET.from_json("token", "abc"), "abc")
 
     def test_refusal_does_not_show_it(self) -> None:
-        """What was meant as a password stays out of the error, and of its details."""
+        """A password does not appear in the error or its details."""
         for text in ("hunter2!\x00", "hunter2!" * 200):
             with self.assertRaises(BadArgument) as caught:
                 types.SECRET.from_text("password", text)

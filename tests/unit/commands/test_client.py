@@ -25,7 +25,7 @@ class Attaching(RealmTestCase):
 
 class Delivering(RealmTestCase):
     async def test_ended_session_gets_nothing(self) -> None:
-        """Otherwise the marks would move for the next account that logs in on the connection."""
+        """Otherwise the marks would move for the next account that logs in on that connection."""
         wire = self.connect(JsonDialect())
         self.addCleanup(wire.lose, Failure(ConnectionDone()))
         await wire.ask(command="register", username="messi", password="surabaya")

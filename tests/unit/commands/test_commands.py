@@ -1,4 +1,4 @@
-"""The table of commands: each is read from words and by name, and refuses what it can't be."""
+"""The table of commands: each command is parsed from words and from named arguments, or refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ VERBS = {
     "ping": (),
     "quit": ("exit", "bye"),
 }
-# The words of each verb as they stand in `usage`.
+# The arguments of each verb as `usage` shows them.
 USAGES = {
     "register": "register username secret [name] [country]",
     "sendgroup": "sendgroup group|address,address[,…] text",
@@ -273,7 +273,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("quit", "", {}, ask.Quit()),
 )
 
-# Where a line can say less, or more, than the arguments by name.
+# Lines that can express less, or more, than named arguments.
 WORDS_ONLY: tuple[tuple[str, str, Command], ...] = (
     ("inbox", "a", ask.ReadInbox(Place(A, A))),
     ("history", "a 3", ask.ShowHistory(Place(A, A), 3)),
@@ -417,7 +417,7 @@ BAD_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def refused(read: Callable[[Any], Command], given_value: Any) -> bool:
-    """Whether it is a BadRequest that can be shown."""
+    """Whether parsing raises a BadRequest that can be shown."""
     try:
         read(given_value)
     except BadRequest as error:
@@ -434,7 +434,7 @@ class Reading(SynchronousTestCase):
             self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
 
     def test_words_that_may_name_either(self) -> None:
-        """In a line a place may be a user's or a group's name."""
+        """In a line a place may be the name of a user or of a group."""
         for verb, rest, command in WORDS_ONLY:
             self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
 
@@ -457,7 +457,7 @@ class Reading(SynchronousTestCase):
         self.assertEqual(taken, [])
 
     def test_spaces_are_no_list_of_people(self) -> None:
-        """`invite g` and spaces names nobody, which is a mistake of the one who typed it."""
+        """`invite g` and spaces names nobody, which is refused."""
         taken = [rest for rest in ("g ", "g   ") if not refused(BY_VERB["invite"].from_words, rest)]
         self.assertEqual(taken, [])
 
@@ -483,7 +483,7 @@ class Reading(SynchronousTestCase):
 
 rows = st.sampled_from(TABLE)
 any_text = st.text(st.characters(exclude_categories=()))
-# Words that get further than the first check.
+# Words that pass the first check.
 likely = st.sampled_from(("a", "b@realm1", "a,b", "g", "7", "on", "secret-1", "f.txt", "", " "))
 any_words = st.lists(st.one_of(likely, any_text), max_size=6).map(" ".join)
 any_json = st.recursive(
@@ -530,7 +530,7 @@ class Properties(SynchronousTestCase):
 
 class Secrets(SynchronousTestCase):
     def test_not_in_a_repr(self) -> None:
-        """A password or a token shows itself neither in a command nor in what was refused."""
+        """Neither a command nor a refused request shows a password or a token in its repr."""
         tried = 0
         for verb, rest, names, _ in CASES:
             row = BY_VERB[verb]
@@ -551,7 +551,7 @@ class Secrets(SynchronousTestCase):
 
 class Table(SynchronousTestCase):
     def test_every_verb_of_plain(self) -> None:
-        """Those that are specified, each with its aliases, and `read`, which only `json` needs."""
+        """The specified verbs, each with its aliases, and `read`, which only `json` needs."""
         found = {row.verb: row.aliases for row in TABLE}
         self.assertEqual(found.pop("read"), ())
         self.assertEqual(found, VERBS)
@@ -560,7 +560,7 @@ class Table(SynchronousTestCase):
                 self.assertEqual(BY_VERB[each].verb, verb, each)
 
     def test_verbs_once(self) -> None:
-        """No verb or alias stands for two commands, and all are lower case."""
+        """Each verb or alias belongs to one command, and is in lower case."""
         verbs = [verb for row in TABLE for verb in (row.verb, *row.aliases)]
         self.assertEqual(len(verbs), len(set(verbs)))
         self.assertEqual(verbs, [verb.lower() for verb in verbs])
@@ -582,8 +582,8 @@ class Table(SynchronousTestCase):
         self.assertEqual(free, {"register", "auth", "resume", "help", "ping", "quit"})
 
     def test_optional_arguments_come_last(self) -> None:
-        """In a line nothing that must be given stands behind what may be left out; the rest of the line
-        is taken by the last alone."""
+        """In a line, optional arguments follow the required ones, and only the last argument takes the rest
+        of the line."""
         for row in TABLE:
             args = [arg for arg in row.args if not arg.named]
             optional = [arg.optional for arg in args]
@@ -591,7 +591,7 @@ class Table(SynchronousTestCase):
             self.assertFalse(any(arg.type.greedy for arg in args[:-1]), row.verb)
 
     def test_described(self) -> None:
-        """Help tells of every command what it is for, its arguments and its refusals."""
+        """Help describes every command, its arguments and its errors."""
         for row in TABLE:
             info = describe(row)
             self.assertEqual(info.command, row.verb)
@@ -605,7 +605,7 @@ class Table(SynchronousTestCase):
                 self.assertIn(argument.name, argument.keys)
 
     def test_errors_are_said_once(self) -> None:
-        """A row names no refusal twice."""
+        """A row lists each error once."""
         for row in TABLE:
             self.assertEqual(len(set(row.errors)), len(row.errors), row.verb)
         self.assertEqual(len(set(COMMON_ERRORS)), len(COMMON_ERRORS))

@@ -1,4 +1,4 @@
-"""Which command is meant: verbs, aliases, and words that are none."""
+"""Which command a typed word means: verbs, aliases, and misspelt words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Words(TestCase):
         return str(error.details.get("advice", ""))
 
     def test_slips(self) -> None:
-        """One letter more, less, or other, two exchanged, or only the beginning."""
+        """One letter too many, too few or wrong, two swapped ones, or only the beginning of the word."""
         cases = {
             "sendd": "send",
             "snd": "send",

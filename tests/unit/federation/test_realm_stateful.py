@@ -1,7 +1,9 @@
-"""Two realms, and everything that can happen to them: sends both ways, cuts, lost acknowledgements, full
-disks, restarts of either from disk. Afterwards all that was acknowledged is there, once and in order. What
-was sent with a key may be sent again at any time, and is in the end until it is acknowledged: it is there
-once all the same, and each answer says the same of it.
+"""Two realms under random operations: sends both ways, cuts, lost acknowledgements, full disks, restarts from
+disk.
+
+Afterwards every acknowledged message is stored once and in order. A send with a key may be repeated at any
+time, and is repeated in the end until it is acknowledged: it is stored once all the same, and all replies
+agree.
 
 `python -m tests.unit.federation.test_realm_stateful --examples 1000` runs more and counts the steps.
 """
@@ -117,7 +119,7 @@ class Realms(RuleBasedStateMachine):
         network._random = self.random
         self.said: list[Said] = []
         self.asked: list[list[Any]] = []
-        self.rough = False  # what was not acknowledged may have been kept nevertheless
+        self.rough = False  # unacknowledged messages may be stored nevertheless
         counts["runs"] += 1
 
     def address(self, name: str, realm: str, reader: str) -> str:
@@ -139,7 +141,7 @@ class Realms(RuleBasedStateMachine):
         """Requests that can be sent again, because their sender is connected."""
         return [each for each in self.said if each.key is not None and self.is_open(each.sender)]
 
-    # What people do
+    # Actions of people
 
     @rule(sender=who, to=who, count=st.integers(1, 12), keyed=st.booleans())
     def send(self, sender: str, to: str, count: int, keyed: bool) -> None:
@@ -227,7 +229,7 @@ class Realms(RuleBasedStateMachine):
             for _ in range(count):
                 self.asked.append(outcome(self.people["ana"].begins_to_post(MOVING, "halo")))
 
-    # What happens
+    # Events
 
     @rule(count=st.integers(1, 60))
     def go_on(self, count: int) -> None:
@@ -242,7 +244,7 @@ class Realms(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.network.advance(seconds)
 
-    # What goes wrong
+    # Failures
 
     def connections(self) -> list[FakeConnection]:
         return [connection for connection in self.network.connections if connection.is_open]
@@ -314,7 +316,7 @@ class Realms(RuleBasedStateMachine):
         if not pause:
             server.open()
 
-    # What has to be so
+    # Checks
 
     def recover(self) -> None:
         """Repair everything, and give it time to arrive."""
@@ -421,8 +423,8 @@ class Realms(RuleBasedStateMachine):
             self.check_texts([text for _, _, text in truth], said)
             texts = {each.text: each for each in said}
             for sender in PEOPLE:
-                # Files take a while until they are a message, and what was sent again may not have been
-                # kept before; all else stands as it was said.
+                # A file is a message only once it is complete, and a repeated send may not have been stored
+                # before. All other messages are in the order of sending.
                 numbers = [
                     int(text)
                     for _, author, text in truth

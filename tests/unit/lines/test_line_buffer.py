@@ -1,5 +1,4 @@
-"""Splitting bytes into lines: a table of cases, fed whole, split anywhere and byte by byte; and arbitrary
-bytes."""
+"""Splitting bytes into lines: a table of cases, split in all ways, and arbitrary bytes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Lines that carry files: who may send long ones, how much memory they take, and when they are
-dropped."""
+"""Lines that carry files: who may send long ones, their memory, and when they are dropped."""
 
 from __future__ import annotations
 

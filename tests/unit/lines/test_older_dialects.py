@@ -1,5 +1,4 @@
-"""kelompok3, bagan, urlencoded, tugas4 and pychat: every input is read or refused, and everything can be
-written."""
+"""kelompok3, bagan, urlencoded, tugas4 and pychat: all input is read or refused, all output can be written."""
 
 from __future__ import annotations
 

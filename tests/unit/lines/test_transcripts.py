@@ -1,5 +1,4 @@
-"""Performs every transcript in memory and one of each dialect over TCP, and checks that transcripts are
-complete."""
+"""Performs every transcript in memory, one of each dialect over TCP, and checks that they cover everything."""
 
 from __future__ import annotations
 

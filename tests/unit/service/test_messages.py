@@ -72,7 +72,7 @@ class MessagesTestCase(SynchronousTestCase):
         return account
 
     def listen(self, who: Account) -> Reader:
-        """A connection of `who` that hears what comes from now on."""
+        """A connection of `who` that gets messages from now on."""
         self.service.presence.flush()
         listener = Reader()
         self.service.presence.arrive(who.id, listener)
@@ -166,7 +166,7 @@ class Direct(MessagesTestCase):
         self.assertEqual(self.send(self.budi, "ana", "two").receipts[0].seq, 2)
 
     def test_list(self) -> None:
-        """To a list it goes to each, once, as a direct message of its own."""
+        """A list gets the message as a direct message for each recipient, once."""
         sent = self.send(self.ana, "budi,citra,BUDI,budi@realm1", "halo")
         self.assertEqual([each.to for each in sent.receipts], ["Budi", "citra"])
         self.assertEqual(sent.refused, {})

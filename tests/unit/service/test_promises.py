@@ -114,7 +114,7 @@ class ChatMachine(RuleBasedStateMachine):
         self._create(NAMES[0], GROUP_NAMES[0])
         self._join(NAMES[1], self.teams[GROUP_NAMES[0]], GROUP_NAMES[0])
 
-    # What the model says
+    # Expected by the model
 
     def talks_of(self, name: str) -> list[tuple[str, Talk]]:
         """The conversations of `name`, by the other person or group."""
@@ -146,7 +146,7 @@ class ChatMachine(RuleBasedStateMachine):
         found = [(each.sender, each.text) for each in messages]
         assert found == [(each.sender, each.text) for each in letters], (found, letters)
 
-    # What people do
+    # Actions of people
 
     @rule(name=st.sampled_from(NAMES))
     def register(self, name: str) -> None:
@@ -395,7 +395,7 @@ class ChatMachine(RuleBasedStateMachine):
         self.database.stop()
         self.service, self.database = self._open()
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def seqs_have_no_gaps(self) -> None:

@@ -1,5 +1,4 @@
-"""Rosters: the cost of a change does not depend on the group's size, and the cache agrees with the
-database."""
+"""Rosters: a change costs the same in groups of all sizes, and the cache agrees with the database."""
 
 from __future__ import annotations
 

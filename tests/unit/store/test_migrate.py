@@ -92,7 +92,7 @@ class TableMade(msgspec.Struct):
 
 
 class Catalogue:
-    """What PostgreSQL would know after some statements: just enough of it for ours."""
+    """What PostgreSQL would know after some statements, as far as ours need it."""
 
     def __init__(self, statements: Iterable[str]) -> None:
         self.tables: dict[str, TableMade] = {}
@@ -169,7 +169,7 @@ class Prepare(MigrateTestCase):
             return find_account(connection, name)
 
     def test_upgrade(self) -> None:
-        """An older database is upgraded, with all that is in it."""
+        """An older database is upgraded with all of its data."""
         engine = self.engine()
         prepare(engine)
         self._add(engine, "messi")
@@ -180,7 +180,7 @@ class Prepare(MigrateTestCase):
             self.assertEqual(connection.scalar(text("SELECT mood FROM accounts")), "good")
 
     def test_backup(self) -> None:
-        """Before an upgrade a copy is made, whole, named by its version, for the operator only."""
+        """Before an upgrade, a complete copy is made, named by its version and readable by the operator only."""
         engine = self.engine()
         prepare(engine)
         self._add(engine, "messi")
@@ -195,7 +195,7 @@ class Prepare(MigrateTestCase):
         self.assertIsNotNone(self._find(kept, "messi"))
 
     def test_backup_can_be_used(self) -> None:
-        """What was backed up can be put back, and upgraded again."""
+        """A backup can be restored and upgraded again."""
         engine = self.engine()
         prepare(engine)
         self._add(engine, "messi")
@@ -206,7 +206,7 @@ class Prepare(MigrateTestCase):
         self.assertEqual(dump(again), dump(engine))
 
     def test_interrupted_backup(self) -> None:
-        """What a kill left of a backup is no backup, and does not pile up."""
+        """What an interrupted backup leaves has no backup's name, and is removed by the next one."""
         engine = self.engine()
         prepare(engine)
         part = self.folder / "chatd.db.bak.part"
@@ -220,7 +220,7 @@ class Prepare(MigrateTestCase):
         self.assertFalse(part.exists())
 
     def test_failing_upgrade_changes_nothing(self) -> None:
-        """An upgrade is done whole or not at all."""
+        """An upgrade is completed or changes nothing."""
         engine = self.engine()
         prepare(engine)
         self._add(engine, "messi")
@@ -245,7 +245,7 @@ class Prepare(MigrateTestCase):
         self.assertEqual(self.backups(), [])
 
     def test_newer(self) -> None:
-        """A database that a newer chatd made is refused, and not touched."""
+        """A database of a newer chatd is refused and not changed."""
         engine = self.engine()
         prepare(engine)
         with engine.begin() as connection:
@@ -260,7 +260,7 @@ class Prepare(MigrateTestCase):
         self.assertEqual(self.backups(), [])
 
     def test_foreign(self) -> None:
-        """Somebody else's database is refused, and not touched."""
+        """The database of another program is refused and not changed."""
         engine = self.engine()
         with engine.begin() as connection:
             connection.execute(text("CREATE TABLE bookmarks (url TEXT)"))

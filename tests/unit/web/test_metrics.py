@@ -25,7 +25,7 @@ class Rows(SynchronousTestCase):
     """FAMILIES"""
 
     def test_names(self) -> None:
-        """As Prometheus would have them: https://prometheus.io/docs/practices/naming/"""
+        """Names follow https://prometheus.io/docs/practices/naming/."""
         self.assertEqual(len({family.name for family in FAMILIES}), len(FAMILIES))
         for family in FAMILIES:
             self.assertRegex(family.name, r"\Achatd(_[a-z]+)+\Z")
@@ -40,7 +40,7 @@ class Rows(SynchronousTestCase):
 
 class Format(MetricsTestCase):
     async def test_every_row_is_there(self) -> None:
-        """With its help and its type, beside what is told of the process and of Python."""
+        """Each metric is there with its help and type, beside those of the process and of Python."""
         answer = await self.served.ask("/metrics")
         self.assertEqual(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
         for family in FAMILIES:
@@ -52,7 +52,7 @@ class Format(MetricsTestCase):
         self.assertTrue(any(re.match(r"chatd_build_info\{realm=realm1", each) for each in values))
 
     async def test_open_metrics(self) -> None:
-        """For who prefers it."""
+        """The OpenMetrics format, for clients that prefer it."""
         answer = await self.served.ask(
             "/metrics", Accept="application/openmetrics-text;version=1.0.0,*/*;q=0.1"
         )
@@ -85,7 +85,7 @@ class Format(MetricsTestCase):
 
 class Counting(MetricsTestCase):
     async def test_nothing_yet(self) -> None:
-        """What has not happened is 0, and not missing."""
+        """Events that have not happened count as 0, and are not missing."""
         self.realm.door(PlainDialect())
         values = await self.values()
         zero = (
@@ -127,7 +127,7 @@ class Counting(MetricsTestCase):
         self.check(await self.values(), sessions=2, accounts_online=1, listeners=1)
 
     async def test_messages(self) -> None:
-        """A message counts once, however many hear it; and those once each."""
+        """A message counts once, however many listeners get it; deliveries count for each listener."""
         messi, lineker = await self.register("messi"), await self.register("lineker")
         ears = []
         for _ in range(2):
@@ -151,7 +151,7 @@ class Counting(MetricsTestCase):
         )
 
     async def test_sent_again(self) -> None:
-        """Under the same key it is no message more."""
+        """A repeated send with the same key does not count again."""
         messi = await self.register("messi")
         await self.register("lineker")
         for _ in range(2):
@@ -159,7 +159,8 @@ class Counting(MetricsTestCase):
         self.check(await self.values(), **{"messages_stored_total{kind=direct}": 1})
 
     async def test_those_who_said_it_themselves(self) -> None:
-        """Of what goes out together each is given what others said: 2 messages to 3, less each his own."""
+        """Senders do not get their own message: of 2 messages passed together to 3 listeners, each sender
+        gets one less."""
         names = ("messi", "lineker", "henderson")
         wires = [await self.register(name) for name in names]
         await wires[0].ask(command="addgroup", group="bagan")
@@ -175,7 +176,7 @@ class Counting(MetricsTestCase):
         )
 
     async def test_errors(self) -> None:
-        """Of commands and of lines, in any dialect, whether they were asked for at once or later."""
+        """Errors of commands and of malformed lines, in any dialect, answered at once or later."""
         messi, plain = await self.register("messi"), self.connect(PlainDialect())
         await messi.ask(command="send", to="nobody", text="halo")
         await messi.ask(command="nonsense")
@@ -196,7 +197,7 @@ class Counting(MetricsTestCase):
         )
 
     async def test_files(self) -> None:
-        """Bytes in and out, of people here."""
+        """Bytes from and to people of this realm."""
         messi = await self.register("messi")
         data = b"x" * 100_000
         await messi.ask(command="sendfile", to="messi", filename="a.bin", size=len(data))

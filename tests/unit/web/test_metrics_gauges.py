@@ -1,4 +1,4 @@
-"""/metrics: HTTP requests, transactions, the states of other realms, and what slow or failing parts cause."""
+"""/metrics: HTTP requests, transactions, the states of other realms, and slow or failing sources."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.support.websites import SiteTestCase
 
 
 class OverHttp(SiteTestCase):
-    """The browser's door."""
+    """The door for browsers."""
 
     async def test_refusals_and_connections(self) -> None:
-        """Refusals over HTTP count as others do, and a connection counts at the door that it is at."""
+        """Refusals over HTTP count like others, and a connection counts at its door."""
         counters, connections = self.realm.service.counters, self.connections
         await self.ask("GET", "/nowhere")
         await self.ask("POST", "/session", {"username": "nobody", "password": "x"})
@@ -41,7 +41,7 @@ class OverHttp(SiteTestCase):
         self.assertEqual(connections.opened["web"], opened + 2)  # as HTTP, and as a WebSocket
 
     async def test_files(self) -> None:
-        """Bytes that go over HTTP count as others do."""
+        """Bytes of files over HTTP count like others."""
         counters = self.realm.service.counters
         cookie = (await self.register("messi")).cookie
         path = f"/uploads/{'k' * 22}?to=messi&filename=a.bin&size=5000"
@@ -54,7 +54,7 @@ class OverHttp(SiteTestCase):
 
 class Transactions(MetricsTestCase):
     async def test_jobs_in_one(self) -> None:
-        """What one turn brings is one transaction, and counts as one."""
+        """The jobs of one turn are one transaction, and count as one."""
         before = await self.values()
 
         def job(_connection: Connection) -> None: ...
@@ -73,7 +73,7 @@ class Transactions(MetricsTestCase):
         self.assertGreater(after["chatd_transaction_seconds_sum"], 0)
 
     async def test_failed(self) -> None:
-        """One of which nothing was kept; not one of whose jobs one was refused."""
+        """A transaction counts as failed if nothing of it was stored, and not if one of its jobs was refused."""
 
         def full(_connection: Connection) -> None:
             raise OperationalError("INSERT", (), Exception("database or disk is full"))
@@ -86,7 +86,7 @@ class Transactions(MetricsTestCase):
         self.check(await self.values(), transactions_failed_total=1, database_queue_jobs=0)
 
     async def test_queue(self) -> None:
-        """Those of this turn, and those that the writer has."""
+        """The jobs of this turn, and those that the writer has."""
 
         def job(_connection: Connection) -> None: ...
 
@@ -108,7 +108,7 @@ class Realms(MetricsTestCase):
         super().setUp()
 
     def show(self, realms: Deferred[Sequence[RealmInfo]]) -> None:
-        """These are known from now on."""
+        """Make these the known realms."""
 
         def all_realms() -> Deferred[Sequence[RealmInfo]]:
             self.asked += 1
@@ -118,7 +118,7 @@ class Realms(MetricsTestCase):
         self.served = Served(self, site_of(self.realm))
 
     def info(self, name: str, state: str = "down", queued: int = 0, age: float = 0) -> RealmInfo:
-        """`age` is for how many seconds something waits already."""
+        """`age` is for how many seconds the oldest parcel has waited."""
         oldest = int((self.realm.clock.seconds() - age) * 1000) if queued else None
         return RealmInfo(name, state, 0, None, f"{name}:8890", queued, oldest, None, None)
 
@@ -144,7 +144,7 @@ class Realms(MetricsTestCase):
         self.assertTrue(60 <= age < 70, age)
 
     async def test_labels_come_to_an_end(self) -> None:
-        """However many come by: the rest is added up, and who was added here is not among it."""
+        """However many realms there are, the rest shares one label, and added realms are not among the rest."""
         strangers = [
             RealmInfo(f"a{n}", "up", 0, "in", None, 1, 0, None, None) for n in range(MAX_REALMS + 9)
         ]
@@ -163,7 +163,7 @@ class Realms(MetricsTestCase):
         )
 
     async def test_a_stuck_database(self) -> None:
-        """All else is told in time, and the question is put once, however often somebody looks."""
+        """All other metrics are returned in time, and only one query waits, however many requests come."""
         self.patch(metrics, "DATABASE_TIME", 0.1)
         self.show(Deferred())
         for _ in range(2):
@@ -181,7 +181,7 @@ class Realms(MetricsTestCase):
         self.check(await self.values(), database_answers=0, sessions=0)
 
     async def test_who_looked_is_gone(self) -> None:
-        """Nobody is answered, and nothing is logged."""
+        """A request whose connection is gone gets no answer, and nothing is logged."""
         known: Deferred[Sequence[RealmInfo]] = Deferred()
         self.show(known)
 
@@ -196,7 +196,7 @@ class Realms(MetricsTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_foreign_host(self) -> None:
-        """A page whose name was rebound to this machine reads nothing."""
+        """A page with a rebound host name can't read anything."""
         for head, status in (
             (b"GET /metrics HTTP/1.1\r\nHost: evil.example:8551\r\n\r\n", b"421"),
             (b"GET /metrics HTTP/1.1\r\n\r\n", b"400"),
@@ -216,7 +216,7 @@ class Realms(MetricsTestCase):
             return found
 
     async def test_a_mistake(self) -> None:
-        """Is logged, and whoever looked is not left to wait."""
+        """An exception is logged, and the request is answered."""
 
         def fail(*_arguments: Any) -> Any:
             raise ZeroDivisionError
@@ -231,7 +231,7 @@ class Linked(PeeringTestCase):
     """Two real realms."""
 
     async def test_up_and_down(self) -> None:
-        """The link, and what waits while there is none; what was refused is not stored."""
+        """The state of the link, and the messages that wait while it is down; refused ones are not stored."""
         one, two = self.make("realm1"), self.make("realm2")
         served = Served(self, site_of(one))
         ana, _budi = await self.pair()
