@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def shoot(browser: Browser, sample: Sample, folder: Path, only: str) -> int:
-    """How many were taken; each is called after its page, its width and its theme."""
+    """Take the pictures, and return their number. Each is named by its page, width and theme."""
     from tests.browser.test_access import OUTSIDE, PAGES, THEMES
     from tests.support.page import NARROW, WIDE, Person
 

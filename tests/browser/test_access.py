@@ -1,4 +1,4 @@
-"""What axe-core says of every page, in both themes and at both widths."""
+"""Accessibility: axe-core's findings for every page, in both themes and at both widths."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.support.page import NARROW, WIDE, Person
 from tests.support.sample import ME, Sample
 
 GRAVE = ("serious", "critical")
-# Only the sentences come back: all that axe-core has looked at is a lot.
+# Only the sentences are returned, because axe-core's complete report is large.
 LOOK = """
 async ([where, options, grave]) => (await axe.run(where, options)).violations
     .filter(({ impact }) => grave.includes(impact))
     .flatMap(({ id, impact, nodes }) => nodes.map(({ html, failureSummary }) =>
         `${id} (${impact}): ${html.slice(0, 200)} ${failureSummary}`))
 """
-#: Every page of who is logged in, by its address, with what is on it once it is there.
+#: Every page of a logged-in user by its address, with a text that is on it once it is loaded.
 PAGES = {
     "#/": "Chats",
     "#/u/henderson": "Jordan Henderson",
@@ -78,25 +78,25 @@ class Access(BrowserTestCase):
         self.assertFalse(found, "\n".join(found))
 
     def looked_at(self, person: Person, page: str) -> list[str]:
-        """What is grave on the page that is shown, in either theme."""
+        """The serious findings on the current page, in both themes."""
         found = []
         for theme in self.themes:
             person.has_theme(theme)
             # In the other theme only the colours differ.
             rules = [] if theme == self.themes[0] else ["color-contrast", "link-in-text-block"]
             found += [f"{page} {theme}: {each}" for each in violations(person, rules, page == "#/")]
-        # The next page begins with the theme that is there: changing it takes longer than looking.
+        # The next page begins with the current theme, because a change takes longer than a check.
         self.themes = self.themes[::-1]
         return found
 
 
 def violations(person: Person, rules: Sequence[str], beside: bool) -> list[str]:
-    """What axe-core finds by these rules, or by all of those that it applies by itself, in its own words."""
+    """The findings of these rules, or of axe-core's default rules, in its own words."""
     page = person.page
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text() + "; null")
     options: dict[str, Any] = {"resultTypes": ["violations"]}
-    # The list of conversations is the same beside all pages: it is looked at on its own.
+    # The list of conversations is the same beside all pages, so it is checked separately.
     where = {"include": "body", **({} if beside else {"exclude": ".side"})}
     if rules:
         options["runOnly"] = list(rules)

@@ -1,4 +1,4 @@
-"""A page of another site makes a real browser send requests to every line door: nothing is obeyed."""
+"""A page of another site makes a browser send requests to every line door: none is executed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.browser import PASSWORD, BrowserTestCase, Site, in_browser
 from tests.unit.lines.test_first_bytes import DIALECTS, REGISTER
 
 PAGE = "<!doctype html><meta charset=utf-8><title>Another site</title>"
-# Each way is given a port and a text, and is over once the browser is done with it.
+# Each takes a port and a text, and returns when the browser has finished.
 WAYS = """
 (() => {
     const settled = (promise) => promise.then(() => "done", (error) => String(error));

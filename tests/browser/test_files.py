@@ -1,4 +1,5 @@
-"""Files in the browser: chosen, pasted, dropped, cancelled; pictures seen, and all fetched byte by byte."""
+"""Files in the browser: chosen, pasted, dropped and cancelled; shown as pictures, and downloaded byte by
+byte."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> FilePayload:
-    """A picture that no other is equal to."""
+    """A picture that differs from all others."""
     image = Image.frombytes("RGB", size, os.urandom(size[0] * size[1] * 3))
     data = io.BytesIO()
     image.save(data, "PNG")
@@ -24,14 +25,14 @@ def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> Fi
 
 
 def some(name: str, size: int) -> FilePayload:
-    """So many bytes that nobody knows."""
+    """Random bytes."""
     return {"name": name, "mimeType": "application/octet-stream", "buffer": os.urandom(size)}
 
 
 class Files(BrowserTestCase):
     @in_browser
     def test_picture(self) -> None:
-        """Sent by the button, seen in the other's page, fetched with the same bytes."""
+        """Sent with the button, shown on the other's page, and downloaded with the same bytes."""
         messi, henderson = self.person("messi"), self.person("henderson")
         sent = picture()
         messi.open_chat("henderson")
@@ -62,7 +63,7 @@ class Files(BrowserTestCase):
 
     @in_browser
     def test_given_up(self) -> None:
-        """Cancelled on its way: nothing of it arrives, and what comes after it does."""
+        """A cancelled upload does not arrive, and the next one does."""
         messi, henderson = self.person("messi"), self.person("henderson")
         messi.open_chat("henderson")
         messi.is_slow(100_000)
@@ -100,7 +101,7 @@ class Files(BrowserTestCase):
 
     @in_browser
     def test_daemon_is_killed_meanwhile(self) -> None:
-        """The upload goes on by itself, and the file is there once, whole."""
+        """The upload continues after the restart, and the file arrives once and complete."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person in (messi, henderson):
             person.expects(GONE)
@@ -123,7 +124,8 @@ class Files(BrowserTestCase):
 
     @in_browser
     def test_hostile_names_and_kinds(self) -> None:
-        """What says it is a page or a picture and is not does nothing, and stays a download."""
+        """A file that claims to be a page or a picture is not executed or shown, and can only be
+        downloaded."""
         messi, henderson = self.person("messi"), self.person("henderson")
         page = b"<script>alert(1)</script>"
         messi.open_chat("henderson")

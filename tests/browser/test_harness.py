@@ -1,4 +1,4 @@
-"""What the tests in a browser rest on: a page that complains fails them."""
+"""The browser tests fail if a page reports an error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ POLICY = "default-src 'none'; script-src 'nonce-good'; require-trusted-types-for
 
 
 class Complaints(BrowserTestCase):
-    """What a page may not do without a test noticing."""
+    """Errors of a page that a test must notice."""
 
     def shown(self, script: str) -> Any:
-        """Somebody before a page that runs `script`; what is complained of is taken as seen."""
+        """Open a page that runs `script`. Errors are taken as seen."""
         person = self.person()
         person.page.route(
             "**/stub",

@@ -1,4 +1,4 @@
-"""The pages beside the conversations: search, contacts, rooms, settings, and the other language."""
+"""The pages beside the conversations: search, contacts, rooms and settings; and the other language."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Pages(BrowserTestCase):
 
     @in_browser
     def test_rooms(self) -> None:
-        """Heard by who is in it, and by nobody afterwards."""
+        """Only people in the room get what is said, and it is not stored."""
         messi, henderson = self.person("messi"), self.person("henderson", size=NARROW)
         messi.go("#/rooms")
         messi.fill("Name of the room", "12345 67890")
@@ -87,7 +87,7 @@ class Pages(BrowserTestCase):
 
     @in_browser
     def test_profile_language_and_theme(self) -> None:
-        """What one is called is seen by others; the rest changes all of the page at once, and stays."""
+        """Others see the new name. Language and theme change the whole page at once, and are kept."""
         messi, henderson = self.person("messi", theme="dark"), self.person("henderson")
         dark = self.background(messi)
         messi.go("#/settings")

@@ -1,4 +1,4 @@
-"""Two realms in the browser: added on a page, written to while they are up and while they are down."""
+"""Two realms in the browser: one is added on a page, and gets messages while it is up and down."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Realms(BrowserTestCase):
         self.assertEqual(messi.texts(), henderson.texts())
 
     def away(self, messi: Person, henderson: Person, there: Site) -> None:
-        """What is written to a realm that is down waits, and is there when it is back."""
+        """Messages to a realm that is down wait, and arrive when it is up again."""
         henderson.expects(GONE)
         henderson.has_worker()
         there.kill()
@@ -53,7 +53,7 @@ class Realms(BrowserTestCase):
 
     @in_browser
     def test_nobody_there(self) -> None:
-        """What can't be delivered says so, beside what was written."""
+        """A message that can't be delivered says so."""
         there = self.realm("realm2")
         messi = self.person("messi")
         with self.site.login("messi") as talker:

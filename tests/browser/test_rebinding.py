@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.browser import PASSWORD, REBOUND, BrowserTestCase, Site, in_browser
 
-# What such a page may try. As its origin is the site's as far as the browser knows, it can read all answers.
+# Requests that such a page may try. Its origin is that of the site, so it could read all answers.
 TRIES = """
 async () => {
     const answer = async (path, options) => {
@@ -44,11 +44,11 @@ class Rebinding(BrowserTestCase):
 
     @in_browser
     def test_nothing_is_given_out(self) -> None:
-        """Neither the page, nor who is here, nor an account, nor the metrics."""
+        """The page gets neither the site's files, nor names, nor an account, nor the metrics."""
         self.site.register("messi")
         context = self.browser.new_context()
         page = context.new_page()
-        # A document of that origin; the attacker's own would be no different.
+        # A document of that origin, in place of the attacker's own.
         answer = page.goto(f"http://{REBOUND}:{self.site.ports['web']}/")
         assert answer is not None
         self.assertEqual(answer.status, 421)

@@ -1,4 +1,4 @@
-"""What the browser is given and allowed: headers, the session's cookie, where the token is not, origins."""
+"""Headers, the session cookie, places where the token must not be, and origins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Version": "13",
 }
-# All that a page could read of what it has kept, as one text.
+# Everything that a page can read from its storage, as one text.
 KEPT = """
 async () => {
     const found = [document.cookie, { ...localStorage }, { ...sessionStorage }];
@@ -44,7 +44,7 @@ async () => {
 class Shell(BrowserTestCase):
     @in_browser
     def test_first_screen(self) -> None:
-        """It is light, it comes with its headers, and in the browser's language."""
+        """It is small, has the security headers, and is in the browser's language."""
         person = self.person(locale="id-ID")
         answer = person.page.goto("/")
         assert answer is not None
@@ -69,7 +69,7 @@ class Shell(BrowserTestCase):
 
     @in_browser
     def test_of_who_is_in(self) -> None:
-        """It is light, too; and an app: a manifest with icons, and a worker."""
+        """The page of a logged-in user is small too, and is an app with a manifest, icons and a worker."""
         messi = self.person("messi")
         self.assertLess(self.loaded(messi.page), FIRST_SCREEN)
         messi.has_worker()
@@ -84,11 +84,11 @@ class Shell(BrowserTestCase):
         self.assertTrue({"192x192", "512x512"} <= sizes, sizes)
         session = messi.context.new_cdp_session(messi.page)
         found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
-        # A context of its own is like a private window, from which nothing is installed.
+        # A separate context is like a private window, from which nothing can be installed.
         self.assertEqual([each for each in found if each["errorId"] != "in-incognito"], [])
 
     def loaded(self, page: object) -> int:
-        """Bytes that the page itself has asked for so far, unpacked."""
+        """The bytes that the page itself has requested so far, unpacked."""
         entries = page.evaluate(  # type: ignore[attr-defined]
             """() => performance.getEntries()
                 .filter(({ entryType }) => ["navigation", "resource"].includes(entryType))
@@ -120,7 +120,7 @@ class Tokens(BrowserTestCase):
 
 
 class Origins(SiteTestCase):
-    """No browser needed: what other sites' pages would make it send."""
+    """Requests that pages of other sites can cause. They need no browser."""
 
     def test_from_elsewhere_is_refused(self) -> None:
         self.site.register("messi")

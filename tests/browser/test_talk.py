@@ -1,4 +1,4 @@
-"""People talk: two in browsers and one with telnet, with the keyboard alone, in two tabs, on a phone."""
+"""People talk: two in browsers and one with telnet, with the keyboard alone, in two tabs, and on a phone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_on_a_phone(self) -> None:
-        """One thing at a time, with a way back; nothing is wider than the screen."""
+        """One view at a time, with a way back. Nothing is wider than the screen."""
         messi, henderson = self.person("messi", size=NARROW), self.person("henderson")
         henderson.open_chat("messi")
         henderson.say("apa kabar?")
@@ -49,7 +49,7 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_by_keyboard_alone(self) -> None:
-        """From the log-in to a message that has been sent, and the answer to it."""
+        """From the login to a sent message and its answer."""
         self.site.register("messi")
         henderson, messi = self.person("henderson"), self.person()
         messi.page.goto("/")
@@ -76,7 +76,7 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_two_tabs(self) -> None:
-        """What is sent or read in one is so in the other."""
+        """Messages that are sent or read in one tab are so in the other."""
         messi, henderson = self.person("messi"), self.person("henderson")
         henderson.open_chat("messi")
         henderson.say("one")
@@ -108,7 +108,7 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_older_messages_come_in_above(self) -> None:
-        """Scrolling up loads them, and what one reads stays where it is."""
+        """Scrolling up loads older messages, and the visible ones stay in place."""
         self.site.register("henderson")
         messi = self.person("messi")
         with self.site.login("henderson") as talker:
@@ -162,7 +162,7 @@ class Sessions(BrowserTestCase):
 class Groups(BrowserTestCase):
     @in_browser
     def test_three_people(self) -> None:
-        """Made by one, joined by the second with its code, the third is invited."""
+        """One creates a group, another joins with its code, the third is invited."""
         messi, henderson, lineker = (
             self.person(name) for name in ("messi", "henderson", "lineker")
         )
@@ -192,7 +192,7 @@ class Groups(BrowserTestCase):
 
     @in_browser
     def test_removed(self) -> None:
-        """Who is removed sees nothing of the group any more, and does not get in again by its name."""
+        """A removed member sees nothing of the group any more, and can't join by its name."""
         messi, henderson = self.person("messi"), self.person("henderson")
         self.make(messi, "bola")
         henderson.go("#/groups")
@@ -214,7 +214,7 @@ class Groups(BrowserTestCase):
         henderson.is_told("You were removed from bola")
 
     def make(self, person: Person, group: str) -> str:
-        """The code of the group that `person` makes."""
+        """Create a group as `person`, and return its code."""
         person.go("#/groups")
         person.press_button("New group")
         person.fill("Name of the group", group)

@@ -1,4 +1,4 @@
-"""What may go wrong: the daemon dies, nobody answers, and people write what is meant to do harm."""
+"""Failures in the browser: the daemon is killed, requests get no reply, and messages contain hostile text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = (
 class Killed(BrowserTestCase):
     @in_browser
     def test_nothing_is_lost_or_doubled(self) -> None:
-        """`kill -9` with both pages open, while both write; then it starts again."""
+        """`kill -9` while both pages write; then the daemon starts again."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person, other in ((messi, "henderson"), (henderson, "messi")):
             person.expects(GONE)
@@ -60,8 +60,8 @@ class Killed(BrowserTestCase):
 
     @in_browser
     def test_a_page_that_was_never_loaded(self) -> None:
-        """Asked for while the daemon is gone, and without the worker that would have it: it says so, and
-        comes by itself."""
+        """A page that is requested while the daemon is down, without a worker: it says so, and loads later by
+        itself."""
         messi = self.person("messi", service_workers="block")
         messi.expects(GONE)
         self.site.kill()
@@ -73,7 +73,7 @@ class Killed(BrowserTestCase):
 
     @in_browser
     def test_written_while_away_and_reloaded(self) -> None:
-        """What was not sent yet outlives the page."""
+        """Unsent messages survive a reload of the page."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person in (messi, henderson):
             person.expects(GONE)
@@ -95,7 +95,7 @@ class Killed(BrowserTestCase):
 
     @in_browser
     def test_page_without_a_daemon(self) -> None:
-        """The service worker has the shell: the page comes up, and says what is the matter."""
+        """The service worker has the shell, so the page is shown, and says what is wrong."""
         messi = self.person("messi")
         messi.expects(GONE)
         messi.has_worker()
@@ -120,8 +120,8 @@ class Hostile(BrowserTestCase):
             self.shown_on(size)
 
     def shown_on(self, size: tuple[int, int]) -> None:
-        """It is all there as it was written and turns nothing around, no node was made of it, and the page
-        is no wider."""
+        """The text is shown as it was written, reorders nothing, becomes no markup, and does not widen the
+        page."""
         messi = self.person(size=size)
         messi.comes_back("messi")
         messi.fits()
@@ -140,7 +140,7 @@ class Hostile(BrowserTestCase):
 
     @in_browser
     def test_names_and_links(self) -> None:
-        """Only http and https become links, which are opened apart and tell nothing of the page."""
+        """Only http and https addresses become links. They open in a new tab, and send no referrer."""
         with self.site.login("mallory") as mallory:
             mallory.must(command="profile", name="<img src=x onerror=alert(1)>")
             mallory.must(

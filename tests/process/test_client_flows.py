@@ -1,6 +1,6 @@
-"""The terminal client on pseudo-terminals, with a real daemon: what the documents show, and more.
+"""The terminal client on pseudo-terminals, with a real daemon: the sessions in the documents, and more.
 
-Each wait is for text on the screen. Assertions after it wait for nothing.
+Each wait is for text on the screen. Assertions after it do not wait.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BIDI = "\u202egnp.exe"
 
 
 class SecondDocument(ClientTestCase):
-    """Prompts that ask, in the document's own words."""
+    """The prompts of the second document, word for word."""
 
     @in_thread
     def test_all_of_it(self) -> None:
@@ -105,7 +105,7 @@ class SecondDocument(ClientTestCase):
 
 
 class ThirdDocument(ClientTestCase):
-    """The menus."""
+    """The menus of the third document."""
 
     @in_thread
     def test_contacts(self) -> None:
@@ -148,7 +148,7 @@ class ThirdDocument(ClientTestCase):
         modis.type("halo juga")
         tasya.await_text("modis in keluarga: halo juga")
         modis.type("back", "back", "list")
-        modis.await_text("0 messages")  # what the chat has shown is read
+        modis.await_text("0 messages")  # the chat has shown it, so it is read
         modis.await_text("list>")
         modis.type("back")
 
@@ -191,7 +191,7 @@ class TwoAtOnce(ClientTestCase):
         lina.type("ne")
         budi.await_text("lina: half a line")
         self.assertGreater(lina.screen.bells, 0)
-        lina.press(CTRL_D)  # out of the chat
+        lina.press(CTRL_D)  # leave the chat
         lina.await_text("\n>")
         lina.press(CTRL_D)
         self.assertEqual(lina.ended(), 0)
@@ -229,7 +229,7 @@ class Looks(ClientTestCase):
         self.assertEqual(self.senders(plain), {"default"})
 
     def senders(self, terminal: Terminal) -> set[str]:
-        """The colours in which budi's name is written."""
+        """The colours of budi's name."""
         found = set()
         for y, line in enumerate(terminal.screen.display):
             if (x := line.find(" budi: ")) >= 0:
@@ -238,7 +238,7 @@ class Looks(ClientTestCase):
 
     @in_thread
     def test_a_flood(self) -> None:
-        """What is being typed stays whole, whatever comes meanwhile."""
+        """The typed text stays intact while messages arrive."""
         lina = self.enter("lina")
         with self.daemon.register("budi") as budi:
             lina.press("this is ")
@@ -254,7 +254,7 @@ class Looks(ClientTestCase):
 
 
 class Widths(ClientTestCase):
-    """Narrow and wide terminals, with letters that take two cells."""
+    """Narrow and wide terminals, and characters that are two cells wide."""
 
     TEXT = (
         "Selamat pagi 🎉 semua 世界你好世界你好世界你好世界你好 apa kabar "
@@ -296,10 +296,10 @@ class Widths(ClientTestCase):
 
 
 class RealmApart(ClientTestCase):
-    """Two daemons, and people of either who talk with those of the other."""
+    """Two daemons, whose users talk with each other."""
 
     def start(self, more: str = "", **options: Any) -> Daemon:
-        """realm1; realm2 stands beside it."""
+        """Start realm1 and realm2."""
         self.here, _ = self.realm("realm1", **options)
         self.there, self.peer_port = self.realm("realm2", **options)
         return self.here

@@ -1,4 +1,4 @@
-"""The client in scripts: output, exit codes, files, TLS; and what it says where there is no realm."""
+"""The client in scripts: output, exit codes, files, TLS, and the errors if there is no realm."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Scripts(ClientTestCase):
         self.assertEqual((done.returncode, done.stderr), (1, ""))
         replies = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual([each["status"] for each in replies], ["OK", "OK", "ERROR", "ERROR", "OK"])
-        self.assertEqual(replies[1]["messages"], [])  # what one sent oneself is not unread
+        self.assertEqual(replies[1]["messages"], [])  # one's own messages are not unread
         self.assertEqual(replies[2]["code"], "unknown-user")
         self.assertEqual(replies[3]["code"], "usage")
         self.assertEqual(replies[4]["commands"][0]["command"], "send")
@@ -116,7 +116,7 @@ class Scripts(ClientTestCase):
 
     @in_thread
     def test_interrupted(self) -> None:
-        """Ctrl-C in the middle of a download leaves nothing of it."""
+        """Ctrl-C during a download leaves no part of the file."""
         self.registered("lina")
         with (self.home("lina") / "big.bin").open("wb") as file:
             file.truncate(100_000_000)
@@ -143,7 +143,7 @@ class Scripts(ClientTestCase):
 
     @in_thread
     def test_nobody_has_read_it(self) -> None:
-        """What went into a closed pipe stays unread."""
+        """Messages that were written to a closed pipe stay unread."""
         self.registered("lina", "budi")
         self.run_script("lina", "-c", "send budi halo")
         folder = self.home("budi")
@@ -187,7 +187,7 @@ class Scripts(ClientTestCase):
 
 
 class NoRealm(ClientTestCase):
-    """Sentences, and exit code 2."""
+    """Errors are one sentence, and the exit code is 2."""
 
     def said(self, port: int, *arguments: str) -> str:
         done = self.run_script("lina", *arguments, "-c", "whoami", port=port)
@@ -219,7 +219,7 @@ class NoRealm(ClientTestCase):
 
     @in_thread
     def test_nothing_is_said(self) -> None:
-        """Whatever takes the connection and is silent is given up within seconds, over TLS as well."""
+        """A server that accepts the connection and sends nothing is given up within seconds, over TLS too."""
         with answering(b"") as port:
             for more, part in (((), "sent nothing within 2 s, or closed the connection: is it another port"),
                                (("--tls",), "does not use TLS")):  # fmt: skip
@@ -262,7 +262,7 @@ class Tls(ClientTestCase):
 def answering(
     what: bytes, then_close: bool = False, context: ssl.SSLContext | None = None
 ) -> Iterator[int]:
-    """A server that answers the first line with `what`, and the second by hanging up."""
+    """A server that answers the first line with `what`, and hangs up at the second."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:

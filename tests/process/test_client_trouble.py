@@ -1,4 +1,4 @@
-"""The terminal client when the link or an answer is lost, and pasted text that looks like commands."""
+"""The terminal client when the connection or a reply is lost, and when pasted text looks like commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LinkLost(ClientTestCase):
 
     @in_thread
     def test_unanswered(self) -> None:
-        """The daemon dies while it has a message that it has not answered."""
+        """The daemon is killed while it has an unanswered message."""
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")
@@ -101,14 +101,14 @@ class Files(ClientTestCase):
 
 
 def pasted(text: str) -> str:
-    """As terminals send what is pasted, if the program has asked for that."""
+    """Text as terminals send it when it is pasted, if the program has enabled bracketed paste."""
     return f"\x1b[200~{text}\x1b[201~"
 
 
 class Pasting(ClientTestCase):
     @in_thread
     def test_into_a_chat(self) -> None:
-        """It is text, whatever stands in it; more than three lines are sent only after a question."""
+        """Pasted text is a message, whatever it contains. More than three lines need a confirmation."""
         budi, lina = self.enter("budi"), self.enter("lina")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")
@@ -136,7 +136,8 @@ class Pasting(ClientTestCase):
 
     @in_thread
     def test_outside_of_a_chat(self) -> None:
-        """Several lines would be commands: only after a question. One is a command, as if typed."""
+        """Several lines would be commands, and need a confirmation. One line is a command, as if it was
+        typed."""
         lina = self.enter("lina")
         lina.press(pasted("addgroup futsal\naddgroup basket") + ENTER)
         lina.await_text("Run 2 pasted lines as commands?")
@@ -152,7 +153,7 @@ class Pasting(ClientTestCase):
 
 
 class AnswerLost(ClientTestCase):
-    """The realm has done what was asked, and the link is lost before it can say so."""
+    """The realm has executed the request, and the connection is lost before the reply."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -182,8 +183,8 @@ class AnswerLost(ClientTestCase):
 
 
 class Proxy:
-    """Passes everything on between clients and a daemon, until the daemon says `breaks_at`: then all
-    connections break, and that is not passed on."""
+    """Forwards everything between clients and a daemon until the daemon sends `breaks_at`. That is not
+    forwarded, and all connections are closed."""
 
     def __init__(self, port: int) -> None:
         self.breaks_at = b""

@@ -202,7 +202,7 @@ class MistakeTests(DaemonTestCase):
 
     @in_thread
     def test_state_folder_of_another_daemon(self) -> None:
-        """The first daemon keeps running."""
+        """The first daemon continues to run."""
         first = self.start()
         second = self.launch(self.configure(), "--config", "../chatd.ini")
         self.refused(second, "[realm] state", str(first.process.pid), "expected")
@@ -210,7 +210,7 @@ class MistakeTests(DaemonTestCase):
 
     @in_thread
     def test_database_of_a_newer_version(self) -> None:
-        """It is unchanged."""
+        """The database is not changed."""
         self.start().stop()
         path = self.root / "state" / "chatd.db"
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -295,12 +295,12 @@ class BackgroundTests(DaemonTestCase):
 
 
 class StopTests(DaemonTestCase):
-    """SIGTERM: accepted requests get replies."""
+    """SIGTERM: requests that were accepted get replies."""
 
     @in_thread
     def test_what_was_accepted_is_answered(self) -> None:
-        """In the middle of pipelined sends: exactly the acknowledged messages are stored, and the client is
-        told why the connection ends."""
+        """During pipelined sends: exactly the acknowledged messages are stored, and the client is told why
+        the connection ends."""
         daemon = self.start()
         messi, lineker = daemon.register("messi"), daemon.register("lineker")
         lineker.close()
@@ -341,7 +341,7 @@ class StopTests(DaemonTestCase):
 
     @in_thread
     def test_interrupt_ends_it_as_well(self) -> None:
-        """Ctrl-C in the foreground."""
+        """Ctrl-C in the foreground stops the daemon in order."""
         daemon = self.start()
         daemon.process.send_signal(signal.SIGINT)
         daemon.stopped()

@@ -1,4 +1,4 @@
-"""A daemon behind nginx and haproxy sees the client's address, in every documented setup."""
+"""A daemon behind nginx and HAProxy sees the client's address, in every documented setup."""
 
 from __future__ import annotations
 

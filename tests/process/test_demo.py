@@ -37,7 +37,7 @@ LINKED = "are up and linked"
 
 
 def free_pair() -> int:
-    """A port that is free, and so is the one of the second realm."""
+    """Two free ports, one for each realm."""
     while True:
         port = free_port()
         with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
@@ -46,8 +46,8 @@ def free_pair() -> int:
 
 
 class Demo:
-    """The program in a process of its own; `terminal` gives it one, `patience` is how long it waits for a
-    link."""
+    """The demo in a process of its own. With `terminal` it has a terminal; `patience` is how long it waits
+    for a link."""
 
     def __init__(
         self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, patience: float
@@ -87,7 +87,7 @@ class Demo:
         return self
 
     def pids(self) -> list[int]:
-        """The processes of the realms."""
+        """The process ids of the realms."""
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in found.split()]
 
@@ -101,7 +101,7 @@ class Demo:
         return self.process.wait(PATIENCE)
 
     def close(self) -> None:
-        """Leave nothing behind, whatever has happened."""
+        """End all processes, whatever has happened."""
         pids = []
         with contextlib.suppress(OSError):
             pids = self.pids()
@@ -134,7 +134,8 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_two_linked_realms(self) -> None:
-        """Messages cross both ways; Ctrl-C ends both in order; a second start finds all of it."""
+        """Messages cross in both directions. Ctrl-C stops both realms in order. A second start finds
+        everything."""
         demo = self.begin().linked()
         with demo.talk("messi") as messi, demo.talk("henderson", second=True) as henderson:
             sent = messi.must(command="send", to="henderson@realm2", text="halo")
@@ -156,7 +157,8 @@ class BothTests(DaemonTestCase):
         self.assertEqual(demo.end(signal.SIGTERM), 0)
 
     def assert_lines_are_marked(self, demo: Demo) -> None:
-        """Each with its realm; what to type stands between them; no colours in a pipe or file."""
+        """Each line has the name of its realm, except what to type. There are no colours in a pipe or
+        a file."""
         told = [line for line in demo.out.splitlines() if not line.startswith("  ") and line]
         self.assertEqual({line[:9] for line in told}, {"realm1 | ", "realm2 | "})
         self.assertIn(f"telnet localhost {self.ports['plain']} ", demo.out)
@@ -169,7 +171,7 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_on_a_terminal_that_is_closed(self) -> None:
-        """Colours while it is there; once it is gone both realms end in order."""
+        """A terminal gets colours. When it is closed, both realms stop in order."""
         demo = self.begin(terminal=True).linked()
         self.assertRegex(demo.out, r"\x1b\[\d+mrealm1 \|\x1b\[0m ")
         pids = demo.pids()
@@ -180,7 +182,7 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_nobody_reads_any_more(self) -> None:
-        """The terminal is gone, and no signal came."""
+        """The terminal is gone, and no signal was sent."""
         demo = self.begin(terminal=True).linked()
         os.close(demo.terminal)
         demo.terminal = -1
@@ -198,7 +200,7 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_a_port_is_taken(self) -> None:
-        """It says which one; nothing is started and nothing made."""
+        """The error names the port. Nothing is started or created."""
         port = self.ports["json"] + SHIFT
         with socket.socket() as other:
             other.bind(("127.0.0.1", port))
@@ -211,7 +213,7 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_one_dies(self) -> None:
-        """It says which one and how, and the other is ended in order."""
+        """The error says which realm ended and how. The other one is stopped in order."""
         demo = self.begin().linked()
         pids = demo.pids()
         dead = next(pid for pid in pids if b"--second" in Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -223,7 +225,7 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_one_can_not_start(self) -> None:
-        """Its own sentence is there to read."""
+        """The error of the realm is shown."""
         (self.folder / "var" / "demo").mkdir(parents=True)
         (self.folder / "var" / "demo" / "realm1").write_text("in the way")
         demo = self.begin()
@@ -233,8 +235,8 @@ class BothTests(DaemonTestCase):
 
     @in_thread
     def test_a_realm_and_accounts_have_changed(self) -> None:
-        """A realm that has another certificate is refused by the other. With other passwords nothing can be
-        said in the accounts' names. The realms run, and one is told what is wrong and how to begin afresh."""
+        """A realm whose certificate has changed is refused by the other. If passwords have changed, the demo
+        can't link the realms. They run nevertheless, and the error says how to start afresh."""
         demo = self.begin().linked()
         demo.end(signal.SIGTERM)
         for name in ("realm.key", "realm.pem"):
@@ -260,7 +262,8 @@ class OptionTests(DaemonTestCase):
 
     @in_thread
     def test_nothing_real_is_touched(self) -> None:
-        """With a configuration of a real realm: neither its state nor its database, whatever its url."""
+        """With the configuration of a real realm, neither its state nor its database is used, whatever its
+        url."""
         real = self.start()
         real.register("lina").close()
         real.stop()
@@ -277,7 +280,7 @@ class OptionTests(DaemonTestCase):
 
     @in_thread
     def test_the_second(self) -> None:
-        """By itself, with everything on its own ports."""
+        """The second realm runs alone, with all doors on ports of its own."""
         ports = {door: free_pair() for door in DOORS}
         demo = self.demo("--second", port=ports["json"] + SHIFT, doors=ports).listening()
         self.assertIn("realm realm2", demo.out)

@@ -32,7 +32,7 @@ class FolderTestCase(TestCase):
 class KillTests(FolderTestCase):
     @in_thread
     def test_kill_under_load(self) -> None:
-        """Every acknowledged message is at the other side, once and in order."""
+        """Every acknowledged message arrives at the other side, once and in order."""
         report = kill_linked(self.folder, KILLS, seed=3)
         self.assertEqual(report.problems, [], str(report))
         self.assertEqual((report.lost, report.doubled, report.disordered), (0, 0, 0), str(report))
@@ -42,7 +42,7 @@ class KillTests(FolderTestCase):
 
 
 class LinkedTestCase(FolderTestCase):
-    """`self.one` has added `self.two`, and not the other way round."""
+    """`self.one` has added `self.two`, but not the reverse."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -71,7 +71,7 @@ class LinkedTestCase(FolderTestCase):
 class StateTests(LinkedTestCase):
     @in_thread
     def test_down_and_up_again(self) -> None:
-        """What `realms` says at each step, on both sides; and what is told to who sends."""
+        """What `realms` shows at each step on both sides, and what senders are told."""
         self.begin()
         one, two = self.one, self.two
         with one.talk("ana") as ana:
@@ -133,7 +133,7 @@ class StateTests(LinkedTestCase):
 
     @in_thread
     def test_interrupt_with_a_link(self) -> None:
-        """Ctrl-C ends either side at once and in order, though the two are linked."""
+        """Ctrl-C stops either side at once and in order, although the two are linked."""
         self.begin()
         for peer, name, other in ((self.one, "ana", "realm2"), (self.two, "budi", "realm1")):
             self.wait_for(peer, name, other, "up")
@@ -147,10 +147,10 @@ class StateTests(LinkedTestCase):
 class FileTests(LinkedTestCase):
     @in_thread
     def test_ended_in_the_middle_of_a_file(self) -> None:
-        """Either side is ended in order while a file crosses; the file arrives whole."""
+        """Either side is stopped in order while a file is sent. The file arrives complete."""
         self.begin()
         one, two = self.one, self.two
-        # So that whoever comes back looks for the other at once.
+        # So that a realm dials the other at once after its restart.
         two.add(one, "budi")
         data = random.Random(2).randbytes(40 << 20)  # noqa: S311 - repeatable, not secret
         incoming = two.folder / "state" / "uploads" / "incoming"

@@ -1,8 +1,8 @@
 """Installed as a wheel or editable, chatd is found by twistd from any folder.
 
-Each test has a virtual environment of its own. What chatd depends on is lent to it by the one that
-runs the tests, so nothing is downloaded: links to all that is installed there, save for chatd
-itself, and for Twisted, which is copied, since a wheel's plugin is installed into it.
+Each test has a virtual environment of its own. Nothing is downloaded: the environment has links to all
+packages that are installed for the interpreter of the tests, except chatd itself, and a copy of Twisted,
+because a wheel's plugin is installed into it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "dropin.cache", "*.e
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command to its end; what it has printed. Raises AssertionError if it fails."""
+    """Run a command to its end, and return its output. Raises AssertionError if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -62,7 +62,7 @@ class InstallTests(DaemonTestCase):
         )
 
     def make_environment(self) -> Path:
-        """A virtual environment with all that chatd needs, without chatd; its interpreter."""
+        """Make a virtual environment with all that chatd needs, without chatd. Returns its interpreter."""
         place = self.root / "venv"
         run(sys.executable, "-m", "venv", "--without-pip", place, cwd=self.root)
         [packages] = place.glob("lib/python*/site-packages")
@@ -76,7 +76,7 @@ class InstallTests(DaemonTestCase):
         return place / "bin" / "python"
 
     def install(self, interpreter: Path, *what: str | Path) -> None:
-        """pip install, with nothing but what is there."""
+        """pip install, without downloads."""
         options = ["--no-index", *self.isolation] if self.isolation else []
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", interpreter)
         run(*pip, "install", *options, *what, cwd=self.folder)
@@ -86,7 +86,7 @@ class InstallTests(DaemonTestCase):
         return Path(run(interpreter, "-c", code, cwd=self.folder).strip()).resolve()
 
     def start_and_talk(self, interpreter: Path) -> Daemon:
-        """twistd from an empty folder: it knows the plugin, and the daemon does its work."""
+        """Run twistd from an empty folder: it finds the plugin, and the daemon works."""
         self.assertEqual(list(self.folder.iterdir()), [])
         daemon = self.start(interpreter=interpreter, tree=None)
         client = interpreter.parent / "chatd-client"
@@ -102,7 +102,7 @@ class InstallTests(DaemonTestCase):
 
     @in_thread
     def test_wheel(self) -> None:
-        """All of the package is in it, and nothing that would hide Twisted."""
+        """It has the whole package, and nothing that would hide Twisted."""
         built = self.root / "built"
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
         run(*pip, "wheel", "--no-deps", *self.isolation, "-w", built, self.tree, cwd=self.folder)
@@ -125,7 +125,7 @@ class InstallTests(DaemonTestCase):
 
     @in_thread
     def test_editable(self) -> None:
-        """From another folder, too; and what is changed in the tree is what runs."""
+        """From another folder too. Changes in the tree take effect."""
         interpreter = self.make_environment()
         self.install(interpreter, "--no-deps", "--editable", self.tree)
         self.assertTrue(self.where_chatd_is(interpreter).is_relative_to(self.tree))

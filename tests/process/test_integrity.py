@@ -8,7 +8,7 @@ from tests.support.processes import DaemonTestCase, in_thread
 class DaemonIntegrity(DaemonTestCase):
     @in_thread
     def test_kill_and_lost_log(self) -> None:
-        """It says so in one sentence, and starts with --accept-loss."""
+        """The error is one sentence, and the daemon starts with --accept-loss."""
         daemon = self.start()
         with daemon.register("ana") as talker:
             talker.must(command="send", to="ana", text="halo")

@@ -23,8 +23,8 @@ class KillTests(TestCase):
 
     @in_thread
     def test_kill_under_load(self) -> None:
-        """Each acknowledged message is there, once and in order, for users who were offline and for those who
-        were reading their inbox."""
+        """Each acknowledged message is stored, once and in order, for users who were offline and for those
+        who were reading their inbox."""
         report = kill_repeatedly(self.folder, KILLS, seed=1)
         self.assertEqual(report.problems, [], str(report))
         self.assertEqual((report.lost, report.doubled, report.disordered), (0, 0, 0), str(report))

@@ -7,11 +7,11 @@ from tests.support.processes import DaemonTestCase, free_port, in_thread
 
 
 class DaemonTests(DaemonTestCase):
-    """The door of a real daemon."""
+    """The metrics door of a real daemon."""
 
     @in_thread
     def test_a_real_port(self) -> None:
-        """It is where the configuration says, the log says so, and a look leaves no trace in that."""
+        """It is at the configured address, the log names it, and a request leaves no line in the log."""
         port = free_port()
         json_port = self.configure(metrics=port)
         daemon = self.launch(json_port, "--config", "../chatd.ini").listening()

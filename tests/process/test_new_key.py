@@ -1,4 +1,4 @@
-"""The realm's key as an operator handles it: `--fingerprint` and `--new-key`."""
+"""The options `--fingerprint` and `--new-key`, with real processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 @functools.cache
 def started_once() -> tempfile.TemporaryDirectory[str]:
-    """Where a daemon was started, and stopped in order: its state is in realm1/state."""
+    """A folder in which a daemon was started and stopped in order. Its state is in realm1/state."""
     root = tempfile.TemporaryDirectory(prefix="chatd-test-")
     home = Home(Path(root.name))
     try:
@@ -35,7 +35,8 @@ class KeyTestCase(DaemonTestCase):
         shutil.copytree(Path(started_once().name) / "realm1" / "state", self.root / "state")
 
     def run_option(self, *arguments: str, umask: int = -1) -> tuple[int, str, str]:
-        """`twistd -n chatd` with these to its end: exit code, standard output, standard error."""
+        """Run `twistd -n chatd` with these options to its end. Returns exit code, standard output and
+        standard error."""
         daemon = self.launch(1, *arguments, umask=umask)
         code = daemon.ended()
         self.assertNotIn("Traceback", daemon.out + daemon.err)
@@ -48,7 +49,7 @@ class KeyTestCase(DaemonTestCase):
         return out.strip()
 
     def renew(self, config: str = "chatd.ini") -> tuple[str, str]:
-        """The old fingerprint and the new one."""
+        """Renew the key. Returns the old fingerprint and the new one."""
         code, out, err = self.run_option("--new-key", "--config", f"../{config}")
         self.assertEqual((code, err), (0, ""))
         old, new = FINGERPRINT.findall(out)
@@ -56,7 +57,7 @@ class KeyTestCase(DaemonTestCase):
         return old, new
 
     def refused(self, *arguments: str, parts: tuple[str, ...]) -> None:
-        """Exit code 1 and one sentence that holds all of `parts`."""
+        """Check for exit code 1 and one sentence that contains all of `parts`."""
         code, out, err = self.run_option(*arguments)
         self.assertEqual((code, out), (1, ""))
         self.assertRegex(err, r"\Achatd: [^\n]+\n\Z")
@@ -64,14 +65,14 @@ class KeyTestCase(DaemonTestCase):
             self.assertIn(part, err)
 
     def kept(self) -> dict[str, bytes]:
-        """All that is in the folders here, as far as it says who the realm is."""
+        """The contents of all files that belong to the realm's identity."""
         return {path.name: path.read_bytes() for path in self.root.glob("state/realm.*")}
 
 
 class FingerprintTests(KeyTestCase):
     @in_thread
     def test_while_the_daemon_runs(self) -> None:
-        """It is the one that the log names, and it stays."""
+        """The fingerprint is that in the log, and it does not change."""
         daemon = self.start()
         shown = self.fingerprint()
         self.assertIn(f"certificate {shown}", daemon.out)
@@ -104,7 +105,7 @@ class FingerprintTests(KeyTestCase):
 class NewKeyTests(KeyTestCase):
     @in_thread
     def test_another_key(self) -> None:
-        """The old fingerprint, the new one, and the daemon that starts with it afterwards."""
+        """The old and the new fingerprint are shown, and the daemon starts with the new key."""
         self.begin()
         before = self.fingerprint()
         old, new = self.renew()
@@ -134,7 +135,7 @@ class NewKeyTests(KeyTestCase):
 
     @in_thread
     def test_a_configured_certificate(self) -> None:
-        """Whoever issued it renews it."""
+        """Its issuer has to renew it."""
         self.begin()
         self.configure("[peers]\ncertificate = a.pem\nprivate_key = a.key\n")
         before = self.kept()
@@ -159,7 +160,7 @@ class NewKeyTests(KeyTestCase):
 
     @in_thread
     def test_by_root(self) -> None:
-        """What root makes for a daemon with a user of its own is that user's."""
+        """Files that root makes belong to the owner of the folder."""
         if os.geteuid() != 0:
             raise SkipTest("only root may give files away")
         self.begin()
@@ -172,7 +173,7 @@ class NewKeyTests(KeyTestCase):
 
 
 class PeersTests(KeyTestCase):
-    """What others make of it."""
+    """How other realms react to a new key."""
 
     def up(self, talker: Talker) -> bool:
         return bool(talker.must(command="realms")["realms"][0]["state"] == "up")
@@ -184,8 +185,8 @@ class PeersTests(KeyTestCase):
 
     @in_thread
     def test_a_peer_accepts_it(self) -> None:
-        """It remembers the old certificate, and the old key vouches; what was queued arrives. It does
-        not take an unknown key for the realm's: see the end."""
+        """It remembers the old certificate, whose key has signed the new one. Queued messages arrive. An
+        unknown key is not accepted: see the end."""
         one, two = (Home(self.root, name) for name in ("realm1", "realm2"))
         for home in (one, two):
             self.addCleanup(home.close)
@@ -199,7 +200,7 @@ class PeersTests(KeyTestCase):
             sent = messi.must(command="send", to="lineker@realm2", text="halo")
             self.assertIn("queued", sent["message"])
             self.renew("realm2/chatd.ini")
-            self.renew("realm2/chatd.ini")  # a second time: the first one was never seen
+            self.renew("realm2/chatd.ini")  # a second renewal: the peer never saw the first one
             second = two.start().daemon
             self.wait_for_link(messi, first, second)
             with second.login("lineker", "lineker-password") as lineker:

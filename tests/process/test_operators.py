@@ -1,4 +1,4 @@
-"""Where a real daemon shows the code of the first operator."""
+"""Where a real daemon shows the code for the first operator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Daemons(DaemonTestCase):
 
     @in_thread
     def test_a_terminal_shows_it(self) -> None:
-        """Whoever starts it on a terminal reads the code there."""
+        """An operator who starts the daemon on a terminal sees the code there."""
         port = self.configure()
         leader, follower = pty.openpty()
         for end in (leader, follower):

@@ -22,7 +22,7 @@ from tests.support.terminal import Terminal
 
 class Signals(DaemonTestCase):
     def signalled(self, daemon: Any, number: signal.Signals, said: str) -> None:
-        """The daemon logs this once it has had the signal, and lives on."""
+        """The daemon logs this after the signal, and continues to run."""
         daemon.process.send_signal(number)
         log = self.folder / "chatd.log"
         wait_until(lambda: said in log.read_text(), lambda: log.read_text())
@@ -35,7 +35,7 @@ class Signals(DaemonTestCase):
 
     @in_thread
     def test_in_the_foreground(self) -> None:
-        """With the log on standard output there is nothing to read again; no signal does any harm."""
+        """If the log is standard output, there is nothing to read again. No signal does any harm."""
         daemon = self.start()
         with daemon.register("messi") as messi:
             for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGHUP):
@@ -46,7 +46,7 @@ class Signals(DaemonTestCase):
 
     @in_thread
     def test_log_and_certificate(self) -> None:
-        """At SIGHUP the log's file is opened again, and a door shows its new certificate."""
+        """At SIGHUP the log file is opened again, and a door shows its new certificate."""
         issuer, port = Issuer(), free_port()
         issuer.write(self.root)
         self.configure()
@@ -89,7 +89,7 @@ class Signals(DaemonTestCase):
 
     @in_thread
     def test_a_closed_terminal(self) -> None:
-        """A daemon whose terminal is closed ends in order, instead of staying where nobody sees it."""
+        """A daemon whose terminal is closed stops in order, instead of running on unseen."""
         port = self.configure()
         command = ["twistd", *FOREGROUND, "chatd", "--config", "../chatd.ini"]
         terminal = Terminal(command, self.folder, environment())

@@ -1,4 +1,4 @@
-"""Debian's telnet on a terminal, at a real daemon."""
+"""Debian's telnet on a terminal, with a real daemon."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Terminal:
             os.execvp("telnet", ["telnet", "127.0.0.1", str(port)])  # noqa: S606
 
     def sees(self, text: str, patience: float = 20.0) -> None:
-        """Wait until the text is on the screen, and forget what is before it and the text."""
+        """Wait until the text is on the screen, and forget the text and everything before it."""
         end = time.monotonic() + patience
         while text.encode() not in self.screen:
             left = end - time.monotonic()
@@ -58,7 +58,7 @@ class DebiansTelnet(DaemonTestCase):
         self.terminal.sees("Type help.")
 
     def texts(self) -> list[str]:
-        """What messi has sent to messi."""
+        """The messages that messi has sent to messi."""
         with self.site.login("messi") as talker:
             reply = talker.must(command="history", user="messi")
         return [each["text"] for each in reply["messages"]]
@@ -78,7 +78,7 @@ class DebiansTelnet(DaemonTestCase):
         self.assertEqual(self.texts(), ["Ü und “so” 👋", "danach Ú"])
 
     def test_the_first_line_too(self) -> None:
-        """Before BINARY is agreed upon, which takes a first command of the client's."""
+        """Before BINARY is agreed upon, which happens at the client's first command."""
         self.terminal.type(f"register messi {PASSWORD}\n")
         self.terminal.sees("tokenId")
         self.terminal.type("send messi Über Ú\n")

@@ -190,7 +190,8 @@ class NewNames(SynchronousTestCase):
                 parse_name(bad)
 
     def test_one_for_several(self) -> None:
-        """A character that stands for a phrase, or for signs that no name contains, is not allowed in a name."""
+        """A character that stands for a phrase, or for signs that no name contains, is not allowed in
+        a name."""
         for bad in ("\ufdfa", "a\u2474", "\u00bd"):
             parse_name(bad)
             with self.assertRaises(BadName):

@@ -1,4 +1,4 @@
-"""kelompok3, bagan, urlencoded, tugas4 and pychat: all input is read or refused, all output can be written."""
+"""kelompok3, bagan, urlencoded, tugas4 and pychat: all input is read or refused, all output is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Performs every transcript in memory, one of each dialect over TCP, and checks that they cover everything."""
+"""Performs every transcript in memory, one of each dialect over TCP, and checks their coverage."""
 
 from __future__ import annotations
 

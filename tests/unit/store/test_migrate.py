@@ -180,7 +180,8 @@ class Prepare(MigrateTestCase):
             self.assertEqual(connection.scalar(text("SELECT mood FROM accounts")), "good")
 
     def test_backup(self) -> None:
-        """Before an upgrade, a complete copy is made, named by its version and readable by the operator only."""
+        """Before an upgrade, a complete copy is made, named by its version and readable by the
+        operator only."""
         engine = self.engine()
         prepare(engine)
         self._add(engine, "messi")

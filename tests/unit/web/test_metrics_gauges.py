@@ -73,7 +73,8 @@ class Transactions(MetricsTestCase):
         self.assertGreater(after["chatd_transaction_seconds_sum"], 0)
 
     async def test_failed(self) -> None:
-        """A transaction counts as failed if nothing of it was stored, and not if one of its jobs was refused."""
+        """A transaction counts as failed if nothing of it was stored, and not if one of its jobs was
+        refused."""
 
         def full(_connection: Connection) -> None:
             raise OperationalError("INSERT", (), Exception("database or disk is full"))
@@ -144,7 +145,8 @@ class Realms(MetricsTestCase):
         self.assertTrue(60 <= age < 70, age)
 
     async def test_labels_come_to_an_end(self) -> None:
-        """However many realms there are, the rest shares one label, and added realms are not among the rest."""
+        """However many realms there are, the rest shares one label, and added realms are not among
+        the rest."""
         strangers = [
             RealmInfo(f"a{n}", "up", 0, "in", None, 1, 0, None, None) for n in range(MAX_REALMS + 9)
         ]
