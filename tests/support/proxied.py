@@ -59,7 +59,7 @@ class ProxyTestCase(PeeringTestCase):
 
     async def nothing_queued(self, person: Person) -> None:
         name = "realm2" if person is self.ana else "realm1"
-        for _ in range(200):
+        for _ in range(2000):
             if (await person.realm_info(name))["queued"] == 0:
                 return
             await sleep(0.01)

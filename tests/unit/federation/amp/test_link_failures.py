@@ -9,12 +9,13 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from chatd.federation.amp import link as link_module
+from chatd.federation.amp import link_sender
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction
 from tests import PROFILE
-from tests.support.common import sleep
+from tests.support.common import run, sleep
 from tests.support.peering import until
 from tests.support.proxied import ProxyTestCase
 from tests.support.proxy import BACK, THERE, Proxy
@@ -172,24 +173,41 @@ class Beginnings(ProxyTestCase):
 
 
 class Silence(ProxyTestCase):
-    """A connection that is dead without an error."""
+    """A connection that is dead without an error.
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.patch(link_module, "ANSWER_TIME", 0.4)
-        self.patch(link_module, "QUIET_TIME", 0.3)
-        self.patch(link_module, "HANDSHAKE_TIME", 0.5)
+    The time limits are short only then, so that a busy machine does not pass for a dead connection.
+    """
+
+    def limit(self, answer: float, quiet: float, handshake: float) -> None:
+        self.patch(link_module, "ANSWER_TIME", answer)
+        self.patch(link_module, "QUIET_TIME", quiet)
+        self.patch(link_module, "HANDSHAKE_TIME", handshake)
+
+    def shorten_limits(self) -> None:
+        """From now on the realms notice soon that nothing arrives."""
+        self.limit(0.4, 0.3, 0.5)
+        for link in (*self.one.links, *self.two.links):
+            if link.is_up:
+                link._time_limit(link_module.QUIET_TIME, link._check_silence)
+
+    def restore_limits(self) -> None:
+        self.limit(30.0, 30.0, 15.0)
 
     async def test_acknowledgements_are_swallowed(self) -> None:
         """Everything that realm1 sends arrives, and no answer comes back: it is sent again over another link,
         and not stored again."""
+        self.patch(link_sender, "WINDOW", 200)  # so that all are sent, even one by one
         await self.begin()
+        (old,) = self.proxy.passages
         self.proxy.swallowing.add(BACK)
-        await self.acknowledged(
-            self.ana, [{"command": "send", "to": "budi@realm2", "text": str(n)} for n in range(200)]
-        )
+        requests = [{"command": "send", "to": "budi@realm2", "text": str(n)} for n in range(200)]
+        sending = run(self.acknowledged(self.ana, requests))
         self.assertEqual(await self.budi.gets(200), [str(n) for n in range(200)])
+        self.shorten_limits()
+        await old.gone
+        self.restore_limits()
         self.proxy.swallowing.clear()
+        await sending
         await until(lambda: self.proxy.met > 1)
         await self.nothing_queued(self.ana)
         self.assertEqual(await self.budi.texts(), [])
@@ -199,7 +217,9 @@ class Silence(ProxyTestCase):
         await self.begin()
         (old,) = self.proxy.passages
         self.proxy.swallowing.add(direction)
+        self.shorten_limits()
         await old.gone
+        self.restore_limits()
         self.proxy.swallowing.clear()
         await (await self.exchange(50))
         await self.all_there(50)
@@ -215,13 +235,16 @@ class Silence(ProxyTestCase):
         resumes, everything arrives; if it does not, everything arrives over the next link."""
         await self.begin()
         for goes_on in (True, False):
+            await self.linked()
             self.proxy.stall()
+            self.shorten_limits()
             load = await self.exchange(200, size=2000)
             if goes_on:
                 await sleep(0.1)
             else:
                 await load
                 self.assertFalse(self.is_linked())
+            self.restore_limits()
             self.proxy.go_on()
             await load
             await self.all_there(200)
