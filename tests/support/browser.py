@@ -1,14 +1,13 @@
 """A headless Chromium for the tests: Debian's own, driven by Playwright, against real daemons.
 
-Playwright's API blocks and belongs to one thread. That thread is here, with one Chromium in it for all the
-tests of a process; a test that is decorated with `in_browser` runs there, whole, while the reactor lives on.
-Each person has a context of their own (`tests.support.page`), so they share nothing but the process.
+Playwright's API blocks and belongs to one thread. That thread is here, with one Chromium for all tests of a
+process. A test that is decorated with `in_browser` runs in that thread as a whole, while the reactor
+continues to run. Each person has a browser context of their own (`tests.support.page`), so people share
+nothing but the process.
 
-A test fails on whatever a page complains of: an error on the console (the Content-Security-Policy makes one
-for all that it refuses), an exception that nobody caught, a dialog, a request to elsewhere. What has to come
-up, as when a daemon is killed, is named by `Person.expects`.
-
-Without a Chromium, or without Playwright, these tests are skipped and say so.
+A test fails if a page reports an error: on the console (where the Content-Security-Policy reports all that it
+refuses), an uncaught exception, a dialog, or a request to another site. `Person.expects` names errors that
+must occur, as when a daemon is killed. Without Chromium or Playwright, these tests are skipped with a reason.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
 
     from tests.support.page import Person
 
-#: A host name of somebody else's that leads to this machine.
+#: A host name of another site that resolves to this machine.
 REBOUND = "evil.example"
-#: What it would otherwise do on its own, over the network or with the machine.
+#: Options that turn off what it does on its own, over the network or with the machine.
 FLAGS = (
     f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
     "--no-sandbox",
@@ -60,16 +59,14 @@ PASSWORD = "correct-horse"
 
 
 def find_chromium() -> str | None:
-    """Where the browser is. The one that Playwright would bring is never used.
-
-    The shell is the same without windows, menus and the like, and takes a quarter of the time.
-    """
+    """The path of the browser. Playwright's own download is never used. The headless shell has no windows or
+    menus, and takes a quarter of the time."""
     names = ("chromium-headless-shell", "/usr/bin/chromium", "chromium", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def why_not() -> str:
-    """Why there are no tests in a browser here, in a sentence; empty if there are."""
+    """The reason why browser tests can't run here, in a sentence; empty if they can."""
     if importlib.util.find_spec("playwright") is None:
         return "no tests in a browser: Python's package playwright is not installed"
     if find_chromium() is None:
@@ -78,7 +75,7 @@ def why_not() -> str:
 
 
 class Studio(threading.Thread):
-    """The thread that Playwright and the browser live in; it does one thing after another."""
+    """The thread of Playwright and the browser. It runs one test at a time."""
 
     def __init__(self) -> None:
         super().__init__(name="browser", daemon=True)
@@ -104,7 +101,7 @@ class Studio(threading.Thread):
                     if browser is None or not browser.is_connected():
                         browser = self._launch(playwright)
                     future.set_result(job(browser))
-                except BaseException as error:  # whatever it is, it is for who waits
+                except BaseException as error:  # passed on to the caller
                     future.set_exception(error)
             if browser is not None:
                 browser.close()
@@ -117,19 +114,19 @@ class Studio(threading.Thread):
         return browser
 
     def interrupt(self) -> None:
-        """End the browser, so that whatever waits for a page in it goes on, and fails."""
+        """End the browser, so that a test that waits for a page fails."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Leave no browser behind."""
+        """End the browser."""
         self._jobs.put(None)
         self.join(PATIENCE)
 
 
 @functools.cache
 def studio() -> Studio:
-    """The one of this process."""
+    """The Studio of this process."""
     made = Studio()
     made.start()
     atexit.register(made.close)
@@ -147,13 +144,13 @@ class Site(Home):
         return f"http://127.0.0.1:{self.ports['web']}"
 
     def register(self, *names: str) -> None:
-        """Accounts, made without a browser."""
+        """Register accounts, without a browser."""
         for name in names:
             with self.daemon.talk() as talker:
                 talker.must(command="register", username=name, password=PASSWORD)
 
     def login(self, name: str) -> Talker:
-        """Anybody who was registered with `PASSWORD`, over the json dialect."""
+        """Log in to an account that was registered with `PASSWORD`, over the json dialect."""
         return self.daemon.login(name, PASSWORD)
 
     def telnet(self) -> Line:
@@ -162,12 +159,12 @@ class Site(Home):
 
     @property
     def written(self) -> str:
-        """All that its daemons have logged."""
+        """Everything that its daemons have logged."""
         return "".join(daemon.out + daemon.err for daemon in self._daemons)
 
 
 class Line:
-    """What somebody with telnet types and sees."""
+    """A connection of a telnet user, who types lines and reads."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -177,7 +174,7 @@ class Line:
         self._socket.sendall(line.encode() + b"\r\n")
 
     def sees(self, text: str) -> str:
-        """The next line in which `text` stands; those before it are let pass."""
+        """Return the next line that contains `text`; earlier ones are skipped."""
         passed = []
         for line in self._lines:
             passed.append(line)
@@ -191,7 +188,7 @@ class Line:
 
 
 def in_browser(method: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]:
-    """Run a test in the browser's thread, with the case's `browser` there to be used."""
+    """Decorator: runs a test in the browser's thread, with the browser in the case's `browser`."""
 
     @functools.wraps(method)
     def run(self: BrowserTestCase) -> Deferred[None]:
@@ -201,7 +198,7 @@ def in_browser(method: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]
         def hand_over(future: Future[None]) -> None:
             error = future.exception()
             result = None if error is None else Failure(error)
-            with contextlib.suppress(RuntimeError):  # the test was given up, and all is over
+            with contextlib.suppress(RuntimeError):  # the test has timed out
                 in_reactor(_settle, done, result)
 
         studio().do(functools.partial(self.play, method)).add_done_callback(hand_over)
@@ -216,18 +213,18 @@ def _settle(done: Deferred[Any], result: Failure | None) -> None:
 
 
 class SiteTestCase(DaemonTestCase):
-    """`self.site` runs."""
+    """A test with a running realm, `self.site`."""
 
     def setUp(self) -> None:
         super().setUp()
         self.site = self.begin()
 
     def begin(self) -> Site:
-        """What runs when a test begins."""
+        """Runs when a test begins."""
         return self.realm("realm1")
 
     def realm(self, name: str) -> Site:
-        """A realm that runs until the test ends."""
+        """Start a realm that runs until the test ends."""
         site = Site(self.root, name)
         self.addCleanup(site.close)
         return site.start()
@@ -240,7 +237,7 @@ class SiteTestCase(DaemonTestCase):
 
 
 class BrowserTestCase(SiteTestCase):
-    """`person` makes somebody with a browser of their own."""
+    """`person` makes a person with a browser of their own."""
 
     def setUp(self) -> None:
         if reason := why_not():
@@ -249,7 +246,7 @@ class BrowserTestCase(SiteTestCase):
         super().setUp()
 
     def person(self, name: str = "", site: Site | None = None, **options: Any) -> Person:
-        """Somebody with an empty browser; whoever has a name has just registered (without the page)."""
+        """A person with an empty browser. One with a name has just registered, without the page."""
         from tests.support.page import Person
 
         found = Person(self.browser, site or self.site, **options)
@@ -259,9 +256,9 @@ class BrowserTestCase(SiteTestCase):
         return found
 
     def play(self, method: Callable[[Any], None], browser: Browser) -> None:
-        """The whole test, in the browser's thread."""
+        """Run the whole test, in the browser's thread."""
         self.browser = browser
-        # Some calls of Playwright know no end of their own, and the tests after this one need the thread.
+        # Some calls of Playwright have no time limit, and later tests need the thread.
         watch = threading.Timer(self.timeout - 5, studio().interrupt)
         watch.start()
         try:

@@ -1,4 +1,4 @@
-"""Certificates of an issuer of their own, and a handshake that shows which one a server uses."""
+"""Certificates of a test authority, and a handshake that returns the certificate of a server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from OpenSSL import SSL
 
 
 class Issuer:
-    """An authority whose intermediate one signs the certificates of servers."""
+    """An authority whose intermediate certificate signs those of servers."""
 
     def __init__(self) -> None:
         self.root = trustme.CA()
         self.between = self.root.create_child_ca()
 
     def write(self, folder: Path, chain: str = "fullchain.pem", rest: str | None = None) -> None:
-        """Write a key and certificate; the intermediate goes behind it, or into a file of its own."""
+        """Write a key and certificate. The intermediate one follows it, or is in a file of its own."""
         issued = self.between.issue_cert("localhost")
         leaf, *others = (pem.bytes() for pem in issued.cert_chain_pems)
         (folder / "key.pem").write_bytes(issued.private_key_pem.bytes())
@@ -27,14 +27,15 @@ class Issuer:
             (folder / rest).write_bytes(b"".join(others))
 
     def trusted_by(self) -> ssl.SSLContext:
-        """A client's, who knows the root and nothing else."""
+        """The settings of a client that trusts only the root certificate."""
         context = ssl.create_default_context()
         self.root.configure_trust(context)
         return context
 
 
 def shake_hands(server: SSL.Connection, client: ssl.SSLContext) -> list[bytes]:
-    """What the client was shown, in DER, leaf first. Raises ssl.SSLError for what it does not trust."""
+    """The certificates that the client was shown, in DER, leaf first. Raises ssl.SSLError for
+    untrusted ones."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     there = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
     server.set_accept_state()

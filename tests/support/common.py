@@ -1,4 +1,4 @@
-"""What the tests share: a realm without sockets, one with real ones, and people who use it."""
+"""A realm without sockets, one with real ones, and people who use it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
 
 
 class SteadyClock:
-    """The reactor's timers, but a time that moves only when told: so that what is written is the same
-    in each run."""
+    """The timers of the reactor, but a time that moves only when told, so that each run writes the same."""
 
     def __init__(self, reactor: Any, now: float = START) -> None:
         self._reactor = reactor
@@ -55,7 +54,7 @@ class SteadyClock:
 
 
 def same_bytes() -> Callable[[int], bytes]:
-    """`random_bytes` that gives the same ones in each run, all different."""
+    """A `random_bytes` that returns the same sequence in each run, without repetitions."""
     count = itertools.count(1)
     return lambda size: hashlib.shake_256(next(count).to_bytes(8, "big")).digest(size)
 
@@ -70,10 +69,8 @@ def make_config(state: Path, **limits: Any) -> Config:
 
 
 class Realm(realm.Realm):
-    """A whole realm on a folder of its own, real but for sockets (and the time, where `clock` is given).
-
-    Call `open`, and in the end `close`; or let `RealmTestCase` do it.
-    """
+    """A whole realm on a folder of its own, real except for sockets (and for the time, if `clock` is given).
+    Call `open`, and in the end `close`; `RealmTestCase` does both."""
 
     def __init__(
         self, config: Config, clock: Any = None, random_bytes: Any = None, wall: Wall | None = None
@@ -108,13 +105,13 @@ class Realm(realm.Realm):
 
 
 async def make_operator(realm: realm.Realm, name: str) -> None:
-    """Let that account be an operator, before it logs in."""
+    """Make that account an operator, before it logs in."""
     service = realm.service
     await service.operators.appoint(await service.accounts.find(name))
 
 
 class RealmTestCase(TestCase):
-    """`self.realm` is open; `limits` are those of its configuration."""
+    """A test with an open `self.realm`; `limits` are those of its configuration."""
 
     limits: dict[str, Any] = {}
     clock: Any = None
@@ -130,7 +127,7 @@ class RealmTestCase(TestCase):
         return make_config(self.folder / "state", **self.limits)
 
     async def reopen(self) -> None:
-        """Stop the realm, and start it again on what it left."""
+        """Stop the realm, and start it again on its files."""
         await self.realm.close()
         clock = None if self.realm.clock is reactor else self.realm.clock
         self.realm = Realm(self.realm.config, clock, self.realm.random_bytes)
@@ -147,7 +144,7 @@ class RealmTestCase(TestCase):
 
 
 class ClockedTestCase(RealmTestCase):
-    """As RealmTestCase, with a time that moves only when told, and does not begin where "never" is."""
+    """As RealmTestCase, with a time that moves only when told, and does not begin at 0."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -155,7 +152,7 @@ class ClockedTestCase(RealmTestCase):
         super().setUp()
 
     async def refused(self, done: Any) -> type[ChatError] | None:
-        """With which refusal it ends."""
+        """The error with which it ends."""
         try:
             await done
         except ChatError as error:
@@ -165,7 +162,7 @@ class ClockedTestCase(RealmTestCase):
 
 @implementer(IListener)
 class Listener:
-    """Somebody who listens; `heard` is all that came, in order, until it was `dropped`."""
+    """A listener. `heard` has all of its events, in order, until it was `dropped`."""
 
     def __init__(self) -> None:
         self.heard: list[Event] = []
@@ -179,7 +176,7 @@ class Listener:
 
 
 class Wire:
-    """One connection without a socket: what is sent is received at once, what is answered is collected."""
+    """A connection without a socket: what is sent is received at once, and what is written is collected."""
 
     def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
         self.transport = FakeTransport()
@@ -188,17 +185,17 @@ class Wire:
         self.protocol.makeConnection(self.transport)
 
     def feed(self, data: bytes) -> None:
-        """Bytes arrive; while the protocol has paused its transport they wait, as in a socket."""
+        """Receive bytes. While the protocol has paused its transport they wait, as in a socket."""
         self.transport.arrive(data)
 
     def taken(self) -> bytes:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         data: bytes = self.transport.value()
         self.transport.clear()
         return data
 
     async def until(self, end: bytes | Callable[[bytes], bool], patience: float = 10.0) -> bytes:
-        """Wait until what was written ends with `end` (or fulfils it), and take it."""
+        """Wait until the output ends with `end` (or fulfils it), and return it."""
         done = end if callable(end) else lambda data: data.endswith(end)
         waited = 0.0
         while not done(self.transport.value()):
@@ -209,7 +206,7 @@ class Wire:
         return self.taken()
 
     async def ask(self, **request: Any) -> dict[str, Any]:
-        """In the json dialect: send a request, and wait for its reply. Events before it go to `events`."""
+        """In the json dialect: send a request, and wait for its reply. Earlier events go to `events`."""
         self.feed(json.dumps(request).encode() + b"\r\n")
         while True:
             line = await self.line()
@@ -218,7 +215,7 @@ class Wire:
             self.transport.events.append(line)
 
     async def line(self) -> dict[str, Any]:
-        """In the json dialect: the next line that is written."""
+        """In the json dialect: return the next line of output."""
         waited = 0.0
         while b"\r\n" not in self.transport.value():
             if waited > 10:
@@ -238,7 +235,7 @@ class Wire:
 
 
 class FakeTransport(StringTransport):
-    """A StringTransport that holds back what arrives while it is paused, and knows what TCP knows."""
+    """A StringTransport that holds back input while it is paused, and has the methods of TCP transports."""
 
     protocol: ChatLineProtocol
 

@@ -84,7 +84,7 @@ class InlineDatabase:
         return job.done
 
     def settle(self, count: int | None = None) -> None:
-        """Commit the first `count` waiting jobs (or all) together, and tell what became of them."""
+        """Commit the first `count` waiting jobs (or all) together, and fire their Deferreds."""
         jobs = self._jobs[:count]
         self._jobs = self._jobs[len(jobs) :]
         for outcome in self._writer.commit(jobs):
@@ -93,14 +93,14 @@ class InlineDatabase:
             then()
 
     def answer(self) -> None:
-        """Give the reads that were held what they found when they were made."""
+        """Fire the reads that were held, with the results that they had when they were made."""
         reads, self._reads = self._reads, []
         for done, value in reads:
             done.callback(value)
 
 
 class NoUploads:
-    """Takes no files, and does what a thread would do at once."""
+    """Accepts no files, and does at once what a thread would do."""
 
     folder = Path()
 
@@ -110,7 +110,7 @@ class NoUploads:
 
 @implementer(ILinks)
 class NoLinks(NoRealms):
-    """No other realm is reached."""
+    """No other realm can be reached."""
 
     def dispatch(
         self, _realm: str, _number: int, _parcel: bytes, _file: int | None, on_outcome: OnOutcome
@@ -125,7 +125,7 @@ class NoLinks(NoRealms):
 
 
 class InlinePasswords:
-    """As chatd.service.passwords.Passwords, without the cost."""
+    """As chatd.service.passwords.Passwords, without hashing."""
 
     def hash(self, password: str, *_owner: Any) -> Deferred[str]:
         return succeed(f"hash of {password}")
@@ -140,7 +140,7 @@ class InlinePasswords:
 def open_inline(
     folder: Path, clock: Clock, random_bytes: Any
 ) -> tuple[ChatService, InlineDatabase]:
-    """A service on the database in `folder`, without threads; it takes no files."""
+    """A service on the database in `folder`, without threads. It accepts no files."""
     config = make_config(folder)
     provide_schema(config)
     database = InlineDatabase(connect_without_sync(f"sqlite:///{folder / DATABASE}"))
@@ -157,7 +157,7 @@ def open_inline(
 
 
 def result_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
-    """What it came to already; raises what it failed with."""
+    """The result of a fired Deferred. Raises the exception that it failed with."""
     waiting = done if isinstance(done, Deferred) else Deferred.fromCoroutine(done)
     found: list[Any] = []
     waiting.addBoth(found.append)
@@ -168,7 +168,7 @@ def result_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
 
 
 def outcome_of(done: Coroutine[Any, Any, Any] | Deferred[Any]) -> Any:
-    """As `result_of`, but of a refusal its type."""
+    """As `result_of`, but returns the type of a ChatError."""
     try:
         return result_of(done)
     except ChatError as error:

@@ -25,7 +25,7 @@ Values = dict[str, float]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. Names of headers are in lower case."""
+    """A response. Names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def fetch(port: int, path: str, method: str = "GET", **headers: str) -> Answer:
-    """Ask on a connection of one's own. Blocks."""
+    """Send a request on a connection of its own. Blocks."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path, headers=headers)
@@ -58,7 +58,7 @@ class Served:
 
 
 def read(text: str) -> Values:
-    """The samples, by their names with the labels in order."""
+    """The samples, by their names with sorted labels."""
     return {
         _shown(sample.name, sample.labels): sample.value
         for family in text_string_to_metric_families(text)
@@ -102,6 +102,6 @@ class MetricsTestCase(RealmTestCase):
         return wire
 
     def check(self, values: Values, **expected: float) -> None:
-        """These have these values; their names are given without `chatd_`."""
+        """Check the values of these metrics, whose names are given without `chatd_`."""
         found = {name: values[f"chatd_{name}"] for name in expected}
         self.assertEqual(found, expected)

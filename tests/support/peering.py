@@ -1,4 +1,4 @@
-"""Two realms or more in one process, with real TLS on loopback between them, and people who use them."""
+"""Several realms in one process, with real TLS on loopback between them, and people who use them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ net: Any = reactor
 
 
 class TLSRealm(Realm):
-    """A realm whose door for peers is open. `identity`, if given, is what it shows, good or bad; `network`
-    is what it connects with."""
+    """A realm whose door for other realms is open. `identity`, if given, is what it shows, valid or not;
+    `network` is the reactor that it connects with."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class TLSRealm(Realm):
 
     @property
     def links(self) -> list[PeerLink]:
-        """All that ever came far enough to be judged, and are not gone."""
+        """All authenticated links that are not gone."""
         return list(self.directory.manager.links)
 
 
 class Person:
-    """Somebody who uses a realm, in the json dialect."""
+    """A user of a realm, in the json dialect."""
 
     def __init__(self, realm: Realm, name: str) -> None:
         self.name = name
@@ -89,7 +89,7 @@ class Person:
         return reply
 
     async def all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Send all of them at once, and wait for all replies."""
+        """Send all requests at once, and wait for all replies."""
         self.wire.feed(b"".join(json.dumps(each).encode() + b"\r\n" for each in requests))
         found: list[dict[str, Any]] = []
         data = b""
@@ -103,7 +103,7 @@ class Person:
         return found
 
     async def send_file(self, to: str, name: str, data: bytes) -> dict[str, Any]:
-        """The reply once all bytes are there."""
+        """Send a file, and return the reply."""
         ready = await self.ask("sendfile", to=to, filename=name, size=len(data))
         if ready["status"] != "READY":
             return ready
@@ -117,7 +117,7 @@ class Person:
             self.wire.lose(Failure(ConnectionDone()))
 
     async def texts(self) -> list[str]:
-        """The texts of all that is unread."""
+        """The texts of all unread messages."""
         found: list[str] = []
         while True:
             page = await self.must("inbox")
@@ -126,7 +126,7 @@ class Person:
                 return found
 
     async def gets(self, count: int, patience: float = PATIENCE) -> list[str]:
-        """Wait until so many texts have come, and none in the next moment."""
+        """Wait until that many texts have arrived, and none in the next moment."""
         found: list[str] = []
         end = net.seconds() + patience
         while len(found) < count:
@@ -137,14 +137,14 @@ class Person:
         return found + await self.texts()
 
     async def realm_info(self, name: str) -> dict[str, Any]:
-        """What `realms` says of a realm."""
+        """What `realms` shows of a realm."""
         found = (await self.must("realms"))["realms"]
         info: dict[str, Any] = next(each for each in found if each["realm"] == name)
         return info
 
 
 class PeeringTestCase(TestCase):
-    """Realms are made by `make`, and closed when the test ends. Pauses between tries are short."""
+    """Realms are made by `make`, and closed when the test ends. Pauses between dials are short."""
 
     timeout = 60
 
@@ -156,7 +156,7 @@ class PeeringTestCase(TestCase):
         self.patch(dialer, "LONGEST_PAUSE", 0.2)
 
     def make(self, name: str, folder: str = "", **options: Any) -> TLSRealm:
-        """A realm on a folder of its own. Options beside TLSRealm's are those of [peers]."""
+        """Make a realm on a folder of its own. Options other than those of TLSRealm are those of [peers]."""
         own = {key: options.pop(key) for key in ("clock", "identity", "network") if key in options}
         config = Config(
             realm=name,
@@ -182,7 +182,7 @@ class PeeringTestCase(TestCase):
             await realm_module.Realm.close(realm)
 
     async def reopen(self, realm: TLSRealm, **changes: Any) -> TLSRealm:
-        """Stop a realm, and start it again on what it left and where it was; with other [peers]."""
+        """Stop a realm, and start it again on its files and its port, with other [peers]."""
         await self.close(realm)
         peers = msgspec.structs.replace(realm.config.peers, **changes)
         config = msgspec.structs.replace(realm.config, peers=peers)
@@ -192,7 +192,7 @@ class PeeringTestCase(TestCase):
         return self.open(again)
 
     async def person(self, realm: Realm, name: str, *, operator: bool = True) -> Person:
-        """Registered if need be, and logged in."""
+        """A user, registered if necessary, and logged in."""
         person = Person(realm, name)
         self.addCleanup(person.leave)
         secret = f"{name}-password"
@@ -206,7 +206,7 @@ class PeeringTestCase(TestCase):
         return person
 
     async def pair(self, *, port: int | None = None) -> tuple[Person, Person]:
-        """`ana` in realm1 and `budi` in realm2; realm1 has added realm2, at `port` if given."""
+        """`ana` in realm1 and `budi` in realm2. realm1 has added realm2, at `port` if given."""
         one, two = self.realms["realm1"], self.realms["realm2"]
         ana, budi = await self.person(one, "ana"), await self.person(two, "budi")
         await ana.must("addrealm", realm="realm2", host="127.0.0.1", port=port or two.port)

@@ -14,9 +14,9 @@ from tests.support.processes import PATIENCE, wait_until
 
 OPERATING = ROOT / "docs" / "operating.md"
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
-CLIENT = "127.0.0.2"  # an address of this machine that is none of the proxy's
+CLIENT = "127.0.0.2"  # an address of this machine other than the proxy's
 
-# What an instance needs besides what the documentation shows: no root, no files but in its own folder.
+# What an instance needs besides the documented configuration, to run without root and in its own folder.
 NGINX = """\
 {module}
 daemon off;
@@ -47,12 +47,12 @@ def shown(title: str) -> str:
 
 
 def find(name: str) -> str | None:
-    """Where a proxy is installed; not all have /usr/sbin in their PATH."""
+    """The path of a proxy. Not everybody has /usr/sbin in PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin")
 
 
 class Proxy:
-    """One process in `folder`, that listens at `port`."""
+    """One process in `folder`, which listens on `port`."""
 
     def __init__(self, folder: Path, port: int, command: list[str]) -> None:
         self._errors = folder / "errors"
@@ -75,7 +75,7 @@ class Proxy:
 
 
 def _replaced(text: str, ports: dict[str, int]) -> str:
-    """With other ports in place of those that are shown."""
+    """The configuration with other ports than the documented ones."""
     for old, new in ports.items():
         assert re.search(rf"\b{old}\b", text), f"{old} is not in {text}"
         text = re.sub(rf"\b{old}\b", str(new), text)
@@ -83,7 +83,7 @@ def _replaced(text: str, ports: dict[str, int]) -> str:
 
 
 def nginx(folder: Path, title: str, port: int, ports: dict[str, int]) -> Proxy:
-    """nginx with the documented block `title`; `ports` maps those that it shows to others."""
+    """nginx with the documented block `title`; `ports` maps the documented ports to others."""
     folder.mkdir()
     text = _replaced(shown(title), ports)
     is_stream = text.startswith("stream")
@@ -98,7 +98,8 @@ def nginx(folder: Path, title: str, port: int, ports: dict[str, int]) -> Proxy:
 def haproxy(
     folder: Path, title: str, port: int, ports: dict[str, int], changes: tuple[str, str] = ("", "")
 ) -> Proxy:
-    """HAProxy with the documented block `title`, in which the first of `changes` becomes the second."""
+    """HAProxy with the documented block `title`, in which the first of `changes` is replaced by the
+    second."""
     folder.mkdir()
     (folder / "haproxy.cfg").write_text(_replaced(shown(title), ports).replace(*changes))
     found: Any = find("haproxy")

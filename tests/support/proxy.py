@@ -1,7 +1,7 @@
-"""A TCP proxy that does to connections what networks do: it cuts, delays, swallows and stalls.
+"""A TCP proxy that fails as networks do: it cuts connections, and delays, discards or holds up bytes.
 
-Two realms that talk through it notice nothing as long as nothing was asked of it. It knows no TLS but where
-a record ends, so that it can cut in the middle of one.
+Two realms that talk through it notice nothing unless a failure is requested. It knows nothing of TLS except
+where a record ends, so that it can cut in the middle of one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from twisted.python.failure import Failure
 
 THERE = "there"  # from who has connected to whom that leads to
 BACK = "back"
-RECORD_HEAD = 5  # bytes before what a TLS record holds; the last two are how much that is
+RECORD_HEAD = 5  # bytes of a TLS record's header; the last two are the length
 
 net: Any = reactor
 
 
 class Proxy(Factory):
-    """From a port on loopback to another one, `to`. `start` it, and in the end `stop` it.
+    """Forwards connections from a port on loopback to another one, `to`. `start` it, and in the end `stop`
+    it.
 
-    These may be set at any time, for all connections: `swallowing` holds directions in which bytes vanish
-    while the connection stays; `delay` is how many seconds they spend on their way; while `refusing`, new
-    connections end at once. What the methods do concerns the connections that are there.
+    These attributes apply to all connections and may be set at any time: `swallowing` holds directions in
+    which bytes are discarded while the connection stays open; `delay` is in seconds; while `refusing`, new
+    connections are closed at once. Methods apply to the existing connections.
     """
 
     noisy = False
@@ -44,7 +45,7 @@ class Proxy(Factory):
         self._port: Any = None
 
     def start(self) -> int:
-        """The port that it listens on."""
+        """Start listening. Returns the port."""
         self._port = net.listenTCP(0, self, interface="127.0.0.1")
         number: int = self._port.getHost().port
         return number
@@ -62,22 +63,22 @@ class Proxy(Factory):
         return Passage(self).near
 
     def cut(self) -> None:
-        """All, now: both ends are told that the connection was reset, and what was under way is lost."""
+        """Reset all connections now, at both ends. Bytes under way are lost."""
         for passage in list(self.passages):
             passage.cut()
 
     def cut_after(self, count: int, direction: str = THERE) -> None:
-        """Once `count` more bytes have gone through."""
+        """Cut after `count` more bytes."""
         for passage in self.passages:
             passage.pipes[direction].left = count
 
     def cut_in_record(self, direction: str = THERE, longer: int = 0) -> None:
-        """In the middle of the next TLS record that holds more than that; its beginning goes through."""
+        """Cut in the middle of the next TLS record that is longer than that. Its beginning is forwarded."""
         for passage in self.passages:
             passage.pipes[direction].cut_in = longer
 
     def stall(self) -> None:
-        """Stay open and read nothing any more, until `go_on`: the buffers of both ends fill."""
+        """Read nothing any more until `go_on`, without closing, so that the buffers of both ends fill."""
         self.stalled = True
         for passage in self.passages:
             passage.set_reading()
@@ -111,14 +112,14 @@ class Passage:
             self.set_reading()
 
     def closed(self, side: Side) -> None:
-        """One end has closed: so does the other, once it has what is still on its way."""
+        """One end was closed: close the other one when everything under way was forwarded."""
         if not self.is_cut:
             side.pipe.then_close = True
             side.pipe.flush()
         self.check_gone()
 
     def cut(self, out: Side | None = None) -> None:
-        """`out` is given what was written to it before."""
+        """Reset the connection. `out` gets what was written to it before."""
         if not self.is_cut:
             self.is_cut = True
             self.proxy.cuts += 1
@@ -147,7 +148,7 @@ class Passage:
 
 
 class Pipe:
-    """One direction of a passage; what goes in comes `out` there."""
+    """One direction of a passage. What is fed in is written to `out`."""
 
     def __init__(self, proxy: Proxy, out: Side) -> None:
         self.out = out
@@ -176,7 +177,7 @@ class Pipe:
             self.flush()
 
     def _until_cut(self, data: bytes) -> int:
-        """How many of these bytes may go through."""
+        """How many of these bytes are forwarded."""
         allowed = self._within_record(data)
         if self.left is not None:
             allowed = min(allowed, self.left)
@@ -205,7 +206,7 @@ class Pipe:
         self._send_on()
 
     def flush(self) -> None:
-        """Let go on whatever is still on its way."""
+        """Forward everything that is delayed."""
         while self._waiting:
             self._send_on()
         if self.then_close and self.out.transport is not None:
@@ -225,7 +226,7 @@ class Pipe:
 
 
 class Side(Protocol):
-    """One of the two connections that a passage is made of. `pipe` takes what it receives."""
+    """One of the two connections of a passage. `pipe` gets what it receives."""
 
     transport: Any
     pipe: Pipe
@@ -247,7 +248,7 @@ class Side(Protocol):
 
 
 class Onward(ClientFactory):
-    """For the connection that leads on."""
+    """The factory of the outgoing connection."""
 
     noisy = False
 

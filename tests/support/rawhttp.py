@@ -1,4 +1,4 @@
-"""HTTP said byte by byte, over a real socket, to a site that gives and takes files."""
+"""HTTP byte by byte over a real socket, with a site that accepts and serves files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.websites import SiteTestCase
 
 
 class Heard(msgspec.Struct):
-    """An answer. Headers' names are in lower case."""
+    """A response. Names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Heard(msgspec.Struct):
 
 
 class Raw(Protocol):
-    """A connection. `got` is what came and was not taken."""
+    """A connection. `got` has the received bytes that were not returned yet."""
 
     transport: Any
 
@@ -51,7 +51,7 @@ class Raw(Protocol):
         self.transport.write(data)
 
     def begin(self, method: str, path: str, headers: dict[str, Any]) -> None:
-        """The head of a request."""
+        """Send the head of a request."""
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.send("\r\n".join((*lines, "", "")).encode())
@@ -63,7 +63,7 @@ class Raw(Protocol):
             await sleep(0.002)
 
     async def answer(self, bodyless: bool = False) -> Heard:
-        """The next answer; `bodyless` if it is one to HEAD."""
+        """The next response; `bodyless` if it is one to HEAD."""
         await self.until(lambda: b"\r\n\r\n" in self.got or self.lost)
         head = self.take(self.got.find(b"\r\n\r\n") % (len(self.got) + 1))
         self.take(4)
@@ -80,7 +80,7 @@ class Raw(Protocol):
         return Heard(status, headers, self.take(size))
 
     def take(self, size: int) -> bytes:
-        """The next bytes that came."""
+        """The next received bytes."""
         taken = bytes(self.got[:size])
         del self.got[:size]
         return taken
@@ -94,7 +94,7 @@ class Raw(Protocol):
 
 
 class RawTestCase(SiteTestCase):
-    """`self.cookies` has those of the accounts that are there."""
+    """`self.cookies` has those of the registered accounts."""
 
     async def people(self, *names: str) -> None:
         self.cookies = {name: (await self.register(name)).cookie for name in names}
@@ -112,7 +112,8 @@ class RawTestCase(SiteTestCase):
     async def say(
         self, method: str, path: str, who: str = "", body: bytes | None = None, **headers: Any
     ) -> Heard:
-        """One request on a connection of its own. `who` asks; underscores in headers' names are hyphens."""
+        """Send one request on a connection of its own, as `who`. Underscores in names of headers are
+        hyphens."""
         raw = await self.dial()
         raw.begin(method, path, self.fields(who, body, headers))
         raw.send(body or b"")

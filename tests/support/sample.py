@@ -1,5 +1,8 @@
-"""A realm as it looks after some weeks: people with names, groups, another realm that is up and one that is
-down, pictures and files, unread messages. For looking at pages, and for the tests that look at them."""
+"""A realm as after some weeks of use, for pictures of its pages and for tests of them.
+
+It has users with display names, groups, another realm that is up and one that is down, pictures and files,
+and unread messages.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ PEOPLE = {
 ELSEWHERE = {"alam": ("Alam Cahya", "Indonesia"), "rooney": ("Wayne Rooney", "England")}
 GROUPS = {"bola": ("henderson", "lineker", "tasya", "budi"), "keluarga": ("tasya", "omar", "yuki")}
 
-# Who says what to whom; `#` is a group.
+# Sender, recipient and text; `#` marks a group.
 TALK: Sequence[tuple[str, str, str]] = (
     ("henderson", ME, "Halo Leo, are you coming to the match on Saturday?"),
     (ME, "henderson", "Halo! Yes, I'll be there at three."),
@@ -60,7 +63,7 @@ LATER: Sequence[tuple[str, str, str]] = (
 
 
 def painting(size: tuple[int, int] = (640, 420)) -> bytes:
-    """A picture to be sent: hills, and a sun."""
+    """A picture to send: hills and a sun."""
     image = Image.new("RGB", size, (250, 214, 165))
     draw = ImageDraw.Draw(image)
     draw.ellipse((430, 60, 550, 180), fill=(240, 120, 60))
@@ -74,7 +77,7 @@ def painting(size: tuple[int, int] = (640, 420)) -> bytes:
 
 
 class Sample:
-    """The realm `realm1`, in which `ME` logs in, and `realm2`. `realm3` is known, and down."""
+    """The realm `realm1`, in which `ME` logs in, and `realm2`. `realm3` is known and down."""
 
     def __init__(self, root: Path) -> None:
         down = f"[peer realm3]\naddress = 127.0.0.1:{free_port()}\n"
@@ -152,7 +155,7 @@ class Sample:
         assert reply["status"] == "OK", reply
 
     def _read(self) -> None:
-        """What was said so far is read."""
+        """Mark all messages so far as read."""
         me = self._talkers[ME]
         while me.must(command="inbox")["remaining"]:
             pass

@@ -1,4 +1,4 @@
-"""A realm's site on a real socket, and who asks it: HTTP requests, and WebSockets."""
+"""A realm's site on a real socket, and clients for HTTP and WebSockets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PASSWORD = "surabaya1"
 
 
 class Answer(msgspec.Struct):
-    """What came back over HTTP."""
+    """A response over HTTP."""
 
     code: int
     headers: Headers
@@ -50,12 +50,12 @@ class Answer(msgspec.Struct):
 
     @property
     def cookie(self) -> str:
-        """The pair that a browser would send back."""
+        """The cookie as a browser sends it back."""
         return (self.header("set-cookie") or "").partition(";")[0]
 
 
 class SiteTestCase(RealmTestCase):
-    """`self.url` is the root of the realm's site."""
+    """A test with a site; `self.url` is its root."""
 
     web = WebConfig()
 
@@ -92,7 +92,7 @@ class SiteTestCase(RealmTestCase):
         headers: Mapping[str, str] = {},
         cookie: str = "",
     ) -> Answer:
-        """One request, and what came of it."""
+        """Send one request, and return the response."""
         fields = {"Cookie": cookie, **headers} if cookie else headers
         agent = Agent(reactor, pool=self.pool)
         producer = None
@@ -111,7 +111,7 @@ class SiteTestCase(RealmTestCase):
         return await self.ask("POST", "/accounts", {"username": name, "password": PASSWORD})
 
     async def open(self, cookie: str = "", headers: Mapping[str, str] = {}) -> Socket:
-        """A WebSocket that is open."""
+        """An open WebSocket."""
         socket = Socket()
         await socket.connect(self.host, {"Cookie": cookie, **headers} if cookie else headers)
         return socket
@@ -142,8 +142,8 @@ def read_body(response: Any) -> Deferred[bytes]:
 
 
 class Socket(Protocol):
-    """A WebSocket's other end. `frames` is what came and was not taken, `events` what was pushed before a
-    reply that was waited for."""
+    """The client's end of a WebSocket. `frames` has received frames that were not returned yet, `events`
+    those that arrived before a reply."""
 
     transport: Any
 
@@ -159,7 +159,7 @@ class Socket(Protocol):
         self._news: Deferred[None] = Deferred()
 
     async def connect(self, host: str, headers: Mapping[str, str] = {}) -> None:
-        """Shake hands; afterwards it is open, or `code` says why not."""
+        """Shake hands. Afterwards it is open, or `code` says why not."""
         name, _, port = host.partition(":")
         await connectProtocol(TCP4ClientEndpoint(reactor, name, int(port)), self)
         extra = [(key.encode(), value.encode()) for key, value in headers.items()]
@@ -208,14 +208,14 @@ class Socket(Protocol):
         return self.ws.state is ConnectionState.REMOTE_CLOSING
 
     async def frame(self) -> dict[str, Any]:
-        """The next object that comes."""
+        """The next object."""
         await self._until(lambda: bool(self.frames))
         found = json.loads(self.frames.popleft())
         assert isinstance(found, dict)
         return found
 
     async def ask(self, **request: Any) -> dict[str, Any]:
-        """Ask, and wait for the reply; events before it go to `events`."""
+        """Send a request, and wait for the reply. Earlier events go to `events`."""
         self.say(json.dumps(request))
         while "event" in (found := await self.frame()):
             self.events.append(found)
@@ -226,7 +226,7 @@ class Socket(Protocol):
         await self.ended()
 
     async def ended(self) -> int | None:
-        """Wait until it is closed; the code that came with it."""
+        """Wait until it is closed. Returns the close code."""
         while not self.lost:
             news: Deferred[None] = Deferred()
             self._news.chainDeferred(news)
