@@ -260,13 +260,14 @@ def _read(arg: Arg, text: str) -> Any:
 
 
 async def _files(row: Row, rest: str, state: State, ask_user: AskUser | None) -> SendFiles | None:
-    """A command that sends files: recipients, then local paths. In a chat, paths alone go to that chat."""
+    """A command that sends files: recipients, then local paths. In a chat, paths alone go to that chat; words
+    that start with a path can't start with a recipient."""
     *targets, filename, _size = (arg for arg in row.args if not arg.named)
     words = local_paths.split(rest)
     place = state.chat
     if place is not None and row.command in (ask.SendFile, ask.SendGroupFile) and words:
         found = local_paths.expand(words, rest)
-        if all(path.is_file() for path in found):
+        if all(path.is_file() for path in found) or "/" in words[0]:
             return SendFiles(row_for(place), {}, tuple(found), place)
     if len(words) > len(targets):
         after = _after_words(rest, len(targets))

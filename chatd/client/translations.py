@@ -19,6 +19,32 @@ from chatd.base.errors import ChatError, every_error
 LANGUAGES = ("en", "id")
 REPLY = "reply"
 
+
+def later(sentence: str) -> str:
+    """Mark a sentence for the catalogue; it is translated where it is used."""
+    return sentence
+
+
+# Parts of refusals that are sentences themselves, by the name of the detail.
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "advice": (later("did you mean {near}? help lists all commands"),),
+    "reason": (
+        later("{verb} takes no argument"),
+        later("Too many arguments"),
+        later("{name} is missing"),
+        later("it has invisible characters; leave them out"),
+        later("it has characters that stand for several others; write those instead"),
+        later(
+            "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
+        ),
+    ),
+    "expected": (
+        later("a whole number, {minimum} or more"),
+        later("a TCP port, 1 to 65535"),
+        later("on or off"),
+    ),
+}
+
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
 
@@ -54,11 +80,6 @@ def trc(context: str, sentence: str) -> str:
     return _catalogue.pgettext(context, sentence)
 
 
-def later(sentence: str) -> str:
-    """Mark a sentence for the catalogue; it is translated where it is used."""
-    return sentence
-
-
 def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> str:
     """The sentence for a successful command. `details`: the user's arguments, by name."""
     found = _catalogue.pgettext(REPLY, verb)
@@ -77,8 +98,17 @@ def refused(code: str, message: str) -> str:
     for sentence, pattern in _patterns().get(code, ()):
         translated = _catalogue.gettext(sentence)
         if translated != sentence and (found := pattern.fullmatch(message)):
-            return translated.format_map(found.groupdict())
+            details = {name: _part(name, text) for name, text in found.groupdict().items()}
+            return translated.format_map(details)
     return message
+
+
+def _part(name: str, text: str) -> str:
+    """The translation of one detail of a refusal."""
+    for sentence in _PARTS.get(name, ()):
+        if found := _pattern(sentence).fullmatch(text):
+            return _catalogue.gettext(sentence).format_map(found.groupdict())
+    return text
 
 
 def of_error(error: ChatError) -> str:

@@ -293,6 +293,12 @@ class Understanding(TestCase):
         found = self.ask(f"/sendfile {path}")
         self.assertEqual((found.place, found.files), (self.state.chat, (path,)))
 
+    def test_missing_file_in_a_chat(self) -> None:
+        """A word with a slash is a path and not a recipient, so nothing is asked."""
+        self.state.chat = Place("budi", Kind.USER)
+        found = self.ask("/sendfile ./no-such-file")
+        self.assertEqual((found.place, found.files), (self.state.chat, (Path("no-such-file"),)))
+
 
 class Completing(TestCase):
     def setUp(self) -> None:

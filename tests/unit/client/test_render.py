@@ -14,13 +14,14 @@ from PIL import Image
 from twisted.trial.unittest import TestCase
 
 import chatd.client
-from chatd.base.errors import UnknownGroup, UnknownUser, WrongPassword, every_error
+from chatd.base.errors import ChatError, UnknownGroup, UnknownUser, WrongPassword, every_error
 from chatd.client import file_transfer, local_paths, pictures, render, translations
 from chatd.client.file_transfer import PartialDownload
 from chatd.client.render import cells, colour_of, cut, safe, text_of, wrap
 from chatd.client.script import as_json
 from chatd.client.state import State
 from chatd.commands.table import TABLE
+from chatd.commands.words import row_of
 
 CLIENT = Path(chatd.client.__file__).parent
 MESSAGE = {"conversation": 2, "seq": 3, "id": 7, "from": "budi", "at": "2026-11-20T10:15:03Z"}
@@ -171,6 +172,27 @@ class Languages(TestCase):
                 translations.refused(error.code, "another sentence"), "another sentence"
             )
             translations.use("en")
+
+    def test_parts_of_refusals(self) -> None:
+        """Reasons, advice and expected values are translated too."""
+        translations.use("id")
+        for line, shown in (
+            ("sned x", "Tidak ada perintah sned; maksud Anda send? help menampilkan semuanya"),
+            ("whoami x", "whoami tidak memerlukan argumen; pemakaian: whoami"),
+            (
+                "history budi many",
+                "n tidak dapat berisi many; yang diharapkan: bilangan bulat, 1 atau lebih",
+            ),
+            (
+                "addrealm r localhost 0",
+                "port tidak dapat berisi 0; yang diharapkan: port TCP, 1 sampai 65535",
+            ),
+            ("listen perhaps", "on tidak dapat berisi perhaps; yang diharapkan: on atau off"),
+        ):
+            verb, _, rest = line.partition(" ")
+            with self.assertRaises(ChatError) as caught:
+                row_of(verb).from_words(rest)
+            self.assertEqual(translations.of_error(caught.exception), shown)
 
     def test_nothing_is_left_out(self) -> None:
         keywords = {"tr": None, "trn": (1, 2), "later": None}
