@@ -27,7 +27,7 @@ from chatd.service.passwords import Passwords
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
-from chatd.service.remote import IForwarder, IRealms, NoForwarder, NoRealms
+from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
@@ -62,16 +62,15 @@ class ChatService:
         context: Context,
         passwords: Passwords,
         uploads: Uploads,
-        realms: IRealms | None = None,
-        forwarder: IForwarder | None = None,
+        realms: IRealms,
+        forwarder: IForwarder,
     ) -> None:
         self.context = context
         self.config, self.clock = context.config, context.clock
         self.database, self.counters = context.database, context.counters
         self.stopping = False  # the realm is shutting down
         self.uploads = uploads
-        self.realms = realms = realms or NoRealms()
-        forwarder = forwarder or NoForwarder()
+        self.realms = realms
         self.presence = Presence(context.counters)
         self.database.on_settled(self.presence.flush)
         limits, peers = self.config.limits, self.config.peers

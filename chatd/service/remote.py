@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, fail, succeed
-from zope.interface import Interface, implementer
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
 
-from chatd.base.errors import ChatError, UnknownRealm
+from chatd.base.errors import ChatError
 from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.messages import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
-
-T = TypeVar("T")
-
 
 # The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
 # given one if there is one; the others take users.
@@ -177,93 +174,6 @@ class IRealms(Interface):
     def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
         """The peers and their links. `detailed` includes why a realm that no operator has added is not
         reached."""
-
-
-@implementer(IForwarder)
-class NoForwarder:
-    """Nothing is ever sent, because no name leads to another realm."""
-
-    def copies(
-        self,
-        _sender: Account,
-        _target: Target,
-        _at: int,
-        _text: str | None,
-        _file: Attachment | None,
-    ) -> RemoteCopies:
-        return RemoteCopies((), b"")
-
-    def post_parcel(
-        self,
-        _sender: Account,
-        target: Target,
-        _at: int,
-        _text: str | None,
-        _file: Attachment | None,
-    ) -> NewParcel:
-        raise UnknownRealm(realm=target.home)
-
-    def stage(self, _connection: Connection, _notices: Sequence[Notice]) -> Sequence[StagedNotice]:
-        return ()
-
-    def send_notices(self, staged: Sequence[StagedNotice]) -> None:
-        """There are none."""
-
-    def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
-        """There are no copies."""
-
-    def deliver(
-        self, _realm: str, _stored: Stored, _file: int | None, on_outcome: OnOutcome
-    ) -> None:
-        on_outcome(QUEUED)
-
-    async def deliver_post(
-        self, target: Target, _number: int, _parcel: NewParcel, _origin: IListener | None
-    ) -> Receipt:
-        raise UnknownRealm(realm=target.home)
-
-    def until_left(self, _user: str, _realm: str) -> Deferred[None]:
-        return succeed(None)
-
-    def flush(self) -> None:
-        """The outbox is empty."""
-
-
-@implementer(IRealms)
-class NoRealms:
-    """There are no other realms."""
-
-    def name_of(self, realm: str) -> str:
-        raise UnknownRealm(realm=realm)
-
-    def is_added(self, _realm: str) -> bool:
-        return False
-
-    def _unknown(self, realm: str) -> Deferred[T]:
-        return fail(UnknownRealm(realm=realm))
-
-    def join(self, realm: str, _user: str, _group: str) -> Deferred[Membership]:
-        return self._unknown(realm)
-
-    def members(self, realm: str, _user: str, _group: str) -> Deferred[Sequence[Member]]:
-        return self._unknown(realm)
-
-    def change(
-        self, realm: str, _user: str, _group: str, _change: str, _users: Sequence[str]
-    ) -> Deferred[Mapping[str, Sequence[str]]]:
-        return self._unknown(realm)
-
-    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, bool]]:
-        return self._unknown(realm)
-
-    def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
-        return self._unknown(realm)
-
-    def forget(self, realm: str) -> Deferred[int]:
-        return self._unknown(realm)
-
-    def all(self, _detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
-        return succeed(())
 
 
 async def online_elsewhere(

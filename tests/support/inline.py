@@ -20,11 +20,12 @@ from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.passwords import Passwords
-from chatd.service.remote import QUEUED, NoRealms, OnOutcome
+from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.database import Database
 from chatd.store.writer import Job, Writer
 from tests.support.common import make_config
 from tests.support.databases import DATABASE, connect_without_sync, provide_schema
+from tests.support.no_realms import NoRealms
 
 
 class InlineDatabase:
@@ -151,7 +152,8 @@ def open_inline(
         context,
         cast(Passwords, InlinePasswords()),
         cast(Uploads, NoUploads()),
-        forwarder=Forwarder(context, NoLinks(), b""),
+        NoRealms(),
+        Forwarder(context, NoLinks(), b""),
     )
     return service, database
 

@@ -17,8 +17,8 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Contact
 from chatd.base.names import Address
 from chatd.service.contacts import Contacts
-from chatd.service.remote import NoRealms
 from tests.support.common import ClockedTestCase, Listener
+from tests.support.no_realms import NoRealms
 
 
 class TwoRealms(NoRealms):

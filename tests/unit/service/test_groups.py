@@ -34,11 +34,12 @@ from chatd.federation.outbox import Outbox
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
 from chatd.service.home_groups import Invited
-from chatd.service.remote import Membership, NoRealms
+from chatd.service.remote import Membership
 from chatd.service.rosters import RosterChange
 from chatd.store.members import set_admin
 from tests.support.common import same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
+from tests.support.no_realms import NoRealms
 
 BAGAN = Address("bagan")
 

@@ -1,0 +1,52 @@
+"""The other realms of a realm that knows none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from chatd.base.errors import UnknownRealm
+from chatd.base.model import Added, Member, RealmInfo
+from chatd.service.remote import IRealms, Membership
+
+T = TypeVar("T")
+
+
+@implementer(IRealms)
+class NoRealms:
+    """There are no other realms."""
+
+    def name_of(self, realm: str) -> str:
+        raise UnknownRealm(realm=realm)
+
+    def is_added(self, _realm: str) -> bool:
+        return False
+
+    def _unknown(self, realm: str) -> Deferred[T]:
+        return fail(UnknownRealm(realm=realm))
+
+    def join(self, realm: str, _user: str, _group: str) -> Deferred[Membership]:
+        return self._unknown(realm)
+
+    def members(self, realm: str, _user: str, _group: str) -> Deferred[Sequence[Member]]:
+        return self._unknown(realm)
+
+    def change(
+        self, realm: str, _user: str, _group: str, _change: str, _users: Sequence[str]
+    ) -> Deferred[Mapping[str, Sequence[str]]]:
+        return self._unknown(realm)
+
+    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, bool]]:
+        return self._unknown(realm)
+
+    def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
+        return self._unknown(realm)
+
+    def forget(self, realm: str) -> Deferred[int]:
+        return self._unknown(realm)
+
+    def all(self, _detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
+        return succeed(())
