@@ -59,12 +59,7 @@ class DoorContext(msgspec.Struct, frozen=True):
     def line_factory(self, dialect: Dialect) -> ChatLineFactory:
         realm = self.realm
         return ChatLineFactory(
-            realm.service,
-            realm.sessions,
-            self.connections,
-            self.flush_queue,
-            dialect,
-            realm.environment.random_bytes,
+            realm.service, realm.sessions, self.connections, self.flush_queue, dialect
         )
 
 
@@ -74,13 +69,7 @@ def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
 
 def _web(context: DoorContext, tls: bool) -> DoorPlan:
     realm = context.realm
-    site = make_site(
-        realm.service,
-        realm.sessions,
-        context.connections,
-        context.flush_queue,
-        realm.environment.random_bytes,
-    )
+    site = make_site(realm.service, realm.sessions, context.connections, context.flush_queue)
     return DoorPlan(site, WebDialect.hint.replace("http:", "https:") if tls else WebDialect.hint)
 
 

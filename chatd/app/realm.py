@@ -179,7 +179,7 @@ class Realm:
         self.service.quotas.load(stored.day, stored.used)
         self.federation = Federation(self.service, forwarder, self.directory)
         self.directory.attach(self.federation)
-        self.directory.load(stored.peers)
+        self.directory.peers.load(stored.peers)
         self.sessions = Sessions(self.service, HANDLERS)
 
     def _watch_database(self) -> None:

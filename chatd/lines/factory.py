@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
@@ -39,7 +37,6 @@ class ChatLineFactory(ServerFactory):
         connections: Connections,
         flush_queue: FlushQueue,
         dialect: Dialect,
-        random_bytes: Callable[[int], bytes],
     ) -> None:
         self.service = service
         self.clock = service.clock
@@ -51,7 +48,6 @@ class ChatLineFactory(ServerFactory):
         self.text_limit = self.limits.line
         self.stopping = False
         self._connections = connections
-        self._random_bytes = random_bytes
         self._protocols: OpenConnections[ChatLineProtocol] = OpenConnections()
         connections.add_door(dialect.name)
 
@@ -115,7 +111,3 @@ class ChatLineFactory(ServerFactory):
     def new_bucket(self) -> TokenBucket:
         """The rate limit of a connection without a session."""
         return TokenBucket.of(self.limits.commands_per_second)
-
-    def new_reference(self) -> str:
-        """An identifier under which an internal error is found in the log."""
-        return self._random_bytes(4).hex()

@@ -45,9 +45,6 @@ class LineFactory(Protocol):
     def new_bucket(self) -> TokenBucket:
         """The rate limit of a connection without a session."""
 
-    def new_reference(self) -> str:
-        """An identifier under which an internal error is found in the log."""
-
 
 class LineConnection(Protocol):
     """What the parts of a connection need of it."""

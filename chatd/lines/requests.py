@@ -143,7 +143,7 @@ class RequestQueue:
     def unexpected(self, failure: Failure) -> InternalError:
         """Log an unexpected exception. Returns an error with the reference of the log entry."""
         host = self._host
-        error = InternalError(reference=host.factory.new_reference())
+        error = InternalError(reference=host.factory.service.context.new_reference())
         session = host.connection.own.session
         log.failure(
             "internal error {reference} on connection {connection}, session {session}",

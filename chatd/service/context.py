@@ -56,6 +56,10 @@ class Context:
         """The time in milliseconds since 1970 UTC."""
         return int(self.wall() * 1000)
 
+    def new_reference(self) -> str:
+        """A reference by which an internal error is found in the log."""
+        return self.random_bytes(4).hex()
+
     def localize(self, address: Address) -> Address:
         """Return `address` without its realm if that is this one."""
         if address.realm is None or key_of(address.realm) != self.realm_key:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection
 from twisted.internet import defer
@@ -115,11 +116,6 @@ class Groups:
         finally:
             if not len(joined) and self._joining.get(key) is joined:
                 del self._joining[key]
-
-    def _let_in(self, key: str, account_id: int) -> None:
-        joined = self._joining.pop((key, account_id), None)
-        if joined is not None:
-            joined.notify()
 
     async def code_of(self, name: Address) -> str:
         """The group's code, or "" if the group has ended or lives elsewhere."""
@@ -316,15 +312,10 @@ class Groups:
         change = await self._rosters.change(job)
         roster = self._rosters.cached(name.key)
         if roster is None or change.delta.group not in (0, roster.group.id):
-            await self._load(name)
-        self._let_in(name.key, account.id)
-
-    async def _load(self, name: Address) -> None:
-        """Load the group into memory, if it exists."""
-        try:
-            await self._rosters.load(name)
-        except NotMember:
-            return
+            with suppress(NotMember):  # it has ended
+                await self._rosters.load(name)
+        if (joined := self._joining.pop((name.key, account.id), None)) is not None:
+            joined.notify()
 
     async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:
         """Remove an account from the mirror of a group of `realm`, which reports it in the parcel `number`,

@@ -80,26 +80,19 @@ def open_direct(connection: Connection, one: Account, other: Account, now: int) 
 
 def open_remote(connection: Connection, account_id: int, other: Address, now: int) -> int:
     """Return an account's direct conversation with an address of another realm, created if necessary."""
-    found = find_direct(connection, account_id, other.key)
-    if found is not None:
-        return found
-    conversation = add_conversation(connection, "direct", now)
-    connection.execute(
-        insert(participants).values(
-            account_id=account_id,
-            conversation_id=conversation,
-            peer=str(other),
-            peer_key=other.key,
-            joined_at=now,
-            realm=key_of(other.realm or ""),
-        )
-    )
-    return conversation
+    realm = key_of(other.realm or "")
+    return _open(connection, account_id, str(other), other.key, realm, now)
 
 
 def open_system(connection: Connection, account_id: int, now: int) -> int:
     """Return the conversation of an account with the realm itself, created if necessary."""
-    found = find_direct(connection, account_id, SYSTEM)
+    return _open(connection, account_id, SYSTEM, SYSTEM, None, now)
+
+
+def _open(
+    connection: Connection, account_id: int, peer: str, peer_key: str, realm: str | None, now: int
+) -> int:
+    found = find_direct(connection, account_id, peer_key)
     if found is not None:
         return found
     conversation = add_conversation(connection, "direct", now)
@@ -107,9 +100,10 @@ def open_system(connection: Connection, account_id: int, now: int) -> int:
         insert(participants).values(
             account_id=account_id,
             conversation_id=conversation,
-            peer=SYSTEM,
-            peer_key=SYSTEM,
+            peer=peer,
+            peer_key=peer_key,
             joined_at=now,
+            realm=realm,
         )
     )
     return conversation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -22,18 +22,14 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class AsyncResource(Resource):
-    """A resource whose `respond` answers. `access` finds the session of a request, and `new_reference` makes
-    the reference of an internal error."""
+    """A resource whose `respond` answers. `access` finds the session of a request."""
 
     isLeaf = True
 
-    def __init__(
-        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
-    ) -> None:
+    def __init__(self, service: ChatService, access: AccessControl) -> None:
         super().__init__()
         self._service = service
         self._access = access
-        self._new_reference = new_reference
 
     def render(self, request: Request) -> int:
         """Start to answer, for any method. The answer is not cancelled when the connection is lost, so that
@@ -43,7 +39,7 @@ class AsyncResource(Resource):
         return int(NOT_DONE_YET)
 
     def _failed(self, failure: Failure, request: Request) -> None:
-        refuse_failure(request, failure, self._new_reference)
+        refuse_failure(request, failure, self._service.context.new_reference)
 
     def respond(self, request: Request) -> Coroutine[Any, Any, None]:
         """Finish the request. A ChatError is a refusal; any other exception is an internal error."""

@@ -6,7 +6,6 @@ supervisor whether the process still answers. Only that is a reason for a restar
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -46,10 +45,8 @@ class HealthResource(AsyncResource):
     """Answers 200 if the database reads and writes, nothing is damaged, and the disk has room; otherwise 503
     with the reason."""
 
-    def __init__(
-        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
-    ) -> None:
-        super().__init__(service, access, new_reference)
+    def __init__(self, service: ChatService, access: AccessControl) -> None:
+        super().__init__(service, access)
         self._probe = SharedQuery(service.clock, lambda: Deferred.fromCoroutine(self._look()))
 
     async def respond(self, request: Request) -> None:

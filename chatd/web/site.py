@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -193,28 +192,23 @@ class ChatSite(QuietSite):
 
 
 def make_site(
-    service: ChatService,
-    sessions: Sessions,
-    connections: Connections,
-    flush_queue: FlushQueue,
-    random_bytes: Callable[[int], bytes],
+    service: ChatService, sessions: Sessions, connections: Connections, flush_queue: FlushQueue
 ) -> ChatSite:
     """Build the site."""
-    lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect(), random_bytes)
+    lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect())
     access = AccessControl(service, sessions, connections.number)
-    reference = lines.new_reference
     files = load_files()
     config = service.config
     root = Root(StaticFiles(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
     root.putChild(b"static", StaticFiles(files))
-    root.putChild(b"session", SessionResource(service, access, reference))
-    root.putChild(b"accounts", AccountsResource(service, access, reference))
-    root.putChild(b"healthz", HealthResource(service, access, reference))
-    root.putChild(b"livez", LiveResource(service, access, reference))
+    root.putChild(b"session", SessionResource(service, access))
+    root.putChild(b"accounts", AccountsResource(service, access))
+    root.putChild(b"healthz", HealthResource(service, access))
+    root.putChild(b"livez", LiveResource(service, access))
     root.putChild(b"ws", LazyResource(partial(_web_sockets, lines, access)))
-    uploads = UploadResource(service, access, reference)
+    uploads = UploadResource(service, access)
     root.putChild(b"uploads", uploads)
-    root.putChild(b"files", DownloadResource(service, access, reference))
+    root.putChild(b"files", DownloadResource(service, access))
     return ChatSite(root, lines, connections, uploads, service.clock)
 
 

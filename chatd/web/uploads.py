@@ -104,10 +104,8 @@ class UploadResource(AsyncResource):
 
     streamed = (b"PUT",)
 
-    def __init__(
-        self, service: ChatService, access: AccessControl, new_reference: Callable[[], str]
-    ) -> None:
-        super().__init__(service, access, new_reference)
+    def __init__(self, service: ChatService, access: AccessControl) -> None:
+        super().__init__(service, access)
         self._files = service.files
         self._claims: dict[tuple[int, str], UploadClaim] = {}
         self._stopping = False

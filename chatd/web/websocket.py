@@ -114,7 +114,7 @@ class WebSockets(AsyncResource):
     """`/ws`. `lines` makes the protocols behind the sockets."""
 
     def __init__(self, lines: ChatLineFactory, access: AccessControl) -> None:
-        super().__init__(lines.service, access, lines.new_reference)
+        super().__init__(lines.service, access)
         self._lines = lines
         self._unauthenticated: list[ChatWebSocket] = []  # some may have logged in, or be gone
 

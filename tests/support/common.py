@@ -100,7 +100,6 @@ class Realm(realm.Realm):
             self.connections,
             self.flush_queue,
             dialect,
-            self.random_bytes,
         )
 
 

@@ -67,7 +67,6 @@ class SiteTestCase(RealmTestCase):
             self.realm.sessions,
             self.connections,
             FlushQueue(reactor),
-            self.realm.random_bytes,
         )
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         endpoint: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")

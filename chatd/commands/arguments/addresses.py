@@ -15,44 +15,9 @@ from chatd.base.names import (
     parse_place,
     parse_room,
 )
-from chatd.commands.arguments.base import Type, kind_of
+from chatd.commands.arguments.base import ParsedType, Type, kind_of
 
 MAX_PEOPLE = 100  # in one command, so that it does not delay other clients
-
-
-class NameType(Type):
-    shape = "name"
-    about = "1 to 64 letters, digits, dots, underscores and hyphens"
-
-    def from_text(self, name: str, text: str) -> str:
-        return parse_name(text)
-
-
-class GroupNameType(Type):
-    """A group in a realm that another argument names."""
-
-    shape = "group"
-    about = "a group's name or code"
-
-    def from_text(self, name: str, text: str) -> str:
-        return parse_group_name(text)
-
-
-class RoomType(Type):
-    shape = "room"
-    about = "a name, which may contain spaces"
-    greedy = True
-
-    def from_text(self, name: str, text: str) -> str:
-        return parse_room(text)
-
-
-class AddressType(Type):
-    shape = "address"
-    about = "a username, or username@realm"
-
-    def from_text(self, name: str, text: str) -> Address:
-        return parse_address(text)
 
 
 def _addresses(name: str, text: str) -> tuple[Address, ...]:
@@ -194,10 +159,10 @@ class PlaceType(Type):
         return Place(user=parse_address(text.removeprefix("@")))
 
 
-NAME = NameType()
-GROUP_NAME = GroupNameType()
-ROOM = RoomType()
-ADDRESS = AddressType()
+NAME = ParsedType(parse_name, "name", "1 to 64 letters, digits, dots, underscores and hyphens")
+GROUP_NAME = ParsedType(parse_group_name, "group", "a group's name or code")  # in a named realm
+ROOM = ParsedType(parse_room, "room", "a name, which may contain spaces", greedy=True)
+ADDRESS = ParsedType(parse_address, "address", "a username, or username@realm")
 ADDRESSES = AddressesType()
 WORDS = WordsType()
 GROUP_OR_PEOPLE = GroupOrPeopleType()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from chatd.base.errors import BadArgument
 
@@ -11,10 +12,10 @@ class Type:
     """An argument type. `shape` is its form in usage texts, `about` its description, and `json` its JSON
     types. A `greedy` type takes the rest of the line."""
 
-    shape: ClassVar[str] = "text"
-    about: ClassVar[str] = "text"
-    json: ClassVar[str] = "string"
-    greedy: ClassVar[bool] = False
+    shape = "text"
+    about = "text"
+    json = "string"
+    greedy = False
 
     def from_text(self, name: str, text: str) -> Any:
         """Parse `text`. `name` is the name of the argument, for errors."""
@@ -29,6 +30,19 @@ class Type:
         raise BadArgument(
             argument=name, found=kind_of(value), expected=f"{self.about}, as a string"
         )
+
+
+class ParsedType(Type):
+    """A string that `parse` checks and converts."""
+
+    def __init__(
+        self, parse: Callable[[str], Any], shape: str, about: str, greedy: bool = False
+    ) -> None:
+        self._parse = parse
+        self.shape, self.about, self.greedy = shape, about, greedy
+
+    def from_text(self, name: str, text: str) -> Any:
+        return self._parse(text)
 
 
 def kind_of(value: Any) -> str:

@@ -10,7 +10,7 @@ from chatd.base.characters import MAX_FILE_NAME, find_hidden
 from chatd.base.errors import BadArgument, BadText
 from chatd.base.names import printable
 from chatd.base.texts import CONTROL, Secret, check_text
-from chatd.commands.arguments.base import Type
+from chatd.commands.arguments.base import ParsedType, Type
 
 MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
@@ -120,14 +120,6 @@ class CodeType(FileNameType):
     greedy = True
 
 
-class VerbType(Type):
-    shape = "verb"
-    about = "the name of a command"
-
-    def from_text(self, name: str, text: str) -> str:
-        return text.lower()
-
-
 TEXT = TextType()
 SEARCH = SearchType()
 DISPLAY_NAME = DisplayNameType()
@@ -137,4 +129,4 @@ SECRET = SecretType()
 FILENAME = FileNameType()
 CODE = CodeType()
 KEY = KeyType()
-VERB = VerbType()
+VERB = ParsedType(str.lower, "verb", "the name of a command")

@@ -21,7 +21,7 @@ class NumberType(Type):
 
     def __init__(self, minimum: int) -> None:
         self._minimum = minimum
-        self.about = f"a whole number, {minimum} or more"  # type: ignore[misc]
+        self.about = f"a whole number, {minimum} or more"
 
     def from_text(self, name: str, text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 20):

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnreachable
-from chatd.base.model import Added, Exposure
+from chatd.base.model import Added
 from chatd.base.names import key_of
 from chatd.federation.amp.addresses import check_literal, place_of
 from chatd.federation.amp.connect import explain
@@ -94,7 +94,8 @@ class RealmAdder:
             raise refused if by_operator else self._not_reached(realm, attempt, refused)
         if not before or before == peer.remembered_fingerprint:
             return Added(peer.remembered_fingerprint)
-        return Added(peer.remembered_fingerprint, before, tuple(await self._exposed(peer)))
+        exposed = await self._context.database.read(store.exposed, peer.known.key)
+        return Added(peer.remembered_fingerprint, before, tuple(exposed))
 
     def _check(self, realm: str, attempt: Attempt) -> None:
         if attempt.realm in self._config.peers.block:
@@ -157,9 +158,6 @@ class RealmAdder:
         if peer.link is not None and attempt.by_operator and not self._is_linked(attempt):
             peer.link.abort()  # the link of a realm that had taken the name before
         return peer
-
-    async def _exposed(self, peer: Peer) -> list[Exposure]:
-        return await self._context.database.read(store.exposed, peer.known.key)
 
 
 def _belongs(link: PeerLink, attempt: Attempt) -> bool:

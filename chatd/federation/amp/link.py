@@ -60,14 +60,8 @@ class LinkHost(Protocol):
 
     clock: IReactorTime
     sender_rates: SenderRates
-
-    @property
-    def receiver(self) -> Receiver:
-        """Takes what the other realm delivers."""
-
-    @property
-    def questions(self) -> Questions:
-        """Answers what the other realm asks."""
+    receiver: Receiver  # takes what the other realm delivers
+    questions: Questions  # answers what the other realm asks
 
     def connected(self, link: PeerLink) -> None:
         """There is a connection; the realm at the other end is not known yet."""

@@ -18,13 +18,11 @@ from chatd.federation.amp.admission import Admission
 from chatd.federation.amp.dialer import Dialer, Endpoint
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
-from chatd.federation.amp.rate_limited_log import LinkWarnings
+from chatd.federation.amp.rate_limited_log import RateLimitedLog
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.federation import Federation
-from chatd.federation.questions import Questions
-from chatd.federation.receive import Receiver
 from chatd.service.context import Context
 from chatd.store.mirrors import newest_news
 from chatd.store.peers import KnownPeer
@@ -48,6 +46,7 @@ class LinkManager:
     ) -> None:
         self.clock = context.clock
         self.sender_rates = SenderRates(context.config.limits.commands_per_second)
+        self.receiver, self.questions = federation.receiver, federation.questions
         self.links: dict[PeerLink, float] = {}  # the open connections, and since when by the clock
         self.dialer = Dialer(context.config.peers, self, endpoint, peers, context.random_bytes)
         self.adder = RealmAdder(context, peers, self.dialer)
@@ -56,7 +55,9 @@ class LinkManager:
         self._federation = federation
         self._peers = peers
         self._instance = context.random_bytes(16)
-        self._warnings = LinkWarnings(context.clock)
+        # Unknown clients can't use up the lines of the realms that this side dials.
+        self._client_log = RateLimitedLog(context.clock)
+        self._dialled_log = RateLimitedLog(context.clock)
         self._stopping: Signal | None = None  # during the shutdown: a link was lost
 
     async def stop(self) -> None:
@@ -76,14 +77,6 @@ class LinkManager:
             guarded("a link was not aborted", link.abort)
 
     # LinkHost
-
-    @property
-    def receiver(self) -> Receiver:
-        return self._federation.receiver
-
-    @property
-    def questions(self) -> Questions:
-        return self._federation.questions
 
     def connected(self, link: PeerLink) -> None:
         self.links[link] = self.clock.seconds()
@@ -187,13 +180,16 @@ class LinkManager:
         return self._peers.is_added(realm)
 
     def warn_of(self, source: str, dialled: str, sentence: str) -> None:
-        self._warnings.warn(source, dialled, sentence)
+        if dialled:
+            self._dialled_log.warn(dialled, sentence)
+        else:
+            self._client_log.warn(source, sentence)
+
+    def new_reference(self) -> str:
+        return self._context.new_reference()
 
     def new_bucket(self) -> TokenBucket:
         return TokenBucket.of(self._context.config.peers.messages_per_second)
-
-    def new_reference(self) -> str:
-        return self._context.random_bytes(4).hex()
 
 
 def _name_in(introduction: Introduction) -> str:

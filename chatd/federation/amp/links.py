@@ -39,14 +39,17 @@ log = Logger()
 
 @implementer(ILinks)
 class AmpLinks:
-    """`attach` federation, `load` the known realms, then `start`. `endpoint` makes the connections."""
+    """`attach` federation, load the known `peers`, then `start`. `endpoint` makes the connections."""
 
     def __init__(self, context: Context, endpoint: Endpoint, uploads: Uploads) -> None:
         self.peers = PeerTable(context, self._delivery_to)
         self._context = context
         self._endpoint = endpoint
         self._uploads = uploads
-        self._presence = PresenceCache(context.clock, self._ask_presence)
+        self._presence = PresenceCache(
+            context.clock,
+            lambda realm, users: self._ask(realm, lambda link: link.requests.presence(users)),
+        )
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = context.clock
 
@@ -71,10 +74,6 @@ class AmpLinks:
                 Suspects(),
             )
         )
-
-    def load(self, known: Sequence[KnownPeer]) -> None:
-        """Load the remembered realms and those of the configuration."""
-        self.peers.load(known)
 
     def start(self) -> None:
         """Begin to dial, and to look for what has waited for too long."""
@@ -149,9 +148,6 @@ class AmpLinks:
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         return Deferred.fromCoroutine(self._presence.get(realm, users))
-
-    def _ask_presence(self, realm: str, users: Sequence[str]) -> Deferred[dict[str, bool]]:
-        return self._ask(realm, lambda link: link.requests.presence(users))
 
     # ILinks: the realms
 

@@ -42,19 +42,3 @@ class RateLimitedLog:
         more = self._left_out.pop(source, 0)
         and_more = f" (and {more} more from {source} that were not logged)" if more else ""
         log.warn("{sentence}{and_more}", sentence=sentence, and_more=and_more)
-
-
-class LinkWarnings:
-    """Warnings about links. Unknown clients can't use up the lines of the realms that this side dials."""
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clients = RateLimitedLog(clock)
-        self._dialled = RateLimitedLog(clock)
-
-    def warn(self, source: str, dialled: str, sentence: str) -> None:
-        """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not
-        empty."""
-        if dialled:
-            self._dialled.warn(dialled, sentence)
-        else:
-            self._clients.warn(source, sentence)

@@ -34,6 +34,19 @@ QUOTA_PAUSE = 1.0
 log = Logger()
 
 
+def _answers(command: type[wire.PeerCommand]) -> Callable[[Callable[..., Any]], Any]:
+    """Make a coroutine function the responder of `command`. The request costs one for each of its `users`."""
+
+    def register(work: Callable[..., Coroutine[Any, Any, dict[str, Any]]]) -> Any:
+        def respond(self: Responder, **arguments: Any) -> Deferred[Any]:
+            cost = max(1, len(arguments.get("users", ())))
+            return self._answer(lambda: work(self, **arguments), cost)
+
+        return command.responder(respond)
+
+    return register
+
+
 class Responder(amp.CommandLocator):
     """The commands that `link` answers. AMP's own commands are not among them."""
 
@@ -155,12 +168,9 @@ class Responder(amp.CommandLocator):
             link.warn(f"{link.realm} does not let this realm in: {printable(code)}")
         return {}
 
-    @wire.PingCommand.responder
-    def ping(self) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            return {}
-
-        return self._answer(work)
+    @_answers(wire.PingCommand)
+    async def ping(self) -> dict[str, Any]:
+        return {}
 
     @wire.DeliverCommand.responder
     def deliver(self, parcels: bytes) -> Deferred[Any]:
@@ -182,57 +192,35 @@ class Responder(amp.CommandLocator):
         ]
         return self._answer(work, len(batch), senders)
 
-    @wire.OfferCommand.responder
-    def offer(self, number: int, parcel: bytes) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            found = try_decode(parcel)
-            if found is None:
-                raise Refused("bad-parcel")
-            return {"offset": await self._link.host.receiver.offer(self._link.realm, number, found)}
+    @_answers(wire.OfferCommand)
+    async def offer(self, number: int, parcel: bytes) -> dict[str, Any]:
+        found = try_decode(parcel)
+        if found is None:
+            raise Refused("bad-parcel")
+        return {"offset": await self._link.host.receiver.offer(self._link.realm, number, found)}
 
-        return self._answer(work)
+    @_answers(wire.ChunkCommand)
+    async def chunk(self, number: int, offset: int, data: bytes) -> dict[str, Any]:
+        await self._link.host.receiver.take(self._link.realm, number, offset, data)
+        return {}
 
-    @wire.ChunkCommand.responder
-    def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            await self._link.host.receiver.take(self._link.realm, number, offset, data)
-            return {}
+    @_answers(wire.JoinCommand)
+    async def join(self, user: str, group: str) -> dict[str, Any]:
+        found = await self._link.host.questions.join(self._link.realm, user, group)
+        return msgspec.structs.asdict(found)
 
-        return self._answer(work)
+    @_answers(wire.MembersCommand)
+    async def members(self, user: str, group: str, start: int) -> dict[str, Any]:
+        questions, realm = self._link.host.questions, self._link.realm
+        page, more = await questions.members(realm, user, group, start, wire.MAX_NAMES)
+        return {"members": encode(page), "more": more}
 
-    @wire.JoinCommand.responder
-    def join(self, user: str, group: str) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            found = await self._link.host.questions.join(self._link.realm, user, group)
-            return msgspec.structs.asdict(found)
+    @_answers(wire.ChangeCommand)
+    async def change(self, user: str, group: str, change: str, users: list[str]) -> dict[str, Any]:
+        questions, realm = self._link.host.questions, self._link.realm
+        return {"result": encode(await questions.change(realm, user, group, change, users))}
 
-        return self._answer(work)
-
-    @wire.MembersCommand.responder
-    def members(self, user: str, group: str, start: int) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            page, more = await self._link.host.questions.members(
-                self._link.realm, user, group, start, wire.MAX_NAMES
-            )
-            return {"members": encode(page), "more": more}
-
-        return self._answer(work)
-
-    @wire.ChangeCommand.responder
-    def change(self, user: str, group: str, change: str, users: list[str]) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            result = await self._link.host.questions.change(
-                self._link.realm, user, group, change, users
-            )
-            return {"result": encode(result)}
-
-        return self._answer(work, max(1, len(users)))
-
-    @wire.PresenceCommand.responder
-    def presence(self, users: list[str]) -> Deferred[Any]:
-        async def work() -> dict[str, Any]:
-            return {
-                "online": encode(await self._link.host.questions.presence(self._link.realm, users))
-            }
-
-        return self._answer(work, max(1, len(users)))
+    @_answers(wire.PresenceCommand)
+    async def presence(self, users: list[str]) -> dict[str, Any]:
+        found = await self._link.host.questions.presence(self._link.realm, users)
+        return {"online": encode(found)}
