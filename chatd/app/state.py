@@ -47,9 +47,8 @@ class StateFolder:
         self.path = path
         self.uploads = path / "uploads"
         self.marker: Marker | None = None
-        self.unchecked = (
-            False  # the daemon did not end in order, and the database is not checked yet
-        )
+        # The daemon did not end in order, and the database is not checked yet
+        self.unchecked = False
         self.database_file: Path | None = None
         self._lock: int | None = None
 

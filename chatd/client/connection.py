@@ -23,9 +23,8 @@ from chatd.client.translations import tr
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
 FIRST_TIME = 2.0  # seconds for the first reply when connecting for the first time
-MAX_LINE = (
-    64 * 1024 * 1024
-)  # a reply has at most 500 messages of 8 KiB, and JSON may escape each byte
+# A reply has at most 500 messages of 8 KiB, and JSON may escape each byte
+MAX_LINE = 64 * 1024 * 1024
 CHUNK = 64 * 1024
 SHOWN = 40  # bytes quoted of another service's answer
 

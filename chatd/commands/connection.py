@@ -17,9 +17,8 @@ from chatd.commands.sessions import Session, Sessions
 from chatd.service.accounts import Login
 from chatd.service.presence import IListener
 
-MAX_CLIENTS = (
-    1000  # sessions on one connection; beyond that, the oldest is looked up again when needed
-)
+# Sessions on one connection; beyond that, the oldest is looked up again when needed
+MAX_CLIENTS = 1000
 NOBODY = 0  # an account id that no account has
 
 

@@ -15,9 +15,8 @@ from chatd.service.rosters import Rosters
 from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
 
-MAX_UNKNOWN = (
-    20  # names per hour of which a realm or a network source is told that they do not exist
-)
+# Names per hour of which a realm or a network source is told that they do not exist
+MAX_UNKNOWN = 20
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.counters import Counters
 from chatd.base.model import StoredFile
 from chatd.base.timers import Signal
 from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
+
+if TYPE_CHECKING:
+    from chatd.files.folder import Uploads
 
 MAX_PENDING = 256 << 10  # bytes of one transfer that may wait for the disk before its sender pauses
 
@@ -70,18 +71,6 @@ _TRANSITIONS = {
 }
 
 
-class Folder(Protocol):
-    """The folder that the file will be stored in."""
-
-    counters: Counters
-    trouble: str | None  # why the last file could not be stored
-
-    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]: ...
-
-    def keep(self, temporary: Path, name: str) -> str:
-        """In a thread: give a complete file its final name, and return that."""
-
-
 class _Job(NamedTuple):
     """Work for a thread, and what its result or error leads to."""
 
@@ -101,14 +90,14 @@ class Incoming:
 
     def __init__(
         self,
-        folder: Folder,
+        uploads: Uploads,
         part: PartialFile,
         on_close: Callable[[Digest | None], None] | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size
         self.error: Exception | None = None
-        self._folder = folder
+        self._uploads = uploads
         self._part = part
         self._state = State.RECEIVING
         self._chunks: list[bytes] = []
@@ -137,7 +126,7 @@ class Incoming:
     def write(self, data: bytes) -> bool:
         """Accept the next bytes. False asks for a pause until `room` fires."""
         self.missing -= len(data)
-        self._folder.counters.received += len(data)
+        self._uploads.counters.received += len(data)
         if self._state is not State.RECEIVING:
             return True
         self._chunks.append(data)
@@ -198,7 +187,7 @@ class Incoming:
         job = self._next_job()
         if job is not None:
             self._busy = True
-            working = self._folder.in_thread(job.work)
+            working = self._uploads.in_thread(job.work)
             working.addCallbacks(job.done, job.failed).addCallback(self._job_done)
 
     def _next_job(self) -> _Job | None:
@@ -206,7 +195,7 @@ class Incoming:
         chunks = self._chunks
         if self._state is State.FINISHING:
             self._clear()
-            complete = partial(part.complete, chunks, self._folder.keep)
+            complete = partial(part.complete, chunks, self._uploads.keep)
             return _Job(complete, self._stored, self._disk_failed)
         if chunks:  # accepted in RECEIVING, and still to be written in SUSPENDING
             self._clear()
@@ -247,7 +236,7 @@ class Incoming:
     def _disk_failed(self, failure: Failure) -> None:
         self.error = failure.value  # type: ignore[assignment]
         if not failure.check(ChangedBytes):
-            self._folder.trouble = str(failure.value)
+            self._uploads.trouble = str(failure.value)
         self._clear()
         self._move(Event.DISK_ERROR)
 
@@ -263,7 +252,7 @@ class Incoming:
         self._close()
 
     def _stored(self, stored: StoredFile) -> None:
-        self._folder.trouble = None
+        self._uploads.trouble = None
         self._close(stored=stored)
 
     def _close(self, digest: Digest | None = None, stored: StoredFile | None = None) -> None:

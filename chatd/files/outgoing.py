@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatd.base.counters import Counters
+if TYPE_CHECKING:
+    from chatd.files.folder import Uploads
 
 CHUNK = 64 << 10  # bytes that are read and sent at a time
 
@@ -16,38 +17,30 @@ class ReaderGone(Exception):
     """The connection ended before the whole file was sent."""
 
 
-class Threads(Protocol):
-    """Runs work in a thread, and counts the bytes that are sent."""
-
-    counters: Counters
-
-    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]: ...
-
-
 class Outgoing:
     """A stored file of `size` bytes that is open for reading. Close it."""
 
-    def __init__(self, threads: Threads, file: IO[bytes], size: int) -> None:
+    def __init__(self, uploads: Uploads, file: IO[bytes], size: int) -> None:
         self.size = size
-        self._threads = threads
+        self._uploads = uploads
         self._file = file
 
     def read(self, size: int) -> Deferred[bytes]:
         """At most `size` bytes; none at the end."""
-        return self._threads.in_thread(self._file.read, size).addCallback(self._count)
+        return self._uploads.in_thread(self._file.read, size).addCallback(self._count)
 
     def _count(self, data: bytes) -> bytes:
-        self._threads.counters.given += len(data)
+        self._uploads.counters.given += len(data)
         return data
 
     def seek(self, offset: int) -> Deferred[None]:
         """Continue reading at `offset`. Wait for it before the next `read`."""
-        return self._threads.in_thread(self._file.seek, offset)
+        return self._uploads.in_thread(self._file.seek, offset)
 
     def close(self) -> Deferred[None]:
         if self._file.closed:
             return succeed(None)
-        return self._threads.in_thread(self._file.close)
+        return self._uploads.in_thread(self._file.close)
 
 
 async def send_chunks(

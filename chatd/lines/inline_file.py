@@ -9,9 +9,8 @@ from typing import Any
 from chatd.base.errors import BadArgument
 from chatd.commands.arguments import Type
 
-CHUNK = (
-    64 << 10
-)  # characters that are decoded at a time, so that other connections do not wait long
+# Characters that are decoded at a time, so that other connections do not wait long
+CHUNK = 64 << 10
 ABOUT = "base64, bare or as b'...'"
 
 

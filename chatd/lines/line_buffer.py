@@ -94,9 +94,8 @@ class LineBuffer:
         self.limit = limit  # of the next line
         self._ordinary = limit
         self._most = max(most, limit)
-        self.data = (
-            bytearray()
-        )  # what has arrived; `add` appends to it, and the receiver does so itself
+        # What has arrived; `add` appends to it, and the receiver does so itself
+        self.data = bytearray()
         self._scanned = 0  # bytes at the start without a line end or an IAC
         self._dropping = False  # the current line was too long
         self._negotiating = False  # within a subnegotiation

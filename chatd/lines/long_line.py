@@ -7,6 +7,8 @@ dropped, so that nobody holds memory forever.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,7 +17,9 @@ from chatd.base.errors import ChatError, InlineFull, LineStalled, LineTooLong
 from chatd.base.timers import Timer
 from chatd.commands.client import Client
 from chatd.lines.input_control import Hold
-from chatd.lines.interfaces import LineConnection
+
+if TYPE_CHECKING:
+    from chatd.lines.protocol import ChatLineProtocol
 
 TOKEN_BYTES = 4 << 10  # bytes at the beginning of a line that must contain its token
 STALL = 30.0  # seconds in which a line has to grow by GAIN bytes
@@ -29,7 +33,7 @@ class LongLine:
 
     __slots__ = ("_host", "_seen", "_size", "_timer", "account")
 
-    def __init__(self, host: LineConnection) -> None:
+    def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self.account: int | None = None  # the account that pays for the line; None if there is none
         self._size = 0  # bytes counted for the account

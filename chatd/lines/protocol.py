@@ -8,7 +8,7 @@ reading them is cut off.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from twisted.internet import interfaces
 from twisted.internet.error import ConnectionDone
@@ -23,7 +23,6 @@ from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
-from chatd.lines.interfaces import LineFactory
 from chatd.lines.long_line import LongLine
 from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput, LineTransport
 from chatd.lines.receiver import BufferedLineReceiver
@@ -31,6 +30,9 @@ from chatd.lines.requests import RequestQueue
 from chatd.lines.states import TRANSITIONS, ConnectionEvent, ConnectionState
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 from chatd.service.presence import IListener
+
+if TYPE_CHECKING:
+    from chatd.lines.factory import ChatLineFactory
 
 LINGER = 2.0  # seconds in which a client that is turned away may read why
 LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
@@ -46,7 +48,7 @@ class ChatLineProtocol(BufferedLineReceiver):
     transport: LineTransport  # type: ignore[assignment]
     output: ConnectionOutput
 
-    def __init__(self, factory: LineFactory, origin: Origin) -> None:
+    def __init__(self, factory: ChatLineFactory, origin: Origin) -> None:
         super().__init__(factory.text_limit, factory.line_limit)
         dialect = factory.dialect
         self.factory = factory
@@ -185,7 +187,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.close()
 
     def idle(self) -> None:
-        """LineConnection: every request that was read is answered."""
+        """Every request that was read is answered."""
         if self._long.account is not None and self._long.is_taken:
             self._long.end()
         if self.state is not ConnectionState.OPEN and not self.is_passing_on:
@@ -318,7 +320,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.refuse_long_line(errors.LineTooLong(limit=self.MAX_LENGTH))
 
     def refuse_long_line(self, error: errors.ChatError) -> None:
-        """LineConnection: report that a line was dropped. A first line may be HTTP with a long path."""
+        """Report that a line was dropped. A first line may be HTTP with a long path."""
         self.charge(1)
         if self._first is not None:
             self._turn_away(error)
@@ -328,7 +330,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.requests.refuse_line(error)
 
     def accept_protocol(self) -> None:
-        """LineConnection: stop checking whether the client speaks another protocol."""
+        """Stop checking whether the client speaks another protocol."""
         self._first = None
 
     # Writing

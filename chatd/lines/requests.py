@@ -8,7 +8,7 @@ pipeline as much as it likes; what cannot begin yet stays in the socket.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -20,10 +20,12 @@ from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, 
 from chatd.base.model import Reply
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply, ExpectUpload, LastReply, Result
-from chatd.lines.dialect import PartialRequest, Request
+from chatd.lines.dialect import Dialect, PartialRequest, Request
 from chatd.lines.inline_file import InlineFile
 from chatd.lines.input_control import Hold
-from chatd.lines.interfaces import LineConnection
+
+if TYPE_CHECKING:
+    from chatd.lines.protocol import ChatLineProtocol
 
 MAX_OVERLAPPING = 256  # requests of one connection that may be waiting for the disk
 
@@ -42,9 +44,9 @@ class RequestQueue:
 
     __slots__ = ("_dialect", "_host", "_next", "_slots", "upload")
 
-    def __init__(self, host: LineConnection) -> None:
+    def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
-        self._dialect = host.factory.dialect
+        self._dialect: Dialect = host.factory.dialect
         self._slots: deque[Slot] = deque()
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
         self.upload: tuple[Slot, ExpectUpload] | None = None
@@ -272,7 +274,7 @@ class RequestQueue:
         self.say(self.refusal(error, tag))
 
 
-async def _store(host: LineConnection, expected: ExpectUpload, content: InlineFile) -> Reply:
+async def _store(host: ChatLineProtocol, expected: ExpectUpload, content: InlineFile) -> Reply:
     """Store a file that was part of its request, as if its bytes had followed."""
     upload = expected.upload
     try:

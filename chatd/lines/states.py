@@ -11,9 +11,8 @@ class ConnectionState(Enum):
     OPEN = auto()
     HALF_CLOSED = auto()  # the client sends nothing more; what it has sent is still executed
     DRAINING = auto()  # the realm stops: nothing more is read; requests under way are answered
-    TURNED_AWAY = (
-        auto()
-    )  # the last error was sent; what arrives is discarded until the client closes
+    # The last error was sent; what arrives is discarded until the client closes
+    TURNED_AWAY = auto()
     CLOSING = auto()  # everything was written and waits to be sent
     LOST = auto()
 

@@ -121,9 +121,7 @@ def unread(
         .where(condition)
         .order_by(messages.c.id)
         .limit(limit)
-        .correlate(
-            None
-        )  # a subquery with tables of its own, though the outer query has the same ones
+        .correlate(None)  # with tables of its own, though the outer query has the same ones
     )
     found = connection.execute(
         _select(account).where(messages.c.id.in_(wanted)).order_by(messages.c.id)

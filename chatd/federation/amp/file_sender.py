@@ -71,9 +71,8 @@ class FileSender:
             offset += len(data)
 
         if not offset:
-            await file.seek(
-                0
-            )  # an earlier try may have read on; `send_chunks` seeks any other offset
+            # An earlier try may have read on; `send_chunks` seeks any other offset
+            await file.seek(0)
         try:
             await send_chunks(file, window, write, offset, chunk=CHUNK)
             while flying:

@@ -39,9 +39,8 @@ class Suspects:
 
     def __init__(self) -> None:
         self.failures: dict[int, int] = {}  # by the number of the parcel
-        self._singly = (
-            0  # parcels that are still to be sent one by one, to find out which one fails
-        )
+        # Parcels that are still to be sent one by one, to find out which one fails
+        self._singly = 0
 
     def failed(self, number: int) -> bool:
         """Count a failure of a parcel. Returns whether it has failed too often."""

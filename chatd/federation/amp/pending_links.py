@@ -12,9 +12,8 @@ from chatd.federation.amp.addresses import place_of
 from chatd.federation.amp.link import LinkHost, PeerLink, Route
 
 MAX_PENDING = 256
-_SILENT = (
-    b"before SSL initialization"  # OpenSSL's state of a connection that has sent no ClientHello
-)
+# OpenSSL's state of a connection that has sent no ClientHello
+_SILENT = b"before SSL initialization"
 
 
 class PendingLinks(ServerFactory):
