@@ -59,7 +59,7 @@ class Connection:
         self.listener = listener
         self.origin = origin
         self.traits = traits
-        # The protocol increments it whenever bytes arrive.
+        # It is incremented whenever bytes arrive.
         self.moment = 0
         # Held while a command is searched for tokens; later commands wait for it.
         self.turn = DeferredLock()

@@ -218,7 +218,10 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         if data:
-            self.connection.moment += 1
+            if (
+                not self.factory.dialect.framed
+            ):  # otherwise the transport does it: a read may be many frames
+                self.connection.moment += 1
             if self.state is ConnectionState.TURNED_AWAY:
                 return
             if self._first is not None and (found := self._first.feed(data)):

@@ -74,6 +74,7 @@ class ChatWebSocket(WebSocketProtocol):
         self._keep_alive = KeepAlive(lines.service.clock, frames, protocol.connection.origin.number)
 
     def _data_received(self, data: bytes) -> None:
+        self.protocol.connection.moment += 1
         self._keep_alive.heard()
         self._reader.received(data)
 

@@ -160,6 +160,35 @@ class Sockets(SiteTestCase):
 
         return run(play())
 
+    def test_frame_that_arrives_with_inbox_proves_nothing(self) -> Any:
+        """What was sent before the reply to `inbox` does not show that the reply has arrived."""
+
+        async def play() -> None:
+            _, messi = await self.log_in("messi")
+            cookie, henderson = await self.log_in("henderson")
+            for text, lost in (("one", True), ("two", False)):
+                await messi.ask(command="send", to=["henderson"], text=text)
+                filling = " " * (2 * websocket_frames.PIECE)
+                frames = [
+                    henderson.ws.send(TextMessage(json.dumps({"command": each}) + filling))
+                    for each in ("inbox", "ping")
+                ]
+                henderson.transport.write(b"".join(frames))
+                found = [each["text"] for each in (await henderson.frame())["messages"]]
+                self.assertEqual(found, ["one"] if lost else ["one", "two"])
+                await henderson.frame()
+                if lost:
+                    henderson.transport.abortConnection()
+                    henderson = await self.open(cookie)
+            await henderson.ask(command="ping")
+            henderson.transport.abortConnection()
+            henderson = await self.open(cookie)
+            self.assertEqual((await henderson.ask(command="inbox"))["messages"], [])
+            await henderson.close()
+            await messi.close()
+
+        return run(play())
+
     async def said(self, socket: Socket, text: str) -> dict[str, Any]:
         socket.say(text)
         return await socket.frame()
