@@ -1,6 +1,6 @@
 """A bare Twisted relay without storage: the yardstick that chatd is measured against.
 
-Run as ``python -m benchmarks.bare PORT``. It is what `LineReceiver` and the epoll reactor cost when
+Run as ``python -m benchmarks.bare PORT``. It shows what `LineReceiver` and the epoll reactor cost when
 nothing else is done, so ``chatd / bare`` in one run says what keeping messages costs, whatever the
 machine. It speaks four verbs, one a line, and is no chat server: no passwords, no limits, no disk.
 
@@ -40,7 +40,7 @@ class Relay(LineReceiver):
     transport: Any
 
     def connectionMade(self) -> None:
-        # Replies are small and each is waited for: Nagle's delay would be all one measured.
+        # Replies are small, and the client waits for each: Nagle's delay would dominate the figures.
         self.transport.setTcpNoDelay(True)
 
     def lineReceived(self, line: bytes) -> None:
@@ -85,7 +85,7 @@ Relay.verbs = {b"hello": Relay.hello, b"to": Relay.to, b"enter": Relay.enter, b"
 
 def main(port: int) -> None:
     """Serve on loopback until killed."""
-    # Said and not left to the default, so that both sides of a comparison use the same reactor.
+    # Explicit, so that both sides of a comparison use the same reactor.
     epollreactor.install()
     from twisted.internet import reactor
 

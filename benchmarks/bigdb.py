@@ -1,9 +1,9 @@
-"""A state folder with a long life behind it: many accounts, conversations and messages.
+"""Makes a state folder as after long use: many accounts, conversations and messages.
 
-`python -m benchmarks.bigdb FOLDER` makes one and prints who may ask there, as `benchmarks.load big`
-wants it. Nothing in it comes from a daemon, but all of it could: conversations are numbered
-without gaps, what is said in them is interleaved, some people and groups talk far more than others,
-and some read all, some not. The same arguments give the same database, but for its times.
+`python -m benchmarks.bigdb FOLDER` makes one and prints the tokens that `benchmarks.load big` needs. No
+daemon writes it, but it has the form that a daemon would give it: conversations are numbered without gaps,
+their messages are interleaved, some people and groups write far more than others, and some read everything,
+some nothing. The same arguments give the same database, except for its times.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from chatd.store.schema import conversations, groups, messages, participants, se
 
 ACCOUNTS = 100_000
 MESSAGES = 1_000_000
-# Of the default size; another one has as many for each account.
+# For the default size. Other sizes have as many for each account.
 DIRECTS = 20_000
 GROUPS = 500
 MEMBERS = 20
-#: One account in so many takes part in anything at all.
+#: One of so many accounts is in any conversation.
 ACTIVE = 5
-#: How unevenly people take part and conversations are used; 1 is evenly.
+#: How unevenly people and conversations are used; 1 is evenly.
 SKEW = 1.5
-#: One message in so many is said in a group.
+#: One of so many messages is in a group.
 IN_GROUPS = 3
 CHUNK = 50_000
 
-#: Who measures: neither the busiest nor among those who do nothing, with each other to talk to.
+#: The accounts that measure. They have a conversation, and are neither very active nor inactive.
 USER, PEER = "u0100", "u0200"
 
 WORDS = (
@@ -54,7 +54,7 @@ WORDS = (
 
 @dataclass
 class Conversation:
-    """What stands in `participants`: account numbers, counted from 0."""
+    """The rows in `participants`: account numbers, counted from 0."""
 
     members: Sequence[int]
     group: bool
@@ -63,7 +63,7 @@ class Conversation:
 
 @dataclass
 class World:
-    """Everything that is decided by chance, in memory; then it is written."""
+    """All random decisions, in memory, before anything is written."""
 
     people: list[str]
     conversations: list[Conversation]
@@ -79,10 +79,8 @@ class World:
 def fill(
     state_folder: Path, password_hash: str, accounts: int = ACCOUNTS, messages: int = MESSAGES
 ) -> dict[str, str]:
-    """Make the database in `state_folder`, which must not have one; all have the same password.
-
-    Gives the session tokens of `USER` and `PEER`.
-    """
+    """Make the database in `state_folder`, which must not have one. All accounts have the same password.
+    Returns the session tokens of `USER` and `PEER`."""
     if accounts < 1000:
         raise ValueError("fewer than 1,000 accounts are no world")
     state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,11 +91,11 @@ def fill(
     tokens = {name: f"token-of-{name}" for name in (USER, PEER)}
     engine = connect(f"sqlite:///{path}")
     prepare(engine)
-    engine.dispose()  # whose connections hold what is about to be changed
+    engine.dispose()  # its connections would use the old settings
     raw = engine.raw_connection()
     try:
         cursor = raw.cursor()
-        # Nothing is lost if this breaks off, and nobody else is here.
+        # Nothing is lost if this is interrupted, and no other process uses the database.
         for pragma in ("journal_mode = MEMORY", "synchronous = OFF", "foreign_keys = OFF"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.execute("BEGIN")
@@ -131,7 +129,7 @@ def _imagine(accounts: int, messages: int) -> World:
         while len(members) < MEMBERS:
             members.add(world.some_person(active))
         world.conversations.append(Conversation(sorted(members), group=True))
-    # From here on a conversation's place in the list is its id, less one, and how much it is used.
+    # From here on the index of a conversation is its id minus one, and its rank by use.
     dice.shuffle(world.conversations)
     used = [number for number, each in enumerate(world.conversations) if each.group]
     pool = {True: used, False: [n for n in range(len(world.conversations)) if n not in set(used)]}
@@ -146,7 +144,7 @@ def _imagine(accounts: int, messages: int) -> World:
 def _tables(
     world: World, password_hash: str, tokens: dict[str, str]
 ) -> Iterator[tuple[Table, list[str], Iterable[tuple[Any, ...]]]]:
-    """Each table with the columns that are given, and its rows."""
+    """Each table, with the columns that are given and its rows."""
     now, people = world.now, world.people
     begin = now - 365 * 86_400_000
     index = {name: number for number, name in enumerate(people)}
@@ -196,7 +194,7 @@ def _tables(
 
 
 def _participants(world: World, begin: int) -> Iterator[tuple[Any, ...]]:
-    """Half of all read everything, some stopped somewhere, the rest never began."""
+    """Half of all have read everything, some stopped somewhere, the rest never began."""
     dice = world.dice
     for number, each in enumerate(world.conversations, 1):
         for place, member in enumerate(each.members):
@@ -208,7 +206,7 @@ def _participants(world: World, begin: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _messages(world: World, begin: int) -> Iterator[tuple[Any, ...]]:
-    """In the order in which they were said, over a year."""
+    """The messages in the order of sending, over a year."""
     dice = world.dice
     step = (world.now - begin) // max(1, world.messages)
     seqs = [0] * len(world.conversations)
@@ -232,7 +230,7 @@ def _chunks(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def _sync(path: Path) -> None:
-    """So that the disk isn't still busy with it when something is measured."""
+    """Write everything to disk, so that the disk is not busy with it during the measurement."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""From Enter to the other one's bubble: two browsers on a realm of their own, in one machine.
+"""Measures the time from Enter to the message in the other browser, on a realm of its own.
 
     python -m benchmarks.bubbles [--lines 200]
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 SCREENS = 10
-#: Notes the time of each Enter before the page itself hears of it.
+#: Records the time of each Enter before the page itself gets it.
 NOTE_ENTER = """
     addEventListener("keydown", (event) => {
         if (event.key === "Enter") window.entered = performance.timeOrigin + performance.now();
@@ -37,7 +37,7 @@ SHOWN = """
         requestAnimationFrame(look);
     })
 """
-#: Notes the time at which a numbered text came into the page.
+#: Records the time at which a numbered text appears on the page.
 NOTE_BUBBLES = """
     window.shown = {};
     new MutationObserver((changes) => {
@@ -50,7 +50,7 @@ NOTE_BUBBLES = """
 
 
 def measure(browser: Browser, site: Site, lines: int) -> list[float]:
-    """So many times from Enter to bubble, in ms."""
+    """The times from Enter to the message on the other page, in ms."""
     from tests.support.page import Person
 
     anna, bert = Person(browser, site), Person(browser, site)
@@ -75,7 +75,7 @@ def measure(browser: Browser, site: Site, lines: int) -> list[float]:
 
 
 def first_screens(browser: Browser, site: Site, times: int) -> list[float]:
-    """So many times from nothing to the first screen that shows something, each in a new browser, in ms."""
+    """The times until the first screen is shown, in ms, each in a new browser."""
     from tests.support.page import Person
 
     found = []

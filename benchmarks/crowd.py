@@ -1,4 +1,4 @@
-"""The people of a scenario: their names and tokens, getting them in, and what they say."""
+"""The users of a scenario: their names and tokens, their logins, and their messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names(first: int, count: int) -> list[str]:
 
 
 class Accounts:
-    """Tokens by name, kept in a file, so that later runs on the same state resume."""
+    """Tokens by name, kept in a file, so that later runs on the same state can resume the sessions."""
 
     def __init__(self, dialect: Dialect, path: Path | None) -> None:
         self.dialect = dialect
@@ -29,7 +29,7 @@ class Accounts:
             self.tokens = json.loads(path.read_text())
 
     def ensure(self, loop: Loop, wanted: Iterable[str]) -> None:
-        """Register those who aren't yet, each on a connection of their own."""
+        """Register missing accounts, each on a connection of its own."""
         if not self.dialect.accounts:
             return
         missing = [name for name in wanted if name not in self.tokens]
@@ -53,7 +53,8 @@ class Accounts:
         listening: bool,
         also: Iterable[bytes] = (),
     ) -> list[Connection]:
-        """Log everybody in and have them ask for what they `also` need; in the order of `who`."""
+        """Log everybody in, and send the requests in `also`. Returns the connections in the order of
+        `who`."""
         everybody = list(who)
         entered: dict[str, Connection] = {}
         listen = self.dialect.listen() if listening else None
@@ -78,16 +79,16 @@ class Texts:
     """
 
     RUN = os.urandom(2).hex().encode()
-    #: Stands once in every text of this run.
+    #: Occurs once in every text of this run.
     MARK = b"~" + RUN
-    #: From the mark to the number, and the number's own length.
+    #: The distance from the mark to the number, and the length of the number.
     NUMBER_AT = len(MARK) + 4
     NUMBER_END = NUMBER_AT + 8
 
     def __init__(self, sender: int, request: Callable[[str], bytes]) -> None:
         placeholder = "{number}"
         text = f"{self.MARK.decode()}{sender:04x}{placeholder}."
-        # The placeholder is as long as the number that takes its place.
+        # The placeholder is as long as the number that replaces it.
         self.before, self.after = request(text.ljust(TEXT_LENGTH, "x")).split(placeholder.encode())
 
     def batch(self, first: int, count: int) -> bytes:
@@ -99,12 +100,12 @@ class Texts:
 
     @classmethod
     def number(cls, data: bytes, mark: int) -> int:
-        """The number of the text whose mark stands at that place."""
+        """The number of the text whose mark is at that position."""
         return int(data[mark + cls.NUMBER_AT : mark + cls.NUMBER_END], 16)
 
 
 def marks(data: bytes) -> Iterator[bytes]:
-    """Every text's identity (sender and number) in the received bytes, one after another."""
+    """The identity (sender and number) of every text in the received bytes, in order."""
     at = data.find(Texts.MARK)
     while at >= 0:
         yield data[at + len(Texts.MARK) : at + Texts.NUMBER_END]

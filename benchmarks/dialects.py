@@ -1,7 +1,7 @@
-"""The wire languages that the load generator speaks, as little of each as the scenarios need.
+"""The dialects of the load generator, with only what the scenarios need.
 
-A dialect says how requests are written and which bytes give a reply or a push away. It parses as
-little as it can: the scenarios count ``ack`` and ``push`` in whole chunks of received bytes.
+A dialect says how requests are written, and which bytes mark a reply or a pushed line. It parses as little as
+possible: the scenarios count ``ack`` and ``push`` in whole chunks of received bytes.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from typing import Any
 
 
 class DialectError(Exception):
-    """The server said something that the scenario can't go on with."""
+    """The server sent something with which the scenario can't continue."""
 
 
 class Dialect(ABC):
-    """One wire language. All requests are complete lines."""
+    """One dialect. All requests are complete lines."""
 
     name: str
-    #: Stands once in every reply that says OK, and in nothing else.
+    #: Occurs once in every OK reply, and nowhere else.
     ack: bytes
-    #: Stands once in every reply that says no, and in nothing else.
+    #: Occurs once in every ERROR reply, and nowhere else.
     refusal: bytes
     #: Starts every pushed line, and no line of a reply.
     push: bytes
     #: Ends every reply.
     end: bytes = b"\n"
-    #: Whether what is sent to people who are away is kept for them.
+    #: Whether messages to absent people are stored.
     stores = True
-    #: Whether names must be registered, and are then logged in by token.
+    #: Whether accounts must be registered; they then log in by token.
     accounts = True
-    #: Whether the lines go in the frames of a WebSocket.
+    #: Whether lines are sent in the frames of a WebSocket.
     frames = False
-    #: How many log in at a time; below the smallest usual listen backlog, so that none is turned away.
+    #: How many log in at a time; less than the smallest usual listen backlog, so that none is refused.
     parallel = 32
 
     def checked(self, reply: bytes) -> bytes:
-        """Return the reply if it says OK, else raise with the server's own words."""
+        """Return the reply if it is OK, else raise with the words of the server."""
         if self.ack not in reply:
             raise DialectError(reply[:300].decode(errors="replace").strip())
         return reply
@@ -68,7 +68,7 @@ class Dialect(ABC):
     def inbox(self) -> bytes: ...
     @abstractmethod
     def remaining(self, reply: bytes) -> int | None:
-        """How many messages an inbox reply has left behind; None where it doesn't say."""
+        """How many messages an inbox reply has left; None if it does not say."""
 
     @abstractmethod
     def history(self, conversation: str, count: int) -> bytes: ...
@@ -131,7 +131,7 @@ class Web(Json):
 
     name = "web"
     frames = True
-    # Few who have not logged in yet may come from one address.
+    # The site limits unauthenticated connections from one address.
     parallel = 16
 
 
@@ -183,7 +183,7 @@ class Plain(Dialect):
 
 
 class Bare(Dialect):
-    """The language of `benchmarks.bare`. A group is there as soon as someone enters it."""
+    """The language of `benchmarks.bare`. A group exists as soon as someone enters it."""
 
     name = "bare"
     ack = b"ok\r\n"

@@ -1,7 +1,7 @@
-"""What the load generator runs on: sockets in one epoll loop, scripts of requests, and meters.
+"""The base of the load generator: sockets in an epoll loop, scripts of requests, and meters.
 
-No Twisted here, on purpose: the generator must cost less than the server that it loads, and a
-fault of the framework must not be able to hide on both sides of the measure.
+It does not use Twisted, so that the generator costs less than the server under load, and so that a fault of
+the framework can't hide on both sides of the measurement.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pathlib import Path
 from benchmarks.dialects import Dialect, DialectError
 
 CHUNK = 65536
-#: Every phase gives up when nothing at all has happened for so long.
+#: Every phase gives up when nothing has happened for so many seconds.
 STALL = 10.0
 
-#: The figures of one run, by name; flat, so that it can be written as JSON and as a table.
+#: The figures of one run by name; flat, so that they can be written as JSON and as a table.
 Report = dict[str, float | int | str]
 
-#: A client's doings while it isn't hot: yields a request, is sent the complete reply.
+#: The script of a client outside the measured loop: it yields requests, and is sent the complete replies.
 Script = Generator[bytes, bytes, None]
 
 
 class LoadError(Exception):
-    """The run can't go on; says why, with what the server said last."""
+    """The run can't continue; says why, with the server's last words."""
 
 
 class Connection:
@@ -42,7 +42,7 @@ class Connection:
     def __init__(self, loop: Loop, name: str) -> None:
         self.loop = loop
         self.name = name
-        # Loopback completes this in the kernel, so waiting for it holds nothing else up.
+        # Loopback completes this in the kernel, so it does not block anything else.
         self.sock = socket.create_connection(
             ("127.0.0.1", loop.ports.get(name, loop.port)), timeout=STALL
         )
@@ -180,7 +180,7 @@ class Loop:
 
     def __init__(self, port: int, dialect: Dialect) -> None:
         self.port = port
-        #: Those who are at another server, by name.
+        #: The users of another server, by name.
         self.ports: dict[str, int] = {}
         self.dialect = dialect
         self.epoll = select.epoll()
@@ -188,7 +188,7 @@ class Loop:
         self.connections: dict[int, Connection] = {}
 
     def connect(self, name: str) -> Connection:
-        """A connection of somebody, as the dialect wants it."""
+        """A connection of a user, as the dialect needs it."""
         return Framed(self, name) if self.dialect.frames else Connection(self, name)
 
     def add(self, connection: Connection) -> None:
@@ -201,7 +201,7 @@ class Loop:
         del self.readers[connection.fd], self.connections[connection.fd]
 
     def turn(self, timeout: float) -> None:
-        """Wait for something to happen, and serve all that has."""
+        """Wait for events, and handle all of them."""
         readers = self.readers
         only_input = select.EPOLLIN
         for fd, mask in self.epoll.poll(timeout, 512):
@@ -216,7 +216,7 @@ class Loop:
         connection = self.connections.get(fd)
         if connection is not None and mask & select.EPOLLOUT:
             connection.flush()
-        # Read anew: what it was flushed of may have closed it.
+        # Looked up again, because the flush may have closed it.
         reader = self.readers.get(fd)
         if reader is not None and mask & ~select.EPOLLOUT:
             reader()
@@ -240,7 +240,7 @@ class Loop:
         return True
 
     def run_scripts(self, scripts: Iterable[tuple[str, Callable[[Connection], Script]]]) -> None:
-        """Open a connection per script and play it, some at a time, until all are through."""
+        """Open a connection for each script and run it, some at a time, until all are done."""
         waiting = iter(scripts)
         running = 0
         replies = 0
@@ -281,13 +281,13 @@ def play(
     finished: Callable[[], None],
     answered: Callable[[], None] = lambda: None,
 ) -> None:
-    """Send what the script asks for and hand it the replies, one after another."""
+    """Send the requests of the script and pass it the replies, one after another."""
     dialect = connection.loop.dialect
     received: list[bytes] = []
 
     def on_readable() -> None:
         received.append(connection.receive())
-        # A long reply comes in many chunks, and only one that ends a line can be its last.
+        # A long reply arrives in many chunks, and only a chunk that ends a line can be the last one.
         if not received[-1].endswith(b"\n"):
             return
         block = dialect.without_pushes(b"".join(received))
@@ -309,7 +309,7 @@ def play(
 
 
 class Latencies:
-    """A histogram of nanoseconds, in steps of 4 µs: exact enough, and it never grows large."""
+    """A histogram of nanoseconds in steps of 4 µs, which takes bounded memory."""
 
     SHIFT = 12
 
@@ -346,7 +346,7 @@ class Reading:
         return cls(time.monotonic(), servers_cpu(pids), time.process_time(), machine_cpu())
 
     def until(self, later: Reading, messages: int) -> dict[str, float]:
-        """What the span between two readings cost, as the report's columns."""
+        """What passed between two readings, as columns of the report."""
         wall = max(later.wall - self.wall, 1e-9)
         server, own = later.server - self.server, later.own - self.own
         other = max(0.0, later.machine - self.machine - server - own)
@@ -368,7 +368,7 @@ def server_cpu(pid: int) -> float:
 
 
 def servers_cpu(pids: Sequence[int]) -> float:
-    """As `server_cpu`, of all of them together."""
+    """As `server_cpu`, for several processes together."""
     return sum(map(server_cpu, pids))
 
 

@@ -1,11 +1,10 @@
-"""Scenarios in which everybody is there: relay between pairs, and one speaking to a group.
+"""Scenarios in which everybody is online: relay between pairs, and one sender to a group.
 
-Both are closed loops: a sender has at most `window` messages under way and gets leave for the next
-when one has been *delivered*. The loops read no line: they count marks in whole chunks. What keeps
-that honest is that every text is numbered, and that after each chunk the last number in it must
-equal the count, so a message lost, doubled or out of order shows at once.
-
-Times from send to push are taken for every chunk: the message in its middle stands for all of it.
+Both are closed loops: a sender has at most `window` messages under way, and may send the next one when one
+has been *delivered*. The loops do not parse lines. They count marks in whole chunks. Every text is numbered,
+and after each chunk the last number in it must equal the count, so a message that is lost, duplicated or out
+of order is noticed at once. Times from send to delivery are taken for every chunk: the message in its middle
+represents all of it.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from benchmarks.crowd import Accounts, Texts, names
 from benchmarks.engine import Connection, Latencies, LoadError, Loop, Reading, Report
 
 WARM_UP = 1.0
-#: How long after the last delivery the rest is waited for before it counts as lost.
+#: Seconds after the last delivery after which missing messages count as lost.
 GRACE = 3.0
-#: How long after the end something too many may still come.
+#: Seconds after the end in which duplicates may still arrive.
 AFTERMATH = 0.2
 
 
 @dataclass
 class Tally:
-    """What all clients of a scenario have in common."""
+    """What all clients of a scenario share."""
 
     latencies: Latencies = field(default_factory=Latencies)
     sending: bool = True
@@ -89,7 +88,7 @@ class Listener:
         self.delivered = 0
 
     def count(self) -> int:
-        """Take in what has arrived; how many messages that was."""
+        """Count the messages in a chunk. Returns their number."""
         data = self.connection.receive_through(b"\n")
         count = data.count(Texts.MARK)
         if count != data.count(b"\n"):
@@ -150,7 +149,7 @@ class Pair(Listener):
 def relay(
     loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, seconds: float
 ) -> Report:
-    """So many pairs, each with a window of its own."""
+    """`count` pairs, each with a window of its own."""
     people = names(1, 2 * count)
     accounts.ensure(loop, people)
     entered = accounts.enter(loop, people, listening=True)
@@ -205,7 +204,8 @@ def federation(
 
 
 class Speaker(Sender):
-    """Posts to a group, and may send the next message when the deliveries to all members make up one."""
+    """Posts to a group. It may send the next message when the deliveries to all members amount to one message
+    each."""
 
     __slots__ = ("reached", "share", "times", "window")
 
@@ -215,9 +215,9 @@ class Speaker(Sender):
         super().__init__(connection, texts, tally)
         self.share = share
         self.window = window
-        #: Deliveries to all members together.
+        #: The deliveries to all members, added up.
         self.reached = 0
-        #: When each message was sent. One member may lag far behind, so all are kept: they are few.
+        #: When each message was sent. One member may be far behind, so all times are kept; they are few.
         self.times: list[int] = []
 
     def post(self, count: int) -> None:
@@ -258,7 +258,7 @@ def fanout(
     people = names(1, count)
     accounts.ensure(loop, people)
     dialect = loop.dialect
-    # A name of its own, so that the members of an earlier run don't listen in.
+    # A new name, so that members of an earlier run do not listen.
     group = f"g-{Texts.RUN.decode()}"
     [founder] = accounts.enter(loop, people[:1], listening=True, also=[dialect.add_group(group)])
     others = accounts.enter(loop, people[1:], listening=True, also=[dialect.join_group(group)])
@@ -273,7 +273,7 @@ def fanout(
 
 @dataclass(frozen=True)
 class Counts:
-    """What all senders and listeners together have counted."""
+    """The counts of all senders and listeners together."""
 
     senders: Sequence[Sender]
     listeners: Sequence[Listener]

@@ -55,7 +55,7 @@ class Failed(Exception):
 
 
 class Daemon:
-    """A daemon on an empty state, and what is asked of it."""
+    """A daemon on an empty state, and requests to it."""
 
     def __init__(self, folder: Path, json_port: int, web_port: int) -> None:
         self.json_port, self.web_port = json_port, web_port
@@ -92,7 +92,7 @@ class Daemon:
         return await asyncio.open_connection(HERE, self.json_port, local_addr=(source, 0))
 
     async def login(self, name: str, source: str) -> float:
-        """Seconds that a right login takes. Raises Failed."""
+        """How many seconds a right login takes. Raises Failed."""
         began = time.monotonic()
         reader, writer = await self.talk(source)
         try:
@@ -151,7 +151,7 @@ async def make_accounts(daemon: Daemon, count: int) -> list[str]:
 
 
 async def flood(daemon: Daemon, requests: Callable[[], dict[str, str]]) -> None:
-    """One connection that asks again and again, until it is cancelled."""
+    """One connection that repeats a request until it is cancelled."""
     reader, writer = await daemon.talk(HERE)
     try:
         while True:
@@ -179,7 +179,7 @@ async def measure(
 
 
 def show(title: str, times: list[float], target: float) -> bool:
-    """Print one line; whether the target was met."""
+    """Print one line. Returns whether the target was met."""
     p50, p99 = (times[max(0, math.ceil(len(times) * share) - 1)] for share in (0.5, 0.99))
     good = p99 < target
     word = "" if good else "  MISSED"
@@ -188,7 +188,7 @@ def show(title: str, times: list[float], target: float) -> bool:
 
 
 async def run(daemon: Daemon, each: int) -> bool:
-    """All measurements; whether all targets were met."""
+    """Run all measurements. Returns whether all targets were met."""
     await daemon.listening()
     people = iter(await make_accounts(daemon, 6 * each + 1))
     victim = next(people)

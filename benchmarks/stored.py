@@ -20,9 +20,9 @@ from benchmarks.engine import (
 )
 from benchmarks.live import GRACE, Sender, Tally
 
-#: The receivers are not those of the live scenarios, whose inboxes are full.
+#: Other receivers than in the live scenarios, whose inboxes are full.
 FIRST_AWAY = 1001
-#: Seconds in which memory may settle after the logins.
+#: Seconds after the logins before memory is measured.
 SETTLE = 2.0
 #: Messages of history in one request.
 PAGE = 50
@@ -54,7 +54,7 @@ class Mailer(Sender):
 def offline(
     loop: Loop, accounts: Accounts, pid: int, *, count: int, window: int, each: int
 ) -> Report:
-    """Mail for the absent, until so much is kept; then they come and fetch it."""
+    """`count` senders write `each` messages to absent accounts. Then the receivers log in and fetch them."""
     people = names(FIRST_AWAY, 2 * count)
     senders, receivers = people[:count], people[count:]
     accounts.ensure(loop, people)
@@ -184,10 +184,8 @@ def idle(loop: Loop, accounts: Accounts, pid: int, *, count: int) -> Report:
 
 
 def big(loop: Loop, accounts: Accounts, pid: int, *, user: str, to: str, calls: int) -> Report:
-    """How long single requests take, one after another, each by itself.
-
-    Both have read all and have talked before, so only the database's size differs between runs.
-    """
+    """How long single requests take, one after another. The two accounts have read everything and have
+    written to each other before, so that only the size of the database differs between runs."""
     dialect = loop.dialect
     accounts.ensure(loop, [user, to])
     one, other = accounts.enter(loop, [user, to], listening=False)
@@ -209,7 +207,7 @@ def big(loop: Loop, accounts: Accounts, pid: int, *, user: str, to: str, calls: 
 
     before = Reading.take(pid)
     for number in range(calls):
-        # The first one looks after what the last send has changed: nothing, for who sent it.
+        # The first one comes after the last send, which changes nothing for its sender.
         _ask(loop, one, dialect.inbox())
         measure("inbox", dialect.inbox())
         _ask(loop, other, back.batch(number, 1))

@@ -1,4 +1,4 @@
-"""From Enter to the other one's screen: two terminal clients on a realm of their own, in one machine.
+"""Measures the time from Enter to the other terminal client's screen, on a realm of its own.
 
     python -m benchmarks.typing [--lines 300]
 
@@ -39,7 +39,7 @@ HERE = b"\x1b[20;1R"
 
 
 class Person:
-    """A client in a terminal that nobody draws."""
+    """A client in a terminal that is not displayed."""
 
     def __init__(self, name: str, folder: Path, port: int) -> None:
         home = folder / name
@@ -67,7 +67,7 @@ class Person:
 
 
 def until(people: list[Person], who: Person, text: bytes) -> float:
-    """Serve all terminals until `text` has come out of `who`'s; the time at which it had."""
+    """Serve all terminals until `text` was written to the one of `who`. Returns that time."""
     end = time.perf_counter() + PATIENCE
     while text not in who.seen:
         if time.perf_counter() > end:
@@ -79,7 +79,7 @@ def until(people: list[Person], who: Person, text: bytes) -> float:
 
 
 def drain(people: list[Person], seconds: float, once: bool = False) -> None:
-    """Take what comes out of the terminals, for that long or (`once`) until something has come."""
+    """Read from the terminals for that long, or (`once`) until something arrives."""
     end = time.perf_counter() + seconds
     while (left := end - time.perf_counter()) > 0:
         ready, _, _ = select.select([each.number for each in people], [], [], left)
@@ -105,7 +105,7 @@ def measure(folder: Path, port: int, lines: int) -> list[float]:
     for number in range(lines):
         text = b"this is line no. %06d." % number
         a.write(text)
-        drain(both, 0.05)  # typing takes longer than drawing
+        drain(both, 0.05)  # typing takes longer than rendering
         began = time.perf_counter()
         a.write(b"\r")
         found.append((until(both, b, text) - began) * 1000)
@@ -117,7 +117,7 @@ def measure(folder: Path, port: int, lines: int) -> list[float]:
 
 
 def await_port(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a process listens on the port."""
     for _ in range(int(PATIENCE / 0.05)):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""Write the documents that are made from the code: `python -m tools.documents`, a part of `make docs`.
+"""Writes the documents that are made from the code: `python -m tools.documents`, a part of `make docs`.
 
 These are docs/protocol.md, the table of metrics in docs/operating.md, the picture in docs/architecture.md,
 and the man pages in build/man.

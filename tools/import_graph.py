@@ -1,4 +1,4 @@
-"""Draw the picture of the layers in docs/architecture.md from the imports between the packages of chatd.
+"""Draws the picture of the layers in docs/architecture.md from the imports between the packages of chatd.
 
 `python -m tools.import_graph` writes docs/pictures/layers.svg; a test compares it with the code. An arrow
 points from a package to one that it imports. Arrows that follow from others are left out: if A imports B and

@@ -1,4 +1,4 @@
-"""Write the man pages chatd(8), chatd.ini(5) and chatd-client(1).
+"""Writes the man pages chatd(8), chatd.ini(5) and chatd-client(1).
 
 `python -m tools.man_pages build/man` writes one file for each. They are made from what the programs use: the
 options of `twistd chatd` and of `chatd-client`, the keys of the configuration with the comments of

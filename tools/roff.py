@@ -1,4 +1,5 @@
-"""Text to roff, the language of man pages: the few man(7) macros that tools/man_pages.py needs."""
+"""Converts text to roff, the language of man pages, with the few man(7) macros that
+tools/man_pages.py needs."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ from collections.abc import Iterable, Sequence
 
 
 def escaped(text: str) -> str:
-    """Plain text, so that no character of it has a meaning to roff."""
+    """Plain text in which no character has a meaning to roff."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     return re.sub(r"^\.", r"\\&.", text, flags=re.MULTILINE)
 
 
 def inline(text: str) -> str:
-    """Text with Markdown's `code`, **bold** and [links](url); the last lose their addresses."""
+    """Text with Markdown's `code`, **bold** and [links](url). Links lose their addresses."""
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text).replace("\\|", "|")
     parts = re.split(r"`([^`]+)`|\*\*([^*]+)\*\*", text)
     found = []
@@ -32,7 +33,7 @@ def italic(text: str) -> str:
 
 
 def title(name: str, section: int, date: str, source: str, purpose: str) -> list[str]:
-    """The head of a page: its title line and the section NAME."""
+    """The head of a page: the title line and the section NAME."""
     head = f'.TH {name.upper()} {section} "{date}" "{source}"'
     return [head, ".SH NAME", f"{escaped(name)} \\- {escaped(purpose)}"]
 
@@ -59,5 +60,5 @@ def entry(terms: Sequence[str], *paragraphs: str) -> list[str]:
 
 
 def example(lines: Iterable[str]) -> list[str]:
-    """Lines as they are, indented."""
+    """Lines that keep their indentation and line breaks."""
     return [".RS 4", ".EX", *(escaped(line) for line in lines), ".EE", ".RE"]

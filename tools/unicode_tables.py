@@ -1,8 +1,8 @@
-"""Makes chatd/uts39.txt, the Unicode data that `chatd.base.uts39` reads: scripts and confusables.
+"""Makes chatd/base/uts39.txt, the Unicode data that `chatd.base.uts39` reads: scripts and confusables.
 
     apt-get download unicode-data && dpkg -x unicode-data_*.deb data
     pip download --no-deps confusable-homoglyphs && unzip -d data confusable_homoglyphs-*.whl
-    python tools/unicode_tables.py data/usr/share/unicode data/confusable_homoglyphs > chatd/uts39.txt
+    python tools/unicode_tables.py data/usr/share/unicode data/confusable_homoglyphs > chatd/base/uts39.txt
 
 The first folder is the Unicode Character Database, the second holds confusables.json, made from Unicode's
 confusables.txt. Only characters that a name may hold are written. The data are © 1991-2023 Unicode, Inc.,

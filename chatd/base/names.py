@@ -1,4 +1,4 @@
-"""Names of accounts, groups, realms and rooms, and addresses made of them (product.md, "Edges, decided").
+"""Names of accounts, groups, realms and rooms, and addresses made of them.
 
 A name is 1 to 64 letters with their marks, digits, `.`, `_`, `-`. It is stored as typed (NFC) and compared by
 its *key* (NFKC, case-folded). Accounts and groups share one namespace.

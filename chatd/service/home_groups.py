@@ -182,8 +182,8 @@ class HomeGroups:
     def _take_out(
         self, connection: Connection, group: Group, member: Party, now: int
     ) -> RosterChange:
-        """Remove a member. Its realm is told even if it asked for that, because it may have been told
-        otherwise since."""
+        """Remove a member. Its realm gets a notice even if it asked for the removal, because it may have
+        got other notices since."""
         delta = store.leave_group(connection, group, member)
         if member.realm is None:
             return RosterChange(delta)

@@ -50,7 +50,7 @@ class StoredMessage(msgspec.Struct, frozen=True):
     place: Stored
 
 
-# What a send has come to: stored here, stored for another realm, or sent before.
+# The result of storing a send: stored here, stored for another realm, or already sent before.
 Kept: TypeAlias = StoredMessage | StoredPost | RecordedSend
 
 

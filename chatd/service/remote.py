@@ -95,8 +95,8 @@ OnOutcome: TypeAlias = Callable[[DeliveryOutcome], object]
 
 
 class IForwarder(Interface):
-    """Sends to other realms what the service has stored. What is stored in the outbox outlives the daemon,
-    and goes when the realm is reached."""
+    """Sends to other realms what the service has stored. Parcels in the outbox outlive the daemon, and are
+    sent when their realm can be reached."""
 
     # Before something is stored, or in the transaction that stores it
 

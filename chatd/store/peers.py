@@ -24,7 +24,7 @@ MAX_EXPOSED = 500  # conversations
 
 
 class Use(Enum):
-    """How a realm is used here: not at all, only by itself, or by people here."""
+    """How a realm is used here: not at all, only by its own actions, or by people here."""
 
     NONE = 0
     BY_THEM = 1

@@ -18,10 +18,10 @@ from sqlalchemy import (
     false,
 )
 
-# The newest revision in migrations/versions; a test holds the two together.
+# The newest revision in migrations/versions. A test compares the two.
 SCHEMA_VERSION = "0007"
 
-# SQLite numbers rows by itself only where the key's type is INTEGER.
+# SQLite numbers rows automatically only if the type of the key is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData(
@@ -110,8 +110,8 @@ rosters = Table(
     ),
 )
 
-# Accounts and groups of this realm share one namespace. Older names may be here twice, as a
-# user's and as a group's, and may look alike.
+# Accounts and groups of this realm share one namespace. A name from an older version may be here
+# twice, for a user and for a group, and two of them may look alike.
 names = Table(
     "names",
     metadata,
@@ -201,7 +201,7 @@ messages = Table(
     Column("origin_realm", Text, comment="key of the realm that it came from; NULL: ours"),
     Column("origin_id", BigInteger, comment="its parcel's number there"),
     Column("parcel", BigInteger, comment="direct, to another realm: the number of its parcel"),
-    # sender_id stands in it so that counting what is unread never leaves the index.
+    # It includes sender_id, so that counting unread messages reads only the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )
 Index(
@@ -236,7 +236,7 @@ peers = Table(
     Column("linked_at", BigInteger, comment="ms since 1970 UTC"),
 )
 
-# No foreign keys here either: what waits outlives whom it is about.
+# No foreign keys here either: a parcel may outlive its sender.
 outbox = Table(
     "outbox",
     metadata,
@@ -254,7 +254,7 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
-# What a client has named by a key of its own, so that it can ask again and is answered the same.
+# Sends to which the client gave a key: if it repeats one, it gets the same reply.
 sends = Table(
     "sends",
     metadata,
@@ -273,7 +273,7 @@ sends = Table(
     sqlite_with_rowid=False,
 )
 
-# What counts against the daily quotas (chatd.service.quotas).
+# The bytes that count against the daily quotas (chatd.service.quotas).
 message_bytes = Table(
     "message_bytes",
     metadata,

@@ -1,35 +1,33 @@
-"""Plays transcripts: scenarios between named actors and a realm, one a file, that read like a play.
+"""Runs transcripts: scenarios between named actors and a realm, one in each file.
 
-A transcript begins with comments that say what it guards, and may then set the stage:
+A transcript begins with comments that say what it guards against. Then it may set up the realm:
 
     ! cast messi henderson          these accounts exist (see CAST), registered in this order
-    ! limits message=100            of the realm's configuration; so does `! accounts`
-    ! at pychat messi henderson     these actors come in at that dialect's door; the others at that of the
-                                    folder that the transcript lies in
-    ! peer realm2                   there is another realm of that name (tests/support/elsewhere.py)
+    ! limits message=100            settings of the realm; `! accounts` does the same for [accounts]
+    ! at pychat messi henderson     these actors use that dialect; all others use that of the folder
+    ! peer realm2                   there is another realm of that name (tests/support/fake_realms.py)
 
-Then come its lines. An actor is a connection; one that is not there yet connects, and is greeted, with
-its first line.
+The lines follow. An actor is a connection. The first line of an actor connects it and expects the greeting.
 
-    messi> send henderson halo      sends the line, as it stands, ended by CRLF
+    messi> send henderson halo      sends the line, ended by CRLF
     messi>> halo\\xff\\n              sends these bytes; \\x.., \\n, \\r, \\t and \\\\ as in Python
     messi< status: OK               the next line that arrives is exactly this
     messi<< \\xff\\xfb\\x01            the next bytes that arrive are exactly these
     messi: logs in [as messi]       with the password in CAST, and the welcome (its token: {token-messi})
-    messi: connects                 the same as a first line, but the greeting is left to be read
-    messi: closes                   hangs up, properly
+    messi: connects                 connects without expecting the greeting
+    messi: closes                   closes the connection cleanly
     messi: is lost                  the connection breaks
-    messi: sends no more            half-closes: what was asked for is still answered
-    messi: is cut off               all that arrived has been read, and then the realm hung up
-    . 10 s pass                     the clock moves on; otherwise it stands still
-    . {stored} is the newest upload the name under which the last file lies in the uploads folder
+    messi: sends no more            half-closes; earlier requests are still answered
+    messi: is cut off               everything that arrived was read, and the realm has closed the connection
+    . 10 s pass                     the clock advances; otherwise it stands still
+    . {stored} is the newest upload the name of the newest file in the uploads folder
 
-`{a*70000}` is that many letters a. `{operator}` is the code that makes the realm's first operator, which a
-realm with a cast has used up: the first of it is the operator. `{token…}`, `{code…}`, `{reference…}`,
-`{version}` and `{stored…}` stand for what is not known beforehand; after the first time each stands for what
-was found then.
+`{a*70000}` is that many letters a. `{operator}` is the code for the first operator; a realm with a cast has used
+it, because the first account of the cast is the operator. `{token…}`, `{code…}`, `{reference…}`, `{version}` and
+`{stored…}` stand for values that are not known in advance. From the second time on, each stands for the value
+that it had the first time.
 
-In the end everybody who is still there half-closes, and nothing may arrive that was not expected.
+At the end all actors half-close, and nothing unexpected may arrive.
 """
 
 from __future__ import annotations
@@ -80,7 +78,7 @@ _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of a play. A direction on the stage has no actor."""
+    """One line of a transcript. A line about the realm has no actor."""
 
     number: int
     actor: str
@@ -101,14 +99,14 @@ class Transcript(msgspec.Struct, frozen=True):
         return self.doors.get(actor, self.path.parent.name)
 
     def requests(self, dialect: str) -> list[str]:
-        """What actors send in that dialect, a line each; raw bytes as they are written."""
+        """The requests that actors send in that dialect, one a line; raw bytes as they are written."""
         return self._texts(dialect, ">", ">>")
 
     def answers(self, dialect: str) -> list[str]:
         return self._texts(dialect, "<")
 
     def refusals(self, dialect: str) -> list[tuple[str, str]]:
-        """What actors are answered in that dialect, with the verb that they last sent, in lower case."""
+        """The answers to actors in that dialect, each with the verb that was sent last, in lower case."""
         verbs: dict[str, str] = {}
         found = []
         for line in self.lines:
@@ -131,7 +129,7 @@ def all_transcripts() -> list[Transcript]:
 
 
 def parse(path: Path) -> Transcript:
-    """Raises ValueError for a line that is none."""
+    """Parse a line. Raises ValueError."""
     guards: list[str] = []
     cast: tuple[str, ...] = ()
     settings: dict[str, dict[str, Any]] = {}
@@ -164,7 +162,7 @@ def parse(path: Path) -> Transcript:
     return Transcript(path, " ".join(guards), cast, settings, doors, peers, tuple(lines))
 
 
-# dialect -> the request of a login, and what it is answered with.
+# dialect -> the request to log in, and its answer.
 LOGINS = {
     "plain": (
         "auth {username} {password}",
@@ -194,16 +192,16 @@ LOGINS = {
 
 
 class Link(Protocol):
-    """An actor's connection, seen from the actor's side."""
+    """The client's end of an actor's connection."""
 
     def send(self, data: bytes) -> None: ...
 
     def take(self) -> bytes:
-        """What has arrived since the last time."""
+        """Return what has arrived since the last call."""
 
     @property
     def ended(self) -> bool:
-        """Whether the realm has hung up."""
+        """Whether the realm has closed the connection."""
 
     async def send_no_more(self) -> None: ...
 
@@ -213,7 +211,8 @@ class Link(Protocol):
 
 
 class WireLink:
-    """An actor without a socket. What is sent arrives in pieces of so many bytes, in turns; or whole."""
+    """The connection of an actor without a socket. What is sent arrives in pieces of these sizes, in turns;
+    or whole."""
 
     def __init__(self, factory: ChatLineFactory, pieces: Sequence[int] = ()) -> None:
         self._wire = Wire(factory)
@@ -242,7 +241,7 @@ class WireLink:
 
     async def send_no_more(self) -> None:
         transport = self._wire.transport
-        # The end is read after all else, and while nothing is read it is not seen, either.
+        # The end is noticed after everything else was read, and not while reading is paused.
         await _until(lambda: not transport.waiting and transport.producerState == "producing")
         if not self.ended:
             self._wire.protocol.readConnectionLost()
@@ -257,7 +256,7 @@ class WireLink:
 
 
 class SocketLink(TwistedProtocol):
-    """An actor with a socket."""
+    """The connection of an actor with a socket."""
 
     transport: Any
 
@@ -310,7 +309,7 @@ class Actor:
 
 
 class Play:
-    """One performance of a transcript. `connect` makes a connection to `realm` in a dialect."""
+    """Runs a transcript once. `connect` makes a connection to `realm` in a dialect."""
 
     def __init__(
         self,
@@ -331,7 +330,7 @@ class Play:
             self._found["operator"] = realm.operator_code
 
     async def perform(self) -> None:
-        """Play it. Raises AssertionError, with the line's number, where it goes another way."""
+        """Run the transcript. Raises AssertionError, with the number of the line, if anything differs."""
         for name in self._transcript.cast:
             password, display_name, country = CAST[name]
             await self._realm.service.accounts.add(name, password, display_name, country)
@@ -414,7 +413,7 @@ class Play:
         return self._actors[name]
 
     async def _leave(self, name: str) -> None:
-        """The connection is gone; wait until the realm, too, has seen it."""
+        """The connection has ended. Wait until the realm has noticed that."""
         del self._actors[name]
         await _until(lambda: self._realm.connections.total == len(self._actors))
 
@@ -472,7 +471,7 @@ class Play:
         return _repeat(_PLACEHOLDER.sub(lambda match: self._found.get(match[1], match[0]), text))
 
     async def _curtain(self) -> None:
-        """Everybody goes, having heard nothing more."""
+        """All actors leave, and nothing else may have arrived."""
         for actor in self._actors.values():
             await actor.link.send_no_more()
         for name, actor in self._actors.items():
@@ -485,7 +484,7 @@ def _repeat(text: str) -> str:
 
 
 def raw(text: str) -> bytes:
-    """The bytes that `text` stands for."""
+    """The bytes that `text` describes."""
 
     def unescape(match: re.Match[bytes]) -> bytes:
         return _ESCAPES.get(match[1]) or bytes.fromhex(match[1][1:].decode())
@@ -496,7 +495,7 @@ def raw(text: str) -> bytes:
 def connect_wire(
     doors: Mapping[str, ChatLineFactory], pieces: Sequence[int] = ()
 ) -> Callable[[str], Awaitable[Link]]:
-    """For a Play without sockets."""
+    """Connect without a socket."""
 
     async def connect(dialect: str) -> Link:
         return WireLink(doors[dialect], pieces)
@@ -505,7 +504,7 @@ def connect_wire(
 
 
 def connect_socket(reactor: Any, ports: Mapping[str, int]) -> Callable[[str], Awaitable[Link]]:
-    """For a Play over TCP."""
+    """Connect over TCP."""
 
     def connect(dialect: str) -> Deferred[Link]:
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", ports[dialect])

@@ -19,7 +19,7 @@ def place_of(host: str, port: int) -> str:
 class AddressScope(Enum):
     """What an IP address leads to."""
 
-    FORBIDDEN = 0  # nothing that may be a realm: multicast and the like
+    FORBIDDEN = 0  # can't be a realm, such as a multicast address
     PRIVATE = 1  # a private network, or this machine
     PUBLIC = 2  # the public Internet
 
