@@ -122,7 +122,7 @@ class ThirdDocument(ClientTestCase):
         tasya.await_text("modis: sudah makan?")
         tasya.await_text("modis: back?")
         modis.type("del tasya")
-        modis.await_text("tasya is off your list")
+        modis.await_text("tasya is no longer on your list")
         modis.type("back", "get")
         modis.await_text("There is no command get")
 
@@ -160,7 +160,7 @@ class ThirdDocument(ClientTestCase):
         for name in ("pokijan.jpg", "dua file.txt"):
             (home / name).write_text(f"what is in {name}")
         messi.type("mkgr bagan")
-        messi.await_text("The group bagan is made")
+        messi.await_text("The group bagan was created")
         lineker.type("join bagan")
         lineker.await_text("You are a member of bagan")
         messi.type("sendgroup lineker,messi halo gaiss")
@@ -333,7 +333,7 @@ class RealmApart(ClientTestCase):
         lina.type("getrealminbox realm2")
         lina.await_text("budi@realm2: baik", 2)
         budi.type("back", "addgroup bola")
-        budi.await_text("The group bola is made")
+        budi.await_text("The group bola was created")
         lina.type("join bola@realm2")
         lina.await_text("You are a member of bola@realm2")
         lina.type("chat bola@realm2")

@@ -21,7 +21,7 @@ async def register(client: Client, command: ask.Register) -> Reply:
     if command.login:
         return _welcome(client, await accounts.register(*values), "Welcome")
     account, _ = await accounts.sign_up(*values)
-    return Reply(f"There is an account {account.name} now; log in to it")
+    return Reply(f"The account {account.name} was created; log in")
 
 
 @HANDLERS.of(ask.LogIn)
@@ -138,4 +138,4 @@ async def add_contact(client: Client, command: ask.AddContact) -> Reply:
 @HANDLERS.of(ask.DeleteContact)
 async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
     await client.service.contacts.delete(client.account, command.user)
-    return Reply(f"{command.user} is off your list of contacts")
+    return Reply(f"{command.user} is no longer on your list of contacts")

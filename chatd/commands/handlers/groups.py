@@ -14,7 +14,7 @@ HANDLERS = Handlers()
 async def add_group(client: Client, command: ask.AddGroup) -> Reply:
     group = await client.service.groups.create(client.account, command.group)
     return Reply(
-        f"The group {group.name} is made; others join it by its name or its code",
+        f"The group {group.name} was created; others can join it by its name or its code",
         {"group": group.name, "groupcode": group.code},
         {"conversation": group.id},
     )

@@ -42,21 +42,21 @@ async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
 def _replaced(realm: str, added: Added) -> str:
     """The reply to an operator who replaces the remembered certificate of another realm."""
     sentence = (
-        f"{realm} is a peer; another realm had come under that name, whose certificate no operator had "
-        "confirmed and which is replaced"
+        f"{realm} is a peer; another realm had connected under that name before, and its certificate, "
+        "which no operator had confirmed, is replaced"
     )
     if not added.exposed:
-        return f"{sentence}; nothing was sent to it or came from it"
-    return f"{sentence}; below is how many messages were sent to it and came from it"
+        return f"{sentence}; nothing was sent to it or received from it"
+    return f"{sentence}; the messages sent to it and received from it are counted below"
 
 
 @HANDLERS.of(ask.DeleteRealm)
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
     _check_may_peer(client)
     waiting = await client.service.realms.forget(key_of(command.realm))
-    sentence = f"{command.realm} is forgotten"
+    sentence = f"{command.realm} is no longer a peer"
     if waiting:
-        sentence += f"; {waiting} queued for it will go out if it is added again"
+        sentence += f"; the {waiting} queued for it will be sent if it is added again"
     return Reply(sentence, {"realm": command.realm}, {"queued": waiting})
 
 

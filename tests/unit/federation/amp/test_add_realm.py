@@ -159,7 +159,7 @@ class AddingTestCase(NetworkTestCase):
     def test_forgotten(self) -> None:
         self.adds()
         reply = self.ana.does(ask.DeleteRealm("realm2"))
-        self.assertEqual(reply.message, "realm2 is forgotten")
+        self.assertEqual(reply.message, "realm2 is no longer a peer")
         self.assertEqual(self.one.peers(), {})
         self.network.advance(600)
         self.assertEqual(self.one.peers(), {})

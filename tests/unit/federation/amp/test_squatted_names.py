@@ -42,7 +42,7 @@ class SquattedTestCase(NetworkTestCase):
         now = self.one.realm.directory.peers.find("realm2").remembered_fingerprint
         self.assertNotEqual(before, now)
         self.assertEqual((reply.fields["fingerprint"], reply.fields["replaced"]), (now, before))
-        self.assertIn("another realm had come under that name", reply.message)
+        self.assertIn("another realm had connected under that name", reply.message)
         self.assertIn("nothing was sent to it", reply.message)
         self.network.advance(60)
         self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
@@ -69,7 +69,7 @@ class SquattedTestCase(NetworkTestCase):
         self.dewi.does(ask.JoinGroup(parse_address("palsu@realm2")))
         self.dewi.posts("palsu@realm2", "kepada yang salah")
         reply = self.adds()
-        self.assertIn("below is how many messages", reply.message)
+        self.assertIn("the messages sent to it and received from it", reply.message)
         self.assertEqual(
             set(reply.items),
             {
