@@ -1,5 +1,5 @@
 // @ts-check
-/** The user's contacts, and who of them is online. */
+/** The user's contacts, and which of them are online. */
 
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";

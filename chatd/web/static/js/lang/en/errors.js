@@ -1,5 +1,5 @@
 // @ts-check
-/** Refusals whose own sentence speaks of commands that this page does not have. All others say it well themselves. */
+/** Errors whose own sentence names commands that this page does not have. All others are shown as they are. */
 
 /** @type {Record<string, string>} */
 export default {

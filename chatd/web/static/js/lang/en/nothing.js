@@ -1,5 +1,5 @@
 // @ts-check
-/** What the list of conversations says while there are none, in English. */
+/** The texts of the empty list of conversations, in English. */
 
 /** @type {Record<string, string>} */
 export default {

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What every refusal says in Indonesian, by its stable code (chatd/errors). The realm's own sentence is
- * English; only its numbers are known here, {1} being the first. i18n.js puts the realm's sentence behind
- * `error.internal`, for the reference in it.
+ * Every error in Indonesian, by its stable code (chatd/base/errors). The realm's own sentence is in English. Only
+ * the numbers in it are known here; {1} is the first. i18n.js appends the realm's sentence to `error.internal`,
+ * because it contains the reference.
  */
 
 /** @type {Record<string, string>} */

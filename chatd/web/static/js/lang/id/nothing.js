@@ -1,5 +1,5 @@
 // @ts-check
-/** What the list of conversations says while there are none, in Indonesian. */
+/** The texts of the empty list of conversations, in Indonesian. */
 
 /** @type {Record<string, string>} */
 export default {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The texts of the pages for who is not logged in, in Indonesian. */
+/** The texts of the login and registration pages, in Indonesian. */
 
 /** @type {Record<string, string>} */
 export default {
