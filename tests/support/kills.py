@@ -1,4 +1,4 @@
-"""`kill -9` of a real daemon under load: what was acknowledged is there afterwards, once and in order.
+"""`kill -9` of a real daemon under load: every acknowledged message is stored, once and in order.
 
 `python -m tests.support.kills --kills 20` prints the counts. `tests.process.test_kills` kills less often.
 

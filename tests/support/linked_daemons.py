@@ -14,7 +14,7 @@ from tests.support.kills import Client, Report
 from tests.support.processes import PATIENCE, Home, Talker, wait_until
 
 NAMES = ("realm1", "realm2")
-RECEIVERS = 2  # users of each realm, each of whom a sender of the other realm writes to
+RECEIVERS = 2  # users of each realm; each gets messages from a sender of the other realm
 WINDOW = 64
 MAX_MESSAGES = 2000  # of one sender
 GROUP = "crowd"

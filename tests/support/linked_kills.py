@@ -1,4 +1,4 @@
-"""`kill -9` of two linked daemons under load: what was acknowledged is at the other side, once and in order.
+"""`kill -9` of two linked daemons under load: every acknowledged message arrives, once and in order.
 
     python -m tests.support.linked_kills --kills 20
 

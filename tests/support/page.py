@@ -1,4 +1,4 @@
-"""What a person does and sees on the client's pages, by roles and labels, as with eyes or a screen reader."""
+"""A person at the pages of the client, who finds everything by role and label, as with a screen reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE = (1440, 900)
 NARROW = (360, 740)
 PATIENCE = 20_000.0  # ms
 MOST_TABS = 60
-#: How a browser says that nobody is at the other end.
+#: How a browser reports that no server listens.
 GONE = (
     r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INTERNET_DISCONNECTED|FAILED)"
     r"|WebSocket connection to|unknown error occurred when fetching the script"
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def expect(what: Locator) -> LocatorAssertions:
-    """Playwright's own, which is looked for here: without it tests are skipped, but have to be found."""
+    """Playwright's own, imported late: without Playwright the tests are skipped, but must be importable."""
     from playwright.sync_api import expect as expect_of
 
     expect_of.set_options(timeout=PATIENCE)
@@ -45,7 +45,7 @@ def expect(what: Locator) -> LocatorAssertions:
 
 
 class Person:
-    """Somebody with a browser of their own: a context, and one page of it (or more: `tab`)."""
+    """A person with a browser context of their own, and one page in it (or more: `tab`)."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Person:
         self.context.on("request", self._on_request)
         self.page = self.context.new_page()
 
-    # What the pages complain of.
+    # Errors that the pages have reported.
 
     def _complain(self, sentence: str) -> None:
         self.complaints.append(sentence)
@@ -96,7 +96,7 @@ class Person:
             self._complain(f"a request to elsewhere: {request.url}")
 
     def expects(self, pattern: str) -> None:
-        """Such complaints are no mistake in this test."""
+        """Allow such errors in this test."""
         self._expected.append(pattern)
 
     def has_no_complaint(self) -> None:
@@ -105,7 +105,7 @@ class Person:
         assert not found, f"{self.name or 'somebody'}'s pages complain: {found}"
 
     def describe(self) -> str:
-        """What is shown, for the report of a test that failed."""
+        """The current page, for the report of a failed test."""
         try:
             shown = self.page.locator("body").aria_snapshot(timeout=2000)
         except Exception as error:  # the page may be gone
@@ -116,10 +116,10 @@ class Person:
         with contextlib.suppress(Exception):  # the browser may be gone
             self.context.close()
 
-    # Coming in.
+    # Logging in and out
 
     def enter(self, name: str) -> None:
-        """Make an account without the page, and come to the list as one who is logged in."""
+        """Register without the page, and open the list as a logged-in user."""
         self.name = name
         account = {"username": name, "password": PASSWORD}
         answer = self.context.request.post("/accounts", data=account)
@@ -128,7 +128,7 @@ class Person:
         self.is_in()
 
     def comes_back(self, name: str) -> None:
-        """As one who has an account and whose browser is logged in."""
+        """Open the page as a user with an account, who is logged in in this browser."""
         self.name = name
         account = {"username": name, "password": PASSWORD}
         answer = self.context.request.post("/session", data=account)
@@ -137,7 +137,7 @@ class Person:
         self.is_in()
 
     def is_in(self) -> None:
-        """Wait for what one sees who is logged in."""
+        """Wait for the page of a logged-in user."""
         expect(self.page.get_by_role("heading", name="Chats")).to_be_visible()
 
     def register(self, name: str, display_name: str = "") -> None:
@@ -152,7 +152,7 @@ class Person:
         self.is_in()
 
     def log_in(self, name: str, password: str = PASSWORD) -> None:
-        """Fill in the form, whatever comes of it."""
+        """Fill in the form, with any outcome."""
         self.name = name
         self.go("#/login")
         self.fill("Username", name)
@@ -160,21 +160,21 @@ class Person:
         self.press_button("Log in")
 
     def is_out(self) -> None:
-        """Wait for the form to log in with."""
+        """Wait for the login form."""
         expect(self.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
 
     def tab(self) -> Person:
-        """The same one in another tab of the same browser."""
+        """The same person in another tab of the same browser."""
         other = copy.copy(self)
         other.page = self.context.new_page()
         other.page.goto("/")
         other.is_in()
         return other
 
-    # On any page.
+    # On any page
 
     def go(self, hash: str) -> None:  # noqa: A002 - what it is called in an address
-        """As by the address bar."""
+        """Open an address, as in the address bar."""
         self.page.goto(f"/{hash}")
 
     def fill(self, label: str, text: str) -> None:
@@ -184,7 +184,7 @@ class Person:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def choose(self, group: str, name: str) -> None:
-        """One of several that exclude each other."""
+        """Choose one of several exclusive options."""
         found = self.page.get_by_role("group", name=group, exact=True)
         found.get_by_text(name, exact=True).click()
 
@@ -197,16 +197,16 @@ class Person:
         expect(self.page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
     def confirm(self, name: str) -> None:
-        """Say yes in the dialog that has come up."""
+        """Confirm the open dialog."""
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_role("button", name=name, exact=True).click()
 
     def back(self) -> None:
-        """On a phone: out of what is shown."""
+        """Go back, on a phone."""
         self.page.get_by_role("link", name="Back").click()
 
     def tabs_to(self, name: str) -> None:
-        """Press Tab until what has that name has the focus."""
+        """Press Tab until the element of that name has the focus."""
         seen = []
         for _ in range(MOST_TABS):
             focused = self.page.locator(":focus")
@@ -218,11 +218,11 @@ class Person:
         raise AssertionError(f"{name!r} can't be tabbed to; what can: {seen}")
 
     def types(self, text: str) -> None:
-        """With the keyboard, wherever the focus is."""
+        """Type into the focused element."""
         self.page.keyboard.type(text)
 
     def has_theme(self, theme: Literal["light", "dark"]) -> None:
-        """The system's, which the page follows; colours may fade into others."""
+        """Wait for that theme of the system, which the page follows; colours may fade."""
         self.page.emulate_media(color_scheme=theme)
         self.page.wait_for_function(
             """(theme) => document.documentElement.dataset.theme === theme
@@ -233,19 +233,19 @@ class Person:
         )
 
     def is_quiet(self) -> None:
-        """Wait until nothing is being loaded any more."""
+        """Wait until nothing is being loaded."""
         expect(self.page.locator(".spinner:visible")).to_have_count(0)
         self.page.wait_for_function(
             "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
         )
 
     def fits(self) -> None:
-        """Nothing is wider than the screen, so that one never scrolls sideways."""
+        """Check that nothing is wider than the screen, so that the page does not scroll sideways."""
         widths = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert widths[0] <= widths[1], f"{self.page.url} is {widths[0]} wide on {widths[1]}"
 
     def waits_for(self, condition: Callable[[], Any], patience: float = PATIENCE) -> None:
-        """Wait for something that is not on the page, while that lives on."""
+        """Wait for a condition outside of the page, while the page continues to run."""
         end = time.monotonic() + patience / 1000
         while not condition():
             assert time.monotonic() < end, f"waited {patience / 1000:g} s in vain"
@@ -256,19 +256,19 @@ class Person:
         expect(self.page.get_by_text(text).first).to_be_visible()
 
     def contact(self, name: str) -> Locator:
-        """A row of one's contacts."""
+        """The row of a contact."""
         contacts = self.page.get_by_role("list", name="Your contacts")
         return contacts.get_by_role("listitem").filter(has_text=name)
 
-    # The list of conversations.
+    # The list of conversations
 
     def row(self, name: str) -> Locator:
-        """The conversation with somebody, or of a group, in the list."""
+        """The row of a conversation with a user, or of a group."""
         conversations = self.page.get_by_role("list", name="Conversations")
         return conversations.get_by_role("listitem").filter(has_text=name)
 
     def unread(self, name: str, count: int) -> None:
-        """Wait until so many messages are unread there."""
+        """Wait until that many messages are unread there."""
         expect(self.row(name)).to_be_visible()
         badge = self.row(name).get_by_text(f"{count} unread")
         if count:
@@ -284,14 +284,14 @@ class Person:
         expect(self.composer).to_be_visible()
 
     def start_chat(self, with_whom: str) -> None:
-        """By the list's own button."""
+        """Start a conversation with the button of the list."""
         self.follow("New chat")
         self.heading("New chat")
         self.fill("Who do you want to write to?", with_whom)
         self.page.keyboard.press("Enter")
         expect(self.composer).to_be_visible()
 
-    # In a conversation.
+    # In a conversation
 
     @property
     def composer(self) -> Locator:
@@ -303,11 +303,11 @@ class Person:
         return self.page.get_by_role("log").locator(".message")
 
     def bubble(self, text: str) -> Locator:
-        """The message that says just this."""
+        """The message with exactly this text."""
         return self.bubbles.filter(has=self.page.get_by_text(text, exact=True))
 
     def scrolled_up_to(self, text: str) -> float:
-        """Scroll until that message is the first in sight; how far down it stands then, in px."""
+        """Scroll until that message is the first visible one. Returns its position from the top, in px."""
         return float(
             self.bubble(text).evaluate(
                 "(node) => (node.scrollIntoView({ block: 'start' }), node.getBoundingClientRect().top)"
@@ -315,7 +315,7 @@ class Person:
         )
 
     def top_of(self, text: str) -> float:
-        """How far down a message stands, in px."""
+        """The position of a message from the top, in px."""
         return float(self.bubble(text).evaluate("(node) => node.getBoundingClientRect().top"))
 
     def open_chat(self, with_whom: str) -> None:
@@ -331,40 +331,40 @@ class Person:
         self.composer.press("Enter")
 
     def sees(self, text: str) -> Locator:
-        """Wait for a message in sight that says so."""
+        """Wait for a visible message with that text."""
         found = self.bubbles.filter(has_text=text).last
         expect(found).to_be_visible()
         return found
 
     def sees_as(self, text: str, delivery: str) -> None:
-        """Wait until one's own message is `Sent`, `Queued`, …"""
+        """Wait until the user's own message is `Sent`, `Queued`, …"""
         expect(self.sees(text).locator(".delivery")).to_have_text(
             re.compile(delivery, re.IGNORECASE)
         )
 
     def texts(self) -> list[str]:
-        """What the messages say, oldest first."""
+        """The texts of the messages, oldest first."""
         return self.page.locator(".bubble-text").all_inner_texts()
 
     def waits_for_texts(self, count: int) -> list[str]:
-        """What the messages say, as soon as there are so many."""
+        """The texts of the messages, once there are that many."""
         self.waits_for(lambda: len(self.texts()) >= count, 3 * PATIENCE)
         return self.texts()
 
-    # Files.
+    # Files
 
     def attach(self, *files: FilePayload) -> None:
-        """By the button and the browser's own dialog."""
+        """Choose a file with the button and the browser's own dialog."""
         with self.page.expect_file_chooser() as choosing:
             self.press_button("Attach files")
         choosing.value.set_files(list(files))
 
     def has_worker(self) -> None:
-        """Wait for the service worker, which keeps the page for when nobody answers."""
+        """Wait for the service worker, which has the page for the time when no server answers."""
         self.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
 
     def is_slow(self, rate: float = -1) -> None:
-        """Send so many bytes a second from now on, or as many as may be."""
+        """Limit the speed of sending to that many bytes a second, or lift the limit."""
         network = self.context.new_cdp_session(self.page)
         network.send(
             "Network.emulateNetworkConditions",
@@ -372,7 +372,7 @@ class Person:
         )
 
     def sends_files(self) -> None:
-        """Press the button that sends what was chosen, and wait until it is there."""
+        """Press the button that sends the chosen files, and wait until they are there."""
         self.press_button("Send")
         expect(self.page.get_by_role("progressbar")).to_have_count(0)
 
@@ -384,11 +384,11 @@ class Person:
         return found.last
 
     def pastes(self, file: FilePayload) -> None:
-        """As from the clipboard, into the composer."""
+        """Paste into the composer, as from the clipboard."""
         self._hand_over("paste", "clipboardData", file, self.composer)
 
     def drops(self, file: FilePayload) -> None:
-        """Drag a file in from the desktop, onto the conversation."""
+        """Drop a file on the conversation, as from the desktop."""
         onto = self.page.get_by_role("log")
         for event in ("dragenter", "dragover", "drop"):
             self._hand_over(event, "dataTransfer", file, onto)
@@ -414,7 +414,7 @@ class Person:
         )
 
     def downloads(self, name: str) -> bytes:
-        """The bytes that come by a file's card or a picture's button."""
+        """Download with a file's card or a picture's button, and return the bytes."""
         with self.page.expect_download() as coming:
             self.page.get_by_role("link", name=name).last.click()
         return Path(coming.value.path()).read_bytes()

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-THERE = "there"  # from who has connected to whom that leads to
+THERE = "there"  # from the client, and to the client
 BACK = "back"
 RECORD_HEAD = 5  # bytes of a TLS record's header; the last two are the length
 

@@ -114,7 +114,7 @@ class Untrusted(SiteTestCase):
     limits = {"connections_per_address": 1000}
 
     def test_web_sockets(self) -> Any:
-        """A client that is not a trusted proxy counts as itself, whatever it sends."""
+        """A client that is not a trusted proxy counts as itself, regardless of its headers."""
 
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
