@@ -51,6 +51,9 @@ WORDS = (
     "laporan dan foto pokijan terima kasih sampai jumpa lagi kalau hujan tunggu saja di kantin "
 )
 
+# A table, the columns to fill, and its rows.
+Rows = tuple[Table, list[str], Iterable[tuple[Any, ...]]]
+
 
 @dataclass
 class Conversation:
@@ -82,7 +85,7 @@ def fill(
     """Make the database in `state_folder`, which must not have one. All accounts have the same password.
     Returns the session tokens of `USER` and `PEER`."""
     if accounts < 1000:
-        raise ValueError("fewer than 1,000 accounts are no world")
+        raise ValueError("at least 1,000 accounts are needed")
     state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = state_folder / "chatd.db"
     if path.exists():
@@ -141,12 +144,17 @@ def _imagine(accounts: int, messages: int) -> World:
     return world
 
 
-def _tables(
-    world: World, password_hash: str, tokens: dict[str, str]
-) -> Iterator[tuple[Table, list[str], Iterable[tuple[Any, ...]]]]:
-    """Each table, with the columns that are given and its rows."""
+def _tables(world: World, password_hash: str, tokens: dict[str, str]) -> Iterator[Rows]:
+    """Each table with the columns to fill, and its rows."""
+    begin = world.now - 365 * 86_400_000
+    yield from _account_tables(world, password_hash, tokens, begin)
+    yield from _conversation_tables(world, begin)
+
+
+def _account_tables(
+    world: World, password_hash: str, tokens: dict[str, str], begin: int
+) -> Iterator[Rows]:
     now, people = world.now, world.people
-    begin = now - 365 * 86_400_000
     index = {name: number for number, name in enumerate(people)}
     yield (
         accounts_table,
@@ -164,6 +172,9 @@ def _tables(
             for name, token in tokens.items()
         ),
     )
+
+
+def _conversation_tables(world: World, begin: int) -> Iterator[Rows]:
     yield (
         conversations,
         ["id", "kind", "created_at"],
@@ -243,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("folder", type=Path, help="the state folder, without a database")
     options.add_argument("--accounts", type=int, default=ACCOUNTS)
     options.add_argument("--messages", type=int, default=MESSAGES)
-    options.add_argument("--tokens", type=Path, help="where the tokens of those who may ask go")
+    options.add_argument("--tokens", type=Path, help="write the session tokens to this file")
     chosen = options.parse_args(arguments)
     began = time.monotonic()
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -65,7 +65,7 @@ class Connection:
             raise LoadError(f"{self.name} got unasked: {data[:200]!r}")
 
     def receive(self) -> bytes:
-        """What has arrived; only to be called when the loop says that something has."""
+        """The bytes that have arrived. Call it only when the loop reports some."""
         try:
             data = self.sock.recv(CHUNK)
         except BlockingIOError:
@@ -77,7 +77,7 @@ class Connection:
         return data
 
     def receive_through(self, end: bytes) -> bytes:
-        """What has arrived up to the last `end`; the rest is kept for the next call."""
+        """The bytes that have arrived up to the last `end`; the rest is kept for the next call."""
         data = self.tail + self.receive() if self.tail else self.receive()
         if data.endswith(end):
             self.tail = b""
@@ -146,7 +146,7 @@ class Framed(Connection):
         self.sock.setblocking(False)
 
     def receive(self) -> bytes:
-        """The lines whose frames have arrived whole; none if that is no frame yet."""
+        """The lines whose frames have arrived completely; may be none."""
         raw = self.raw + super().receive()
         at, lines = 0, []
         while len(raw) - at >= 2:
@@ -346,7 +346,7 @@ class Reading:
         return cls(time.monotonic(), servers_cpu(pids), time.process_time(), machine_cpu())
 
     def until(self, later: Reading, messages: int) -> dict[str, float]:
-        """What passed between two readings, as columns of the report."""
+        """The differences between two readings, as columns of the report."""
         wall = max(later.wall - self.wall, 1e-9)
         server, own = later.server - self.server, later.own - self.own
         other = max(0.0, later.machine - self.machine - server - own)
@@ -368,7 +368,7 @@ def server_cpu(pid: int) -> float:
 
 
 def servers_cpu(pids: Sequence[int]) -> float:
-    """As `server_cpu`, for several processes together."""
+    """The sum of `server_cpu` over several processes."""
     return sum(map(server_cpu, pids))
 
 

@@ -26,7 +26,7 @@ AFTERMATH = 0.2
 
 @dataclass
 class Tally:
-    """What all clients of a scenario share."""
+    """The counters and errors that all clients of a scenario share."""
 
     latencies: Latencies = field(default_factory=Latencies)
     sending: bool = True
@@ -40,7 +40,7 @@ class Tally:
 
 
 class Sender:
-    """The side that speaks: counts what it has sent and what was acknowledged."""
+    """The sending side. It counts its messages and their acknowledgements."""
 
     __slots__ = ("ack", "acked", "connection", "end", "refusal", "sent", "tally", "texts")
 
@@ -62,7 +62,7 @@ class Sender:
             self.look(data)
 
     def look(self, data: bytes) -> None:
-        """There is something else than acknowledgements: find out what."""
+        """Handle data that is not only acknowledgements."""
         without_pushes = self.connection.loop.dialect.without_pushes
         for reply in data.split(self.end)[:-1]:
             rest = without_pushes(reply + self.end)
@@ -76,7 +76,7 @@ class Sender:
 
 
 class Listener:
-    """The side that is spoken to: counts what is pushed to it."""
+    """The receiving side. It counts the pushed messages."""
 
     __slots__ = ("connection", "delivered", "push", "sender", "tally")
 
@@ -105,7 +105,7 @@ class Listener:
         return count
 
     def look(self, data: bytes) -> None:
-        """There is something else than messages: pushes about other things are let pass."""
+        """Handle data that is not only messages. Other pushes are ignored."""
         for line in data.splitlines(keepends=True):
             if Texts.MARK not in line and not line.startswith(self.push):
                 self.tally.error(line)

@@ -1,11 +1,11 @@
-"""``python -m benchmarks logins``: how long a right login takes while others flood the realm with hashing.
+"""``python -m benchmarks logins``: how long a login takes while others keep the realm hashing passwords.
 
-A real daemon with the shipped cost of hashing. Each right login is of an account that has not logged in from
-that address before, on a connection of its own, and its time begins when the connection is asked for.
+The daemon is a real one with the default cost of hashing. Each measured login is the first of its account
+from its address, on a connection of its own. Its time includes opening the connection.
 
-registering    300 connections register, each the next account when the last one is answered
-unknown        8 connections guess at names without an account
-forwarded      60 guess over HTTP at one name, from as many addresses as X-Forwarded-For says, as behind nginx
+registering    300 connections register accounts, each one after another
+unknown        8 connections try passwords of names without an account
+forwarded      60 guess one password over HTTP, from 60 addresses in X-Forwarded-For, as behind nginx
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct-horse"
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
-PAUSE = 0.2  # seconds between two right logins
+PAUSE = 0.2  # seconds between two measured logins
 START_LIMIT = 30.0
 CONFIG = """\
 [realm]
@@ -48,10 +48,11 @@ trusted_proxies = 127.0.0.1
 """
 
 Login = Callable[[str], Coroutine[Any, Any, float]]
+Flood = Coroutine[Any, Any, None]
 
 
 class Failed(Exception):
-    """A right login was refused, or the daemon did not come up."""
+    """A measured login was refused, or the daemon did not start."""
 
 
 class Daemon:
@@ -92,7 +93,7 @@ class Daemon:
         return await asyncio.open_connection(HERE, self.json_port, local_addr=(source, 0))
 
     async def login(self, name: str, source: str) -> float:
-        """How many seconds a right login takes. Raises Failed."""
+        """Log in, and return how many seconds that took. Raises Failed."""
         began = time.monotonic()
         reader, writer = await self.talk(source)
         try:
@@ -104,7 +105,7 @@ class Daemon:
         return time.monotonic() - began
 
     async def login_forwarded(self, name: str, source: str, password: str = PASSWORD) -> float:
-        """The same over HTTP, from the address that a proxy names."""
+        """Like `login`, over HTTP and with `source` as the address that a proxy forwards."""
         began = time.monotonic()
         reader, writer = await asyncio.open_connection(HERE, self.web_port)
         body = json.dumps({"username": name, "password": password}).encode()
@@ -126,7 +127,7 @@ class Daemon:
 async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, **request: str
 ) -> dict[str, Any]:
-    """The reply to one request in json. Raises ConnectionError."""
+    """Send one request in json and return the reply. Raises ConnectionError."""
     writer.write(json.dumps(request).encode() + b"\r\n")
     line = await reader.readline()
     if not line:
@@ -136,7 +137,7 @@ async def ask(
 
 
 async def make_accounts(daemon: Daemon, count: int) -> list[str]:
-    """Names of so many new accounts, made over a few connections."""
+    """Register `count` accounts over a few connections, and return their names."""
     names = [f"person{number}" for number in range(count)]
     waiting = iter(names)
 
@@ -151,7 +152,7 @@ async def make_accounts(daemon: Daemon, count: int) -> list[str]:
 
 
 async def flood(daemon: Daemon, requests: Callable[[], dict[str, str]]) -> None:
-    """One connection that repeats a request until it is cancelled."""
+    """Repeat requests on one connection until cancelled."""
     reader, writer = await daemon.talk(HERE)
     try:
         while True:
@@ -160,10 +161,8 @@ async def flood(daemon: Daemon, requests: Callable[[], dict[str, str]]) -> None:
         writer.close()
 
 
-async def measure(
-    floods: list[Coroutine[Any, Any, None]], login: Login, names: list[str]
-) -> list[float]:
-    """The times of right logins, one after the other, while the floods run."""
+async def measure(floods: list[Flood], login: Login, names: list[str]) -> list[float]:
+    """The sorted times of logins that run one after another while the floods run."""
     running = [asyncio.ensure_future(each) for each in floods]
     await asyncio.sleep(2)
     times = []
@@ -187,53 +186,72 @@ def show(title: str, times: list[float], target: float) -> bool:
     return good
 
 
+class Floods:
+    """The requests that keep the realm hashing. `victim` is the account whose password is guessed."""
+
+    def __init__(self, daemon: Daemon, victim: str) -> None:
+        self._daemon = daemon
+        self._victim = victim
+        self._numbers = itertools.count()
+
+    def registering(self) -> list[Flood]:
+        return [flood(self._daemon, self._registration) for _ in range(300)]
+
+    def unknown(self) -> list[Flood]:
+        return [flood(self._daemon, self._unknown) for _ in range(8)]
+
+    def forwarded(self) -> list[Flood]:
+        return [self._guess(f"198.51.100.{number}") for number in range(1, 61)]
+
+    def _registration(self) -> dict[str, str]:
+        name = f"new{next(self._numbers)}"
+        return {"command": "register", "username": name, "password": PASSWORD}
+
+    def _unknown(self) -> dict[str, str]:
+        name = f"nobody{next(self._numbers)}"
+        return {"command": "auth", "username": name, "password": "wrong-one"}
+
+    async def _guess(self, source: str) -> None:
+        while True:
+            await self._daemon.login_forwarded(self._victim, source, "wrong-one")
+
+
 async def run(daemon: Daemon, each: int) -> bool:
     """Run all measurements. Returns whether all targets were met."""
     await daemon.listening()
     people = iter(await make_accounts(daemon, 6 * each + 1))
-    victim = next(people)
-    numbers = itertools.count()
+    floods = Floods(daemon, next(people))
     met = []
 
-    def some() -> list[str]:
-        return list(itertools.islice(people, each))
-
-    def registration() -> dict[str, str]:
-        return {"command": "register", "username": f"new{next(numbers)}", "password": PASSWORD}
-
-    def unknown() -> dict[str, str]:
-        return {"command": "auth", "username": f"nobody{next(numbers)}", "password": "wrong-one"}
-
-    async def guess_forwarded(number: int) -> None:
-        while True:
-            await daemon.login_forwarded(victim, f"198.51.100.{number}", "wrong-one")
-
-    async def forwarded(name: str) -> float:
-        return await daemon.login_forwarded(name, "203.0.113.7")
+    async def compare(title: str, running: list[Flood], login: Login, target: float) -> None:
+        times = await measure(running, login, list(itertools.islice(people, each)))
+        met.append(show(title, times, target))
 
     for source, where, slow in ((ELSEWHERE, "elsewhere", 1.0), (HERE, "the same address", 3.0)):
 
         async def login(name: str, source: str = source) -> float:
             return await daemon.login(name, source)
 
-        met.append(show(f"nobody else; from {where}", await measure([], login, some()), slow))
-        floods = [flood(daemon, registration) for _ in range(300)]
-        times = await measure(floods, login, some())
-        met.append(show(f"300 register; from {where}", times, slow))
+        await compare(f"nobody else; from {where}", [], login, slow)
+        await compare(f"300 register; from {where}", floods.registering(), login, slow)
         if source == HERE:
-            floods = [flood(daemon, unknown) for _ in range(8)]
-            times = await measure(floods, login, some())
-            met.append(show(f"8 guess at unknown names; from {where}", times, 1.0))
-    floods = [guess_forwarded(number) for number in range(1, 61)]
-    times = await measure(floods, forwarded, some())
-    met.append(show("60 guess through a proxy; from another address", times, 1.0))
+            title = f"8 guess at unknown names; from {where}"
+            await compare(title, floods.unknown(), login, 1.0)
+
+    async def forwarded(name: str) -> float:
+        return await daemon.login_forwarded(name, "203.0.113.7")
+
+    title = "60 guess through a proxy; from another address"
+    await compare(title, floods.forwarded(), forwarded, 1.0)
     return all(met)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="python -m benchmarks logins", description=__doc__)
-    options.add_argument("--logins", type=int, default=100, help="right logins a measurement")
-    options.add_argument("--port", type=int, default=18_770, help="and the next one")
+    options.add_argument("--logins", type=int, default=100, help="logins in each measurement")
+    options.add_argument(
+        "--port", type=int, default=18_770, help="this port and the next one are used"
+    )
     chosen = options.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="chatd-logins-"))
     daemon = Daemon(folder, chosen.port, chosen.port + 1)

@@ -34,7 +34,7 @@ json = tcp:{port}:interface=127.0.0.1
 argon2 = 8K,1,1
 """
 PATIENCE = 20.0
-WHERE = b"\x1b[6n"  # the question where the cursor is, which terminals answer
+WHERE = b"\x1b[6n"  # asks for the position of the cursor; terminals answer
 HERE = b"\x1b[20;1R"
 
 

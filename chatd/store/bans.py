@@ -54,7 +54,7 @@ def add_ban(connection: Connection, group: Group, party: Party, now: int) -> tup
 
 
 def lift_ban(connection: Connection, group: Group, party: Party) -> bool:
-    """Whether there was a ban to lift."""
+    """Lift the ban of `party`. Returns whether there was one."""
     gone = connection.execute(
         delete(bans).where(bans.c.conversation_id == group.id, bans.c.key == party.key)
     )

@@ -68,7 +68,7 @@ def find_group_by_code(connection: Connection, code: str) -> Group | None:
 
 
 def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | None:
-    """What is known here of a group of another realm, even if it has ended."""
+    """The mirror of a group of another realm, even if the group has ended."""
     row = connection.execute(
         select(*_GROUP).where(groups.c.realm == realm, groups.c.home_id == home_id)
     ).first()

@@ -28,8 +28,8 @@ from chatd.store.schema import (
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """The most members that a group may have, that it may have of one other realm, and groups that an account
-    may be in."""
+    """Limits: the members of a group, its members from one other realm, and the groups that an account is
+    in."""
 
     members: int
     realm_members: int
@@ -333,8 +333,8 @@ def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> P
 
 def set_admin(connection: sa.Connection, group: Group, party: Party) -> Delta:
     table, is_party = _row_of(group, party)
-    risen = connection.execute(sa.update(table).where(is_party).values(admin=True))
-    return Delta(group.id, ((party, True),) if risen.rowcount else ())
+    changed = connection.execute(sa.update(table).where(is_party).values(admin=True))
+    return Delta(group.id, ((party, True),) if changed.rowcount else ())
 
 
 def set_closed(connection: sa.Connection, group: Group, closed: bool) -> Delta:
