@@ -96,8 +96,6 @@ def networks(text: str) -> Networks:
 
 
 def one_of(*values: str) -> Callable[[str], str]:
-    """One of `values`."""
-
     def parse(text: str) -> str:
         if text not in values:
             raise ValueError(f"one of {', '.join(values)}")
@@ -107,7 +105,6 @@ def one_of(*values: str) -> Callable[[str], str]:
 
 
 def yes_or_no(text: str) -> bool:
-    """`yes` or `no`."""
     return one_of("yes", "no")(text) == "yes"
 
 

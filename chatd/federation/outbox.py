@@ -47,7 +47,6 @@ class Outbox:
         return self._database.read(store.waiting, realm, after, limit)
 
     def get(self, realm: str, number: int) -> Deferred[QueuedParcel | None]:
-        """The parcel of that number for a realm."""
         return self._database.read(store.get, realm, number)
 
     async def depths(self) -> dict[str, Depth]:

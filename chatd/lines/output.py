@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
 from zope.interface import implementer
@@ -14,6 +14,9 @@ from chatd.base.throttle import Budget
 from chatd.base.timers import Signal
 from chatd.files.outgoing import CHUNK, Outgoing, ReaderGone, send_chunks
 from chatd.net.eager import FlushQueue
+
+if TYPE_CHECKING:
+    from chatd.lines.protocol import ChatLineProtocol
 
 MAX_UNREAD = 1 << 20  # bytes of events that may wait for a client that does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
@@ -36,19 +39,6 @@ class LineTransport(Protocol):
     def loseConnection(self) -> None: ...
 
     def abortConnection(self) -> None: ...
-
-
-class OutputHost(Protocol):
-    """What is told how a client keeps up with reading."""
-
-    def output_full(self) -> None:
-        """The transport has enough to send."""
-
-    def output_drained(self) -> None:
-        """The transport has sent what it had."""
-
-    def cut_off(self) -> None:
-        """Drop the connection: too much waits for it."""
 
 
 class Backlog:
@@ -87,7 +77,7 @@ class ConnectionOutput:
         transport: LineTransport,
         flush_queue: FlushQueue,
         clock: IReactorTime,
-        host: OutputHost,
+        host: ChatLineProtocol,
         backlog: Backlog,
     ) -> None:
         self._transport = transport
@@ -204,7 +194,6 @@ class ConnectionOutput:
         self._transport.abortConnection()
 
     def lost(self) -> None:
-        """The connection is lost."""
         self._closed = True
         self._backlog.clear()
         self._writable.notify()

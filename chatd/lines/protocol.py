@@ -348,15 +348,15 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.output.drop()
 
     def output_full(self) -> None:
-        """OutputHost: do not read more requests while the client does not read the replies."""
+        """Do not read more requests while the client does not read the replies."""
         self.flow.hold(Hold.OUTPUT)
 
     def output_drained(self) -> None:
-        """OutputHost: the client has caught up."""
+        """The client has caught up."""
         self.flow.release(Hold.OUTPUT)
 
     def cut_off(self) -> None:
-        """OutputHost: drop the connection. A client that does not read would not read an error either."""
+        """Drop the connection. A client that does not read would not read an error either."""
         log.info(
             "connection {connection} is stuck and is cut off",
             connection=self.connection.origin.number,

@@ -49,7 +49,6 @@ class Passwords:
         self._decoy = self._hasher.hash("the password of no account")
 
     def start(self) -> None:
-        """Start the threads."""
         self._threads.start()
 
     def stop(self) -> Deferred[None]:

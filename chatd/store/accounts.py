@@ -78,7 +78,6 @@ def set_profile(
 
 
 def account_of(connection: Connection, account_id: int) -> Account:
-    """The account with that id."""
     return _account(connection.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one())
 
 
@@ -192,7 +191,6 @@ def end_session(connection: Connection, token_hash: bytes) -> None:
 
 
 def end_sessions(connection: Connection, account_id: int) -> None:
-    """End all sessions of an account."""
     connection.execute(delete(sessions).where(sessions.c.account_id == account_id))
 
 

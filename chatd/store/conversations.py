@@ -36,7 +36,6 @@ def last_seq(connection: Connection, conversation: int) -> int:
 
 
 def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:
-    """Whether the account is in the conversation."""
     found = connection.scalar(
         select(participants.c.account_id).where(
             participants.c.account_id == account_id, participants.c.conversation_id == conversation

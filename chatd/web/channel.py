@@ -114,7 +114,6 @@ class ChatChannel(StrictChannel):
             super().resetTimeout()
 
     def lineReceived(self, line: bytes) -> None:
-        """A line of the head."""
         known = len(self.requests)
         super().lineReceived(line)
         if len(self.requests) > known:
@@ -194,7 +193,6 @@ class ChatChannel(StrictChannel):
             self.loseConnection()  # TLS itself waits for the client's close_notify
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes have arrived."""
         if self._phase is Phase.LINGERING:
             self._drop(data)
         else:
@@ -223,7 +221,6 @@ class ChatChannel(StrictChannel):
         super().loseConnection()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        """The connection is gone."""
         for delayed in (self._pause, self._linger, self._closing):
             cancel(delayed)
         try:

@@ -140,7 +140,6 @@ class ChatRequest(Request):
         super().finish()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone."""
         cancel(self._delayed)
         self.end()
         super().connectionLost(reason)

@@ -194,7 +194,6 @@ class ChatSite(QuietSite):
 def make_site(
     service: ChatService, sessions: Sessions, connections: Connections, flush_queue: FlushQueue
 ) -> ChatSite:
-    """Build the site."""
     lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect())
     access = AccessControl(service, sessions, connections.number)
     files = load_files()

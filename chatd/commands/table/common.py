@@ -11,6 +11,13 @@ GROUP_ERRORS = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
 REMOTE_ERRORS = (errors.RealmDown, errors.PeerFailed)  # for commands that can't be queued
 ADMIN_ERRORS = (*GROUP_ERRORS, errors.NotAdmin, *REMOTE_ERRORS)
 MEMBERSHIP_ERRORS = (errors.GroupFull, errors.RealmFull, errors.TooManyGroups)
+POST_ERRORS = (
+    *GROUP_ERRORS,
+    errors.UnknownUser,
+    errors.GroupClosed,
+    errors.Banned,
+    errors.MessageTooLong,
+)
 FILE_ERRORS = (errors.BadFileName, errors.FileTooLarge, errors.QuotaExceeded)
 
 GROUP = Arg("group", types.GROUP)
@@ -21,6 +28,7 @@ PLACE = Arg("place", types.PLACE, also=("user", "to", "group"))
 GROUP_OR_PEOPLE = Arg("group", types.GROUP_OR_PEOPLE, also=("to", "users"))
 GROUP_OR_NAMES = Arg("group", types.GROUP_OR_NAMES, also=("to", "users"))
 REALM = Arg("realm", types.NAME)
+USER_THERE = Arg("user", types.NAME, also=("to",))
 FILENAME = Arg("filename", types.FILENAME)
 SIZE = Arg("size", types.SIZE)
 KEY = Arg("key", types.KEY, optional=True, named=True)

@@ -13,6 +13,7 @@ from chatd.commands.table.common import (
     GROUP_OR_PEOPLE,
     KEY,
     MEMBERSHIP_ERRORS,
+    POST_ERRORS,
     REMOTE_ERRORS,
     TEXT,
     USER,
@@ -120,13 +121,7 @@ ROWS: tuple[Row, ...] = (
         "send a message to a group or to several people",
         (GROUP_OR_PEOPLE, TEXT, KEY),
         overlaps=True,
-        errors=(
-            *GROUP_ERRORS,
-            errors.UnknownUser,
-            errors.GroupClosed,
-            errors.Banned,
-            errors.MessageTooLong,
-        ),
+        errors=POST_ERRORS,
     ),
     Row(
         "inboxgroup",

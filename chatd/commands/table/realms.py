@@ -13,9 +13,11 @@ from chatd.commands.table.common import (
     GROUP_OR_NAMES,
     KEY,
     PEOPLE_ERRORS,
+    POST_ERRORS,
     REALM,
     SIZE,
     TEXT,
+    USER_THERE,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -52,7 +54,7 @@ ROWS: tuple[Row, ...] = (
         "sendprivaterealm",
         ask.SendRealmMessage,
         "send a message to someone in another realm",
-        (REALM, Arg("user", types.NAME, also=("to",)), TEXT, KEY),
+        (REALM, USER_THERE, TEXT, KEY),
         overlaps=True,
         errors=(*PEOPLE_ERRORS, errors.MessageTooLong),
     ),
@@ -62,19 +64,13 @@ ROWS: tuple[Row, ...] = (
         "send a message to a group or to several people in another realm",
         (REALM, GROUP_OR_NAMES, TEXT, KEY),
         overlaps=True,
-        errors=(
-            *GROUP_ERRORS,
-            errors.UnknownUser,
-            errors.GroupClosed,
-            errors.Banned,
-            errors.MessageTooLong,
-        ),
+        errors=POST_ERRORS,
     ),
     Row(
         "sendfilerealm",
         ask.SendRealmFile,
         "send a file to someone in another realm",
-        (REALM, Arg("user", types.NAME, also=("to",)), FILENAME, SIZE),
+        (REALM, USER_THERE, FILENAME, SIZE),
         errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
     ),
     Row(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from chatd.base.throttle import TokenBucket
 from chatd.base.timers import Timer
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link import PeerLink
 
 MAX_UNREAD = 1 << 20  # bytes of answers that may wait to be sent; beyond that the link is not read
 STALL_TIME = 60.0  # seconds within which everything that was written to a link must be sent
@@ -24,16 +27,6 @@ class Pause(Enum):
     EARLY = auto()  # too many of its requests came before the link was up
 
 
-class PausableLink(Protocol):
-    """A link, as its flow control sees it."""
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def abort(self) -> None: ...
-
-
 @implementer(IPushProducer)
 class LinkFlow:
     """Decides whether `link` is read. It is also the producer of the link's transport, so that it knows when
@@ -45,7 +38,7 @@ class LinkFlow:
     below `MAX_UNREAD`.
     """
 
-    def __init__(self, clock: IReactorTime, bucket: TokenBucket, link: PausableLink) -> None:
+    def __init__(self, clock: IReactorTime, bucket: TokenBucket, link: PeerLink) -> None:
         self._clock = clock
         self._bucket = bucket
         self._link = link

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,28 +15,20 @@ from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal
 from chatd.service.remote import Membership
 
+if TYPE_CHECKING:
+    from chatd.federation.amp.link import PeerLink
+
 T = TypeVar("T")
 
 MAX_ASKED = 32  # requests under way on one link
 MAX_MEMBERS = 2000  # of one group
 
 
-class Link(Protocol):
-    """What requests need of a link."""
-
-    @property
-    def realm(self) -> str:
-        """The key of the realm at the other end."""
-
-    def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Awaitable[Any]:
-        """Raises Refused, RealmDown."""
-
-
 class PeerRequests:
     """The methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
     and RealmDown if no answer comes or too many requests are under way."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: PeerLink) -> None:
         self._link = link
         self._under_way = 0
 
