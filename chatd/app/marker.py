@@ -8,7 +8,6 @@ the database is an older copy, or its write-ahead log is gone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from chatd.base.private_files import write_private
 from chatd.store import database_identity
 from chatd.store.database import Database
 
@@ -48,17 +48,7 @@ def read_marker(folder: Path) -> Marker | None:
 
 def write_marker(folder: Path, marker: Marker) -> None:
     """Replace the file, and return when it is on disk. Raises OSError."""
-    new = folder / f"{MARKER}.new"
-    with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        file.write(msgspec.json.encode(marker) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(folder / MARKER)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_private(folder / MARKER, msgspec.json.encode(marker) + b"\n")
 
 
 class MarkKeeper:

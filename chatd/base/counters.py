@@ -7,12 +7,28 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+K = TypeVar("K")
 
 # Jobs in one transaction. `writer_thread.MAX_JOBS` is 2000; the last list of jobs may exceed it.
 JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 # Seconds: a commit takes less than 1 ms on a fast disk, and 30 ms on a slow one.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@contextmanager
+def counted(counts: Counter[K], key: K) -> Iterator[None]:
+    """A context that adds 1 to the count of `key`. A count of 0 is removed."""
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
 
 
 class Histogram:

@@ -28,6 +28,7 @@ from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.model import Attachment
+from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import stop_pool
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
@@ -268,17 +269,10 @@ class Uploads:
                 continue
             try:
                 temporary.replace(target)
-                self._sync_folder()
+                sync_folder(self.folder)
             except OSError:
                 with suppress(OSError):
                     target.unlink()
                 raise
             return target.name
         raise AssertionError("there is always a later moment")
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

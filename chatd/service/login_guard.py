@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
 from chatd.base.cache import Cache
+from chatd.base.counters import counted
 from chatd.base.errors import Busy, TooManyAttempts
 from chatd.base.throttle import FailureThrottle
 from chatd.service.passwords import LOGIN, SUSPECT, Passwords
@@ -29,18 +29,6 @@ MAX_AT_ONCE = 4
 # accepts from one address.
 MAX_PENDING = 2000  # of one address
 MAX_PENDING_PER_ACCOUNT = 1000  # at one account from one address
-
-
-@contextmanager
-def counted(counts: Counter[str], key: str) -> Iterator[None]:
-    """A context that adds 1 to the count of `key`. A count of 0 is removed."""
-    counts[key] += 1
-    try:
-        yield
-    finally:
-        counts[key] -= 1
-        if not counts[key]:
-            del counts[key]
 
 
 class TooSoon(Exception):

@@ -10,8 +10,7 @@ Messages that go to another realm, or are stored only there, continue in chatd.s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -19,6 +18,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
+from chatd.base.counters import counted
 from chatd.base.errors import (
     ChatError,
     DiskFull,
@@ -114,7 +114,7 @@ class Messages:
         origin: IListener | None,
         key: str | None,
     ) -> Sent:
-        with self._slowly(sender):
+        with counted(self._looking_up, sender.id):
             targets, errors = await self._directs.open(sender, to)
             posts = [self._post(sender, target, text, origin, key) for target in targets]
         receipts = await collect(
@@ -146,7 +146,7 @@ class Messages:
     async def _post_slowly(
         self, sender: Account, group: Address, text: str, origin: IListener | None, key: str | None
     ) -> Sent:
-        with self._slowly(sender):
+        with counted(self._looking_up, sender.id):
             try:
                 target = await self.group(sender, group)
             except NotMember:
@@ -163,16 +163,6 @@ class Messages:
         name = name_for(sender, key, target)
         known = (await self.sends.answered([name])).get(name)
         return None if known is None else Sent((receipt_of(known, target),))
-
-    @contextmanager
-    def _slowly(self, sender: Account) -> Iterator[None]:
-        self._looking_up[sender.id] += 1
-        try:
-            yield
-        finally:
-            self._looking_up[sender.id] -= 1
-            if not self._looking_up[sender.id]:
-                del self._looking_up[sender.id]
 
     async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
         """A group that the sender may post to, as far as this realm knows. With `member`, the sender has to

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import math
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import AlreadyClaimed, TooManyAttempts, WrongCode
 from chatd.base.model import Account
+from chatd.base.private_files import write_private
 from chatd.base.throttle import FailureThrottle
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
@@ -52,7 +52,7 @@ class CodeFile:
         code = self._read()
         if code is None:
             code = make_code(random_bytes)
-            self._write(code)
+            write_private(self.path, f"{code}\n".encode())
         self.path.chmod(0o600)
         return code
 
@@ -63,15 +63,6 @@ class CodeFile:
             return None
         digits = plain_code(text)
         return text if len(digits) == LENGTH and set(digits) <= set(ALPHABET) else None
-
-    def _write(self, code: str) -> None:
-        fresh = self.path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{code}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
 
     def remove(self) -> None:
         """Remove the file if it exists. Raises OSError."""

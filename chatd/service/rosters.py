@@ -7,13 +7,14 @@ and the deltas are applied in the order of the transactions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
+from chatd.base.counters import counted
 from chatd.base.errors import NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
@@ -120,17 +121,9 @@ class Rosters:
 
     # Changes
 
-    @contextmanager
-    def leaving(self, group: Group, party: Party) -> Iterator[None]:
+    def leaving(self, group: Group, party: Party) -> AbstractContextManager[None]:
         """A context in which a transaction that removes `party` is under way."""
-        which = group.id, party.key
-        self._leaving[which] += 1
-        try:
-            yield
-        finally:
-            self._leaving[which] -= 1
-            if not self._leaving[which]:
-                del self._leaving[which]
+        return counted(self._leaving, (group.id, party.key))
 
     def is_leaving(self, group: Group, party: Party) -> bool:
         """Whether a transaction that removes `party` is under way."""

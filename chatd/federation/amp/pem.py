@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from chatd.base import private_files
 from chatd.federation.amp.identity import IdentityError, PrivateKey
 
 _KEY_BLOCK = re.compile(
@@ -22,23 +21,9 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # those of RFC 8446, 4.2.3
 
 def write_private(path: Path, data: bytes) -> None:
     """Write `data` to a file that only this user may read, completely or not at all. Raises IdentityError."""
-    temporary = path.with_name(f"{path.name}.new")
     try:
-        temporary.unlink(missing_ok=True)
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(file)
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        private_files.write_private(path, data)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise IdentityError(
             f"[realm] state is {path.parent}, and {path.name} can't be written there: {error.strerror}; "
             "expected a folder that chatd may write to"
