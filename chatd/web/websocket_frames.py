@@ -132,7 +132,7 @@ class FrameReader:
         self._overhead += len(piece)
         with suppress(
             LocalProtocolError
-        ):  # the client continues after it has closed the connection
+        ):  # the client sent more after it had closed the connection
             self._parse(piece)
         incomplete = incomplete_size(self._frames.wire, self._overhead)
         if incomplete > self._limit + FREE + PIECE:

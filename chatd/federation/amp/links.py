@@ -20,7 +20,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
 from chatd.federation.amp.outcome_waiters import OutcomeWaiters
-from chatd.federation.amp.peer_status import PeerStatus
+from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.presence_cache import PresenceCache
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
@@ -56,7 +56,6 @@ class AmpLinks:
     def attach(self, federation: Federation) -> None:
         context, peers = self._context, self.peers
         self._federation = federation
-        self._status = PeerStatus(context, federation.outbox, peers)
         self._unconfirmed = UnconfirmedRealms(context, federation, peers)
         self.manager = LinkManager(context, federation, peers, self._endpoint, self._unconfirmed)
 
@@ -178,7 +177,8 @@ class AmpLinks:
         return depths[realm].queued if realm in depths else 0
 
     def all(self, detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
-        return Deferred.fromCoroutine(self._status.all(detailed))
+        outbox = self._federation.outbox
+        return Deferred.fromCoroutine(all_peers(self._context, outbox, self.peers, detailed))
 
 
 def _drop_link(peer: Peer) -> None:
