@@ -218,9 +218,8 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         if data:
-            if (
-                not self.factory.dialect.framed
-            ):  # otherwise the transport does it: a read may be many frames
+            # One read may be many frames, which the transport counts itself.
+            if not self.factory.dialect.framed:
                 self.connection.moment += 1
             if self.state is ConnectionState.TURNED_AWAY:
                 return

@@ -33,8 +33,8 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class MemberJoined(msgspec.Struct, frozen=True):
-    """`user`, of the realm that is told, is a member of a group of the realm that tells, and gets the
-    messages after `seq`."""
+    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages after
+    `seq`."""
 
     group: str
     group_id: int
@@ -43,7 +43,7 @@ class MemberJoined(msgspec.Struct, frozen=True):
 
 
 class MemberRemoved(msgspec.Struct, frozen=True):
-    """`user`, of the realm that is told, is no longer a member of a group of the realm that tells."""
+    """`user`, of the receiving realm, is no longer a member of a group of the sending realm."""
 
     group: str
     group_id: int
@@ -51,7 +51,7 @@ class MemberRemoved(msgspec.Struct, frozen=True):
 
 
 class MemberLeft(msgspec.Struct, frozen=True):
-    """`user`, of the realm that tells, has left a group of the realm that is told."""
+    """`user`, of the sending realm, has left a group of the receiving realm."""
 
     group: str
     user: str
@@ -148,7 +148,7 @@ class IRealms(Interface):
         """How the realm writes its name. Raises UnknownRealm."""
 
     def is_added(realm: str) -> bool:
-        """Whether somebody here has added the realm; otherwise it has linked by itself."""
+        """Whether somebody here has added the realm, or it has only linked on its own."""
 
     def join(realm: str, user: str, group: str) -> Deferred[Membership]:
         """Make `user`, of this realm, a member of a group there, by its name or code."""
