@@ -219,9 +219,8 @@ def _why(target: Target, error: Exception) -> str:
             return tr("There is no daemon at {target}: the connection was refused", target=target)
         case socket.gaierror() | UnicodeError():
             return tr("There is no host called {host}", host=target.host)
-        case ConnectionAbortedError() if (
-            target.tls
-        ):  # as asyncio calls a handshake that takes too long
+        # asyncio raises this for a handshake that takes too long.
+        case ConnectionAbortedError() if target.tls:
             return tr(
                 "{target} does not use TLS: leave out --tls, or check the port", target=target
             )

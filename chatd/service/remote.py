@@ -33,8 +33,8 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class MemberJoined(msgspec.Struct, frozen=True):
-    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages after
-    `seq`."""
+    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
+    after `seq`."""
 
     group: str
     group_id: int

@@ -130,9 +130,8 @@ class FrameReader:
 
     def _take(self, piece: bytes) -> None:
         self._overhead += len(piece)
-        with suppress(
-            LocalProtocolError
-        ):  # the client sent more after it had closed the connection
+        # The client may continue after it has closed the connection.
+        with suppress(LocalProtocolError):
             self._parse(piece)
         incomplete = incomplete_size(self._frames.wire, self._overhead)
         if incomplete > self._limit + FREE + PIECE:
