@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.document import Document
 from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import ChatError
@@ -25,7 +23,6 @@ from chatd.client.actions import (
     SendFiles,
     ShowHelp,
 )
-from chatd.client.completion import LineCompleter
 from chatd.client.input_errors import NoSuchCommand, NotUnderstood
 from chatd.client.line_parser import by_name, parse_line
 from chatd.client.state import Kind, Menu, Place, State
@@ -34,7 +31,7 @@ from chatd.commands.rows import Arg
 from chatd.commands.table import BY_VERB
 
 
-class Understanding(TestCase):
+class ParsingTests(TestCase):
     def setUp(self) -> None:
         self.state = State("localhost")
         self.state.logged_in("lina", "Lina", "token")
@@ -59,7 +56,7 @@ class Understanding(TestCase):
 
     # Whole lines
 
-    def test_as_in_plain(self) -> None:
+    def test_lines_of_the_plain_dialect(self) -> None:
         found = self.command("send budi,cica@realm2  two  spaces ")
         self.assertEqual(
             found, ask.SendMessage((Address("budi"), Address("cica", "realm2")), " two  spaces ")
@@ -114,50 +111,50 @@ class Understanding(TestCase):
             self.assertEqual(names, expected)
             self.assertEqual(found.row.from_names(names), found.command)
 
-    def test_the_third_documents_register(self) -> None:
+    def test_register_of_the_third_document(self) -> None:
         """There the password is given twice. It must not become the display name, which everybody sees."""
         found = self.command("register lina correct-horse correct-horse")
         self.assertEqual(found, ask.Register("lina", Secret("correct-horse")))
 
     # Prompts
 
-    def test_asked_one_by_one(self) -> None:
+    def test_prompts_for_all_arguments(self) -> None:
         found = self.command("register", "alam", "password", "Alam Cahya", "Indonesia")
         self.assertEqual(self.asked, ["Username :", "Password :", "Name :", "Nationality :"])
         self.assertEqual(found, ask.Register("alam", Secret("password"), "Alam Cahya", "Indonesia"))
 
-    def test_what_may_be_left_out(self) -> None:
+    def test_optional_arguments(self) -> None:
         self.assertEqual(
             self.command("register", "alam", "password", "", ""),
             ask.Register("alam", Secret("password")),
         )
         self.assertEqual(self.command("inbox"), ask.ReadInbox())
 
-    def test_only_what_is_missing(self) -> None:
+    def test_prompts_for_missing_arguments_only(self) -> None:
         self.assertEqual(
             self.command("send budi", "halo  all"), ask.SendMessage((Address("budi"),), "halo  all")
         )
         self.assertEqual(self.asked, ["Message:"])
         self.assertEqual(self.command("login lina", "pw"), ask.LogIn("lina", Secret("pw")))
 
-    def test_never_mind(self) -> None:
+    def test_cancelled_prompts(self) -> None:
         self.assertIsNone(self.ask("send", "budi", None))
         self.assertIsNone(self.ask("send", ""))
         self.assertIsNone(self.ask("send file", None))
         self.assertIsNone(self.ask("get file", ""))
 
-    def test_a_bad_answer(self) -> None:
+    def test_invalid_answer_to_a_prompt(self) -> None:
         self.assertRaises(ChatError, self.ask, "send", "b@d@x")
 
     # The second document
 
-    def test_chat_alone(self) -> None:
+    def test_chat_without_arguments(self) -> None:
         self.assertEqual(
             self.command("chat", "budi", "halo"), ask.SendMessage((Address("budi"),), "halo")
         )
         self.assertEqual(self.asked, ["Recipient username:", "Message:"])
 
-    def test_files_in_two_words(self) -> None:
+    def test_two_word_commands(self) -> None:
         self.assertEqual(self.command("list file"), ask.ListFiles())
         self.assertEqual(self.ask("get file", "endgame.PNG").words, ("endgame.PNG",))
         self.assertEqual(self.ask("get file endgame.PNG").words, ("endgame.PNG",))
@@ -185,7 +182,7 @@ class Understanding(TestCase):
         self.assertEqual(found.files, (folder / "c d.txt",))
         self.assertEqual(found.to, {"realm": "realm2", "group": "futsal"})
 
-    def test_getting_several(self) -> None:
+    def test_several_downloads(self) -> None:
         self.assertEqual(
             self.ask("getfile k3x9qa tuta2g"), GetFiles(("k3x9qa", "tuta2g"), "k3x9qa tuta2g")
         )
@@ -225,7 +222,7 @@ class Understanding(TestCase):
         self.assertRaises(NotUnderstood, self.ask, "chat 0")
         self.assertEqual(self.ask("chat other").place.name, "other")
 
-    def test_a_bare_name(self) -> None:
+    def test_bare_name(self) -> None:
         self.state.names.my_groups.add("futsal")
         self.assertIs(self.ask("chat Futsal").place.kind, Kind.GROUP)
         self.assertIs(self.ask("chat budi").place.kind, Kind.USER)
@@ -258,7 +255,7 @@ class Understanding(TestCase):
         self.assertIsInstance(self.ask("/chat cica"), OpenChat)
         self.assertIsNone(self.ask("  "))
 
-    def test_a_slash_and_no_command(self) -> None:
+    def test_unknown_command_in_a_chat(self) -> None:
         """Nothing is sent. The sentence suggests a similar command if there is one."""
         self.state.chat = Place("budi", Kind.USER)
         for line, part in (
@@ -276,7 +273,7 @@ class Understanding(TestCase):
         self.state.chat = None
         self.assertEqual(self.command("/whoami"), ask.ShowAccount())
 
-    def test_pasted_into_a_chat(self) -> None:
+    def test_lines_pasted_into_a_chat(self) -> None:
         """A pasted line is always a message."""
         self.state.chat = Place("budi", Kind.USER)
         for line in ("/quit", "/nothing", "back", "//x", "halo"):
@@ -286,7 +283,7 @@ class Understanding(TestCase):
         self.state.chat = None
         self.assertEqual(self.command("whoami"), ask.ShowAccount())
 
-    def test_a_file_into_a_chat(self) -> None:
+    def test_file_to_a_chat(self) -> None:
         path = Path(self.mktemp())
         path.write_text("x")
         self.state.chat = Place("budi", Kind.USER)
@@ -298,50 +295,3 @@ class Understanding(TestCase):
         self.state.chat = Place("budi", Kind.USER)
         found = self.ask("/sendfile ./no-such-file")
         self.assertEqual((found.place, found.files), (self.state.chat, (Path("no-such-file"),)))
-
-
-class Completing(TestCase):
-    def setUp(self) -> None:
-        self.state = State("localhost")
-        self.state.logged_in("lina", "Lina", "token")
-        self.state.names.users.add("henderson", "Hendra", "budi")
-        self.state.names.groups.add("futsal")
-        self.state.names.realms.add("realm2")
-
-    def offered(self, text: str) -> list[str]:
-        found = LineCompleter(self.state).get_completions(Document(text), CompleteEvent())
-        return sorted(text[: len(text) + each.start_position] + each.text for each in found)
-
-    def test_commands(self) -> None:
-        self.assertEqual(self.offered("sendf"), ["sendfile ", "sendfilerealm "])
-        self.assertEqual(self.offered("cont"), ["contact ", "contacts "])
-        self.state.menu = Menu.GROUP
-        self.assertEqual(self.offered("cr"), ["create "])
-
-    def test_names(self) -> None:
-        self.assertEqual(self.offered("send HEN"), ["send Hendra", "send henderson"])
-        self.assertEqual(self.offered("send budi,hende"), ["send budi,henderson"])
-        self.assertEqual(self.offered("invite futsal budi hende"), ["invite futsal budi henderson"])
-        self.assertEqual(self.offered("sendgroup fu"), ["sendgroup futsal"])
-        self.assertEqual(self.offered("sendprivaterealm re"), ["sendprivaterealm realm2"])
-        self.assertEqual(self.offered("chat b"), ["chat budi"])
-        self.assertEqual(self.offered("listen o"), ["listen off", "listen on"])
-        self.assertEqual(self.offered("send budi some te"), [])
-
-    def test_files(self) -> None:
-        folder = Path(self.mktemp())
-        (folder / "sub dir").mkdir(parents=True)
-        (folder / "a b.txt").write_text("x")
-        (folder / ".hidden").write_text("x")
-        self.assertEqual(
-            self.offered(f"sendfile budi {folder}/"),
-            [f"sendfile budi {folder}/a\\ b.txt", f"sendfile budi {folder}/sub\\ dir/"],
-        )
-        self.assertEqual(
-            self.offered(f"sendfile budi x {folder}/a\\ b"), [f"sendfile budi x {folder}/a\\ b.txt"]
-        )
-
-    def test_in_a_chat(self) -> None:
-        self.state.chat = Place("budi", Kind.USER)
-        self.assertEqual(self.offered("sen"), [])
-        self.assertEqual(self.offered("/wh"), ["/who ", "/whoami "])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import stat
-from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import TestCase
 
 from chatd.client import link as link_module
-from chatd.client.connection import ConnectionFailed, ConnectionLost, Target, _why, parse_target
+from chatd.client.connection import ConnectionFailed, ConnectionLost, Target
 from chatd.client.link import FIRST_PAUSE, LAST_PAUSE, Callbacks, Link, Reconnector
-from chatd.client.local_store import Store, for_history, state_folder
 
 
 class FakeConnection:
@@ -66,7 +63,7 @@ class LinkTests(TestCase):
 
         asyncio.run(all_of_it())
 
-    def test_replies_find_their_requests(self) -> None:
+    def test_replies_in_any_order(self) -> None:
         async def play(connection: FakeConnection, link: Link) -> None:
             first = asyncio.create_task(link.ask("whoami"))
             second = asyncio.create_task(link.ask("send", to="budi", text="halo"))
@@ -85,7 +82,7 @@ class LinkTests(TestCase):
 
         self.run_with(play)
 
-    def test_a_loss_says_whether_it_was_sent(self) -> None:
+    def test_lost_connection_says_whether_the_request_was_sent(self) -> None:
         async def play(connection: FakeConnection, link: Link) -> None:
             asked = asyncio.create_task(link.ask("inbox"))
             await settle()
@@ -99,7 +96,7 @@ class LinkTests(TestCase):
 
         self.run_with(play)
 
-    def test_silence_is_a_loss(self) -> None:
+    def test_unanswered_ping_ends_the_connection(self) -> None:
         self.patch(link_module, "PING_EVERY", 0.01)
         self.patch(link_module, "PING_TIME", 0.01)
 
@@ -112,7 +109,7 @@ class LinkTests(TestCase):
         self.run_with(play)
 
 
-class KeeperTests(TestCase):
+class ReconnectorTests(TestCase):
     def setUp(self) -> None:
         self.pauses: list[float] = []
         self.wires: list[FakeConnection | None] = []
@@ -143,7 +140,7 @@ class KeeperTests(TestCase):
         )
         return found
 
-    def test_pauses_grow_and_have_an_end(self) -> None:
+    def test_backoff_grows_to_a_maximum(self) -> None:
         first, second = FakeConnection(), FakeConnection()
         self.wires = [first, *[None] * 9, second]
 
@@ -164,7 +161,7 @@ class KeeperTests(TestCase):
         self.assertEqual(self.states[1:3], ["waiting", "connecting"])
         self.assertEqual(self.states[-1], "closed")
 
-    def test_clients_come_back_at_different_times(self) -> None:
+    def test_backoff_has_jitter(self) -> None:
         self.wires = [FakeConnection(), FakeConnection()]
         first = self.wires[0]
 
@@ -181,7 +178,7 @@ class KeeperTests(TestCase):
         asyncio.run(play())
         self.assertEqual(self.pauses, [FIRST_PAUSE / 2])  # at least half; the rest is random
 
-    def test_the_first_time_has_to_succeed(self) -> None:
+    def test_first_attempt_is_not_repeated(self) -> None:
         self.wires = [None]
 
         async def play() -> None:
@@ -189,86 +186,3 @@ class KeeperTests(TestCase):
                 await self.reconnector().first()
 
         asyncio.run(play())
-
-
-class WhereTests(TestCase):
-    def test_hosts_and_ports(self) -> None:
-        for text, host, port in (
-            ("chat.example.org", "chat.example.org", 8888),
-            ("localhost:9999", "localhost", 9999),
-            ("[::1]:9999", "::1", 9999),
-            ("::1", "::1", 8888),
-        ):
-            target = parse_target(text, False, None, None)
-            self.assertEqual((target.host, target.port), (host, port))
-        self.assertEqual(str(parse_target("::1", False, None, None)), "[::1]:8888")
-
-    def test_what_is_none(self) -> None:
-        for text in ("", ":8888", "host:port", "host:0", "host:65536", "[::1"):
-            self.assertRaises(ValueError, parse_target, text, False, None, None)
-
-
-class Reasons(TestCase):
-    def test_several_addresses(self) -> None:
-        """Both addresses of a host refuse the connection; the error is one sentence."""
-        both = (
-            "[Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed ('::', 1)"
-        )
-        for error, part in (
-            (OSError(f"Multiple exceptions: {both}"), "There is no daemon at localhost:8888"),
-            (OSError("Multiple exceptions: [Errno 111] x, [Errno 113] y"), "was not reached"),
-            (OSError(113, "No route to host"), "was not reached: No route to host"),
-            (ConnectionRefusedError(111, "x"), "There is no daemon"),
-            (TimeoutError(), "did not answer"),
-        ):
-            self.assertIn(part, _why(Target(), error))
-
-
-class MemoryTests(TestCase):
-    def setUp(self) -> None:
-        self.store = Store(Path(self.mktemp()) / "chatd")
-
-    def test_for_nobody_elses_eyes(self) -> None:
-        self.store.logged_in(Target("here"), "lina", "token-1")
-        mode = stat.S_IMODE((self.store.folder / "client.json").stat().st_mode)
-        self.assertEqual(mode, 0o600)
-        self.assertEqual(stat.S_IMODE(self.store.folder.stat().st_mode), 0o700)
-
-    def test_sessions_by_place_and_user(self) -> None:
-        here, there = Target("here"), Target("there")
-        self.store.logged_in(here, "lina", "token-1")
-        self.store.logged_in(here, "budi", "token-2")
-        self.store.logged_in(here, "lina", "token-3")
-        self.store.visited(there)
-        self.assertNotIn("token-3", repr(self.store.load()))
-        found = self.store.token(here, None)
-        self.assertEqual(found and found.token, "token-3")
-        found = self.store.token(here, "Budi")
-        self.assertEqual(found and found.token, "token-2")
-        self.assertIsNone(self.store.token(there, None))
-        self.assertEqual(self.store.load().last, there)
-        self.store.logged_out("token-3")
-        self.assertIsNone(self.store.token(here, "lina"))
-
-    def test_what_is_broken_is_forgotten(self) -> None:
-        self.store.prepare()
-        (self.store.folder / "client.json").write_text('{"last": 7')
-        self.assertIsNone(self.store.load().last)
-        self.store.logged_in(Target("here"), "lina", "token-1")
-        self.assertIsNotNone(self.store.token(Target("here"), "lina"))
-
-    def test_the_folder(self) -> None:
-        self.assertEqual(state_folder({"XDG_STATE_HOME": "/x"}), Path("/x/chatd"))
-        for given in ({}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}):
-            self.assertEqual(state_folder(given), Path.home() / ".local/state/chatd")
-
-    def test_no_secret_is_kept_of_what_was_typed(self) -> None:
-        for line in (
-            "auth lina secret",
-            " LOGIN lina",
-            "/password a b",
-            "resume x",
-            "register a b c",
-        ):
-            self.assertEqual(for_history(line), "")
-        self.assertEqual(for_history("send lina my password"), "send lina my password")

@@ -1,0 +1,91 @@
+"""How the client handles events, without a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from chatd.client.client import Client
+from chatd.client.connection import Target
+from chatd.client.local_store import Store
+from chatd.client.state import Kind, Place
+from tests.unit.client.fakes import FakeRealm, FakeReconnector, RecordingOutput
+
+
+class EventTests(TestCase):
+    def setUp(self) -> None:
+        self.out = RecordingOutput()
+
+    def client(self) -> Client:
+        client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
+        client.state.logged_in("lina", "Lina", "token")
+        return client
+
+    def test_event_is_shown_once(self) -> None:
+        async def play() -> None:
+            client = self.client()
+            event = {"event": "message", "id": 7, "seq": 1, "conversation": 3, "from": "budi",
+                     "to": "lina", "text": "halo", "at": "2026-11-20T10:15:03Z"}  # fmt: skip
+            client.on_event(event)
+            client.on_event(event)
+            self.assertEqual(client.state.total_unread, 1)
+
+        asyncio.run(play())
+        self.assertEqual(len(self.out.lines), 1)
+
+    def test_malformed_events(self) -> None:
+        """Malformed events are skipped, and later ones are handled."""
+
+        async def play() -> None:
+            client = self.client()
+            nonsense: Any
+            for nonsense in (
+                {"event": "message", "id": [], "from": {}, "text": 7},
+                {"event": "message", "id": 1, "file": "x", "from": "budi"},
+                {"event": "message", "id": 2, "seq": "x", "from": "budi"},
+                {"event": "message"},
+                {"event": {}, "message": None},
+                {"event": "room", "room": 5, "at": []},
+            ):
+                client.on_event(nonsense)
+            self.out.lines.clear()
+            client.on_event({"event": "message", "id": 7, "seq": 1, "conversation": 3,
+                             "from": "budi", "to": "lina", "text": "halo"})  # fmt: skip
+
+        asyncio.run(play())
+        self.assertEqual(len(self.out.lines), 1)
+        self.assertIn("budi: halo", self.out.lines[0])
+
+    def test_open_chat_marks_messages_as_read(self) -> None:
+        asked: list[Any] = []
+
+        class Recording(FakeRealm):
+            async def ask(self, command: str, **given: Any) -> dict[str, Any]:
+                asked.append((command, given))
+                return {"status": "OK"}
+
+        async def play() -> None:
+            client = self.client()
+            client.reconnector = FakeReconnector(Recording())  # type: ignore[assignment]
+            client.state.chat = Place("Budi", Kind.USER)
+            client.on_event({"event": "message", "id": 7, "seq": 4, "conversation": 3,
+                             "from": "budi", "to": "lina", "text": "halo"})  # fmt: skip
+            await asyncio.sleep(0.01)
+            self.assertEqual(client.state.total_unread, 0)
+
+        asyncio.run(play())
+        self.assertEqual(asked, [("read", {"conversation": 3, "seq": 4})])
+
+    def test_session_ended(self) -> None:
+        async def play() -> None:
+            client = self.client()
+            client.store.logged_in(client.target, "lina", "token")
+            client.on_event({"event": "session-ended", "message": "The password was changed"})
+            self.assertFalse(client.state.is_logged_in)
+            self.assertIsNone(client.store.token(client.target, "lina"))
+
+        asyncio.run(play())
+        self.assertEqual(self.out.lines, ["The password was changed"])
