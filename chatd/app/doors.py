@@ -139,7 +139,7 @@ class Doors:
         """Raises StartError."""
         if is_proxied(endpoint) and not self._realm.config.trusted:
             log.warn(
-                "[listen] {door} is for proxies and [listen] trusted is empty: it takes nobody",
+                "[listen] {door} is for proxies and [listen] trusted is empty, so it accepts no connection",
                 door=name,
             )
         if name == "peers" and is_tls(endpoint):

@@ -148,7 +148,7 @@ class DiskSpace:
             if room < 0:
                 log.error("the disk is nearly full: messages and files are refused")
             else:
-                log.info("the disk has room again: messages and files are taken")
+                log.info("the disk has room again: messages and files are accepted")
         was_low, self._room, self.low = self.low, room, room < 0
         if self.low != was_low:
             self._tell()

@@ -222,7 +222,7 @@ class Uploads:
     def _not_opened(self, failure: Failure, attachment: Attachment) -> Failure:
         error = "it is missing" if failure.check(FileNotFoundError) else str(failure.value)
         log.critical(
-            "the file {code} in uploads/{stored} is not given out: {error}",
+            "the file {code} in uploads/{stored} is not sent: {error}",
             code=attachment.code,
             stored=attachment.stored,
             error=error,

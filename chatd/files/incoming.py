@@ -243,7 +243,9 @@ class Incoming:
     def _not_left(self, failure: Failure) -> None:
         self.error = failure.value  # type: ignore[assignment]
         log.error(
-            "{path} lacks its end: {error}", path=self._part.path.name, error=str(failure.value)
+            "the end of {path} was not written: {error}",
+            path=self._part.path.name,
+            error=str(failure.value),
         )
         self._close()
 
