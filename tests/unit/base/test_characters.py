@@ -37,7 +37,7 @@ def open_ends(text: str) -> list[str]:
     return ends
 
 
-class Blank(SynchronousTestCase):
+class BlankTests(SynchronousTestCase):
     def test_blank(self) -> None:
         for text in (
             "",
@@ -57,8 +57,8 @@ class Blank(SynchronousTestCase):
             self.assertFalse(is_blank(text), ascii(text))
 
 
-class Hidden(SynchronousTestCase):
-    def test_emoji_and_scripts(self) -> None:
+class HiddenTests(SynchronousTestCase):
+    def test_joiners_in_emoji_and_scripts(self) -> None:
         """Texts that need joiners and variation selectors are allowed as names."""
         for text in (
             "Ana 👩\u200d💻",
@@ -70,7 +70,7 @@ class Hidden(SynchronousTestCase):
         ):
             self.assertIsNone(find_hidden(text), ascii(text))
 
-    def test_hidden(self) -> None:
+    def test_position_of_a_hidden_character(self) -> None:
         for text, position in (
             ("ana\u202etxt", 3),
             ("\u200dana", 0),
@@ -87,19 +87,19 @@ class Hidden(SynchronousTestCase):
             self.assertEqual(find_hidden(text), position, ascii(text))
 
     @given(any_text)
-    def test_without(self, text: str) -> None:
+    def test_text_without_hidden_characters(self, text: str) -> None:
         clean = without_hidden(text)
         self.assertIsNone(INVISIBLE.search(clean))
         self.assertEqual(without_hidden(clean), clean)
         self.assertEqual(unicodedata.normalize("NFC", clean), clean)
 
 
-class Isolated(SynchronousTestCase):
-    def test_as_it_is(self) -> None:
+class IsolationTests(SynchronousTestCase):
+    def test_unchanged(self) -> None:
         for text in ("halo", "", "שלום", "a\u200eb", "😀"):
             self.assertEqual(isolated(text), text)
 
-    def test_closed(self) -> None:
+    def test_open_formatting_is_closed(self) -> None:
         for text, shown in (
             ("a\u202eb", "\u2068a\u202eb\u202c\u2069"),
             ("a\u2069b", "\u2068ab\u2069"),
@@ -110,7 +110,7 @@ class Isolated(SynchronousTestCase):
             self.assertEqual(isolated(text), shown, ascii(text))
 
     @given(any_text, any_text)
-    def test_nothing_gets_out(self, one: str, other: str) -> None:
+    def test_formatting_does_not_leak(self, one: str, other: str) -> None:
         """No text affects the text that follows it."""
         shown = isolated(one)
         if shown != one:

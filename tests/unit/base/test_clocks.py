@@ -33,7 +33,7 @@ class Reactor(SynchronousTestCase):
         self.addCleanup(reactor.waker.connectionLost, None)
         return reactor
 
-    def test_timers_follow(self) -> None:
+    def test_timers_follow_the_clock(self) -> None:
         """Delayed calls, postponed calls and looping calls follow the given clock."""
         self.assertTrue(make_monotonic(self.reactor, lambda: self.now))
         heard = list[str]()
@@ -51,17 +51,17 @@ class Reactor(SynchronousTestCase):
         self.assertEqual(self.reactor.timeout(), 10)
         looping.stop()
 
-    def test_the_default_never_steps(self) -> None:
+    def test_default_is_monotonic(self) -> None:
         self.assertTrue(make_monotonic(self.reactor))
         self.assertIs(self.reactor.seconds, time.monotonic)
 
-    def test_timers_that_are_there_already(self) -> None:
+    def test_existing_timers(self) -> None:
         """Existing timers use the old clock, and would fire at once or never."""
         self.reactor.callLater(10, lambda: None)
         self.assertFalse(make_monotonic(self.reactor, lambda: self.now))
         self.assertGreater(self.reactor.seconds(), START - 366 * 86400)
 
-    def test_a_reactor_with_a_time_of_its_own(self) -> None:
+    def test_reactor_with_its_own_time(self) -> None:
         """The reactor is left as it was, without the probe."""
 
         class Own(SelectReactor):
@@ -98,7 +98,7 @@ class Steps(RealmTestCase):
         super().setUp()
         self.accounts = self.realm.service.accounts
 
-    async def test_silence(self) -> None:
+    async def test_idle_connections(self) -> None:
         """No step ends a connection or keeps it open."""
         for step in (-HOUR, HOUR):
             wire = self.connect(JsonDialect())
@@ -110,7 +110,7 @@ class Steps(RealmTestCase):
             await settle()
             self.assertTrue(wire.transport.disconnecting)
 
-    async def test_the_rate(self) -> None:
+    async def test_rate_limit(self) -> None:
         """A connection beyond its rate is read again after a second."""
         wire = self.connect(JsonDialect())
         for step in (-HOUR, HOUR):
@@ -144,7 +144,7 @@ class Steps(RealmTestCase):
             self.date += step
             await self.accounts.resume(login.token)
 
-    async def test_what_is_written_down(self) -> None:
+    async def test_times_of_messages(self) -> None:
         """Messages have the time of the wall clock."""
         wire = self.connect(JsonDialect())
         await wire.ask(command="register", username="messi", password="surabaya")

@@ -13,7 +13,7 @@ from chatd.store.writer_thread import MAX_JOBS
 
 
 class Histograms(SynchronousTestCase):
-    def test_a_bound_counts_what_is_as_much(self) -> None:
+    def test_bounds_are_inclusive(self) -> None:
         histogram = Histogram((1, 2, 5))
         for value in (0, 1, 2, 3, 5, 6):
             histogram.add(value)
@@ -28,7 +28,7 @@ class Histograms(SynchronousTestCase):
         for bound, count in histogram.cumulated():
             self.assertEqual(count, sum(value <= bound for value in values))
 
-    def test_bounds_rise(self) -> None:
+    def test_bounds_are_sorted(self) -> None:
         for bounds in (JOBS, SECONDS):
             self.assertEqual(list(bounds), sorted(set(bounds)))
         self.assertEqual(JOBS[-1], MAX_JOBS)

@@ -62,7 +62,7 @@ class Errors(SynchronousTestCase):
         for error in every_error():
             self.assertRegex(error.code, r"\A[a-z]+(-[a-z]+)*\Z")
 
-    def test_every_class_says_something(self) -> None:
+    def test_every_error_has_a_sentence(self) -> None:
         """All ChatErrors except BadRequest, which is only a base class, have a code and a sentence of their
         own."""
         for error in vars(errors).values():
@@ -84,11 +84,11 @@ class Errors(SynchronousTestCase):
             self.assertNotIn("{", str(filled))
             self.assertFalse(str(filled).endswith("."), error)
 
-    def test_details_are_taken_as_they_are(self) -> None:
+    def test_braces_in_details(self) -> None:
         """Braces in a name are not treated as placeholders."""
         self.assertIn("{x}", str(errors.UnknownUser(name="{x}")))
 
-    def test_details_where_they_are_raised(self) -> None:
+    def test_details_at_every_use(self) -> None:
         """Every place that makes an error gives the details of its sentence (except those with a default),
         and no others."""
         found = list(uses())
@@ -115,7 +115,7 @@ class Errors(SynchronousTestCase):
                 self.assertIn("<given>", given)
                 self.assertNotIn(str(default), given)
 
-    def test_where_somebody_is_unknown(self) -> None:
+    def test_realm_of_an_unknown_name(self) -> None:
         """In this realm, unless another one is named."""
         self.assertEqual(
             str(errors.UnknownUser(name="nobody")), "There is no user nobody in this realm"
@@ -132,13 +132,13 @@ class Errors(SynchronousTestCase):
     def test_every_error_is_used(self) -> None:
         self.assertEqual(set(BY_NAME), {name for _, name, _ in uses()})
 
-    def test_missing_detail_is_noticed(self) -> None:
+    def test_missing_detail(self) -> None:
         with self.assertRaises(KeyError):
             errors.UnknownUser()
         with self.assertRaises(KeyError):
             errors.UnknownUser(where="realm2")
 
-    def test_list_of_whom_nobody_is_known(self) -> None:
+    def test_unknown_recipients(self) -> None:
         """For one address, its own error; for several, their names, or the unknown realms; if somebody is
         known who did not get it, the reason."""
         user, realm = errors.UnknownUser(name="x"), errors.UnknownRealm(realm="r")

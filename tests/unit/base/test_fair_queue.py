@@ -36,7 +36,7 @@ class FairQueues(SynchronousTestCase):
         queue.put(("other",), "other")
         self.assertIn("other", (queue.take(), queue.take()))
 
-    def test_a_burst_is_not_before_who_comes_after_it(self) -> None:
+    def test_burst_does_not_delay_newcomers(self) -> None:
         """A newcomer during a burst of first turns has one of the next two turns. The oldest of the burst
         have the others."""
         queue: FairQueue[str] = FairQueue(200)
@@ -51,7 +51,7 @@ class FairQueues(SynchronousTestCase):
             taken += pair - {f"late{number}"}
         self.assertEqual(taken, [f"burst{number}" for number in range(10)])
 
-    def test_newcomers_do_not_keep_the_others_waiting(self) -> None:
+    def test_newcomers_do_not_starve_others(self) -> None:
         """Owners that had a turn before are not starved by newcomers."""
         queue: FairQueue[str] = FairQueue(100)
         queue.put(("a",), "a1")
@@ -62,7 +62,7 @@ class FairQueues(SynchronousTestCase):
             taken.append(queue.take())
         self.assertIn("a2", taken)
 
-    def test_within_an_owner_turns_are_taken_too(self) -> None:
+    def test_accounts_of_an_address_take_turns(self) -> None:
         """The accounts of one address share the turns of that address."""
         queue: FairQueue[str] = FairQueue(100)
         for item in ("a1", "a2", "b1"):
@@ -70,13 +70,13 @@ class FairQueues(SynchronousTestCase):
         queue.put(("there", "c"), "c1")
         self.assertEqual(self.drained(queue), ["a1", "c1", "b1", "a2"])
 
-    def test_better_classes_go_first(self) -> None:
+    def test_priorities(self) -> None:
         queue: FairQueue[str] = FairQueue(100, priorities=2)
         queue.put(("a",), "registration", 1)
         queue.put(("b",), "login", 0)
         self.assertEqual(self.drained(queue), ["login", "registration"])
 
-    def test_worse_classes_get_a_turn_at_last(self) -> None:
+    def test_low_priority_is_not_starved(self) -> None:
         """A flood in the better class does not starve the worse one."""
         queue: FairQueue[str] = FairQueue(100, priorities=2)
         queue.put(("a",), "registration", 1)
@@ -95,7 +95,7 @@ class FairQueues(SynchronousTestCase):
         self.assertEqual(queue.put(("quiet",), "login", 0), "r1")
         self.assertEqual(sorted(self.drained(queue)), ["login", "q1", "r2"])
 
-    def test_full_of_better_ones(self) -> None:
+    def test_full_of_higher_priorities(self) -> None:
         """An item of a class below all waiting ones is refused itself."""
         queue: FairQueue[str] = FairQueue(2, priorities=2)
         queue.put(("a",), "a1", 0)
@@ -107,7 +107,7 @@ class FairQueues(SynchronousTestCase):
             FairQueue(1).take()
 
     @given(st.lists(OWNERS, max_size=60))
-    def test_nobody_is_passed_twice(self, owners: list[Path]) -> None:
+    def test_nobody_is_overtaken_twice(self, owners: list[Path]) -> None:
         """Between two turns of an address, every other waiting address has a turn."""
         queue: FairQueue[Path] = FairQueue(100)
         for owner in owners:

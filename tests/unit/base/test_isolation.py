@@ -148,7 +148,7 @@ class InMemory(SynchronousTestCase):
         self.assertTrue(listeners[2].dropped)
         self.logged(2)
 
-    def test_doors_at_the_end(self) -> None:
+    def test_closing_doors(self) -> None:
         """All doors are closed, even if closing one fails at once or later."""
         done: list[int] = []
         calls = [fails, lambda: fail(Mistake()), lambda: succeed(1).addCallback(done.append)]
@@ -176,7 +176,7 @@ class InMemory(SynchronousTestCase):
 
 
 class WriterTest(SynchronousTestCase):
-    def test_what_jobs_keep_in_memory(self) -> None:
+    def test_caches_after_a_rollback(self) -> None:
         """All caches are dropped after a rollback, and all hooks hear of a refused transaction."""
         writer = Writer(make_engine(Path(self.mktemp())))
         self.addCleanup(writer.close)
@@ -201,7 +201,7 @@ class Settling(TestCase):
         self.database.start()
         self.addCleanup(self.database.stop)
 
-    async def test_outcomes_and_what_follows(self) -> None:
+    async def test_outcomes_and_hooks(self) -> None:
         """An outcome that can't be told and a failing hook do not keep others from hearing."""
         told: list[int] = []
         self.database.on_settled(fails)
@@ -219,7 +219,7 @@ class Settling(TestCase):
         self.assertEqual(told, [1])
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 2)
 
-    async def test_the_thread_goes_on(self) -> None:
+    async def test_failing_transaction(self) -> None:
         """Whatever a transaction raises, its jobs are told, and later jobs run."""
         with mock.patch.object(Writer, "commit", fails):
             (outcome,) = await DeferredList([self.database.run(add, "a")], consumeErrors=True)
@@ -228,7 +228,7 @@ class Settling(TestCase):
         self.assertEqual(await self.database.read(values), ["b"])
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
 
-    async def test_the_reactor_does_not_wait_for_threads(self) -> None:
+    async def test_stopping_does_not_block_the_reactor(self) -> None:
         """`stop` fires when the pools have done their work, and the reactor keeps running meanwhile."""
         turns: list[int] = []
 
@@ -246,14 +246,14 @@ class Settling(TestCase):
         await reading
         await stopped
 
-    async def test_a_pool_that_can_not_be_stopped(self) -> None:
+    async def test_pool_that_can_not_be_stopped(self) -> None:
         """`stop_pool` fails instead of never firing."""
         with self.assertRaises(Mistake):
             await stop_pool(cast(Any, reactor), mock.Mock(stop=fails))
 
 
 class Connections(ProtocolTestCase):
-    async def test_the_end_of_all(self) -> None:
+    async def test_closing_all_connections(self) -> None:
         """A connection that can't be finished is dropped, and one that can't be aborted affects no other."""
         wires = [self.wire() for _ in range(9)]
         door = self.door_of(JsonDialect)
@@ -271,7 +271,7 @@ class Connections(ProtocolTestCase):
         self.assertTrue(all(wire.transport.aborted for wire in others))
         self.assertEqual(len(self.flushLoggedErrors(Mistake)), 1)
 
-    async def test_a_connection_that_fails_at_its_end(self) -> None:
+    async def test_connection_that_fails_while_closing(self) -> None:
         """It is no longer counted, and all sessions are detached except the one that fails."""
         wire = await self.logged_in()
         client = wire.protocol.connection.own
@@ -311,7 +311,7 @@ class BetweenRealms(NetworkTestCase):
     def logged(self) -> int:
         return len(self.flushLoggedErrors(Mistake))
 
-    def test_handing_over_a_parcel(self) -> None:
+    def test_dispatch_fails(self) -> None:
         """The link is dropped, the sender is told `queued`, and the next link sends the outbox."""
         for method in ("dispatch", "post"):
             peer = self.one.realm.directory.peers.by_key["realm2"]
@@ -333,7 +333,7 @@ class BetweenRealms(NetworkTestCase):
             self.assertEqual(self.one.peers()["realm2"].state, "up")
         self.assertEqual(self.budi.reads(), ["ana@realm1: dispatch", "ana@realm1: post"])
 
-    def test_the_sender_hears_of_it(self) -> None:
+    def test_publishing_fails(self) -> None:
         """A stored message that can't be published is an internal error, not silence."""
         with mock.patch.object(self.one.federation.forwarder, "deliver", fails):
             sending = self.one.service.messages.send(
@@ -342,7 +342,7 @@ class BetweenRealms(NetworkTestCase):
             self.network.settle()
             self.failureResultOf(sending, Mistake)
 
-    def test_a_batch_from_another_realm(self) -> None:
+    def test_one_message_of_a_batch_fails(self) -> None:
         """Each message of a batch gets its verdict, and those after one that can't be told are told."""
         fan_out = self.two.service.messages.fan_out
         tell = fan_out.tell
@@ -359,7 +359,7 @@ class BetweenRealms(NetworkTestCase):
         self.assertEqual(self.logged(), 1)
         self.assertEqual(len(self.budi.reads()), 3)
 
-    def test_what_has_waited_too_long(self) -> None:
+    def test_bounce_fails(self) -> None:
         """A parcel that can't be bounced is removed; the senders of the others are told."""
         self.network.refusing[self.two.where] = OSError()
         self.network.cut()

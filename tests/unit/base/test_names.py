@@ -74,7 +74,7 @@ class ParseName(SynchronousTestCase):
             with self.assertRaises(BadName):
                 parse_name(bad)
 
-    def test_nothing_long_is_normalised(self) -> None:
+    def test_long_text_is_not_normalized(self) -> None:
         """Normalizing a line full of marks takes seconds, which would block everybody else."""
         marks = "a" + "\u0315\u0300" * 10_000
         with mock.patch("unicodedata.normalize", side_effect=AssertionError) as normalize:
@@ -189,7 +189,7 @@ class NewNames(SynchronousTestCase):
             with self.assertRaises(BadName):
                 parse_name(bad)
 
-    def test_one_for_several(self) -> None:
+    def test_compatibility_characters(self) -> None:
         """A character that stands for a phrase, or for signs that no name contains, is not allowed in
         a name."""
         for bad in ("\ufdfa", "a\u2474", "\u00bd"):
@@ -208,7 +208,7 @@ class NewNames(SynchronousTestCase):
         for name in ("messi", "admins", "realm2", "al1ce"):
             check_reserved(name, "realm1")
 
-    def test_those_of_the_demo_and_of_load_generators(self) -> None:
+    def test_names_of_the_demo_and_of_load_generators(self) -> None:
         found = [f"u{n:04}" for n in range(500)] + [f"user{n}" for n in range(500)]
         found += ["messi", "henderson", "lineker", "messi10"]
         for name in found:
@@ -256,7 +256,7 @@ class ParsePlace(SynchronousTestCase):
 
 
 class KeyOf(SynchronousTestCase):
-    def test_case_does_not_count(self) -> None:
+    def test_case_is_ignored(self) -> None:
         for one, other in (
             ("Messi", "mESSI"),
             ("STRASSE", "straße"),
@@ -295,7 +295,7 @@ class KeyOf(SynchronousTestCase):
                     self.fail(f"U+{point:04X}")
 
     @given(names)
-    def test_composition_does_not_count(self, name: str) -> None:
+    def test_composition_is_ignored(self, name: str) -> None:
         self.assertEqual(key_of(unicodedata.normalize("NFD", name)), key_of(name))
 
     @given(names)
@@ -317,7 +317,7 @@ class ParseAddress(SynchronousTestCase):
             self.assertEqual(caught.exception.details["name"], printable(bad))
 
     @given(names, st.none() | names)
-    def test_shown_and_read(self, name: str, realm: str | None) -> None:
+    def test_round_trip(self, name: str, realm: str | None) -> None:
         """The text of an address is parsed as the same address."""
         address = Address(parse_name(name), None if realm is None else parse_name(realm))
         self.assertEqual(parse_address(str(address)), address)
@@ -372,7 +372,7 @@ class Printable(SynchronousTestCase):
         self.assertEqual(printable("abcdef", 3), "abc…")
         self.assertEqual(printable("abc", 3), "abc")
 
-    def test_nothing_has_a_name(self) -> None:
+    def test_empty_text(self) -> None:
         self.assertEqual(printable(""), "the empty text")
 
     @given(any_text, st.integers(1, 100))

@@ -8,18 +8,18 @@ from chatd.base.sources import LOCAL, parse_ip, source_of
 
 
 class SourceTests(SynchronousTestCase):
-    def test_an_ipv4_address_is_its_own_source(self) -> None:
+    def test_ipv4_address_is_its_own_source(self) -> None:
         self.assertEqual(source_of("192.0.2.7"), "192.0.2.7")
 
-    def test_an_ipv6_address_counts_by_its_64_bit_prefix(self) -> None:
+    def test_ipv6_address_counts_by_its_64_bit_prefix(self) -> None:
         self.assertEqual(source_of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64")
         self.assertEqual(source_of("2001:db8:1:2::9"), source_of("2001:db8:1:2:ffff::1"))
         self.assertNotEqual(source_of("2001:db8:1:2::9"), source_of("2001:db8:1:3::9"))
 
-    def test_a_mapped_address_is_the_ipv4_address(self) -> None:
+    def test_mapped_address_is_the_ipv4_address(self) -> None:
         self.assertEqual(source_of("::ffff:192.0.2.7"), "192.0.2.7")
 
-    def test_a_zone_is_no_part_of_the_address(self) -> None:
+    def test_zone_is_ignored(self) -> None:
         self.assertEqual(source_of("fe80::1%eth0"), "fe80::/64")
 
     def test_no_address_is_local(self) -> None:

@@ -15,7 +15,7 @@ class TokenBuckets(SynchronousTestCase):
         bucket = TokenBucket(rate=2, burst=3)
         self.assertEqual([bucket.take(100.0) for _ in range(5)], [0.0, 0.0, 0.0, 0.5, 1.0])
 
-    def test_who_waits_is_served(self) -> None:
+    def test_waiting_is_bounded(self) -> None:
         """An event that waits as long as it is told never waits longer than one turn."""
         bucket = TokenBucket(rate=2, burst=3)
         now = 100.0
@@ -25,7 +25,7 @@ class TokenBuckets(SynchronousTestCase):
             now += pause
         self.assertAlmostEqual(now, 100.0 + (20 - 3) / 2)
 
-    def test_silence_saves_up_to_the_burst(self) -> None:
+    def test_idle_time_refills_the_burst(self) -> None:
         bucket = TokenBucket(rate=1, burst=2)
         bucket.take(0.0)
         bucket.take(0.0)
@@ -65,7 +65,7 @@ class FailureThrottles(SynchronousTestCase):
             throttle.failed("a", 10.0)
         self.assertEqual(throttle.wait("a", 10.0), 0.0)
 
-    def test_twice_as_long_each_time(self) -> None:
+    def test_pauses_double(self) -> None:
         """Beyond the free failures the pause doubles, up to the longest."""
         throttle = FailureThrottle(free=1, first=0.5, longest=3.0)
         now = 10.0
@@ -77,7 +77,7 @@ class FailureThrottles(SynchronousTestCase):
             now += waits[-1]
         self.assertEqual(waits, [0.5, 1.0, 2.0, 3.0, 3.0])
 
-    def test_waiting_is_worn_off_by_time(self) -> None:
+    def test_pause_passes_with_time(self) -> None:
         throttle = FailureThrottle(free=0, first=2.0)
         throttle.failed("a", 10.0)
         self.assertEqual(throttle.wait("a", 11.5), 0.5)
@@ -92,12 +92,12 @@ class FailureThrottles(SynchronousTestCase):
             throttle.failed("a", 10.0)
         self.assertEqual(waits, [0.0, 1.0, 3.0, 7.0])
 
-    def test_keys_are_apart(self) -> None:
+    def test_keys_are_independent(self) -> None:
         throttle = FailureThrottle(free=0)
         throttle.failed("a", 10.0)
         self.assertEqual(throttle.wait("b", 10.0), 0.0)
 
-    def test_success_forgets(self) -> None:
+    def test_success_resets(self) -> None:
         throttle = FailureThrottle(free=1)
         for _ in range(5):
             throttle.failed("a", 10.0)
@@ -107,7 +107,7 @@ class FailureThrottles(SynchronousTestCase):
         throttle.failed("a", 10.0)
         self.assertEqual(throttle.wait("a", 10.0), 0.0)
 
-    def test_success_of_somebody_unknown(self) -> None:
+    def test_success_of_an_unknown_key(self) -> None:
         throttle = FailureThrottle(free=0)
         throttle.succeeded("nobody")
         self.assertEqual(throttle.wait("nobody", 1.0), 0.0)
@@ -133,7 +133,7 @@ class FailureThrottles(SynchronousTestCase):
 
 
 class Quotas(SynchronousTestCase):
-    def test_all_at_once_and_then_one_by_one(self) -> None:
+    def test_burst_then_refill(self) -> None:
         quota = Quota(4)
         self.assertEqual([quota.take("a", 10.0) for _ in range(4)], [0.0] * 4)
         self.assertAlmostEqual(quota.take("a", 10.0), 900.0)
@@ -141,12 +141,12 @@ class Quotas(SynchronousTestCase):
         self.assertEqual(quota.take("a", 911.0), 0.0)
         self.assertGreater(quota.take("a", 911.0), 0.0)
 
-    def test_keys_are_apart(self) -> None:
+    def test_keys_are_independent(self) -> None:
         quota = Quota(1)
         self.assertEqual(quota.take("a", 10.0), 0.0)
         self.assertEqual(quota.take("b", 10.0), 0.0)
 
-    def test_given_back(self) -> None:
+    def test_refund(self) -> None:
         quota = Quota(1)
         quota.take("a", 10.0)
         quota.give_back("a")

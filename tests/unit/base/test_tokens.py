@@ -30,7 +30,7 @@ AROUND = st.text(st.sampled_from("aZ09_- .,:;<>é\n"), max_size=60)
 
 class Finding(SynchronousTestCase):
     @given(TOKENS, AROUND, AROUND)
-    def test_wherever_it_stands(self, token: str, before: str, after: str) -> None:
+    def test_found_anywhere_in_a_text(self, token: str, before: str, after: str) -> None:
         """Also within a longer run of letters, where nothing marks its beginning."""
         text = before + token + after
         self.assertTrue(is_token(token))
@@ -38,7 +38,7 @@ class Finding(SynchronousTestCase):
         self.assertIn(token, candidates(text))
 
     @given(TOKENS)
-    def test_in_every_part_of_a_command(self, token: str) -> None:
+    def test_found_in_every_argument(self, token: str) -> None:
         name = Address(token)
         for command in (
             ask.SendMessage((Address("a"), name), "halo"),
@@ -52,7 +52,7 @@ class Finding(SynchronousTestCase):
             self.assertIn(token, candidates(command))
 
     @given(TOKENS)
-    def test_not_where_it_belongs(self, token: str) -> None:
+    def test_allowed_as_a_token_or_password(self, token: str) -> None:
         for command in (
             ask.ResumeSession(Secret(token)),
             ask.LogIn("a", Secret(token)),
@@ -64,10 +64,10 @@ class Finding(SynchronousTestCase):
         for text in ("", " " * 100, "Selamat malam, Budi! " * 50, "x" * 42, "é" * 100):
             self.assertFalse(may_hold_token(ask.SendMessage((Address("a"),), text)))
 
-    def test_few_candidates_in_what_repeats(self) -> None:
+    def test_few_candidates_in_repeated_text(self) -> None:
         self.assertLessEqual(len(candidates("ABCDEFGHIJKLMNOP" * 500)), 16)
 
-    def test_what_has_few_letters_is_no_token(self) -> None:
+    def test_text_of_few_different_letters(self) -> None:
         """A line of dashes, or the text of a load generator, needs no lookup."""
         for text in ("-" * 80, "x" * 8000, "0123456789" * 10, "hahaha" * 20):
             self.assertFalse(may_hold_token(text))
@@ -117,7 +117,7 @@ class Refusing(ClockedTestCase):
             reply = await messi.ask(command="send", to="lineker", text=text)
             self.assertEqual(reply["status"], "OK")
 
-    async def test_of_a_session_that_is_not_connected(self) -> None:
+    async def test_token_of_another_session(self) -> None:
         """All live sessions of the account count. After a logout the token is an ordinary text."""
         messi, _ = await self.enter("messi")
         phone = self.connect(JsonDialect())
@@ -167,7 +167,7 @@ class Refusing(ClockedTestCase):
         self.assertEqual(page["messages"], [])
         self.assertEqual((await messi.ask(command="history", user="messi"))["messages"], [])
 
-    async def test_much_to_look_at_counts_as_several_commands(self) -> None:
+    async def test_long_texts_count_as_several_commands(self) -> None:
         messi, _ = await self.enter("messi")
         long = base64.urlsafe_b64encode(bytes(range(256)) * 22).decode()
         for _ in range(60):

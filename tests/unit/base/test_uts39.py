@@ -35,11 +35,11 @@ class Skeletons(SynchronousTestCase):
             self.assertNotEqual(skeleton(one), skeleton(other))
 
     @given(texts)
-    def test_own_skeleton(self, text: str) -> None:
+    def test_idempotent(self, text: str) -> None:
         self.assertEqual(skeleton(skeleton(text)), skeleton(text))
 
     @given(texts)
-    def test_replaced_by_a_part(self, text: str) -> None:
+    def test_skeleton_of_a_part(self, text: str) -> None:
         """Replacing a part by its skeleton does not change the skeleton of the whole."""
         half = len(text) // 2
         self.assertEqual(skeleton(skeleton(text[:half]) + text[half:]), skeleton(text))
@@ -50,12 +50,12 @@ class Skeletons(SynchronousTestCase):
 
 class Scripts(SynchronousTestCase):
     @given(texts, texts)
-    def test_parts(self, one: str, other: str) -> None:
+    def test_parts_of_a_restrictive_text(self, one: str, other: str) -> None:
         """If a text is highly restrictive, so are its parts."""
         if is_highly_restrictive(one + other):
             self.assertTrue(is_highly_restrictive(one))
 
-    def test_shared(self) -> None:
+    def test_shared_digits_and_marks(self) -> None:
         """Digits and marks that several scripts share may be used with each of these scripts, and with no
         other."""
         self.assertTrue(is_highly_restrictive("\u0645\u0663"))

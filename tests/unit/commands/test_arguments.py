@@ -328,7 +328,7 @@ class Reading(SynchronousTestCase):
         for kind, text, value in FROM_TEXT:
             self.assertEqual(kind.from_text("x", text), value, (kind, text))
 
-    def test_not_from_text(self) -> None:
+    def test_refused_text(self) -> None:
         for kind, text, expected in NOT_FROM_TEXT:
             error = refusal(kind.from_text, text)
             self.assertIs(type(error), expected, (kind, text))
@@ -338,7 +338,7 @@ class Reading(SynchronousTestCase):
         for kind, name, given_value, value in FROM_JSON:
             self.assertEqual(kind.from_json(name, given_value), value, (kind, given_value))
 
-    def test_not_from_json(self) -> None:
+    def test_refused_json(self) -> None:
         for kind, name, given_value in NOT_FROM_JSON:
             error = refusal(kind.from_json, given_value, name)
             self.assertIsNotNone(error, (kind, given_value))

@@ -433,7 +433,7 @@ class Reading(SynchronousTestCase):
         for verb, rest, _, command in CASES:
             self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
 
-    def test_words_that_may_name_either(self) -> None:
+    def test_place_in_words(self) -> None:
         """In a line a place may be the name of a user or of a group."""
         for verb, rest, command in WORDS_ONLY:
             self.assertEqual(BY_VERB[verb].from_words(rest), command, (verb, rest))
@@ -442,7 +442,7 @@ class Reading(SynchronousTestCase):
         for verb, _, names, command in CASES:
             self.assertEqual(BY_VERB[verb].from_names(names), command, (verb, names))
 
-    def test_names_that_words_do_not_have(self) -> None:
+    def test_named_arguments_only(self) -> None:
         for verb, names, command in NAMES_ONLY:
             self.assertEqual(BY_VERB[verb].from_names(names), command, (verb, names))
 
@@ -456,7 +456,7 @@ class Reading(SynchronousTestCase):
         taken = [case for case in BAD_NAMES if not refused(BY_VERB[case[0]].from_names, case[1])]
         self.assertEqual(taken, [])
 
-    def test_spaces_are_no_list_of_people(self) -> None:
+    def test_empty_list_of_people(self) -> None:
         """`invite g` and spaces names nobody, which is refused."""
         taken = [rest for rest in ("g ", "g   ") if not refused(BY_VERB["invite"].from_words, rest)]
         self.assertEqual(taken, [])
@@ -514,7 +514,7 @@ class Properties(SynchronousTestCase):
         self.assertIs(type(command), row.command)
 
     @given(rows, st.data())
-    def test_own_names(self, row: Row, data: st.DataObject) -> None:
+    def test_any_values(self, row: Row, data: st.DataObject) -> None:
         """The row's own arguments, with any JSON value, give its command or a BadRequest."""
         names = {
             data.draw(st.sampled_from(arg.keys)): data.draw(any_json)
@@ -542,7 +542,7 @@ class Secrets(SynchronousTestCase):
                     self.assertNotIn(TEN, shown)
         self.assertEqual(tried, 7)
 
-    def test_not_in_what_is_refused(self) -> None:
+    def test_not_in_a_refusal(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):
             with self.assertRaises(BadRequest) as caught:
                 BY_VERB["register"].from_words(rest)
@@ -559,7 +559,7 @@ class Table(SynchronousTestCase):
             for each in (verb, *aliases):
                 self.assertEqual(BY_VERB[each].verb, verb, each)
 
-    def test_verbs_once(self) -> None:
+    def test_verbs_are_unique(self) -> None:
         """Each verb or alias belongs to one command, and is in lower case."""
         verbs = [verb for row in TABLE for verb in (row.verb, *row.aliases)]
         self.assertEqual(len(verbs), len(set(verbs)))
@@ -604,7 +604,7 @@ class Table(SynchronousTestCase):
                 self.assertTrue(argument.type)
                 self.assertIn(argument.name, argument.keys)
 
-    def test_errors_are_said_once(self) -> None:
+    def test_errors_are_unique(self) -> None:
         """A row lists each error once."""
         for row in TABLE:
             self.assertEqual(len(set(row.errors)), len(row.errors), row.verb)

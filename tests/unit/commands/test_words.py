@@ -12,7 +12,7 @@ from chatd.lines.dialects.plain import PlainDialect
 
 
 class Words(TestCase):
-    def test_no_word_is_given_twice(self) -> None:
+    def test_words_are_unique(self) -> None:
         words = [word for row in TABLE for word in (row.verb, *row.aliases)]
         self.assertEqual(len(words), len(set(words)))
         self.assertEqual(set(words) & set(MEANT), set())
@@ -30,7 +30,7 @@ class Words(TestCase):
         self.assertEqual(error.code, "unknown-command")
         return str(error.details.get("advice", ""))
 
-    def test_slips(self) -> None:
+    def test_misspelt_words(self) -> None:
         """One letter too many, too few or wrong, two swapped ones, or only the beginning of the word."""
         cases = {
             "sendd": "send",
@@ -47,7 +47,7 @@ class Words(TestCase):
                 self.advice(word), f"did you mean {verb}? help lists all commands", word
             )
 
-    def test_what_is_like_nothing(self) -> None:
+    def test_unlike_any_command(self) -> None:
         for word in ("nonsense", "", "x", "zz", "get", "z" * 5000, "sénd", "ping\x07", "{", "//"):
             self.assertEqual(self.advice(word), "", word)
 
