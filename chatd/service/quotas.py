@@ -84,6 +84,7 @@ class MessageQuotas:
         self._used: dict[Owner, int] = {}
         self._changed: set[Owner] = set()
         self._timer: IDelayedCall | None = None
+        self._stopped = False
 
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
         """Continue with the stored use of a day (in days since 1970 UTC)."""
@@ -113,7 +114,7 @@ class MessageQuotas:
             raise self._used_up(owner, now)
         self._used[owner] = used
         self._changed.add(owner)
-        if self._timer is None:
+        if self._timer is None and not self._stopped:
             self._timer = self._clock.callLater(SAVE_AFTER, self.save)
 
     def _limit_of(self, owner: str) -> int:
@@ -169,7 +170,9 @@ class MessageQuotas:
             self._changed.add(owner)
 
     def stop(self) -> Deferred[None]:
-        """Store the use."""
+        """Store the use for the last time. What unfinished requests charge later is forgotten with the
+        process."""
+        self._stopped = True
         return self.save()
 
     def save(self) -> Deferred[None]:

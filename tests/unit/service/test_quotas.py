@@ -63,6 +63,16 @@ class AccountQuota(QuotaTestCase):
         await self.send(ana, "budi", 1)
         self.assertEqual(self.used(ana), LEAST)
 
+    async def test_a_charge_after_the_end_starts_no_timer(self) -> None:
+        """While a realm closes, a request that is not over yet may still charge."""
+        (ana,) = await self.people("ana")
+        quotas = self.realm.service.quotas
+        await quotas.stop()
+        before = len(self.clock.getDelayedCalls())
+        quotas.charge_account(ana.id, KIB, round(self.clock.seconds() * 1000))
+        self.assertEqual(self.used(ana), KIB)
+        self.assertEqual(len(self.clock.getDelayedCalls()), before)
+
     async def test_every_recipient_counts(self) -> None:
         """The message goes to as many recipients as the quota allows."""
         ana, *_ = await self.people("ana", "budi", "citra", "dewi")
