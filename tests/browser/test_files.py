@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from tests.support.browser import BrowserTestCase, in_browser
-from tests.support.page import GONE, expect
+from tests.support.page import GONE
+from tests.support.visitor import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import FilePayload

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.browser import BrowserTestCase, Site, in_browser
-from tests.support.page import GONE, Person, expect
+from tests.support.page import GONE, Person
+from tests.support.visitor import expect
 
 
 class Realms(BrowserTestCase):

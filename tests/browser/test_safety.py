@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from tests.support.browser import PASSWORD, BrowserTestCase, SiteTestCase, in_browser
-from tests.support.page import expect
+from tests.support.visitor import expect
 
 FIRST_SCREEN = 100_000  # bytes, unpacked
 UPGRADE = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
-from tests.support.page import NARROW, Person, expect
+from tests.support.page import NARROW, Person
+from tests.support.visitor import expect
 
 
 class Talk(BrowserTestCase):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chatd.base.characters import isolated
 from tests.support.browser import BrowserTestCase, in_browser
-from tests.support.page import GONE, NARROW, WIDE, expect
+from tests.support.page import GONE, NARROW, WIDE
+from tests.support.visitor import expect
 
 EACH = 8  # messages of each side, before, while and after the daemon is gone
 

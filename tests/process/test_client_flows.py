@@ -11,7 +11,8 @@ from typing import Any
 from PIL import Image
 
 from chatd.client.render import cells
-from tests.support.processes import Daemon, configuration, free_port, in_thread
+from tests.support.ports import free_port
+from tests.support.processes import Daemon, configuration, in_thread
 from tests.support.terminal import (
     CTRL_D,
     PASSWORD,

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 
 import trustme
 
-from tests.support.processes import PATIENCE, free_port, in_thread, wait_until
+from tests.support.ports import free_port
+from tests.support.processes import in_thread, wait_until
+from tests.support.talker import PATIENCE
 from tests.support.terminal import CLIENT, PASSWORD, ClientTestCase, Terminal, environment
 
 

@@ -12,7 +12,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request, TextMessage
 
 from tests.support import proxies
-from tests.support.processes import Daemon, DaemonTestCase, free_port, in_thread
+from tests.support.ports import free_port
+from tests.support.processes import Daemon, DaemonTestCase, in_thread
 from tests.support.proxies import CLIENT, Proxy
 
 TRUSTED = "\n[web]\ntrusted_proxies = 127.0.0.1\n"

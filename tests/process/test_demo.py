@@ -14,35 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from chatd.app.demo_realms import SHIFT
-from chatd.base.config import (
-    DEFAULT_DOORS,
-)
+from chatd.base.config import DEFAULT_DOORS
 from tests.support import forked
 from tests.support.forked import Forked, Streams, Surroundings
-from tests.support.processes import (
-    PATIENCE,
-    DaemonTestCase,
-    Talker,
-    environment,
-    free_port,
-    in_thread,
-    is_running,
-    local_endpoint,
-    wait_until,
-)
+from tests.support.ports import free_port, local_endpoint
+from tests.support.processes import DaemonTestCase, environment, in_thread, is_running, wait_until
+from tests.support.talker import PATIENCE, Talker
 
 DOORS = tuple(DEFAULT_DOORS)
 
 LINKED = "are up and linked"
-
-
-def free_pair() -> int:
-    """Two free ports, one for each realm."""
-    while True:
-        port = free_port()
-        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port + SHIFT))
-            return port
 
 
 class Demo:
@@ -122,7 +103,7 @@ class BothTests(DaemonTestCase):
         super().setUp()
         self.logs = self.root / "logs"
         self.logs.mkdir()
-        self.ports = {door: free_pair() for door in DOORS}
+        self.ports = {door: free_port(also=SHIFT) for door in DOORS}
 
     def begin(self, terminal: bool = False, patience: float = PATIENCE) -> Demo:
         demo = Demo(self.folder, self.ports, self.logs, terminal, patience)
@@ -203,6 +184,7 @@ class BothTests(DaemonTestCase):
         """The error names the port. Nothing is started or created."""
         port = self.ports["json"] + SHIFT
         with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("127.0.0.1", port))
             other.listen()
             demo = self.begin()
@@ -280,8 +262,8 @@ class OptionTests(DaemonTestCase):
 
     @in_thread
     def test_the_second(self) -> None:
-        """The second realm runs alone, with all doors on ports of its own."""
-        ports = {door: free_pair() for door in DOORS}
+        """By itself, with everything on its own ports."""
+        ports = {door: free_port(also=SHIFT) for door in DOORS}
         demo = self.demo("--second", port=ports["json"] + SHIFT, doors=ports).listening()
         self.assertIn("realm realm2", demo.out)
         demo.login("messi", "surabaya").close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.metrics import fetch, read
-from tests.support.processes import DaemonTestCase, free_port, in_thread
+from tests.support.ports import free_port
+from tests.support.processes import DaemonTestCase, in_thread
 
 
 class DaemonTests(DaemonTestCase):

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.support.processes import Daemon, DaemonTestCase, Home, Talker, in_thread, wait_until
+from tests.support.processes import Daemon, DaemonTestCase, Home, in_thread, wait_until
+from tests.support.talker import Talker
 
 CONFIGURED = ("--config", "../chatd.ini")
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")

@@ -7,16 +7,9 @@ import socket
 from typing import Any
 
 from tests.support.certificates import Issuer
-from tests.support.processes import (
-    FOREGROUND,
-    PATIENCE,
-    DaemonTestCase,
-    answers,
-    environment,
-    free_port,
-    in_thread,
-    wait_until,
-)
+from tests.support.ports import free_port
+from tests.support.processes import FOREGROUND, DaemonTestCase, environment, in_thread, wait_until
+from tests.support.talker import PATIENCE, answers
 from tests.support.terminal import Terminal
 
 

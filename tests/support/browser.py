@@ -32,7 +32,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from tests.support import ROOT
-from tests.support.processes import PATIENCE, DaemonTestCase, Home, Talker
+from tests.support.processes import DaemonTestCase, Home
+from tests.support.talker import PATIENCE, Talker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright

@@ -26,7 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import PATIENCE, Daemon, Talker, configuration, free_port
+from tests.support.kill_report import Report
+from tests.support.ports import free_port
+from tests.support.processes import Daemon, configuration
+from tests.support.talker import PATIENCE, Talker
 
 READERS = 4  # users who receive messages; every other one reads all the time
 POSTERS = 2  # users who write to the group
@@ -36,21 +39,6 @@ GROUP = "crowd"
 
 #: The position of a message: conversation and seq.
 Position = tuple[int, int]
-
-
-class Report:
-    """Base of the reports: counts, as the fields of a dataclass, and the problems that were found."""
-
-    kills: int
-    problems: list[str]
-
-    def problem(self, sentence: str) -> None:
-        self.problems.append(f"kill {self.kills}: {sentence}")
-
-    def __str__(self) -> str:
-        figures = {key: value for key, value in vars(self).items() if key != "problems"}
-        lines = [f"{key.replace('_', ' '):>14} {value:>9,}" for key, value in figures.items()]
-        return "\n".join([*lines, *self.problems])
 
 
 @dataclass

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.kills import Client, Report
-from tests.support.processes import PATIENCE, Home, Talker, wait_until
+from tests.support.kill_report import Report
+from tests.support.kills import Client
+from tests.support.processes import Home, wait_until
+from tests.support.talker import PATIENCE, Talker
 
 NAMES = ("realm1", "realm2")
 RECEIVERS = 2  # users of each realm; each gets messages from a sender of the other realm

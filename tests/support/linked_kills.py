@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.support.kills import Report
+from tests.support.kill_report import Report
 from tests.support.linked_daemons import (
     GROUP,
     RECEIVERS,

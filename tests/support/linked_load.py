@@ -23,7 +23,8 @@ from typing import Any
 
 from tests.support.linked_daemons import MAX_MESSAGES, LinkedDaemons, PeerDaemon, Sender
 from tests.support.linked_kills import LinkReport
-from tests.support.processes import PATIENCE, Talker, wait_until
+from tests.support.processes import wait_until
+from tests.support.talker import PATIENCE, Talker
 
 PIECE = 256 << 10
 

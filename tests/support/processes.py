@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +26,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.support import ROOT, forked
 from tests.support.forked import Forked, OtherDoors, Process, Streams, Surroundings
+from tests.support.ports import free_port, local_endpoint
+from tests.support.talker import PATIENCE, Talker, answers
 
 # A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
 # that: the tests that interrupt one would wait for ever.
@@ -39,7 +38,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Case = TypeVar("Case", bound=TestCase)
 
-PATIENCE = 20.0
 STEP = 0.01
 FOREGROUND = ("-n", "--pidfile=")
 
@@ -74,26 +72,6 @@ def in_thread(
     return run
 
 
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, and never the same one twice; not one of those that the kernel gives
-    away in the meantime."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        if port in _given:
-            continue
-        _given.add(port)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def local_endpoint(port: int) -> str:
-    return f"tcp:{port}:interface=127.0.0.1"
-
-
 def configuration(
     doors: Mapping[str, int], more: str = "", *, name: str = "realm1", state: str = "state"
 ) -> str:
@@ -123,16 +101,6 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def answers(port: int) -> bool:
-    """Whether a daemon is there that does more than let the kernel accept connections for it."""
-    try:
-        with Talker(port, patience=5) as talker:
-            # Where nobody listens, the kernel may connect a socket with itself.
-            return bool(talker.ask(command="ping").get("status") == "OK")
-    except OSError:
-        return False
-
-
 def environment(tree: Path | None = ROOT) -> dict[str, str]:
     """For a process that is to import chatd from `tree`; None: from where it is installed."""
     found = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
@@ -147,68 +115,6 @@ def twistd_of(interpreter: Path) -> list[str]:
     if script.exists():
         return [str(script)]
     return [str(interpreter), "-c", "from twisted.scripts.twistd import run; run()"]
-
-
-class Talker:
-    """A client of the json dialect on a real, blocking socket. Events are put aside in `events`."""
-
-    def __init__(self, port: int, patience: float = PATIENCE) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.events: list[dict[str, Any]] = []
-        self._lines = self.socket.makefile("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def send(self, **request: Any) -> None:
-        """Send a request, and don't wait for its reply."""
-        self.socket.sendall(json.dumps(request).encode() + b"\r\n")
-
-    def line(self) -> dict[str, Any] | None:
-        """The next reply; None if the connection has ended, with or without half a line."""
-        while True:
-            try:
-                line = self._lines.readline()
-            except ConnectionError:
-                return None
-            if not line.endswith(b"\n"):
-                return None
-            found: dict[str, Any] = json.loads(line)
-            if "event" not in found:
-                return found
-            self.events.append(found)
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """The reply to a request, whatever it says."""
-        self.send(**request)
-        reply = self.line()
-        if reply is None:
-            raise ConnectionError(f"no reply to {request['command']}")
-        return reply
-
-    def must(self, **request: Any) -> dict[str, Any]:
-        """The reply to a request, which has to be OK."""
-        reply = self.ask(**request)
-        if reply["status"] != "OK":
-            raise AssertionError(f"{request['command']}: {reply}")
-        return reply
-
-    def texts(self) -> list[str]:
-        """The texts of all that is unread."""
-        found: list[str] = []
-        while True:
-            page = self.must(command="inbox")
-            found += [message["text"] for message in page["messages"]]
-            if not page["remaining"]:
-                return found
-
-    def close(self) -> None:
-        self._lines.close()
-        self.socket.close()
 
 
 @dataclass(frozen=True)
@@ -226,6 +132,7 @@ class Launch:
     tree: Path | None = ROOT
     umask: int = -1
     stdout: str | None = None
+    forked: bool = False  # although it goes into the background
 
     def start(self, folder: Path, arguments: Sequence[str], out: Path, err: Path) -> Process:
         """Start twistd in `folder`, with these arguments after `chatd`."""
@@ -250,7 +157,8 @@ class Launch:
         """A daemon of another interpreter or tree can't be forked, and one that goes into the background is
         tried as users start it."""
         here = (self.interpreter, self.tree) == (Path(sys.executable), ROOT)
-        return self.doors is not None or (here and self.twistd[:1] == FOREGROUND[:1])
+        in_foreground = self.twistd[:1] == FOREGROUND[:1]
+        return self.doors is not None or (here and (in_foreground or self.forked))
 
     @property
     def _program(self) -> Callable[[], None]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import ROOT
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import wait_until
+from tests.support.talker import PATIENCE
 
 OPERATING = ROOT / "docs" / "operating.md"
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")

@@ -14,7 +14,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from tests.support.browser import PASSWORD, Site
-from tests.support.processes import Talker, free_port
+from tests.support.ports import free_port
+from tests.support.talker import Talker
 
 ME = "messi"
 PEOPLE = {

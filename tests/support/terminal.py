@@ -22,7 +22,8 @@ from wcwidth import wcwidth
 
 from tests.support import ROOT, forked
 from tests.support.forked import Forked, Process, Streams, Surroundings
-from tests.support.processes import PATIENCE, DaemonTestCase
+from tests.support.processes import DaemonTestCase
+from tests.support.talker import PATIENCE
 
 CLIENT = (sys.executable, "-m", "chatd.client.main")
 #: Programs that a Terminal forks, by the first word of the command.

@@ -20,15 +20,11 @@ from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
+from tests.support.actors import connect_socket, connect_wire
 from tests.support.common import RealmTestCase, SteadyClock
 from tests.support.fake_realms import FakeRealms
-from tests.support.transcripts import (
-    Play,
-    Transcript,
-    all_transcripts,
-    connect_socket,
-    connect_wire,
-)
+from tests.support.plays import Play
+from tests.support.transcripts import Transcript, all_transcripts
 
 TRANSCRIPTS = all_transcripts()
 PIECES = (1, 1, 7)  # sizes of the pieces in which a line arrives, in turn
