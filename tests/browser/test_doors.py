@@ -81,7 +81,7 @@ class Pages(BrowserTestCase):
         return f"http://localhost:{server.server_port}/"
 
     @in_browser
-    def test_another_sites_page_registers_nobody(self) -> None:
+    def test_page_of_another_site_registers_nobody(self) -> None:
         self.site.register("messi")
         context = self.browser.new_context()
         page = context.new_page()

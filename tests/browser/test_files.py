@@ -63,7 +63,7 @@ class Files(BrowserTestCase):
         self.assertEqual(henderson.downloads("laporan.pdf"), dropped)
 
     @in_browser
-    def test_given_up(self) -> None:
+    def test_cancelled_upload(self) -> None:
         """A cancelled upload does not arrive, and the next one does."""
         messi, henderson = self.person("messi"), self.person("henderson")
         messi.open_chat("henderson")
@@ -101,7 +101,7 @@ class Files(BrowserTestCase):
         self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
 
     @in_browser
-    def test_daemon_is_killed_meanwhile(self) -> None:
+    def test_daemon_is_killed_during_an_upload(self) -> None:
         """The upload continues after the restart, and the file arrives once and complete."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person in (messi, henderson):
@@ -124,7 +124,7 @@ class Files(BrowserTestCase):
         expect(henderson.page.locator("a.file")).to_have_count(1)
 
     @in_browser
-    def test_hostile_names_and_kinds(self) -> None:
+    def test_hostile_names_and_types(self) -> None:
         """A file that claims to be a page or a picture is not executed or shown, and can only be
         downloaded."""
         messi, henderson = self.person("messi"), self.person("henderson")

@@ -9,11 +9,11 @@ from tests.support.browser import BrowserTestCase, in_browser
 POLICY = "default-src 'none'; script-src 'nonce-good'; require-trusted-types-for 'script'"
 
 
-class Complaints(BrowserTestCase):
-    """Errors of a page that a test must notice."""
+class PageErrors(BrowserTestCase):
+    """Which errors of a page are reported."""
 
     def shown(self, script: str) -> Any:
-        """Open a page that runs `script`. Errors are taken as seen."""
+        """Open a page that runs `script`. Its errors do not fail this test."""
         person = self.person()
         person.page.route(
             "**/stub",
@@ -28,7 +28,7 @@ class Complaints(BrowserTestCase):
         return person
 
     @in_browser
-    def test_each_is_noticed(self) -> None:
+    def test_errors_fail_the_test(self) -> None:
         for script, complaint in {
             "console.error('oh')": "console: oh",
             "throw new Error('ah')": "ah",
@@ -43,6 +43,6 @@ class Complaints(BrowserTestCase):
             self.assertIn(complaint, found, script)
 
     @in_browser
-    def test_nothing_else_is(self) -> None:
+    def test_other_output_is_ignored(self) -> None:
         person = self.shown("console.log('fine')")
         self.assertEqual(person.complaints, [])

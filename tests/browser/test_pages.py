@@ -44,7 +44,7 @@ class Pages(BrowserTestCase):
 
     @in_browser
     def test_rooms(self) -> None:
-        """Only people in the room get what is said, and it is not stored."""
+        """Only people in the room get its messages, and they are not stored."""
         messi, henderson = self.person("messi"), self.person("henderson", size=NARROW)
         messi.go("#/rooms")
         messi.fill("Name of the room", "12345 67890")

@@ -9,7 +9,7 @@ from tests.support.visitor import expect
 
 class Realms(BrowserTestCase):
     @in_browser
-    def test_realm_apart(self) -> None:
+    def test_two_realms(self) -> None:
         there = self.realm("realm2")
         messi = self.person("messi")
         henderson = self.person("henderson", site=there)
@@ -53,7 +53,7 @@ class Realms(BrowserTestCase):
         messi.sees_as("are you there?", "Sent")
 
     @in_browser
-    def test_nobody_there(self) -> None:
+    def test_undeliverable_message(self) -> None:
         """A message that can't be delivered says so."""
         there = self.realm("realm2")
         messi = self.person("messi")

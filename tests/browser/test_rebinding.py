@@ -43,7 +43,7 @@ class Rebinding(BrowserTestCase):
         return site.start()
 
     @in_browser
-    def test_nothing_is_given_out(self) -> None:
+    def test_page_gets_nothing(self) -> None:
         """The page gets neither the site's files, nor names, nor an account, nor the metrics."""
         self.site.register("messi")
         context = self.browser.new_context()

@@ -1,4 +1,4 @@
-"""Headers, the session cookie, places where the token must not be, and origins."""
+"""Security headers, the size of a page, where the token is kept, and requests from other origins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async () => {
 class Shell(BrowserTestCase):
     @in_browser
     def test_first_screen(self) -> None:
-        """It is small, has the security headers, and is in the browser's language."""
+        """The first screen is small, has the security headers, and is in the browser's language."""
         person = self.person(locale="id-ID")
         answer = person.page.goto("/")
         assert answer is not None
@@ -68,7 +68,7 @@ class Shell(BrowserTestCase):
         self.assertEqual(headers["referrer-policy"], "no-referrer")
 
     @in_browser
-    def test_of_who_is_in(self) -> None:
+    def test_page_of_a_logged_in_user(self) -> None:
         """The page of a logged-in user is small too, and is an app with a manifest, icons and a worker."""
         messi = self.person("messi")
         self.assertLess(self.loaded(messi.page), FIRST_SCREEN)
@@ -122,7 +122,7 @@ class Tokens(BrowserTestCase):
 class Origins(SiteTestCase):
     """Requests that pages of other sites can cause. They need no browser."""
 
-    def test_from_elsewhere_is_refused(self) -> None:
+    def test_foreign_origins_are_refused(self) -> None:
         self.site.register("messi")
         session = json.dumps({"username": "messi", "password": PASSWORD})
         for origin in ("https://evil.example", "null", f"{self.site.url}.evil.example"):
@@ -136,7 +136,7 @@ class Origins(SiteTestCase):
                 self.assertEqual(found.status, 403, (method, path, origin))
                 self.assertNotIn("set-cookie", found.headers)
 
-    def test_own_pages_are_let_in(self) -> None:
+    def test_own_origins_are_accepted(self) -> None:
         self.site.register("messi")
         session = json.dumps({"username": "messi", "password": PASSWORD})
         self.assertEqual(

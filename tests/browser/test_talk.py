@@ -108,7 +108,7 @@ class Talk(BrowserTestCase):
         messi.page.wait_for_function("!document.title.startsWith('(')")
 
     @in_browser
-    def test_older_messages_come_in_above(self) -> None:
+    def test_older_messages_load_above(self) -> None:
         """Scrolling up loads older messages, and the visible ones stay in place."""
         self.site.register("henderson")
         messi = self.person("messi")
@@ -128,7 +128,7 @@ class Talk(BrowserTestCase):
 
 class Sessions(BrowserTestCase):
     @in_browser
-    def test_in_and_out(self) -> None:
+    def test_login_and_logout(self) -> None:
         self.site.register("messi")
         messi = self.person()
         messi.expects("status of 401")
@@ -192,7 +192,7 @@ class Groups(BrowserTestCase):
             henderson.is_told(name)
 
     @in_browser
-    def test_removed(self) -> None:
+    def test_removed_member(self) -> None:
         """A removed member sees nothing of the group any more, and can't join by its name."""
         messi, henderson = self.person("messi"), self.person("henderson")
         self.make(messi, "bola")

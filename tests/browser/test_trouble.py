@@ -27,7 +27,7 @@ HOSTILE = (
 
 class Killed(BrowserTestCase):
     @in_browser
-    def test_nothing_is_lost_or_doubled(self) -> None:
+    def test_nothing_is_lost_or_duplicated(self) -> None:
         """`kill -9` while both pages write; then the daemon starts again."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person, other in ((messi, "henderson"), (henderson, "messi")):
@@ -60,7 +60,7 @@ class Killed(BrowserTestCase):
             self.assertEqual([each["text"] for each in page["messages"]], told[0])
 
     @in_browser
-    def test_a_page_that_was_never_loaded(self) -> None:
+    def test_page_that_was_never_loaded(self) -> None:
         """A page that is requested while the daemon is down, without a worker: it says so, and loads later by
         itself."""
         messi = self.person("messi", service_workers="block")
@@ -73,7 +73,7 @@ class Killed(BrowserTestCase):
         expect(messi.page.get_by_role("heading", level=1, name="Rooms")).to_be_visible()
 
     @in_browser
-    def test_written_while_away_and_reloaded(self) -> None:
+    def test_unsent_messages_survive_a_reload(self) -> None:
         """Unsent messages survive a reload of the page."""
         messi, henderson = self.person("messi"), self.person("henderson")
         for person in (messi, henderson):

@@ -29,7 +29,7 @@ class SecondDocument(ClientTestCase):
     """The prompts of the second document, word for word."""
 
     @in_thread
-    def test_all_of_it(self) -> None:
+    def test_session_of_the_document(self) -> None:
         alam, budi = self.open("alam", "--lang", "id"), self.enter("budi")
         self.register(alam)
         self.log_in(alam)
@@ -154,7 +154,7 @@ class ThirdDocument(ClientTestCase):
         modis.type("back")
 
     @in_thread
-    def test_first_document_and_fourth(self) -> None:
+    def test_files_of_the_first_and_fourth_document(self) -> None:
         """Files for several people and groups, with the folders that the fourth document has."""
         messi, lineker = self.enter("messi"), self.enter("lineker")
         home = self.home("messi")
@@ -177,9 +177,9 @@ class ThirdDocument(ClientTestCase):
         messi.await_text("There is no file nothere.jpg here")
 
 
-class TwoAtOnce(ClientTestCase):
+class TwoClients(ClientTestCase):
     @in_thread
-    def test_both_ways(self) -> None:
+    def test_chat_while_typing(self) -> None:
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")
@@ -215,7 +215,7 @@ class TwoAtOnce(ClientTestCase):
         lina.await_text("File sent")
 
 
-class Looks(ClientTestCase):
+class Appearance(ClientTestCase):
     @in_thread
     def test_pictures_and_colours(self) -> None:
         Image.new("RGB", (40, 20), "red").save(self.home("budi") / "red.png")
@@ -238,7 +238,7 @@ class Looks(ClientTestCase):
         return found
 
     @in_thread
-    def test_a_flood(self) -> None:
+    def test_typing_during_a_flood(self) -> None:
         """The typed text stays intact while messages arrive."""
         lina = self.enter("lina")
         with self.daemon.register("budi") as budi:
@@ -266,7 +266,7 @@ class Widths(ClientTestCase):
         self.enter("budi").type("mkgr g1")
         lina = self.enter("lina", columns=columns)
         lina.type("ping")
-        lina.await_text("pong")  # so it listens, which it has asked for before
+        lina.await_text("pong")  # after the reply to `listen`, which was sent before
         with self.daemon.login("budi", PASSWORD) as budi:
             budi.must(command="send", to="lina", text=self.TEXT)
             budi.must(command="send", to="lina", text=f"see {BIDI} here")
@@ -296,7 +296,7 @@ class Widths(ClientTestCase):
         self.look(140)
 
 
-class RealmApart(ClientTestCase):
+class TwoRealms(ClientTestCase):
     """Two daemons, whose users talk with each other."""
 
     def start(self, more: str = "", **options: Any) -> Daemon:

@@ -29,7 +29,7 @@ class Scripts(ClientTestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     @in_thread
-    def test_lines_and_codes(self) -> None:
+    def test_output_and_exit_codes(self) -> None:
         self.registered("lina", "budi")
         done = self.run_script("lina", "-c", "send budi halo")
         self.assertEqual((done.returncode, done.stdout), (0, "Message sent\n"))
@@ -54,7 +54,7 @@ class Scripts(ClientTestCase):
         self.assertEqual(done.stdout, "0 messages\n")
 
     @in_thread
-    def test_a_slash_in_a_chat(self) -> None:
+    def test_unknown_command_in_a_chat(self) -> None:
         """An unknown command is refused, and not sent as a message."""
         self.registered("lina", "budi")
         done = self.run_script("lina", "-c", "chat budi", "-c", "/sned budi x", "-c", "//halo")
@@ -65,7 +65,7 @@ class Scripts(ClientTestCase):
         self.assertEqual(texts, ["/halo"])
 
     @in_thread
-    def test_no_utf_8(self) -> None:
+    def test_not_utf_8(self) -> None:
         self.registered("lina")
         done = self.run_script("lina", lines="send lina caf\udce9\nwhoami\n")
         self.assertEqual(done.returncode, 1)
@@ -117,7 +117,7 @@ class Scripts(ClientTestCase):
         self.assertTrue((self.home("budi") / "downloadgroup" / "budi" / "c.bin").exists())
 
     @in_thread
-    def test_interrupted(self) -> None:
+    def test_interrupted_download(self) -> None:
         """Ctrl-C during a download leaves no part of the file."""
         self.registered("lina")
         with (self.home("lina") / "big.bin").open("wb") as file:
@@ -144,7 +144,7 @@ class Scripts(ClientTestCase):
         )
 
     @in_thread
-    def test_nobody_has_read_it(self) -> None:
+    def test_closed_pipe(self) -> None:
         """Messages that were written to a closed pipe stay unread."""
         self.registered("lina", "budi")
         self.run_script("lina", "-c", "send budi halo")
@@ -197,7 +197,7 @@ class NoRealm(ClientTestCase):
         return done.stderr
 
     @in_thread
-    def test_nobody_there(self) -> None:
+    def test_no_server(self) -> None:
         port = free_port()
         self.assertIn(f"There is no daemon at localhost:{port}", self.said(port))
         terminal = self.open("budi")
@@ -205,7 +205,7 @@ class NoRealm(ClientTestCase):
         self.assertIn("TLS", self.said(self.daemon.port, "--tls"))
 
     @in_thread
-    def test_somebody_else(self) -> None:
+    def test_other_servers(self) -> None:
         with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
             self.assertIn("is a web server. The json door of a chatd is usually", self.said(port))
         with answering(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
@@ -220,7 +220,7 @@ class NoRealm(ClientTestCase):
             self.assertIn("is not a chatd realm", self.said(port))
 
     @in_thread
-    def test_nothing_is_said(self) -> None:
+    def test_silent_server(self) -> None:
         """A server that accepts the connection and sends nothing is given up within seconds, over TLS too."""
         with answering(b"") as port:
             for more, part in (((), "sent nothing within 2 s, or closed the connection: is it another port"),
@@ -230,7 +230,7 @@ class NoRealm(ClientTestCase):
                 self.assertLess(time.monotonic() - began, 8)
 
     @in_thread
-    def test_the_link_is_lost(self) -> None:
+    def test_connection_lost(self) -> None:
         replies = b'{"status":"OK","id":null,"message":"pong"}\n'
         with answering(replies, then_close=True) as port:
             self.assertIn("The connection was lost\nNo reply came to: whoami", self.said(port))

@@ -16,9 +16,9 @@ from tests.support.terminal import (
 )
 
 
-class LinkLost(ClientTestCase):
+class ConnectionLost(ClientTestCase):
     @in_thread
-    def test_restart_in_the_middle(self) -> None:
+    def test_daemon_restarts(self) -> None:
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")
@@ -33,7 +33,7 @@ class LinkLost(ClientTestCase):
         budi.await_text("2 messages")
 
     @in_thread
-    def test_unanswered(self) -> None:
+    def test_daemon_killed_before_its_reply(self) -> None:
         """The daemon is killed while it has an unanswered message."""
         lina, budi = self.enter("lina"), self.enter("budi")
         lina.type("chat budi")
@@ -48,7 +48,7 @@ class LinkLost(ClientTestCase):
         budi.await_text("1 message")
 
     @in_thread
-    def test_session_ends_meanwhile(self) -> None:
+    def test_session_ended_by_another_client(self) -> None:
         lina = self.enter("lina")
         with self.daemon.login("lina", PASSWORD) as other:
             other.must(command="password", old=PASSWORD, new="another-horse")
@@ -57,7 +57,7 @@ class LinkLost(ClientTestCase):
         lina.type("send lina later")
         lina.await_text("(waiting until you log in again)")
         lina.type("login lina another-horse")
-        lina.await_text("Message sent")  # it has waited for her
+        lina.await_text("Message sent")  # the line waited for the login
 
 
 class Files(ClientTestCase):
@@ -85,7 +85,7 @@ class Files(ClientTestCase):
         lina.await_text("File sent")
 
     @in_thread
-    def test_nothing_is_overwritten(self) -> None:
+    def test_downloads_overwrite_nothing(self) -> None:
         lina = self.enter("lina")
         (self.home("lina") / "plan.txt").write_text("Friday")
         lina.type("sendfile lina plan.txt")
@@ -152,7 +152,7 @@ class Pasting(ClientTestCase):
         lina.await_text("2 groups")
 
 
-class AnswerLost(ClientTestCase):
+class ReplyLost(ClientTestCase):
     """The realm has executed the request, and the connection is lost before the reply."""
 
     def setUp(self) -> None:
@@ -161,7 +161,7 @@ class AnswerLost(ClientTestCase):
         self.addCleanup(self.proxy.stop)
 
     @in_thread
-    def test_once_and_told(self) -> None:
+    def test_message_and_file_arrive_once(self) -> None:
         budi = self.enter("budi")
         self.daemon.port, port = self.proxy.port, self.daemon.port
         lina = self.enter("lina")
