@@ -5,18 +5,26 @@ It lies in memory if there is room, because the tests create thousands of databa
 
 from __future__ import annotations
 
-import atexit
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
 ENOUGH = 2 << 30  # bytes
+PREFIX = "chatd-tests-"
+#: Locked by the process that uses the folder, until it ends, however it ends.
+LOCK = "in-use"
+# After the finalizer by which multiprocessing removes its own folder, which is in the scratch folder.
+LAST = -1000
 
-_made: list[str] = []
+_locks: list[IO[bytes]] = []
 
 
 def _only_directs(config: pytest.Config) -> bool:
@@ -30,22 +38,45 @@ def _has_room(folder: Path) -> bool:
     )
 
 
+def _lock(path: Path) -> bool:
+    """Lock that file until this process ends, unless another process has locked it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _locks.append(file)
+    return True
+
+
+def _remove_abandoned() -> None:
+    """Remove the scratch folders of processes that were killed."""
+    for lock in MEMORY.glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError):
+            if _lock(lock):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        _remove_abandoned()
+
+
 # Last of all: until they are collected, tests are named relative to where pytest was started.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if not _only_directs(session.config):
-        parent = MEMORY if _has_room(MEMORY) else None
-        scratch = tempfile.mkdtemp(prefix="chatd-", dir=parent)
-        _made.append(scratch)
-        os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        os.chdir(scratch)
+    if _only_directs(session.config):
+        return
+    parent = MEMORY if _has_room(MEMORY) else None
+    scratch = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    _lock(scratch / "new")
+    (scratch / "new").rename(scratch / LOCK)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    os.chdir(scratch)
+    Finalize(None, _remove, (scratch,), exitpriority=LAST)
 
 
-def _remove() -> None:
+def _remove(scratch: Path) -> None:
     os.chdir("/")
-    for scratch in _made:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-# Registered before the tests are imported, and so called after what they register.
-atexit.register(_remove)
+    shutil.rmtree(scratch, ignore_errors=True)
