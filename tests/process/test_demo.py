@@ -162,7 +162,7 @@ class BothTests(DaemonTestCase):
         self.assert_over(pids)
 
     @in_thread
-    def test_nobody_reads_any_more(self) -> None:
+    def test_terminal_is_gone(self) -> None:
         """The terminal is gone, and no signal was sent."""
         demo = self.begin(terminal=True).linked()
         os.close(demo.terminal)

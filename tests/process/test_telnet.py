@@ -63,7 +63,7 @@ class DebiansTelnet(DaemonTestCase):
             reply = talker.must(command="history", user="messi")
         return [each["text"] for each in reply["messages"]]
 
-    def test_what_is_typed_arrives_whole(self) -> None:
+    def test_typed_text_arrives_intact(self) -> None:
         self.terminal.type("register messi\n")
         for prompt in ("Password: ", "Password again: "):
             self.terminal.sees(prompt)

@@ -296,7 +296,7 @@ class Rates(SharedTestCase):
         await settle()
         self.assertIn(wire.taken().count(END), (50, 51))
 
-    async def test_who_speaks_by_token_is_logged_in(self) -> None:
+    async def test_requests_by_token_count_as_logged_in(self) -> None:
         """The time limit for a login does not apply to it."""
         token = await self.token("messi")
         wire, silent = self.wire(Kelompok3Dialect), self.wire(Kelompok3Dialect)
@@ -336,7 +336,7 @@ class InlineFiles(SharedTestCase):
 
     limits = {"commands_per_second": 0}
 
-    async def test_a_large_one_keeps_nobody_waiting(self) -> None:
+    async def test_a_large_file_does_not_block_others(self) -> None:
         data = bytes(range(256)) * (40 << 10)
         wire = await self.logged_in("messi", Tugas4Dialect)
         other = await self.logged_in("henderson")
@@ -374,7 +374,7 @@ class InlineFiles(SharedTestCase):
         self.assertEqual(self.realm.service.files.under_way._bytes, {})
         self.assertEqual((await self.say(wire, "ls"))["status"], "OK")
 
-    async def test_a_connection_that_is_lost_once_it_has_sent_it_all(self) -> None:
+    async def test_connection_lost_after_the_whole_request(self) -> None:
         """A request that has arrived completely is executed, even if its connection is lost."""
         wire = await self.logged_in("messi", Tugas4Dialect)
         release = self.block_writing()

@@ -66,7 +66,7 @@ class ReturnsTestCase(NetworkTestCase):
         (told,) = self.refuse(Left("ana", "bagan"), UnknownGroup(name="bagan"))
         self.assertIn("realm2 was not told: There is no group bagan", told)
 
-    def test_nobody_to_tell(self) -> None:
+    def test_parcel_without_a_sender(self) -> None:
         relay = Relay("bagan", 1, 1, "ana", AT, "halo")
         self.assertEqual(self.refuse(relay, UnknownGroup(name="bagan"), sender=False), [])
         self.assertEqual(self.one.parcels_waiting(), 0)

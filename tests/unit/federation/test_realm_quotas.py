@@ -61,7 +61,7 @@ class LimitsTestCase(FilesTestCase):
         self.network.settle()
         self.assertEqual(found[0][0].message, "File sent")
 
-    def test_what_never_came_whole_counts(self) -> None:
+    def test_incomplete_files_count(self) -> None:
         """Files that a realm begins and never completes count for its quota."""
         arrivals = self.two.federation.files
         taken = 0

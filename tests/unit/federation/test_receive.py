@@ -114,7 +114,7 @@ class DirectTestCase(InboundTestCase):
             self.assertIn(self.code_of(self.direct(to=name)), ("unknown-user", "bad-name"))
         self.assertEqual(self.ana.inbox(), [])
 
-    def test_system_is_nobody(self) -> None:
+    def test_system_is_not_an_account(self) -> None:
         self.assertEqual(self.code_of(self.direct(to="system")), "unknown-user")
         self.says(self.direct(sender="system"))
         self.assertEqual(self.ana.reads(), ["system@realm2: halo"])

@@ -83,7 +83,7 @@ class Entries(ListTestCase):
         self.assertEqual((mine.last.text, mine.last.group), ("halo", "Bagan"))
         self.assertEqual((mine.unread, theirs.unread), (0, 1))
 
-    def test_who_joins_later(self) -> None:
+    def test_later_member(self) -> None:
         """A new member sees the last message as read."""
         self.group(self.ana)
         self.post(self.ana, "bagan", "halo")

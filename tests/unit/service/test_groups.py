@@ -355,7 +355,7 @@ class Ruling(GroupsTestCase):
         self.assertEqual(result_of(done), ("bagan", invited))
         self.assertEqual(len(self.members(self.dewi)), 4)
 
-    def test_invite_nobody_known(self) -> None:
+    def test_invite_unknown_only(self) -> None:
         done = self.groups.invite(self.ana, BAGAN, [Address("x"), Address("y")])
         self.assertIs(outcome_of(done), UnknownUser)
 

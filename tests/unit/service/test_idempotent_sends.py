@@ -113,7 +113,7 @@ class Again(HereTestCase):
         self.assertEqual(self.inbox(self.budi), ["halo"])
         self.assertNotEqual(first, self.post_once(self.budi, "bagan", "halo"))
 
-    def test_who_has_left(self) -> None:
+    def test_former_member(self) -> None:
         """A repeated post of a former member is answered; a new one is refused."""
         self.group(self.ana, self.budi)
         first = self.post_once(self.budi, "bagan", "halo")
@@ -557,7 +557,7 @@ class Files(ThereTestCase):
         self.assertEqual((agus.reads(), adi.reads()), (["ana: file a.txt"],) * 2)
         self.assertIsNotNone(self.answered("agus,adi,nobody"))
 
-    def test_who_has_left(self) -> None:
+    def test_former_member(self) -> None:
         agus = self.one.person("agus")
         agus.creates("bagan")
         self.ana.joins("bagan")
@@ -566,7 +566,7 @@ class Files(ThereTestCase):
         again = self.ana.sends_file("#bagan", "a.txt", b"halo", "k")
         self.assertEqual(self.facts(first), self.facts(again))
 
-    def test_nobody(self) -> None:
+    def test_no_known_recipient(self) -> None:
         """If no recipient exists, `answered` does not report that."""
         self.assertIsNone(self.answered("nobody"))
         files = self.one.service.files

@@ -102,7 +102,7 @@ class Gates(SynchronousTestCase):
         self.assertEqual(self.refused, [])
 
     @given(st.lists(st.booleans(), max_size=60))
-    def test_nothing_is_kept_of_those_who_left(self, failures: list[bool]) -> None:
+    def test_nothing_stays_in_memory(self, failures: list[bool]) -> None:
         clock = Clock()
         clock.advance(1000)
         gate = FailureGate(clock, FailureThrottle(2, first=1.0, longest=4.0))

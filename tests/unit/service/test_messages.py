@@ -186,7 +186,7 @@ class Direct(MessagesTestCase):
         )
         self.assertEqual(self.inbox(self.budi), ["halo"])
 
-    def test_nobody_known(self) -> None:
+    def test_no_known_recipient(self) -> None:
         for to, error in (
             ("nobody", UnknownUser),
             ("budi@realm2", UnknownRealm),
@@ -424,7 +424,7 @@ class InboxTest(MessagesTestCase):
             self.assertIs(outcome_of(inbox), error, place)
             self.assertIs(outcome_of(self.reading.history(self.budi, place, 5)), error, place)
 
-    def test_nothing_was_said_yet(self) -> None:
+    def test_no_messages_yet(self) -> None:
         self.assertEqual(self.inbox(self.budi, ANA), [])
         self.assertEqual(self.history(self.budi, ANA), [])
 

@@ -43,7 +43,7 @@ class PasswordsTest(TestCase):
         hashed = await self.passwords.hash("x" * 1000 + "a")
         self.assertIs(await self.passwords.verify("x" * 1000 + "b", hashed), False)
 
-    async def test_nobody(self) -> None:
+    async def test_unknown_user(self) -> None:
         """No password is right for an unknown user, not even the one behind the decoy hash."""
         for guess in ("", "the password of no account"):
             self.assertIs(await self.passwords.verify(guess, None), False)

@@ -196,7 +196,7 @@ class WriterTest(SynchronousTestCase):
         self.commit(*(Job(Deferred(), each.note, ("x",), True) for each in (one, one, two)))
         self.assertEqual((one.calls, two.calls), ([["x", "x"]], [["x"]]))
 
-    def test_rollback_is_told(self) -> None:
+    def test_rollback_is_reported(self) -> None:
         """Caches of jobs are dropped when changes are undone."""
         self.commit(job(add, "a"))
         self.assertEqual(self.forgotten, 0)

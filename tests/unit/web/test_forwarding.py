@@ -68,7 +68,7 @@ class XForwardedFor(SynchronousTestCase):
             self.by("192.0.2.7", peer=IPv6Address("TCP", "::ffff:127.0.0.1", 1)), "192.0.2.7"
         )
 
-    def test_nobody_knows(self) -> None:
+    def test_unknown_clients(self) -> None:
         """The nearest known host counts, and nothing beyond an unknown one."""
         for unknown in (
             "unknown",
@@ -91,7 +91,7 @@ class XForwardedFor(SynchronousTestCase):
             self.by("192.0.2.7", peer=peer, trusted=Networks.parse("local")), "192.0.2.7"
         )
 
-    def test_nothing_said(self) -> None:
+    def test_no_header(self) -> None:
         self.assertEqual(host(), PROXY.host)
 
     def test_white_space(self) -> None:
@@ -130,7 +130,7 @@ class Forwarded(SynchronousTestCase):
         self.assertEqual(self.by('host="a;for=198.51.100.1";for=192.0.2.7'), "192.0.2.7")
         self.assertEqual(self.by('host="a;for=198.51.100.1"'), PROXY.host)
 
-    def test_nobody_knows(self) -> None:
+    def test_unknown_clients(self) -> None:
         for field in (
             "for=unknown",
             "for=_hidden",

@@ -158,7 +158,7 @@ class Counting(MetricsTestCase):
             await messi.ask(command="send", to="lineker", text="halo", key="k1")
         self.check(await self.values(), **{"messages_stored_total{kind=direct}": 1})
 
-    async def test_those_who_said_it_themselves(self) -> None:
+    async def test_senders_do_not_get_their_own(self) -> None:
         """Senders do not get their own message: of 2 messages passed together to 3 listeners, each sender
         gets one less."""
         names = ("messi", "lineker", "henderson")

@@ -182,7 +182,7 @@ class Realms(MetricsTestCase):
         await self.realm.database.stop()
         self.check(await self.values(), database_answers=0, sessions=0)
 
-    async def test_who_looked_is_gone(self) -> None:
+    async def test_client_is_gone(self) -> None:
         """A request whose connection is gone gets no answer, and nothing is logged."""
         known: Deferred[Sequence[RealmInfo]] = Deferred()
         self.show(known)

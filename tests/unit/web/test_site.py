@@ -214,7 +214,7 @@ class LoggingIn(SiteTestCase):
 
         return run(play())
 
-    def test_nobody_is_online_by_a_request(self) -> Any:
+    def test_request_does_not_appear_online(self) -> Any:
         async def play() -> None:
             cookie = (await self.register("messi")).cookie
             await self.ask("GET", "/session", cookie=cookie)

@@ -70,11 +70,11 @@ class AddingTestCase(NetworkTestCase):
         self.network.advance(600)
         self.assertEqual(len(self.network.dialled), 5, "nor tried again")
 
-    def test_nobody_there(self) -> None:
+    def test_unknown_host(self) -> None:
         with self.assertRaises(RealmUnreachable):
             self.adds(host="nowhere.test")
 
-    def test_silent_there(self) -> None:
+    def test_silent_server(self) -> None:
         """The server at that address accepts the connection and sends nothing."""
         self.network.on_connection = lambda connection: setattr(connection.far, "held", True)
         found = outcome(self.ana.begins(ask.AddRealm("realm2", *self.two.where)))
@@ -108,7 +108,7 @@ class AddingTestCase(NetworkTestCase):
         self.assertEqual(found[0][0].message, "realm2 is a peer")
         self.assertIsInstance(found[1][0], RealmExists)
 
-    def test_who_has_come_already(self) -> None:
+    def test_realm_that_has_linked(self) -> None:
         """realm1 has dialled; realm2 may still add it, so that it dials too."""
         self.adds()
         self.two.add(self.one)
@@ -121,7 +121,7 @@ class AddingTestCase(NetworkTestCase):
         self.assertEqual(self.two.peers()["realm1"].state, "up")
         self.assertEqual(len(self.network.open_connections(self.one, self.two)), 1)
 
-    def test_who_has_come_long_ago(self) -> None:
+    def test_realm_that_linked_long_ago(self) -> None:
         self.adds()
         self.network.advance(100)
         self.two.add(self.one)
@@ -300,7 +300,7 @@ class ByAnybodyTestCase(NetworkTestCase):
         three.person("citra", operator=False).does(ask.AddRealm("realm2", *self.two.where))
         self.assertEqual(self.network.dialled_private, [True])
 
-    def test_link_local_is_for_nobody(self) -> None:
+    def test_link_local_is_refused(self) -> None:
         for person in (self.ana, self.budi):
             for host in ("169.254.169.254", "[fe80::1]", "224.0.0.1", "0.0.0.0"):  # noqa: S104
                 with self.assertRaises(ForbiddenAddress):

@@ -162,7 +162,7 @@ class Sentences(TLSTestCase):
         await until(lambda: not one.links)
         self.assertEqual(self.processed(one), [])
 
-    async def test_not_by_anyone(self) -> None:
+    async def test_operators_only(self) -> None:
         one, two = self.make("realm1", add="operators"), self.make("realm2")
         ana, eko = await self.person(one, "ana"), await self.person(one, "eko", operator=False)
         self.assertEqual((await self.add(eko, two.port))["code"], "not-operator")

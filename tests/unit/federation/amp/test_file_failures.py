@@ -65,7 +65,7 @@ class Files(ProxyTestCase):
         self.assertEqual(second["text"], "sudah?")
         await self.nothing_queued(self.ana)
 
-    async def test_offer_that_nobody_answers(self) -> None:
+    async def test_unanswered_offer(self) -> None:
         """The link is dropped, although messages still arrive, and everything is sent over another one.
         Nothing behind the file is held up forever."""
         await self.begin()

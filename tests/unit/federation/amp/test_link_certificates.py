@@ -32,7 +32,7 @@ class Certificates(TLSTestCase):
         shown = certified("realm2", begin=2, end=3)
         await self.refused_both_ways(shown, "bad-certificate", "realm2", "it holds only from")
 
-    async def test_for_nobody(self) -> None:
+    async def test_without_a_name(self) -> None:
         await self.refused_both_ways(certified(), "bad-certificate", "stands for no realm")
 
     async def test_wildcard(self) -> None:
@@ -96,7 +96,7 @@ class Certificates(TLSTestCase):
         await stranger.lost
         self.assertEqual((stranger.told, self.processed(one)), ([], []))
 
-    async def test_older_tls_there(self) -> None:
+    async def test_server_with_older_tls(self) -> None:
         """A server with only such a certificate is not accepted either."""
         one, shown = self.make("realm1"), self_signed("realm2")
         ana = await self.person(one, "ana")

@@ -98,12 +98,12 @@ class SquattedTestCase(NetworkTestCase):
         with self.assertRaises(RealmExists):
             self.adds()
 
-    def test_not_by_anybody(self) -> None:
+    def test_not_replaced_by_a_user(self) -> None:
         with self.assertRaises(RealmUnreachable):
             self.dewi.does(ask.AddRealm("realm2", *self.two.where))
         self.assertEqual(len(self.network.open_connections(self.one, self.false)), 1)
 
-    def test_not_by_who_comes_in(self) -> None:
+    def test_not_replaced_by_an_incoming_link(self) -> None:
         """The right realm links by itself: it is refused until an operator adds it."""
         with self.assertRaises(RealmNotAllowed):
             self.two.add(self.one)
