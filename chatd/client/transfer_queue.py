@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from chatd.base.errors import NotLoggedIn
 from chatd.base.names import key_of
@@ -69,12 +69,15 @@ class Transfers:
 
     async def _do(self, todo: SendFiles | GetFiles) -> None:
         try:
-            if isinstance(todo, SendFiles):
-                for path in todo.files:
-                    await self._send(todo, path)
-            else:
-                for code in await self._wanted(todo):
-                    await self._retrying(code, partial(self._get, code))
+            match todo:
+                case SendFiles():
+                    for path in todo.files:
+                        await self._send(todo, path)
+                case GetFiles():
+                    for code in await self._wanted(todo):
+                        await self._retrying(code, partial(self._get, code))
+                case _:
+                    assert_never(todo)
         except Refused as refused:
             self._client.refuse(refused.reply)
 
@@ -88,9 +91,9 @@ class Transfers:
     async def _retrying(
         self, name: str, once: Any, is_out: Callable[[], bool] = lambda: False
     ) -> None:
-        """Do `once`, and again after losses of the link. Everything that it may raise is told.
+        """Run `once`, again after each lost connection, and report its errors.
 
-        `is_out`: all of an upload is under way, so that it can't be called back.
+        `is_out` returns whether an upload was sent completely, so that it can't be cancelled any more.
         """
         for start in range(1, MAX_STARTS + 1):
             try:
