@@ -1,7 +1,7 @@
-"""Real daemons for the tests: `twistd` in processes of their own, and clients with real sockets.
+"""Real daemons for the tests: `twistd` in processes of their own, with real sockets.
 
-Everything here blocks, but never for long: a test that uses it runs `in_thread`. Every wait ends
-after `PATIENCE` seconds, and a `DaemonTestCase` leaves neither a process nor a folder behind.
+Everything here blocks, but not for long, so a test that uses it runs `in_thread`. Every wait ends after
+`PATIENCE` seconds, and a `DaemonTestCase` leaves neither a process nor a folder behind.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tests.support.forked import Forked, OtherDoors, Process, Streams, Surroundi
 from tests.support.ports import free_port, local_endpoint
 from tests.support.talker import PATIENCE, Talker, answers
 
-# A shell ignores SIGINT in what it runs in the background, and every daemon started from here would inherit
-# that: the tests that interrupt one would wait for ever.
+# A shell makes background processes ignore SIGINT. Daemons of the tests would inherit that, and tests that
+# interrupt one would fail.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -41,8 +41,7 @@ Case = TypeVar("Case", bound=TestCase)
 STEP = 0.01
 FOREGROUND = ("-n", "--pidfile=")
 
-# Cheap hashing and no limit on commands: registering and sending much is how a test prepares. What is
-# added begins in [limits].
+# Cheap hashing and no limit on commands, because tests register and send a lot. Additions begin in [limits].
 CONFIG = """\
 [realm]
 name = {name}
@@ -63,7 +62,7 @@ commands_per_second = 0
 def in_thread(
     method: Callable[Concatenate[Case, P], T],
 ) -> Callable[Concatenate[Case, P], Deferred[T]]:
-    """Run a test that blocks in a thread, so that the reactor lives on."""
+    """Decorator: runs a test that blocks in a thread, so that the reactor continues to run."""
 
     @functools.wraps(method)
     def run(self: Case, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
@@ -75,7 +74,7 @@ def in_thread(
 def configuration(
     doors: Mapping[str, int], more: str = "", *, name: str = "realm1", state: str = "state"
 ) -> str:
-    """What stands in the file of a realm with these doors, by their ports."""
+    """The configuration file of a realm with doors on these ports."""
     lines = [f"{door} = {local_endpoint(port)}" for door, port in doors.items()]
     return CONFIG.format(name=name, state=state, doors="\n".join(lines)) + more
 
@@ -83,7 +82,8 @@ def configuration(
 def wait_until(
     condition: Callable[[], T], what: Callable[[], str], patience: float = PATIENCE
 ) -> T:
-    """What `condition` returns once it is true. Raises AssertionError after `patience` seconds."""
+    """Wait until `condition` returns something true, and return that. Raises AssertionError after `patience`
+    seconds."""
     end = time.monotonic() + patience
     while not (found := condition()):
         if time.monotonic() > end:
@@ -93,7 +93,7 @@ def wait_until(
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
+    """Whether there is such a process, other than a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -102,7 +102,7 @@ def is_running(pid: int) -> bool:
 
 
 def environment(tree: Path | None = ROOT) -> dict[str, str]:
-    """For a process that is to import chatd from `tree`; None: from where it is installed."""
+    """The environment of a process that imports chatd from `tree` (None: from where it is installed)."""
     found = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if tree is not None:
         found["PYTHONPATH"] = str(tree)
@@ -110,7 +110,7 @@ def environment(tree: Path | None = ROOT) -> dict[str, str]:
 
 
 def twistd_of(interpreter: Path) -> list[str]:
-    """How its command line begins: the twistd installed beside `interpreter`, if there is one."""
+    """The beginning of the command line: the twistd installed beside `interpreter`, if there is one."""
     script = interpreter.parent / "twistd"
     if script.exists():
         return [str(script)]
@@ -121,9 +121,9 @@ def twistd_of(interpreter: Path) -> list[str]:
 class Launch:
     """How a daemon is started.
 
-    `twistd` are the arguments before `chatd`. `doors` are ports in place of the shipped ones, for a start
-    without `[listen]`. chatd is imported from `tree` (None: from where it is installed). Standard output goes
-    to the file or terminal `stdout`, if that is given, and can't be read by `Daemon.out` then.
+    `twistd` are the arguments before `chatd`. `doors` are ports in place of the default ones, for a start
+    without `[listen]`. chatd is imported from `tree` (None: from where it is installed). If `stdout` is
+    given, standard output goes to that file or terminal, and `Daemon.out` can't read it.
     """
 
     twistd: Sequence[str] = FOREGROUND
@@ -154,8 +154,8 @@ class Launch:
 
     @property
     def _may_fork(self) -> bool:
-        """A daemon of another interpreter or tree can't be forked, and one that goes into the background is
-        tried as users start it."""
+        """Whether the daemon can be forked. One of another interpreter or tree can't, and one in the
+        background is started as users start it."""
         here = (self.interpreter, self.tree) == (Path(sys.executable), ROOT)
         in_foreground = self.twistd[:1] == FOREGROUND[:1]
         return self.doors is not None or (here and (in_foreground or self.forked))
@@ -182,12 +182,12 @@ class Daemon:
 
     @property
     def out(self) -> str:
-        """What it has written to standard output so far."""
+        """The standard output so far."""
         return self._out.read_text()
 
     @property
     def err(self) -> str:
-        """What it has written to standard error so far."""
+        """The standard error so far."""
         return self._err.read_text()
 
     def listening(self) -> Self:
@@ -217,43 +217,43 @@ class Daemon:
         return talker
 
     def ended(self) -> int:
-        """Wait until it has ended by itself; its exit code."""
+        """Wait until it ends by itself. Returns its exit code."""
         return self.process.wait(PATIENCE)
 
     def stop(self) -> None:
-        """End it in order (SIGTERM)."""
+        """Stop it in order (SIGTERM)."""
         self.process.send_signal(signal.SIGTERM)
         self.stopped()
 
     def stopped(self) -> None:
-        """Wait until a signal has ended it in order. Raises AssertionError if it did not."""
+        """Wait until a signal has stopped it in order. Raises AssertionError if it did not."""
         code = self.ended()
-        # twistd closes everything down, and then dies of the signal that it was sent.
+        # twistd shuts down, and then ends itself with the signal that it got.
         if code not in (0, -signal.SIGTERM, -signal.SIGINT) or self.err:
             raise AssertionError(f"twistd ended with {code}:\n{self.out}\n{self.err}")
 
     def kill(self) -> None:
-        """End it at once (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         self.process.kill()
         self.process.wait(PATIENCE)
 
 
 def operator_code(state: Path) -> str:
-    """What makes the first operator of the realm that has its state there."""
+    """The code for the first operator of the realm whose state is there."""
     return (state / "operator-code").read_text().strip()
 
 
 def claim(state: Path, talker: Talker) -> None:
-    """Make whoever is logged in the first operator of the realm that has its state there."""
+    """Make the account that is logged in the first operator of the realm whose state is there."""
     talker.must(command="claim", code=operator_code(state))
 
 
 class Home:
-    """A realm with a folder and ports of its own, and the daemons that run there, one after the other."""
+    """A realm with a folder and ports of its own, and its daemons, one after the other."""
 
-    #: Those that it listens at.
+    #: Its ports.
     doors: Sequence[str] = ("json", "peers")
-    #: What stands below the rest in its configuration.
+    #: The end of its configuration.
     more = ""
 
     def __init__(self, root: Path, name: str = "realm1", more: str = "") -> None:
@@ -267,7 +267,7 @@ class Home:
 
     @property
     def daemon(self) -> Daemon:
-        """The one that was started last."""
+        """The daemon that was started last."""
         return self._daemons[-1]
 
     def launch(self) -> None:
@@ -280,11 +280,11 @@ class Home:
 
     @property
     def operator_code(self) -> str:
-        """What makes the realm's first operator."""
+        """The code for the realm's first operator."""
         return operator_code(self.folder / "state")
 
     def claim(self, talker: Talker) -> None:
-        """Make whoever is logged in the realm's first operator."""
+        """Make the account that is logged in the realm's first operator."""
         claim(self.folder / "state", talker)
 
     def start(self) -> Self:
@@ -293,17 +293,17 @@ class Home:
         return self
 
     def kill(self) -> None:
-        """End it at once (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         self.daemon.kill()
 
     def close(self) -> None:
-        """Leave no process behind."""
+        """End all processes."""
         for daemon in self._daemons:
             daemon.kill()
 
 
 class DaemonTestCase(TestCase):
-    """`self.folder` is empty, and where daemons are started; `self.root` is around it."""
+    """A test with an empty `self.folder`, in which daemons are started; `self.root` contains it."""
 
     timeout = 120
 
@@ -314,26 +314,27 @@ class DaemonTestCase(TestCase):
         self.folder.mkdir()
 
     def configure(self, more: str = "", state: str = "state", **doors: int) -> int:
-        """Write a configuration beside `self.folder`, with these doors and `json`; the port of that."""
+        """Write a configuration beside `self.folder`, with these doors and `json`. Returns the port of
+        `json`."""
         port = free_port()
         text = configuration({"json": port, **doors}, more, state=state)
         (self.root / "chatd.ini").write_text(text)
         return port
 
     def launch(self, port: int, *arguments: str, **options: Any) -> Daemon:
-        """Start a daemon that will be gone when the test ends, however it ends."""
+        """Start a daemon that is killed when the test ends."""
         launch = Launch(**options)
         daemon = Daemon(self.folder, port, *arguments, logs=self.root / "logs", launch=launch)
         self.addCleanup(daemon.kill)
         return daemon
 
     def start(self, more: str = "", **options: Any) -> Daemon:
-        """A daemon on `self.root / "state"` that listens."""
+        """Start a daemon on `self.root / "state"`, and wait until it listens."""
         port = self.configure(more)
         return self.launch(port, "--config", "../chatd.ini", **options).listening()
 
     def end_later(self, pid_file: Path) -> None:
-        """Kill what that file names when the test ends, if it is a twistd that still runs."""
+        """When the test ends, kill the process that the file names, if it is a running twistd."""
         self.addCleanup(_kill_twistd, pid_file)
 
 

@@ -10,7 +10,7 @@ PATIENCE = 20.0  # seconds that tests of processes wait for anything
 
 
 class Talker:
-    """A client of the json dialect on a real, blocking socket. Events are put aside in `events`."""
+    """A client of the json dialect on a real, blocking socket. Events are collected in `events`."""
 
     def __init__(self, port: int, patience: float = PATIENCE) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
@@ -25,7 +25,7 @@ class Talker:
         self.close()
 
     def send(self, **request: Any) -> None:
-        """Send a request, and don't wait for its reply."""
+        """Send a request, without waiting for its reply."""
         self.socket.sendall(json.dumps(request).encode() + b"\r\n")
 
     def line(self) -> dict[str, Any] | None:
@@ -43,7 +43,7 @@ class Talker:
             self.events.append(found)
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """The reply to a request, whatever it says."""
+        """Send a request, and return its reply, OK or not."""
         self.send(**request)
         reply = self.line()
         if reply is None:
@@ -51,14 +51,14 @@ class Talker:
         return reply
 
     def must(self, **request: Any) -> dict[str, Any]:
-        """The reply to a request, which has to be OK."""
+        """Send a request, and return its reply, which must be OK."""
         reply = self.ask(**request)
         if reply["status"] != "OK":
             raise AssertionError(f"{request['command']}: {reply}")
         return reply
 
     def texts(self) -> list[str]:
-        """The texts of all that is unread."""
+        """The texts of all unread messages."""
         found: list[str] = []
         while True:
             page = self.must(command="inbox")
@@ -72,10 +72,10 @@ class Talker:
 
 
 def answers(port: int) -> bool:
-    """Whether a daemon is there that does more than let the kernel accept connections for it."""
+    """Whether a daemon answers, other than by the kernel accepting the connection."""
     try:
         with Talker(port, patience=5) as talker:
-            # Where nobody listens, the kernel may connect a socket with itself.
+            # If no process listens, the kernel may connect a socket with itself.
             return bool(talker.ask(command="ping").get("status") == "OK")
     except OSError:
         return False

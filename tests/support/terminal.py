@@ -1,6 +1,6 @@
-"""Real terminals for the tests: a program on a pseudo-terminal, and what its screen shows (pyte).
+"""Programs on real pseudo-terminals, and the text that their screens show (pyte).
 
-Everything here blocks, but never for long: a test that uses it runs `in_thread`.
+Everything here blocks, but not for long, so a test that uses it runs `in_thread`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ TAB = "\t"
 UP = "\x1b[A"
 SCROLLBACK = 2000
 PASSWORD = "correct-horse"
-# The client may be tried against the daemon of another release: say where its tree is.
+# To test the client against the daemon of another release, set the path of its tree.
 DAEMON_TREE = Path(os.environ.get("CHATD_TEST_DAEMON", ROOT))
 
 
 class _Screen(pyte.HistoryScreen):
-    """Answers where the cursor is, as terminals do, and counts bells."""
+    """Reports the position of the cursor, as terminals do, and counts bells."""
 
     def __init__(self, columns: int, lines: int) -> None:
         super().__init__(columns, lines, history=SCROLLBACK, ratio=0.5)
@@ -95,7 +95,7 @@ class Terminal:
         termios.tcsetwinsize(self._leader, (rows, columns))
 
     def pump(self) -> None:
-        """Take what the program has written, until it has written nothing for a moment."""
+        """Read what the program writes, until it has written nothing for a moment."""
         while select.select([self._leader], [], [], 0.01)[0]:
             data = os.read(self._leader, 65536)
             self.raw += data
@@ -114,7 +114,7 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def text(self) -> str:
-        """All lines, with those that have left the screen."""
+        """All lines, including those that have left the screen."""
         above = [
             "".join(line[x].data for x in range(self.screen.columns))
             for line in self.screen.history.top
@@ -122,7 +122,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in [*above, *self.screen.display])
 
     def await_text(self, text: str, times: int = 1, patience: float = PATIENCE) -> None:
-        """Wait until `text` is shown so many times. Raises AssertionError."""
+        """Wait until `text` is on the screen that many times. Raises AssertionError."""
         end = time.monotonic() + patience
         while True:
             self.pump()
@@ -157,7 +157,7 @@ class Terminal:
         self._set_size(columns, rows)
 
     def ended(self, patience: float = PATIENCE) -> int:
-        """Wait until the program has ended; its exit code."""
+        """Wait until the program ends. Returns its exit code."""
         end = time.monotonic() + patience
         while (code := self.process.poll()) is None:
             self.pump()
@@ -167,7 +167,7 @@ class Terminal:
         return code
 
     def hang_up(self) -> None:
-        """Close the terminal, as somebody who closes its window."""
+        """Close the terminal, as a user who closes the window."""
         for end in (self._leader, self._follower):
             os.close(end)
         self._leader = self._follower = -1
@@ -180,7 +180,7 @@ class Terminal:
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
-    """For a client that keeps what it remembers under `state`."""
+    """The environment of a client that stores its state below `state`."""
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
     return {
         **kept,
@@ -192,7 +192,7 @@ def environment(state: Path, **more: str) -> dict[str, str]:
 
 
 class ClientTestCase(DaemonTestCase):
-    """Clients in terminals, each with a folder and a memory of its own."""
+    """Clients in terminals, each with a home folder and a state of its own."""
 
     def setUp(self) -> None:
         super().setUp()
