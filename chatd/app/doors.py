@@ -56,15 +56,13 @@ class DoorContext(msgspec.Struct, frozen=True):
     connections: Connections
     flush_queue: FlushQueue
 
-    def line_factory(self, dialect: Dialect) -> ChatLineFactory:
-        realm = self.realm
-        return ChatLineFactory(
-            realm.service, realm.sessions, self.connections, self.flush_queue, dialect
-        )
-
 
 def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
-    return DoorPlan(context.line_factory(dialect()), TLS_HINT if tls else dialect.hint)
+    realm = context.realm
+    factory = ChatLineFactory(
+        realm.service, realm.sessions, context.connections, context.flush_queue, dialect()
+    )
+    return DoorPlan(factory, TLS_HINT if tls else dialect.hint)
 
 
 def _web(context: DoorContext, tls: bool) -> DoorPlan:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+import msgspec
+
 K = TypeVar("K")
 
 # Jobs in one transaction. `writer_thread.MAX_JOBS` is 2000; the last list of jobs may exceed it.
@@ -55,7 +57,7 @@ class Histogram:
         return found
 
 
-class Counters:
+class Counters(msgspec.Struct):
     """Totals since the start.
 
     `direct` and `group` count stored messages, and `delivered` counts each listener to whom one was written.
@@ -64,25 +66,12 @@ class Counters:
     were not committed.
     """
 
-    __slots__ = (
-        "delivered",
-        "direct",
-        "errors",
-        "failed",
-        "given",
-        "group",
-        "jobs",
-        "received",
-        "seconds",
-    )
-
-    def __init__(self) -> None:
-        self.direct = 0
-        self.group = 0
-        self.delivered = 0
-        self.errors: Counter[str] = Counter()
-        self.received = 0
-        self.given = 0
-        self.jobs = Histogram(JOBS)
-        self.seconds = Histogram(SECONDS)
-        self.failed = 0
+    direct: int = 0
+    group: int = 0
+    delivered: int = 0
+    errors: Counter[str] = msgspec.field(default_factory=Counter)
+    received: int = 0
+    given: int = 0
+    jobs: Histogram = msgspec.field(default_factory=lambda: Histogram(JOBS))
+    seconds: Histogram = msgspec.field(default_factory=lambda: Histogram(SECONDS))
+    failed: int = 0

@@ -15,8 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.errors import NotLoggedIn, TokenInText
-from chatd.base.isolation import drop_failed
-from chatd.base.model import Account, Message, Reply, SessionEnded
+from chatd.base.model import Account, Message, Reply
 from chatd.base.tokens import candidates, may_hold_token
 from chatd.commands.results import Result
 from chatd.commands.rows import Row
@@ -165,17 +164,6 @@ class Client:
         moving.addErrback(
             lambda failure: log.failure("read marks were not moved; they stay unread", failure)
         )
-
-    def end_others(self, sessions: Sequence[Session], reason: str) -> None:
-        """Detach all clients of `sessions` but this one, and tell them why."""
-        for session in sessions:
-            for client in list(session.clients):
-                if client is not self:
-                    try:
-                        client.detach()
-                        client.listener.deliver((SessionEnded(reason),))
-                    except Exception:
-                        drop_failed(client.listener)
 
 
 Answer: TypeAlias = Result | Deferred[Result] | Coroutine[Any, Any, Result]

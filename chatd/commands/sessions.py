@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from chatd.base.isolation import drop_failed
 from chatd.base.model import Account, SessionEnded
 from chatd.base.throttle import Budget, TokenBucket
 from chatd.commands.values import Command
@@ -31,6 +32,16 @@ class Session:
         self.number = number
         self.bucket = TokenBucket.of(service.config.limits.commands_per_second)
         self.clients: list[Client] = []
+
+    def end(self, reason: str, but: Client | None = None) -> None:
+        """Detach all clients except `but`, and tell them why."""
+        for client in list(self.clients):
+            if client is not but:
+                try:
+                    client.detach()
+                    client.listener.deliver((SessionEnded(reason),))
+                except Exception:
+                    drop_failed(client.listener)
 
 
 class Sessions:
@@ -56,10 +67,8 @@ class Sessions:
     def ended(self, hashes: Collection[bytes]) -> None:
         """Detach the clients of sessions that were ended to make room for newer ones, and tell them."""
         for token_hash in hashes:
-            session = self._by_token.get(token_hash)
-            for client in list(session.clients) if session is not None else ():
-                client.detach()
-                client.listener.deliver((SessionEnded("There are newer sessions; log in again"),))
+            if (session := self._by_token.get(token_hash)) is not None:
+                session.end("There are newer sessions; log in again")
 
     def attach(self, login: Login, client: Client) -> Session:
         """Add `client` to the clients of the login's session. Returns the session."""

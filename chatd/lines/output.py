@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
 from zope.interface import implementer
@@ -14,6 +14,7 @@ from chatd.base.throttle import Budget
 from chatd.base.timers import Signal
 from chatd.files.outgoing import CHUNK, Outgoing, ReaderGone, send_chunks
 from chatd.net.eager import FlushQueue
+from chatd.net.sockets import StreamTransport
 
 if TYPE_CHECKING:
     from chatd.lines.protocol import ChatLineProtocol
@@ -21,24 +22,6 @@ if TYPE_CHECKING:
 MAX_UNREAD = 1 << 20  # bytes of events that may wait for a client that does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
 MAX_FULL = 300.0  # seconds in which a client has to read something
-
-
-class LineTransport(Protocol):
-    """The transport of a connection: TCP, TLS, a Unix socket, or the frames of a WebSocket."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def pauseProducing(self) -> None: ...
-
-    def resumeProducing(self) -> None: ...
-
-    def registerProducer(self, producer: object, streaming: bool) -> None: ...
-
-    def unregisterProducer(self) -> None: ...
-
-    def loseConnection(self) -> None: ...
-
-    def abortConnection(self) -> None: ...
 
 
 class Backlog:
@@ -74,7 +57,7 @@ class ConnectionOutput:
 
     def __init__(
         self,
-        transport: LineTransport,
+        transport: StreamTransport,
         flush_queue: FlushQueue,
         clock: IReactorTime,
         host: ChatLineProtocol,
@@ -222,5 +205,7 @@ class ConnectionOutput:
         """Do nothing: `lost` is called as well."""
 
 
-def _write_encoded(transport: LineTransport, encode: Callable[[bytes], bytes], data: bytes) -> None:
+def _write_encoded(
+    transport: StreamTransport, encode: Callable[[bytes], bytes], data: bytes
+) -> None:
     transport.write(encode(data))

@@ -24,11 +24,12 @@ from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.long_line import LongLine
-from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput, LineTransport
+from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput
 from chatd.lines.receiver import BufferedLineReceiver
 from chatd.lines.requests import RequestQueue
 from chatd.lines.states import TRANSITIONS, ConnectionEvent, ConnectionState
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
+from chatd.net.sockets import StreamTransport
 from chatd.service.presence import IListener
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ log = Logger()
 class ChatLineProtocol(BufferedLineReceiver):
     """One client's connection. `origin` says where it comes from."""
 
-    transport: LineTransport  # type: ignore[assignment]
+    transport: StreamTransport  # type: ignore[assignment]
     output: ConnectionOutput
 
     def __init__(self, factory: ChatLineFactory, origin: Origin) -> None:

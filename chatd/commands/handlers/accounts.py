@@ -53,12 +53,12 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
     goodbye = f"Goodbye, {session.account.display_name}"
     if command.everywhere:
         await client.service.accounts.end_sessions(session.account)
-        every = client.sessions.of_account(session.account)
-        client.end_others(every, "You were logged out everywhere; log in again")
+        for each in client.sessions.of_account(session.account):
+            each.end("You were logged out everywhere; log in again", but=client)
         goodbye += "; all your sessions have ended"
     else:
         await client.service.accounts.end_session(session.token_hash)
-        client.end_others([session], "This session was logged out on another connection")
+        session.end("This session was logged out on another connection", but=client)
     client.detach()
     return Reply(goodbye)
 
@@ -69,8 +69,9 @@ async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     await client.service.accounts.change_password(
         session.account, command.old, command.new, session.token_hash, client.source
     )
-    others = [each for each in client.sessions.of_account(session.account) if each is not session]
-    client.end_others(others, "The password was changed; log in again")
+    for each in client.sessions.of_account(session.account):
+        if each is not session:
+            each.end("The password was changed; log in again")
     return Reply("The password is changed, and your other sessions have ended")
 
 

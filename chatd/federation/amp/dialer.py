@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -13,9 +13,12 @@ from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
 from chatd.federation.amp.connect import explain
-from chatd.federation.amp.link import LinkHost, PeerLink
+from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.trust import Authentication, TrustRecord
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link_manager import LinkManager
 
 FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
 LONGEST_PAUSE = 300.0
@@ -27,7 +30,7 @@ class Endpoint(Protocol):
     """Makes links (chatd.federation.amp.endpoint)."""
 
     def dial(
-        self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
+        self, host: LinkManager, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]: ...
 
     def authenticate(
@@ -41,7 +44,7 @@ class Dialer:
     def __init__(
         self,
         config: PeersConfig,
-        host: LinkHost,
+        host: LinkManager,
         endpoint: Endpoint,
         peers: PeerTable,
         random_bytes: Callable[[int], bytes],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
@@ -16,12 +16,15 @@ from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.federation.amp.addresses import place_of
 from chatd.federation.amp.connect import connect
 from chatd.federation.amp.identity import RealmIdentity
-from chatd.federation.amp.link import LinkHost, PeerLink, Route
+from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.pending_links import PendingLinks
 from chatd.federation.amp.tls import TLSOptions, peer_chain
 from chatd.federation.amp.trust import Authentication, Policy, TrustRecord, authenticate
 from chatd.net.eager import Eager
 from chatd.net.sockets import keep_alive
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link_manager import LinkManager
 
 
 class EagerTLS(TLSMemoryBIOProtocol):
@@ -61,14 +64,14 @@ class TLSEndpoint:
         self._policy = policy
 
     def dial(
-        self, host: LinkHost, realm: str, to: str, port: int, *, private: bool
+        self, host: LinkManager, realm: str, to: str, port: int, *, private: bool
     ) -> Deferred[PeerLink]:
         """Dial `realm` at that address. Fires with a link that is up; fails with the reason. `private` says
         whether private and loopback addresses may be dialled. It can be cancelled."""
         return Deferred.fromCoroutine(self._dial(host, realm, to, port, private))
 
     async def _dial(
-        self, host: LinkHost, realm: str, to: str, port: int, private: bool
+        self, host: LinkManager, realm: str, to: str, port: int, private: bool
     ) -> PeerLink:
         link = PeerLink(host, Route(place_of(to, port), realm))
         wrapped = TLSFactory(self._tls, True, _OneLink(link))
@@ -81,7 +84,7 @@ class TLSEndpoint:
             raise
         return link
 
-    def factory(self, host: LinkHost) -> TLSMemoryBIOFactory:
+    def factory(self, host: LinkManager) -> TLSMemoryBIOFactory:
         """The factory for the port to which other realms connect."""
         return TLSFactory(self._tls, False, PendingLinks(host))
 

@@ -6,14 +6,14 @@ chatd.federation.amp.wire describes the protocol.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from OpenSSL import SSL
 from twisted.internet import defer
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -21,7 +21,6 @@ from zope.interface import implementer
 
 from chatd.base.errors import ChatError, RealmDown, RealmNotAllowed
 from chatd.base.names import key_of, printable
-from chatd.base.throttle import SenderRates, TokenBucket
 from chatd.base.timers import Timer
 from chatd.federation.amp import wire
 from chatd.federation.amp.flow_control import LinkFlow
@@ -32,9 +31,10 @@ from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcels import Verdict
-from chatd.federation.questions import Questions
-from chatd.federation.receive import Receiver
 from chatd.net.twisted_compat import BoundedAMP
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link_manager import LinkManager
 
 HANDSHAKE_TIME = 15.0  # seconds within which a link must be up
 CLOSE_TIME = 10.0  # seconds after which a closing link is dropped
@@ -55,46 +55,6 @@ class Route(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-class LinkHost(Protocol):
-    """What a link needs of the realm that it belongs to."""
-
-    clock: IReactorTime
-    sender_rates: SenderRates
-    receiver: Receiver  # takes what the other realm delivers
-    questions: Questions  # answers what the other realm asks
-
-    def connected(self, link: PeerLink) -> None:
-        """There is a connection; the realm at the other end is not known yet."""
-
-    def authenticate(self, link: PeerLink) -> Authentication:
-        """Identify the other end by its certificate. Raises ChatError."""
-
-    async def introduce(self, realm: str) -> Introduction:
-        """What this realm says of itself to the realm with that key."""
-
-    async def accept(self, link: PeerLink, other: Introduction) -> None:
-        """Make `link` the link to its realm. Raises Refused if there is a better one."""
-
-    def ready(self, link: PeerLink) -> None:
-        """The link is up at both ends."""
-
-    def lost(self, link: PeerLink, reason: ChatError | None) -> None:
-        """The connection is gone. `reason` says why the link never came up, if it is known."""
-
-    def is_added(self, realm: str) -> bool:
-        """Whether somebody here has added the realm with that key."""
-
-    def warn_of(self, source: str, dialled: str, sentence: str) -> None:
-        """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not empty,
-        unless too many were logged."""
-
-    def new_bucket(self) -> TokenBucket:
-        """The rate limit of what one realm may send."""
-
-    def new_reference(self) -> str:
-        """A reference by which an internal error is found in the log."""
-
-
 class LinkSuperseded(Exception):
     """The link ended before it was up, but after the other end had proved to be the realm: there may be
     another link to it, which is better."""
@@ -107,7 +67,7 @@ class PeerLink(BoundedAMP):
     transport: TLSTransport | None  # type: ignore[assignment]  # None when the connection is gone
     noisy = False
 
-    def __init__(self, host: LinkHost, route: Route) -> None:
+    def __init__(self, host: LinkManager, route: Route) -> None:
         self.flow = LinkFlow(host.clock, host.new_bucket(), self)
         self.responder = Responder(self)
         self.requests = PeerRequests(self)

@@ -34,7 +34,7 @@ log = Logger()
 
 
 class LinkManager:
-    """The LinkHost of all links."""
+    """The host of all links: they ask it, and tell it what happens to them."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class LinkManager:
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
         self._context = context
+        self.new_reference = context.new_reference
         self._federation = federation
         self._peers = peers
         self._instance = context.random_bytes(16)
@@ -76,17 +77,20 @@ class LinkManager:
         for link in list(self.links):
             guarded("a link was not aborted", link.abort)
 
-    # LinkHost
+    # For the links
 
     def connected(self, link: PeerLink) -> None:
+        """There is a connection; the realm at the other end is not known yet."""
         self.links[link] = self.clock.seconds()
         if self._stopping is not None:
             link.abort()
 
     def authenticate(self, link: PeerLink) -> Authentication:
+        """Identify the other end by its certificate. Raises ChatError."""
         return self._admission.authenticate(link)
 
     async def introduce(self, realm: str) -> Introduction:
+        """What this realm says of itself to the realm with that key."""
         context = self._context
 
         def newest_of(connection: Connection) -> int:
@@ -99,7 +103,8 @@ class LinkManager:
         )
 
     async def accept(self, link: PeerLink, other: Introduction) -> None:
-        """Raises Refused if there is a better link, or if the name is not that of the certificate."""
+        """Make `link` the link to its realm. Raises Refused if there is a better one, or if the name is not
+        that of the certificate."""
         peers, name = self._peers, _name_in(other)
         if key_of(name) != link.realm:
             raise Refused("wrong-name")
@@ -141,6 +146,7 @@ class LinkManager:
             raise Refused(wire.ALREADY_LINKED)
 
     def ready(self, link: PeerLink) -> None:
+        """The link is up at both ends."""
         peer = self._peers.get(link.realm)
         if peer is None or peer.link is not link:
             link.close()
@@ -155,6 +161,7 @@ class LinkManager:
         peer.delivery.link_up(link)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
+        """The connection is gone. `reason` says why the link never came up, if it is known."""
         self.links.pop(link, None)
         peer = self._peers.get(link.realm)
         if peer is not None and peer.link is link:
@@ -177,18 +184,19 @@ class LinkManager:
         self.dialer.soon(peer)
 
     def is_added(self, realm: str) -> bool:
+        """Whether somebody here has added the realm with that key."""
         return self._peers.is_added(realm)
 
     def warn_of(self, source: str, dialled: str, sentence: str) -> None:
+        """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not empty,
+        unless too many were logged."""
         if dialled:
             self._dialled_log.warn(dialled, sentence)
         else:
             self._client_log.warn(source, sentence)
 
-    def new_reference(self) -> str:
-        return self._context.new_reference()
-
     def new_bucket(self) -> TokenBucket:
+        """The rate limit of what one realm may send."""
         return TokenBucket.of(self._context.config.peers.messages_per_second)
 
 

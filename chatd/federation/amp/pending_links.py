@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from chatd.base.sources import LOCAL, source_of
 from chatd.federation.amp.addresses import place_of
-from chatd.federation.amp.link import LinkHost, PeerLink, Route
+from chatd.federation.amp.link import PeerLink, Route
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link_manager import LinkManager
 
 MAX_PENDING = 256
 # OpenSSL's state of a connection that has sent no ClientHello
@@ -28,7 +32,7 @@ class PendingLinks(ServerFactory):
 
     noisy = False
 
-    def __init__(self, host: LinkHost) -> None:
+    def __init__(self, host: LinkManager) -> None:
         self._host = host
         self._pending: list[PeerLink] = []
 

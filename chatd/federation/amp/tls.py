@@ -13,30 +13,16 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
-    IPushProducer,
 )
 from zope.interface import implementer
 
 from chatd.base.errors import BadCertificate
 from chatd.federation.amp.identity import RealmIdentity
+from chatd.net.sockets import StreamTransport
 
 
-class TLSTransport(Protocol):
+class TLSTransport(StreamTransport, Protocol):
     """The TLS transport of a link (twisted.protocols.tls.TLSMemoryBIOProtocol)."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def loseConnection(self) -> None: ...
-
-    def abortConnection(self) -> None: ...
-
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None: ...
-
-    def unregisterProducer(self) -> None: ...
-
-    def pauseProducing(self) -> None: ...
-
-    def resumeProducing(self) -> None: ...
 
     def getHandle(self) -> SSL.Connection: ...  # noqa: N802
 

@@ -392,7 +392,7 @@ class InlineFiles(SharedTestCase):
         wire.feed(b"send_file henderson a " + base64.b64encode(bytes(MIB)) + b"\r\n")
         for session in list(self.realm.sessions._by_token.values()):
             if wire.protocol.connection.own.session is session:
-                other.protocol.connection.own.end_others([session], "over")
+                session.end("over", but=other.protocol.connection.own)
         release()
         (answer,) = answers(await wire.until(END))
         self.assertEqual(answer["message"], "Session not found")

@@ -488,6 +488,18 @@ class ManySessions(AccountsTestCase):
         for wire in wires[1:]:
             self.assertEqual((await wire.ask(command="whoami"))["status"], "OK")
 
+    async def test_a_client_that_fails_stops_no_login(self) -> None:
+        """If the client of an ended session can't be told, the new login works all the same."""
+        wires = [self.connect(JsonDialect()) for _ in range(4)]
+        await wires[0].ask(command="register", username="messi", password=PASSWORD)
+        for wire in wires[1:3]:
+            await wire.ask(command="auth", username="messi", password=PASSWORD)
+        self.patch(wires[0].protocol, "deliver", mock.Mock(side_effect=ZeroDivisionError))
+        self.clock.advance(1)
+        reply = await wires[3].ask(command="auth", username="messi", password=PASSWORD)
+        self.assertEqual(reply["status"], "OK")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     async def test_others_are_not_touched(self) -> None:
         await self.register("lineker")
         await self.register("messi")
