@@ -167,7 +167,6 @@ class Database:
         self._counters.jobs.add(len(outcomes))
         self._counters.seconds.add(took)
         for outcome in outcomes:
-            # As Outcome.tell, without a call for each message.
             value = outcome.value
             try:
                 if isinstance(value, Failure):

@@ -48,12 +48,6 @@ class Outcome(msgspec.Struct):
     done: Deferred[Any]
     value: Any
 
-    def tell(self) -> None:
-        if isinstance(self.value, Failure):
-            self.done.errback(self.value)
-        else:
-            self.done.callback(self.value)
-
 
 class Writer:
     """Owns the writing connection. `commit` runs in one thread, which `chatd.store.database` provides.

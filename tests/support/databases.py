@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Engine, create_engine, event
+from twisted.python.failure import Failure
 
 from chatd.base.config import Config
 from chatd.store import engine as engines
 from chatd.store.migrate import prepare
+from chatd.store.writer import Outcome
 
 DATABASE = "chatd.db"
 
@@ -60,3 +62,11 @@ def provide_schema(config: Config) -> None:
     if not config.database_url and not any(config.state.iterdir()):
         shutil.copyfile(empty_database(), config.state / DATABASE)
         (config.state / DATABASE).chmod(0o600)
+
+
+def tell(outcome: Outcome) -> None:
+    """Pass on the outcome of a job."""
+    if isinstance(outcome.value, Failure):
+        outcome.done.errback(outcome.value)
+    else:
+        outcome.done.callback(outcome.value)

@@ -24,7 +24,7 @@ from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.database import Database
 from chatd.store.writer import Job, Writer
 from tests.support.common import make_config
-from tests.support.databases import DATABASE, connect_without_sync, provide_schema
+from tests.support.databases import DATABASE, connect_without_sync, provide_schema, tell
 from tests.support.no_realms import NoRealms
 
 
@@ -89,7 +89,7 @@ class InlineDatabase:
         jobs = self._jobs[:count]
         self._jobs = self._jobs[len(jobs) :]
         for outcome in self._writer.commit(jobs):
-            outcome.tell()
+            tell(outcome)
         for then in self._settled:
             then()
 

@@ -18,6 +18,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
 from chatd.store.writer import Job, Writer
+from tests.support.databases import tell
 
 if TYPE_CHECKING:
     pass
@@ -93,7 +94,7 @@ class SteppedDatabase:
                 job.done.errback(Failure(StorageFailed()))
             return True
         for outcome in self._writer.commit(jobs):
-            outcome.tell()
+            tell(outcome)
         for then in self._settled:
             then()
         return True
