@@ -145,13 +145,13 @@ class WebSockets(AsyncResource):
         self._unauthenticated = [each for each in self._unauthenticated if each.is_unauthenticated]
         sources = Counter(each.source for each in self._unauthenticated)
         if sources[source] >= MAX_UNAUTHENTICATED_PER_ADDRESS:
-            raise TooManyConnections(where="from your address on which nobody has logged in")
+            raise TooManyConnections(where="from your address without a login")
         if len(self._unauthenticated) >= MAX_UNAUTHENTICATED:
             # The busiest address gives up its oldest connection, so one client can't occupy all places.
             most = max(sources.values())
             oldest = next(each for each in self._unauthenticated if sources[each.source] == most)
             self._unauthenticated.remove(oldest)
-            where = "to this realm on which nobody has logged in"
+            where = "to this realm without a login"
             oldest.protocol.refuse(TooManyConnections(where=where))
 
     def _watch(self, socket: ChatWebSocket) -> None:
