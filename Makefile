@@ -9,7 +9,7 @@ CONFIG ?= etc/chatd.ini
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: run demo test trial trunk coverage thorough check types format bench docs screenshots clean
+.PHONY: run demo test trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -24,12 +24,17 @@ test: $(STAMP) $(MODULES)
 trial: $(STAMP)
 	$(BIN)/python -m twisted.trial --jobs $(JOBS) tests.unit
 
-# The same tests, and how much of the code they reach: of all of it, and of what keeps messages.
-CORE := chatd/base/*,chatd/commands/*,chatd/federation/*,chatd/service/*,chatd/store/*
+# The same tests, and how much of the code they reach.
 coverage: $(STAMP) $(MODULES)
 	$(PYTEST) --cov --cov-report= tests
-	$(BIN)/coverage report --skip-covered --fail-under=90
-	$(BIN)/coverage report --skip-covered --include='$(CORE)' --fail-under=90
+	$(MAKE) coverage-report
+
+# The percentage of lines and branches that the last measured run has reached: in all of chatd, and in the part
+# that keeps and delivers messages. It fails below the floors.
+CORE := chatd/base/*,chatd/commands/*,chatd/federation/*,chatd/service/*,chatd/store/*
+coverage-report: $(STAMP)
+	$(BIN)/coverage report --skip-covered --fail-under=95
+	$(BIN)/coverage report --format=total --precision=2 --include='$(CORE)' --fail-under=98
 
 # What takes too long to run each time: many more examples, kills and messages.
 thorough: $(STAMP)
