@@ -46,19 +46,16 @@ class LinkManager:
     ) -> None:
         self.clock = context.clock
         self.sender_rates = SenderRates(context.config.limits.commands_per_second)
-        self.receiver, self.questions = federation.receiver, federation.questions
         self.links: dict[PeerLink, float] = {}  # the open connections, and since when by the clock
         self.dialer = Dialer(context.config.peers, self, endpoint, peers, context.random_bytes)
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
-        self._context = context
-        self.new_reference = context.new_reference
-        self._federation = federation
+        self.context = context
+        self.federation = federation
         self._peers = peers
         self._instance = context.random_bytes(16)
         # Unknown clients can't use up the lines of the realms that this side dials.
-        self._client_log = RateLimitedLog(context.clock)
-        self._dialled_log = RateLimitedLog(context.clock)
+        self._warnings = {dialled: RateLimitedLog(self.clock) for dialled in (False, True)}
         self._stopping: Signal | None = None  # during the shutdown: a link was lost
 
     async def stop(self) -> None:
@@ -91,7 +88,7 @@ class LinkManager:
 
     async def introduce(self, realm: str) -> Introduction:
         """What this realm says of itself to the realm with that key."""
-        context = self._context
+        context = self.context
 
         def newest_of(connection: Connection) -> int:
             message = context.writers.messages.newest_from(connection, realm)
@@ -109,7 +106,7 @@ class LinkManager:
         if key_of(name) != link.realm:
             raise Refused("wrong-name")
         if other.last > 0:
-            await self._federation.outbox.skip(other.last)
+            await self.federation.outbox.skip(other.last)
         await self._admission.make_room(link.realm)
         if self._stopping is not None or link.transport is None:
             raise Refused("shutting-down")
@@ -153,7 +150,7 @@ class LinkManager:
             return
         peer.failures = 0
         peer.error = None
-        peer.since = self._context.now()
+        peer.since = self.context.now()
         cancel(peer.timer)
         log.info(
             "linked with {realm} at {address}", realm=peer.known.name, address=link.route.address
@@ -176,10 +173,10 @@ class LinkManager:
         remembering.addErrback(
             lambda failure: log.failure("the end of a link was not written", failure)
         )
-        peer.since = self._context.now()
+        peer.since = self.context.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
-        suspending = Deferred.fromCoroutine(self.receiver.lost(peer.known.key))
+        suspending = Deferred.fromCoroutine(self.federation.receiver.lost(peer.known.key))
         suspending.addErrback(lambda failure: log.failure("files were not suspended", failure))
         self.dialer.soon(peer)
 
@@ -190,14 +187,11 @@ class LinkManager:
     def warn_of(self, source: str, dialled: str, sentence: str) -> None:
         """Log a mistake of a client at `source`, or of the realm with the key `dialled` if that is not empty,
         unless too many were logged."""
-        if dialled:
-            self._dialled_log.warn(dialled, sentence)
-        else:
-            self._client_log.warn(source, sentence)
+        self._warnings[bool(dialled)].warn(dialled or source, sentence)
 
     def new_bucket(self) -> TokenBucket:
         """The rate limit of what one realm may send."""
-        return TokenBucket.of(self._context.config.peers.messages_per_second)
+        return TokenBucket.of(self.context.config.peers.messages_per_second)
 
 
 def _name_in(introduction: Introduction) -> str:

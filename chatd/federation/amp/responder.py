@@ -119,7 +119,7 @@ class Responder(amp.CommandLocator):
         if isinstance(result.value, ChatError | FileIncomplete):
             verdict = verdict_of(result.value)
             raise Refused(verdict.code, **verdict.details)
-        reference = self._link.host.new_reference()
+        reference = self._link.host.context.new_reference()
         log.failure(
             "internal error {reference}, asked for by {realm}",
             result,
@@ -177,7 +177,7 @@ class Responder(amp.CommandLocator):
         link = self._link
 
         async def work() -> dict[str, Any]:
-            verdicts = await link.host.receiver.receive(link.realm, batch, self._stream)
+            verdicts = await link.host.federation.receiver.receive(link.realm, batch, self._stream)
             if link.is_up and any(each.code == RealmQuota.code for each in verdicts):
                 link.flow.slow(QUOTA_PAUSE)
             return {"verdicts": wire.encode_verdicts(verdicts)}
@@ -197,30 +197,31 @@ class Responder(amp.CommandLocator):
         found = try_decode(parcel)
         if found is None:
             raise Refused("bad-parcel")
-        return {"offset": await self._link.host.receiver.offer(self._link.realm, number, found)}
+        receiver, realm = self._link.host.federation.receiver, self._link.realm
+        return {"offset": await receiver.offer(realm, number, found)}
 
     @_answers(wire.ChunkCommand)
     async def chunk(self, number: int, offset: int, data: bytes) -> dict[str, Any]:
-        await self._link.host.receiver.take(self._link.realm, number, offset, data)
+        await self._link.host.federation.receiver.take(self._link.realm, number, offset, data)
         return {}
 
     @_answers(wire.JoinCommand)
     async def join(self, user: str, group: str) -> dict[str, Any]:
-        found = await self._link.host.questions.join(self._link.realm, user, group)
+        found = await self._link.host.federation.questions.join(self._link.realm, user, group)
         return msgspec.structs.asdict(found)
 
     @_answers(wire.MembersCommand)
     async def members(self, user: str, group: str, start: int) -> dict[str, Any]:
-        questions, realm = self._link.host.questions, self._link.realm
+        questions, realm = self._link.host.federation.questions, self._link.realm
         page, more = await questions.members(realm, user, group, start, wire.MAX_NAMES)
         return {"members": encode(page), "more": more}
 
     @_answers(wire.ChangeCommand)
     async def change(self, user: str, group: str, change: str, users: list[str]) -> dict[str, Any]:
-        questions, realm = self._link.host.questions, self._link.realm
+        questions, realm = self._link.host.federation.questions, self._link.realm
         return {"result": encode(await questions.change(realm, user, group, change, users))}
 
     @_answers(wire.PresenceCommand)
     async def presence(self, users: list[str]) -> dict[str, Any]:
-        found = await self._link.host.questions.presence(self._link.realm, users)
+        found = await self._link.host.federation.questions.presence(self._link.realm, users)
         return {"online": encode(found)}
