@@ -15,10 +15,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
+
+from coverage import Coverage
 
 from tests.support import ROOT
 
@@ -168,6 +171,10 @@ def twistd() -> None:
     """Run twistd, as its script does."""
     from twisted.scripts.twistd import run
 
+    if (measuring := Coverage.current()) is not None:
+        # In the end twistd dies of the signal that has stopped it, and nothing is saved then.
+        reactor: Any = import_module("twisted.internet.reactor")
+        reactor.addSystemEventTrigger("after", "shutdown", measuring.save)
     run()
 
 

@@ -1,17 +1,23 @@
-"""Incomplete files from other realms: who may resume each, and how many are kept."""
+"""Files from other realms: who may resume an incomplete one, how many are kept, and what is refused."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
 
 from chatd.base.config import Limits
+from chatd.base.errors import FileTooLarge, StorageFailed
 from chatd.federation import file_receive as module
-from chatd.federation.file_receive import _key, _keys
+from chatd.federation.file_receive import FileIncomplete, _key, _keys
 from chatd.federation.parcels import Direct, FileNote
+from chatd.store.files import Owner
 from tests.support.network import NetworkTestCase, Server
 
 DATA = b"0123456789" * 100
+OWNER = Owner(sender_key="budi@realm2", realm="realm2")
 
 
 class PartsTestCase(NetworkTestCase):
@@ -80,3 +86,86 @@ class PartsTestCase(NetworkTestCase):
         self.brings("realm3", 1)
         self.result(self.one.federation.receiver.forget("realm2"))
         self.assertEqual((self.parts("realm2"), len(self.parts("realm3"))), ({}, 1))
+
+
+class RefusedTestCase(NetworkTestCase):
+    """Offers and bytes that are refused."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one: Server = self.network.server("realm1")
+        self.files = self.one.federation.files
+
+    def note(self, size: int = len(DATA)) -> FileNote:
+        return FileNote("a.txt", size, hashlib.sha256(DATA).hexdigest(), "abcdef")
+
+    def offer(self, size: int = len(DATA)) -> int:
+        offset: int = self.result(self.files.offer("realm2", 1, self.note(size), OWNER))
+        return offset
+
+    def take(self, offset: int, data: bytes) -> None:
+        self.result(self.files.take("realm2", 1, offset, data))
+
+    def finish(self) -> Any:
+        return self.result(self.files.finish("realm2", 1))
+
+    def result(self, done: Any) -> Any:
+        return self.network.result(Deferred.fromCoroutine(done))
+
+    def test_too_large(self) -> None:
+        self.files._limits = Limits(file=len(DATA) - 1)
+        with self.assertRaises(FileTooLarge):
+            self.offer()
+
+    def test_folder_that_fails(self) -> None:
+        """The sender is told to try again, and the next offer is not hindered."""
+        with mock.patch.object(self.one.realm.uploads, "resume", side_effect=OSError("broken")):
+            self.assertRaises(StorageFailed, self.offer)
+        self.assertEqual(self.offer(), 0)
+
+    def test_link_lost_while_it_is_opened(self) -> None:
+        """The file does not count as one that arrives, and can be offered again."""
+        resume = self.one.realm.uploads.resume
+
+        async def slowly(*arguments: Any) -> Any:
+            incoming = await resume(*arguments)
+            await self.files.drop_all("realm2")
+            return incoming
+
+        with mock.patch.object(self.one.realm.uploads, "resume", slowly):
+            self.assertRaises(FileIncomplete, self.offer)
+        self.assertRaises(FileIncomplete, self.take, 0, DATA)
+        self.assertEqual(self.offer(), 0)
+
+    def test_bytes_out_of_place(self) -> None:
+        """Neither a gap nor a repetition nor more than was offered."""
+        self.assertRaises(FileIncomplete, self.take, 0, DATA)
+        self.offer()
+        self.take(0, DATA[:400])
+        for offset, data in ((0, DATA[:400]), (500, DATA[500:]), (400, DATA)):
+            self.assertRaises(FileIncomplete, self.take, offset, data)
+        self.take(400, DATA[400:])
+        self.assertEqual(self.finish().size, len(DATA))
+
+    def test_finished_too_early(self) -> None:
+        self.assertRaises(FileIncomplete, self.finish)
+        self.offer()
+        self.take(0, DATA[:999])
+        self.assertRaises(FileIncomplete, self.finish)
+        self.take(999, DATA[999:])
+        self.assertEqual(self.finish().size, len(DATA))
+
+    def test_other_bytes_than_were_announced(self) -> None:
+        self.offer()
+        self.take(0, DATA[::-1])
+        self.assertRaises(FileIncomplete, self.finish)
+        self.assertEqual(self.offer(), 0)
+
+    def test_disk_that_fails(self) -> None:
+        self.offer()
+        incoming = self.files._arriving["realm2", 1].incoming
+        incoming.error = OSError("full")
+        self.assertRaises(StorageFailed, self.take, 0, DATA)
+        with mock.patch.object(incoming, "finish", side_effect=OSError("full")):
+            incoming.missing = 0
+            self.assertRaises(StorageFailed, self.finish)
