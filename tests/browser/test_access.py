@@ -55,10 +55,12 @@ class Access(BrowserTestCase):
         return sample.start().here
 
     @in_browser
-    def test_every_page(self) -> None:
-        """On a laptop, and on a phone."""
-        for size in (WIDE, NARROW):
-            self.every_page(size)
+    def test_every_page_on_a_laptop(self) -> None:
+        self.every_page(WIDE)
+
+    @in_browser
+    def test_every_page_on_a_phone(self) -> None:
+        self.every_page(NARROW)
 
     def every_page(self, size: tuple[int, int]) -> None:
         found = []
