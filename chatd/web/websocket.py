@@ -175,7 +175,7 @@ def _check_handshake(request: Request) -> None:
     try:
         H11Handshake(ConnectionType.SERVER).initiate_upgrade_connection(fields, request.path)
     except Exception:  # wsproto, h11 and Python raise many kinds
-        reason = "it opens no WebSocket (RFC 6455); a browser or a library for that does"
+        reason = "it does not open a WebSocket (RFC 6455); use a browser or a WebSocket library"
         raise BadSyntax(reason=reason) from None
 
 
