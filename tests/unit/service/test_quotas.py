@@ -8,6 +8,7 @@ from unittest import mock
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import DiskFull, MessageQuota, RealmQuota, StorageFailed, TooManyUploads
@@ -189,6 +190,22 @@ class Reserve(QuotaTestCase):
         upload.abort()
         upload = await files.begin(ana, [Address("budi")], "b", 60_000, None)
         upload.abort()
+
+    async def test_a_disk_that_can_not_be_measured(self) -> None:
+        """Nothing is refused then, and the log says so once."""
+        ana, _ = await self.people("ana", "budi")
+        disk = self.realm.service.disk
+        self.fill(-1)
+        del disk._measure  # of `fill`
+        self.patch(disk, "_folders", [self.folder / "gone"])
+        with capturedLogs() as logged:
+            for _ in range(3):
+                disk.look()
+                self.assertFalse(disk.low)
+        await self.send(ana, "budi", 10)
+        told = [formatEvent(event) for event in logged if event.get("error")]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn("can't be measured: [Errno 2]", told[0])
 
     async def test_default(self) -> None:
         """The smaller of 500 MiB and 5 % of the disk. 0 turns the reserve off."""
