@@ -7,7 +7,9 @@ DOCS := $(VENV)/.docs-installed
 MODULES := node_modules/.installed
 CONFIG ?= etc/chatd.ini
 JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+# Workers of make test. Many tests wait for browsers and daemons, so there may be more workers than cores.
+WORKERS ?= 4
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: run demo test trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
 
