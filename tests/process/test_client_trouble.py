@@ -108,7 +108,7 @@ def pasted(text: str) -> str:
 class Pasting(ClientTestCase):
     @in_thread
     def test_into_a_chat(self) -> None:
-        """Pasted text is a message, whatever it contains. More than three lines need a confirmation."""
+        """Pasted text is always a message, never a command. More than three lines need a confirmation."""
         budi, lina = self.enter("budi"), self.enter("lina")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")

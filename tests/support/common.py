@@ -175,7 +175,7 @@ class Listener:
 
 
 class Wire:
-    """A connection without a socket: what is sent is received at once, and what is written is collected."""
+    """A connection without a socket. Bytes arrive as soon as they are sent, and replies are collected."""
 
     def __init__(self, factory: ChatLineFactory, host: str = "127.0.0.1") -> None:
         self.transport = FakeTransport()

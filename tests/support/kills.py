@@ -11,14 +11,11 @@ seq), so that a message that is delivered again differs from two messages with t
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import random
-import shutil
 import sqlite3
 import sys
-import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -26,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.kill_report import Report
+from tests.support.kill_report import Report, run_program
 from tests.support.ports import free_port
 from tests.support.processes import Daemon, configuration
 from tests.support.talker import PATIENCE, Talker
@@ -369,20 +366,5 @@ def kill_repeatedly(folder: Path, kills: int, seed: int) -> KillReport:
     return realm.report
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.support.kills", description=__doc__)
-    options.add_argument("--kills", type=int, default=20)
-    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))  # noqa: S311
-    chosen = options.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="chatd-kills-")).resolve()
-    began = time.monotonic()
-    try:
-        report = kill_repeatedly(folder, chosen.kills, chosen.seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{report}\nseed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
-    return 1 if report.problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("tests.support.kills", __doc__, kill_repeatedly, kills=20))

@@ -11,11 +11,8 @@ that was under way at the kill may be there or not, but never twice, nor out of 
 
 from __future__ import annotations
 
-import argparse
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.support.kill_report import Report
+from tests.support.kill_report import Report, run_program
 from tests.support.linked_daemons import (
     GROUP,
     RECEIVERS,
@@ -182,23 +179,5 @@ def kill_linked(folder: Path, kills: int, seed: int) -> LinkReport:
     return linked.report
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = argparse.ArgumentParser(
-        prog="python -m tests.support.linked_kills", description=__doc__
-    )
-    options.formatter_class = argparse.RawDescriptionHelpFormatter
-    options.add_argument("--kills", type=int, default=10)
-    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))  # noqa: S311
-    chosen = options.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="chatd-kills-")).resolve()
-    began = time.monotonic()
-    try:
-        report = kill_linked(folder, chosen.kills, chosen.seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{report}\nseed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
-    return 1 if report.problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("tests.support.linked_kills", __doc__, kill_linked, kills=10))
