@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ASKED = 32  # requests under way on one link
+MAX_UNANSWERED = 1000  # requests on one link; AMP remembers each until the link ends
 MAX_MEMBERS = 2000  # of one group
 
 
 class PeerRequests:
     """The methods raise the refusals of the other realm as ChatErrors, PeerFailed if an answer is malformed,
-    and RealmDown if no answer comes or too many requests are under way."""
+    and RealmDown if no answer comes or too many requests are under way. A link on which `MAX_UNANSWERED` got
+    no answer is closed."""
 
     def __init__(self, link: PeerLink) -> None:
         self._link = link
         self._under_way = 0
+        self._unanswered = 0
 
     async def join(self, user: str, group: str) -> Membership:
         return Membership(**await self._ask(wire.JoinCommand, user=user, group=group))
@@ -84,6 +87,11 @@ class PeerRequests:
             return await self._link.call(command, **arguments)
         except Refused as refused:
             raise refusal(Verdict(refused.code, refused.details), self._link.realm) from None
+        except RealmDown:
+            self._unanswered += 1
+            if self._unanswered == MAX_UNANSWERED:
+                self._link.protocol_error(f"{MAX_UNANSWERED} requests without an answer")
+            raise
         finally:
             self._under_way -= 1
 

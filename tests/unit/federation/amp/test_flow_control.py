@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from chatd.federation.amp import flow_control, wire
+from chatd.base.errors import RealmDown
+from chatd.federation.amp import flow_control, requests, wire
 from chatd.federation.amp import rate_limited_log as log_module
 from chatd.federation.amp.link import CLOSE_TIME, PeerLink
 from chatd.federation.amp.rate_limited_log import EVERY, MAX_LINES, RateLimitedLog
@@ -151,6 +152,15 @@ class UnreadTestCase(AmpPeerTestCase):
             for _ in range(MAX_ASKED + 10)
         ]
         self.assertEqual(sum(bool(each) for each in found), 10)
+
+    def test_a_realm_that_answers_no_questions(self) -> None:
+        """The link is closed before the requests that got no answer fill the memory."""
+        self.patch(requests, "MAX_UNANSWERED", 2)
+        link = self.network.connect_by_hand(self.one, "realm3", AmpPeer()).transport.other.protocol
+        link.call = lambda *_args, **_arguments: fail(RealmDown(realm="realm3"))
+        for expected in (False, True):
+            self.failureResultOf(Deferred.fromCoroutine(link.requests.presence(["x"])), RealmDown)
+            self.assertEqual(link._closing, expected)
 
 
 class GarbageTestCase(AmpPeerTestCase):
