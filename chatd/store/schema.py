@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 # The newest revision in migrations/versions. A test compares the two.
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 
 # SQLite numbers rows automatically only if the type of the key is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -84,6 +84,7 @@ groups = Table(
     Column("closed", Boolean, nullable=False, server_default=false(), comment="only members post"),
     Column("realm", Text, comment="key of the realm it lives in, if that is another"),
     Column("home_id", BigInteger, comment="the group's id there"),
+    Column("title", Text, comment="what people call it; NULL: only its name"),
     Index("groups_by_home", "realm", "home_id", unique=True),
 )
 

@@ -95,7 +95,7 @@ class To0003(UpgradeTestCase):
 
     def test_rows(self) -> None:
         """Rows keep their values, and older messages have no send keys."""
-        prepare(self.old)
+        prepare(self.old, newest="0003")
         found = self.rows(self.old)
         expected = {**self.before}
         expected["messages"] = [row | {"parcel": None} for row in self.before["messages"]]
@@ -256,3 +256,37 @@ class To0007(UpgradeTestCase):
         prepare(fresh)
         prepare(self.old)
         self.assertEqual(dump(self.old), dump(fresh))
+
+
+class To0008(UpgradeTestCase):
+    """The upgrade to groups with titles."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with mock.patch("chatd.store.migrate.back_up"):
+            upgrade(self.old, "0001", SCRIPTS, "0007")
+        with self.old.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO groups (conversation_id, name, key, closed, realm, home_id) "
+                    "VALUES (1, 'bola@B', 'bola@b', false, 'b', 7)"
+                )
+            )
+        self.before = self.rows(self.old)
+
+    def test_rows(self) -> None:
+        """Groups keep their values, and have no titles."""
+        prepare(self.old)
+        expected = [row | {"title": None} for row in self.before["groups"]]
+        self.assertEqual(self.rows(self.old)["groups"], expected)
+
+    def test_watched(self) -> None:
+        """Constraints of groups are still enforced."""
+        prepare(self.old)
+        self.refused("UPDATE groups SET key = 'f\u00fcsse' WHERE conversation_id = 1")
+        self.refused("UPDATE groups SET code = 'ABC234' WHERE conversation_id = 1")
+        self.refused("UPDATE groups SET realm = 'b', home_id = 7 WHERE conversation_id = 2")
+        self.refused("UPDATE groups SET conversation_id = 77 WHERE conversation_id = 2")
+
+    def test_failing_anywhere_changes_nothing(self) -> None:
+        self.assertGreater(self.failures("0007", "0008"), 5)

@@ -1,0 +1,51 @@
+"""What the clients of the older systems need: titles of groups.
+
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+_GROUP = ("conversation_id", "name", "key", "code", "closed", "realm", "home_id")
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_groups()
+    else:
+        op.add_column("groups", _title())
+
+
+def _title() -> sa.Column[str]:
+    return sa.Column("title", sa.Text, comment="what people call it; NULL: only its name")
+
+
+def _rebuild_groups() -> None:
+    """Copy the table, because SQLite adds columns after the constraints. Nothing refers to it."""
+    op.rename_table("groups", "groups_before")
+    table = op.create_table(
+        "groups",
+        sa.Column("conversation_id", sa.Integer, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("key", sa.Text),
+        sa.Column("code", sa.Text),
+        sa.Column("closed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("realm", sa.Text),
+        sa.Column("home_id", sa.BigInteger),
+        _title(),
+        sa.PrimaryKeyConstraint("conversation_id", name="groups_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="groups_conversation_id_exists"
+        ),
+        sa.UniqueConstraint("key", name="groups_key_once"),
+        sa.UniqueConstraint("code", name="groups_code_once"),
+    )
+    old = sa.table("groups_before", *(sa.column(each) for each in _GROUP))
+    op.get_bind().execute(table.insert().from_select(list(_GROUP), sa.select(old)))
+    op.drop_table("groups_before")
+    op.create_index("groups_by_home", "groups", ["realm", "home_id"], unique=True)
