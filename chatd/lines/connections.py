@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 
 from chatd.base.sources import source_of
+from chatd.lines.waiting import Waiting
 
 T = TypeVar("T")
 
@@ -22,13 +23,14 @@ def host_of(address: IAddress | None) -> str:
 
 class Connections(msgspec.Struct):
     """Counts connections: all, those of each door, and those of each source (network address) at each door.
-    A connection without a source is a proxy's."""
+    A connection without a source is a proxy's. `waiting` are those that can make room for others."""
 
     total: int = 0
     numbered: int = 0
     by_door: Counter[str] = msgspec.field(default_factory=Counter)
     by_source: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     opened: Counter[str] = msgspec.field(default_factory=Counter)  # at each door, since the start
+    waiting: Waiting = msgspec.field(default_factory=Waiting)
 
     def number(self) -> int:
         """The number of the next connection, for the log."""

@@ -86,7 +86,8 @@ class Dialect:
     `inline`: requests carry files, so lines may be as long as `[limits] inline_line`. `shared`: requests may
     name their session. `detailed`: replies carry display names, the codes of groups, and when files were
     sent. `framed`: lines arrive in the frames of a transport that has checked who opened it. `telnet`: people
-    use telnet clients, so BINARY is offered; `here` answers their ARE-YOU-THERE.
+    use telnet clients, so BINARY is offered; `here` answers their ARE-YOU-THERE. `patient`: a client may be
+    silent before its login for any time, until its place is needed (chatd.lines.waiting).
     """
 
     name: str
@@ -96,6 +97,7 @@ class Dialect:
     detailed: bool = False
     framed: bool = False
     telnet: bool = False
+    patient: bool = False
     here: bytes = b""
 
     def __init__(self) -> None:

@@ -65,16 +65,29 @@ class ChatLineFactory(ServerFactory):
         )
         return protocol
 
-    def too_many(self, source: str | None) -> TooManyConnections | None:
-        """The error for a new connection from `source` that exceeds a limit; None if it does not."""
-        if self._connections.total > self.limits.connections:
-            return TooManyConnections(where="to this realm")
-        if source is None:
-            return None
-        count = self._connections.by_source[self.dialect.name, source]
-        if count > self.limits.connections_per_address:
-            return TooManyConnections(where="from your address")
+    def admit(self, source: str | None) -> TooManyConnections | None:
+        """Make room for a new connection from `source` that exceeds a limit. The error if there is none."""
+        connections, limits = self._connections, self.limits
+        made_room = False
+        if source is not None:
+            key = self.dialect.name, source
+            if connections.by_source[key] > limits.connections_per_address:
+                made_room = connections.waiting.make_room(key)
+                if not made_room:
+                    return TooManyConnections(where="from your address")
+        if connections.total > limits.connections and not made_room:
+            made_room = connections.waiting.make_room()
+            if not made_room:
+                return TooManyConnections(where="to this realm")
         return None
+
+    def await_login(self, protocol: ChatLineProtocol) -> None:
+        """Note whether `protocol` is without a login, for as long as it likes."""
+        waiting = self._connections.waiting
+        if protocol.is_waiting:
+            waiting.add(protocol, (self.dialect.name, protocol.connection.origin.source))
+        else:
+            waiting.discard(protocol)
 
     def is_overrun(self, source: str) -> bool:
         """Whether so many connections are open that a new one is dropped without an error: to read an error,
@@ -89,6 +102,7 @@ class ChatLineFactory(ServerFactory):
         """Note that a connection was lost."""
         origin = protocol.connection.origin
         self._connections.leave(self.dialect.name, origin.source)
+        self._connections.waiting.discard(protocol)
         log.debug("connection {connection} is gone", connection=origin.number)
         self._protocols.discard(protocol)
 

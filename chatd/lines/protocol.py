@@ -103,7 +103,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._enter(ConnectionEvent.ESTABLISHED)
         cancel(self._timer)
         factory = self.factory
-        if error := factory.too_many(self.connection.origin.source):
+        if error := factory.admit(self.connection.origin.source):
             self.refuse(error)
             return
         self.output.write(factory.dialect.greeting(factory.service.config.realm, factory.version))
@@ -199,7 +199,8 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._timer = self.factory.clock.callLater(seconds, call)
 
     def _watch(self) -> None:
-        """Close the connection of a silent client: always before a login, and if so configured after it."""
+        """Close the connection of a silent client: before a login, unless the dialect is patient, and if so
+        configured after it."""
         now = self.factory.clock.seconds()
         stuck = self.requests.upload is not None and now - self._heard > UPLOAD_TIME
         if stuck or self.output.is_stalled():
@@ -207,13 +208,38 @@ class ChatLineProtocol(BufferedLineReceiver):
             return
         self.connection.extend()
         idle = float(self.factory.limits.idle)
-        limit = idle if self.connection.in_use else LOGIN_TIME
+        limit = idle
+        if not self.connection.in_use:
+            limit = 0.0 if self.factory.dialect.patient else LOGIN_TIME
+        if self.factory.dialect.patient:
+            self.factory.await_login(self)
         left = self._heard + limit - now if limit else LOGIN_TIME
         if left > 0 or self.requests:
-            # Look again in time for the other limit: the client may log in meanwhile.
-            self._schedule(min(max(left, 1.0), idle or LOGIN_TIME), self._watch)
+            # Look again in time for the other limit: the client may log in or out meanwhile.
+            self._schedule(min(max(left, 1.0), idle or LOGIN_TIME, LOGIN_TIME), self._watch)
         else:
             self.refuse(errors.Idle(seconds=int(limit)))
+
+    # Making room for another connection, if the dialect is patient
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the connection is open and has no login."""
+        return self.state is ConnectionState.OPEN and not self.connection.in_use
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self.requests)
+
+    def give_way(self) -> None:
+        """Close the connection, because another needs its place."""
+        log.debug(
+            "connection {connection} has no login and makes room for another",
+            connection=self.connection.origin.number,
+        )
+        self.refuse(errors.TooManyConnections(where="without a login"))
+        self._schedule(LINGER, self.transport.abortConnection)
 
     # Reading
 

@@ -137,7 +137,7 @@ class ChatSite(QuietSite):
         is_proxy = self._trusted.contains(getattr(addr, "host", None))
         source = None if is_proxy else host_of(addr)
         self._connections.arrive(self._door, source)
-        if self._lines.too_many(source):
+        if self._lines.admit(source):
             self._connections.leave(self._door, source)
             return None
         channel: Any = super().buildProtocol(addr)

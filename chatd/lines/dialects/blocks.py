@@ -52,6 +52,7 @@ class BlockDialect(Dialect):
 
     inline = True
     shared = True
+    patient = True
     detailed = True
     verbs: Mapping[str, Verb]
     texts: tuple[Texts, ...]

@@ -198,6 +198,7 @@ VERBS = table(
 
 class PychatDialect(Dialect):
     name = "pychat"
+    patient = True
     detailed = True
 
     def greeting(self, realm: str, version: str) -> bytes:

@@ -180,6 +180,7 @@ class UrlencodedDialect(Dialect):
     name = "urlencoded"
     inline = True
     shared = True
+    patient = True
 
     def token_in(self, start: bytes) -> str | None:
         """The token, which has to come before the payload: a long payload needs it."""
