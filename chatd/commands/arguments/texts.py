@@ -104,6 +104,12 @@ class FileNameType(Type):
         return unicodedata.normalize("NFC", text[-MAX_FILE_NAME:])
 
 
+class SpacedFileNameType(FileNameType):
+    """A file name that may contain spaces, because it takes all words up to the file's content or the end."""
+
+    greedy = True
+
+
 class KeyType(Type):
     shape = "key"
     about = "1 to 64 letters A to Z, digits, underscores and hyphens; a new key for each message"
@@ -127,6 +133,7 @@ COUNTRY = CountryType()
 FULL_NAME = FullNameType()
 SECRET = SecretType()
 FILENAME = FileNameType()
+SPACED_FILENAME = SpacedFileNameType()
 CODE = CodeType()
 KEY = KeyType()
 VERB = ParsedType(str.lower, "verb", "the name of a command")

@@ -56,6 +56,11 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
         """The name of the argument that is a file."""
         return next((arg.name for arg in self.args if arg.type is INLINE_FILE), None)
 
+    @cached_property
+    def _before_content(self) -> tuple[Arg, ...]:
+        """The arguments before the file."""
+        return tuple(arg for arg in self.args if arg.type is not INLINE_FILE)
+
     @property
     def inline(self) -> bool:
         """Whether a request may carry a file."""
@@ -65,7 +70,8 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
         """The request in `rest`, the line after the verb. Raises ChatError."""
         if self._content is None:
             return self.request(self.row.values_of(rest))
-        words, content = self._cut(rest)
+        spaced = any(arg.type.greedy for arg in self._before_content)
+        words, content = (self._cut_last if spaced else self._cut)(rest)
         return self.request(
             {
                 **self.row.values_of(words),
@@ -76,7 +82,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     def _cut(self, rest: str) -> tuple[str, str]:
         """The words before the file, and the file. The file is too long to be copied for each word."""
         end = 0
-        for _ in self.args[:-1]:
+        for _ in self._before_content:
             found = _WORD.match(rest, end)
             if found is None:
                 return rest[:end] + rest[end : end + MAX_WORD], ""
@@ -85,6 +91,18 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
                 raise BadArgument(argument="a word", found="that long", expected=expected)
             end = found.end(1)
         return rest[:end], rest[end + 1 :]
+
+    def _cut_last(self, rest: str) -> tuple[str, str]:
+        """The words before the file, and the file, which is the last word, because a name before it may have spaces."""
+        words, _, content = rest.rstrip(" ").rpartition(" ")
+        least = len(self._before_content)
+        most = least * MAX_WORD
+        if len(_WORD.findall(words[:most])) < least:
+            return rest[:most], ""
+        if len(words) > most:
+            expected = f"{MAX_WORD} characters at most"
+            raise BadArgument(argument="a word", found="that long", expected=expected)
+        return words.rstrip(" "), content
 
     def read_names(self, given: Mapping[str, str]) -> Request:
         """The request with arguments by name. Raises ChatError."""
