@@ -93,7 +93,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
         return rest[:end], rest[end + 1 :]
 
     def _cut_last(self, rest: str) -> tuple[str, str]:
-        """The words before the file, and the file, which is the last word, because a name before it may have spaces."""
+        """As `_cut`, where a name before the file may have spaces: the file is the last word."""
         words, _, content = rest.rstrip(" ").rpartition(" ")
         least = len(self._before_content)
         most = least * MAX_WORD
