@@ -37,3 +37,23 @@ class SilentClients(DaemonTestCase):
             self.assertIn(b'"OK"', self.exchange(client, "auth messi messi-password \r\n"))
         self.assertEqual(self.dial(door).recv(1), b"")
         self.assertIn(b'"OK"', self.exchange(used, "inbox \r\n"))
+
+
+class SharedPort(DaemonTestCase):
+    """The original clients have one port in their source, and each address has that port."""
+
+    DOORS = {"127.0.0.1": "kelompok3", "127.0.0.2": "tugas4", "127.0.0.3": "pychat"}
+    ANSWERS = {"kelompok3": b"Session Tidak", "tugas4": b"There is no", "pychat": b"Welcome to"}
+
+    @in_thread
+    def test_each_address_has_its_dialect(self) -> None:
+        shared = free_port()
+        port = self.configure()
+        path = self.root / "chatd.ini"
+        lines = [f"{door} = tcp:{shared}:interface={host}\n" for host, door in self.DOORS.items()]
+        path.write_text(path.read_text().replace("[listen]\n", "[listen]\n" + "".join(lines)))
+        self.launch(port, "--config", "../chatd.ini").listening()
+        for host, door in self.DOORS.items():
+            with socket.create_connection((host, shared), 10) as client:
+                client.sendall(b"info \r\n")
+                self.assertIn(self.ANSWERS[door], client.recv(1000))
