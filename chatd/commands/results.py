@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import msgspec
 
 from chatd.base.model import Reply
+from chatd.files.outgoing import Outgoing
 from chatd.service.attachments import Download, Upload
 
 
@@ -25,10 +26,21 @@ class DownloadReply(msgspec.Struct, frozen=True):
     download: Download
 
 
+class ReplyWithFiles(msgspec.Struct, frozen=True):
+    """A reply that contains the bytes of files, for dialects that show files inline.
+
+    `files` open them, in the order in which the reply mentions them. Each is opened when it is its turn. If
+    that fails, the connection is dropped, because the reply has begun.
+    """
+
+    reply: Reply
+    files: tuple[Callable[[], Awaitable[Outgoing]], ...]
+
+
 class LastReply(msgspec.Struct, frozen=True):
     """A reply after which the connection is closed."""
 
     reply: Reply
 
 
-Result: TypeAlias = Reply | ExpectUpload | DownloadReply | LastReply
+Result: TypeAlias = Reply | ExpectUpload | DownloadReply | ReplyWithFiles | LastReply

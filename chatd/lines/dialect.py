@@ -16,6 +16,7 @@ from chatd.base.model import Event, Message, Reply
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
 from chatd.lines.inline_file import InlineFile
+from chatd.lines.line_buffer import LineBuffer
 
 
 @final
@@ -63,11 +64,13 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 class Wrapping(msgspec.Struct, frozen=True):
-    """What is sent before and after the bytes of a file, and how the bytes are encoded. `encode` is given a
-    multiple of three bytes at a time, except at the end."""
+    """What is sent around the bytes of files, and how these bytes are encoded.
 
-    head: bytes
-    tail: bytes = b""
+    The first piece comes before the first file, the last one after the last file, so there is one piece more
+    than files. `encode` is given a multiple of three bytes at a time, except at the end of a file.
+    """
+
+    pieces: tuple[bytes, ...]
     encode: Callable[[bytes], bytes] | None = None
 
 
@@ -88,6 +91,10 @@ class Dialect:
     sent. `framed`: lines arrive in the frames of a transport that has checked who opened it. `telnet`: people
     use telnet clients, so BINARY is offered; `here` answers their ARE-YOU-THERE. `patient`: a client may be
     silent before its login for any time, until its place is needed (chatd.lines.waiting).
+
+    A system's own client may speak another language than its document describes. `original` is the dialect of
+    that language at the same door, and itself has `is_original`. `gap`: seconds between two writes, for
+    clients that take what they read at once for one message.
     """
 
     name: str
@@ -99,10 +106,18 @@ class Dialect:
     telnet: bool = False
     patient: bool = False
     here: bytes = b""
+    original: Dialect | None = None
+    is_original: bool = False
+    gap: float = 0.0
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()
         self._last_bytes = b""
+
+    def new_buffer(self, limit: int, most: int) -> LineBuffer:
+        """The buffer of a new connection, which splits the input into requests. A request may have `limit`
+        bytes, and `most` bytes with permission."""
+        return LineBuffer(limit, most)
 
     def greeting(self, realm: str, version: str) -> bytes:
         """What is sent when a connection is opened."""
@@ -121,8 +136,8 @@ class Dialect:
         raise NotImplementedError
 
     def wrap(self, request: Request, reply: Reply) -> Wrapping:
-        """The reply to `request` that carries a file."""
-        return Wrapping(self.reply(request, reply))
+        """The reply to `request` that carries files."""
+        return Wrapping((self.reply(request, reply), b""))
 
     def ready(self, request: Request) -> bytes:
         """The invitation to send the bytes of a file. Empty if files are part of their requests."""

@@ -73,6 +73,10 @@ class LineBuffer:
 
     A line may have `limit` bytes. If `most` is larger, `take_line` returns LONG once for a line that exceeds
     `limit`, and the caller decides by `allow_long` or `drop`.
+
+    Subclasses split the input in other ways. `original` says whether the last request that was taken has the
+    form of the system's own client. `wait` is not 0 if what has arrived may be a complete request: if
+    nothing follows within so many seconds, `settle` makes it one.
     """
 
     __slots__ = (
@@ -89,6 +93,9 @@ class LineBuffer:
         "limit",
         "telnet",
     )
+
+    original: bool = False
+    wait: float = 0.0
 
     def __init__(self, limit: int, most: int = 0) -> None:
         self.limit = limit  # of the next line
@@ -121,6 +128,9 @@ class LineBuffer:
         self._forget_pieces()
         self.data.clear()
         self._scanned = 0
+
+    def settle(self) -> None:
+        """Take what has arrived for a complete request, because `wait` is over."""
 
     def start(self, size: int) -> bytes:
         """At most `size` bytes from the start of the buffer, which are not taken."""

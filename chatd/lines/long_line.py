@@ -52,7 +52,7 @@ class LongLine:
     def start(self) -> None:
         """A line exceeds the ordinary limit: let it grow if it belongs to somebody who is logged in."""
         connection = self._host.connection
-        token = self._host.factory.dialect.token_in(self._host.lines.start(TOKEN_BYTES))
+        token = self._host.dialect.token_in(self._host.lines.start(TOKEN_BYTES))
         if token is None or not connection.must_look_up(token):
             self._begin(connection.find(token))
             return

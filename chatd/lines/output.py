@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
 from zope.interface import implementer
@@ -18,6 +18,8 @@ from chatd.net.sockets import StreamTransport
 
 if TYPE_CHECKING:
     from chatd.lines.protocol import ChatLineProtocol
+
+FileOpener: TypeAlias = Callable[[], Awaitable[Outgoing]]
 
 MAX_UNREAD = 1 << 20  # bytes of events that may wait for a client that does not read
 MAX_HELD = 4 << 20  # bytes of events that may wait for the end of a download
@@ -63,6 +65,7 @@ class ConnectionOutput:
         host: ChatLineProtocol,
         backlog: Backlog,
     ) -> None:
+        self.gap = 0.0  # seconds between two writes (PacedOutput)
         self._transport = transport
         self._flush_queue = flush_queue
         self._clock = clock
@@ -123,27 +126,45 @@ class ConnectionOutput:
             self._host.cut_off()
 
     async def stream(
-        self, head: bytes, file: Outgoing, encode: Callable[[bytes], bytes] | None = None
+        self,
+        parts: Iterable[tuple[bytes, FileOpener]],
+        encode: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """Send `head` and the bytes of `file`, as fast as the client reads them.
+        """Send each head and the bytes of the file after it, as fast as the client reads them. Events wait
+        until all of it is sent.
 
-        `encode` is given a multiple of three bytes at a time, except at the end. Raises OSError if the file
-        is shorter than it was when it was stored.
+        `encode` is given a multiple of three bytes at a time, except at the end of a file. Raises OSError if
+        a file is shorter than it was when it was stored, and what opening one raises.
         """
         self._pushed = []
-        self.write(head)
-        self.flush()
-        transport = self._transport
         with suppress(ReaderGone):
+            for head, open_file in parts:
+                await self._stream_one(head, open_file, encode)
+        pushed, self._pushed = self._pushed, None
+        self._unread = 0
+        for data in pushed:
+            self.write(data)
+
+    async def _stream_one(
+        self, head: bytes, open_file: FileOpener, encode: Callable[[bytes], bytes] | None
+    ) -> None:
+        await self._ready()
+        self.write(head)
+        await self._sent()
+        transport = self._transport
+        file = await open_file()
+        try:
             if encode is None:
                 await send_chunks(file, self._ready, transport.write)
             else:
                 encoded = partial(_write_encoded, transport, encode)
                 await send_chunks(file, self._ready, encoded, chunk=CHUNK // 3 * 3)
-        pushed, self._pushed = self._pushed, None
-        self._unread = 0
-        for data in pushed:
-            self.write(data)
+        finally:
+            await file.close()
+
+    async def _sent(self) -> None:
+        """Send what was written, before bytes of a file."""
+        self.flush()
 
     async def _ready(self) -> None:
         """Wait until the client has caught up. Raises ReaderGone."""

@@ -25,6 +25,7 @@ from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.long_line import LongLine
 from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput
+from chatd.lines.paced_output import PacedOutput
 from chatd.lines.receiver import BufferedLineReceiver
 from chatd.lines.requests import RequestQueue
 from chatd.lines.states import TRANSITIONS, ConnectionEvent, ConnectionState
@@ -50,9 +51,10 @@ class ChatLineProtocol(BufferedLineReceiver):
     output: ConnectionOutput
 
     def __init__(self, factory: ChatLineFactory, origin: Origin) -> None:
-        super().__init__(factory.text_limit, factory.line_limit)
         dialect = factory.dialect
+        super().__init__(factory.text_limit, factory.line_limit, dialect.new_buffer)
         self.factory = factory
+        self.dialect = dialect  # of the last request
         self.connection = Connection(
             factory.sessions, self, origin, Traits(dialect.shared, dialect.detailed)
         )
@@ -84,7 +86,9 @@ class ChatLineProtocol(BufferedLineReceiver):
         if interfaces.ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         backlog = Backlog(factory.sessions.unread, self.connection.payer)
-        self.output = ConnectionOutput(transport, factory.flush_queue, factory.clock, self, backlog)
+        original = factory.dialect.original
+        output = ConnectionOutput if original is None or not original.gap else PacedOutput
+        self.output = output(transport, factory.flush_queue, factory.clock, self, backlog)
         if not interfaces.INegotiated.providedBy(transport):
             self._established()
         elif factory.is_overrun(self.connection.origin.source):
@@ -259,24 +263,31 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self._long.account is not None and self._long.is_arriving:
             self._heard = self.factory.clock.seconds()
             self._long.grow()
+        if self.lines.wait:
+            self.factory.clock.callLater(self.lines.wait, self._settle, len(self.lines))
         if self.state is ConnectionState.HALF_CLOSED and not self.paused and not self.is_passing_on:
             self._close_if_idle()
 
+    def _settle(self, length: int) -> None:
+        """What has arrived is a complete request if nothing has followed it."""
+        if self.lines.wait and len(self.lines) == length and not self.paused:
+            self.lines.settle()
+            self.dataReceived(b"")
+
     def lineReceived(self, line: bytes) -> None:
         now = self._heard = self.factory.clock.seconds()
+        if self.lines.original is not self.dialect.is_original:
+            self._change_form()
         if self._long.account is not None:
             self._long.take()
-        if self._first is not None and line:
-            self._first = None
-            if is_request_line(line):
-                self._turn_away(errors.WrongProtocol(dialect=self.factory.dialect.name, found=HTTP))
-                return
+        if self._first is not None and line and self._is_http(line):
+            return
         found: Request | PartialRequest | Prompt | None = None
         try:
             if self._prompt is not None:
                 found = self._end_prompt(self._prompt).answer(line)
             elif line:
-                found = self.factory.dialect.read(line)
+                found = self.dialect.read(line)
         except Unreadable as problem:
             self.requests.refuse_line(problem.error, problem.tag)
         except Exception:
@@ -297,6 +308,20 @@ class ChatLineProtocol(BufferedLineReceiver):
                 self._long.end()
             case _:
                 assert_never(found)
+
+    def _is_http(self, line: bytes) -> bool:
+        """Whether the first line is of HTTP. Then the connection is refused."""
+        self._first = None
+        if not is_request_line(line):
+            return False
+        self._turn_away(errors.WrongProtocol(dialect=self.dialect.name, found=HTTP))
+        return True
+
+    def _change_form(self) -> None:
+        """Use the dialect in whose form the request is: that of the document, or of the system's client."""
+        dialect = self.factory.dialect
+        self.dialect = (self.lines.original and dialect.original) or dialect
+        self.output.gap = self.dialect.gap
 
     def _submit_partial(self, request: PartialRequest, size: int) -> None:
         limit = self.factory.text_limit
@@ -342,10 +367,12 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def longLineStarted(self) -> None:
         """Let the line grow if it belongs to somebody who is logged in."""
+        self._change_form()
         self._long.start()
 
     def lineLengthExceeded(self, _line: bytes) -> None:
         self._long.end()
+        self._change_form()
         self.refuse_long_line(errors.LineTooLong(limit=self.MAX_LENGTH))
 
     def refuse_long_line(self, error: errors.ChatError) -> None:
@@ -366,7 +393,7 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
-        self.output.push(self.factory.dialect.events(events))
+        self.output.push(self.dialect.events(events))
 
     def drop(self) -> None:
         """IListener: drop the connection, because its code raised an exception."""

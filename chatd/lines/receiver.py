@@ -8,6 +8,8 @@ reads of 4 KiB it is 2 and 3, because telnet commands are searched for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.protocols.basic import LineReceiver
 
 from chatd.lines.line_buffer import Cut, LineBuffer
@@ -28,9 +30,14 @@ class BufferedLineReceiver(LineReceiver):
     delimiter = b"\n"
     is_passing_on = False
 
-    def __init__(self, text_limit: int, max_length: int) -> None:
+    def __init__(
+        self,
+        text_limit: int,
+        max_length: int,
+        new_buffer: Callable[[int, int], LineBuffer] = LineBuffer,
+    ) -> None:
         self.MAX_LENGTH = max_length
-        self.lines = LineBuffer(min(text_limit, max_length), max_length)
+        self.lines = new_buffer(min(text_limit, max_length), max_length)
 
     def dataReceived(self, data: bytes) -> None:
         lines = self.lines

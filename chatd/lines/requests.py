@@ -8,10 +8,11 @@ pipeline as much as it likes; what cannot begin yet stays in the socket.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,7 +20,13 @@ from twisted.python.failure import Failure
 from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
 from chatd.base.model import Reply
 from chatd.commands.client import Client
-from chatd.commands.results import DownloadReply, ExpectUpload, LastReply, Result
+from chatd.commands.results import (
+    DownloadReply,
+    ExpectUpload,
+    LastReply,
+    ReplyWithFiles,
+    Result,
+)
 from chatd.lines.dialect import Dialect, PartialRequest, Request
 from chatd.lines.inline_file import InlineFile
 from chatd.lines.input_control import Hold
@@ -35,6 +42,7 @@ log = Logger()
 class Slot(msgspec.Struct):
     """The place of one answer in the order of answers. `request` is None for text between replies."""
 
+    dialect: Dialect  # of the request, in which it is answered
     request: Any = None  # Request | PartialRequest | None
     answer: bytes | None = None
 
@@ -42,11 +50,10 @@ class Slot(msgspec.Struct):
 class RequestQueue:
     """The requests of `host` that are under way. `upload` is the one whose file is arriving."""
 
-    __slots__ = ("_dialect", "_host", "_next", "_slots", "upload")
+    __slots__ = ("_host", "_next", "_slots", "upload")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
-        self._dialect: Dialect = host.factory.dialect
         self._slots: deque[Slot] = deque()
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
         self.upload: tuple[Slot, ExpectUpload] | None = None
@@ -70,7 +77,7 @@ class RequestQueue:
             self._next = request
             host.flow.hold(Hold.COMMAND)
             return
-        slot = Slot(request)
+        slot = Slot(host.dialect, request)
         slots.append(slot)
         try:
             if type(request) is Request:
@@ -78,7 +85,7 @@ class RequestQueue:
             else:
                 result = self._execute_partial(slot, request)
         except ChatError as error:
-            self._answer(slot, self.refusal(error, request.tag))
+            self._refuse(slot, error)
         except Exception:
             self._failed(Failure(), slot)
         else:
@@ -122,14 +129,15 @@ class RequestQueue:
         try:
             match result:
                 case Reply():
-                    self._answer(slot, self._dialect.reply(slot.request, result))
+                    self._answer(slot, slot.dialect.reply(slot.request, result))
                 case ExpectUpload():
                     self._expect_upload(slot, result)
                 case DownloadReply():
-                    sending = Deferred.fromCoroutine(self._send_file(slot, result))
-                    sending.addErrback(self._download_broke)
+                    self._sending(self._send_file(slot, result))
+                case ReplyWithFiles():
+                    self._sending(self._send_files(slot, result))
                 case LastReply():
-                    self._answer(slot, self._dialect.reply(slot.request, result.reply))
+                    self._answer(slot, slot.dialect.reply(slot.request, result.reply))
                     self._host.close()
                 case _:
                     assert_never(result)
@@ -140,7 +148,11 @@ class RequestQueue:
         error = failure.value
         if not isinstance(error, ChatError):
             error = self.unexpected(failure)
-        self._answer(slot, self.refusal(error, slot.request.tag))
+        self._refuse(slot, error)
+
+    def _refuse(self, slot: Slot, error: ChatError) -> None:
+        self._count(error)
+        self._answer(slot, slot.dialect.error(error, slot.request.tag))
 
     def unexpected(self, failure: Failure) -> InternalError:
         """Log an unexpected exception. Returns an error with the reference of the log entry."""
@@ -192,9 +204,9 @@ class RequestQueue:
             storing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
         elif flow.reasons & Hold.CLOSING:
             expected.upload.abort()
-            self._answer(slot, self.refusal(ShuttingDown(), slot.request.tag))
+            self._refuse(slot, ShuttingDown())
         else:
-            self._host.output.write(self._dialect.ready(slot.request))
+            self._host.output.write(slot.dialect.ready(slot.request))
             self.upload = slot, expected
             if expected.upload.missing == 0:
                 self._finish_upload()
@@ -237,17 +249,29 @@ class RequestQueue:
         host.flow.hold(Hold.COMMAND)
         file = result.download.file
         limit = host.factory.line_limit // 4 * 3
-        wrapping = self._dialect.wrap(slot.request, result.reply)
+        wrapping = slot.dialect.wrap(slot.request, result.reply)
+        if wrapping.encode is not None and file.size > limit:
+            await file.close()
+            self._refuse(slot, FileTooLarge(size=file.size, limit=limit))
+            return
+        head, tail = wrapping.pieces
         try:
-            if wrapping.encode is not None and file.size > limit:
-                error = FileTooLarge(size=file.size, limit=limit)
-                answer = self.refusal(error, slot.request.tag)
-            else:
-                await host.output.stream(wrapping.head, file, wrapping.encode)
-                answer = wrapping.tail
+            await host.output.stream([(head, lambda: succeed(file))], wrapping.encode)
         finally:
             await file.close()
-        self._answer(slot, answer)
+        self._answer(slot, tail)
+
+    async def _send_files(self, slot: Slot, result: ReplyWithFiles) -> None:
+        """Send a reply with files in it."""
+        host = self._host
+        host.flow.hold(Hold.COMMAND)
+        wrapping = slot.dialect.wrap(slot.request, result.reply)
+        *heads, tail = wrapping.pieces
+        await host.output.stream(zip(heads, result.files, strict=True), wrapping.encode)
+        self._answer(slot, tail)
+
+    def _sending(self, sending: Coroutine[Any, Any, None]) -> None:
+        Deferred.fromCoroutine(sending).addErrback(self._download_broke)
 
     def _download_broke(self, failure: Failure) -> None:
         """Drop the connection: nothing else may take the place of bytes that were announced."""
@@ -260,14 +284,17 @@ class RequestQueue:
     def say(self, data: bytes) -> None:
         """Write `data` after the replies to all requests that have begun."""
         if self._slots:
-            self._slots.append(Slot(answer=data))
+            self._slots.append(Slot(self._host.dialect, answer=data))
         else:
             self._host.output.write(data)
 
     def refusal(self, error: ChatError, tag: Any) -> bytes:
         """`error` in the dialect. Counts it."""
+        self._count(error)
+        return self._host.dialect.error(error, tag)
+
+    def _count(self, error: ChatError) -> None:
         self._host.factory.service.counters.errors[error.code] += 1
-        return self._dialect.error(error, tag)
 
     def refuse_line(self, error: ChatError, tag: Any = None) -> None:
         """Answer a line that is no request."""

@@ -46,7 +46,8 @@ NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "User bukan member grup"}
 NO_FILE: Texts = {errors.UnknownFile: "File tidak ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm tidak ditemukan"}
 NOT_ADDED = not_added("Realm sudah ada")
-TEXTS: Texts = {errors.NotLoggedIn: "Session tidak ditemukan"}
+NO_SESSION = "Session tidak ditemukan"
+TEXTS: Texts = {errors.NotLoggedIn: NO_SESSION, errors.BadToken: NO_SESSION}
 
 
 def token(_request: Request, reply: Reply) -> Answer:

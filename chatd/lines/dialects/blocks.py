@@ -14,6 +14,7 @@ from typing import Any
 from chatd.base.errors import ChatError, UnknownCommand
 from chatd.base.model import Message, Reply
 from chatd.base.names import printable
+from chatd.base.tokens import is_token
 from chatd.lines.dialect import (
     Dialect,
     PartialRequest,
@@ -23,7 +24,7 @@ from chatd.lines.dialect import (
     content,
     decode,
 )
-from chatd.lines.dialects.json_text import encode
+from chatd.lines.dialects.json_text import CONTENT, encode_ascii, split
 from chatd.lines.dialects.verbs import Texts, Verb, text_of
 
 END = b"\r\n\r\n"
@@ -33,7 +34,7 @@ Answer = dict[str, Any]
 
 
 def json_object(answer: Answer, end: bytes) -> bytes:
-    return encode(answer) + end
+    return encode_ascii(answer) + end
 
 
 def base64(data: bytes) -> bytes:
@@ -42,50 +43,76 @@ def base64(data: bytes) -> bytes:
 
 def json_around(answer: Answer, key: str, end: bytes) -> Wrapping:
     """The object, with the bytes of a file in base64 as its last value, under `key`."""
-    whole = json_object({**answer, key: ""}, end)
-    cut = len(whole) - len(end) - 2  # before the last quote and brace
-    return Wrapping(whole[:cut], whole[cut:], base64)
+    return with_contents({**answer, key: CONTENT}, end)
+
+
+def with_contents(answer: Answer, end: bytes) -> Wrapping:
+    """The object with files in it, where it has CONTENT or PRINTED_CONTENT."""
+    return Wrapping(split(json_object(answer, end)), base64)
 
 
 class BlockDialect(Dialect):
-    """`verbs` is the table of the dialect. `texts` are its sentences for errors that a verb has none for."""
+    """`verbs` are the requests in the document's form, and `client_verbs` those that the system's own client
+    sends in another form or reads in another shape. `texts` are the sentences for errors that a verb has none
+    for.
+
+    The client puts its token among the first `token_places` arguments (without a login: in the first), and
+    then the request has its form. A word there that has the form of a token is nothing else: if no live
+    session has it, the request is refused. Requests that the client sends without a token (`Verb.bare`) have
+    its form if they end in a space.
+    """
 
     inline = True
+    patient = True
+    token_places = 1
     shared = True
     patient = True
     detailed = True
     verbs: Mapping[str, Verb]
+    client_verbs: Mapping[str, Verb] = {}
     texts: tuple[Texts, ...]
 
     def token_in(self, start: bytes) -> str | None:
         rest = start.decode("utf-8", "replace").lstrip(" ").partition(" ")[2]
-        return rest.lstrip(" ").partition(" ")[0]
+        return _token(rest, self.token_places)
 
     def read(self, line: bytes) -> PartialRequest:
         word, _, rest = decode(line).lstrip(" ").partition(" ")
-        verb = self.verbs.get(word.lower())
+        documented = self.verbs.get(word.lower())
+        verb = self.client_verbs.get(word.lower(), documented)
         if verb is None:
             raise Unreadable(UnknownCommand(verb=printable(word)))
-        token = rest[:MAX_START].lstrip(" ").partition(" ")[0]
+        token = _token(rest, self.token_places if verb.row.login else 1)
+        if token is None:
+            if documented is not None and not (verb.bare and line.endswith(b" ")):
+                verb = documented
+            read = partial(_read, verb, rest)
+        else:
+            start = rest.index(token)
+            read = partial(_read, verb, rest[:start] + rest[start + len(token) + 1 :])
         return PartialRequest(
-            verb.row, partial(_read, verb, rest, token), token, tag=verb, inline=verb.inline
+            verb.row, read, token, token is not None, tag=verb, inline=verb.inline
         )
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         return json_object({"status": "OK", **request.tag.write(request, reply)}, END)
 
     def wrap(self, request: Request, reply: Reply) -> Wrapping:
-        answer = {"status": "OK", **request.tag.write(request, reply)}
-        return json_around(answer, "file_content", END)
+        return with_contents({"status": "OK", **request.tag.write(request, reply)}, END)
 
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         own = tag.texts if tag is not None else {}
         return json_object({"status": "ERROR", "message": text_of(error, own, *self.texts)}, END)
 
 
-def _read(verb: Verb, rest: str, token: str, live: bool) -> Request:
-    """The request in `rest`, without the token of a live session."""
-    return verb.read(rest[rest.index(token) + len(token) + 1 :] if live else rest)
+def _token(rest: str, places: int) -> str | None:
+    """The word among the first `places` arguments in `rest` that has the form of a token."""
+    words = rest[: MAX_START * places].split(" ", places + 1)
+    return next(filter(is_token, words[:places]), None)
+
+
+def _read(verb: Verb, rest: str, _live: bool) -> Request:
+    return verb.read(rest)
 
 
 # Replies.

@@ -27,8 +27,10 @@ NO_USER: Texts = {errors.UnknownUser: "User Tidak Ditemukan"}
 NO_FILE: Texts = {errors.UnknownFile: "File Tidak Ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm Tidak Ditemukan"}
 NOT_ADDED = not_added("Realm Sudah Ada")
+NO_SESSION = "Session Tidak Ditemukan"
 TEXTS: Texts = {
-    errors.NotLoggedIn: "Session Tidak Ditemukan",
+    errors.NotLoggedIn: NO_SESSION,
+    errors.BadToken: NO_SESSION,
     errors.FileTooLarge: "File Terlalu Besar",
     errors.LineTooLong: "File Terlalu Besar",
     # Requests that are well-formed, and refused for what they contain.

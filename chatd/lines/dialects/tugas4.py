@@ -31,6 +31,7 @@ from chatd.lines.dialects.blocks import (
     said,
     token,
 )
+from chatd.lines.dialects.json_text import CONTENT
 from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table
 
 STAMP = "%Y_%m_%d_%H_%M_%S_"
@@ -41,9 +42,11 @@ NO_USER: Texts = {errors.UnknownUser: "User not found"}
 NO_GROUP: Texts = {errors.UnknownGroup: "Group not found"}
 NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "You are not group member"}
 NO_FILE: Texts = {errors.UnknownFile: "File not found"}
+NO_SESSION = "Session not found"
 WRONG = "Username/Password salah"
 TEXTS: Texts = {
-    errors.NotLoggedIn: "Session not found",
+    errors.NotLoggedIn: NO_SESSION,
+    errors.BadToken: NO_SESSION,
     errors.AlreadyLoggedIn: "Logout terlebih dahulu",
     errors.UnknownCommand: "There is no command {verb}",
     errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
@@ -92,7 +95,7 @@ def file_sent(_request: Request, reply: Reply) -> Answer:
 
 
 def file_found(_request: Request, reply: Reply) -> Answer:
-    return {"filename": file_name(reply)}
+    return {"filename": file_name(reply), "file_content": CONTENT}
 
 
 def message_entry(message: Message, names: Mapping[str, str]) -> Answer:

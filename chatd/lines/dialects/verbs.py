@@ -34,7 +34,8 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     """One verb of a dialect.
 
     `write` makes of a reply what the dialect's own writer builds on. `make` makes the command from the
-    arguments, by name, where the arguments are not those of the command. `texts` are its refusals.
+    arguments, by name, where the arguments are not those of the command. `texts` are its refusals. `bare`:
+    the system's own client sends it without a token (BlockDialect).
     """
 
     name: str
@@ -44,6 +45,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     texts: Texts = {}
     make: Callable[..., ask.Command] | None = None
     aliases: tuple[str, ...] = ()
+    bare: bool = False
 
     @cached_property
     def row(self) -> Row:
