@@ -66,7 +66,6 @@ class BlockDialect(Dialect):
     patient = True
     token_places = 1
     shared = True
-    patient = True
     detailed = True
     verbs: Mapping[str, Verb]
     client_verbs: Mapping[str, Verb] = {}
