@@ -198,7 +198,7 @@ class LineBuffer:
                 self._scanned = len(data)
                 too_long = self._drop_if_long(len(data))
                 if self.limit > self._ordinary and len(data) > PIECE:
-                    self._set_aside()
+                    self._set_aside(len(data) - LEFT)
                 return too_long
             if self._size + iac > self.limit + 1:
                 if (too_long := self._drop_if_long(iac)) is not None:
@@ -229,14 +229,13 @@ class LineBuffer:
             return self.take_line()  # this line was reported when it became too long
         return Cut.TOO_LONG if too_long else line
 
-    def _set_aside(self) -> None:
-        """Move the scanned part of a long line out of the buffer, except bytes that a line end or a telnet
-        command may still change."""
-        piece = _start_of(self.data, len(self.data) - LEFT)
-        self._pieces.append(piece)
-        self._size += len(piece)
-        del self.data[: len(piece)]
-        self._scanned = LEFT
+    def _set_aside(self, stop: int) -> None:
+        """Move the first `stop` bytes of a long line out of the buffer. They were scanned, and no line end or
+        telnet command can change them."""
+        self._pieces.append(_start_of(self.data, stop))
+        self._size += stop
+        del self.data[:stop]
+        self._scanned -= stop
 
     def _forget_pieces(self) -> None:
         self._pieces.clear()

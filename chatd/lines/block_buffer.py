@@ -1,0 +1,99 @@
+"""Splits the bytes that arrive into lines, or into requests that are padded with spaces to whole blocks.
+
+A client either ends each request with a line end, or fills its last block with spaces and never sends a line
+end. Its first request tells which. Nothing marks the end of a request that fills its last block exactly: it
+is complete when the next block begins another request, or when nothing follows for `EXACT_FIT_TIME`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from chatd.lines.line_buffer import PIECE, Cut, LineBuffer
+from chatd.lines.telnet import IAC
+
+BLOCK: Final = 1024
+EXACT_FIT_TIME: Final = 0.3  # seconds
+SPACE: Final = 0x20
+# Encoded data contains no space, so no block in the middle of a request begins like this.
+_START: Final = re.compile(rb"[A-Za-z_]{1,32} [A-Za-z_]{1,32}=")
+
+
+class BlockBuffer(LineBuffer):
+    """A LineBuffer that also takes requests in padded blocks.
+
+    `original` says whether the client sends such requests, and is not known before the first one is complete.
+    Telnet commands are removed from lines only.
+    """
+
+    # `_scanned` bytes of the buffer are whole blocks that do not end the request. Whole blocks are set aside,
+    # so that each block begins at a multiple of BLOCK in the buffer.
+
+    __slots__ = ("_is_decided", "_is_settled", "original", "wait")
+
+    def __init__(self, limit: int, most: int = 0) -> None:
+        super().__init__(limit, most)
+        self.original = False
+        self.wait = 0.0
+        self._is_decided = False  # whether `original` is known
+        self._is_settled = False
+
+    def clear(self) -> None:
+        super().clear()
+        self.wait = 0.0
+
+    def settle(self) -> None:
+        """Take the blocks in the buffer for a complete request, because nothing has followed them."""
+        self._is_settled = self.wait > 0
+
+    def take_line(self) -> bytes | Cut | None:
+        """The next line without its end, or request without its padding; None if there is none."""
+        self.wait = 0.0
+        if self._is_decided and not self.original:
+            return super().take_line()
+        return self._take_blocks()
+
+    def _take_blocks(self) -> bytes | Cut | None:
+        data = self.data
+        while True:
+            start, end = self._scanned, self._scanned + BLOCK
+            if not self._is_decided and self._is_line(start, end):
+                self._is_decided = True
+                return super().take_line()
+            is_begun = self._dropping or self._size or start
+            if is_begun and (self._is_settled or _START.match(data, start, end)):
+                return self._take_request(start)
+            if len(data) < end:
+                if len(data) == start and is_begun:
+                    self.wait = EXACT_FIT_TIME
+                return None
+            if data[end - 1] == SPACE:
+                return self._take_request(end)
+            self._scanned = end
+            if (too_long := self._drop_if_long(end)) is not None:
+                return too_long
+            if self.is_long and end > PIECE:
+                self._set_aside(start)
+
+    def _is_line(self, start: int, end: int) -> bool:
+        """Whether that part of the first request can only be part of a line."""
+        return self.data.find(b"\n", start, end) >= 0 or self.data.find(IAC, start, end) >= 0
+
+    def _take_request(self, stop: int) -> bytes | Cut | None:
+        """The request, whose blocks end at `stop`."""
+        last = self.data[:stop].rstrip(b" ")
+        too_long = self._size + len(last) > self.limit
+        if too_long and self._may_be_longer():
+            return Cut.LONG
+        self._is_decided = self.original = True
+        self._is_settled = False
+        dropping, self._dropping = self._dropping, False
+        self.limit = self._ordinary
+        request = b"" if dropping or too_long else b"".join((*self._pieces, last))
+        self._forget_pieces()
+        del self.data[:stop]
+        self._scanned = 0
+        if dropping:
+            return self.take_line()  # this request was reported when it became too long
+        return Cut.TOO_LONG if too_long else request
