@@ -45,6 +45,7 @@ class PacedOutput(ConnectionOutput):
         self._host.flow.release(Hold.PACE)
         self._all_sent.notify()
         if self._ending:
+            self._ending = False
             super().close()
 
     def _limit(self) -> None:
@@ -61,6 +62,10 @@ class PacedOutput(ConnectionOutput):
             self.flush()
             if self._out:
                 await self._all_sent.wait()
+
+    async def _stream_one(self, *part: Any) -> None:
+        await super()._stream_one(*part)
+        self._written = self._clock.seconds()  # the bytes of a file are a message as well
 
     def close(self) -> None:
         """Send everything in its turn, then close the connection."""

@@ -1,0 +1,160 @@
+"""A client that takes everything it reads at once for one message is sent one message at a time."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.throttle import Budget
+from chatd.lines.input_control import Hold
+from chatd.lines.output import MAX_UNREAD, Backlog
+from chatd.lines.paced_output import MAX_WAITING, PacedOutput
+from chatd.net.eager import FlushQueue
+
+GAP = 0.05
+
+
+class Transport(StringTransport):
+    """Keeps each write by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+
+class Host:
+    """What an output tells its connection."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.cut = False
+        self.flow = self
+
+    def hold(self, reason: int) -> None:
+        self.held |= reason
+
+    def release(self, reason: int) -> None:
+        self.held &= ~reason
+
+    def cut_off(self) -> None:
+        self.cut = True
+
+    def output_full(self) -> None: ...
+
+    def output_drained(self) -> None: ...
+
+
+class File:
+    """An open file with the bytes `data`."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+
+    def read(self, size: int) -> Deferred[bytes]:
+        data, self._data = self._data[:size], self._data[size:]
+        return succeed(data)
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
+
+
+class PacedOutputTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.transport = Transport()
+        self.host = Host()
+        self.output = PacedOutput(
+            cast(Any, self.transport),
+            FlushQueue(self.clock),
+            self.clock,
+            cast(Any, self.host),
+            Backlog(Budget(1 << 20), lambda: 1),
+        )
+
+    def turn(self, seconds: float = 0.0) -> list[bytes]:
+        """What is written within `seconds`."""
+        self.transport.writes.clear()
+        self.clock.advance(seconds)
+        return list(self.transport.writes)
+
+    def test_without_a_gap_a_turn_is_one_write(self) -> None:
+        self.output.write(b"a")
+        self.output.write(b"b")
+        self.assertEqual(self.turn(), [b"ab"])
+
+    def test_one_write_each_gap(self) -> None:
+        self.output.gap = GAP
+        for data in (b"a", b"b", b"c"):
+            self.output.write(data)
+        self.assertEqual(self.turn(), [b"a"])
+        self.assertEqual(self.turn(GAP / 2), [])
+        self.assertEqual(self.turn(GAP / 2), [b"b"])
+        self.assertEqual(self.turn(GAP), [b"c"])
+        self.assertEqual(self.turn(GAP), [])
+        self.output.write(b"d")
+        self.assertEqual(self.turn(), [b"d"])
+
+    def test_the_first_one_waits_for_the_greeting_to_be_read(self) -> None:
+        self.output.write(b"greeting")
+        self.turn()
+        self.output.gap = GAP
+        self.output.write(b"a")
+        self.assertEqual(self.turn(), [])
+        self.assertEqual(self.turn(GAP), [b"a"])
+
+    def test_no_requests_are_read_while_many_replies_wait(self) -> None:
+        self.output.gap = GAP
+        for _ in range(MAX_WAITING + 2):
+            self.output.write(b"a")
+        self.turn()
+        self.assertTrue(self.host.held & Hold.PACE)
+        for _ in range(MAX_WAITING + 2):
+            self.turn(GAP)
+        self.assertFalse(self.host.held & Hold.PACE)
+
+    def test_events_that_wait_are_bounded(self) -> None:
+        self.output.gap = GAP
+        for _ in range(2 * MAX_UNREAD // 1000):
+            self.output.push(b"x" * 1000)
+            if self.host.cut:
+                break
+            self.turn()
+        self.assertTrue(self.host.cut)
+
+    def test_close_sends_everything_first(self) -> None:
+        self.output.gap = GAP
+        for data in (b"a", b"b", b"c"):
+            self.output.write(data)
+        self.output.close()
+        self.assertFalse(self.transport.disconnecting)
+        sent = [each for _ in range(4) for each in self.turn(GAP)]
+        self.assertEqual([b"a", *sent], [b"a", b"b", b"c"])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_bytes_of_a_file_follow_their_reply(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"earlier")
+        parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
+        sending = Deferred.fromCoroutine(self.output.stream(parts))
+        self.output.push(b"event")
+        self.assertEqual(self.transport.writes, [b"earlier"])
+        self.assertEqual(self.turn(GAP), [b"head", b"bytes"])
+        self.successResultOf(sending)
+        self.assertEqual(self.turn(GAP / 2), [])
+        self.assertEqual(self.turn(GAP / 2), [b"event"])
+
+    def test_a_lost_connection_leaves_no_timer(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"a")
+        self.output.write(b"b")
+        self.turn()
+        self.output.lost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
