@@ -142,7 +142,7 @@ AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
 TEXT = m.Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
 POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
-BAGAN = m.GroupInfo("bagan", "k3x:9qa", 3, False, True, True)
+BAGAN = m.GroupInfo("bagan", "k3x:9qa", 3, False, True, True, "Kelompok Bagan")
 DIRECT = m.ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
 GROUP = m.ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
 ITEMS: tuple[tuple[str, str, m.Item], ...] = (
@@ -252,6 +252,7 @@ def reference() -> str:
         "## Arguments\n",
         _arguments(),
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
+        "A group without a title has no `title`. Titles of groups of other realms are not known here.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(m.Receipt(2, 3, 7, 'messi')).decode())}.\n",
         "## Events\n",

@@ -50,6 +50,7 @@ class Message(msgspec.Struct, frozen=True):
 
     `at` is in milliseconds since 1970 UTC. Either `to`, the recipient of a direct message, or `group`, the
     name of the group, is set, and either `text` or `file`. `queued`: it waits for the recipient's realm.
+    `title` is that of the group, in events only.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Message(msgspec.Struct, frozen=True):
     text: str | None = None
     file: Attachment | None = None
     queued: bool = False
+    title: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,7 +92,7 @@ class Group(msgspec.Struct, frozen=True):
     """A group; `id` is the id of its conversation. Only members may post to a closed group.
 
     The name of a group of another realm is `group@realm`; then `realm` is the key of that realm and `home_id`
-    the id of the group there.
+    the id of the group there. Such a group has no title here.
     """
 
     id: int
@@ -100,6 +102,7 @@ class Group(msgspec.Struct, frozen=True):
     closed: bool
     realm: str | None = None
     home_id: int | None = None
+    title: str | None = None
 
 
 class Party(msgspec.Struct, frozen=True):
@@ -146,7 +149,7 @@ class Contact(msgspec.Struct, frozen=True):
     online: bool
 
 
-class GroupInfo(msgspec.Struct, frozen=True):
+class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A group in a list. `member` and `admin` describe the user who asked."""
 
     group: str
@@ -155,6 +158,7 @@ class GroupInfo(msgspec.Struct, frozen=True):
     closed: bool
     member: bool
     admin: bool
+    title: str | None = None
 
 
 class Member(msgspec.Struct, frozen=True):

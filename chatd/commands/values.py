@@ -123,7 +123,10 @@ class SearchMessages(Command, frozen=True):
 
 
 class AddGroup(Command, frozen=True):
-    group: str
+    """Without `group`, the name is made of the title."""
+
+    group: str | None
+    title: str | None = None
 
 
 class JoinGroup(Command, frozen=True):

@@ -88,6 +88,14 @@ class Accounts:
         check_new_name(name)
         check_reserved(name, self._context.config.realm)
 
+    def is_allowed(self, name: str) -> bool:
+        """Whether a new account or group may have this name."""
+        try:
+            self.check_name(name)
+        except (errors.BadName, errors.ReservedName):
+            return False
+        return True
+
     def remember(self, account: Account) -> Account:
         """Cache an account that was read from the database. Returns its current state."""
         account = self.current(account)

@@ -68,6 +68,7 @@ class FanOut:
             target.group,
             new.text,
             file,
+            title=target.title,
         )
         self._presence.tell(audience, message, origin)
         return receipt

@@ -80,9 +80,10 @@ class Groups:
     # For a group of another realm, all of these also raise UnknownRealm, RealmDown, and any ChatError with
     # which its home refuses.
 
-    async def create(self, account: Account, name: str) -> Group:
-        """Create a group. Raises GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
-        return await self._homes.create(account, name)
+    async def create(self, account: Account, name: str | None, title: str | None = None) -> Group:
+        """Create a group. Without a name, it gets one made of its title. Raises BadName, GroupExists,
+        ReservedName, TooManyGroups, TooManyNewGroups."""
+        return await self._homes.create(account, name, title)
 
     async def join(self, account: Account, name: Address) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, GroupFull, RealmFull,
@@ -124,12 +125,11 @@ class Groups:
         except ChatError:
             return ""
 
-    async def leave(self, account: Account, name: Address) -> str:
-        """Leave a group. Returns its name. A home that is not reached is told later. Raises UnknownGroup,
-        NotMember."""
+    async def leave(self, account: Account, name: Address) -> Group:
+        """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
         realm = self._elsewhere(name)
         if realm is None:
-            return (await self._homes.leave(party_of(account), name)).name
+            return await self._homes.leave(party_of(account), name)
         group = (await self._rosters.find_mine(account, name)).group
         left = MemberLeft(group.name.partition("@")[0], account.name)
         notice = Notice(realm, self._context.now(), left)
@@ -137,7 +137,7 @@ class Groups:
             await self._rosters.change(
                 lambda db: RosterChange(mirrors.leave_mirror(db, group, account), (notice,))
             )
-        return group.name
+        return group
 
     async def invite(
         self, account: Account, name: Address, users: Sequence[Address]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from chatd.base.errors import (
     Banned,
     ChatError,
     GroupClosed,
+    GroupExists,
     NotAdmin,
     NotMember,
     NotTheirGroup,
@@ -24,6 +26,7 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Ban, Group, Member, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.base.throttle import Quota
+from chatd.base.titles import names_for
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.presence import Presence
@@ -115,18 +118,29 @@ class HomeGroups:
             raise NotMember(group=roster.group.name)
         return roster
 
-    async def create(self, account: Account, name: str) -> Group:
-        """Create a group, with `account` as its admin. Raises GroupExists, ReservedName, TooManyGroups,
-        TooManyNewGroups."""
-        self._accounts.check_name(name)
+    async def create(self, account: Account, name: str | None, title: str | None) -> Group:
+        """Create a group, with `account` as its admin. Without a name, it gets one made of its title. Raises
+        BadName, GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
+        if name is not None:
+            self._accounts.check_name(name)
+            return await self._create(account, [name], title)
+        wanted = names_for(title or "", self._context.random_bytes)
+        return await self._create(account, [*filter(self._accounts.is_allowed, wanted)], title)
+
+    async def _create(self, account: Account, names: Sequence[str], title: str | None) -> Group:
+        """Create a group with the first of `names` that is free."""
         wait = self._creations.take(account.key, self._context.clock.seconds())
         if wait:
             limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
             raise TooManyNewGroups(limit=limit, minutes=minutes)
+        now = self._context.now()
 
         def job(connection: Connection, code: str) -> Group:
             store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
-            return add_group(connection, name, code, account.id, self._context.now())
+            for name in names[:-1]:
+                with suppress(GroupExists):
+                    return add_group(connection, name, title, code, account.id, now)
+            return add_group(connection, names[-1], title, code, account.id, now)
 
         try:
             return await with_new_code(

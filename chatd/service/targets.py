@@ -13,7 +13,8 @@ class Target(msgspec.Struct, frozen=True):
     """A conversation to send to, and the accounts that take part in it; `to` or `group` names it.
 
     `realms` are the keys of other realms that get a copy. `home` is the key of the realm that a group lives
-    in, if that is another: a message is stored there first, and comes back from there.
+    in, if that is another: a message is stored there first, and comes back from there. `title` is the
+    group's.
     """
 
     conversation: int
@@ -22,6 +23,7 @@ class Target(msgspec.Struct, frozen=True):
     group: str | None = None
     realms: tuple[str, ...] = ()
     home: str | None = None
+    title: str | None = None
 
     @property
     def name(self) -> str:
@@ -38,5 +40,10 @@ def group_target(roster: Roster) -> Target:
     """The target of a message to a group."""
     group = roster.group
     return Target(
-        group.id, roster.members, group=group.name, realms=tuple(roster.realms), home=group.realm
+        group.id,
+        roster.members,
+        group=group.name,
+        realms=tuple(roster.realms),
+        home=group.realm,
+        title=group.title,
     )

@@ -26,10 +26,13 @@ _GROUP = (
     groups.c.closed,
     groups.c.realm,
     groups.c.home_id,
+    groups.c.title,
 )
 
 
-def add_group(connection: Connection, name: str, code: str, creator: int, now: int) -> Group:
+def add_group(
+    connection: Connection, name: str, title: str | None, code: str, creator: int, now: int
+) -> Group:
     """Make a group with its creator as admin. Raises GroupExists, CodeTaken."""
     if find_group_by_code(connection, code):
         raise CodeTaken
@@ -39,7 +42,9 @@ def add_group(connection: Connection, name: str, code: str, creator: int, now: i
     key = key_of(name)
     conversation = add_conversation(connection, "group", now)
     connection.execute(
-        insert(groups).values(conversation_id=conversation, name=name, key=key, code=code)
+        insert(groups).values(
+            conversation_id=conversation, name=name, key=key, code=code, title=title
+        )
     )
     connection.execute(
         insert(participants).values(
@@ -49,14 +54,14 @@ def add_group(connection: Connection, name: str, code: str, creator: int, now: i
     connection.execute(
         insert(rosters).values(conversation_id=conversation, members=1, joined_at=now)
     )
-    return Group(conversation, name, key, code, closed=False)
+    return Group(conversation, name, key, code, closed=False, title=title)
 
 
 def _group(row: Sequence[Any] | None) -> Group | None:
     if row is None:
         return None
-    conversation, name, key, code, closed, realm, home_id = row
-    return Group(conversation, name, key or "", code or "", closed, realm, home_id)
+    conversation, name, key, code, closed, realm, home_id, title = row
+    return Group(conversation, name, key or "", code or "", closed, realm, home_id, title)
 
 
 def find_group(connection: Connection, key: str) -> Group | None:
@@ -89,6 +94,7 @@ def list_groups(
             groups.c.closed,
             me.c.account_id,
             me.c.admin,
+            groups.c.title,
         )
         .select_from(groups)
         .join(rosters, rosters.c.conversation_id == groups.c.conversation_id)
@@ -111,7 +117,10 @@ def list_groups(
             closed,
             member is not None,
             bool(admin),
+            title,
         )
-        for name, code, members, closed, member, admin in connection.execute(query.limit(limit))
+        for name, code, members, closed, member, admin, title in connection.execute(
+            query.limit(limit)
+        )
     ]
     return found, total - len(found)

@@ -66,6 +66,7 @@ def _conversations(account: Account) -> Select[Any]:
             groups.c.name.label("group"),
             groups.c.code.label("group_code"),
             groups.c.closed,
+            groups.c.title,
             rosters.c.members,
         )
         .select_from(participants)
@@ -121,6 +122,12 @@ def _info(row: Row[Any], account: Account, read: int, unread: int) -> Conversati
         name = row.display_name or row.peer
         return ConversationInfo(row.here, name, unread, read, seq, last, user=row.peer)
     group = GroupInfo(
-        row.group, row.group_code or "", row.members, row.closed, member=True, admin=row.admin
+        row.group,
+        row.group_code or "",
+        row.members,
+        row.closed,
+        member=True,
+        admin=row.admin,
+        title=row.title,
     )
     return ConversationInfo(row.here, row.group, unread, read, seq, last, group=group)

@@ -15,9 +15,9 @@ from chatd.commands.arguments.base import ParsedType, Type
 MAX_SECRET = 1024
 MAX_DISPLAY_NAME = 128
 MAX_SEARCH = 500
+_HIDDEN = "can't contain characters that are invisible or change the direction of text"
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HIDDEN = "A name or a country can't contain characters that are invisible or change the direction of text"
 
 
 class TextType(Type):
@@ -49,6 +49,7 @@ class DisplayNameType(Type):
 
     shape = "text"
     about = f"up to {MAX_DISPLAY_NAME} characters (in a line, _ stands for a space)"
+    what = "A name or a country"
 
     def from_text(self, name: str, text: str) -> str:
         return self.from_json(name, text.replace("_", " "))
@@ -59,7 +60,7 @@ class DisplayNameType(Type):
             raise BadArgument(argument=name, found="that long", expected=self.about)
         check_text(text)
         if (hidden := find_hidden(text)) is not None:
-            raise BadText(what=_HIDDEN, position=hidden + 1)
+            raise BadText(what=f"{self.what} {_HIDDEN}", position=hidden + 1)
         return text
 
 
@@ -81,6 +82,15 @@ class FullNameType(DisplayNameType):
 
     def from_text(self, name: str, text: str) -> str:
         return self.from_json(name, text)
+
+
+class TitleType(FullNameType):
+    """The title of a group: like FullNameType, without spaces at its ends."""
+
+    what = "A title"
+
+    def from_json(self, name: str, value: Any) -> str:
+        return super().from_json(name, self.string(name, value).strip())
 
 
 class SecretType(Type):
@@ -131,6 +141,7 @@ SEARCH = SearchType()
 DISPLAY_NAME = DisplayNameType()
 COUNTRY = CountryType()
 FULL_NAME = FullNameType()
+TITLE = TitleType()
 SECRET = SecretType()
 FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chatd.base.model import Reply
+from typing import Any
+
+from chatd.base.model import Group, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply
@@ -12,26 +14,32 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.AddGroup)
 async def add_group(client: Client, command: ask.AddGroup) -> Reply:
-    group = await client.service.groups.create(client.account, command.group)
+    group = await client.service.groups.create(client.account, command.group, command.title)
     return Reply(
         f"The group {group.name} was created; others can join it by its name or its code",
         {"group": group.name, "groupcode": group.code},
-        {"conversation": group.id},
+        _details(group),
     )
+
+
+def _details(group: Group) -> dict[str, Any]:
+    return {"conversation": group.id, **_title(group)}
+
+
+def _title(group: Group) -> dict[str, Any]:
+    return {} if group.title is None else {"title": group.title}
 
 
 @HANDLERS.of(ask.JoinGroup)
 async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
     group = await client.service.groups.join(client.account, command.group)
-    return Reply(
-        f"You are a member of {group.name}", {"group": group.name}, {"conversation": group.id}
-    )
+    return Reply(f"You are a member of {group.name}", {"group": group.name}, _details(group))
 
 
 @HANDLERS.of(ask.LeaveGroup)
 async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
     group = await client.service.groups.leave(client.account, command.group)
-    return Reply(f"You have left {group}", {"group": group})
+    return Reply(f"You have left {group.name}", {"group": group.name}, _title(group))
 
 
 @HANDLERS.of(ask.ListGroups)

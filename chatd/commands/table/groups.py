@@ -24,7 +24,7 @@ ROWS: tuple[Row, ...] = (
         "addgroup",
         ask.AddGroup,
         "create a group and become its admin",
-        (Arg("group", types.NAME),),
+        (Arg("group", types.NAME), Arg("title", types.TITLE, optional=True, named=True)),
         aliases=("mkgr",),
         errors=(
             errors.GroupExists,

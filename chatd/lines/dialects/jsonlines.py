@@ -142,6 +142,8 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
     else:
         found |= {"group": group.group, "name": conversation.name, "code": group.code}
         found |= {"members": group.members, "closed": group.closed, "admin": group.admin}
+        if group.title is not None:
+            found["title"] = group.title
     found |= {
         "unread": conversation.unread,
         "read": conversation.read,

@@ -165,8 +165,9 @@ def _group(group: model.GroupInfo) -> str:
         *(["closed"] if group.closed else []),
         *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
     ]
+    title = f" ({group.title})" if group.title else ""
     code = f" code {group.code}" if group.code else ""
-    return ", ".join([f"{group.group}{code}, {people}", *marks])
+    return ", ".join([f"{group.group}{title}{code}, {people}", *marks])
 
 
 def _conversation(conversation: model.ConversationInfo) -> str:

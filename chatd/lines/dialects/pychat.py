@@ -16,7 +16,7 @@ from chatd.base import errors
 from chatd.base.characters import isolated
 from chatd.base.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
 from chatd.base.model import Contact, GroupInfo, Message, Reply
-from chatd.base.names import Address, Place, printable
+from chatd.base.names import Address, Place, parse_name, printable
 from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
@@ -37,6 +37,7 @@ from chatd.lines.dialects.verbs import (
 
 MAX_ARGUMENT = 100
 
+NEW_GROUP = Arg("group", types.TITLE)
 AGAIN = Arg("again", types.SECRET)
 CONTACT = Arg("user", types.ADDRESS)
 FRIENDS = Arg("users", types.WORDS)
@@ -71,6 +72,11 @@ def register(username: str, password: Secret, again: Secret) -> ask.Command:
     return ask.Register(username, password, login=False)
 
 
+def create_group(group: str) -> ask.Command:
+    """One word is the name of the group, several are its title."""
+    return ask.AddGroup(None, group) if " " in group else ask.AddGroup(parse_name(group))
+
+
 def private_file(to: Address, code: str) -> ask.Command:
     return ask.GetFile(code.lower(), "code", place=Place(user=to))
 
@@ -93,6 +99,11 @@ def said(message: str) -> Callable[[Request, Reply], Lines]:
     return lambda _request, reply: [message.format_map(reply.fields)]
 
 
+def titled(start: str) -> Callable[[Request, Reply], Lines]:
+    """`start`, and the title of the group or its name."""
+    return lambda _request, reply: [f"{start} {reply.data.get('title') or reply.fields['group']}"]
+
+
 def invited(_request: Request, reply: Reply) -> Lines:
     unknown = reply.data.get("unknown")
     also = f"; unknown users: {', '.join(unknown)}" if unknown else ""
@@ -102,7 +113,8 @@ def invited(_request: Request, reply: Reply) -> Lines:
 def groups(_request: Request, reply: Reply) -> Lines:
     found = [item for item in reply.items if isinstance(item, GroupInfo)]
     lines = [
-        f"{number} {each.code or each.group} {each.group}" for number, each in enumerate(found, 1)
+        f"{number} {each.code or each.group} {each.title or each.group}"
+        for number, each in enumerate(found, 1)
     ]
     return [_head(reply, "groups"), *lines]
 
@@ -156,10 +168,10 @@ VERBS = table(
     ),
     Verb("AUTH-LOGIN", ask.LogIn, (args.USERNAME, args.PASSWORD), said("you are logged in now")),
     Verb("AUTH-LOGOUT", ask.LogOut, (), said("you are logged out now")),
-    Verb("GROUP-CREATE", ask.AddGroup, (args.NEW_GROUP,), said("{groupcode}")),
+    Verb("GROUP-CREATE", ask.AddGroup, (NEW_GROUP,), said("{groupcode}"), make=create_group),
     Verb("GROUP-GET", ask.ListOwnGroups, (), groups),
-    Verb("GROUP-JOIN", ask.JoinGroup, (args.GROUP,), said("you have joined {group}")),
-    Verb("GROUP-EXIT", ask.LeaveGroup, (args.GROUP,), said("you have left {group}")),
+    Verb("GROUP-JOIN", ask.JoinGroup, (args.GROUP,), titled("you have joined")),
+    Verb("GROUP-EXIT", ask.LeaveGroup, (args.GROUP,), titled("you have left")),
     Verb("GROUP-INVITE", ask.InviteMembers, (args.GROUP, FRIENDS), invited, INVITE),
     Verb(
         "CHAT-PRIVATE-SEND", ask.SendMessage, (args.TO, args.TEXT), said("message sent"), make=send

@@ -167,6 +167,47 @@ class Creating(GroupsTestCase):
         for name in ("system", "SYSTEM", "Realm1", "ADMlN", "aII", "here", "reaIm1"):
             self.assertIs(outcome_of(self.groups.create(self.ana, name)), ReservedName)
 
+    def test_titles(self) -> None:
+        """A group with only a title gets a name made of it, with a number if that is taken or not allowed."""
+        titled = lambda title: result_of(self.groups.create(self.ana, None, title))  # noqa: E731
+        expected = [
+            ("Tim Bola", "Tim_Bola"),
+            ("tim bola", "tim_bola_2"),
+            ("tim bo1a", "tim_bo1a_3"),  # looks like the others
+            ("Ana", "Ana_2"),
+            ("admin!", "admin_2"),
+            ("realm1", "realm1_2"),
+            ("\U0001f389", "group"),
+            ("\U0001f389", "group_2"),
+        ]
+        for title, name in expected:
+            group = titled(title)
+            self.assertEqual((group.name, group.title), (name, title))
+        self.reopen()
+        listed, _ = result_of(self.groups.list(self.ana, mine=True))
+        self.assertEqual(
+            sorted((each.title or "", each.group) for each in listed), sorted(expected)
+        )
+        roster = result_of(self.rosters.find(Address("tim_bola_2")))
+        self.assertEqual(roster.group.title, "tim bola")
+
+    def test_title_that_is_popular(self) -> None:
+        """After some names a group gets a random number, and a creation that finds none fails."""
+        with mock.patch("chatd.base.titles._NUMBERS", range(2, 3)):
+            names = [result_of(self.groups.create(self.ana, None, "a b")).name for _ in range(4)]
+            self.assertEqual(names[:2], ["a_b", "a_b_2"])
+            for name in names[2:]:
+                self.assertRegex(name, r"\Aa_b_\d{6}\Z")
+            with mock.patch("chatd.base.titles._RANDOM", 0):
+                failed = outcome_of(self.groups.create(self.ana, None, "a b"))
+                self.assertIs(failed, GroupExists)
+
+    def test_name_and_title(self) -> None:
+        group = result_of(self.groups.create(self.ana, "bola", "Tim Bola"))
+        self.assertEqual((group.name, group.title), ("bola", "Tim Bola"))
+        failed = outcome_of(self.groups.create(self.ana, "bola", "Tim Bola"))
+        self.assertIs(failed, GroupExists)
+
     def test_kept(self) -> None:
         self.create(self.ana, "Bagan")
         self.join(self.budi)
