@@ -216,13 +216,14 @@ class FileInfo(msgspec.Struct, frozen=True):
 
 
 class RoomTalk(msgspec.Struct, frozen=True):
-    """Event: a message in the listener's room. Such messages are not stored."""
+    """Event: a message or a file in the listener's room. Such messages are not stored."""
 
     room: str
     sender: str
     display_name: str
     text: str
     at: int
+    file: Attachment | None = None
 
 
 class MemberChange(msgspec.Struct, frozen=True):

@@ -39,11 +39,12 @@ class SendFiles(msgspec.Struct, frozen=True):
 
 class GetFiles(msgspec.Struct, frozen=True):
     """Download files. `words` are names or codes; `whole` is the same text as one name with spaces.
-    `grouped`: the first of several words is a group."""
+    `grouped`: the first of several words is a group. `in_room`: the files are those of the current room."""
 
     words: tuple[str, ...]
     whole: str
     grouped: bool = False
+    in_room: bool = False
 
 
 class OpenChat(msgspec.Struct, frozen=True):

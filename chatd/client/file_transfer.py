@@ -138,13 +138,18 @@ async def _pour(
 
 
 async def fetch(
-    connection: Connection, code: str, take: Callable[[bytes], Any], begin: Callable[[Reply], Any]
+    connection: Connection,
+    code: str,
+    take: Callable[[bytes], Any],
+    begin: Callable[[Reply], Any],
+    verb: str = "getfile",
 ) -> Reply:
-    """Download a file and pass its bytes to `take`. `begin`, which may be a coroutine, gets the reply first.
+    """Download a file with the command `verb`, and pass its bytes to `take`. `begin`, which may be a
+    coroutine, gets the reply first.
 
     Raises Refused, ConnectionLost, Damaged.
     """
-    reply = await ask(connection, "getfile", code=code)
+    reply = await ask(connection, verb, code=code)
     started = begin(reply)
     if asyncio.iscoroutine(started):
         await started

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from chatd.client.line_parser import FILE_COMMANDS, MENUS, TWO_WORDS
+from chatd.client.line_parser import DOWNLOADS, FILE_COMMANDS, MENUS, TWO_WORDS
 from chatd.client.render import Line
 from chatd.client.state import Menu
 from chatd.client.translations import later, tr
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.commands.values import GetFile
 
 OWN: dict[str, tuple[str, str]] = {
     "chat": (
@@ -33,7 +32,7 @@ _MENU_USAGE = {
 def usage(row: Row) -> str:
     """The usage in the client, where files are local paths without a size."""
     if row.command not in FILE_COMMANDS:
-        many = " [code…]" if row.verb == "getfile" else ""
+        many = " [code…]" if row.command in DOWNLOADS else ""
         return row.usage + many
     *targets, _, _ = (arg for arg in row.args if not arg.named)
     return " ".join((row.verb, *(arg.usage for arg in targets), "path [path…]"))
@@ -42,7 +41,7 @@ def usage(row: Row) -> str:
 def about(row: Row) -> str:
     """What the command does, without the details of the protocol."""
     found = tr(row.help)
-    return found.partition(":")[0] if row.command in (*FILE_COMMANDS, GetFile) else found
+    return found.partition(":")[0] if row.command in (*FILE_COMMANDS, *DOWNLOADS) else found
 
 
 def help_lines(verb: str, menu: Menu) -> list[Line]:

@@ -57,6 +57,7 @@ REPEATABLE = (
     ask.ReadGroupInbox,
     ask.ListFiles,
     ask.JoinRoom,
+    ask.ListRoomFiles,
     ask.LeaveRoom,
     ask.ListRooms,
     ask.SetListening,

@@ -34,7 +34,14 @@ from chatd.commands.words import row_of as row_called
 # Prompts the user for an argument, which is given for completion. Returns None if the user cancels.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]
 
-FILE_COMMANDS = (ask.SendFile, ask.SendGroupFile, ask.SendRealmFile, ask.SendRealmGroupFile)
+FILE_COMMANDS = (
+    ask.SendFile,
+    ask.SendGroupFile,
+    ask.SendRealmFile,
+    ask.SendRealmGroupFile,
+    ask.SendRoomFile,
+)
+DOWNLOADS = (ask.GetFile, ask.GetRoomFile)
 BACK, QUIT = "back", "quit"
 
 # The prompts for arguments. Some are the exact words of the documents.
@@ -187,7 +194,7 @@ async def _of_row(
 ) -> Action | None:
     if row.command in FILE_COMMANDS:
         return await _files(row, rest, state, ask_user)
-    if row.command is ask.GetFile:
+    if row.command in DOWNLOADS:
         return await _get(row, verb, rest, ask_user)
     rest = _without_retyped(row, rest)
     given = await complete(row, rest, ask_user)
@@ -321,7 +328,8 @@ async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetF
         rest = await ask_user(_prompt("code"), row.args[0]) or ""
     whole = rest.strip(" ")
     words = tuple(local_paths.split(whole))
-    return GetFiles(words, whole, verb == "downloadgroup_file") if words else None
+    in_room = row.command is ask.GetRoomFile
+    return GetFiles(words, whole, verb == "downloadgroup_file", in_room) if words else None
 
 
 def as_json(value: Any) -> Any:

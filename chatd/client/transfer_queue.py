@@ -75,7 +75,7 @@ class Transfers:
                         await self._send(todo, path)
                 case GetFiles():
                     for code in await self._wanted(todo):
-                        await self._retrying(code, partial(self._get, code))
+                        await self._retrying(code, partial(self._get, todo, code))
                 case _:
                     assert_never(todo)
         except Refused as refused:
@@ -188,7 +188,7 @@ class Transfers:
             return found
         if len(todo.words) == 1:
             return list(todo.words)
-        reply = await link.ask("files")
+        reply = await link.ask("roomfiles" if todo.in_room else "files")
         if any(each.get("name") == todo.whole for each in reply.get("files", ())):
             return [todo.whole]
         return list(todo.words)
@@ -207,13 +207,15 @@ class Transfers:
             self._client.state.files[code] = AnnouncedFile(name, group)
         return codes[-1:]
 
-    async def _get(self, code: str) -> bool:
+    async def _get(self, todo: GetFiles, code: str) -> bool:
         client = self._client
         saving: list[PartialDownload] = []
         kept = bytearray()
 
         async def begin(reply: dict[str, Any]) -> None:
-            group = await self._group_of(str(reply.get("code")), str(reply.get("name")))
+            group = None
+            if not todo.in_room:
+                group = await self._group_of(str(reply.get("code")), str(reply.get("name")))
             folder = file_transfer.folder_for(self._folder, client.state.user or "_", group)
             saving.append(PartialDownload(folder, str(reply.get("name"))))
             self._meter.begin(str(reply.get("name")), int(reply["size"]))
@@ -226,7 +228,8 @@ class Transfers:
 
         connection = await self._connection()
         try:
-            reply = await file_transfer.fetch(connection, code, take, begin)
+            verb = "roomgetfile" if todo.in_room else "getfile"
+            reply = await file_transfer.fetch(connection, code, take, begin, verb)
             path = saving[0].keep()
         except BaseException:
             connection.abort()

@@ -27,7 +27,10 @@ def later(sentence: str) -> str:
 
 # Parts of refusals that are sentences themselves, by the name of the detail.
 _PARTS: Mapping[str, tuple[str, ...]] = {
-    "advice": (later("did you mean {near}? help lists all commands"),),
+    "advice": (
+        later("did you mean {near}? help lists all commands"),
+        later("roomfiles lists them"),
+    ),
     "reason": (
         later("{verb} takes no argument"),
         later("Too many arguments"),

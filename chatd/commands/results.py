@@ -9,13 +9,14 @@ import msgspec
 
 from chatd.base.model import Reply
 from chatd.files.outgoing import Outgoing
-from chatd.service.attachments import Download, Upload
+from chatd.service.arriving import ArrivingFile
+from chatd.service.attachments import Download
 
 
 class ExpectUpload(msgspec.Struct, frozen=True):
     """Feed the bytes of a file to `upload`, then call `finish` for the reply."""
 
-    upload: Upload
+    upload: ArrivingFile
     finish: Callable[[], Coroutine[Any, Any, Reply]]
 
 

@@ -1,7 +1,8 @@
 """The folder of stored files. All access to the disk happens in its own threads.
 
 A stored file is `<UTC timestamp>-<safe name>`. `incoming/` has the files that are still arriving. The next
-start removes them, except resumable ones (`<key>.part`), which come from other realms and over HTTP.
+start removes them, except resumable ones (`<key>.part`), which come from other realms and over HTTP. `rooms/`
+has the files of rooms, which end with the daemon; the next start removes those that a killed one left.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Uploads:
         self._reactor = reactor
         self._wall = wall
         self._incoming = folder / "incoming"
+        self._rooms = folder / "rooms"
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = count(1)
         # The state of a file when its bytes were last compared with its SHA-256, by name.
@@ -65,8 +67,10 @@ class Uploads:
         self._claims: dict[Path, DeferredLock] = {}
 
     def start(self) -> None:
-        for folder in (self.folder, self._incoming):
+        for folder in (self.folder, self._incoming, self._rooms):
             folder.mkdir(mode=0o700, exist_ok=True)
+        for path in self._rooms.iterdir():
+            path.unlink()
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
@@ -98,6 +102,11 @@ class Uploads:
         """A new file of `size` bytes with this (safe) name."""
         path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
         return Incoming(self, PartialFile(path, name, size))
+
+    def receive_for_room(self, name: str, size: int) -> Incoming:
+        """As `receive`, for a file that does not outlive the daemon. Its name on disk is a number."""
+        path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
+        return Incoming(self, PartialFile(path, name, size), keep=_where_it_is)
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
         """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
@@ -276,3 +285,8 @@ class Uploads:
                 raise
             return target.name
         raise AssertionError("there is always a later moment")
+
+
+def _where_it_is(path: Path, _name: str) -> str:
+    """The name of a file that stays in its folder within the uploads folder."""
+    return f"{path.parent.name}/{path.name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -85,7 +86,8 @@ class Incoming:
     After an error of the disk (`error`) further bytes are accepted and dropped, so that the sender stays in
     step, and `finish` fails with that error. `offset` is the number of bytes that were there at the start,
     `missing` the number that are still to come. `on_close` gets what `Uploads` needs to resume a suspended
-    file without reading it back, else None.
+    file without reading it back, else None. `keep` gives the complete file its final name, as
+    Uploads.keep does.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Incoming:
         uploads: Uploads,
         part: PartialFile,
         on_close: Callable[[Digest | None], None] | None = None,
+        keep: Callable[[Path, str], str] | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size
@@ -105,6 +108,7 @@ class Incoming:
         self._busy = False  # a thread works on the file
         self._result: Deferred[Any] | None = None  # of `read_back`, later of `finish`
         self._on_close = on_close
+        self._keep = keep or uploads.keep
         self._waiting = Signal()
 
     @property
@@ -195,7 +199,7 @@ class Incoming:
         chunks = self._chunks
         if self._state is State.FINISHING:
             self._clear()
-            complete = partial(part.complete, chunks, self._uploads.keep)
+            complete = partial(part.complete, chunks, self._keep)
             return _Job(complete, self._stored, self._disk_failed)
         if chunks:  # accepted in RECEIVING, and still to be written in SUSPENDING
             self._clear()

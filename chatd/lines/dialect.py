@@ -12,7 +12,7 @@ from typing import Any, final
 import msgspec
 
 from chatd.base.errors import BadEncoding, ChatError
-from chatd.base.model import Event, Message, Reply
+from chatd.base.model import Event, Message, Reply, RoomTalk
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
 from chatd.lines.inline_file import InlineFile
@@ -167,7 +167,7 @@ def decode(line: bytes) -> str:
         raise Unreadable(BadEncoding()) from None
 
 
-def content(message: Message) -> str:
+def content(message: Message | RoomTalk) -> str:
     """The text of a message, or the announcement of its file."""
     file = message.file
     if file is None:

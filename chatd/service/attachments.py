@@ -17,6 +17,7 @@ from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
+from chatd.service.arriving import ArrivingFile
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.home_groups import with_new_code
@@ -290,37 +291,19 @@ def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachmen
     return file
 
 
-class Upload:
-    """A file that is being received. `write` all of its bytes, then `finish`. To break off, `abort`, or
+class Upload(ArrivingFile):
+    """A file for people or a group. `write` all of its bytes, then `finish`. To break off, `abort`, or
     `suspend` if it can be resumed."""
 
     def __init__(self, files: Files, send: FileSend, incoming: Incoming) -> None:
+        super().__init__(incoming)
         self._files = files
         self._send = send
-        self._incoming = incoming
 
     @property
     def offset(self) -> int:
         """How many bytes had arrived when it was resumed."""
         return self._incoming.offset
-
-    @property
-    def missing(self) -> int:
-        """How many bytes have not arrived yet."""
-        return self._incoming.missing
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether writing to the disk has failed."""
-        return self._incoming.error is not None
-
-    def write(self, data: bytes) -> bool:
-        """Take the next bytes. Returns False to ask for a pause until `room` fires."""
-        return self._incoming.write(data)
-
-    def room(self) -> Deferred[None]:
-        """Fires when the disk has caught up."""
-        return self._incoming.room()
 
     async def finish(self) -> tuple[Attachment, Sent]:
         """Store the file and send the messages that carry it. Raises StorageFailed; then nothing is
@@ -334,11 +317,6 @@ class Upload:
         finally:
             self._end()
         return file, Sent(sent.receipts, {**self._send.refused, **sent.refused})
-
-    def abort(self) -> None:
-        """Remove what has arrived."""
-        self._end()
-        self._incoming.abort()
 
     async def suspend(self) -> None:
         """Keep what has arrived, to be resumed."""

@@ -29,6 +29,7 @@ from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
 from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_sends import RemoteSends
+from chatd.service.room_files import RoomFiles
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.store.engine import limit_log
@@ -52,6 +53,7 @@ class ChatService:
     reading: Reading  # inbox, history, search, read marks
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
+    room_files: RoomFiles  # the files that people send to them
     quotas: MessageQuotas  # how many bytes of messages a day
     disk: DiskSpace  # whether there is room left
     realms: IRealms  # other realms, and questions to them
@@ -81,6 +83,7 @@ class ChatService:
             self.clock, self.database, self.disk, limits.account_messages, peers.messages
         )
         self.rooms = Rooms()
+        self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
         self.accounts = Accounts(context, passwords, self.presence)
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)

@@ -8,7 +8,15 @@ from chatd.lines.dialect import Prompt, Unreadable
 from chatd.lines.dialect import Request as Asked
 from chatd.lines.dialects.jsonlines import JsonDialect
 
-_FILES = (ask.SendFile, ask.SendGroupFile, ask.SendRealmFile, ask.SendRealmGroupFile, ask.GetFile)
+_FILES = (
+    ask.SendFile,
+    ask.SendGroupFile,
+    ask.SendRealmFile,
+    ask.SendRealmGroupFile,
+    ask.GetFile,
+    ask.SendRoomFile,
+    ask.GetRoomFile,
+)
 
 
 class WebDialect(JsonDialect):

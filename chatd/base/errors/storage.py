@@ -7,7 +7,8 @@ from chatd.base.errors.base import BadRequest, ChatError
 
 class UnknownFile(ChatError):
     code = "unknown-file"
-    sentence = "There is no file {name} that you may fetch; files lists them"
+    sentence = "There is no file {name} that you may fetch; {advice}"
+    defaults = {"advice": "files lists them"}
 
 
 class BadFileName(BadRequest):
@@ -23,6 +24,14 @@ class FileTooLarge(ChatError):
 class QuotaExceeded(ChatError):
     code = "quota-exceeded"
     sentence = "Your files may take {limit} bytes and {left} are left; send a smaller one"
+
+
+class RoomFilesFull(ChatError):
+    code = "room-files-full"
+    sentence = (
+        "There is no space for this file among the files of rooms (at most {files} files with {limit} "
+        "bytes); send it to people or to a group"
+    )
 
 
 class UploadOffset(ChatError):

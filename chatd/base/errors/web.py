@@ -7,7 +7,10 @@ from chatd.base.errors.base import BadRequest, ChatError
 
 class UseHttp(ChatError):
     code = "use-http"
-    sentence = "Files go over HTTP here: PUT /uploads/<key> sends one, GET /files/<code> fetches it"
+    sentence = (
+        "Files go over HTTP here: PUT /uploads/<key> sends one, GET /files/<code> fetches it; those of rooms "
+        "are for the other doors"
+    )
 
 
 class UnknownPage(BadRequest):

@@ -7,7 +7,7 @@ from chatd.base.model import Attachment, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, file_sent
+from chatd.commands.handlers.replies import count, file_found, file_sent
 from chatd.commands.results import DownloadReply, ExpectUpload
 
 HANDLERS = Handlers()
@@ -60,10 +60,4 @@ async def get_file(client: Client, command: ask.GetFile) -> DownloadReply:
     download = await client.service.files.fetch(
         client.account, command.code, command.only, command.stamped, command.place
     )
-    file = download.attachment
-    reply = Reply(
-        f"{file.size} bytes follow",
-        {"name": file.name, "size": file.size, "sha256": file.sha256},
-        {"code": file.code, "mime": file.mime, **_details(client, file)},
-    )
-    return DownloadReply(reply, download)
+    return file_found(download, _details(client, download.attachment))

@@ -11,6 +11,8 @@ from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.model import Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
 from chatd.commands.client import Client
+from chatd.commands.results import DownloadReply
+from chatd.service.attachments import Download
 from chatd.store.history import Page
 
 
@@ -117,3 +119,13 @@ def file_sent(file: Attachment, sent: Sent, single: bool, details: Mapping[str, 
         {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
         {**receipt_data(sent, single), "mime": file.mime, **details},
     )
+
+
+def file_found(download: Download, details: Mapping[str, Any] = {}) -> DownloadReply:
+    file = download.attachment
+    reply = Reply(
+        f"{file.size} bytes follow",
+        {"name": file.name, "size": file.size, "sha256": file.sha256},
+        {"code": file.code, "mime": file.mime, **details},
+    )
+    return DownloadReply(reply, download)

@@ -6,7 +6,8 @@ from chatd.base.errors import NotInRoom
 from chatd.base.model import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count
+from chatd.commands.handlers.replies import count, file_found
+from chatd.commands.results import DownloadReply, ExpectUpload
 
 HANDLERS = Handlers()
 
@@ -25,6 +26,39 @@ def room_chat(client: Client, command: ask.SendRoomMessage) -> Reply:
     client.service.messages.check_text(command.text)
     info = client.service.rooms.talk(client.logged_in, command.text, client.service.context.now())
     return Reply(f"Said in {info.room}", {"room": info.room})
+
+
+@HANDLERS.of(ask.SendRoomFile)
+def room_send_file(client: Client, command: ask.SendRoomFile) -> ExpectUpload:
+    upload = client.service.room_files.begin(
+        client.logged_in, client.account, command.filename, command.size, command.announce
+    )
+
+    async def finish() -> Reply:
+        file = await upload.finish()
+        fields: dict[str, str | int | bool] = {
+            "room": upload.where,
+            "name": file.name,
+            "size": file.size,
+        }
+        return Reply(
+            f"File sent to {upload.where}",
+            {**fields, "sha256": file.sha256, "code": file.code},
+            {"mime": file.mime},
+        )
+
+    return ExpectUpload(upload, finish)
+
+
+@HANDLERS.of(ask.ListRoomFiles)
+def room_files(client: Client, _command: ask.ListRoomFiles) -> Reply:
+    files = client.service.room_files.list(client.logged_in)
+    return Reply(count(files, "file"), items=files, items_name="files")
+
+
+@HANDLERS.of(ask.GetRoomFile)
+async def room_get_file(client: Client, command: ask.GetRoomFile) -> DownloadReply:
+    return file_found(await client.service.room_files.fetch(client.logged_in, command.code))
 
 
 @HANDLERS.of(ask.LeaveRoom)

@@ -6,7 +6,7 @@ from chatd.base import errors
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
-from chatd.commands.table.common import TEXT
+from chatd.commands.table.common import FILENAME, SIZE, TEXT
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -22,6 +22,28 @@ ROWS: tuple[Row, ...] = (
         (TEXT,),
         aliases=("say",),
         errors=(errors.NotInRoom, errors.MessageTooLong),
+    ),
+    Row(
+        "roomsendfile",
+        ask.SendRoomFile,
+        "send a file to the room, where it stays until everybody has left",
+        (FILENAME, SIZE),
+        aliases=("room_send_file",),
+        errors=(
+            errors.NotInRoom,
+            errors.BadFileName,
+            errors.FileTooLarge,
+            errors.RoomFilesFull,
+        ),
+    ),
+    Row("roomfiles", ask.ListRoomFiles, "list the files of the room", errors=(errors.NotInRoom,)),
+    Row(
+        "roomgetfile",
+        ask.GetRoomFile,
+        "download a file of the room",
+        (Arg("code", types.CODE, also=("filename", "name")),),
+        aliases=("room_get_file",),
+        errors=(errors.NotInRoom, errors.UnknownFile),
     ),
     Row("roomleave", ask.LeaveRoom, "leave the room", errors=(errors.NotInRoom,)),
     Row("rooms", ask.ListRooms, "list the rooms and who is in them"),

@@ -83,6 +83,10 @@ INDONESIAN: Texts = {
     errors.BadFileName: "{name} bukan nama file yang benar; pakai yang berisi huruf atau angka",
     errors.FileTooLarge: "File {size} byte dan paling banyak {limit}; kirim yang lebih kecil",
     errors.QuotaExceeded: "File Anda paling banyak {limit} byte dan tersisa {left}; kirim yang lebih kecil",
+    errors.RoomFilesFull: (
+        "File di room paling banyak {files} dengan {limit} byte, dan itu sudah penuh; "
+        "kirim ke user atau group"
+    ),
     errors.StorageFailed: "Realm sedang tidak dapat menyimpan apa pun; coba lagi nanti",
     errors.DiskFull: "Disk realm hampir penuh; pesan dan file belum diterima, coba lagi nanti",
     errors.MessageQuota: (
@@ -103,7 +107,10 @@ INDONESIAN: Texts = {
     ),
     errors.ShuttingDown: "Realm sedang dimatikan; sambungkan lagi nanti",
     errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
-    errors.UseHttp: "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil",
+    errors.UseHttp: (
+        "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil; "
+        "file room hanya di pintu lain"
+    ),
     errors.UnknownPage: "Tidak ada apa pun di {path}; mulai dari /",
     errors.BadMethod: "{path} tidak dapat diminta dengan {method}; pakai {allowed}",
     errors.ForeignOrigin: (

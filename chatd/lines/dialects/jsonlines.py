@@ -16,7 +16,7 @@ from chatd.base import model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
-from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
+from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content
 from chatd.lines.dialects.json_text import encode as _encode
 from chatd.lines.dialects.timestamps import timestamp
 
@@ -181,8 +181,9 @@ def _event(event: model.Event) -> dict[str, Any]:
                 "room": event.room,
                 "from": event.sender,
                 "name": event.display_name,
-                "text": event.text,
+                "text": content(event),
                 "at": timestamp(event.at),
+                **({} if event.file is None else {"file": file_object(event.file)}),
             }
         case model.MemberChange():
             return {

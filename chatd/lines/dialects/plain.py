@@ -210,9 +210,8 @@ def event_line(event: model.Event) -> str:
         case model.Message():
             return message_line(event)
         case model.RoomTalk():
-            return (
-                f"{timestamp(event.at)} {event.sender} in room {event.room}: {isolated(event.text)}"
-            )
+            said = isolated(content(event))
+            return f"{timestamp(event.at)} {event.sender} in room {event.room}: {said}"
         case model.MemberChange():
             return event.sentence
         case model.Closing():

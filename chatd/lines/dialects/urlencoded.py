@@ -234,7 +234,7 @@ class UrlencodedDialect(Dialect):
             "roomname": event.room,
             "username": event.sender,
             "display": event.display_name,
-            "message": event.text,
+            "message": content(event),
         }
         return json_object(said, END)
 

@@ -188,6 +188,9 @@ class ParsingTests(TestCase):
         )
         self.assertTrue(self.ask("downloadgroup_file futsal plan.txt").grouped)
         self.assertEqual(self.ask("getfile 'my plan.txt'").words, ("my plan.txt",))
+        self.assertEqual(
+            self.ask("roomgetfile plan.txt"), GetFiles(("plan.txt",), "plan.txt", in_room=True)
+        )
 
     # Menus and chats
 

@@ -298,8 +298,13 @@ class Sockets(SiteTestCase):
     def test_files_go_over_http(self) -> Any:
         async def play() -> None:
             _, socket = await self.log_in("messi")
-            reply = await socket.ask(command="sendfile", to=["messi"], filename="a.txt", size=3)
-            self.assertEqual(reply["code"], "use-http")
+            for command in (
+                {"command": "sendfile", "to": ["messi"], "filename": "a.txt", "size": 3},
+                {"command": "roomsendfile", "filename": "a.txt", "size": 3},
+                {"command": "roomgetfile", "code": "a.txt"},
+            ):
+                reply = await socket.ask(**command)
+                self.assertEqual(reply["code"], "use-http")
             await socket.close()
 
         return run(play())

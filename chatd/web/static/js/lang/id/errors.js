@@ -81,6 +81,7 @@ export default {
   "error.unknown-file": "File itu tidak ada, atau Anda tidak boleh mengunduhnya.",
   "error.file-too-large": "Filenya terlalu besar; kirim yang lebih kecil.",
   "error.quota-exceeded": "Ruang untuk file Anda tidak cukup lagi; kirim file yang lebih kecil.",
+  "error.room-files-full": "Ruang untuk file di ruang obrolan sudah penuh; kirim file itu ke orang atau grup.",
   "error.storage-failed": "Server sedang tidak dapat menyimpan apa pun, dan ini belum tersimpan; coba lagi nanti.",
   "error.disk-full": "Penyimpanan server hampir penuh; pesan dan file belum diterima. Coba lagi nanti.",
   "error.message-quota": "Jatah pesan Anda untuk hari ini sudah habis; coba lagi besok.",

@@ -1,0 +1,181 @@
+"""Files that people send to a room. They last as long as somebody is in it, and only those who are in it may
+fetch them.
+
+The database does not know them. Their bytes are in a folder that is emptied at the start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+
+import msgspec
+from twisted.logger import Logger
+
+from chatd.base import errors
+from chatd.base.file_handles import find_by_handle
+from chatd.base.model import Account, Attachment, FileInfo, StoredFile
+from chatd.base.names import key_of, printable
+from chatd.files.disk_space import DiskSpace
+from chatd.files.file_names import safe_name
+from chatd.files.folder import Uploads
+from chatd.files.incoming import Incoming
+from chatd.service.arriving import ArrivingFile
+from chatd.service.attachments import Download
+from chatd.service.context import Context
+from chatd.service.home_groups import new_code
+from chatd.service.rooms import Room, RoomFile, Rooms
+
+# An account may have one largest file in rooms, or several smaller ones. A room takes the files of several
+# such accounts, so that none of them fills it, and all rooms together take those of several such rooms. The
+# numbers of files bound the memory, and the length of a list.
+SIZES = {"account": 1, "room": 4, "realm": 16}  # times [limits] file
+COUNTS = {"account": 50, "room": 200, "realm": 10_000}
+NO_ROW = 0  # the id of a file without a row
+
+log = Logger()
+
+
+class RoomSend(msgspec.Struct, frozen=True):
+    """A file of `size` bytes that `session` of `sender` sends to a room. `announce`: the others are told."""
+
+    session: Hashable
+    sender: Account
+    room: Room
+    size: int
+    announce: bool
+
+
+class RoomFiles:
+    """The files in all rooms."""
+
+    def __init__(self, context: Context, rooms: Rooms, uploads: Uploads, disk: DiskSpace) -> None:
+        self._context = context
+        self._largest = context.config.limits.file
+        self._rooms = rooms
+        self._uploads = uploads
+        self._disk = disk
+        # Files and bytes of each account, of each room, and of the realm. Those that are arriving count.
+        self._files: Counter[tuple[str, Hashable]] = Counter()
+        self._bytes: Counter[tuple[str, Hashable]] = Counter()
+        self._arriving = 0  # bytes
+        rooms.on_end(self._remove_all)
+
+    def begin(
+        self, session: Hashable, sender: Account, name: str, size: int, announce: bool = True
+    ) -> RoomUpload:
+        """Start an upload to the session's room. `announce`: the others in it are told about the file.
+
+        Raises NotInRoom, BadFileName, FileTooLarge, RoomFilesFull, DiskFull.
+        """
+        room = self._rooms.room_of(session)
+        safe = safe_name(name)
+        if size > self._largest:
+            raise errors.FileTooLarge(size=size, limit=self._largest)
+        for owner in _owners(room, sender):
+            count, limit = COUNTS[owner[0]], SIZES[owner[0]] * self._largest
+            if self._files[owner] >= count or self._bytes[owner] + size > limit:
+                raise errors.RoomFilesFull(files=count, limit=limit)
+        # The bytes of other arriving files may not be on the disk yet.
+        self._disk.check(size + self._arriving)
+        self._arriving += size
+        for owner in _owners(room, sender):
+            self._files[owner] += 1
+            self._bytes[owner] += size
+        incoming = self._uploads.receive_for_room(safe, size)
+        return RoomUpload(self, RoomSend(session, sender, room, size, announce), incoming)
+
+    def arrived(self, send: RoomSend) -> None:
+        """The file is no longer arriving."""
+        self._arriving -= send.size
+
+    def keep(self, send: RoomSend, name: str, stored: StoredFile) -> Attachment:
+        """Add a file whose bytes are on disk to its room. Raises NotInRoom, and removes the file, if the
+        session has left the room."""
+        if self._rooms.find(send.session) is not send.room:
+            self._remove(send.room, send.sender, stored.size, stored.stored)
+            raise errors.NotInRoom
+        files, now = send.room.files, self._context.now()
+        while (code := new_code(self._context.random_bytes)) in files:
+            pass
+        file = Attachment(
+            NO_ROW, code, name, stored.size, stored.sha256, stored.mime, stored.stored, now
+        )
+        files[code] = RoomFile(file, send.sender)
+        if send.announce:
+            self._rooms.talk(send.session, "", now, file)
+        return file
+
+    def release(self, room: Room, sender: Account, size: int) -> None:
+        """Stop counting a file that is gone."""
+        for owner in _owners(room, sender):
+            self._files[owner] -= 1
+            self._bytes[owner] -= size
+            if not self._files[owner]:
+                del self._files[owner], self._bytes[owner]
+
+    async def fetch(self, session: Hashable, name: str) -> Download:
+        """Open the file that `name` means in the session's room (see chatd.base.file_handles). Raises
+        NotInRoom, UnknownFile, FileMissing, FileDamaged, StorageFailed."""
+        files = [each.file for each in self._rooms.room_of(session).files.values()]
+        found = find_by_handle(files, name)
+        if found is None:
+            raise errors.UnknownFile(name=printable(name), advice="roomfiles lists them")
+        try:
+            return Download(found, await self._uploads.open(found))
+        except OSError:
+            raise errors.StorageFailed from None
+
+    def list(self, session: Hashable) -> tuple[FileInfo, ...]:
+        """The files in the session's room, oldest first. Raises NotInRoom."""
+        return tuple(
+            FileInfo(each.file.code, each.file.name, each.file.size, each.sender.name, each.file.at)
+            for each in self._rooms.room_of(session).files.values()
+        )
+
+    def _remove_all(self, room: Room) -> None:
+        for each in room.files.values():
+            self._remove(room, each.sender, each.file.size, each.file.stored)
+        room.files.clear()
+
+    def _remove(self, room: Room, sender: Account, size: int, stored: str) -> None:
+        self.release(room, sender, size)
+        self._uploads.remove(stored).addErrback(
+            lambda failure: log.failure("a file of a room was not removed", failure)
+        )
+
+
+def _owners(room: Room, sender: Account) -> tuple[tuple[str, Hashable], ...]:
+    """Those who have room for a limited number of files and bytes."""
+    return ("account", sender.id), ("room", key_of(room.name)), ("realm", None)
+
+
+class RoomUpload(ArrivingFile):
+    """A file for a room. `write` all of its bytes, then `finish`. To break off, `abort`."""
+
+    def __init__(self, files: RoomFiles, send: RoomSend, incoming: Incoming) -> None:
+        super().__init__(incoming)
+        self._files = files
+        self._send = send
+
+    @property
+    def where(self) -> str:
+        """The name of the room."""
+        return self._send.room.name
+
+    async def finish(self) -> Attachment:
+        """Add the file to the room. Raises StorageFailed, and NotInRoom if the sender has left; then nothing
+        is stored."""
+        try:
+            stored = await self._incoming.finish()
+        except OSError as error:
+            log.error("a file for a room could not be stored: {error}", error=str(error))
+            self._end()
+            raise errors.StorageFailed from None
+        self._files.arrived(self._send)
+        return self._files.keep(self._send, self._incoming.name, stored)
+
+    def _end(self) -> None:
+        send = self._send
+        self._files.arrived(send)
+        self._files.release(send.room, send.sender, send.size)
