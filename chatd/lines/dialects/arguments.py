@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
+from chatd.lines.dialects.typed_text import TypedText
 from chatd.lines.inline_file import INLINE_FILE
 
 USERNAME = Arg("username", types.NAME)
@@ -14,6 +15,8 @@ PEOPLE = Arg("to", types.ADDRESSES)
 GROUP = Arg("group", types.GROUP)
 NEW_GROUP = Arg("group", types.NAME)
 TEXT = Arg("text", types.TEXT)
+TYPED_TEXT = Arg("text", TypedText())
+LAST_TEXT = Arg("text", TypedText(closed=False))
 FILENAME = Arg("filename", types.FILENAME)
 SPACED_FILENAME = Arg("filename", types.SPACED_FILENAME)
 FILE = Arg("content", INLINE_FILE, optional=True)

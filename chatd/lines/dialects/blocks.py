@@ -59,12 +59,13 @@ class BlockDialect(Dialect):
     The client puts its token among the first `token_places` arguments (without a login: in the first), and
     then the request has its form. A word there that has the form of a token is nothing else: if no live
     session has it, the request is refused. Requests that the client sends without a token (`Verb.bare`) have
-    its form if they end in a space.
+    its form if they end in a space. `ascii_messages`: it can't show refusals beyond ASCII.
     """
 
     inline = True
     patient = True
     token_places = 1
+    ascii_messages = False
     shared = True
     detailed = True
     verbs: Mapping[str, Verb]
@@ -101,7 +102,10 @@ class BlockDialect(Dialect):
 
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         own = tag.texts if tag is not None else {}
-        return json_object({"status": "ERROR", "message": text_of(error, own, *self.texts)}, END)
+        text = text_of(error, own, *self.texts)
+        if self.ascii_messages:
+            text = text.encode("ascii", "backslashreplace").decode()
+        return json_object({"status": "ERROR", "message": text}, END)
 
 
 def _token(rest: str, places: int) -> str | None:
@@ -156,7 +160,7 @@ def listed(
 
     def write_list(_request: Request, reply: Reply) -> Answer:
         names = reply.data.get("names", {})
-        messages = [write(message, names) for message in _messages(reply)]
+        messages = [write(message, names) for message in messages_of(reply)]
         return {"messages": messages, **non_empty(remaining=reply.data.get("remaining"))}
 
     return write_list
@@ -170,14 +174,14 @@ def by_sender(
     def write_inbox(_request: Request, reply: Reply) -> Answer:
         names = reply.data.get("names", {})
         messages: dict[str, list[Answer]] = {}
-        for message in _messages(reply):
+        for message in messages_of(reply):
             messages.setdefault(message.sender, []).append(write(message, names))
         return {"messages": messages, **non_empty(remaining=reply.data.get("remaining"))}
 
     return write_inbox
 
 
-def _messages(reply: Reply) -> list[Message]:
+def messages_of(reply: Reply) -> list[Message]:
     return [item for item in reply.items if isinstance(item, Message)]
 
 

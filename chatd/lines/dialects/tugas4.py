@@ -1,24 +1,19 @@
 """`tugas4`, the dialect of "Tugas 4 - Spesifikasi Protokol".
 
 It has the wire format of kelompok3, with other verbs and sentences. The name of a file begins with the
-time at which it was sent.
+time at which it was sent. What the system's own client does differently is in tugas4_client.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from chatd.base import errors
 from chatd.base.model import Message, Reply
-from chatd.base.names import Address, Place
-from chatd.commands import arguments as types
 from chatd.commands import values as ask
-from chatd.commands.rows import Arg
 from chatd.lines.dialect import Request
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import (
@@ -32,18 +27,21 @@ from chatd.lines.dialects.blocks import (
     token,
 )
 from chatd.lines.dialects.json_text import CONTENT
+from chatd.lines.dialects.tugas4_client import CLIENT_VERBS
+from chatd.lines.dialects.tugas4_common import (
+    NO_FILE,
+    NO_GROUP,
+    NO_SESSION,
+    NO_USER,
+    NOT_IN_GROUP,
+    WANTED,
+    WRONG,
+    get_file,
+    get_group_file,
+    stamped,
+)
 from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table
 
-STAMP = "%Y_%m_%d_%H_%M_%S_"
-_STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
-WANTED = Arg("filename", types.CODE)
-
-NO_USER: Texts = {errors.UnknownUser: "User not found"}
-NO_GROUP: Texts = {errors.UnknownGroup: "Group not found"}
-NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "You are not group member"}
-NO_FILE: Texts = {errors.UnknownFile: "File not found"}
-NO_SESSION = "Session not found"
-WRONG = "Username/Password salah"
 TEXTS: Texts = {
     errors.NotLoggedIn: NO_SESSION,
     errors.BadToken: NO_SESSION,
@@ -52,29 +50,6 @@ TEXTS: Texts = {
     errors.FileTooLarge: "The file is too large: {size} bytes, and {limit} are allowed",
     errors.LineTooLong: "The line is too long: {limit} bytes are allowed",
 }
-
-
-def stamped(name: str, at: int) -> str:
-    """The name of a file, prefixed with the time `at` (ms since 1970 UTC) at which it was sent."""
-    return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
-
-
-def get_file(filename: str, place: Place | None = None) -> ask.Command:
-    """The command to get a file by its name, with or without the time."""
-    found = _STAMPED.fullmatch(filename)
-    sent = None
-    if found is not None:
-        try:
-            second = datetime.strptime(found[1], STAMP).replace(tzinfo=UTC)
-        except ValueError:  # such as the 31st of June: a name without a time
-            pass
-        else:
-            sent = (found[2], int(second.timestamp()) * 1000)
-    return ask.GetFile(filename, "name", sent, place)
-
-
-def get_group_file(group: Address, filename: str) -> ask.Command:
-    return get_file(filename, Place(group=group))
 
 
 def inbox() -> ask.Command:
@@ -199,5 +174,8 @@ VERBS = table(
 
 class Tugas4Dialect(BlockDialect):
     name = "tugas4"
+    ascii_messages = True
+    token_places = 2
     verbs = VERBS
+    client_verbs = CLIENT_VERBS
     texts = (TEXTS,)

@@ -157,23 +157,26 @@ class Reading(TestCase):
         for make in DIALECTS:
             for key, verb in VERBS[make.name].items():
                 for written in (key, key.upper(), key.title()):
-                    line = f"{written} {example_of(verb, make.name)}"
+                    line = f"{written} {example_of(verb, make.name)}".rstrip()
                     found = settle(make(), line.encode(), live=False)
                     self.assertIsInstance(found, Request, line)
                     assert isinstance(found, Request)
                     self.assertIs(found.row, verb.row)
                     self.assertIsInstance(found.command, verb.command, line)
 
-    def test_token_of_a_live_session_is_removed(self) -> None:
-        """The token of a live session is removed; any other word is an argument."""
+    def test_token_of_a_session_is_removed(self) -> None:
+        """What remains is read by the client's verb, if there is one."""
         for make in BLOCKS:
             for verb in VERBS[make.name].values():
                 line = f"{verb.name} {TOKEN} {example_of(verb, make.name)}".encode()
                 call: Any = make().read(line)
                 self.assertEqual(call.token, TOKEN)
-                self.assertEqual(call.read(True).row, verb.row)
-                bare: Any = make().read(f"{verb.name} {example_of(verb, make.name)}".encode())
-                self.assertEqual(call.read(True).command, bare.read(False).command)
+                own = make.client_verbs.get(verb.name, verb)
+                self.assertEqual(call.read(True).row, own.row)
+                self.assertIs(call.read(True).tag, own)
+                if own is verb:
+                    bare: Any = make().read(f"{verb.name} {example_of(verb, make.name)}".encode())
+                    self.assertEqual(call.read(True).command, bare.read(False).command)
 
     def test_words_have_a_limit_of_their_own(self) -> None:
         """A line may be as long as a file. Its words may not."""

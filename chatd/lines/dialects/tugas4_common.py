@@ -1,0 +1,47 @@
+"""What both forms of `tugas4` share: the names of files, and the sentences of refusals."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from chatd.base import errors
+from chatd.base.names import Address, Place
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg
+from chatd.lines.dialects.verbs import Texts
+
+STAMP = "%Y_%m_%d_%H_%M_%S_"
+_STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
+WANTED = Arg("filename", types.CODE)
+
+NO_USER: Texts = {errors.UnknownUser: "User not found"}
+NO_GROUP: Texts = {errors.UnknownGroup: "Group not found"}
+NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "You are not group member"}
+NO_FILE: Texts = {errors.UnknownFile: "File not found"}
+NO_SESSION = "Session not found"
+WRONG = "Username/Password salah"
+
+
+def stamped(name: str, at: int) -> str:
+    """The name of a file, prefixed with the time `at` (ms since 1970 UTC) at which it was sent."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
+
+
+def get_file(filename: str, place: Place | None = None) -> ask.Command:
+    """The command to get a file by its name, with or without the time."""
+    found = _STAMPED.fullmatch(filename)
+    sent = None
+    if found is not None:
+        try:
+            second = datetime.strptime(found[1], STAMP).replace(tzinfo=UTC)
+        except ValueError:  # such as the 31st of June: a name without a time
+            pass
+        else:
+            sent = (found[2], int(second.timestamp()) * 1000)
+    return ask.GetFile(filename, "name", sent, place)
+
+
+def get_group_file(group: Address, filename: str) -> ask.Command:
+    return get_file(filename, Place(group=group))
