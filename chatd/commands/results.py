@@ -17,7 +17,7 @@ class ExpectUpload(msgspec.Struct, frozen=True):
     """Feed the bytes of a file to `upload`, then call `finish` for the reply."""
 
     upload: ArrivingFile
-    finish: Callable[[], Coroutine[Any, Any, Reply]]
+    finish: Callable[[], Coroutine[Any, Any, Reply | DownloadReply]]
 
 
 class DownloadReply(msgspec.Struct, frozen=True):

@@ -192,10 +192,13 @@ class ReadGroupInbox(Command, frozen=True):
 
 
 class SendFile(Command, frozen=True):
+    """`echo`: the bytes of the file come back with the reply."""
+
     to: tuple[Address, ...]
     filename: str
     size: int
     key: str | None = None
+    echo: bool = False
 
 
 class SendGroupFile(Command, frozen=True):

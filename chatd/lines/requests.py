@@ -301,7 +301,7 @@ class RequestQueue:
         self.say(self.refusal(error, tag))
 
 
-async def _store(host: ChatLineProtocol, expected: ExpectUpload, content: InlineFile) -> Reply:
+async def _store(host: ChatLineProtocol, expected: ExpectUpload, content: InlineFile) -> Result:
     """Store a file that was part of its request, as if its bytes had followed."""
     upload = expected.upload
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import NotLoggedIn
+from chatd.base.errors import ChatError, NotLoggedIn
 from chatd.base.model import Attachment, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
@@ -15,7 +15,8 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.SendFile)
 async def send_file(client: Client, command: ask.SendFile) -> ExpectUpload | Reply:
-    return await _receive(client, command.to, command.filename, command.size, command.key)
+    to, echo = command.to, command.echo
+    return await _receive(client, to, command.filename, command.size, command.key, echo)
 
 
 @HANDLERS.of(ask.SendGroupFile)
@@ -24,7 +25,12 @@ async def send_group_file(client: Client, command: ask.SendGroupFile) -> ExpectU
 
 
 async def _receive(
-    client: Client, to: tuple[Address, ...] | Address, name: str, size: int, key: str | None
+    client: Client,
+    to: tuple[Address, ...] | Address,
+    name: str,
+    size: int,
+    key: str | None,
+    echo: bool = False,
 ) -> ExpectUpload | Reply:
     session = client.logged_in
     files = client.service.files
@@ -34,14 +40,23 @@ async def _receive(
         return file_sent(file, sent, single, _details(client, file))
     upload = await files.begin(client.account, to, name, size, client.listener, key)
 
-    async def finish() -> Reply:
+    async def finish() -> Reply | DownloadReply:
         if client.session is not session and not client.connection.gone:
             upload.abort()
             raise NotLoggedIn  # the session was ended on another connection
         file, sent = await upload.finish()
-        return file_sent(file, sent, single, _details(client, file))
+        reply = file_sent(file, sent, single, _details(client, file))
+        return await _echoed(client, file, reply) if echo else reply
 
     return ExpectUpload(upload, finish)
+
+
+async def _echoed(client: Client, file: Attachment, reply: Reply) -> Reply | DownloadReply:
+    """The reply with the bytes of the file, from the disk: all of them never wait in memory."""
+    try:
+        return DownloadReply(reply, await client.service.files.fetch(client.account, file.code))
+    except ChatError:
+        return reply  # the file was sent, whatever happened to the disk since
 
 
 def _details(client: Client, file: Attachment) -> dict[str, int]:

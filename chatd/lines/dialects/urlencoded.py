@@ -62,7 +62,7 @@ def send(username: Address, message: str) -> ask.Command:
 
 
 def file_send(username: Address, filename: str, size: int) -> ask.Command:
-    return ask.SendFile((username,), filename, size)
+    return ask.SendFile((username,), filename, size, echo=True)
 
 
 def file_get(filename: str) -> ask.Command:
