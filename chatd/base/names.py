@@ -274,13 +274,15 @@ def parse_place(text: str) -> Place:
 
 
 class InboxFilter(msgspec.Struct, frozen=True):
-    """Selects a part of the inbox: one conversation, the messages from one realm (`here`: from this one), or
-    direct messages only."""
+    """Selects a part of the inbox: one conversation, the messages from one realm (`here`: from this one),
+    direct messages only, or those of one `sender` in all conversations. `own`: also messages to oneself."""
 
     place: Place | None = None
     realm: str | None = None
     here: bool = False
     direct: bool = False
+    own: bool = False
+    sender: Address | None = None
 
 
 UNFILTERED = InboxFilter()

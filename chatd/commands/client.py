@@ -8,14 +8,15 @@ on another connection proves nothing either: a client that reconnects may have l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.errors import NotLoggedIn, TokenInText
-from chatd.base.model import Account, Message, Reply
+from chatd.base.model import Account, Reply
+from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.tokens import candidates, may_hold_token
 from chatd.commands.results import Result
 from chatd.commands.rows import Row
@@ -41,8 +42,8 @@ class Client:
         self.sessions = connection.sessions
         self.listener = connection.listener
         self.session: Session | None = None
-        # conversation -> seq of the newest message that was delivered here and not acknowledged yet
-        self.given: dict[int, int] = {}
+        # conversation -> the mark of what was delivered here and is not acknowledged yet
+        self.given: dict[int, ReadMark] = {}
         self._given_at = 0  # the connection's `moment` at that delivery
 
     def admit(self, row: Row) -> None:
@@ -145,13 +146,12 @@ class Client:
             self.sessions.detach(session, self)
             self.connection.forget(self, session)
 
-    def give(self, session: Session, messages: Sequence[Message]) -> None:
-        """Note that `messages` are delivered to `session`, unless another session is attached by now."""
-        if self.session is not session:
+    def give(self, session: Session, marks: Mapping[int, ReadMark]) -> None:
+        """Note that messages are delivered to `session`, unless another session is attached by now. `marks`
+        (by conversation) have what is read with them."""
+        if self.session is not session or not marks:
             return
-        for message in messages:
-            conversation = message.conversation
-            self.given[conversation] = max(message.seq, self.given.get(conversation, 0))
+        join_marks(self.given, marks)
         self._given_at = self.connection.moment
 
     def acknowledge(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,14 +28,14 @@ class DownloadReply(msgspec.Struct, frozen=True):
 
 
 class ReplyWithFiles(msgspec.Struct, frozen=True):
-    """A reply that contains the bytes of files, for dialects that show files inline.
+    """A reply to messages, with the bytes of files, for dialects that show files inline.
 
-    `files` open them, in the order in which the reply mentions them. Each is opened when it is its turn. If
-    that fails, the connection is dropped, because the reply has begun.
+    `files` open them, by the id of the message; a dialect names in the reply any file that is not among them.
+    Each is opened when it is its turn. If that fails, the connection is dropped, because the reply has begun.
     """
 
     reply: Reply
-    files: tuple[Callable[[], Awaitable[Outgoing]], ...]
+    files: Mapping[int, Callable[[], Awaitable[Outgoing]]]
 
 
 class LastReply(msgspec.Struct, frozen=True):

@@ -89,12 +89,25 @@ class SendMessage(Command, frozen=True):
 
 
 class ReadInbox(Command, frozen=True):
-    """`peek`: do not mark as read. `here`: only messages from this realm. `direct`: only direct messages."""
+    """The oldest unread messages, which become read. `peek`: do not mark them as read.
+
+    Which ones: `here`: only those from this realm. `direct`: only direct ones. `own`: also those to oneself.
+    `sender`: only what that user wrote, to the reader or in a group. `newest`: the newest ones instead, read
+    or unread; of a `place` those of both sides, else the direct ones that the reader received.
+
+    `contents`: the dialect shows files by their bytes. What does not fit into one reply stays unread and
+    comes later; what never fits is named only. The ids of messages with bytes are `inline` in the reply's
+    data; if there are any, the result is a ReplyWithFiles.
+    """
 
     place: Place | None = None
     peek: bool = False
     here: bool = False
     direct: bool = False
+    own: bool = False
+    contents: bool = False
+    newest: bool = False
+    sender: Address | None = None
 
 
 class CountUnread(Command, frozen=True):
@@ -316,7 +329,11 @@ class SendRealmGroupFile(Command, frozen=True):
 
 
 class ReadRealmInbox(Command, frozen=True):
+    """`own` and `contents` as in ReadInbox."""
+
     realm: str
+    own: bool = False
+    contents: bool = False
 
 
 class ReadOwnRealmInbox(Command, frozen=True):
@@ -324,3 +341,4 @@ class ReadOwnRealmInbox(Command, frozen=True):
 
     realm: str
     username: str
+    own: bool = False

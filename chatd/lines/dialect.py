@@ -67,11 +67,13 @@ class Wrapping(msgspec.Struct, frozen=True):
     """What is sent around the bytes of files, and how these bytes are encoded.
 
     The first piece comes before the first file, the last one after the last file, so there is one piece more
-    than files. `encode` is given a multiple of three bytes at a time, except at the end of a file.
+    than files. `encode` is given a multiple of three bytes at a time, except at the end of a file. In a reply
+    with messages, `files` are the ids of those whose files are there.
     """
 
     pieces: tuple[bytes, ...]
     encode: Callable[[bytes], bytes] | None = None
+    files: tuple[int, ...] = ()
 
 
 class Unreadable(Exception):

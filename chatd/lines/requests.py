@@ -200,10 +200,7 @@ class RequestQueue:
         flow = self._host.flow
         if slot.request.content is not None:
             flow.hold(Hold.COMMAND)
-            content = slot.request.content
-            # The answer may take its time, and must not keep the content in memory.
-            slot.request = msgspec.structs.replace(slot.request, content=None)
-            storing = Deferred.fromCoroutine(_store(self._host, expected, content))
+            storing = Deferred.fromCoroutine(_store(self._host, expected, slot.request.content))
             storing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
         elif flow.reasons & Hold.CLOSING:
             expected.upload.abort()
@@ -270,7 +267,8 @@ class RequestQueue:
         host.flow.hold(Hold.COMMAND)
         wrapping = slot.dialect.wrap(slot.request, result.reply)
         *heads, tail = wrapping.pieces
-        await host.output.stream(zip(heads, result.files, strict=True), wrapping.encode)
+        files = [result.files[each] for each in wrapping.files]
+        await host.output.stream(zip(heads, files, strict=True), wrapping.encode)
         self._answer(slot, tail)
 
     def _sending(self, sending: Coroutine[Any, Any, None]) -> None:
@@ -316,6 +314,4 @@ async def _store(host: ChatLineProtocol, expected: ExpectUpload, content: Inline
     except ChatError:
         upload.abort()
         raise
-    result = await expected.finish()
-    host.release_line()
-    return result
+    return await expected.finish()

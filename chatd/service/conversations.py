@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from chatd.base.model import Account, ConversationInfo
+from chatd.base.read_marks import ReadMark
 from chatd.service.presence import Presence
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.store import overview as store
@@ -22,7 +23,7 @@ class Conversations:
         self._reading = reading
 
     async def all(
-        self, account: Account, given: Mapping[int, int]
+        self, account: Account, given: Mapping[int, ReadMark]
     ) -> tuple[tuple[ConversationInfo, ...], int]:
         """The first conversations, those with the newest messages first, and how many more there are. Moves
         no read mark.

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
 from chatd.base.errors import ChatError, UnknownRealm, UnknownUser
-from chatd.base.model import Account
+from chatd.base.model import Account, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
@@ -119,6 +119,13 @@ class Directs:
         for (_, address), (owner, conversation) in found:
             self._accounts.remember(owner)
             self._remember(owner, address, None, conversation)
+
+    async def party(self, address: Address) -> Party:
+        """The person with that address. Raises UnknownUser, UnknownRealm."""
+        address = self._context.localize(address)
+        if address.realm is None:
+            return party_of(await self._accounts.find(address.name))
+        return Party(address.key, str(self.as_written(address)), realm=key_of(address.realm))
 
     def is_here(self, address: Address) -> bool:
         """Whether the address belongs to this realm."""

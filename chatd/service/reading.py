@@ -8,70 +8,114 @@ from contextlib import suppress
 from chatd.base.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
 from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
+from chatd.base.read_marks import ReadMark, join_marks
 from chatd.service.directs import Directs
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import history as store
+from chatd.store import unread as unread_store
 from chatd.store.database import Database
 from chatd.store.history import Page
+from chatd.store.unread import Scope
 
 MAX_PAGE = 500
+UNFILTERED_WITH_OWN = InboxFilter(own=True)
 
 
 class Reading:
-    """What accounts read. Read marks say up to which message an account has read each conversation."""
+    """What accounts read. Read marks say what an account has read of each conversation.
+
+    `given` (conversation -> mark) has what was handed out and is not yet in the marks.
+    """
 
     def __init__(self, database: Database, directs: Directs, rosters: Rosters) -> None:
         self._database = database
         self._directs = directs
         self._rosters = rosters
-        # account id -> conversation -> seq: read marks that are being stored
-        self._moving: dict[int, dict[int, int]] = {}
-        # Accounts that have nothing unread, and those that are being checked for that
-        self._quiet: set[int] = set()
+        # account id -> marks that are being stored, those of each job
+        self._moving: dict[int, list[Mapping[int, ReadMark]]] = {}
+        # Accounts that have nothing unread, with whether that includes messages to oneself; and those that
+        # are being checked for that
+        self._quiet: dict[int, bool] = {}
         self._checking: dict[int, object] = {}
 
     def arrived(self, audience: Collection[int]) -> None:
         """A message for these accounts was stored."""
-        self._quiet.difference_update(audience)
+        for account in audience:
+            self._quiet.pop(account, None)
         if self._checking:
             for account in audience:
                 self._checking.pop(account, None)
 
-    async def inbox(self, account: Account, only: InboxFilter, given: Mapping[int, int]) -> Page:
+    async def inbox(
+        self, account: Account, only: InboxFilter, given: Mapping[int, ReadMark]
+    ) -> Page:
         """The oldest unread messages of a part of the inbox. Moves no mark.
 
-        `given` (conversation -> seq) has messages that were handed out and are not yet in the marks. Raises
-        as `conversation_of`.
+        Raises as `conversation_of`.
         """
-        if account.id in self._quiet and only.place is None:
+        if only.place is None and only.sender is None and self._is_quiet(account, only.own):
             return Page([])
         marks = self.marks(account, given)
-        conversation = None
+        scope = Scope(only)
         if only.place is not None:
             conversation = await self.conversation_of(account, only.place)
             if conversation is None:
                 return Page([])
+            scope = Scope(only, conversation)
+        elif only.sender is not None:
+            scope = Scope(only, sender=await self._directs.party(only.sender))
+            return await self._database.read(
+                unread_store.from_sender, account, marks, scope, MAX_PAGE
+            )
         check = object()
-        if only == UNFILTERED and not marks:
+        if only in (UNFILTERED, UNFILTERED_WITH_OWN) and not marks:
             self._checking[account.id] = check
-        page = await self._database.read(store.unread, account, only, conversation, marks, MAX_PAGE)
+        page = await self._database.read(unread_store.unread, account, marks, scope, MAX_PAGE)
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
             if not page.messages:
-                self._quiet.add(account.id)
+                self._quiet[account.id] = only.own
         return page
 
-    def marks(self, account: Account, given: Mapping[int, int]) -> dict[int, int]:
-        """`given`, and the marks that are being stored."""
-        return {**self._moving.get(account.id, {}), **given}
+    def _is_quiet(self, account: Account, own: bool) -> bool:
+        """Whether it is known that nothing is unread; with `own`, no message to oneself either."""
+        with_own = self._quiet.get(account.id)
+        return with_own is not None and (with_own or not own)
 
-    async def unread(self, account: Account, given: Mapping[int, int]) -> tuple[UnreadCount, ...]:
+    async def newest(
+        self, account: Account, place: Place | None, given: Mapping[int, ReadMark]
+    ) -> Page:
+        """The newest messages, read or unread: of one conversation those of both sides, else the direct ones
+        that the account has received. Moves no mark.
+
+        Raises as `conversation_of`.
+        """
+        conversation = None
+        if place is not None:
+            conversation = await self.conversation_of(account, place)
+            if conversation is None:
+                return Page([])
+        marks = self.marks(account, given)
+        return await self._database.read(
+            unread_store.newest, account, marks, conversation, MAX_PAGE
+        )
+
+    def marks(self, account: Account, given: Mapping[int, ReadMark]) -> dict[int, ReadMark]:
+        """`given`, and the marks that are being stored."""
+        found = dict(given)  # queries run in other threads
+        for marks in self._moving.get(account.id, ()):
+            join_marks(found, marks)
+        return found
+
+    async def unread(
+        self, account: Account, given: Mapping[int, ReadMark]
+    ) -> tuple[UnreadCount, ...]:
         """How many unread messages each conversation has."""
-        if account.id in self._quiet:
+        if self._is_quiet(account, own=False):
             return ()
         marks = self.marks(account, given)
-        return tuple(await self._database.read(store.unread_counts, account, marks))
+        return tuple(await self._database.read(unread_store.unread_counts, account, marks))
 
     async def history(
         self, account: Account, place: Place, count: int, before: int | None = None
@@ -90,23 +134,20 @@ class Reading:
         """The newest messages in the account's conversations that contain `text`. Raises Busy."""
         return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
 
-    async def move_marks(self, account: Account, marks: Mapping[int, int]) -> None:
+    async def move_marks(self, account: Account, marks: Mapping[int, ReadMark]) -> None:
         """Move read marks, because the client has received the messages. All connections see them at once,
         before they are stored."""
-        moving = self._moving.setdefault(account.id, {})
-        for conversation, seq in marks.items():
-            moving[conversation] = max(seq, moving.get(conversation, 0))
+        moving = self._moving.setdefault(account.id, [])
+        moving.append(marks)
         try:
-            await self._database.run(conversation_store.move_marks, account.id, dict(marks))
+            await self._database.run(conversation_store.move_marks, account.id, marks)
         finally:
-            for conversation, seq in marks.items():
-                if moving.get(conversation) == seq:
-                    del moving[conversation]
+            moving[:] = [each for each in moving if each is not marks]
             if not moving:
                 self._moving.pop(account.id, None)
 
     async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
-        """Move one read mark forward, at most to the newest message. Raises UnknownConversation."""
+        """Mark everything up to `seq` as read, at most to the newest message. Raises UnknownConversation."""
         await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
 
     async def conversation_of(self, account: Account, place: Place) -> int | None:

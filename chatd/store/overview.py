@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, literal, or_, select
 
 from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
+from chatd.base.read_marks import ReadMark
 from chatd.store.history import COLUMNS, message_of
-from chatd.store.schema import accounts, attachments, groups, messages, participants, rosters
+from chatd.store.schema import (
+    accounts,
+    attachments,
+    groups,
+    messages,
+    participants,
+    rosters,
+    skipped,
+)
 
 
 def overview(
-    connection: Connection, account: Account, given: Mapping[int, int], limit: int
+    connection: Connection, account: Account, given: Mapping[int, ReadMark], limit: int
 ) -> tuple[list[tuple[ConversationInfo, int | None]], int]:
     """Return the first `limit` of the account's conversations, newest activity first, and the number of the
     others. Each has the id of the other party's account, if that is one of this realm.
 
-    `given` has read marks that are ahead of the stored ones (conversation -> seq). Direct conversations
-    without messages are left out, for example if another realm has refused all of them.
+    `given` has read marks that are ahead of the stored ones, by conversation. Direct conversations without
+    messages are left out, for example if another realm has refused all of them.
     """
     query = _conversations(account)
     rows = connection.execute(query.limit(limit)).all()
@@ -27,14 +36,38 @@ def overview(
     if len(rows) == limit:
         counted = select(func.count()).select_from(query.order_by(None).subquery())
         remaining = connection.execute(counted).scalar_one() - limit
-    marks = {row.here: max(row.read_seq, given.get(row.here, 0)) for row in rows}
-    behind = {row.here: marks[row.here] for row in rows if (row.seq or 0) > marks[row.here]}
+    marks = _marks(connection, account, rows, given)
+    behind = {row.here: marks[row.here].seq for row in rows if (row.seq or 0) > marks[row.here].seq}
     passed = {place: mark for place, mark in behind.items() if place in given}
     unread = _count_unread(connection, account, list(behind), passed)
     found = [
         (_info(row, account, marks[row.here], unread.get(row.here, 0)), row.peer_id) for row in rows
     ]
     return found, remaining
+
+
+def _marks(
+    connection: Connection,
+    account: Account,
+    rows: Sequence[Row[Any]],
+    given: Mapping[int, ReadMark],
+) -> dict[int, ReadMark]:
+    """What the account has read of each of these conversations."""
+    left: dict[int, set[int]] = {row.here: set() for row in rows}
+    for place, seq in connection.execute(
+        select(skipped.c.conversation_id, skipped.c.seq).where(
+            skipped.c.account_id == account.id, skipped.c.conversation_id.in_(left)
+        )
+    ):
+        left[place].add(seq)
+    marks = {}
+    for row in rows:
+        mark = ReadMark(row.read_seq, frozenset(left[row.here]))
+        if row.here in given:
+            mark = mark.joined(given[row.here])
+        # One's own messages do not count as unread here, not even those to oneself.
+        marks[row.here] = ReadMark(mark.seq) if row.peer_id == account.id else mark
+    return marks
 
 
 def _newest() -> ScalarSelect[int]:
@@ -115,9 +148,11 @@ def _count_unread(
     return {row[0]: row[1] for row in rows}
 
 
-def _info(row: Row[Any], account: Account, read: int, unread: int) -> ConversationInfo:
+def _info(row: Row[Any], account: Account, mark: ReadMark, after: int) -> ConversationInfo:
     last = message_of(row, account)
-    seq = max(row.seq or 0, read)
+    seq = max(row.seq or 0, mark.seq)
+    unread = min(after + len(mark.left), MAX_COUNTED)
+    read = min(mark.left) - 1 if mark.left else mark.seq  # everything up to there
     if row.group is None:
         name = row.display_name or row.peer
         return ConversationInfo(row.here, name, unread, read, seq, last, user=row.peer)

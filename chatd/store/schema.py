@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -140,6 +141,22 @@ participants = Table(
     Index("participants_direct_once", "account_id", "peer_key", unique=True),
     # Finds the longest-standing member, the newest, and any admin without reading the others.
     Index("participants_by_standing", "conversation_id", "admin", "joined_at"),
+)
+
+# Messages up to a read mark that are still unread, because the reader was shown later ones without them.
+# There are at most chatd.base.read_marks.MAX_LEFT for a participant. They go with the participant.
+skipped = Table(
+    "skipped",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    ForeignKeyConstraint(
+        ["account_id", "conversation_id"],
+        ["participants.account_id", "participants.conversation_id"],
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
 )
 
 remote_members = Table(

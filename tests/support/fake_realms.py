@@ -112,6 +112,7 @@ class FakeRealms:
         """Return the inbox, with one message from that realm the first time."""
         realm = self._known(command.realm)
         reply = await read_inbox(client, InboxFilter(realm=realm))
+        assert isinstance(reply, Reply)
         reader = client.account.name
         if (realm, reader) in self._read:
             return reply

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import msgspec
 from twisted.internet.defer import Deferred
 
 from chatd.base.model import Reply
@@ -16,7 +19,10 @@ from chatd.commands.handlers.replies import (
     messages_sent,
     page_reply,
 )
-from chatd.commands.results import Result
+from chatd.commands.results import ReplyWithFiles, Result
+from chatd.commands.sessions import Session
+from chatd.service.contents import choose_files
+from chatd.store.history import Page
 
 HANDLERS = Handlers()
 
@@ -46,25 +52,54 @@ def _send_to_people(
 
 
 @HANDLERS.of(ask.ReadInbox)
-async def inbox(client: Client, command: ask.ReadInbox) -> Reply:
-    scope = InboxFilter(command.place, here=command.here, direct=command.direct)
-    return await read_inbox(client, scope, command.peek)
+async def inbox(client: Client, command: ask.ReadInbox) -> Reply | ReplyWithFiles:
+    if command.newest:
+        session, reading = client.logged_in, client.service.reading
+        page = await reading.newest(session.account, command.place, client.given)
+        return await _give(client, session, page)
+    scope = InboxFilter(
+        command.place,
+        here=command.here,
+        direct=command.direct,
+        own=command.own,
+        sender=command.sender,
+    )
+    return await read_inbox(client, scope, peek=command.peek, contents=command.contents)
 
 
 @HANDLERS.of(ask.ReadGroupInbox)
-async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply:
+async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply | ReplyWithFiles:
     return await read_inbox(client, InboxFilter(Place(group=command.group)))
 
 
-async def read_inbox(client: Client, scope: InboxFilter, peek: bool = False) -> Reply:
-    """The oldest unread messages in `scope`. Without `peek`, they become read once they have arrived."""
-    session = client.logged_in
-    page = await client.service.reading.inbox(session.account, scope, client.given)
+async def read_inbox(
+    client: Client, scope: InboxFilter, *, peek: bool = False, contents: bool = False
+) -> Reply | ReplyWithFiles:
+    """The oldest unread messages in `scope`. Without `peek`, they become read once they have arrived. With
+    `contents`, the reply has the bytes of files."""
+    session, service = client.logged_in, client.service
+    page = await service.reading.inbox(session.account, scope, client.given)
+    if not contents:
+        return await _give(client, session, page, peek)
+    uploads = service.uploads
+    budget = service.config.limits.inline_line // 4 * 3
+    found = await choose_files(page, budget, uploads.is_whole)
+    reply = await _give(client, session, found.page, peek)
+    reply = msgspec.structs.replace(reply, data={**reply.data, "inline": found.files.keys()})
+    if not found.files:
+        return reply
+    return ReplyWithFiles(
+        reply, {ident: partial(uploads.open, file) for ident, file in found.files.items()}
+    )
+
+
+async def _give(client: Client, session: Session, page: Page, peek: bool = False) -> Reply:
+    """The reply with a page. Without `peek`, what its marks say becomes read."""
     details = (
         await display_details(client, page.messages) if client.connection.traits.detailed else {}
     )
     if not peek:
-        client.give(session, page.messages)
+        client.give(session, page.marks)
     return page_reply(page, details)
 
 

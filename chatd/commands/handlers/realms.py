@@ -11,7 +11,7 @@ from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers import files, messages
 from chatd.commands.handlers.replies import count
-from chatd.commands.results import ExpectUpload, Result
+from chatd.commands.results import ExpectUpload, ReplyWithFiles, Result
 
 HANDLERS = Handlers()
 
@@ -101,16 +101,16 @@ def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Addr
 
 
 @HANDLERS.of(ask.ReadRealmInbox)
-async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply:
-    scope = InboxFilter(here=True)
+async def realm_inbox(client: Client, command: ask.ReadRealmInbox) -> Reply | ReplyWithFiles:
+    scope = InboxFilter(here=True, own=command.own)
     if key_of(command.realm) != client.service.context.realm_key:
         client.service.realms.name_of(key_of(command.realm))
-        scope = InboxFilter(realm=command.realm)
-    return await messages.read_inbox(client, scope)
+        scope = InboxFilter(realm=command.realm, own=command.own)
+    return await messages.read_inbox(client, scope, contents=command.contents)
 
 
 @HANDLERS.of(ask.ReadOwnRealmInbox)
-async def inbox_realm(client: Client, command: ask.ReadOwnRealmInbox) -> Reply:
+async def inbox_realm(client: Client, command: ask.ReadOwnRealmInbox) -> Reply | ReplyWithFiles:
     if key_of(command.username) != client.account.key:
         raise NotYourself(name=client.account.name)
-    return await realm_inbox(client, ask.ReadRealmInbox(command.realm))
+    return await realm_inbox(client, ask.ReadRealmInbox(command.realm, command.own))

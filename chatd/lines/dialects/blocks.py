@@ -7,9 +7,11 @@ part of lines and replies, in base64.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from chatd.base.errors import ChatError, UnknownCommand
 from chatd.base.model import Message, Reply
@@ -47,8 +49,9 @@ def json_around(answer: Answer, key: str, end: bytes) -> Wrapping:
 
 
 def with_contents(answer: Answer, end: bytes) -> Wrapping:
-    """The object with files in it, where it has CONTENT or PRINTED_CONTENT."""
-    return Wrapping(split(json_object(answer, end)), base64)
+    """The object with files in it, where it has `file_bytes` or `printed_file_bytes`."""
+    pieces, files = split(json_object(answer, end))
+    return Wrapping(pieces, base64, files)
 
 
 class BlockDialect(Dialect):
@@ -182,7 +185,16 @@ def by_sender(
 
 
 def messages_of(reply: Reply) -> list[Message]:
-    return [item for item in reply.items if isinstance(item, Message)]
+    """The messages. Where files are shown by their bytes, a file that is not is one line of text."""
+    found = [item for item in reply.items if isinstance(item, Message)]
+    inline = reply.data.get("inline")
+    return found if inline is None else [_as_shown(message, inline) for message in found]
+
+
+def _as_shown(message: Message, inline: Collection[int]) -> Message:
+    if message.file is None or message.id in inline:
+        return message
+    return msgspec.structs.replace(message, text=content(message), file=None)
 
 
 def named(key: str, attribute: str) -> Callable[[Request, Reply], Answer]:

@@ -20,11 +20,21 @@ def _write_secret(value: Any) -> str:
 
 encode = msgspec.json.Encoder(enc_hook=_write_secret).encode
 
-# A part of an object that is sent later: the bytes of a file in base64, alone or as Python prints bytes.
-# JSON cannot contain NUL anywhere else.
-HOLE = b"\x00"
-CONTENT = msgspec.Raw(b'"\x00"')
-PRINTED_CONTENT = msgspec.Raw(b"\"b'\x00'\"")
+# Where the bytes of a file are sent later: the file's number between two NULs, which JSON has nowhere else.
+_HOLE = re.compile(rb"\x00(\d+)\x00")
+
+
+def file_bytes(number: int) -> msgspec.Raw:
+    """A string that is filled later: the bytes of a file in base64."""
+    return msgspec.Raw(b'"\x00%d\x00"' % number)
+
+
+def printed_file_bytes(number: int) -> msgspec.Raw:
+    """As `file_bytes`, in the way in which Python prints bytes."""
+    return msgspec.Raw(b"\"b'\x00%d\x00'\"" % number)
+
+
+CONTENT = file_bytes(0)  # of the only file
 
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 
@@ -38,6 +48,7 @@ def encode_ascii(value: Any) -> bytes:
     return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], data.decode()).encode()
 
 
-def split(data: bytes) -> tuple[bytes, ...]:
-    """The pieces of encoded JSON around its holes."""
-    return tuple(data.split(HOLE))
+def split(data: bytes) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """The pieces of encoded JSON around the bytes of files, and the numbers of these files."""
+    parts = _HOLE.split(data)
+    return tuple(parts[::2]), tuple(map(int, parts[1::2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from chatd.base.model import Message
+from chatd.base.read_marks import ReadMark
 from chatd.lines.dialects.jsonlines import JsonDialect
 from tests.support.common import RealmTestCase
 
@@ -33,11 +33,10 @@ class Delivering(RealmTestCase):
         session = client.session
         assert session is not None
         await wire.ask(command="logout")
-        message = Message(1, 7, 3, 0, "henderson", "messi", text="halo")
-        client.give(session, [message])
+        client.give(session, {7: ReadMark(3)})
         await wire.ask(command="register", username="lineker", password="surabaya")
         again = wire.protocol.connection.own
         self.assertEqual((client.given, again.given), ({}, {}))
         assert again.session is not None
-        again.give(again.session, [message])
-        self.assertEqual(again.given, {7: 3})
+        again.give(again.session, {7: ReadMark(3)})
+        self.assertEqual(again.given, {7: ReadMark(3)})

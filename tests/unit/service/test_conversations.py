@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.model import Account, ConversationInfo, GroupInfo, Receipt
 from chatd.base.names import Address, is_code
+from chatd.base.read_marks import ReadMark
 from chatd.commands import values as ask
 from chatd.service import conversations as module
 from chatd.store import overview as store
@@ -23,7 +24,7 @@ from tests.unit.service.test_messages import MessagesTestCase
 
 class ListTestCase(MessagesTestCase):
     def all(
-        self, who: Account, given: Mapping[int, int] | None = None
+        self, who: Account, given: Mapping[int, ReadMark] | None = None
     ) -> tuple[ConversationInfo, ...]:
         found: tuple[ConversationInfo, ...]
         found, self.more = result_of(self.service.conversations.all(who, given or {}))
@@ -117,13 +118,13 @@ class Entries(ListTestCase):
         one = self.say(self.ana, "budi", "1").conversation
         self.say(self.ana, "budi", "2")
         self.say(self.citra, "budi", "3")
-        citras, anas = self.all(self.budi, {one: 1})
+        citras, anas = self.all(self.budi, {one: ReadMark(1)})
         self.assertEqual((anas.unread, anas.read, citras.unread), (1, 1, 1))
-        _, anas = self.all(self.budi, {one: 2})
+        _, anas = self.all(self.budi, {one: ReadMark(2)})
         self.assertEqual((anas.unread, anas.read), (0, 2))
         self.assertEqual(self.inbox(self.budi), ["1", "2", "3"])
         result_of(self.reading.mark_read(self.budi, one, 2))
-        _, anas = self.all(self.budi, {one: 1})
+        _, anas = self.all(self.budi, {one: ReadMark(1)})
         self.assertEqual((anas.unread, anas.read), (0, 2))
 
 
@@ -193,7 +194,7 @@ class Cost(ListTestCase):
         """A read mark counts at once, before it is on disk."""
         one = self.say(self.ana, "budi", "1").conversation
         self.database.held = True
-        moving = Deferred.fromCoroutine(self.reading.move_marks(self.budi, {one: 1}))
+        moving = Deferred.fromCoroutine(self.reading.move_marks(self.budi, {one: ReadMark(1)}))
         (found,) = self.all(self.budi)
         self.assertEqual((found.unread, found.read), (0, 1))
         self.database.held = False

@@ -28,11 +28,13 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account, Message, Receipt, Sent, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place, parse_place
+from chatd.base.read_marks import ReadMark
 from chatd.service import reading as module
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener
 from chatd.service.reading import Reading
 from chatd.store.history import Page
+from chatd.store.unread import marks_of
 from tests.support.common import Listener, RealmTestCase, same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
@@ -104,7 +106,7 @@ class MessagesTestCase(SynchronousTestCase):
     def read(self, who: Account) -> list[str | None]:
         """Read the inbox, and confirm that it arrived."""
         messages = self.page(who).messages
-        result_of(self.reading.move_marks(who, marks(messages)))
+        result_of(self.reading.move_marks(who, marks_of(messages)))
         return texts(messages)
 
     def history(self, who: Account, place: Place, count: int = 500) -> list[str | None]:
@@ -120,11 +122,6 @@ class MessagesTestCase(SynchronousTestCase):
 
 def texts(messages: Sequence[Message]) -> list[str | None]:
     return [message.text for message in messages]
-
-
-def marks(messages: Sequence[Message]) -> dict[int, int]:
-    """The read marks of someone who has received all of these messages."""
-    return {message.conversation: message.seq for message in messages}
 
 
 ANA, BUDI = Place(user=Address("ana")), Place(user=Address("budi"))
@@ -306,9 +303,9 @@ class InboxTest(MessagesTestCase):
         self.send(self.citra, "budi", "two")
         first = self.page(self.budi).messages
         self.send(self.ana, "budi", "three")
-        again = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(first)))
+        again = result_of(self.reading.inbox(self.budi, UNFILTERED, marks_of(first)))
         self.assertEqual(texts(again.messages), ["three"])
-        part = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(first[:1])))
+        part = result_of(self.reading.inbox(self.budi, UNFILTERED, marks_of(first[:1])))
         self.assertEqual(texts(part.messages), ["two", "three"])
 
     def test_own_are_not_unread(self) -> None:
@@ -339,7 +336,7 @@ class InboxTest(MessagesTestCase):
         ):
             self.assertEqual(self.inbox(self.budi, place), expected)
         messages = self.page(self.budi, ANA).messages
-        result_of(self.reading.move_marks(self.budi, marks(messages)))
+        result_of(self.reading.move_marks(self.budi, marks_of(messages)))
         self.assertEqual(self.inbox(self.budi), ["in bagan", "from citra"])
 
     def test_place_of_this_realm(self) -> None:
@@ -389,7 +386,7 @@ class InboxTest(MessagesTestCase):
         page = self.page(self.budi)
         self.assertEqual((len(page.messages), page.remaining), (500, 1))
         self.assertEqual(texts(page.messages), [str(n) for n in range(500)])
-        result_of(self.reading.move_marks(self.budi, marks(page.messages)))
+        result_of(self.reading.move_marks(self.budi, marks_of(page.messages)))
         page = self.page(self.budi)
         self.assertEqual((texts(page.messages), page.remaining), (["500"], 0))
 
@@ -404,7 +401,7 @@ class InboxTest(MessagesTestCase):
             page = self.page(self.budi)
             self.assertEqual((texts(page.messages), page.remaining), (["0", "1", "2"], 4))
             self.assertEqual(self.page(self.budi, ANA).remaining, 0)
-            rest = result_of(self.reading.inbox(self.budi, UNFILTERED, marks(page.messages)))
+            rest = result_of(self.reading.inbox(self.budi, UNFILTERED, marks_of(page.messages)))
             self.assertEqual((texts(rest.messages), rest.remaining), (["c0", "c1", "c2"], 1))
 
     def test_unknown_places(self) -> None:
@@ -503,7 +500,7 @@ class Unread(MessagesTestCase):
         expected = (UnreadCount(direct, 2, user="citra"), UnreadCount(group, 1, group="bagan"))
         for _ in range(2):
             self.assertEqual(result_of(self.reading.unread(self.budi, {})), expected)
-        given_marks = {direct: 1, group: 1}
+        given_marks = {direct: ReadMark(1), group: ReadMark(1)}
         found = result_of(self.reading.unread(self.budi, given_marks))
         self.assertEqual(found, (UnreadCount(direct, 1, user="citra"),))
         self.read(self.budi)
@@ -519,7 +516,7 @@ class Marks(MessagesTestCase):
     def test_forward_only(self) -> None:
         conversation = self._conversation()
         for seq, left in ((2, 3), (1, 3), (0, 3), (3, 2)):
-            result_of(self.reading.move_marks(self.budi, {conversation: seq}))
+            result_of(self.reading.move_marks(self.budi, {conversation: ReadMark(seq)}))
             self.assertEqual(len(self.inbox(self.budi)), left)
 
     def test_mark_read(self) -> None:
@@ -539,7 +536,7 @@ class Marks(MessagesTestCase):
             done = self.reading.mark_read(who, number, 1)
             self.assertIs(outcome_of(done), UnknownConversation)
         result_of(self.reading.mark_read(self.ana, conversation, 5))
-        result_of(self.reading.move_marks(self.citra, {conversation: 5}))
+        result_of(self.reading.move_marks(self.citra, {conversation: ReadMark(5)}))
         self.assertEqual(len(self.inbox(self.budi)), 5)
 
     def test_kept(self) -> None:

@@ -41,6 +41,7 @@ from chatd.base.model import Account, Message, Sent
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.service.chat_service import ChatService
 from chatd.service.home_groups import Invited
+from chatd.store.unread import marks_of
 from tests import RANDOM_RUNS
 from tests.support.common import same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
@@ -351,9 +352,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     def _given(self, name: str, messages: Sequence[Message], proof: bool) -> None:
         account = self.accounts[name]
-        marks: dict[int, int] = {}
-        for each in messages:
-            marks[each.conversation] = max(each.seq, marks.get(each.conversation, 0))
+        marks = marks_of(messages)
         # What was given and not yet proved is not given again to the same session.
         again = result_of(self.service.reading.inbox(account, UNFILTERED, marks))
         told = {each.id for each in messages}

@@ -1,4 +1,4 @@
-"""What the clients of the older systems need: titles of groups.
+"""What the clients of the older systems need: titles of groups, and messages that stay unread before a mark.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -19,6 +19,20 @@ def upgrade() -> None:
         _rebuild_groups()
     else:
         op.add_column("groups", _title())
+    op.create_table(
+        "skipped",
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.PrimaryKeyConstraint("account_id", "conversation_id", "seq", name="skipped_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "conversation_id"],
+            ["participants.account_id", "participants.conversation_id"],
+            name="skipped_account_id_exists",
+            ondelete="CASCADE",
+        ),
+        sqlite_with_rowid=False,
+    )
 
 
 def _title() -> sa.Column[str]:

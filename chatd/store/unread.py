@@ -1,0 +1,305 @@
+"""What an account has not read: the messages after its read marks, and those that it skipped before them.
+
+Queries for the Database. `given` has marks that are ahead of the stored ones: conversation -> mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.model import Account, Message, Party, UnreadCount
+from chatd.base.names import UNFILTERED, InboxFilter, key_of
+from chatd.base.read_marks import MAX_LEFT, ReadMark
+from chatd.store.history import Page, build_message, history, select_messages
+from chatd.store.schema import groups, messages, participants, skipped
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """A part of an account's inbox. `conversation` is that of `only.place`, and `sender` is `only.sender`."""
+
+    only: InboxFilter = UNFILTERED
+    conversation: int | None = None
+    sender: Party | None = None
+
+
+def _unread(
+    account: Account, given: Mapping[int, ReadMark], scope: Scope, *columns: Any
+) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Select columns of the unread messages: of those after the marks, and of those skipped before them.
+
+    These are two queries, because SQLite would not use the index on messages for both at once.
+    """
+    wanted = [participants.c.account_id == account.id, *_conditions(account, given, scope)]
+    after = (
+        sa.select(*columns)
+        .select_from(participants)
+        .join(messages, messages.c.conversation_id == participants.c.conversation_id)
+        .where(messages.c.seq > participants.c.read_seq, *wanted)
+    )
+    before = (
+        sa.select(*columns)
+        .select_from(skipped)
+        .join(participants, participants.c.conversation_id == skipped.c.conversation_id)
+        .join(
+            messages,
+            (messages.c.conversation_id == skipped.c.conversation_id)
+            & (messages.c.seq == skipped.c.seq),
+        )
+        .where(skipped.c.account_id == account.id, *wanted)
+    )
+    return after, before
+
+
+def _conditions(
+    account: Account, given: Mapping[int, ReadMark], scope: Scope
+) -> Iterable[sa.ColumnElement[bool]]:
+    only, sender = scope.only, scope.sender
+    others = messages.c.sender_id.is_distinct_from(account.id)
+    yield others | (participants.c.peer_key == account.key) if only.own else others
+    if scope.conversation is not None:
+        yield participants.c.conversation_id == scope.conversation
+    if only.here:
+        yield participants.c.realm.is_(None)
+    elif only.realm is not None:
+        yield participants.c.realm == key_of(only.realm)
+    if only.direct:
+        yield participants.c.peer_key.is_not(None)
+    if sender is not None:
+        yield _sent_by(sender)
+    if given:
+        yield ~_is_in(given)
+
+
+def _sent_by(sender: Party) -> sa.ColumnElement[bool]:
+    if sender.id is not None:
+        return messages.c.sender_id == sender.id
+    is_theirs = sa.func.lower(messages.c.sender).in_((sender.key, sender.name.lower()))
+    return messages.c.sender_id.is_(None) & is_theirs
+
+
+def _is_in(given: Mapping[int, ReadMark]) -> sa.ColumnElement[bool]:
+    """Whether one of the marks has the message. The numbers that a mark leaves out are a text: `,3,7,`."""
+    columns = (
+        sa.column("conversation", sa.BigInteger),
+        sa.column("seq", sa.BigInteger),
+        sa.column("but", sa.Text),
+    )
+    rows = [
+        (conversation, mark.seq, f",{','.join(map(str, mark.left))},")
+        for conversation, mark in given.items()
+    ]
+    marks = sa.values(*columns, name="passed").data(rows).cte("given")
+    here = marks.c.conversation == messages.c.conversation_id
+    found = sa.exists().where(here, marks.c.seq >= messages.c.seq)
+    if any(mark.left for mark in given.values()):
+        number = sa.literal(",") + sa.cast(messages.c.seq, sa.Text) + ","
+        found = found.where(~marks.c.but.contains(number))
+    return found
+
+
+def unread(
+    connection: sa.Connection,
+    account: Account,
+    given: Mapping[int, ReadMark],
+    scope: Scope,
+    limit: int,
+) -> Page:
+    """The oldest `limit` unread messages of a part of the inbox.
+
+    They are the oldest of each of their conversations, so none is left out before the last one.
+    """
+    found = sa.union_all(*_unread(account, given, scope, messages.c.id)).subquery()
+    wanted = sa.select(found.c.id).order_by(found.c.id).limit(limit)
+    rows = connection.execute(
+        select_messages(account).where(messages.c.id.in_(wanted)).order_by(messages.c.id)
+    ).all()
+    remaining = 0
+    if len(rows) == limit:
+        total = connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
+        remaining = total - limit
+    page = [build_message(row, account) for row in rows]
+    return Page(page, remaining, marks_of(page))
+
+
+def marks_of(page: Iterable[Message]) -> dict[int, ReadMark]:
+    """What is read with these messages, if they are the oldest unread ones of each conversation."""
+    newest: dict[int, int] = {}
+    for each in page:
+        newest[each.conversation] = max(each.seq, newest.get(each.conversation, 0))
+    return {conversation: ReadMark(seq) for conversation, seq in newest.items()}
+
+
+def unread_counts(
+    connection: sa.Connection, account: Account, given: Mapping[int, ReadMark]
+) -> list[UnreadCount]:
+    """The number of unread messages in each conversation that has any."""
+    here = messages.c.conversation_id
+    wanted = (here, sa.func.count(messages.c.id).label("n"), sa.func.min(messages.c.id).label("id"))
+    parts = [each.group_by(here) for each in _unread(account, given, Scope(), *wanted)]
+    found = sa.union_all(*parts).subquery()
+    rows = connection.execute(
+        sa.select(
+            found.c.conversation_id, participants.c.peer, groups.c.name, sa.func.sum(found.c.n)
+        )
+        .select_from(found)
+        .join(
+            participants,
+            (participants.c.conversation_id == found.c.conversation_id)
+            & (participants.c.account_id == account.id),
+        )
+        .outerjoin(groups, groups.c.conversation_id == found.c.conversation_id)
+        .group_by(found.c.conversation_id, participants.c.peer, groups.c.name)
+        .order_by(sa.func.min(found.c.id))
+    )
+    return [UnreadCount(conversation, int(n), peer, group) for conversation, peer, group, n in rows]
+
+
+def from_sender(
+    connection: sa.Connection,
+    account: Account,
+    given: Mapping[int, ReadMark],
+    scope: Scope,
+    limit: int,
+) -> Page:
+    """The oldest `limit` unread messages of `scope.sender`, wherever they wrote to the account.
+
+    What others wrote before them is left unread. Where that is more than MAX_LEFT messages in a conversation,
+    the page has those beyond it too.
+    """
+    sender, everybody = scope.sender, msgspec.structs.replace(scope.only, sender=None)
+    assert sender is not None  # noqa: S101 - the caller has asked for one
+    parts = _unread(
+        account, given, scope, messages.c.id, messages.c.conversation_id, messages.c.seq
+    )
+    found = sa.union_all(*parts).subquery()
+    places = connection.execute(
+        sa.select(found.c.conversation_id, sa.func.max(found.c.seq), sa.func.count())
+        .group_by(found.c.conversation_id)
+        .order_by(sa.func.min(found.c.id))
+    ).all()
+    page: list[Message] = []
+    marks: dict[int, ReadMark] = {}
+    for conversation, last, _ in places:
+        if len(page) == limit:
+            break
+        room = limit - len(page)
+        wanted = _oldest(account, given, Scope(everybody, conversation), last, MAX_LEFT + room)
+        rows = connection.execute(wanted).all()
+        shown, left = _divide([build_message(row, account) for row in rows], sender, room)
+        if shown:
+            page += shown
+            marks[conversation] = ReadMark(shown[-1].seq, left)
+    page.sort(key=lambda each: each.id)
+    total = sum(count for *_, count in places)
+    return Page(page, total - sum(_is_by(sender, each) for each in page), marks)
+
+
+def _oldest(
+    account: Account, given: Mapping[int, ReadMark], scope: Scope, last: int, limit: int
+) -> sa.Select[Any]:
+    """Select the oldest `limit` unread messages of a conversation, up to the seq `last`."""
+    parts = _unread(account, given, scope, messages.c.id)
+    found = sa.union_all(*(each.where(messages.c.seq <= last) for each in parts)).subquery()
+    oldest = sa.select(found.c.id).order_by(found.c.id).limit(limit)
+    return select_messages(account).where(messages.c.id.in_(oldest)).order_by(messages.c.id)
+
+
+def _is_by(sender: Party, message: Message) -> bool:
+    return key_of(message.sender) == sender.key
+
+
+def _divide(
+    found: Sequence[Message], sender: Party, room: int
+) -> tuple[list[Message], frozenset[int]]:
+    """The first `room` messages to show: those of `sender`, and those that would be too many to leave out.
+    And the numbers of those that are left out before them."""
+    shown: list[Message] = []
+    left: set[int] = set()
+    for each in found:
+        if not _is_by(sender, each) and len(left) < MAX_LEFT:
+            left.add(each.seq)
+            continue
+        shown.append(each)
+        if len(shown) == room:
+            break
+    return shown, frozenset(seq for seq in left if shown and seq < shown[-1].seq)
+
+
+def newest(
+    connection: sa.Connection,
+    account: Account,
+    given: Mapping[int, ReadMark],
+    conversation: int | None,
+    limit: int,
+) -> Page:
+    """The newest `limit` messages, read or unread: of one conversation those of both sides, else the direct
+    ones that the account has received.
+
+    A conversation with more than MAX_LEFT older unread messages keeps its mark.
+    """
+    if conversation is not None:
+        page = history(connection, account, conversation, limit).messages
+    else:
+        rows = connection.execute(_newest_directs(account, limit)).all()
+        page = [build_message(row, account) for row in reversed(rows)]
+    scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
+    first: dict[int, int] = {}
+    for each in page:
+        first.setdefault(each.conversation, each.seq)
+    marks: dict[int, ReadMark] = {}
+    newest = marks_of(page)
+    for place in _with_unread(connection, account, given, scope):
+        if place in newest:
+            before = Scope(scope.only, place)
+            older = _older(connection, account, given, before, first[place])
+            if len(older) <= MAX_LEFT:
+                marks[place] = ReadMark(newest[place].seq, older)
+    return Page(page, marks=marks)
+
+
+def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:
+    """Select the newest direct messages that the account has received."""
+    each = messages.alias("each")
+    to_self = participants.c.peer_key == account.key
+    newest = (
+        sa.select(each.c.id)
+        .where(
+            each.c.conversation_id == participants.c.conversation_id,
+            each.c.sender_id.is_distinct_from(account.id) | to_self,
+        )
+        .order_by(each.c.seq.desc())
+        .limit(limit)
+        .correlate(participants)
+    )
+    return (
+        select_messages(account)
+        .where(participants.c.peer_key.is_not(None), messages.c.id.in_(newest))
+        .order_by(messages.c.id.desc())
+        .limit(limit)
+    )
+
+
+def _with_unread(
+    connection: sa.Connection, account: Account, given: Mapping[int, ReadMark], scope: Scope
+) -> Sequence[int]:
+    """The conversations that have unread messages."""
+    parts = _unread(account, given, scope, messages.c.conversation_id)
+    return connection.scalars(sa.union(*parts)).all()
+
+
+def _older(
+    connection: sa.Connection,
+    account: Account,
+    given: Mapping[int, ReadMark],
+    scope: Scope,
+    first: int,
+) -> frozenset[int]:
+    """The numbers of the unread messages of a conversation before the seq `first`, at most one more than
+    MAX_LEFT."""
+    parts = _unread(account, given, scope, messages.c.seq)
+    older = sa.union_all(*(each.where(messages.c.seq < first) for each in parts))
+    return frozenset(connection.scalars(older.limit(MAX_LEFT + 1)))
