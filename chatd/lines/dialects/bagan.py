@@ -26,7 +26,7 @@ from chatd.lines.dialects.blocks import (
     said,
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.kelompok3 import active
+from chatd.lines.dialects.kelompok3 import active, inbox, realm_inbox
 from chatd.lines.dialects.verbs import (
     Texts,
     Verb,
@@ -112,7 +112,7 @@ VERBS = table(
         said("File sent"),
         NOT_IN_GROUP | NO_FILE,
     ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(placed), make=lambda: ask.ReadInbox(here=True)),
+    Verb("inbox", ask.ReadInbox, (), by_sender(placed), make=inbox),
     Verb("privateinbox", ask.ReadInbox, (args.TO,), listed(placed), NO_USER, private_inbox),
     Verb("groupinbox", ask.ReadInbox, (args.GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
     Verb("getusers", ask.ListUsers, (), named("users", "username")),
@@ -148,7 +148,7 @@ VERBS = table(
         said("File sent"),
         NO_REALM | NO_GROUP | NO_FILE,
     ),
-    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(placed), NO_REALM),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(placed), NO_REALM, realm_inbox),
 )
 
 

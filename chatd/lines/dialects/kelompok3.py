@@ -49,6 +49,18 @@ def active(_request: Request, reply: Reply) -> Answer:
     return {"message": names}
 
 
+def inbox() -> ask.Command:
+    return ask.ReadInbox(here=True, own=True)
+
+
+def realm_inbox(realm: str) -> ask.Command:
+    return ask.ReadRealmInbox(realm, own=True)
+
+
+def own_realm_inbox(realm: str, username: str) -> ask.Command:
+    return ask.ReadOwnRealmInbox(realm, username, own=True)
+
+
 VERBS = table(
     Verb(
         "auth",
@@ -77,7 +89,7 @@ VERBS = table(
         said("File Sent"),
         NO_USER | NO_FILE,
     ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(), make=lambda: ask.ReadInbox(here=True)),
+    Verb("inbox", ask.ReadInbox, (), by_sender(), make=inbox),
     Verb("addrealm", ask.AddRealm, args.REALM_ADDRESS, said("Realm Added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
@@ -107,8 +119,15 @@ VERBS = table(
         said("File Sent to Group in Realm"),
         NO_REALM | NO_USER | NO_FILE,
     ),
-    Verb("getinboxrealm", ask.ReadOwnRealmInbox, (args.REALM, args.USERNAME), listed(), NO_REALM),
-    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(), NO_REALM),
+    Verb(
+        "getinboxrealm",
+        ask.ReadOwnRealmInbox,
+        (args.REALM, args.USERNAME),
+        listed(),
+        NO_REALM,
+        own_realm_inbox,
+    ),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(), NO_REALM, realm_inbox),
 )
 
 

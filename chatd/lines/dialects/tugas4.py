@@ -53,7 +53,7 @@ TEXTS: Texts = {
 
 
 def inbox() -> ask.Command:
-    return ask.ReadInbox(direct=True)
+    return ask.ReadInbox(direct=True, own=True)
 
 
 def sentence(start: str) -> Callable[[Request, Reply], Answer]:

@@ -165,7 +165,7 @@ VERBS = table(
     Verb("auth", ask.LogIn, (args.USERNAME, args.PASSWORD), welcome),
     Verb("register", ask.Register, ABOUT_SELF, registered, make=register),
     Verb("send", ask.SendMessage, (RECIPIENT, MESSAGE), sent, make=send),
-    Verb("inbox", ask.ReadInbox, (), inbox),
+    Verb("inbox", ask.ReadInbox, (), inbox, make=lambda: ask.ReadInbox(own=True)),
     Verb("logout", ask.LogOut, (), goodbye),
     Verb("list_file", ask.ListFiles, (), file_names, aliases=("file_list",)),
     Verb("file_send", ask.SendFile, (RECIPIENT, FILE, args.FILENAME), file_sent, make=file_send),

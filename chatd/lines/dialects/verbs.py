@@ -155,7 +155,7 @@ def send_file(to: Address, filename: str, size: int) -> ask.Command:
 
 
 def private_inbox(to: Address) -> ask.Command:
-    return ask.ReadInbox(Place(user=to))
+    return ask.ReadInbox(Place(user=to), own=True)
 
 
 def group_inbox(group: Address) -> ask.Command:
