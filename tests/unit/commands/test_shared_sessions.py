@@ -11,11 +11,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from chatd.commands import connection as connection_module
+from chatd.lines.dialects.bagan import BaganDialect
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
-from chatd.lines.protocol import LOGIN_TIME
 from tests.support.common import Wire
 from tests.unit.lines.cases import (
     CLOSED,
@@ -117,10 +117,10 @@ class Proving(SharedTestCase):
     async def test_both_connections_of_a_session_are_given_it(self) -> None:
         messi = await self.token("messi")
         await self.write("henderson", "one")
-        one, two = self.wire(Kelompok3Dialect), self.wire(Tugas4Dialect)
+        one, two = self.wire(Kelompok3Dialect), self.wire(BaganDialect)
         self.assertEqual(self.given(await self.say(one, f"inbox {messi}")), ["one"])
         self.assertEqual(self.given(await self.say(two, f"inbox {messi}")), ["one"])
-        await self.say(two, f"ls {messi}")
+        await self.say(two, f"info {messi}")
         self.assertEqual(self.given(await self.say(one, f"inbox {messi}")), [])
 
 
@@ -297,16 +297,12 @@ class Rates(SharedTestCase):
         self.assertIn(wire.taken().count(END), (50, 51))
 
     async def test_requests_by_token_count_as_logged_in(self) -> None:
-        """The time limit for a login does not apply to it."""
+        """It is not one of those that make room for others."""
         token = await self.token("messi")
         wire, silent = self.wire(Kelompok3Dialect), self.wire(Kelompok3Dialect)
         await self.say(wire, f"info {token}")
-        self.clock.advance(LOGIN_TIME + 1)
-        self.clock.advance(LOGIN_TIME + 1)
-        await settle()
-        self.assertFalse(wire.transport.disconnecting)
-        self.assertTrue(silent.transport.disconnecting)
-        self.lose(silent, CLOSED)
+        self.assertTrue(wire.protocol.connection.in_use)
+        self.assertFalse(silent.protocol.connection.in_use)
 
 
 class Expiry(SharedTestCase):
