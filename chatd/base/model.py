@@ -226,6 +226,15 @@ class RoomTalk(msgspec.Struct, frozen=True):
     file: Attachment | None = None
 
 
+class RoomChange(msgspec.Struct, frozen=True):
+    """Event: `who` has entered the listener's room, or else left it."""
+
+    room: str
+    who: str
+    display_name: str
+    entered: bool
+
+
 class MemberChange(msgspec.Struct, frozen=True):
     """Event: an admin removed the listener, whose name is `who`, from the group."""
 
@@ -251,7 +260,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
-Event: TypeAlias = Message | RoomTalk | MemberChange | Closing | SessionEnded
+Event: TypeAlias = Message | RoomTalk | RoomChange | MemberChange | Closing | SessionEnded
 
 
 class ArgumentInfo(msgspec.Struct, frozen=True):

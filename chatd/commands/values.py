@@ -237,7 +237,10 @@ class GetFile(Command, frozen=True):
 
 
 class JoinRoom(Command, frozen=True):
+    """`changes`: be told who enters and leaves."""
+
     room: str
+    changes: bool = False
 
 
 class SendRoomMessage(Command, frozen=True):

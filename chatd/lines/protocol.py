@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from chatd.base import errors
 from chatd.base.model import Closing, Event
-from chatd.base.timers import cancel
+from chatd.base.timers import Timer, cancel
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
@@ -69,6 +69,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._telnet = Telnet(dialect.telnet)
         self._heard = factory.clock.seconds()  # when the client sent the last line or raw bytes
         self._timer: interfaces.IDelayedCall | None = None
+        self._settling = Timer(factory.clock, self._settle)
 
     # Start and end
 
@@ -149,6 +150,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self.requests.upload is not None or self.state is ConnectionState.TURNED_AWAY:
             self.transport.loseConnection()
         elif self._enter(ConnectionEvent.READ_CLOSED):
+            self._settle()
             self._close_if_idle()
 
     def writeConnectionLost(self) -> None:
@@ -162,6 +164,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._enter(ConnectionEvent.LOST)
         self.flow.stop()
         cancel(self._timer)
+        self._settling.cancel()
         self.clearLineBuffer()  # free its memory even while something refers to the connection
         try:
             if self._long.is_arriving:
@@ -264,13 +267,16 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._heard = self.factory.clock.seconds()
             self._long.grow()
         if self.lines.wait:
-            self.factory.clock.callLater(self.lines.wait, self._settle, len(self.lines))
+            if self.state is ConnectionState.HALF_CLOSED:
+                self._settle()
+            else:
+                self._settling.restart(self.lines.wait)
         if self.state is ConnectionState.HALF_CLOSED and not self.paused and not self.is_passing_on:
             self._close_if_idle()
 
-    def _settle(self, length: int) -> None:
-        """What has arrived is a complete request if nothing has followed it."""
-        if self.lines.wait and len(self.lines) == length and not self.paused:
+    def _settle(self) -> None:
+        """Take what has arrived for a complete request, because nothing has followed it."""
+        if self.lines.wait and not self.paused:
             self.lines.settle()
             self.dataReceived(b"")
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Final
 
 import msgspec
 
 from chatd.base.errors import NotInRoom
 from chatd.base.isolation import drop_failed
-from chatd.base.model import Account, Attachment, RoomInfo, RoomTalk
+from chatd.base.model import Account, Attachment, Event, RoomChange, RoomInfo, RoomTalk
 from chatd.base.names import key_of
 from chatd.service.presence import IListener
 
+CROWD: Final = 200  # people in a room beyond which nobody is told who enters and leaves
+
 
 class Occupant(msgspec.Struct, frozen=True):
-    """Someone in a room, and the connection that gets its events."""
+    """Someone in a room, and the connection that gets its events. `changes`: also who enters and leaves."""
 
     account: Account
     listener: IListener
+    changes: bool = False
 
 
 class RoomFile(msgspec.Struct, frozen=True):
@@ -34,10 +38,32 @@ class Room(msgspec.Struct):
     occupants: dict[Hashable, Occupant] = {}
     files: dict[str, RoomFile] = {}
 
+    def people(self) -> list[Account]:
+        """Those who are in the room, each once, by name."""
+        found = {each.account.key: each.account for each in self.occupants.values()}
+        return [found[key] for key in sorted(found)]
+
     def info(self) -> RoomInfo:
-        """The room's name, and the names of those who are in it, each once."""
-        people = {each.account.key: each.account.name for each in self.occupants.values()}
-        return RoomInfo(self.name, tuple(people[key] for key in sorted(people)))
+        return RoomInfo(self.name, tuple(each.name for each in self.people()))
+
+    def tell(self, event: Event, but: Hashable = None) -> None:
+        """Deliver an event to all but the session `but`."""
+        changes_only = isinstance(event, RoomChange)
+        events = (event,)
+        for session, occupant in list(self.occupants.items()):
+            if session is not but and (occupant.changes or not changes_only):
+                try:
+                    occupant.listener.deliver(events)
+                except Exception:
+                    drop_failed(occupant.listener)
+
+    def announce(self, account: Account, entered: bool, session: Hashable = None) -> None:
+        """Tell the others that the account has entered or left, unless it is here in another session."""
+        if len(self.occupants) > CROWD:
+            return
+        others = (each.account.id for key, each in self.occupants.items() if key is not session)
+        if account.id not in others:
+            self.tell(RoomChange(self.name, account.name, account.display_name, entered), session)
 
 
 class Rooms:
@@ -65,22 +91,38 @@ class Rooms:
             raise NotInRoom
         return room
 
-    def join(self, session: Hashable, account: Account, listener: IListener, name: str) -> RoomInfo:
-        """Enter a room, which is created if necessary, and leave the one before."""
+    def join(
+        self,
+        session: Hashable,
+        account: Account,
+        listener: IListener,
+        name: str,
+        changes: bool = False,
+    ) -> RoomInfo:
+        """Enter a room, which is created if necessary, and leave the one before. `changes`: be told who
+        enters and leaves."""
         key = key_of(name)
-        if self._whereabouts.get(session) != key:
+        is_new = self._whereabouts.get(session) != key
+        if is_new:
             self.leave(session)
         room = self._rooms.setdefault(key, Room(name))
-        room.occupants[session] = Occupant(account, listener)
+        room.occupants[session] = Occupant(account, listener, changes)
         self._whereabouts[session] = key
+        if is_new:
+            room.announce(account, True, session)
         return room.info()
+
+    def display_names(self, session: Hashable) -> dict[str, str]:
+        """The display names of those in the current room, by their names. Raises NotInRoom."""
+        people = self.room_of(session).people()
+        return {each.name: each.display_name for each in people}
 
     def renew(self, session: Hashable, account: Account) -> None:
         """The profile of the session's account has changed."""
         key = self._whereabouts.get(session)
         if key is not None:
             occupants = self._rooms[key].occupants
-            occupants[session] = Occupant(account, occupants[session].listener)
+            occupants[session] = msgspec.structs.replace(occupants[session], account=account)
 
     def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
         """Leave the current room. Returns its name, or None if there was none. An empty room is removed.
@@ -93,10 +135,12 @@ class Rooms:
         room = self._rooms[key]
         if listener is not None and room.occupants[session].listener is not listener:
             return None
-        del self._whereabouts[session], room.occupants[session]
+        del self._whereabouts[session]
+        account = room.occupants.pop(session).account
         if not room.occupants:
             del self._rooms[key]
             self._end(room)
+        room.announce(account, False)
         return room.name
 
     def talk(
@@ -105,13 +149,8 @@ class Rooms:
         """Send `text`, or tell about a file, to the others in the current room. Raises NotInRoom."""
         room = self.room_of(session)
         speaker = room.occupants[session].account
-        events = (RoomTalk(room.name, speaker.name, speaker.display_name, text, at, file),)
-        for other, occupant in list(room.occupants.items()):
-            if other is not session:
-                try:
-                    occupant.listener.deliver(events)
-                except Exception:
-                    drop_failed(occupant.listener)
+        talk = RoomTalk(room.name, speaker.name, speaker.display_name, text, at, file)
+        room.tell(talk, session)
         return room.info()
 
     def all(self) -> tuple[RoomInfo, ...]:

@@ -11,6 +11,8 @@ from tests.support.actors import TIMEOUT, Actor, Link, until
 from tests.support.common import Realm, SteadyClock, make_operator, sleep
 from tests.support.transcripts import Line, Transcript
 
+BLOCK = 1024
+
 # username -> password, display name, country
 CAST = {
     "messi": ("surabaya", "Lionel Messi", "Argentina"),
@@ -119,10 +121,14 @@ class Play:
             actor = await self._actor(line.actor)
             if line.mark == ">":
                 actor.link.send(self._filled(line.text).encode() + b"\r\n")
+            elif line.mark == ">|":
+                actor.link.send(padded(self._filled(line.text).encode()))
             elif line.mark == ">>":
                 actor.link.send(raw(self._filled(line.text)))
             elif line.mark == "<<":
                 await self._expect_bytes(actor, raw(self._filled(line.text)))
+            elif line.mark == "<|":
+                await self._expect_blocks(actor, line.text)
             else:
                 await self._expect_line(actor, line.text)
 
@@ -202,7 +208,18 @@ class Play:
         await self._until(actor, lambda: b"\n" in actor.listen())
         line, _, actor.heard = actor.heard.partition(b"\n")
         assert line.endswith(b"\r"), f"a line that does not end in CRLF: {line!r}"
-        found = line[:-1].decode(errors="surrogateescape")
+        self._compare(expected, line[:-1].decode(errors="surrogateescape"))
+
+    async def _expect_blocks(self, actor: Actor, expected: str) -> None:
+        """Read as the client of urlencoded does."""
+        found = block = b""
+        while not found or len(block) == BLOCK:
+            await self._until(actor, lambda: len(actor.listen()) >= BLOCK)
+            block, actor.heard = actor.heard[:BLOCK].rstrip(), actor.heard[BLOCK:]
+            found += block
+        self._compare(expected, found.decode("ascii"))
+
+    def _compare(self, expected: str, found: str) -> None:
         match = re.fullmatch(self._pattern(expected), found)
         assert match is not None, f"expected {self._filled(expected)!r}, found {found!r}"
         self._found.update(
@@ -236,6 +253,11 @@ class Play:
 
 def _repeat(text: str) -> str:
     return _REPEATED.sub(lambda match: match[1] * int(match[2]), text)
+
+
+def padded(request: bytes) -> bytes:
+    """Whole blocks. As in the client of urlencoded, nothing is added to what fits exactly."""
+    return request.ljust(-(-len(request) // BLOCK) * BLOCK)
 
 
 def raw(text: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatd.base.errors import NotInRoom
 from chatd.base.model import Reply
 from chatd.commands import values as ask
@@ -14,11 +16,13 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.JoinRoom)
 def room_join(client: Client, command: ask.JoinRoom) -> Reply:
-    info = client.service.rooms.join(
-        client.logged_in, client.account, client.listener, command.room
-    )
+    session, rooms = client.logged_in, client.service.rooms
+    info = rooms.join(session, client.account, client.listener, command.room, command.changes)
     sentence = f"You are in {info.room} with {count(info.users, 'user')}"
-    return Reply(sentence, {"room": info.room}, {"users": info.users})
+    data: dict[str, Any] = {"users": info.users}
+    if client.connection.traits.detailed:
+        data["names"] = rooms.display_names(session)
+    return Reply(sentence, {"room": info.room}, data)
 
 
 @HANDLERS.of(ask.SendRoomMessage)

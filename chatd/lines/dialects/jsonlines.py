@@ -185,6 +185,14 @@ def _event(event: model.Event) -> dict[str, Any]:
                 "at": timestamp(event.at),
                 **({} if event.file is None else {"file": file_object(event.file)}),
             }
+        case model.RoomChange():
+            return {
+                "event": "room-change",
+                "room": event.room,
+                "who": event.who,
+                "name": event.display_name,
+                "what": "entered" if event.entered else "left",
+            }
         case model.MemberChange():
             return {
                 "event": "member",

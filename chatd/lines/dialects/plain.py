@@ -212,6 +212,8 @@ def event_line(event: model.Event) -> str:
         case model.RoomTalk():
             said = isolated(content(event))
             return f"{timestamp(event.at)} {event.sender} in room {event.room}: {said}"
+        case model.RoomChange():
+            return f"{event.who} has {'entered' if event.entered else 'left'} room {event.room}"
         case model.MemberChange():
             return event.sentence
         case model.Closing():

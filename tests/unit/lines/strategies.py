@@ -22,6 +22,7 @@ from chatd.base.model import (
     RealmInfo,
     Receipt,
     Reply,
+    RoomChange,
     RoomInfo,
     RoomTalk,
     SessionEnded,
@@ -204,6 +205,7 @@ refusals = st.sampled_from(every_error()).flatmap(_details)
 events: st.SearchStrategy[Event] = st.one_of(
     messages,
     st.builds(RoomTalk, room=rooms, sender=names, display_name=texts, text=texts, at=times),
+    st.builds(RoomChange, room=rooms, who=names, display_name=texts, entered=st.booleans()),
     st.builds(Closing, refusals),
     st.builds(MemberChange, conversation=st.integers(1, 2**62), group=names, who=names),
     st.builds(SessionEnded, texts),

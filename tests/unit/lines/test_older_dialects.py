@@ -20,7 +20,7 @@ from chatd.base.names import Address
 from chatd.base.tokens import is_token
 from chatd.commands import values as ask
 from chatd.lines.dialect import Dialect, PartialRequest, Request, Unreadable
-from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
+from chatd.lines.dialects import bagan, kelompok3, key_values, pychat, tugas4, urlencoded
 from chatd.lines.dialects.blocks import BlockDialect
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.verbs import Verb, text_of
@@ -407,7 +407,7 @@ class Writing(TestCase):
         dialect = make()
         verbs = sorted(VERBS[make.name].values(), key=lambda verb: verb.name)
         verb = data.draw(st.one_of(st.none(), st.sampled_from(verbs)))
-        tag = urlencoded.Tag(verb) if verb and make.name == "urlencoded" else verb
+        tag = key_values.Tag(verb) if verb and make.name == "urlencoded" else verb
         answer = dialect.error(error, tag)
         if make is pychat.PychatDialect:
             (line,) = lines_in(self, answer)

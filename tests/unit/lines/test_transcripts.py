@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
+from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded, urlencoded_client
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
@@ -27,13 +27,13 @@ from tests.support.plays import Play
 from tests.support.transcripts import Transcript, all_transcripts
 
 TRANSCRIPTS = all_transcripts()
-PIECES = (1, 1, 7)  # sizes of the pieces in which a line arrives, in turn
+PIECES = (1, 7, 64)  # sizes of the pieces in which requests arrive
 
 # The older dialects: their verbs, and the sentences for errors that a verb has none for.
 OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
     "kelompok3": (kelompok3.VERBS, (kelompok3.TEXTS,)),
     "bagan": (bagan.VERBS, (bagan.TEXTS,)),
-    "urlencoded": (urlencoded.VERBS, ()),
+    "urlencoded": ({**urlencoded.VERBS, **urlencoded_client.VERBS}, ()),
     "tugas4": (tugas4.VERBS, (tugas4.TEXTS,)),
     "pychat": (pychat.VERBS, (pychat.TEXTS,)),
 }
@@ -90,8 +90,8 @@ OVER_HTTP = {
 
 
 class TranscriptTests(RealmTestCase):
-    """Each method performs one file: test_<dialect>_<file>_in_memory. Where older dialects are spoken, a
-    second one, …_in_pieces, splits what is sent. The longest file of each folder is also performed over
+    """Each method performs one file: test_<dialect>_<file>_in_memory. Where older dialects are spoken,
+    others, …_in_pieces_of_<size>, split what is sent. The longest file of each folder is also performed over
     TCP: …_over_tcp."""
 
     transcript: Transcript
@@ -154,7 +154,7 @@ def _add_tests() -> None:
         if path in over_tcp:
             performances["over_tcp"] = {"over_tcp": True}
         if set(OLDER) & {transcript.dialect(line.actor) for line in transcript.lines}:
-            performances["in_pieces"] = {"pieces": PIECES}
+            performances |= {f"in_pieces_of_{size}": {"pieces": [size]} for size in PIECES}
         for kind, options in performances.items():
             name = f"test_{path.parent.name}_{path.stem.replace('-', '_')}_{kind}"
             setattr(TranscriptTests, name, _performance(transcript, **options))
@@ -204,9 +204,10 @@ class Completeness(TestCase):
     def test_older_dialects_use_every_verb(self) -> None:
         for name, (verbs, _) in OLDER.items():
             asked = {
-                request.partition(" ")[0].lower()
+                " ".join(request.lower().split(" ")[:words])
                 for transcript in TRANSCRIPTS
                 for request in transcript.requests(name)
+                for words in (1, 2)
             }
             self.assertEqual(set(verbs) - asked, set(), name)
 

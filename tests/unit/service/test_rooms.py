@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from chatd.base.errors import NotInRoom
-from chatd.base.model import Account, Event, RoomInfo, RoomTalk
+from chatd.base.model import Account, Event, RoomChange, RoomInfo, RoomTalk
 from chatd.service.presence import IListener
-from chatd.service.rooms import Rooms
+from chatd.service.rooms import CROWD, Rooms
 from tests.support.common import Listener
 
 
@@ -119,6 +119,58 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual((len(self.messi.heard), len(self.henderson.heard)), (0, 1))
         self.rooms.talk(session, "halo", 2)
         self.assertEqual((len(self.messi.heard), len(self.henderson.heard)), (0, 1))
+
+    def test_who_enters_and_leaves(self) -> None:
+        """Those who asked for it are told, except about themselves."""
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu", changes=True)
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.join(self.henderson, HENDERSON, self.henderson, "tamu", changes=True)
+        self.rooms.leave(self.lineker)
+        self.rooms.join(self.henderson, HENDERSON, self.henderson, "dapur", changes=True)
+        self.rooms.leave(self.messi)
+        lineker_leaves = RoomChange("tamu", "Lineker", "Lineker's name", False)
+        self.assertEqual(
+            self.messi.heard,
+            [
+                RoomChange("tamu", "Lineker", "Lineker's name", True),
+                RoomChange("tamu", "henderson", "henderson's name", True),
+                lineker_leaves,
+                RoomChange("tamu", "henderson", "henderson's name", False),
+            ],
+        )
+        self.assertEqual(self.lineker.heard, [])
+        self.assertEqual(self.henderson.heard, [lineker_leaves])
+
+    def test_entering_in_another_session(self) -> None:
+        """An account enters with its first session and leaves with its last, and once however often it
+        joins."""
+        other = Listener()
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu", changes=True)
+        for session in (self.messi, self.messi, other):
+            self.rooms.join(session, MESSI, session, "tamu", changes=True)
+        self.rooms.leave(self.messi)
+        self.assertEqual(len(self.lineker.heard), 1)
+        self.rooms.leave(other)
+        self.assertEqual(len(self.lineker.heard), 2)
+        self.assertEqual(other.heard, [])
+
+    def test_a_crowd(self) -> None:
+        """In a crowded room nobody is told who enters and leaves."""
+        for number in range(CROWD + 1):
+            self.rooms.join(number, account(str(number)), self.lineker, "tamu", changes=True)
+        self.lineker.heard.clear()
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu", changes=True)
+        self.rooms.leave(self.messi)
+        self.assertEqual(self.lineker.heard, [])
+        self.rooms.leave(0)
+        self.assertEqual(len(self.lineker.heard), CROWD)
+
+    def test_display_names(self) -> None:
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        names = {"Lineker": "Lineker's name", "messi": "messi's name"}
+        self.assertEqual(self.rooms.display_names(self.messi), names)
+        self.assertEqual(list(names), ["Lineker", "messi"])
 
     def test_a_connection_that_goes(self) -> None:
         """A closed connection takes its session out of the room only if the session entered on it."""
