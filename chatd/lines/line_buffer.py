@@ -148,10 +148,8 @@ class LineBuffer:
     def drop(self) -> None:
         """Drop the next line up to its end."""
         self.limit = self._ordinary
-        self._forget_pieces()
+        self._discard(self._scanned)
         self._dropping = True
-        self.data[: self._scanned] = b""
-        self._scanned = 0
 
     def take_telnet(self) -> tuple[list[tuple[int, int]], int]:
         """The removed telnet commands that need an answer (code, option), and how many commands of the
@@ -190,7 +188,7 @@ class LineBuffer:
             position = self._scanned
             if self._negotiating and not self._end_negotiation():
                 return self._drop_if_long(position)
-            end = data.find(b"\n", position)
+            end = self._find_end(position)
             iac = data.find(IAC, position, end if end >= 0 else len(data))
             if iac < 0:
                 if end >= 0:
@@ -207,6 +205,11 @@ class LineBuffer:
             self._scanned = iac
             if not self._swallow(iac):
                 return self._drop_if_long(iac)
+
+    def _find_end(self, position: int) -> int:
+        """The position of the LF that ends the line; -1 if it has not arrived. There is none before
+        `position`."""
+        return self.data.find(b"\n", position)
 
     def _cut(self, end: int) -> bytes | Cut | None:
         data = self.data
@@ -251,13 +254,17 @@ class LineBuffer:
         if self._may_be_longer():
             return Cut.LONG
         self.limit = self._ordinary
-        self._forget_pieces()
-        del self.data[:length]
-        self._scanned = 0
+        self._discard(length)
         if self._dropping:
             return None
         self._dropping = True
         return Cut.TOO_LONG
+
+    def _discard(self, length: int) -> None:
+        """Drop the current line as far as it has arrived, of which `length` bytes are in the buffer."""
+        self._forget_pieces()
+        del self.data[:length]
+        self._scanned = 0
 
     def _swallow(self, start: int) -> bool:
         """Remove the telnet command at `start` from the line. Returns False if it is incomplete.
