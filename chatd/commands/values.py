@@ -151,7 +151,9 @@ class LeaveGroup(Command, frozen=True):
 
 
 class ListGroups(Command, frozen=True):
-    pass
+    """`members`: with the names of members."""
+
+    members: bool = False
 
 
 class ListOwnGroups(Command, frozen=True):
@@ -195,9 +197,12 @@ class OpenGroup(Command, frozen=True):
 
 
 class SendGroupMessage(Command, frozen=True):
+    """`either`: `group` may also be the name of a person."""
+
     group: Address | tuple[Address, ...]
     text: str
     key: str | None = None
+    either: bool = False
 
 
 class ReadGroupInbox(Command, frozen=True):
@@ -215,10 +220,13 @@ class SendFile(Command, frozen=True):
 
 
 class SendGroupFile(Command, frozen=True):
+    """`either`: `group` may also be the name of a person."""
+
     group: Address | tuple[Address, ...]
     filename: str
     size: int
     key: str | None = None
+    either: bool = False
 
 
 class ListFiles(Command, frozen=True):

@@ -36,11 +36,15 @@ from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import mirrors
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import find_group, list_groups
+from chatd.store.member_lists import names_in_groups
 from chatd.store.members import Delta, check_groups
 
 # A realm that was not added may make an account a member without being asked, but only up to 1/UNASKED_PART
 # of the account's limit on groups.
 UNASKED_PART = 10
+MAX_NAMED_GROUPS = 500  # groups in a list with the names of members
+MAX_NAMES = 10_000  # names in such a list
+MIN_NAMED_GROUPS = 20  # groups that share these names, so that one has at most a twentieth
 JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
 
@@ -235,6 +239,17 @@ class Groups:
         all of this realm. For a group elsewhere only members of this realm are counted."""
         found, more = await self._database.read(list_groups, account.id, mine, MAX_LISTED)
         return tuple(found), more
+
+    async def list_with_names(
+        self, account: Account
+    ) -> tuple[tuple[GroupInfo, ...], Mapping[str, Sequence[str]], int]:
+        """The first groups of this realm, the names of some members by the group's name, and how many more
+        groups there are. The account itself is always among the members of its groups."""
+        found, more = await self._database.read(list_groups, account.id, False, MAX_NAMED_GROUPS)
+        each = MAX_NAMES // max(len(found), MIN_NAMED_GROUPS)
+        keys = {key_of(info.group): info.group for info in found}
+        names = await self._database.read(names_in_groups, list(keys), account.id, each)
+        return tuple(found), {keys[key]: names[key] for key in keys if key in names}, more
 
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
         """The group's name and members, for a member. Raises UnknownGroup, NotMember."""

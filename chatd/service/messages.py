@@ -25,6 +25,7 @@ from chatd.base.errors import (
     MessageQuota,
     MessageTooLong,
     NotMember,
+    UnknownUser,
     none_known,
 )
 from chatd.base.model import Account, Attachment, Receipt, Sent
@@ -157,6 +158,27 @@ class Messages:
                 return before
             done = self._post(sender, target, text, origin, key)
         return await done
+
+    def send_to_either(
+        self,
+        sender: Account,
+        name: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None = None,
+    ) -> Deferred[Sent]:
+        """Send to the person with that name, or else to the group: accounts and groups share one namespace.
+        Fails as `post`."""
+        return Deferred.fromCoroutine(self._send_to_either(sender, name, text, origin, key))
+
+    async def _send_to_either(
+        self, sender: Account, name: Address, text: str, origin: IListener | None, key: str | None
+    ) -> Sent:
+        with counted(self._looking_up, sender.id):
+            try:
+                return await self.send(sender, (name,), text, origin, key)
+            except UnknownUser:
+                return await self.post(sender, name, text, origin, key)
 
     async def _posted_before(self, sender: Account, group: Address, key: str) -> Sent | None:
         target = await self.group(sender, group, member=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import ChatError, NotLoggedIn
+from contextlib import suppress
+
+from chatd.base.errors import ChatError, NotLoggedIn, UnknownUser
 from chatd.base.model import Attachment, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
@@ -21,7 +23,12 @@ async def send_file(client: Client, command: ask.SendFile) -> ExpectUpload | Rep
 
 @HANDLERS.of(ask.SendGroupFile)
 async def send_group_file(client: Client, command: ask.SendGroupFile) -> ExpectUpload | Reply:
-    return await _receive(client, command.group, command.filename, command.size, command.key)
+    to = command.group
+    rest = command.filename, command.size, command.key
+    if command.either and isinstance(to, Address):
+        with suppress(UnknownUser):
+            return await _receive(client, (to,), *rest)
+    return await _receive(client, to, *rest)
 
 
 async def _receive(

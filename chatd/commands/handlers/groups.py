@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from chatd.base.model import Group, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -43,7 +45,11 @@ async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
 
 
 @HANDLERS.of(ask.ListGroups)
-async def groups(client: Client, _command: ask.ListGroups) -> Reply:
+async def groups(client: Client, command: ask.ListGroups) -> Reply:
+    if command.members:
+        groups, names, more = await client.service.groups.list_with_names(client.account)
+        reply = list_reply(count(groups, "group"), groups, "groups", more)
+        return msgspec.structs.replace(reply, data={**reply.data, "members": names})
     groups, more = await client.service.groups.list(client.account, mine=False)
     return list_reply(count(groups, "group"), groups, "groups", more)
 

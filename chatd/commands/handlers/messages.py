@@ -38,7 +38,8 @@ def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Result
         return _send_to_people(client, command.group, command.text, command.key)
     messages = client.service.messages
     messages.check_text(command.text)
-    sent = messages.post(client.account, command.group, command.text, client.listener, command.key)
+    post = messages.send_to_either if command.either else messages.post
+    sent = post(client.account, command.group, command.text, client.listener, command.key)
     return sent.addCallback(message_sent)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatd.base import errors
-from chatd.base.model import Message, Reply
+from chatd.base.model import GroupInfo, Message, Reply, UserInfo
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
@@ -21,12 +21,11 @@ from chatd.lines.dialects.blocks import (
     by_sender,
     entry,
     listed,
-    named,
     non_empty,
     said,
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.kelompok3 import active, inbox, realm_inbox
+from chatd.lines.dialects.kelompok3 import NOBODY, active, inbox, realm_inbox
 from chatd.lines.dialects.verbs import (
     Texts,
     Verb,
@@ -37,12 +36,15 @@ from chatd.lines.dialects.verbs import (
     send_file,
     table,
 )
+from chatd.lines.line_buffer import LineBuffer
+from chatd.lines.token_lines import TokenLineBuffer
 
 COUNTRY = Arg("country", types.DISPLAY_NAME)
 
 NO_USER: Texts = {errors.UnknownUser: "User tidak ada"}
 NO_GROUP: Texts = {errors.UnknownGroup: "Group tidak ditemukan"}
 NOT_IN_GROUP: Texts = NO_GROUP | {errors.NotMember: "User bukan member grup"}
+GROUP_EXISTS: Texts = {errors.GroupExists: "Group sudah ada"}
 NO_FILE: Texts = {errors.UnknownFile: "File tidak ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm tidak ditemukan"}
 NOT_ADDED = not_added("Realm sudah ada")
@@ -55,9 +57,47 @@ def token(_request: Request, reply: Reply) -> Answer:
     return {"tokenId": found, "tokenid": found}
 
 
+def shown(message: Message, names: Mapping[str, str]) -> Answer:
+    """A message for the client, which takes whatever has `msg` for a text."""
+    found = placed(message, names)
+    if message.file is not None:
+        del found["msg"]
+        found["address"] = message.file.code
+    return found
+
+
 def placed(message: Message, names: Mapping[str, str]) -> Answer:
     """A message, with the name of its group."""
     return entry(message, names) | non_empty(group=message.group)
+
+
+def user_names(_request: Request, reply: Reply) -> Answer:
+    users = [{"username": user.username} for user in reply.items if isinstance(user, UserInfo)]
+    return {"users": users, **non_empty(remaining=reply.data.get("remaining"))}
+
+
+def groups(_request: Request, reply: Reply) -> Answer:
+    """Groups with the names of their members. `remaining` is how many are not listed."""
+    members = reply.data.get("members", {})
+    found = []
+    for group in reply.items:
+        if isinstance(group, GroupInfo):
+            names = members.get(group.group, ())
+            more = max(0, group.members - len(names))
+            found.append({"group": group.group, "members": names, **non_empty(remaining=more)})
+    return {"groups": found, **non_empty(remaining=reply.data.get("remaining"))}
+
+
+def list_groups() -> ask.Command:
+    return ask.ListGroups(members=True)
+
+
+def file_sent(_request: Request, reply: Reply) -> Answer:
+    return {"message": "File sent", "address": reply.fields["code"]}
+
+
+def inbox() -> ask.Command:
+    return ask.ReadInbox(here=True)
 
 
 VERBS = table(
@@ -80,7 +120,7 @@ VERBS = table(
         ask.AddGroup,
         (args.NEW_GROUP,),
         said("Add group Berhasil"),
-        {errors.GroupExists: "Group sudah ada"},
+        GROUP_EXISTS,
     ),
     Verb(
         "joingroup",
@@ -113,12 +153,8 @@ VERBS = table(
         NOT_IN_GROUP | NO_FILE,
     ),
     Verb("inbox", ask.ReadInbox, (), by_sender(placed), make=inbox),
-    Verb("privateinbox", ask.ReadInbox, (args.TO,), listed(placed), NO_USER, private_inbox),
-    Verb("groupinbox", ask.ReadInbox, (args.GROUP,), listed(placed), NOT_IN_GROUP, group_inbox),
-    Verb("getusers", ask.ListUsers, (), named("users", "username")),
-    Verb("getgroups", ask.ListGroups, (), named("groups", "group")),
     Verb("logout", ask.LogOut, (), said("Logout berhasil")),
-    Verb("info", ask.ListActive, (), active),
+    Verb("info", ask.ListActive, (), active, {errors.NotLoggedIn: NOBODY}),
     Verb("addrealm", ask.AddRealm, args.REALM_ADDRESS, said("Realm added"), NOT_ADDED),
     Verb(
         "sendprivaterealm",
@@ -151,8 +187,90 @@ VERBS = table(
     Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(placed), NO_REALM, realm_inbox),
 )
 
+CLIENT_VERBS = table(
+    Verb(
+        "addgroup",
+        ask.AddGroup,
+        (args.NEW_GROUP,),
+        said("Add group successful"),
+        GROUP_EXISTS,
+        bare=True,
+    ),
+    Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message sent"), NO_USER, send),
+    Verb(
+        "sendfile",
+        ask.SendFile,
+        (args.TO, args.SPACED_FILENAME, args.FILE),
+        file_sent,
+        NO_USER | NO_FILE,
+        send_file,
+    ),
+    Verb(
+        "sendgroup",
+        ask.SendGroupMessage,
+        (args.GROUP, args.TYPED_TEXT),
+        said("Message sent"),
+        NOT_IN_GROUP,
+    ),
+    Verb(
+        "sendgroupfile",
+        ask.SendGroupFile,
+        (args.GROUP, args.SPACED_FILENAME, args.FILE),
+        file_sent,
+        NOT_IN_GROUP | NO_FILE,
+    ),
+    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox),
+    # These have no other form.
+    Verb("privateinbox", ask.ReadInbox, (args.TO,), by_sender(shown), NO_USER, private_inbox),
+    Verb("groupinbox", ask.ReadInbox, (args.GROUP,), by_sender(shown), NOT_IN_GROUP, group_inbox),
+    Verb("getusers", ask.ListUsers, (), user_names, bare=True, strangers={"users": []}),
+    Verb(
+        "getgroups",
+        ask.ListGroups,
+        (),
+        groups,
+        make=list_groups,
+        bare=True,
+        strangers={"groups": []},
+    ),
+    Verb("info", ask.ListActive, (), active, bare=True, strangers={"message": []}),
+    Verb(
+        "sendprivaterealm",
+        ask.SendRealmMessage,
+        (args.REALM, args.REMOTE_USER, args.LAST_TEXT),
+        said("Message sent"),
+        NO_REALM | NO_USER,
+    ),
+    Verb(
+        "sendfilerealm",
+        ask.SendRealmFile,
+        (args.REALM, args.REMOTE_USER, args.SPACED_FILENAME, args.FILE),
+        said("File sent"),
+        NO_REALM | NO_USER | NO_FILE,
+    ),
+    Verb(
+        "sendgrouprealm",
+        ask.SendRealmGroupMessage,
+        (args.REALM, args.REMOTE_GROUP, args.TYPED_TEXT),
+        said("Message sent"),
+        NO_REALM | NO_GROUP,
+    ),
+    Verb(
+        "sendgroupfilerealm",
+        ask.SendRealmGroupFile,
+        (args.REALM, args.REMOTE_GROUP, args.SPACED_FILENAME, args.FILE),
+        said("File sent"),
+        NO_REALM | NO_GROUP | NO_FILE,
+    ),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(shown), NO_REALM),
+)
+
 
 class BaganDialect(BlockDialect):
     name = "bagan"
     verbs = VERBS
+    client_verbs = CLIENT_VERBS
     texts = (TEXTS, kelompok3.TEXTS, INDONESIAN)
+
+    def new_buffer(self, limit: int, most: int) -> LineBuffer:
+        return TokenLineBuffer(limit, most)

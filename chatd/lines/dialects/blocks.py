@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.errors import ChatError, UnknownCommand
+from chatd.base.errors import ChatError, NotLoggedIn, UnknownCommand
 from chatd.base.model import Message, Reply
 from chatd.base.names import printable
 from chatd.base.tokens import is_token
@@ -104,7 +104,11 @@ class BlockDialect(Dialect):
         return with_contents({"status": "OK", **request.tag.write(request, reply)}, END)
 
     def error(self, error: ChatError, tag: Any = None) -> bytes:
-        own = tag.texts if tag is not None else {}
+        own: Texts = {}
+        if isinstance(tag, Verb):
+            if isinstance(error, NotLoggedIn) and tag.strangers is not None:
+                return json_object({"status": "OK", **tag.strangers}, END)
+            own = tag.texts
         text = text_of(error, own, *self.texts)
         if self.ascii_messages:
             text = text.encode("ascii", "backslashreplace").decode()

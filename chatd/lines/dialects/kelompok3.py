@@ -1,18 +1,31 @@
 """`kelompok3`, the dialect of "Final Project Progjar A Kelompok 3".
 
 A line `verb [token] argument …` is answered by one JSON object and CRLF CRLF. Its groups are lists of people.
+One of its clients has groups with names, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chatd.base import errors
-from chatd.base.model import Reply, UserInfo
+from chatd.base.model import Message, Reply, UserInfo
+from chatd.base.names import Address
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Request
 from chatd.lines.dialects import arguments as args
-from chatd.lines.dialects.blocks import Answer, BlockDialect, by_sender, listed, said, token
+from chatd.lines.dialects.blocks import (
+    Answer,
+    BlockDialect,
+    by_sender,
+    entry,
+    listed,
+    non_empty,
+    said,
+    token,
+)
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.verbs import Texts, Verb, not_added, send, send_file, table
 
@@ -22,8 +35,11 @@ ABOUT_SELF = (
     Arg("name", types.DISPLAY_NAME),
     Arg("country", types.DISPLAY_NAME),
 )
+EITHER = Arg("group", types.GROUP_OR_PEOPLE)
 
+NOBODY = "Tidak ada user yang aktif"
 NO_USER: Texts = {errors.UnknownUser: "User Tidak Ditemukan"}
+NO_USER_OR_GROUP: Texts = NO_USER | {errors.UnknownGroup: "User Tidak Ditemukan"}
 NO_FILE: Texts = {errors.UnknownFile: "File Tidak Ditemukan"}
 NO_REALM: Texts = {errors.UnknownRealm: "Realm Tidak Ditemukan"}
 NOT_ADDED = not_added("Realm Sudah Ada")
@@ -45,7 +61,7 @@ TEXTS: Texts = {
 def active(_request: Request, reply: Reply) -> Answer:
     names = [user.username for user in reply.items if isinstance(user, UserInfo)]
     if not names:
-        return {"status": "ERROR", "message": "Tidak ada user yang aktif"}
+        return {"status": "ERROR", "message": NOBODY}
     return {"message": names}
 
 
@@ -61,6 +77,48 @@ def own_realm_inbox(realm: str, username: str) -> ask.Command:
     return ask.ReadOwnRealmInbox(realm, username, own=True)
 
 
+class Register(Verb, frozen=True):
+    """`register`. The graphical client sends a name as it was typed, with spaces; the country is the last
+    word."""
+
+    def read(self, rest: str) -> Request:
+        words = [word for word in rest.split(" ") if word]
+        if len(words) > len(self.args):
+            words[2:-1] = ["_".join(words[2:-1])]
+        return super().read(" ".join(words))
+
+
+def active_by_name(_request: Request, reply: Reply) -> Answer:
+    """An object of objects, as the graphical client reads it."""
+    users = [user for user in reply.items if isinstance(user, UserInfo)]
+    return {"message": {user.username: {"username": user.username} for user in users}}
+
+
+INFO_BY_NAME = Verb("info {}", ask.ListActive, (), active_by_name)
+
+
+def shown(message: Message, names: Mapping[str, str]) -> Answer:
+    """A message, with the name of its group."""
+    return entry(message, names) | non_empty(group=message.group)
+
+
+def send_to_group(group: Address | tuple[Address, ...], text: str) -> ask.Command:
+    return ask.SendGroupMessage(group, text, either=True)
+
+
+def send_file_to_group(
+    group: Address | tuple[Address, ...], filename: str, size: int
+) -> ask.Command:
+    return ask.SendGroupFile(group, filename, size, either=True)
+
+
+class Info(Verb, frozen=True):
+    """`info`, or `info {}`: the client sends a placeholder that it does not fill in."""
+
+    def read(self, rest: str) -> Request:
+        return INFO_BY_NAME.read("") if rest.strip(" ") == "{}" else super().read(rest)
+
+
 VERBS = table(
     Verb(
         "auth",
@@ -69,8 +127,8 @@ VERBS = table(
         token,
         {errors.UnknownUser: "User Tidak Ada", errors.WrongPassword: "Password Salah"},
     ),
-    Verb("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
-    Verb("info", ask.ListActive, (), active),
+    Register("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
+    Info("info", ask.ListActive, (), active),
     Verb("logout", ask.LogOut, (), said("Logout berhasil")),
     Verb("send", ask.SendMessage, (args.TO, args.TEXT), said("Message Sent"), NO_USER, send),
     Verb("sendgroup", ask.SendMessage, (args.PEOPLE, args.TEXT), said("Message Sent"), NO_USER),
@@ -130,8 +188,82 @@ VERBS = table(
     Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(), NO_REALM, realm_inbox),
 )
 
+CLIENT_VERBS = table(
+    Info("info", ask.ListActive, (), active, bare=True, strangers={"message": {}}),
+    Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message Sent"), NO_USER, send),
+    Verb(
+        "sendgroup",
+        ask.SendGroupMessage,
+        (EITHER, args.TYPED_TEXT),
+        said("Message Sent"),
+        NO_USER_OR_GROUP,
+        send_to_group,
+    ),
+    Verb(
+        "addgroup",
+        ask.AddGroup,
+        (args.NEW_GROUP,),
+        said("Add group successful"),
+        {errors.GroupExists: "Group Sudah Ada"},
+    ),
+    Verb(
+        "joingroup",
+        ask.JoinGroup,
+        (args.GROUP,),
+        said("Join group successful"),
+        {errors.UnknownGroup: "Group Tidak Ditemukan", errors.AlreadyMember: "User Sudah Join"},
+    ),
+    Verb(
+        "sendfile",
+        ask.SendFile,
+        (args.TO, args.SPACED_FILENAME, args.FILE),
+        said("File Sent"),
+        NO_USER | NO_FILE,
+        send_file,
+    ),
+    Verb(
+        "sendgroupfile",
+        ask.SendGroupFile,
+        (EITHER, args.SPACED_FILENAME, args.FILE),
+        said("File Sent"),
+        NO_USER_OR_GROUP | NO_FILE,
+        send_file_to_group,
+    ),
+    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox),
+    Verb(
+        "sendprivaterealm",
+        ask.SendRealmMessage,
+        (args.REALM, args.REMOTE_USER, args.LAST_TEXT),
+        said("Message Sent to Realm"),
+        NO_REALM | NO_USER,
+    ),
+    Verb(
+        "sendgrouprealm",
+        ask.SendRealmGroupMessage,
+        (args.REALM, args.REMOTE_USERS, args.TYPED_TEXT),
+        said("Message Sent to Group in Realm"),
+        NO_REALM | NO_USER,
+    ),
+    Verb(
+        "sendfilerealm",
+        ask.SendRealmFile,
+        (args.REALM, args.REMOTE_USER, args.SPACED_FILENAME, args.FILE),
+        said("File Sent to Realm"),
+        NO_REALM | NO_USER | NO_FILE,
+    ),
+    Verb(
+        "sendgroupfilerealm",
+        ask.SendRealmGroupFile,
+        (args.REALM, args.REMOTE_USERS, args.SPACED_FILENAME, args.FILE),
+        said("File Sent to Group in Realm"),
+        NO_REALM | NO_USER | NO_FILE,
+    ),
+    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(shown), NO_REALM),
+)
+
 
 class Kelompok3Dialect(BlockDialect):
     name = "kelompok3"
     verbs = VERBS
+    client_verbs = CLIENT_VERBS
     texts = (TEXTS, INDONESIAN)

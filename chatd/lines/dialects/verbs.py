@@ -35,7 +35,8 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
 
     `write` makes of a reply what the dialect's own writer builds on. `make` makes the command from the
     arguments, by name, where the arguments are not those of the command. `texts` are its refusals. `bare`:
-    the system's own client sends it without a token (BlockDialect).
+    the system's own client sends it without a token (BlockDialect). `strangers`: what somebody who is not
+    logged in gets instead of a refusal, because the client needs it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     make: Callable[..., ask.Command] | None = None
     aliases: tuple[str, ...] = ()
     bare: bool = False
+    strangers: Mapping[str, Any] | None = None
 
     @cached_property
     def row(self) -> Row:

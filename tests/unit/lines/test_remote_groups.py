@@ -53,7 +53,7 @@ class ToGroups(ApartTestCase):
         await self.says(
             self.henderson,
             ("inbox", {**OK, "messages": {}}),
-            ("privateinbox messi@realm1", {**OK, "messages": []}),
+            ("privateinbox messi@realm1", {**OK, "messages": {}}),
         )
 
     async def test_group_of_others(self) -> None:
@@ -73,7 +73,7 @@ class ToGroups(ApartTestCase):
         await self.says(
             self.henderson,
             ("getrealminbox realm1", {**OK, "messages": []}),
-            ("groupinbox bola", {**OK, "messages": []}),
+            ("groupinbox bola", {**OK, "messages": {}}),
         )
         self.assertEqual(await self.budi.texts(), ["halo semua"])
         await self.says(self.messi, ("getrealminbox realm2", {**OK, "messages": []}))
@@ -189,7 +189,7 @@ class FromThere(ApartTestCase):
         )
         (sent,) = await lineker.lines("FILE-SEND-PRIVATE messi@realm1 /tmp/a.txt 3", b"abc")
         self.assertRegex(sent, r"\Asuccess file \w+\Z")
-        (file,) = await messi.read("privateinbox lineker@realm2")
+        ((file,),) = (await messi.read("privateinbox lineker@realm2")).values()
         self.assertEqual((file["file_name"], file["file_size"]), ("a.txt", 3))
 
     async def test_groups_in_pychat(self) -> None:
