@@ -79,7 +79,7 @@ class Transcript(msgspec.Struct, frozen=True):
         found = []
         for line in self.lines:
             if line.mark in (">", ">>", ">|"):
-                verbs[line.actor] = line.text.partition(" ")[0].lower()
+                verbs[line.actor] = re.split(r"[ \\]", line.text, maxsplit=1)[0].lower()
             elif line.mark in ("<", "<|") and self.dialect(line.actor) == dialect:
                 found.append((verbs.get(line.actor, ""), line.text))
         return found

@@ -77,7 +77,7 @@ def own_realm_inbox(realm: str, username: str) -> ask.Command:
     return ask.ReadOwnRealmInbox(realm, username, own=True)
 
 
-class Register(Verb, frozen=True):
+class RegisterVerb(Verb, frozen=True):
     """`register`. The graphical client sends a name as it was typed, with spaces; the country is the last
     word."""
 
@@ -112,7 +112,7 @@ def send_file_to_group(
     return ask.SendGroupFile(group, filename, size, either=True)
 
 
-class Info(Verb, frozen=True):
+class InfoVerb(Verb, frozen=True):
     """`info`, or `info {}`: the client sends a placeholder that it does not fill in."""
 
     def read(self, rest: str) -> Request:
@@ -127,8 +127,10 @@ VERBS = table(
         token,
         {errors.UnknownUser: "User Tidak Ada", errors.WrongPassword: "Password Salah"},
     ),
-    Register("register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}),
-    Info("info", ask.ListActive, (), active),
+    RegisterVerb(
+        "register", ask.Register, ABOUT_SELF, token, {errors.UserExists: "User Sudah Ada"}
+    ),
+    InfoVerb("info", ask.ListActive, (), active),
     Verb("logout", ask.LogOut, (), said("Logout berhasil")),
     Verb("send", ask.SendMessage, (args.TO, args.TEXT), said("Message Sent"), NO_USER, send),
     Verb("sendgroup", ask.SendMessage, (args.PEOPLE, args.TEXT), said("Message Sent"), NO_USER),
@@ -189,7 +191,7 @@ VERBS = table(
 )
 
 CLIENT_VERBS = table(
-    Info("info", ask.ListActive, (), active, bare=True, strangers={"message": {}}),
+    InfoVerb("info", ask.ListActive, (), active, bare=True, strangers={"message": {}}),
     Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message Sent"), NO_USER, send),
     Verb(
         "sendgroup",

@@ -17,6 +17,8 @@ from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
 from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded, urlencoded_client
+from chatd.lines.dialects.bagan import BaganDialect
+from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
@@ -210,6 +212,17 @@ class Completeness(TestCase):
                 for words in (1, 2)
             }
             self.assertEqual(set(verbs) - asked, set(), name)
+
+    def test_clients_use_every_verb(self) -> None:
+        """And get every refusal of it, in transcripts of the client's form."""
+        own = [each for each in TRANSCRIPTS if each.path.name.startswith("client-")]
+        for dialect in (Kelompok3Dialect, BaganDialect):
+            answered = [pair for each in own for pair in each.refusals(dialect.name)]
+            for key, verb in dialect.client_verbs.items():
+                answers = {answer for asked, answer in answered if asked == key}
+                self.assertTrue(answers, (dialect.name, key))
+                for text in verb.texts.values():
+                    self.assertTrue(_is_said(text, answers), (dialect.name, key, text))
 
     def test_older_dialects_say_all_texts(self) -> None:
         """The sentences of a verb in answer to that verb, and the common ones anywhere."""
