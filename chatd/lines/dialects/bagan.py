@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from chatd.base import errors
 from chatd.base.model import GroupInfo, Message, Reply, UserInfo
+from chatd.base.names import Address, Place
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
@@ -25,13 +26,19 @@ from chatd.lines.dialects.blocks import (
     said,
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
-from chatd.lines.dialects.kelompok3 import NOBODY, active, inbox, realm_inbox
+from chatd.lines.dialects.json_text import printed_file_bytes
+from chatd.lines.dialects.kelompok3 import (
+    NOBODY,
+    active,
+    inbox,
+    inbox_with_files,
+    realm_inbox,
+    realm_inbox_with_files,
+)
 from chatd.lines.dialects.verbs import (
     Texts,
     Verb,
-    group_inbox,
     not_added,
-    private_inbox,
     send,
     send_file,
     table,
@@ -58,12 +65,23 @@ def token(_request: Request, reply: Reply) -> Answer:
 
 
 def shown(message: Message, names: Mapping[str, str]) -> Answer:
-    """A message for the client, which takes whatever has `msg` for a text."""
+    """A message with the bytes of its file. The client takes whatever has `msg` for a text, and shows a
+    picture from any `address`."""
     found = placed(message, names)
     if message.file is not None:
         del found["msg"]
+        found["file_content"] = printed_file_bytes(message.id)
         found["address"] = message.file.code
     return found
+
+
+def private_inbox(to: Address) -> ask.Command:
+    """What that person wrote, also in groups."""
+    return ask.ReadInbox(sender=to, own=True, contents=True)
+
+
+def group_inbox(group: Address) -> ask.Command:
+    return ask.ReadInbox(Place(group=group), contents=True)
 
 
 def placed(message: Message, names: Mapping[str, str]) -> Answer:
@@ -94,10 +112,6 @@ def list_groups() -> ask.Command:
 
 def file_sent(_request: Request, reply: Reply) -> Answer:
     return {"message": "File sent", "address": reply.fields["code"]}
-
-
-def inbox() -> ask.Command:
-    return ask.ReadInbox(here=True)
 
 
 VERBS = table(
@@ -219,7 +233,7 @@ CLIENT_VERBS = table(
         file_sent,
         NOT_IN_GROUP | NO_FILE,
     ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox),
+    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
     # These have no other form.
     Verb("privateinbox", ask.ReadInbox, (args.TO,), by_sender(shown), NO_USER, private_inbox),
     Verb("groupinbox", ask.ReadInbox, (args.GROUP,), by_sender(shown), NOT_IN_GROUP, group_inbox),
@@ -262,7 +276,14 @@ CLIENT_VERBS = table(
         said("File sent"),
         NO_REALM | NO_GROUP | NO_FILE,
     ),
-    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(shown), NO_REALM),
+    Verb(
+        "getrealminbox",
+        ask.ReadRealmInbox,
+        (args.REALM,),
+        listed(shown),
+        NO_REALM,
+        realm_inbox_with_files,
+    ),
 )
 
 

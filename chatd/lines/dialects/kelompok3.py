@@ -27,6 +27,7 @@ from chatd.lines.dialects.blocks import (
     token,
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
+from chatd.lines.dialects.json_text import printed_file_bytes
 from chatd.lines.dialects.verbs import Texts, Verb, not_added, send, send_file, table
 
 ABOUT_SELF = (
@@ -98,8 +99,20 @@ INFO_BY_NAME = Verb("info {}", ask.ListActive, (), active_by_name)
 
 
 def shown(message: Message, names: Mapping[str, str]) -> Answer:
-    """A message, with the name of its group."""
-    return entry(message, names) | non_empty(group=message.group)
+    """A message, with the name of its group and the bytes of its file: the client has no command to fetch
+    them."""
+    found = entry(message, names) | non_empty(group=message.group)
+    if message.file is not None:
+        found["file_content"] = printed_file_bytes(message.id)
+    return found
+
+
+def inbox_with_files() -> ask.Command:
+    return ask.ReadInbox(here=True, own=True, contents=True)
+
+
+def realm_inbox_with_files(realm: str) -> ask.Command:
+    return ask.ReadRealmInbox(realm, own=True, contents=True)
 
 
 def send_to_group(group: Address | tuple[Address, ...], text: str) -> ask.Command:
@@ -231,7 +244,7 @@ CLIENT_VERBS = table(
         NO_USER_OR_GROUP | NO_FILE,
         send_file_to_group,
     ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox),
+    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
     Verb(
         "sendprivaterealm",
         ask.SendRealmMessage,
@@ -260,7 +273,14 @@ CLIENT_VERBS = table(
         said("File Sent to Group in Realm"),
         NO_REALM | NO_USER | NO_FILE,
     ),
-    Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(shown), NO_REALM),
+    Verb(
+        "getrealminbox",
+        ask.ReadRealmInbox,
+        (args.REALM,),
+        listed(shown),
+        NO_REALM,
+        realm_inbox_with_files,
+    ),
 )
 
 

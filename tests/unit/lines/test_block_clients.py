@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, NotLoggedIn
-from chatd.base.model import Reply, UserInfo
+from chatd.base.model import Message, Reply, UserInfo
 from chatd.base.names import Address
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
@@ -103,7 +104,14 @@ class Writing(TestCase):
         make = data.draw(st.sampled_from(BLOCKS))
         verbs = sorted(make.client_verbs.values(), key=lambda verb: verb.name)
         verb = data.draw(st.sampled_from(verbs))
-        answer = make().reply(verb.read(example_of(verb, make.name)), data.draw(replies_to(verb)))
+        reply = data.draw(replies_to(verb))
+        files = [item.id for item in reply.items if isinstance(item, Message) and item.file]
+        inline = data.draw(st.sets(st.sampled_from(files))) if files else set()
+        reply = msgspec.structs.replace(reply, data={**reply.data, "inline": inline})
+        wrapping = make().wrap(verb.read(example_of(verb, make.name)), reply)
+        if make in WITH_TYPED_TEXTS and verb.row.command is not ask.ReadGroupInbox:
+            self.assertEqual(set(wrapping.files), inline)
+        answer = b"QUJD".join(wrapping.pieces)
         self.assertIn(json_of(self, make(), answer)["status"], ("OK", "ERROR"))
         self.assertTrue(answer.isascii())
 
