@@ -2,20 +2,26 @@
 
 A client either ends each request with a line end, or fills its last block with spaces and never sends a line
 end. Its first request tells which. Nothing marks the end of a request that fills its last block exactly: it
-is complete when the next block begins another request, or when nothing follows for `EXACT_FIT_TIME`.
+is complete when the next block begins another request, or when nothing follows for a while.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
+from chatd.base.tokens import is_token
 from chatd.lines.line_buffer import PIECE, Cut, LineBuffer
 from chatd.lines.telnet import IAC
 
 BLOCK: Final = 1024
-EXACT_FIT_TIME: Final = 0.3  # seconds
+# Seconds without anything more after which a request of whole blocks is complete: one that has all of its
+# values, and one that seems to be cut on its way.
+EXACT_FIT_TIME: Final = 0.3
+CUT_TIME: Final = 5.0
 SPACE: Final = 0x20
+SESSION: Final = "session="
 # Encoded data contains no space, so no block in the middle of a request begins like this.
 _START: Final = re.compile(rb"[A-Za-z_]{1,32} [A-Za-z_]{1,32}=")
 
@@ -24,16 +30,18 @@ class BlockBuffer(LineBuffer):
     """A LineBuffer that also takes requests in padded blocks.
 
     `original` says whether the client sends such requests, and is not known before the first one is complete.
-    Telnet commands are removed from lines only.
+    `counts` has the number of values that each command has. Telnet commands are removed from lines only.
     """
 
     # `_scanned` bytes of the buffer are whole blocks that do not end the request. Whole blocks are set aside,
     # so that each block begins at a multiple of BLOCK in the buffer.
 
-    __slots__ = ("_is_decided", "_is_settled", "original", "wait")
+    __slots__ = ("_counts", "_is_decided", "_is_settled", "_missing", "original", "wait")
 
-    def __init__(self, limit: int, most: int = 0) -> None:
+    def __init__(self, limit: int, most: int = 0, counts: Mapping[bytes, int] = {}) -> None:
         super().__init__(limit, most)
+        self._counts = counts
+        self._missing = 0  # values of the request that have not begun in the blocks so far
         self.original = False
         self.wait = 0.0
         self._is_decided = False  # whether `original` is known
@@ -66,10 +74,14 @@ class BlockBuffer(LineBuffer):
                 return self._take_request(start)
             if len(data) < end:
                 if len(data) == start and is_begun:
-                    self.wait = EXACT_FIT_TIME
+                    self.wait = EXACT_FIT_TIME if self._seems_complete() else CUT_TIME
                 return None
             if data[end - 1] == SPACE:
                 return self._take_request(end)
+            if not is_begun:
+                command, _, _ = data[:end].partition(b" ")
+                self._missing = self._counts.get(bytes(command), 0) - 1
+            self._missing -= data.count(b"&", start, end)
             self._scanned = end
             if (too_long := self._drop_if_long(end)) is not None:
                 return too_long
@@ -79,6 +91,13 @@ class BlockBuffer(LineBuffer):
     def _is_line(self, start: int, end: int) -> bool:
         """Whether that part of the first request can only be part of a line."""
         return self.data.find(b"\n", start, end) >= 0 or self.data.find(IAC, start, end) >= 0
+
+    def _seems_complete(self) -> bool:
+        """Whether the blocks so far have all values of the request, and do not end within a token."""
+        if self._missing > 0:
+            return False
+        last = self.data[-BLOCK:].rpartition(b"&")[2].decode("latin-1")
+        return not last.startswith(SESSION) or is_token(last.removeprefix(SESSION))
 
     def _take_request(self, stop: int) -> bytes | Cut | None:
         """The request, whose blocks end at `stop`."""

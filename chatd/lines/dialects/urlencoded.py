@@ -32,7 +32,7 @@ from chatd.lines.dialects.key_values import (
     register,
     send,
 )
-from chatd.lines.dialects.urlencoded_client import UrlencodedClientDialect
+from chatd.lines.dialects.urlencoded_client import VALUE_COUNTS, UrlencodedClientDialect
 from chatd.lines.dialects.verbs import Verb, table, text_of
 from chatd.lines.line_buffer import LineBuffer
 
@@ -170,7 +170,7 @@ class UrlencodedDialect(KeyValueDialect):
         self.original = UrlencodedClientDialect()
 
     def new_buffer(self, limit: int, most: int) -> LineBuffer:
-        return BlockBuffer(limit, most)
+        return BlockBuffer(limit, most, VALUE_COUNTS)
 
     def reply(self, request: Request, reply: Reply) -> bytes:
         return json_object(self.answer(request, reply), END)

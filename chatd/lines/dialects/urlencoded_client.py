@@ -159,6 +159,10 @@ VERBS = table(
 )
 
 
+# The number of values in a request.
+VALUE_COUNTS = {name.encode(): len(verb.args) + verb.row.login for name, verb in VERBS.items()}
+
+
 class UrlencodedClientDialect(KeyValueDialect):
     is_original = True
     verbs = VERBS

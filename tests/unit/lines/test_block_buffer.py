@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.block_buffer import BLOCK, EXACT_FIT_TIME, BlockBuffer
+from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME, BlockBuffer
 from chatd.lines.line_buffer import PIECE, Cut
 from tests.unit.lines.test_line_buffer import lines_of, split
 
@@ -157,7 +157,7 @@ class Waiting(TestCase):
     """Only an exact fit has to wait."""
 
     def waits_after(self, *parts: bytes) -> float:
-        buffer = BlockBuffer(LIMIT)
+        buffer = BlockBuffer(LIMIT, 0, {b"send": 3})
         for part in parts:
             buffer.add(part)
             while buffer and buffer.take_line() is not None:
@@ -165,12 +165,23 @@ class Waiting(TestCase):
         return buffer.wait
 
     def test_an_exact_fit_waits(self) -> None:
-        self.assertEqual(self.waits_after(sized(1024)), EXACT_FIT_TIME)
-        self.assertEqual(self.waits_after(sized(2048)), EXACT_FIT_TIME)
-        self.assertEqual(self.waits_after(padded(AUTH), sized(1024)), EXACT_FIT_TIME)
+        for size in (1024, 2048):
+            self.assertEqual(self.waits_after(sized(size, b"nonsense a=")), EXACT_FIT_TIME)
+            self.assertEqual(self.waits_after(sized(size, b"send a=1&b=2&c=")), EXACT_FIT_TIME)
+            self.assertEqual(self.waits_after(padded(AUTH), sized(size, b"a b=")), EXACT_FIT_TIME)
+
+    def test_what_seems_to_be_cut_waits_longer(self) -> None:
+        for start in (b"send message=", b"send a=1&b="):
+            self.assertEqual(self.waits_after(sized(1024, start)), CUT_TIME)
+            self.assertEqual(self.waits_after(padded(AUTH), sized(2048, start)), CUT_TIME)
+        for length, wait in ((42, CUT_TIME), (43, EXACT_FIT_TIME), (44, CUT_TIME)):
+            end = b"&session=" + b"t" * length
+            found = self.waits_after(sized(2048 - len(end), b"send a=1&message=") + end)
+            self.assertEqual(found, wait, length)
 
     def test_nothing_else_waits(self) -> None:
         self.assertEqual(self.waits_after(padded(AUTH)), 0)
+        self.assertEqual(self.waits_after(sized(2048, b"send a=1&b=2&c="), padded(INBOX)), 0)
         self.assertEqual(self.waits_after(padded(AUTH), b"inb"), 0)
         self.assertEqual(self.waits_after(sized(1024), b"x"), 0)
         self.assertEqual(self.waits_after(sized(1024), padded(INBOX)), 0)

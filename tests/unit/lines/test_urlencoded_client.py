@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.block_buffer import BLOCK, EXACT_FIT_TIME
+from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME
 from chatd.lines.dialects.json_text import encode_ascii
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
 from chatd.lines.dialects.urlencoded_client import InBlocks, padded, unbroken
@@ -141,6 +141,18 @@ class Waiting(ClientTestCase):
         self.assertEqual(await self.taken(wire), b"")
         wire.feed(b"=1".ljust(BLOCK - 5))
         self.assertEqual(read(await self.taken(wire))[0]["error"], "Tidak ada perintah nonsense")
+
+    async def test_what_is_cut_on_its_way_waits_longer(self) -> None:
+        wire = self.wire()
+        whole = request("send", destination="messi", message="x" * 3000, session="t" * 43)
+        for at in range(0, len(whole), BLOCK):
+            wire.feed(whole[at : at + BLOCK])
+            self.time.advance(CUT_TIME - 0.1)
+        found, _ = read(await wire.until(_is_whole))
+        self.assertEqual(found["error"], "Session itu tidak ada atau sudah berakhir; login lagi")
+        wire.feed(whole[:BLOCK])
+        self.time.advance(CUT_TIME + 0.1)
+        self.assertEqual(read(await self.taken(wire))[0]["error"], "Login dahulu")
 
     async def test_it_need_not_wait_for_a_client_that_sends_nothing_more(self) -> None:
         wire = self.wire()
