@@ -18,7 +18,7 @@ from chatd.commands.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 from chatd.commands.values import CheckAlive
 from chatd.lines.dialect import Request
 from chatd.lines.dialects.jsonlines import JsonDialect
-from chatd.lines.dialects.plain import PlainDialect, item_line
+from chatd.lines.dialects.plain import PlainDialect, item_lines
 from chatd.service.reading import MAX_PAGE
 from chatd.web.metrics import FAMILIES
 
@@ -209,7 +209,7 @@ def _arguments() -> str:
 
 def _lists() -> str:
     rows = (
-        (code(name), commands, code(f"- {item_line(item)}"), code(in_json(name, item)))
+        (code(name), commands, code(f"- {item_lines(item)}"), code(in_json(name, item)))
         for name, commands, item in ITEMS
     )
     return table(("name in json", "in the reply to", "in plain", "in json"), rows)

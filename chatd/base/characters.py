@@ -93,3 +93,8 @@ def isolated(text: str) -> str:
             character = " "
         shown.append(character)
     return "".join((_FIRST_STRONG, *shown, *reversed(ends), _POP_ISOLATE))
+
+
+def isolated_lines(text: str, between: str) -> str:
+    """The lines of `text`, each `isolated`, with `between` in place of each LF."""
+    return between.join(map(isolated, text.split("\n")))

@@ -1,4 +1,7 @@
-"""Checks of message texts, and a type for secrets."""
+"""Checks of message texts, and a type for secrets.
+
+A text has one or more lines. The end of a line is LF alone, in memory, on disk and between realms.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from chatd.base.characters import is_blank
 from chatd.base.errors import BadText, EmptyText
 
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Secret(str):
@@ -19,12 +23,18 @@ class Secret(str):
         return "<secret>"
 
 
+def parse_text(text: str) -> str:
+    """Return `text` as it is stored: with LF for each CR LF. Raises BadText, EmptyText."""
+    return check_text(text.replace("\r\n", "\n") if "\r" in text else text)
+
+
 def check_text(text: str) -> str:
-    """Return `text` if it has a visible character and no control characters. Raises BadText, EmptyText."""
+    """Return `text` if it has a visible character, and no control characters but tabs and the ends of lines.
+    Raises BadText, EmptyText."""
     if not text or text.isspace():
         raise EmptyText
-    # isprintable() is fast but too strict: it rejects tabs and some spaces.
-    if not text.isprintable() and (found := CONTROL.search(text)):
+    # isprintable() is fast but too strict: it rejects tabs, ends of lines, and some spaces.
+    if not text.isprintable() and (found := _CONTROL_IN_TEXT.search(text)):
         raise BadText(position=found.start() + 1)
     if not text.isascii() and is_blank(text):
         raise EmptyText

@@ -153,7 +153,7 @@ class Bounces:
         if parcel.file is not None:
             what = f"file {parcel.file.name}"
         else:
-            text = parcel.text or ""
+            text = (parcel.text or "").replace("\n", " ")
             what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
         sent = datetime.fromtimestamp(parcel.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return f"Your {what} of {sent} to {whom} was not delivered: {error}"

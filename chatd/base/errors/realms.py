@@ -93,6 +93,14 @@ class PeerFailed(ChatError):
     sentence = "{realm} could not accept this and gave no reason; tell its operator"
 
 
+class TextRefused(ChatError):
+    code = "text-refused"
+    sentence = (
+        "{realm} does not accept this text; if it has several lines, send them one by one, because a realm "
+        "of an earlier version takes one line"
+    )
+
+
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:
     """Combine the errors of several addresses, none of which could be reached, into one."""
     if len(errors) == 1:

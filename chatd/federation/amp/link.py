@@ -77,6 +77,7 @@ class PeerLink(BoundedAMP):
         self.link_state = LinkState.CONNECTING  # `state` is a name of Twisted's
         self.authentication: Authentication | None = None
         self.instance = b""  # of the other realm (`wire.Introduction`)
+        self.takes_lines = True  # the other realm accepts texts of several lines
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
         self._heard = host.clock.seconds()
@@ -217,6 +218,7 @@ class PeerLink(BoundedAMP):
         if other.version < 1:
             raise Refused("version", version=wire.VERSION)
         self.instance = other.instance
+        self.takes_lines = wire.LINES in other.capabilities
         await self.host.accept(self, other)
 
     def come_up(self) -> None:

@@ -21,7 +21,7 @@ from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
 from chatd.federation.bounces import Bounces
 from chatd.federation.outbox import Outbox
-from chatd.federation.parcels import INCOMPLETE, Verdict
+from chatd.federation.parcels import INCOMPLETE, Verdict, on_one_line
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.service.remote import DELIVERED, DeliveryOutcome
 from chatd.store.outbox import QueuedParcel
@@ -152,7 +152,7 @@ class LinkSender:
 
     async def _send(self, batch: Sequence[Item]) -> None:
         try:
-            verdicts = await self._link.deliver([(item.number, item.parcel) for item in batch])
+            verdicts = await self._link.deliver(self._written(batch))
         except RealmDown:
             self._link.abort()
             return
@@ -169,6 +169,12 @@ class LinkSender:
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._settle(item, verdict)
         self._pump()
+
+    def _written(self, batch: Sequence[Item]) -> list[tuple[int, bytes]]:
+        """The parcels as the other realm can read them."""
+        if self._link.takes_lines:
+            return [(item.number, item.parcel) for item in batch]
+        return [(item.number, on_one_line(item.parcel)) for item in batch]
 
     def _batch_failed(self, batch: Sequence[Item], refused: Refused) -> None:
         """The other realm kept nothing of a batch. If its disk is not the reason, one of the parcels is."""

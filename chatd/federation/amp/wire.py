@@ -44,7 +44,8 @@ from twisted.protocols import amp
 from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
 
 VERSION = 1
-CAPABILITIES = ("files", "groups")
+LINES = "lines"  # texts of several lines
+CAPABILITIES = ("files", "groups", LINES)
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_NUMBER = 2**53  # of a parcel

@@ -59,6 +59,10 @@ INDONESIAN: Texts = {
     errors.NotYourself: "Hanya inbox sendiri yang boleh dibaca, dan Anda adalah {name}",
     errors.Expired: "{realm} tidak tercapai selama itu",
     errors.PeerFailed: "{realm} tidak dapat menerimanya; beri tahu operatornya",
+    errors.TextRefused: (
+        "{realm} tidak menerima teks ini; kalau terdiri dari beberapa baris, kirim satu demi satu, karena "
+        "realm versi lama hanya menerima satu baris"
+    ),
     errors.UnknownGroup: "Tidak ada group {name}",
     errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
     errors.AlreadyMember: "{name} sudah menjadi anggota {group}",

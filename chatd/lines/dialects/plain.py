@@ -1,7 +1,8 @@
 """`plain`, the dialect for people: all of chatd, in lines that they type and read with telnet.
 
 A request is a line, `verb argument …`. A reply is a block of `key: value` lines that ends in an empty line;
-its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, events with `* `.
+its first line is `status: OK`, `ERROR` or `READY`. List items begin with `- `, events with `* `. Each further
+line of a text begins with `  | `, in an event with `* | `, so no text can be taken for anything else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from chatd.base import model
-from chatd.base.characters import isolated
+from chatd.base.characters import isolated, isolated_lines
 from chatd.base.errors import ChatError, PasswordMismatch
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
@@ -18,6 +19,9 @@ from chatd.commands.words import row_of
 from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content, decode
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.telnet import HIDE, SHOW
+
+FURTHER = "\r\n  | "  # before each further line of a text
+PUSHED_FURTHER = "\r\n* | "
 
 # Missing arguments for which the user gets a prompt. The answer is not shown while it is typed. If there are
 # two prompts for one argument, both answers must be the same.
@@ -67,7 +71,7 @@ class PlainDialect(Dialect):
         for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
             lines.append(f"{key}: {shown}")
-        lines.extend(f"- {item_line(item)}" for item in reply.items)
+        lines.extend(f"- {item_lines(item)}" for item in reply.items)
         return _block(lines)
 
     def ready(self, request: Request) -> bytes:
@@ -77,7 +81,7 @@ class PlainDialect(Dialect):
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
 
     def write_event(self, event: model.Event) -> bytes:
-        return f"* {event_line(event)}\r\n".encode()
+        return f"* {event_lines(event)}\r\n".encode()
 
 
 def _block(lines: list[str]) -> bytes:
@@ -111,16 +115,18 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
     return Prompt(row, HIDE + prompt, SHOW + b"\r\n", answer)
 
 
-def message_line(message: model.Message) -> str:
+def message_lines(message: model.Message, further: str = FURTHER) -> str:
     place = "" if message.group is None else f" in {message.group}"
-    return f"{timestamp(message.at)} {message.sender}{place}: {isolated(content(message))}"
+    text = content(message)
+    shown = isolated(text) if "\n" not in text else isolated_lines(text, further)
+    return f"{timestamp(message.at)} {message.sender}{place}: {shown}"
 
 
-def item_line(item: model.Item) -> str:  # noqa: C901 - one case for each kind
-    """The line of one item of a list, without its mark."""
+def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
+    """The line of one item of a list, without its mark; several lines for a text of several."""
     match item:
         case model.Message():
-            return message_line(item)
+            return message_lines(item)
         case model.UserInfo():
             country = f", {item.country}" if item.country else ""
             return f"{item.username} ({item.name}{country}) {_online(item.online)}"
@@ -183,7 +189,9 @@ def _conversation(conversation: model.ConversationInfo) -> str:
         facts.append(f"{conversation.unread} unread")
     if conversation.last is not None:
         last = conversation.last
-        facts.append(f"last {timestamp(last.at)} {last.sender}: {isolated(content(last))}")
+        facts.append(
+            f"last {timestamp(last.at)} {last.sender}: {isolated_lines(content(last), FURTHER)}"
+        )
     return ", ".join(facts)
 
 
@@ -204,14 +212,14 @@ def _realm(realm: model.RealmInfo) -> str:
     return ", ".join(facts)
 
 
-def event_line(event: model.Event) -> str:
-    """The line of an event, without its mark."""
+def event_lines(event: model.Event) -> str:
+    """The line of an event, without its mark; several lines for a text of several."""
     match event:
         case model.Message():
-            return message_line(event)
+            return message_lines(event, PUSHED_FURTHER)
         case model.RoomTalk():
-            said = isolated(content(event))
-            return f"{timestamp(event.at)} {event.sender} in room {event.room}: {said}"
+            shown = isolated_lines(content(event), PUSHED_FURTHER)
+            return f"{timestamp(event.at)} {event.sender} in room {event.room}: {shown}"
         case model.RoomChange():
             return f"{event.who} has {'entered' if event.entered else 'left'} room {event.room}"
         case model.MemberChange():

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chatd.base import errors
-from chatd.base.characters import isolated
+from chatd.base.characters import isolated_lines
 from chatd.base.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
 from chatd.base.model import Contact, GroupInfo, Message, Reply
 from chatd.base.names import Address, Place, parse_name, printable
@@ -36,6 +36,7 @@ from chatd.lines.dialects.verbs import (
 )
 
 MAX_ARGUMENT = 100
+FURTHER = "  | "  # in place of an end of a line in a text
 
 NEW_GROUP = Arg("group", types.TITLE)
 AGAIN = Arg("again", types.SECRET)
@@ -151,11 +152,11 @@ def _head(reply: Reply, what: str) -> str:
 
 
 def content(message: Message) -> str:
-    """The text of a message, or the announcement of its file."""
+    """The text of a message on one line, or the announcement of its file."""
     file = message.file
-    return (
-        isolated(message.text or "") if file is None else f"[{file.name}], file_code: {file.code}"
-    )
+    if file is None:
+        return isolated_lines(message.text or "", FURTHER)
+    return f"[{file.name}], file_code: {file.code}"
 
 
 VERBS = table(

@@ -51,7 +51,8 @@ def room_join(roomname: str) -> ask.Command:
 
 
 def room_chat(message: str) -> ask.Command:
-    return ask.SendRoomMessage(message)
+    """The client of this system ends every text with the end of its line."""
+    return ask.SendRoomMessage(message.removesuffix("\n"))
 
 
 # Replies.

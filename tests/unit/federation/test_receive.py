@@ -120,7 +120,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.ana.reads(), ["system@realm2: halo"])
 
     def test_bad_texts(self) -> None:
-        for text in ("a\x07b", "a\nb", "\x1b[31m", "a\x00", "\x9b"):
+        for text in ("a\x07b", "a\r\nb", "a\rb", "\x1b[31m", "a\x00", "\x9b"):
             self.assertEqual(self.code_of(self.direct(text)), "bad-text", repr(text))
         for nothing in ("", None):
             self.assertEqual(self.code_of(self.direct(nothing)), "empty-text")
@@ -129,6 +129,7 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.code_of(self.direct("é" * 4097)), "message-too-long")
         self.assertEqual(self.code_of(self.direct("x" * 8192)), "")
         self.assertEqual(self.code_of(self.direct("tab\tbed")), "")
+        self.assertEqual(self.code_of(self.direct("two\nlines")), "")
 
     def test_at(self) -> None:
         """The sending time is not later than now, and not before 1970."""

@@ -44,6 +44,12 @@ ODD = [
     "* ",
     "- ",
     "\t",
+    "\n",
+    "\n\n",
+    "\n* ",
+    "\n- ",
+    "\nstatus: OK\n",
+    "\nsuccess ",
     " ",
     "é",
     "\ufeff",
@@ -63,6 +69,7 @@ def _is_text(text: str) -> bool:
 
 _characters = st.one_of(st.characters(codec="utf-8"), st.sampled_from(ODD))
 texts = st.lists(_characters, min_size=1, max_size=20).map("".join).filter(_is_text)
+lines = texts.map(lambda text: text.replace("\n", " "))  # display names, titles and sentences
 names = st.text(string.ascii_letters + string.digits + "._-é日", min_size=1, max_size=64)
 rooms = st.builds("{} {}".format, names, names)
 codes = st.text("abcdefghijkmnpqrstuvwxyz23456789", min_size=6, max_size=6)
@@ -119,8 +126,8 @@ ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
     "users": st.builds(
         UserInfo,
         username=names,
-        name=texts,
-        country=st.one_of(st.just(""), texts),
+        name=lines,
+        country=st.one_of(st.just(""), lines),
         online=st.booleans(),
     ),
     "contacts": st.builds(Contact, username=names, online=st.booleans()),
@@ -132,6 +139,7 @@ ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
         closed=st.booleans(),
         member=st.booleans(),
         admin=st.booleans(),
+        title=st.one_of(st.none(), lines),
     ),
     "members": st.builds(Member, username=names, admin=st.booleans(), online=st.booleans()),
     "conversations": counts,
@@ -146,7 +154,7 @@ ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
         address=st.one_of(st.none(), names.map("{}:8890".format)),
         queued=numbers,
         oldest=st.one_of(st.none(), times),
-        error=st.one_of(st.none(), texts),
+        error=st.one_of(st.none(), lines),
         next_try=st.one_of(st.none(), times),
     ),
     "commands": st.sampled_from(TABLE).map(describe),
@@ -169,21 +177,21 @@ data: st.SearchStrategy[dict[str, Any]] = st.one_of(
             ).map(tuple),
             "unknown": st.lists(names, max_size=3).map(tuple),
             "refused": st.dictionaries(
-                names, st.fixed_dictionaries({"code": names, "message": texts}), max_size=2
+                names, st.fixed_dictionaries({"code": names, "message": lines}), max_size=2
             ),
         }
     ),
 )
 fields = st.dictionaries(
     st.sampled_from(["tokenId", "username", "name", "country", "group", "size", "operator"]),
-    st.one_of(texts, numbers, st.booleans(), st.just("")),
+    st.one_of(lines, numbers, st.booleans(), st.just("")),
 )
 replies = st.one_of(
-    st.builds(Reply, message=texts, fields=fields, data=data),
+    st.builds(Reply, message=lines, fields=fields, data=data),
     *(
         st.builds(
             Reply,
-            message=texts,
+            message=lines,
             fields=fields,
             data=st.just({"remaining": 0}),
             items=st.lists(items, max_size=4).map(tuple),
@@ -204,11 +212,11 @@ def _details(error: type[ChatError]) -> st.SearchStrategy[ChatError]:
 refusals = st.sampled_from(every_error()).flatmap(_details)
 events: st.SearchStrategy[Event] = st.one_of(
     messages,
-    st.builds(RoomTalk, room=rooms, sender=names, display_name=texts, text=texts, at=times),
-    st.builds(RoomChange, room=rooms, who=names, display_name=texts, entered=st.booleans()),
+    st.builds(RoomTalk, room=rooms, sender=names, display_name=lines, text=texts, at=times),
+    st.builds(RoomChange, room=rooms, who=names, display_name=lines, entered=st.booleans()),
     st.builds(Closing, refusals),
     st.builds(MemberChange, conversation=st.integers(1, 2**62), group=names, who=names),
-    st.builds(SessionEnded, texts),
+    st.builds(SessionEnded, lines),
 )
 tags: st.SearchStrategy[Any] = st.recursive(
     st.one_of(

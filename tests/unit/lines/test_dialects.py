@@ -169,7 +169,7 @@ def _example(arg: Arg) -> str:
 
 
 class PlainWriting(TestCase):
-    """A reply is a block whose only empty line is its last. An event is a line that begins with `* `."""
+    """A reply is a block whose only empty line is its last. Each line of an event begins with `* `."""
 
     @given(replies)
     def test_replies(self, reply: Reply) -> None:
@@ -177,9 +177,8 @@ class PlainWriting(TestCase):
         self.assertEqual(lines[0], "status: OK")
         self.assertEqual(lines[1], f"message: {reply.message}")
         head = 2 + len(reply.fields)
-        self.assertEqual(len(lines) - head, len(reply.items))
-        for line in lines[head:]:
-            self.assertTrue(line.startswith("- "), line)
+        self.assertEqual(sum(line.startswith("- ") for line in lines[head:]), len(reply.items))
+        self.assertFalse(any(line.startswith("  | ") for line in lines[: head + 1]))
 
     @given(refusals)
     def test_refusals(self, error: ChatError) -> None:
@@ -219,9 +218,14 @@ class PlainWriting(TestCase):
     @given(events)
     def test_events(self, event: Event) -> None:
         pushed = PlainDialect().events([event])
-        self.assertTrue(pushed.startswith(b"* "))
         self.assertTrue(pushed.endswith(b"\r\n"))
-        self.assertEqual(pushed.count(b"\n"), 1)
+        first, *further = pushed[:-2].split(b"\r\n")
+        self.assertRegex(first, rb"\A\* [^|]")
+        text = getattr(event, "text", None) or ""
+        self.assertEqual(len(further), text.count("\n"))
+        for line in further:
+            self.assertRegex(line, rb"\A\* \| ")
+        self.assertNotIn(b"\n", b"".join((first, *further)))
 
     def test_the_greeting_is_a_pushed_line(self) -> None:
         self.assertEqual(
@@ -354,7 +358,7 @@ def assert_plain_reply(case: TestCase, answer: bytes) -> list[str]:
         case.assertFalse(line.startswith("* "), line)
         case.assertNotIn("\n", line)
         case.assertNotIn("\r", line)
-        case.assertRegex(line, r"\A(- |[a-zA-Z0-9]+: )")
+        case.assertRegex(line, r"\A(- |  \| |[a-zA-Z0-9]+: )")
     return lines
 
 

@@ -73,6 +73,7 @@ BETWEEN_REALMS = {
     "realm-full",
     "expired",
     "peer-failed",
+    "text-refused",
     "realm-quota",
     "too-many-unknown",
 }

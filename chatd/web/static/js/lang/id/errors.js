@@ -60,6 +60,8 @@ export default {
   "error.ambiguous-name": "Nama itu milik seorang pengguna dan sebuah grup; tulis @nama untuk penggunanya, #nama untuk grupnya.",
   "error.expired": "Realm itu terlalu lama tidak dapat dihubungi, jadi ini tidak tersampaikan; kirim lagi nanti.",
   "error.peer-failed": "Realm itu tidak dapat menerimanya dan tidak menyebut sebabnya; beri tahu operatornya.",
+  "error.text-refused":
+    "Realm itu tidak menerima teks ini; kalau terdiri dari beberapa baris, kirim satu demi satu, karena realm versi lama hanya menerima satu baris.",
   "error.unknown-group": "Tidak ada grup dengan nama atau kode itu; periksa ejaannya, atau lihat daftar grup.",
   "error.group-exists": "Nama grup itu sudah dipakai; bergabunglah, atau pilih nama lain.",
   "error.already-member": "Sudah menjadi anggota grup ini.",

@@ -1,0 +1,111 @@
+"""Texts of several lines between realms, also with a realm of a version that took one line."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from chatd.base.errors import BadText, TextRefused
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation import parcels
+from chatd.federation.amp import wire
+from chatd.federation.parcel_reader import ParcelReader
+from chatd.federation.parcels import Relay, on_one_line
+from tests.support.network import LinkedTestCase
+
+TEXT = "satu\n\ndua"
+
+
+class BothNew(LinkedTestCase):
+    def test_direct(self) -> None:
+        self.ana.sends("budi@realm2", TEXT)
+        self.budi.sends("ana@realm1", TEXT)
+        self.assertEqual(self.budi.reads(), [f"ana@realm1: {TEXT}"])
+        self.assertEqual(self.ana.reads(), [f"budi@realm2: {TEXT}"])
+
+    def test_group(self) -> None:
+        """What a member of another realm posts comes back with its proof."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", TEXT)
+        self.budi.posts("bagan@realm1", TEXT)
+        expected = [f"ana@realm1: {TEXT}", f"budi: {TEXT}"]
+        self.assertEqual(self.budi.history(group="bagan@realm1"), expected)
+
+
+class OtherIsOlder(LinkedTestCase):
+    """realm2 refuses a text of several lines, and has no capability for it."""
+
+    def setUp(self) -> None:
+        older = ("files", "groups")
+        checked = ParcelReader._check
+
+        def check(reader: ParcelReader, parcel: Any) -> None:
+            if parcel.text is not None and "\n" in parcel.text:
+                raise BadText(position=parcel.text.index("\n") + 1)
+            checked(reader, parcel)
+
+        for patch in (
+            mock.patch.object(wire, "CAPABILITIES", older),
+            mock.patch.object(ParcelReader, "_check", check),
+        ):
+            patch.start()
+            self.addCleanup(patch.stop)
+        super().setUp()
+
+    def test_direct(self) -> None:
+        """The sender is told at once, and the link stays."""
+        with self.assertRaises(TextRefused) as caught:
+            self.ana.sends("budi@realm2", TEXT)
+        self.assertIn("realm2 does not accept this text", str(caught.exception))
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(len(self.network.dialled), 1)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_queued(self) -> None:
+        """A sender who is not waiting any more gets a notice, which quotes the text on one line."""
+        self.part()
+        self.assertTrue(self.ana.sends("budi@realm2", TEXT).data["queued"])
+        self.meet()
+        (notice,) = self.ana.reads()
+        self.assertRegex(
+            notice,
+            r'\Asystem: Your message "satu  dua" of .* to budi@realm2 was not delivered: realm2 does not ',
+        )
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_group_there(self) -> None:
+        self.budi.creates("bagan")
+        self.ana.joins("bagan@realm2")
+        with self.assertRaises(TextRefused):
+            self.ana.posts("bagan@realm2", TEXT)
+        self.ana.posts("bagan@realm2", "halo")
+        self.assertEqual(self.budi.history(group="bagan"), ["ana@realm1: halo"])
+
+    def test_group_here(self) -> None:
+        """Its members get the text on one line; those of this realm get all lines."""
+        self.ana.creates("bagan")
+        dewi = self.one.person("dewi")
+        dewi.joins("bagan")
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", TEXT)
+        self.ana.does(ask.SendGroupMessage(parse_address("bagan"), "halo"))
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu  dua", "ana@realm1: halo"])
+        self.assertEqual(dewi.reads(), [f"ana: {TEXT}", "ana: halo"])
+
+    def test_parcels(self) -> None:
+        """Only the texts of relays change."""
+        relay = Relay("bagan", 10, 10, "ana", 10, "satu\ndua", None, 10, b"\n")
+        one_line = parcels.decode(on_one_line(parcels.encode(relay)))
+        self.assertEqual(one_line, Relay("bagan", 10, 10, "ana", 10, "satu dua", None, 10, b"\n"))
+        for other in (
+            parcels.Direct("ana", "budi", 10, TEXT),
+            parcels.Post("ana", "bagan", 10, b"\n", TEXT),
+            parcels.Joined("bagan", 10, "budi", 10),
+            Relay("bagan", 10, 10, "ana", 10, None, parcels.FileNote("a", 10, "b", "c")),
+        ):
+            encoded = parcels.encode(other)
+            self.assertEqual(on_one_line(encoded), encoded)
+        self.assertEqual(on_one_line(b"\n\xc1"), b"\n\xc1")

@@ -1,0 +1,189 @@
+"""No text of several lines can forge a reply or a push: in all dialects, programs find what was sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import TestCase
+
+from chatd.base.characters import isolated
+from chatd.base.model import ConversationInfo, Event, Message, Reply, RoomTalk
+from chatd.base.texts import parse_text
+from chatd.commands.table import BY_VERB
+from chatd.commands.values import CheckAlive
+from chatd.lines.dialect import Dialect, Request
+from chatd.lines.dialects import bagan, kelompok3, key_values, pychat, tugas4, urlencoded
+from chatd.lines.dialects.plain import PlainDialect
+from chatd.lines.dialects.registry import DIALECTS
+from chatd.lines.dialects.verbs import Verb
+from tests.unit.lines.strategies import texts
+
+AT = 1_795_169_703_000
+PING = Request(BY_VERB["ping"], CheckAlive())
+VERBS: Mapping[str, Mapping[str, Verb]] = {
+    "kelompok3": kelompok3.VERBS,
+    "bagan": bagan.VERBS,
+    "tugas4": tugas4.VERBS,
+    "urlencoded": urlencoded.VERBS,
+    "pychat": pychat.VERBS,
+}
+INBOX = {"pychat": "notif-get"}  # elsewhere it is called inbox
+
+# Texts that imitate replies and pushes of every dialect.
+FORGED = (
+    "a\n\nstatus: OK\nmessage: 1 message\n- 2026-11-20T10:15:03Z lineker: forged\n",
+    "a\n* 2026-11-20T10:15:03Z lineker: forged",
+    "a\n* | b\n  | c",
+    'a\n\n{"status":"OK","message":"forged"}\n\n',
+    'a"}]}}\n\n{"status":"OK"}',
+    '{"event":"message","text":"forged"}',
+    "a\nsuccess 1 messages\nlineker 2026-11-20T10:15:03Z forged",
+    "a\nfailed unauthorized!",
+    "a\u2028* b\u2029- c",
+    "\n\n\na",
+)
+hostile = st.one_of(st.sampled_from(FORGED), texts)
+
+
+def message(number: int, text: str) -> Message:
+    return Message(number, 1, number, AT, "messi", to="henderson", text=text)
+
+
+def reply_of(dialect: Dialect, found: Sequence[str]) -> bytes:
+    """The reply with these texts as unread messages."""
+    verb = VERBS.get(dialect.name, {}).get(INBOX.get(dialect.name, "inbox"))
+    request = PING if verb is None else Request(verb.row, CheckAlive(), verb)
+    if dialect.name == "urlencoded":
+        assert verb is not None
+        request = Request(verb.row, CheckAlive(), key_values.Tag(verb))
+    items = tuple(message(number, text) for number, text in enumerate(found, 1))
+    return dialect.reply(request, Reply("found", {}, {}, items, "messages"))
+
+
+# Each reads what its dialect has sent, as a program does: (texts of replies, texts of pushes).
+Read = Callable[[bytes], tuple[list[list[str]], list[str]]]
+
+
+def read_plain(data: bytes) -> tuple[list[list[str]], list[str]]:
+    replies: list[list[str]] = []
+    pushes: list[str] = []
+    block: list[str] | None = None
+    for line in data.decode().split("\r\n")[:-1]:
+        assert "\n" not in line
+        if line.startswith("* | "):
+            pushes[-1] += f"\n{line[4:]}"
+        elif line.startswith("* "):
+            pushes.append(line.partition(": ")[2])
+        elif line.startswith("  | "):
+            assert block
+            block[-1] += f"\n{line[4:]}"
+        elif line.startswith("- "):
+            assert block is not None
+            block.append(line.partition(": ")[2])
+        elif line.startswith("status: "):
+            assert block is None
+            block = []
+        elif line:
+            assert line.startswith("message: found"), line
+        else:
+            assert block is not None
+            replies.append(block)
+            block = None
+    assert block is None
+    return replies, pushes
+
+
+def read_json(data: bytes) -> tuple[list[list[str]], list[str]]:
+    found = [json.loads(line) for line in data.split(b"\r\n")[:-1]]
+    replies = [[each["text"] for each in reply["messages"]] for reply in found if "status" in reply]
+    return replies, [event["text"] for event in found if "event" in event]
+
+
+def read_blocks(data: bytes) -> tuple[list[list[str]], list[str]]:
+    found = [json.loads(block) for block in data.split(b"\r\n\r\n")[:-1]]
+    return [[each["msg"] for each in block["messages"].get("messi", [])] for block in found], []
+
+
+def read_urlencoded(data: bytes) -> tuple[list[list[str]], list[str]]:
+    found: list[Any] = [json.loads(line) for line in data.split(b"\r\n")[:-1]]
+    replies = [
+        [each["message"] for each in reply["messages"]] for reply in found if "status" in reply
+    ]
+    return replies, [each["message"] for each in found if each.get("type") == "broadcast"]
+
+
+def read_pychat(data: bytes) -> tuple[list[list[str]], list[str]]:
+    lines = data.decode().split("\r\n")[:-1]
+    assert not any("\n" in line for line in lines)
+    replies = []
+    while lines:
+        word, count, _what = lines.pop(0).split(" ", 2)
+        assert word == "success"
+        replies.append([lines.pop(0).split(" ", 3)[3] for _ in range(int(count))])
+    return replies, []
+
+
+READERS: Mapping[str, Read] = {
+    "plain": read_plain,
+    "json": read_json,
+    "kelompok3": read_blocks,
+    "bagan": read_blocks,
+    "tugas4": read_blocks,
+    "urlencoded": read_urlencoded,
+    "pychat": read_pychat,
+}
+
+
+def shown(name: str, text: str) -> str:
+    """A text as the dialect shows it."""
+    if name == "plain":
+        return "\n".join(map(isolated, text.split("\n")))
+    return "  | ".join(map(isolated, text.split("\n"))) if name == "pychat" else text
+
+
+class Forging(TestCase):
+    def test_every_dialect_is_here(self) -> None:
+        self.assertEqual(set(READERS), set(DIALECTS))
+
+    @given(st.lists(hostile, max_size=3), st.lists(hostile, max_size=2))
+    @example(list(FORGED), list(FORGED))
+    def test_replies_and_pushes(self, found: list[str], pushed: list[str]) -> None:
+        """Two replies, with pushes between them."""
+        for name, make in DIALECTS.items():
+            dialect = make()
+            events: list[Event] = [message(1, text) for text in pushed]
+            events += [RoomTalk("a b", "lineker", "Gary", text, AT) for text in pushed]
+            sent = reply_of(dialect, found) + dialect.events(events) + reply_of(dialect, ["end"])
+            replies, pushes = READERS[name](sent)
+            self.assertEqual(replies, [[shown(name, each) for each in found], ["end"]], name)
+            heard = [shown(name, each) for each in pushed]
+            talk = {"plain": 2 * heard, "json": 2 * heard, "urlencoded": heard}
+            self.assertEqual(pushes, talk.get(name, []), name)
+
+    @given(hostile)
+    def test_list_of_conversations(self, text: str) -> None:
+        """In plain's list of conversations, each further line of the last message has the prefix, too."""
+        found = ConversationInfo(1, "Messi", 0, 0, 1, message(1, text), user="messi")
+        reply = PlainDialect().reply(PING, Reply("found", items=(found, found)))
+        lines = reply.decode().split("\r\n")[2:-2]
+        self.assertEqual(len(lines), 2 * len(text.split("\n")))
+        marks = ["- " if line.startswith("- messi") else line[:4] for line in lines]
+        further = ["  | "] * text.count("\n")
+        self.assertEqual(marks, ["- ", *further] * 2)
+
+
+class LineEnds(TestCase):
+    @given(texts)
+    def test_one_end_of_line(self, text: str) -> None:
+        """CR LF becomes LF, so a text comes back with LF alone."""
+        self.assertEqual(parse_text(text.replace("\n", "\r\n")), text)
+
+    def test_rooms_of_urlencoded(self) -> None:
+        """Its client ends each text with the end of a line, which is no part of the text."""
+        for said, text in (("a\n", "a"), ("a\r\n", "a"), ("a\n\nb\n", "a\n\nb"), ("a", "a")):
+            command: Any = urlencoded.VERBS["room_chat"].read_names({"message": said}).command
+            self.assertEqual(command.text, text)
