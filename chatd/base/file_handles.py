@@ -1,4 +1,4 @@
-"""How files of one name are told apart: by their codes.
+"""How files of one name are told apart: by their codes, or by when they were sent.
 
 A file is found by its code, by its name if it is the newest with that name, and always by CODE-NAME. No code
 contains a hyphen, so a text is CODE-NAME in one way at most.
@@ -7,7 +7,10 @@ contains a hyphen, so a text is CODE-NAME in one way at most.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
+
+STAMP = "%Y_%m_%d_%H_%M_%S_"
 
 
 class Named(Protocol):
@@ -31,6 +34,11 @@ def split_handle(text: str) -> tuple[str, str]:
     """The code and the name of a text that may be CODE-NAME. Both are empty if it can't be."""
     code, _, name = text.partition("-")
     return (code, name) if name else ("", "")
+
+
+def stamped(name: str, at: int) -> str:
+    """The name of a file, after the time `at` (ms since 1970 UTC) at which it was sent."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
 
 
 def find_by_handle(files: Sequence[F], text: str) -> F | None:

@@ -234,12 +234,12 @@ class ListFiles(Command, frozen=True):
 
 
 class GetFile(Command, frozen=True):
-    """Download a file by its code, or the newest file with a name; `only` restricts this to one of the two.
-    Alternatively `stamped` gives a name and the second in which it was sent (in ms). `place`: the
-    conversation that must contain it."""
+    """Download a file by its code, by CODE-NAME, by the name under which it is stored, or the newest file
+    with a name; `only` restricts this to the code. Alternatively `stamped` gives a name and the second in
+    which it was sent (in ms). `place`: the conversation that must contain it."""
 
     code: str
-    only: Literal["code", "name"] | None = None
+    only: Literal["code"] | None = None
     stamped: tuple[str, int] | None = None
     place: Place | None = None
 

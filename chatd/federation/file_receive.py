@@ -166,14 +166,14 @@ class FileReceiver:
         if not incoming.write(data):
             await incoming.room()
 
-    async def finish(self, realm: str, number: int) -> StoredFile:
-        """Store the complete file. Raises FileIncomplete, StorageFailed."""
+    async def finish(self, realm: str, number: int, sent_at: int | None = None) -> StoredFile:
+        """Store the complete file, which was sent at `sent_at`. Raises FileIncomplete, StorageFailed."""
         arrival = self._arriving.get((realm, number))
         if arrival is None or arrival.incoming.missing:
             raise FileIncomplete
         del self._arriving[realm, number]
         try:
-            return await arrival.incoming.finish(arrival.note.sha256)
+            return await arrival.incoming.finish(arrival.note.sha256, sent_at)
         except ChangedBytes:
             raise FileIncomplete from None
         except OSError:

@@ -129,7 +129,7 @@ class ParcelWriter:
         same = await self._files.known(note, owner)
         if same is not None:
             return await self._store_file(realm, arrived, stream, lambda _connection: same)
-        file = await self._files.finish(realm, number)
+        file = await self._files.finish(realm, number, arrived.new.at)
         now = self._context.now()
         quota = self._files.quota
 

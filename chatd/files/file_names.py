@@ -1,16 +1,23 @@
-"""Safe names for stored files."""
+"""Safe names for stored files, and the names that they have on disk."""
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import count
 
 from chatd.base.characters import MAX_FILE_NAME, without_hidden
 from chatd.base.errors import BadFileName
+from chatd.base.file_handles import stamped
 from chatd.base.names import printable
 
-MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp
+MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp and a number
+MAX_ENDING = 16  # characters of an ending that is never cut off
 
 _LEADING = re.compile(r"^[\s.]+")
+_SPACE = re.compile(r"\s")
 
 
 def safe_name(name: str) -> str:
@@ -22,9 +29,32 @@ def safe_name(name: str) -> str:
     safe = _LEADING.sub("", bare).rstrip()
     if not safe:
         raise BadFileName(name=printable(name))
-    stem, dot, ending = safe.rpartition(".")
-    if not dot or len(ending) > 16:
-        stem, ending = safe, ""
-    room = MAX_NAME_BYTES - len((dot + ending).encode()) if ending else MAX_NAME_BYTES
-    stem = stem.encode()[:room].decode(errors="ignore")
-    return f"{stem}.{ending}" if ending else stem
+    stem, ending = _parts(safe)
+    room = MAX_NAME_BYTES - len(ending.encode())
+    return stem.encode()[:room].decode(errors="ignore") + ending
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The name without its ending, and the ending with its dot."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, dot + ending) if ending and len(ending) <= MAX_ENDING else (name, "")
+
+
+def stored_names(name: str, at: int) -> Iterator[str]:
+    """The names under which a file with this safe name that was sent at `at` (ms since 1970 UTC) may be
+    stored, best first: `YYYY_MM_DD_HH_MM_SS_NAME`, then with a number. They have no spaces."""
+    stem, ending = _parts(_SPACE.sub("_", stamped(name, at)))
+    yield stem + ending
+    for number in count(2):
+        yield f"{stem}_{number}{ending}"
+
+
+def to_disk(stored: str) -> str:
+    """The name of a stored file for the functions of the operating system. On disk it is UTF-8, whatever
+    encoding Python uses for names of files."""
+    return os.fsdecode(stored.encode())
+
+
+def from_disk(name: str) -> str:
+    """The stored file whose name the operating system gave, which may have decomposed its letters."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode(errors="surrogateescape"))

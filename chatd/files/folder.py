@@ -1,8 +1,11 @@
 """The folder of stored files. All access to the disk happens in its own threads.
 
-A stored file is `<UTC timestamp>-<safe name>`. `incoming/` has the files that are still arriving. The next
-start removes them, except resumable ones (`<key>.part`), which come from other realms and over HTTP. `rooms/`
-has the files of rooms, which end with the daemon; the next start removes those that a killed one left.
+A stored file is `YYYY_MM_DD_HH_MM_SS_<safe name>` (UTC, when it was sent), and has a number before its ending
+if that name is taken. Files of older releases keep their names.
+
+`incoming/` has the files that are still arriving. The next start removes them, except resumable ones
+(`<key>.part`), which come from other realms and over HTTP. `rooms/` has the files of rooms, which end with
+the daemon; the next start removes those that a killed one left.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ import re
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +33,7 @@ from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.model import Attachment
 from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import stop_pool
+from chatd.files.file_names import from_disk, stored_names, to_disk
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.files.partial_file import ChangedBytes, Digest, FileState, PartialFile, state_of
@@ -70,7 +73,8 @@ class Uploads:
         for folder in (self.folder, self._incoming, self._rooms):
             folder.mkdir(mode=0o700, exist_ok=True)
         for path in self._rooms.iterdir():
-            path.unlink()
+            if path.is_file():
+                path.unlink()
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
@@ -82,21 +86,29 @@ class Uploads:
         were moved. Call it at the start only, before any upload.
 
         Resumable parts that were written to in the last `keep_parts` seconds stay. An unknown file is
-        complete: a crash came before its message was stored, or an older database was restored.
+        complete: a crash came before its message was stored, or an older database was restored. If it is
+        empty, it is removed: it is the name of a file that a crash kept from getting it, or of an empty one.
         """
         oldest = self._wall() - keep_parts
         for path in self._incoming.iterdir():
             if path.is_file() and (path.suffix != ".part" or path.stat().st_mtime < oldest):
                 path.unlink()
+        known = set(known)
         unclaimed = [
-            path for path in self.folder.iterdir() if path.is_file() and path.name not in known
+            path
+            for path in self.folder.iterdir()
+            if path.name not in known and from_disk(path.name) not in known and path.is_file()
         ]
         aside = self.folder / "unclaimed"
-        if unclaimed:
-            aside.mkdir(mode=0o700, exist_ok=True)
+        moved = 0
         for path in unclaimed:
-            path.replace(aside / path.name)
-        return len(unclaimed)
+            if not path.stat().st_size:
+                path.unlink()
+                continue
+            aside.mkdir(mode=0o700, exist_ok=True)
+            path.replace(_free_name(aside / path.name))
+            moved += 1
+        return moved
 
     def receive(self, name: str, size: int) -> Incoming:
         """A new file of `size` bytes with this (safe) name."""
@@ -207,7 +219,7 @@ class Uploads:
         self, attachment: Attachment, verified: FileState | None
     ) -> tuple[IO[bytes], FileState]:
         """In a thread. Raises ChangedBytes, OSError."""
-        file = (self.folder / attachment.stored).open("rb")
+        file = self._path(attachment.stored).open("rb")
         try:
             state = state_of(file.fileno())
             if state != verified:
@@ -244,7 +256,12 @@ class Uploads:
 
     def remove(self, stored: str) -> Deferred[None]:
         """Remove a file whose attachment was not committed."""
-        return self.in_thread((self.folder / stored).unlink, True)
+        return self.in_thread(self._path(stored).unlink, True)
+
+    def _path(self, stored: str) -> Path:
+        path = self.folder / to_disk(stored)
+        older = self.folder / stored  # older releases left the encoding to Python
+        return older if older != path and older.exists() else path
 
     def probe(self) -> Deferred[None]:
         """Write and remove a small file, to find out whether that works again. Fails with OSError."""
@@ -266,12 +283,13 @@ class Uploads:
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._pool, work, *args)
 
-    def keep(self, temporary: Path, name: str) -> str:
-        """In a thread: give a complete file its final name, and sync the folder. Returns the name."""
-        now = self._wall()
-        for later in count():
-            stamp = datetime.fromtimestamp(now + later * 1e-6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            target = self.folder / f"{stamp}-{name}"
+    def keep(self, temporary: Path, name: str, sent_at: int | None) -> str:
+        """In a thread: give a complete file its final name, and sync the folder. Returns the name.
+
+        `sent_at` (ms since 1970 UTC) is when it was sent; None means now.
+        """
+        for stored in stored_names(name, self._now() if sent_at is None else sent_at):
+            target = self._path(stored)
             try:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             except FileExistsError:
@@ -283,10 +301,24 @@ class Uploads:
                 with suppress(OSError):
                     target.unlink()
                 raise
-            return target.name
-        raise AssertionError("there is always a later moment")
+            return stored
+        raise AssertionError("there is always another number")
+
+    def _now(self) -> int:
+        """The time in ms since 1970 UTC."""
+        return int(self._wall() * 1000)
 
 
-def _where_it_is(path: Path, _name: str) -> str:
+def _free_name(path: Path) -> Path:
+    """The path, or one with a number at its end that is free."""
+    free = path
+    for number in count(2):
+        if not free.exists():
+            break
+        free = path.with_name(f"{path.name}.{number}")
+    return free
+
+
+def _where_it_is(path: Path, _name: str, _sent_at: int | None) -> str:
     """The name of a file that stays in its folder within the uploads folder."""
     return f"{path.parent.name}/{path.name}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -18,7 +17,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.model import StoredFile
 from chatd.base.timers import Signal
-from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
+from chatd.files.partial_file import ChangedBytes, Digest, Keep, PartialFile
 
 if TYPE_CHECKING:
     from chatd.files.folder import Uploads
@@ -95,7 +94,7 @@ class Incoming:
         uploads: Uploads,
         part: PartialFile,
         on_close: Callable[[Digest | None], None] | None = None,
-        keep: Callable[[Path, str], str] | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size
@@ -146,8 +145,10 @@ class Incoming:
             return succeed(None)
         return self._waiting.wait()
 
-    def finish(self, sha256: str | None = None) -> Deferred[StoredFile]:
+    def finish(self, sha256: str | None = None, sent_at: int | None = None) -> Deferred[StoredFile]:
         """Store the complete file. Fires once it is on disk under its final name.
+
+        `sent_at` (ms since 1970 UTC) is when it was sent; None means now.
 
         Fails with ChangedBytes if its SHA-256 (lower-case hex) is not `sha256`, and with other OSErrors. Then
         nothing is left of the file.
@@ -155,6 +156,7 @@ class Incoming:
         if self._state in (State.SUSPENDING, State.CLOSED):
             return fail(OSError("the upload was given up"))
         self._part.sha256 = sha256
+        self._part.sent_at = sent_at
         result: Deferred[StoredFile] = Deferred()
         self._result = result
         self._move(Event.FINISH)

@@ -23,6 +23,11 @@ STEP = 64 * READ  # bytes that are read back before other jobs get their turn
 FileState: TypeAlias = tuple[int, int, int, int]
 
 
+# Gives the complete file at a path its final name, and returns it. The other arguments are its safe name, and
+# when it was sent (ms since 1970 UTC; None: now).
+Keep: TypeAlias = Callable[[Path, str, int | None], str]
+
+
 class ChangedBytes(OSError):
     """The bytes of a file do not have the SHA-256 that they should have."""
 
@@ -57,7 +62,7 @@ class PartialFile:
     """An incomplete file at `path` that will have `size` bytes and the (safe) name `name`.
 
     Only a `resumable` part may exist before the transfer and stay after it. `sha256` is what the complete
-    file must have, in lower-case hex; None accepts anything.
+    file must have, in lower-case hex; None accepts anything. `sent_at` is when it was sent.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class PartialFile:
         self.resumable = resumable
         self.digest = digest
         self.sha256: str | None = None
+        self.sent_at: int | None = None
         self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self._head = b""
@@ -118,7 +124,7 @@ class PartialFile:
         self._hash.update(data)
         self._hashed += len(data)
 
-    def complete(self, chunks: Sequence[bytes], keep: Callable[[Path, str], str]) -> StoredFile:
+    def complete(self, chunks: Sequence[bytes], keep: Keep) -> StoredFile:
         """Write the last bytes, sync the file, and let `keep` give it its final name. Raises ChangedBytes and
         other OSErrors."""
         self.append(chunks)
@@ -129,7 +135,7 @@ class PartialFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        stored = keep(self.path, self.name)
+        stored = keep(self.path, self.name, self.sent_at)
         return StoredFile(stored, self.size, sha256, guess_type(self._head, self.name))
 
     def discard(self) -> None:

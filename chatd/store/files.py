@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import QuotaExceeded
+from chatd.base.file_handles import split_handle
 from chatd.base.model import Attachment, FileInfo, StoredFile
 from chatd.store.engine import inserted_id
 from chatd.store.schema import attachments, messages, participants
@@ -142,34 +143,42 @@ def find_file(
     stamped: tuple[str, int] | None = None,
     conversation: int | None = None,
 ) -> Attachment | None:
-    """Return the file that the account may fetch with the code `name`, else the newest with this name, or
-    stored under it.
+    """Return the file that the account may fetch by `name`: a code, CODE-NAME, the name under which it is
+    stored, or a name that several files may have, of which the newest is found.
 
-    `only` ("code" or "name") restricts the search. `stamped` (a name and a time in ms) also finds the newest
-    file with that name that was stored in the second that begins then. With a `conversation`, only files in
-    it are found.
+    `only` ("code") restricts the search. `stamped` (a name and a time in ms) also finds the newest file with
+    that name that was stored in the second that begins then: files of older releases are stored under names
+    without it. With a `conversation`, only files in it are found.
     """
     reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
     if conversation is None:
         mine = sa.or_(attachments.c.owner_id == account_id, sa.exists(reachable))
     else:
         mine = sa.exists(reachable.where(messages.c.conversation_id == conversation))
-    by_code, by_name = attachments.c.code == name, attachments.c.name == name
-    ways = {"code": [by_code], "name": [by_name]}.get(
-        only or "", [by_code, by_name, attachments.c.stored == name]
-    )
-    exact = by_code
+    for way in _ways(name, only, stamped):
+        row = connection.execute(
+            sa.select(*COLUMNS).where(way, mine).order_by(attachments.c.id.desc()).limit(1)
+        ).first()
+        if row is not None:
+            return Attachment(*row)
+    return None
+
+
+def _ways(
+    text: str, only: str | None, stamped: tuple[str, int] | None
+) -> Iterator[sa.ColumnElement[bool]]:
+    """What `text` may mean, best first. A code can't be taken by a file that has it as its name."""
+    yield attachments.c.code == text
+    if only == "code":
+        return
+    code, name = split_handle(text)
+    if code:
+        yield sa.and_(attachments.c.code == code, attachments.c.name == name)
+    yield attachments.c.stored == text
     if stamped is not None:
         first, at = stamped
-        exact = sa.and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
-        ways.append(exact)
-    row = connection.execute(
-        sa.select(*COLUMNS)
-        .where(sa.or_(*ways), mine)
-        .order_by(exact.desc(), attachments.c.id.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else Attachment(*row)
+        yield sa.and_(attachments.c.name == first, attachments.c.created_at.between(at, at + 999))
+    yield attachments.c.name == text
 
 
 def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence[FileInfo]:

@@ -132,7 +132,7 @@ class KeyType(Type):
 
 class CodeType(FileNameType):
     shape = "code|filename"
-    about = "a file's code, or its name (the newest file of that name)"
+    about = "a file's code, its name (the newest of that name), or CODE-NAME"
     greedy = True
 
 

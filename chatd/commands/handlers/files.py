@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from chatd.base.errors import ChatError, NotLoggedIn, UnknownUser
 from chatd.base.model import Attachment, Reply
@@ -66,9 +67,10 @@ async def _echoed(client: Client, file: Attachment, reply: Reply) -> Reply | Dow
         return reply  # the file was sent, whatever happened to the disk since
 
 
-def _details(client: Client, file: Attachment) -> dict[str, int]:
-    """When the file was sent, for dialects that show it."""
-    return {"at": file.at} if client.connection.traits.detailed else {}
+def _details(client: Client, file: Attachment) -> dict[str, Any]:
+    """When the file was sent, and how it is stored, for dialects that show it."""
+    detailed = client.connection.traits.detailed
+    return {"at": file.at, "stored": file.stored} if detailed else {}
 
 
 @HANDLERS.of(ask.ListFiles)

@@ -38,7 +38,7 @@ from chatd.lines.dialects.tugas4_common import (
     WRONG,
     get_file,
     get_group_file,
-    stamped,
+    stored_name,
 )
 from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table
 
@@ -62,7 +62,7 @@ def sentence(start: str) -> Callable[[Request, Reply], Answer]:
 
 
 def file_name(reply: Reply) -> str:
-    return stamped(str(reply.fields["name"]), reply.data["at"])
+    return stored_name(reply.data["stored"], str(reply.fields["name"]), reply.data["at"])
 
 
 def file_sent(_request: Request, reply: Reply) -> Answer:
@@ -77,7 +77,7 @@ def message_entry(message: Message, names: Mapping[str, str]) -> Answer:
     """A message whose file has the name that get_file accepts."""
     file = message.file
     if file is not None:
-        shown = msgspec.structs.replace(file, name=stamped(file.name, file.at))
+        shown = msgspec.structs.replace(file, name=stored_name(file.stored, file.name, file.at))
         message = msgspec.structs.replace(message, file=shown)
     return entry(message, names)
 

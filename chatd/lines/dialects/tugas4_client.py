@@ -16,7 +16,7 @@ from chatd.lines.dialect import Request
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import Answer, messages_of, non_empty, said
 from chatd.lines.dialects.python_literals import dict_literal
-from chatd.lines.dialects.tugas4_common import NO_USER, NOT_IN_GROUP, stamped
+from chatd.lines.dialects.tugas4_common import NO_USER, NOT_IN_GROUP, stored_name
 from chatd.lines.dialects.verbs import Verb, send, table
 
 
@@ -33,7 +33,7 @@ def rows(attribute: str) -> Callable[[Request, Reply], Answer]:
 def shown(message: Message) -> str:
     """The text of a message. A file is shown by the name with which it can be fetched."""
     file = message.file
-    return message.text or "" if file is None else stamped(file.name, file.at)
+    return message.text or "" if file is None else stored_name(file.stored, file.name, file.at)
 
 
 def literals(_request: Request, reply: Reply) -> Answer:

@@ -6,13 +6,13 @@ import re
 from datetime import UTC, datetime
 
 from chatd.base import errors
+from chatd.base.file_handles import STAMP, stamped
 from chatd.base.names import Address, Place
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialects.verbs import Texts
 
-STAMP = "%Y_%m_%d_%H_%M_%S_"
 _STAMPED = re.compile(r"(\d{4}(?:_\d\d){5}_)(.+)", re.ASCII | re.DOTALL)
 WANTED = Arg("filename", types.CODE)
 
@@ -24,9 +24,10 @@ NO_SESSION = "Session not found"
 WRONG = "Username/Password salah"
 
 
-def stamped(name: str, at: int) -> str:
-    """The name of a file, prefixed with the time `at` (ms since 1970 UTC) at which it was sent."""
-    return datetime.fromtimestamp(at // 1000, UTC).strftime(STAMP) + name
+def stored_name(stored: str, name: str, at: int) -> str:
+    """The name under which a file is stored. It begins with the time at which it was sent. Files of older
+    releases are stored in another way, and are shown as if they were stored in this one."""
+    return stored if _STAMPED.fullmatch(stored) else stamped(name, at)
 
 
 def get_file(filename: str, place: Place | None = None) -> ask.Command:
@@ -40,7 +41,7 @@ def get_file(filename: str, place: Place | None = None) -> ask.Command:
             pass
         else:
             sent = (found[2], int(second.timestamp()) * 1000)
-    return ask.GetFile(filename, "name", sent, place)
+    return ask.GetFile(filename, None, sent, place)
 
 
 def get_group_file(group: Address, filename: str) -> ask.Command:

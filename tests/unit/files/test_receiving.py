@@ -32,11 +32,11 @@ class Receiving(UploadsTestCase):
         self.assertEqual(self.files(), [stored.stored])
 
     async def test_name_and_mode(self) -> None:
-        """The name is `<UTC timestamp>-<safe name>`, and only the daemon may read the file."""
+        """The name is `YYYY_MM_DD_HH_MM_SS_<safe name>` (UTC), and only the daemon may read the file."""
         incoming = self.receive(1, "foto saya.jpg")
         incoming.write(b"x")
         stored = await incoming.finish()
-        self.assertRegex(stored.stored, r"\A\d{8}T\d{6}\.\d{6}Z-foto saya\.jpg\Z")
+        self.assertRegex(stored.stored, r"\A\d{4}(_\d\d){5}_foto_saya\.jpg\Z")
         mode = stat.S_IMODE((self.folder / stored.stored).stat().st_mode)
         self.assertEqual(mode, 0o600)
         self.assertEqual(stat.S_IMODE((self.folder / "incoming").stat().st_mode), 0o700)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from typing import Any
 from unittest import mock
 
+import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import (
@@ -21,6 +23,7 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
+from chatd.base.file_handles import distinct_handles
 from chatd.base.model import Account, Attachment, FileInfo, Message, Sent
 from chatd.base.names import UNFILTERED, Address, Place
 from chatd.files.partial_file import PartialFile
@@ -28,7 +31,8 @@ from chatd.service import attachments as module
 from chatd.service.attachments import Files, Upload
 from chatd.service.messages import Messages
 from chatd.store.files import all_stored
-from tests.support.common import ClockedTestCase, Listener, run, sleep
+from chatd.store.schema import attachments
+from tests.support.common import ClockedTestCase, Listener, Realm, make_config, run, sleep
 
 DATA = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256))
 
@@ -137,7 +141,7 @@ class Sending(FilesTestCase):
         ana, _ = await self.people("ana", "budi")
         file, _ = await self.send(ana, "budi", DATA, "../../etc/passwd")
         self.assertEqual(file.name, "passwd")
-        self.assertRegex(file.stored, r"\A\d{8}T\d{6}\.\d{6}Z-passwd\Z")
+        self.assertRegex(file.stored, r"\A\d{4}(_\d\d){5}_passwd\Z")
 
     async def test_code_that_is_taken(self) -> None:
         """If a new code belongs to another file already, the next one is used."""
@@ -280,6 +284,50 @@ class Fetching(FilesTestCase):
         await self.send(ana, "budi", b"false", file.code)
         self.assertEqual(await self.fetch(budi, file.code), b"real")
 
+    async def test_every_file_of_a_name(self) -> None:
+        """Earlier files of a name are found by their codes, alone or before the name."""
+        ana, budi, citra = await self.people("ana", "budi", "citra")
+        sent = [(await self.send(ana, "budi", data))[0] for data in (b"1", b"2", b"3")]
+        for data, file in zip((b"1", b"2", b"3"), sent, strict=True):
+            for name in (file.code, f"{file.code}-laporan.pdf", file.stored):
+                self.assertEqual(await self.fetch(budi, name), data)
+                self.assertIs(await self.refused(self.files.fetch(citra, name)), UnknownFile)
+        unknown = self.files.fetch(budi, f"{sent[0].code}-other.pdf")
+        self.assertIs(await self.refused(unknown), UnknownFile)
+
+    async def test_distinct_handles(self) -> None:
+        """What a list calls a file means this file, also if another file has that as its name."""
+        ana, budi = await self.people("ana", "budi")
+        first, _ = await self.send(ana, "budi", b"0", "a.txt")
+        for name in ("a.txt", first.code, f"{first.code}-a.txt", "b-c.txt", "b-c.txt", "-", "a-"):
+            await self.send(ana, "budi", name.encode(), name)
+        files = await self.files.list(budi)
+        handles = distinct_handles(files)
+        self.assertEqual(len(set(handles)), 8)
+        for file, handle in zip(files, handles, strict=True):
+            download = await self.files.fetch(budi, handle)
+            await download.file.close()
+            self.assertEqual(download.attachment.code, file.code, handle)
+        self.assertEqual(handles[:2], [f"{first.code}-a.txt", "a.txt"])
+
+    async def test_stored_by_an_older_release(self) -> None:
+        """Its name on disk is another, and stays."""
+        ana, budi = await self.people("ana", "budi")
+        file, _ = await self.send(ana, "budi")
+        older = "20260101T101503.123456Z-laporan.pdf"
+        (self.realm.state.uploads / file.stored).rename(self.realm.state.uploads / older)
+        change = sa.update(attachments).values(stored=older)
+        await self.realm.database.run(lambda connection: connection.execute(change))
+        await self.reopen()
+        self.assertEqual(self.on_disk(), {older})
+        for name in (file.code, file.name, older):
+            self.assertEqual(await self.fetch(budi, name), DATA)
+        second = file.at // 1000 * 1000
+        download = await self.files.fetch(budi, "x", stamped=("laporan.pdf", second))
+        await download.file.close()
+        with self.assertRaises(UnknownFile):
+            await self.files.fetch(budi, "x", stamped=("laporan.pdf", second + 1000))
+
     async def test_unknown(self) -> None:
         (ana,) = await self.people("ana")
         for name in ("aaaaaa", "../chatd.db", "", "\x1b[2J", "%", "x" * 10000):
@@ -339,6 +387,31 @@ class Listing(FilesTestCase):
 
 
 class GoingWrong(FilesTestCase):
+    async def test_killed_before_the_row_is_there(self) -> None:
+        """The file is whole and set aside. One that is sent again in that second is another one."""
+        ana, budi = await self.people("ana", "budi")
+        killed = self.folder / "killed"
+        real = Files.commit
+
+        async def commit(*args: Any) -> Any:
+            shutil.copytree(self.realm.state.path, killed)
+            return await real(*args)
+
+        with mock.patch.object(Files, "commit", commit):
+            file, _ = await self.send(ana, "budi", b"first")
+        await self.realm.close()
+        self.realm = Realm(make_config(killed), self.clock)
+        self.realm.open()
+        self.assertEqual(await self.files.list(budi), ())
+        aside = self.realm.state.uploads / "unclaimed" / file.stored
+        self.assertEqual(aside.read_bytes(), b"first")
+        again, _ = await self.send(ana, "budi", b"second")
+        self.assertEqual(again.stored, file.stored)
+        await self.reopen()
+        self.assertEqual(await self.fetch(budi, again.code), b"second")
+        self.assertEqual(await self.fetch(budi, again.stored), b"second")
+        self.assertEqual(aside.read_bytes(), b"first")
+
     async def test_given_up(self) -> None:
         """An aborted upload leaves no bytes and no message, and uses no quota."""
         ana, budi = await self.people("ana", "budi")
