@@ -339,6 +339,7 @@ def replies_to(verb: Verb) -> st.SearchStrategy[Reply]:
             {
                 "username": names,
                 "at": st.integers(0, 4_000_000_000_000),
+                "stored": st.sampled_from(["2026_11_20_10_15_03_0", "20261120T101503.000000Z-0"]),
                 "users": st.lists(names).map(tuple),
                 "joined": st.lists(names),
                 "unknown": st.lists(names),
