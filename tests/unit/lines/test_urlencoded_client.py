@@ -18,6 +18,7 @@ from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME
 from chatd.lines.dialects.json_text import encode_ascii
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
 from chatd.lines.dialects.urlencoded_client import InBlocks, padded, unbroken
+from chatd.lines.long_line import STALL
 from tests.support.common import RealmTestCase, Wire, sleep
 from tests.support.plays import padded as request_in_blocks
 
@@ -174,30 +175,34 @@ class Waiting(ClientTestCase):
         self.assertEqual(await self.taken(wire), b"")
 
 
-class Files(ClientTestCase):
-    """Files are part of requests and replies, in base64."""
+DATA = bytes(range(256)) * 1200
 
+
+class FileTestCase(ClientTestCase):
     limits = {
         "commands_per_second": 0,
         "line": 4096,
         "inline_line": 2_000_000,
         "inline_total": 20_000_000,
     }
-    DATA = bytes(range(256)) * 1200
 
     def send(self, token: str, data: bytes, name: str = "pokijan.jpg") -> bytes:
         payload = base64.b64encode(data).decode()
         values = {"username": "messi", "session": token, "payload": payload, "filename": name}
         return request("file_send", **values)
 
+
+class Files(FileTestCase):
+    """Files are part of requests and replies, in base64."""
+
     async def test_both_ways(self) -> None:
         token = await self.token_of("messi")
         wire = self.wire()
-        for size in (0, 1, 2, 3, 600, 700, 765, 768, 3000, 3072, len(self.DATA)):
+        for size in (0, 1, 2, 3, 600, 700, 765, 768, 3000, 3072, len(DATA)):
             for step in (7, 64, 1024, 65536):
                 if size // step > 10_000:
                     continue
-                data = self.DATA[:size]
+                data = DATA[:size]
                 sent = await self.ask(wire, self.send(token, data), step)
                 self.assertEqual(sent, {"status": "OK", "message": "pokijan.jpg"})
                 asked = request("file_get", session=token, filename="pokijan.jpg")
@@ -209,30 +214,54 @@ class Files(ClientTestCase):
     async def test_byte_by_byte(self) -> None:
         token = await self.token_of("messi")
         wire = self.wire()
-        sent = await self.ask(wire, self.send(token, self.DATA[:9000]), 1)
+        sent = await self.ask(wire, self.send(token, DATA[:9000]), 1)
         self.assertEqual(sent["status"], "OK")
 
     async def test_pipelined(self) -> None:
         token = await self.token_of("messi")
         wire = self.wire()
         got = request("file_get", session=token, filename="pokijan.jpg")
-        wire.feed((self.send(token, self.DATA) + got) * 2)
+        wire.feed((self.send(token, DATA) + got) * 2)
         data = b""
         for _ in range(4):
             data += await wire.until(lambda found: _is_whole(data + found))  # noqa: B023
             answer, data = read(data)
             self.assertEqual(answer["status"], "OK")
             if "payload" in answer:
-                self.assertEqual(base64.b64decode(answer["payload"]), self.DATA)
+                self.assertEqual(base64.b64decode(answer["payload"]), DATA)
 
     async def test_strangers_send_none(self) -> None:
         wire = self.wire()
         first = request("auth", username="nobody", password="surabaya")
         self.assertEqual((await self.ask(wire, first))["status"], "ERROR")
-        answer = await self.ask(wire, self.send("x" * 43, self.DATA))
+        answer = await self.ask(wire, self.send("x" * 43, DATA))
         self.assertIn("Baris lebih panjang dari 4096 byte", answer["error"])
         self.assertLess(len(wire.protocol.lines), BLOCK)
         # The connection lives.
         token = await self.token_of("messi")
         answer = await self.ask(wire, request("inbox", session=token))
         self.assertEqual(answer, {"status": "OK", "messages": {}})
+
+
+class Stalled(FileTestCase):
+    """A long request that stops growing is dropped, and so is what follows of it."""
+
+    turned = True
+
+    async def test_the_rest_is_dropped_up_to_its_end(self) -> None:
+        token = await self.token_of("messi")
+        wire = self.wire()
+        await self.ask(wire, request("inbox", session=token))
+        whole = self.send(token, DATA)
+        wire.feed(whole[:100_000])
+        self.assertGreater(self.realm.sessions.inline.held, 90_000)
+        self.time.advance(STALL + 1)
+        answer, _ = read(await wire.until(_is_whole))
+        self.assertIn(f"{int(STALL)} detik dan dibuang", answer["error"])
+        self.assertEqual(self.realm.sessions.inline.held, 0)
+        self.assertLess(len(wire.protocol.lines), BLOCK)
+        rest = whole[100_000:]
+        for at in range(0, len(rest), 10_000):
+            wire.feed(rest[at : at + 10_000])
+        answer = await self.ask(wire, request("file_list", session=token))
+        self.assertEqual(answer, {"status": "OK", "file": "[]"})
