@@ -46,24 +46,31 @@ class Room(msgspec.Struct):
     def info(self) -> RoomInfo:
         return RoomInfo(self.name, tuple(each.name for each in self.people()))
 
-    def tell(self, event: Event, but: Hashable = None) -> None:
+    def tell(self, event: Event, but: Hashable) -> None:
         """Deliver an event to all but the session `but`."""
-        changes_only = isinstance(event, RoomChange)
         events = (event,)
         for session, occupant in list(self.occupants.items()):
-            if session is not but and (occupant.changes or not changes_only):
-                try:
-                    occupant.listener.deliver(events)
-                except Exception:
-                    drop_failed(occupant.listener)
+            if session is not but:
+                _deliver(occupant.listener, events)
 
-    def announce(self, account: Account, entered: bool, session: Hashable = None) -> None:
-        """Tell the others that the account has entered or left, unless it is here in another session."""
-        if len(self.occupants) > CROWD:
+    def announce(self, who: Occupant, entered: bool) -> None:
+        """Tell the others that `who` has entered or left, unless that account is here in another session. On
+        the connection of `who` the reply tells."""
+        others = [each for each in self.occupants.values() if each is not who]
+        account = who.account
+        if len(others) > CROWD or any(each.account.id == account.id for each in others):
             return
-        others = (each.account.id for key, each in self.occupants.items() if key is not session)
-        if account.id not in others:
-            self.tell(RoomChange(self.name, account.name, account.display_name, entered), session)
+        events = (RoomChange(self.name, account.name, account.display_name, entered),)
+        for other in others:
+            if other.changes and other.listener is not who.listener:
+                _deliver(other.listener, events)
+
+
+def _deliver(listener: IListener, events: tuple[Event, ...]) -> None:
+    try:
+        listener.deliver(events)
+    except Exception:
+        drop_failed(listener)
 
 
 class Rooms:
@@ -106,10 +113,10 @@ class Rooms:
         if is_new:
             self.leave(session)
         room = self._rooms.setdefault(key, Room(name))
-        room.occupants[session] = Occupant(account, listener, changes)
+        occupant = room.occupants[session] = Occupant(account, listener, changes)
         self._whereabouts[session] = key
         if is_new:
-            room.announce(account, True, session)
+            room.announce(occupant, entered=True)
         return room.info()
 
     def display_names(self, session: Hashable) -> dict[str, str]:
@@ -136,11 +143,11 @@ class Rooms:
         if listener is not None and room.occupants[session].listener is not listener:
             return None
         del self._whereabouts[session]
-        account = room.occupants.pop(session).account
+        occupant = room.occupants.pop(session)
         if not room.occupants:
             del self._rooms[key]
             self._end(room)
-        room.announce(account, False)
+        room.announce(occupant, entered=False)
         return room.name
 
     def talk(

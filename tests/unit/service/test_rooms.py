@@ -158,12 +158,20 @@ class RoomsTest(SynchronousTestCase):
         """In a crowded room nobody is told who enters and leaves."""
         for number in range(CROWD + 1):
             self.rooms.join(number, account(str(number)), self.lineker, "tamu", changes=True)
-        self.lineker.heard.clear()
         self.rooms.join(self.messi, MESSI, self.messi, "tamu", changes=True)
         self.rooms.leave(self.messi)
         self.assertEqual(self.lineker.heard, [])
         self.rooms.leave(0)
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu", changes=True)
         self.assertEqual(len(self.lineker.heard), CROWD)
+
+    def test_on_one_connection(self) -> None:
+        """Who enters or leaves reads the reply on this connection, and nothing before it."""
+        first, second = object(), object()
+        self.rooms.join(first, MESSI, self.messi, "tamu", changes=True)
+        self.rooms.join(second, LINEKER, self.messi, "tamu", changes=True)
+        self.rooms.leave(second)
+        self.assertEqual(self.messi.heard, [])
 
     def test_display_names(self) -> None:
         self.rooms.join(self.messi, MESSI, self.messi, "tamu")
