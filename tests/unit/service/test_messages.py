@@ -251,6 +251,33 @@ class Order(MessagesTestCase):
             self.database.settle(1)
         self.assertEqual(self.history(self.citra, ANA), ["0", "1", "2", "3"])
 
+    def test_to_a_person_or_a_group(self) -> None:
+        """Sends that look up what a name means keep their order, also with those to people."""
+        self.group(self.ana, self.budi)
+        self.reopen()
+        self.database.held = True
+        either = self.messages.send_to_either
+        bagan, budi = Address("bagan"), Address("budi")
+        waiting = [
+            either(self.ana, bagan, "0", None),
+            either(self.ana, bagan, "1", None),
+            either(self.ana, budi, "2", None),
+            self.sending(self.ana, "budi", "3"),
+            either(self.ana, bagan, "4", None),
+            either(self.ana, budi, "5", None),
+        ]
+        while not all(each.called for each in waiting):
+            self.database.settle(1)
+        self.database.held = False
+        self.assertEqual(self.history(self.budi, ANA), ["2", "3", "5"])
+        self.assertEqual(self.history(self.budi, Place(group=bagan)), ["0", "1", "4"])
+        for name, who, error in (
+            ("nobody", self.ana, UnknownGroup),
+            ("bagan", self.citra, NotMember),
+        ):
+            self.assertIs(outcome_of(either(who, Address(name), "x", None)), error)
+        self.assertEqual(len(self.messages._looking_up), 0)
+
     def test_group_that_somebody_else_looked_up(self) -> None:
         """Posts to a group keep their order even if someone else's request loads the group in between."""
         self.group(self.ana, self.budi)
