@@ -53,7 +53,13 @@ TEXTS: Texts = {
     # Requests that are well-formed, and refused for what they contain.
     **{
         kind: INDONESIAN[kind]
-        for kind in (errors.ReservedName, errors.BadText, errors.MessageTooLong, errors.BadFileName)
+        for kind in (
+            errors.ReservedName,
+            errors.BadText,
+            errors.TokenInText,
+            errors.MessageTooLong,
+            errors.BadFileName,
+        )
     },
     errors.BadRequest: "Protocol Tidak Benar",
 }
