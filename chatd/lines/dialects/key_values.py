@@ -63,6 +63,11 @@ def file_get(filename: str) -> ask.Command:
     return ask.GetFile(filename)
 
 
+def room_chat(message: str) -> ask.Command:
+    """The system's own client ends a text with the end of the line that was typed."""
+    return ask.SendRoomMessage(message.removesuffix("\n"))
+
+
 def names_of_files(reply: Reply) -> list[str]:
     """The files in a list, each by a name that means this file."""
     return distinct_handles([item for item in reply.items if isinstance(item, FileInfo)])

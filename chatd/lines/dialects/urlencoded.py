@@ -30,6 +30,7 @@ from chatd.lines.dialects.key_values import (
     inbox,
     names_of_files,
     register,
+    room_chat,
     send,
 )
 from chatd.lines.dialects.urlencoded_client import VALUE_COUNTS, UrlencodedClientDialect
@@ -48,11 +49,6 @@ def file_send(username: Address, filename: str, size: int) -> ask.Command:
 
 def room_join(roomname: str) -> ask.Command:
     return ask.JoinRoom(roomname)
-
-
-def room_chat(message: str) -> ask.Command:
-    """The client of this system ends every text with the end of its line."""
-    return ask.SendRoomMessage(message.removesuffix("\n"))
 
 
 # Replies.

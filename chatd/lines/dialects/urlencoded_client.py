@@ -33,19 +33,13 @@ from chatd.lines.dialects.key_values import (
     inbox,
     names_of_files,
     register,
+    room_chat,
     send,
 )
 from chatd.lines.dialects.verbs import Verb, table, text_of
 
 SYSTEM = "[System]"
 ESCAPED_SPACE = b"\\u0020"
-
-
-class TypedLineType(types.TextType):
-    """What somebody has typed. The client sends it with its line end."""
-
-    def from_text(self, name: str, text: str) -> str:
-        return super().from_text(name, text.removesuffix("\n"))
 
 
 # Commands whose arguments differ from those of the verb.
@@ -61,10 +55,6 @@ def file_send(username: Address, filename: str, size: int) -> ask.Command:
 
 def room_join(roomname: str) -> ask.Command:
     return ask.JoinRoom(roomname, changes=True)
-
-
-def room_chat(message: str) -> ask.Command:
-    return ask.SendRoomMessage(message)
 
 
 def room_send_file(filename: str, size: int) -> ask.Command:
@@ -134,7 +124,6 @@ def entry(message: Message, names: Any) -> Answer:
 
 
 DESTINATION = Arg("destination", types.ADDRESS)
-TYPED = Arg("message", TypedLineType())
 
 VERBS = table(
     Verb("register", ask.Register, ABOUT_SELF, registered, make=register),
@@ -145,7 +134,7 @@ VERBS = table(
     Verb("file_send", ask.SendFile, (RECIPIENT, FILE, args.FILENAME), file_sent, make=file_send),
     Verb("file_get", ask.GetFile, (args.FILENAME,), file_found, make=file_get),
     Verb("room_join", ask.JoinRoom, (ROOM,), joined, make=room_join),
-    Verb("room_chat", ask.SendRoomMessage, (TYPED,), spoken, make=room_chat),
+    Verb("room_chat", ask.SendRoomMessage, (MESSAGE,), spoken, make=room_chat),
     Verb(
         "room_send_file",
         ask.SendRoomFile,

@@ -293,3 +293,12 @@ class AnyStream(TestCase):
     @given(STREAMS, CUTS)
     def test_any_split_gives_the_same_requests(self, data: bytes, cuts: list[int]) -> None:
         self.assertEqual(fed(split(data, cuts), 1 << 20), requests_of(data, 1 << 20))
+
+    @given(st.lists(STREAMS, max_size=20))
+    def test_memory_is_bounded(self, parts: list[bytes]) -> None:
+        """What is not taken is at most as long as a request may be, and the blocks in which it ends."""
+        buffer = BlockBuffer(LIMIT)
+        for part in parts:
+            buffer.add(part)
+            _take_all(buffer, [])
+            self.assertLess(len(buffer), LIMIT + 2 * BLOCK)
