@@ -58,7 +58,7 @@ class QueuedCommand:
 
     @property
     def name(self) -> str:
-        text = render.safe(self.line)
+        text = render.safe(self.line.replace("\n", " "))
         return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 

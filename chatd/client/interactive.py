@@ -39,7 +39,6 @@ from chatd.client.transfer_queue import Transfers
 from chatd.client.translations import tr, trn
 from chatd.commands.table import BY_VERB
 
-MAX_PASTED = 3  # pasted lines that are sent without asking
 MOMENT = 0.25  # seconds; a reply within this time needs no redraw of the prompt
 
 
@@ -113,28 +112,20 @@ class InteractiveClient:
                 return
 
     async def _take(self, typed: str) -> bool:
-        """Run typed or pasted lines; False to quit."""
+        """Run what was typed or pasted; False to quit. Lines that were pasted outside of a chat are commands.
+        All other lines belong together: they are a text, or a command that ends in one."""
+        pasted = self._screen.was_pasted
+        if not pasted or self._client.state.chat is not None:
+            return await self._handle(typed.strip("\n"), pasted)
         lines = [line for line in typed.splitlines() if line.strip()]
-        pasted = self._screen.was_pasted or len(lines) > 1
-        if len(lines) > 1 and not await self._is_meant(len(lines)):
+        question = tr("Run {n} pasted lines as commands?", n=len(lines))
+        if len(lines) > 1 and not await self._screen.confirm(question):
             self._screen.note(tr("The pasted lines were not used; arrow-up recalls them"))
             return True
         for line in lines:
             if await self._handle(line, pasted) is False:
                 return False
         return True
-
-    async def _is_meant(self, count: int) -> bool:
-        """Ask whether to run several pasted lines; outside a chat each is a command."""
-        chat = self._client.state.chat
-        if chat is None:
-            return await self._screen.confirm(tr("Run {n} pasted lines as commands?", n=count))
-        if count <= MAX_PASTED:
-            return True
-        question = tr(
-            "Send {n} pasted lines to {name}, each as a message?", n=count, name=str(chat)
-        )
-        return await self._screen.confirm(question)
 
     def _step_out(self) -> bool:
         """Leave the chat or menu; False to quit the client."""

@@ -1,7 +1,8 @@
 """Renders replies and events as lines of styled text.
 
 Text from other users goes through `safe`, so that it can't control the terminal or change the direction of
-the text around it. Widths are in terminal cells; an emoji takes two.
+the text around it. The further lines of a message are marked, so that none can be taken for another message.
+Widths are in terminal cells; an emoji takes two.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def safe(text: object) -> str:
     return "".join(found)
 
 
+def safe_lines(text: object) -> str:
+    """As `safe`, but LF still ends lines."""
+    return "\n".join(map(safe, str(text).split("\n")))
+
+
 def cells(text: str) -> int:
     """The width of `text` in cells. It may be too large, but not too small."""
     return max(wcswidth(text), sum(max(wcwidth(c), 0) for c in text))
@@ -72,10 +78,29 @@ def colour_of(name: str) -> str:
 
 
 def wrap(line: Line, width: int, indent: int) -> list[Line]:
-    """Break `line` between words and indent the following lines by `indent` cells.
+    """Break `line` at LF and between words, and indent the following lines by `indent` cells. What follows an
+    LF is marked as well.
 
     A long word without wide characters, such as a URL, is not broken, so that it can be copied.
     """
+    first, *further = _split(line)
+    lines = _wrap_one(first, width, indent)
+    for each in further:
+        lines += _wrap_one([("time", f"{' ' * indent}| "), *each], width, indent + 2)
+    return lines
+
+
+def _split(line: Line) -> list[Line]:
+    """The lines of `line`, which LF ends."""
+    lines: list[Line] = [[]]
+    for style, text in line:
+        first, *further = text.split("\n")
+        lines[-1].append((style, first))
+        lines.extend([(style, each)] for each in further)
+    return lines
+
+
+def _wrap_one(line: Line, width: int, indent: int) -> list[Line]:
     if width < indent + 10 or sum(cells(text) for _, text in line) <= width:
         return [line]
     lines: list[Line] = [[]]
@@ -165,7 +190,7 @@ class Renderer:
     def content(self, message: Item) -> str:
         file = message.get("file")
         if file is None:
-            return safe(message.get("text", ""))
+            return safe_lines(message.get("text", ""))
         return tr(
             "file {name} ({size} bytes) code {code}",
             name=safe(file.get("name")),
@@ -191,7 +216,7 @@ class Renderer:
         lines = []
         for number, group in enumerate(groups, 1):
             lines.append([("time", f"{number:3} "), ("", f"{safe(group.get('code') or '-')} ")])
-            lines[-1].append(("place", safe(group.get("group"))))
+            lines[-1] += self._group_name(group)
         return lines
 
     def _user(self, user: Item) -> Line:
@@ -216,7 +241,10 @@ class Renderer:
         if item.get("unread"):
             line.append(("", ", " + tr("{n} unread", n=_number(item["unread"]))))
         last = item["last"]
-        return [*line, ("", ": "), *self.message(last)] if isinstance(last, dict) else line
+        if not isinstance(last, dict):
+            return line
+        shown = [(style, text.replace("\n", " ")) for style, text in self.message(last)]
+        return [*line, ("", ": "), *shown]
 
     def _direct(self, item: Item) -> Line:
         user, name = str(item.get("user")), item.get("name")
@@ -230,6 +258,10 @@ class Renderer:
             return [("", tr("{n} in {group}", n=n, group=safe(count["group"])))]
         return [("", tr("{n} from {user}", n=n, user=safe(count.get("user"))))]
 
+    def _group_name(self, group: Item) -> Line:
+        title = f" ({safe(group['title'])})" if group.get("title") else ""
+        return [("place", safe(group.get("group"))), ("", title)]
+
     def _group(self, group: Item) -> Line:
         members = int(group.get("members") or 0)
         rest = [tr("code {code}", code=safe(group["code"]))] if group.get("code") else []
@@ -240,7 +272,7 @@ class Renderer:
             rest.append(tr("you are an admin"))
         elif group.get("member"):
             rest.append(tr("you are in it"))
-        return [("place", safe(group.get("group"))), ("", f" {', '.join(rest)}")]
+        return [*self._group_name(group), ("", f" {', '.join(rest)}")]
 
     def _room(self, room: Item) -> Line:
         users = ", ".join(map(safe, room.get("users", ())))
@@ -291,7 +323,8 @@ def _number(value: object) -> str:
 
 
 def text_of(line: Line) -> str:
-    return "".join(text for _, text in line)
+    """The text for a file or a pipe. Further lines begin with `  | `, as in the dialect plain."""
+    return "".join(text for _, text in line).replace("\n", "\n  | ")
 
 
 def indent_of(line: Line) -> int:

@@ -159,6 +159,10 @@ class Screen:
             else:
                 self.note(tr("quit or Ctrl-D leaves"))
 
+        @keys.add("escape", "enter")
+        def _further_line(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
         @keys.add(Keys.BracketedPaste)
         def _paste(event: KeyPressEvent) -> None:
             buffer = event.current_buffer

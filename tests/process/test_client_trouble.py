@@ -9,6 +9,7 @@ import threading
 
 from tests.support.processes import in_thread, wait_until
 from tests.support.terminal import (
+    ALT_ENTER,
     CTRL_C,
     ENTER,
     PASSWORD,
@@ -108,14 +109,14 @@ def pasted(text: str) -> str:
 class Pasting(ClientTestCase):
     @in_thread
     def test_into_a_chat(self) -> None:
-        """Pasted text is always a message, never a command. More than three lines need a confirmation."""
+        """Pasted text is always one message, never a command."""
         budi, lina = self.enter("budi"), self.enter("lina")
         lina.type("chat budi")
         lina.await_text("You are talking to budi")
         lina.press(pasted("/logout\nback\n/nothing") + ENTER)
-        budi.await_text("lina: /nothing")
         budi.await_text("lina: /logout")
-        budi.await_text("lina: back")
+        budi.await_text("| back")
+        budi.await_text("| /nothing")
         lina.press(pasted("/quit") + ENTER)
         budi.await_text("lina: /quit")
         lina.type("/nothing at all")
@@ -123,16 +124,13 @@ class Pasting(ClientTestCase):
         lina.type("//nothing at all")
         budi.await_text("lina: /nothing at all")
         self.assertNotIn("//nothing", budi.text())
-        four = "one 1\none 2\none 3\none 4"
-        lina.press(pasted(four) + ENTER)
-        lina.await_text("Send 4 pasted lines to budi, each as a message?")
-        lina.type("n")
-        lina.await_text("The pasted lines were not used")
-        lina.press(pasted(four) + ENTER)
-        lina.await_text("each as a message?", times=2)
-        lina.type("y")
-        budi.await_text("lina: one 4")
-        self.assertEqual(budi.text().count("lina: one"), 4)
+        lina.press("one" + ALT_ENTER + "10:15 budi: two" + ENTER)
+        budi.await_text("lina: one")
+        budi.await_text("| 10:15 budi: two")
+        lina.type("back")
+        lina.press("send budi three" + ALT_ENTER + "four" + ENTER)
+        budi.await_text("lina: three")
+        budi.await_text("| four")
 
     @in_thread
     def test_outside_of_a_chat(self) -> None:

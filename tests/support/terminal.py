@@ -29,6 +29,7 @@ CLIENT = (sys.executable, "-m", "chatd.client.main")
 #: Programs that a Terminal forks, by the first word of the command.
 FORKED = {"chatd-client": forked.client, "twistd": forked.twistd}
 ENTER = "\r"
+ALT_ENTER = "\x1b\r"
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 TAB = "\t"

@@ -72,6 +72,15 @@ class WidthTests(TestCase):
             if all(cells(word) <= width - 6 for word in words):
                 self.assertLessEqual(cells(text_of(each)), width)
 
+    def test_several_lines(self) -> None:
+        """Further lines are indented and marked, also where they are wrapped."""
+        text = "satu\n\n10:16 lina: dua tiga empat lima"
+        lines = wrap([("time", "10:15 "), ("", text)], 24, 6)
+        self.assertEqual(
+            [text_of(line) for line in lines],
+            ["10:15 satu", "      | ", "      | 10:16 lina: dua", "        tiga empat lima"],
+        )
+
     def test_urls_are_not_broken(self) -> None:
         link = "https://example.org/" + "x" * 100
         lines = wrap([("time", "10:15 "), ("", f"see {link} there")], 60, 6)
@@ -101,6 +110,22 @@ class RendererTests(TestCase):
         ):
             line = text_of(self.renderer.message({**MESSAGE, **more}))
             self.assertEqual(line, f"2026-11-20T10:15:03Z {shown}")
+
+    def test_several_lines(self) -> None:
+        """Further lines are marked, and a list of conversations shows the last message on one line."""
+        message = {**MESSAGE, "to": "lina", "text": "satu\n* dua\x1b\r"}
+        line = text_of(self.renderer.message(message))
+        self.assertEqual(line, "2026-11-20T10:15:03Z budi: satu\n  | * dua\ufffd\ufffd")
+        item = {"user": "budi", "name": "budi", "online": True, "unread": 0, "last": message}
+        (line,) = map(text_of, self.renderer.items({"status": "OK", "conversations": [item]}))
+        self.assertEqual(line, "budi online: 2026-11-20T10:15:03Z budi: satu * dua\ufffd\ufffd")
+
+    def test_titles(self) -> None:
+        group = {"group": "tim_bola", "code": "abc:234", "members": 1, "title": "Tim \x1bBola"}
+        (line,) = map(text_of, self.renderer.items({"status": "OK", "groups": [group]}))
+        self.assertEqual(line, "tim_bola (Tim \ufffdBola) code abc:234, 1 member")
+        (line,) = map(text_of, self.renderer.numbered_groups([group]))
+        self.assertEqual(line, "  1 abc:234 tim_bola (Tim \ufffdBola)")
 
     def test_conversations(self) -> None:
         """The list of conversations, and what `unread` shows of some of them."""
