@@ -200,7 +200,10 @@ class RequestQueue:
         flow = self._host.flow
         if slot.request.content is not None:
             flow.hold(Hold.COMMAND)
-            storing = Deferred.fromCoroutine(_store(self._host, expected, slot.request.content))
+            content = slot.request.content
+            # The answer may take its time, and must not keep the content in memory.
+            slot.request = msgspec.structs.replace(slot.request, content=None)
+            storing = Deferred.fromCoroutine(_store(self._host, expected, content))
             storing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
         elif flow.reasons & Hold.CLOSING:
             expected.upload.abort()
@@ -314,4 +317,6 @@ async def _store(host: ChatLineProtocol, expected: ExpectUpload, content: Inline
     except ChatError:
         upload.abort()
         raise
-    return await expected.finish()
+    result = await expected.finish()
+    host.release_line()
+    return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from urllib.parse import quote_plus
 
 from hypothesis import given
@@ -206,3 +207,20 @@ class SharedMemory(LongLineTestCase):
             wire.feed(rest + b"\r\n")
             await wire.until(b"\r\n\r\n")
             self.assertEqual(self.held, 0)
+
+
+class Stored(LongLineTestCase):
+    async def test_holds_no_memory(self) -> None:
+        """Not even while the client does not read the file that comes back with the reply."""
+        token = await self.token_of("messi")
+        wire = self.wire(UrlencodedDialect)
+        wire.feed(f"inbox session={token}\r\n".encode())
+        await wire.until(b"\r\n")
+        verb = VERBS[UrlencodedDialect].format(token=token)
+        wire.feed(f"{verb}{quote_plus(FILE)}\r\n".encode())
+        output = wire.protocol.output
+        output.pauseProducing()
+        self.assertGreater(self.held, len(FILE))
+        await wire.until(lambda _data: not self.held)
+        output.resumeProducing()
+        self.assertEqual(json.loads(await wire.until(b"\r\n"))["payload"], FILE)
