@@ -196,12 +196,13 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def release_line(self) -> None:
         """Nothing needs the last long line any more."""
-        if self._long.account is not None and self._long.is_taken:
+        if self._long.is_taken:
             self._long.end()
 
     def idle(self) -> None:
         """Every request that was read is answered."""
-        self.release_line()
+        if self._long.account is not None:
+            self.release_line()
         if self.state is not ConnectionState.OPEN and not self.is_passing_on:
             self._close_if_idle()
 

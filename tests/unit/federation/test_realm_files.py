@@ -68,6 +68,19 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.log.count("Chunk"), 10)
         self.assertEqual(self.two.realm.uploads.parts, [])
 
+    def test_name_on_disk(self) -> None:
+        """It tells when the file was sent, not when it arrived."""
+        self.connection.transport_of(self.one).holding = {"Chunk"}
+        self.ana.begins_to_send_file("budi@realm2", "a b.bin", b"bytes")
+        self.network.advance(6)
+        (sent,) = self.stored(self.one)
+        self.connection.transport_of(self.one).holding = set()
+        self.network.settle()
+        self.assertEqual(self.budi.fetches(self.code("a b.bin")), b"bytes")
+        (arrived,) = self.stored(self.two)
+        self.assertEqual(arrived.name, sent.name)
+        self.assertRegex(arrived.name, r"\A\d{4}(_\d\d){5}_a_b\.bin\Z")
+
     def test_own_copy(self) -> None:
         """The receiving realm serves its own copy, even if the other realm is down."""
         self.ana.sends_file("budi@realm2", "a.bin", b"bytes")
