@@ -125,8 +125,8 @@ class KeyValueDialect(Dialect):
         return {"status": "OK", **request.tag.verb.write(request, reply)}
 
     def _cut(self, text: str) -> tuple[str, str]:
-        """The verb, in lower case, and what follows it."""
-        first, _, rest = text.lstrip(" ").partition(" ")
+        """The verb, in lower case, and what follows it. Spaces at the end are padding."""
+        first, _, rest = text.strip(" ").partition(" ")
         second, _, left = rest.partition(" ")
         verb = f"{first} {second}".lower()
         return (verb, left) if verb in self.verbs else (first.lower(), rest)

@@ -14,13 +14,21 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from chatd.base.errors import ChatError
+from chatd.base.model import Event, Message, Reply, RoomChange, RoomTalk
 from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME
 from chatd.lines.dialects.json_text import encode_ascii
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
-from chatd.lines.dialects.urlencoded_client import InBlocks, padded, unbroken
+from chatd.lines.dialects.urlencoded_client import (
+    InBlocks,
+    UrlencodedClientDialect,
+    padded,
+    unbroken,
+)
 from chatd.lines.long_line import STALL
 from tests.support.common import RealmTestCase, Wire, sleep
 from tests.support.plays import padded as request_in_blocks
+from tests.unit.lines.strategies import events, messages, names, refusals, texts
 
 # Texts with many blanks, in which blocks end.
 TEXTS = st.one_of(
@@ -74,6 +82,48 @@ class Blocks(TestCase):
         found, rest = read(b"".join(pieces))
         self.assertEqual((found["name"], rest), (name, b""))
         self.assertEqual(base64.b64decode(found["payload"]), data[:size])
+
+
+class Writing(TestCase):
+    """Whatever happens, the client finds the keys that it reads."""
+
+    dialect = UrlencodedClientDialect()
+
+    @given(refusals)
+    def test_refusals(self, error: ChatError) -> None:
+        found, rest = read(self.dialect.error(error))
+        self.assertEqual(list(found), ["status", "message", "error"])
+        self.assertEqual((found["status"], rest), ("ERROR", b""))
+        self.assertTrue(found["error"])
+
+    @given(events)
+    def test_events(self, event: Event) -> None:
+        pushed = self.dialect.events([event])
+        if not isinstance(event, RoomTalk | RoomChange):
+            self.assertEqual(pushed, b"")
+            return
+        found, rest = read(pushed)
+        self.assertEqual(list(found), ["status", "type", "display", "messages", "username"])
+        self.assertEqual((found["type"], rest), ("broadcast", b""))
+        sender = event.sender if isinstance(event, RoomTalk) else "[System]"
+        self.assertEqual(found["username"], sender)
+
+    @given(st.lists(messages, max_size=4), st.dictionaries(names, texts, max_size=3))
+    def test_every_message_is_in_the_inbox(
+        self, found: list[Message], shown: dict[str, str]
+    ) -> None:
+        asked = self.dialect.read(b"inbox session=" + b"t" * 43).read(True)
+        reply = Reply("", {}, {"names": shown}, tuple(found), "messages")
+        inbox, rest = read(self.dialect.reply(asked, reply))
+        self.assertEqual(rest, b"")
+        self.assertEqual(list(inbox["messages"]), list(dict.fromkeys(m.sender for m in found)))
+        entries = [entry for each in inbox["messages"].values() for entry in each]
+        self.assertEqual(len(entries), len(found))
+        self.assertTrue(all(isinstance(each["msg"], str) for each in entries))
+        self.assertEqual(
+            sorted(each["msg_from"] for each in entries),
+            sorted(shown.get(each.sender, each.sender) for each in found),
+        )
 
 
 class ClientTestCase(RealmTestCase):
