@@ -130,6 +130,8 @@ class Client:
             source=connection.origin.source,
         )
         self.service.presence.arrive(login.account.id, self.listener)
+        if connection.traits.live:
+            self.service.presence.listen(login.account.id, self.listener, True)
 
     def leave(self, clean: bool) -> None:
         """Detach the session; if `clean`, acknowledge delivered messages first."""

@@ -34,12 +34,14 @@ class Traits(msgspec.Struct, frozen=True):
 
     `shared`: requests may name other sessions than the connection's own, and a login does not end an earlier
     one. `detailed`: replies carry display names, the codes of groups, and when files were sent. `transient`:
-    the connection lasts for one request, and does not make its account appear online.
+    the connection lasts for one request, and does not make its account appear online. `live`: events are
+    passed on from the login on.
     """
 
     shared: bool = False
     detailed: bool = False
     transient: bool = False
+    live: bool = False
 
 
 ORDINARY = Traits()
@@ -72,6 +74,11 @@ class Connection:
     def in_use(self) -> bool:
         """Whether any session is attached to the connection."""
         return bool(self._clients)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the accounts whose sessions are attached."""
+        return {each.account.name for each in self._clients.values()}
 
     def payer(self) -> int:
         """The id of the account whose budget pays for output that waits on the connection, or NOBODY."""

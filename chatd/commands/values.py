@@ -75,11 +75,15 @@ class ListContacts(Command, frozen=True):
 
 
 class AddContact(Command, frozen=True):
-    user: Address
+    """Of several users, those that can't be added are left out."""
+
+    user: Address | tuple[Address, ...]
 
 
 class DeleteContact(Command, frozen=True):
-    user: Address
+    """Of several users, those that are no contacts are left out."""
+
+    user: Address | tuple[Address, ...]
 
 
 class SendMessage(Command, frozen=True):

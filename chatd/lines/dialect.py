@@ -63,17 +63,23 @@ class Prompt(msgspec.Struct, frozen=True):
     answer: Callable[[bytes], Request | Prompt]
 
 
+class Confirmation(msgspec.Struct, frozen=True):
+    """The client is ready for the bytes of the file that it was offered (Wrapping.offered)."""
+
+
 class Wrapping(msgspec.Struct, frozen=True):
     """What is sent around the bytes of files, and how these bytes are encoded.
 
     The first piece comes before the first file, the last one after the last file, so there is one piece more
     than files. `encode` is given a multiple of three bytes at a time, except at the end of a file. In a reply
-    with messages, `files` are the ids of those whose files are there.
+    with messages, `files` are the ids of those whose files are there. `offered`: the bytes of the only file
+    wait for a Confirmation.
     """
 
     pieces: tuple[bytes, ...]
     encode: Callable[[bytes], bytes] | None = None
     files: tuple[int, ...] = ()
+    offered: bool = False
 
 
 class Unreadable(Exception):
@@ -96,7 +102,10 @@ class Dialect:
 
     A system's own client may speak another language than its document describes. `original` is the dialect of
     that language at the same door, and itself has `is_original`. `gap`: seconds between two writes, for
-    clients that take what they read at once for one message.
+    clients that take what they read at once for one message. Events are then written one by one, and without
+    the messages of the accounts on the connection.
+
+    `live`: clients get events as soon as they have logged in. `answers_empty`: an empty line is a request.
     """
 
     name: str
@@ -111,6 +120,8 @@ class Dialect:
     original: Dialect | None = None
     is_original: bool = False
     gap: float = 0.0
+    live: bool = False
+    answers_empty: bool = False
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()
@@ -129,7 +140,7 @@ class Dialect:
         """The word in a line that begins with `start` that may be the token of a live session."""
         return None
 
-    def read(self, line: bytes) -> Request | PartialRequest | Prompt:
+    def read(self, line: bytes) -> Request | PartialRequest | Confirmation | Prompt:
         """The request in `line`, which has no line end. Raises Unreadable."""
         raise NotImplementedError
 

@@ -120,10 +120,22 @@ class ConnectionOutput:
         out.clear()
         self._size = 0
         self._transport.write(data)
-        if self._full_since is not None and not self._closed and not self._backlog.add(len(data)):
+        if self._full_since is not None:
+            self._fall_behind(len(data))
+
+    def _fall_behind(self, size: int) -> None:
+        """Count bytes that the client did not read in time. Cuts it off if there are too many."""
+        if not self._closed and not self._backlog.add(size):
             self._closed = True
             self._backlog.clear()  # at once, so that the account's other slow connections stay
             self._host.cut_off()
+
+    def hold_events(self) -> None:
+        """The client takes what it reads next for part of a file. Does nothing, because lines of events don't
+        disturb clients that read lines."""
+
+    def release_events(self) -> None:
+        """The client reads messages again."""
 
     async def stream(
         self,

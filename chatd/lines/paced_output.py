@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from chatd.base.timers import Signal, Timer
 from chatd.lines.input_control import Hold
-from chatd.lines.output import MAX_UNREAD, ConnectionOutput
+from chatd.lines.output import ConnectionOutput
 
-MAX_WAITING = 8  # writes that wait for their turn before no more requests are read
+MAX_WAITING = 8  # replies that wait for their turn before no more requests are read
+MAX_BYTES = 1 << 20  # bytes in them
+MAX_EVENTS = 500  # events that wait for their turn
+# Seconds before the next write after the bytes of a file: the client reads them in small pieces, and writes
+# to the file what it reads together with the last one.
+AFTER_FILE = 0.25
+AFTER_LINES = 0.05  # seconds before the next write with a gap, after one without
 
 
 class PacedOutput(ConnectionOutput):
     """Leaves `gap` seconds between two writes, so that the client reads them one by one. Without a gap it is
-    an ordinary ConnectionOutput."""
+    an ordinary ConnectionOutput.
+
+    Replies come before events. Of too many events that wait, the oldest are dropped: they announce what the
+    client can ask for.
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._written = self._clock.seconds() - 1.0  # when the last write was made
-        self._turn = Timer(self._clock, self.flush)
+        self._turn = Timer(self._clock, self.flush)  # runs between two writes
+        self._events: deque[bytes] = deque(maxlen=MAX_EVENTS)
+        self._holds_events = False
         self._all_sent = Signal()
         self._ending = False
 
-    def flush(self) -> None:
-        """Send the oldest write, if the last one was long enough ago. The others wait."""
-        if not self.gap or self._closed:
-            super().flush()
-            self._written = self._clock.seconds()
-            return
-        out = self._out
-        left = self._written + self.gap - self._clock.seconds()
-        if out and left <= 0:
-            waiting = out[1:]
-            size = self._size - len(out[0])
-            del out[1:]
-            super().flush()
-            out[:] = waiting
-            self._size = size
-            self._written, left = self._clock.seconds(), self.gap
-        if out:
-            self._turn.start(left)
-            self._limit()
-            return
-        self._host.flow.release(Hold.PACE)
-        self._all_sent.notify()
-        if self._ending:
-            self._ending = False
-            super().close()
+    def write(self, data: bytes) -> None:
+        if data:
+            super().write(data)
 
-    def _limit(self) -> None:
-        """Read no more requests while replies wait, and cut off a client for which too many events wait."""
-        if len(self._out) > MAX_WAITING:
+    def push(self, data: bytes) -> None:
+        if not self.gap:
+            super().push(data)
+        elif data:
+            self._events.append(data)
+            self._flush_queue.add(self)
+
+    def hold_events(self) -> None:
+        self._holds_events = True
+
+    def release_events(self) -> None:
+        self._holds_events = False
+        self._flush_queue.add(self)
+
+    def flush(self) -> None:
+        """Send the oldest reply, or else the oldest event, unless the last write was a moment ago."""
+        if not self.gap or self._closed:
+            if self._out and not self._closed:
+                self._turn.restart(AFTER_LINES)
+            super().flush()
+            return
+        if self._turn.due is None and (data := self._next()):
+            self._turn.start(self.gap)
+            self._transport.write(data)
+            if self.is_full:
+                self._fall_behind(len(data))
+        if len(self._out) > MAX_WAITING or self._size > MAX_BYTES:
             self._host.flow.hold(Hold.PACE)
-        if self._size > MAX_UNREAD and not self._closed:
-            self._closed = True
-            self._host.cut_off()
+        elif not self._out:
+            self._host.flow.release(Hold.PACE)
+            self._all_sent.notify()
+            if self._ending:
+                self._ending = False
+                super().close()
+
+    @property
+    def _has_event(self) -> bool:
+        """Whether an event may be sent. They wait for a client that does not read, too."""
+        return bool(self._events) and not (self._holds_events or self.is_full)
+
+    def _next(self) -> bytes:
+        """Take what is to be written next."""
+        if self._out:
+            data = self._out.pop(0)
+            self._size -= len(data)
+            return data
+        return self._events.popleft() if self._has_event else b""
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        self._flush_queue.add(self)
 
     async def _sent(self) -> None:
         """Wait until nothing waits for its turn: bytes of a file follow."""
@@ -63,12 +97,23 @@ class PacedOutput(ConnectionOutput):
             if self._out:
                 await self._all_sent.wait()
 
+    async def stream(self, *args: Any) -> None:
+        self.hold_events()
+        try:
+            await super().stream(*args)
+        finally:
+            self.release_events()
+
     async def _stream_one(self, *part: Any) -> None:
         await super()._stream_one(*part)
-        self._written = self._clock.seconds()  # the bytes of a file are a message as well
+        self._turn.restart(AFTER_FILE)
 
     def close(self) -> None:
-        """Send everything in its turn, then close the connection."""
+        """Send all replies and the newest event, which may say why, each in its turn. Then close the
+        connection."""
+        if self._events:
+            self.write(self._events.pop())
+            self._events.clear()
         if self._out and self.gap:
             self._ending = True
             self.flush()
@@ -81,5 +126,6 @@ class PacedOutput(ConnectionOutput):
 
     def lost(self) -> None:
         super().lost()
+        self._events.clear()
         self._turn.cancel()
         self._all_sent.notify()

@@ -17,10 +17,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.base import errors
-from chatd.base.model import Closing, Event
+from chatd.base.model import Closing, Event, Message
 from chatd.base.timers import Timer, cancel
 from chatd.commands.connection import Connection, Origin, Traits
-from chatd.lines.dialect import PartialRequest, Prompt, Request, Unreadable
+from chatd.lines.dialect import Confirmation, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.long_line import LongLine
@@ -56,7 +56,10 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.factory = factory
         self.dialect = dialect  # of the last request
         self.connection = Connection(
-            factory.sessions, self, origin, Traits(dialect.shared, dialect.detailed)
+            factory.sessions,
+            self,
+            origin,
+            Traits(dialect.shared, dialect.detailed, live=dialect.live),
         )
         self.flow = InputControl(self, factory.clock, factory.new_bucket())
         self.requests = RequestQueue(self)
@@ -143,6 +146,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self.requests.upload is not None or self.state is ConnectionState.HANDSHAKE:
             self.transport.abortConnection()
         elif self._enter(ConnectionEvent.STOPPED):
+            self.requests.withdraw()
             self._close_if_idle()
 
     def readConnectionLost(self) -> None:
@@ -169,7 +173,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         try:
             if self._long.is_arriving:
                 self._long.end()
-            self.requests.abort_upload()
+            self.requests.abort_files()
             self.output.lost()
             self.connection.leave(clean)
         finally:
@@ -293,11 +297,11 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._long.take()
         if self._first is not None and line and self._is_http(line):
             return
-        found: Request | PartialRequest | Prompt | None = None
+        found: Request | PartialRequest | Confirmation | Prompt | None = None
         try:
             if self._prompt is not None:
                 found = self._end_prompt(self._prompt).answer(line)
-            elif line:
+            elif line or self.dialect.answers_empty:
                 found = self.dialect.read(line)
         except Unreadable as problem:
             self.requests.refuse_line(problem.error, problem.tag)
@@ -310,9 +314,9 @@ class ChatLineProtocol(BufferedLineReceiver):
                 self.requests.submit(found)
             case PartialRequest():  # charged to its session, once that is known
                 self._submit_partial(found, len(line))
-            case Prompt():
+            case Prompt() | Confirmation():
                 self.flow.charge(own, now)
-                self._ask(found)
+                self._go_on(found)
                 self._long.end()
             case None:
                 self.flow.charge(own, now)
@@ -342,6 +346,13 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.requests.refuse_line(errors.MessageTooLong(size=size, limit=limit), request.tag)
         self.charge(1)
         self._long.end()
+
+    def _go_on(self, found: Prompt | Confirmation) -> None:
+        """Go on with a request of several parts."""
+        if isinstance(found, Prompt):
+            self._ask(found)
+        else:
+            self.requests.confirm()
 
     def _ask(self, prompt: Prompt) -> None:
         if prompt.row.login and self.connection.own.session is None:
@@ -404,7 +415,16 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
-        self.output.push(self.dialect.events(events))
+        if self.dialect.gap:
+            self._deliver_each(events)
+        else:
+            self.output.push(self.dialect.events(events))
+
+    def _deliver_each(self, events: Sequence[Event]) -> None:
+        own = self.connection.names
+        for event in events:
+            if not (isinstance(event, Message) and event.sender in own):
+                self.output.push(self.dialect.write_event(event))
 
     def drop(self) -> None:
         """IListener: drop the connection, because its code raised an exception."""

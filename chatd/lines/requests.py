@@ -17,8 +17,16 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.errors import BadToken, ChatError, FileTooLarge, InternalError, ShuttingDown
+from chatd.base.errors import (
+    BadSyntax,
+    BadToken,
+    ChatError,
+    FileTooLarge,
+    InternalError,
+    ShuttingDown,
+)
 from chatd.base.model import Reply
+from chatd.base.timers import Timer
 from chatd.commands.client import Client
 from chatd.commands.results import (
     DownloadReply,
@@ -27,6 +35,7 @@ from chatd.commands.results import (
     ReplyWithFiles,
     Result,
 )
+from chatd.files.outgoing import Outgoing
 from chatd.lines.dialect import Dialect, PartialRequest, Request
 from chatd.lines.inline_file import InlineFile
 from chatd.lines.input_control import Hold
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from chatd.lines.protocol import ChatLineProtocol
 
 MAX_OVERLAPPING = 256  # requests of one connection that may be waiting for the disk
+OFFER_TIME = 60.0  # seconds in which a client has to confirm that it is ready for a file
 
 log = Logger()
 
@@ -47,16 +57,27 @@ class Slot(msgspec.Struct):
     answer: bytes | None = None
 
 
-class RequestQueue:
-    """The requests of `host` that are under way. `upload` is the one whose file is arriving."""
+class OfferedFile(msgspec.Struct, frozen=True):
+    """A file whose bytes the client gets once it is ready for them. Any other request withdraws it, and so
+    does time. Meanwhile no events are sent, because the client might take them for bytes of the file."""
 
-    __slots__ = ("_host", "_next", "_slots", "upload")
+    slot: Slot
+    file: Outgoing
+    timer: Timer
+
+
+class RequestQueue:
+    """The requests of `host` that are under way. `upload` is the one whose file is arriving, and `offer` the
+    file that the client was offered."""
+
+    __slots__ = ("_host", "_next", "_slots", "offer", "upload")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._slots: deque[Slot] = deque()
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
         self.upload: tuple[Slot, ExpectUpload] | None = None
+        self.offer: OfferedFile | None = None
 
     def __bool__(self) -> bool:
         """Whether any request is not answered yet."""
@@ -70,6 +91,8 @@ class RequestQueue:
     def submit(self, request: Request | PartialRequest) -> None:
         """Begin `request` now, or when it may."""
         host, slots = self._host, self._slots
+        if self.offer is not None:
+            self.withdraw()
         if slots and not (
             request.row.overlaps
             and (type(request) is Request or not host.connection.must_look_up(request.token))
@@ -210,6 +233,7 @@ class RequestQueue:
             self._refuse(slot, ShuttingDown())
         else:
             self._host.output.write(slot.dialect.ready(slot.request))
+            self._host.output.hold_events()
             self.upload = slot, expected
             if expected.upload.missing == 0:
                 self._finish_upload()
@@ -237,14 +261,16 @@ class RequestQueue:
         assert self.upload is not None  # noqa: S101
         (slot, expected), self.upload = self.upload, None
         self._host.flow.hold(Hold.COMMAND)
+        self._host.output.release_events()
         finishing = Deferred.fromCoroutine(expected.finish())
         finishing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
 
-    def abort_upload(self) -> None:
-        """Give up the file that is arriving, if there is one: the connection is lost."""
+    def abort_files(self) -> None:
+        """Give up the file that is arriving or was offered, if there is one: the connection is lost."""
         upload, self.upload = self.upload, None
         if upload is not None:
             upload[1].upload.abort()
+        self.withdraw()
 
     async def _send_file(self, slot: Slot, result: DownloadReply) -> None:
         """Send the reply and the bytes of the file."""
@@ -258,11 +284,53 @@ class RequestQueue:
             self._refuse(slot, FileTooLarge(size=file.size, limit=limit))
             return
         head, tail = wrapping.pieces
+        if wrapping.offered:
+            self._offer(slot, file, head)
+            return
         try:
             await host.output.stream([(head, lambda: succeed(file))], wrapping.encode)
         finally:
             await file.close()
         self._answer(slot, tail)
+
+    def _offer(self, slot: Slot, file: Outgoing, head: bytes) -> None:
+        host = self._host
+        timer = Timer(host.factory.clock, self.withdraw)
+        self.offer = OfferedFile(slot, file, timer)
+        timer.start(OFFER_TIME)
+        host.output.write(head)
+        host.output.hold_events()
+        host.flow.release(Hold.COMMAND)
+        if host.flow.reasons & Hold.CLOSING or host.connection.gone:
+            self.withdraw()  # no confirmation can arrive
+
+    def confirm(self) -> None:
+        """The client is ready for the file that it was offered."""
+        offer, self.offer = self.offer, None
+        if offer is None:
+            self.refuse_line(BadSyntax(reason="no file was offered"))
+            return
+        offer.timer.cancel()
+        self._host.flow.hold(Hold.COMMAND)
+        self._sending(self._send_offered(offer))
+
+    async def _send_offered(self, offer: OfferedFile) -> None:
+        try:
+            await self._host.output.stream([(b"", lambda: succeed(offer.file))])
+        finally:
+            await offer.file.close()
+        self._answer(offer.slot, b"")
+
+    def withdraw(self) -> None:
+        """Drop the file that the client was offered, if there is one."""
+        offer, self.offer = self.offer, None
+        if offer is None:
+            return
+        offer.timer.cancel()
+        closing = offer.file.close()
+        closing.addErrback(lambda failure: log.failure("a file was not closed", failure))
+        self._host.output.release_events()
+        self._answer(offer.slot, b"")
 
     async def _send_files(self, slot: Slot, result: ReplyWithFiles) -> None:
         """Send a reply with files in it."""
@@ -287,6 +355,8 @@ class RequestQueue:
 
     def say(self, data: bytes) -> None:
         """Write `data` after the replies to all requests that have begun."""
+        if self.offer is not None:
+            self.withdraw()
         if self._slots:
             self._slots.append(Slot(self._host.dialect, answer=data))
         else:

@@ -123,6 +123,10 @@ class Play:
                 actor.link.send(self._filled(line.text).encode() + b"\r\n")
             elif line.mark == ">|":
                 actor.link.send(padded(self._filled(line.text).encode()))
+            elif line.mark == ">}":
+                actor.link.send(self._filled(line.text).encode())
+            elif line.mark == "<}":
+                await self._expect_text(actor, line.text)
             elif line.mark == ">>":
                 actor.link.send(raw(self._filled(line.text)))
             elif line.mark == "<<":
@@ -204,6 +208,17 @@ class Play:
         found, actor.heard = actor.heard[: len(expected)], actor.heard[len(expected) :]
         assert found == expected, f"expected {expected!r}, found {found!r}"
 
+    async def _expect_text(self, actor: Actor, expected: str) -> None:
+        """Placeholders have fixed lengths or end before a quote, so the end of the text is clear."""
+        pattern = re.compile(self._pattern(expected))
+        await self._until(
+            actor, lambda: pattern.match(actor.listen().decode("latin-1")) is not None
+        )
+        match = pattern.match(actor.heard.decode("latin-1"))
+        assert match is not None
+        actor.heard = actor.heard[match.end() :]
+        self._fill(match)
+
     async def _expect_line(self, actor: Actor, expected: str) -> None:
         await self._until(actor, lambda: b"\n" in actor.listen())
         line, _, actor.heard = actor.heard.partition(b"\n")
@@ -222,6 +237,10 @@ class Play:
     def _compare(self, expected: str, found: str) -> None:
         match = re.fullmatch(self._pattern(expected), found)
         assert match is not None, f"expected {self._filled(expected)!r}, found {found!r}"
+        self._fill(match)
+
+    def _fill(self, match: re.Match[str]) -> None:
+        """Note the values of the placeholders that are known now."""
         self._found.update(
             (name.replace("_", "-"), value) for name, value in match.groupdict().items()
         )

@@ -15,6 +15,8 @@ The lines follow. An actor is a connection. The first line of an actor connects 
     messi<< \\xff\\xfb\\x01            the next bytes that arrive are exactly these
     messi>| inbox session=1         sends the request in blocks of 1024 bytes, the last one padded with spaces
     messi<| {"status":"OK"}         the next blocks contain exactly this
+    messi>} {"COMMAND": "GROUP-GET"}  sends this, and no line end
+    messi<} {"FOR":"GROUP-GET"}     the next bytes that arrive are exactly this, and no line end
     messi: logs in [as messi]       with the password in plays.py, and the welcome (its token: {token-messi})
     messi: connects                 connects without expecting the greeting
     messi: closes                   closes the connection cleanly
@@ -42,7 +44,9 @@ import msgspec
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 
-_LINE = re.compile(r"(?P<actor>[a-z][a-z0-9-]*)(?P<mark><<|>>|<\||>\||<|>|:)(?: (?P<text>.*))?")
+_LINE = re.compile(
+    r"(?P<actor>[a-z][a-z0-9-]*)(?P<mark><<|>>|<\||>\||<\}|>\}|<|>|:)(?: (?P<text>.*))?"
+)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -68,10 +72,10 @@ class Transcript(msgspec.Struct, frozen=True):
 
     def requests(self, dialect: str) -> list[str]:
         """The requests that actors send in that dialect, one a line; raw bytes as they are written."""
-        return self._texts(dialect, ">", ">>", ">|")
+        return self._texts(dialect, ">", ">>", ">|", ">}")
 
     def answers(self, dialect: str) -> list[str]:
-        return self._texts(dialect, "<", "<|")
+        return self._texts(dialect, "<", "<|", "<}")
 
     def refusals(self, dialect: str) -> list[tuple[str, str]]:
         """The answers to actors in that dialect, each with the verb that was sent last, in lower case."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import AlreadyLoggedIn
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+from chatd.base.errors import (
+    AlreadyLoggedIn,
+    ContactExists,
+    UnknownContact,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.base.model import Account, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -132,11 +142,29 @@ async def contacts(client: Client, _command: ask.ListContacts) -> Reply:
 
 @HANDLERS.of(ask.AddContact)
 async def add_contact(client: Client, command: ask.AddContact) -> Reply:
-    address = await client.service.contacts.add(client.account, command.user)
+    contacts, account = client.service.contacts, client.account
+    if isinstance(command.user, tuple):
+        changed = await _number_done(contacts.add(account, each) for each in command.user)
+        return Reply(f"{changed} added to your list of contacts", data={"changed": changed})
+    address = await contacts.add(account, command.user)
     return Reply(f"{address} is on your list of contacts")
 
 
 @HANDLERS.of(ask.DeleteContact)
 async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
-    await client.service.contacts.delete(client.account, command.user)
+    contacts, account = client.service.contacts, client.account
+    if isinstance(command.user, tuple):
+        changed = await _number_done(contacts.delete(account, each) for each in command.user)
+        return Reply(f"{changed} removed from your list of contacts", data={"changed": changed})
+    await contacts.delete(account, command.user)
     return Reply(f"{command.user} is no longer on your list of contacts")
+
+
+async def _number_done(changes: Iterable[Coroutine[Any, Any, object]]) -> int:
+    """Make the changes to a list of contacts, one after the other. Returns how many of them were possible."""
+    number = 0
+    for change in changes:
+        with suppress(UnknownUser, UnknownRealm, ContactExists, UnknownContact):
+            await change
+            number += 1
+    return number

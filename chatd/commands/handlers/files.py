@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from chatd.base.errors import ChatError, NotLoggedIn, UnknownUser
-from chatd.base.model import Attachment, Reply
+from chatd.base.model import Account, Attachment, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -45,7 +45,7 @@ async def _receive(
     single = isinstance(to, Address) or len(to) == 1
     if key is not None and (before := await files.answered(client.account, to, key)) is not None:
         file, sent = before
-        return file_sent(file, sent, single, _details(client, file))
+        return file_sent(file, sent, single, _details(client, file, session.account))
     upload = await files.begin(client.account, to, name, size, client.listener, key)
 
     async def finish() -> Reply | DownloadReply:
@@ -53,7 +53,7 @@ async def _receive(
             upload.abort()
             raise NotLoggedIn  # the session was ended on another connection
         file, sent = await upload.finish()
-        reply = file_sent(file, sent, single, _details(client, file))
+        reply = file_sent(file, sent, single, _details(client, file, session.account))
         return await _echoed(client, file, reply) if echo else reply
 
     return ExpectUpload(upload, finish)
@@ -67,10 +67,13 @@ async def _echoed(client: Client, file: Attachment, reply: Reply) -> Reply | Dow
         return reply  # the file was sent, whatever happened to the disk since
 
 
-def _details(client: Client, file: Attachment) -> dict[str, Any]:
-    """When the file was sent, and how it is stored, for dialects that show it."""
-    detailed = client.connection.traits.detailed
-    return {"at": file.at, "stored": file.stored} if detailed else {}
+def _details(client: Client, file: Attachment, sender: Account | None = None) -> dict[str, Any]:
+    """When the file was sent, by whom if that was just now, and how it is stored, for dialects that show
+    it."""
+    if not client.connection.traits.detailed:
+        return {}
+    found = {"at": file.at, "stored": file.stored}
+    return found if sender is None else {**found, "sender": sender.name}
 
 
 @HANDLERS.of(ask.ListFiles)

@@ -12,20 +12,28 @@ from typing import Any
 
 import msgspec
 
-from chatd.base import errors
-from chatd.base.characters import isolated_lines
-from chatd.base.errors import BadArgument, ChatError, PasswordMismatch, UnknownCommand
+from chatd.base.errors import BadArgument, BadSyntax, ChatError, UnknownCommand
 from chatd.base.model import Contact, GroupInfo, Message, Reply
-from chatd.base.names import Address, Place, parse_name, printable
-from chatd.base.texts import Secret
+from chatd.base.names import printable
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
 from chatd.lines.dialect import Dialect, PartialRequest, Request, decode
 from chatd.lines.dialects import arguments as args
+from chatd.lines.dialects.pychat_client import PychatClientDialect
+from chatd.lines.dialects.pychat_common import (
+    INVITE,
+    LOGIN,
+    TEXTS,
+    content,
+    group_file,
+    new_group,
+    private_file,
+    registration,
+    title_of,
+)
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.dialects.verbs import (
-    Texts,
     Verb,
     group_inbox,
     private_inbox,
@@ -34,11 +42,13 @@ from chatd.lines.dialects.verbs import (
     table,
     text_of,
 )
+from chatd.lines.line_buffer import LineBuffer
+from chatd.lines.object_buffer import ObjectBuffer
 
 MAX_ARGUMENT = 100
 FURTHER = "  | "  # in place of an end of a line in a text
 
-NEW_GROUP = Arg("group", types.TITLE)
+NEW_GROUP = Arg("words", types.TITLE)
 AGAIN = Arg("again", types.SECRET)
 CONTACT = Arg("user", types.ADDRESS)
 FRIENDS = Arg("users", types.WORDS)
@@ -46,44 +56,8 @@ PATH = Arg("filename", types.FILENAME)
 SIZE = Arg("size", types.SIZE)
 FILE_CODE = Arg("code", types.NAME)
 
-TEXTS: Texts = {
-    errors.NotLoggedIn: "unauthorized!",
-    errors.UnknownUser: "unknown user",
-    errors.WrongPassword: "wrong password",
-    errors.UserExists: "that username already been used",
-    errors.PasswordMismatch: "password doesn't match!",
-    errors.UnknownGroup: "group code is invalid",
-    errors.NotMember: "you are not a member of the group!",
-    errors.NotAdmin: "you are not an admin of the group!",
-    errors.UnknownFile: "file code is invalid",
-    errors.UnknownCommand: "there is no keyword {verb}",
-}
-INVITE: Texts = {
-    errors.UnknownUser: "unknown users: {name}",
-    errors.NotMember: TEXTS[errors.NotAdmin],
-}
-
 
 # Commands whose arguments differ from those of the verb.
-
-
-def register(username: str, password: Secret, again: Secret) -> ask.Command:
-    if password != again:
-        raise PasswordMismatch
-    return ask.Register(username, password, login=False)
-
-
-def create_group(group: str) -> ask.Command:
-    """One word is the name of the group, several are its title."""
-    return ask.AddGroup(None, group) if " " in group else ask.AddGroup(parse_name(group))
-
-
-def private_file(to: Address, code: str) -> ask.Command:
-    return ask.GetFile(code.lower(), "code", place=Place(user=to))
-
-
-def group_file(group: Address, code: str) -> ask.Command:
-    return ask.GetFile(code.lower(), "code", place=Place(group=group))
 
 
 def notifications() -> ask.Command:
@@ -114,7 +88,7 @@ def invited(_request: Request, reply: Reply) -> Lines:
 def groups(_request: Request, reply: Reply) -> Lines:
     found = [item for item in reply.items if isinstance(item, GroupInfo)]
     lines = [
-        f"{number} {each.code or each.group} {each.title or each.group}"
+        f"{number} {each.code or each.group} {title_of(each)}"
         for number, each in enumerate(found, 1)
     ]
     return [_head(reply, "groups"), *lines]
@@ -128,7 +102,7 @@ def contacts(_request: Request, reply: Reply) -> Lines:
 
 def messages(_request: Request, reply: Reply) -> Lines:
     lines = [
-        f"{each.sender} {timestamp(each.at)} {content(each)}"
+        f"{each.sender} {timestamp(each.at)} {one_line(each)}"
         for each in reply.items
         if isinstance(each, Message)
     ]
@@ -141,7 +115,7 @@ def notes(_request: Request, reply: Reply) -> Lines:
     for each in reply.items:
         if isinstance(each, Message):
             place = "-" if each.group is None else codes.get(each.group) or each.group
-            lines.append(f"{each.sender} {place} {timestamp(each.at)} {content(each)}")
+            lines.append(f"{each.sender} {place} {timestamp(each.at)} {one_line(each)}")
     return [_head(reply, "notifications"), *lines]
 
 
@@ -151,12 +125,8 @@ def _head(reply: Reply, what: str) -> str:
     return f"{len(reply.items)} {what}{more}"
 
 
-def content(message: Message) -> str:
-    """The text of a message on one line, or the announcement of its file."""
-    file = message.file
-    if file is None:
-        return isolated_lines(message.text or "", FURTHER)
-    return f"[{file.name}], file_code: {file.code}"
+def one_line(message: Message) -> str:
+    return content(message, FURTHER)
 
 
 VERBS = table(
@@ -165,11 +135,17 @@ VERBS = table(
         ask.Register,
         (args.USERNAME, args.PASSWORD, AGAIN),
         said("you are registered now!"),
-        make=register,
+        make=registration,
     ),
-    Verb("AUTH-LOGIN", ask.LogIn, (args.USERNAME, args.PASSWORD), said("you are logged in now")),
+    Verb(
+        "AUTH-LOGIN",
+        ask.LogIn,
+        (args.USERNAME, args.PASSWORD),
+        said("you are logged in now"),
+        LOGIN,
+    ),
     Verb("AUTH-LOGOUT", ask.LogOut, (), said("you are logged out now")),
-    Verb("GROUP-CREATE", ask.AddGroup, (NEW_GROUP,), said("{groupcode}"), make=create_group),
+    Verb("GROUP-CREATE", ask.AddGroup, (NEW_GROUP,), said("{groupcode}"), make=new_group),
     Verb("GROUP-GET", ask.ListOwnGroups, (), groups),
     Verb("GROUP-JOIN", ask.JoinGroup, (args.GROUP,), titled("you have joined")),
     Verb("GROUP-EXIT", ask.LeaveGroup, (args.GROUP,), titled("you have left")),
@@ -213,6 +189,12 @@ class PychatDialect(Dialect):
     name = "pychat"
     patient = True
     detailed = True
+    original = PychatClientDialect()
+    live = True
+    answers_empty = True
+
+    def new_buffer(self, limit: int, most: int) -> LineBuffer:
+        return ObjectBuffer(limit, most)
 
     def greeting(self, realm: str, version: str) -> bytes:
         return f"Welcome to {realm}\r\n".encode()
@@ -222,7 +204,9 @@ class PychatDialect(Dialect):
         verb = VERBS.get(word.lower())
         if verb is None:
             # As for any other verb, NotLoggedIn comes first.
-            unknown = UnknownCommand(verb=printable(word, MAX_ARGUMENT))
+            unknown: ChatError = BadSyntax(reason="send a keyword")
+            if word:
+                unknown = UnknownCommand(verb=printable(word, MAX_ARGUMENT))
             return PartialRequest(NAMELESS.row, partial(_refuse, unknown), tag=NAMELESS)
         return PartialRequest(verb.row, partial(_read, verb, rest), tag=verb)
 

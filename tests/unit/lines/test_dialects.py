@@ -26,7 +26,7 @@ from chatd.commands.arguments import FlagType, NumberType, PortType
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
-from chatd.lines.dialect import Dialect, PartialRequest, Prompt, Request, Unreadable
+from chatd.lines.dialect import Confirmation, Dialect, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from tests.unit.lines.strategies import (
@@ -69,7 +69,9 @@ json_lines = st.one_of(
 )
 
 
-def read(dialect: Dialect, line: bytes) -> Request | PartialRequest | Prompt | Unreadable:
+def read(
+    dialect: Dialect, line: bytes
+) -> Request | PartialRequest | Confirmation | Prompt | Unreadable:
     """What the dialect makes of the line. Any other exception is a bug in the dialect."""
     try:
         return dialect.read(line)

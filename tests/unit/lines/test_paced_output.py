@@ -11,8 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.throttle import Budget
 from chatd.lines.input_control import Hold
-from chatd.lines.output import MAX_UNREAD, Backlog
-from chatd.lines.paced_output import MAX_WAITING, PacedOutput
+from chatd.lines.output import Backlog
+from chatd.lines.paced_output import (
+    AFTER_FILE,
+    MAX_BYTES,
+    MAX_EVENTS,
+    MAX_WAITING,
+    PacedOutput,
+)
 from chatd.net.eager import FlushQueue
 
 GAP = 0.05
@@ -120,23 +126,65 @@ class PacedOutputTest(SynchronousTestCase):
             self.turn(GAP)
         self.assertFalse(self.host.held & Hold.PACE)
 
-    def test_events_that_wait_are_bounded(self) -> None:
+    def test_many_bytes_that_wait_are_bounded(self) -> None:
         self.output.gap = GAP
-        for _ in range(2 * MAX_UNREAD // 1000):
-            self.output.push(b"x" * 1000)
-            if self.host.cut:
-                break
-            self.turn()
-        self.assertTrue(self.host.cut)
+        self.output.write(b"a")
+        self.output.write(b"b" * (MAX_BYTES + 1))
+        self.turn()
+        self.assertTrue(self.host.held & Hold.PACE)
+        self.turn(GAP)
+        self.assertFalse(self.host.held & Hold.PACE)
+
+    def test_the_oldest_of_many_events_are_dropped(self) -> None:
+        self.output.gap = GAP
+        for number in range(MAX_EVENTS + 10):
+            self.output.push(b"%d" % number)
+        self.assertEqual(self.turn(), [b"10"])
+        sent = [each for _ in range(MAX_EVENTS + 10) for each in self.turn(GAP)]
+        self.assertEqual(sent, [b"%d" % number for number in range(11, MAX_EVENTS + 10)])
+        self.assertFalse(self.host.cut)
+
+    def test_replies_come_before_events(self) -> None:
+        self.output.gap = GAP
+        self.output.push(b"event")
+        self.output.push(b"event 2")
+        self.output.write(b"reply")
+        self.assertEqual([self.turn(), self.turn(GAP)], [[b"reply"], [b"event"]])
+
+    def test_held_events_wait(self) -> None:
+        self.output.gap = GAP
+        self.output.hold_events()
+        self.output.push(b"event")
+        self.output.write(b"reply")
+        self.assertEqual([self.turn(), self.turn(GAP)], [[b"reply"], []])
+        self.output.release_events()
+        self.assertEqual(self.turn(), [b"event"])
+
+    def test_events_wait_for_a_client_that_does_not_read(self) -> None:
+        self.output.gap = GAP
+        self.output.pauseProducing()
+        self.output.push(b"event")
+        self.assertEqual(self.turn(1), [])
+        self.output.resumeProducing()
+        self.assertEqual(self.turn(), [b"event"])
+
+    def test_nothing_is_no_write(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"")
+        self.output.push(b"")
+        self.output.write(b"a")
+        self.assertEqual(self.turn(), [b"a"])
 
     def test_close_sends_everything_first(self) -> None:
         self.output.gap = GAP
         for data in (b"a", b"b", b"c"):
             self.output.write(data)
+        self.output.push(b"an event")
+        self.output.push(b"why")
         self.output.close()
         self.assertFalse(self.transport.disconnecting)
-        sent = [each for _ in range(4) for each in self.turn(GAP)]
-        self.assertEqual([b"a", *sent], [b"a", b"b", b"c"])
+        sent = [each for _ in range(5) for each in self.turn(GAP)]
+        self.assertEqual([b"a", *sent], [b"a", b"b", b"c", b"why"])
         self.assertTrue(self.transport.disconnecting)
 
     def test_bytes_of_a_file_follow_their_reply(self) -> None:
@@ -148,8 +196,8 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.transport.writes, [b"earlier"])
         self.assertEqual(self.turn(GAP), [b"head", b"bytes"])
         self.successResultOf(sending)
-        self.assertEqual(self.turn(GAP / 2), [])
-        self.assertEqual(self.turn(GAP / 2), [b"event"])
+        self.assertEqual(self.turn(AFTER_FILE / 2), [])
+        self.assertEqual(self.turn(AFTER_FILE / 2), [b"event"])
 
     def test_a_lost_connection_leaves_no_timer(self) -> None:
         self.output.gap = GAP

@@ -16,9 +16,19 @@ from twisted.trial.unittest import TestCase
 from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded, urlencoded_client
+from chatd.lines import paced_output
+from chatd.lines.dialects import (
+    bagan,
+    kelompok3,
+    pychat,
+    pychat_common,
+    tugas4,
+    urlencoded,
+    urlencoded_client,
+)
 from chatd.lines.dialects.bagan import BaganDialect
 from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
+from chatd.lines.dialects.pychat_client import PychatClientDialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
@@ -37,7 +47,7 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
     "bagan": (bagan.VERBS, (bagan.TEXTS,)),
     "urlencoded": ({**urlencoded.VERBS, **urlencoded_client.VERBS}, ()),
     "tugas4": (tugas4.VERBS, (tugas4.TEXTS,)),
-    "pychat": (pychat.VERBS, (pychat.TEXTS,)),
+    "pychat": (pychat.VERBS, (pychat_common.TEXTS,)),
 }
 
 # Errors that no transcript can show, and the test that shows each.
@@ -102,6 +112,10 @@ class TranscriptTests(RealmTestCase):
     def setUp(self) -> None:
         self.clock = SteadyClock(reactor)
         super().setUp()
+        # Nobody has to tell one write from the next here.
+        self.patch(PychatClientDialect, "gap", 0.001)
+        self.patch(paced_output, "AFTER_LINES", 0.001)
+        self.patch(paced_output, "AFTER_FILE", 0.001)
 
     def make_config(self) -> Config:
         transcript = getattr(type(self), self._testMethodName).transcript

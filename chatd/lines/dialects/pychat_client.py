@@ -1,0 +1,468 @@
+"""The language of py-chat's own client. It differs from the one that its document describes (pychat.py).
+
+A request is a JSON object with `COMMAND`, and with the token of the session in `token`. The reply is an
+object with `FOR`, the command that it answers, and what is pushed has `NOTIF` there. Nothing separates
+objects: the client takes what it has read for a whole object if it ends in `}`. It reads 1024 bytes at a
+time, so that no brace within an object may be the last of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Any, Final
+
+import msgspec
+
+from chatd.base import errors
+from chatd.base.errors import BadArgument, BadSyntax, ChatError
+from chatd.base.model import (
+    Closing,
+    Contact,
+    Event,
+    GroupInfo,
+    MemberChange,
+    Message,
+    Reply,
+    SessionEnded,
+)
+from chatd.base.names import Address, Place, printable
+from chatd.base.texts import Secret
+from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.rows import Arg
+from chatd.lines.dialect import Confirmation, Dialect, PartialRequest, Request, Unreadable, Wrapping
+from chatd.lines.dialects import arguments as args
+from chatd.lines.dialects.json_text import encode_ascii
+from chatd.lines.dialects.pychat_common import (
+    INVITE,
+    LOGIN,
+    TEXTS,
+    announcement,
+    content,
+    group_file,
+    new_group,
+    private_file,
+    registration,
+    title_of,
+)
+from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table, text_of
+
+READ: Final = 1024  # bytes that the client reads at a time
+GAP: Final = 0.05  # seconds between two writes
+MAX_COMMAND: Final = 100  # characters of an unknown command that are repeated
+
+Answer = dict[str, Any]
+
+
+class CalledVerb(msgspec.Struct, frozen=True):
+    """What a reply needs of its request: the command as it was sent, and its verb, if it is known."""
+
+    command: str | None = None
+    verb: Verb | None = None
+
+
+# Arguments: the keys of a request.
+
+
+class PeopleType(types.AddressesType):
+    """A list of usernames. What can't be a name is left out, as unknown names are."""
+
+    about = f"a list of at most {types.MAX_PEOPLE} usernames"
+
+    def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
+        if not isinstance(value, list) or len(value) > types.MAX_PEOPLE:
+            raise BadArgument(argument=name, found="that", expected=self.about)
+        people = []
+        for each in value:
+            with suppress(errors.BadName):
+                people.append(types.ADDRESS.from_json(name, each))
+        return tuple(people)
+
+
+CONFIRM = "password-confirm"
+PARTNER = Arg("p_username", types.ADDRESS)
+CODE = Arg("code", types.GROUP)
+MESSAGE = Arg("message", types.TEXT)
+FILE = (Arg("file_name", types.FILENAME), Arg("file_size", types.SIZE))
+FILE_CODE = Arg("file_code", types.NAME)
+CONTACTS = Arg("contact_list", PeopleType())
+USERS = Arg("user_list", PeopleType())
+
+MEMBERS_ONLY: Texts = {errors.NotMember: "You are not a member of the group!"}
+EXIT: Texts = {
+    errors.NotMember: "you are not belong to this group",
+    errors.UnknownGroup: "group is not available",
+}
+NO_FILE: Texts = {errors.UnknownFile: "file not found!"}
+OWN_TEXTS: Texts = {errors.Usage: "{reason}", errors.BadSyntax: "{reason}"}
+UNAUTHORIZED = TEXTS[errors.NotLoggedIn]
+
+
+# The commands.
+
+
+def register(username: str, password: Secret, **confirmed: Secret) -> ask.Command:
+    return registration(username, password, confirmed[CONFIRM])
+
+
+def add_contacts(contact_list: tuple[Address, ...]) -> ask.Command:
+    return ask.AddContact(contact_list)
+
+
+def delete_contacts(contact_list: tuple[Address, ...]) -> ask.Command:
+    return ask.DeleteContact(contact_list)
+
+
+def create_group(group_name: str) -> ask.Command:
+    return new_group(group_name)
+
+
+def join_group(code: Address) -> ask.Command:
+    return ask.JoinGroup(code)
+
+
+def leave_group(code: Address) -> ask.Command:
+    return ask.LeaveGroup(code)
+
+
+def invite(code: Address, user_list: tuple[Address, ...]) -> ask.Command:
+    if not user_list:
+        raise BadArgument(argument="user_list", found="empty", expected="names of users")
+    return ask.InviteMembers(code, user_list)
+
+
+def private_chat(p_username: Address) -> ask.Command:
+    return ask.ReadInbox(Place(user=p_username), newest=True)
+
+
+def group_chat(code: Address) -> ask.Command:
+    return ask.ReadInbox(Place(group=code), newest=True)
+
+
+def send_private(p_username: Address, message: str) -> ask.Command:
+    return send(p_username, message)
+
+
+def send_group(code: Address, message: str) -> ask.Command:
+    return ask.SendGroupMessage(code, message)
+
+
+def send_private_file(p_username: Address, file_name: str, file_size: int) -> ask.Command:
+    return send_file(p_username, file_name, file_size)
+
+
+def send_group_file(code: Address, file_name: str, file_size: int) -> ask.Command:
+    return ask.SendGroupFile(code, file_name, file_size)
+
+
+def get_private_file(p_username: Address, file_code: str) -> ask.Command:
+    return private_file(p_username, file_code)
+
+
+def get_group_file(code: Address, file_code: str) -> ask.Command:
+    return group_file(code, file_code)
+
+
+# Replies.
+
+
+def said(message: str) -> Callable[[Request, Reply], Answer]:
+    return lambda _request, _reply: {"message": message}
+
+
+def logged_in(_request: Request, reply: Reply) -> Answer:
+    return {"message": "you are logged in now", "token": reply.fields["tokenId"]}
+
+
+def contacts(_request: Request, reply: Reply) -> Answer:
+    names = [each.username for each in reply.items if isinstance(each, Contact)]
+    return {"message": f"{len(names)} contacts", "contact_list": names}
+
+
+def changed(what: str) -> Callable[[Request, Reply], Answer]:
+    return lambda _request, reply: {"message": f"{reply.data['changed']} {what}"}
+
+
+def created(_request: Request, reply: Reply) -> Answer:
+    return {"message": "group has been created", "code": reply.fields["groupcode"]}
+
+
+def groups(_request: Request, reply: Reply) -> Answer:
+    found = [
+        {"code": each.code or each.group, "group_name": title_of(each)}
+        for each in reply.items
+        if isinstance(each, GroupInfo)
+    ]
+    return {"message": f"{len(found)} groups", "group_list": found}
+
+
+def invited(_request: Request, reply: Reply) -> Answer:
+    unknown = reply.data.get("unknown")
+    also = f"; unknown users: {', '.join(unknown)}" if unknown else ""
+    return {"message": f"{len(reply.data.get('joined', ()))} invited{also}"}
+
+
+def messages(_request: Request, reply: Reply) -> Answer:
+    found = [
+        {"from_user": each.sender, "text": content(each)}
+        for each in reply.items
+        if isinstance(each, Message)
+    ]
+    return {"message": f"{len(found)} messages", "messages": found}
+
+
+def private_file_sent(_request: Request, reply: Reply) -> Answer:
+    """The sender learns the code as from a message."""
+    text = announcement(reply.fields["name"], reply.fields["code"])
+    return {"FOR": "NOTIF", "from_user": reply.data["sender"], "text": text}
+
+
+def group_file_sent(_request: Request, reply: Reply) -> Answer:
+    text = announcement(reply.fields["name"], reply.fields["code"])
+    return {"FOR": "MSG-GROUP-SEND", "status": "success", "message": text}
+
+
+def file_found(_request: Request, reply: Reply) -> Answer:
+    """The client writes the file under this name, in the folder that it runs in."""
+    return {
+        "message": "the file follows",
+        "file_name": f"{reply.data['code']}-{reply.fields['name']}",
+        "file_size": reply.fields["size"],
+    }
+
+
+VERBS = table(
+    Verb(
+        "AUTH-REGISTER",
+        ask.Register,
+        (args.USERNAME, args.PASSWORD, Arg(CONFIRM, types.SECRET)),
+        said("you are registered now!"),
+        make=register,
+    ),
+    Verb("AUTH-LOGIN", ask.LogIn, (args.USERNAME, args.PASSWORD), logged_in, LOGIN),
+    Verb("AUTH-LOGOUT", ask.LogOut, (), said("you are logged out now")),
+    Verb("CONTACT-GET", ask.ListContacts, (), contacts),
+    Verb(
+        "CONTACT-ADD",
+        ask.AddContact,
+        (CONTACTS,),
+        changed("new contact added"),
+        make=add_contacts,
+    ),
+    Verb(
+        "CONTACT-DEL",
+        ask.DeleteContact,
+        (CONTACTS,),
+        changed("contact deleted"),
+        make=delete_contacts,
+        aliases=("CONTACT-DELETE",),
+    ),
+    Verb(
+        "GROUP-CREATE",
+        ask.AddGroup,
+        (Arg("group_name", types.TITLE),),
+        created,
+        make=create_group,
+    ),
+    Verb("GROUP-GET", ask.ListOwnGroups, (), groups),
+    Verb("GROUP-JOIN", ask.JoinGroup, (CODE,), said("you have joined this group"), make=join_group),
+    Verb(
+        "GROUP-EXIT", ask.LeaveGroup, (CODE,), said("you have left this group"), EXIT, leave_group
+    ),
+    Verb("GROUP-INVITE", ask.InviteMembers, (CODE, USERS), invited, INVITE, invite),
+    Verb(
+        "MSG-PRIVATE-GET",
+        ask.ReadInbox,
+        (PARTNER,),
+        messages,
+        make=private_chat,
+        aliases=("CHAT-PRIVATE-GET",),
+    ),
+    Verb(
+        "MSG-GROUP-GET",
+        ask.ReadInbox,
+        (CODE,),
+        messages,
+        MEMBERS_ONLY,
+        group_chat,
+        aliases=("CHAT-GROUP-GET",),
+    ),
+    Verb(
+        "MSG-PRIVATE-SEND",
+        ask.SendMessage,
+        (PARTNER, MESSAGE),
+        said("message sent"),
+        {errors.UnknownUser: "user not found"},
+        send_private,
+        aliases=("CHAT-PRIVATE-SEND",),
+    ),
+    Verb(
+        "MSG-GROUP-SEND",
+        ask.SendGroupMessage,
+        (CODE, MESSAGE),
+        said("message sent"),
+        MEMBERS_ONLY,
+        send_group,
+        aliases=("CHAT-GROUP-SEND",),
+    ),
+    Verb(
+        "FILE-PRIVATE-SEND",
+        ask.SendFile,
+        (PARTNER, *FILE),
+        private_file_sent,
+        {errors.UnknownUser: "user not exist"},
+        send_private_file,
+        aliases=("FILE-SEND-PRIVATE",),
+    ),
+    Verb(
+        "FILE-GROUP-SEND",
+        ask.SendGroupFile,
+        (CODE, *FILE),
+        group_file_sent,
+        MEMBERS_ONLY,
+        send_group_file,
+        aliases=("FILE-SEND-GROUP",),
+    ),
+    Verb(
+        "FILE-PRIVATE-GET",
+        ask.GetFile,
+        (PARTNER, FILE_CODE),
+        file_found,
+        NO_FILE,
+        get_private_file,
+        aliases=("FILE-GET-PRIVATE",),
+    ),
+    Verb(
+        "FILE-GROUP-GET",
+        ask.GetFile,
+        (CODE, FILE_CODE),
+        file_found,
+        NO_FILE,
+        get_group_file,
+        aliases=("FILE-GET-GROUP",),
+    ),
+)
+
+
+class PychatClientDialect(Dialect):
+    name = "pychat"
+    detailed = True
+    is_original = True
+    gap = GAP
+
+    def read(self, line: bytes) -> Request | PartialRequest | Confirmation:
+        given = _decoded(line)
+        command = given.pop("COMMAND", None)
+        if command is None and given.get("status") == "ready":
+            return Confirmation()
+        if not isinstance(command, str):
+            raise Unreadable(BadSyntax(reason="COMMAND has to name a command"), CalledVerb())
+        verb = VERBS.get(command.lower())
+        tag = CalledVerb(printable(command, MAX_COMMAND), verb)
+        if verb is None:
+            raise Unreadable(errors.UnknownCommand(verb=tag.command), tag)
+        read = partial(_read, verb, tag, given)
+        token = given.get("token")
+        try:
+            if not verb.row.login:
+                return read(False)
+            if not isinstance(token, str):
+                raise errors.NotLoggedIn
+        except ChatError as error:
+            raise Unreadable(error, tag) from None
+        return PartialRequest(verb.row, read, Secret(token), required=True, tag=tag)
+
+    def reply(self, request: Request, reply: Reply) -> bytes:
+        tag = request.tag
+        answer = tag.verb.write(request, reply)
+        if "FOR" not in answer:
+            answer = {"FOR": tag.command, "status": "success", **answer}
+        return json_object(answer)
+
+    def wrap(self, request: Request, reply: Reply) -> Wrapping:
+        return Wrapping((self.reply(request, reply), b""), offered=True)
+
+    def ready(self, request: Request) -> bytes:
+        message = "send the bytes of the file now"
+        return json_object({"FOR": request.tag.command, "status": "ready", "message": message})
+
+    def error(self, error: ChatError, tag: Any = None) -> bytes:
+        command = verb = None
+        if tag is not None:
+            command, verb = tag.command, tag.verb
+        if isinstance(error, errors.NotLoggedIn | errors.BadToken):
+            return json_object({"FOR": command, "status": "failed", "message": UNAUTHORIZED})
+        status = "rejected" if verb is PRIVATE_FILE else "failed"
+        message = text_of(error, {} if verb is None else verb.texts, OWN_TEXTS, TEXTS)
+        return json_object({"FOR": command, "status": status, "message": message})
+
+    def write_event(self, event: Event) -> bytes:
+        match event:
+            case Message():
+                return _notification(event)
+            case Closing():
+                return self.error(event.error)
+            case SessionEnded():
+                return json_object({"FOR": None, "message": event.reason})
+            case MemberChange():
+                return json_object({"FOR": None, "message": event.sentence})
+            case _:
+                return b""
+
+
+PRIVATE_FILE = VERBS["file-private-send"]
+
+
+def _decoded(line: bytes) -> dict[str, Any]:
+    """The object in `line`. Raises Unreadable."""
+    try:
+        given = msgspec.json.decode(line)
+    except UnicodeDecodeError:
+        raise Unreadable(errors.BadEncoding(), CalledVerb()) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(BadSyntax(reason=f"{error}; send a JSON object"), CalledVerb()) from None
+    if type(given) is not dict:
+        raise Unreadable(BadSyntax(reason="send a JSON object"), CalledVerb())
+    return given
+
+
+def _read(verb: Verb, tag: CalledVerb, given: dict[str, Any], _live: bool) -> Request:
+    """The request. Keys that the verb does not have are ignored, because the client adds some to every
+    request."""
+    known = {arg.name: given[arg.name] for arg in verb.args if arg.name in given}
+    return msgspec.structs.replace(verb.read_names(known), tag=tag)
+
+
+@lru_cache(maxsize=64)  # a message is usually written for several listeners in turn
+def _notification(message: Message) -> bytes:
+    group: Answer = {}
+    if message.group is not None:
+        group = {"from_group": message.title or message.group}
+    text = content(message)
+    return json_object({"FOR": "NOTIF", "from_user": message.sender, **group, "text": text})
+
+
+# What the client can read.
+
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+_BRACE, _SPACE = b"} "
+
+
+def json_object(answer: Answer) -> bytes:
+    """The object in ASCII, so that the client finds its end: strings have no brace, and no other brace but
+    the last one is the last byte of a read."""
+    data = encode_ascii(answer)
+    if b"}" in data[:-1]:
+        data = _STRING.sub(lambda found: found[0].replace(b"}", b"\\u007d"), data)
+    if len(data) <= READ:
+        return data
+    padded = bytearray(data)
+    last = READ - 1
+    while last < len(padded) - 1:
+        if padded[last] == _BRACE:
+            padded.insert(last, _SPACE)
+        last += READ
+    return bytes(padded)
