@@ -176,6 +176,23 @@ class ThirdDocument(ClientTestCase):
         messi.type("sendfile lineker nothere.jpg")
         messi.await_text("There is no file nothere.jpg here")
 
+    @in_thread
+    def test_files_of_a_room(self) -> None:
+        messi, lineker = self.enter("messi"), self.enter("lineker")
+        (self.home("messi") / "dua file.txt").write_text("what is in it")
+        for each in (messi, lineker):
+            each.type("roomjoin 12345 67890")
+            each.await_text("You are in 12345 67890")
+        messi.type("roomsendfile dua file.txt")
+        messi.await_text("File sent to 12345 67890")
+        lineker.await_text("messi in room 12345 67890: file dua file.txt (13 bytes)")
+        lineker.type("roomfiles")
+        lineker.await_text("1 file")
+        lineker.type("roomgetfile dua file.txt")
+        lineker.await_text("is saved as")
+        saved = self.home("lineker") / "download" / "lineker" / "dua file.txt"
+        self.assertEqual(saved.read_text(), "what is in it")
+
 
 class TwoClients(ClientTestCase):
     @in_thread
