@@ -1,7 +1,11 @@
-"""Files in lines whose names contain spaces, and empty files."""
+"""Names of files in the older dialects: with spaces, and as they are stored. Empty files."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import BadArgument, BadRequest, UnknownFile
@@ -10,8 +14,12 @@ from chatd.commands import values as ask
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects import kelompok3
 from chatd.lines.dialects.blocks import said
+from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
 from chatd.lines.dialects.verbs import MAX_WORD, Verb, send_file
+from chatd.store.schema import attachments
+from tests.support.common import Wire
+from tests.unit.lines.cases import ProtocolTestCase
 
 SENT = said("File sent")
 SPACED = Verb(
@@ -83,3 +91,28 @@ class PlainNames(SynchronousTestCase):
         self.assertEqual((found.command.filename, found.command.size), ("kosong.txt", 0))
         assert found.content is not None
         self.assertEqual(list(found.content.chunks()), [])
+
+
+class OlderRelease(ProtocolTestCase):
+    """tugas4 shows a file that an older release stored as if its name on disk were of today's form."""
+
+    async def ask(self, wire: Wire, line: str) -> dict[str, Any]:
+        wire.feed(f"{line}\r\n".encode())
+        found: dict[str, Any] = json.loads(await wire.until(b"\r\n\r\n"))
+        return found
+
+    async def test_name_with_the_time(self) -> None:
+        messi = await self.logged_in("messi", Tugas4Dialect)
+        henderson = await self.logged_in("henderson", Tugas4Dialect)
+        sent = await self.ask(messi, "send_file henderson foto.png iVBORwo=")
+        uploads = self.realm.state.uploads
+        older = "20260101T101503.123456Z-foto.png"
+        (uploads / sent["filename"]).rename(uploads / older)
+        change = sa.update(attachments).values(stored=older)
+        await self.realm.database.run(lambda connection: connection.execute(change))
+        (entry,) = (await self.ask(henderson, "inbox"))["messages"]["messi"]
+        self.assertRegex(entry["file_name"], r"\A\d{4}(_\d\d){5}_foto\.png\Z")
+        for name in (entry["file_name"], "foto.png", older, entry["file_code"]):
+            found = await self.ask(henderson, f"download_file {name}")
+            self.assertEqual(found["filename"], entry["file_name"])
+            self.assertEqual(found["file_content"], "iVBORwo=")
