@@ -7,6 +7,7 @@ space.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from chatd.base import errors
@@ -95,23 +96,16 @@ def file_found(_request: Request, reply: Reply) -> Answer:
     return {"name": reply.fields["name"], PAYLOAD: CONTENT}
 
 
+def told(sentence: str) -> Callable[[Request, Reply], Answer]:
+    """The sentence, with fields of the reply filled in."""
+    return lambda _request, reply: {"messages": sentence.format_map(reply.fields)}
+
+
 def joined(_request: Request, reply: Reply) -> Answer:
     return {
         "messages": f"Telah bergabung ke ruangan [{reply.fields['room']}]",
         "users": list(reply.data["names"].values()),
     }
-
-
-def spoken(_request: Request, _reply: Reply) -> Answer:
-    return {"messages": "Broadcasted the messages"}
-
-
-def room_file_sent(_request: Request, _reply: Reply) -> Answer:
-    return {"messages": "File sent to the room."}
-
-
-def left(_request: Request, reply: Reply) -> Answer:
-    return {"messages": f"Telah keluar dari ruangan [{reply.fields['room']}]"}
 
 
 def entry(message: Message, names: Any) -> Answer:
@@ -134,16 +128,22 @@ VERBS = table(
     Verb("file_send", ask.SendFile, (RECIPIENT, FILE, args.FILENAME), file_sent, make=file_send),
     Verb("file_get", ask.GetFile, (args.FILENAME,), file_found, make=file_get),
     Verb("room_join", ask.JoinRoom, (ROOM,), joined, make=room_join),
-    Verb("room_chat", ask.SendRoomMessage, (MESSAGE,), spoken, make=room_chat),
+    Verb(
+        "room_chat",
+        ask.SendRoomMessage,
+        (MESSAGE,),
+        told("Broadcasted the messages"),
+        make=room_chat,
+    ),
     Verb(
         "room_send_file",
         ask.SendRoomFile,
         (FILE, args.FILENAME),
-        room_file_sent,
+        told("File sent to the room."),
         make=room_send_file,
     ),
     Verb("room_get_file", ask.GetRoomFile, (args.FILENAME,), file_found, make=room_get_file),
-    Verb("room_leave", ask.LeaveRoom, (), left),
+    Verb("room_leave", ask.LeaveRoom, (), told("Telah keluar dari ruangan [{room}]")),
     Verb("logout", ask.LogOut, (), said("Berhasil keluar")),
 )
 
