@@ -182,7 +182,11 @@ def _ways(
 
 
 def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
-    """Return the newest `limit` files in the account's conversations, oldest first."""
+    """Return the newest `limit` files that the account may fetch, oldest first: those in its conversations,
+    and its own."""
+    own = sa.select(attachments.c.id).where(attachments.c.owner_id == account_id)
+    mine = sa.union(_may_fetch(account_id), own).subquery()
+    newest = sa.select(mine.c[0]).order_by(mine.c[0].desc()).limit(limit)
     rows = connection.execute(
         sa.select(
             attachments.c.code,
@@ -192,13 +196,11 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
             attachments.c.created_at,
         )
         .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
-        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-        .where(participants.c.account_id == account_id)
+        .where(attachments.c.id.in_(newest))
         .group_by(attachments.c.id)
-        .order_by(attachments.c.id.desc())
-        .limit(limit)
+        .order_by(attachments.c.id)
     ).all()
-    return [FileInfo(*row) for row in reversed(rows)]
+    return [FileInfo(*row) for row in rows]
 
 
 def all_stored(connection: sa.Connection) -> set[str]:

@@ -378,6 +378,17 @@ class Listing(FilesTestCase):
         self.assertEqual(await self.files.list(ana), expected)
         self.assertEqual([each.name for each in await self.files.list(citra)], ["a.txt", "c.txt"])
 
+    async def test_own_in_a_group_that_was_left(self) -> None:
+        """It may still be fetched, so it is listed: its name means this file, and no older one."""
+        ana, budi = await self.people("ana", "budi")
+        older, _ = await self.send(budi, "ana", b"older")
+        await self.realm.service.groups.create(ana, "bagan")
+        own, _ = await self.send(ana, "#bagan", b"own")
+        await self.realm.service.groups.leave(ana, Address("bagan"))
+        files = await self.files.list(ana)
+        self.assertEqual([each.code for each in files], [older.code, own.code])
+        self.assertEqual(await self.fetch(ana, distinct_handles(files)[0]), b"older")
+
     async def test_newest_if_there_are_many(self) -> None:
         ana, _ = await self.people("ana", "budi")
         for number in range(4):
