@@ -38,6 +38,7 @@ from chatd.lines.dialects.kelompok3 import (
 from chatd.lines.dialects.verbs import (
     Texts,
     Verb,
+    as_typed,
     not_added,
     send,
     send_file,
@@ -201,90 +202,59 @@ VERBS = table(
     Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(placed), NO_REALM, realm_inbox),
 )
 
-CLIENT_VERBS = table(
-    Verb(
-        "addgroup",
-        ask.AddGroup,
-        (args.NEW_GROUP,),
-        said("Add group successful"),
-        GROUP_EXISTS,
-        bare=True,
+CLIENT_VERBS = {
+    **as_typed(VERBS, last=("sendprivaterealm",)),
+    **table(
+        Verb(
+            "addgroup",
+            ask.AddGroup,
+            (args.NEW_GROUP,),
+            said("Add group successful"),
+            GROUP_EXISTS,
+            bare=True,
+        ),
+        Verb(
+            "sendfile",
+            ask.SendFile,
+            (args.TO, args.SPACED_FILENAME, args.FILE),
+            file_sent,
+            NO_USER | NO_FILE,
+            send_file,
+        ),
+        Verb(
+            "sendgroupfile",
+            ask.SendGroupFile,
+            (args.GROUP, args.SPACED_FILENAME, args.FILE),
+            file_sent,
+            NOT_IN_GROUP | NO_FILE,
+        ),
+        Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
+        Verb("info", ask.ListActive, (), active, bare=True, strangers={"message": []}),
+        Verb(
+            "getrealminbox",
+            ask.ReadRealmInbox,
+            (args.REALM,),
+            listed(shown),
+            NO_REALM,
+            realm_inbox_with_files,
+        ),
+        # These are not in the document.
+        Verb("privateinbox", ask.ReadInbox, (args.TO,), by_sender(shown), NO_USER, private_inbox),
+        Verb(
+            "groupinbox", ask.ReadInbox, (args.GROUP,), by_sender(shown), NOT_IN_GROUP, group_inbox
+        ),
+        Verb("getusers", ask.ListUsers, (), user_names, bare=True, strangers={"users": []}),
+        Verb(
+            "getgroups",
+            ask.ListGroups,
+            (),
+            groups,
+            make=list_groups,
+            bare=True,
+            strangers={"groups": []},
+        ),
     ),
-    Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message sent"), NO_USER, send),
-    Verb(
-        "sendfile",
-        ask.SendFile,
-        (args.TO, args.SPACED_FILENAME, args.FILE),
-        file_sent,
-        NO_USER | NO_FILE,
-        send_file,
-    ),
-    Verb(
-        "sendgroup",
-        ask.SendGroupMessage,
-        (args.GROUP, args.TYPED_TEXT),
-        said("Message sent"),
-        NOT_IN_GROUP,
-    ),
-    Verb(
-        "sendgroupfile",
-        ask.SendGroupFile,
-        (args.GROUP, args.SPACED_FILENAME, args.FILE),
-        file_sent,
-        NOT_IN_GROUP | NO_FILE,
-    ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
-    # These have no other form.
-    Verb("privateinbox", ask.ReadInbox, (args.TO,), by_sender(shown), NO_USER, private_inbox),
-    Verb("groupinbox", ask.ReadInbox, (args.GROUP,), by_sender(shown), NOT_IN_GROUP, group_inbox),
-    Verb("getusers", ask.ListUsers, (), user_names, bare=True, strangers={"users": []}),
-    Verb(
-        "getgroups",
-        ask.ListGroups,
-        (),
-        groups,
-        make=list_groups,
-        bare=True,
-        strangers={"groups": []},
-    ),
-    Verb("info", ask.ListActive, (), active, bare=True, strangers={"message": []}),
-    Verb(
-        "sendprivaterealm",
-        ask.SendRealmMessage,
-        (args.REALM, args.REMOTE_USER, args.LAST_TEXT),
-        said("Message sent"),
-        NO_REALM | NO_USER,
-    ),
-    Verb(
-        "sendfilerealm",
-        ask.SendRealmFile,
-        (args.REALM, args.REMOTE_USER, args.SPACED_FILENAME, args.FILE),
-        said("File sent"),
-        NO_REALM | NO_USER | NO_FILE,
-    ),
-    Verb(
-        "sendgrouprealm",
-        ask.SendRealmGroupMessage,
-        (args.REALM, args.REMOTE_GROUP, args.TYPED_TEXT),
-        said("Message sent"),
-        NO_REALM | NO_GROUP,
-    ),
-    Verb(
-        "sendgroupfilerealm",
-        ask.SendRealmGroupFile,
-        (args.REALM, args.REMOTE_GROUP, args.SPACED_FILENAME, args.FILE),
-        said("File sent"),
-        NO_REALM | NO_GROUP | NO_FILE,
-    ),
-    Verb(
-        "getrealminbox",
-        ask.ReadRealmInbox,
-        (args.REALM,),
-        listed(shown),
-        NO_REALM,
-        realm_inbox_with_files,
-    ),
-)
+}
 
 
 class BaganDialect(BlockDialect):

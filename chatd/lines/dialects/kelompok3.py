@@ -28,7 +28,7 @@ from chatd.lines.dialects.blocks import (
 )
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.json_text import printed_file_bytes
-from chatd.lines.dialects.verbs import Texts, Verb, not_added, send, send_file, table
+from chatd.lines.dialects.verbs import Texts, Verb, as_typed, not_added, send, send_file, table
 
 ABOUT_SELF = (
     args.USERNAME,
@@ -209,85 +209,51 @@ VERBS = table(
     Verb("getrealminbox", ask.ReadRealmInbox, (args.REALM,), listed(), NO_REALM, realm_inbox),
 )
 
-CLIENT_VERBS = table(
-    InfoVerb("info", ask.ListActive, (), active, bare=True, strangers={"message": {}}),
-    Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message Sent"), NO_USER, send),
-    Verb(
-        "sendgroup",
-        ask.SendGroupMessage,
-        (EITHER, args.TYPED_TEXT),
-        said("Message Sent"),
-        NO_USER_OR_GROUP,
-        send_to_group,
+CLIENT_VERBS = {
+    **as_typed(VERBS, last=("sendprivaterealm",)),
+    **table(
+        InfoVerb("info", ask.ListActive, (), active, bare=True, strangers={"message": {}}),
+        Verb(
+            "sendgroup",
+            ask.SendGroupMessage,
+            (EITHER, args.TYPED_TEXT),
+            said("Message Sent"),
+            NO_USER_OR_GROUP,
+            send_to_group,
+        ),
+        Verb(
+            "sendgroupfile",
+            ask.SendGroupFile,
+            (EITHER, args.SPACED_FILENAME, args.FILE),
+            said("File Sent"),
+            NO_USER_OR_GROUP | NO_FILE,
+            send_file_to_group,
+        ),
+        Verb(
+            "addgroup",
+            ask.AddGroup,
+            (args.NEW_GROUP,),
+            said("Add group successful"),
+            {errors.GroupExists: "Group Sudah Ada"},
+        ),
+        Verb(
+            "joingroup",
+            ask.JoinGroup,
+            (args.GROUP,),
+            said("Join group successful"),
+            {errors.UnknownGroup: "Group Tidak Ditemukan", errors.AlreadyMember: "User Sudah Join"},
+        ),
+        Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
+        Verb(
+            "getrealminbox",
+            ask.ReadRealmInbox,
+            (args.REALM,),
+            listed(shown),
+            NO_REALM,
+            realm_inbox_with_files,
+        ),
     ),
-    Verb(
-        "addgroup",
-        ask.AddGroup,
-        (args.NEW_GROUP,),
-        said("Add group successful"),
-        {errors.GroupExists: "Group Sudah Ada"},
-    ),
-    Verb(
-        "joingroup",
-        ask.JoinGroup,
-        (args.GROUP,),
-        said("Join group successful"),
-        {errors.UnknownGroup: "Group Tidak Ditemukan", errors.AlreadyMember: "User Sudah Join"},
-    ),
-    Verb(
-        "sendfile",
-        ask.SendFile,
-        (args.TO, args.SPACED_FILENAME, args.FILE),
-        said("File Sent"),
-        NO_USER | NO_FILE,
-        send_file,
-    ),
-    Verb(
-        "sendgroupfile",
-        ask.SendGroupFile,
-        (EITHER, args.SPACED_FILENAME, args.FILE),
-        said("File Sent"),
-        NO_USER_OR_GROUP | NO_FILE,
-        send_file_to_group,
-    ),
-    Verb("inbox", ask.ReadInbox, (), by_sender(shown), make=inbox_with_files),
-    Verb(
-        "sendprivaterealm",
-        ask.SendRealmMessage,
-        (args.REALM, args.REMOTE_USER, args.LAST_TEXT),
-        said("Message Sent to Realm"),
-        NO_REALM | NO_USER,
-    ),
-    Verb(
-        "sendgrouprealm",
-        ask.SendRealmGroupMessage,
-        (args.REALM, args.REMOTE_USERS, args.TYPED_TEXT),
-        said("Message Sent to Group in Realm"),
-        NO_REALM | NO_USER,
-    ),
-    Verb(
-        "sendfilerealm",
-        ask.SendRealmFile,
-        (args.REALM, args.REMOTE_USER, args.SPACED_FILENAME, args.FILE),
-        said("File Sent to Realm"),
-        NO_REALM | NO_USER | NO_FILE,
-    ),
-    Verb(
-        "sendgroupfilerealm",
-        ask.SendRealmGroupFile,
-        (args.REALM, args.REMOTE_USERS, args.SPACED_FILENAME, args.FILE),
-        said("File Sent to Group in Realm"),
-        NO_REALM | NO_USER | NO_FILE,
-    ),
-    Verb(
-        "getrealminbox",
-        ask.ReadRealmInbox,
-        (args.REALM,),
-        listed(shown),
-        NO_REALM,
-        realm_inbox_with_files,
-    ),
-)
+}
 
 
 class Kelompok3Dialect(BlockDialect):

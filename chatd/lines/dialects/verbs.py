@@ -6,7 +6,7 @@ An older dialect is a table of such verbs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_COMMAND
 from chatd.lines.dialect import Request
+from chatd.lines.dialects import arguments as args
 from chatd.lines.inline_file import INLINE_FILE
 
 MAX_WORD = 4096  # characters of an argument before a file, although the line may be long
@@ -126,6 +127,19 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
 def table(*verbs: Verb) -> Mapping[str, Verb]:
     """The verbs by their names and aliases, in lower case."""
     return {name.lower(): verb for verb in verbs for name in (verb.name, *verb.aliases)}
+
+
+def as_typed(verbs: Mapping[str, Verb], last: Collection[str] = ()) -> Mapping[str, Verb]:
+    """The verbs that take a text or the name of a file, with these arguments as clients send them. The client
+    adds no space behind the texts of the verbs `last`."""
+    found = {}
+    for name, verb in verbs.items():
+        text = args.LAST_TEXT if name in last else args.TYPED_TEXT
+        kinds = {args.TEXT: text, args.FILENAME: args.SPACED_FILENAME}
+        words = tuple(kinds.get(each, each) for each in verb.args)
+        if words != verb.args:
+            found[name] = msgspec.structs.replace(verb, args=words)
+    return found
 
 
 def text_of(error: ChatError, *tables: Texts) -> str:
