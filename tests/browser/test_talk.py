@@ -76,6 +76,43 @@ class Talk(BrowserTestCase):
         messi.sees("hai")
 
     @in_browser
+    def test_several_lines(self) -> None:
+        """Shift+Enter makes a line, Enter sends all of them as one message. The list shows it on one line."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        lineker = self.telnet()
+        lineker.type(f"register lineker {PASSWORD}")
+        lineker.type("listen on")
+        lineker.sees("listening: yes")
+        for whom in ("lineker", "henderson"):
+            messi.open_chat(whom)
+            messi.composer.focus()
+            messi.types("satu")
+            messi.page.keyboard.press("Shift+Enter")
+            messi.page.keyboard.press("Shift+Enter")
+            messi.types("* dua")
+            messi.page.keyboard.press("Enter")
+            messi.sees("* dua")
+            self.assertEqual(messi.waits_for_texts(1), ["satu\n\n* dua"])
+        lineker.sees("messi: satu\r\n")
+        self.assertEqual(lineker.sees("|"), "* | \r\n")
+        self.assertEqual(lineker.sees("|"), "* | * dua\r\n")
+        henderson.follow_row("messi", unread=1)
+        self.assertEqual(henderson.waits_for_texts(1), ["satu\n\n* dua"])
+        expect(henderson.row("messi")).to_contain_text("satu * dua", use_inner_text=True)
+
+    @in_browser
+    def test_group_with_a_title(self) -> None:
+        messi = self.person("messi")
+        with self.site.login("messi") as elsewhere:
+            elsewhere.must(command="addgroup", group="tim_bola", title="Tim Bola")
+        messi.open_group("tim_bola")
+        messi.heading("Tim Bola")
+        expect(messi.row("Tim Bola")).to_be_visible()
+        expect(messi.page.get_by_text("tim_bola", exact=True)).to_be_visible()
+        messi.go("#/groups")
+        expect(messi.page.get_by_role("link", name="Tim Bola").last).to_be_visible()
+
+    @in_browser
     def test_two_tabs(self) -> None:
         """Messages that are sent or read in one tab are so in the other."""
         messi, henderson = self.person("messi"), self.person("henderson")

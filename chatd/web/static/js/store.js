@@ -255,7 +255,7 @@ export class Store extends Emitter {
       if (kind === "u" && item.name) this.#learn(name, item.name);
       const known = before.get(key);
       /** @type {Conversation} */
-      const found = { ...item, name: item.name || name, place: known?.place ?? { kind, name, key } };
+      const found = { ...item, name: item.title || item.name || name, place: known?.place ?? { kind, name, key } };
       const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
       if (known && known.seq > found.seq) Object.assign(found, { seq: known.seq, last: known.last, unread: known.unread });
       this.conversations.set(key, found);

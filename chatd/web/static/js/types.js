@@ -43,7 +43,7 @@
  * @typedef {object} Conversation
  * @property {Place} place
  * @property {number} conversation its number; 0 until the realm has it
- * @property {string} name the other's display name, or the group's name
+ * @property {string} name the other's display name, or the group's title or name
  * @property {boolean} [online] for direct conversations within this realm
  * @property {number} [members]
  * @property {boolean} [admin]

@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * The field for writing messages. Enter sends, Shift+Enter makes a new line. A message is one line, so each line is
- * sent as a message of its own, and the note below the field says so. A text that is too long can be sent as a file.
+ * The field for writing messages. Enter sends, Shift+Enter makes a new line. A text that is too long can be sent as a
+ * file.
  */
 
 import { fill, h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { icon } from "../ui.js";
 import { draftOf, keepDraft } from "./drafts.js";
-import { byteLength, linesOf } from "./text.js";
+import { byteLength, sendable } from "./text.js";
 import { sizeText } from "./files.js";
 import { Tray } from "./tray.js";
 
@@ -18,13 +18,12 @@ import { Tray } from "./tray.js";
  * @typedef {{
  *   place: Place, username: string, name: string,
  *   limits: {message: number, file: number},
- *   send: (lines: string[], files: File[]) => void,
+ *   send: (text: string, files: File[]) => void,
  *   page: (screens: number) => void,
  *   refused: (text: string) => void,
  * }} Options `page` scrolls the messages by so many screens; limits are in bytes
  */
 
-const MAX_LINES = 20; // sent at once as messages
 const MAX_HEIGHT = 0.35; // of the window's height, for the field
 const NEAR = 0.9; // of the limit, from which the rest is shown
 
@@ -161,62 +160,51 @@ export class Composer {
   }
 
   #submit() {
-    const { lines, blocked } = this.#look();
-    if (blocked || (lines.length === 0 && this.#tray.size === 0)) {
+    const { text, blocked } = this.#look();
+    if (blocked || (text === "" && this.#tray.size === 0)) {
       this.#note.classList.toggle("is-urgent", blocked);
       return this.focus();
     }
     this.#field.value = "";
-    this.#options.send(lines, this.#tray.take());
+    this.#options.send(text, this.#tray.take());
     this.#changed();
     this.focus();
   }
 
   /** Checks the text and the files, and updates the button and the note. */
   #look() {
-    const text = this.#field.value;
-    const lines = linesOf(text);
+    const text = sendable(this.#field.value);
     const limit = this.#options.limits.message;
     // A UTF-16 unit has at most three bytes, so short texts need no exact count.
-    const longest = Math.max(
-      0,
-      ...lines.map((line) => (line.length * 3 < limit * NEAR ? 0 : byteLength(line))),
-    );
-    const left = limit - longest;
-    return { lines, left, blocked: left < 0 || lines.length > MAX_LINES };
+    const left = limit - (text.length * 3 < limit * NEAR ? 0 : byteLength(text));
+    return { text, left, blocked: left < 0 };
   }
 
   #changed() {
     if (this.#field === undefined || this.#send === undefined) return; // in the constructor
     keepDraft(this.#options.username, this.#options.place, this.#field.value);
-    const { lines, left, blocked } = this.#look();
-    this.#send.setAttribute(
-      "aria-disabled",
-      String(blocked || (lines.length === 0 && this.#tray.size === 0)),
-    );
+    const { text, left, blocked } = this.#look();
+    this.#send.setAttribute("aria-disabled", String(blocked || (text === "" && this.#tray.size === 0)));
     this.#note.classList.toggle("is-wrong", blocked);
     if (!blocked) this.#note.classList.remove("is-urgent");
-    this.#say(lines.length, left, blocked);
+    this.#say(left, blocked);
     this.fit();
   }
 
   /**
    * Explains below the field what Enter does, if that may be unexpected.
-   * @param {number} lines
    * @param {number} left bytes
    * @param {boolean} blocked
    */
-  #say(lines, left, blocked) {
+  #say(left, blocked) {
     const limit = this.#options.limits.message;
     let text = "";
-    if (left < 0) text = t("chat.note.too-long", { over: sizeText(-left, language()) });
-    else if (lines > MAX_LINES) text = t("chat.note.too-many", { n: lines });
-    else if (lines > 1) text = t("chat.note.lines", { n: lines });
+    if (blocked) text = t("chat.note.too-long", { over: sizeText(-left, language()) });
     else if (left < limit * (1 - NEAR)) text = t("chat.note.left", { left: sizeText(left, language()) });
     else if (this.#tray.size > 0) text = t("chat.note.files", { n: this.#tray.size });
     if (this.#note.dataset.text === text) return;
     this.#note.dataset.text = text;
-    fill(this.#note, text, (blocked || lines > 1) && " ", (blocked || lines > 1) && this.#asFile());
+    fill(this.#note, text, blocked && " ", blocked && this.#asFile());
   }
 
   #asFile() {

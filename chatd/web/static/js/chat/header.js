@@ -43,7 +43,7 @@ export class Header {
   /** The conversation's name. */
   get name() {
     const { store } = this.#app;
-    if (this.#place.kind === "g") return this.#place.name;
+    if (this.#place.kind === "g") return store.conversation(this.#place)?.name ?? this.#place.name;
     return store.isMe(this.#place.name) ? t("chat.self") : store.displayName(this.#place.name);
   }
 
@@ -81,6 +81,7 @@ export class Header {
    */
   #aboutGroup(found) {
     const parts = [];
+    if (this.name !== this.#place.name) parts.push(h("bdi", null, this.#place.name));
     if (found?.members) {
       const text = t("chat.members", { n: found.members });
       parts.push(h("a", { class: "chat-members", href: `${hashOf(this.#place)}/members` }, text));

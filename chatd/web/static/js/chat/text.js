@@ -1,13 +1,12 @@
 // @ts-check
 /**
- * A message's text without the DOM: its length, its lines, its links.
+ * A message's text without the DOM: its length, its links, and the form in which the realm accepts it.
  *
- * The realm refuses control characters other than tab, to protect terminals. Line breaks are among them, so a
- * text is sent line by line.
+ * The realm refuses control characters other than tabs and line ends, to protect terminals.
  */
 
 /** The line breaks of browsers, clipboards and Unicode. */
-const BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/u;
+const BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/gu;
 
 /** The other control characters that the realm refuses; they may come from the clipboard. */
 const CONTROL = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f]/gu;
@@ -34,15 +33,13 @@ export function byteLength(text) {
 }
 
 /**
- * The messages that a text becomes: its lines, without refused characters and without empty lines.
+ * A text as it is sent: without refused characters, and without blank lines at its ends. Empty if nothing is left.
  * @param {string} text
- * @returns {string[]}
+ * @returns {string}
  */
-export function linesOf(text) {
-  return text
-    .split(BREAK)
-    .map((line) => line.replace(CONTROL, "").toWellFormed().trimEnd())
-    .filter((line) => line.trim() !== "");
+export function sendable(text) {
+  const clean = text.replace(BREAK, "\n").replace(CONTROL, "").toWellFormed();
+  return clean.replace(/^(?:[^\S\n]*\n)+/u, "").trimEnd();
 }
 
 /**

@@ -132,7 +132,7 @@ class Chat {
       username: store.me?.username ?? "",
       name: this.header.name,
       limits: store.session?.limits ?? { message: 8192, file: Infinity },
-      send: (lines, files) => this.send(lines, files),
+      send: (text, files) => this.send(text, files),
       page: (screens) => this.thread.page(screens),
       refused: (text) => this.app.toast(text, "error"),
     });
@@ -315,12 +315,12 @@ class Chat {
   // Sending
 
   /**
-   * @param {string[]} lines
+   * @param {string} text
    * @param {File[]} files
    */
-  send(lines, files) {
+  send(text, files) {
     this.unreadAfter = null;
-    for (const line of lines) this.app.outbox.send(this.place, line);
+    if (text) this.app.outbox.send(this.place, text);
     this.uploads.add(this.place, files);
     this.show();
     this.thread.toEnd();

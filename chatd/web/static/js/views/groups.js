@@ -11,14 +11,14 @@ import { hashOf, segment } from "../router.js";
 import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadge } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {{group: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
+/** @typedef {{group: string, title?: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
 
 const INTERVAL = 15_000; // ms
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
   const fits = (/** @type {Group} */ each, /** @type {string} */ typed) =>
-    matches(typed, each.group, each.code);
+    matches(typed, each.group, each.title, each.code);
   const mine = filtered({
     label: t("panels.filter"),
     title: t("groups.mine"),
@@ -118,9 +118,10 @@ function askName(app) {
 }
 
 /** @param {Group} group */
-function facts({ group, code, members, closed, admin }) {
+function facts({ group, title, code, members, closed, admin }) {
   const realm = realmOf(group);
   return noted(
+    title && bdi(group),
     realm ? t("groups.elsewhere", { realm }) : t("groups.members", { n: members }),
     code && t("groups.code", { code }),
     closed && tag(t("groups.closed")),
@@ -136,10 +137,10 @@ function mineRow(app, group) {
   const place = app.store.place("g", group.group);
   return row({
     key: group.group,
-    title: group.group,
+    title: group.title ?? group.group,
     subtitle: facts(group),
     badge: unreadBadge(app.store.conversation(place)?.unread ?? 0),
-    picture: avatar(group.group, undefined, { kind: "group" }),
+    picture: avatar(group.title ?? group.group, undefined, { kind: "group" }),
     href: hashOf(place),
     actions: [
       iconButton("groups", t("groups.show-members", { group: group.group }), {
@@ -162,9 +163,9 @@ function otherRow(app, group) {
     );
   return row({
     key: group.group,
-    title: group.group,
+    title: group.title ?? group.group,
     subtitle: facts(group),
-    picture: avatar(group.group, undefined, { kind: "group" }),
+    picture: avatar(group.title ?? group.group, undefined, { kind: "group" }),
     actions: [
       button(t("groups.join-button"), {
         kind: "small",

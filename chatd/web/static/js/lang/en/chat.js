@@ -78,8 +78,6 @@ export default {
   "chat.send": "Send",
   "chat.attach": "Attach files",
   "chat.drop": "Drop to attach",
-  "chat.note.lines": "Each of the {n} lines is sent as a separate message.",
-  "chat.note.too-many": "{n} lines are too many for messages of one line each.",
   "chat.note.too-long": "Too long for a message by {over}.",
   "chat.note.left": "{left} left",
   "chat.note.as-file": "Send it as a text file instead",

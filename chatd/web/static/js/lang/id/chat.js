@@ -76,8 +76,6 @@ export default {
   "chat.send": "Kirim",
   "chat.attach": "Lampirkan berkas",
   "chat.drop": "Lepaskan untuk melampirkan",
-  "chat.note.lines": "Setiap baris dari {n} baris dikirim sebagai pesan tersendiri.",
-  "chat.note.too-many": "{n} baris terlalu banyak untuk pesan satu baris.",
   "chat.note.too-long": "Terlalu panjang untuk satu pesan, lebih {over}.",
   "chat.note.left": "sisa {left}",
   "chat.note.as-file": "Kirim sebagai berkas teks saja",
