@@ -23,11 +23,6 @@ class Secret(str):
         return "<secret>"
 
 
-def parse_text(text: str) -> str:
-    """Return `text` as it is stored: with LF for each CR LF. Raises BadText, EmptyText."""
-    return check_text(text.replace("\r\n", "\n") if "\r" in text else text)
-
-
 def check_text(text: str) -> str:
     """Return `text` if it has a visible character, and no control characters but tabs and the ends of lines.
     Raises BadText, EmptyText."""

@@ -9,7 +9,7 @@ from typing import Any
 from chatd.base.characters import MAX_FILE_NAME, find_hidden
 from chatd.base.errors import BadArgument, BadText
 from chatd.base.names import printable
-from chatd.base.texts import CONTROL, Secret, check_text, parse_text
+from chatd.base.texts import CONTROL, Secret, check_text
 from chatd.commands.arguments.base import ParsedType, Type
 
 MAX_SECRET = 1024
@@ -21,12 +21,14 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class TextType(Type):
+    """A text, which is kept with LF for each CR LF."""
+
     shape = "text"
     about = "text without control characters other than tabs and line ends"
     greedy = True
 
     def from_text(self, name: str, text: str) -> str:
-        return parse_text(text)
+        return check_text(text.replace("\r\n", "\n") if "\r" in text else text)
 
     def from_json(self, name: str, value: Any) -> str:
         return self.from_text(name, value if type(value) is str else self.string(name, value))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.characters import isolated
 from chatd.base.model import ConversationInfo, Event, Message, Reply, RoomTalk
-from chatd.base.texts import parse_text
+from chatd.commands import arguments as types
 from chatd.commands.table import BY_VERB
 from chatd.commands.values import CheckAlive
 from chatd.lines.dialect import Dialect, Request
@@ -180,7 +180,7 @@ class LineEnds(TestCase):
     @given(texts)
     def test_one_end_of_line(self, text: str) -> None:
         """CR LF becomes LF, so a text comes back with LF alone."""
-        self.assertEqual(parse_text(text.replace("\n", "\r\n")), text)
+        self.assertEqual(types.TEXT.from_text("text", text.replace("\n", "\r\n")), text)
 
     def test_rooms_of_urlencoded(self) -> None:
         """Its client ends each text with the end of a line, which is no part of the text."""
