@@ -60,7 +60,7 @@ HTTP = (
         "`GET /files/<code>`",
         (
             "fetches a file, with ranges, and its SHA-256 as `ETag`; with `?inline`, pictures are shown, in "
-            "a sandbox"
+            "a sandbox; with `?room`, one of the room that the session is in"
         ),
     ),
     ("`GET /healthz`", "tells whether the realm can do its work, and if not, why"),

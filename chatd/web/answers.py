@@ -24,6 +24,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
             errors.ForeignOrigin,
             errors.GroupClosed,
             errors.NotAdmin,
+            errors.NotInRoom,
             errors.NotMember,
             errors.NotOperator,
             errors.RegistrationClosed,

@@ -3,6 +3,7 @@
 A file is sent as fast as the client reads, in little memory. A request may ask for one range (RFC 9110, 14).
 A stored file never changes, so its ETag is its SHA-256. Files come from other people: each is sent as an
 attachment and in a sandbox, whatever its type. With `?inline` a page may show images of well-known types.
+With `?room` the file is one of the room that the session is in.
 """
 
 from __future__ import annotations
@@ -139,8 +140,12 @@ class DownloadResource(AsyncResource):
         """Finish the request. Raises ChatError, ReaderGone, OSError."""
         self._access.check(request, b"GET", b"HEAD")
         client = await self._access.client_of(request)
-        inline = "inline" in query_of(request)
-        download = await self._service.files.fetch(client.account, rest_of(request))
+        query, name = query_of(request), rest_of(request)
+        inline = "inline" in query
+        if "room" in query:
+            download = await self._service.room_files.fetch(client.logged_in, name)
+        else:
+            download = await self._service.files.fetch(client.account, name)
         try:
             if not is_lost(request):
                 await self._give(request, download, inline)

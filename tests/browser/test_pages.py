@@ -70,6 +70,22 @@ class Pages(BrowserTestCase):
         expect(messi.page.get_by_text("halo semua")).to_have_count(0)
 
     @in_browser
+    def test_file_of_a_room(self) -> None:
+        """A file that somebody sends to the room from another program is a link."""
+        messi = self.person("messi")
+        self.site.register("henderson")
+        messi.go("#/room/bola")
+        messi.is_told("Only you are here")
+        with self.site.login("henderson") as henderson:
+            henderson.must(command="roomjoin", room="bola")
+            henderson.send(command="roomsendfile", filename="gol saya.txt", size=0)
+            link = messi.page.get_by_role("link").filter(has_text="file gol saya.txt (0 bytes)")
+            expect(link).to_be_visible()
+            with messi.page.expect_download() as saved:
+                link.click()
+            self.assertEqual(saved.value.suggested_filename, "gol saya.txt")
+
+    @in_browser
     def test_password(self) -> None:
         messi, phone = self.person("messi"), self.person()
         phone.comes_back("messi")

@@ -8,8 +8,8 @@ from chatd.base.errors.base import BadRequest, ChatError
 class UseHttp(ChatError):
     code = "use-http"
     sentence = (
-        "Files go over HTTP here: PUT /uploads/<key> sends one, GET /files/<code> fetches it; those of rooms "
-        "are for the other doors"
+        "Files go over HTTP here: PUT /uploads/<key> sends one to people or a group, GET /files/<code> "
+        "fetches it, and GET /files/<code>?room fetches one of a room"
     )
 
 

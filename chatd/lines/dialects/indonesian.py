@@ -112,8 +112,8 @@ INDONESIAN: Texts = {
     errors.ShuttingDown: "Realm sedang dimatikan; sambungkan lagi nanti",
     errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
     errors.UseHttp: (
-        "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil; "
-        "file room hanya di pintu lain"
+        "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil, "
+        "dan GET /files/<code>?room mengambil file room"
     ),
     errors.UnknownPage: "Tidak ada apa pun di {path}; mulai dari /",
     errors.BadMethod: "{path} tidak dapat diminta dengan {method}; pakai {allowed}",

@@ -10,7 +10,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from chatd.base.config import WebConfig
 from chatd.base.sources import Networks
 from chatd.web import websocket, websocket_frames
-from tests.support.common import run, sleep
+from tests.support.common import Listener, run, sleep
 from tests.support.websites import PASSWORD, Answer, SiteTestCase, Socket
 
 
@@ -292,6 +292,34 @@ class Sockets(SiteTestCase):
             _, after = await self.log_in("henderson")
             self.assertEqual((await after.ask(command="ping"))["message"], "pong")
             await after.close()
+
+        return run(play())
+
+    def test_files_of_a_room(self) -> Any:
+        """Whoever is in the room by WebSocket may fetch its files with the same session."""
+
+        async def play() -> None:
+            cookie, messi = await self.log_in("messi")
+            other = (await self.register("lineker")).cookie
+            await messi.ask(command="roomjoin", room="tamu")
+            login = await self.realm.service.accounts.register("budi", PASSWORD, None, None)
+            sender, session = Listener(), object()
+            self.realm.service.rooms.join(session, login.account, sender, "tamu")
+            upload = self.realm.service.room_files.begin(session, login.account, "a b.txt", 3)
+            upload.write(b"abc")
+            file = await upload.finish()
+            heard = await messi.frame()
+            self.assertEqual((heard["event"], heard["file"]["code"]), ("room", file.code))
+            path = f"/files/{file.code}"
+            answer = await self.ask("GET", f"{path}?room", cookie=cookie)
+            self.assertEqual((answer.code, answer.body), (200, b"abc"))
+            self.assertEqual((await self.ask("GET", path, cookie=cookie)).code, 404)
+            answer = await self.ask("GET", f"{path}?room", cookie=other)
+            self.assertEqual((answer.code, answer.json["code"]), (403, "not-in-room"))
+            await messi.ask(command="roomleave")
+            answer = await self.ask("GET", f"{path}?room", cookie=cookie)
+            self.assertEqual(answer.json["code"], "not-in-room")
+            await messi.close()
 
         return run(play())
 

@@ -86,12 +86,13 @@
  */
 
 /**
- * A line of talk in a room.
+ * A line of talk in a room, or a file that was sent to it.
  * @typedef {object} RoomTalk
  * @property {string} room
  * @property {string} from
  * @property {string} name display name
  * @property {string} text
+ * @property {{name: string, code: string}} [file]
  * @property {string} at RFC 3339, UTC
  */
 

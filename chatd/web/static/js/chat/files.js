@@ -15,6 +15,14 @@ export function fileUrl(code, inline = false) {
 }
 
 /**
+ * A file of the room that the session is in.
+ * @param {string} code
+ */
+export function roomFileUrl(code) {
+  return `/files/${encodeURIComponent(code)}?room`;
+}
+
+/**
  * @param {string} mime
  * @param {number} size bytes
  */

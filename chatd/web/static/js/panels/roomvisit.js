@@ -13,7 +13,8 @@ import { keyOf } from "../keys.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {'joining' | 'in' | 'lost' | 'elsewhere' | 'failed'} State */
 /**
- * @typedef {{kind: 'said', from: string, name: string, text: string, at: number, mine: boolean}
+ * @typedef {{kind: 'said', from: string, name: string, text: string, at: number, mine: boolean,
+ *     file?: {name: string, code: string}}
  *   | {kind: 'came' | 'went', from: string, at: number}
  *   | {kind: 'back', at: number}} Line
  */
@@ -116,12 +117,12 @@ export class RoomVisit extends EventTarget {
     else if (!open && this.state !== "failed" && this.state !== "elsewhere") this.#become("lost");
   }
 
-  /** @param {{room: string, from: string, name: string, text: string, at: string}} talk */
+  /** @param {import("../types.js").RoomTalk} talk */
   #heard(talk) {
     if (keyOf(talk.room) !== keyOf(this.room)) return;
-    const { from, name, text } = talk;
+    const { from, name, text, file } = talk;
     if (!this.people.includes(from)) this.#seen([...this.people, from], true);
-    this.#add({ kind: "said", from, name, text, at: Date.parse(talk.at) || Date.now(), mine: false });
+    this.#add({ kind: "said", from, name, text, at: Date.parse(talk.at) || Date.now(), mine: false, file });
   }
 
   async #look() {

@@ -1,6 +1,7 @@
 // @ts-check
 /** A room: who is in it, and what is said while the user is there. Nothing is kept. */
 
+import { roomFileUrl } from "../chat/files.js";
 import { fill, h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
 import { bdi, listed, sentence } from "../panels/page.js";
@@ -181,6 +182,14 @@ function peopleOf(app, { people, room }) {
 }
 
 /**
+ * @param {{name: string, code: string}} file
+ * @param {string} text
+ */
+function linkTo(file, text) {
+  return h("a", { href: roomFileUrl(file.code), download: file.name }, text);
+}
+
+/**
  * @param {App} app
  * @param {Line} line
  */
@@ -204,7 +213,7 @@ function lineOf(app, line) {
       "div",
       { class: "said-words" },
       h("p", { class: "said-head" }, h("bdi", { class: "said-name", dir: "auto" }, who), " ", when),
-      h("p", { class: "said-text", dir: "auto" }, line.text),
+      h("p", { class: "said-text", dir: "auto" }, line.file ? linkTo(line.file, line.text) : line.text),
     ),
   );
 }
