@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from chatd.base.timers import Signal, Timer
+from chatd.lines.dialect import Dialect
 from chatd.lines.input_control import Hold
 from chatd.lines.output import ConnectionOutput
 
@@ -129,3 +130,9 @@ class PacedOutput(ConnectionOutput):
         self._events.clear()
         self._turn.cancel()
         self._all_sent.notify()
+
+
+def output_class(dialect: Dialect) -> type[ConnectionOutput]:
+    """What connections at a door of that dialect are written to with."""
+    has_gap = dialect.original is not None and dialect.original.gap
+    return PacedOutput if has_gap else ConnectionOutput

@@ -7,7 +7,7 @@ reading them is cut off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from twisted.internet import interfaces
@@ -18,18 +18,19 @@ from zope.interface import implementer
 
 from chatd.base import errors
 from chatd.base.model import Closing, Event, Message
-from chatd.base.timers import Timer, cancel
+from chatd.base.timers import Timer
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import Confirmation, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.long_line import LongLine
 from chatd.lines.output import MAX_FULL, Backlog, ConnectionOutput
-from chatd.lines.paced_output import PacedOutput
+from chatd.lines.paced_output import output_class
+from chatd.lines.prompts import Prompts
 from chatd.lines.receiver import BufferedLineReceiver
 from chatd.lines.requests import RequestQueue
+from chatd.lines.silence import LOGIN_TIME, Silence
 from chatd.lines.states import TRANSITIONS, ConnectionEvent, ConnectionState
-from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 from chatd.net.sockets import StreamTransport
 from chatd.service.presence import IListener
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from chatd.lines.factory import ChatLineFactory
 
 LINGER = 2.0  # seconds in which a client that is turned away may read why
-LOGIN_TIME = 60.0  # seconds of silence that are allowed before a login
-UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to arrive
 
 log = Logger()
 
@@ -68,10 +67,8 @@ class ChatLineProtocol(BufferedLineReceiver):
         # Checks the bytes of the first line. Frames (RFC 6455) never contain another protocol.
         self._first = None if dialect.framed else FirstBytes()
         self._long = LongLine(self)
-        self._prompt: Prompt | None = None
-        self._telnet = Telnet(dialect.telnet)
-        self._heard = factory.clock.seconds()  # when the client sent the last line or raw bytes
-        self._timer: interfaces.IDelayedCall | None = None
+        self._prompts = Prompts(self)
+        self._silence = Silence(self)
         self._settling = Timer(factory.clock, self._settle)
 
     # Start and end
@@ -90,9 +87,8 @@ class ChatLineProtocol(BufferedLineReceiver):
         if interfaces.ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         backlog = Backlog(factory.sessions.unread, self.connection.payer)
-        original = factory.dialect.original
-        output = ConnectionOutput if original is None or not original.gap else PacedOutput
-        self.output = output(transport, factory.flush_queue, factory.clock, self, backlog)
+        make_output = output_class(factory.dialect)
+        self.output = make_output(transport, factory.flush_queue, factory.clock, self, backlog)
         if not interfaces.INegotiated.providedBy(transport):
             self._established()
         elif factory.is_overrun(self.connection.origin.source):
@@ -100,7 +96,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         else:
             # Writing before TLS is up makes it pause its producer. Then nothing is read, not even the rest
             # of the handshake.
-            self._schedule(LOGIN_TIME, transport.abortConnection)
+            self._silence.schedule(LOGIN_TIME, transport.abortConnection)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - IHandshakeListener
         """TLS is up."""
@@ -109,13 +105,13 @@ class ChatLineProtocol(BufferedLineReceiver):
     def _established(self) -> None:
         """Greet the client, unless there are too many connections."""
         self._enter(ConnectionEvent.ESTABLISHED)
-        cancel(self._timer)
+        self._silence.cancel()
         factory = self.factory
         if error := factory.admit(self.connection.origin.source):
             self.refuse(error)
             return
         self.output.write(factory.dialect.greeting(factory.service.config.realm, factory.version))
-        self._watch()
+        self._silence.watch()
 
     def refuse(self, error: errors.ChatError) -> None:
         """Send `error` as an event, and close the connection."""
@@ -135,7 +131,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.clearLineBuffer()
         self.output.write(self.requests.refusal(error, None))
         if self.output.half_close():
-            self._schedule(LINGER, self.transport.abortConnection)
+            self._silence.schedule(LINGER, self.transport.abortConnection)
         else:
             self.close()
 
@@ -167,7 +163,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         clean = done and not self._closed_here and not self.output.is_full
         self._enter(ConnectionEvent.LOST)
         self.flow.stop()
-        cancel(self._timer)
+        self._silence.cancel()
         self._settling.cancel()
         self.clearLineBuffer()  # free its memory even while something refers to the connection
         try:
@@ -183,7 +179,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         """Close the connection once everything that was written is sent, or after MAX_FULL seconds."""
         self.flow.hold(Hold.CLOSING)
         if self._enter(ConnectionEvent.CLOSED):
-            self._schedule(MAX_FULL, self.cut_off)
+            self._silence.schedule(MAX_FULL, self.cut_off)
             self.output.close()
 
     def _close_if_idle(self) -> None:
@@ -210,32 +206,6 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self.state is not ConnectionState.OPEN and not self.is_passing_on:
             self._close_if_idle()
 
-    def _schedule(self, seconds: float, call: Callable[[], object]) -> None:
-        cancel(self._timer)
-        self._timer = self.factory.clock.callLater(seconds, call)
-
-    def _watch(self) -> None:
-        """Close the connection of a silent client: before a login, unless the dialect is patient, and if so
-        configured after it."""
-        now = self.factory.clock.seconds()
-        stuck = self.requests.upload is not None and now - self._heard > UPLOAD_TIME
-        if stuck or self.output.is_stalled():
-            self.cut_off()
-            return
-        self.connection.extend()
-        idle = float(self.factory.limits.idle)
-        limit = idle
-        if not self.connection.in_use:
-            limit = 0.0 if self.factory.dialect.patient else LOGIN_TIME
-        if self.factory.dialect.patient:
-            self.factory.await_login(self)
-        left = self._heard + limit - now if limit else LOGIN_TIME
-        if left > 0 or self.requests:
-            # Look again in time for the other limit: the client may log in or out meanwhile.
-            self._schedule(min(max(left, 1.0), idle or LOGIN_TIME, LOGIN_TIME), self._watch)
-        else:
-            self.refuse(errors.Idle(seconds=int(limit)))
-
     # Making room for another connection, if the dialect is patient
 
     @property
@@ -255,7 +225,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             connection=self.connection.origin.number,
         )
         self.refuse(errors.TooManyConnections(where="without a login"))
-        self._schedule(LINGER, self.transport.abortConnection)
+        self._silence.schedule(LINGER, self.transport.abortConnection)
 
     # Reading
 
@@ -273,7 +243,7 @@ class ChatLineProtocol(BufferedLineReceiver):
                 return
         super().dataReceived(data)
         if self._long.account is not None and self._long.is_arriving:
-            self._heard = self.factory.clock.seconds()
+            self._silence.heard = self.factory.clock.seconds()
             self._long.grow()
         if self.lines.wait:
             if self.state is ConnectionState.HALF_CLOSED:
@@ -290,7 +260,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self.dataReceived(b"")
 
     def lineReceived(self, line: bytes) -> None:
-        now = self._heard = self.factory.clock.seconds()
+        now = self._silence.heard = self.factory.clock.seconds()
         if self.lines.original is not self.dialect.is_original:
             self._change_form()
         if self._long.account is not None:
@@ -299,8 +269,8 @@ class ChatLineProtocol(BufferedLineReceiver):
             return
         found: Request | PartialRequest | Confirmation | Prompt | None = None
         try:
-            if self._prompt is not None:
-                found = self._end_prompt(self._prompt).answer(line)
+            if self._prompts.pending is not None:
+                found = self._prompts.answer(line)
             elif line or self.dialect.answers_empty:
                 found = self.dialect.read(line)
         except Unreadable as problem:
@@ -350,37 +320,19 @@ class ChatLineProtocol(BufferedLineReceiver):
     def _go_on(self, found: Prompt | Confirmation) -> None:
         """Go on with a request of several parts."""
         if isinstance(found, Prompt):
-            self._ask(found)
+            self._prompts.ask(found)
         else:
             self.requests.confirm()
 
-    def _ask(self, prompt: Prompt) -> None:
-        if prompt.row.login and self.connection.own.session is None:
-            self.requests.refuse_line(errors.NotLoggedIn())
-            return
-        self._prompt = prompt
-        self._telnet.proposed_echo(True)
-        self.requests.say(prompt.prompt)
-
-    def _end_prompt(self, prompt: Prompt) -> Prompt:
-        self._prompt = None
-        self._telnet.proposed_echo(False)
-        self.requests.say(prompt.after)
-        return prompt
-
     def rawDataReceived(self, data: bytes) -> None:
-        self._heard = self.factory.clock.seconds()
+        self._silence.heard = self.factory.clock.seconds()
         rest = self.requests.add_to_upload(data)
         if rest is not None:
             self.setLineMode(rest)
 
     def telnetReceived(self, commands: list[tuple[int, int]], count: int) -> None:
-        """Answer telnet commands, in order with the replies."""
-        answer = self._telnet.answer(commands)
-        if (ARE_YOU_THERE, 0) in commands:
-            answer += self.factory.dialect.here
-        if answer:
-            self.requests.say(answer)
+        """Answer telnet commands, and count them."""
+        self._prompts.negotiate(commands)
         self.charge(count)
 
     def charge(self, count: int) -> None:
@@ -403,8 +355,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self._first is not None:
             self._turn_away(error)
             return
-        if self._prompt is not None:
-            self._end_prompt(self._prompt)
+        self._prompts.end()
         self.requests.refuse_line(error)
 
     def accept_protocol(self) -> None:

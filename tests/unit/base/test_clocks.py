@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.clocks import date_of, make_monotonic
 from chatd.base.errors import TooManyAttempts
 from chatd.lines.dialects.jsonlines import JsonDialect
-from chatd.lines.protocol import LOGIN_TIME
+from chatd.lines.silence import LOGIN_TIME
 from tests.support.common import START, RealmTestCase
 from tests.unit.lines.cases import settle
 

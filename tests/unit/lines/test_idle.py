@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.lines.protocol import UPLOAD_TIME
+from chatd.lines.silence import UPLOAD_TIME
 from tests.unit.lines.cases import (
     ManualClock,
     ProtocolTestCase,

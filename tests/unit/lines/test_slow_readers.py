@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd.base.throttle import Budget
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.output import MAX_FULL, MAX_UNREAD
-from chatd.lines.protocol import LOGIN_TIME
+from chatd.lines.silence import LOGIN_TIME
 from tests.support.common import sleep
 from tests.unit.lines.cases import (
     CLOSED,

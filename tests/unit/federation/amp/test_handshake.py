@@ -11,7 +11,7 @@ from zope.interface import alsoProvides
 
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.factory import MAX_REFUSED
-from chatd.lines.protocol import LOGIN_TIME
+from chatd.lines.silence import LOGIN_TIME
 from tests.support.common import FakeTransport
 from tests.unit.lines.cases import LOST, ManualClock, ProtocolTestCase, settle
 
