@@ -140,7 +140,7 @@ class SearchMessages(Command, frozen=True):
 
 
 class AddGroup(Command, frozen=True):
-    """Without `group`, the name is made of the title."""
+    """Without `group`, the name is made of the title. A title that is the name is not kept."""
 
     group: str | None
     title: str | None = None

@@ -139,8 +139,12 @@ class HomeGroups:
             store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
             for name in names[:-1]:
                 with suppress(GroupExists):
-                    return add_group(connection, name, title, code, account.id, now)
-            return add_group(connection, names[-1], title, code, account.id, now)
+                    return make(connection, name, code)
+            return make(connection, names[-1], code)
+
+        def make(connection: Connection, name: str, code: str) -> Group:
+            shown = None if title == name else title
+            return add_group(connection, name, shown, code, account.id, now)
 
         try:
             return await with_new_code(

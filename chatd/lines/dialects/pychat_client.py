@@ -43,7 +43,6 @@ from chatd.lines.dialects.pychat_common import (
     announcement,
     content,
     group_file,
-    new_group,
     private_file,
     registration,
     title_of,
@@ -117,7 +116,8 @@ def delete_contacts(contact_list: tuple[Address, ...]) -> ask.Command:
 
 
 def create_group(group_name: str) -> ask.Command:
-    return new_group(group_name)
+    """Its own server let several groups have one name, so this is the title."""
+    return ask.AddGroup(None, group_name)
 
 
 def join_group(code: Address) -> ask.Command:

@@ -207,6 +207,8 @@ class Creating(GroupsTestCase):
         self.assertEqual((group.name, group.title), ("bola", "Tim Bola"))
         failed = outcome_of(self.groups.create(self.ana, "bola", "Tim Bola"))
         self.assertIs(failed, GroupExists)
+        group = result_of(self.groups.create(self.ana, None, "musik"))
+        self.assertEqual((group.name, group.title), ("musik", None))
 
     def test_kept(self) -> None:
         self.create(self.ana, "Bagan")
