@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,10 +16,23 @@ from chatd.base.model import ConversationInfo, Event, Message, Reply, RoomTalk
 from chatd.commands import arguments as types
 from chatd.commands.table import BY_VERB
 from chatd.commands.values import CheckAlive
+from chatd.lines.block_buffer import BLOCK
 from chatd.lines.dialect import Dialect, Request
-from chatd.lines.dialects import bagan, kelompok3, key_values, pychat, tugas4, urlencoded
+from chatd.lines.dialects import (
+    bagan,
+    kelompok3,
+    key_values,
+    pychat,
+    pychat_client,
+    tugas4,
+    tugas4_client,
+    urlencoded,
+    urlencoded_client,
+)
 from chatd.lines.dialects.plain import PlainDialect
+from chatd.lines.dialects.pychat_client import PychatClientDialect
 from chatd.lines.dialects.registry import DIALECTS
+from chatd.lines.dialects.urlencoded_client import UrlencodedClientDialect
 from chatd.lines.dialects.verbs import Verb
 from tests.unit.lines.strategies import texts
 
@@ -60,8 +74,13 @@ def reply_of(dialect: Dialect, found: Sequence[str]) -> bytes:
     if dialect.name == "urlencoded":
         assert verb is not None
         request = Request(verb.row, CheckAlive(), key_values.Tag(verb))
+    return dialect.reply(request, inbox_of(found))
+
+
+def inbox_of(found: Sequence[str]) -> Reply:
+    """A reply with these texts as messages."""
     items = tuple(message(number, text) for number, text in enumerate(found, 1))
-    return dialect.reply(request, Reply("found", {}, {}, items, "messages"))
+    return Reply("found", {}, {}, items, "messages")
 
 
 # Each reads what its dialect has sent, as a program does: (texts of replies, texts of pushes).
@@ -174,6 +193,87 @@ class Forging(TestCase):
         marks = ["- " if line.startswith("- messi") else line[:4] for line in lines]
         further = ["  | "] * text.count("\n")
         self.assertEqual(marks, ["- ", *further] * 2)
+
+
+# The clients of the older systems.
+
+
+def read_client_blocks(data: bytes) -> list[list[str]]:
+    """As the clients of kelompok3, bagan and tugas4."""
+    found = []
+    for block in data.split(b"\r\n\r\n")[:-1]:
+        assert block.isascii()
+        entries = json.loads(block)["messages"].get("messi", [])
+        # The client of tugas4 evaluates each entry.
+        entries = [ast.literal_eval(each) if isinstance(each, str) else each for each in entries]
+        found.append([each["msg"] for each in entries])
+    return found
+
+
+def read_padded(data: bytes) -> list[dict[str, Any]]:
+    """The objects in padded blocks, as the client of urlencoded reads them."""
+    found, whole = [], b""
+    assert data.isascii()
+    for start in range(0, len(data), BLOCK):
+        piece = data[start : start + BLOCK].rstrip()
+        whole += piece
+        if len(piece) < BLOCK:
+            found.append(json.loads(whole))
+            whole = b""
+    assert not whole
+    return found
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """The object in one write, as the client of pychat reads it."""
+    assert data.isascii()
+    whole = b""
+    for start in range(0, len(data), BLOCK):
+        assert not whole.endswith(b"}"), "the client takes it for complete"
+        whole += data[start : start + BLOCK]
+    assert whole.endswith(b"}")
+    found: dict[str, Any] = json.loads(whole)
+    return found
+
+
+class ForgingToClients(TestCase):
+    @given(st.lists(hostile, max_size=3))
+    @example(list(FORGED))
+    def test_blocks(self, found: list[str]) -> None:
+        for make, verbs in (
+            (kelompok3.Kelompok3Dialect, kelompok3.CLIENT_VERBS),
+            (bagan.BaganDialect, bagan.CLIENT_VERBS),
+            (tugas4.Tugas4Dialect, tugas4_client.CLIENT_VERBS),
+        ):
+            dialect, verb = make(), verbs["inbox"]
+            sent = b"".join(
+                dialect.reply(Request(verb.row, CheckAlive(), verb), inbox_of(texts))
+                for texts in (found, ["end"])
+            )
+            self.assertEqual(read_client_blocks(sent), [found, ["end"]], make.name)
+
+    @given(st.lists(hostile, max_size=3), st.lists(hostile, max_size=2))
+    @example(list(FORGED), list(FORGED))
+    def test_urlencoded(self, found: list[str], said: list[str]) -> None:
+        dialect, verb = UrlencodedClientDialect(), urlencoded_client.VERBS["inbox"]
+        request = Request(verb.row, CheckAlive(), key_values.Tag(verb))
+        events = [RoomTalk("a b", "lineker", "Gary", text, AT) for text in said]
+        sent = dialect.reply(request, inbox_of(found)) + dialect.events(events)
+        reply, *pushes = read_padded(sent)
+        self.assertEqual([each["msg"] for each in reply["messages"].get("messi", [])], found)
+        self.assertEqual([each["messages"] for each in pushes], said)
+
+    @given(st.lists(hostile, max_size=3))
+    @example(list(FORGED))
+    def test_pychat(self, found: list[str]) -> None:
+        dialect, verb = PychatClientDialect(), pychat_client.VERBS["msg-private-get"]
+        tag = pychat_client.CalledVerb("MSG-PRIVATE-GET", verb)
+        reply = read_object(dialect.reply(Request(verb.row, CheckAlive(), tag), inbox_of(found)))
+        expected = ["\n".join(map(isolated, text.split("\n"))) for text in found]
+        self.assertEqual([each["text"] for each in reply["messages"]], expected)
+        for number, text in enumerate(found):
+            pushed = read_object(dialect.events([message(1, text)]))
+            self.assertEqual(pushed["text"], expected[number])
 
 
 class LineEnds(TestCase):
