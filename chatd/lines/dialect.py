@@ -101,9 +101,9 @@ class Dialect:
     silent before its login for any time, until its place is needed (chatd.lines.waiting).
 
     A system's own client may speak another language than its document describes. `original` is the dialect of
-    that language at the same door, and itself has `is_original`. `gap`: seconds between two writes, for
-    clients that take what they read at once for one message. Events are then written one by one, and without
-    the messages of the accounts on the connection.
+    that language at the same door, and itself has `is_original`. `gap`: seconds between two replies, for
+    clients that take what they read at once for one message (chatd.lines.paced_output). Events are then
+    written one by one, and without the messages of the accounts on the connection.
 
     `live`: clients get events as soon as they have logged in. `answers_empty`: an empty line is a request.
     """

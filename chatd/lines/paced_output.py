@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from chatd.base.timers import Signal, Timer
+from chatd.files.outgoing import Outgoing
 from chatd.lines.dialect import Dialect
 from chatd.lines.input_control import Hold
-from chatd.lines.output import ConnectionOutput
+from chatd.lines.output import ConnectionOutput, FileOpener
+from chatd.net.sockets import unacknowledged
 
 MAX_WAITING = 8  # replies that wait for their turn before no more requests are read
 MAX_BYTES = 1 << 20  # bytes in them
 MAX_EVENTS = 500  # events that wait for their turn
-# Seconds before the next write after the bytes of a file: the client reads them in small pieces, and writes
-# to the file what it reads together with the last one.
+MAX_PASSED = 4  # replies that come before an event
+# Before and after an event, gaps are so many times as long: a client that sends a request has probably read
+# the reply to the one before, but may be busy when an event comes.
+APART = 3
+AFTER_LINES = 0.1  # seconds before the next write with a gap, after one without
+READING_TEXT = 200_000  # bytes of a reply that a busy client reads in a second
+MAX_READING = 2.0  # seconds that it may take
+# After the bytes of a file: the client writes to the file what it reads together with the last of them. It
+# reads in small pieces, and what has reached its system may wait there for long. Seconds before the next
+# reply, and before the next event in addition for so many bytes of the file.
 AFTER_FILE = 0.25
-AFTER_LINES = 0.05  # seconds before the next write with a gap, after one without
+READING = 2 << 20  # bytes a second that a slow client reads
+MAX_UNREAD = 4 << 20  # bytes that may wait in the client's system
+LOOK = 0.05  # seconds between two looks whether the client's system has all bytes
+MAX_LOOKS = 600
 
 
 class PacedOutput(ConnectionOutput):
     """Leaves `gap` seconds between two writes, so that the client reads them one by one. Without a gap it is
     an ordinary ConnectionOutput.
 
-    Replies come before events. Of too many events that wait, the oldest are dropped: they announce what the
-    client can ask for.
+    Replies come before events, but not for long. Of too many events that wait, the oldest are dropped: they
+    announce what the client can ask for.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._turn = Timer(self._clock, self.flush)  # runs between two writes
+        self._reply_turn = Timer(self._clock, self.flush)  # no reply is written while it runs
+        self._event_turn = Timer(self._clock, self.flush)  # and no event while this one runs
         self._events: deque[bytes] = deque(maxlen=MAX_EVENTS)
+        self._passed = 0  # replies that came before an event that waits
         self._holds_events = False
+        self._release = Timer(self._clock, self.release_events)
         self._all_sent = Signal()
+        self._streamed = 0  # bytes of files in the last stream
         self._ending = False
 
     def write(self, data: bytes) -> None:
@@ -48,23 +68,31 @@ class PacedOutput(ConnectionOutput):
 
     def hold_events(self) -> None:
         self._holds_events = True
+        self._release.cancel()
 
     def release_events(self) -> None:
         self._holds_events = False
+        self._release.cancel()
         self._flush_queue.add(self)
 
     def flush(self) -> None:
         """Send the oldest reply, or else the oldest event, unless the last write was a moment ago."""
         if not self.gap or self._closed:
             if self._out and not self._closed:
-                self._turn.restart(AFTER_LINES)
+                self._pause(AFTER_LINES, AFTER_LINES)
             super().flush()
             return
-        if self._turn.due is None and (data := self._next()):
-            self._turn.start(self.gap)
-            self._transport.write(data)
-            if self.is_full:
-                self._fall_behind(len(data))
+        # Events wait for a slow reader, too.
+        has_event = bool(self._events) and not (self._holds_events or self.is_full)
+        if has_event and (not self._out or self._passed >= MAX_PASSED):
+            if self._event_turn.due is None:
+                self._passed = 0
+                self._send(self._events.popleft(), self.gap * APART)
+        elif self._out and self._reply_turn.due is None:
+            data = self._out.pop(0)
+            self._size -= len(data)
+            self._passed += has_event
+            self._send(data, self.gap)
         if len(self._out) > MAX_WAITING or self._size > MAX_BYTES:
             self._host.flow.hold(Hold.PACE)
         elif not self._out:
@@ -74,18 +102,18 @@ class PacedOutput(ConnectionOutput):
                 self._ending = False
                 super().close()
 
-    @property
-    def _has_event(self) -> bool:
-        """Whether an event may be sent. They wait for a client that does not read, too."""
-        return bool(self._events) and not (self._holds_events or self.is_full)
+    def _send(self, data: bytes, gap: float) -> None:
+        """Write `data`, and nothing more before the client has had time to read it. `gap`: before a reply."""
+        reading = min(len(data) / READING_TEXT, MAX_READING)
+        self._pause(gap + reading, self.gap * APART + reading)
+        self._transport.write(data)
+        if self.is_full:
+            self._fall_behind(len(data))
 
-    def _next(self) -> bytes:
-        """Take what is to be written next."""
-        if self._out:
-            data = self._out.pop(0)
-            self._size -= len(data)
-            return data
-        return self._events.popleft() if self._has_event else b""
+    def _pause(self, reply: float, event: float) -> None:
+        """Write the next reply, and the next event, only after so many seconds."""
+        self._reply_turn.restart(reply)
+        self._event_turn.restart(event)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
@@ -100,14 +128,29 @@ class PacedOutput(ConnectionOutput):
 
     async def stream(self, *args: Any) -> None:
         self.hold_events()
-        try:
-            await super().stream(*args)
-        finally:
-            self.release_events()
+        self._streamed = 0
+        await super().stream(*args)
+        await self._arrived()
+        if not self._closed:
+            self._pause(AFTER_FILE, AFTER_FILE)
+            self._release.restart(AFTER_FILE + min(self._streamed, MAX_UNREAD) / READING)
 
-    async def _stream_one(self, *part: Any) -> None:
-        await super()._stream_one(*part)
-        self._turn.restart(AFTER_FILE)
+    async def _stream_one(
+        self, head: bytes, open_file: FileOpener, encode: Callable[[bytes], bytes] | None
+    ) -> None:
+        async def opened() -> Outgoing:
+            file = await open_file()
+            self._streamed += file.size
+            return file
+
+        await super()._stream_one(head, opened, encode)
+
+    async def _arrived(self) -> None:
+        """Wait until the client's system has everything, but not forever."""
+        for _ in range(MAX_LOOKS):
+            if self._closed or not unacknowledged(self._transport):
+                return
+            await deferLater(self._clock, LOOK)
 
     def close(self) -> None:
         """Send all replies and the newest event, which may say why, each in its turn. Then close the
@@ -122,14 +165,18 @@ class PacedOutput(ConnectionOutput):
             super().close()
 
     def drop(self) -> None:
-        self._turn.cancel()
+        self._stop()
         super().drop()
 
     def lost(self) -> None:
         super().lost()
-        self._events.clear()
-        self._turn.cancel()
+        self._stop()
         self._all_sent.notify()
+
+    def _stop(self) -> None:
+        self._events.clear()
+        for timer in (self._reply_turn, self._event_turn, self._release):
+            timer.cancel()
 
 
 def output_class(dialect: Dialect) -> type[ConnectionOutput]:

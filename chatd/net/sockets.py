@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -54,6 +57,15 @@ def keep_alive(sock: socket.socket) -> None:
         for name, value in _OPTIONS:
             if hasattr(socket, name):  # some systems lack some of them
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def unacknowledged(transport: Any) -> int:
+    """How many sent bytes the system at the other end has not acknowledged; 0 if that can't be found out."""
+    try:
+        found = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return int.from_bytes(found, sys.byteorder)
 
 
 class _Accepted:

@@ -50,7 +50,7 @@ from chatd.lines.dialects.pychat_common import (
 from chatd.lines.dialects.verbs import Texts, Verb, send, send_file, table, text_of
 
 READ: Final = 1024  # bytes that the client reads at a time
-GAP: Final = 0.05  # seconds between two writes
+GAP: Final = 0.05  # seconds between two replies
 MAX_COMMAND: Final = 100  # characters of an unknown command that are repeated
 
 Answer = dict[str, Any]

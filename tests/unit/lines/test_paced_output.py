@@ -10,18 +10,28 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.throttle import Budget
+from chatd.lines import paced_output
 from chatd.lines.input_control import Hold
 from chatd.lines.output import Backlog
 from chatd.lines.paced_output import (
     AFTER_FILE,
+    AFTER_LINES,
+    APART,
+    LOOK,
     MAX_BYTES,
     MAX_EVENTS,
+    MAX_LOOKS,
+    MAX_PASSED,
     MAX_WAITING,
+    READING,
+    READING_TEXT,
     PacedOutput,
 )
 from chatd.net.eager import FlushQueue
 
 GAP = 0.05
+SOON = GAP + 0.001  # with the time to read a few bytes
+LONG = GAP * APART + 0.01
 
 
 class Transport(StringTransport):
@@ -102,9 +112,9 @@ class PacedOutputTest(SynchronousTestCase):
             self.output.write(data)
         self.assertEqual(self.turn(), [b"a"])
         self.assertEqual(self.turn(GAP / 2), [])
-        self.assertEqual(self.turn(GAP / 2), [b"b"])
-        self.assertEqual(self.turn(GAP), [b"c"])
-        self.assertEqual(self.turn(GAP), [])
+        self.assertEqual(self.turn(SOON / 2), [b"b"])
+        self.assertEqual(self.turn(SOON), [b"c"])
+        self.assertEqual(self.turn(SOON), [])
         self.output.write(b"d")
         self.assertEqual(self.turn(), [b"d"])
 
@@ -114,7 +124,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.gap = GAP
         self.output.write(b"a")
         self.assertEqual(self.turn(), [])
-        self.assertEqual(self.turn(GAP), [b"a"])
+        self.assertEqual(self.turn(AFTER_LINES), [b"a"])
 
     def test_no_requests_are_read_while_many_replies_wait(self) -> None:
         self.output.gap = GAP
@@ -123,7 +133,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.turn()
         self.assertTrue(self.host.held & Hold.PACE)
         for _ in range(MAX_WAITING + 2):
-            self.turn(GAP)
+            self.turn(SOON)
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_many_bytes_that_wait_are_bounded(self) -> None:
@@ -132,7 +142,8 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.write(b"b" * (MAX_BYTES + 1))
         self.turn()
         self.assertTrue(self.host.held & Hold.PACE)
-        self.turn(GAP)
+        self.turn(SOON)
+        self.turn(SOON)
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_the_oldest_of_many_events_are_dropped(self) -> None:
@@ -140,7 +151,7 @@ class PacedOutputTest(SynchronousTestCase):
         for number in range(MAX_EVENTS + 10):
             self.output.push(b"%d" % number)
         self.assertEqual(self.turn(), [b"10"])
-        sent = [each for _ in range(MAX_EVENTS + 10) for each in self.turn(GAP)]
+        sent = [each for _ in range(MAX_EVENTS + 10) for each in self.turn(LONG)]
         self.assertEqual(sent, [b"%d" % number for number in range(11, MAX_EVENTS + 10)])
         self.assertFalse(self.host.cut)
 
@@ -149,14 +160,35 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.push(b"event")
         self.output.push(b"event 2")
         self.output.write(b"reply")
-        self.assertEqual([self.turn(), self.turn(GAP)], [[b"reply"], [b"event"]])
+        self.assertEqual([self.turn(), self.turn(SOON)], [[b"reply"], []])
+        self.assertEqual(self.turn(LONG), [b"event"])
+        self.output.write(b"reply")
+        self.assertEqual([self.turn(SOON), self.turn(LONG)], [[], [b"reply"]])
+
+    def test_events_do_not_wait_forever(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"reply")
+        self.turn()
+        self.output.push(b"event")
+        sent = []
+        for _ in range(20):
+            self.output.write(b"reply")
+            sent += self.turn(SOON)
+        self.assertEqual(sent.index(b"event"), MAX_PASSED)
+
+    def test_a_long_reply_takes_longer_to_read(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"x" * (READING_TEXT // 10))
+        self.output.write(b"a")
+        self.assertEqual([len(each) for each in self.turn()], [READING_TEXT // 10])
+        self.assertEqual([self.turn(0.1), self.turn(SOON)], [[], [b"a"]])
 
     def test_held_events_wait(self) -> None:
         self.output.gap = GAP
         self.output.hold_events()
         self.output.push(b"event")
         self.output.write(b"reply")
-        self.assertEqual([self.turn(), self.turn(GAP)], [[b"reply"], []])
+        self.assertEqual([self.turn(), self.turn(LONG)], [[b"reply"], []])
         self.output.release_events()
         self.assertEqual(self.turn(), [b"event"])
 
@@ -183,7 +215,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.push(b"why")
         self.output.close()
         self.assertFalse(self.transport.disconnecting)
-        sent = [each for _ in range(5) for each in self.turn(GAP)]
+        sent = [each for _ in range(5) for each in self.turn(LONG)]
         self.assertEqual([b"a", *sent], [b"a", b"b", b"c", b"why"])
         self.assertTrue(self.transport.disconnecting)
 
@@ -194,10 +226,42 @@ class PacedOutputTest(SynchronousTestCase):
         sending = Deferred.fromCoroutine(self.output.stream(parts))
         self.output.push(b"event")
         self.assertEqual(self.transport.writes, [b"earlier"])
-        self.assertEqual(self.turn(GAP), [b"head", b"bytes"])
+        self.assertEqual(self.turn(SOON), [b"head", b"bytes"])
         self.successResultOf(sending)
         self.assertEqual(self.turn(AFTER_FILE / 2), [])
-        self.assertEqual(self.turn(AFTER_FILE / 2), [b"event"])
+        self.assertEqual(self.turn(AFTER_FILE), [b"event"])
+
+    def test_events_wait_longer_after_a_large_file(self) -> None:
+        """What has arrived in the client's system is not read yet."""
+        self.output.gap = GAP
+        size = 2 * READING
+        parts = [(b"head", lambda: succeed(cast(Any, File(bytes(size)))))]
+        self.successResultOf(Deferred.fromCoroutine(self.output.stream(parts)))
+        self.output.push(b"event")
+        self.output.write(b"reply")
+        self.assertEqual(self.turn(AFTER_FILE), [b"reply"])
+        self.assertEqual(self.turn(size / READING - 0.01), [])
+        self.assertEqual(self.turn(0.01), [b"event"])
+
+    def test_a_file_has_to_arrive(self) -> None:
+        """Bytes that are still on their way are followed by nothing."""
+        left = [1000, 10, 0]
+        self.patch(paced_output, "unacknowledged", lambda _transport: left.pop(0))
+        self.output.gap = GAP
+        parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
+        sending = Deferred.fromCoroutine(self.output.stream(parts))
+        self.turn(LOOK)
+        self.assertNoResult(sending)
+        self.turn(LOOK)
+        self.successResultOf(sending)
+
+    def test_a_file_that_never_arrives_is_not_waited_for_forever(self) -> None:
+        self.patch(paced_output, "unacknowledged", lambda _transport: 1)
+        self.output.gap = GAP
+        parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
+        sending = Deferred.fromCoroutine(self.output.stream(parts))
+        self.clock.pump([LOOK] * MAX_LOOKS)
+        self.successResultOf(sending)
 
     def test_a_lost_connection_leaves_no_timer(self) -> None:
         self.output.gap = GAP

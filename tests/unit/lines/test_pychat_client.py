@@ -24,7 +24,7 @@ from chatd.lines.dialects.pychat_client import (
     PychatClientDialect,
     json_object,
 )
-from chatd.lines.paced_output import AFTER_FILE, AFTER_LINES
+from chatd.lines.paced_output import AFTER_FILE, APART
 from chatd.lines.requests import OFFER_TIME
 from tests.support.common import Wire
 from tests.support.transcripts import all_transcripts
@@ -39,6 +39,7 @@ from tests.unit.lines.cases import (
 )
 from tests.unit.lines.strategies import events, messages, refusals, tags
 
+PAUSE = GAP * APART + 0.01  # seconds after which anything may be written
 KEYS = sorted({arg.name for verb in VERBS.values() for arg in verb.args})
 requests = st.dictionaries(
     st.sampled_from(["COMMAND", "token", "status", *KEYS]),
@@ -194,7 +195,7 @@ class ClientTestCase(ProtocolTestCase):
         """What is written next to the client, and time passes."""
         await until(lambda: bool(wire.transport.value()))
         found: dict[str, Any] = json.loads(wire.taken())
-        self.clock.advance(GAP)
+        self.clock.advance(PAUSE)
         return found
 
     async def say(self, wire: Wire, command: str, **keys: Any) -> dict[str, Any]:
@@ -206,7 +207,7 @@ class ClientTestCase(ProtocolTestCase):
         self.tokens: dict[Wire, str] = getattr(self, "tokens", {})
         wire = self.wire(dialect)
         await wire.until(b"\r\n")
-        self.clock.advance(GAP)
+        self.clock.advance(PAUSE)
         reply = await self.say(wire, "AUTH-LOGIN", username=name, password=PASSWORD)
         self.tokens[wire] = reply["token"]
         return wire
@@ -244,7 +245,7 @@ class Pushes(ClientTestCase):
             await settle()
             self.assertEqual(json.loads(messi.taken())["status"], "success")
             self.assertEqual(json.loads(henderson.taken())["text"], text)
-            self.clock.advance(GAP)
+            self.clock.advance(PAUSE)
         await settle()
         self.assertEqual(messi.taken() + henderson.taken(), b"")
 
@@ -253,14 +254,14 @@ class Pushes(ClientTestCase):
         wire.feed(b'{"COMMAND": "GROUP-GET", "token": null}')
         await settle()
         self.assertEqual(wire.taken(), b"Welcome to realm1\r\n")
-        self.clock.advance(AFTER_LINES)
+        self.clock.advance(PAUSE)
         self.assertEqual((await self.next(wire))["message"], "unauthorized!")
 
     async def test_on_whatever_connection_the_token_is_used(self) -> None:
         messi, henderson = await self.logged_in(), await self.logged_in("henderson")
         other = self.wire(PychatDialect)
         await other.until(b"\r\n")
-        self.clock.advance(GAP)
+        self.clock.advance(PAUSE)
         self.tokens[other] = self.tokens[henderson]
         self.assertEqual((await self.say(other, "GROUP-GET"))["status"], "success")
         await self.send(messi, "halo")
@@ -379,7 +380,7 @@ class Offers(ClientTestCase):
         self.door_of(PychatDialect).finish()
         for _ in range(5):
             await settle()
-            self.clock.advance(GAP)
+            self.clock.advance(PAUSE)
         self.assertTrue(henderson.transport.disconnecting)
         self.assertIn(b"shutting", henderson.taken().replace(b"The realm is ", b"").lower())
         await until(lambda: bool(closed))
