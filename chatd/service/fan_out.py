@@ -45,8 +45,7 @@ class FanOut:
         if target.group is not None:
             self._counters.group += 1
             # Members who joined while the message was being stored get it too.
-            roster = self._rosters.of_conversation(target.conversation)
-            if roster is not None:
+            if (roster := self._rosters.of_conversation(target.conversation)) is not None:
                 audience = roster.members
             if new.copies is not None:
                 self._forwarder.relay(stored, new.copies, new.attachment_id)

@@ -80,6 +80,12 @@ def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | Non
     return _group(row)
 
 
+def _info(row: Sequence[Any]) -> GroupInfo:
+    name, code, members, closed, member, admin, title = row
+    shown = "" if member is None else code or ""
+    return GroupInfo(name, shown, members, closed, member is not None, bool(admin), title)
+
+
 def list_groups(
     connection: Connection, account_id: int, mine: bool, limit: int
 ) -> tuple[list[GroupInfo], int]:
@@ -109,18 +115,5 @@ def list_groups(
     total: int = connection.execute(
         select(func.count()).select_from(query.order_by(None).subquery())
     ).scalar_one()
-    found = [
-        GroupInfo(
-            name,
-            "" if member is None else code or "",
-            members,
-            closed,
-            member is not None,
-            bool(admin),
-            title,
-        )
-        for name, code, members, closed, member, admin, title in connection.execute(
-            query.limit(limit)
-        )
-    ]
+    found = list(map(_info, connection.execute(query.limit(limit))))
     return found, total - len(found)
