@@ -82,7 +82,7 @@ def config_keys(text: str) -> tuple[list[str], list[Key]]:
             if names:
                 close()
             comment.append(line[2:])
-        elif re.match(r";?\w+ =|;\w+", line):
+        elif re.match(r";?[\w-]+ =|;\w+", line):
             names.append(line.removeprefix(";"))
     close()
     return head, found

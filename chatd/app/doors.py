@@ -23,6 +23,8 @@ from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.connections import Connections
+from chatd.lines.data_claims import DataClaims
+from chatd.lines.data_door import DATA_DOOR, DataFactory
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.factory import ChatLineFactory
@@ -37,7 +39,7 @@ PATIENCE = 10.0  # seconds that clients have at a shutdown to read the replies t
 TLS_HINT = "openssl s_client -quiet -crlf -connect {host}:{port}"
 
 # The factories whose connections are those of clients.
-ClientFactory: TypeAlias = ChatLineFactory | ChatSite
+ClientFactory: TypeAlias = ChatLineFactory | ChatSite | DataFactory
 
 log = Logger()
 
@@ -55,14 +57,27 @@ class DoorContext(msgspec.Struct, frozen=True):
     realm: Realm
     connections: Connections
     flush_queue: FlushQueue
+    claims: DataClaims | None  # None if the door for data connections is closed
 
 
 def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
     realm = context.realm
     factory = ChatLineFactory(
-        realm.service, realm.sessions, context.connections, context.flush_queue, dialect()
+        realm.service,
+        realm.sessions,
+        context.connections,
+        context.flush_queue,
+        dialect(),
+        context.claims,
     )
     return DoorPlan(factory, TLS_HINT if tls else dialect.hint)
+
+
+def _data(context: DoorContext, _tls: bool) -> DoorPlan:
+    factory = DataFactory(
+        context.realm.service, context.connections, cast(DataClaims, context.claims)
+    )
+    return DoorPlan(factory, "port {port}")
 
 
 def _web(context: DoorContext, tls: bool) -> DoorPlan:
@@ -88,6 +103,7 @@ def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
 
 PLANS: Mapping[str, Callable[[DoorContext, bool], DoorPlan]] = {
     **{name: partial(_lines, dialect) for name, dialect in DIALECTS.items()},
+    DATA_DOOR: _data,
     "web": _web,
     "metrics": _metrics,
     "peers": _peers,
@@ -108,7 +124,10 @@ class Doors:
         """Open all doors of the configuration. Raises StartError."""
         flush_queue = FlushQueue(self._reactor)
         self._realm.database.on_settled(flush_queue.flush)
-        context = DoorContext(self._realm, Connections(), flush_queue)
+        claims = None
+        if DATA_DOOR in self._realm.config.listen:
+            claims = DataClaims(self._realm.service.clock)
+        context = DoorContext(self._realm, Connections(), flush_queue, claims)
         for name, endpoint in self._realm.config.listen.items():
             self._check(name, endpoint)
             plan = PLANS[name](context, is_tls(endpoint))
@@ -140,11 +159,25 @@ class Doors:
                 "[listen] {door} is for proxies and [listen] trusted is empty, so it accepts no connection",
                 door=name,
             )
+        if name == DATA_DOOR:
+            self._check_data_door()
         if name == "peers" and is_tls(endpoint):
             raise StartError(
                 f"[listen] {name} is {endpoint!r}; expected a tcp: endpoint, because links between "
                 "realms use TLS in any case"
             )
+
+    def _check_data_door(self) -> None:
+        """The data connections of tugas4's client are matched to its requests by network address, so both
+        doors have to see the address of the client itself. Raises StartError."""
+        for name in (DATA_DOOR, "tugas4"):
+            endpoint = self._realm.config.listen.get(name, "")
+            if not endpoint.startswith(("tcp:", "tcp6:")):
+                found = f"is {endpoint!r}" if endpoint else "is closed"
+                raise StartError(
+                    f"[listen] {name} {found}; expected a tcp: endpoint without a proxy for both tugas4 "
+                    f"and {DATA_DOOR}, because files are matched to their requests by network address"
+                )
 
     def _listen(self, name: str, endpoint: str, factory: Factory[Any]) -> IListeningPort:
         try:

@@ -33,7 +33,7 @@ from chatd.base.config_values import parse_time as parse_time
 from chatd.base.names import key_of
 from chatd.base.sources import Networks
 
-# Every door, and where it listens unless the file says otherwise. chatd.app.doors builds each.
+# The doors, and where they listen unless the file says otherwise. chatd.app.doors builds each.
 DEFAULT_DOORS = {
     "plain": "tcp:8889:interface=127.0.0.1",
     "web": "tcp:8550:interface=127.0.0.1",
@@ -46,6 +46,8 @@ DEFAULT_DOORS = {
     "tugas4": "tcp:8894:interface=127.0.0.1",
     "pychat": "tcp:8000:interface=127.0.0.1",
 }
+# Doors that are closed unless the file opens them.
+OTHER_DOORS = ("tugas4-data",)
 MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB
 SYSTEM_STATE = Path("/var/lib/chatd")
@@ -190,7 +192,7 @@ _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH},
-    "listen": {**dict.fromkeys(DEFAULT_DOORS, endpoint), "trusted": networks},
+    "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
     "accounts": {
         "registration": one_of("open", "closed"),

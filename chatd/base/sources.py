@@ -29,6 +29,12 @@ def parse_ip(host: str) -> IPAddress | None:
     return address
 
 
+def address_of(host: str | None) -> str:
+    """The address `host` in one spelling; `local` where there is none."""
+    address = parse_ip(host) if host else None
+    return (host or LOCAL) if address is None else str(address)
+
+
 @lru_cache(maxsize=16384)
 def source_of(host: str | None) -> str:
     """The key under which everything from `host` is counted: an IPv4 address, an IPv6 /64, or `local`."""

@@ -23,10 +23,12 @@ NOBODY = 0  # an account id that no account has
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a connection comes from: its network address, and its number for the log."""
+    """Where a connection comes from: the source that it counts under (chatd.base.sources), its number for the
+    log, and its network address where other connections from there matter."""
 
     source: str
     number: int
+    address: str = ""
 
 
 class Traits(msgspec.Struct, frozen=True):

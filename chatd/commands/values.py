@@ -214,11 +214,12 @@ class ReadGroupInbox(Command, frozen=True):
 
 
 class SendFile(Command, frozen=True):
-    """`echo`: the bytes of the file come back with the reply."""
+    """`size` is None if it is not known before the last byte has arrived; also in SendGroupFile. `echo`: the
+    bytes of the file come back with the reply."""
 
     to: tuple[Address, ...]
     filename: str
-    size: int
+    size: int | None
     key: str | None = None
     echo: bool = False
 
@@ -228,7 +229,7 @@ class SendGroupFile(Command, frozen=True):
 
     group: Address | tuple[Address, ...]
     filename: str
-    size: int
+    size: int | None
     key: str | None = None
     either: bool = False
 

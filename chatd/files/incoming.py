@@ -126,6 +126,11 @@ class Incoming:
         self._start_job()
         return result
 
+    def expect(self, size: int) -> None:
+        """The file has `size` bytes more than was known."""
+        self._part.size += size
+        self.missing += size
+
     def write(self, data: bytes) -> bool:
         """Accept the next bytes. False asks for a pause until `room` fires."""
         self.missing -= len(data)

@@ -10,6 +10,8 @@ import msgspec
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 
+from chatd.base.config import Limits
+from chatd.base.errors import TooManyConnections
 from chatd.base.sources import source_of
 from chatd.lines.waiting import Waiting
 
@@ -58,6 +60,22 @@ class Connections(msgspec.Struct):
             self.by_source[door, source] -= 1
             if not self.by_source[door, source]:
                 del self.by_source[door, source]
+
+    def admit(self, door: str, source: str | None, limits: Limits) -> TooManyConnections | None:
+        """Make room for a new connection, which is counted already, if it exceeds a limit. The error if there
+        is none."""
+        made_room = False
+        if source is not None:
+            key = door, source
+            if self.by_source[key] > limits.connections_per_address:
+                made_room = self.waiting.make_room(key)
+                if not made_room:
+                    return TooManyConnections(where="from your address")
+        if self.total > limits.connections and not made_room:
+            made_room = self.waiting.make_room()
+            if not made_room:
+                return TooManyConnections(where="to this realm")
+        return None
 
 
 class OpenConnections(Generic[T]):

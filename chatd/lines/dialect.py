@@ -39,7 +39,7 @@ class PartialRequest(msgspec.Struct, frozen=True):
 
     `token` is the word that may be the token of a live session; if `required`, it has to be one. `read` is
     called with whether it is, and raises ChatError. `inline`: the line may be long, because it may carry a
-    file.
+    file. `aside`: its file travels on a data connection (chatd.lines.data_claims).
     """
 
     row: Row
@@ -48,6 +48,7 @@ class PartialRequest(msgspec.Struct, frozen=True):
     required: bool = False
     tag: Any = None
     inline: bool = False
+    aside: bool = False
 
 
 class Prompt(msgspec.Struct, frozen=True):

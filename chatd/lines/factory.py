@@ -10,10 +10,12 @@ from twisted.logger import Logger
 from chatd import __version__
 from chatd.base.errors import TooManyConnections
 from chatd.base.isolation import drop_failed, guarded
+from chatd.base.sources import address_of
 from chatd.base.throttle import TokenBucket
 from chatd.commands.connection import Origin
 from chatd.commands.sessions import Sessions
 from chatd.lines.connections import Connections, OpenConnections, host_of
+from chatd.lines.data_claims import DataClaims
 from chatd.lines.dialect import Dialect
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.net.eager import FlushQueue
@@ -37,6 +39,7 @@ class ChatLineFactory(ServerFactory):
         connections: Connections,
         flush_queue: FlushQueue,
         dialect: Dialect,
+        claims: DataClaims | None = None,
     ) -> None:
         self.service = service
         self.clock = service.clock
@@ -44,6 +47,7 @@ class ChatLineFactory(ServerFactory):
         self.sessions = sessions
         self.flush_queue = flush_queue
         self.dialect = dialect
+        self.claims = claims  # of files on data connections; None if their door is closed
         self.line_limit = self.limits.inline_line if dialect.inline else self.limits.line
         self.text_limit = self.limits.line
         self.stopping = False
@@ -53,7 +57,8 @@ class ChatLineFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> ChatLineProtocol:
         """The protocol of a new connection."""
-        origin = Origin(host_of(addr), self._connections.number())
+        address = address_of(getattr(addr, "host", None))
+        origin = Origin(host_of(addr), self._connections.number(), address)
         self._connections.arrive(self.dialect.name, origin.source)
         protocol = ChatLineProtocol(self, origin)
         self._protocols.add(protocol)
@@ -67,19 +72,7 @@ class ChatLineFactory(ServerFactory):
 
     def admit(self, source: str | None) -> TooManyConnections | None:
         """Make room for a new connection from `source` that exceeds a limit. The error if there is none."""
-        connections, limits = self._connections, self.limits
-        made_room = False
-        if source is not None:
-            key = self.dialect.name, source
-            if connections.by_source[key] > limits.connections_per_address:
-                made_room = connections.waiting.make_room(key)
-                if not made_room:
-                    return TooManyConnections(where="from your address")
-        if connections.total > limits.connections and not made_room:
-            made_room = connections.waiting.make_room()
-            if not made_room:
-                return TooManyConnections(where="to this realm")
-        return None
+        return self._connections.admit(self.dialect.name, source, self.limits)
 
     def await_login(self, protocol: ChatLineProtocol) -> None:
         """Note whether `protocol` is without a login, for as long as it likes."""

@@ -147,7 +147,8 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more. Its requests are answered before the connection is closed."""
-        if self.requests.upload is not None or self.state is ConnectionState.TURNED_AWAY:
+        if self.requests.needs_client or self.state is ConnectionState.TURNED_AWAY:
+            self.requests.abort_files()
             self.transport.loseConnection()
         elif self._enter(ConnectionEvent.READ_CLOSED):
             self._settle()

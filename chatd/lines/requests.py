@@ -23,6 +23,7 @@ from chatd.base.errors import (
     ChatError,
     FileTooLarge,
     InternalError,
+    NoDataDoor,
     ShuttingDown,
 )
 from chatd.base.model import Reply
@@ -36,6 +37,8 @@ from chatd.commands.results import (
     Result,
 )
 from chatd.files.outgoing import Outgoing
+from chatd.lines.data_claims import Claim, DataClaims
+from chatd.lines.data_transfers import receive, send
 from chatd.lines.dialect import Dialect, PartialRequest, Request
 from chatd.lines.inline_file import InlineFile
 from chatd.lines.input_control import Hold
@@ -55,6 +58,7 @@ class Slot(msgspec.Struct):
     dialect: Dialect  # of the request, in which it is answered
     request: Any = None  # Request | PartialRequest | None
     answer: bytes | None = None
+    claim: Claim | None = None  # for the data connection on which its file travels
 
 
 class OfferedFile(msgspec.Struct, frozen=True):
@@ -85,6 +89,16 @@ class RequestQueue:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    @property
+    def needs_client(self) -> bool:
+        """Whether the request under way can't be finished without its client: a file is transferred."""
+        return self.upload is not None or self._claim is not None
+
+    @property
+    def _claim(self) -> Claim | None:
+        """The claim of the request under way. Such a request does not overlap with others."""
+        return self._slots[0].claim if self._slots else None
 
     # Executing
 
@@ -121,12 +135,21 @@ class RequestQueue:
 
     def _execute_partial(self, slot: Slot, request: PartialRequest) -> Result | Deferred[Result]:
         connection = self._host.connection
+        if request.aside:
+            slot.claim = self._open_claim()
         token = request.token
         if token is None or not connection.must_look_up(token):
             return self._execute_as(connection.find(token), slot, request)
         # Even a send has to wait for the look-up, so that later ones do not overtake it.
         self._host.flow.hold(Hold.COMMAND)
         return Deferred.fromCoroutine(self._look_up_and_execute(token, slot, request))
+
+    def _open_claim(self) -> Claim:
+        """Raises NoDataDoor, TransferConflict, Busy, ShuttingDown."""
+        claims: DataClaims | None = self._host.factory.claims
+        if claims is None:
+            raise NoDataDoor
+        return claims.open(self._host.connection.origin.address)
 
     async def _look_up_and_execute(self, token: str, slot: Slot, request: PartialRequest) -> Result:
         client = await self._host.connection.look_up(token)
@@ -155,6 +178,8 @@ class RequestQueue:
                     self._answer(slot, slot.dialect.reply(slot.request, result))
                 case ExpectUpload():
                     self._expect_upload(slot, result)
+                case DownloadReply() if slot.claim is not None:
+                    self._transfer(slot, send(slot.claim, result))
                 case DownloadReply():
                     self._sending(self._send_file(slot, result))
                 case ReplyWithFiles():
@@ -174,6 +199,8 @@ class RequestQueue:
         self._refuse(slot, error)
 
     def _refuse(self, slot: Slot, error: ChatError) -> None:
+        if slot.claim is not None:
+            slot.claim.refuse()
         self._count(error)
         self._answer(slot, slot.dialect.error(error, slot.request.tag))
 
@@ -221,7 +248,9 @@ class RequestQueue:
 
     def _expect_upload(self, slot: Slot, expected: ExpectUpload) -> None:
         flow = self._host.flow
-        if slot.request.content is not None:
+        if slot.claim is not None:
+            self._transfer(slot, receive(slot.claim, expected, self._host.factory.clock))
+        elif slot.request.content is not None:
             flow.hold(Hold.COMMAND)
             content = slot.request.content
             # The answer may take its time, and must not keep the content in memory.
@@ -240,6 +269,13 @@ class RequestQueue:
             else:
                 self._host.setRawMode()
                 flow.release(Hold.COMMAND)
+
+    def _transfer(self, slot: Slot, transfer: Coroutine[Any, Any, Result]) -> None:
+        """Answer when the file was transferred on its data connection. Until then the connection is read, to
+        notice if it is lost."""
+        self._host.flow.release(Hold.COMMAND)
+        transferring = Deferred.fromCoroutine(transfer)
+        transferring.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
 
     def add_to_upload(self, data: bytes) -> bytes | None:
         """Store bytes of the file that is arriving. Returns what follows the file; None while it is
@@ -266,11 +302,13 @@ class RequestQueue:
         finishing.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
 
     def abort_files(self) -> None:
-        """Give up the file that is arriving or was offered, if there is one: the connection is lost."""
+        """Give up the file that is transferred or was offered, if there is one: the connection is lost."""
         upload, self.upload = self.upload, None
         if upload is not None:
             upload[1].upload.abort()
         self.withdraw()
+        if self._claim is not None:
+            self._claim.abandon()
 
     async def _send_file(self, slot: Slot, result: DownloadReply) -> None:
         """Send the reply and the bytes of the file."""

@@ -46,13 +46,12 @@ class Download(msgspec.Struct, frozen=True):
 
 
 class FileSend(msgspec.Struct, frozen=True):
-    """A file that `sender` sends: its targets, the refused addresses with the reasons, and its size in bytes.
-    `key` is its idempotency key, and `origin` the connection that it comes from."""
+    """A file that `sender` sends: its targets, and the refused addresses with the reasons. `key` is its
+    idempotency key, and `origin` the connection that it comes from."""
 
     sender: Account
     targets: Sequence[Target]
     refused: Mapping[str, errors.ChatError]
-    size: int
     origin: IListener | None
     key: str | None = None
 
@@ -91,19 +90,24 @@ class Files:
         sender: Account,
         to: Sequence[Address] | Address,
         name: str,
-        size: int,
+        size: int | None,
         origin: IListener | None,
         key: str | None = None,
     ) -> Upload:
-        """Start an upload to people, or to the group named `to`. With a `key`, ask `answered` first.
+        """Start an upload to people, or to the group named `to`. With a `key`, ask `answered` first. If
+        the `size` is not known, the file is complete when it is finished.
 
         Raises BadFileName, FileTooLarge, QuotaExceeded, TooManyUploads, DiskFull, UnknownUser, UnknownRealm,
         UnknownGroup, NotMember.
         """
-        safe, targets, refused = await self._admit(sender, to, name, size)
-        await self.under_way.begin(sender, size)
-        incoming = self._uploads.receive(safe, size)
-        return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
+        known = size or 0
+        safe, targets, refused = await self._admit(sender, to, name, known)
+        allowed = await self.under_way.begin(sender, known)
+        incoming = self._uploads.receive(safe, known)
+        send = FileSend(sender, targets, refused, origin, key)
+        if size is None:
+            return GrowingUpload(self, send, incoming, known, allowed)
+        return Upload(self, send, incoming, known)
 
     async def resume(
         self,
@@ -128,7 +132,7 @@ class Files:
             self.under_way.end(sender, size)
             log.error("an upload can't be resumed: {error}", error=str(error))
             raise errors.StorageFailed from None
-        return Upload(self, FileSend(sender, targets, refused, size, origin, key), incoming)
+        return Upload(self, FileSend(sender, targets, refused, origin, key), incoming, size)
 
     async def offset(self, sender: Account, key: str) -> int:
         """How many bytes have arrived of the upload that can be resumed under `key`. Raises StorageFailed."""
@@ -292,13 +296,14 @@ def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachmen
 
 
 class Upload(ArrivingFile):
-    """A file for people or a group. `write` all of its bytes, then `finish`. To break off, `abort`, or
-    `suspend` if it can be resumed."""
+    """A file of `size` bytes for people or a group. `write` all of them, then `finish`. To break off,
+    `abort`, or `suspend` if it can be resumed."""
 
-    def __init__(self, files: Files, send: FileSend, incoming: Incoming) -> None:
+    def __init__(self, files: Files, send: FileSend, incoming: Incoming, size: int) -> None:
         super().__init__(incoming)
         self._files = files
         self._send = send
+        self._size = size
 
     @property
     def offset(self) -> int:
@@ -324,4 +329,23 @@ class Upload(ArrivingFile):
         self._end()
 
     def _end(self) -> None:
-        self._files.under_way.end(self._send.sender, self._send.size)
+        self._files.under_way.end(self._send.sender, self._size)
+
+
+class GrowingUpload(Upload):
+    """A file whose size is not known before its end. `allowed` as in UnderWay.grow."""
+
+    def __init__(
+        self, files: Files, send: FileSend, incoming: Incoming, size: int, allowed: int
+    ) -> None:
+        super().__init__(files, send, incoming, size)
+        self._allowed = allowed
+
+    def write(self, data: bytes) -> bool:
+        """Take the next bytes. Returns False to ask for a pause until `room` fires. Raises FileTooLarge,
+        QuotaExceeded, DiskFull; then `abort`."""
+        size = len(data)
+        self._files.under_way.grow(self._send.sender, self._size, size, self._allowed)
+        self._size += size
+        self._incoming.expect(size)
+        return super().write(data)

@@ -8,7 +8,7 @@ from collections import Counter
 from twisted.logger import Logger
 
 from chatd.base.config import Limits
-from chatd.base.errors import QuotaExceeded, StorageFailed, TooManyUploads
+from chatd.base.errors import FileTooLarge, QuotaExceeded, StorageFailed, TooManyUploads
 from chatd.base.model import Account
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
@@ -32,8 +32,9 @@ class UnderWay:
         self._bytes: Counter[int] = Counter()  # by account
         self._files: Counter[int] = Counter()
 
-    async def begin(self, sender: Account, size: int, part: str | None = None) -> None:
-        """Count a file of `size` bytes until `end`. `part` names it if it can be resumed.
+    async def begin(self, sender: Account, size: int, part: str | None = None) -> int:
+        """Count a file of `size` bytes until `end`. `part` names it if it can be resumed. Returns how many
+        bytes the sender's arriving files may have together.
 
         Arriving files and files that can be resumed share one limit. The oldest of the latter are removed to
         make room. Raises QuotaExceeded, TooManyUploads, DiskFull, StorageFailed.
@@ -57,6 +58,19 @@ class UnderWay:
             oldest = next(iter(kept))
             del kept[oldest]
             self._uploads.forget(oldest)
+        return self._limits.account_files - used
+
+    def grow(self, sender: Account, size: int, more: int, allowed: int) -> None:
+        """Count `more` bytes of a file that has been counted with `size` bytes. `allowed` is what `begin` has
+        returned. Raises FileTooLarge, QuotaExceeded, DiskFull."""
+        limit = self._limits.file
+        if size + more > limit:
+            raise FileTooLarge(size=f"more than {limit}", limit=limit)
+        left = allowed - self._bytes[sender.id] + size
+        if size + more > left:
+            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+        self._disk.check(more + self._bytes.total())
+        self._bytes[sender.id] += more
 
     def end(self, sender: Account, size: int) -> None:
         """Stop counting a file of `size` bytes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import socket
+import time
 from typing import Any
 
 from tests.support.ports import free_port
@@ -126,7 +128,7 @@ class SharedPort(DaemonTestCase):
     """The original clients have one port in their source, and each address has that port."""
 
     DOORS = {"127.0.0.1": "kelompok3", "127.0.0.2": "tugas4", "127.0.0.3": "pychat"}
-    ANSWERS = {"kelompok3": b'"message":{}', "tugas4": b"There is no", "pychat": b"Welcome to"}
+    ANSWERS = {"kelompok3": b"Session Tidak", "tugas4": b"Session not", "pychat": b"Welcome to"}
 
     @in_thread
     def test_each_address_has_its_dialect(self) -> None:
@@ -138,5 +140,121 @@ class SharedPort(DaemonTestCase):
         self.launch(port, "--config", "../chatd.ini").listening()
         for host, door in self.DOORS.items():
             with socket.create_connection((host, shared), 10) as client:
-                client.sendall(b"info \r\n")
+                client.sendall(b"inbox \r\n")
                 self.assertIn(self.ANSWERS[door], client.recv(1000))
+
+
+class FilesOfTugas4(DaemonTestCase):
+    """The client of tugas4 sends and fetches files on a second connection."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.door, self.data = free_port(), free_port()
+        doors: dict[str, Any] = {"tugas4": self.door, "tugas4-data": self.data}
+        port = self.configure("file = 1M\n", **doors)
+        self.daemon = self.launch(port, "--config", "../chatd.ini")
+
+    def client(self, name: str) -> tuple[socket.socket, str]:
+        """A client, and its token."""
+        client = socket.create_connection(("127.0.0.1", self.door), 10)
+        self.addCleanup(client.close)
+        reply = self.ask(client, f"auth_login {name} {name}-password")
+        return client, reply["tokenid"]
+
+    def ask(self, client: socket.socket, request: str) -> Any:
+        client.sendall(f"{request} \r\n".encode())
+        reply = b""
+        while not reply.endswith(b"\r\n\r\n"):
+            data = client.recv(10)
+            assert data, "the connection was closed"
+            reply += data
+        return json.loads(reply)
+
+    def begin(self, client: socket.socket, request: str) -> socket.socket:
+        """Send a request for a file, and open its data connection."""
+        client.sendall(f"{request} \r\n".encode())
+        time.sleep(0.2)
+        return socket.create_connection(("127.0.0.1", self.data), 10)
+
+    def message(self, client: socket.socket) -> str:
+        """The message of the reply, which has to come in one piece."""
+        reply = client.recv(4096)
+        self.assertTrue(reply.endswith(b"\r\n\r\n"), reply)
+        return str(json.loads(reply)["message"])
+
+    def upload(self, client: socket.socket, request: str, data: bytes) -> str:
+        with self.begin(client, request) as stream:
+            for start in range(0, len(data), 1024):
+                stream.send(data[start : start + 1024])
+        return self.message(client)
+
+    def download(self, client: socket.socket, request: str) -> tuple[bytes, str]:
+        data = b""
+        with self.begin(client, request) as stream:
+            while piece := stream.recv(1024):
+                data += piece
+        return data, self.message(client)
+
+    @in_thread
+    def test_transfers(self) -> None:
+        self.daemon.listening()
+        for name in ("messi", "henderson"):
+            self.daemon.register(name).close()
+        data = bytes(range(256)) * 2000
+        messi, token = self.client("messi")
+        sent = self.upload(messi, f"send_file {token} henderson img/gambar 1.png", data)
+        self.assertEqual(sent, "File sent")
+        self.assertEqual(self.upload(messi, f"send_file {token} nobody a", data), "User not found")
+        too_large = self.upload(messi, f"send_file {token} henderson a", data * 3)
+        self.assertIn("The file is too large", too_large)
+        self.assertEqual(self.upload(messi, f"send_file {token} henderson nol", b""), "File sent")
+
+        henderson, token = self.client("henderson")
+        entries = self.ask(henderson, f"inbox {token}")["messages"]["messi"]
+        names = [ast.literal_eval(entry)["msg"] for entry in entries]
+        self.assertRegex(names[0], r"\A\d{4}(_\d\d){5}_gambar_1\.png\Z")
+        for name, expected in zip(names, (data, b""), strict=True):
+            found = self.download(henderson, f"download_file {token} {name}")
+            self.assertEqual(found, (expected, "File downloaded"))
+        found = self.download(henderson, f"download_file {token} nothing")
+        self.assertEqual(found, (b"", "File not found"))
+        self.daemon.stop()
+
+    @in_thread
+    def test_two_clients_at_one_address(self) -> None:
+        """Neither gets the file of the other."""
+        self.daemon.listening()
+        for name in ("messi", "henderson"):
+            self.daemon.register(name).close()
+        (messi, token), (henderson, other) = self.client("messi"), self.client("henderson")
+        with (
+            self.begin(messi, f"send_file {token} henderson a") as first,
+            self.begin(henderson, f"send_file {other} messi b") as second,
+        ):
+            first.sendall(b"satu")
+            second.sendall(b"dua")
+        self.assertEqual((self.message(messi), self.message(henderson)), ("File sent", "File sent"))
+        messi.sendall(f"send_file {token} henderson a \r\n".encode())
+        time.sleep(0.2)
+        henderson.sendall(f"send_file {other} messi b \r\n".encode())
+        for client in (messi, henderson):
+            self.assertIn("Two transfers of files", self.message(client))
+        with socket.create_connection(("127.0.0.1", self.data), 10) as stream:
+            stream.sendall(bytes(100_000))
+            self.assertEqual(stream.recv(1), b"")
+        self.assertIn("Two transfers", self.upload(messi, f"send_file {token} henderson a", b"a"))
+
+    @in_thread
+    def test_killed_client_sends_no_file(self) -> None:
+        """Both of its connections end at once, with a part of the file sent."""
+        self.daemon.listening()
+        for name in ("messi", "henderson"):
+            self.daemon.register(name).close()
+        messi, token = self.client("messi")
+        stream = self.begin(messi, f"send_file {token} henderson a")
+        stream.sendall(bytes(100_000))
+        messi.close()
+        stream.close()
+        henderson, token = self.client("henderson")
+        time.sleep(0.5)
+        self.assertEqual(self.ask(henderson, f"inbox {token}")["messages"], {})

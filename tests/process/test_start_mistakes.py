@@ -75,6 +75,22 @@ class MistakeTests(DaemonTestCase):
         self.refused(daemon, "[listen] json", "tcp:x", "expected", "endpoint")
 
     @in_thread
+    def test_data_door_behind_a_proxy(self) -> None:
+        """Files are matched to their requests by network address, which a proxy hides."""
+        data, lines = free_port(), free_port()
+        for more in (
+            f"tugas4-data = haproxy:tcp:{data}\ntugas4 = tcp:{lines}\n",
+            f"tugas4-data = unix:data.sock\ntugas4 = tcp:{lines}\n",
+            f"tugas4-data = tcp:{data}\ntugas4 = haproxy:tcp:{lines}\n",
+            f"tugas4-data = tcp:{data}\n",
+        ):
+            self.configure()
+            path = self.root / "chatd.ini"
+            path.write_text(path.read_text().replace("[listen]\n", f"[listen]\n{more}"))
+            daemon = self.launch(free_port(), "--config", "../chatd.ini")
+            self.refused(daemon, "[listen] tugas4", "without a proxy", "by network address")
+
+    @in_thread
     def test_state_is_no_folder(self) -> None:
         (self.root / "state").write_text("in the way")
         self.refused(self.start_with(""), "[realm] state", str(self.root / "state"), "expected")

@@ -44,6 +44,32 @@ class TooManyUploads(ChatError):
     sentence = "You have {limit} unfinished uploads; finish or cancel one of them first"
 
 
+class NoDataDoor(ChatError):
+    code = "no-data-door"
+    sentence = (
+        "Files of this client travel on a second port, which is closed here; ask the operator to add "
+        "tugas4-data = tcp:1338 to [listen] in chatd.ini"
+    )
+
+
+class NoDataConnection(ChatError):
+    code = "no-data-connection"
+    sentence = "No connection for the file came within {seconds} s; try again"
+
+
+class TransferConflict(ChatError):
+    code = "transfer-conflict"
+    sentence = (
+        "Two transfers of files from your network address began at once, so both were stopped; wait "
+        "{seconds} s, and then send or fetch one at a time"
+    )
+
+
+class TransferBroken(ChatError):
+    code = "transfer-broken"
+    sentence = "The connection of the file broke off; try again"
+
+
 class FileMissing(ChatError):
     code = "file-missing"
     sentence = "The file {name} is missing from the realm's disk; have it sent again"

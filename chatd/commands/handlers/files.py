@@ -36,7 +36,7 @@ async def _receive(
     client: Client,
     to: tuple[Address, ...] | Address,
     name: str,
-    size: int,
+    size: int | None,
     key: str | None,
     echo: bool = False,
 ) -> ExpectUpload | Reply:

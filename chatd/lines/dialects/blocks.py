@@ -62,7 +62,9 @@ class BlockDialect(Dialect):
     The client puts its token among the first `token_places` arguments (without a login: in the first), and
     then the request has its form. A word there that has the form of a token is nothing else: if no live
     session has it, the request is refused. Requests that the client sends without a token (`Verb.bare`) have
-    its form if they end in a space. `ascii_messages`: it can't show refusals beyond ASCII.
+    its form if they end in a space, and those whose file travels elsewhere (`Verb.aside`) only if they end in
+    one, because the document has them with a token and a file, too. `ascii_messages`: it can't show refusals
+    beyond ASCII.
     """
 
     inline = True
@@ -86,15 +88,19 @@ class BlockDialect(Dialect):
         if verb is None:
             raise Unreadable(UnknownCommand(verb=printable(word)))
         token = _token(rest, self.token_places if verb.row.login else 1)
-        if token is None:
-            if documented is not None and not (verb.bare and line.endswith(b" ")):
-                verb = documented
-            read = partial(_read, verb, rest)
-        else:
+        if token is not None:
             start = rest.index(token)
-            read = partial(_read, verb, rest[:start] + rest[start + len(token) + 1 :])
+            rest = rest[:start] + rest[start + len(token) + 1 :]
+        if documented is not None and not _is_from_client(verb, token, line):
+            verb = documented
         return PartialRequest(
-            verb.row, read, token, token is not None, tag=verb, inline=verb.inline
+            verb.row,
+            partial(_read, verb, rest),
+            token,
+            token is not None,
+            verb,
+            inline=verb.inline,
+            aside=verb.aside,
         )
 
     def reply(self, request: Request, reply: Reply) -> bytes:
@@ -113,6 +119,12 @@ class BlockDialect(Dialect):
         if self.ascii_messages:
             text = text.encode("ascii", "backslashreplace").decode()
         return json_object({"status": "ERROR", "message": text}, END)
+
+
+def _is_from_client(verb: Verb, token: str | None, line: bytes) -> bool:
+    """Whether a request for `verb` is in the form of the system's own client."""
+    is_padded = line.endswith(b" ")
+    return verb.bare and is_padded if token is None else is_padded or not verb.aside
 
 
 def _token(rest: str, places: int) -> str | None:

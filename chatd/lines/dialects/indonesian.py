@@ -91,6 +91,16 @@ INDONESIAN: Texts = {
         "File di room paling banyak {files} dengan {limit} byte, dan itu sudah penuh; "
         "kirim ke user atau group"
     ),
+    errors.NoDataDoor: (
+        "File client ini lewat port kedua, dan di sini port itu tertutup; minta operatornya menambahkan "
+        "tugas4-data = tcp:1338 di [listen] pada chatd.ini"
+    ),
+    errors.NoDataConnection: "Koneksi untuk filenya tidak datang dalam {seconds} detik; coba lagi",
+    errors.TransferConflict: (
+        "Dua file dari alamat Anda dimulai bersamaan, jadi keduanya dihentikan; tunggu {seconds} detik, "
+        "lalu kirim atau ambil satu demi satu"
+    ),
+    errors.TransferBroken: "Koneksi untuk filenya terputus; coba lagi",
     errors.StorageFailed: "Realm sedang tidak dapat menyimpan apa pun; coba lagi nanti",
     errors.DiskFull: "Disk realm hampir penuh; pesan dan file belum diterima, coba lagi nanti",
     errors.MessageQuota: (

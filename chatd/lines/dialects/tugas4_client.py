@@ -11,12 +11,20 @@ from typing import Any
 
 from chatd.base import errors
 from chatd.base.model import Message, Reply
+from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.lines.dialect import Request
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import Answer, messages_of, non_empty, said
 from chatd.lines.dialects.python_literals import dict_literal
-from chatd.lines.dialects.tugas4_common import NO_USER, NOT_IN_GROUP, stored_name
+from chatd.lines.dialects.tugas4_common import (
+    NO_FILE,
+    NO_USER,
+    NOT_IN_GROUP,
+    get_file,
+    get_group_file,
+    stored_name,
+)
 from chatd.lines.dialects.verbs import Verb, send, table
 
 
@@ -57,6 +65,22 @@ def pairs(_request: Request, reply: Reply) -> Answer:
     return {"messages": found, **non_empty(remaining=reply.data.get("remaining"))}
 
 
+def inbox() -> ask.Command:
+    return ask.ReadInbox(direct=True, own=True, newest=True)
+
+
+def group_inbox(group: Address) -> ask.Command:
+    return ask.ReadInbox(Place(group=group), newest=True)
+
+
+def send_file(to: Address, filename: str) -> ask.Command:
+    return ask.SendFile((to,), filename, size=None)
+
+
+def send_group_file(group: Address, filename: str) -> ask.Command:
+    return ask.SendGroupFile(group, filename, size=None)
+
+
 CLIENT_VERBS = table(
     Verb(
         "auth_logout",
@@ -68,7 +92,25 @@ CLIENT_VERBS = table(
     ),
     Verb("ls", ask.ListUsers, (), rows("username"), make=lambda: ask.ListUsers(others=True)),
     Verb("send", ask.SendMessage, (args.TO, args.TYPED_TEXT), said("Message Sent"), NO_USER, send),
-    Verb("inbox", ask.ReadInbox, (), literals, make=lambda: ask.ReadInbox(direct=True)),
+    Verb("inbox", ask.ReadInbox, (), literals, make=inbox),
+    Verb(
+        "send_file",
+        ask.SendFile,
+        (args.TO, args.SPACED_FILENAME),
+        said("File sent"),
+        NO_USER,
+        send_file,
+        aside=True,
+    ),
+    Verb(
+        "download_file",
+        ask.GetFile,
+        (args.FILENAME,),
+        said("File downloaded"),
+        NO_FILE,
+        get_file,
+        aside=True,
+    ),
     Verb("ls_group", ask.ListGroups, (), rows("group")),
     Verb(
         "sendgroup",
@@ -77,5 +119,23 @@ CLIENT_VERBS = table(
         said("Message Sent"),
         NOT_IN_GROUP,
     ),
-    Verb("inboxgroup", ask.ReadGroupInbox, (args.GROUP,), pairs, NOT_IN_GROUP),
+    Verb("inboxgroup", ask.ReadInbox, (args.GROUP,), pairs, NOT_IN_GROUP, group_inbox),
+    Verb(
+        "sendgroup_file",
+        ask.SendGroupFile,
+        (args.GROUP, args.SPACED_FILENAME),
+        said("File sent"),
+        NOT_IN_GROUP,
+        send_group_file,
+        aside=True,
+    ),
+    Verb(
+        "downloadgroup_file",
+        ask.GetFile,
+        (args.GROUP, args.FILENAME),
+        said("File downloaded"),
+        NOT_IN_GROUP | NO_FILE,
+        get_group_file,
+        aside=True,
+    ),
 )

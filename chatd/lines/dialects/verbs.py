@@ -37,7 +37,8 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     `write` makes of a reply what the dialect's own writer builds on. `make` makes the command from the
     arguments, by name, where the arguments are not those of the command. `texts` are its refusals. `bare`:
     the system's own client sends it without a token (BlockDialect). `strangers`: what somebody who is not
-    logged in gets instead of a refusal, because the client needs it.
+    logged in gets instead of a refusal, because the client needs it. `aside`: its file travels on a data
+    connection (chatd.lines.data_claims).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Verb(msgspec.Struct, frozen=True, dict=True):
     aliases: tuple[str, ...] = ()
     bare: bool = False
     strangers: Mapping[str, Any] | None = None
+    aside: bool = False
 
     @cached_property
     def row(self) -> Row:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.app.doors import PLANS
-from chatd.base.config import DEFAULT_DOORS
+from chatd.base.config import DEFAULT_DOORS, OTHER_DOORS
 
 
 class Names(SynchronousTestCase):
     def test_every_door_of_the_configuration_has_a_plan(self) -> None:
-        self.assertEqual(set(DEFAULT_DOORS), set(PLANS))
+        self.assertEqual({*DEFAULT_DOORS, *OTHER_DOORS}, set(PLANS))

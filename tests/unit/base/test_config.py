@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.config import (
     DEFAULT_DOORS,
     KEYS,
+    OTHER_DOORS,
     PEER_KEYS,
     Argon2,
     Config,
@@ -174,7 +175,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
 BAD: tuple[tuple[str, str, str, str], ...] = (
     ("realm", "name", "two words", "1 to 64 letters"),
     ("realm", "name", "\N{VULGAR FRACTION ONE QUARTER}", "1 to 64 letters"),  # its key has a slash
-    *(("listen", door, "8889", "endpoint") for door in DEFAULT_DOORS),
+    *(("listen", door, "8889", "endpoint") for door in (*DEFAULT_DOORS, *OTHER_DOORS)),
     ("listen", "trusted", "localhost", "addresses or networks"),
     ("database", "url", "/var/lib/chatd.db", "SQLAlchemy URL"),
     ("accounts", "registration", "yes", "open, closed"),

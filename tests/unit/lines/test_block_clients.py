@@ -36,7 +36,7 @@ class Reading(TestCase):
         """A request with a token has the client's form, and the token is none of its arguments."""
         for make in BLOCKS:
             for verb in make.client_verbs.values():
-                rest = example_of(verb, make.name)
+                rest = example_of(verb, make.name) + " " * verb.aside
                 call: Any = make().read(f"{verb.name} {TOKEN} {rest}".encode())
                 self.assertEqual(call.token, TOKEN)
                 self.assertTrue(call.required)

@@ -173,6 +173,8 @@ class Reading(TestCase):
                 call: Any = make().read(line)
                 self.assertEqual(call.token, TOKEN)
                 own = make.client_verbs.get(verb.name, verb)
+                if own.aside:  # only in a request that ends in a space
+                    own = verb
                 self.assertEqual(call.read(True).row, own.row)
                 self.assertIs(call.read(True).tag, own)
                 if own is verb:
