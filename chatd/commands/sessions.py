@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from chatd.commands.client import Client, Handler
 
 MIN_UNREAD = 32 << 20  # bytes that an account may at least leave unread on all its connections
+# Bytes of a reply for each byte of its texts, at most: an end of a line in plain, or a brace for pychat's
+# client, takes six. The rest is for what stands around the texts.
+MAX_GROWTH = 7
 
 
 class Session:
@@ -52,9 +55,8 @@ class Sessions:
         self.service = service
         self.handlers = handlers
         self.inline = Budget(limits.inline_total)  # lines that carry files
-        # Output that waits for slow readers. An account may hold two of the largest replies, in their
-        # largest encoding.
-        self.unread = Budget(10 * max(MIN_UNREAD, 4 * MAX_PAGE * limits.message))
+        # Output that waits for slow readers. An account may hold the largest reply.
+        self.unread = Budget(10 * max(MIN_UNREAD, MAX_GROWTH * MAX_PAGE * limits.message))
         self._by_token: dict[bytes, Session] = {}
         self._by_account: dict[int, set[bytes]] = {}
         self._opened = 0

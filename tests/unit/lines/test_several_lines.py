@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from chatd.base.characters import isolated
 from chatd.base.model import ConversationInfo, Event, Message, Reply, RoomTalk
 from chatd.commands import arguments as types
+from chatd.commands.sessions import MAX_GROWTH
 from chatd.commands.table import BY_VERB
 from chatd.commands.values import CheckAlive
 from chatd.lines.block_buffer import BLOCK
@@ -60,6 +61,11 @@ FORGED = (
     "a\u2028* b\u2029- c",
     "\n\n\na",
 )
+# What grows when it is written.
+LARGE = (
+    *("\n", "\t", '"', "\\", "}", " ", "'\"", "\u2028", "\xe9", "\u20ac", "\U0001f600"),
+    *("\u202e", "\u202e\n"),
+)
 hostile = st.one_of(st.sampled_from(FORGED), texts)
 
 
@@ -67,14 +73,19 @@ def message(number: int, text: str) -> Message:
     return Message(number, 1, number, AT, "messi", to="henderson", text=text)
 
 
-def reply_of(dialect: Dialect, found: Sequence[str]) -> bytes:
-    """The reply with these texts as unread messages."""
+def request_of(dialect: Dialect) -> Request:
+    """A request for unread messages."""
     verb = VERBS.get(dialect.name, {}).get(INBOX.get(dialect.name, "inbox"))
     request = PING if verb is None else Request(verb.row, CheckAlive(), verb)
     if dialect.name == "urlencoded":
         assert verb is not None
         request = Request(verb.row, CheckAlive(), key_values.Tag(verb))
-    return dialect.reply(request, inbox_of(found))
+    return request
+
+
+def reply_of(dialect: Dialect, found: Sequence[str]) -> bytes:
+    """The reply with these texts as unread messages."""
+    return dialect.reply(request_of(dialect), inbox_of(found))
 
 
 def inbox_of(found: Sequence[str]) -> Reply:
@@ -274,6 +285,29 @@ class ForgingToClients(TestCase):
         for number, text in enumerate(found):
             pushed = read_object(dialect.events([message(1, text)]))
             self.assertEqual(pushed["text"], expected[number])
+
+
+class Size(TestCase):
+    def test_largest_replies(self) -> None:
+        """A reply fits into what an account may leave unread, whatever its texts are made of. Otherwise a
+        slow reader could never read them."""
+        limit, count = 8192, 10
+        padded, objects = urlencoded_client.VERBS["inbox"], pychat_client.VERBS["msg-private-get"]
+        called = pychat_client.CalledVerb("MSG-PRIVATE-GET", objects)
+        evaluated = tugas4_client.CLIENT_VERBS["inbox"]
+        requests = [
+            (dialect, request_of(dialect)) for dialect in (make() for make in DIALECTS.values())
+        ]
+        requests += (
+            (tugas4.Tugas4Dialect(), Request(evaluated.row, CheckAlive(), evaluated)),
+            (UrlencodedClientDialect(), Request(padded.row, CheckAlive(), key_values.Tag(padded))),
+            (PychatClientDialect(), Request(objects.row, CheckAlive(), called)),
+        )
+        for piece in LARGE:
+            text = "a" + piece * ((limit - 1) // len(piece.encode()))
+            for dialect, request in requests:
+                sent = dialect.reply(request, inbox_of([text] * count))
+                self.assertLess(len(sent), MAX_GROWTH * limit * count, (dialect, piece))
 
 
 class LineEnds(TestCase):
