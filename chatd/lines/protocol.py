@@ -139,16 +139,16 @@ class ChatLineProtocol(BufferedLineReceiver):
         """The realm stops: answer the requests under way, take no more, and close."""
         self._closed_here = True
         self.flow.hold(Hold.CLOSING)
-        if self.requests.upload is not None or self.state is ConnectionState.HANDSHAKE:
+        if self.requests.files.upload is not None or self.state is ConnectionState.HANDSHAKE:
             self.transport.abortConnection()
         elif self._enter(ConnectionEvent.STOPPED):
-            self.requests.withdraw()
+            self.requests.files.withdraw()
             self._close_if_idle()
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more. Its requests are answered before the connection is closed."""
-        if self.requests.needs_client or self.state is ConnectionState.TURNED_AWAY:
-            self.requests.abort_files()
+        if self.requests.files.need_client or self.state is ConnectionState.TURNED_AWAY:
+            self.requests.files.abort()
             self.transport.loseConnection()
         elif self._enter(ConnectionEvent.READ_CLOSED):
             self._settle()
@@ -170,7 +170,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         try:
             if self._long.is_arriving:
                 self._long.end()
-            self.requests.abort_files()
+            self.requests.files.abort()
             self.output.lost()
             self.connection.leave(clean)
         finally:
@@ -221,10 +221,8 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def give_way(self) -> None:
         """Close the connection, because another needs its place."""
-        log.debug(
-            "connection {connection} has no login and makes room for another",
-            connection=self.connection.origin.number,
-        )
+        number = self.connection.origin.number
+        log.debug("connection {connection} makes room for another", connection=number)
         self.refuse(errors.TooManyConnections(where="without a login"))
         self._silence.schedule(LINGER, self.transport.abortConnection)
 
@@ -323,11 +321,11 @@ class ChatLineProtocol(BufferedLineReceiver):
         if isinstance(found, Prompt):
             self._prompts.ask(found)
         else:
-            self.requests.confirm()
+            self.requests.files.confirm()
 
     def rawDataReceived(self, data: bytes) -> None:
         self._silence.heard = self.factory.clock.seconds()
-        rest = self.requests.add_to_upload(data)
+        rest = self.requests.files.add_to_upload(data)
         if rest is not None:
             self.setLineMode(rest)
 

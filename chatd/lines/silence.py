@@ -42,7 +42,7 @@ class Silence:
         host = self._host
         factory, connection = host.factory, host.connection
         now = factory.clock.seconds()
-        stuck = host.requests.upload is not None and now - self.heard > UPLOAD_TIME
+        stuck = host.requests.files.upload is not None and now - self.heard > UPLOAD_TIME
         if stuck or host.output.is_stalled():
             host.cut_off()
             return

@@ -232,8 +232,8 @@ class Buffers:
             transport = held.transport
             unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
             arrived = len(held.lines.data)
-            if held.requests.upload is not None:
-                arrived += held.requests.upload[1].upload._incoming._pending
+            if held.requests.files.upload is not None:
+                arrived += held.requests.files.upload[1].upload._incoming._pending
             self.largest = max(self.largest, unsent, arrived, sum(map(len, held.output._out)))
 
 

@@ -25,7 +25,7 @@ from chatd.lines.dialects.pychat_client import (
     json_object,
 )
 from chatd.lines.paced_output import AFTER_FILE, APART
-from chatd.lines.requests import OFFER_TIME
+from chatd.lines.request_files import OFFER_TIME
 from tests.support.common import Wire
 from tests.support.transcripts import all_transcripts
 from tests.unit.lines.cases import (
