@@ -91,7 +91,8 @@ class RequestQueue:
                 return
             if not result.called and (not request.row.overlaps or len(slots) >= MAX_OVERLAPPING):
                 host.flow.hold(Hold.COMMAND)
-            self.await_result(slot, result)
+            # As in `await_result`, without a call: this is done for every message.
+            result.addCallbacks(self._complete, self._failed, (slot,), {}, (slot,))
 
     def _execute_partial(self, slot: Slot, request: PartialRequest) -> Result | Deferred[Result]:
         connection = self._host.connection
