@@ -131,6 +131,34 @@ class Transfers(DataDoorTestCase):
         self.assertEqual(data, DATA)
         self.assertEqual(self.realm.connections.by_door[DATA_DOOR], 0)
 
+    async def test_requests_in_pieces(self) -> None:
+        """However the requests are split, each finds its data connection."""
+        for size in (1, 7, 64):
+            wire = self.wire(Tugas4Dialect)
+            wire.feed(f"auth_login messi {PASSWORD} \r\n".encode())
+            token = json.loads(await wire.until(b"\r\n\r\n"))["tokenid"]
+            for request, data in (
+                (f"mkgr bola-{size} {token}", None),
+                (f"send_file {token} henderson a-{size}", b"satu"),
+                (f"sendgroup_file {token} bola-{size} b-{size}", b"dua"),
+                (f"download_file {token} a-{size}", b""),
+                (f"downloadgroup_file {token} bola-{size} b-{size}", b""),
+            ):
+                for piece in in_pieces(f"{request} \r\n".encode(), size):
+                    wire.feed(piece)
+                if data is not None:
+                    stream = await self.dial()
+                    if data:
+                        stream.transport.write(data)
+                    else:
+                        await stream.read_all
+                        self.assertEqual(
+                            stream.received, b"satu" if "b-" not in request else b"dua"
+                        )
+                    stream.transport.loseConnection()
+                reply = json.loads(await wire.until(b"\r\n\r\n"))
+                self.assertEqual(reply["status"], "OK", reply)
+
     async def test_file_to_a_group(self) -> None:
         messi, token = await self.client("messi")
         await self.ask(messi, f"mkgr bola {token} ")
