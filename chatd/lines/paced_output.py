@@ -16,8 +16,7 @@ from chatd.lines.output import ConnectionOutput, FileOpener
 from chatd.net.sockets import unacknowledged
 
 MAX_WAITING = 8  # replies that wait for their turn before no more requests are read
-MAX_BYTES = 1 << 20  # bytes in them
-MAX_EVENTS = 500  # events that wait for their turn
+MAX_BYTES = 1 << 20  # bytes in them, and bytes in events that wait
 MAX_PASSED = 4  # replies that come before an event
 # Before and after an event, gaps are so many times as long: a client that sends a request has probably read
 # the reply to the one before, but may be busy when an event comes.
@@ -47,7 +46,8 @@ class PacedOutput(ConnectionOutput):
         super().__init__(*args)
         self._reply_turn = Timer(self._clock, self.flush)  # no reply is written while it runs
         self._event_turn = Timer(self._clock, self.flush)  # and no event while this one runs
-        self._events: deque[bytes] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[bytes] = deque()
+        self._event_bytes = 0
         self._passed = 0  # replies that came before an event that waits
         self._holds_events = False
         self._release = Timer(self._clock, self.release_events)
@@ -64,7 +64,15 @@ class PacedOutput(ConnectionOutput):
             super().push(data)
         elif data:
             self._events.append(data)
+            self._event_bytes += len(data)
+            while self._event_bytes > MAX_BYTES:
+                self._next_event()
             self._flush_queue.add(self)
+
+    def _next_event(self) -> bytes:
+        data = self._events.popleft()
+        self._event_bytes -= len(data)
+        return data
 
     def hold_events(self) -> None:
         self._holds_events = True
@@ -87,7 +95,7 @@ class PacedOutput(ConnectionOutput):
         if has_event and (not self._out or self._passed >= MAX_PASSED):
             if self._event_turn.due is None:
                 self._passed = 0
-                self._send(self._events.popleft(), self.gap * APART)
+                self._send(self._next_event(), self.gap * APART)
         elif self._out and self._reply_turn.due is None:
             data = self._out.pop(0)
             self._size -= len(data)
