@@ -28,35 +28,41 @@ class Scope(msgspec.Struct, frozen=True):
 
 def _unread(
     account: Account, given: Mapping[int, ReadMark], scope: Scope, *columns: Any
-) -> tuple[sa.Select[Any], sa.Select[Any]]:
+) -> list[sa.Select[Any]]:
     """Select columns of the unread messages: of those after the marks, and of those skipped before them.
 
-    These are two queries, because SQLite would not use the index on messages for both at once.
+    These are separate queries, because SQLite would not use the index on messages for a single one.
     """
-    wanted = [participants.c.account_id == account.id, *_conditions(account, given, scope)]
-    after = (
-        sa.select(*columns)
-        .select_from(participants)
-        .join(messages, messages.c.conversation_id == participants.c.conversation_id)
-        .where(messages.c.seq > participants.c.read_seq, *wanted)
-    )
+    wanted = [participants.c.account_id == account.id, *_conditions(account, scope)]
+    is_here = messages.c.conversation_id == participants.c.conversation_id
+    select = sa.select(*columns)
+    read: sa.ColumnElement[int] = participants.c.read_seq
+    joined: sa.FromClause = participants
+    is_given: list[sa.ColumnElement[bool]] = []
+    parts = []
+    if given:
+        marks, number = _marks(given), sa.literal(",") + sa.cast(messages.c.seq, sa.Text) + ","
+        is_left = marks.c.but.contains(number)
+        on = marks.c.conversation == participants.c.conversation_id
+        is_between = (messages.c.seq > read) & (messages.c.seq <= marks.c.seq)
+        if any(mark.left for mark in given.values()):
+            both = participants.join(marks, on).join(messages, is_here)
+            parts.append(select.select_from(both).where(is_between, is_left, *wanted))
+        joined = participants.outerjoin(marks, on)
+        here = marks.c.conversation == messages.c.conversation_id
+        is_given = [~sa.exists().where(here, marks.c.seq >= messages.c.seq, ~is_left)]
+        read = sa.case((marks.c.seq > read, marks.c.seq), else_=read)
+    after = select.select_from(joined.join(messages, is_here)).where(messages.c.seq > read, *wanted)
     before = (
-        sa.select(*columns)
-        .select_from(skipped)
+        select.select_from(skipped)
         .join(participants, participants.c.conversation_id == skipped.c.conversation_id)
-        .join(
-            messages,
-            (messages.c.conversation_id == skipped.c.conversation_id)
-            & (messages.c.seq == skipped.c.seq),
-        )
-        .where(skipped.c.account_id == account.id, *wanted)
+        .join(messages, is_here & (messages.c.seq == skipped.c.seq))
+        .where(skipped.c.account_id == account.id, *is_given, *wanted)
     )
-    return after, before
+    return [after, before, *parts]
 
 
-def _conditions(
-    account: Account, given: Mapping[int, ReadMark], scope: Scope
-) -> Iterable[sa.ColumnElement[bool]]:
+def _conditions(account: Account, scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
     only, sender = scope.only, scope.sender
     others = messages.c.sender_id.is_distinct_from(account.id)
     yield others | (participants.c.peer_key == account.key) if only.own else others
@@ -70,8 +76,6 @@ def _conditions(
         yield participants.c.peer_key.is_not(None)
     if sender is not None:
         yield _sent_by(sender)
-    if given:
-        yield ~_is_in(given)
 
 
 def _sent_by(sender: Party) -> sa.ColumnElement[bool]:
@@ -81,8 +85,8 @@ def _sent_by(sender: Party) -> sa.ColumnElement[bool]:
     return messages.c.sender_id.is_(None) & is_theirs
 
 
-def _is_in(given: Mapping[int, ReadMark]) -> sa.ColumnElement[bool]:
-    """Whether one of the marks has the message. The numbers that a mark leaves out are a text: `,3,7,`."""
+def _marks(given: Mapping[int, ReadMark]) -> sa.CTE:
+    """The marks as a table. The numbers that a mark leaves out are a text: `,3,7,`."""
     columns = (
         sa.column("conversation", sa.BigInteger),
         sa.column("seq", sa.BigInteger),
@@ -92,13 +96,7 @@ def _is_in(given: Mapping[int, ReadMark]) -> sa.ColumnElement[bool]:
         (conversation, mark.seq, f",{','.join(map(str, mark.left))},")
         for conversation, mark in given.items()
     ]
-    marks = sa.values(*columns, name="passed").data(rows).cte("given")
-    here = marks.c.conversation == messages.c.conversation_id
-    found = sa.exists().where(here, marks.c.seq >= messages.c.seq)
-    if any(mark.left for mark in given.values()):
-        number = sa.literal(",") + sa.cast(messages.c.seq, sa.Text) + ","
-        found = found.where(~marks.c.but.contains(number))
-    return found
+    return sa.values(*columns, name="passed").data(rows).cte("given")
 
 
 def unread(
@@ -247,17 +245,20 @@ def newest(
         rows = connection.execute(_newest_directs(account, limit)).all()
         page = [build_message(row, account) for row in reversed(rows)]
     scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
+    oldest = _oldest_unread(connection, account, given, scope)
     first: dict[int, int] = {}
     for each in page:
         first.setdefault(each.conversation, each.seq)
     marks: dict[int, ReadMark] = {}
-    newest = marks_of(page)
-    for place in _with_unread(connection, account, given, scope):
-        if place in newest:
-            before = Scope(scope.only, place)
-            older = _older(connection, account, given, before, first[place])
-            if len(older) <= MAX_LEFT:
-                marks[place] = ReadMark(newest[place].seq, older)
+    for place, mark in marks_of(page).items():
+        left: frozenset[int] = frozenset()
+        if place not in oldest:
+            continue
+        if oldest[place] < first[place]:
+            only = Scope(scope.only, place)
+            left = _unread_before(connection, account, given, only, first[place])
+        if len(left) <= MAX_LEFT:
+            marks[place] = ReadMark(mark.seq, left)
     return Page(page, marks=marks)
 
 
@@ -265,41 +266,58 @@ def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:
     """Select the newest direct messages that the account has received."""
     each = messages.alias("each")
     to_self = participants.c.peer_key == account.key
-    newest = (
-        sa.select(each.c.id)
+    # The last that counts in a conversation, so that its older messages are not read.
+    last = (
+        sa.select(each.c.seq)
         .where(
             each.c.conversation_id == participants.c.conversation_id,
             each.c.sender_id.is_distinct_from(account.id) | to_self,
         )
         .order_by(each.c.seq.desc())
-        .limit(limit)
+        .limit(1)
+        .offset(limit - 1)
         .correlate(participants)
+        .scalar_subquery()
     )
-    return (
-        select_messages(account)
-        .where(participants.c.peer_key.is_not(None), messages.c.id.in_(newest))
+    newest = (
+        sa.select(messages.c.id)
+        .select_from(participants)
+        .join(messages, messages.c.conversation_id == participants.c.conversation_id)
+        .where(
+            participants.c.account_id == account.id,
+            participants.c.peer_key.is_not(None),
+            messages.c.seq >= sa.func.coalesce(last, 0),
+            messages.c.sender_id.is_distinct_from(account.id) | to_self,
+        )
         .order_by(messages.c.id.desc())
         .limit(limit)
+        .correlate(None)
     )
+    return select_messages(account).where(messages.c.id.in_(newest)).order_by(messages.c.id.desc())
 
 
-def _with_unread(
+def _oldest_unread(
     connection: sa.Connection, account: Account, given: Mapping[int, ReadMark], scope: Scope
-) -> Sequence[int]:
-    """The conversations that have unread messages."""
-    parts = _unread(account, given, scope, messages.c.conversation_id)
-    return connection.scalars(sa.union(*parts)).all()
+) -> dict[int, int]:
+    """The number of the oldest unread message of each conversation that has any."""
+    parts = _unread(account, given, scope, messages.c.conversation_id, messages.c.seq)
+    found = sa.union_all(*parts).subquery()
+    rows = connection.execute(
+        sa.select(found.c.conversation_id, sa.func.min(found.c.seq)).group_by(
+            found.c.conversation_id
+        )
+    )
+    return {row[0]: row[1] for row in rows}
 
 
-def _older(
+def _unread_before(
     connection: sa.Connection,
     account: Account,
     given: Mapping[int, ReadMark],
     scope: Scope,
-    first: int,
+    seq: int,
 ) -> frozenset[int]:
-    """The numbers of the unread messages of a conversation before the seq `first`, at most one more than
-    MAX_LEFT."""
+    """The numbers of the unread messages of a conversation before `seq`, at most one more than MAX_LEFT."""
     parts = _unread(account, given, scope, messages.c.seq)
-    older = sa.union_all(*(each.where(messages.c.seq < first) for each in parts))
+    older = sa.union_all(*(each.where(messages.c.seq < seq) for each in parts))
     return frozenset(connection.scalars(older.limit(MAX_LEFT + 1)))

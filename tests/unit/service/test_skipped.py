@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
@@ -22,6 +25,7 @@ from tests.unit.service.test_messages import BUDI, MessagesTestCase, texts
 
 BAGAN = Place(group=Address("bagan"))
 OWN = InboxFilter(own=True)
+BY_ANA = InboxFilter(sender=Address("ana"))
 
 
 class SkippedTestCase(MessagesTestCase):
@@ -266,6 +270,57 @@ class Newest(SkippedTestCase):
             self.assertEqual(self.inbox(self.budi), left)
         self.assertEqual(self.read(self.budi), ["0", "1", "2"])
         self.assertEqual(self.rows(), 0)
+
+
+class QueryPlans(SkippedTestCase):
+    def plans(self, read: Callable[[], object]) -> list[str]:
+        """How SQLite finds messages in the queries that `read` makes."""
+        seen: list[tuple[str, Any]] = []
+        engine = self.database._engine
+
+        def note(*args: Any) -> None:
+            seen.append((args[2], args[3]))
+
+        sa.event.listen(engine, "before_cursor_execute", note)
+        read()
+        sa.event.remove(engine, "before_cursor_execute", note)
+        with engine.connect() as connection:
+            return [
+                row[3]
+                for statement, values in seen
+                if statement.startswith(("SELECT", "WITH"))
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                if re.search(r"\b(messages|each|skipped)\b", row[3])
+            ]
+
+    def test_by_index(self) -> None:
+        """However the inbox is read, no query reads messages that are read already."""
+        self.group(self.ana, self.budi)
+        for number in range(3):
+            self.send(self.ana, "budi", str(number))
+            self.post(self.ana, "bagan", str(number))
+        given = {1: ReadMark(2, frozenset((1,))), 2: ReadMark(1)}
+        scopes = (UNFILTERED, OWN, BY_ANA, InboxFilter(BAGAN), InboxFilter(here=True, direct=True))
+        ways: list[Callable[[], object]] = [
+            lambda: result_of(self.reading.newest(self.budi, None, {})),
+            lambda: result_of(self.reading.newest(self.budi, BAGAN, {})),
+        ]
+        for marks in ({}, given):
+            ways += [partial(self._read, scope, marks) for scope in scopes]
+            ways.append(partial(self._count, marks))
+        for way in ways:
+            plans = self.plans(way)
+            self.assertTrue(plans)
+            for plan in plans:
+                self.assertRegex(plan, r"^(SEARCH|MERGE|LIST|CORRELATED)")
+                if "messages_by_conversation" in plan:
+                    self.assertIn("(conversation_id=?", plan)
+
+    def _read(self, scope: InboxFilter, given: Mapping[int, ReadMark]) -> None:
+        result_of(self.reading.inbox(self.budi, scope, given))
+
+    def _count(self, given: Mapping[int, ReadMark]) -> None:
+        result_of(self.reading.unread(self.budi, given))
 
 
 def letter(seq: int, size: int | None = None, conversation: int = 1) -> Message:
