@@ -269,6 +269,17 @@ class Refusals(DataDoorTestCase):
         reply = await self.upload(messi, f"send_file {token} henderson b ", DATA[:500])
         self.assertEqual(reply["status"], "OK")
 
+    async def test_disk_is_nearly_full(self) -> None:
+        """The disk has room when the request comes, and none for the bytes."""
+        messi, token = await self.client("messi")
+        disk = self.realm.service.files.under_way._disk
+        self.patch(disk, "room", lambda: 100)
+        reply = await self.upload(messi, f"send_file {token} henderson a ", DATA[:101])
+        self.assertIn("disk is nearly full", reply["message"])
+        await until(lambda: not self.stored_files(), self.stored_files)
+        reply = await self.upload(messi, f"send_file {token} henderson a ", DATA[:100])
+        self.assertEqual(reply["status"], "OK")
+
     async def test_dropped_bytes_are_bounded(self) -> None:
         messi, token = await self.client("messi")
         await self.ask(messi, f"send_file {token} nobody a ")
