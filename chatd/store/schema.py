@@ -227,6 +227,14 @@ Index(
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
 )
+# Finds the files in a conversation without reading its other messages.
+Index(
+    "messages_by_file",
+    messages.c.conversation_id,
+    messages.c.attachment_id,
+    sqlite_where=messages.c.attachment_id.is_not(None),
+    postgresql_where=messages.c.attachment_id.is_not(None),
+)
 Index(
     "messages_by_origin",
     messages.c.origin_realm,

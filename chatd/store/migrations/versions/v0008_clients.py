@@ -1,4 +1,5 @@
-"""What the clients of the older systems need: titles of groups, and messages that stay unread before a mark.
+"""What the clients of the older systems need: titles of groups, messages that stay unread before a mark, and
+the files of a conversation.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -32,6 +33,13 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "messages_by_file",
+        "messages",
+        ["conversation_id", "attachment_id"],
+        sqlite_where=sa.text("attachment_id IS NOT NULL"),
+        postgresql_where=sa.text("attachment_id IS NOT NULL"),
     )
 
 
