@@ -84,9 +84,14 @@ class Claim:
         if self._stream is not None:
             self._stream.drop()
 
+    def close(self) -> None:
+        """Wait for no data connection any more: the client has gone on, or is gone."""
+        self._claims.forget(self)
+        self._timer.cancel()
+
     def abandon(self) -> None:
         """The connection of the request is lost, so its data connection is, too."""
-        self._claims.forget(self)
+        self.close()
         if self._stream is not None:
             self._stream.abort()
         self.fail(TransferBroken())

@@ -75,6 +75,7 @@ class RequestFiles:
         if upload is not None:
             upload[1].upload.abort()
         self.withdraw()
+        self._queue.forget_claim()
         claim = self._queue.claim
         if claim is not None:
             claim.abandon()

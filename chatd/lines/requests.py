@@ -40,12 +40,13 @@ log = Logger()
 class RequestQueue:
     """The requests of `host` that are under way. `files` transfers their files."""
 
-    __slots__ = ("_host", "_next", "_slots", "files")
+    __slots__ = ("_host", "_next", "_refused", "_slots", "files")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._slots: deque[Slot] = deque()
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
+        self._refused: Claim | None = None  # of the last request that was refused
         self.files = RequestFiles(host, self)
 
     def __bool__(self) -> bool:
@@ -105,12 +106,20 @@ class RequestQueue:
         self._host.flow.hold(Hold.COMMAND)
         return Deferred.fromCoroutine(self._look_up_and_execute(token, slot, request))
 
-    def _open_claim(self) -> Claim:
-        """Raises NoDataDoor, TransferConflict, Busy, ShuttingDown."""
+    def _open_claim(self) -> Claim | None:
+        """A claim for the next data connection; None if their door is closed. Raises TransferConflict, Busy,
+        ShuttingDown."""
         claims: DataClaims | None = self._host.factory.claims
         if claims is None:
-            raise NoDataDoor
+            return None
+        self.forget_claim()
         return claims.open(self._host.connection.origin.address)
+
+    def forget_claim(self) -> None:
+        """The data connection of a refused request will not come any more."""
+        if self._refused is not None:
+            self._refused.close()
+            self._refused = None
 
     async def _look_up_and_execute(self, token: str, slot: Slot, request: PartialRequest) -> Result:
         client = await self._host.connection.look_up(token)
@@ -127,6 +136,8 @@ class RequestQueue:
         if found is None and request.required:
             raise BadToken
         client.admit(request.row)
+        if request.aside and slot.claim is None:
+            raise NoDataDoor
         complete = slot.request = request.read(found is not None)
         return client.execute(complete.command)
 
@@ -163,6 +174,7 @@ class RequestQueue:
         """Answer with `error`."""
         if slot.claim is not None:
             slot.claim.refuse()
+            self._refused = slot.claim
         self._count(error)
         self.answer(slot, slot.dialect.error(error, slot.request.tag))
 

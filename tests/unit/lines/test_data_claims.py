@@ -178,6 +178,14 @@ class Claims(SynchronousTestCase):
             self.claims.open(HERE)
         self.assertTrue(self.arrive().dropped)
 
+    def test_client_goes_on_after_a_refusal(self) -> None:
+        """It sends its next request after its data connection, so that one will not come any more."""
+        refused = self.claims.open(HERE)
+        refused.refuse()
+        refused.close()
+        self.claims.open(HERE)
+        self.assertFalse(self.arrive().dropped)
+
     def test_client_is_gone_before_its_connection_came(self) -> None:
         claim = self.claims.open(HERE)
         waiting = claim.connected()

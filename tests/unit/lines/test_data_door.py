@@ -238,6 +238,22 @@ class Refusals(DataDoorTestCase):
         reply = await self.upload(messi, f"send_file henderson {other} a ", b"halo")
         self.assertEqual(reply, {"status": "ERROR", "message": "Session not found"})
 
+    async def test_refusals_without_connections(self) -> None:
+        """A client that does not connect after a refusal may go on, and so may others once it is gone."""
+        messi, token = await self.client("messi")
+        other = "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        for _ in range(3):
+            reply = await self.ask(messi, f"send_file {other} henderson a ")
+            self.assertEqual(reply["message"], "Session not found")
+            reply = await self.ask(messi, f"download_file {token} nothing ")
+            self.assertEqual(reply["message"], "File not found")
+        messi.transport.loseConnection()
+        await messi.ended
+        await until(lambda: not self.claims._claims)
+        henderson, token = await self.client("henderson")
+        reply = await self.upload(henderson, f"send_file {token} messi a ", b"halo")
+        self.assertEqual(reply["message"], "File sent")
+
     async def test_unknown_file(self) -> None:
         """The connection is closed without any byte."""
         messi, token = await self.client("messi")
@@ -315,6 +331,9 @@ class Refusals(DataDoorTestCase):
     async def test_door_is_closed(self) -> None:
         self.door_of(Tugas4Dialect).claims = None
         messi, token = await self.client("messi")
+        other = "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        reply = await self.ask(messi, f"send_file {other} henderson a ")
+        self.assertEqual(reply["message"], "Session not found")
         for request in (
             f"send_file {token} henderson a ",
             f"sendgroup_file {token} bola a ",
