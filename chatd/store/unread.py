@@ -17,6 +17,9 @@ from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.store.history import Page, build_message, history, select_messages
 from chatd.store.schema import groups, messages, participants, skipped
 
+# Clients that ask for the newest messages get them each time, and read them in small pieces.
+NEWEST_TEXT = 256 << 10
+
 
 class Scope(msgspec.Struct, frozen=True):
     """A part of an account's inbox. `conversation` is that of `only.place`, and `sender` is `only.sender`."""
@@ -235,7 +238,7 @@ def newest(
     limit: int,
 ) -> Page:
     """The newest `limit` messages, read or unread: of one conversation those of both sides, else the direct
-    ones that the account has received.
+    ones that the account has received. They are fewer if their texts have more than NEWEST_TEXT characters.
 
     A conversation with more than MAX_LEFT older unread messages keeps its mark.
     """
@@ -244,6 +247,7 @@ def newest(
     else:
         rows = connection.execute(_newest_directs(account, limit)).all()
         page = [build_message(row, account) for row in reversed(rows)]
+    page = _that_fit(page)
     scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
     oldest = _oldest_unread(connection, account, given, scope)
     first: dict[int, int] = {}
@@ -260,6 +264,16 @@ def newest(
         if len(left) <= MAX_LEFT:
             marks[place] = ReadMark(mark.seq, left)
     return Page(page, marks=marks)
+
+
+def _that_fit(page: list[Message]) -> list[Message]:
+    """The last messages, whose texts have NEWEST_TEXT characters together, and at least one."""
+    left = NEWEST_TEXT
+    for place in range(len(page) - 1, -1, -1):
+        left -= len(page[place].text or "")
+        if left < 0:
+            return page[min(place + 1, len(page) - 1) :]
+    return page
 
 
 def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import msgspec
@@ -36,8 +36,6 @@ def printed_file_bytes(number: int) -> msgspec.Raw:
 
 CONTENT = file_bytes(0)  # of the only file
 
-_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
-
 
 def encode_ascii(value: Any) -> bytes:
     """`value` in ASCII: other characters are escaped (RFC 8259, section 7). The clients of the older systems
@@ -45,7 +43,11 @@ def encode_ascii(value: Any) -> bytes:
     data = encode(value)
     if data.isascii():
         return data
-    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], data.decode()).encode()
+    # Fast, whatever the text is: escape all of it, as if it became a string in JSON, and take back what
+    # concerns ASCII. A pair of backslashes stands for one, which \x01 marks meanwhile.
+    escaped = encode_basestring_ascii(data.decode())[1:-1]
+    escaped = escaped.replace("\\\\", "\x01").replace('\\"', '"').replace("\\u0000", "\x00")
+    return escaped.replace("\x01", "\\").encode()
 
 
 def split(data: bytes) -> tuple[tuple[bytes, ...], tuple[int, ...]]:

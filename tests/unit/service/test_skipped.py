@@ -271,6 +271,17 @@ class Newest(SkippedTestCase):
         self.assertEqual(self.read(self.budi), ["0", "1", "2"])
         self.assertEqual(self.rows(), 0)
 
+    def test_long_ones_are_fewer(self) -> None:
+        """What is not shown stays unread. One message is always shown."""
+        for number in range(4):
+            self.send(self.ana, "budi", str(number) * 10)
+        for room, shown in ((30, 3), (29, 2), (5, 1)):
+            with mock.patch("chatd.store.unread.NEWEST_TEXT", room):
+                page = self.newest(self.budi)
+            self.assertEqual(texts(page.messages), [str(n) * 10 for n in range(4 - shown, 4)])
+        self.confirm(self.budi, page)
+        self.assertEqual(self.inbox(self.budi), ["0" * 10, "1" * 10, "2" * 10])
+
 
 class QueryPlans(SkippedTestCase):
     def plans(self, read: Callable[[], object]) -> list[str]:
