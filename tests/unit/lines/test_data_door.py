@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
@@ -13,6 +15,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatd.files.incoming import MAX_PENDING
 from chatd.files.partial_file import PartialFile
 from chatd.lines import data_claims, data_door
 from chatd.lines.data_claims import DataClaims
@@ -184,6 +187,32 @@ class Transfers(DataDoorTestCase):
         await self.upload(messi, f"send_file {token} henderson besar ", data)
         found, reply = await self.download(messi, f"download_file {token} besar ")
         self.assertEqual(reply["message"], "File downloaded")
+        self.assertTrue(found == data, len(found))
+
+    async def test_slow_disk(self) -> None:
+        """No more is read than the disk takes."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        append = PartialFile.append
+
+        def slow(part: PartialFile, chunks: Sequence[bytes]) -> None:
+            gate.wait(20)
+            append(part, chunks)
+
+        self.patch(PartialFile, "append", slow)
+        data = DATA * 64
+        messi, token = await self.client("messi")
+        messi.transport.write(f"send_file {token} henderson besar \r\n".encode())
+        stream = await self.dial()
+        stream.transport.write(data)
+        stream.transport.loseConnection()
+        counters = self.realm.service.counters
+        await until(lambda: counters.received > MAX_PENDING)
+        await settle()
+        self.assertLess(counters.received, 3 * MAX_PENDING)
+        gate.set()
+        self.assertEqual((await self.reply(messi))["message"], "File sent")
+        found, _ = await self.download(messi, f"download_file {token} besar ")
         self.assertTrue(found == data, len(found))
 
     async def test_connection_comes_before_its_request(self) -> None:
