@@ -18,8 +18,8 @@ from chatd.net.sockets import unacknowledged
 MAX_WAITING = 8  # replies that wait for their turn before no more requests are read
 MAX_BYTES = 1 << 20  # bytes in them, and bytes in events that wait
 MAX_PASSED = 4  # replies that come before an event
-# Before and after an event, gaps are so many times as long: a client that sends a request has probably read
-# the reply to the one before, but may be busy when an event comes.
+# Before and after an event, and between replies to pipelined requests, gaps are so many times as long: only a
+# client that sends a request after a reply has probably read that.
 APART = 3
 AFTER_LINES = 0.1  # seconds before the next write with a gap, after one without
 READING_TEXT = 200_000  # bytes of a reply that a busy client reads in a second
@@ -100,7 +100,8 @@ class PacedOutput(ConnectionOutput):
             data = self._out.pop(0)
             self._size -= len(data)
             self._passed += has_event
-            self._send(data, self.gap)
+            is_last = not (self._out or self._host.requests)
+            self._send(data, self.gap if is_last else self.gap * APART)
         if len(self._out) > MAX_WAITING or self._size > MAX_BYTES:
             self._host.flow.hold(Hold.PACE)
         elif not self._out:

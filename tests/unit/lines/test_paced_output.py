@@ -50,6 +50,7 @@ class Host:
     def __init__(self) -> None:
         self.held = 0
         self.cut = False
+        self.requests: list[str] = []  # under way
         self.flow = self
 
     def hold(self, reason: int) -> None:
@@ -107,15 +108,26 @@ class PacedOutputTest(SynchronousTestCase):
 
     def test_one_write_each_gap(self) -> None:
         self.output.gap = GAP
-        for data in (b"a", b"b", b"c"):
-            self.output.write(data)
+        self.output.write(b"a")
         self.assertEqual(self.turn(), [b"a"])
-        self.assertEqual(self.turn(GAP / 2), [])
-        self.assertEqual(self.turn(SOON / 2), [b"b"])
-        self.assertEqual(self.turn(SOON), [b"c"])
+        self.output.write(b"b")
+        self.assertEqual([self.turn(GAP / 2), self.turn(SOON / 2)], [[], [b"b"]])
         self.assertEqual(self.turn(SOON), [])
+        self.output.write(b"c")
+        self.assertEqual(self.turn(), [b"c"])
+
+    def test_longer_gaps_between_replies_to_pipelined_requests(self) -> None:
+        self.output.gap = GAP
+        self.output.write(b"a")
+        self.output.write(b"b")
+        self.host.requests.append("c")
+        self.assertEqual(self.turn(), [b"a"])
+        self.assertEqual([self.turn(SOON), self.turn(LONG)], [[], [b"b"]])
+        self.host.requests.clear()
+        self.output.write(b"c")
+        self.assertEqual([self.turn(SOON), self.turn(LONG)], [[], [b"c"]])
         self.output.write(b"d")
-        self.assertEqual(self.turn(), [b"d"])
+        self.assertEqual(self.turn(SOON), [b"d"])
 
     def test_the_first_one_waits_for_the_greeting_to_be_read(self) -> None:
         self.output.write(b"greeting")
@@ -132,7 +144,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.turn()
         self.assertTrue(self.host.held & Hold.PACE)
         for _ in range(MAX_WAITING + 2):
-            self.turn(SOON)
+            self.turn(LONG)
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_many_bytes_that_wait_are_bounded(self) -> None:
@@ -141,8 +153,8 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.write(b"b" * (MAX_BYTES + 1))
         self.turn()
         self.assertTrue(self.host.held & Hold.PACE)
-        self.turn(SOON)
-        self.turn(SOON)
+        self.turn(LONG)
+        self.turn(LONG)
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_the_oldest_of_many_events_are_dropped(self) -> None:
@@ -171,7 +183,7 @@ class PacedOutputTest(SynchronousTestCase):
         sent = []
         for _ in range(20):
             self.output.write(b"reply")
-            sent += self.turn(SOON)
+            sent += self.turn(LONG)
         self.assertEqual(sent.index(b"event"), MAX_PASSED)
 
     def test_a_long_reply_takes_longer_to_read(self) -> None:
@@ -179,7 +191,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.output.write(b"x" * (READING_TEXT // 10))
         self.output.write(b"a")
         self.assertEqual([len(each) for each in self.turn()], [READING_TEXT // 10])
-        self.assertEqual([self.turn(0.1), self.turn(SOON)], [[], [b"a"]])
+        self.assertEqual([self.turn(0.1), self.turn(LONG)], [[], [b"a"]])
 
     def test_held_events_wait(self) -> None:
         self.output.gap = GAP
@@ -224,7 +236,7 @@ class PacedOutputTest(SynchronousTestCase):
         sending = Deferred.fromCoroutine(self.output.stream(parts))
         self.output.push(b"event")
         self.assertEqual(self.transport.writes, [b"earlier"])
-        self.assertEqual(self.turn(SOON), [b"head", b"bytes"])
+        self.assertEqual(self.turn(LONG), [b"head", b"bytes"])
         self.successResultOf(sending)
         self.assertEqual(self.turn(AFTER_FILE / 2), [])
         self.assertEqual(self.turn(AFTER_FILE), [b"event"])
