@@ -32,10 +32,12 @@ class ReplyWithFiles(msgspec.Struct, frozen=True):
 
     `files` open them, by the id of the message; a dialect names in the reply any file that is not among them.
     Each is opened when it is its turn. If that fails, the connection is dropped, because the reply has begun.
+    Call `sent` once the whole reply was sent.
     """
 
     reply: Reply
     files: Mapping[int, Callable[[], Awaitable[Outgoing]]]
+    sent: Callable[[], None]
 
 
 class LastReply(msgspec.Struct, frozen=True):

@@ -170,6 +170,7 @@ class RequestFiles:
         *heads, tail = wrapping.pieces
         files = [result.files[each] for each in wrapping.files]
         await host.output.stream(zip(heads, files, strict=True), wrapping.encode)
+        result.sent()
         self._queue.answer(slot, tail)
 
     def _sending(self, sending: Coroutine[Any, Any, None]) -> None:

@@ -21,7 +21,7 @@ from chatd.commands.handlers.replies import (
 )
 from chatd.commands.results import ReplyWithFiles, Result
 from chatd.commands.sessions import Session
-from chatd.service.contents import choose_files
+from chatd.service.contents import PageWithFiles, choose_files
 from chatd.store.history import Page
 
 HANDLERS = Handlers()
@@ -57,7 +57,9 @@ async def inbox(client: Client, command: ask.ReadInbox) -> Reply | ReplyWithFile
     if command.newest:
         session, reading = client.logged_in, client.service.reading
         page = await reading.newest(session.account, command.place, client.given)
-        return await _give(client, session, page)
+        reply = await _reply_with(client, page)
+        client.give(session, page.marks)
+        return reply
     scope = InboxFilter(
         command.place,
         here=command.here,
@@ -80,27 +82,34 @@ async def read_inbox(
     `contents`, the reply has the bytes of files."""
     session, service = client.logged_in, client.service
     page = await service.reading.inbox(session.account, scope, client.given)
-    if not contents:
-        return await _give(client, session, page, peek)
-    uploads = service.uploads
-    budget = service.config.limits.inline_line // 4 * 3
-    found = await choose_files(page, budget, uploads.is_whole)
-    reply = await _give(client, session, found.page, peek)
+    if contents:
+        budget = service.config.limits.inline_line // 4 * 3
+        found = await choose_files(page, budget, service.uploads.is_whole)
+        return await _reply_with_files(client, session, found)
+    reply = await _reply_with(client, page)
+    if not peek:
+        client.give(session, page.marks)
+    return reply
+
+
+async def _reply_with_files(
+    client: Client, session: Session, found: PageWithFiles
+) -> Reply | ReplyWithFiles:
+    reply = await _reply_with(client, found.page)
     reply = msgspec.structs.replace(reply, data={**reply.data, "inline": found.files.keys()})
+    give = partial(client.give, session, found.page.marks)
     if not found.files:
+        give()
         return reply
-    return ReplyWithFiles(
-        reply, {ident: partial(uploads.open, file) for ident, file in found.files.items()}
-    )
+    open_file = client.service.uploads.open
+    openers = {ident: partial(open_file, file) for ident, file in found.files.items()}
+    return ReplyWithFiles(reply, openers, give)
 
 
-async def _give(client: Client, session: Session, page: Page, peek: bool = False) -> Reply:
-    """The reply with a page. Without `peek`, what its marks say becomes read."""
+async def _reply_with(client: Client, page: Page) -> Reply:
     details = (
         await display_details(client, page.messages) if client.connection.traits.detailed else {}
     )
-    if not peek:
-        client.give(session, page.marks)
     return page_reply(page, details)
 
 

@@ -319,6 +319,8 @@ class ReadingMachine(RuleBasedStateMachine):
         assert len(messages) == len({each.id for each in messages}) <= PAGE
         shown = [by_id[each.id] for each in messages]  # nothing that was read before
         device.pending |= {each.id for each in shown}
+        if isinstance(result, ReplyWithFiles):
+            result.sent()
         if contents:
             inline = set(reply.data["inline"])
             assert inline == (set(result.files) if isinstance(result, ReplyWithFiles) else set())
