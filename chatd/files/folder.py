@@ -36,7 +36,14 @@ from chatd.base.thread_pools import stop_pool
 from chatd.files.file_names import from_disk, stored_names, to_disk
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
-from chatd.files.partial_file import ChangedBytes, Digest, FileState, PartialFile, state_of
+from chatd.files.partial_file import (
+    ChangedBytes,
+    Digest,
+    FileInPlace,
+    FileState,
+    PartialFile,
+    state_of,
+)
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a suspended file is kept
@@ -118,7 +125,7 @@ class Uploads:
     def receive_for_room(self, name: str, size: int) -> Incoming:
         """As `receive`, for a file that does not outlive the daemon. Its name on disk is a number."""
         path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
-        return Incoming(self, PartialFile(path, name, size), keep=_where_it_is)
+        return Incoming(self, FileInPlace(path, name, size))
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
         """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
@@ -317,8 +324,3 @@ def _free_name(path: Path) -> Path:
             break
         free = path.with_name(f"{path.name}.{number}")
     return free
-
-
-def _where_it_is(path: Path, _name: str, _sent_at: int | None) -> str:
-    """The name of a file that stays in its folder within the uploads folder."""
-    return f"{path.parent.name}/{path.name}"

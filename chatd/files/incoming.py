@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.model import StoredFile
 from chatd.base.timers import Signal
-from chatd.files.partial_file import ChangedBytes, Digest, Keep, PartialFile
+from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
 
 if TYPE_CHECKING:
     from chatd.files.folder import Uploads
@@ -85,8 +85,7 @@ class Incoming:
     After an error of the disk (`error`) further bytes are accepted and dropped, so that the sender stays in
     step, and `finish` fails with that error. `offset` is the number of bytes that were there at the start,
     `missing` the number that are still to come. `on_close` gets what `Uploads` needs to resume a suspended
-    file without reading it back, else None. `keep` gives the complete file its final name, as
-    Uploads.keep does.
+    file without reading it back, else None.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class Incoming:
         uploads: Uploads,
         part: PartialFile,
         on_close: Callable[[Digest | None], None] | None = None,
-        keep: Keep | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size
@@ -107,7 +105,6 @@ class Incoming:
         self._busy = False  # a thread works on the file
         self._result: Deferred[Any] | None = None  # of `read_back`, later of `finish`
         self._on_close = on_close
-        self._keep = keep or uploads.keep
         self._waiting = Signal()
 
     @property
@@ -206,7 +203,7 @@ class Incoming:
         chunks = self._chunks
         if self._state is State.FINISHING:
             self._clear()
-            complete = partial(part.complete, chunks, self._keep)
+            complete = partial(part.complete, chunks, self._uploads.keep)
             return _Job(complete, self._stored, self._disk_failed)
         if chunks:  # accepted in RECEIVING, and still to be written in SUSPENDING
             self._clear()

@@ -22,7 +22,6 @@ STEP = 64 * READ  # bytes that are read back before other jobs get their turn
 # Inode, size, and the times in ns at which the bytes and the inode last changed.
 FileState: TypeAlias = tuple[int, int, int, int]
 
-
 # Gives the complete file at a path its final name, and returns it. The other arguments are its safe name, and
 # when it was sent (ms since 1970 UTC; None: now).
 Keep: TypeAlias = Callable[[Path, str, int | None], str]
@@ -135,8 +134,11 @@ class PartialFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        stored = keep(self.path, self.name, self.sent_at)
-        return StoredFile(stored, self.size, sha256, guess_type(self._head, self.name))
+        return StoredFile(self._stored(keep), self.size, sha256, guess_type(self._head, self.name))
+
+    def _stored(self, keep: Keep) -> str:
+        """Give the complete file its final name, and return it."""
+        return keep(self.path, self.name, self.sent_at)
 
     def discard(self) -> None:
         """Remove the file."""
@@ -158,3 +160,10 @@ class PartialFile:
             # of the next transfer.
             self._file.close()
         return Digest(state, self._hash, self._head) if self._hashed == state[1] else None
+
+
+class FileInPlace(PartialFile):
+    """An incomplete file that stays at its path, in a folder within the uploads folder."""
+
+    def _stored(self, keep: Keep) -> str:
+        return f"{self.path.parent.name}/{self.path.name}"
