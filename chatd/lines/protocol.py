@@ -18,7 +18,6 @@ from zope.interface import implementer
 
 from chatd.base import errors
 from chatd.base.model import Closing, Event, Message
-from chatd.base.timers import Timer
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import Confirmation, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
@@ -69,7 +68,6 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._long = LongLine(self)
         self._prompts = Prompts(self)
         self._silence = Silence(self)
-        self._settling = Timer(factory.clock, self._settle)
 
     # Start and end
 
@@ -151,7 +149,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self.requests.files.abort()
             self.transport.loseConnection()
         elif self._enter(ConnectionEvent.READ_CLOSED):
-            self._settle()
+            self.settle()
             self._close_if_idle()
 
     def writeConnectionLost(self) -> None:
@@ -165,7 +163,6 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._enter(ConnectionEvent.LOST)
         self.flow.stop()
         self._silence.cancel()
-        self._settling.cancel()
         self.clearLineBuffer()  # free its memory even while something refers to the connection
         try:
             if self._long.is_arriving:
@@ -246,13 +243,13 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._long.grow()
         if self.lines.wait:
             if self.state is ConnectionState.HALF_CLOSED:
-                self._settle()
+                self.settle()
             else:
-                self._settling.restart(self.lines.wait)
+                self._silence.ends_request(self.lines.wait)
         if self.state is ConnectionState.HALF_CLOSED and not self.paused and not self.is_passing_on:
             self._close_if_idle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Take what has arrived for a complete request, because nothing has followed it."""
         if self.lines.wait and not self.paused:
             self.lines.settle()

@@ -1,4 +1,4 @@
-"""How long the client of a connection may be silent, and how long closing the connection may take."""
+"""What the silence of a connection's client means, and how long closing the connection may take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall
 
 from chatd.base.errors import Idle
-from chatd.base.timers import cancel
+from chatd.base.timers import Timer, cancel
 
 if TYPE_CHECKING:
     from chatd.lines.protocol import ChatLineProtocol
@@ -20,11 +20,12 @@ UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to arrive
 class Silence:
     """Watches how long the client of `host` is silent. `heard` is when it sent the last line or raw bytes."""
 
-    __slots__ = ("_host", "_timer", "heard")
+    __slots__ = ("_host", "_settling", "_timer", "heard")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._timer: IDelayedCall | None = None
+        self._settling = Timer(host.factory.clock, host.settle)
         self.heard = host.factory.clock.seconds()
 
     def schedule(self, seconds: float, call: Callable[[], object]) -> None:
@@ -35,6 +36,11 @@ class Silence:
     def cancel(self) -> None:
         """Schedule nothing any more."""
         cancel(self._timer)
+        self._settling.cancel()
+
+    def ends_request(self, seconds: float) -> None:
+        """What has arrived is a complete request if nothing follows it for so many seconds."""
+        self._settling.restart(seconds)
 
     def watch(self) -> None:
         """Close the connection of a silent client: before a login, unless the dialect is patient, and if so
