@@ -139,6 +139,11 @@ class Limits(msgspec.Struct, frozen=True):
     group_members: int = 10_000
     groups_per_hour: int = 100
 
+    @property
+    def inline_file(self) -> int:
+        """The bytes of the largest file that fits into a line in base64."""
+        return self.inline_line // 4 * 3
+
 
 class LogConfig(msgspec.Struct, frozen=True):
     format: str = "text"

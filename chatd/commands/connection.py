@@ -24,7 +24,8 @@ NOBODY = 0  # an account id that no account has
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a connection comes from: the source that it counts under (chatd.base.sources), its number for the
-    log, and its network address where other connections from there matter."""
+    log, and its network address, to which other connections from there are matched (chatd.lines.data_claims).
+    """
 
     source: str
     number: int

@@ -37,9 +37,8 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
 def refusal(verdict: Verdict, realm: str) -> ChatError:
     """The error that a verdict of the realm named `realm` stands for: PeerFailed if it makes no sense."""
     if verdict.code == errors.BadText.code:
-        return errors.TextRefused(
-            realm=realm
-        )  # its details would be about what this realm has checked
+        # Its details would be about what this realm has checked.
+        return errors.TextRefused(realm=realm)
     error, names = _REFUSALS.get(verdict.code, (None, ()))
     values = [verdict.details.get(name) for name in names]
     if error is None or not all(type(detail) in (str, int) for detail in values):

@@ -20,8 +20,8 @@ class Hold:
     RATE: Final = 4  # the client sends commands too fast
     DISK: Final = 8  # the disk is behind with the client's upload
     CLOSING: Final = 16  # no more requests are taken
-    PACE: Final = 64  # replies wait until the client has read the ones before (PacedOutput)
     LOOKUP: Final = 32  # a token at the beginning of a long line is being looked up
+    PACE: Final = 64  # replies wait until the client has read the ones before (PacedOutput)
 
 
 class Input(Protocol):

@@ -146,7 +146,7 @@ class RequestFiles:
         host = self._host
         host.flow.hold(Hold.COMMAND)
         file = result.download.file
-        limit = host.factory.line_limit // 4 * 3
+        limit = host.factory.limits.inline_file
         wrapping = slot.dialect.wrap(slot.request, result.reply)
         if wrapping.encode is not None and file.size > limit:
             await file.close()

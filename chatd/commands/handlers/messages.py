@@ -83,7 +83,7 @@ async def read_inbox(
     session, service = client.logged_in, client.service
     page = await service.reading.inbox(session.account, scope, client.given)
     if contents:
-        budget = service.config.limits.inline_line // 4 * 3
+        budget = service.config.limits.inline_file
         found = await choose_files(page, budget, service.uploads.is_whole)
         return await _reply_with_files(client, session, found)
     reply = await _reply_with(client, page)
