@@ -20,10 +20,10 @@ from chatd.lines.dialects.pychat import PychatDialect
 from chatd.lines.dialects.pychat_client import (
     GAP,
     READ,
-    VERBS,
     PychatClientDialect,
     json_object,
 )
+from chatd.lines.dialects.pychat_client_verbs import VERBS
 from chatd.lines.paced_output import AFTER_FILE, APART
 from chatd.lines.request_files import OFFER_TIME
 from tests.support.common import Wire

@@ -25,6 +25,7 @@ from chatd.lines.dialects import (
     key_values,
     pychat,
     pychat_client,
+    pychat_client_verbs,
     tugas4,
     tugas4_client,
     urlencoded,
@@ -277,7 +278,7 @@ class ForgingToClients(TestCase):
     @given(st.lists(hostile, max_size=3))
     @example(list(FORGED))
     def test_pychat(self, found: list[str]) -> None:
-        dialect, verb = PychatClientDialect(), pychat_client.VERBS["msg-private-get"]
+        dialect, verb = PychatClientDialect(), pychat_client_verbs.VERBS["msg-private-get"]
         tag = pychat_client.CalledVerb("MSG-PRIVATE-GET", verb)
         reply = read_object(dialect.reply(Request(verb.row, CheckAlive(), tag), inbox_of(found)))
         expected = ["\n".join(map(isolated, text.split("\n"))) for text in found]
@@ -292,7 +293,10 @@ class Size(TestCase):
         """A reply fits into what an account may leave unread, whatever its texts are made of. Otherwise a
         slow reader could never read them."""
         limit, count = 8192, 10
-        padded, objects = urlencoded_client.VERBS["inbox"], pychat_client.VERBS["msg-private-get"]
+        padded, objects = (
+            urlencoded_client.VERBS["inbox"],
+            pychat_client_verbs.VERBS["msg-private-get"],
+        )
         called = pychat_client.CalledVerb("MSG-PRIVATE-GET", objects)
         evaluated = tugas4_client.CLIENT_VERBS["inbox"]
         requests = [
