@@ -34,15 +34,17 @@ class Reading:
         self._rosters = rosters
         # account id -> marks that are being stored, those of each job
         self._moving: dict[int, list[Mapping[int, ReadMark]]] = {}
-        # Accounts that have nothing unread, with whether that includes messages to oneself; and those that
+        # Accounts that have nothing unread, those that have no message to themselves either, and those that
         # are being checked for that
-        self._quiet: dict[int, bool] = {}
+        self._quiet: set[int] = set()
+        self._quiet_with_own: set[int] = set()
         self._checking: dict[int, object] = {}
 
     def arrived(self, audience: Collection[int]) -> None:
         """A message for these accounts was stored."""
-        for account in audience:
-            self._quiet.pop(account, None)
+        self._quiet.difference_update(audience)
+        if self._quiet_with_own:
+            self._quiet_with_own.difference_update(audience)
         if self._checking:
             for account in audience:
                 self._checking.pop(account, None)
@@ -54,7 +56,8 @@ class Reading:
 
         Raises as `conversation_of`.
         """
-        if only.place is None and only.sender is None and self._is_quiet(account, only.own):
+        quiet = self._quiet_with_own if only.own else self._quiet
+        if account.id in quiet and only.place is None and only.sender is None:
             return Page([])
         marks = self.marks(account, given)
         scope = Scope(only)
@@ -75,13 +78,10 @@ class Reading:
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
             if not page.messages:
-                self._quiet[account.id] = only.own
+                self._quiet.add(account.id)
+                if only.own:
+                    self._quiet_with_own.add(account.id)
         return page
-
-    def _is_quiet(self, account: Account, own: bool) -> bool:
-        """Whether it is known that nothing is unread; with `own`, no message to oneself either."""
-        with_own = self._quiet.get(account.id)
-        return with_own is not None and (with_own or not own)
 
     async def newest(
         self, account: Account, place: Place | None, given: Mapping[int, ReadMark]
@@ -112,7 +112,7 @@ class Reading:
         self, account: Account, given: Mapping[int, ReadMark]
     ) -> tuple[UnreadCount, ...]:
         """How many unread messages each conversation has."""
-        if self._is_quiet(account, own=False):
+        if account.id in self._quiet:
             return ()
         marks = self.marks(account, given)
         return tuple(await self._database.read(unread_store.unread_counts, account, marks))
