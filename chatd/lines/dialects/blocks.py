@@ -158,14 +158,19 @@ def non_empty(**values: Any) -> Answer:
     return {key: value for key, value in values.items() if value}
 
 
-def entry(message: Message, names: Mapping[str, str]) -> Answer:
+def text_entry(message: Message, names: Mapping[str, str]) -> Answer:
     """A message, with display names. Its recipient is the user or the group."""
     to = message.group if message.to is None else names.get(message.to, message.to)
-    found: Answer = {
+    return {
         "msg_from": names.get(message.sender, message.sender),
         "msg_to": to,
         "msg": content(message),
     }
+
+
+def entry(message: Message, names: Mapping[str, str]) -> Answer:
+    """A message, and what is known about its file."""
+    found = text_entry(message, names)
     if message.file is not None:
         file = message.file
         found |= {"file_name": file.name, "file_size": file.size, "file_code": file.code}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -71,6 +72,12 @@ def room_chat(message: str) -> ask.Command:
 def names_of_files(reply: Reply) -> list[str]:
     """The files in a list, each by a name that means this file."""
     return distinct_handles([item for item in reply.items if isinstance(item, FileInfo)])
+
+
+def recipients(request: Request) -> str:
+    """Those to whom the request sends a message or a file."""
+    command = cast(ask.SendMessage | ask.SendFile, request.command)
+    return ",".join(map(str, command.to))
 
 
 class Tag(msgspec.Struct, frozen=True):

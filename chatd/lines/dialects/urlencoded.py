@@ -6,7 +6,7 @@ room is pushed to those who joined it. The system's own client speaks otherwise 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from chatd.base import errors
 from chatd.base.model import Event, Message, Reply, RoomTalk
@@ -29,6 +29,7 @@ from chatd.lines.dialects.key_values import (
     file_get,
     inbox,
     names_of_files,
+    recipients,
     register,
     room_chat,
     send,
@@ -64,7 +65,7 @@ def registered(_request: Request, _reply: Reply) -> Answer:
 
 
 def sent(request: Request, _reply: Reply) -> Answer:
-    return {"message": f"Message sent to user [{_recipient(request)}]."}
+    return {"message": f"Message sent to user [{recipients(request)}]."}
 
 
 def incoming(request: Request, reply: Reply) -> Answer:
@@ -93,7 +94,7 @@ def file_names(request: Request, reply: Reply) -> Answer:
 def file_sent(request: Request, reply: Reply) -> Answer:
     name = reply.fields["name"]
     return {
-        "username": _recipient(request),
+        "username": recipients(request),
         SESSION: request.tag.session,
         "filename": name,
         "message": f"Berhasil mengirim file ! {name} telah dikirim.",
@@ -113,15 +114,14 @@ def joined(request: Request, reply: Reply) -> Answer:
 
 
 def spoken(request: Request, _reply: Reply) -> Answer:
-    return {"message": getattr(request.command, "text", ""), SESSION: request.tag.session}
+    return {
+        "message": cast(ask.SendRoomMessage, request.command).text,
+        SESSION: request.tag.session,
+    }
 
 
 def left(request: Request, _reply: Reply) -> Answer:
     return {SESSION: request.tag.session}
-
-
-def _recipient(request: Request) -> str:
-    return ",".join(map(str, getattr(request.command, "to", ())))
 
 
 VERBS = table(

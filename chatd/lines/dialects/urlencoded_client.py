@@ -8,10 +8,10 @@ space.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from chatd.base import errors
-from chatd.base.model import Event, Message, Reply, RoomChange, RoomTalk
+from chatd.base.model import Event, Reply, RoomChange, RoomTalk
 from chatd.base.names import Address
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
@@ -19,7 +19,7 @@ from chatd.commands.rows import Arg
 from chatd.lines.block_buffer import BLOCK, SPACE
 from chatd.lines.dialect import Request, Wrapping, content
 from chatd.lines.dialects import arguments as args
-from chatd.lines.dialects.blocks import Answer, base64, by_sender, said, token
+from chatd.lines.dialects.blocks import Answer, base64, by_sender, said, text_entry, token
 from chatd.lines.dialects.indonesian import INDONESIAN
 from chatd.lines.dialects.json_text import CONTENT, encode_ascii, split
 from chatd.lines.dialects.key_values import (
@@ -33,6 +33,7 @@ from chatd.lines.dialects.key_values import (
     file_get,
     inbox,
     names_of_files,
+    recipients,
     register,
     room_chat,
     send,
@@ -71,7 +72,7 @@ def room_get_file(filename: str) -> ask.Command:
 
 
 def registered(request: Request, _reply: Reply) -> Answer:
-    command: Any = request.command
+    command = cast(ask.Register, request.command)
     return {
         "username": command.username,
         "name": command.name,
@@ -80,8 +81,7 @@ def registered(request: Request, _reply: Reply) -> Answer:
 
 
 def sent(request: Request, _reply: Reply) -> Answer:
-    command: Any = request.command
-    return {"message": "Message Sent", "user": ",".join(map(str, command.to))}
+    return {"message": "Message Sent", "user": recipients(request)}
 
 
 def file_names(_request: Request, reply: Reply) -> Answer:
@@ -108,22 +108,13 @@ def joined(_request: Request, reply: Reply) -> Answer:
     }
 
 
-def entry(message: Message, names: Any) -> Answer:
-    to = message.group if message.to is None else names.get(message.to, message.to)
-    return {
-        "msg_from": names.get(message.sender, message.sender),
-        "msg_to": to,
-        "msg": content(message),
-    }
-
-
 DESTINATION = Arg("destination", types.ADDRESS)
 
 VERBS = table(
     Verb("register", ask.Register, ABOUT_SELF, registered, make=register),
     Verb("auth", ask.LogIn, (args.USERNAME, args.PASSWORD), token),
     Verb("send", ask.SendMessage, (DESTINATION, MESSAGE), sent, make=send_to),
-    Verb("inbox", ask.ReadInbox, (), by_sender(entry), make=inbox),
+    Verb("inbox", ask.ReadInbox, (), by_sender(text_entry), make=inbox),
     Verb("file_list", ask.ListFiles, (), file_names),
     Verb("file_send", ask.SendFile, (RECIPIENT, FILE, args.FILENAME), file_sent, make=file_send),
     Verb("file_get", ask.GetFile, (args.FILENAME,), file_found, make=file_get),

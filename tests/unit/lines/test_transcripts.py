@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from chatd.base.config import Config
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.lines import paced_output
+from chatd.lines import block_buffer, paced_output
 from chatd.lines.dialects import (
     bagan,
     kelompok3,
@@ -108,8 +108,9 @@ OVER_HTTP = {
 
 class TranscriptTests(RealmTestCase):
     """Each method performs one file: test_<dialect>_<file>_in_memory. Where older dialects are spoken,
-    others, …_in_pieces_of_<size>, split what is sent. The longest file of each folder is also performed over
-    TCP: …_over_tcp."""
+    another one, …_in_pieces, splits what is sent into pieces of several sizes in turn. What the systems' own
+    clients send is split into pieces of each size: …_in_pieces_of_<size>. The longest file of each folder is
+    also performed over TCP: …_over_tcp."""
 
     transcript: Transcript
 
@@ -120,6 +121,7 @@ class TranscriptTests(RealmTestCase):
         self.patch(PychatClientDialect, "gap", 0.001)
         self.patch(paced_output, "AFTER_LINES", 0.001)
         self.patch(paced_output, "AFTER_FILE", 0.001)
+        self.patch(block_buffer, "EXACT_FIT_TIME", 0.05)
 
     def make_config(self) -> Config:
         transcript = getattr(type(self), self._testMethodName).transcript
@@ -175,7 +177,10 @@ def _add_tests() -> None:
         if path in over_tcp:
             performances["over_tcp"] = {"over_tcp": True}
         if set(OLDER) & {transcript.dialect(line.actor) for line in transcript.lines}:
-            performances |= {f"in_pieces_of_{size}": {"pieces": [size]} for size in PIECES}
+            if path.stem.startswith("client-"):
+                performances |= {f"in_pieces_of_{size}": {"pieces": [size]} for size in PIECES}
+            else:
+                performances["in_pieces"] = {"pieces": PIECES}
         for kind, options in performances.items():
             name = f"test_{path.parent.name}_{path.stem.replace('-', '_')}_{kind}"
             setattr(TranscriptTests, name, _performance(transcript, **options))
