@@ -19,6 +19,7 @@ from chatd.store.schema import groups, messages, participants, skipped
 
 # Clients that ask for the newest messages get them each time, and read them in small pieces.
 NEWEST_TEXT = 256 << 10
+MAX_LOOKED_AT = 2000  # messages, in a search for those of one sender
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -166,7 +167,8 @@ def from_sender(
     scope: Scope,
     limit: int,
 ) -> Page:
-    """The oldest `limit` unread messages of `scope.sender`, wherever they wrote to the account.
+    """The oldest unread messages of `scope.sender`, wherever they wrote to the account: `limit` of them, or
+    fewer if MAX_LOOKED_AT messages were looked at.
 
     What others wrote before them is left unread. Where that is more than MAX_LEFT messages in a conversation,
     the page has those beyond it too.
@@ -184,13 +186,15 @@ def from_sender(
     ).all()
     page: list[Message] = []
     marks: dict[int, ReadMark] = {}
+    looked_at = 0
     for conversation, last, _ in places:
-        if len(page) == limit:
+        if len(page) == limit or looked_at >= MAX_LOOKED_AT:
             break
         room = limit - len(page)
         wanted = _oldest(account, given, Scope(everybody, conversation), last, MAX_LEFT + room)
         rows = connection.execute(wanted).all()
         shown, left = _divide([build_message(row, account) for row in rows], sender, room)
+        looked_at += len(rows)
         if shown:
             page += shown
             marks[conversation] = ReadMark(shown[-1].seq, left)

@@ -1,4 +1,4 @@
-"""Reading that leaves messages out: by sender, the newest ones, and files that do not fit into a reply."""
+"""Reading that leaves messages out: what one sender wrote, and the newest messages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import Account, Attachment, Message, UnreadCount
+from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.service import reading as module
-from chatd.service.contents import PageWithFiles, choose_files
 from chatd.store.history import Page
 from chatd.store.schema import skipped
-from chatd.store.unread import marks_of
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import BUDI, MessagesTestCase, texts
 
@@ -178,6 +176,19 @@ class BySender(SkippedTestCase):
         self.assertEqual(len(seen), len(set(seen)))
         self.assertEqual(set(self.read(self.budi)) & set(seen), set())
 
+    def test_many_conversations(self) -> None:
+        """A page with much to leave out ends early. The next one goes on."""
+        for name in ("g1", "g2", "g3"):
+            self.group(self.ana, self.budi, self.citra, name=name)
+            self.post(self.citra, name, "c")
+            self.post(self.ana, name, name)
+        seen: list[str | None] = []
+        with mock.patch("chatd.store.unread.MAX_LOOKED_AT", 3):
+            while (page := self.by(self.budi, "ana")).messages:
+                seen += self.confirm(self.budi, page)
+                self.assertEqual(page.remaining, 5 - len(seen))
+        self.assertEqual(seen, ["a1", "a2", "g1", "g2", "g3"])
+
     def test_unknown(self) -> None:
         for sender, error in (("nobody", UnknownUser), ("ana@realm9", UnknownRealm)):
             address = Address(*sender.split("@"))
@@ -332,68 +343,3 @@ class QueryPlans(SkippedTestCase):
 
     def _count(self, given: Mapping[int, ReadMark]) -> None:
         result_of(self.reading.unread(self.budi, given))
-
-
-def letter(seq: int, size: int | None = None, conversation: int = 1) -> Message:
-    """A message; with a size, one with a file."""
-    ident = conversation * 1000 + seq
-    if size is None:
-        return Message(ident, conversation, seq, 0, "ana", "budi", text=f"t{seq}")
-    file = Attachment(ident, f"c{ident}", f"f{ident}", size, "", "", f"f{ident}", 0)
-    return Message(ident, conversation, seq, 0, "ana", "budi", file=file)
-
-
-def choose(messages: Sequence[Message], budget: int, broken: Sequence[int] = ()) -> PageWithFiles:
-    async def is_whole(file: Attachment) -> bool:
-        return file.id % 1000 not in broken
-
-    page = Page(list(messages), marks=marks_of(messages))
-    found: PageWithFiles = result_of(choose_files(page, budget, is_whole))
-    return found
-
-
-class ChoosingFiles(MessagesTestCase):
-    def test_budget(self) -> None:
-        """Files are taken as long as they fit; the others stay unread, and what follows them is shown."""
-        found = choose([letter(1, 6), letter(2, 5), letter(3), letter(4, 4), letter(5, 1)], 10)
-        self.assertEqual([each.seq for each in found.page.messages], [1, 3, 4])
-        self.assertEqual(set(found.files), {1001, 1004})
-        self.assertEqual(found.page.marks, {1: ReadMark(4, frozenset((2,)))})
-        self.assertEqual(found.page.remaining, 2)
-
-    def test_never_fits(self) -> None:
-        """A file beyond the whole budget, or one that can't be read, is named: its message is shown."""
-        found = choose([letter(1, 11), letter(2, 3), letter(3, 10)], 10, broken=[2])
-        self.assertEqual([each.seq for each in found.page.messages], [1, 2, 3])
-        self.assertEqual(set(found.files), {1003})
-        self.assertEqual(found.page.marks, {1: ReadMark(3)})
-
-    def test_progress(self) -> None:
-        """The first message of a page is always shown."""
-        for first in (letter(1), letter(1, 10), letter(1, 11), letter(1, 0)):
-            found = choose([first, letter(2, 10)], 10)
-            self.assertEqual(found.page.messages[0].seq, 1)
-
-    def test_too_many(self) -> None:
-        """At most MAX_LEFT files of a conversation wait. Those beyond that are named."""
-        files = [letter(seq, 10) for seq in range(1, MAX_LEFT + 5)]
-        found = choose([*files, letter(1, 5, conversation=2), letter(999)], 10)
-        named = [each.id for each in found.page.messages]
-        self.assertEqual(named, [1001, *(1000 + MAX_LEFT + each for each in (2, 3, 4)), 1999])
-        self.assertEqual(set(found.files), {1001})
-        self.assertEqual(len(found.page.marks[1].left), MAX_LEFT)
-        self.assertNotIn(2, found.page.marks)
-
-    def test_after_others_were_left_out(self) -> None:
-        """What a page leaves out already stays unread too, and counts."""
-        messages = [letter(seq, 10) for seq in range(10, 10 + MAX_LEFT)]
-        page = Page(messages, marks={1: ReadMark(200, frozenset((1, 2, 300)))})
-
-        async def is_whole(_file: Attachment) -> bool:
-            return True
-
-        found = result_of(choose_files(page, 10, is_whole))
-        self.assertEqual(len(found.page.messages), 3)
-        mark = found.page.marks[1]
-        self.assertEqual((mark.seq, len(mark.left)), (9 + MAX_LEFT, MAX_LEFT - 1))
-        self.assertLessEqual({1, 2}, mark.left)
