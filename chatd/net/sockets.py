@@ -63,7 +63,7 @@ def unacknowledged(transport: Any) -> int:
     """How many sent bytes the system at the other end has not acknowledged; 0 if that can't be found out."""
     try:
         found = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, OSError, TypeError, ValueError):  # no socket, or a lost one
         return 0
     return int.from_bytes(found, sys.byteorder)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from typing import Any, cast
 
+from OpenSSL.SSL import TLS_METHOD, Connection, Context
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.net.sockets import unacknowledged
@@ -44,7 +45,9 @@ class Unacknowledged(SynchronousTestCase):
         self.assertEqual(unacknowledged(transport), 0)
 
     def test_unknown(self) -> None:
-        """A transport without a socket, and one that is closed."""
+        """A transport without a socket, one whose handle is none, as with TLS, and a closed one."""
+        tls = Connection(Context(TLS_METHOD), None)
+        self.assertEqual(unacknowledged(Transport(cast(Any, tls))), 0)
         self.assertEqual(unacknowledged(object()), 0)
         closed = socket.socket()
         closed.close()
