@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +11,10 @@ from twisted.trial.unittest import TestCase
 
 from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME, BlockBuffer
 from chatd.lines.line_buffer import PIECE, Cut
-from tests.unit.lines.test_line_buffer import lines_of, split
+from tests.support.buffers import TOO_LONG, Splitting, feed, pieces, split, take_all
+from tests.unit.lines.test_line_buffer import lines_of
 
 LIMIT = 4 * BLOCK
-TOO_LONG = "too long"  # a line or request that was dropped
 AUTH = b"auth username=messi&password=surabaya"
 INBOX = b"inbox session=abc"
 
@@ -71,26 +71,9 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
 def fed(parts: Iterable[bytes], limit: int = LIMIT, most: int = 0) -> list[bytes | str]:
     """What a BlockBuffer makes of `parts` and a silence."""
     buffer = BlockBuffer(limit, most)
-    found: list[bytes | str] = []
-    for part in parts:
-        buffer.add(part)
-        _take_all(buffer, found)
-    if buffer.wait:
-        buffer.settle()
-        _take_all(buffer, found)
-    return found
-
-
-def _take_all(buffer: BlockBuffer, found: list[bytes | str]) -> None:
-    while buffer and (line := buffer.take_line()) is not None:
-        if isinstance(line, bytes):
-            found.append(line)
-        elif line is Cut.TOO_LONG:
-            found.append(TOO_LONG)
-        elif line is Cut.LONG:
-            buffer.allow_long()
-        elif line is Cut.TELNET:
-            buffer.take_telnet()
+    found = feed(buffer, parts)
+    buffer.settle()
+    return [*found, *take_all(buffer)]
 
 
 def requests_of(data: bytes, limit: int) -> list[bytes | str]:
@@ -113,44 +96,23 @@ def requests_of(data: bytes, limit: int) -> list[bytes | str]:
     return [*found, request] if request else found
 
 
-class Table(TestCase):
-    """Each case gives the same requests, however it is split."""
+class Table(Splitting, TestCase):
+    cases = CASES
 
-    def check(self, ways: dict[str, Sequence[list[bytes]]]) -> None:
-        for name, splits in ways.items():
-            for parts in splits:
-                sizes = [len(part) for part in parts]
-                self.assertEqual(fed(parts), CASES[name][1], f"{name}: {sizes}")
+    def fed(self, parts: Iterable[bytes]) -> list[bytes | str]:
+        return fed(parts)
+
+    def places(self, data: bytes) -> Iterable[int]:
+        """Around each block."""
+        for block in range(0, len(data) + 1, BLOCK):
+            for place in (block - 1, block, block + 1, block + 6):
+                if 0 <= place <= len(data):
+                    yield place
 
     def test_the_model_is_right(self) -> None:
         for name, (data, expected) in CASES.items():
             if "too long" not in name:
                 self.assertEqual(requests_of(data, LIMIT), expected, name)
-
-    def test_whole(self) -> None:
-        self.check({name: [[data]] for name, (data, _) in CASES.items()})
-
-    def test_in_pieces(self) -> None:
-        for size in (1, 7, 64, 1000, 1024):
-            self.check(
-                {
-                    name: [[data[at : at + size] for at in range(0, len(data), size)]]
-                    for name, (data, _) in CASES.items()
-                }
-            )
-
-    def test_split_around_each_block(self) -> None:
-        self.check(
-            {
-                name: [
-                    [data[:place], data[place:]]
-                    for block in range(0, len(data) + 1, BLOCK)
-                    for place in (block - 1, block, block + 1, block + 6)
-                    if 0 <= place <= len(data)
-                ]
-                for name, (data, _) in CASES.items()
-            }
-        )
 
 
 class Waiting(TestCase):
@@ -231,15 +193,13 @@ class Long(TestCase):
                 for first, before in ((data, [AUTH]), (b"", [])):
                     whole = first + sized(size) + end
                     for step in (len(whole), 1024, 999):
-                        parts = [whole[at : at + step] for at in range(0, len(whole), step)]
-                        found = fed(parts, most=8 * PIECE)
+                        found = fed(pieces(whole, step), most=8 * PIECE)
                         self.assertEqual(found, [*before, sized(size)], (size, end, step))
 
     def test_allowed_up_to_a_limit(self) -> None:
         data = padded(sized(9 * PIECE)) + padded(INBOX)
         for step in (len(data), 1024, 999):
-            parts = [data[at : at + step] for at in range(0, len(data), step)]
-            self.assertEqual(fed(parts, most=8 * PIECE), [TOO_LONG, INBOX])
+            self.assertEqual(fed(pieces(data, step), most=8 * PIECE), [TOO_LONG, INBOX])
 
     def test_dropped(self) -> None:
         data = padded(sized(3 * PIECE + 7)) + padded(INBOX)
@@ -300,5 +260,5 @@ class AnyStream(TestCase):
         buffer = BlockBuffer(LIMIT)
         for part in parts:
             buffer.add(part)
-            _take_all(buffer, [])
+            list(take_all(buffer))
             self.assertLess(len(buffer), LIMIT + 2 * BLOCK)

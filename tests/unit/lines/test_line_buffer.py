@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,9 +11,9 @@ from twisted.trial.unittest import TestCase
 
 from chatd.lines.line_buffer import BATCH, PIECE, SB_BYTES, Cut, LineBuffer
 from chatd.lines.receiver import BufferedLineReceiver
+from tests.support.buffers import TOO_LONG, Splitting, feed, split
 
 LIMIT = 12
-LONG = "too long"  # a line that was dropped
 IAC, LF, SB = 0xFF, 0x0A, 0xFA
 
 # name -> the bytes that arrive, and their lines
@@ -30,13 +29,13 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "bytes that are no text": (b"\x00\x80\xfe\n", [b"\x00\x80\xfe"]),
     "as long as allowed": (b"x" * LIMIT + b"\n", [b"x" * LIMIT]),
     "as long as allowed, CRLF": (b"x" * LIMIT + b"\r\n", [b"x" * LIMIT]),
-    "one too long": (b"x" * (LIMIT + 1) + b"\nnext\n", [LONG, b"next"]),
-    "one too long, CRLF": (b"x" * (LIMIT + 1) + b"\r\nnext\r\n", [LONG, b"next"]),
-    "much too long": (b"x" * 10 * LIMIT + b"\nnext\n", [LONG, b"next"]),
-    "too long, twice": (b"x" * 50 + b"\n" + b"y" * 50 + b"\nz\n", [LONG, LONG, b"z"]),
-    "too long, and no end": (b"x" * 50, [LONG]),
+    "one too long": (b"x" * (LIMIT + 1) + b"\nnext\n", [TOO_LONG, b"next"]),
+    "one too long, CRLF": (b"x" * (LIMIT + 1) + b"\r\nnext\r\n", [TOO_LONG, b"next"]),
+    "much too long": (b"x" * 10 * LIMIT + b"\nnext\n", [TOO_LONG, b"next"]),
+    "too long, twice": (b"x" * 50 + b"\n" + b"y" * 50 + b"\nz\n", [TOO_LONG, TOO_LONG, b"z"]),
+    "too long, and no end": (b"x" * 50, [TOO_LONG]),
     "a CR makes it no longer, if LF follows": (b"x" * LIMIT + b"\r", []),
-    "a CR makes it longer, if none follows": (b"x" * LIMIT + b"\ry\nz\n", [LONG, b"z"]),
+    "a CR makes it longer, if none follows": (b"x" * LIMIT + b"\ry\nz\n", [TOO_LONG, b"z"]),
     "a telnet command": (b"a\xff\xf1b\n", [b"ab"]),
     "negotiation": (b"\xff\xfb\x01\xff\xfc\x03\xff\xfd\x1f\xff\xfe\x22ab\r\n", [b"ab"]),
     "negotiation between lines": (b"a\n\xff\xfb\x18\nb\n", [b"a", b"", b"b"]),
@@ -67,24 +66,13 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "a break that is a byte of a character": (b"\xc3\xff\xf3 \xe2\x80\xff\xf3\n", ["Ü “".encode()]),
     "an interrupt that is one": (b"\xc3\xff\xf4\xff\xfd\x06\n", ["Ã".encode()]),
     "after a whole character it is none": (b"\xc3\x9c\xff\xf3a\n", [b"a"]),
-    "interrupt within what is too long": (b"x" * 50 + b"\xff\xf4b\nc\n", [LONG, b"c"]),
+    "interrupt within what is too long": (b"x" * 50 + b"\xff\xf4b\nc\n", [TOO_LONG, b"c"]),
 }
 
 
 def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[bytes | str]:
     """The lines that a LineBuffer makes of `parts`."""
-    buffer = LineBuffer(limit)
-    found: list[bytes | str] = []
-    for part in parts:
-        buffer.add(part)
-        while buffer and (line := buffer.take_line()) is not None:
-            if isinstance(line, bytes):
-                found.append(line)
-            elif line is Cut.TOO_LONG:
-                found.append(LONG)
-            elif line is Cut.TELNET:
-                buffer.take_telnet()
-    return found
+    return feed(LineBuffer(limit), parts)
 
 
 def lines_of(data: bytes, limit: int) -> list[bytes | str]:
@@ -104,12 +92,12 @@ def lines_of(data: bytes, limit: int) -> list[bytes | str]:
             at += 1
         else:
             text = bytes(line).removesuffix(b"\r")
-            found += [] if dropping else [LONG if len(text) > limit else text]
+            found += [] if dropping else [TOO_LONG if len(text) > limit else text]
             line.clear()
             dropping = False
             at += 1
         if len(line) > limit + 1 and not dropping:
-            found.append(LONG)
+            found.append(TOO_LONG)
             dropping = True
     return found
 
@@ -138,11 +126,6 @@ def _after_telnet(data: bytes, at: int) -> int:
     return at + (3 if 0xFB <= code <= 0xFE else 2)
 
 
-def split(data: bytes, places: Iterable[int]) -> list[bytes]:
-    cuts = sorted({0, len(data), *(place for place in places if place < len(data))})
-    return [data[start:end] for start, end in itertools.pairwise(cuts)]
-
-
 PIECES = st.sampled_from(
     [
         b"\n",
@@ -161,33 +144,16 @@ STREAMS = st.lists(st.one_of(PIECES, st.binary(max_size=4)), max_size=20).map(b"
 CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 
-class Table(TestCase):
-    """Each case gives the same lines, however it is split."""
+class Table(Splitting, TestCase):
+    cases = CASES
 
-    def check(self, splits: dict[str, Sequence[list[bytes]]]) -> None:
-        for name, ways in splits.items():
-            expected = CASES[name][1]
-            for parts in ways:
-                self.assertEqual(fed(parts), expected, f"{name}: {parts}")
+    def fed(self, parts: Iterable[bytes]) -> list[bytes | str]:
+        return fed(parts)
 
     def test_the_table_is_right(self) -> None:
         """The simple loop that hypothesis compares with agrees with the table."""
         for name, (data, expected) in CASES.items():
             self.assertEqual(lines_of(data, LIMIT), expected, name)
-
-    def test_whole(self) -> None:
-        self.check({name: [[data]] for name, (data, _) in CASES.items()})
-
-    def test_split_anywhere(self) -> None:
-        self.check(
-            {
-                name: [[data[:place], data[place:]] for place in range(len(data) + 1)]
-                for name, (data, _) in CASES.items()
-            }
-        )
-
-    def test_byte_by_byte(self) -> None:
-        self.check({name: [[bytes([byte]) for byte in data]] for name, (data, _) in CASES.items()})
 
 
 class AnyBytes(TestCase):

@@ -11,10 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.line_buffer import SB_BYTES, Cut
+from chatd.lines.line_buffer import SB_BYTES
 from chatd.lines.object_buffer import BRACES, ObjectBuffer
+from tests.support.buffers import TOO_LONG, Splitting, split, take_all
 from tests.unit.lines.strategies import tags
-from tests.unit.lines.test_line_buffer import CUTS, LONG, split
+from tests.unit.lines.test_line_buffer import CUTS
 
 LIMIT = 24
 
@@ -49,14 +50,14 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     "a bracket that does not close": (b'{"a": [}{}', ['{"a": [}', "{}"]),
     "strings in what is no JSON": (b'{A "}" B}{}', ['{A "}" B}', "{}"]),
     "as long as allowed": (b'{"a": "%s"}{}' % (b"x" * 15), ['{"a": "%s"}' % ("x" * 15), "{}"]),
-    "one too long": (b'{"a": "%s"}{}' % (b"x" * 16), [LONG, "{}"]),
-    "much too long": (b'{"a": "%s"}{}' % (b"}{" * 99), [LONG, "{}"]),
-    "too long, and no end": (b'{"a": "%s' % (b"x" * 99), [LONG]),
-    "too long, twice": (b'{"a": "%s"}' % (b"x" * 99) * 2 + b"{}", [LONG, LONG, "{}"]),
-    "too long, in lines": (b'{"a":%s1}\n{}' % (b"1,\n" * 99), [LONG, "{}"]),
-    "too long, and no JSON": (b"{%s\nA\n" % (b"X" * 99), [LONG, ">A"]),
-    "deep": (b'{"":' * 99 + b"1" + b"}" * 99 + b"{}", [LONG, "{}"]),
-    "a line that is too long": (b"x" * 99 + b"\n{}", [LONG, "{}"]),
+    "one too long": (b'{"a": "%s"}{}' % (b"x" * 16), [TOO_LONG, "{}"]),
+    "much too long": (b'{"a": "%s"}{}' % (b"}{" * 99), [TOO_LONG, "{}"]),
+    "too long, and no end": (b'{"a": "%s' % (b"x" * 99), [TOO_LONG]),
+    "too long, twice": (b'{"a": "%s"}' % (b"x" * 99) * 2 + b"{}", [TOO_LONG, TOO_LONG, "{}"]),
+    "too long, in lines": (b'{"a":%s1}\n{}' % (b"1,\n" * 99), [TOO_LONG, "{}"]),
+    "too long, and no JSON": (b"{%s\nA\n" % (b"X" * 99), [TOO_LONG, ">A"]),
+    "deep": (b'{"":' * 99 + b"1" + b"}" * 99 + b"{}", [TOO_LONG, "{}"]),
+    "a line that is too long": (b"x" * 99 + b"\n{}", [TOO_LONG, "{}"]),
     "telnet at the start of a line": (b"\xff\xf1A\n\xff\xfb\x01B\n{}", [">A", ">B", "{}"]),
     "an object after telnet is a line": (b"\xff\xf1{}\n{}", [">{}", "{}"]),
 }
@@ -65,36 +66,21 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
 def fed(parts: Iterable[bytes], limit: int = LIMIT) -> list[str]:
     """What an ObjectBuffer makes of `parts`: as in CASES."""
     buffer = ObjectBuffer(limit)
-    found: list[str] = []
+    found = []
     for part in parts:
         buffer.add(part)
-        while buffer and (taken := buffer.take_line()) is not None:
-            if isinstance(taken, bytes):
-                found.append(("" if buffer.original else ">") + taken.decode("latin-1"))
-            elif taken is Cut.TOO_LONG:
-                found.append(LONG)
-            if buffer.telnet:
-                buffer.take_telnet()
+        for taken in take_all(buffer):
+            is_line = not buffer.original
+            text = taken if isinstance(taken, str) else taken.decode("latin-1")
+            found.append(f">{text}" if is_line and text != TOO_LONG else text)
     return found
 
 
-class Table(TestCase):
-    """Each case gives the same, however it is split."""
+class Table(Splitting, TestCase):
+    cases = CASES
 
-    def test_whole(self) -> None:
-        for name, (data, expected) in CASES.items():
-            self.assertEqual(fed([data]), expected, name)
-
-    def test_split_anywhere(self) -> None:
-        for name, (data, expected) in CASES.items():
-            for place in range(len(data) + 1):
-                self.assertEqual(fed([data[:place], data[place:]]), expected, f"{name}: {place}")
-
-    def test_in_pieces(self) -> None:
-        for name, (data, expected) in CASES.items():
-            for size in (1, 7, 64):
-                parts = [data[start : start + size] for start in range(0, len(data), size)]
-                self.assertEqual(fed(parts), expected, f"{name}: {size}")
+    def fed(self, parts: Iterable[bytes]) -> list[str]:
+        return fed(parts)
 
 
 OBJECTS = st.lists(

@@ -9,13 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.lines.line_buffer import PIECE, Cut
+from chatd.lines.line_buffer import PIECE
 from chatd.lines.token_lines import MAX_START, TokenLineBuffer
-from tests.unit.lines.test_line_buffer import split
+from tests.support.buffers import TOO_LONG, Splitting, feed, pieces, split
 
 TOKEN = b"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 LIMIT = 80
-LONG = "too long"
 
 # name -> the bytes that arrive, and their requests
 CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
@@ -51,14 +50,14 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     ),
     "too long": (
         b"send " + TOKEN + b" a\n" + b"b" * LIMIT + b"\nlogout\n\r\ninfo\n",
-        [LONG, b"info"],
+        [TOO_LONG, b"info"],
     ),
-    "too long, and no end": (b"send " + TOKEN + b" a\n" + b"b\n" * LIMIT, [LONG]),
+    "too long, and no end": (b"send " + TOKEN + b" a\n" + b"b\n" * LIMIT, [TOO_LONG]),
     "too long, and a CR at the limit": (
         b"send " + TOKEN + b" " + b"b" * (LIMIT - 49) + b"\r\r\r\r\ninfo\n",
-        [LONG, b"info"],
+        [TOO_LONG, b"info"],
     ),
-    "too long without a token": (b"b" * 2 * LIMIT + b"\ninfo\n", [LONG, b"info"]),
+    "too long without a token": (b"b" * 2 * LIMIT + b"\ninfo\n", [TOO_LONG, b"info"]),
     "a telnet command": (
         b"send \xff\xf1" + TOKEN + b" a\nb\r\xff\xf1\ninfo\n",
         [b"send " + TOKEN + b" a\nb", b"info"],
@@ -69,18 +68,7 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
 
 def fed(parts: Iterable[bytes], limit: int = LIMIT, most: int = 0) -> list[bytes | str]:
     """The requests that a TokenLineBuffer makes of `parts`."""
-    buffer = TokenLineBuffer(limit, most)
-    found: list[bytes | str] = []
-    for part in parts:
-        buffer.add(part)
-        while buffer and (line := buffer.take_line()) is not None:
-            if isinstance(line, bytes):
-                found.append(line)
-            elif line is Cut.TOO_LONG:
-                found.append(LONG)
-            elif line is Cut.LONG:
-                buffer.allow_long()
-    return found
+    return feed(TokenLineBuffer(limit, most), parts)
 
 
 def requests_in(data: bytes) -> list[bytes | str]:
@@ -97,21 +85,11 @@ def requests_in(data: bytes) -> list[bytes | str]:
     return found
 
 
-class TokenLines(TestCase):
-    def test_whole(self) -> None:
-        for name, (data, expected) in CASES.items():
-            self.assertEqual(fed([data]), expected, name)
+class TokenLines(Splitting, TestCase):
+    cases = CASES
 
-    def test_split_anywhere(self) -> None:
-        for name, (data, expected) in CASES.items():
-            for place in range(len(data)):
-                self.assertEqual(fed([data[:place], data[place:]]), expected, f"{name}: {place}")
-
-    def test_in_pieces(self) -> None:
-        for name, (data, expected) in CASES.items():
-            for size in (1, 7, 64):
-                parts = [data[at : at + size] for at in range(0, len(data), size)]
-                self.assertEqual(fed(parts), expected, f"{name}: {size}")
+    def fed(self, parts: Iterable[bytes]) -> list[bytes | str]:
+        return fed(parts)
 
     @given(
         st.lists(
@@ -131,15 +109,13 @@ class TokenLines(TestCase):
         line = b"sendfile " + TOKEN + b" a b " + b"QUJD\n" * PIECE
         for size in (1000, 4096, 1 << 20):
             whole = line + b"\r\n" + b"info\n"
-            parts = [whole[at : at + size] for at in range(0, len(whole), size)]
-            self.assertEqual(fed(parts, LIMIT, 1 << 20), [line, b"info"])
+            self.assertEqual(fed(pieces(whole, size), LIMIT, 1 << 20), [line, b"info"])
 
     def test_long_request_that_is_dropped(self) -> None:
         line = b"sendfile " + TOKEN + b" a b " + b"QUJD\n" * PIECE
         for size in (1000, 4096, 1 << 20):
             whole = line + b"\r\n" + b"info\n"
-            parts = [whole[at : at + size] for at in range(0, len(whole), size)]
-            self.assertEqual(fed(parts, LIMIT, 2 * PIECE), [LONG, b"info"])
+            self.assertEqual(fed(pieces(whole, size), LIMIT, 2 * PIECE), [TOO_LONG, b"info"])
 
     @given(st.lists(st.sampled_from([b"\n", b"\r", b"send " + TOKEN + b" ", b"b" * 30])))
     def test_memory_is_bounded(self, parts: list[bytes]) -> None:
