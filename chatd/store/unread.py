@@ -175,15 +175,7 @@ def from_sender(
     """
     sender, everybody = scope.sender, msgspec.structs.replace(scope.only, sender=None)
     assert sender is not None  # noqa: S101 - the caller has asked for one
-    parts = _unread(
-        account, given, scope, messages.c.id, messages.c.conversation_id, messages.c.seq
-    )
-    found = sa.union_all(*parts).subquery()
-    places = connection.execute(
-        sa.select(found.c.conversation_id, sa.func.max(found.c.seq), sa.func.count())
-        .group_by(found.c.conversation_id)
-        .order_by(sa.func.min(found.c.id))
-    ).all()
+    places = _places(connection, account, given, scope)
     page: list[Message] = []
     marks: dict[int, ReadMark] = {}
     looked_at = 0
@@ -201,6 +193,21 @@ def from_sender(
     page.sort(key=lambda each: each.id)
     total = sum(count for *_, count in places)
     return Page(page, total - sum(_is_by(sender, each) for each in page), marks)
+
+
+def _places(
+    connection: sa.Connection, account: Account, given: Mapping[int, ReadMark], scope: Scope
+) -> list[tuple[int, int, int]]:
+    """The conversations that have unread messages, the one with the oldest first. Each with the number of the
+    last of these messages, and how many there are."""
+    here, seq = messages.c.conversation_id, messages.c.seq
+    found = sa.union_all(*_unread(account, given, scope, messages.c.id, here, seq)).subquery()
+    rows = connection.execute(
+        sa.select(found.c.conversation_id, sa.func.max(found.c.seq), sa.func.count())
+        .group_by(found.c.conversation_id)
+        .order_by(sa.func.min(found.c.id))
+    )
+    return [(conversation, last, count) for conversation, last, count in rows]
 
 
 def _oldest(
