@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
@@ -19,6 +17,7 @@ from chatd.service import reading as module
 from chatd.store.history import Page
 from chatd.store.schema import skipped
 from tests.support.inline import outcome_of, result_of
+from tests.support.query_plans import plans
 from tests.unit.service.test_messages import BUDI, MessagesTestCase, texts
 
 BAGAN = Place(group=Address("bagan"))
@@ -295,26 +294,6 @@ class Newest(SkippedTestCase):
 
 
 class QueryPlans(SkippedTestCase):
-    def plans(self, read: Callable[[], object]) -> list[str]:
-        """How SQLite finds messages in the queries that `read` makes."""
-        seen: list[tuple[str, Any]] = []
-        engine = self.database._engine
-
-        def note(*args: Any) -> None:
-            seen.append((args[2], args[3]))
-
-        sa.event.listen(engine, "before_cursor_execute", note)
-        read()
-        sa.event.remove(engine, "before_cursor_execute", note)
-        with engine.connect() as connection:
-            return [
-                row[3]
-                for statement, values in seen
-                if statement.startswith(("SELECT", "WITH"))
-                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-                if re.search(r"\b(messages|each|skipped)\b", row[3])
-            ]
-
     def test_by_index(self) -> None:
         """However the inbox is read, no query reads messages that are read already."""
         self.group(self.ana, self.budi)
@@ -331,9 +310,9 @@ class QueryPlans(SkippedTestCase):
             ways += [partial(self._read, scope, marks) for scope in scopes]
             ways.append(partial(self._count, marks))
         for way in ways:
-            plans = self.plans(way)
-            self.assertTrue(plans)
-            for plan in plans:
+            found = plans(self.database._engine, way, "messages", "each", "skipped")
+            self.assertTrue(found)
+            for plan in found:
                 self.assertRegex(plan, r"^(SEARCH|MERGE|LIST|CORRELATED)")
                 if "messages_by_conversation" in plan:
                     self.assertIn("(conversation_id=?", plan)
