@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from chatd.lines.line_buffer import CR, Cut, LineBuffer
+from chatd.lines.telnet import IAC
 
 _CRLF: Final = b"\r\n"
 MAX_START: Final = 256  # bytes of a request in which the token has to end
@@ -34,7 +35,9 @@ class TokenLineBuffer(LineBuffer):
         end = data.find(b"\n", position)
         if end < 0 or (end and data[end - 1] == CR) or not self._ends_in_crlf():
             return end
-        end = data.find(_CRLF, end + 1)
+        # Behind a telnet command, which is removed first, the end is not looked for each time.
+        command = data.find(IAC, position)
+        end = data.find(_CRLF, end + 1, command if command >= 0 else len(data))
         return end if end < 0 else end + 1
 
     def _ends_in_crlf(self) -> bool:

@@ -8,7 +8,6 @@ time, so that no brace within an object may be the last of them.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -137,22 +136,35 @@ def _notification(message: Message) -> bytes:
 
 # What the client can read.
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
-_BRACE, _SPACE = b"} "
+_BRACE: Final = b"}"
+_ESCAPED_BRACE: Final = b"\\u007d"
 
 
 def json_object(answer: Answer) -> bytes:
     """The object in ASCII, so that the client finds its end: strings have no brace, and no other brace but
     the last one is the last byte of a read."""
-    data = encode_ascii(answer)
-    if b"}" in data[:-1]:
-        data = _STRING.sub(lambda found: found[0].replace(b"}", b"\\u007d"), data)
-    if len(data) <= READ:
+    data = _without_braces(answer)
+    if _BRACE[0] not in data[READ - 1 : -1 : READ]:
         return data
-    padded = bytearray(data)
-    last = READ - 1
-    while last < len(padded) - 1:
-        if padded[last] == _BRACE:
-            padded.insert(last, _SPACE)
-        last += READ
-    return bytes(padded)
+    reads = []
+    start = 0
+    while start < len(data):
+        read = data[start : start + READ]
+        start += len(read)
+        if len(read) == READ and read.endswith(_BRACE) and start < len(data):
+            read = read[:-1] + b" "
+            start -= 1
+        reads.append(read)
+    return b"".join(reads)
+
+
+def _without_braces(value: Any) -> bytes:
+    """`value` in JSON, with all braces in strings escaped."""
+    if isinstance(value, dict):
+        pairs = (
+            b"%b:%b" % (_without_braces(key), _without_braces(each)) for key, each in value.items()
+        )
+        return b"{%b}" % b",".join(pairs)
+    if isinstance(value, list):
+        return b"[%b]" % b",".join(map(_without_braces, value))
+    return encode_ascii(value).replace(_BRACE, _ESCAPED_BRACE)

@@ -80,6 +80,12 @@ class Framing(TestCase):
         for size in range(READ - 60, READ + 20):
             self.check({"a": "x" * size, "b": [{"c": {"d": "}"}}, {}, {}], "e": "\\"})
 
+    def test_a_brace_in_every_read(self) -> None:
+        """Each brace that moves lets the next ones move, too."""
+        items = [{"a": "x" * (READ - 10)} for _ in range(50)]
+        data = self.check({"b": [{"a": "x" * (READ - 14)}, *items]})
+        self.assertGreater(data.count(b" }"), 40)
+
     def test_exactly_one_read(self) -> None:
         self.assertEqual(len(self.check({"a": "x" * (READ - 8)})), READ)
 

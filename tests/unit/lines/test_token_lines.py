@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -103,6 +104,25 @@ class TokenLines(Splitting, TestCase):
     @example(b"\r\n\r\n\n", [1])
     def test_any_split_gives_the_same_requests(self, data: bytes, cuts: list[int]) -> None:
         self.assertEqual(fed(split(data, cuts), 1000), requests_in(data))
+
+    def test_telnet_commands_do_not_multiply_the_search(self) -> None:
+        """The end is not looked for again in all that has arrived, behind each telnet command of it."""
+        searched = 0
+
+        class Counting(bytearray):
+            def find(self, what: Any, start: Any = 0, stop: Any = None) -> int:
+                nonlocal searched
+                stop = len(self) if stop is None else stop
+                found = super().find(what, start, stop)
+                searched += (stop if found < 0 else found) - start
+                return found
+
+        buffer = TokenLineBuffer(1 << 16)
+        data = b"send " + TOKEN + b" a " + b"\xff\x01\n" * 10_000
+        buffer.data = Counting(data)
+        while buffer.take_line() is not None:
+            buffer.take_telnet()
+        self.assertLess(searched, 20 * len(data))
 
     def test_long_request(self) -> None:
         """A request that is set aside in pieces still ends in CRLF only."""
