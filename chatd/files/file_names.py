@@ -14,6 +14,7 @@ from chatd.base.file_handles import stamped
 from chatd.base.names import printable
 
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp and a number
+MAX_LATER = 60  # seconds, from the one in which it was sent, that a file may have in its name
 MAX_ENDING = 16  # characters of an ending that is never cut off
 
 _LEADING = re.compile(r"^[\s.]+")
@@ -42,9 +43,12 @@ def _parts(name: str) -> tuple[str, str]:
 
 def stored_names(name: str, at: int) -> Iterator[str]:
     """The names under which a file with this safe name that was sent at `at` (ms since 1970 UTC) may be
-    stored, best first: `YYYY_MM_DD_HH_MM_SS_NAME`, then with a number. They have no spaces."""
-    stem, ending = _parts(_SPACE.sub("_", stamped(name, at)))
-    yield stem + ending
+    stored, best first: `YYYY_MM_DD_HH_MM_SS_NAME`, with the time or one of the next seconds, then with a
+    number. They have no spaces."""
+    bare = _SPACE.sub("_", name)
+    for second in range(MAX_LATER):
+        yield stamped(bare, at + second * 1000)
+    stem, ending = _parts(stamped(bare, at))
     for number in count(2):
         yield f"{stem}_{number}{ending}"
 

@@ -1,7 +1,7 @@
 """The folder of stored files. All access to the disk happens in its own threads.
 
-A stored file is `YYYY_MM_DD_HH_MM_SS_<safe name>` (UTC, when it was sent), and has a number before its ending
-if that name is taken. Files of older releases keep their names.
+A stored file is `YYYY_MM_DD_HH_MM_SS_<safe name>` (UTC, when it was sent). If that name is taken, it has the
+next second that is free, or a number before its ending. Files of older releases keep their names.
 
 `incoming/` has the files that are still arriving. The next start removes them, except resumable ones
 (`<key>.part`), which come from other realms and over HTTP. `rooms/` has the files of rooms, which end with

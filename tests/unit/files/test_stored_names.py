@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import BadFileName
 from chatd.base.model import StoredFile
-from chatd.files.file_names import MAX_ENDING, safe_name, stored_names
+from chatd.files.file_names import MAX_ENDING, MAX_LATER, safe_name, stored_names
 from chatd.files.folder import Uploads
 from tests.support import ROOT
 from tests.unit.files.cases import UploadsTestCase, noted, sha256
@@ -41,6 +41,13 @@ class Names(SynchronousTestCase):
         ):
             self.assertEqual(names(name)[0], stored)
 
+    def test_later_seconds(self) -> None:
+        """A name that is taken gets the next second that is free, within a minute."""
+        seconds = [each[17:19] for each in names("foto.jpg", MAX_LATER)]
+        self.assertEqual(seconds[:3], ["03", "04", "05"])
+        self.assertEqual(len(set(seconds)), MAX_LATER)
+        self.assertTrue(all(each.endswith("_foto.jpg") for each in names("foto.jpg", MAX_LATER)))
+
     def test_numbers(self) -> None:
         """The ending stays at the end."""
         for name, second, third in (
@@ -49,10 +56,11 @@ class Names(SynchronousTestCase):
             ("a.b c.txt", "a.b_c_2.txt", "a.b_c_3.txt"),
             (f"a.{'x' * (MAX_ENDING + 1)}", f"a.{'x' * (MAX_ENDING + 1)}_2", None),
         ):
-            found = [each.removeprefix("2026_11_26_21_35_03_") for each in names(name)]
-            self.assertEqual(found[1], second)
+            found = names(name, MAX_LATER + 2)[MAX_LATER:]
+            found = [each.removeprefix("2026_11_26_21_35_03_") for each in found]
+            self.assertEqual(found[0], second)
             if third is not None:
-                self.assertEqual(found[2], third)
+                self.assertEqual(found[1], third)
 
     @given(st.text(st.characters(exclude_categories=()), max_size=600))
     @example("世" * 300 + ".jpg")
@@ -72,7 +80,7 @@ class Names(SynchronousTestCase):
             _, dot, ending = safe.rpartition(".")
             if dot and not ending.isspace() and 0 < len(ending) <= MAX_ENDING:
                 self.assertTrue(stored.endswith("." + "_".join(ending.split())) or " " in ending)
-        self.assertEqual(len(set(names(safe, 20))), 20)
+        self.assertEqual(len(set(names(safe, MAX_LATER + 20))), MAX_LATER + 20)
 
 
 class OnDisk(UploadsTestCase):
@@ -89,22 +97,22 @@ class OnDisk(UploadsTestCase):
         clock.advance(AT / 1000)
         self.uploads._wall = clock.seconds
         stored = await self.store(b"y", "foto saya.jpg")
-        self.assertEqual(stored.stored, "2026_11_26_21_35_03_foto_saya_2.jpg")
+        self.assertEqual(stored.stored, "2026_11_26_21_35_04_foto_saya.jpg")
 
     async def test_one_second(self) -> None:
         """Files of one name that were sent in the same second get different names, and keep their bytes."""
         waiting = []
-        for number in range(50):
+        for number in range(MAX_LATER + 5):
             incoming = self.receive(1, "a.txt")
             incoming.write(bytes([number]))
             waiting.append(incoming.finish(sent_at=AT))
         stored = [(await each).stored for each in waiting]
-        self.assertEqual(set(stored), set(names("a.txt", 50)))
+        self.assertEqual(set(stored), set(names("a.txt", MAX_LATER + 5)))
         for number, name in enumerate(stored):
             self.assertEqual((self.folder / name).read_bytes(), bytes([number]))
 
     async def test_another_file_has_the_number(self) -> None:
-        for name in ("a_2.txt", "a.txt", "a.txt"):
+        for name in ("a_2.txt", *["a.txt"] * (MAX_LATER + 1)):
             last = await self.store(b"x", name, AT)
         self.assertEqual(last.stored, "2026_11_26_21_35_03_a_3.txt")
 
