@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
-from tests.support.page import NARROW, Person
+from tests.support.page import NARROW, WIDE, Person
 from tests.support.visitor import expect
 
 
@@ -101,6 +101,23 @@ class Talk(BrowserTestCase):
         expect(henderson.row("messi")).to_contain_text("satu * dua", use_inner_text=True)
 
     @in_browser
+    def test_end_stays_in_sight_while_a_text_of_many_lines_is_written(self) -> None:
+        messi, henderson = self.person("messi"), self.person("henderson")
+        messi.open_chat("henderson")
+        for number in range(20):
+            messi.say(f"{number}")
+        messi.sees_as("19", "Sent")
+        messi.composer.fill("a")
+        for _ in range(8):
+            messi.composer.press("Shift+Enter")
+        messi.is_quiet()
+        expect(messi.bubble("19")).to_be_in_viewport(ratio=1)
+        henderson.open_chat("messi")
+        henderson.say("Still there?")
+        messi.sees("Still there?")
+        expect(messi.bubble("Still there?")).to_be_in_viewport(ratio=1)
+
+    @in_browser
     def test_group_with_a_title(self) -> None:
         messi = self.person("messi")
         with self.site.login("messi") as elsewhere:
@@ -109,6 +126,13 @@ class Talk(BrowserTestCase):
         messi.heading("Tim Bola")
         expect(messi.row("Tim Bola")).to_be_visible()
         expect(messi.page.get_by_text("tim_bola", exact=True)).to_be_visible()
+        messi.page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        self.assertTrue(
+            messi.page.locator(".chat-about").evaluate(
+                "(line) => line.scrollWidth <= line.clientWidth"
+            )
+        )
+        messi.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         messi.go("#/groups")
         expect(messi.page.get_by_role("link", name="Tim Bola").last).to_be_visible()
 

@@ -126,12 +126,15 @@ export class Composer {
   /** Fits the field's height to its text. The field must be on the page. */
   fit() {
     const { style } = this.#field;
+    // The composer stays as tall as it is meanwhile: if the thread above grew even for a moment, it would scroll.
+    this.node.style.minHeight = `${this.node.offsetHeight}px`;
     style.height = "auto";
     const border = this.#field.offsetHeight - this.#field.clientHeight;
     const tallest = Math.max(96, window.innerHeight * MAX_HEIGHT);
     const wanted = this.#field.scrollHeight + border;
     style.height = `${Math.min(wanted, tallest)}px`;
     style.overflowY = wanted > tallest ? "auto" : "hidden";
+    this.node.style.minHeight = "";
   }
 
   destroy() {

@@ -81,7 +81,7 @@ export class Header {
    */
   #aboutGroup(found) {
     const parts = [];
-    if (this.name !== this.#place.name) parts.push(h("bdi", null, this.#place.name));
+    if (this.name !== this.#place.name) parts.push(h("bdi", { class: "chat-name" }, this.#place.name));
     if (found?.members) {
       const text = t("chat.members", { n: found.members });
       parts.push(h("a", { class: "chat-members", href: `${hashOf(this.#place)}/members` }, text));
