@@ -117,8 +117,13 @@ class BlockDialect(Dialect):
             own = tag.texts
         text = text_of(error, own, *self.texts)
         if self.ascii_messages:
-            text = text.encode("ascii", "backslashreplace").decode()
+            text = in_ascii(text)
         return json_object({"status": "ERROR", "message": text}, END)
+
+
+def in_ascii(text: str) -> str:
+    """`text` for clients that can't show other characters: these are escaped as in Python."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _is_from_client(verb: Verb, token: str | None, line: bytes) -> bool:

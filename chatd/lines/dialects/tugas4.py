@@ -21,6 +21,7 @@ from chatd.lines.dialects.blocks import (
     BlockDialect,
     by_sender,
     entry,
+    in_ascii,
     listed,
     named,
     said,
@@ -58,7 +59,7 @@ def inbox() -> ask.Command:
 
 def sentence(start: str) -> Callable[[Request, Reply], Answer]:
     """`start` and the name of the group."""
-    return lambda _request, reply: {"message": f"{start} {reply.fields['group']}"}
+    return lambda _request, reply: {"message": in_ascii(f"{start} {reply.fields['group']}")}
 
 
 def file_name(reply: Reply) -> str:
