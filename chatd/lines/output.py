@@ -65,7 +65,6 @@ class ConnectionOutput:
         host: ChatLineProtocol,
         backlog: Backlog,
     ) -> None:
-        self.gap = 0.0  # seconds between two writes (PacedOutput)
         self._transport = transport
         self._flush_queue = flush_queue
         self._clock = clock
@@ -129,6 +128,10 @@ class ConnectionOutput:
             self._closed = True
             self._backlog.clear()  # at once, so that the account's other slow connections stay
             self._host.cut_off()
+
+    def set_gap(self, seconds: float) -> None:
+        """Leave so many seconds between two writes. Does nothing, because clients that read lines need no
+        gap."""
 
     def hold_events(self) -> None:
         """The client takes what it reads next for part of a file. Does nothing, because lines of events don't

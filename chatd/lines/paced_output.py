@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from chatd.base.timers import Signal, Timer
 from chatd.files.outgoing import Outgoing
 from chatd.lines.dialect import Dialect
 from chatd.lines.input_control import Hold
-from chatd.lines.output import ConnectionOutput, FileOpener
-from chatd.net.sockets import unacknowledged
+from chatd.lines.output import Backlog, ConnectionOutput, FileOpener
+from chatd.net.eager import FlushQueue
+from chatd.net.sockets import StreamTransport, unacknowledged
+
+if TYPE_CHECKING:
+    from chatd.lines.protocol import ChatLineProtocol
 
 MAX_WAITING = 8  # replies that wait for their turn before no more requests are read
 MAX_BYTES = 1 << 20  # bytes in them, and bytes in events that wait
@@ -34,74 +39,124 @@ LOOK = 0.05  # seconds between two looks whether the client's system has all byt
 MAX_LOOKS = 600
 
 
-class PacedOutput(ConnectionOutput):
-    """Leaves `gap` seconds between two writes, so that the client reads them one by one. Without a gap it is
-    an ordinary ConnectionOutput.
+class WaitingEvents:
+    """Events that wait for their turn. Of too many, the oldest are dropped: they announce what the client can
+    ask for. While they are `held`, none has its turn. `passed`: how many replies came before the first."""
 
-    Replies come before events, but not for long. Of too many events that wait, the oldest are dropped: they
-    announce what the client can ask for.
+    __slots__ = ("_bytes", "_events", "held", "passed")
+
+    def __init__(self) -> None:
+        self._events: deque[bytes] = deque()
+        self._bytes = 0
+        self.held = False
+        self.passed = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def add(self, data: bytes) -> None:
+        self._events.append(data)
+        self._bytes += len(data)
+        while self._bytes > MAX_BYTES:
+            self._bytes -= len(self._events.popleft())
+
+    def take(self) -> bytes:
+        """The oldest."""
+        self.passed = 0
+        data = self._events.popleft()
+        self._bytes -= len(data)
+        return data
+
+    def end(self) -> bytes:
+        """The newest; all others are dropped. Empty if there is none."""
+        newest = self._events[-1] if self._events else b""
+        self._events.clear()
+        self._bytes = 0
+        return newest
+
+
+class Turns:
+    """When the next reply and the next event may be written. Then `call` is called."""
+
+    __slots__ = ("_event", "_reply")
+
+    def __init__(self, clock: IReactorTime, call: Callable[[], object]) -> None:
+        self._reply = Timer(clock, call)
+        self._event = Timer(clock, call)
+
+    @property
+    def is_for_replies(self) -> bool:
+        return self._reply.due is None
+
+    @property
+    def is_for_events(self) -> bool:
+        return self._event.due is None
+
+    def wait(self, reply: float, event: float) -> None:
+        """Write the next reply, and the next event, only after so many seconds."""
+        self._reply.restart(reply)
+        self._event.restart(event)
+
+    def cancel(self) -> None:
+        self._reply.cancel()
+        self._event.cancel()
+
+
+class PacedOutput(ConnectionOutput):
+    """Leaves a gap between two writes, so that the client reads them one by one. Without a gap it is an
+    ordinary ConnectionOutput.
+
+    Replies come before events, but not for long.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._reply_turn = Timer(self._clock, self.flush)  # no reply is written while it runs
-        self._event_turn = Timer(self._clock, self.flush)  # and no event while this one runs
-        self._events: deque[bytes] = deque()
-        self._event_bytes = 0
-        self._passed = 0  # replies that came before an event that waits
-        self._holds_events = False
-        self._release = Timer(self._clock, self.release_events)
+    def __init__(
+        self,
+        transport: StreamTransport,
+        flush_queue: FlushQueue,
+        clock: IReactorTime,
+        host: ChatLineProtocol,
+        backlog: Backlog,
+    ) -> None:
+        super().__init__(transport, flush_queue, clock, host, backlog)
+        self._gap = 0.0  # seconds
+        self._turns = Turns(clock, self.flush)
+        self._events = WaitingEvents()
+        self._release = Timer(clock, self.release_events)
         self._all_sent = Signal()
         self._streamed = 0  # bytes of files in the last stream
         self._ending = False
+
+    def set_gap(self, seconds: float) -> None:
+        self._gap = seconds
 
     def write(self, data: bytes) -> None:
         if data:
             super().write(data)
 
     def push(self, data: bytes) -> None:
-        if not self.gap:
+        if not self._gap:
             super().push(data)
         elif data:
-            self._events.append(data)
-            self._event_bytes += len(data)
-            while self._event_bytes > MAX_BYTES:
-                self._next_event()
+            self._events.add(data)
             self._flush_queue.add(self)
 
-    def _next_event(self) -> bytes:
-        data = self._events.popleft()
-        self._event_bytes -= len(data)
-        return data
-
     def hold_events(self) -> None:
-        self._holds_events = True
+        self._events.held = True
         self._release.cancel()
 
     def release_events(self) -> None:
-        self._holds_events = False
+        self._events.held = False
         self._release.cancel()
         self._flush_queue.add(self)
 
     def flush(self) -> None:
         """Send the oldest reply, or else the oldest event, unless the last write was a moment ago."""
-        if not self.gap or self._closed:
+        if not self._gap or self._closed:
             if self._out and not self._closed:
-                self._pause(AFTER_LINES, AFTER_LINES)
+                self._turns.wait(AFTER_LINES, AFTER_LINES)
             super().flush()
             return
-        # Events wait for a slow reader, too.
-        has_event = bool(self._events) and not (self._holds_events or self.is_full)
-        if has_event and (not self._out or self._passed >= MAX_PASSED):
-            if self._event_turn.due is None:
-                self._passed = 0
-                self._send(self._next_event(), self.gap * APART)
-        elif self._out and self._reply_turn.due is None:
-            data = self._out.pop(0)
-            self._size -= len(data)
-            self._passed += has_event
-            is_last = not (self._out or self._host.requests)
-            self._send(data, self.gap if is_last else self.gap * APART)
+        self._send_next()
         if len(self._out) > MAX_WAITING or self._size > MAX_BYTES:
             self._host.flow.hold(Hold.PACE)
         elif not self._out:
@@ -111,18 +166,27 @@ class PacedOutput(ConnectionOutput):
                 self._ending = False
                 super().close()
 
+    def _send_next(self) -> None:
+        events, turns = self._events, self._turns
+        # Events wait for a slow reader, too.
+        has_event = bool(events) and not (events.held or self.is_full)
+        if has_event and (not self._out or events.passed >= MAX_PASSED):
+            if turns.is_for_events:
+                self._send(events.take(), self._gap * APART)
+        elif self._out and turns.is_for_replies:
+            data = self._out.pop(0)
+            self._size -= len(data)
+            events.passed += has_event
+            is_last = not (self._out or self._host.requests)
+            self._send(data, self._gap if is_last else self._gap * APART)
+
     def _send(self, data: bytes, gap: float) -> None:
         """Write `data`, and nothing more before the client has had time to read it. `gap`: before a reply."""
         reading = min(len(data) / READING_TEXT, MAX_READING)
-        self._pause(gap + reading, self.gap * APART + reading)
+        self._turns.wait(gap + reading, self._gap * APART + reading)
         self._transport.write(data)
         if self.is_full:
             self._fall_behind(len(data))
-
-    def _pause(self, reply: float, event: float) -> None:
-        """Write the next reply, and the next event, only after so many seconds."""
-        self._reply_turn.restart(reply)
-        self._event_turn.restart(event)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
@@ -135,13 +199,17 @@ class PacedOutput(ConnectionOutput):
             if self._out:
                 await self._all_sent.wait()
 
-    async def stream(self, *args: Any) -> None:
+    async def stream(
+        self,
+        parts: Iterable[tuple[bytes, FileOpener]],
+        encode: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.hold_events()
         self._streamed = 0
-        await super().stream(*args)
+        await super().stream(parts, encode)
         await self._arrived()
         if not self._closed:
-            self._pause(AFTER_FILE, AFTER_FILE)
+            self._turns.wait(AFTER_FILE, AFTER_FILE)
             self._release.restart(AFTER_FILE + min(self._streamed, MAX_UNREAD) / READING)
 
     async def _stream_one(
@@ -164,10 +232,8 @@ class PacedOutput(ConnectionOutput):
     def close(self) -> None:
         """Send all replies and the newest event, which may say why, each in its turn. Then close the
         connection."""
-        if self._events:
-            self.write(self._events.pop())
-            self._events.clear()
-        if self._out and self.gap:
+        self.write(self._events.end())
+        if self._out and self._gap:
             self._ending = True
             self.flush()
         else:
@@ -183,9 +249,9 @@ class PacedOutput(ConnectionOutput):
         self._all_sent.notify()
 
     def _stop(self) -> None:
-        self._events.clear()
-        for timer in (self._reply_turn, self._event_turn, self._release):
-            timer.cancel()
+        self._events.end()
+        self._turns.cancel()
+        self._release.cancel()
 
 
 def output_class(dialect: Dialect) -> type[ConnectionOutput]:

@@ -302,7 +302,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         """Use the dialect in whose form the request is: that of the document, or of the system's client."""
         dialect = self.factory.dialect
         self.dialect = (self.lines.original and dialect.original) or dialect
-        self.output.gap = self.dialect.gap
+        self.output.set_gap(self.dialect.gap)
 
     def _submit_partial(self, request: PartialRequest, size: int) -> None:
         limit = self.factory.text_limit

@@ -107,7 +107,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.turn(), [b"ab"])
 
     def test_one_write_each_gap(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"a")
         self.assertEqual(self.turn(), [b"a"])
         self.output.write(b"b")
@@ -117,7 +117,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.turn(), [b"c"])
 
     def test_longer_gaps_between_replies_to_pipelined_requests(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"a")
         self.output.write(b"b")
         self.host.requests.append("c")
@@ -132,13 +132,13 @@ class PacedOutputTest(SynchronousTestCase):
     def test_the_first_one_waits_for_the_greeting_to_be_read(self) -> None:
         self.output.write(b"greeting")
         self.turn()
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"a")
         self.assertEqual(self.turn(), [])
         self.assertEqual(self.turn(AFTER_LINES), [b"a"])
 
     def test_no_requests_are_read_while_many_replies_wait(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         for _ in range(MAX_WAITING + 2):
             self.output.write(b"a")
         self.turn()
@@ -148,7 +148,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_many_bytes_that_wait_are_bounded(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"a")
         self.output.write(b"b" * (MAX_BYTES + 1))
         self.turn()
@@ -158,7 +158,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertFalse(self.host.held & Hold.PACE)
 
     def test_the_oldest_of_many_events_are_dropped(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         events = [b"%08d" % number for number in range(MAX_BYTES // 8 + 10)]
         for event in events:
             self.output.push(event)
@@ -166,7 +166,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertFalse(self.host.cut)
 
     def test_replies_come_before_events(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.push(b"event")
         self.output.push(b"event 2")
         self.output.write(b"reply")
@@ -176,7 +176,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual([self.turn(SOON), self.turn(LONG)], [[], [b"reply"]])
 
     def test_events_do_not_wait_forever(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"reply")
         self.turn()
         self.output.push(b"event")
@@ -187,14 +187,14 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(sent.index(b"event"), MAX_PASSED)
 
     def test_a_long_reply_takes_longer_to_read(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"x" * (READING_TEXT // 10))
         self.output.write(b"a")
         self.assertEqual([len(each) for each in self.turn()], [READING_TEXT // 10])
         self.assertEqual([self.turn(0.1), self.turn(LONG)], [[], [b"a"]])
 
     def test_held_events_wait(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.hold_events()
         self.output.push(b"event")
         self.output.write(b"reply")
@@ -203,7 +203,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.turn(), [b"event"])
 
     def test_events_wait_for_a_client_that_does_not_read(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.pauseProducing()
         self.output.push(b"event")
         self.assertEqual(self.turn(1), [])
@@ -211,14 +211,14 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.turn(), [b"event"])
 
     def test_nothing_is_no_write(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"")
         self.output.push(b"")
         self.output.write(b"a")
         self.assertEqual(self.turn(), [b"a"])
 
     def test_close_sends_everything_first(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         for data in (b"a", b"b", b"c"):
             self.output.write(data)
         self.output.push(b"an event")
@@ -230,7 +230,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertTrue(self.transport.disconnecting)
 
     def test_bytes_of_a_file_follow_their_reply(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"earlier")
         parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
         sending = Deferred.fromCoroutine(self.output.stream(parts))
@@ -243,7 +243,7 @@ class PacedOutputTest(SynchronousTestCase):
 
     def test_events_wait_longer_after_a_large_file(self) -> None:
         """What has arrived in the client's system is not read yet."""
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         size = 2 * READING
         parts = [(b"head", lambda: succeed(cast(Any, File(bytes(size)))))]
         self.successResultOf(Deferred.fromCoroutine(self.output.stream(parts)))
@@ -257,7 +257,7 @@ class PacedOutputTest(SynchronousTestCase):
         """Bytes that are still on their way are followed by nothing."""
         left = [1000, 10, 0]
         self.patch(paced_output, "unacknowledged", lambda _transport: left.pop(0))
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
         sending = Deferred.fromCoroutine(self.output.stream(parts))
         self.turn(LOOK)
@@ -267,14 +267,14 @@ class PacedOutputTest(SynchronousTestCase):
 
     def test_a_file_that_never_arrives_is_not_waited_for_forever(self) -> None:
         self.patch(paced_output, "unacknowledged", lambda _transport: 1)
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         parts = [(b"head", lambda: succeed(cast(Any, File(b"bytes"))))]
         sending = Deferred.fromCoroutine(self.output.stream(parts))
         self.clock.pump([LOOK] * MAX_LOOKS)
         self.successResultOf(sending)
 
     def test_a_lost_connection_leaves_no_timer(self) -> None:
-        self.output.gap = GAP
+        self.output.set_gap(GAP)
         self.output.write(b"a")
         self.output.write(b"b")
         self.turn()
