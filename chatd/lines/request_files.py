@@ -20,7 +20,7 @@ from chatd.base.timers import Timer
 from chatd.commands.results import DownloadReply, ExpectUpload, ReplyWithFiles, Result
 from chatd.files.outgoing import Outgoing
 from chatd.lines import data_transfers
-from chatd.lines.data_claims import Claim
+from chatd.lines.data_claims import Claim, DataClaims
 from chatd.lines.dialect import Dialect
 from chatd.lines.inline_file import InlineFile
 from chatd.lines.input_control import Hold
@@ -56,11 +56,12 @@ class RequestFiles:
     """The files of the requests in `queue`. `upload` is the request whose file is arriving, and `offer` the
     file that the client was offered."""
 
-    __slots__ = ("_host", "_queue", "offer", "upload")
+    __slots__ = ("_host", "_queue", "_refused", "offer", "upload")
 
     def __init__(self, host: ChatLineProtocol, queue: RequestQueue) -> None:
         self._host = host
         self._queue = queue
+        self._refused: Claim | None = None  # of the last request that was refused
         self.upload: tuple[Slot, ExpectUpload] | None = None
         self.offer: OfferedFile | None = None
 
@@ -75,7 +76,7 @@ class RequestFiles:
         if upload is not None:
             upload[1].upload.abort()
         self.withdraw()
-        self._queue.forget_claim()
+        self._close_refused()
         claim = self._queue.claim
         if claim is not None:
             claim.abandon()
@@ -224,6 +225,26 @@ class RequestFiles:
         self._queue.answer(offer.slot, b"")
 
     # On a data connection
+
+    def open_claim(self) -> Claim | None:
+        """A claim for the next data connection; None if their door is closed. Raises TransferConflict, Busy,
+        ShuttingDown."""
+        claims: DataClaims | None = self._host.factory.claims
+        if claims is None:
+            return None
+        self._close_refused()
+        return claims.open(self._host.connection.origin.address)
+
+    def refuse(self, claim: Claim) -> None:
+        """The request of the claim is refused."""
+        claim.refuse()
+        self._refused = claim
+
+    def _close_refused(self) -> None:
+        """The data connection of a refused request will not come any more."""
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            refused.close()
 
     def _transfer(self, slot: Slot, transfer: Coroutine[Any, Any, Result]) -> None:
         """Answer when the file was transferred on its data connection. Until then the connection is read, to

@@ -24,7 +24,7 @@ from chatd.commands.results import (
     ReplyWithFiles,
     Result,
 )
-from chatd.lines.data_claims import Claim, DataClaims
+from chatd.lines.data_claims import Claim
 from chatd.lines.dialect import PartialRequest, Request
 from chatd.lines.input_control import Hold
 from chatd.lines.request_files import RequestFiles, Slot
@@ -40,13 +40,12 @@ log = Logger()
 class RequestQueue:
     """The requests of `host` that are under way. `files` transfers their files."""
 
-    __slots__ = ("_host", "_next", "_refused", "_slots", "files")
+    __slots__ = ("_host", "_next", "_slots", "files")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._slots: deque[Slot] = deque()
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
-        self._refused: Claim | None = None  # of the last request that was refused
         self.files = RequestFiles(host, self)
 
     def __bool__(self) -> bool:
@@ -98,28 +97,13 @@ class RequestQueue:
     def _execute_partial(self, slot: Slot, request: PartialRequest) -> Result | Deferred[Result]:
         connection = self._host.connection
         if request.aside:
-            slot.claim = self._open_claim()
+            slot.claim = self.files.open_claim()
         token = request.token
         if token is None or not connection.must_look_up(token):
             return self._execute_as(connection.find(token), slot, request)
         # Even a send has to wait for the look-up, so that later ones do not overtake it.
         self._host.flow.hold(Hold.COMMAND)
         return Deferred.fromCoroutine(self._look_up_and_execute(token, slot, request))
-
-    def _open_claim(self) -> Claim | None:
-        """A claim for the next data connection; None if their door is closed. Raises TransferConflict, Busy,
-        ShuttingDown."""
-        claims: DataClaims | None = self._host.factory.claims
-        if claims is None:
-            return None
-        self.forget_claim()
-        return claims.open(self._host.connection.origin.address)
-
-    def forget_claim(self) -> None:
-        """The data connection of a refused request will not come any more."""
-        if self._refused is not None:
-            self._refused.close()
-            self._refused = None
 
     async def _look_up_and_execute(self, token: str, slot: Slot, request: PartialRequest) -> Result:
         client = await self._host.connection.look_up(token)
@@ -173,8 +157,7 @@ class RequestQueue:
     def refuse(self, slot: Slot, error: ChatError) -> None:
         """Answer with `error`."""
         if slot.claim is not None:
-            slot.claim.refuse()
-            self._refused = slot.claim
+            self.files.refuse(slot.claim)
         self._count(error)
         self.answer(slot, slot.dialect.error(error, slot.request.tag))
 
