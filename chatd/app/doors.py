@@ -19,12 +19,13 @@ from twisted.python.failure import Failure
 from chatd.app.realm import Realm
 from chatd.app.reload import Reloads
 from chatd.app.state import StartError
+from chatd.base.config import DATA_DOOR
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.connections import Connections
 from chatd.lines.data_claims import DataClaims
-from chatd.lines.data_door import DATA_DOOR, DataFactory
+from chatd.lines.data_door import DataFactory
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.factory import ChatLineFactory
@@ -57,7 +58,7 @@ class DoorContext(msgspec.Struct, frozen=True):
     realm: Realm
     connections: Connections
     flush_queue: FlushQueue
-    claims: DataClaims | None  # None if the door for data connections is closed
+    claims: DataClaims
 
 
 def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
@@ -68,15 +69,13 @@ def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
         context.connections,
         context.flush_queue,
         dialect(),
-        context.claims,
+        context.claims if DATA_DOOR in realm.config.listen else None,
     )
     return DoorPlan(factory, TLS_HINT if tls else dialect.hint)
 
 
 def _data(context: DoorContext, _tls: bool) -> DoorPlan:
-    factory = DataFactory(
-        context.realm.service, context.connections, cast(DataClaims, context.claims)
-    )
+    factory = DataFactory(context.realm.service, context.connections, context.claims)
     return DoorPlan(factory, "port {port}")
 
 
@@ -124,9 +123,7 @@ class Doors:
         """Open all doors of the configuration. Raises StartError."""
         flush_queue = FlushQueue(self._reactor)
         self._realm.database.on_settled(flush_queue.flush)
-        claims = None
-        if DATA_DOOR in self._realm.config.listen:
-            claims = DataClaims(self._realm.service.clock)
+        claims = DataClaims(self._realm.service.clock)
         context = DoorContext(self._realm, Connections(), flush_queue, claims)
         for name, endpoint in self._realm.config.listen.items():
             self._check(name, endpoint)

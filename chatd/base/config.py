@@ -46,8 +46,9 @@ DEFAULT_DOORS = {
     "tugas4": "tcp:8894:interface=127.0.0.1",
     "pychat": "tcp:8000:interface=127.0.0.1",
 }
+DATA_DOOR = "tugas4-data"
 # Doors that are closed unless the file opens them.
-OTHER_DOORS = ("tugas4-data",)
+OTHER_DOORS = (DATA_DOOR,)
 MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB
 SYSTEM_STATE = Path("/var/lib/chatd")

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatd.base.config import DATA_DOOR
 from chatd.base.errors import ChatError, ShuttingDown, TransferBroken
 from chatd.base.isolation import guarded
 from chatd.base.sources import address_of
@@ -29,7 +30,6 @@ from chatd.lines.data_claims import DataClaims
 from chatd.service.arriving import ArrivingFile
 from chatd.service.chat_service import ChatService
 
-DATA_DOOR = "tugas4-data"
 SILENCE = 300.0  # seconds in which some bytes of a transfer have to move
 DROP_TIME = 300.0  # seconds in which a dropped connection is read to its end
 MAX_DROPPED = 100  # such connections; beyond that, the oldest is closed
@@ -55,9 +55,8 @@ class DataConnection(Protocol):
         self._is_full = False
         self._writable = Signal()
         self._gone = False
-        self._closed: Deferred[bool] = (
-            Deferred()
-        )  # fires with whether the connection was closed cleanly
+        # Fires with whether the connection was closed cleanly.
+        self._closed: Deferred[bool] = Deferred()
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)

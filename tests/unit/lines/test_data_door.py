@@ -15,11 +15,12 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatd.base.config import DATA_DOOR
 from chatd.files.incoming import MAX_PENDING
 from chatd.files.partial_file import PartialFile
 from chatd.lines import data_claims, data_door
 from chatd.lines.data_claims import DataClaims
-from chatd.lines.data_door import DATA_DOOR, DataFactory
+from chatd.lines.data_door import DataFactory
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from tests.support.common import run
 from tests.unit.lines.cases import (
