@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from chatd.base.names import Address, Place
@@ -240,11 +238,11 @@ class ListFiles(Command, frozen=True):
 
 class GetFile(Command, frozen=True):
     """Download a file by its code, by CODE-NAME, by the name under which it is stored, or the newest file
-    with a name; `only` restricts this to the code. Alternatively `stamped` gives a name and the second in
+    with a name; with `by_code`, by its code only. Alternatively `stamped` gives a name and the second in
     which it was sent (in ms). `place`: the conversation that must contain it."""
 
     code: str
-    only: Literal["code"] | None = None
+    by_code: bool = False
     stamped: tuple[str, int] | None = None
     place: Place | None = None
 

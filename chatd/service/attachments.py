@@ -257,20 +257,21 @@ class Files:
         self,
         account: Account,
         name: str,
-        only: str | None = None,
+        by_code: bool = False,
         stamped: tuple[str, int] | None = None,
         place: Place | None = None,
     ) -> Download:
         """Open the file of that code or name that the account may fetch (see commands.GetFile).
 
-        Raises UnknownFile, FileMissing, FileDamaged, and with a place what Reading.conversation_of does.
+        Raises UnknownFile, FileMissing, FileDamaged, StorageFailed, and with a place what
+        Reading.conversation_of does.
         """
         conversation = None
         if place is not None:
             # Nothing was said there yet. No conversation has the id 0.
             conversation = await self._reading.conversation_of(account, place) or 0
         attachment = await self._database.read(
-            store.find_file, account.id, name, only, stamped, conversation
+            store.find_file, account.id, name, by_code, stamped, conversation
         )
         if attachment is None:
             raise errors.UnknownFile(name=printable(name))

@@ -139,23 +139,23 @@ def find_file(
     connection: sa.Connection,
     account_id: int,
     name: str,
-    only: str | None = None,
+    by_code: bool = False,
     stamped: tuple[str, int] | None = None,
     conversation: int | None = None,
 ) -> Attachment | None:
     """Return the file that the account may fetch by `name`: a code, CODE-NAME, the name under which it is
     stored, or a name that several files may have, of which the newest is found.
 
-    `only` ("code") restricts the search. `stamped` (a name and a time in ms) also finds the newest file with
-    that name that was stored in the second that begins then: files of older releases are stored under names
-    without it. With a `conversation`, only files in it are found.
+    `by_code` restricts the search to codes. `stamped` (a name and a time in ms) also finds the newest file
+    with that name that was stored in the second that begins then: files of older releases are stored under
+    names without it. With a `conversation`, only files in it are found.
     """
     reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
     if conversation is None:
         mine = sa.or_(attachments.c.owner_id == account_id, sa.exists(reachable))
     else:
         mine = sa.exists(reachable.where(messages.c.conversation_id == conversation))
-    for way in _ways(name, only, stamped):
+    for way in _ways(name, by_code, stamped):
         row = connection.execute(
             sa.select(*COLUMNS).where(way, mine).order_by(attachments.c.id.desc()).limit(1)
         ).first()
@@ -165,11 +165,11 @@ def find_file(
 
 
 def _ways(
-    text: str, only: str | None, stamped: tuple[str, int] | None
+    text: str, by_code: bool, stamped: tuple[str, int] | None
 ) -> Iterator[sa.ColumnElement[bool]]:
     """What `text` may mean, best first. A code can't be taken by a file that has it as its name."""
     yield attachments.c.code == text
-    if only == "code":
+    if by_code:
         return
     code, name = split_handle(text)
     if code:

@@ -85,6 +85,6 @@ async def files(client: Client, _command: ask.ListFiles) -> Reply:
 @HANDLERS.of(ask.GetFile)
 async def get_file(client: Client, command: ask.GetFile) -> DownloadReply:
     download = await client.service.files.fetch(
-        client.account, command.code, command.only, command.stamped, command.place
+        client.account, command.code, command.by_code, command.stamped, command.place
     )
     return file_found(download, _details(client, download.attachment))

@@ -42,11 +42,11 @@ def new_group(words: str) -> ask.Command:
 
 
 def private_file(to: Address, code: str) -> ask.Command:
-    return ask.GetFile(code.lower(), "code", place=Place(user=to))
+    return ask.GetFile(code.lower(), by_code=True, place=Place(user=to))
 
 
 def group_file(group: Address, code: str) -> ask.Command:
-    return ask.GetFile(code.lower(), "code", place=Place(group=group))
+    return ask.GetFile(code.lower(), by_code=True, place=Place(group=group))
 
 
 def title_of(group: GroupInfo) -> str:

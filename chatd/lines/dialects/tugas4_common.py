@@ -41,7 +41,7 @@ def get_file(filename: str, place: Place | None = None) -> ask.Command:
             pass
         else:
             sent = (found[2], int(second.timestamp()) * 1000)
-    return ask.GetFile(filename, None, sent, place)
+    return ask.GetFile(filename, stamped=sent, place=place)
 
 
 def get_group_file(group: Address, filename: str) -> ask.Command:

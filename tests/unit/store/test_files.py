@@ -34,7 +34,7 @@ class QueryPlans(SynchronousTestCase):
         def read() -> None:
             with self.engine.connect() as connection:
                 for conversation in (None, 1):
-                    find_file(connection, READER, "abcdef-a.txt", None, ("a", 1), conversation)
+                    find_file(connection, READER, "abcdef-a.txt", False, ("a", 1), conversation)
 
         found = plans(self.engine, read, "messages", "attachments")
         self.assertTrue(found)
