@@ -165,6 +165,6 @@ def _without_braces(value: Any) -> bytes:
             b"%b:%b" % (_without_braces(key), _without_braces(each)) for key, each in value.items()
         )
         return b"{%b}" % b",".join(pairs)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return b"[%b]" % b",".join(map(_without_braces, value))
     return encode_ascii(value).replace(_BRACE, _ESCAPED_BRACE)

@@ -59,8 +59,8 @@ export function watchMessages(app) {
 function sentence(app, place, message) {
   const name = app.store.displayName(message.from);
   const text = bodyOf(message);
-  const group = app.store.conversation(place)?.name ?? place.name;
-  return place.kind === "u" ? t("app.said", { name, text }) : t("app.said-in", { name, text, group });
+  if (place.kind === "u") return t("app.said", { name, text });
+  return t("app.said-in", { name, text, group: app.store.groupName(place) });
 }
 
 /** @param {Message} message */
@@ -78,7 +78,7 @@ function bodyOf(message) {
 async function notify(app, place, message) {
   if (notificationState() !== "on") return;
   const name = app.store.displayName(message.from);
-  const head = place.kind === "u" ? name : t("app.in", { name, group: app.store.conversation(place)?.name ?? place.name });
+  const head = place.kind === "u" ? name : t("app.in", { name, group: app.store.groupName(place) });
   const options = {
     body: bodyOf(message),
     tag: `${app.store.me?.username} ${place.key}`, // a newer notification replaces an older one

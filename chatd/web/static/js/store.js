@@ -92,6 +92,11 @@ export class Store extends Emitter {
     return this.#names.get(keyOf(this.#local(address))) ?? address;
   }
 
+  /** What people call a group: its title if it is known, else its name. @param {Place} place */
+  groupName(place) {
+    return this.conversation(place)?.name ?? place.name;
+  }
+
   /** Everybody in this realm. Remembers their display names. @returns {Promise<User[]>} */
   async users() {
     const { users } = await this.#connection.request("users");

@@ -43,7 +43,7 @@ export class Header {
   /** The conversation's name. */
   get name() {
     const { store } = this.#app;
-    if (this.#place.kind === "g") return store.conversation(this.#place)?.name ?? this.#place.name;
+    if (this.#place.kind === "g") return store.groupName(this.#place);
     return store.isMe(this.#place.name) ? t("chat.self") : store.displayName(this.#place.name);
   }
 
