@@ -32,7 +32,7 @@ def feed(buffer: LineBuffer, parts: Iterable[bytes]) -> list[bytes | str]:
     return found
 
 
-def pieces(data: bytes, size: int) -> list[bytes]:
+def in_pieces(data: bytes, size: int) -> list[bytes]:
     """`data` in pieces of `size` bytes; the last one may be shorter."""
     return [data[at : at + size] for at in range(0, len(data), size)]
 
@@ -65,7 +65,7 @@ class Splitting:
 
     def test_in_pieces(self) -> None:
         for name, (data, _) in self.cases.items():
-            self.check(name, (pieces(data, size) for size in (1, 7, 64, 1000, 1024)))
+            self.check(name, (in_pieces(data, size) for size in (1, 7, 64, 1000, 1024)))
 
     def test_split_in_two(self) -> None:
         for name, (data, _) in self.cases.items():

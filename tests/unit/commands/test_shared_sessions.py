@@ -16,13 +16,13 @@ from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
 from chatd.lines.dialects.urlencoded import UrlencodedDialect
+from tests.support.buffers import in_pieces
 from tests.support.common import Wire
 from tests.unit.lines.cases import (
     CLOSED,
     PASSWORD,
     ManualClock,
     ProtocolTestCase,
-    in_pieces,
     settle,
     until,
 )

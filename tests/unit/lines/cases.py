@@ -194,10 +194,6 @@ def objects(data: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.split(b"\r\n") if line]
 
 
-def in_pieces(data: bytes, size: int) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]
-
-
 class Buffers:
     """Measures the largest buffer of a door's connections, of input and output."""
 

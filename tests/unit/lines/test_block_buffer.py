@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME, BlockBuffer
 from chatd.lines.line_buffer import PIECE, Cut
-from tests.support.buffers import TOO_LONG, Splitting, feed, pieces, split, take_all
+from tests.support.buffers import TOO_LONG, Splitting, feed, in_pieces, split, take_all
 from tests.unit.lines.test_line_buffer import lines_of
 
 LIMIT = 4 * BLOCK
@@ -193,13 +193,13 @@ class Long(TestCase):
                 for first, before in ((data, [AUTH]), (b"", [])):
                     whole = first + sized(size) + end
                     for step in (len(whole), 1024, 999):
-                        found = fed(pieces(whole, step), most=8 * PIECE)
+                        found = fed(in_pieces(whole, step), most=8 * PIECE)
                         self.assertEqual(found, [*before, sized(size)], (size, end, step))
 
     def test_allowed_up_to_a_limit(self) -> None:
         data = padded(sized(9 * PIECE)) + padded(INBOX)
         for step in (len(data), 1024, 999):
-            self.assertEqual(fed(pieces(data, step), most=8 * PIECE), [TOO_LONG, INBOX])
+            self.assertEqual(fed(in_pieces(data, step), most=8 * PIECE), [TOO_LONG, INBOX])
 
     def test_dropped(self) -> None:
         data = padded(sized(3 * PIECE + 7)) + padded(INBOX)

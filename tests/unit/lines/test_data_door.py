@@ -22,13 +22,13 @@ from chatd.lines import data_claims, data_door
 from chatd.lines.data_claims import DataClaims
 from chatd.lines.data_door import DataFactory
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
+from tests.support.buffers import in_pieces
 from tests.support.common import run
 from tests.unit.lines.cases import (
     CLOSED,
     PASSWORD,
     Caller,
     ProtocolTestCase,
-    in_pieces,
     settle,
     until,
 )

@@ -8,12 +8,12 @@ from typing import Any
 
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.requests import MAX_OVERLAPPING
+from tests.support.buffers import in_pieces
 from tests.support.common import sleep
 from tests.unit.lines.cases import (
     PASSWORD,
     ManualClock,
     ProtocolTestCase,
-    in_pieces,
     objects,
     settle,
 )

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.lines.line_buffer import PIECE
 from chatd.lines.token_lines import MAX_START, TokenLineBuffer
-from tests.support.buffers import TOO_LONG, Splitting, feed, pieces, split
+from tests.support.buffers import TOO_LONG, Splitting, feed, in_pieces, split
 
 TOKEN = b"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 LIMIT = 80
@@ -129,13 +129,13 @@ class TokenLines(Splitting, TestCase):
         line = b"sendfile " + TOKEN + b" a b " + b"QUJD\n" * PIECE
         for size in (1000, 4096, 1 << 20):
             whole = line + b"\r\n" + b"info\n"
-            self.assertEqual(fed(pieces(whole, size), LIMIT, 1 << 20), [line, b"info"])
+            self.assertEqual(fed(in_pieces(whole, size), LIMIT, 1 << 20), [line, b"info"])
 
     def test_long_request_that_is_dropped(self) -> None:
         line = b"sendfile " + TOKEN + b" a b " + b"QUJD\n" * PIECE
         for size in (1000, 4096, 1 << 20):
             whole = line + b"\r\n" + b"info\n"
-            self.assertEqual(fed(pieces(whole, size), LIMIT, 2 * PIECE), [TOO_LONG, b"info"])
+            self.assertEqual(fed(in_pieces(whole, size), LIMIT, 2 * PIECE), [TOO_LONG, b"info"])
 
     @given(st.lists(st.sampled_from([b"\n", b"\r", b"send " + TOKEN + b" ", b"b" * 30])))
     def test_memory_is_bounded(self, parts: list[bytes]) -> None:
