@@ -37,6 +37,8 @@ def _unread(
 
     These are separate queries, because SQLite would not use the index on messages for a single one.
     """
+    if scope.conversation is not None:  # only its mark: many would take long to be written as SQL
+        given = {place: mark for place, mark in given.items() if place == scope.conversation}
     wanted = [participants.c.account_id == account.id, *_conditions(account, scope)]
     is_here = messages.c.conversation_id == participants.c.conversation_id
     select = sa.select(*columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
@@ -187,6 +188,23 @@ class BySender(SkippedTestCase):
                 seen += self.confirm(self.budi, page)
                 self.assertEqual(page.remaining, 5 - len(seen))
         self.assertEqual(seen, ["a1", "a2", "g1", "g2", "g3"])
+
+    def test_marks_of_other_conversations(self) -> None:
+        """However many there are, they are written once as SQL, and not again for each conversation."""
+        for name in ("g1", "g2", "g3"):
+            self.group(self.ana, self.budi, name=name)
+            self.post(self.ana, name, name)
+        given = {conversation: ReadMark(1) for conversation in range(1000, 2000)}
+        sizes: list[int] = []
+
+        def count(_connection: Any, _cursor: Any, _text: Any, values: Any, *_more: Any) -> None:
+            sizes.append(len(values))
+
+        sa.event.listen(self.database._engine, "before_cursor_execute", count)
+        page = result_of(self.reading.inbox(self.budi, BY_ANA, given))
+        sa.event.remove(self.database._engine, "before_cursor_execute", count)
+        self.assertEqual(texts(page.messages), ["a1", "a2", "g1", "g2", "g3"])
+        self.assertEqual(len([size for size in sizes if size >= len(given)]), 1)
 
     def test_unknown(self) -> None:
         for sender, error in (("nobody", UnknownUser), ("ana@realm9", UnknownRealm)):
