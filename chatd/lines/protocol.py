@@ -182,10 +182,12 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def _close_if_idle(self) -> None:
         """Close a connection that takes no more requests, once all of them are answered."""
+        if self.state is ConnectionState.HALF_CLOSED:
+            if self.lines and self.paused:
+                return  # the buffer may contain whole lines
+            self.requests.files.withdraw()  # no confirmation can arrive
         if self.requests:
             return
-        if self.state is ConnectionState.HALF_CLOSED and self.lines and self.paused:
-            return  # the buffer may contain whole lines
         if self.state not in (ConnectionState.HALF_CLOSED, ConnectionState.DRAINING):
             return
         if self.factory.stopping:

@@ -380,6 +380,19 @@ class Offers(ClientTestCase):
         self.lose(henderson, LOST)
         await until(lambda: bool(closed))
 
+    async def test_a_client_that_sends_nothing_more_withdraws_it(self) -> None:
+        closed = self.watch_files()
+        _, henderson = await self.offered()
+        henderson.protocol.readConnectionLost()
+        await until(lambda: bool(closed))
+        self.assertTrue(henderson.transport.disconnecting)
+
+    async def test_confirmed_by_a_client_that_sends_nothing_more(self) -> None:
+        _, henderson = await self.offered()
+        self.confirm(henderson)
+        henderson.protocol.readConnectionLost()
+        self.assertEqual(await henderson.until(b"halo!"), b"halo!")
+
     async def test_the_end_of_the_realm_withdraws_it(self) -> None:
         closed = self.watch_files()
         _, henderson = await self.offered()
