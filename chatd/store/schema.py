@@ -233,7 +233,6 @@ Index(
     messages.c.conversation_id,
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
-    postgresql_where=messages.c.attachment_id.is_not(None),
 )
 Index(
     "messages_by_origin",
