@@ -114,7 +114,7 @@ class Play:
 
     async def _step(self, line: Line) -> None:
         if line.mark == ".":
-            self._direct(line.text)
+            await self._direct(line.text)
         elif line.mark == ":":
             await self._act(line.actor, line.text)
         else:
@@ -136,10 +136,12 @@ class Play:
             else:
                 await self._expect_line(actor, line.text)
 
-    def _direct(self, text: str) -> None:
+    async def _direct(self, text: str) -> None:
         match = _DIRECTION.fullmatch(text)
         assert match is not None, f"nobody knows how to do this: {text}"
         if match[1]:
+            # By then it is stored which sessions were used. Nobody waits for that otherwise.
+            await until(lambda: self._realm.database.queued == 0)
             self._clock.now += int(match[1])
         else:
             uploads = self._realm.state.uploads
