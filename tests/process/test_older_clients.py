@@ -6,11 +6,10 @@ import ast
 import base64
 import json
 import socket
-import time
 from typing import Any
 
 from tests.support.ports import free_port
-from tests.support.processes import DaemonTestCase, in_thread
+from tests.support.processes import DaemonTestCase, in_thread, wait_until
 
 
 class SilentClients(DaemonTestCase):
@@ -173,7 +172,6 @@ class FilesOfTugas4(DaemonTestCase):
     def begin(self, client: socket.socket, request: str) -> socket.socket:
         """Send a request for a file, and open its data connection."""
         client.sendall(f"{request} \r\n".encode())
-        time.sleep(0.2)
         return socket.create_connection(("127.0.0.1", self.data), 10)
 
     def message(self, client: socket.socket) -> str:
@@ -235,7 +233,6 @@ class FilesOfTugas4(DaemonTestCase):
             second.sendall(b"dua")
         self.assertEqual((self.message(messi), self.message(henderson)), ("File sent", "File sent"))
         messi.sendall(f"send_file {token} henderson a \r\n".encode())
-        time.sleep(0.2)
         henderson.sendall(f"send_file {other} messi b \r\n".encode())
         for client in (messi, henderson):
             self.assertIn("Two transfers of files", self.message(client))
@@ -252,9 +249,13 @@ class FilesOfTugas4(DaemonTestCase):
             self.daemon.register(name).close()
         messi, token = self.client("messi")
         stream = self.begin(messi, f"send_file {token} henderson a")
-        stream.sendall(bytes(100_000))
+        stream.sendall(bytes(500_000))
+        uploads = self.root / "state" / "uploads"
+        arriving = uploads / "incoming"
+        wait_until(lambda: any(arriving.iterdir()), lambda: "the file to arrive")
         messi.close()
         stream.close()
+        wait_until(lambda: not any(arriving.iterdir()), lambda: "its end")
+        self.assertEqual([path for path in uploads.iterdir() if path.is_file()], [])
         henderson, token = self.client("henderson")
-        time.sleep(0.5)
         self.assertEqual(self.ask(henderson, f"inbox {token}")["messages"], {})

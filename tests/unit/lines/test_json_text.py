@@ -36,6 +36,6 @@ class Ascii(TestCase):
 
     def test_takes_the_same_time_whatever_is_written(self) -> None:
         value = ["aé" * 4000] * 250  # a megabyte of runs of one character
-        begun = time.perf_counter()
+        begun = time.thread_time()
         encode_ascii(value)
-        self.assertLess(time.perf_counter() - begun, 0.5)
+        self.assertLess(time.thread_time() - begun, 0.5)

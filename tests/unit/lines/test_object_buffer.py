@@ -155,14 +155,14 @@ class Work(TestCase):
     def test_the_time_is_linear(self) -> None:
         data = b'{"a": "' + b"\\\\x" * 50_000 + b'", "b": [' + b'"x",' * 50_000 + b"1]}"
         buffer = ObjectBuffer(1 << 20)
-        begun = time.perf_counter()
+        begun = time.thread_time()
         taken = None
         for start in range(0, len(data), 3):
             self.assertIsNone(taken)
             buffer.add(data[start : start + 3])
             taken = buffer.take_line()
         self.assertEqual(taken, data)
-        self.assertLess(time.perf_counter() - begun, 5.0)
+        self.assertLess(time.thread_time() - begun, 5.0)
 
     def test_many_braces_count_as_commands(self) -> None:
         buffer = ObjectBuffer(1 << 20)
