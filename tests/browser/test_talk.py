@@ -135,6 +135,13 @@ class Talk(BrowserTestCase):
         messi.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         messi.go("#/groups")
         expect(messi.page.get_by_role("link", name="Tim Bola").last).to_be_visible()
+        messi.open_group("tim_bola")
+        messi.say("Friday?")
+        messi.sees_as("Friday?", "Sent")
+        messi.go("#/search")
+        messi.fill("Search your conversations", "friday")
+        messi.page.keyboard.press("Enter")
+        expect(messi.page.locator(".hit")).to_contain_text("Tim Bola")
 
     @in_browser
     def test_two_tabs(self) -> None:

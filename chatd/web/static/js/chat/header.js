@@ -178,13 +178,14 @@ export class Header {
 
   async #leave() {
     const group = this.#place.name;
+    const called = { group: this.name };
     const sure = await confirm({
-      title: t("chat.leave.title", { group }),
+      title: t("chat.leave.title", called),
       text: t("chat.leave.text"),
       action: t("chat.leave"),
       danger: true,
     });
-    if (!sure || !(await this.#ask("leavegroup", { group }, t("chat.left", { group })))) return;
+    if (!sure || !(await this.#ask("leavegroup", { group }, t("chat.left", called)))) return;
     this.#app.router.go("#/");
   }
 

@@ -140,7 +140,7 @@ function hit(app, message, text) {
       ]
     : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];
   const sender = where.kind === "g" || mine ? [bdi(who), ": "] : [];
-  const title = where.kind === "u" ? store.displayName(where.name) : where.name;
+  const title = where.kind === "u" ? store.displayName(where.name) : store.groupName(where);
   return row({
     key: `${message.conversation} ${message.seq}`,
     class: "hit",
