@@ -340,7 +340,7 @@ class Offers(ClientTestCase):
         self.assertEqual(henderson.taken(), b"")
         self.confirm(henderson)
         self.assertEqual(await henderson.until(b"halo!"), b"halo!")
-        await settle()
+        await until(lambda: not henderson.protocol.requests)
         self.clock.advance(AFTER_FILE * 0.9)
         await settle()
         self.assertEqual(henderson.taken(), b"")
