@@ -70,10 +70,15 @@ class BlockBuffer(LineBuffer):
                 self._is_decided = True
                 return super().take_line()
             is_begun = self._dropping or self._size or start
-            if is_begun and (self._is_settled or _START.match(data, start, end)):
+            is_next = is_begun and _START.match(data, start, end) is not None
+            is_part = len(data) < end
+            # The rest of a part may still show that everything so far is a line.
+            if is_begun and (self._is_settled or (is_next and (self._is_decided or not is_part))):
                 return self._take_request(start)
-            if len(data) < end:
-                if len(data) == start and is_begun:
+            if is_part:
+                if is_next:
+                    self.wait = EXACT_FIT_TIME
+                elif len(data) == start and is_begun:
                     self.wait = EXACT_FIT_TIME if self._seems_complete() else CUT_TIME
                 return None
             if data[end - 1] == SPACE:

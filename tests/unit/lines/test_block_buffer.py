@@ -62,6 +62,10 @@ CASES: dict[str, tuple[bytes, list[bytes | str]]] = {
     "a long line": (sized(3000) + b"\r\n" + INBOX + b"\n", [sized(3000), INBOX]),
     "a line end that begins a block": (sized(1023) + b"\r\n" + INBOX + b"\n", [sized(1023), INBOX]),
     "a line that is too long": (sized(2 * LIMIT) + b"\n" + INBOX + b"\n", [TOO_LONG, INBOX]),
+    "a long line with what could begin a request": (
+        sized(2045) + sized(500) + b"\n" + INBOX + b"\n",
+        [sized(2045) + sized(500), INBOX],
+    ),
     "telnet": (b"\xff\xfb\x01" + AUTH + b"\r\n", [AUTH]),
     "telnet in a long line": (sized(3000) + b"\xff\xf1y\n", [sized(3000) + b"y"]),
     "telnet, and spaces": (b"\xff\xf1".ljust(BLOCK) + b"\n", [b" " * (BLOCK - 2)]),
@@ -105,7 +109,7 @@ class Table(Splitting, TestCase):
     def places(self, data: bytes) -> Iterable[int]:
         """Around each block."""
         for block in range(0, len(data) + 1, BLOCK):
-            for place in (block - 1, block, block + 1, block + 6):
+            for place in (block - 1, block, block + 1, block + 6, block + 10):
                 if 0 <= place <= len(data):
                     yield place
 
