@@ -13,6 +13,7 @@ from chatd.service.directs import Directs
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import history as store
+from chatd.store import newest as newest_store
 from chatd.store import unread as unread_store
 from chatd.store.database import Database
 from chatd.store.history import Page
@@ -98,7 +99,7 @@ class Reading:
                 return Page([])
         marks = self.marks(account, given)
         return await self._database.read(
-            unread_store.newest, account, marks, conversation, MAX_PAGE
+            newest_store.newest, account, marks, conversation, MAX_PAGE
         )
 
     def marks(self, account: Account, given: Mapping[int, ReadMark]) -> dict[int, ReadMark]:

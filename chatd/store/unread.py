@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatd.base.model import Account, Message, Party, UnreadCount
 from chatd.base.names import UNFILTERED, InboxFilter, key_of
 from chatd.base.read_marks import MAX_LEFT, ReadMark
-from chatd.store.history import Page, build_message, history, select_messages
+from chatd.store.history import Page, build_message, select_messages
 from chatd.store.schema import groups, messages, participants, skipped
 
 # Clients that ask for the newest messages get them each time, and read them in small pieces.
@@ -30,45 +30,81 @@ class Scope(msgspec.Struct, frozen=True):
     sender: Party | None = None
 
 
-def _unread(
+def select_unread(
     account: Account, given: Mapping[int, ReadMark], scope: Scope, *columns: Any
 ) -> list[sa.Select[Any]]:
     """Select columns of the unread messages: of those after the marks, and of those skipped before them.
 
-    These are separate queries, because SQLite would not use the index on messages for a single one.
+    These are separate queries, because SQLite would not use the index on messages for a single one. So are
+    those for conversations with given marks, which look everything up from the marks. The other way round,
+    each of many rows would be compared with each of many marks.
     """
     if scope.conversation is not None:  # only its mark: many would take long to be written as SQL
         given = {place: mark for place, mark in given.items() if place == scope.conversation}
-    wanted = [participants.c.account_id == account.id, *_conditions(account, scope)]
-    is_here = messages.c.conversation_id == participants.c.conversation_id
-    select = sa.select(*columns)
-    read: sa.ColumnElement[int] = participants.c.read_seq
-    joined: sa.FromClause = participants
-    is_given: list[sa.ColumnElement[bool]] = []
-    parts = []
+    wanted = [participants.c.account_id == account.id, *conditions_of(account, scope)]
     if given:
-        marks, number = _marks(given), sa.literal(",") + sa.cast(messages.c.seq, sa.Text) + ","
-        is_left = marks.c.but.contains(number)
-        on = marks.c.conversation == participants.c.conversation_id
-        is_between = (messages.c.seq > read) & (messages.c.seq <= marks.c.seq)
-        if any(mark.left for mark in given.values()):
-            both = participants.join(marks, on).join(messages, is_here)
-            parts.append(select.select_from(both).where(is_between, is_left, *wanted))
-        joined = participants.outerjoin(marks, on)
-        here = marks.c.conversation == messages.c.conversation_id
-        is_given = [~sa.exists().where(here, marks.c.seq >= messages.c.seq, ~is_left)]
-        read = sa.case((marks.c.seq > read, marks.c.seq), else_=read)
-    after = select.select_from(joined.join(messages, is_here)).where(messages.c.seq > read, *wanted)
+        wanted.append(participants.c.conversation_id.not_in(list(given)))
+    is_here = messages.c.conversation_id == participants.c.conversation_id
+    after = (
+        sa.select(*columns)
+        .select_from(participants.join(messages, is_here))
+        .where(messages.c.seq > participants.c.read_seq, *wanted)
+    )
     before = (
-        select.select_from(skipped)
+        sa.select(*columns)
+        .select_from(skipped)
         .join(participants, participants.c.conversation_id == skipped.c.conversation_id)
         .join(messages, is_here & (messages.c.seq == skipped.c.seq))
-        .where(skipped.c.account_id == account.id, *is_given, *wanted)
+        .where(skipped.c.account_id == account.id, *wanted)
     )
-    return [after, before, *parts]
+    parts = [after, before]
+    if given:
+        conditions = list(conditions_of(account, scope))
+        parts += (part.where(*conditions) for part in _beyond_marks(account, given, columns))
+    return parts
 
 
-def _conditions(account: Account, scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
+def _beyond_marks(
+    account: Account, given: Mapping[int, ReadMark], columns: Sequence[Any]
+) -> list[sa.Select[Any]]:
+    """Select columns of what is still unread in the conversations of the marks."""
+    marks = _marks(account, given)
+    side = (participants.c.account_id == marks.c.account) & (
+        participants.c.conversation_id == marks.c.conversation
+    )
+    mine = (skipped.c.account_id == marks.c.account) & (
+        skipped.c.conversation_id == marks.c.conversation
+    )
+    is_here = messages.c.conversation_id == marks.c.conversation
+    read = participants.c.read_seq
+    select = sa.select(*columns)
+    sides = select.select_from(marks.join(participants, side).join(messages, is_here))
+    later = sa.case((marks.c.seq > read, marks.c.seq), else_=read)
+    parts = [
+        sides.where(messages.c.seq > later),
+        select.select_from(
+            marks.join(skipped, mine)
+            .join(participants, side)
+            .join(messages, is_here & (messages.c.seq == skipped.c.seq))
+        ).where((skipped.c.seq > marks.c.seq) | is_among(skipped.c.seq, marks.c.but)),
+    ]
+    if any(mark.left for mark in given.values()):
+        is_between = (messages.c.seq > read) & (messages.c.seq <= marks.c.seq)
+        parts.append(sides.where(is_between, is_among(messages.c.seq, marks.c.but)))
+    return parts
+
+
+def is_among(seq: sa.ColumnElement[int], numbers: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether `numbers`, as `as_text` writes them, have `seq`."""
+    return numbers.contains(sa.literal(",") + sa.cast(seq, sa.Text) + ",")
+
+
+def as_text(numbers: Iterable[int]) -> str:
+    """Numbers as a text: `,3,7,`."""
+    return f",{','.join(map(str, numbers))},"
+
+
+def conditions_of(account: Account, scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
     only, sender = scope.only, scope.sender
     others = messages.c.sender_id.is_distinct_from(account.id)
     yield others | (participants.c.peer_key == account.key) if only.own else others
@@ -91,15 +127,16 @@ def _sent_by(sender: Party) -> sa.ColumnElement[bool]:
     return messages.c.sender_id.is_(None) & is_theirs
 
 
-def _marks(given: Mapping[int, ReadMark]) -> sa.CTE:
-    """The marks as a table. The numbers that a mark leaves out are a text: `,3,7,`."""
+def _marks(account: Account, given: Mapping[int, ReadMark]) -> sa.CTE:
+    """The marks as a table. `but` has the numbers that a mark leaves out."""
     columns = (
+        sa.column("account", sa.BigInteger),
         sa.column("conversation", sa.BigInteger),
         sa.column("seq", sa.BigInteger),
         sa.column("but", sa.Text),
     )
     rows = [
-        (conversation, mark.seq, f",{','.join(map(str, mark.left))},")
+        (account.id, conversation, mark.seq, as_text(mark.left))
         for conversation, mark in given.items()
     ]
     return sa.values(*columns, name="passed").data(rows).cte("given")
@@ -116,7 +153,7 @@ def unread(
 
     They are the oldest of each of their conversations, so none is left out before the last one.
     """
-    found = sa.union_all(*_unread(account, given, scope, messages.c.id)).subquery()
+    found = sa.union_all(*select_unread(account, given, scope, messages.c.id)).subquery()
     wanted = sa.select(found.c.id).order_by(found.c.id).limit(limit)
     rows = connection.execute(
         select_messages(account).where(messages.c.id.in_(wanted)).order_by(messages.c.id)
@@ -143,7 +180,7 @@ def unread_counts(
     """The number of unread messages in each conversation that has any."""
     here = messages.c.conversation_id
     wanted = (here, sa.func.count(messages.c.id).label("n"), sa.func.min(messages.c.id).label("id"))
-    parts = [each.group_by(here) for each in _unread(account, given, Scope(), *wanted)]
+    parts = [each.group_by(here) for each in select_unread(account, given, Scope(), *wanted)]
     found = sa.union_all(*parts).subquery()
     rows = connection.execute(
         sa.select(
@@ -203,7 +240,7 @@ def _places(
     """The conversations that have unread messages, the one with the oldest first. Each with the number of the
     last of these messages, and how many there are."""
     here, seq = messages.c.conversation_id, messages.c.seq
-    found = sa.union_all(*_unread(account, given, scope, messages.c.id, here, seq)).subquery()
+    found = sa.union_all(*select_unread(account, given, scope, messages.c.id, here, seq)).subquery()
     rows = connection.execute(
         sa.select(found.c.conversation_id, sa.func.max(found.c.seq), sa.func.count())
         .group_by(found.c.conversation_id)
@@ -216,7 +253,7 @@ def _oldest(
     account: Account, given: Mapping[int, ReadMark], scope: Scope, last: int, limit: int
 ) -> sa.Select[Any]:
     """Select the oldest `limit` unread messages of a conversation, up to the seq `last`."""
-    parts = _unread(account, given, scope, messages.c.id)
+    parts = select_unread(account, given, scope, messages.c.id)
     found = sa.union_all(*(each.where(messages.c.seq <= last) for each in parts)).subquery()
     oldest = sa.select(found.c.id).order_by(found.c.id).limit(limit)
     return select_messages(account).where(messages.c.id.in_(oldest)).order_by(messages.c.id)
@@ -241,110 +278,3 @@ def _divide(
         if len(shown) == room:
             break
     return shown, frozenset(seq for seq in left if shown and seq < shown[-1].seq)
-
-
-def newest(
-    connection: sa.Connection,
-    account: Account,
-    given: Mapping[int, ReadMark],
-    conversation: int | None,
-    limit: int,
-) -> Page:
-    """The newest `limit` messages, read or unread: of one conversation those of both sides, else the direct
-    ones that the account has received. They are fewer if their texts have more than NEWEST_TEXT characters.
-
-    A conversation with more than MAX_LEFT older unread messages keeps its mark.
-    """
-    if conversation is not None:
-        page = history(connection, account, conversation, limit).messages
-    else:
-        rows = connection.execute(_newest_directs(account, limit)).all()
-        page = [build_message(row, account) for row in reversed(rows)]
-    page = _that_fit(page)
-    scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
-    oldest = _oldest_unread(connection, account, given, scope)
-    first: dict[int, int] = {}
-    for each in page:
-        first.setdefault(each.conversation, each.seq)
-    marks: dict[int, ReadMark] = {}
-    for place, mark in marks_of(page).items():
-        left: frozenset[int] = frozenset()
-        if place not in oldest:
-            continue
-        if oldest[place] < first[place]:
-            only = Scope(scope.only, place)
-            left = _unread_before(connection, account, given, only, first[place])
-        if len(left) <= MAX_LEFT:
-            marks[place] = ReadMark(mark.seq, left)
-    return Page(page, marks=marks)
-
-
-def _that_fit(page: list[Message]) -> list[Message]:
-    """The last messages, whose texts have NEWEST_TEXT characters together, and at least one."""
-    left = NEWEST_TEXT
-    for place in range(len(page) - 1, -1, -1):
-        left -= len(page[place].text or "")
-        if left < 0:
-            return page[min(place + 1, len(page) - 1) :]
-    return page
-
-
-def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:
-    """Select the newest direct messages that the account has received."""
-    each = messages.alias("each")
-    to_self = participants.c.peer_key == account.key
-    # The last that counts in a conversation, so that its older messages are not read.
-    last = (
-        sa.select(each.c.seq)
-        .where(
-            each.c.conversation_id == participants.c.conversation_id,
-            each.c.sender_id.is_distinct_from(account.id) | to_self,
-        )
-        .order_by(each.c.seq.desc())
-        .limit(1)
-        .offset(limit - 1)
-        .correlate(participants)
-        .scalar_subquery()
-    )
-    newest = (
-        sa.select(messages.c.id)
-        .select_from(participants)
-        .join(messages, messages.c.conversation_id == participants.c.conversation_id)
-        .where(
-            participants.c.account_id == account.id,
-            participants.c.peer_key.is_not(None),
-            messages.c.seq >= sa.func.coalesce(last, 0),
-            messages.c.sender_id.is_distinct_from(account.id) | to_self,
-        )
-        .order_by(messages.c.id.desc())
-        .limit(limit)
-        .correlate(None)
-    )
-    return select_messages(account).where(messages.c.id.in_(newest)).order_by(messages.c.id.desc())
-
-
-def _oldest_unread(
-    connection: sa.Connection, account: Account, given: Mapping[int, ReadMark], scope: Scope
-) -> dict[int, int]:
-    """The number of the oldest unread message of each conversation that has any."""
-    parts = _unread(account, given, scope, messages.c.conversation_id, messages.c.seq)
-    found = sa.union_all(*parts).subquery()
-    rows = connection.execute(
-        sa.select(found.c.conversation_id, sa.func.min(found.c.seq)).group_by(
-            found.c.conversation_id
-        )
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _unread_before(
-    connection: sa.Connection,
-    account: Account,
-    given: Mapping[int, ReadMark],
-    scope: Scope,
-    seq: int,
-) -> frozenset[int]:
-    """The numbers of the unread messages of a conversation before `seq`, at most one more than MAX_LEFT."""
-    parts = _unread(account, given, scope, messages.c.seq)
-    older = sa.union_all(*(each.where(messages.c.seq < seq) for each in parts))
-    return frozenset(connection.scalars(older.limit(MAX_LEFT + 1)))

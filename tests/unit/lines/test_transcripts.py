@@ -32,7 +32,6 @@ from chatd.lines.dialects.pychat_client import PychatClientDialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.dialects.verbs import Texts, Verb
 from chatd.net.eager import make_eager
-from tests import PROFILE
 from tests.support.actors import connect_socket, connect_wire
 from tests.support.common import RealmTestCase, SteadyClock
 from tests.support.fake_realms import FakeRealms
@@ -109,9 +108,9 @@ OVER_HTTP = {
 
 class TranscriptTests(RealmTestCase):
     """Each method performs one file: test_<dialect>_<file>_in_memory. Where older dialects are spoken,
-    another one, …_in_pieces, splits what is sent into pieces of several sizes in turn. In a thorough run,
-    what the systems' own clients send is also split into pieces of each size: …_in_pieces_of_<size>. The
-    longest file of each folder is also performed over TCP: …_over_tcp."""
+    another one, …_in_pieces, splits what is sent into pieces of several sizes in turn. What the systems' own
+    clients send is split into pieces of each size instead: …_in_pieces_of_<size>. The longest file of each
+    folder is also performed over TCP: …_over_tcp."""
 
     transcript: Transcript
 
@@ -178,9 +177,10 @@ def _add_tests() -> None:
         if path in over_tcp:
             performances["over_tcp"] = {"over_tcp": True}
         if set(OLDER) & {transcript.dialect(line.actor) for line in transcript.lines}:
-            performances["in_pieces"] = {"pieces": PIECES}
-            if path.stem.startswith("client-") and PROFILE == "thorough":
+            if path.stem.startswith("client-"):
                 performances |= {f"in_pieces_of_{size}": {"pieces": [size]} for size in PIECES}
+            else:
+                performances["in_pieces"] = {"pieces": PIECES}
         for kind, options in performances.items():
             name = f"test_{path.parent.name}_{path.stem.replace('-', '_')}_{kind}"
             setattr(TranscriptTests, name, _performance(transcript, **options))

@@ -411,6 +411,7 @@ class ReadingTest(SynchronousTestCase):
         """In any order of operations, kills and restarts, reading keeps its promise."""
         patches = (
             mock.patch("chatd.store.unread.MAX_LEFT", MOST_LEFT),
+            mock.patch("chatd.store.newest.MAX_LEFT", MOST_LEFT),
             mock.patch("chatd.service.contents.MAX_LEFT", MOST_LEFT),
             mock.patch("chatd.service.reading.MAX_PAGE", PAGE),
         )

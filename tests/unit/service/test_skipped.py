@@ -290,7 +290,7 @@ class Newest(SkippedTestCase):
         for most, left in ((2, ["0", "1", "2", "3", "4", "5"]), (3, ["0", "1", "2"])):
             with (
                 mock.patch.object(module, "MAX_PAGE", 4),
-                mock.patch("chatd.store.unread.MAX_LEFT", most),
+                mock.patch("chatd.store.newest.MAX_LEFT", most),
             ):
                 self.assertEqual(
                     self.confirm(self.budi, self.newest(self.budi)), ["3", "4", "5", "c"]
@@ -304,7 +304,7 @@ class Newest(SkippedTestCase):
         for number in range(4):
             self.send(self.ana, "budi", str(number) * 10)
         for room, shown in ((30, 3), (29, 2), (5, 1)):
-            with mock.patch("chatd.store.unread.NEWEST_TEXT", room):
+            with mock.patch("chatd.store.newest.NEWEST_TEXT", room):
                 page = self.newest(self.budi)
             self.assertEqual(texts(page.messages), [str(n) * 10 for n in range(4 - shown, 4)])
         self.confirm(self.budi, page)
