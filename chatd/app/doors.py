@@ -30,7 +30,7 @@ from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.registry import DIALECTS
 from chatd.lines.factory import ChatLineFactory
 from chatd.net.eager import FlushQueue, make_eager
-from chatd.net.listening import is_proxied, is_tls, listen
+from chatd.net.listening import is_proxied, is_tls, listen, use_segments
 from chatd.web.metrics_site import MetricsSite
 from chatd.web.site import ChatSite, make_site
 from chatd.web.web_dialect import WebDialect
@@ -46,10 +46,12 @@ log = Logger()
 
 
 class DoorPlan(msgspec.Struct, frozen=True):
-    """What a door serves. `hint` says how to connect, with {host} and {port}."""
+    """What a door serves. `hint` says how to connect, with {host} and {port}. `segment`: bytes in a TCP
+    segment, or 0 for what the system takes."""
 
     factory: Factory[Any]
     hint: str
+    segment: int = 0
 
 
 class DoorContext(msgspec.Struct, frozen=True):
@@ -71,7 +73,7 @@ def _lines(dialect: type[Dialect], context: DoorContext, tls: bool) -> DoorPlan:
         dialect(),
         context.claims if DATA_DOOR in realm.config.listen else None,
     )
-    return DoorPlan(factory, TLS_HINT if tls else dialect.hint)
+    return DoorPlan(factory, TLS_HINT if tls else dialect.hint, dialect.segment)
 
 
 def _data(context: DoorContext, _tls: bool) -> DoorPlan:
@@ -132,6 +134,8 @@ class Doors:
             if isinstance(plan.factory, ClientFactory):
                 make_eager(port)
                 self._clients.append(plan.factory)
+            if plan.segment:
+                use_segments(port, plan.segment)
             _log_hint(name, endpoint, plan.hint, port)
 
     async def close(self) -> None:

@@ -104,7 +104,8 @@ class Dialect:
     A system's own client may speak another language than its document describes. `original` is the dialect of
     that language at the same door, and itself has `is_original`. `gap`: seconds between two replies, for
     clients that take what they read at once for one message (chatd.lines.paced_output). Events are then
-    written one by one, and without the messages of the accounts on the connection.
+    written one by one, and without the messages of the accounts on the connection. `segment`: bytes that the
+    client reads at a time, if it takes fewer for the end of a reply.
 
     `live`: clients get events as soon as they have logged in. `answers_empty`: an empty line is a request.
     """
@@ -119,6 +120,7 @@ class Dialect:
     patient: bool = False
     here: bytes = b""
     original: Dialect | None = None
+    segment: int = 0
     is_original: bool = False
     gap: float = 0.0
     live: bool = False

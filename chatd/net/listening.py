@@ -26,6 +26,7 @@ from chatd.net.sockets import AcceptedTCP, AcceptedUnix
 from chatd.net.tls import DoorTLS
 
 PROXY = "haproxy:"
+TIMESTAMPS = 12  # bytes of the timestamps option in a TCP segment
 
 
 def is_proxied(endpoint: str) -> bool:
@@ -74,6 +75,15 @@ def set_connection_class(port: Any, for_tcp: type[tcp.Server], for_unix: type[un
         port.transport = for_unix
     elif isinstance(port, tcp.Port):
         port.transport = for_tcp
+
+
+def use_segments(port: Any, size: int) -> None:
+    """Make connections that `port` accepts from now on send their data in TCP segments of `size` bytes, if
+    it is a TCP port. A reader of that many bytes at a time then finds them aligned, whatever the network
+    does. Each segment has the timestamps option as well (RFC 7323), and its bytes count in TCP_MAXSEG."""
+    if isinstance(port, tcp.Port) and not isinstance(port, unix.Port):
+        with suppress(OSError):  # not every system lets a program choose it
+            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, size + TIMESTAMPS)
 
 
 def remove_stale_socket(path: str) -> None:

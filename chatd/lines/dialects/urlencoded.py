@@ -12,7 +12,7 @@ from chatd.base import errors
 from chatd.base.model import Event, Message, Reply, RoomTalk
 from chatd.base.names import Address
 from chatd.commands import values as ask
-from chatd.lines.block_buffer import BlockBuffer
+from chatd.lines.block_buffer import BLOCK, BlockBuffer
 from chatd.lines.dialect import Request, Wrapping, content
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import Answer, json_around, json_object, non_empty
@@ -161,6 +161,7 @@ VERBS = table(
 
 class UrlencodedDialect(KeyValueDialect):
     verbs = VERBS
+    segment = BLOCK
 
     def __init__(self) -> None:
         super().__init__()

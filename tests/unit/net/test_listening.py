@@ -21,7 +21,14 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.sources import Networks
 from chatd.net.eager import EagerServer, EagerUnixServer, make_eager
-from chatd.net.listening import is_proxied, is_tls, listen, remove_stale_socket
+from chatd.net.listening import (
+    TIMESTAMPS,
+    is_proxied,
+    is_tls,
+    listen,
+    remove_stale_socket,
+    use_segments,
+)
 from chatd.net.sockets import (
     KEEPALIVE_IDLE,
     KEEPALIVE_INTERVAL,
@@ -103,6 +110,23 @@ class ListeningTestCase(TestCase):
         for data in sent:
             client.transport.write(data)
         return await client.done
+
+
+class Segments(ListeningTestCase):
+    """Bytes of data in a TCP segment."""
+
+    async def test_tcp(self) -> None:
+        port = await self.open("tcp:0:interface=127.0.0.1")
+        use_segments(port, 1024)
+        self.assertEqual(await self.talk(port, b"x", expected=b"x"), b"127.0.0.1\nx")
+        # Of a socket without a connection, the option that was set.
+        option = port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+        self.assertEqual(option, 1024 + TIMESTAMPS)
+
+    async def test_unix_sockets_have_none(self) -> None:
+        port = await self.open(f"unix:{self.folder / 'socket'}")
+        use_segments(port, 1024)
+        self.assertEqual(await self.talk(port, b"x", expected=b"x"), b"local\nx")
 
 
 class TCP(ListeningTestCase):
