@@ -32,6 +32,7 @@ from chatd.service.chat_service import ChatService
 
 SILENCE = 300.0  # seconds in which some bytes of a transfer have to move
 DROP_TIME = 300.0  # seconds in which a dropped connection is read to its end
+DROPPED_FILES = 10  # the largest files that are allowed, of which it may bring the bytes
 MAX_DROPPED = 100  # such connections; beyond that, the oldest is closed
 
 log = Logger()
@@ -190,7 +191,8 @@ class DataFactory(ServerFactory):
     def __init__(self, service: ChatService, connections: Connections, claims: DataClaims) -> None:
         self.clock = service.clock
         self.claims = claims
-        self.most = service.config.limits.file  # bytes that are read from a dropped connection
+        # Bytes that are read from a dropped connection: a file that is too large is still read to its end.
+        self.most = DROPPED_FILES * service.config.limits.file
         self._limits = service.config.limits
         self._connections = connections
         self._open: OpenConnections[DataConnection] = OpenConnections()
