@@ -25,9 +25,9 @@ class Named(Protocol):
 F = TypeVar("F", bound=Named)
 
 
-def full_handle(file: Named) -> str:
+def full_handle(code: str, name: str) -> str:
     """CODE-NAME."""
-    return f"{file.code}-{file.name}"
+    return f"{code}-{name}"
 
 
 def split_handle(text: str) -> tuple[str, str]:
@@ -60,10 +60,10 @@ def distinct_handles(files: Sequence[Named]) -> list[str]:
     or CODE-NAME for an earlier file of that name and for a name that means another file."""
     newest = {file.name: file.code for file in files}
     codes = {file.code for file in files}
-    full = {full_handle(file) for file in files}
+    full = {full_handle(file.code, file.name) for file in files}
     return [
         file.name
         if newest[file.name] == file.code and file.name not in codes and file.name not in full
-        else full_handle(file)
+        else full_handle(file.code, file.name)
         for file in files
     ]

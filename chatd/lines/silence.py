@@ -39,7 +39,7 @@ class Silence:
         self._settling.cancel()
 
     def ends_request(self, seconds: float) -> None:
-        """What has arrived is a complete request if nothing follows it for so many seconds."""
+        """End the request that is arriving if nothing more arrives within so many seconds."""
         self._settling.restart(seconds)
 
     def watch(self) -> None:

@@ -1,4 +1,4 @@
-"""A file that a client is sending, whatever becomes of it."""
+"""A file that a client is sending: the part that all kinds of uploads share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chatd.files.incoming import Incoming
 
 
 class ArrivingFile:
-    """`write` all bytes of the file, then `finish`, as the kind of file has it. To break off, `abort`."""
+    """`write` all bytes of the file, then call `finish` of the subclass. To break off, `abort`."""
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming

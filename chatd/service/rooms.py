@@ -13,7 +13,8 @@ from chatd.base.model import Account, Attachment, Event, RoomChange, RoomInfo, R
 from chatd.base.names import key_of
 from chatd.service.presence import IListener
 
-CROWD: Final = 200  # people in a room beyond which nobody is told who enters and leaves
+# With more people in a room, entering and leaving are not announced: each would be an event for everybody.
+CROWD: Final = 200
 
 
 class Occupant(msgspec.Struct, frozen=True):

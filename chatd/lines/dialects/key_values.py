@@ -75,7 +75,7 @@ def names_of_files(reply: Reply) -> list[str]:
 
 
 def recipients(request: Request) -> str:
-    """Those to whom the request sends a message or a file."""
+    """The recipients of a message or a file, separated by commas."""
     command = cast(ask.SendMessage | ask.SendFile, request.command)
     return ",".join(map(str, command.to))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chatd.base import errors
 from chatd.base.errors import BadArgument
+from chatd.base.file_handles import full_handle
 from chatd.base.model import Contact, GroupInfo, Message, Reply
 from chatd.base.names import Address, Place
 from chatd.base.texts import Secret
@@ -198,7 +199,7 @@ def file_found(_request: Request, reply: Reply) -> Answer:
     """The client writes the file under this name, in the folder that it runs in."""
     return {
         "message": "the file follows",
-        "file_name": f"{reply.data['code']}-{reply.fields['name']}",
+        "file_name": full_handle(reply.data["code"], str(reply.fields["name"])),
         "file_size": reply.fields["size"],
     }
 

@@ -30,9 +30,9 @@ class Handles(SynchronousTestCase):
         files = files_called(*names)
         for file, handle in zip(files, distinct_handles(files), strict=True):
             self.assertIs(find_by_handle(files, handle), file)
-            self.assertIn(handle, (file.name, full_handle(file)))
+            self.assertIn(handle, (file.name, full_handle(file.code, file.name)))
             self.assertIs(find_by_handle(files, file.code), file)
-            self.assertIs(find_by_handle(files, full_handle(file)), file)
+            self.assertIs(find_by_handle(files, full_handle(file.code, file.name)), file)
 
     def test_plain_where_possible(self) -> None:
         files = files_called("a.txt", "b.txt", "a.txt")

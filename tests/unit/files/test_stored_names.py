@@ -198,7 +198,7 @@ class InAnotherProcess(UploadsTestCase):
         return uploads
 
     def test_killed_at_any_moment(self) -> None:
-        """What is left is nothing, or the whole file, which is set aside."""
+        """A kill leaves either no file, or the complete file, which is set aside."""
         outcomes = []
         for folder in self.killed():
             self.again(folder)

@@ -116,7 +116,7 @@ class Writing(TestCase):
         self.assertTrue(answer.isascii())
 
     def test_strangers(self) -> None:
-        """The client goes on with an empty answer where it needs one."""
+        """Where the client needs an answer without a login, it gets an empty one."""
         for make in BLOCKS:
             for verb in make.client_verbs.values():
                 found = json_of(self, make(), make().error(NotLoggedIn(), verb))

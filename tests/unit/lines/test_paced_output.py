@@ -242,7 +242,7 @@ class PacedOutputTest(SynchronousTestCase):
         self.assertEqual(self.turn(AFTER_FILE), [b"event"])
 
     def test_events_wait_longer_after_a_large_file(self) -> None:
-        """What has arrived in the client's system is not read yet."""
+        """The client's system has received bytes that the client has not read yet."""
         self.output.set_gap(GAP)
         size = 2 * READING
         parts = [(b"head", lambda: succeed(cast(Any, File(bytes(size)))))]

@@ -117,7 +117,7 @@ class TranscriptTests(RealmTestCase):
     def setUp(self) -> None:
         self.clock = SteadyClock(reactor)
         super().setUp()
-        # Nobody has to tell one write from the next here.
+        # This client need not tell one write from the next.
         self.patch(PychatClientDialect, "gap", 0.001)
         self.patch(paced_output, "AFTER_LINES", 0.001)
         self.patch(paced_output, "AFTER_FILE", 0.001)

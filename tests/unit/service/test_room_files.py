@@ -158,7 +158,7 @@ class Lasting(RoomFilesTestCase):
             await self.files.fetch(self.ana, "gol.txt")
 
     async def test_download_under_way(self) -> None:
-        """Whoever has begun to fetch a file gets all of it."""
+        """A download that has begun is completed."""
         await self.send()
         download = await self.files.fetch(self.budi, "gol.txt")
         self.rooms.leave(self.ana)

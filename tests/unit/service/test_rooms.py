@@ -155,7 +155,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(other.heard, [])
 
     def test_a_crowd(self) -> None:
-        """In a crowded room nobody is told who enters and leaves."""
+        """In a crowded room, entering and leaving are not announced."""
         for number in range(CROWD + 1):
             self.rooms.join(number, account(str(number)), self.lineker, "tamu", changes=True)
         self.rooms.join(self.messi, MESSI, self.messi, "tamu", changes=True)

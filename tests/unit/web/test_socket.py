@@ -296,7 +296,7 @@ class Sockets(SiteTestCase):
         return run(play())
 
     def test_files_of_a_room(self) -> Any:
-        """Whoever is in the room by WebSocket may fetch its files with the same session."""
+        """A session that is in a room by WebSocket may fetch the room's files over HTTP."""
 
         async def play() -> None:
             cookie, messi = await self.log_in("messi")
