@@ -35,7 +35,9 @@ from chatd.service.remote import (
     MemberRemoved,
     Notice,
     OnOutcome,
+    ReadNews,
     StagedNotice,
+    TypingNews,
 )
 from chatd.service.targets import Target
 from chatd.store.messages import RemoteCopies, Stored
@@ -149,6 +151,14 @@ class Forwarder:
             if isinstance(news, MemberLeft):
                 self._leaving[key_of(news.user), realm] = each.number
             self._links.post(realm, each.number, each.parcel.parcel, None)
+
+    # Read marks and typing: protocol 1 can't carry them
+
+    def tell_read(self, realm: str, news: ReadNews) -> None:
+        """Marks stay in this realm."""
+
+    def tell_typing(self, realm: str, news: TypingNews) -> None:
+        """It stays in this realm."""
 
     def until_left(self, user: str, realm: str) -> Deferred[None]:
         return Deferred.fromCoroutine(self._until_left(key_of(user), realm))

@@ -76,6 +76,48 @@ class StagedNotice(msgspec.Struct, frozen=True):
     parcel: NewParcel
 
 
+# What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A
+# group is named by the key of its home and its id there. Its members tell its home, which tells the other
+# realms with members.
+
+
+class DirectRead(msgspec.Struct, frozen=True):
+    """`reader` has read what `user`, of the receiving realm, wrote to them, up to the message that was the
+    entry `number` of the receiving realm."""
+
+    reader: str
+    user: str
+    number: int
+
+
+class GroupRead(msgspec.Struct, frozen=True):
+    """`reader` has read a group up to `seq`."""
+
+    reader: str
+    home: str
+    group_id: int
+    seq: int
+
+
+class DirectTyping(msgspec.Struct, frozen=True):
+    """`who` is writing to `user`, of the receiving realm."""
+
+    who: str
+    user: str
+
+
+class GroupTyping(msgspec.Struct, frozen=True):
+    """`who` is writing to a group."""
+
+    who: str
+    home: str
+    group_id: int
+
+
+ReadNews: TypeAlias = DirectRead | GroupRead
+TypingNews: TypeAlias = DirectTyping | GroupTyping
+
+
 # What became of a message at another realm
 
 
@@ -130,6 +172,15 @@ class IForwarder(Interface):
         """Send the parcel of a message to a group of another realm. Returns the receipt once the message has
         come back from there, or a `queued` one within seconds. Raises the error with which it was refused.
         """
+
+    def tell_read(realm: str, news: ReadNews) -> None:
+        """Tell the realm how far somebody has read, once it can be reached. Of several marks of one reader in
+        one conversation that wait, only the last has to be told. The receiving realm passes it to
+        `Receipts.arrived`."""
+
+    def tell_typing(realm: str, news: TypingNews) -> None:
+        """Tell the realm that somebody is writing, if it is linked now; else it is forgotten. The receiving
+        realm passes it to `TypingNotices.arrived`."""
 
     def until_left(user: str, realm: str) -> Deferred[None]:
         """Wait until the realm knows which of its groups `user` has left. Errs with RealmDown."""
