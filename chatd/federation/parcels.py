@@ -1,10 +1,11 @@
-"""Parcels: the messages and group changes that realms send each other, and their encoding.
+"""Parcels: the entries of logs, and other news, that realms send each other, and their encoding.
 
-Parcels are stored in the outbox and sent in the same form.
+Parcels are stored in the outbox and sent in the same form. docs/federation.md specifies them.
 
 A parcel is encoded as MessagePack, as an array that begins with the name of its kind. A sender without `@` is
 of the realm that sends the parcel. A recipient or group without `@` is of the realm that receives it, unless
-stated otherwise.
+stated otherwise. Fields may be added at the end: a reader ignores those that it does not know, and takes the
+default of those that are missing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ import msgspec
 MAX_PARCEL = 60_000
 
 # Numbers from other realms have to fit into the database.
-Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+MAX_NUMBER = 2**63 - 1
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+
+# What limits fields where nothing else does: an address, an emoji, a media type, an opaque body.
+MAX_MENTIONS = 100
+AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
+OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32 << 10)]
+Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 
 
 class FileNote(msgspec.Struct, frozen=True, array_like=True):
@@ -30,14 +40,97 @@ class FileNote(msgspec.Struct, frozen=True, array_like=True):
     code: str
 
 
+class Ref(msgspec.Struct, frozen=True, array_like=True):
+    """An entry of a log that two realms share: `number` is that of the parcel which brought it to the other
+    realm. `own`: it was sent by the realm that sends this parcel, else by the one that receives it."""
+
+    own: bool
+    number: Number
+
+
 class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
-    """A message to one person, sent at `at` (ms since 1970 UTC)."""
+    """A message to one person, sent at `at` (ms since 1970 UTC).
+
+    It has a text, a file, or a `body` of the type `media` that no realm reads. If it has none of these, it
+    was deleted before it was sent: it keeps its number and place. `forwarded` is the address of the author of
+    the message that it was forwarded from.
+    """
 
     sender: str
     to: str
     at: Number
     text: str | None = None
     file: FileNote | None = None
+    reply: Ref | None = None
+    forwarded: AddressText | None = None
+    mentions: Mentions = ()
+    media: MediaType | None = None
+    body: OpaqueBody | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it was deleted before it was sent."""
+        return self.text is None and self.file is None and self.body is None
+
+
+class DirectEdit(msgspec.Struct, frozen=True, array_like=True, tag="edit"):
+    """`sender` has changed the text of their message `target` to `to`. Without a text, the message was
+    deleted since."""
+
+    sender: str
+    to: str
+    at: Number
+    target: Ref
+    text: str | None = None
+    mentions: Mentions = ()
+
+
+class DirectDeletion(msgspec.Struct, frozen=True, array_like=True, tag="delete"):
+    """`sender` has deleted their message `target` to `to`."""
+
+    sender: str
+    to: str
+    at: Number
+    target: Ref
+
+
+class DirectReaction(msgspec.Struct, frozen=True, array_like=True, tag="react"):
+    """`sender` has added an emoji to the message `target` (`on`), or removed it."""
+
+    sender: str
+    to: str
+    at: Number
+    target: Ref
+    emoji: Emoji
+    on: bool = True
+
+
+class DirectPin(msgspec.Struct, frozen=True, array_like=True, tag="pin"):
+    """`sender` has pinned the message `target` (`on`), or unpinned it."""
+
+    sender: str
+    to: str
+    at: Number
+    target: Ref
+    on: bool = True
+
+
+class DirectMark(msgspec.Struct, frozen=True, array_like=True, tag="read"):
+    """`sender` has read what `to` wrote to them, up to the entry `number` of the receiving realm."""
+
+    sender: str
+    to: str
+    number: Number
+
+
+class GroupMark(msgspec.Struct, frozen=True, array_like=True, tag="group-read"):
+    """`sender` has read a group up to `seq`. The group is named by its home's name and its id there. Members'
+    realms tell the home, and the home tells the other realms with members; then `sender` may have a realm."""
+
+    sender: AddressText
+    home: str
+    group_id: Number
+    seq: Number
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True, tag="post"):
@@ -95,7 +188,10 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
     group: str
 
 
-Parcel: TypeAlias = Direct | Post | Relay | Joined | Removed | Left
+# A change of a message in a direct conversation
+DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
+Mark: TypeAlias = DirectMark | GroupMark
+Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | Joined | Removed | Left
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -129,6 +225,19 @@ def try_decode(data: bytes | msgspec.Raw) -> Parcel | None:
         return None
 
 
+def blanked(data: bytes) -> bytes:
+    """The parcel of a message or an edit without its content, which was deleted before it was sent. Other
+    parcels stay as they are."""
+    parcel = try_decode(data)
+    match parcel:
+        case Direct(sender=sender, to=to, at=at):
+            return encode(Direct(sender, to, at))
+        case DirectEdit(sender=sender, to=to, at=at, target=target):
+            return encode(DirectEdit(sender, to, at, target))
+        case _:
+            return data
+
+
 def on_one_line(data: bytes) -> bytes:
     """An encoded parcel, for a realm that takes texts of one line only. The text of a `Relay` is put on one
     line: nobody could be told of a refusal. Other parcels stay: their senders are told."""
@@ -144,8 +253,12 @@ def order_of(parcel: Parcel) -> tuple[str, str]:
     """The lane in which a parcel keeps its order: a sender and a conversation. A parcel that waits for its
     file is overtaken only by parcels of other lanes."""
     match parcel:
-        case Direct(sender=sender, to=to):
+        case Direct() | DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():
+            return parcel.sender, parcel.to
+        case DirectMark(sender=sender, to=to):
             return sender, to
+        case GroupMark(home=home, group_id=group_id):
+            return "", f"mark {group_id}@{home}"
         case Post(sender=sender, group=group):
             return sender, f"#{group}"
         case Relay(group=group) | Joined(group=group) | Removed(group=group) | Left(group=group):

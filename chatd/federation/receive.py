@@ -13,7 +13,17 @@ from chatd.federation.file_receive import FileIncomplete, FileReceiver
 from chatd.federation.membership import MembershipNews
 from chatd.federation.parcel_reader import Arrived, ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter, owner_of
-from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
+from chatd.federation.parcels import (
+    KEPT,
+    Direct,
+    Joined,
+    Left,
+    Parcel,
+    Post,
+    Relay,
+    Removed,
+    Verdict,
+)
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
@@ -150,10 +160,10 @@ class Receiver:
         """Apply a parcel that is not a text for somebody here: it has a file, changes a group, concerns
         nobody here, or is unreadable."""
         realm = submission.realm
-        if parcel is None:
-            return parcels.UNREADABLE
-        if not isinstance(parcel, Direct | Post | Relay):
+        if isinstance(parcel, Joined | Removed | Left):
             await self._news.receive(realm, number, parcel)
+        elif not isinstance(parcel, Direct | Post | Relay):
+            return parcels.UNREADABLE
         elif arrived is not None:
             verdict = await self._writer.store_with_file(
                 realm, number, arrived, parcel, submission.stream
