@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from chatd.base.cache import Cache
-from chatd.base.errors import RealmDown
+from chatd.base.entries import MadeChange
+from chatd.base.errors import DoesNotCross, RealmDown
 from chatd.base.model import Account, Attachment, Receipt
 from chatd.base.names import key_of
 from chatd.federation import parcels
@@ -27,6 +28,7 @@ from chatd.federation.parcels import FileNote
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
+    DELIVERED,
     DeliveryOutcome,
     IForwarder,
     MemberJoined,
@@ -84,6 +86,22 @@ class Forwarder:
     def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
         for offset, realm in enumerate(copies.realms):
             self._links.post(realm, stored.first + offset, stored.parcel, file)
+
+    # Changes of messages
+
+    def change_copies(
+        self, connection: Connection, made: MadeChange, target: Target
+    ) -> RemoteCopies | None:
+        if target.home is not None:
+            raise DoesNotCross(realm=self._links.name_of(target.home))
+        return None
+
+    def send_change(
+        self, stored: Stored, copies: RemoteCopies, target: Target
+    ) -> Deferred[DeliveryOutcome]:
+        for offset, realm in enumerate(copies.realms):
+            self._links.post(realm, stored.first + offset, stored.parcel, None)
+        return succeed(DELIVERED)
 
     # Messages to groups of other realms
 

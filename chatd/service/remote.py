@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from chatd.base.entries import MadeChange
 from chatd.base.errors import ChatError
 from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
 from chatd.service.presence import IListener
@@ -147,6 +148,14 @@ class IForwarder(Interface):
     ) -> RemoteCopies:
         """Make the copies of a message for the target's other realms, to be stored with it."""
 
+    def change_copies(
+        connection: Connection, made: MadeChange, target: Target
+    ) -> RemoteCopies | None:
+        """Make the copies of a change of a message for the target's other realms, to be stored with it; None
+        if it stays here. For a group of another realm, it is the request to the group's home, which alone
+        makes the change. Runs in the writer's thread, in the transaction that makes the change. Raises
+        DoesNotCross."""
+
     def post_parcel(
         sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
     ) -> NewParcel:
@@ -165,6 +174,12 @@ class IForwarder(Interface):
 
     def deliver(realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
         """Send the copy of a direct message. `on_outcome` is called once, within seconds."""
+
+    def send_change(
+        stored: Stored, copies: RemoteCopies, target: Target
+    ) -> Deferred[DeliveryOutcome]:
+        """Send the copies of a change. Fires within seconds with what the home of a group of another realm,
+        or the realm of the other person, says of it; at once if the group is of this realm."""
 
     async def deliver_post(
         target: Target, number: int, parcel: NewParcel, origin: IListener | None

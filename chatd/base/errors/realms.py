@@ -93,6 +93,11 @@ class PeerFailed(ChatError):
     sentence = "{realm} could not accept this and gave no reason; tell its operator"
 
 
+class DoesNotCross(ChatError):
+    code = "does-not-cross"
+    sentence = "{realm} does not take such changes from this realm; write a message instead"
+
+
 class TextRefused(ChatError):
     code = "text-refused"
     sentence = (

@@ -1,0 +1,59 @@
+"""What people change about messages, and how realms name the messages to each other.
+
+These values are what is asked for. What was changed is an entry of the log, which `chatd.base.events` has as
+it is shown.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from chatd.base.model import Party
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """Give a message another text. `mentions` are the addresses that the new text mentions."""
+
+    text: str
+    mentions: tuple[str, ...] = ()
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """Remove the content of a message."""
+
+
+class React(msgspec.Struct, frozen=True):
+    """Add an emoji to a message (`on`), or take it back."""
+
+    emoji: str
+    on: bool = True
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """Pin a message (`on`), or unpin it."""
+
+    on: bool = True
+
+
+MessageChange: TypeAlias = Edit | Deletion | React | Pin
+
+
+class EntryRef(msgspec.Struct, frozen=True):
+    """The name of an entry in all realms: the key of its author's realm (None: this realm), and its number
+    there."""
+
+    realm: str | None
+    number: int
+
+
+class MadeChange(msgspec.Struct, frozen=True):
+    """`author` has changed the message with the number `seq` in its conversation. `at` is in ms since 1970
+    UTC. `ref` is None for a message that other realms do not have."""
+
+    change: MessageChange
+    author: Party
+    at: int
+    seq: int
+    ref: EntryRef | None = None
