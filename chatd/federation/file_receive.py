@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from chatd.base.config import Config
 from chatd.base.errors import FileTooLarge, QuotaExceeded, StorageFailed
 from chatd.base.model import Attachment, StoredFile
-from chatd.federation.parcels import FileNote
+from chatd.federation.parcel_fields import FileNote
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads

@@ -24,7 +24,7 @@ from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
 from chatd.federation.outbox import Outbox
-from chatd.federation.parcels import FileNote
+from chatd.federation.parcel_fields import FileNote
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (

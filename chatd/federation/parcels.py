@@ -11,33 +11,22 @@ default of those that are missing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 
+from chatd.federation.parcel_fields import (
+    AddressText,
+    Emoji,
+    FileNote,
+    MediaType,
+    Mentions,
+    Number,
+    OpaqueBody,
+)
+
 # Bytes. A parcel with its framing has to fit into an AMP value of 65,535 bytes.
 MAX_PARCEL = 60_000
-
-# Numbers from other realms have to fit into the database.
-MAX_NUMBER = 2**63 - 1
-Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
-
-# What limits fields where nothing else does: an address, an emoji, a media type, an opaque body.
-MAX_MENTIONS = 100
-AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
-Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
-MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
-OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32 << 10)]
-Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
-
-
-class FileNote(msgspec.Struct, frozen=True, array_like=True):
-    """A file that a parcel announces. `code` is its code in the sender's realm."""
-
-    name: str
-    size: Number
-    sha256: str
-    code: str
 
 
 class Ref(msgspec.Struct, frozen=True, array_like=True):

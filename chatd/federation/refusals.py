@@ -30,6 +30,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.TooManyUnknown, ("limit",)),
         (errors.RealmQuota, ("limit", "minutes")),
         (errors.TextRefused, ("realm",)),
+        (errors.BadSignature, ("reason",)),
     )
 }
 

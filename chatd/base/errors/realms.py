@@ -106,6 +106,12 @@ class TextRefused(ChatError):
     )
 
 
+class BadSignature(ChatError):
+    code = "bad-signature"
+    sentence = "{where} does not accept this, because {reason}; tell the operators of both realms"
+    defaults = {"where": "This realm", "reason": "its signature is wrong"}
+
+
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:
     """Combine the errors of several addresses, none of which could be reached, into one."""
     if len(errors) == 1:

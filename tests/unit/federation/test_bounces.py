@@ -7,7 +7,8 @@ from typing import Any
 from chatd.base.errors import GroupClosed, MessageTooLong, UnknownGroup, UnknownUser
 from chatd.federation import bounces as module
 from chatd.federation import parcels
-from chatd.federation.parcels import Direct, FileNote, Joined, Left, Parcel, Post, Relay
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import Direct, Joined, Left, Parcel, Post, Relay
 from chatd.store.outbox import NewParcel
 from tests.support.network import NetworkTestCase
 

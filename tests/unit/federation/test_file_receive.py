@@ -12,7 +12,8 @@ from chatd.base.config import Limits
 from chatd.base.errors import FileTooLarge, StorageFailed
 from chatd.federation import file_receive as module
 from chatd.federation.file_receive import FileIncomplete, _key, _keys
-from chatd.federation.parcels import Direct, FileNote
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import Direct
 from chatd.store.files import Owner
 from tests.support.network import NetworkTestCase, Server
 

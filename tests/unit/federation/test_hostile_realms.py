@@ -16,7 +16,8 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
-from chatd.federation.parcels import Direct, FileNote, Joined, Left, Removed, encode
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import Direct, Joined, Left, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store import outbox as outbox_store
 from chatd.store.outbox import MAX_SEEN, OutboxWriter

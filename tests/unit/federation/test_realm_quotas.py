@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.errors import FileTooLarge, PeerFailed, QuotaExceeded
 from chatd.federation import file_receive as arrivals_module
-from chatd.federation.parcels import Direct, FileNote, encode, try_decode
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import Direct, encode, try_decode
 from tests.support.network import outcome
 from tests.unit.federation.test_realm_files import FilesTestCase, many
 

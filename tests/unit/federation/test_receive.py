@@ -7,11 +7,11 @@ from typing import Any
 from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import (
     KEPT,
     UNREADABLE,
     Direct,
-    FileNote,
     Joined,
     Left,
     Parcel,

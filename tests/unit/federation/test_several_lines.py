@@ -10,6 +10,7 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation import parcels
 from chatd.federation.amp import wire
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcels import Relay, on_one_line
 from tests.support.network import LinkedTestCase
@@ -104,7 +105,7 @@ class OtherIsOlder(LinkedTestCase):
             parcels.Direct("ana", "budi", 10, TEXT),
             parcels.Post("ana", "bagan", 10, b"\n", TEXT),
             parcels.Joined("bagan", 10, "budi", 10),
-            Relay("bagan", 10, 10, "ana", 10, None, parcels.FileNote("a", 10, "b", "c")),
+            Relay("bagan", 10, 10, "ana", 10, None, FileNote("a", 10, "b", "c")),
         ):
             encoded = parcels.encode(other)
             self.assertEqual(on_one_line(encoded), encoded)

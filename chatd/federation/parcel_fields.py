@@ -1,0 +1,28 @@
+"""The fields that several parcels have, and signed entries too, with their limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+# Numbers from other realms have to fit into the database.
+MAX_NUMBER = 2**63 - 1
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+
+# What limits fields where nothing else does: an address, an emoji, a media type, an opaque body.
+MAX_MENTIONS = 100
+AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
+OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32 << 10)]
+Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
+
+
+class FileNote(msgspec.Struct, frozen=True, array_like=True):
+    """A file that a parcel announces. `code` is its code in the sender's realm."""
+
+    name: str
+    size: Number
+    sha256: str
+    code: str

@@ -1,0 +1,135 @@
+"""Signed entries as they travel and are stored, and their verification."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import msgspec
+
+from chatd.base.cache import Cache
+from chatd.base.errors import BadSignature
+from chatd.federation.signing.keys import KeyRing
+from chatd.federation.signing.proofs import Proof, is_signed, signed_root
+from chatd.federation.signing.statements import (
+    MAX_ATTRIBUTES,
+    MAX_STATEMENT,
+    SALT,
+    Attributes,
+    MessageAttributes,
+    Statement,
+    content_hash,
+    decode_attributes,
+    decode_statement,
+    kind_of,
+)
+
+CACHED_ROOTS = 4096
+
+
+class SignedEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A statement with its proof and the content that it vouches for: the encoded attributes, the body, and
+    the salt. Once the content is deleted, these three are empty."""
+
+    statement: Annotated[bytes, msgspec.Meta(max_length=MAX_STATEMENT)]
+    proof: Proof
+    salt: Annotated[bytes, msgspec.Meta(max_length=SALT)]
+    attributes: Annotated[bytes, msgspec.Meta(max_length=MAX_ATTRIBUTES)]
+    body: bytes = b""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the content was deleted."""
+        return not (self.salt or self.attributes or self.body)
+
+    def blank(self) -> SignedEntry:
+        """The entry without its content. It still verifies."""
+        return msgspec.structs.replace(self, salt=b"", attributes=b"", body=b"")
+
+
+class OpenedEntry(msgspec.Struct, frozen=True):
+    """A decoded entry, whose content has the hash of its statement. `attributes` is None once the content is
+    deleted."""
+
+    statement: Statement
+    attributes: Attributes | None
+    body: bytes
+
+    @property
+    def text(self) -> str | None:
+        """The text of a message or an edit, or None if it has none."""
+        attributes = self.attributes
+        if not isinstance(attributes, MessageAttributes) or attributes.media is not None:
+            return None
+        return self.body.decode() if self.body else None
+
+
+class Trust(Enum):
+    """What is known about the signature of an entry."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"  # the key is not known yet
+    FORGED = "forged"  # the key became known later, and did not sign it
+
+
+def open_entry(entry: SignedEntry) -> OpenedEntry:
+    """Decode an entry, and check its content against the hash. Raises BadSignature.
+
+    Who has signed it is checked by `Verifier`.
+    """
+    try:
+        statement = decode_statement(entry.statement)
+        if entry.is_blank:
+            return OpenedEntry(statement, None, b"")
+        if content_hash(entry.salt, entry.attributes, entry.body) != statement.hash:
+            raise BadSignature(reason="its content is not the one that was signed")
+        attributes = decode_attributes(entry.attributes)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadSignature(reason="it can't be decoded") from None
+    if len(entry.salt) != SALT or kind_of(attributes) != statement.kind:
+        raise BadSignature(reason="its content is of another kind")
+    return OpenedEntry(statement, attributes, _checked_body(attributes, entry.body))
+
+
+def _checked_body(attributes: Attributes, body: bytes) -> bytes:
+    """Raises BadSignature if the body does not belong to such attributes."""
+    if not isinstance(attributes, MessageAttributes):
+        if body:
+            raise BadSignature(reason="its content is of another kind")
+    elif attributes.media is None:
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise BadSignature(reason="its text is not UTF-8") from None
+    return body
+
+
+class Verifier:
+    """Checks who has signed. It remembers roots whose signatures were right, so that a batch costs one
+    verification."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self.keys = keys
+        self._roots: Cache[tuple[bytes, bytes, bytes], bool] = Cache(CACHED_ROOTS)
+
+    def check(self, statement: bytes, realm: str, at: int, proof: Proof) -> Trust:
+        """Whether `realm` has signed an encoded statement of the time `at`. Raises BadSignature."""
+        root = signed_root(statement, proof)
+        if root is None:
+            raise BadSignature(reason="its proof leads nowhere")
+        key = self.keys.get(realm, proof.key)
+        if key is None:
+            return Trust.UNVERIFIED
+        if not key.holds(at):
+            raise BadSignature(reason="its key was replaced before")
+        name = (key.public, root, proof.signature)
+        if self._roots.get(name) is None:
+            if not is_signed(key.public, root, proof.signature):
+                raise BadSignature(reason="its realm did not sign it")
+            self._roots[name] = True
+        return Trust.VERIFIED
+
+    def is_cheap(self, statement: bytes, realm: str, proof: Proof) -> bool:
+        """Whether `check` needs no signature to be verified."""
+        root, key = signed_root(statement, proof), self.keys.get(realm, proof.key)
+        return root is None or key is None or (key.public, root, proof.signature) in self._roots

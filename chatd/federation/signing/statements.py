@@ -1,0 +1,141 @@
+"""Statements: what a realm signs about an entry of a group, and the content that it vouches for.
+
+A statement names the entry and its place, and has a hash of the content. The hash is salted, so that nobody
+can guess a deleted content from it. Everything in it is absolute: realms are named by their keys, people of
+a content by `name@realm`, and entries by the realm of their author and their number there.
+
+The encoding is MessagePack in its shortest form, with arrays only. The bytes that were signed travel and are
+stored as they are, so that no realm ever has to write them again.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from chatd.federation.parcel_fields import AddressText, Emoji, FileNote, MediaType, Mentions, Number
+
+SALT = 16  # bytes
+MAX_STATEMENT = 1280  # bytes: four names of 64 characters, and 256 bytes for the rest
+MAX_ATTRIBUTES = 8192  # bytes
+
+RealmKey: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Digest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+
+
+class EntryRef(msgspec.Struct, frozen=True, array_like=True):
+    """An entry: the key of its author's realm, and the number that this realm gave it."""
+
+    realm: RealmKey
+    number: Number
+
+
+class Statement(msgspec.Struct, frozen=True, array_like=True, tag="chatd entry 1"):
+    """What the realm `realm` states: its user `author` has made the entry `number`, of this `kind`, in the
+    group with the id `group` of the realm `home`, about the entry `target`, at `at` (ms since 1970 UTC).
+    `hash` is that of the content (`content_hash`)."""
+
+    realm: RealmKey
+    number: Number
+    home: RealmKey
+    group: Number
+    kind: Annotated[str, msgspec.Meta(max_length=16)]
+    author: Name
+    target: EntryRef | None
+    at: Number
+    hash: Digest
+
+
+# The attributes of a content, by the kind of its entry. What is long is not here but in the content's body:
+# the text of a message, in UTF-8, or the bytes of an opaque entry.
+
+
+class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="message"):
+    """Of a message. With `media`, the body is opaque and of that media type."""
+
+    reply: EntryRef | None = None
+    mentions: Mentions = ()
+    forwarded: AddressText | None = None
+    file: FileNote | None = None
+    media: MediaType | None = None
+
+
+class EditAttributes(MessageAttributes, frozen=True, array_like=True, tag="edited"):
+    """Of an edit: the content that the message has from then on, complete."""
+
+
+class DeletionAttributes(msgspec.Struct, frozen=True, array_like=True, tag="deleted"):
+    """Of a deletion, which has no content of its own."""
+
+
+class ReactionAttributes(msgspec.Struct, frozen=True, array_like=True, tag="reaction"):
+    """Of a reaction that is set, or else removed."""
+
+    emoji: Emoji
+    on: bool
+
+
+class PinAttributes(msgspec.Struct, frozen=True, array_like=True, tag="pinned"):
+    """Of a pin that is set, or else removed."""
+
+    on: bool
+
+
+class MemberAttributes(msgspec.Struct, frozen=True, array_like=True, tag="member"):
+    """Of a change of membership: `what` happened to `who`."""
+
+    what: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    who: AddressText
+
+
+class GroupAttributes(msgspec.Struct, frozen=True, array_like=True, tag="group"):
+    """Of a change of the group itself: `key` has this `value` now."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    value: Annotated[str, msgspec.Meta(max_length=2048)]
+
+
+Attributes: TypeAlias = (
+    MessageAttributes
+    | EditAttributes
+    | DeletionAttributes
+    | ReactionAttributes
+    | PinAttributes
+    | MemberAttributes
+    | GroupAttributes
+)
+
+encode = msgspec.msgpack.Encoder().encode
+_statements = msgspec.msgpack.Decoder(Statement)
+_attributes = msgspec.msgpack.Decoder(Attributes)
+
+# Most messages have neither a reply nor anything else.
+PLAIN_MESSAGE = encode(MessageAttributes())
+
+
+def decode_statement(data: bytes) -> Statement:
+    """Raises msgspec.DecodeError (or its subclass ValidationError), RecursionError."""
+    statement: Statement = _statements.decode(data)
+    return statement
+
+
+def decode_attributes(data: bytes) -> Attributes:
+    """Raises msgspec.DecodeError (or its subclass ValidationError), RecursionError."""
+    attributes: Attributes = _attributes.decode(data)
+    return attributes
+
+
+def kind_of(attributes: Attributes) -> str:
+    """The kind of the entry that has such a content."""
+    tag = attributes.__struct_config__.tag
+    assert isinstance(tag, str)  # noqa: S101 - all of them have one
+    return tag
+
+
+def content_hash(salt: bytes, attributes: bytes, body: bytes) -> bytes:
+    """The salted hash of a content. Nothing can be moved between the three: the salt has a fixed length, and
+    the attributes are one MessagePack value."""
+    return sha256(salt + attributes + body).digest()
