@@ -26,7 +26,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Digest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
-class EntryRef(msgspec.Struct, frozen=True, array_like=True):
+class StatedRef(msgspec.Struct, frozen=True, array_like=True):
     """An entry: the key of its author's realm, and the number that this realm gave it."""
 
     realm: RealmKey
@@ -44,7 +44,7 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag="chatd entry 1
     group: Number
     kind: Annotated[str, msgspec.Meta(max_length=16)]
     author: Name
-    target: EntryRef | None
+    target: StatedRef | None
     at: Number
     hash: Digest
 
@@ -56,7 +56,7 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag="chatd entry 1
 class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="message"):
     """Of a message. With `media`, the body is opaque and of that media type."""
 
-    reply: EntryRef | None = None
+    reply: StatedRef | None = None
     mentions: Mentions = ()
     forwarded: AddressText | None = None
     file: FileNote | None = None

@@ -18,12 +18,12 @@ from chatd.federation.signing.statements import (
     Attributes,
     DeletionAttributes,
     EditAttributes,
-    EntryRef,
     GroupAttributes,
     MemberAttributes,
     MessageAttributes,
     PinAttributes,
     ReactionAttributes,
+    StatedRef,
     Statement,
     content_hash,
     encode,
@@ -37,7 +37,7 @@ PLAIN = MessageAttributes()
 
 EVERY_KIND: tuple[Attributes, ...] = (
     MessageAttributes(
-        EntryRef("realm2", 7), ("ana@realm1",), "budi@realm3", FileNote("a.txt", 3, "00", "AB12CD")
+        StatedRef("realm2", 7), ("ana@realm1",), "budi@realm3", FileNote("a.txt", 3, "00", "AB12CD")
     ),
     MessageAttributes(media="application/octet-stream"),
     EditAttributes(),
@@ -151,7 +151,7 @@ class SignedEntryTests(TestCase):
 
     def test_largest_statement_fits(self) -> None:
         name = "\U00010400" * 64
-        ref = EntryRef(name, 2**62)
+        ref = StatedRef(name, 2**62)
         stated = Statement(name, 2**62, name, 2**62, "message", name, ref, 2**62, bytes(32))
         self.assertLessEqual(len(encode(stated)), 1280)
 

@@ -10,9 +10,9 @@ from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.signing.statements import (
     Attributes,
     DeletionAttributes,
-    EntryRef,
     MessageAttributes,
     ReactionAttributes,
+    StatedRef,
     Statement,
     content_hash,
     encode,
@@ -24,10 +24,10 @@ PUBLIC = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
 KEY_ID = "56475aa75463474c"
 SALT = bytes(range(16))
 NUMBER = 7_592_059_174_912_001
-ENTRIES: tuple[tuple[Attributes, str, EntryRef | None], ...] = (
-    (MessageAttributes(EntryRef("realm2", 4_294_967_301)), "Halo semua", None),
-    (ReactionAttributes("👍", True), "", EntryRef("realm2", 4_294_967_301)),
-    (DeletionAttributes(), "", EntryRef("realm1", NUMBER)),
+ENTRIES: tuple[tuple[Attributes, str, StatedRef | None], ...] = (
+    (MessageAttributes(StatedRef("realm2", 4_294_967_301)), "Halo semua", None),
+    (ReactionAttributes("👍", True), "", StatedRef("realm2", 4_294_967_301)),
+    (DeletionAttributes(), "", StatedRef("realm1", NUMBER)),
 )
 ATTRIBUTES = (
     "96a76d65737361676592a67265616c6d32cf000000010000000590c0c0c0",
