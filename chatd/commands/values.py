@@ -128,7 +128,7 @@ class ListConversations(Command, frozen=True):
 class ShowHistory(Command, frozen=True):
     """`n`: the number of messages. `before`: only messages older than this seq."""
 
-    place: Place
+    place: Place | int
     n: int = 20
     before: int | None = None
 

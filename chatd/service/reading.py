@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from chatd.base.errors import AmbiguousName, NotMember, UnknownGroup, UnknownRealm, UnknownUser
+from chatd.base.errors import (
+    AmbiguousName,
+    NotMember,
+    UnknownConversation,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
@@ -119,13 +126,13 @@ class Reading:
         return tuple(await self._database.read(unread_store.unread_counts, account, marks))
 
     async def history(
-        self, account: Account, place: Place, count: int, before: int | None = None
+        self, account: Account, place: Place | int, count: int, before: int | None = None
     ) -> Page:
         """The last `count` messages of a conversation, or the last of those before the seq `before`.
 
-        Raises as `conversation_of`.
+        Raises as `find`.
         """
-        conversation = await self.conversation_of(account, place)
+        conversation = await self.find(account, place)
         if conversation is None:
             return Page([])
         limit = min(count, MAX_PAGE)
@@ -150,6 +157,18 @@ class Reading:
     async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
         """Mark everything up to `seq` as read, at most to the newest message. Raises UnknownConversation."""
         await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
+
+    async def find(self, account: Account, place: Place | int) -> int | None:
+        """The conversation that `place` names, or that has this id. None if it does not exist yet.
+
+        Raises UnknownConversation if the account takes no part in it, and as `conversation_of`.
+        """
+        if isinstance(place, Place):
+            return await self.conversation_of(account, place)
+        takes_part = conversation_store.takes_part
+        if not await self._database.read(takes_part, account.id, place):
+            raise UnknownConversation(name=place)
+        return place
 
     async def conversation_of(self, account: Account, place: Place) -> int | None:
         """The conversation that `place` names, or None if it does not exist yet. A name without a sign is

@@ -16,6 +16,7 @@ from chatd.base.names import (
     parse_room,
 )
 from chatd.commands.arguments.base import ParsedType, Type, kind_of
+from chatd.commands.arguments.values import SIZE
 
 MAX_PEOPLE = 100  # in one command, so that it does not delay other clients
 
@@ -150,13 +151,25 @@ class PlaceType(Type):
     def from_text(self, name: str, text: str) -> Place:
         return parse_place(text)
 
-    def from_json(self, name: str, value: Any) -> Place:
+    def from_json(self, name: str, value: Any) -> Place | int:
         text = self.string(name, value)
         if name == "group":
             return Place(group=parse_group(text.removeprefix("#")))
         if name == "place":
             return parse_place(text)
         return Place(user=parse_address(text.removeprefix("@")))
+
+
+class ConversationType(PlaceType):
+    """A place, or in JSON the id of a conversation."""
+
+    json = "string or number"
+
+    def from_json(self, name: str, value: Any) -> Place | int:
+        if name == "conversation":
+            number: int = SIZE.from_json(name, value)
+            return number
+        return super().from_json(name, value)
 
 
 NAME = ParsedType(parse_name, "name", "1 to 64 letters, digits, dots, underscores and hyphens")
@@ -171,3 +184,4 @@ NAMES = NamesType()
 GROUP = GroupType()
 JOINABLE = JoinableType()
 PLACE = PlaceType()
+CONVERSATION = ConversationType()

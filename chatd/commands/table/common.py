@@ -8,6 +8,8 @@ from chatd.commands.rows import Arg
 
 PEOPLE_ERRORS = (errors.UnknownUser, errors.UnknownRealm)
 GROUP_ERRORS = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
+PLACE_ERRORS = (errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName)
+CONVERSATION_ERRORS = (*PLACE_ERRORS, errors.UnknownConversation)
 REMOTE_ERRORS = (errors.RealmDown, errors.PeerFailed)  # for commands that can't be queued
 ADMIN_ERRORS = (*GROUP_ERRORS, errors.NotAdmin, *REMOTE_ERRORS)
 MEMBERSHIP_ERRORS = (errors.GroupFull, errors.RealmFull, errors.TooManyGroups)
@@ -25,6 +27,8 @@ TEXT = Arg("text", types.TEXT)
 TO = Arg("to", types.ADDRESSES, also=("users", "user"))
 USER = Arg("user", types.ADDRESS, also=("to",))
 PLACE = Arg("place", types.PLACE, also=("user", "to", "group"))
+# A place, or in JSON the id of a conversation. Reading.find has what it may be.
+CONVERSATION = Arg("place", types.CONVERSATION, also=("user", "to", "group", "conversation"))
 GROUP_OR_PEOPLE = Arg("group", types.GROUP_OR_PEOPLE, also=("to", "users"))
 GROUP_OR_NAMES = Arg("group", types.GROUP_OR_NAMES, also=("to", "users"))
 REALM = Arg("realm", types.NAME)

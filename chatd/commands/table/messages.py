@@ -9,7 +9,16 @@ from chatd.base.model import MAX_COUNTED
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
-from chatd.commands.table.common import GROUP_ERRORS, KEY, PEOPLE_ERRORS, PLACE, TEXT, TO
+from chatd.commands.table.common import (
+    CONVERSATION,
+    CONVERSATION_ERRORS,
+    KEY,
+    PEOPLE_ERRORS,
+    PLACE,
+    PLACE_ERRORS,
+    TEXT,
+    TO,
+)
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -29,7 +38,7 @@ ROWS: tuple[Row, ...] = (
             msgspec.structs.replace(PLACE, optional=True),
             Arg("peek", types.FLAG, optional=True, named=True),
         ),
-        errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
+        errors=PLACE_ERRORS,
     ),
     Row(
         "unread",
@@ -54,11 +63,11 @@ ROWS: tuple[Row, ...] = (
         ask.ShowHistory,
         "show the last messages of a conversation, read or unread",
         (
-            PLACE,
+            CONVERSATION,
             Arg("n", types.COUNT, optional=True),
             Arg("before", types.SIZE, optional=True, named=True),
         ),
-        errors=(errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName),
+        errors=CONVERSATION_ERRORS,
     ),
     Row(
         "search",

@@ -309,6 +309,7 @@ NAMES_ONLY: tuple[tuple[str, dict[str, Any], Command], ...] = (
     ("inbox", {"peek": True}, ask.ReadInbox(None, True)),
     ("inbox", {"user": "a", "peek": False}, ask.ReadInbox(Place(A), False)),
     ("history", {"group": "g"}, ask.ShowHistory(Place(group=G))),
+    ("history", {"conversation": 7}, ask.ShowHistory(7)),
     ("history", {"user": "a", "n": 5, "before": 7}, ask.ShowHistory(Place(A), 5, 7)),
     ("profile", {"country": "Brasil"}, ask.ChangeProfile(country="Brasil")),
     ("logout", {"everywhere": True}, ask.LogOut(True)),
