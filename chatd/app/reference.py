@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from chatd.base import events
 from chatd.base import model as m
 from chatd.base.config import Limits
 from chatd.base.errors import ShuttingDown, every_error
@@ -159,13 +160,16 @@ ITEMS: tuple[tuple[str, str, m.Item], ...] = (
     ("rooms", "rooms", m.RoomInfo("12345 67890", ("henderson", "messi"))),
     ("commands", "help", describe(BY_VERB["ping"])),
 )
-EVENTS: tuple[tuple[str, m.Event], ...] = (
+EVENTS: tuple[tuple[str, events.Event], ...] = (
     ("a message arrived (after `listen`)", TEXT),
     ("a file arrived in a group (after `listen`)", POST),
-    ("talk in your room", m.RoomTalk("12345 67890", "messi", "Lionel Messi", "vamos", AT)),
-    ("an admin has removed you from a group", m.MemberChange(7, "bola", "lineker")),
-    ("the session has ended elsewhere", m.SessionEnded("The password was changed; log in again")),
-    ("the connection is being closed", m.Closing(ShuttingDown())),
+    ("talk in your room", events.RoomTalk("12345 67890", "messi", "Lionel Messi", "vamos", AT)),
+    ("an admin has removed you from a group", events.MemberChange(7, "bola", "lineker")),
+    (
+        "the session has ended elsewhere",
+        events.SessionEnded("The password was changed; log in again"),
+    ),
+    ("the connection is being closed", events.Closing(ShuttingDown())),
 )
 
 

@@ -11,6 +11,12 @@ from chatd.base.errors import ChatError
 
 MAX_COUNTED = 1000  # the largest unread count in the list of conversations
 
+# The delivery of a message (Message.state)
+STORED = "stored"
+QUEUED = "queued"
+DELIVERED = "delivered"
+REFUSED = "refused"
+
 
 class Account(msgspec.Struct, frozen=True):
     """A registered user. The hash of the password is not here: only the store reads it, at a login."""
@@ -45,12 +51,25 @@ class StoredFile(msgspec.Struct, frozen=True):
     mime: str
 
 
+class Opaque(msgspec.Struct, frozen=True):
+    """Content that the server stores and passes on without reading it: its media type, and its bytes."""
+
+    media: str
+    body: bytes
+
+
 class Message(msgspec.Struct, frozen=True):
-    """A message in a conversation, and the event that announces it to listeners.
+    """A message in a conversation in its current state, and the event that announces it to listeners.
 
     `at` is in milliseconds since 1970 UTC. Either `to`, the recipient of a direct message, or `group`, the
-    name of the group, is set, and either `text` or `file`. `queued`: it waits for the recipient's realm.
-    `title` is that of the group, in events only.
+    name of the group, is set, and one of `text`, `file` and `opaque`; none of these once it is deleted. `seq`
+    is 0 for a message to a group of another realm that this realm has not numbered yet. `title` is that of
+    the group, in events only.
+
+    `state` is its delivery: `stored` (it does not cross), `queued`, `delivered`, or `refused` with a
+    `reason`. `edited` is the time of the last edit. `reply` is the seq of the message that it replies to.
+    `forwarded` is the address that wrote the message it was forwarded from. `mentions` are addresses.
+    `reactions` has each emoji with its addresses. `unverified`: its signature could not be checked.
     """
 
     id: int
@@ -62,22 +81,38 @@ class Message(msgspec.Struct, frozen=True):
     group: str | None = None
     text: str | None = None
     file: Attachment | None = None
-    queued: bool = False
     title: str | None = None
+    state: str = STORED
+    reason: str | None = None
+    edited: int | None = None
+    deleted: bool = False
+    reply: int | None = None
+    forwarded: str | None = None
+    mentions: tuple[str, ...] = ()
+    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    pinned: bool = False
+    unverified: bool = False
+    opaque: Opaque | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a sent message.
+    """The place and the state of a sent message (`Message.state`).
 
-    `queued`: it waits for the recipient's realm. Numbers are 0 while they are unknown: a message to a group
-    of another realm gets them there.
+    Numbers are 0 while they are unknown: a message to a group of another realm gets its seq there. `at` is in
+    ms since 1970 UTC.
     """
 
     conversation: int
     seq: int
     id: int
     to: str
-    queued: bool = False
+    state: str = STORED
+    at: int = 0
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits for another realm."""
+        return self.state == QUEUED
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -213,54 +248,6 @@ class FileInfo(msgspec.Struct, frozen=True):
     size: int
     sender: str
     at: int
-
-
-class RoomTalk(msgspec.Struct, frozen=True):
-    """Event: a message or a file in the listener's room. Such messages are not stored."""
-
-    room: str
-    sender: str
-    display_name: str
-    text: str
-    at: int
-    file: Attachment | None = None
-
-
-class RoomChange(msgspec.Struct, frozen=True):
-    """Event: `who` has entered the listener's room, or else left it."""
-
-    room: str
-    who: str
-    display_name: str
-    entered: bool
-
-
-class MemberChange(msgspec.Struct, frozen=True):
-    """Event: an admin removed the listener, whose name is `who`, from the group."""
-
-    conversation: int
-    group: str
-    who: str
-    what: str = "kicked"
-
-    @property
-    def sentence(self) -> str:
-        return f"You were removed from {self.group}"
-
-
-class Closing(msgspec.Struct, frozen=True):
-    """Event: the connection will be closed because of `error`."""
-
-    error: ChatError
-
-
-class SessionEnded(msgspec.Struct, frozen=True):
-    """Event: another connection ended the session, by a logout or a change of the password."""
-
-    reason: str
-
-
-Event: TypeAlias = Message | RoomTalk | RoomChange | MemberChange | Closing | SessionEnded
 
 
 class ArgumentInfo(msgspec.Struct, frozen=True):

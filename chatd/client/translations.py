@@ -87,7 +87,7 @@ def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> 
     """The sentence for a successful command. `details`: the user's arguments, by name."""
     found = _catalogue.pgettext(REPLY, verb)
     message = str(reply.get("message", ""))
-    waits = reply.get("queued") or any(each.get("queued") for each in reply.get("sent", ()))
+    waits = any(each.get("state") == "queued" for each in (reply, *reply.get("sent", ())))
     if found == verb or waits or reply.get("unknown"):
         return message  # the realm's sentence has information that the catalogue lacks
     try:

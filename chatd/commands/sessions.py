@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from chatd.base.events import SessionEnded
 from chatd.base.isolation import drop_failed
-from chatd.base.model import Account, SessionEnded
+from chatd.base.model import Account
 from chatd.base.throttle import Budget, TokenBucket
 from chatd.commands.values import Command
 from chatd.service.accounts import Login

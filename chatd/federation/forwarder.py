@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Sequence
 from typing import assert_never
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -19,6 +20,8 @@ from zope.interface import implementer
 from chatd.base.cache import Cache
 from chatd.base.entries import MadeChange
 from chatd.base.errors import DoesNotCross, RealmDown
+from chatd.base.model import DELIVERED as DELIVERED_STATE
+from chatd.base.model import QUEUED as QUEUED_STATE
 from chatd.base.model import Account, Attachment, Receipt
 from chatd.base.names import key_of
 from chatd.federation import parcels
@@ -134,7 +137,8 @@ class Forwarder:
             target.home, number, parcel.parcel, parcel.attachment_id, settled.callback
         )
         outcome = await settled
-        receipt = Receipt(target.conversation, outcome.seq, 0, target.group, queued=outcome.queued)
+        state = QUEUED_STATE if outcome.queued else DELIVERED_STATE
+        receipt = Receipt(target.conversation, outcome.seq, 0, target.group, state)
         if outcome.error is not None or outcome.queued or not is_member:
             self._echoes.pop(number, None)
             if outcome.error is not None:
@@ -152,7 +156,7 @@ class Forwarder:
         """Note that the message of that parcel has come back."""
         echo, _ = self._echoes.pop(number, (None, None))
         if echo is not None:
-            echo.callback(receipt)
+            echo.callback(msgspec.structs.replace(receipt, state=DELIVERED_STATE))
 
     # Notices
 

@@ -72,10 +72,6 @@ class Outbox:
                 del self._watched[realm, number]
         return True
 
-    def skip(self, seen: int) -> Deferred[None]:
-        """Never number a parcel `seen` or lower: a realm has had that number from here."""
-        return self._database.run(self.writer.skip, seen)
-
     def done(self, realm: str, numbers: Collection[int]) -> None:
         """Note that the realm has acknowledged these. They are removed soon; if a crash prevents that, they
         are sent again, and the realm ignores them."""

@@ -12,7 +12,8 @@ from typing import Any, final
 import msgspec
 
 from chatd.base.errors import BadEncoding, ChatError
-from chatd.base.model import Event, Message, Reply, RoomTalk
+from chatd.base.events import Event, RoomTalk
+from chatd.base.model import Message, Reply
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
 from chatd.lines.inline_file import InlineFile

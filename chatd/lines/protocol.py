@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.base import errors
-from chatd.base.model import Closing, Event, Message
+from chatd.base.events import Closing, Event
+from chatd.base.model import Message
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import Confirmation, PartialRequest, Prompt, Request, Unreadable
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line

@@ -21,8 +21,8 @@ from chatd.store.outbox import OutboxWriter
 class Writers:
     """The jobs that number and store messages, sends and parcels, in the writer's thread of `database`."""
 
-    def __init__(self, database: Database) -> None:
-        self.parcels = OutboxWriter()
+    def __init__(self, database: Database, now: Callable[[], int]) -> None:
+        self.parcels = OutboxWriter(now)
         self.messages = MessageWriter(self.parcels)
         self.sends = SendsWriter(self.messages, self.parcels)
         database.on_rollback(self.parcels.forget)
@@ -45,7 +45,7 @@ class Context:
     @cached_property
     def writers(self) -> Writers:
         """The writers of `database`, one set for all who store something."""
-        return Writers(self.database)
+        return Writers(self.database, self.now)
 
     @cached_property
     def realm_key(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from chatd.base.model import Attachment, Message, Receipt
+from chatd.base.model import STORED, Attachment, Message, Receipt
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
@@ -54,7 +54,14 @@ class FanOut:
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
         self._reading.arrived(audience)
-        receipt = Receipt(new.conversation, stored.seq, stored.id, target.to or target.group or "")
+        receipt = Receipt(
+            new.conversation,
+            stored.seq,
+            stored.id,
+            target.to or target.group or "",
+            STORED,
+            new.at,
+        )
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
         message = Message(
@@ -67,7 +74,7 @@ class FanOut:
             target.group,
             new.text,
             file,
-            title=target.title,
+            target.title,
         )
         self._presence.tell(audience, message, origin)
         return receipt

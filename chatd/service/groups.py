@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from twisted.internet import defer
 
 from chatd.base.errors import BadName, ChatError, NotMember, PeerFailed, UnknownUser
-from chatd.base.model import Account, Ban, Group, GroupInfo, Member, MemberChange, Party, party_of
+from chatd.base.events import MemberChange
+from chatd.base.model import Account, Ban, Group, GroupInfo, Member, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.base.timers import Signal
 from chatd.service.accounts import MAX_LISTED, Accounts

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from twisted.internet.defer import DeferredLock
 
 from chatd.base.errors import StorageFailed
-from chatd.base.model import Account, Receipt
+from chatd.base.model import DELIVERED, QUEUED, STORED, Account, Receipt
 from chatd.base.names import key_of
 from chatd.service.context import Context
 from chatd.service.remote import IForwarder
@@ -32,7 +32,9 @@ def name_for(sender: Account, key: str, target: Target) -> SendKey:
 
 def receipt_of(known: RecordedSend, target: Target) -> Receipt:
     """The receipt of an earlier send."""
-    return Receipt(known.conversation, known.seq, known.id, target.name, known.queued)
+    crosses = target.home is not None or (target.group is None and bool(target.realms))
+    state = QUEUED if known.queued else DELIVERED if crosses else STORED
+    return Receipt(known.conversation, known.seq, known.id, target.name, state, known.at)
 
 
 class Sends:

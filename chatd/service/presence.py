@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 from zope.interface import Interface
 
 from chatd.base.counters import Counters
+from chatd.base.events import Event
 from chatd.base.isolation import drop_failed
-from chatd.base.model import Event
+
+# Whom an event is for, the event, the connection that caused it, and whether it is for followers only
+Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
 
 
 class IListener(Interface):
@@ -32,7 +36,9 @@ class Presence:
         self._counters = counters or Counters()
         self._connected: dict[int, list[IListener]] = {}
         self._listening: dict[int, list[IListener]] = {}
-        self._told: list[tuple[Collection[int], Event, IListener | None]] = []
+        # Those of the listeners that get all events
+        self._following: dict[int, list[IListener]] = {}
+        self._told: list[Told] = []
 
     def arrive(self, account_id: int, listener: IListener) -> None:
         """The account has logged in on a connection."""
@@ -42,13 +48,14 @@ class Presence:
         """The account is no longer logged in on a connection."""
         _remove(self._connected, account_id, listener)
         _remove(self._listening, account_id, listener)
+        _remove(self._following, account_id, listener)
 
-    def listen(self, account_id: int, listener: IListener, on: bool) -> None:
-        """Start or stop passing the account's events to `listener`."""
-        if not on:
-            _remove(self._listening, account_id, listener)
-        elif listener not in self._listening.get(account_id, ()):
-            self._listening.setdefault(account_id, []).append(listener)
+    def listen(
+        self, account_id: int, listener: IListener, on: bool, all_events: bool = False
+    ) -> None:
+        """Start or stop passing the account's messages to `listener`, and with `all_events` all events."""
+        _set(self._listening, account_id, listener, on)
+        _set(self._following, account_id, listener, on and all_events)
 
     def is_online(self, account_id: int) -> bool:
         """Whether the account is logged in on any connection."""
@@ -73,7 +80,19 @@ class Presence:
     def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
         """At the next flush, pass `event` to all that listen for one of `accounts`, except `origin`, the
         connection that it came from."""
-        self._told.append((accounts, event, origin))
+        self._told.append((accounts, event, origin, False))
+
+    def tell_followers(
+        self, accounts: Collection[int], event: Event, origin: IListener | None
+    ) -> None:
+        """As `tell`, for an event that only connections get that listen for all events."""
+        if self._following:
+            self._told.append((accounts, event, origin, True))
+
+    def follows(self, accounts: Collection[int]) -> bool:
+        """Whether any connection listens for all events of one of `accounts`."""
+        following = self._following
+        return bool(following) and any(account in following for account in accounts)
 
     def flush(self) -> None:
         """Pass on the events since the last flush. Consecutive events for the same accounts are passed
@@ -83,21 +102,22 @@ class Presence:
             return
         start = 0
         while start < len(told):
-            accounts = told[start][0]
+            accounts, _, _, followers = told[start]
             end = start + 1
-            while end < len(told) and told[end][0] is accounts:
+            while end < len(told) and told[end][0] is accounts and told[end][3] is followers:
                 end += 1
-            _, events, origins = zip(*told[start:end], strict=True)
-            self._give(accounts, events, origins)
+            _, events, origins, _ = zip(*told[start:end], strict=True)
+            listening = self._following if followers else self._listening
+            self._give(listening, accounts, events, origins)
             start = end
 
     def _give(
         self,
+        listening: dict[int, list[IListener]],
         accounts: Collection[int],
         events: tuple[Event, ...],
         origins: tuple[IListener | None, ...],
     ) -> None:
-        listening = self._listening
         # Go through the shorter list: a large group with few listeners costs only those few.
         present = (
             accounts
@@ -125,6 +145,15 @@ class Presence:
                     self.listen(account, listener, False)
                     drop_failed(listener)
         self._counters.delivered += given
+
+
+def _set(
+    by_account: dict[int, list[IListener]], account_id: int, listener: IListener, on: bool
+) -> None:
+    if not on:
+        _remove(by_account, account_id, listener)
+    elif listener not in by_account.get(account_id, ()):
+        by_account.setdefault(account_id, []).append(listener)
 
 
 def _remove(by_account: dict[int, list[IListener]], account_id: int, listener: IListener) -> None:

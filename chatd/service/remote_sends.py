@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError
-from chatd.base.model import Account, Attachment, Sent
+from chatd.base.model import DELIVERED, QUEUED, Account, Attachment, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
@@ -75,8 +75,8 @@ class RemoteSend:
             receipt = self._sends.fan_out.tell(
                 self._stored, self._new, self._target, self._file, self._origin
             )
-            if outcome.queued:
-                receipt = msgspec.structs.replace(receipt, queued=True)
+            state = QUEUED if outcome.queued else DELIVERED
+            receipt = msgspec.structs.replace(receipt, state=state)
         except Exception:
             self.sent.errback(Failure())
             return

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from chatd.base.errors import NotInRoom
+from chatd.base.events import Event, RoomChange, RoomTalk
 from chatd.base.isolation import drop_failed
-from chatd.base.model import Account, Attachment, Event, RoomChange, RoomInfo, RoomTalk
+from chatd.base.model import Account, Attachment, RoomInfo
 from chatd.base.names import key_of
 from chatd.service.presence import IListener
 

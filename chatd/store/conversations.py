@@ -11,7 +11,7 @@ from chatd.base.model import Account
 from chatd.base.names import SYSTEM, Address, key_of
 from chatd.base.read_marks import ReadMark
 from chatd.store.engine import inserted_id
-from chatd.store.schema import conversations, messages, participants, rosters, skipped
+from chatd.store.schema import changes, conversations, messages, participants, rosters, skipped
 
 _MOVE_MARK = (
     update(participants)
@@ -39,6 +39,9 @@ def last_seq(connection: Connection, conversation: int) -> int:
     newest = connection.scalar(
         select(func.max(messages.c.seq)).where(messages.c.conversation_id == conversation)
     )
+    changed = connection.scalar(
+        select(func.max(changes.c.seq)).where(changes.c.conversation_id == conversation)
+    )
     floor = connection.scalar(
         select(rosters.c.floor).where(rosters.c.conversation_id == conversation)
     )
@@ -48,7 +51,7 @@ def last_seq(connection: Connection, conversation: int) -> int:
                 participants.c.conversation_id == conversation
             )
         )
-    return max(newest or 0, floor or 0)
+    return max(newest or 0, changed or 0, floor or 0)
 
 
 def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:

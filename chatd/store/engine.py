@@ -85,14 +85,16 @@ def inserted_id(result: CursorResult[Any]) -> int:
     return int(key[0])
 
 
-def driver_insert(connection: Connection, table: Table) -> str:
-    """Return the INSERT of a whole row as SQLAlchemy writes it for this database, columns in table order.
+def driver_insert(connection: Connection, table: Table, count: int | None = None) -> str:
+    """Return the INSERT of a row as SQLAlchemy writes it for this database, columns in table order: the first
+    `count`, or all.
 
     It is passed to the driver directly: SQLAlchemy's processing of parameters takes longer than the insert.
     """
     compiler: Any = type(connection.dialect)
     style = "qmark" if connection.dialect.name == "sqlite" else "format"
-    return str(insert(table).compile(dialect=compiler(paramstyle=style)))
+    columns = [column.name for column in table.columns][:count]
+    return str(insert(table).compile(dialect=compiler(paramstyle=style), column_keys=columns))
 
 
 def damage_in(error: Exception) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Account, Attachment, Message
+from chatd.base.model import QUEUED, STORED, Account, Attachment, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.outbox import waits
@@ -25,7 +25,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 # Whether a message still waits for the realm of its recipient.
-_QUEUED = waits(participants.c.realm, messages.c.parcel)
+_QUEUED = waits(participants.c.realm, messages.c.number)
 
 # What an account reads of a message. Queries of other modules that select these columns first can pass their
 # rows to `message_of`.
@@ -66,7 +66,8 @@ def build_message(row: Sequence[Any], account: Account) -> Message:
     ident, conversation, seq, at, sender, sender_id, text, peer, group, queued, *file = row
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
-    return Message(ident, conversation, seq, at, sender, to, group, text, attachment, bool(queued))
+    state = QUEUED if queued else STORED
+    return Message(ident, conversation, seq, at, sender, to, group, text, attachment, None, state)
 
 
 def message_of(row: Sequence[Any], account: Account) -> Message | None:

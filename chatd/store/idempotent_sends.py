@@ -36,13 +36,14 @@ class SendKey(NamedTuple):
 
 class RecordedSend(NamedTuple):
     """The outcome of an earlier send. A number that is not known is 0. `queued`: it still waits for the other
-    realm."""
+    realm. `at` is in ms since 1970 UTC."""
 
     conversation: int
     seq: int
     id: int
     attachment_id: int | None
     queued: bool
+    at: int
 
 
 class NewPost(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ class SendsWriter:
             rows.append(
                 (*name, item.at, item.conversation, place.seq, place.id, file, realm, parcel)
             )
-            known[name] = RecordedSend(item.conversation, place.seq, place.id, file, waits)
+            known[name] = RecordedSend(item.conversation, place.seq, place.id, file, waits, item.at)
         self._note(connection, rows)
         # The first item with a key stores it. Repetitions in the same batch find it stored.
         return [stored.pop(name) if name in stored else known[name] for name in names]
@@ -114,7 +115,9 @@ class SendsWriter:
             parcel, conversation = item.parcel, item.conversation
             to = (parcel.attachment_id, parcel.realm, numbers[name])
             rows.append((*name, parcel.created_at, conversation or None, None, None, *to))
-            known[name] = RecordedSend(conversation, 0, 0, parcel.attachment_id, True)
+            known[name] = RecordedSend(
+                conversation, 0, 0, parcel.attachment_id, True, parcel.created_at
+            )
         self._note(connection, rows)
         names = [item.name for item in items]
         return [numbers.pop(name) if name in numbers else known[name] for name in names]
@@ -168,10 +171,11 @@ def _get(connection: sa.Connection, name: SendKey) -> RecordedSend:
             sends.c.message_id,
             sends.c.attachment_id,
             outbox_store.waits(sends.c.realm, sends.c.parcel),
+            sends.c.at,
         ).where(_which(name))
     ).one()
-    conversation, seq, ident, file, queued = row
-    return RecordedSend(conversation or 0, seq or 0, ident or 0, file, bool(queued))
+    conversation, seq, ident, file, queued, at = row
+    return RecordedSend(conversation or 0, seq or 0, ident or 0, file, bool(queued), at)
 
 
 def _which(name: SendKey) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.base.errors import StorageFailed
 from chatd.store.conversations import last_seq
 from chatd.store.engine import driver_insert
 from chatd.store.outbox import NewParcel, OutboxWriter
-from chatd.store.schema import messages
+from chatd.store.schema import changes, messages, pending, terms
 
 MAX_CACHED_SEQS = 100_000
 
@@ -28,12 +28,49 @@ class RemoteCopies(msgspec.Struct, frozen=True):
     sender_id: int | None = None
 
 
+class Extras(msgspec.Struct, frozen=True):
+    """What few messages have, in the order of the table's columns after `number`. `mentions` and `refused`
+    are JSON."""
+
+    reply: int | None = None
+    edited_at: int | None = None
+    deleted_at: int | None = None
+    forwarded: str | None = None
+    mentions: str | None = None
+    media: str | None = None
+    body: bytes | None = None
+    refused: str | None = None
+
+
+# The columns that the INSERT of most messages sets
+COMMON = len(messages.c) - len(Extras.__struct_fields__)
+NO_EXTRAS = msgspec.structs.astuple(Extras())
+
+
+class NewChange(msgspec.Struct, frozen=True):
+    """An entry that is no message, on its way into a log. `kind` and `data`: see chatd.store.schema.log.
+
+    `seq`, `origin` and `copies` as in NewMessage.
+    """
+
+    conversation: int
+    kind: str
+    author_id: int | None
+    author: str
+    at: int
+    target: int | None = None
+    data: str | None = None
+    seq: int | None = None
+    origin: tuple[str, int] | None = None
+    copies: RemoteCopies | None = None
+
+
 class NewMessage(msgspec.Struct, frozen=True):
     """A message on its way into a conversation. `at` is in ms since 1970 UTC.
 
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
     it. `origin` is the realm that it comes from, and the number of its parcel there. `key` is its idempotency
-    key (see chatd.store.idempotent_sends).
+    key (see chatd.store.idempotent_sends). `extras` are for few messages.
     """
 
     conversation: int
@@ -46,6 +83,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     origin: tuple[str, int] | None = None
     copies: RemoteCopies | None = None
     key: str | None = None
+    extras: Extras | None = None
 
 
 class Stored(NamedTuple):
@@ -168,53 +206,126 @@ class MessageWriter:
             ).scalar_one()
         return newest
 
+    def next_seq(self, connection: Connection, conversation: int, given: int | None = None) -> int:
+        """Number the next entry of a conversation. `given` is the number of its home realm, if that numbers
+        it. The first number after a start begins a term of the log."""
+        seqs = self._last_seq
+        last = seqs.get(conversation)
+        if last is None:
+            if len(seqs) >= MAX_CACHED_SEQS:
+                seqs.clear()
+            last = last_seq(connection, conversation)
+            begin_term(connection, conversation, self._outbox.term(connection), last + 1)
+        # A home that was restored from a backup may use a seq again: keep numbering upward.
+        seqs[conversation] = seq = max(last + 1, given or 0)
+        return seq
+
+    def add_change(self, connection: Connection, new: NewChange) -> Stored:
+        """Number and insert a change, and its parcels. It has no id; its place has 0."""
+        seq = self.next_seq(connection, new.conversation, new.seq)
+        first, parcel = 0, b""
+        if new.copies is not None:
+            first = self._outbox.next(connection)
+            parcels = _parcels(new, seq)
+            parcel = parcels[-1].parcel
+            self._outbox.store(connection, parcels)
+        origin_realm, origin_id = new.origin or (None, None)
+        connection.execute(
+            insert(changes).values(
+                conversation_id=new.conversation,
+                seq=seq,
+                kind=new.kind,
+                at=new.at,
+                author_id=new.author_id,
+                author=new.author,
+                target=new.target,
+                data=new.data,
+                origin_realm=origin_realm,
+                origin_id=origin_id,
+                number=first or None,
+            )
+        )
+        return Stored(0, seq, first, parcel)
+
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
         """Number and insert `items` in this order, and their parcels."""
         if not items:
             return []
         ident = self._last_message_id(connection)
         seqs = self._last_seq
-        if len(seqs) > MAX_CACHED_SEQS:
-            seqs.clear()
         rows = []
+        rare = False
         stored: list[Stored] = []
         parcels: list[NewParcel] = []
         for item in items:
             ident += 1
             conversation = item.conversation
-            seq = seqs.get(conversation)
-            if seq is None:
-                seq = last_seq(connection, conversation)
-            # A home that was restored from a backup may use a seq again: keep numbering upward.
-            seqs[conversation] = seq = max(seq + 1, item.seq or 0)
-            parcel = None
+            last = seqs.get(conversation)
+            if last is None or item.seq is not None:
+                seq = self.next_seq(connection, conversation, item.seq)
+            else:
+                seqs[conversation] = seq = last + 1
+            number = None
             if item.copies is None:
                 stored.append(Stored(ident, seq))
             else:
-                first = self._outbox.next(connection) + len(parcels)
-                if item.copies.sender_id is not None:
-                    parcel = first
+                number = first = self._outbox.next(connection) + len(parcels)
                 parcels.extend(_parcels(item, seq))
                 stored.append(Stored(ident, seq, first, parcels[-1].parcel))
-            rows.append(_row(item, ident, seq, parcel))
-        if self._statement is None:
-            self._statement = driver_insert(connection, messages)
-        connection.exec_driver_sql(self._statement, rows)
+            rows.append(_row(item, ident, seq, number))
+            rare = rare or item.extras is not None
+        self._insert(connection, items, rows, rare)
         self._last_id = ident
         if parcels:
             self._outbox.store(connection, parcels)
         return stored
 
+    def _insert(
+        self,
+        connection: Connection,
+        items: Sequence[NewMessage],
+        rows: list[tuple[object, ...]],
+        rare: bool,
+    ) -> None:
+        """Insert rows of messages; `rare`: some of them have extras."""
+        if rare:
+            statement = driver_insert(connection, messages)
+            rows = [(*row, *_extras(item)) for row, item in zip(rows, items, strict=True)]
+        else:
+            if self._statement is None:
+                self._statement = driver_insert(connection, messages, COMMON)
+            statement = self._statement
+        connection.exec_driver_sql(statement, rows)
+
     def _last_message_id(self, connection: Connection) -> int:
         if self._last_id is None:
-            self._last_id = connection.execute(
-                select(func.coalesce(func.max(messages.c.id), 0))
-            ).scalar_one()
+            # A pending message takes its id with it when it is numbered.
+            newest = connection.scalar(select(func.max(messages.c.id)))
+            newest_pending = connection.scalar(select(func.max(pending.c.id)))
+            self._last_id = max(newest or 0, newest_pending or 0)
+        return self._last_id
+
+    def next_id(self, connection: Connection) -> int:
+        """Take the id of a message that is pending."""
+        self._last_id = self._last_message_id(connection) + 1
         return self._last_id
 
 
-def _row(item: NewMessage, ident: int, seq: int, parcel: int | None) -> tuple[object, ...]:
-    """The values of a message, in the order of the table's columns."""
+def _extras(item: NewMessage) -> tuple[object, ...]:
+    return NO_EXTRAS if item.extras is None else msgspec.structs.astuple(item.extras)
+
+
+def begin_term(connection: Connection, conversation: int, term: int, seq: int) -> None:
+    """Note that `seq` is the first entry of a log in this term, unless the term has begun already."""
+    known = connection.scalar(
+        select(terms.c.first).where(terms.c.conversation_id == conversation, terms.c.term == term)
+    )
+    if known is None:
+        connection.execute(insert(terms).values(conversation_id=conversation, term=term, first=seq))
+
+
+def _row(item: NewMessage, ident: int, seq: int, number: int | None) -> tuple[object, ...]:
+    """The values of a message, in the order of the table's columns up to `number`."""
     origin_realm, origin_id = item.origin or (None, None)
     return (
         ident,
@@ -227,11 +338,11 @@ def _row(item: NewMessage, ident: int, seq: int, parcel: int | None) -> tuple[ob
         item.attachment_id,
         origin_realm,
         origin_id,
-        parcel,
+        number,
     )
 
 
-def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
+def _parcels(item: NewMessage | NewChange, seq: int) -> list[NewParcel]:
     """The parcels that carry `item` to other realms."""
     copies = item.copies
     assert copies is not None  # noqa: S101 - the caller has checked it
@@ -239,7 +350,7 @@ def _parcels(item: NewMessage, seq: int) -> list[NewParcel]:
     if not isinstance(parcel, bytes):
         parcel = parcel(seq)
     return [
-        NewParcel(realm, parcel, item.at, copies.sender_id, item.attachment_id)
+        NewParcel(realm, parcel, item.at, copies.sender_id, getattr(item, "attachment_id", None))
         for realm in copies.realms
     ]
 

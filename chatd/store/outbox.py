@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -11,11 +11,10 @@ from chatd.store.engine import driver_insert, placeholder
 from chatd.store.schema import outbox
 from chatd.store.settings import get_or_add_setting, put_setting
 
-_COUNTER = "last parcel"
+_TERM = "term"
+FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
+TERM_BITS = 32  # of a number: its place in the term
 ROWS = 32  # that one statement deletes
-RESERVED = 10_000  # numbers that are reserved at a time
-MAX_SKIPPED = 1 << 32
-MAX_SEEN = 1 << 52  # a number has up to 53 bits
 
 
 class NewParcel(msgspec.Struct, frozen=True):
@@ -49,51 +48,42 @@ class Depth(msgspec.Struct, frozen=True):
 class OutboxWriter:
     """Numbers parcels and stores them, in the writer's thread.
 
-    A number is never used again, even when the outbox is empty, because the other realm recognizes repeated
-    parcels by it. Numbers are reserved in advance, so that the counter is not written for each parcel. A
-    start skips the numbers that were reserved.
+    Each start of the daemon takes a new term, and numbers begin with it: term * 2^32 + counter. So a number
+    is never used again, not even after a restore of a backup, and the counter is not written for each parcel.
+    The term is the time of the start in seconds since 2020, or one more than the last if the clock is behind.
     """
 
-    def __init__(self) -> None:
-        self._last: int | None = None
-        self._reserved = 0
+    def __init__(self, now: Callable[[], int]) -> None:
+        """`now` returns the time in ms since 1970 UTC."""
+        self._now = now
+        self._term: int | None = None
+        self._stored = False
+        self._last = 0
         self._statement: str | None = None
 
     def forget(self) -> None:
-        """Drop the cached number: after a rollback it may be ahead of the database."""
-        self._last = None
+        """Note a rollback: the term may not be stored any more. Numbers that were taken stay unused."""
+        self._stored = False
 
-    def last(self, connection: sa.Connection) -> int:
-        """Return the newest number."""
-        if self._last is None:
-            reserved = int(get_or_add_setting(connection, _COUNTER, "0"))
-            newest = connection.scalar(sa.select(sa.func.max(outbox.c.id)))
-            self._last = self._reserved = max(reserved, newest or 0)
-        return self._last
+    def term(self, connection: sa.Connection) -> int:
+        """Return the term of this start, which is stored at its first use."""
+        if self._term is None or not self._stored:
+            if self._term is None:
+                known = int(get_or_add_setting(connection, _TERM, "0"))
+                self._term = max(known + 1, self._now() // 1000 - FIRST_TERM)
+                self._last = self._term << TERM_BITS
+            put_setting(connection, _TERM, str(self._term))
+            self._stored = True
+        return self._term
 
     def next(self, connection: sa.Connection) -> int:
         """Return the number of the next parcel."""
-        return self.last(connection) + 1
-
-    def _advance(self, connection: sa.Connection, last: int) -> None:
-        self._last = last
-        if last > self._reserved:
-            self._reserved = last + RESERVED
-            put_setting(connection, _COUNTER, str(self._reserved))
-
-    def skip(self, connection: sa.Connection, seen: int) -> None:
-        """Number the next parcels after `seen`, a number that another realm has received from here.
-
-        It is larger than the newest number here if a backup was restored. Numbers that this realm can't have
-        reached are ignored, so that no other realm can use them up.
-        """
-        last = self.last(connection)
-        if last < seen <= min(last + MAX_SKIPPED, MAX_SEEN):
-            self._advance(connection, seen)
+        self.term(connection)
+        return self._last + 1
 
     def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
-        number = self.last(connection)
+        number = self.next(connection) - 1
         rows = []
         numbers = []
         for item in items:
@@ -112,7 +102,7 @@ class OutboxWriter:
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
         connection.exec_driver_sql(self._statement, rows)
-        self._advance(connection, number)
+        self._last = number
         return numbers
 
 

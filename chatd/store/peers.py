@@ -148,7 +148,7 @@ def exposed(connection: sa.Connection, realm: str) -> list[Exposure]:
 
 def _exposed_directs(realm: str, theirs: sa.ColumnElement[bool]) -> sa.Select[str, int, int]:
     """Count by direct conversation."""
-    waits = sa.exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.parcel)
+    waits = sa.exists().where(outbox.c.realm == realm, outbox.c.id == messages.c.number)
     ours = sa.and_(messages.c.sender_id.is_not(None), ~waits)
     return (
         sa.select(accounts.c.name + " and " + participants.c.peer, _sum(ours), _sum(theirs))

@@ -16,7 +16,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from chatd.base.errors import BadMethod, ForeignOrigin, NotLoggedIn
-from chatd.base.model import Event
+from chatd.base.events import Event
 from chatd.base.names import key_of, printable
 from chatd.base.texts import Secret
 from chatd.commands.client import Client

@@ -26,7 +26,7 @@ from chatd.app import state as state_module
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
-from chatd.base.model import Event
+from chatd.base.events import Event
 from chatd.lines.connections import Connections
 from chatd.lines.dialect import Dialect
 from chatd.lines.factory import ChatLineFactory

@@ -123,7 +123,7 @@ class Sender(Client):
             if reply["status"] != "OK" or reply["id"] != self.acknowledged:
                 raise AssertionError(f"{self.acknowledged} were acknowledged, and then {reply}")
             self.acknowledged += 1
-            self.queued += bool(reply.get("queued"))
+            self.queued += reply.get("state") == "queued"
 
     def _send(self, count: int) -> None:
         lines = []

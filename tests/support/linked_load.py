@@ -49,7 +49,7 @@ class LatencyProbe(threading.Thread):
                 began = time.monotonic()
                 reply = talker.must(command="send", to=self._to, text="apa kabar?")
                 self.took.append((began, time.monotonic() - began))
-                self.queued += bool(reply.get("queued"))
+                self.queued += reply.get("state") == "queued"
                 time.sleep(0.005)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
-from chatd.base.model import Account, Event, FileInfo, Message, Reply
+from chatd.base.events import Event
+from chatd.base.model import Account, FileInfo, Message, Reply
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.commands.client import Client

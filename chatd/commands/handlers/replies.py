@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -92,13 +93,15 @@ def receipt_data(sent: Sent, single: bool) -> dict[str, Any]:
 
 
 def _position(receipt: Receipt) -> dict[str, Any]:
-    """Conversation, seq and id of a message. None stands for a number that only the other realm knows."""
-    found: dict[str, Any] = {
+    """The place, the time and the state of a message. None stands for a number that only the other realm
+    knows."""
+    return {
         "conversation": receipt.conversation or None,
         "seq": receipt.seq or None,
         "id": receipt.id or None,
+        "at": datetime.fromtimestamp(receipt.at // 1000, UTC),
+        "state": receipt.state,
     }
-    return {**found, "queued": True} if receipt.queued else found
 
 
 def message_sent(sent: Sent) -> Reply:

@@ -105,8 +105,6 @@ class LinkManager:
         peers, name = self._peers, _name_in(other)
         if key_of(name) != link.realm:
             raise Refused("wrong-name")
-        if other.last > 0:
-            await self.federation.outbox.skip(other.last)
         await self._admission.make_room(link.realm)
         if self._stopping is not None or link.transport is None:
             raise Refused("shutting-down")

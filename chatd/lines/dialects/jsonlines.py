@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from chatd.base import model
+from chatd.base import events, model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
@@ -68,8 +68,8 @@ class JsonDialect(Dialect):
         answer = {"status": "ERROR", "id": tag, "code": error.code, "message": str(error)}
         return _encode(answer) + END
 
-    def write_event(self, event: model.Event) -> bytes:
-        return _encode(_event(event)) + END
+    def write_event(self, event: events.Event) -> bytes:
+        return _encode(event_object(event)) + END
 
 
 def _as_written(tag: Any) -> Any:
@@ -115,8 +115,7 @@ def message_object(message: model.Message) -> dict[str, Any]:
     else:
         found["file"] = file_object(message.file)
     found["at"] = timestamp(message.at)
-    if message.queued:
-        found["queued"] = True
+    found["state"] = message.state
     return found
 
 
@@ -171,11 +170,60 @@ def _realm_info(realm: model.RealmInfo) -> dict[str, Any]:
     return found
 
 
-def _event(event: model.Event) -> dict[str, Any]:
+def event_object(event: events.Event) -> dict[str, Any]:  # noqa: C901 - one case for each kind
+    """An event. The entries of a log look the same in `sync`, with `kind` in place of `event`."""
     match event:
         case model.Message():
             return {"event": "message", **message_object(event)}
-        case model.RoomTalk():
+        case (
+            events.Edited()
+            | events.Deleted()
+            | events.Reaction()
+            | events.Pinned()
+            | events.MemberChange()
+            | events.GroupChange()
+        ):
+            return {"event": _kind(event), **_change(event)}
+        case events.StateChange():
+            return {
+                "event": "state",
+                "conversation": event.conversation,
+                "seq": event.seq or None,
+                "id": event.id,
+                "state": event.state,
+                **_refusal(event.reason, event.code),
+            }
+        case events.FileChange():
+            return {
+                "event": "file",
+                "conversation": event.conversation,
+                "seq": event.seq,
+                "state": event.state,
+                **_refusal(event.reason, None),
+            }
+        case events.ReadMoved():
+            return {
+                "event": "read",
+                "conversation": event.conversation,
+                "seq": event.seq,
+                "who": event.who,
+            }
+        case events.Typing():
+            return {"event": "typing", "conversation": event.conversation, "who": event.who}
+        case events.PresenceChange():
+            return {"event": "presence", "who": event.who, "state": event.state}
+        case events.ProfileChange():
+            return {
+                "event": "profile",
+                "who": event.who,
+                "name": event.name,
+                "country": event.country,
+            }
+        case events.ConversationChange():
+            return {"event": "conversation", **_given(event)}
+        case events.Invitation():
+            return {"event": "invitation", **_given(event), "at": timestamp(event.at)}
+        case events.RoomTalk():
             return {
                 "event": "room",
                 "room": event.room,
@@ -185,7 +233,7 @@ def _event(event: model.Event) -> dict[str, Any]:
                 "at": timestamp(event.at),
                 **({} if event.file is None else {"file": file_object(event.file)}),
             }
-        case model.RoomChange():
+        case events.RoomChange():
             return {
                 "event": "room-change",
                 "room": event.room,
@@ -193,19 +241,67 @@ def _event(event: model.Event) -> dict[str, Any]:
                 "name": event.display_name,
                 "what": "entered" if event.entered else "left",
             }
-        case model.MemberChange():
-            return {
-                "event": "member",
-                "conversation": event.conversation,
-                "group": event.group,
-                "who": event.who,
-                "what": event.what,
-                "message": event.sentence,
-            }
-        case model.Closing():
+        case events.Closing():
             error = event.error
             return {"event": "closing", "code": error.code, "message": str(error)}
-        case model.SessionEnded():
+        case events.SessionEnded():
             return {"event": "session-ended", "message": event.reason}
         case _:
             assert_never(event)
+
+
+def _given(event: msgspec.Struct) -> dict[str, Any]:
+    """The fields of an event that are not None."""
+    return {key: value for key, value in msgspec.structs.asdict(event).items() if value is not None}
+
+
+def _refusal(reason: str | None, code: str | None) -> dict[str, str]:
+    found = {"reason": reason, "code": code}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _kind(change: events.Change) -> str:
+    """The name of a kind of entry."""
+    match change:
+        case events.Edited():
+            return "edited"
+        case events.Deleted():
+            return "deleted"
+        case events.Reaction():
+            return "reaction"
+        case events.Pinned():
+            return "pinned"
+        case events.MemberChange():
+            return "member"
+        case events.GroupChange():
+            return "group"
+        case _:
+            assert_never(change)
+
+
+def _change(change: events.Change) -> dict[str, Any]:
+    """An entry that is no message."""
+    found: dict[str, Any] = {"conversation": change.conversation, "seq": change.seq or None}
+    if change.group is not None:
+        found["group"] = change.group
+    match change:
+        case events.Edited():
+            found |= {"target": change.target, "from": change.by, "text": change.text}
+        case events.Deleted():
+            found |= {"target": change.target, "from": change.by}
+        case events.Reaction():
+            found |= {"target": change.target, "from": change.by}
+            found |= {"emoji": change.emoji, "on": change.on}
+        case events.Pinned():
+            found |= {"target": change.target, "from": change.by, "on": change.on}
+        case events.MemberChange():
+            found |= {"who": change.who, "what": change.what, "by": change.by or None}
+            if not change.seq:
+                found["message"] = change.sentence
+        case events.GroupChange():
+            found |= {"by": change.by, **change.fields}
+        case _:
+            assert_never(change)
+    if change.at:
+        found["at"] = timestamp(change.at)
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from chatd.base import model
+from chatd.base import events, model
 from chatd.base.characters import isolated, isolated_lines
 from chatd.base.errors import ChatError, PasswordMismatch
 from chatd.commands.rows import Row
@@ -80,7 +80,7 @@ class PlainDialect(Dialect):
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
 
-    def write_event(self, event: model.Event) -> bytes:
+    def write_event(self, event: events.Event) -> bytes:
         return f"* {event_lines(event)}\r\n".encode()
 
 
@@ -212,21 +212,76 @@ def _realm(realm: model.RealmInfo) -> str:
     return ", ".join(facts)
 
 
-def event_lines(event: model.Event) -> str:
+def event_lines(event: events.Event) -> str:  # noqa: C901 - one case for each kind
     """The line of an event, without its mark; several lines for a text of several."""
     match event:
         case model.Message():
             return message_lines(event, PUSHED_FURTHER)
-        case model.RoomTalk():
+        case events.RoomTalk():
             shown = isolated_lines(content(event), PUSHED_FURTHER)
             return f"{timestamp(event.at)} {event.sender} in room {event.room}: {shown}"
-        case model.RoomChange():
+        case events.RoomChange():
             return f"{event.who} has {'entered' if event.entered else 'left'} room {event.room}"
-        case model.MemberChange():
-            return event.sentence
-        case model.Closing():
+        case (
+            events.Edited()
+            | events.Deleted()
+            | events.Reaction()
+            | events.Pinned()
+            | events.MemberChange()
+            | events.GroupChange()
+        ):
+            return change_lines(event, PUSHED_FURTHER)
+        case events.StateChange():
+            reason = "" if event.reason is None else f": {event.reason}"
+            return f"message {_numbered(event)} is {event.state}{reason}"
+        case events.FileChange():
+            reason = "" if event.reason is None else f": {event.reason}"
+            return f"the file of message {_numbered(event)} is {event.state}{reason}"
+        case events.ReadMoved():
+            return f"{event.who} has read conversation {event.conversation} up to #{event.seq}"
+        case events.Typing():
+            return f"{event.who} is typing"
+        case events.PresenceChange():
+            return f"{event.who} is {event.state}"
+        case events.ProfileChange():
+            return f"{event.who} is now called {isolated(event.name)}"
+        case events.ConversationChange():
+            return f"conversation with {event.group or event.user}: {event.what}"
+        case events.Invitation():
+            return f"{event.by} invites you to {event.group}: accept #{event.group}"
+        case events.Closing():
             return str(event.error)
-        case model.SessionEnded():
+        case events.SessionEnded():
             return event.reason
         case _:
             assert_never(event)
+
+
+def _numbered(event: events.StateChange | events.FileChange) -> str:
+    return f"#{event.seq} of conversation {event.conversation}"
+
+
+def change_lines(change: events.Change, further: str = FURTHER) -> str:
+    """The line of an entry that is no message."""
+    place = "" if change.group is None else f" in {change.group}"
+    match change:
+        case events.Edited():
+            text = isolated_lines(change.text or "", further)
+            return f"{change.by} edited #{change.target}{place}: {text}"
+        case events.Deleted():
+            return f"{change.by} deleted #{change.target}{place}"
+        case events.Reaction():
+            what = "reacted" if change.on else "no longer reacts"
+            return f"{change.by} {what} with {change.emoji} to #{change.target}{place}"
+        case events.Pinned():
+            return f"{change.by} {'pinned' if change.on else 'unpinned'} #{change.target}{place}"
+        case events.MemberChange():
+            if not change.seq:
+                return change.sentence
+            by = f" by {change.by}" if change.by not in ("", change.who) else ""
+            return f"{change.who} {change.what}{by}{place}"
+        case events.GroupChange():
+            facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
+            return f"{change.by} changed {change.group}: {isolated(facts)}"
+        case _:
+            assert_never(change)

@@ -15,7 +15,8 @@ import msgspec
 
 from chatd.base import errors
 from chatd.base.errors import BadSyntax, ChatError
-from chatd.base.model import Closing, Event, MemberChange, Message, Reply, SessionEnded
+from chatd.base.events import Closing, Event, MemberChange, SessionEnded
+from chatd.base.model import Message, Reply
 from chatd.base.names import printable
 from chatd.base.texts import Secret
 from chatd.lines.dialect import Confirmation, Dialect, PartialRequest, Request, Unreadable, Wrapping

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from chatd.base import errors
-from chatd.base.model import Event, Message, Reply, RoomTalk
+from chatd.base.events import Event, RoomTalk
+from chatd.base.model import Message, Reply
 from chatd.base.names import Address
 from chatd.commands import values as ask
 from chatd.lines.block_buffer import BLOCK, BlockBuffer

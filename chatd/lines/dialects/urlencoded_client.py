@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from chatd.base import errors
-from chatd.base.model import Event, Reply, RoomChange, RoomTalk
+from chatd.base.events import Event, RoomChange, RoomTalk
+from chatd.base.model import Reply
 from chatd.base.names import Address
 from chatd.commands import arguments as types
 from chatd.commands import values as ask

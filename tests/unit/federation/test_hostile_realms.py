@@ -19,8 +19,6 @@ from chatd.federation.name_guesses import MAX_UNKNOWN
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, Joined, Left, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
-from chatd.store import outbox as outbox_store
-from chatd.store.outbox import MAX_SEEN, OutboxWriter
 from chatd.store.schema import conversations
 from tests.support.amp_peer import AmpPeer, batch, direct, hello
 from tests.support.network import NetworkTestCase, outcome
@@ -229,18 +227,21 @@ class MembershipTestCase(GuessingTestCase):
 
 
 class NumbersTestCase(NetworkTestCase):
-    def test_parcel_numbers_do_not_run_out(self) -> None:
-        """Parcel numbers do not run out, however often a realm claims to have had higher ones."""
+    def test_claims_move_no_numbers(self) -> None:
+        """What a realm claims to have received does not change how parcels are numbered here."""
         one = self.network.server("realm1")
+        writers = one.service.context.writers
 
-        def last(connection: Connection) -> int:
-            writer = OutboxWriter()
-            for claimed in (5, MAX_SEEN - 1, MAX_SEEN, MAX_SEEN + 1, wire.MAX_NUMBER):
-                self.patch(outbox_store, "MAX_SKIPPED", wire.MAX_NUMBER)
-                writer.skip(connection, claimed)
-            return writer.last(connection)
+        def following(connection: Connection) -> int:
+            return int(writers.parcels.next(connection))
 
-        self.assertEqual(one.realm.database.now(last), MAX_SEEN)
+        before = one.realm.database.now(following)
+        raw = self.network.connect_by_hand(one, "realm2", Liar())
+        raw.callRemote(wire.HelloCommand, **hello() | {"last": wire.MAX_NUMBER - 1}).addErrback(
+            lambda _: None
+        )
+        self.network.settle()
+        self.assertEqual(one.realm.database.now(following), before)
 
 
 class LogTestCase(GuessingTestCase):

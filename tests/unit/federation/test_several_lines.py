@@ -68,7 +68,7 @@ class OtherIsOlder(LinkedTestCase):
     def test_queued(self) -> None:
         """A sender who is not waiting any more gets a notice, which quotes the text on one line."""
         self.part()
-        self.assertTrue(self.ana.sends("budi@realm2", TEXT).data["queued"])
+        self.assertTrue(self.ana.sends("budi@realm2", TEXT).data["state"] == "queued")
         self.meet()
         (notice,) = self.ana.reads()
         self.assertRegex(

@@ -9,23 +9,18 @@ import msgspec
 from hypothesis import strategies as st
 
 from chatd.base.errors import ChatError, every_error
+from chatd.base.events import Closing, Event, MemberChange, RoomChange, RoomTalk, SessionEnded
 from chatd.base.model import (
     Attachment,
-    Closing,
     Contact,
-    Event,
     FileInfo,
     GroupInfo,
     Member,
-    MemberChange,
     Message,
     RealmInfo,
     Receipt,
     Reply,
-    RoomChange,
     RoomInfo,
-    RoomTalk,
-    SessionEnded,
     UnreadCount,
     UserInfo,
 )
@@ -109,7 +104,7 @@ messages = st.one_of(
             seq=numbers,
             at=times,
             sender=names,
-            queued=st.booleans(),
+            state=st.sampled_from(["stored", "queued", "delivered"]),
             **place,
             **content,
         )
@@ -171,7 +166,7 @@ data: st.SearchStrategy[dict[str, Any]] = st.one_of(
                     seq=numbers,
                     id=numbers,
                     to=names,
-                    queued=st.booleans(),
+                    state=st.sampled_from(["stored", "queued", "delivered"]),
                 ),
                 max_size=3,
             ).map(tuple),

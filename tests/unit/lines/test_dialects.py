@@ -13,14 +13,8 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, every_error
-from chatd.base.model import (
-    Event,
-    Exposure,
-    Message,
-    RealmInfo,
-    Reply,
-    SessionEnded,
-)
+from chatd.base.events import Event, SessionEnded
+from chatd.base.model import Exposure, Message, RealmInfo, Reply
 from chatd.base.texts import Secret
 from chatd.commands.arguments import FlagType, NumberType, PortType
 from chatd.commands.rows import Arg, Row
@@ -277,8 +271,8 @@ class JsonWriting(TestCase):
         self.assertEqual(pushed, {"event": "message", **found})
         place = "to" if message.group is None else "group"
         content = "text" if message.file is None else "file"
-        names = {"conversation", "seq", "id", "from", place, content, "at"}
-        self.assertEqual(set(found), names | ({"queued"} if message.queued else set()))
+        names = {"conversation", "seq", "id", "from", place, content, "at", "state"}
+        self.assertEqual(set(found), names)
         self.assertEqual(found["text"] if content == "text" else None, message.text)
 
     def test_realms(self) -> None:

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd.base import errors
 from chatd.base.errors import BadArgument, ChatError, every_error
-from chatd.base.model import Message, Reply, RoomTalk
+from chatd.base.events import RoomTalk
+from chatd.base.model import Message, Reply
 from chatd.base.names import Address
 from chatd.base.tokens import is_token
 from chatd.commands import values as ask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatd.base.errors import every_error
-from chatd.base.model import SessionEnded
+from chatd.base.events import SessionEnded
 from chatd.commands.table import TABLE
 from tests.unit.lines.cases import (
     ProtocolTestCase,

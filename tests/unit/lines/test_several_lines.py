@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from chatd.base.characters import isolated
-from chatd.base.model import ConversationInfo, Event, Message, Reply, RoomTalk
+from chatd.base.events import Event, RoomTalk
+from chatd.base.model import ConversationInfo, Message, Reply
 from chatd.commands import arguments as types
 from chatd.commands.sessions import MAX_GROWTH
 from chatd.commands.table import BY_VERB

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import ChatError
-from chatd.base.model import Event, Message, Reply, RoomChange, RoomTalk
+from chatd.base.events import Event, RoomChange, RoomTalk
+from chatd.base.model import Message, Reply
 from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME
 from chatd.lines.dialects.json_text import encode_ascii
 from chatd.lines.dialects.urlencoded import UrlencodedDialect

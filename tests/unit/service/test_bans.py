@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import Banned, ChatError, NotAdmin, NotBanned, NotMember, NotTheirGroup
-from chatd.base.model import MemberChange
+from chatd.base.events import MemberChange
 from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import questions

@@ -132,7 +132,7 @@ class Direct(MessagesTestCase):
         """Both sides see the message's sender, recipient, time and text."""
         sent = self.send(self.ana, "budi", "halo\tsemua 💚")
         (message,) = self.page(self.budi).messages
-        receipt = Receipt(message.conversation, 1, message.id, "Budi")
+        receipt = Receipt(message.conversation, 1, message.id, "Budi", at=1_000_000_000)
         self.assertEqual(sent, Sent((receipt,)))
         expected = Message(
             message.id,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from chatd.base.model import Event, Message
+from chatd.base.events import Event
+from chatd.base.model import Message
 from chatd.service.presence import IListener, Presence
 
 

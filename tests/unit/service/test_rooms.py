@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from chatd.base.errors import NotInRoom
-from chatd.base.model import Account, Event, RoomChange, RoomInfo, RoomTalk
+from chatd.base.events import Event, RoomChange, RoomTalk
+from chatd.base.model import Account, RoomInfo
 from chatd.service.presence import IListener
 from chatd.service.rooms import CROWD, Rooms
 from tests.support.common import Listener

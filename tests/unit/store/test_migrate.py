@@ -108,6 +108,7 @@ class Catalogue:
             (r"COMMENT ON (.*?) IS ('.*')", self.comments.__setitem__),
             (r"ALTER TABLE (\w+) ADD COLUMN (\w+) (.*)", self._add_column),
             (r"ALTER TABLE (\w+) ALTER COLUMN (\w+) DROP NOT NULL", self._make_nullable),
+            (r"ALTER TABLE (\w+) RENAME (\w+) TO (\w+)", self._rename_column),
             (r"DROP INDEX (\w+)", self.indexes.pop),
             (r"INSERT INTO .*", lambda: None),
         ):
@@ -135,6 +136,11 @@ class Catalogue:
     def _add_column(self, table: str, name: str, rest: str) -> None:
         assert name not in self.tables[table].columns
         self.tables[table].columns[name] = rest
+
+    def _rename_column(self, table: str, old: str, new: str) -> None:
+        columns = self.tables[table].columns
+        self.tables[table].columns = {new if n == old else n: rest for n, rest in columns.items()}
+        self.comments.pop(f"COLUMN {table}.{old}", None)
 
     def _make_nullable(self, table: str, name: str) -> None:
         before = self.tables[table].columns[name]

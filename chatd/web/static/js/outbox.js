@@ -154,7 +154,7 @@ export class Outbox extends Emitter {
       // Add the message before removing the entry, so that a redraw in between shows one of the two.
       this.#store.addSent(place, reply, { text, key });
       this.#remove(entry);
-    } else if (reply.queued) {
+    } else if (reply.state === "queued") {
       entry.state = "queued";
       this.#changed(entry);
     } else {

@@ -201,7 +201,7 @@ export class Store extends Emitter {
       [place.kind === "u" ? "to" : "group"]: place.name,
       at: new Date().toISOString(),
       ...body,
-      ...(reply.queued ? { queued: true } : {}),
+      state: reply.state,
     };
     this.#add(place, message);
   }

@@ -23,7 +23,7 @@ export class Thread {
   }
 
   get hasQueued() {
-    return this.list.some((message) => message.queued);
+    return this.list.some((message) => message.state === "queued");
   }
 
   /**

@@ -25,7 +25,7 @@
  * @property {string} [text]
  * @property {Attachment} [file]
  * @property {string} at RFC 3339, UTC
- * @property {boolean} [queued] an own message that waits for its realm
+ * @property {string} [state] stored, queued (it waits for its realm), delivered or refused
  * @property {string} [key] of an own message from this browser: the key of the send
  */
 

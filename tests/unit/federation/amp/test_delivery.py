@@ -155,7 +155,7 @@ class WaitingTestCase(LinkedTestCase):
         self.part()
         reply = self.ana.sends("budi@realm2", "halo")
         self.assertIn("queued", reply.message)
-        self.assertEqual(reply.data["queued"], True)
+        self.assertEqual(reply.data["state"], "queued")
         self.network.advance(600)
         self.meet()
         (message,) = self.budi.inbox()

@@ -1,0 +1,221 @@
+"""Events: what listening connections are told. One frozen class for each kind.
+
+An event that belongs to a conversation has its id in `conversation`, and `seq`, the number of the entry
+that it announces or is about. Times are in ms since 1970 UTC. Persons are addresses as shown. Dialects write
+events with `match`; one that does not know a kind skips it there.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from chatd.base.errors import ChatError
+from chatd.base.model import Attachment, Message
+
+
+class Edited(msgspec.Struct, frozen=True):
+    """The author has changed the text of the message `target`. `text` is its current text."""
+
+    conversation: int
+    seq: int
+    target: int
+    text: str | None
+    at: int
+    by: str
+    group: str | None = None
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The content of the message `target` is deleted."""
+
+    conversation: int
+    seq: int
+    target: int
+    at: int
+    by: str
+    group: str | None = None
+
+
+class Reaction(msgspec.Struct, frozen=True):
+    """`by` has added an emoji to the message `target` (`on`), or has removed it."""
+
+    conversation: int
+    seq: int
+    target: int
+    at: int
+    by: str
+    emoji: str
+    on: bool
+    group: str | None = None
+
+
+class Pinned(msgspec.Struct, frozen=True):
+    """`by` has pinned the message `target` (`on`), or has unpinned it."""
+
+    conversation: int
+    seq: int
+    target: int
+    at: int
+    by: str
+    on: bool
+    group: str | None = None
+
+
+class MemberChange(msgspec.Struct, frozen=True):
+    """`what` happened to `who` in the group: joined, left, invited, kicked, promoted. `by` has caused it.
+
+    `seq` is 0 where the change has no entry here: its group is another realm's.
+    """
+
+    conversation: int
+    group: str
+    who: str
+    what: str = "kicked"
+    seq: int = 0
+    at: int = 0
+    by: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The change, as its subject reads it if that person was removed."""
+        return f"You were removed from {self.group}"
+
+
+class GroupChange(msgspec.Struct, frozen=True):
+    """`by` has changed what `fields` has: for example the title, or who may post."""
+
+    conversation: int
+    seq: int
+    group: str
+    at: int
+    by: str
+    fields: dict[str, str | bool | None]
+
+
+# The entries of a log that are no messages.
+Change: TypeAlias = Edited | Deleted | Reaction | Pinned | MemberChange | GroupChange
+
+
+class StateChange(msgspec.Struct, frozen=True):
+    """The delivery of the message `seq` has the outcome `state`: queued, delivered, or refused for `reason`.
+    `id` is the message's; `seq` is 0 while it has none. `code` is that of the refusal."""
+
+    conversation: int
+    seq: int
+    id: int
+    state: str
+    reason: str | None = None
+    code: str | None = None
+
+
+class FileChange(msgspec.Struct, frozen=True):
+    """The file of the message `seq` is `arriving`, `here`, or `lost` for `reason`."""
+
+    conversation: int
+    seq: int
+    state: str
+    reason: str | None = None
+
+
+class ReadMoved(msgspec.Struct, frozen=True):
+    """`who` has read the conversation up to `seq`."""
+
+    conversation: int
+    seq: int
+    who: str
+
+
+class Typing(msgspec.Struct, frozen=True):
+    """`who` is writing in the conversation. It holds for 6 s."""
+
+    conversation: int
+    who: str
+
+
+class PresenceChange(msgspec.Struct, frozen=True):
+    """`who` is online, away or offline."""
+
+    who: str
+    state: str
+
+
+class ProfileChange(msgspec.Struct, frozen=True):
+    """The profile of `who` has changed."""
+
+    who: str
+    name: str
+    country: str
+
+
+class ConversationChange(msgspec.Struct, frozen=True):
+    """The listener has a new conversation, or its settings have changed. `user` or `group` names it."""
+
+    conversation: int
+    user: str | None = None
+    group: str | None = None
+    what: str = "new"
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """`by` invites the listener to a group. `realm` is the name of its realm, if that is another."""
+
+    group: str
+    by: str
+    at: int
+    realm: str | None = None
+    title: str | None = None
+
+
+class RoomTalk(msgspec.Struct, frozen=True):
+    """A message or a file in the listener's room. Such messages are not stored."""
+
+    room: str
+    sender: str
+    display_name: str
+    text: str
+    at: int
+    file: Attachment | None = None
+
+
+class RoomChange(msgspec.Struct, frozen=True):
+    """`who` has entered the listener's room, or else left it."""
+
+    room: str
+    who: str
+    display_name: str
+    entered: bool
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """The connection will be closed because of `error`."""
+
+    error: ChatError
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """Another connection ended the session, by a logout or a change of the password."""
+
+    reason: str
+
+
+# What connections are told that listen for messages only (`listen on`).
+BASIC = (Message, RoomTalk, RoomChange, Closing, SessionEnded)
+
+Event: TypeAlias = (
+    Message
+    | Change
+    | StateChange
+    | FileChange
+    | ReadMoved
+    | Typing
+    | PresenceChange
+    | ProfileChange
+    | ConversationChange
+    | Invitation
+    | RoomTalk
+    | RoomChange
+    | Closing
+    | SessionEnded
+)

@@ -1,0 +1,299 @@
+"""One log for each conversation: changes of messages as entries, what is known of a log, and signed entries.
+
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+_MESSAGE = (
+    "id",
+    "conversation_id",
+    "seq",
+    "sender_id",
+    "sender",
+    "at",
+    "text",
+    "attachment_id",
+    "origin_realm",
+    "origin_id",
+)
+_TEXT = "NULL where it is an attachment, or opaque, or deleted"
+_ORIGIN_REALM = "key of the realm of its author; NULL: ours"
+_ORIGIN_ID = "its number there"
+_NUMBER = "ours, and it crosses: its number here"
+_WITH_FILE = "attachment_id IS NOT NULL"
+_WITH_ORIGIN = "origin_id IS NOT NULL"
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_messages()
+    else:
+        _alter_messages()
+    _create_index("messages_by_number", ["number"], "number IS NOT NULL")
+    _create_log()
+    _create_realms()
+
+
+def _id_type() -> sa.types.TypeEngine[int]:
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _new_columns() -> list[sa.Column[object]]:
+    return [
+        sa.Column("reply", sa.BigInteger, comment="the seq of the message that it replies to"),
+        sa.Column("edited_at", sa.BigInteger, comment="ms since 1970 UTC"),
+        sa.Column("deleted_at", sa.BigInteger, comment="ms since 1970 UTC"),
+        sa.Column(
+            "forwarded",
+            sa.Text,
+            comment="the address that wrote the message it was forwarded from",
+        ),
+        sa.Column("mentions", sa.Text, comment="JSON: the addresses that it mentions"),
+        sa.Column("media", sa.Text, comment="opaque: the media type of `body`"),
+        sa.Column("body", sa.LargeBinary, comment="opaque: bytes that nobody here reads"),
+        sa.Column(
+            "refused",
+            sa.Text,
+            comment="JSON: why another realm refused it, code and sentence",
+        ),
+    ]
+
+
+def _create_index(name: str, columns: list[str], where: str | None, unique: bool = False) -> None:
+    condition = None if where is None else sa.text(where)
+    op.create_index(
+        name,
+        "messages",
+        columns,
+        unique=unique,
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
+def _rebuild_messages() -> None:
+    """Copy the table, because SQLite adds columns after the constraints. Nothing refers to it."""
+    for index in ("by_conversation", "by_attachment", "by_file", "by_origin"):
+        op.drop_index(f"messages_{index}", "messages")
+    op.rename_table("messages", "messages_before")
+    table = op.create_table(
+        "messages",
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("sender_id", sa.BigInteger),
+        sa.Column("sender", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("text", sa.Text),
+        sa.Column("attachment_id", sa.Integer),
+        sa.Column("origin_realm", sa.Text),
+        sa.Column("origin_id", sa.BigInteger),
+        sa.Column("number", sa.BigInteger),
+        *_new_columns(),
+        sa.PrimaryKeyConstraint("id", name="messages_key"),
+        sa.ForeignKeyConstraint(
+            ["attachment_id"], ["attachments.id"], name="messages_attachment_id_exists"
+        ),
+    )
+    old = sa.table("messages_before", *(sa.column(each) for each in (*_MESSAGE, "parcel")))
+    in_order = sa.select(old).order_by(old.c.id)
+    op.get_bind().execute(table.insert().from_select([*_MESSAGE, "number"], in_order))
+    op.drop_table("messages_before")
+    _create_index(
+        "messages_by_conversation", ["conversation_id", "seq", "sender_id"], None, unique=True
+    )
+    _create_index("messages_by_attachment", ["attachment_id"], _WITH_FILE)
+    _create_index("messages_by_file", ["conversation_id", "attachment_id"], _WITH_FILE)
+    _create_index("messages_by_origin", ["origin_realm", "origin_id"], _WITH_ORIGIN, unique=True)
+
+
+def _alter_messages() -> None:
+    op.alter_column("messages", "parcel", new_column_name="number")
+    for name, comment in (
+        ("text", _TEXT),
+        ("origin_realm", _ORIGIN_REALM),
+        ("origin_id", _ORIGIN_ID),
+        ("number", _NUMBER),
+    ):
+        op.alter_column("messages", name, comment=comment)
+    for column in _new_columns():
+        op.add_column("messages", column)
+
+
+def _create_log() -> None:
+    op.create_table(
+        "changes",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="shared with messages"),
+        sa.Column(
+            "kind",
+            sa.Text,
+            nullable=False,
+            comment="edited, deleted, reaction, pinned, member, group",
+        ),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column(
+            "author_id", sa.BigInteger, comment="the account, if the author is of this realm"
+        ),
+        sa.Column("author", sa.Text, nullable=False, comment="the author's address as shown"),
+        sa.Column("target", sa.BigInteger, comment="the seq of the message that it changes"),
+        sa.Column("data", sa.Text, comment="JSON: the fields of the kind; no content of messages"),
+        sa.Column("origin_realm", sa.Text, comment="key of the realm of its author; NULL: ours"),
+        sa.Column("origin_id", sa.BigInteger, comment="its number there"),
+        sa.Column("number", sa.BigInteger, comment="ours, and it crosses: its number here"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="changes_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "changes_by_origin",
+        "changes",
+        ["origin_realm", "origin_id"],
+        unique=True,
+        sqlite_where=sa.text("origin_id IS NOT NULL"),
+        postgresql_where=sa.text("origin_id IS NOT NULL"),
+    )
+    op.create_index("changes_by_target", "changes", ["conversation_id", "target"])
+    op.create_table(
+        "reactions",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("key", sa.Text, nullable=False, comment="the person's address without case"),
+        sa.Column("emoji", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False, comment="as shown: name, or name@realm"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", "key", "emoji", name="reactions_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "pins",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("by", sa.Text, nullable=False, comment="the address of the person who pinned it"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="pins_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "heads",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "epoch",
+            sa.BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="grows with each change of membership or rights",
+        ),
+        sa.Column(
+            "version",
+            sa.BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="grows with what changes without an entry: states, files, read marks",
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", name="heads_key"),
+    )
+    op.create_table(
+        "terms",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("term", sa.BigInteger, nullable=False),
+        sa.Column("first", sa.BigInteger, nullable=False, comment="the seq of its first entry"),
+        sa.PrimaryKeyConstraint("conversation_id", "term", name="terms_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "local_changes",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False, comment="state, file or mark"),
+        sa.Column("subject", sa.Text, nullable=False, comment="a seq, or an address without case"),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("conversation_id", "kind", "subject", name="local_changes_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("local_changes_by_version", "local_changes", ["conversation_id", "version"])
+    op.create_table(
+        "remote_marks",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="the address without case"),
+        sa.Column("address", sa.Text, nullable=False, comment="as shown: name@realm"),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("conversation_id", "key", name="remote_marks_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "pending",
+        sa.Column(
+            "id", _id_type(), nullable=False, comment="of the message, also once it is numbered"
+        ),
+        sa.Column("account_id", sa.BigInteger, nullable=False, comment="who sent it"),
+        sa.Column(
+            "conversation_id",
+            sa.BigInteger,
+            comment="the group's here; NULL: the sender is no member",
+        ),
+        sa.Column("group", sa.Text, nullable=False, comment="its address as shown: group@realm"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of its parcel"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("text", sa.Text),
+        sa.Column("attachment_id", sa.BigInteger),
+        sa.Column("reply", sa.BigInteger),
+        sa.Column("forwarded", sa.Text),
+        sa.Column("mentions", sa.Text, comment="JSON: the addresses that it mentions"),
+        sa.Column("media", sa.Text),
+        sa.Column("body", sa.LargeBinary),
+        sa.Column("refused", sa.Text, comment="JSON: why it was refused, code and sentence"),
+        sa.PrimaryKeyConstraint("id", name="pending_key"),
+        sa.UniqueConstraint("number", name="pending_number_once"),
+    )
+    op.create_index("pending_by_account", "pending", ["account_id", "conversation_id"])
+
+
+def _create_realms() -> None:
+    op.create_table(
+        "signatures",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
+        sa.Column("salt", sa.LargeBinary, comment="NULL once the content is deleted"),
+        sa.Column("hash", sa.LargeBinary, nullable=False, comment="SHA-256 of salt and content"),
+        sa.Column("key", sa.LargeBinary, nullable=False, comment="the id of the signing key"),
+        sa.Column(
+            "proof", sa.LargeBinary, nullable=False, comment="signature, root and audit path"
+        ),
+        sa.Column("status", sa.Text, nullable=False, comment="verified or unverified"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="signatures_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "realm_keys",
+        sa.Column("realm", sa.Text, nullable=False, comment="the realm's key; empty: this realm"),
+        sa.Column("id", sa.LargeBinary, nullable=False),
+        sa.Column("public", sa.LargeBinary, nullable=False, comment="Ed25519, 32 bytes"),
+        sa.Column("since", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("until", sa.BigInteger, comment="ms since 1970 UTC; NULL: in use"),
+        sa.PrimaryKeyConstraint("realm", "id", name="realm_keys_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "invitations",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="the group's address without case"),
+        sa.Column("group", sa.Text, nullable=False, comment="as shown: group@realm"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("home_id", sa.BigInteger, nullable=False, comment="the group's id there"),
+        sa.Column("title", sa.Text),
+        sa.Column("by", sa.Text, nullable=False, comment="the address of the person who invites"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("account_id", "key", name="invitations_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="invitations_account_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("invitations_by_realm", "invitations", ["realm", "at"])

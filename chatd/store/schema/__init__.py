@@ -1,0 +1,75 @@
+"""The tables. What is unread follows from read marks: a message is one row, whatever its group's size."""
+
+from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
+from chatd.store.schema.groups import (
+    bans,
+    conversations,
+    groups,
+    participants,
+    remote_members,
+    rosters,
+    skipped,
+)
+from chatd.store.schema.log import (
+    attachments,
+    changes,
+    heads,
+    local_changes,
+    messages,
+    pending,
+    pins,
+    reactions,
+    remote_marks,
+    terms,
+)
+from chatd.store.schema.people import (
+    accounts,
+    contacts,
+    names,
+    sessions,
+)
+from chatd.store.schema.realms import (
+    invitations,
+    message_bytes,
+    outbox,
+    peers,
+    realm_keys,
+    sends,
+    settings,
+    signatures,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Id",
+    "accounts",
+    "attachments",
+    "bans",
+    "changes",
+    "contacts",
+    "conversations",
+    "groups",
+    "heads",
+    "invitations",
+    "local_changes",
+    "message_bytes",
+    "messages",
+    "metadata",
+    "names",
+    "outbox",
+    "participants",
+    "peers",
+    "pending",
+    "pins",
+    "reactions",
+    "realm_keys",
+    "remote_marks",
+    "remote_members",
+    "rosters",
+    "sends",
+    "sessions",
+    "settings",
+    "signatures",
+    "skipped",
+    "terms",
+]

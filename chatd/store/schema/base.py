@@ -1,0 +1,31 @@
+"""What all tables share: the metadata, the version of the schema, and the type of row ids."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Connection, Integer, MetaData, event
+
+# The newest revision in migrations/versions. A test compares the two.
+SCHEMA_VERSION = "0009"
+
+# SQLite numbers rows automatically only if the type of the key is INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_by_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_once",
+        "fk": "%(table_name)s_%(column_0_name)s_exists",
+        "pk": "%(table_name)s_key",
+    }
+)
+
+
+@event.listens_for(metadata, "before_create")
+def _make_indexes_partial(_metadata: MetaData, connection: Connection, **_options: object) -> None:
+    """Apply the conditions of `sqlite_where` in PostgreSQL too. If the tables said `postgresql_where`, every
+    realm would hold that dialect (2 MB)."""
+    if connection.dialect.name == "postgresql":
+        for table in metadata.tables.values():
+            for index in table.indexes:
+                condition = index.dialect_options["sqlite"]["where"]
+                index.dialect_options["postgresql"]["where"] = condition

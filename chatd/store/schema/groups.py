@@ -1,0 +1,128 @@
+"""Conversations, groups, and who takes part in them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    Text,
+    false,
+)
+
+from chatd.store.schema.base import Id, metadata
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False, comment="direct or group"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("name", Text, nullable=False, comment="as typed (NFC)"),
+    Column(
+        "key", Text, unique=True, comment="the name without case; NULL once the group has ended"
+    ),
+    Column("code", Text, unique=True, comment="six characters; NULL once the group has ended"),
+    Column("closed", Boolean, nullable=False, server_default=false(), comment="only members post"),
+    Column("realm", Text, comment="key of the realm it lives in, if that is another"),
+    Column("home_id", BigInteger, comment="the group's id there"),
+    Column("title", Text, comment="what people call it; NULL: only its name"),
+    Index("groups_by_home", "realm", "home_id", unique=True),
+)
+
+# One row for each group, so that a join or a leave costs the same whatever the group's size.
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    Column(
+        "members",
+        BigInteger,
+        nullable=False,
+        comment="how many; of a group elsewhere, how many of this realm",
+    ),
+    Column(
+        "joined_at", BigInteger, nullable=False, server_default="0", comment="ms since 1970 UTC"
+    ),
+    Column(
+        "floor",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of a group elsewhere: each new message gets a higher seq than this",
+    ),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("peer", Text, comment="direct: the other party's address as shown; NULL in a group"),
+    Column("peer_key", Text, comment="direct: that address without case; NULL in a group"),
+    Column("read_seq", BigInteger, nullable=False, server_default="0", comment="the read mark"),
+    Column("admin", Boolean, nullable=False, server_default=false(), comment="of a group"),
+    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "realm",
+        Text,
+        comment="key of the realm that the other party or the group is of; NULL: ours",
+    ),
+    Index("participants_direct_once", "account_id", "peer_key", unique=True),
+    # Finds the longest-standing member, the newest, and any admin without reading the others.
+    Index("participants_by_standing", "conversation_id", "admin", "joined_at"),
+)
+
+# Messages up to a read mark that are still unread, because the reader was shown later ones without them.
+# There are at most chatd.base.read_marks.MAX_LEFT for a participant. They go with the participant.
+skipped = Table(
+    "skipped",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    ForeignKeyConstraint(
+        ["account_id", "conversation_id"],
+        ["participants.account_id", "participants.conversation_id"],
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+remote_members = Table(
+    "remote_members",
+    metadata,
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the member's address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name@realm"),
+    Column("realm", Text, nullable=False, comment="key of the member's realm"),
+    Column("admin", Boolean, nullable=False, server_default=false()),
+    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("remote_members_by_standing", "conversation_id", "admin", "joined_at"),
+    Index("remote_members_by_realm", "conversation_id", "realm"),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("bans_by_at", "conversation_id", "at"),
+    sqlite_with_rowid=False,
+)

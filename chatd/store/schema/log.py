@@ -1,0 +1,208 @@
+"""The log of each conversation: messages, the changes to them, and the files that they carry.
+
+A message is one row with its current state. Every change is an entry too, in `changes`; both share the
+numbers (`seq`) of their conversation. No past version of a text is kept.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+
+from chatd.store.schema.base import Id, metadata
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", Text, nullable=False, unique=True, comment="by which it is fetched"),
+    Column("name", Text, nullable=False, index=True, comment="the sender's, made safe"),
+    Column("size", BigInteger, nullable=False, comment="bytes"),
+    Column("sha256", Text, nullable=False, comment="hexadecimal"),
+    Column("mime", Text, nullable=False, comment="media type, by the first bytes"),
+    Column("stored", Text, nullable=False, unique=True, comment="its name in the uploads folder"),
+    Column("owner_id", ForeignKey("accounts.id"), index=True, comment="NULL: of another realm"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("sender_key", Text, comment="the sender's address without case, if of another realm"),
+    Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
+)
+
+# No foreign keys on the two ids that every message carries: both come from rows that are never
+# deleted, and checking them costs a fifth of the insert.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True, comment="in the order in which the realm took them"),
+    Column("conversation_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="1, 2, 3 ... in its conversation"),
+    Column("sender_id", BigInteger, comment="the account, if the sender is of this realm"),
+    Column("sender", Text, nullable=False, comment="the sender's address as shown"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("text", Text, comment="NULL where it is an attachment, or opaque, or deleted"),
+    Column("attachment_id", ForeignKey("attachments.id")),
+    Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
+    Column("origin_id", BigInteger, comment="its number there"),
+    Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    # The columns up to here are what `INSERT` sets for most messages.
+    Column("reply", BigInteger, comment="the seq of the message that it replies to"),
+    Column("edited_at", BigInteger, comment="ms since 1970 UTC"),
+    Column("deleted_at", BigInteger, comment="ms since 1970 UTC"),
+    Column("forwarded", Text, comment="the address that wrote the message it was forwarded from"),
+    Column("mentions", Text, comment="JSON: the addresses that it mentions"),
+    Column("media", Text, comment="opaque: the media type of `body`"),
+    Column("body", LargeBinary, comment="opaque: bytes that nobody here reads"),
+    Column("refused", Text, comment="JSON: why another realm refused it, code and sentence"),
+    # It includes sender_id, so that counting unread messages reads only the index.
+    Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
+)
+Index(
+    "messages_by_attachment",
+    messages.c.attachment_id,
+    sqlite_where=messages.c.attachment_id.is_not(None),
+)
+# Finds the files in a conversation without reading its other messages.
+Index(
+    "messages_by_file",
+    messages.c.conversation_id,
+    messages.c.attachment_id,
+    sqlite_where=messages.c.attachment_id.is_not(None),
+)
+Index(
+    "messages_by_number",
+    messages.c.number,
+    sqlite_where=messages.c.number.is_not(None),
+)
+Index(
+    "messages_by_origin",
+    messages.c.origin_realm,
+    messages.c.origin_id,
+    unique=True,
+    sqlite_where=messages.c.origin_id.is_not(None),
+)
+
+# The entries of a log that are no messages. `data` has the fields of the kind (chatd.base.entries).
+changes = Table(
+    "changes",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="shared with messages"),
+    Column(
+        "kind", Text, nullable=False, comment="edited, deleted, reaction, pinned, member, group"
+    ),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("author_id", BigInteger, comment="the account, if the author is of this realm"),
+    Column("author", Text, nullable=False, comment="the author's address as shown"),
+    Column("target", BigInteger, comment="the seq of the message that it changes"),
+    Column("data", Text, comment="JSON: the fields of the kind; no content of messages"),
+    Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
+    Column("origin_id", BigInteger, comment="its number there"),
+    Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    Index("changes_by_target", "conversation_id", "target"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "changes_by_origin",
+    changes.c.origin_realm,
+    changes.c.origin_id,
+    unique=True,
+    sqlite_where=changes.c.origin_id.is_not(None),
+)
+
+reactions = Table(
+    "reactions",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    Column("key", Text, primary_key=True, comment="the person's address without case"),
+    Column("emoji", Text, primary_key=True),
+    Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    Column("by", Text, nullable=False, comment="the address of the person who pinned it"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# What is known of a log beyond its entries. A conversation without a row has zeros.
+heads = Table(
+    "heads",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column(
+        "epoch",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="grows with each change of membership or rights",
+    ),
+    Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="grows with what changes without an entry: states, files, read marks",
+    ),
+)
+
+# The terms in which each log was written. Every start of the daemon begins one.
+terms = Table(
+    "terms",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("term", BigInteger, primary_key=True),
+    Column("first", BigInteger, nullable=False, comment="the seq of its first entry"),
+    sqlite_with_rowid=False,
+)
+
+# What changed without an entry, for `sync`: the newest version for each subject.
+local_changes = Table(
+    "local_changes",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="state, file or mark"),
+    Column("subject", Text, primary_key=True, comment="a seq, or an address without case"),
+    Column("version", BigInteger, nullable=False),
+    Index("local_changes_by_version", "conversation_id", "version"),
+    sqlite_with_rowid=False,
+)
+
+# How far people of other realms have read.
+remote_marks = Table(
+    "remote_marks",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name@realm"),
+    Column("seq", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Messages to groups of other realms that the group's home has not numbered yet, or has refused.
+pending = Table(
+    "pending",
+    metadata,
+    Column("id", Id, primary_key=True, comment="of the message, also once it is numbered"),
+    Column("account_id", BigInteger, nullable=False, comment="who sent it"),
+    Column(
+        "conversation_id", BigInteger, comment="the group's here; NULL: the sender is no member"
+    ),
+    Column("group", Text, nullable=False, comment="its address as shown: group@realm"),
+    Column("realm", Text, nullable=False, comment="key of the group's realm"),
+    Column("number", BigInteger, nullable=False, unique=True, comment="of its parcel"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("text", Text),
+    Column("attachment_id", BigInteger),
+    Column("reply", BigInteger),
+    Column("forwarded", Text),
+    Column("mentions", Text, comment="JSON: the addresses that it mentions"),
+    Column("media", Text),
+    Column("body", LargeBinary),
+    Column("refused", Text, comment="JSON: why it was refused, code and sentence"),
+    Index("pending_by_account", "account_id", "conversation_id"),
+)

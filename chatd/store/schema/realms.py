@@ -1,0 +1,134 @@
+"""Other realms, what waits for them, and what the realm remembers of itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+)
+
+from chatd.store.schema.base import metadata
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("key", Text, primary_key=True, comment="the realm's name without case"),
+    Column("name", Text, nullable=False, comment="as the realm itself writes it"),
+    Column("host", Text, comment="where it is reached; NULL: it comes to us"),
+    Column("port", Integer),
+    Column("certificate", Text, comment="PEM: the one that it has to show; NULL: not seen yet"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "confirmed",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="an operator added it, and vouches for address and certificate",
+    ),
+    Column("linked_at", BigInteger, comment="ms since 1970 UTC"),
+)
+
+# No foreign keys here either: a parcel may outlive its sender.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="key of the realm that it has to reach"),
+    Column("id", BigInteger, primary_key=True, comment="1, 2, 3 ... and never again"),
+    Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
+    Column("attachment_id", BigInteger, comment="the file that has to go first"),
+    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "parcel",
+        LargeBinary,
+        nullable=False,
+        comment="what crosses (chatd.federation.parcels), encoded",
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Sends to which the client gave a key: if it repeats one, it gets the same reply.
+sends = Table(
+    "sends",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, comment="whose"),
+    Column("key", Text, primary_key=True, comment="the client's own"),
+    Column(
+        "place", Text, primary_key=True, comment="the conversation's id, or group@realm by its key"
+    ),
+    Column("at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
+    Column("conversation_id", BigInteger, comment="NULL: in none of this realm"),
+    Column("seq", BigInteger, comment="NULL: not known, as in message_id"),
+    Column("message_id", BigInteger),
+    Column("attachment_id", BigInteger, comment="NULL where it is a text"),
+    Column("realm", Text, comment="key of the realm that has to get it; NULL: ours"),
+    Column("parcel", BigInteger, comment="the number of what brings it there"),
+    sqlite_with_rowid=False,
+)
+
+# The bytes that count against the daily quotas (chatd.service.quotas).
+message_bytes = Table(
+    "message_bytes",
+    metadata,
+    Column("day", BigInteger, primary_key=True, comment="days since 1970 UTC"),
+    Column("account_id", BigInteger, primary_key=True, comment="0: another realm"),
+    Column("realm", Text, primary_key=True, comment="its key; empty: an account here"),
+    Column("bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="what the realm remembers of itself",
+)
+
+# What the authors' realms have signed: entries of groups with members of several realms.
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message or change"),
+    Column("salt", LargeBinary, comment="NULL once the content is deleted"),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of salt and content"),
+    Column("key", LargeBinary, nullable=False, comment="the id of the signing key"),
+    Column("proof", LargeBinary, nullable=False, comment="signature, root and audit path"),
+    Column("status", Text, nullable=False, comment="verified or unverified"),
+    sqlite_with_rowid=False,
+)
+
+realm_keys = Table(
+    "realm_keys",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="the realm's key; empty: this realm"),
+    Column("id", LargeBinary, primary_key=True),
+    Column("public", LargeBinary, nullable=False, comment="Ed25519, 32 bytes"),
+    Column("since", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("until", BigInteger, comment="ms since 1970 UTC; NULL: in use"),
+    sqlite_with_rowid=False,
+)
+
+# Invitations to groups of other realms that the account has not answered.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("key", Text, primary_key=True, comment="the group's address without case"),
+    Column("group", Text, nullable=False, comment="as shown: group@realm"),
+    Column("realm", Text, nullable=False, comment="key of the group's realm"),
+    Column("home_id", BigInteger, nullable=False, comment="the group's id there"),
+    Column("title", Text),
+    Column("by", Text, nullable=False, comment="the address of the person who invites"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("invitations_by_realm", "realm", "at"),
+    sqlite_with_rowid=False,
+)
