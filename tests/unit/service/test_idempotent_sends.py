@@ -267,7 +267,7 @@ class ThereTestCase(LinkedTestCase):
 
     def parcels(self) -> int:
         """How many parcels were numbered since the start."""
-        return self.one.federation.outbox.writer._last % (1 << TERM_BITS)
+        return int(self.one.federation.outbox.writer._last) % (1 << TERM_BITS)
 
     def queued(self, person: Any = None, to: str = "budi@realm2") -> list[bool]:
         place = Place(parse_address(to))
