@@ -34,7 +34,7 @@ from zope.interface import implementer
 
 from benchmarks.runs import ROOT, await_port, free_port
 from chatd.base.config import Config, PeersConfig
-from chatd.federation import parcels
+from chatd.federation import capabilities, parcels
 from chatd.federation.amp import wire
 from chatd.federation.amp.identity_files import load_identity
 from chatd.federation.amp.tls import TLSOptions
@@ -111,14 +111,13 @@ class Flood(amp.AMP):
         )
 
     async def _greet(self) -> None:
-        own = wire.Introduction(STRANGER, wire.VERSION, list(wire.CAPABILITIES), b"i" * 16, 0)
+        own = wire.Introduction(STRANGER, wire.VERSION, list(capabilities.ALL), b"i" * 16)
         await self.callRemote(
             wire.HelloCommand,
             realm=own.realm,
             version=own.version,
             capabilities=own.capabilities,
             instance=own.instance,
-            last=own.last,
         )
 
     def start(self) -> None:

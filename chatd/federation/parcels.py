@@ -227,17 +227,6 @@ def blanked(data: bytes) -> bytes:
             return data
 
 
-def on_one_line(data: bytes) -> bytes:
-    """An encoded parcel, for a realm that takes texts of one line only. The text of a `Relay` is put on one
-    line: nobody could be told of a refusal. Other parcels stay: their senders are told."""
-    if b"\n" not in data:
-        return data
-    parcel = try_decode(data)
-    if not isinstance(parcel, Relay) or parcel.text is None:
-        return data
-    return encode(msgspec.structs.replace(parcel, text=parcel.text.replace("\n", " ")))
-
-
 def order_of(parcel: Parcel) -> tuple[str, str]:
     """The lane in which a parcel keeps its order: a sender and a conversation. A parcel that waits for its
     file is overtaken only by parcels of other lanes."""

@@ -31,6 +31,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.RealmQuota, ("limit", "minutes")),
         (errors.TextRefused, ("realm",)),
         (errors.BadSignature, ("reason",)),
+        (errors.NotSupportedThere, ("realm", "what")),
     )
 }
 

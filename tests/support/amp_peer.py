@@ -19,6 +19,7 @@ class AmpPeer(amp.AMP):
     def __init__(self) -> None:
         super().__init__()
         self.is_lost = False
+        self.told: list[tuple[str, str]] = []  # the code and reason of each Goodbye
         self.hears = True
 
     def ampBoxReceived(self, box: Any) -> None:
@@ -36,6 +37,7 @@ class AmpPeer(amp.AMP):
 
     @wire.GoodbyeCommand.responder
     def goodbye(self, code: str, reason: str) -> dict[str, Any]:
+        self.told.append((code, reason))
         return {}
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
@@ -46,10 +48,9 @@ class AmpPeer(amp.AMP):
 def hello(realm: str = "realm2", **changes: Any) -> dict[str, Any]:
     said = {
         "realm": realm,
-        "version": 1,
+        "version": 2,
         "capabilities": [],
         "instance": b"another",
-        "last": 0,
     }
     return {**said, **changes}
 

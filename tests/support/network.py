@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -21,6 +22,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.federation.amp.link import PeerLink, Route
+from chatd.federation.amp.link_manager import LinkManager
+from chatd.federation.amp.wire import Introduction
 from tests.support.common import START
 from tests.support.fake_connection import FakeConnection, PeerTransport
 from tests.support.people import Person
@@ -230,6 +233,20 @@ def outcome(done: Deferred[Any]) -> list[Any]:
     return found
 
 
+def lacks(case: SynchronousTestCase, realm: str, *capabilities: str) -> None:
+    """Let `realm` say that it lacks these capabilities, until the test ends."""
+    introduce = LinkManager.introduce
+
+    def said(manager: LinkManager) -> Introduction:
+        own = introduce(manager)
+        if own.realm != realm:
+            return own
+        left = [each for each in own.capabilities if each not in capabilities]
+        return msgspec.structs.replace(own, capabilities=left)
+
+    case.patch(LinkManager, "introduce", said)
+
+
 class NetworkTestCase(SynchronousTestCase):
     """A test with an empty `self.network`."""
 
@@ -277,5 +294,6 @@ __all__ = [
     "Server",
     "SimulatedRealm",
     "certificate_of",
+    "lacks",
     "outcome",
 ]

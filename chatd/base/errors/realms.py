@@ -58,6 +58,14 @@ class RealmNotAllowed(ChatError):
     sentence = "{realm} may not connect to {where}: {reason}"
 
 
+class OtherVersion(ChatError):
+    code = "other-version"
+    sentence = (
+        "{realm} speaks version {theirs} of the protocol between realms, and this realm version {ours}; the "
+        "operator of the older one has to update it"
+    )
+
+
 # The reasons why a realm can't become a peer.
 UNREACHABLE: tuple[type[ChatError], ...] = (
     ForbiddenAddress,
@@ -66,6 +74,7 @@ UNREACHABLE: tuple[type[ChatError], ...] = (
     CertificateChanged,
     BadCertificate,
     RealmNotAllowed,
+    OtherVersion,
 )
 
 
@@ -96,6 +105,11 @@ class PeerFailed(ChatError):
 class DoesNotCross(ChatError):
     code = "does-not-cross"
     sentence = "{realm} does not take such changes from this realm; write a message instead"
+
+
+class NotSupportedThere(ChatError):
+    code = "not-supported-there"
+    sentence = "{realm} does not support {what}; its operator may be able to update it"
 
 
 class TextRefused(ChatError):

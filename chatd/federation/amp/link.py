@@ -19,7 +19,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatd.base.errors import ChatError, RealmDown, RealmNotAllowed
+from chatd.base.errors import ChatError, OtherVersion, RealmDown, RealmNotAllowed
 from chatd.base.names import key_of, printable
 from chatd.base.timers import Timer
 from chatd.federation.amp import wire
@@ -30,6 +30,7 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
+from chatd.federation.capabilities import lacking
 from chatd.federation.parcels import Verdict
 from chatd.net.twisted_compat import BoundedAMP
 
@@ -77,7 +78,7 @@ class PeerLink(BoundedAMP):
         self.link_state = LinkState.CONNECTING  # `state` is a name of Twisted's
         self.authentication: Authentication | None = None
         self.instance = b""  # of the other realm (`wire.Introduction`)
-        self.takes_lines = True  # the other realm accepts texts of several lines
+        self.lacks: frozenset[str] = frozenset()  # the capabilities that the other realm lacks
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
         self._heard = host.clock.seconds()
@@ -169,7 +170,12 @@ class PeerLink(BoundedAMP):
             return
         self._enter(LinkState.REJECTED)
         # The other end is told only what it can act on, not what is remembered here.
-        reason = str(error.details["reason"]) if isinstance(error, RealmNotAllowed) else ""
+        reason = ""
+        if isinstance(error, RealmNotAllowed):
+            reason = str(error.details["reason"])
+        elif isinstance(error, OtherVersion):
+            reason = wire.OTHER_VERSION.format(**error.details)
+            self.host.refused(self.realm, error)
         self.callRemote(wire.GoodbyeCommand, code=error.code, reason=reason)
         self.close()
 
@@ -203,7 +209,7 @@ class PeerLink(BoundedAMP):
 
     async def _greet(self) -> None:
         """Say hello, at the side that has dialled."""
-        own = await self.host.introduce(self.realm)
+        own = self.host.introduce()
         answer = await self.call(wire.HelloCommand, **msgspec.structs.asdict(own))
         self.greeted()
         await self.accept(Introduction(**answer))
@@ -214,11 +220,12 @@ class PeerLink(BoundedAMP):
         self._enter(LinkState.GREETED)
 
     async def accept(self, other: Introduction) -> None:
-        """Raises Refused."""
-        if other.version < 1:
-            raise Refused("version", version=wire.VERSION)
+        """Raises Refused, OtherVersion."""
+        if other.version != wire.VERSION:
+            name = printable(other.realm)
+            raise OtherVersion(realm=name, theirs=other.version, ours=wire.VERSION)
         self.instance = other.instance
-        self.takes_lines = wire.LINES in other.capabilities
+        self.lacks = lacking(other.capabilities)
         await self.host.accept(self, other)
 
     def come_up(self) -> None:
@@ -232,7 +239,11 @@ class PeerLink(BoundedAMP):
         self.responder.link_up()
 
     def _greeting_failed(self, failure: Failure) -> None:
-        if isinstance(failure.value, Refused) and failure.value.code == wire.ALREADY_LINKED:
+        error = failure.value
+        if isinstance(error, OtherVersion):
+            self.reject(error)
+            return
+        if isinstance(error, Refused) and error.code == wire.ALREADY_LINKED:
             log.debug("there is another link with {realm} already", realm=self.realm)
         elif not failure.check(RealmDown):
             self.warn(f"{self.realm}: {printable(failure.getErrorMessage(), MAX_SHOWN)}")

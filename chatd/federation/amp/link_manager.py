@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -12,6 +11,7 @@ from chatd.base.isolation import guarded
 from chatd.base.names import key_of, parse_name
 from chatd.base.throttle import SenderRates, TokenBucket
 from chatd.base.timers import Signal, Timer, cancel
+from chatd.federation import capabilities
 from chatd.federation.amp import wire
 from chatd.federation.amp.add_realm import RealmAdder
 from chatd.federation.amp.admission import Admission
@@ -24,7 +24,6 @@ from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.federation import Federation
 from chatd.service.context import Context
-from chatd.store.mirrors import newest_news
 from chatd.store.peers import KnownPeer
 
 YOUNG = 10.0  # seconds within which two links count as dialled at the same time
@@ -86,18 +85,17 @@ class LinkManager:
         """Identify the other end by its certificate. Raises ChatError."""
         return self._admission.authenticate(link)
 
-    async def introduce(self, realm: str) -> Introduction:
-        """What this realm says of itself to the realm with that key."""
-        context = self.context
-
-        def newest_of(connection: Connection) -> int:
-            message = context.writers.messages.newest_from(connection, realm)
-            return max(message, newest_news(connection, realm))
-
-        newest = await context.database.run(newest_of)
+    def introduce(self) -> Introduction:
+        """What this realm says of itself."""
         return Introduction(
-            context.config.realm, wire.VERSION, list(wire.CAPABILITIES), self._instance, newest
+            self.context.config.realm, wire.VERSION, list(capabilities.ALL), self._instance
         )
+
+    def refused(self, realm: str, error: ChatError) -> None:
+        """The realm with that key was not let in, although its certificate was accepted."""
+        peer = self._peers.get(realm)
+        if peer is not None and peer.link is None:
+            peer.error = str(error)
 
     async def accept(self, link: PeerLink, other: Introduction) -> None:
         """Make `link` the link to its realm. Raises Refused if there is a better one, or if the name is not

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError, PeerFailed, RealmDown
+from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDown
 from chatd.base.names import printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.file_lanes import MAX_HELD, FileLanes
@@ -20,8 +20,9 @@ from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
 from chatd.federation.bounces import Bounces
+from chatd.federation.capabilities import fitted
 from chatd.federation.outbox import Outbox
-from chatd.federation.parcels import INCOMPLETE, Verdict, on_one_line
+from chatd.federation.parcels import INCOMPLETE, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.service.remote import DELIVERED, DeliveryOutcome
 from chatd.store.outbox import QueuedParcel
@@ -142,6 +143,9 @@ class LinkSender:
             if batch and size > wire.MAX_BATCH_BYTES:
                 break
             ready.popleft()
+            if self._link.lacks and not self._fits(item):
+                size -= len(item.parcel) + OVERHEAD
+                continue
             if (item.file is not None or lanes.count) and lanes.hold(item):
                 size -= len(item.parcel) + OVERHEAD
                 continue
@@ -152,7 +156,7 @@ class LinkSender:
 
     async def _send(self, batch: Sequence[Item]) -> None:
         try:
-            verdicts = await self._link.deliver(self._written(batch))
+            verdicts = await self._link.deliver([(item.number, item.parcel) for item in batch])
         except RealmDown:
             self._link.abort()
             return
@@ -170,11 +174,16 @@ class LinkSender:
                 self._settle(item, verdict)
         self._pump()
 
-    def _written(self, batch: Sequence[Item]) -> list[tuple[int, bytes]]:
-        """The parcels as the other realm can read them."""
-        if self._link.takes_lines:
-            return [(item.number, item.parcel) for item in batch]
-        return [(item.number, on_one_line(item.parcel)) for item in batch]
+    def _fits(self, item: Item) -> bool:
+        """Whether the other realm takes the parcel, which is then as it takes it. If not, its sender is
+        told."""
+        to = self._to
+        try:
+            item.parcel = fitted(item.parcel, self._link.lacks, to.name())
+        except NotSupportedThere as error:
+            self._refused(item.number, error)
+            return False
+        return True
 
     def _batch_failed(self, batch: Sequence[Item], refused: Refused) -> None:
         """The other realm kept nothing of a batch. If its disk is not the reason, one of the parcels is."""

@@ -11,7 +11,13 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-from chatd.base.errors import CertificateChanged, ChatError, RealmNotAllowed, RealmQuota
+from chatd.base.errors import (
+    CertificateChanged,
+    ChatError,
+    OtherVersion,
+    RealmNotAllowed,
+    RealmQuota,
+)
 from chatd.base.names import MAX_NAME, printable
 from chatd.base.timers import Signal
 from chatd.federation.amp import wire
@@ -140,14 +146,14 @@ class Responder(amp.CommandLocator):
     async def _greet_back(self, other: Introduction) -> dict[str, Any]:
         link, clock = self._link, self._link.host.clock
         try:
-            own = await link.host.introduce(link.realm)
+            own = link.host.introduce()
             await link.accept(other)
         except Refused as refused:
-            if refused.code in ("wrong-name", "version"):
+            if refused.code == "wrong-name":
                 link.warn(f"the realm at {link.route.address} is not let in: {refused.code}")
             clock.callLater(0, link.close)  # after the answer
             raise
-        except (RealmNotAllowed, CertificateChanged) as error:
+        except (RealmNotAllowed, CertificateChanged, OtherVersion) as error:
             link.reject(error)
             raise Refused(error.code) from None
         except Exception:

@@ -7,8 +7,8 @@ It is AMP (twisted.protocols.amp) over TLS 1.3.
 it sends is processed. One connection, a *link*, serves both directions, whichever side has dialled.
 
 **Greeting.** The side that has dialled says `Hello`; before that nothing else is answered. `Hello` carries
-the version, the capabilities, an `instance` that changes with each start, and the number of the newest
-parcel that this realm ever had from the other. If the two have a link already, the answer settles which one
+the version, the capabilities and an `instance` that changes with each start. A realm of another version
+gets a `Goodbye`. If the two have a link already, the answer settles which one
 stays. A link of an earlier start, or one that is older than ten seconds, gives way to the new one. Of two
 links that were dialled at the same time, the one dialled by the realm with the lower name stays, and the
 other is refused (`already-linked`).
@@ -43,15 +43,19 @@ from twisted.protocols import amp
 
 from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
 
-VERSION = 1
-LINES = "lines"  # texts of several lines
-CAPABILITIES = ("files", "groups", LINES)
+VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_NUMBER = 2**62  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file
 MAX_NAMES = 100  # in one question; that many always fit into a value
+
+# Why a realm of another version is not let in, as that realm reads it: `ours` is the version of this one.
+OTHER_VERSION = (
+    "it speaks version {ours} of the protocol between realms, and this realm version {theirs}; the "
+    "operator of the older one has to update it"
+)
 
 ALREADY_LINKED = "already-linked"
 INTERNAL = "internal"
@@ -82,7 +86,6 @@ class Introduction(msgspec.Struct, frozen=True):
     version: int
     capabilities: list[str]
     instance: bytes
-    last: int
 
 
 class PeerCommand(amp.Command):
@@ -98,7 +101,6 @@ class HelloCommand(PeerCommand):
         (b"version", amp.Integer()),
         (b"capabilities", amp.ListOf(amp.Unicode())),
         (b"instance", amp.String()),
-        (b"last", amp.Integer()),
     ]
     response: ClassVar[list[Any]] = arguments
 

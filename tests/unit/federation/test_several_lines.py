@@ -1,19 +1,15 @@
-"""Texts of several lines between realms, also with a realm of a version that took one line."""
+"""Texts of several lines between realms, also with a realm that takes one line only."""
 
 from __future__ import annotations
 
-from typing import Any
-from unittest import mock
-
-from chatd.base.errors import BadText, TextRefused
+from chatd.base.errors import NotSupportedThere
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation import parcels
-from chatd.federation.amp import wire
+from chatd.federation import capabilities, parcels
+from chatd.federation.capabilities import fitted
 from chatd.federation.parcel_fields import FileNote
-from chatd.federation.parcel_reader import ParcelReader
-from chatd.federation.parcels import Relay, on_one_line
-from tests.support.network import LinkedTestCase
+from chatd.federation.parcels import Relay
+from tests.support.network import LinkedTestCase, lacks
 
 TEXT = "satu\n\ndua"
 
@@ -35,31 +31,18 @@ class BothNew(LinkedTestCase):
         self.assertEqual(self.budi.history(group="bagan@realm1"), expected)
 
 
-class OtherIsOlder(LinkedTestCase):
-    """realm2 refuses a text of several lines, and has no capability for it."""
+class OtherTakesOneLine(LinkedTestCase):
+    """realm2 does not take texts of several lines."""
 
     def setUp(self) -> None:
-        older = ("files", "groups")
-        checked = ParcelReader._check
-
-        def check(reader: ParcelReader, parcel: Any) -> None:
-            if parcel.text is not None and "\n" in parcel.text:
-                raise BadText(position=parcel.text.index("\n") + 1)
-            checked(reader, parcel)
-
-        for patch in (
-            mock.patch.object(wire, "CAPABILITIES", older),
-            mock.patch.object(ParcelReader, "_check", check),
-        ):
-            patch.start()
-            self.addCleanup(patch.stop)
+        lacks(self, "realm2", capabilities.LINES)
         super().setUp()
 
     def test_direct(self) -> None:
         """The sender is told at once, and the link stays."""
-        with self.assertRaises(TextRefused) as caught:
+        with self.assertRaises(NotSupportedThere) as caught:
             self.ana.sends("budi@realm2", TEXT)
-        self.assertIn("realm2 does not accept this text", str(caught.exception))
+        self.assertIn("realm2 does not support texts of several lines", str(caught.exception))
         self.ana.sends("budi@realm2", "halo")
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
         self.assertEqual(len(self.network.dialled), 1)
@@ -80,7 +63,7 @@ class OtherIsOlder(LinkedTestCase):
     def test_group_there(self) -> None:
         self.budi.creates("bagan")
         self.ana.joins("bagan@realm2")
-        with self.assertRaises(TextRefused):
+        with self.assertRaises(NotSupportedThere):
             self.ana.posts("bagan@realm2", TEXT)
         self.ana.posts("bagan@realm2", "halo")
         self.assertEqual(self.budi.history(group="bagan"), ["ana@realm1: halo"])
@@ -99,14 +82,14 @@ class OtherIsOlder(LinkedTestCase):
     def test_parcels(self) -> None:
         """Only the texts of relays change."""
         relay = Relay("bagan", 10, 10, "ana", 10, "satu\ndua", None, 10, b"\n")
-        one_line = parcels.decode(on_one_line(parcels.encode(relay)))
+        lacks_lines = (capabilities.LINES,)
+        one_line = parcels.decode(fitted(parcels.encode(relay), lacks_lines, "realm2"))
         self.assertEqual(one_line, Relay("bagan", 10, 10, "ana", 10, "satu dua", None, 10, b"\n"))
         for other in (
-            parcels.Direct("ana", "budi", 10, TEXT),
-            parcels.Post("ana", "bagan", 10, b"\n", TEXT),
+            parcels.Direct("ana", "budi", 10, "satu"),
             parcels.Joined("bagan", 10, "budi", 10),
             Relay("bagan", 10, 10, "ana", 10, None, FileNote("a", 10, "b", "c")),
         ):
             encoded = parcels.encode(other)
-            self.assertEqual(on_one_line(encoded), encoded)
-        self.assertEqual(on_one_line(b"\n\xc1"), b"\n\xc1")
+            self.assertEqual(fitted(encoded, lacks_lines, "realm2"), encoded)
+        self.assertEqual(fitted(b"\n\xc1", lacks_lines, "realm2"), b"\n\xc1")

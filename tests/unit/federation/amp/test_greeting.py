@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import BadCertificate, RealmNotAllowed, RealmUnreachable, WrongRealm
+import msgspec
+from twisted.protocols import amp
+
+from chatd.base.errors import (
+    BadCertificate,
+    OtherVersion,
+    RealmNotAllowed,
+    RealmUnreachable,
+    WrongRealm,
+)
 from chatd.federation import parcels
 from chatd.federation.amp import link as module
 from chatd.federation.amp import wire
+from chatd.federation.amp.link_manager import LinkManager
 from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import NetworkTestCase
 
@@ -30,8 +40,7 @@ class GreetingTestCase(AmpPeerTestCase):
     def test_hello(self) -> None:
         answer = self.asks(wire.HelloCommand, **hello())
         self.assertEqual(answer["realm"], "realm1")
-        self.assertEqual(answer["version"], 1)
-        self.assertEqual(answer["last"], 0)
+        self.assertEqual(answer["version"], 2)
         self.assertEqual(len(answer["instance"]), 16)
         self.assertIn("files", answer["capabilities"])
 
@@ -50,14 +59,49 @@ class GreetingTestCase(AmpPeerTestCase):
     def test_no_name(self) -> None:
         self.assertEqual(self.refuses(wire.HelloCommand, **hello("no name at all")), "wrong-name")
 
-    def test_no_version(self) -> None:
-        self.assertEqual(self.refuses(wire.HelloCommand, **hello(version=0)), "version")
+    def test_other_version(self) -> None:
+        """A realm of another version gets a sentence. `realms` shows it, too."""
+        self.greets()
+        self.network.cut()
+        for version in (0, 1, 3, 1 << 40):
+            self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
+            self.begins(wire.HelloCommand, **hello(version=version))
+            self.network.advance(2)
+            self.assertTrue(self.raw.is_lost)
+            reason = (
+                "it speaks version 2 of the protocol between realms, and this realm version "
+                f"{version}; the operator of the older one has to update it"
+            )
+            self.assertEqual(self.raw.told, [("other-version", reason)])
+            self.assertEqual(
+                self.one.peers()["realm2"].error,
+                f"realm2 speaks version {version} of the protocol between realms, and this realm "
+                "version 2; the operator of the older one has to update it",
+            )
+        self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
+        self.greets()
+        self.assertIsNone(self.one.peers()["realm2"].error)
+
+    def test_version_1(self) -> None:
+        """Its Hello has one argument more."""
+        box = amp.Box(
+            _command=b"Hello",
+            _ask=b"1",
+            realm=b"realm2",
+            version=b"1",
+            capabilities=b"",
+            instance=b"i",
+            last=b"12",
+        )
+        self.raw.sendBox(box)
         self.network.advance(2)
         self.assertTrue(self.raw.is_lost)
+        self.assertEqual([code for code, _ in self.raw.told], ["other-version"])
 
-    def test_later_version(self) -> None:
-        answer = self.asks(wire.HelloCommand, **hello(version=7, capabilities=["what", "ever"]))
-        self.assertEqual(answer["version"], 1)
+    def test_unknown_capabilities(self) -> None:
+        """They are ignored."""
+        answer = self.asks(wire.HelloCommand, **hello(capabilities=["what", "ever"]))
+        self.assertEqual(answer["realm"], "realm1")
 
     def test_as_written(self) -> None:
         """The name of a realm is shown in its own spelling."""
@@ -85,18 +129,6 @@ class GreetingTestCase(AmpPeerTestCase):
         raw = self.network.connect_by_hand(self.one, "realm1", AmpPeer())
         self.assertTrue(raw.is_lost)
 
-    def test_absurd_last(self) -> None:
-        """Another realm can't use up this realm's numbers."""
-        self.asks(wire.HelloCommand, **hello(last=1 << 80))
-        self.network.cut()
-        for last in (1 << 63, (1 << 63) - 1, 1 << 62, -1, -(1 << 70)):
-            self.raw = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
-            self.asks(wire.HelloCommand, **hello(last=last))
-            self.network.cut()
-        self.network.settle()
-        self.assertIn("queued", self.ana.sends("budi@realm2", "halo").message)
-        self.assertEqual(self.one.parcels_waiting(), 1)
-
 
 class DiallingTestCase(NetworkTestCase):
     """Dialling a realm that does not behave as expected."""
@@ -107,6 +139,25 @@ class DiallingTestCase(NetworkTestCase):
             one.add(two, "realm3")
         self.assertEqual(one.peers(), {})
         self.assertEqual(two.peers(), {})
+
+    def test_other_version(self) -> None:
+        """The answer to Hello is of another version: both sides read a sentence."""
+        one, two = self.network.server("realm1"), self.network.server("realm2")
+        introduce = LinkManager.introduce
+
+        def older(manager: LinkManager) -> wire.Introduction:
+            own = introduce(manager)
+            version = 1 if own.realm == "realm2" else own.version
+            return msgspec.structs.replace(own, version=version)
+
+        self.patch(LinkManager, "introduce", older)
+        with self.assertRaises(OtherVersion) as caught:
+            one.add(two)
+        self.assertEqual(
+            str(caught.exception),
+            "realm2 speaks version 1 of the protocol between realms, and this realm version 2; the operator "
+            "of the older one has to update it",
+        )
 
     def test_out_of_date(self) -> None:
         one, two = self.network.server("realm1"), self.network.server("realm2")

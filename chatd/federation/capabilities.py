@@ -1,0 +1,90 @@
+"""Capabilities: what realms take beyond texts of one line between two people. Each says its own in Hello.
+
+A realm gets what it can take. A sender is told what it can't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from chatd.base.errors import NotSupportedThere
+from chatd.federation import parcels
+from chatd.federation.parcels import Parcel, Relay
+
+LINES = "lines"
+FILES = "files"
+GROUPS = "groups"
+OPAQUE = "opaque"
+CHANGES = "changes"
+REACTIONS = "reactions"
+PINS = "pins"
+RECEIPTS = "receipts"
+TYPING = "typing"
+
+# What each of them stands for, as a sender reads it.
+ALL = {
+    LINES: "texts of several lines",
+    FILES: "files",
+    GROUPS: "groups",
+    OPAQUE: "opaque messages",
+    CHANGES: "edits and deletions",
+    REACTIONS: "reactions",
+    PINS: "pinned messages",
+    RECEIPTS: "read marks",
+    TYPING: "typing",
+}
+
+
+def lacking(capabilities: Collection[str]) -> frozenset[str]:
+    """What a realm with these capabilities lacks."""
+    return frozenset(ALL) - frozenset(capabilities)
+
+
+def fitted(data: bytes, lacks: Collection[str], realm: str) -> bytes:
+    """An encoded parcel as a realm takes it that lacks some capabilities. Raises NotSupportedThere.
+
+    The text of a `Relay` is put on one line, because nobody could be told of a refusal.
+    """
+    parcel = parcels.try_decode(data)
+    if parcel is None:
+        return data
+    if isinstance(parcel, Relay) and LINES in lacks and _has_lines(parcel.text):
+        assert parcel.text is not None  # noqa: S101 - it has lines
+        parcel = msgspec.structs.replace(parcel, text=parcel.text.replace("\n", " "))
+        data = parcels.encode(parcel)
+    for capability in _needs(parcel):
+        if capability in lacks:
+            raise NotSupportedThere(realm=realm, what=ALL[capability])
+    return data
+
+
+# What the kinds of parcels need. A `Direct` needs nothing.
+_NEEDS: dict[type[Parcel], tuple[str, ...]] = {
+    parcels.DirectEdit: (CHANGES,),
+    parcels.DirectDeletion: (CHANGES,),
+    parcels.DirectReaction: (REACTIONS,),
+    parcels.DirectPin: (PINS,),
+    parcels.DirectMark: (RECEIPTS,),
+    parcels.GroupMark: (GROUPS, RECEIPTS),
+    parcels.Post: (GROUPS,),
+    parcels.Relay: (GROUPS,),
+    parcels.Joined: (GROUPS,),
+    parcels.Removed: (GROUPS,),
+    parcels.Left: (GROUPS,),
+}
+
+
+def _needs(parcel: Parcel) -> Iterator[str]:
+    yield from _NEEDS.get(type(parcel), ())
+    if getattr(parcel, "body", None) is not None:
+        yield OPAQUE
+    if getattr(parcel, "file", None) is not None:
+        yield FILES
+    if _has_lines(getattr(parcel, "text", None)):
+        yield LINES
+
+
+def _has_lines(text: str | None) -> bool:
+    return text is not None and "\n" in text
