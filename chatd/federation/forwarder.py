@@ -84,11 +84,11 @@ class Forwarder:
         return RemoteCopies(target.realms, relay)
 
     def deliver(self, realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
-        self._links.dispatch(realm, stored.first, stored.parcel, file, on_outcome)
+        self._links.dispatch(realm, stored.number, stored.parcel, file, on_outcome)
 
     def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
-        for offset, realm in enumerate(copies.realms):
-            self._links.post(realm, stored.first + offset, stored.parcel, file)
+        for realm in copies.realms:
+            self._links.post(realm, stored.number, stored.parcel, file)
 
     # Changes of messages
 
@@ -102,8 +102,8 @@ class Forwarder:
     def send_change(
         self, stored: Stored, copies: RemoteCopies, target: Target
     ) -> Deferred[DeliveryOutcome]:
-        for offset, realm in enumerate(copies.realms):
-            self._links.post(realm, stored.first + offset, stored.parcel, None)
+        for realm in copies.realms:
+            self._links.post(realm, stored.number, stored.parcel, None)
         return succeed(DELIVERED)
 
     # Messages to groups of other realms

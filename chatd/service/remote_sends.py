@@ -117,7 +117,7 @@ class RemoteSends:
         if name is None or new.copies is None:
             return self._database.run(store.remove, stored.id)
         realm = new.copies.realms[0]
-        return Deferred.fromCoroutine(self._sends.take_back(name, stored.id, realm, stored.first))
+        return Deferred.fromCoroutine(self._sends.take_back(name, stored.id, realm, stored.number))
 
     # Messages to groups of other realms
 

@@ -89,7 +89,7 @@ class SendsWriter:
             copies = item.copies
             # Senders do not wait for deliveries of a group's messages.
             waits = copies is not None and copies.sender_id is not None
-            realm, parcel = (copies.realms[0], place.first) if waits and copies else (None, None)
+            realm, parcel = (copies.realms[0], place.number) if waits and copies else (None, None)
             rows.append(
                 (*name, item.at, item.conversation, place.seq, place.id, file, realm, parcel)
             )

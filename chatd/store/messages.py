@@ -87,12 +87,12 @@ class NewMessage(msgspec.Struct, frozen=True):
 
 
 class Stored(NamedTuple):
-    """A stored message. `first` is the number of its parcel to the first realm that it goes to, and the
-    numbers of its parcels to the others follow; `parcel` is that parcel."""
+    """A stored entry. `id` is that of a message. `number` is the entry's among all of this realm that cross,
+    or 0, and `parcel` the parcel that carries it to other realms."""
 
     id: int
     seq: int
-    first: int = 0
+    number: int = 0
     parcel: bytes = b""
 
 
@@ -223,10 +223,10 @@ class MessageWriter:
     def add_change(self, connection: Connection, new: NewChange) -> Stored:
         """Number and insert a change, and its parcels. It has no id; its place has 0."""
         seq = self.next_seq(connection, new.conversation, new.seq)
-        first, parcel = 0, b""
+        number, parcel = 0, b""
         if new.copies is not None:
-            first = self._outbox.next(connection)
-            parcels = _parcels(new, seq)
+            number = self._outbox.next(connection)
+            parcels = _parcels(new, seq, number)
             parcel = parcels[-1].parcel
             self._outbox.store(connection, parcels)
         origin_realm, origin_id = new.origin or (None, None)
@@ -242,10 +242,10 @@ class MessageWriter:
                 data=new.data,
                 origin_realm=origin_realm,
                 origin_id=origin_id,
-                number=first or None,
+                number=number or None,
             )
         )
-        return Stored(0, seq, first, parcel)
+        return Stored(0, seq, number, parcel)
 
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
         """Number and insert `items` in this order, and their parcels."""
@@ -255,6 +255,7 @@ class MessageWriter:
         seqs = self._last_seq
         rows = []
         rare = False
+        crossing = 0
         stored: list[Stored] = []
         parcels: list[NewParcel] = []
         for item in items:
@@ -269,9 +270,10 @@ class MessageWriter:
             if item.copies is None:
                 stored.append(Stored(ident, seq))
             else:
-                number = first = self._outbox.next(connection) + len(parcels)
-                parcels.extend(_parcels(item, seq))
-                stored.append(Stored(ident, seq, first, parcels[-1].parcel))
+                number = self._outbox.next(connection) + crossing
+                crossing += 1
+                parcels.extend(_parcels(item, seq, number))
+                stored.append(Stored(ident, seq, number, parcels[-1].parcel))
             rows.append(_row(item, ident, seq, number))
             rare = rare or item.extras is not None
         self._insert(connection, items, rows, rare)
@@ -342,16 +344,16 @@ def _row(item: NewMessage, ident: int, seq: int, number: int | None) -> tuple[ob
     )
 
 
-def _parcels(item: NewMessage | NewChange, seq: int) -> list[NewParcel]:
-    """The parcels that carry `item` to other realms."""
+def _parcels(item: NewMessage | NewChange, seq: int, number: int) -> list[NewParcel]:
+    """The parcels that carry `item`, the entry `number` of this realm, to other realms."""
     copies = item.copies
     assert copies is not None  # noqa: S101 - the caller has checked it
     parcel = copies.parcel
     if not isinstance(parcel, bytes):
         parcel = parcel(seq)
+    file = getattr(item, "attachment_id", None)
     return [
-        NewParcel(realm, parcel, item.at, copies.sender_id, getattr(item, "attachment_id", None))
-        for realm in copies.realms
+        NewParcel(realm, parcel, item.at, copies.sender_id, file, number) for realm in copies.realms
     ]
 
 

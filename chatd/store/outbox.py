@@ -19,17 +19,19 @@ ROWS = 32  # that one statement deletes
 
 class NewParcel(msgspec.Struct, frozen=True):
     """A parcel for another realm. `sender_id` is the account to tell if it can't be delivered,
-    `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC."""
+    `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC. `number` is that of the
+    entry that it carries; 0: it gets the next one."""
 
     realm: str
     parcel: bytes
     created_at: int
     sender_id: int | None = None
     attachment_id: int | None = None
+    number: int = 0
 
 
 class QueuedParcel(msgspec.Struct, frozen=True):
-    """A parcel in the outbox. `id` is its number among all that this realm ever sent."""
+    """A parcel in the outbox. `id` is its number: of one realm's parcels, no two have the same."""
 
     id: int
     parcel: bytes
@@ -83,11 +85,12 @@ class OutboxWriter:
 
     def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
-        number = self.next(connection) - 1
+        last = self.next(connection) - 1
         rows = []
         numbers = []
         for item in items:
-            number += 1
+            number = item.number or last + 1
+            last = max(last, number)
             numbers.append(number)
             rows.append(
                 (
@@ -102,7 +105,7 @@ class OutboxWriter:
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
         connection.exec_driver_sql(self._statement, rows)
-        self._last = number
+        self._last = last
         return numbers
 
 

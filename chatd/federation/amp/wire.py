@@ -41,12 +41,12 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from twisted.protocols import amp
 
+from chatd.federation.parcel_fields import MAX_NUMBER
 from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
 
 VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
-MAX_NUMBER = 2**62  # of a parcel
 MAX_BATCH_BYTES = MAX_PARCEL
 CHUNK = 32 << 10  # bytes of a file
 MAX_NAMES = 100  # in one question; that many always fit into a value

@@ -16,7 +16,7 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
-from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcel_fields import MAX_NUMBER, FileNote
 from chatd.federation.parcels import Direct, Joined, Left, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store.schema import conversations
@@ -228,7 +228,7 @@ class MembershipTestCase(GuessingTestCase):
 
 class NumbersTestCase(NetworkTestCase):
     def test_claims_move_no_numbers(self) -> None:
-        """What a realm claims to have received does not change how parcels are numbered here."""
+        """What a realm says, or the numbers that it uses, do not change how parcels are numbered here."""
         one = self.network.server("realm1")
         writers = one.service.context.writers
 
@@ -237,9 +237,10 @@ class NumbersTestCase(NetworkTestCase):
 
         before = one.realm.database.now(following)
         raw = self.network.connect_by_hand(one, "realm2", Liar())
-        raw.callRemote(wire.HelloCommand, **hello() | {"last": wire.MAX_NUMBER - 1}).addErrback(
-            lambda _: None
-        )
+        raw.callRemote(wire.HelloCommand, **hello())
+        self.network.settle()
+        highest = batch((MAX_NUMBER, direct("halo")))
+        raw.callRemote(wire.DeliverCommand, parcels=highest)
         self.network.settle()
         self.assertEqual(one.realm.database.now(following), before)
 

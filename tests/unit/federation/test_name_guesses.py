@@ -120,9 +120,7 @@ class DirectsTestCase(GuessingTestCase):
         self.exhausts()
         raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         self.raw = raw
-        self.asks(
-            wire.HelloCommand, realm="realm3", version=1, capabilities=[], instance=b"y", last=0
-        )
+        self.asks(wire.HelloCommand, realm="realm3", version=2, capabilities=[], instance=b"y")
         registry.find("realm3").source = "192.0.2.1"
         self.assertEqual(self.guesses(1), [LIMIT])
         registry.find("realm3").source = "192.0.2.2"
