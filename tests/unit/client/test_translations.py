@@ -31,7 +31,7 @@ class TranslationTests(TestCase):
         )
         self.assertEqual(translations.said("auth", reply, {}), "Login [alam] telah berhasil")
         self.assertEqual(translations.said("whoami", {"message": "You are x"}, {}), "You are x")
-        queued = {"status": "OK", "message": "Message queued", "queued": True}
+        queued = {"status": "OK", "message": "Message queued", "state": "queued"}
         self.assertEqual(translations.said("send", queued, {"to": "a@b"}), "Message queued")
 
     def test_refusals(self) -> None:

@@ -56,7 +56,7 @@ class BatchTestCase(SynchronousTestCase):
             encode([["1", "x"]]),
             wire.encode_batch([(0, good)]),
             wire.encode_batch([(-1, good)]),
-            wire.encode_batch([(1 << 60, good)]),
+            wire.encode_batch([(1 << 63, good)]),
             wire.encode_batch([(1, good)])[:-1],
             wire.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 2)]),
         ):
