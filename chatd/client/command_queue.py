@@ -33,7 +33,7 @@ from chatd.commands import values as ask
 # Fields of a reply that are not shown.
 _HIDDEN = {
     "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
-    "listening", "group", "room", "mime", "queued",
+    "listening", "group", "room", "mime", "at", "state",
 }  # fmt: skip
 _INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
 BEFORE = 8  # messages shown when a chat is opened, besides the unread ones

@@ -105,7 +105,7 @@ class StateTests(LinkedTestCase):
                 ana, "realm2", lambda info: info["state"] == "down" and info["next_try"]
             )
             reply = ana.must(command="send", to="budi@realm2", text="dua")
-            self.assertTrue(reply["queued"])
+            self.assertEqual(reply["state"], "queued")
             self.assertIn("queued until it can be delivered: budi@realm2", reply["message"])
             ana.must(command="send", to="nobody@realm2", text="?")
             # Only operators read why a realm that no operator has added is not reached.
