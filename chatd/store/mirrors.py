@@ -7,14 +7,17 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from chatd.base.errors import TooManyGroups
 from chatd.base.model import Account, Group, party_of
 from chatd.base.names import Address
+from chatd.store import received
 from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups
-from chatd.store.schema import groups, participants, peers, rosters, settings
-from chatd.store.settings import get_setting, put_setting
+from chatd.store.outbox import FIRST_NUMBER
+from chatd.store.schema import groups, participants, peers, rosters
+from chatd.store.settings import get_setting
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
-_SEEN = "who is in groups, "  # prefix of a setting's name, before the realm and the group
+# Prefix of a setting's name, before the realm and the group, in databases of versions before 0009
+_SEEN = "who is in groups, "
 
 
 def join_mirror(
@@ -127,20 +130,18 @@ def leave_mirror(connection: Connection, group: Group, account: Account) -> Delt
 
 def is_news(connection: Connection, realm: str, group: str, number: int) -> bool:
     """Whether a realm's parcel about the members of a group (by its key at its home) is new. Records its
-    number. Such parcels come in order, but are repeated if an acknowledgement was lost."""
-    name = f"{_SEEN}{realm} {group}"
-    seen = get_setting(connection, name)
-    if seen is not None and number <= int(seen):
+    number. Such parcels are repeated if an acknowledgement was lost, or a backup was restored."""
+    if is_repeated(connection, realm, group, number):
         return False
-    put_setting(connection, name, str(number))
+    received.note(connection, realm, number)
     return True
 
 
-def newest_news(connection: Connection, realm: str) -> int:
-    """The highest parcel number of a realm that `is_news` has recorded, or 0."""
-    seen = connection.scalars(
-        select(settings.c.value).where(
-            settings.c.name.startswith(f"{_SEEN}{realm} ", autoescape=True)
-        )
-    )
-    return max(map(int, seen), default=0)
+def is_repeated(connection: Connection, realm: str, group: str, number: int) -> bool:
+    """Whether `is_news` has recorded that number."""
+    if number < FIRST_NUMBER:
+        # A parcel of version 1. Of its numbers, the newest of each group was recorded.
+        seen = get_setting(connection, f"{_SEEN}{realm} {group}")
+        if seen is not None and number <= int(seen):
+            return True
+    return received.is_known(connection, realm, number)

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Exposure
+from chatd.store import received
 from chatd.store.schema import (
     accounts,
     contacts,
@@ -63,6 +64,7 @@ def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
 
 def forget(connection: sa.Connection, keys: Collection[str]) -> None:
     connection.execute(sa.delete(peers).where(peers.c.key.in_(keys)))
+    received.forget(connection, keys)
 
 
 def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:

@@ -61,10 +61,9 @@ class UnauthenticatedPeer(amp.AMP):
             self.say(
                 wire.HelloCommand,
                 realm=self.realm,
-                version=1,
+                version=wire.VERSION,
                 capabilities=[],
                 instance=b"x",
-                last=0,
             )
             self.say(wire.PingCommand)
             self.say(wire.PresenceCommand, users=["ana"])

@@ -54,6 +54,15 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
+# Parcels that have come and left no entry in a log (chatd.store.received).
+received = Table(
+    "received",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="key of the realm that sent them"),
+    Column("number", BigInteger, primary_key=True, comment="their numbers there"),
+    sqlite_with_rowid=False,
+)
+
 # Sends to which the client gave a key: if it repeats one, it gets the same reply.
 sends = Table(
     "sends",

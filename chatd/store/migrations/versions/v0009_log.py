@@ -257,6 +257,13 @@ def _create_log() -> None:
 
 def _create_realms() -> None:
     op.create_table(
+        "received",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that sent them"),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="their numbers there"),
+        sa.PrimaryKeyConstraint("realm", "number", name="received_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "signatures",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
