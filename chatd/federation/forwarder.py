@@ -15,17 +15,19 @@ from typing import assert_never
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.cache import Cache
-from chatd.base.entries import MadeChange
-from chatd.base.errors import DoesNotCross, RealmDown
+from chatd.base.entries import Deletion, MadeChange
+from chatd.base.errors import DoesNotCross, NotSupportedThere, RealmDown
 from chatd.base.model import DELIVERED as DELIVERED_STATE
 from chatd.base.model import QUEUED as QUEUED_STATE
 from chatd.base.model import Account, Attachment, Receipt
 from chatd.base.names import key_of
-from chatd.federation import parcels
+from chatd.federation import capabilities, changes, parcels
 from chatd.federation.links import ILinks
+from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox
 from chatd.federation.parcel_fields import FileNote
 from chatd.service.context import Context
@@ -45,12 +47,16 @@ from chatd.service.remote import (
     TypingNews,
 )
 from chatd.service.targets import Target
+from chatd.store import crossing
+from chatd.store import outbox as outbox_store
 from chatd.store.messages import RemoteCopies, Stored
-from chatd.store.outbox import NewParcel
+from chatd.store.outbox import BlankedParcel, NewParcel
 
 ECHO_TIME = 5.0  # seconds to wait for a message to come back from its group's home
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
+
+log = Logger()
 
 
 @implementer(IForwarder)
@@ -59,7 +65,7 @@ class Forwarder:
 
     def __init__(self, context: Context, links: ILinks, secret: bytes) -> None:
         self.outbox = Outbox(context)
-        self._clock = context.clock
+        self._context = context
         self._links = links
         self._secret = secret
         # The number of a parcel to a group elsewhere -> who waits for its message to come back.
@@ -97,11 +103,36 @@ class Forwarder:
     ) -> RemoteCopies | None:
         if target.home is not None:
             raise DoesNotCross(realm=self._links.name_of(target.home))
-        return None
+        if target.group is not None or not target.realms or made.ref is None:
+            return None
+        return self._direct_change(connection, made, target)
+
+    def _direct_change(
+        self, connection: Connection, made: MadeChange, target: Target
+    ) -> RemoteCopies:
+        """The copy of a change in a direct conversation. Raises NotSupportedThere."""
+        realm = target.realms[0]
+        capability = changes.needed(made.change)
+        if capability is not None and self._links.lacks(realm, capability):
+            what = capabilities.ALL[capability]
+            raise NotSupportedThere(realm=self._links.name_of(realm), what=what)
+        blanked: Sequence[BlankedParcel] = ()
+        if isinstance(made.change, Deletion):
+            numbers = crossing.numbers_of(connection, target.conversation, made.seq)
+            blanked = outbox_store.blank(connection, numbers, parcels.blanked)
+        parcel = changes.parcel_of(made, target.there)
+        return RemoteCopies(target.realms, parcel, made.author.id, tuple(blanked))
 
     def send_change(
         self, stored: Stored, copies: RemoteCopies, target: Target
     ) -> Deferred[DeliveryOutcome]:
+        for each in copies.blanked:
+            self._links.blanked(each.realm, each.number, each.parcel)
+        if target.group is None:
+            outcome: Deferred[DeliveryOutcome] = Deferred()
+            realm = copies.realms[0]
+            self._links.dispatch(realm, stored.number, stored.parcel, None, outcome.callback)
+            return outcome
         for realm in copies.realms:
             self._links.post(realm, stored.number, stored.parcel, None)
         return succeed(DELIVERED)
@@ -144,7 +175,9 @@ class Forwarder:
             if outcome.error is not None:
                 raise outcome.error
             return receipt
-        found = await echo.addTimeout(ECHO_TIME, self._clock, lambda _result, _seconds: None)
+        found = await echo.addTimeout(
+            ECHO_TIME, self._context.clock, lambda _result, _seconds: None
+        )
         self._echoes.pop(number, None)
         return found or receipt
 
@@ -174,13 +207,19 @@ class Forwarder:
                 self._leaving[key_of(news.user), realm] = each.number
             self._links.post(realm, each.number, each.parcel.parcel, None)
 
-    # Read marks and typing: protocol 1 can't carry them
+    # Read marks and typing
 
     def tell_read(self, realm: str, news: ReadNews) -> None:
-        """Marks stay in this realm."""
+        parcel = mark_parcel(realm, news, self._context.now())
+
+        def stored(number: int) -> None:
+            self._links.post(realm, number, parcel.parcel, None)
+
+        putting = self.outbox.put(parcel).addCallback(stored)
+        putting.addErrback(lambda failure: log.failure("a read mark was not stored", failure))
 
     def tell_typing(self, realm: str, news: TypingNews) -> None:
-        """It stays in this realm."""
+        self._links.type(realm, *typing_to(news))
 
     def until_left(self, user: str, realm: str) -> Deferred[None]:
         return Deferred.fromCoroutine(self._until_left(key_of(user), realm))

@@ -17,6 +17,16 @@ class ILinks(IRealms):
     def post(realm: str, number: int, parcel: bytes, file: int | None) -> None:
         """As `dispatch`, where nobody waits for the outcome."""
 
+    def blanked(realm: str, number: int, parcel: bytes) -> None:
+        """A parcel that may wait in memory has lost its content: send it in this form."""
+
+    def type(realm: str, sender: str, to: str) -> None:
+        """Tell the realm that somebody is writing to `to`, if it is linked and takes that."""
+
+    def lacks(realm: str, capability: str) -> bool:
+        """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called
+        in any thread."""
+
     def source_of(realm: str) -> str:
         """The network source (`chatd.base.sources`) of the realm's link if it has dialled, else an empty
         string."""

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from chatd.base.errors import StorageFailed
 from chatd.store.conversations import last_seq
 from chatd.store.engine import driver_insert
-from chatd.store.outbox import NewParcel, OutboxWriter
+from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
 from chatd.store.schema import changes, messages, pending, terms
 
 MAX_CACHED_SEQS = 100_000
@@ -21,11 +21,12 @@ MAX_CACHED_SEQS = 100_000
 class RemoteCopies(msgspec.Struct, frozen=True):
     """The copies of a message for other realms, named by their keys. `parcel` carries it; it may be a
     function that makes the parcel from the message's seq. `sender_id` is the account to tell if it can't be
-    delivered."""
+    delivered. `blanked` are older parcels that the change has emptied."""
 
     realms: tuple[str, ...]
     parcel: bytes | Callable[[int], bytes]
     sender_id: int | None = None
+    blanked: tuple[BlankedParcel, ...] = ()
 
 
 class Extras(msgspec.Struct, frozen=True):

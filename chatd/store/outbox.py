@@ -21,7 +21,9 @@ ROWS = 32  # that one statement deletes
 class NewParcel(msgspec.Struct, frozen=True):
     """A parcel for another realm. `sender_id` is the account to tell if it can't be delivered,
     `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC. `number` is that of the
-    entry that it carries; 0: it gets the next one."""
+    entry that it carries; 0: it gets the next one. Of parcels with the same `subject`, only the newest
+    waits.
+    """
 
     realm: str
     parcel: bytes
@@ -29,6 +31,7 @@ class NewParcel(msgspec.Struct, frozen=True):
     sender_id: int | None = None
     attachment_id: int | None = None
     number: int = 0
+    subject: str | None = None
 
 
 class QueuedParcel(msgspec.Struct, frozen=True):
@@ -39,6 +42,14 @@ class QueuedParcel(msgspec.Struct, frozen=True):
     created_at: int
     sender_id: int | None
     attachment_id: int | None
+
+
+class BlankedParcel(msgspec.Struct, frozen=True):
+    """A parcel in the outbox for a realm that has lost its content."""
+
+    realm: str
+    number: int
+    parcel: bytes
 
 
 class Depth(msgspec.Struct, frozen=True):
@@ -93,6 +104,8 @@ class OutboxWriter:
             number = item.number or last + 1
             last = max(last, number)
             numbers.append(number)
+            if item.subject is not None:
+                _replace(connection, item.realm, item.subject)
             rows.append(
                 (
                     item.realm,
@@ -101,6 +114,7 @@ class OutboxWriter:
                     item.attachment_id,
                     item.created_at,
                     item.parcel,
+                    item.subject,
                 )
             )
         if self._statement is None:
@@ -108,6 +122,48 @@ class OutboxWriter:
         connection.exec_driver_sql(self._statement, rows)
         self._last = last
         return numbers
+
+
+def _replace(connection: sa.Connection, realm: str, subject: str) -> None:
+    """Remove what waits for a realm about a subject."""
+    connection.execute(
+        sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
+    )
+
+
+def blank(
+    connection: sa.Connection, numbers: Sequence[int], blanked: Callable[[bytes], bytes]
+) -> list[BlankedParcel]:
+    """Replace the parcels with these numbers, to all realms, by what `blanked` makes of them. They keep their
+    numbers and places; their files are not sent any more."""
+    found: list[BlankedParcel] = []
+    for realm in _waiting_realms(connection) if numbers else ():
+        of_these = sa.and_(outbox.c.realm == realm, outbox.c.id.in_(numbers))
+        for number, parcel in connection.execute(
+            sa.select(outbox.c.id, outbox.c.parcel).where(of_these)
+        ).all():
+            found.append(BlankedParcel(realm, number, blanked(parcel)))
+    for each in found:
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.realm == each.realm, outbox.c.id == each.number)
+            .values(parcel=each.parcel, attachment_id=None)
+        )
+    return found
+
+
+def _waiting_realms(connection: sa.Connection) -> list[str]:
+    """The realms for which parcels wait, read from the index one by one: each may have many parcels."""
+    found: list[str] = []
+    after = ""
+    while True:
+        realm = connection.scalar(
+            sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > after)
+        )
+        if realm is None:
+            return found
+        found.append(realm)
+        after = realm
 
 
 _WAITING = (

@@ -121,6 +121,15 @@ class NoLinks(NoRealms):
     def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
         """The parcel stays in the outbox."""
 
+    def blanked(self, realm: str, number: int, parcel: bytes) -> None:
+        """Nothing waits in memory."""
+
+    def type(self, realm: str, sender: str, to: str) -> None:
+        """Nobody hears it."""
+
+    def lacks(self, _realm: str, _capability: str) -> bool:
+        return False
+
     def source_of(self, _realm: str) -> str:
         return ""
 

@@ -27,6 +27,11 @@ class Delivery:
         if self._sender is not None:
             self._sender.add(number, parcel, file)
 
+    def blanked(self, number: int, parcel: bytes) -> None:
+        """A parcel has lost its content."""
+        if self._sender is not None:
+            self._sender.blanked(number, parcel)
+
     def link_up(self, link: PeerLink) -> None:
         """Send everything that waits over `link`."""
         self._end()

@@ -47,6 +47,8 @@ class FileLanes:
         self._held: dict[Lane, deque[Item]] = {}
         # By file that is being sent: parcels of other lanes with the same file.
         self._sharing: dict[int, deque[Item]] = {}
+        # By number: the parcels whose files are being sent, or have arrived
+        self._sending: dict[int, Item] = {}
         self.count = 0  # parcels that wait, those that wait for their own file included
 
     def close(self) -> None:
@@ -83,6 +85,7 @@ class FileLanes:
     def send(self, item: Item) -> None:
         """Send the bytes of the item's file, or send them again."""
         if not self._closed:
+            self._sending[item.number] = item
             sending = self._send(item)
             sending.addCallbacks(self._after_send, self._after_failure, (item,), {}, (item,))
             sending.addErrback(lambda failure: log.failure("a file was not delivered", failure))
@@ -95,9 +98,17 @@ class FileLanes:
         if not self._closed:
             self._failed(item, failure)
 
+    def blanked(self, number: int, parcel: bytes) -> None:
+        """A parcel has lost its content: it goes without its file."""
+        for held in (*self._held.values(), *self._sharing.values(), self._sending.values()):
+            for item in held:
+                if item.number == number:
+                    item.empty(parcel)
+
     def release(self, item: Item) -> Iterable[Item]:
         """End the lane of `item`, which has arrived or was refused. Returns the parcels that waited in it, in
         order. The next parcel with the same file gets its turn."""
+        self._sending.pop(item.number, None)
         assert item.lane is not None and item.file is not None  # noqa: S101, PT018
         held = self._held.pop(item.lane)
         self.count -= len(held) + 1

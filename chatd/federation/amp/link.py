@@ -30,7 +30,7 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import lacking
+from chatd.federation.capabilities import TYPING, lacking
 from chatd.federation.parcels import Verdict
 from chatd.net.twisted_compat import BoundedAMP
 
@@ -320,6 +320,11 @@ class PeerLink(BoundedAMP):
         # The other end does not know the command, or its answer is malformed.
         self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
+
+    def type(self, sender: str, to: str) -> None:
+        """Tell the other realm that somebody is writing, if it takes that."""
+        if TYPING not in self.lacks and self.transport is not None:
+            self.callRemote(wire.TypingCommand, sender=sender, to=to)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or

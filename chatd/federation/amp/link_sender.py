@@ -110,6 +110,11 @@ class LinkSender:
             self._waking = True
             self._to.clock.callLater(0, self._wake)
 
+    def blanked(self, number: int, parcel: bytes) -> None:
+        """A parcel has lost its content. If it is on its way, the deletion follows."""
+        self._queue.blanked(number, parcel)
+        self._lanes.blanked(number, parcel)
+
     def _wake(self) -> None:
         self._waking = False
         self._pump()
@@ -253,6 +258,9 @@ class LinkSender:
         error = failure.value
         if isinstance(error, RealmDown):
             self._link.abort()
+            return
+        if item.blank:
+            self._file_sent(item)
             return
         if isinstance(error, Refused):
             # If the other realm has no room, only this lane waits.

@@ -123,6 +123,21 @@ class AmpLinks:
         except Exception:
             _drop_link(peer)
 
+    def blanked(self, realm: str, number: int, parcel: bytes) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is not None:
+            peer.delivery.blanked(number, parcel)
+
+    def type(self, realm: str, sender: str, to: str) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is not None and peer.link is not None and peer.link.is_up:
+            peer.link.type(sender, to)
+
+    def lacks(self, realm: str, capability: str) -> bool:
+        peer = self.peers.by_key.get(realm)
+        link = None if peer is None else peer.link
+        return link is not None and link.is_up and capability in link.lacks
+
     # ILinks: questions
 
     def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:

@@ -25,12 +25,20 @@ log = Logger()
 
 class Item(msgspec.Struct):
     """A parcel to be sent. `file` is the id of the attachment whose bytes must go first. Once they have
-    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes)."""
+    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes). `blank`: it
+    has lost its content since it waits, and goes without its file."""
 
     number: int
     parcel: bytes
     file: int | None = None
     lane: tuple[str, str] | None = None
+    blank: bool = False
+
+    def empty(self, parcel: bytes) -> None:
+        """The content is deleted: send this in its place. A lane ends as it began, by the file."""
+        self.parcel, self.blank = parcel, True
+        if self.lane is None:
+            self.file = None
 
 
 class SendQueue:
@@ -54,6 +62,8 @@ class SendQueue:
         self._cursor = 0  # the number of the last parcel that was in `ready`
         # What was committed since the disk began to be read; None if it was too much.
         self._fresh: deque[Item] | None = deque()
+        # What was blanked since then, by number
+        self._blanked: dict[int, bytes] = {}
 
     def close(self) -> None:
         """Ignore what is still being read."""
@@ -74,6 +84,14 @@ class SendQueue:
             self._cursor = min(self._cursor, item.number - 1)
             self._fresh = deque()
 
+    def blanked(self, number: int, parcel: bytes) -> None:
+        """A parcel has lost its content. What is being read from the disk may still have it."""
+        for item in (*self.ready, *(self._fresh or ())):
+            if item.number == number:
+                item.empty(parcel)
+        if self._reading:
+            self._blanked[number] = parcel
+
     def fill(self) -> None:
         """Read from the disk if nothing in memory is ready and the disk may hold more."""
         if self._behind and not self.ready and not self._reading:
@@ -89,7 +107,11 @@ class SendQueue:
             return
         self._reading = False
         for each in page:
-            self.ready.append(Item(each.id, each.parcel, each.attachment_id))
+            item = Item(each.id, each.parcel, each.attachment_id)
+            if (parcel := self._blanked.get(each.id)) is not None:
+                item.empty(parcel)
+            self.ready.append(item)
+        self._blanked.clear()
         if page:
             self._cursor = page[-1].id
         if len(page) < PAGE and self._fresh is not None:

@@ -138,6 +138,14 @@ class ChunkCommand(PeerCommand):
     ]
 
 
+class TypingCommand(PeerCommand):
+    commandName = b"Typing"  # noqa: N815
+    """`sender` is writing to `to`. A group is `#`, its id, `@` and the key of its home."""
+
+    arguments: ClassVar[list[Any]] = [(b"sender", amp.Unicode()), (b"to", amp.Unicode())]
+    requiresAnswer = False  # noqa: N815 - Twisted's name
+
+
 class JoinCommand(PeerCommand):
     commandName = b"Join"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]

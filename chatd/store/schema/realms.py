@@ -51,7 +51,14 @@ outbox = Table(
         nullable=False,
         comment="what crosses (chatd.federation.parcels), encoded",
     ),
+    Column("subject", Text, comment="only the newest parcel about it has to wait; NULL: all have"),
     sqlite_with_rowid=False,
+)
+Index(
+    "outbox_by_subject",
+    outbox.c.realm,
+    outbox.c.subject,
+    sqlite_where=outbox.c.subject.is_not(None),
 )
 
 # Parcels that have come and left no entry in a log (chatd.store.received).

@@ -34,8 +34,10 @@ _WITH_ORIGIN = "origin_id IS NOT NULL"
 def upgrade() -> None:
     if op.get_context().dialect.name == "sqlite":
         _rebuild_messages()
+        _rebuild_outbox()
     else:
         _alter_messages()
+        _alter_outbox()
     _create_index("messages_by_number", ["number"], "number IS NOT NULL")
     _create_log()
     _create_realms()
@@ -125,6 +127,34 @@ def _alter_messages() -> None:
         op.alter_column("messages", name, comment=comment)
     for column in _new_columns():
         op.add_column("messages", column)
+
+
+_PARCEL = ("realm", "id", "sender_id", "attachment_id", "created_at", "parcel")
+
+
+def _rebuild_outbox() -> None:
+    """Copy the table, as in `_rebuild_messages`."""
+    op.rename_table("outbox", "outbox_before")
+    table = op.create_table(
+        "outbox",
+        sa.Column("realm", sa.Text, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("sender_id", sa.BigInteger),
+        sa.Column("attachment_id", sa.BigInteger),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("parcel", sa.LargeBinary, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
+        sqlite_with_rowid=False,
+    )
+    old = sa.table("outbox_before", *(sa.column(each) for each in _PARCEL))
+    op.get_bind().execute(table.insert().from_select(list(_PARCEL), sa.select(old)))
+    op.drop_table("outbox_before")
+
+
+def _alter_outbox() -> None:
+    comment = "only the newest parcel about it has to wait; NULL: all have"
+    op.add_column("outbox", sa.Column("subject", sa.Text, comment=comment))
 
 
 def _create_log() -> None:
@@ -256,6 +286,14 @@ def _create_log() -> None:
 
 
 def _create_realms() -> None:
+    with_subject = sa.text("subject IS NOT NULL")
+    op.create_index(
+        "outbox_by_subject",
+        "outbox",
+        ["realm", "subject"],
+        sqlite_where=with_subject,
+        postgresql_where=with_subject,
+    )
     op.create_table(
         "received",
         sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that sent them"),

@@ -1,0 +1,72 @@
+"""Changes of messages in directs, on their way between realms: as parcels, and as changes again."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, MessageChange, Pin, React
+from chatd.federation import capabilities, parcels
+from chatd.federation.parcels import (
+    DirectChange,
+    DirectDeletion,
+    DirectEdit,
+    DirectPin,
+    DirectReaction,
+    Ref,
+)
+
+# The capabilities without which a change is refused before it is made.
+_NEEDS: dict[type[MessageChange], str] = {
+    Edit: capabilities.CHANGES,
+    React: capabilities.REACTIONS,
+    Pin: capabilities.PINS,
+}
+
+
+def needed(change: MessageChange) -> str | None:
+    """The capability without which a change is not made here. A deletion is made in any case."""
+    return _NEEDS.get(type(change))
+
+
+def ref_to(entry: EntryRef) -> Ref:
+    """An entry of a direct conversation, as the other of its two realms reads it."""
+    return Ref(entry.realm is None, entry.number)
+
+
+def entry_of(ref: Ref, realm: str) -> EntryRef:
+    """The entry that a parcel of `realm` names."""
+    return EntryRef(realm if ref.own else None, ref.number)
+
+
+def parcel_of(made: MadeChange, to: str) -> bytes:
+    """The parcel that carries a change of a message, which both realms have, to the realm of the person
+    `to`."""
+    assert made.ref is not None  # noqa: S101 - the caller has checked it
+    sender, at, target = made.author.name, made.at, ref_to(made.ref)
+    change = made.change
+    match change:
+        case Edit(text, mentions):
+            return parcels.encode(DirectEdit(sender, to, at, target, text, mentions))
+        case Deletion():
+            return parcels.encode(DirectDeletion(sender, to, at, target))
+        case React(emoji, on):
+            return parcels.encode(DirectReaction(sender, to, at, target, emoji, on))
+        case Pin(on):
+            return parcels.encode(DirectPin(sender, to, at, target, on))
+        case _:
+            assert_never(change)
+
+
+def change_in(parcel: DirectChange) -> MessageChange | None:
+    """The change that a parcel carries; None for an edit of a message that was deleted since."""
+    match parcel:
+        case DirectEdit(text=text, mentions=mentions):
+            return None if text is None else Edit(text, mentions)
+        case DirectDeletion():
+            return Deletion()
+        case DirectReaction(emoji=emoji, on=on):
+            return React(emoji, on)
+        case DirectPin(on=on):
+            return Pin(on)
+        case _:
+            assert_never(parcel)

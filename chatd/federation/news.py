@@ -1,0 +1,66 @@
+"""Read marks and typing, on their way between realms."""
+
+from __future__ import annotations
+
+import re
+from typing import assert_never
+
+from chatd.base.names import key_of
+from chatd.federation import parcels
+from chatd.federation.parcels import DirectMark, GroupMark, Mark
+from chatd.service.remote import (
+    DirectRead,
+    DirectTyping,
+    GroupRead,
+    GroupTyping,
+    ReadNews,
+    TypingNews,
+)
+from chatd.store.outbox import NewParcel
+
+_GROUP = re.compile(r"#([0-9]{1,18})@(.+)", re.ASCII)
+
+
+def mark_parcel(realm: str, news: ReadNews, now: int) -> NewParcel:
+    """The parcel of a read mark. It takes the place of an older one that waits. Nobody is told if it can't be
+    delivered."""
+    mark: Mark
+    match news:
+        case DirectRead(reader, user, number):
+            mark, place = DirectMark(reader, user, number), key_of(user)
+        case GroupRead(reader, home, group_id, seq):
+            mark, place = GroupMark(reader, home, group_id, seq), f"#{group_id}@{home}"
+        case _:
+            assert_never(news)
+    subject = f"{key_of(reader)} has read {place}"
+    return NewParcel(realm, parcels.encode(mark), now, subject=subject)
+
+
+def news_of(mark: Mark) -> ReadNews:
+    """The read mark in a parcel."""
+    match mark:
+        case DirectMark(sender, to, number):
+            return DirectRead(sender, to, number)
+        case GroupMark(sender, home, group_id, seq):
+            return GroupRead(sender, home, group_id, seq)
+        case _:
+            assert_never(mark)
+
+
+def typing_to(news: TypingNews) -> tuple[str, str]:
+    """Who is writing, and where, as `Typing` has it."""
+    match news:
+        case DirectTyping(who, user):
+            return who, user
+        case GroupTyping(who, home, group_id):
+            return who, f"#{group_id}@{home}"
+        case _:
+            assert_never(news)
+
+
+def typing_in(sender: str, to: str) -> TypingNews:
+    """The inverse of `typing_to`."""
+    group = _GROUP.fullmatch(to)
+    if group is None:
+        return DirectTyping(sender, to)
+    return GroupTyping(sender, group[2], int(group[1]))
