@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from chatd.base.model import Party
+from chatd.base.model import Opaque, Party
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -46,6 +46,19 @@ class EntryRef(msgspec.Struct, frozen=True):
 
     realm: str | None
     number: int
+
+
+class SentParts(msgspec.Struct, frozen=True):
+    """What a message has besides its text or file, for other realms. `reply` names the message that it
+    replies to (chatd.store.crossing.entry_at); `forwarded` and `mentions` are addresses as written here."""
+
+    reply: EntryRef | None = None
+    forwarded: str | None = None
+    mentions: tuple[str, ...] = ()
+    opaque: Opaque | None = None
+
+
+NO_PARTS = SentParts()
 
 
 class MadeChange(msgspec.Struct, frozen=True):

@@ -152,6 +152,8 @@ class Bounces:
                 return f"{name} was not told: {error}"
         if parcel.file is not None:
             what = f"file {parcel.file.name}"
+        elif parcel.text is None:
+            what = "message"
         else:
             text = (parcel.text or "").replace("\n", " ")
             what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'

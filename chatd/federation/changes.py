@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, MessageChange, Pin, React
+import msgspec
+
+from chatd.base.entries import (
+    Deletion,
+    Edit,
+    EntryRef,
+    MadeChange,
+    MessageChange,
+    Pin,
+    React,
+    SentParts,
+)
 from chatd.federation import capabilities, parcels
 from chatd.federation.parcels import (
+    Direct,
     DirectChange,
     DirectDeletion,
     DirectEdit,
@@ -36,6 +48,19 @@ def ref_to(entry: EntryRef) -> Ref:
 def entry_of(ref: Ref, realm: str) -> EntryRef:
     """The entry that a parcel of `realm` names."""
     return EntryRef(realm if ref.own else None, ref.number)
+
+
+def with_parts(direct: Direct, parts: SentParts) -> Direct:
+    """A message with what it has besides its text or file."""
+    opaque = parts.opaque
+    return msgspec.structs.replace(
+        direct,
+        reply=None if parts.reply is None else ref_to(parts.reply),
+        forwarded=parts.forwarded,
+        mentions=parts.mentions,
+        media=None if opaque is None else opaque.media,
+        body=None if opaque is None else opaque.body,
+    )
 
 
 def parcel_of(made: MadeChange, to: str) -> bytes:

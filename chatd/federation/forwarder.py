@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.cache import Cache
-from chatd.base.entries import Deletion, MadeChange
+from chatd.base.entries import NO_PARTS, Deletion, MadeChange, SentParts
 from chatd.base.errors import DoesNotCross, NotSupportedThere, RealmDown
 from chatd.base.model import DELIVERED as DELIVERED_STATE
 from chatd.base.model import QUEUED as QUEUED_STATE
@@ -76,11 +76,21 @@ class Forwarder:
     # Messages that are stored here
 
     def copies(
-        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> RemoteCopies:
         note = _note_of(file)
         if target.group is None:
             direct = parcels.Direct(sender.name, target.there, at, text, note)
+            if parts is not NO_PARTS:
+                direct = changes.with_parts(direct, parts)
+                if parts.opaque is not None:
+                    self._check_lacks(target.realms[0], capabilities.OPAQUE)
             return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
         name, group = target.group, target.conversation
 
@@ -113,15 +123,20 @@ class Forwarder:
         """The copy of a change in a direct conversation. Raises NotSupportedThere."""
         realm = target.realms[0]
         capability = changes.needed(made.change)
-        if capability is not None and self._links.lacks(realm, capability):
-            what = capabilities.ALL[capability]
-            raise NotSupportedThere(realm=self._links.name_of(realm), what=what)
+        if capability is not None:
+            self._check_lacks(realm, capability)
         blanked: Sequence[BlankedParcel] = ()
         if isinstance(made.change, Deletion):
             numbers = crossing.numbers_of(connection, target.conversation, made.seq)
             blanked = outbox_store.blank(connection, numbers, parcels.blanked)
         parcel = changes.parcel_of(made, target.there)
         return RemoteCopies(target.realms, parcel, made.author.id, tuple(blanked))
+
+    def _check_lacks(self, realm: str, capability: str) -> None:
+        """Raises NotSupportedThere if the realm is known to lack a capability."""
+        if self._links.lacks(realm, capability):
+            what = capabilities.ALL[capability]
+            raise NotSupportedThere(realm=self._links.name_of(realm), what=what)
 
     def send_change(
         self, stored: Stored, copies: RemoteCopies, target: Target

@@ -25,6 +25,7 @@ from chatd.base.names import (
 )
 from chatd.base.texts import check_text
 from chatd.federation import parcels
+from chatd.federation.changes import entry_of
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
@@ -35,7 +36,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
-from chatd.store.messages import NewMessage, RemoteCopies
+from chatd.store.messages import Extras, NewMessage, RemoteCopies
 
 CACHED_PAIRS = 100_000
 
@@ -101,7 +102,7 @@ class ParcelReader:
                 self._check(each)
                 sender = Address(parse_foreign_name(each.sender), name)
                 key = key_of(parse_name(each.to))
-                self._quotas.check_text(realm, each.text)
+                self._quotas.check(realm, each)
                 wanted[each.sender, each.to] = key, sender
             except errors.BadRequest:
                 continue  # `direct` raises it
@@ -130,17 +131,42 @@ class ParcelReader:
                 raise refused[parcel.sender, parcel.to]
             raise errors.UnknownUser(name=printable(parcel.to))
         target, sender = found
+        at = self._at(parcel.at)
+        reply = None if parcel.reply is None else entry_of(parcel.reply, realm)
         return Arrived(
             NewMessage(
                 target.conversation,
                 None,
                 sender,
-                self._at(parcel.at),
+                at,
                 parcel.text,
                 origin=(realm, number),
+                extras=self._extras(realm, parcel, at),
+                reply_to=reply,
             ),
             target,
         )
+
+    def _extras(self, realm: str, parcel: Direct, at: int) -> Extras | None:
+        """What few messages have. Raises BadName."""
+        if parcel.text is not None and not (parcel.reply or parcel.forwarded or parcel.mentions):
+            return None
+        if parcel.is_blank:
+            return Extras(deleted_at=at)
+        mentions = [self.address(realm, each) for each in parcel.mentions]
+        return Extras(
+            forwarded=None if parcel.forwarded is None else self.address(realm, parcel.forwarded),
+            mentions=msgspec.json.encode(mentions).decode() if mentions else None,
+            media=None if parcel.media is None else printable(parcel.media),
+            body=parcel.body,
+        )
+
+    def address(self, realm: str, text: str) -> str:
+        """An address in a parcel of the realm, as it is written here. Raises BadName."""
+        address = parse_foreign_address(text)
+        if address.realm is None:
+            return f"{address.name}@{self._links.name_of(realm)}"
+        return str(self._context.localize(address))
 
     async def check_direct(self, realm: str, parcel: Direct) -> None:
         """Check a message to one person before its file arrives. Creates no conversation, because the message
@@ -165,7 +191,7 @@ class ParcelReader:
         if parcel.text is not None:
             check_text(parcel.text)
             self._messages.check_text(parcel.text)
-        elif parcel.file is None:
+        elif parcel.file is None and not isinstance(parcel, Direct):
             check_text("")
 
     def _at(self, at: int) -> int:

@@ -100,6 +100,8 @@ class ParcelWriter:
             return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
+        if arrived.new.extras is not None and arrived.new.extras.deleted_at is not None:
+            return KEPT  # the change that has deleted it follows, and is told
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
             self._forwarder.echoed(arrived.echo, receipt)

@@ -56,6 +56,13 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
     media: MediaType | None = None
     body: OpaqueBody | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, which makes it malformed."""
+        if (self.body is None) is not (self.media is None):
+            raise ValueError("an opaque message has a body and its type")
+        if (self.text is not None) + (self.file is not None) + (self.body is not None) > 1:
+            raise ValueError("a message has one content")
+
     @property
     def is_blank(self) -> bool:
         """Whether it was deleted before it was sent."""

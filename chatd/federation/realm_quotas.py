@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatd.federation.links import ILinks
+from chatd.federation.parcels import Direct
 from chatd.service.chat_service import ChatService
 from chatd.service.quotas import cost_of, cost_of_text
 from chatd.store.messages import NewMessage
@@ -22,9 +23,10 @@ class RealmQuotas:
         # Realm names cannot contain a space.
         return (realm, f"from {source}") if source else (realm,)
 
-    def check_text(self, realm: str, text: str | None) -> None:
-        """Raises RealmQuota if that text to one person exceeds a quota. None stands for a file."""
-        self._quotas.check(self._payers(realm), cost_of_text(text), self._now())
+    def check(self, realm: str, parcel: Direct) -> None:
+        """Raises RealmQuota if that message exceeds a quota."""
+        size = cost_of_text(parcel.text) if parcel.body is None else len(parcel.body)
+        self._quotas.check(self._payers(realm), size, self._now())
 
     def charge(self, realm: str, new: NewMessage) -> None:
         """Count a message. Raises RealmQuota; then it is not counted."""

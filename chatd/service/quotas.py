@@ -33,9 +33,11 @@ log = Logger()
 
 
 def cost_of(new: NewMessage) -> int:
-    """The bytes that a message counts: its text, once for this realm and once for each other realm that gets
-    a copy."""
+    """The bytes that a message counts: its text or opaque body, once for this realm and once for each other
+    realm that gets a copy."""
     size = LEAST if new.text is None else cost(new.text)
+    if new.extras is not None and new.extras.body is not None:
+        size = max(size, len(new.extras.body))
     return size if new.copies is None else size * (1 + len(new.copies.realms))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from chatd.base.entries import MadeChange
+from chatd.base.entries import NO_PARTS, MadeChange, SentParts
 from chatd.base.errors import ChatError
 from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
 from chatd.service.presence import IListener
@@ -144,9 +144,15 @@ class IForwarder(Interface):
     # Before something is stored, or in the transaction that stores it
 
     def copies(
-        sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> RemoteCopies:
-        """Make the copies of a message for the target's other realms, to be stored with it."""
+        """Make the copies of a message for the target's other realms, to be stored with it. Raises
+        NotSupportedThere for an opaque message."""
 
     def change_copies(
         connection: Connection, made: MadeChange, target: Target

@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 from twisted.internet.defer import CancelledError, Deferred
 
+from chatd.base.entries import EntryRef
 from chatd.base.errors import StorageFailed
 from chatd.store.conversations import last_seq
+from chatd.store.crossing import seq_of
 from chatd.store.engine import driver_insert
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
 from chatd.store.schema import changes, messages, pending, terms
@@ -71,7 +73,8 @@ class NewMessage(msgspec.Struct, frozen=True):
 
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
     it. `origin` is the realm that it comes from, and the number of its parcel there. `key` is its idempotency
-    key (see chatd.store.idempotent_sends). `extras` are for few messages.
+    key (see chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has
+    `reply_to` in place of `extras.reply`.
     """
 
     conversation: int
@@ -85,6 +88,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     copies: RemoteCopies | None = None
     key: str | None = None
     extras: Extras | None = None
+    reply_to: EntryRef | None = None
 
 
 class Stored(NamedTuple):
@@ -293,7 +297,9 @@ class MessageWriter:
         """Insert rows of messages; `rare`: some of them have extras."""
         if rare:
             statement = driver_insert(connection, messages)
-            rows = [(*row, *_extras(item)) for row, item in zip(rows, items, strict=True)]
+            rows = [
+                (*row, *_extras(connection, item)) for row, item in zip(rows, items, strict=True)
+            ]
         else:
             if self._statement is None:
                 self._statement = driver_insert(connection, messages, COMMON)
@@ -314,8 +320,14 @@ class MessageWriter:
         return self._last_id
 
 
-def _extras(item: NewMessage) -> tuple[object, ...]:
-    return NO_EXTRAS if item.extras is None else msgspec.structs.astuple(item.extras)
+def _extras(connection: Connection, item: NewMessage) -> tuple[object, ...]:
+    extras = item.extras
+    if extras is None:
+        return NO_EXTRAS
+    if item.reply_to is not None:
+        reply = seq_of(connection, item.conversation, item.reply_to)
+        extras = msgspec.structs.replace(extras, reply=reply)
+    return msgspec.structs.astuple(extras)
 
 
 def begin_term(connection: Connection, conversation: int, term: int, seq: int) -> None:
