@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
 TERM_BITS = 32  # of a number: its place in the term
 FIRST_NUMBER = 1 << TERM_BITS  # lower numbers are of parcels from before there were terms
 ROWS = 32  # that one statement deletes
+MAX_NUMBERS = 500  # that one statement looks for
 
 
 class NewParcel(msgspec.Struct, frozen=True):
@@ -100,12 +102,12 @@ class OutboxWriter:
         last = self.next(connection) - 1
         rows = []
         numbers = []
+        replacing = False
         for item in items:
             number = item.number or last + 1
             last = max(last, number)
             numbers.append(number)
-            if item.subject is not None:
-                _replace(connection, item.realm, item.subject)
+            replacing = replacing or item.subject is not None
             rows.append(
                 (
                     item.realm,
@@ -119,16 +121,24 @@ class OutboxWriter:
             )
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
+        if replacing:
+            rows = _newest(connection, rows)
         connection.exec_driver_sql(self._statement, rows)
         self._last = last
         return numbers
 
 
-def _replace(connection: sa.Connection, realm: str, subject: str) -> None:
-    """Remove what waits for a realm about a subject."""
-    connection.execute(
-        sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
-    )
+def _newest(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Of new rows with the same realm and subject, the last one. Removes those that wait already."""
+    kept = {}
+    for row in rows:
+        realm, number, *_, subject = row
+        if subject is not None:
+            connection.execute(
+                sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
+            )
+        kept[realm, number if subject is None else subject] = row
+    return list(kept.values())
 
 
 def blank(
@@ -138,11 +148,14 @@ def blank(
     numbers and places; their files are not sent any more."""
     found: list[BlankedParcel] = []
     for realm in _waiting_realms(connection) if numbers else ():
-        of_these = sa.and_(outbox.c.realm == realm, outbox.c.id.in_(numbers))
-        for number, parcel in connection.execute(
-            sa.select(outbox.c.id, outbox.c.parcel).where(of_these)
-        ).all():
-            found.append(BlankedParcel(realm, number, blanked(parcel)))
+        for start in range(0, len(numbers), MAX_NUMBERS):
+            some = numbers[start : start + MAX_NUMBERS]
+            rows = connection.execute(
+                sa.select(outbox.c.id, outbox.c.parcel).where(
+                    outbox.c.realm == realm, outbox.c.id.in_(some)
+                )
+            )
+            found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
     for each in found:
         connection.execute(
             sa.update(outbox)
