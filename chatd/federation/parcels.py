@@ -58,10 +58,13 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
 
     def __post_init__(self) -> None:
         """Raises ValueError, which makes it malformed."""
-        if (self.body is None) is not (self.media is None):
-            raise ValueError("an opaque message has a body and its type")
-        if (self.text is not None) + (self.file is not None) + (self.body is not None) > 1:
-            raise ValueError("a message has one content")
+        if self.body is None:
+            if self.media is not None:
+                raise ValueError("an opaque message has a body")
+            if self.file is not None and self.text is not None:
+                raise ValueError("a message has one content")
+        elif self.media is None or self.text is not None or self.file is not None:
+            raise ValueError("an opaque message has a type, and no other content")
 
     @property
     def is_blank(self) -> bool:
