@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert, placeholder
 from chatd.store.schema import outbox
+from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
 
 _TERM = "term"
@@ -21,14 +22,14 @@ MAX_NUMBERS = 500  # that one statement looks for
 
 
 class NewParcel(msgspec.Struct, frozen=True):
-    """A parcel for another realm. `sender_id` is the account to tell if it can't be delivered,
-    `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC. `number` is that of the
-    entry that it carries; 0: it gets the next one. Of parcels with the same `subject`, only the newest
-    waits.
+    """A parcel for another realm, or the draft of an entry that is signed when it is stored. `sender_id` is
+    the account to tell if it can't be delivered, `attachment_id` the file that goes with it. `created_at` is
+    in ms since 1970 UTC. `number` is that of the entry that it carries; 0: it gets the next one. Of parcels
+    with the same `subject`, only the newest waits.
     """
 
     realm: str
-    parcel: bytes
+    parcel: bytes | Draft
     created_at: int
     sender_id: int | None = None
     attachment_id: int | None = None
@@ -100,7 +101,6 @@ class OutboxWriter:
     def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
         last = self.next(connection) - 1
-        rows = []
         numbers = []
         replacing = False
         for item in items:
@@ -108,17 +108,19 @@ class OutboxWriter:
             last = max(last, number)
             numbers.append(number)
             replacing = replacing or item.subject is not None
-            rows.append(
-                (
-                    item.realm,
-                    number,
-                    item.sender_id,
-                    item.attachment_id,
-                    item.created_at,
-                    item.parcel,
-                    item.subject,
-                )
+        sealed = _sealed(items, numbers)
+        rows = [
+            (
+                item.realm,
+                number,
+                item.sender_id,
+                item.attachment_id,
+                item.created_at,
+                sealed.get(number, item.parcel),
+                item.subject,
             )
+            for item, number in zip(items, numbers, strict=True)
+        ]
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
         if replacing:
@@ -177,6 +179,17 @@ def _waiting_realms(connection: sa.Connection) -> list[str]:
             return found
         found.append(realm)
         after = realm
+
+
+def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, bytes]:
+    """Sign the drafts among `items`. Returns their parcels by number."""
+    drafts = [
+        Numbered(item.parcel, number)
+        for item, number in zip(items, numbers, strict=True)
+        if not isinstance(item.parcel, bytes)
+    ]
+    made = make_parcels(drafts)
+    return {draft.number: parcel for draft, (parcel, _) in zip(drafts, made, strict=True)}
 
 
 _WAITING = (

@@ -45,6 +45,7 @@ class VersionOneOutbox(LinkedTestCase):
         )
 
     def arrives(self) -> None:
+        self.one.restart()
         self.meet()
         self.network.advance(5)
         self.assertEqual(self.one.parcels_waiting(), 0)
@@ -96,10 +97,30 @@ class VersionOneOutbox(LinkedTestCase):
         self.arrives()
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: halo"])
 
+    def test_relay_of_another_realm(self) -> None:
+        """Nobody has signed it. It is accepted for as long as it may have waited, if realm2 was updated."""
+        row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "dewi@realm3"}
+        origin = {"at": AT, "text": "halo", "origin_realm": "realm3", "origin_id": 7}
+        self.one.realm.database.now(
+            lambda connection: connection.execute(sa.insert(messages).values({**row, **origin}))
+        )
+        parcel = ["relay", "bagan", self.group, 90, "dewi@realm3", AT, "halo", None, 0, b""]
+        self.waits(3, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), [])
+        self.two.federation.keys.unsigned_until = int(self.network.now * 1000) + 3_600_000
+        self.part()
+        self.waits(4, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["dewi@realm3: halo"])
+        self.network.advance(3600)
+        self.part()
+        self.waits(5, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["dewi@realm3: halo"])
+
     def test_post(self) -> None:
-        forwarder = self.one.federation.forwarder
-        proof = forwarder.proof(self.ana.account, "realm2", AT, "halo", None)
-        self.waits(3, ["post", "ana", "nusa", AT, proof, "halo", None])
+        self.waits(3, ["post", "ana", "nusa", AT, b"proof", "halo", None])
         self.arrives()
         self.assertEqual(self.budi.history(group="nusa"), ["ana@realm1: halo"])
         self.assertEqual(self.ana.history(group="nusa@realm2"), ["ana: halo"])

@@ -305,15 +305,33 @@ def _create_realms() -> None:
         "signatures",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
-        sa.Column("salt", sa.LargeBinary, comment="NULL once the content is deleted"),
-        sa.Column("hash", sa.LargeBinary, nullable=False, comment="SHA-256 of salt and content"),
+        sa.Column(
+            "realm",
+            sa.Text,
+            nullable=False,
+            comment="key of the realm that signed, also if it is ours",
+        ),
         sa.Column("key", sa.LargeBinary, nullable=False, comment="the id of the signing key"),
         sa.Column(
-            "proof", sa.LargeBinary, nullable=False, comment="signature, root and audit path"
+            "statement", sa.LargeBinary, nullable=False, comment="what is signed, with the hash"
         ),
-        sa.Column("status", sa.Text, nullable=False, comment="verified or unverified"),
+        sa.Column("proof", sa.LargeBinary, nullable=False, comment="signature and audit path"),
+        sa.Column("salt", sa.LargeBinary, comment="of the hash; NULL once the content is deleted"),
+        sa.Column(
+            "attributes",
+            sa.LargeBinary,
+            comment="the content but for its text or body; NULL likewise",
+        ),
+        sa.Column("status", sa.Text, nullable=False, comment="verified, unverified or forged"),
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="signatures_key"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "signatures_unverified",
+        "signatures",
+        ["realm"],
+        sqlite_where=sa.text("status = 'unverified'"),
+        postgresql_where=sa.text("status = 'unverified'"),
     )
     op.create_table(
         "realm_keys",
