@@ -1,7 +1,7 @@
 r"""What is one emoji: the grammar of Unicode Technical Standard 51, with the characters of Unicode 15.
 
-The characters are those of emoji-data.txt with Emoji or Extended_Pictographic, so that emoji of later versions
-are known too. © 2022 Unicode, Inc., under the Unicode License (https://www.unicode.org/license.txt).
+The characters are those of emoji-data.txt with Emoji or Extended_Pictographic, so that emoji of later
+versions are known too. © 2022 Unicode, Inc., under the Unicode License (https://www.unicode.org/license.txt).
 """
 
 from __future__ import annotations

@@ -112,10 +112,22 @@ reactions = Table(
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
-    Column("key", Text, primary_key=True, comment="the person's address without case"),
     Column("emoji", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="the person's address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# How many people have reacted, so that a page of messages with thousands of reactions is read quickly.
+reaction_counts = Table(
+    "reaction_counts",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    Column("emoji", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="of the first, in ms since 1970 UTC"),
     sqlite_with_rowid=False,
 )
 
@@ -126,6 +138,14 @@ pins = Table(
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
     Column("by", Text, nullable=False, comment="the address of the person who pinned it"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# Files of deleted messages, from the commit until they are removed from the disk, also over a crash.
+erased_files = Table(
+    "erased_files",
+    metadata,
+    Column("stored", Text, primary_key=True, comment="its name in the uploads folder"),
     sqlite_with_rowid=False,
 )
 

@@ -194,11 +194,29 @@ def _create_log() -> None:
         "reactions",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
-        sa.Column("key", sa.Text, nullable=False, comment="the person's address without case"),
         sa.Column("emoji", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="the person's address without case"),
         sa.Column("address", sa.Text, nullable=False, comment="as shown: name, or name@realm"),
         sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
-        sa.PrimaryKeyConstraint("conversation_id", "seq", "key", "emoji", name="reactions_key"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", "emoji", "key", name="reactions_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "reaction_counts",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("emoji", sa.Text, nullable=False),
+        sa.Column("count", sa.BigInteger, nullable=False),
+        sa.Column(
+            "at", sa.BigInteger, nullable=False, comment="of the first, in ms since 1970 UTC"
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", "emoji", name="reaction_counts_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erased_files",
+        sa.Column("stored", sa.Text, nullable=False, comment="its name in the uploads folder"),
+        sa.PrimaryKeyConstraint("stored", name="erased_files_key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
