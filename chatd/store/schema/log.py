@@ -127,7 +127,7 @@ reaction_counts = Table(
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
     Column("emoji", Text, primary_key=True),
     Column("count", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False, comment="of the first, in ms since 1970 UTC"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     sqlite_with_rowid=False,
 )
 

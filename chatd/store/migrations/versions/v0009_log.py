@@ -207,9 +207,7 @@ def _create_log() -> None:
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
         sa.Column("emoji", sa.Text, nullable=False),
         sa.Column("count", sa.BigInteger, nullable=False),
-        sa.Column(
-            "at", sa.BigInteger, nullable=False, comment="of the first, in ms since 1970 UTC"
-        ),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
         sa.PrimaryKeyConstraint("conversation_id", "seq", "emoji", name="reaction_counts_key"),
         sqlite_with_rowid=False,
     )
