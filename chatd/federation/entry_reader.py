@@ -9,33 +9,42 @@ import msgspec
 from twisted.internet.task import deferLater
 
 from chatd.base import errors
+from chatd.base.entries import EntryRef
 from chatd.base.errors import BadSignature
 from chatd.base.model import Account, Party
-from chatd.base.names import Address, parse_foreign_address, parse_foreign_name, parse_group_name
+from chatd.base.names import (
+    Address,
+    parse_foreign_address,
+    parse_foreign_name,
+    parse_group_name,
+    printable,
+)
 from chatd.base.texts import check_text
 from chatd.federation import parcels
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcel_fields import MAX_OPAQUE
 from chatd.federation.parcels import Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import (
+    OpenedEntry,
     SignedEntry,
     Trust,
     open_entry,
 )
 from chatd.federation.signing.key_book import KeyBook
-from chatd.federation.signing.statements import Statement
+from chatd.federation.signing.statements import MessageAttributes, StatedRef, Statement
 from chatd.service.chat_service import ChatService
-from chatd.service.messages import Messages
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
-from chatd.store.messages import NewMessage, RemoteCopies
+from chatd.store.messages import Extras, NewMessage, RemoteCopies
 from chatd.store.origins import FIRST_NUMBER
 
+MESSAGE = "message"
+ALL = "@all"  # a mention of all members
 MAX_AT_ONCE = 8  # signatures that are verified before other work gets its turn
 
 
@@ -51,15 +60,6 @@ class Arrived(msgspec.Struct, frozen=True):
     echo: int = 0
     origin: IListener | None = None
     guest: tuple[Roster, Party] | None = None
-
-
-def check_content(messages: Messages, text: str | None, file: FileNote | None) -> None:
-    """Raises BadText, EmptyText, MessageTooLong."""
-    if text is not None:
-        check_text(text)
-        messages.check_text(text)
-    elif file is None:
-        check_text("")
 
 
 class EntryReader:
@@ -87,19 +87,21 @@ class EntryReader:
     async def read(self, realm: str, parcel: Post | Relay) -> Arrived | None:
         """The message to a group, or None if it is not for anyone here. Raises BadSignature, UnknownGroup,
         NotMember, Banned, GroupClosed."""
+        opened = open_entry(parcel.entry)
+        if opened.statement.kind != MESSAGE:
+            raise BadSignature(reason="this realm knows no such entries")
         if isinstance(parcel, Post):
-            return await self._post(realm, parcel)
-        return await self._relay(realm, parcel)
+            return await self._post(realm, parcel, opened)
+        return await self._relay(realm, parcel, opened)
 
-    async def _post(self, realm: str, parcel: Post) -> Arrived:
+    async def _post(self, realm: str, parcel: Post, opened: OpenedEntry) -> Arrived:
         """A message to a group of this realm, with copies for all realms that have members of it."""
-        entry, opened = parcel.entry, open_entry(parcel.entry)
-        stated = opened.statement
+        entry, stated = parcel.entry, opened.statement
         if stated.realm != realm:
             raise BadSignature(reason="it is the entry of another realm")
         if await self._trust(realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="it is not signed")
-        check_content(self._messages, opened.text, opened.file)
+        self._check_content(opened)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
@@ -122,19 +124,20 @@ class EntryReader:
             opened.text,
             origin=(realm, stated.number),
             copies=RemoteCopies(tuple(roster.realms), relay) if roster.realms else None,
+            extras=self._extras(opened),
+            reply_to=self._reply(opened),
             signature=signature_of(entry, realm),
         )
         return Arrived(new, group_target(roster), guest=(roster, sender))
 
-    async def _relay(self, realm: str, parcel: Relay) -> Arrived | None:
+    async def _relay(self, realm: str, parcel: Relay, opened: OpenedEntry) -> Arrived | None:
         """A message in a group of that realm with members here."""
-        entry, opened = parcel.entry, open_entry(parcel.entry)
-        stated = opened.statement
+        entry, stated = parcel.entry, opened.statement
         roster = await self._mirror(realm, parcel)
         name = roster.group.key.partition("@")[0]
         _check_place(stated, realm, parcel.group_id, name)
         trust = await self._trust(realm, entry, stated)
-        check_content(self._messages, opened.text, opened.file)
+        self._check_content(opened)
         author: Account | None = None
         origin_realm: str | None = stated.realm
         shown = self._shown(stated)
@@ -152,6 +155,8 @@ class EntryReader:
             opened.text,
             seq=parcel.seq,
             origin=(origin_realm, stated.number),
+            extras=self._extras(opened),
+            reply_to=self._reply(opened),
             signature=None
             if entry.proof is None
             else signature_of(entry, stated.realm, trust.value),
@@ -160,6 +165,51 @@ class EntryReader:
             return Arrived(new, group_target(roster))
         waiting = self._forwarder.awaited(stated.number)
         return Arrived(new, group_target(roster), stated.number, waiting)
+
+    def _check_content(self, opened: OpenedEntry) -> None:
+        """Raises BadText, EmptyText, MessageTooLong."""
+        if opened.text is not None:
+            check_text(opened.text)
+            self._messages.check_text(opened.text)
+        elif opened.opaque is not None:
+            if len(opened.opaque) > MAX_OPAQUE:
+                raise errors.MessageTooLong(size=len(opened.opaque), limit=MAX_OPAQUE)
+        elif opened.file is None and opened.attributes is not None:
+            check_text("")
+
+    def _extras(self, opened: OpenedEntry) -> Extras | None:
+        """What few messages have. Raises BadName."""
+        attributes = opened.attributes
+        if attributes is None:
+            return Extras(deleted_at=self._at(opened.statement.at))
+        if not isinstance(attributes, MessageAttributes):
+            return None
+        reply, mentions, forwarded, _, media = msgspec.structs.astuple(attributes)
+        if reply is None and not mentions and forwarded is None and media is None:
+            return None
+        found = [self._address(each) for each in mentions]
+        return Extras(
+            forwarded=None if forwarded is None else self._address(forwarded),
+            mentions=msgspec.json.encode(found).decode() if found else None,
+            media=None if media is None else printable(media),
+            body=opened.opaque,
+        )
+
+    def _reply(self, opened: OpenedEntry) -> EntryRef | None:
+        """The message that a message replies to."""
+        attributes = opened.attributes
+        if not isinstance(attributes, MessageAttributes) or attributes.reply is None:
+            return None
+        return self._entry(attributes.reply)
+
+    def _entry(self, ref: StatedRef) -> EntryRef:
+        """An entry that a statement names."""
+        own = ref.realm == self._context.realm_key
+        return EntryRef(None if own else ref.realm, ref.number)
+
+    def _address(self, text: str) -> str:
+        """An address in a content, as it is written here. Raises BadName."""
+        return text if text == ALL else str(self._context.localize(parse_foreign_address(text)))
 
     def _shown(self, stated: Statement) -> str:
         """The address of the author as it is shown here. Raises BadName."""

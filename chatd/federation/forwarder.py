@@ -67,7 +67,7 @@ class Forwarder:
         self.outbox = Outbox(context)
         self._context = context
         self._links = links
-        self._entries = GroupEntries(context.realm_key, signer)
+        self._entries = GroupEntries(context.config.realm, signer)
         # The number of a parcel to a group elsewhere -> who waits for its message to come back.
         self._echoes: dict[int, tuple[Deferred[Receipt], IListener | None]] = {}
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
@@ -91,7 +91,8 @@ class Forwarder:
                 if parts.opaque is not None:
                     self._check_lacks(target.realms[0], capabilities.OPAQUE)
             return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
-        return RemoteCopies(target.realms, self._entries.message(sender, target, at, text, file))
+        draft = self._entries.message(sender, target, at, text, file, parts)
+        return RemoteCopies(target.realms, draft)
 
     def deliver(self, realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
         self._links.dispatch(realm, stored.number, stored.parcel, file, on_outcome)
@@ -149,10 +150,16 @@ class Forwarder:
     # Messages to groups of other realms
 
     def post_parcel(
-        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> NewParcel:
         assert target.home is not None  # noqa: S101 - the caller has checked it
-        draft = self._entries.message(sender, target, at, text, file)
+        draft = self._entries.message(sender, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
     async def deliver_post(

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+from chatd.base.entries import EntryRef, SentParts
 from chatd.base.model import Account, Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, Wrap
 from chatd.federation.signing.entries import SignedEntry
-from chatd.federation.signing.statements import MessageAttributes
+from chatd.federation.signing.statements import MessageAttributes, StatedRef
 from chatd.service.targets import Target
 
 
 class GroupEntries:
-    """Drafts of entries, which are signed when they are stored. `realm` is the key of this realm."""
+    """Drafts of entries, which are signed when they are stored. `realm` is the name of this realm."""
 
     def __init__(self, realm: str, signer: EntrySigner) -> None:
-        self._realm = realm
+        self._name = realm
+        self._realm = key_of(realm)
         self._signer = signer
 
     def message(
-        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts,
     ) -> EntryDraft:
         """A message to a group of this realm or of another."""
-        attributes = MessageAttributes(file=note_of(file))
-        body = b"" if text is None else text.encode()
+        opaque = parts.opaque
+        attributes = MessageAttributes(
+            None if parts.reply is None else self.ref(parts.reply),
+            tuple(map(self._for_all, parts.mentions)),
+            None if parts.forwarded is None else self._for_all(parts.forwarded),
+            note_of(file),
+            None if opaque is None else opaque.media,
+        )
+        body = (text or "").encode() if opaque is None else opaque.body
         place, wrap = self._place(target), _wrap(target)
         return self._signer.draft(place, sender.name, at, attributes, body, wrap)
+
+    def ref(self, entry: EntryRef) -> StatedRef:
+        """An entry, as all realms name it."""
+        return StatedRef(entry.realm or self._realm, entry.number)
+
+    def _for_all(self, address: str) -> str:
+        """An address as it is written here, for all realms."""
+        return address if "@" in address else f"{address}@{self._name}"
 
     def _place(self, target: Target) -> EntryPlace:
         if target.home is None:
