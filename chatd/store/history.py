@@ -12,6 +12,7 @@ from chatd.base.model import QUEUED, STORED, Account, Attachment, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
+from chatd.store.guard import checked
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, groups, messages, participants
 
@@ -83,8 +84,9 @@ def build_message(row: Sequence[Any], account: Account) -> Message:
 def build_messages(
     connection: sa.Connection, rows: Sequence[Sequence[Any]], account: Account
 ) -> list[Message]:
-    """The messages in rows of `select_messages`, as the account reads them, with their reactions."""
-    found = [build_message(row, account) for row in rows]
+    """The messages in rows of `select_messages`, as the account reads them, with their reactions, and checked
+    against their signatures."""
+    found = checked(connection, [build_message(row, account) for row in rows])
     reacted = [
         place for place, row in enumerate(rows) if has_reactions(row[_BEFORE_DETAILS:_BEFORE_FILE])
     ]

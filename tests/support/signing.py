@@ -7,6 +7,7 @@ from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chatd.base.content_hash import content_hash
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Post, Relay
 from chatd.federation.signing.entries import SignedEntry
@@ -17,7 +18,6 @@ from chatd.federation.signing.statements import (
     MessageAttributes,
     StatedRef,
     Statement,
-    content_hash,
     encode,
     kind_of,
 )

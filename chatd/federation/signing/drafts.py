@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from chatd.base.content_hash import content_hash
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof, SigningKey
 from chatd.federation.signing.statements import (
@@ -13,7 +14,6 @@ from chatd.federation.signing.statements import (
     Attributes,
     StatedRef,
     Statement,
-    content_hash,
     encode,
     kind_of,
 )

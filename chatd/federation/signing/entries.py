@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from chatd.base.cache import Cache
+from chatd.base.content_hash import content_hash
 from chatd.base.errors import BadSignature
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.keys import KeyRing
@@ -19,7 +20,6 @@ from chatd.federation.signing.statements import (
     Attributes,
     MessageAttributes,
     Statement,
-    content_hash,
     decode_attributes,
     decode_statement,
     kind_of,
@@ -93,6 +93,8 @@ def open_entry(entry: SignedEntry) -> OpenedEntry:
     """
     try:
         statement = decode_statement(entry.statement)
+        if not entry.statement.endswith(statement.hash):
+            raise BadSignature(reason="its statement has other fields")
         if entry.is_blank:
             return OpenedEntry(statement, None, b"")
         if content_hash(entry.salt, entry.attributes, entry.body) != statement.hash:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from chatd.base.content_hash import content_hash
 from chatd.base.errors import BadSignature
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.entries import SignedEntry, Trust, Verifier, open_entry
@@ -25,7 +26,6 @@ from chatd.federation.signing.statements import (
     ReactionAttributes,
     StatedRef,
     Statement,
-    content_hash,
     encode,
     kind_of,
 )
