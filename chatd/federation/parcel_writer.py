@@ -121,7 +121,7 @@ class ParcelWriter:
         note = parcel.file
         assert note is not None  # noqa: S101 - the caller has checked it
         assert arrived.new.origin is not None  # noqa: S101 - it comes from another realm
-        if await self._database.read(is_stored, arrived.new.origin):
+        if await self._database.read(is_stored, (arrived.new.conversation, arrived.new.origin)):
             return KEPT
         if arrived.new.sender_id is not None:
             own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)

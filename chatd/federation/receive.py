@@ -29,7 +29,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
 from chatd.store.database import Database
-from chatd.store.origins import Origin, stored_origins
+from chatd.store.origins import Origin, stored_anywhere
 from chatd.store.parcel_stream import ParcelStream
 
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
@@ -185,7 +185,7 @@ class Receiver:
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
             origins = [_origin(realm, *each) for each in submission.batch]
-            submission.known = await self._database.read(stored_origins, origins)
+            submission.known = await self._database.read(stored_anywhere, origins)
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
             await self._files.forget(realm, number)
         if isinstance(error, RealmQuota) and _origin(realm, number, parcel) in (

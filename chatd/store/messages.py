@@ -12,7 +12,7 @@ from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seq_of
 from chatd.store.engine import driver_insert
-from chatd.store.origins import Origin, stored_origins
+from chatd.store.origins import Origin, Placed, stored_origins
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes, messages, pending, terms
@@ -152,20 +152,20 @@ class MessageWriter:
         return stored
 
     def _receive(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored | None]:
-        origins = [item.origin for item in items if item.origin is not None]
+        placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
         known = stored_origins(
-            connection, [each for each in origins if self._may_be_known(connection, each)]
+            connection, [each for each in placed if self._may_be_known(connection, each[1])]
         )
-        fresh: dict[Origin, NewMessage] = {}
-        for origin, item in zip(origins, items, strict=True):
-            if origin not in known:
-                known.add(origin)
-                fresh[origin] = item
+        fresh: dict[Placed, NewMessage] = {}
+        for each, item in zip(placed, items, strict=True):
+            if each not in known:
+                known.add(each)
+                fresh[each] = item
         stored = dict(zip(fresh, self.store(connection, list(fresh.values())), strict=True))
-        for realm, number in fresh:
+        for _, (realm, number) in fresh:
             if realm is not None and number > self._newest[realm]:
                 self._newest[realm] = number
-        return [stored.pop(origin, None) for origin in origins]
+        return [stored.pop(each, None) for each in placed]
 
     def _may_be_known(self, connection: Connection, origin: Origin) -> bool:
         """Whether the message of this origin may be stored. Numbers of a realm mostly grow."""

@@ -17,29 +17,44 @@ FIRST_NUMBER = 1 << 32
 Origin: TypeAlias = tuple[str | None, int]
 
 
-def is_stored(connection: Connection, origin: Origin) -> bool:
-    """Whether the message of this origin is stored."""
-    return bool(stored_origins(connection, (origin,)))
+# A conversation and the origin of a message that may be in it. Names are compared within a conversation: the
+# home of a group could use up the numbers of a realm whose key is not known here, but only for that group.
+Placed: TypeAlias = tuple[int, Origin]
 
 
-def stored_origins(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
-    """Return those of `origins` whose messages are stored."""
+def is_stored(connection: Connection, placed: Placed) -> bool:
+    """Whether the message of this origin is stored in that conversation."""
+    return bool(stored_origins(connection, (placed,)))
+
+
+def stored_origins(connection: Connection, wanted: Sequence[Placed]) -> set[Placed]:
+    """Return those of `wanted` that are stored."""
+    return _places(connection, [origin for _, origin in wanted]).intersection(wanted)
+
+
+def stored_anywhere(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
+    """Return those of `origins` whose messages are stored in any conversation."""
+    return {origin for _, origin in _places(connection, origins)}
+
+
+def _places(connection: Connection, origins: Sequence[Origin]) -> set[Placed]:
+    """Return where messages of these origins are stored."""
     numbers: defaultdict[str | None, list[int]] = defaultdict(list)
     for realm, number in origins:
         numbers[realm].append(number)
     return {
-        (realm, number)
+        (conversation, (realm, number))
         for realm, some in numbers.items()
-        for number in connection.scalars(_stored(realm, some))
+        for conversation, number in connection.execute(_stored(realm, some))
         if number is not None
     }
 
 
-def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int | None]:
+def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int, int | None]:
     if realm is None:
-        return select(messages.c.number).where(
+        return select(messages.c.conversation_id, messages.c.number).where(
             messages.c.number.in_(numbers), messages.c.origin_id.is_(None)
         )
-    return select(messages.c.origin_id).where(
+    return select(messages.c.conversation_id, messages.c.origin_id).where(
         messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
     )

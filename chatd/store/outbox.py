@@ -16,7 +16,6 @@ from chatd.store.settings import get_or_add_setting, put_setting
 _TERM = "term"
 FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
 TERM_BITS = 32  # of a number: its place in the term
-FIRST_NUMBER = 1 << TERM_BITS  # lower numbers are of parcels from before there were terms
 ROWS = 32  # that one statement deletes
 MAX_NUMBERS = 500  # that one statement looks for
 

@@ -159,6 +159,7 @@ class ForeignPeer:
             version=b"2",
             capabilities=own,
             instance=os.urandom(16),
+            keys=b"\x90",  # an empty array: it signs nothing
         )
         theirs, data = [], answer[b"capabilities"]
         while data:

@@ -75,6 +75,7 @@ Index(
     "messages_by_origin",
     messages.c.origin_realm,
     messages.c.origin_id,
+    messages.c.conversation_id,
     unique=True,
     sqlite_where=messages.c.origin_id.is_not(None),
 )
@@ -103,6 +104,7 @@ Index(
     "changes_by_origin",
     changes.c.origin_realm,
     changes.c.origin_id,
+    changes.c.conversation_id,
     unique=True,
     sqlite_where=changes.c.origin_id.is_not(None),
 )

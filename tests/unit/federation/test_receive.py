@@ -307,6 +307,16 @@ class RelayTestCase(InboundTestCase):
             self.assertEqual(self.code_of(Relay(entry, "bagan", 5, 11)), "bad-signature")
         self.assertEqual(self.history(), [])
 
+    def test_numbers_of_a_realm_without_a_key(self) -> None:
+        """A home can't use up the numbers of a realm whose key is not known here yet: they count within its
+        group only."""
+        self.one.knows("realm4")
+        self.signers["realm4"] = SigningRealm("realm4")
+        self.assertEqual(self.says(self.relay(by="realm4", number=77)).code, "")
+        direct = Direct("citra", "ana", NOW, "apa kabar")
+        self.assertEqual(self.says(direct, "realm4", 77), KEPT)
+        self.assertEqual(self.ana.history("citra@realm4"), ["citra@realm4: apa kabar"])
+
     def test_own_words(self) -> None:
         back = self.relay(by="realm1", author="ana")
         self.assertEqual(self.says(back).seq, 11)

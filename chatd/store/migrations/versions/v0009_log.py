@@ -29,6 +29,7 @@ _ORIGIN_ID = "its number there"
 _NUMBER = "ours, and it crosses: its number here"
 _WITH_FILE = "attachment_id IS NOT NULL"
 _WITH_ORIGIN = "origin_id IS NOT NULL"
+_ORIGIN = ["origin_realm", "origin_id", "conversation_id"]
 
 
 def upgrade() -> None:
@@ -113,7 +114,7 @@ def _rebuild_messages() -> None:
     )
     _create_index("messages_by_attachment", ["attachment_id"], _WITH_FILE)
     _create_index("messages_by_file", ["conversation_id", "attachment_id"], _WITH_FILE)
-    _create_index("messages_by_origin", ["origin_realm", "origin_id"], _WITH_ORIGIN, unique=True)
+    _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
 def _alter_messages() -> None:
@@ -127,6 +128,8 @@ def _alter_messages() -> None:
         op.alter_column("messages", name, comment=comment)
     for column in _new_columns():
         op.add_column("messages", column)
+    op.drop_index("messages_by_origin", "messages")
+    _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
 _PARCEL = ("realm", "id", "sender_id", "attachment_id", "created_at", "parcel")
@@ -184,7 +187,7 @@ def _create_log() -> None:
     op.create_index(
         "changes_by_origin",
         "changes",
-        ["origin_realm", "origin_id"],
+        _ORIGIN,
         unique=True,
         sqlite_where=sa.text("origin_id IS NOT NULL"),
         postgresql_where=sa.text("origin_id IS NOT NULL"),
