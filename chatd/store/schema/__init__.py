@@ -13,13 +13,11 @@ from chatd.store.schema.groups import (
 from chatd.store.schema.log import (
     attachments,
     changes,
-    erased_files,
     heads,
     local_changes,
     messages,
     pending,
     pins,
-    reaction_counts,
     reactions,
     remote_marks,
     terms,
@@ -28,6 +26,7 @@ from chatd.store.schema.people import (
     accounts,
     contacts,
     names,
+    privacy,
     sessions,
 )
 from chatd.store.schema.realms import (
@@ -51,7 +50,6 @@ __all__ = [
     "changes",
     "contacts",
     "conversations",
-    "erased_files",
     "groups",
     "heads",
     "invitations",
@@ -65,7 +63,7 @@ __all__ = [
     "peers",
     "pending",
     "pins",
-    "reaction_counts",
+    "privacy",
     "reactions",
     "realm_keys",
     "received",
